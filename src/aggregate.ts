@@ -1,0 +1,181 @@
+// Aggregates: how a user defines one, and the types that follow from the definition.
+import { TrunklineError } from './errors.ts';
+import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
+import type { Level, Receipt } from './receipt.ts';
+
+declare const phantom: unique symbol;
+
+type Events = Record<string, EventSpec<any, any>>;
+type InputOf<E> = E extends EventSpec<infer I, any> ? I : never;
+type OutputOf<E> = E extends EventSpec<any, infer O> ? O : never;
+
+/**
+ * What the module named by the runtime's `context` option made for this shard. Name its fields once for all commands:
+ *
+ * ```ts
+ * declare module 'trunkline' { interface ShardContext { tariffs: Tariffs } }
+ * ```
+ */
+export interface ShardContext {
+  [name: string]: any;
+}
+
+/** What a command is given: the aggregate it runs on. One command at a time runs on an aggregate. */
+export interface CommandContext<State, E extends Events> {
+  readonly id: string;
+  /** The state now; after `raise` the next one. Read it, never change it. */
+  readonly state: State;
+  readonly version: number;
+  /** Aborted when the caller gives up or its deadline passes. */
+  readonly signal: AbortSignal;
+  /** What `context` of the runtime's options made for this shard. */
+  readonly context: ShardContext;
+  /**
+   * Raise an event: checked, serialised, and applied to `state` at once; in the log when the command has succeeded.
+   * @throws SchemaViolation, UnserialisableValue, UnknownEventType, CommandTooLarge
+   */
+  raise<K extends keyof E & string>(type: K, data: InputOf<E[K]>): void;
+  /** Await another aggregate's command; before the first `raise` only (`AskAfterRaise`), within a deadline. */
+  ask<A extends AnyAggregate>(aggregate: A, id: string, options?: { deadlineMs?: number }): Ref<A>;
+  /** Send another aggregate a command after this one is `written`; delivered at least once, executed once. */
+  send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A>;
+}
+
+/** Names that a ref needs for itself, or that JavaScript looks for on any object. */
+export const reservedCommandNames = ['then', 'catch', 'finally', 'with', 'toJSON', 'constructor'] as const;
+type Reserved = (typeof reservedCommandNames)[number];
+type Commands<State, E extends Events> = {
+  [name: string]: (aggregate: CommandContext<State, E>, ...input: never[]) => unknown;
+} & { [K in Exclude<Reserved, 'constructor'>]?: never };
+
+type Evolve<Name extends string, State, E extends Events> = {
+  [K in keyof E]: (
+    state: State,
+    data: Readonly<OutputOf<E[K]>>,
+    event: EvolvingEvent<K & string, OutputOf<E[K]>, Name>,
+  ) => State;
+};
+
+export interface SnapshotPolicy {
+  /** Take a snapshot every so many events of an aggregate; default 100; 0 means never. */
+  every?: number;
+  /** Raise it when code that `evolve` calls has changed; a change of `evolve`'s own text is noticed without. */
+  version?: number;
+}
+
+/** A defined aggregate type. */
+export interface Aggregate<Name extends string, State, E extends Events, C> {
+  readonly name: Name;
+  /** URL of the module that exports it; shard threads import it. */
+  readonly module: string;
+  readonly state: () => State;
+  readonly events: E;
+  readonly evolve: Evolve<Name, State, E>;
+  readonly commands: C;
+  readonly snapshot: Required<SnapshotPolicy>;
+  readonly [phantom]?: [State, C];
+}
+
+export type AnyAggregate = Aggregate<any, any, any, any>;
+
+/**
+ * Define an aggregate type: its state, its events, how they change the state, and its commands.
+ *
+ * ```ts
+ * export const Counter = defineAggregate('counter', {
+ *   module: import.meta.url,
+ *   state: () => ({ total: 0 }),
+ *   events: { Added: event<{ amount: number }>() },
+ *   evolve: { Added: (state, data) => ({ total: state.total + data.amount }) },
+ *   commands: {
+ *     add(counter, amount: number) {
+ *       counter.raise('Added', { amount });
+ *       return counter.state.total;
+ *     },
+ *   },
+ * });
+ * ```
+ * @throws InvalidDefinition for a name, event or command that cannot work
+ */
+export function defineAggregate<const Name extends string, State, E extends Events, C extends Commands<State, E>>(
+  name: Name,
+  spec: {
+    module: string;
+    state: () => State;
+    events: E;
+    evolve: NoInfer<Evolve<Name, State, E>>;
+    commands: C;
+    snapshot?: SnapshotPolicy;
+  },
+): Aggregate<Name, State, E, C> {
+  const fail = (reason: string): never => {
+    throw new TrunklineError('InvalidDefinition', { aggregateType: String(name), reason });
+  };
+  checkName('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT, fail);
+  if (typeof spec.module !== 'string' || !URL.canParse(spec.module)) fail('module must be a URL: import.meta.url');
+  if (typeof spec.state !== 'function') fail('state must be a function that makes the first state');
+  for (const type of Object.keys(spec.events)) {
+    checkName('event type', type, NAME_BYTES_LIMIT, fail);
+    if (typeof spec.evolve[type] !== 'function') fail(`evolve has no function for event '${type}'`);
+    const version = spec.events[type]!.schemaVersion;
+    if (!Number.isInteger(version) || version < 1 || version > 65535) fail(`event '${type}' has version ${version}`);
+  }
+  for (const type of Object.keys(spec.evolve)) if (!spec.events[type]) fail(`evolve names '${type}', no event of its`);
+  for (const command of Object.keys(spec.commands)) {
+    checkName('command', command, NAME_BYTES_LIMIT, fail);
+    if ((reservedCommandNames as readonly string[]).includes(command)) fail(`'${command}' is reserved`);
+    if (typeof spec.commands[command] !== 'function') fail(`command '${command}' is not a function`);
+  }
+  const { every = 100, version = 1 } = spec.snapshot ?? {};
+  if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
+  return Object.freeze({ ...spec, name, snapshot: { every, version } }) as Aggregate<Name, State, E, C>;
+}
+
+function checkName(what: string, name: string, limit: number, fail: (reason: string) => never): void {
+  if (typeof name !== 'string' || name === '') fail(`${what} must be a text that is not empty`);
+  if (Buffer.byteLength(name) > limit) fail(`${what} '${name.slice(0, 40)}…' is longer than ${limit} bytes`);
+  if (name === '*' || /\p{Cc}/u.test(name)) fail(`${what} '${name}' has a character that names may not have`);
+}
+
+/** The union of an aggregate's events. */
+export type EventOf<A> =
+  A extends Aggregate<infer N, any, infer E, any>
+    ? { [K in keyof E & string]: StoredEvent<K, OutputOf<E[K]>, N> }[keyof E & string]
+    : never;
+
+/** One event type of an aggregate, by name; `'*'` is any. */
+export type EventNamed<A, T extends string> = T extends '*' ? EventOf<A> : Extract<EventOf<A>, { type: T }>;
+export type EventTypeOf<A> = A extends Aggregate<any, any, infer E, any> ? keyof E & string : never;
+export type StateOf<A> = A extends Aggregate<any, infer State, any, any> ? State : never;
+
+type Input<F> = F extends (aggregate: any, ...input: infer I) => unknown ? I : never;
+type Result<F> = F extends (...all: any[]) => infer R ? Awaited<R> : never;
+
+/** How one command is sent. */
+export interface SendOptions {
+  /** Which level to wait for; default: the runtime's `ack`. */
+  ack?: Level;
+  /** The same key for the same aggregate, within `idempotencyTtlMs`, returns the first outcome and raises nothing. */
+  idempotencyKey?: string;
+  /** Milliseconds; afterwards `DeadlineExceeded`, which says whether the command was executed. */
+  deadlineMs?: number;
+  signal?: AbortSignal;
+  /** Goes into every event of the command. JSON values. */
+  metadata?: Record<string, unknown>;
+}
+
+type CommandsOf<A> = A extends Aggregate<any, any, any, infer C> ? C : never;
+type CommandNames<C> = Exclude<keyof C & string, Reserved>;
+
+/** One aggregate, by type and id: each command is a method that resolves to a {@link Receipt}. */
+export type Ref<A> = {
+  readonly [K in CommandNames<CommandsOf<A>>]: (
+    ...input: Input<CommandsOf<A>[K]>
+  ) => Promise<Receipt<Result<CommandsOf<A>[K]>, EventOf<A>>>;
+} & { with(options: SendOptions): Ref<A> };
+
+/** The same commands, sent and not awaited. */
+export type Sender<A> = {
+  readonly [K in CommandNames<CommandsOf<A>>]: (...input: Input<CommandsOf<A>[K]>) => void;
+};

@@ -1,0 +1,164 @@
+// The closed list of what can go wrong. One class, one code each, the values that explain it, and what to do.
+// Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
+
+/** What each code carries. The codes are a closed list: a `switch` over them can be exhaustive. */
+export interface ErrorDetails {
+  // refused at the edge, before anything is written
+  InvalidOptions: { option: string; value: unknown; reason: string };
+  InvalidId: { what: string; length: number; limit: number };
+  InvalidDefinition: { aggregateType: string; reason: string };
+  UnknownAggregateType: { aggregateType: string; known: string[] };
+  UnknownCommand: { aggregateType: string; command: string; known: string[] };
+  UnknownEventType: { aggregateType: string; eventType: string; known: string[] };
+  SchemaViolation: { aggregateType: string; eventType: string; issues: { path: string; message: string }[] };
+  AsynchronousSchema: { aggregateType: string; eventType: string };
+  UnserialisableValue: { path: string; reason: string };
+  CommandTooLarge: { bytes: number; limit: number };
+  WrongDoor: { aggregateType: string; reason: string };
+  AskAfterRaise: { aggregateType: string; id: string };
+  RuntimeInsideShard: { module: string };
+  ModuleMismatch: { module: string; aggregateType: string; reason: string };
+  // pushed back: nothing was written, try again later
+  RingFull: { ringBytes: number };
+  MailboxFull: { aggregateType: string; id: string; limit: number };
+  TooManyInFlight: { limit: number };
+  LogFull: { usedBytes: number; limitBytes: number };
+  // the outcome of one command
+  CommandFailed: { aggregateType: string; command: string; name: string; stack: string };
+  NotExecuted: { reason: string };
+  OutcomeUnknown: { reason: string };
+  DeadlineExceeded: { deadlineMs: number; executed: 'no' | 'unknown' };
+  Aborted: { executed: 'no' | 'unknown' };
+  ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
+  // the runtime as a whole
+  RuntimeClosed: { state: 'closing' | 'closed' };
+  CloseTimedOut: { deadlineMs: number; waitingFor: string[] };
+  LogPoisoned: { cause: string };
+  ThreadFailed: { thread: string; cause: string };
+  // the data directory
+  DataDirInUse: { dataDir: string };
+  DataDirNotWritable: { dataDir: string; cause: string };
+  DataDirNewerFormat: { dataDir: string; found: number; supported: number };
+  LogDamaged: { dataDir: string; reason: string };
+  StoreDamaged: { dataDir: string; reason: string };
+  StoreUnavailable: { store: string; cause: string };
+  PositionGone: { position: number; firstKept: number };
+}
+
+export type ErrorCode = keyof ErrorDetails;
+
+const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
+  InvalidOptions: (d) => `option ${d.option} = ${inspect(d.value)}: ${d.reason}`,
+  InvalidId: (d) => `${d.what} must be 1 to ${d.limit} bytes of UTF-8, and is ${d.length}`,
+  InvalidDefinition: (d) => `aggregate '${d.aggregateType}': ${d.reason}`,
+  UnknownAggregateType: (d) => `no aggregate '${d.aggregateType}' here; known: ${d.known.join(', ')}`,
+  UnknownCommand: (d) => `'${d.aggregateType}' has no command '${d.command}'; known: ${d.known.join(', ')}`,
+  UnknownEventType: (d) => `'${d.aggregateType}' has no event '${d.eventType}'; known: ${d.known.join(', ')}`,
+  SchemaViolation: (d) =>
+    `${d.aggregateType}.${d.eventType}: ${d.issues.map((i) => `${i.path || 'data'}: ${i.message}`).join('; ')}`,
+  AsynchronousSchema: (d) =>
+    `${d.aggregateType}.${d.eventType}: its validator is asynchronous; raise() needs a synchronous one`,
+  UnserialisableValue: (d) => `${d.path}: ${d.reason}; JSON cannot carry it`,
+  CommandTooLarge: (d) => `one command's frames take ${d.bytes} bytes and may take ${d.limit}; raise ringBytes or split`,
+  WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
+  AskAfterRaise: (d) =>
+    `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
+  RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
+  ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,
+  RingFull: (d) => `the ring (${d.ringBytes} bytes) is full; slow down, or use whenFull: 'wait'`,
+  MailboxFull: (d) => `${d.aggregateType}/${d.id} has ${d.limit} commands waiting; slow down or raise mailboxLimit`,
+  TooManyInFlight: (d) => `${d.limit} commands are in flight; slow down or raise maxInFlight`,
+  LogFull: (d) => `the log holds ${d.usedBytes} of ${d.limitBytes} bytes; wait for its cursors or raise log.maxBytes`,
+  CommandFailed: (d) => `${d.aggregateType}.${d.command} threw ${d.name}`,
+  NotExecuted: (d) => `the command was not executed: ${d.reason}; it is safe to send it again`,
+  OutcomeUnknown: (d) => `the command may or may not have been executed: ${d.reason}; use an idempotencyKey to retry`,
+  DeadlineExceeded: (d) => `no outcome within ${d.deadlineMs} ms (executed: ${d.executed})`,
+  Aborted: (d) => `the caller aborted (executed: ${d.executed})`,
+  ConcurrencyConflict: (d) =>
+    `${d.aggregateType}/${d.aggregateId} is at version ${d.actualVersion}, not at ${d.expectedVersion}; load it again`,
+  RuntimeClosed: (d) => `the runtime is ${d.state}`,
+  CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
+  LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
+  ThreadFailed: (d) => `the ${d.thread} thread failed: ${d.cause}`,
+  DataDirInUse: (d) => `${d.dataDir} is held by another live runtime; one owner at a time`,
+  DataDirNotWritable: (d) => `${d.dataDir} cannot be written: ${d.cause}`,
+  DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
+  LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
+  StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
+  StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
+  PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
+};
+
+function inspect(value: unknown): string {
+  try {
+    return typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
+  } catch {
+    return String(value);
+  }
+}
+
+/** Everything that Trunkline itself throws. `code` says what, `details` the values, `message` what to do. */
+export class TrunklineError<C extends ErrorCode = ErrorCode> extends Error {
+  readonly code: C;
+  readonly details: ErrorDetails[C];
+
+  constructor(code: C, details: ErrorDetails[C], options?: { message?: string; cause?: unknown }) {
+    super(options?.message ?? messages[code](details), options && 'cause' in options ? { cause: options.cause } : {});
+    this.name = code;
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** Narrow an unknown error to one code: `if (isError(error, 'RingFull')) error.details.ringBytes`. */
+export function isError<C extends ErrorCode>(error: unknown, code: C): error is TrunklineError<C> {
+  return error instanceof TrunklineError && error.code === code;
+}
+
+/**
+ * A command's considered "no": throw it inside a command to refuse. It raises nothing, leaves the state as it was, and
+ * reaches the caller as this class with the same `code` and `details` (JSON values).
+ *
+ * ```ts
+ * if (call.state.status !== 'idle') throw new Rejected('call-exists');
+ * ```
+ */
+export class Rejected extends Error {
+  readonly code: string;
+  readonly details: unknown;
+
+  constructor(code: string, details?: unknown, message?: string) {
+    super(message ?? code);
+    this.name = 'Rejected';
+    this.code = code;
+    this.details = details;
+  }
+}
+
+/** An error as it crosses a thread. */
+export interface WireError {
+  kind: 'rejected' | 'error';
+  code: string;
+  message: string;
+  details: unknown;
+}
+
+/** The sending side. Whatever is not ours becomes `CommandFailed` with the name, message and stack it had. */
+export function toWire(error: unknown, where: { aggregateType: string; command: string }): WireError {
+  if (error instanceof Rejected) {
+    return { kind: 'rejected', code: error.code, message: error.message, details: error.details };
+  }
+  if (error instanceof TrunklineError) {
+    return { kind: 'error', code: error.code, message: error.message, details: error.details };
+  }
+  const { name, message, stack } =
+    error instanceof Error ? error : { name: 'Error', message: String(error), stack: undefined };
+  const details: ErrorDetails['CommandFailed'] = { ...where, name, stack: stack ?? '' };
+  return { kind: 'error', code: 'CommandFailed', message: `${messages.CommandFailed(details)}: ${message}`, details };
+}
+
+/** The receiving side of {@link toWire}. */
+export function fromWire(wire: WireError): Rejected | TrunklineError {
+  if (wire.kind === 'rejected') return new Rejected(wire.code, wire.details, wire.message);
+  return new TrunklineError(wire.code as ErrorCode, wire.details as never, { message: wire.message });
+}

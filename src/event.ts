@@ -1,0 +1,129 @@
+// Events: how a definition declares one, and how everyone sees one.
+import type { StandardSchemaV1 as Schema } from '@standard-schema/spec';
+import type { FrameReader } from './frame.ts';
+import { deepFreeze } from './payload.ts';
+
+declare const phantom: unique symbol;
+
+/** One event type of an aggregate: its payload's type and, optionally, its validator and schema version. */
+export interface EventSpec<Input, Output = Input> {
+  readonly schema?: Schema<Input, Output> | undefined;
+  readonly schemaVersion: number;
+  readonly [phantom]?: (input: Input) => Output;
+}
+
+export interface EventSettings {
+  /** Version of the payload's shape, 1 to 65535; default 1. */
+  version?: number;
+}
+
+/**
+ * Declare an event type by a validator (any synchronous Standard Schema: zod, valibot, arktype …) or by a type alone.
+ *
+ * ```ts
+ * events: { CallRouted: event(z.object({ trunk: z.string() })), CallFailed: event<{ reason: string }>() }
+ * ```
+ */
+export function event<Payload>(schema?: undefined, settings?: EventSettings): EventSpec<Payload>;
+export function event<S extends Schema>(
+  schema: S,
+  settings?: EventSettings,
+): EventSpec<Schema.InferInput<S>, Schema.InferOutput<S>>;
+export function event(schema?: Schema, settings: EventSettings = {}): EventSpec<unknown> {
+  return { schema, schemaVersion: settings.version ?? 1 };
+}
+
+/** What metadata may hold; the named fields have a meaning throughout, the rest is the user's own. JSON values. */
+export interface Metadata {
+  readonly correlationId?: string;
+  readonly causationId?: string;
+  readonly commandId?: string;
+  readonly tenantId?: string;
+  readonly traceparent?: string;
+  readonly source?: string;
+  readonly [key: string]: unknown;
+}
+
+/** An event as everyone sees it: immutable, in past tense, of one aggregate, at one place in the log. */
+export interface StoredEvent<Type extends string = string, Data = unknown, Name extends string = string> {
+  /** UUIDv7, unique everywhere. */
+  readonly id: string;
+  /** Place in the log: increases strictly, with gaps (receipts and messages take places too). 0 while only `raised`. */
+  readonly position: number;
+  readonly aggregateType: Name;
+  readonly aggregateId: string;
+  /** 1, 2, 3 … within the aggregate, no gap, no duplicate. */
+  readonly version: number;
+  readonly type: Type;
+  /** Version of the payload's shape. */
+  readonly schemaVersion: number;
+  readonly occurredAt: Date;
+  readonly data: Data;
+  readonly metadata: Metadata;
+  /** Plain JSON values; `occurredAt` as ISO text, decimals as the text they are. */
+  toJSON(): Record<string, unknown>;
+}
+
+/** An event as `evolve` sees it, alive or replayed: its position is not known yet while it is being raised. */
+export type EvolvingEvent<Type extends string = string, Data = unknown, Name extends string = string> = Omit<
+  StoredEvent<Type, Data, Name>,
+  'position'
+>;
+
+/** Decoded from a frame: strings at once, payload and metadata when first looked at, and frozen then. */
+class DecodedEvent implements StoredEvent {
+  readonly id: string;
+  readonly position: number;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly type: string;
+  readonly schemaVersion: number;
+  #occurredAt: number;
+  #data: unknown;
+  #dataJson: string | undefined;
+  #metadata: Metadata | undefined;
+  #metadataJson: string;
+
+  constructor(frame: FrameReader, position: number) {
+    this.id = frame.id;
+    this.position = position;
+    this.aggregateType = frame.aggregateType;
+    this.aggregateId = frame.aggregateId;
+    this.version = frame.version;
+    this.type = frame.name;
+    this.schemaVersion = frame.schemaVersion;
+    this.#occurredAt = frame.occurredAt;
+    this.#dataJson = frame.dataJson;
+    this.#metadataJson = frame.metadataJson;
+  }
+
+  /** A new Date each time, since a Date cannot be frozen. */
+  get occurredAt(): Date {
+    return new Date(this.#occurredAt);
+  }
+
+  get data(): unknown {
+    if (this.#dataJson !== undefined) {
+      this.#data = deepFreeze(JSON.parse(this.#dataJson));
+      this.#dataJson = undefined;
+    }
+    return this.#data;
+  }
+
+  get metadata(): Metadata {
+    this.#metadata ??= deepFreeze(this.#metadataJson === '' ? {} : (JSON.parse(this.#metadataJson) as Metadata));
+    return this.#metadata;
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { id, position, aggregateType, aggregateId, version, type, schemaVersion, data, metadata } = this;
+    const occurredAt = this.occurredAt.toISOString();
+    return { id, position, aggregateType, aggregateId, version, type, schemaVersion, occurredAt, data, metadata };
+  }
+}
+
+/** The event that a frame holds. Copies what it needs: the frame's bytes may be reused afterwards. */
+export function decodeEvent(frame: FrameReader, position: number): StoredEvent {
+  return Object.freeze(new DecodedEvent(frame, position));
+}

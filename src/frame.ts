@@ -1,0 +1,200 @@
+// The frame: the one byte layout that rings, log and stores share. What raise() writes here is what the log holds, what
+// the store keeps, and (its data part) what Kafka will carry: payloads are serialised once.
+//
+//   0        4    5     6         8            16                32       36       38       40       42     44          48         52
+//   ├ length ┼kind┼flags┼ schema  ┼ occurredAt ┼ id              ┼version ┼ type   ┼ id     ┼ name   ┼ keyId┼ metadata  ┼ data     ┼ strings …
+//   │ u32    │ u8 │ u8  │ version │ f64 ms     │ 16 bytes UUIDv7 │ u32    │ length │ length │ length │ u16  │ length u32│ length   │
+//   │        │    │     │ u16     │            │                 │        │ u16    │ u16    │ u16    │      │           │ u32      │
+//
+// Strings follow in this order, UTF-8, without separators: aggregate type, aggregate id, name, metadata JSON, data JSON.
+// Little-endian. `length` is the exact length; the next frame begins at the next multiple of 8.
+import { type Bytes, toBytes } from './bytes.ts';
+import { idToText } from './ids.ts';
+
+export const FRAME_HEADER_BYTES = 52;
+
+/** What a frame is. Numbers are part of the file format: never reuse one. */
+export const FrameKind = {
+  /** name = event type, data = payload */
+  event: 1,
+  /** outcome of a command with an idempotency key: name = the key, data = {@link import('./receipt.ts').Outcome} */
+  receipt: 2,
+  /** command for another aggregate, sent after the group is written: name = command, data = arguments */
+  message: 3,
+  /** state at `version`: name = the reducer's fingerprint, data = state */
+  snapshot: 4,
+  /** reserved: a durable timer */
+  timer: 5,
+} as const;
+export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
+
+export const FrameFlag = {
+  /** the last frame of its group (of its command) */
+  last: 1,
+  /** reserved: the event store holds it already (outbox) */
+  alreadyStored: 2,
+  /** reserved: data is encrypted under `keyId` */
+  encrypted: 4,
+} as const;
+
+/** Bounds of the length fields, and of what every sink can index. Bytes of UTF-8. */
+export const AGGREGATE_TYPE_BYTES_LIMIT = 100;
+export const NAME_BYTES_LIMIT = 100;
+export const AGGREGATE_ID_BYTES_LIMIT = 255;
+export const IDEMPOTENCY_KEY_BYTES_LIMIT = 255;
+
+export const alignUp = (bytes: number): number => (bytes + 7) & ~7;
+
+/** An upper bound of a frame's aligned size, without encoding: UTF-8 takes at most 3 bytes a UTF-16 unit. */
+export function frameBytesBound(type: string, id: string, name: string, metadata: string, data: string): number {
+  return alignUp(FRAME_HEADER_BYTES + 3 * (type.length + id.length + name.length + metadata.length + data.length));
+}
+
+/** Writes frames into one buffer. Allocates nothing; the caller has made sure of the room. */
+export class FrameWriter {
+  readonly bytes: Bytes;
+  private readonly view: DataView;
+
+  constructor(bytes: Buffer) {
+    this.bytes = toBytes(bytes);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Writes all but the id (sixteen bytes at `offset + 16`, the caller's); returns the frame's exact length. */
+  write(
+    offset: number,
+    kind: FrameKind,
+    schemaVersion: number,
+    occurredAt: number,
+    version: number,
+    type: string,
+    id: string,
+    name: string,
+    metadata: string,
+    data: string,
+  ): number {
+    const { bytes, view } = this;
+    let end = offset + FRAME_HEADER_BYTES;
+    const typeLength = bytes.utf8Write(type, end);
+    end += typeLength;
+    const idLength = bytes.utf8Write(id, end);
+    end += idLength;
+    const nameLength = bytes.utf8Write(name, end);
+    end += nameLength;
+    const metadataLength = metadata === '' ? 0 : bytes.utf8Write(metadata, end);
+    end += metadataLength;
+    const dataLength = bytes.utf8Write(data, end);
+    end += dataLength;
+    view.setUint32(offset, end - offset, true);
+    view.setUint32(offset + 4, kind | (schemaVersion << 16), true);
+    view.setFloat64(offset + 8, occurredAt, true);
+    view.setUint32(offset + 32, version, true);
+    view.setUint32(offset + 36, typeLength | (idLength << 16), true);
+    view.setUint32(offset + 40, nameLength, true); // keyId, the upper half, is 0
+    view.setUint32(offset + 44, metadataLength, true);
+    view.setUint32(offset + 48, dataLength, true);
+    return end - offset;
+  }
+
+  addFlags(offset: number, flags: number): void {
+    this.bytes[offset + 5]! |= flags;
+  }
+}
+
+/** Reads frames from one buffer, in place. Point it with `at`, read fields, move on with `next`. */
+export class FrameReader {
+  bytes: Bytes;
+  private view: DataView;
+  offset = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = toBytes(bytes);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  }
+
+  /** Read another buffer from now on. */
+  over(bytes: Buffer): this {
+    this.bytes = toBytes(bytes);
+    this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return this;
+  }
+
+  at(offset: number): this {
+    this.offset = offset;
+    return this;
+  }
+
+  /** Offset of the frame after this one. */
+  get next(): number {
+    return this.offset + alignUp(this.length);
+  }
+
+  get length(): number {
+    return this.view.getUint32(this.offset, true);
+  }
+  get kind(): FrameKind {
+    return this.bytes[this.offset + 4] as FrameKind;
+  }
+  get flags(): number {
+    return this.bytes[this.offset + 5]!;
+  }
+  get isLast(): boolean {
+    return (this.flags & FrameFlag.last) !== 0;
+  }
+  get schemaVersion(): number {
+    return this.view.getUint16(this.offset + 6, true);
+  }
+  get occurredAt(): number {
+    return this.view.getFloat64(this.offset + 8, true);
+  }
+  get id(): string {
+    return idToText(this.bytes, this.offset + 16);
+  }
+  get version(): number {
+    return this.view.getUint32(this.offset + 32, true);
+  }
+  private get typeLength(): number {
+    return this.view.getUint16(this.offset + 36, true);
+  }
+  private get idLength(): number {
+    return this.view.getUint16(this.offset + 38, true);
+  }
+  private get nameLength(): number {
+    return this.view.getUint16(this.offset + 40, true);
+  }
+  private get metadataLength(): number {
+    return this.view.getUint32(this.offset + 44, true);
+  }
+  get dataLength(): number {
+    return this.view.getUint32(this.offset + 48, true);
+  }
+  get aggregateType(): string {
+    const start = this.offset + FRAME_HEADER_BYTES;
+    return this.bytes.utf8Slice(start, start + this.typeLength);
+  }
+  get aggregateId(): string {
+    const start = this.offset + FRAME_HEADER_BYTES + this.typeLength;
+    return this.bytes.utf8Slice(start, start + this.idLength);
+  }
+  get name(): string {
+    const start = this.offset + FRAME_HEADER_BYTES + this.typeLength + this.idLength;
+    return this.bytes.utf8Slice(start, start + this.nameLength);
+  }
+  /** Metadata JSON; '' where there is none. */
+  get metadataJson(): string {
+    const start = this.offset + FRAME_HEADER_BYTES + this.typeLength + this.idLength + this.nameLength;
+    const length = this.metadataLength;
+    return length === 0 ? '' : this.bytes.utf8Slice(start, start + length);
+  }
+  get dataJson(): string {
+    const end = this.offset + this.length;
+    return this.bytes.utf8Slice(end - this.dataLength, end);
+  }
+
+  /** Whether the frame's lengths agree with each other and with the `limit` of what may be read. */
+  isSound(limit: number): boolean {
+    if (this.offset + FRAME_HEADER_BYTES > limit) return false;
+    const strings = this.typeLength + this.idLength + this.nameLength + this.metadataLength + this.dataLength;
+    return this.length === FRAME_HEADER_BYTES + strings && this.offset + this.length <= limit;
+  }
+}

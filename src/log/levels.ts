@@ -1,0 +1,66 @@
+// How far everything has come: one small piece of shared memory that all threads of a runtime look at.
+// Positions have one writer each; anyone may read them.
+
+const positionCount = 8;
+const wordsOffset = positionCount * 8;
+
+/** Positions, in the order of the levels. Each is the last position that has reached the level. */
+const Position = { written: 0, synced: 1, stored: 2, published: 3, floor: 4, settled: 5 } as const;
+export type PositionName = keyof typeof Position;
+
+/** Words: bells (see `ring/bell.ts`) and flags. */
+export const LevelWord = {
+  logBell: 0,
+  syncBell: 1,
+  flushBell: 2,
+  callerBell: 3,
+  /** 1: stop when everything is drained */
+  stopping: 4,
+  /** 1: a write or a sync failed; nothing is acknowledged any more */
+  poisoned: 5,
+  /** 1: the log is at its limit: nothing is taken from the rings until truncation has made room */
+  full: 6,
+  /** counts control messages to the log thread: one is waiting when it differs from what the thread has taken */
+  logInbox: 7,
+  /** 1: somebody waits for `synced` (`stored`): ring the caller when it moves */
+  awaitsSynced: 8,
+  awaitsStored: 9,
+  /** flush policy, see options.ts: changeable while running */
+  syncIntervalMs: 10,
+  syncBytes: 11,
+  batchBytes: 12,
+  spinMicros: 13,
+  /** 1: somebody waits for `synced` or `stored` now: do not linger */
+  hurry: 14,
+  firstShardBell: 32,
+} as const;
+
+const shardLimit = 256;
+
+export class Levels {
+  readonly memory: SharedArrayBuffer;
+  readonly words: Int32Array;
+  private readonly positions: BigInt64Array;
+
+  constructor(memory?: SharedArrayBuffer) {
+    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardBell + shardLimit) * 4);
+    this.positions = new BigInt64Array(this.memory, 0, positionCount);
+    this.words = new Int32Array(this.memory, wordsOffset);
+  }
+
+  position(name: PositionName): number {
+    return Number(Atomics.load(this.positions, Position[name]));
+  }
+
+  publish(name: PositionName, position: number): void {
+    Atomics.store(this.positions, Position[name], BigInt(position));
+  }
+
+  flag(word: number): number {
+    return Atomics.load(this.words, word);
+  }
+
+  setFlag(word: number, value: number): void {
+    Atomics.store(this.words, word, value);
+  }
+}

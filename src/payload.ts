@@ -1,0 +1,96 @@
+// What may travel: payloads, command arguments, results and metadata are JSON. One walk over a value refuses what JSON
+// would bend in silence, and copies it, so that `evolve` sees now exactly what a replay will show it later.
+//
+// | value | what happens |
+// |---|---|
+// | string, finite number, boolean, null, plain object, array | carried |
+// | object with `toJSON` (Date, a decimal) | carried as what `toJSON` returns: text |
+// | property whose value is `undefined` | left out, as JSON does; `-0` becomes `0` |
+// | `undefined` in an array, NaN, ±Infinity, bigint, function, symbol, Map, Set, other class instances, a cycle | refused |
+// | text with U+0000 or a lone surrogate | refused: PostgreSQL's jsonb could not take it |
+import { TrunklineError } from './errors.ts';
+
+const depthLimit = 200; // deeper than any document a person writes; far below the stack's limit
+
+function refuse(path: string, reason: string): never {
+  throw new TrunklineError('UnserialisableValue', { path, reason });
+}
+
+/** A copy of `value` that equals `JSON.parse(JSON.stringify(value))`, or `UnserialisableValue` naming the place. */
+export function toPlain(value: unknown, path: string, depth = 0): unknown {
+  switch (typeof value) {
+    case 'string':
+    case 'boolean':
+      return value;
+    case 'number':
+      if (value - value !== 0) refuse(path, `is ${value}`); // NaN and the infinities
+      return value + 0; // -0 becomes 0
+    case 'object':
+      break;
+    case 'undefined':
+      return refuse(path, 'is undefined');
+    case 'bigint':
+      return refuse(path, `is a bigint (${value}n); send it as text`);
+    default:
+      return refuse(path, `is a ${typeof value}`);
+  }
+  if (value === null) return null;
+  if (depth > depthLimit) refuse(path, `is nested deeper than ${depthLimit}, or contains itself`);
+  if (Array.isArray(value)) {
+    const copy = new Array<unknown>(value.length);
+    for (let i = 0; i < value.length; i++) copy[i] = scalar(value[i]) ? value[i] : toPlain(value[i], `${path}[${i}]`, depth + 1);
+    return copy;
+  }
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    return toPlain((value as { toJSON(): unknown }).toJSON(), path, depth + 1);
+  }
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) {
+    if (Object.prototype.toString.call(value) !== '[object Object]' || isClassInstance(prototype)) {
+      refuse(path, `is a ${prototype.constructor?.name ?? 'class'} instance without toJSON()`);
+    }
+  }
+  const copy: Record<string, unknown> = { ...(value as Record<string, unknown>) };
+  for (const key in copy) {
+    const item = copy[key];
+    if (scalar(item)) continue;
+    if (item === undefined) delete copy[key];
+    else copy[key] = toPlain(item, `${path}.${key}`, depth + 1);
+  }
+  return copy;
+}
+
+// Strings, booleans and non-zero finite numbers are most of any payload, and need neither a copy nor a path.
+function scalar(value: unknown): boolean {
+  if (typeof value === 'string' || typeof value === 'boolean') return true;
+  return typeof value === 'number' && value !== 0 && value - value === 0;
+}
+
+// An object of another realm (a vm context) is plain too: its prototype's prototype is null.
+function isClassInstance(prototype: object): boolean {
+  return Object.getPrototypeOf(prototype) !== null;
+}
+
+/** JSON text of a plain value (see {@link toPlain}), refused if it holds text that not every sink can store. */
+export function plainToJson(plain: unknown, path: string): string {
+  const json = JSON.stringify(plain);
+  // JSON.stringify escapes U+0000 and lone surrogates as \uXXXX: text without that sequence needs no second look.
+  if (json.includes('\\u') && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(json)) {
+    refuse(path, 'holds text with U+0000 or a lone surrogate');
+  }
+  return json;
+}
+
+/** Check and serialise in one step. */
+export function toJson(value: unknown, path: string): string {
+  return plainToJson(toPlain(value, path), path);
+}
+
+/** Freeze a decoded value, all the way down. */
+export function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    for (const key in value) deepFreeze(value[key]);
+  }
+  return value;
+}

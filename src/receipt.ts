@@ -1,0 +1,37 @@
+// What a caller gets for a command, and the levels it can wait for.
+import type { StoredEvent } from './event.ts';
+import type { WireError } from './errors.ts';
+
+/**
+ * How far an event has come, in order. `raised`: in the ring, survives nothing. `written`: committed to the log, survives
+ * `kill -9`. `synced`: fsynced, survives power loss. `stored`: committed in the event store. `published`: committed in
+ * the stream.
+ */
+export type Level = 'raised' | 'written' | 'synced' | 'stored' | 'published';
+
+export const levels: readonly Level[] = ['raised', 'written', 'synced', 'stored', 'published'];
+
+/** The outcome of a command that was not refused. */
+export interface Receipt<Value, Event = StoredEvent> {
+  /** What the command returned. */
+  readonly value: Value;
+  /** The aggregate's version after the command. */
+  readonly version: number;
+  /** Log position of the last event; of a command without events, of the last one before it. 0 while only `raised`. */
+  readonly position: number;
+  /** The events that the command raised, decoded when first looked at. */
+  readonly events: readonly Event[];
+  /** Resolves when the level is reached; rejects on `signal`, on close, and when the log has failed. */
+  reached(level: Level, options?: { signal?: AbortSignal }): Promise<void>;
+}
+
+/** A remembered outcome of a command with an idempotency key: the data of a receipt frame. JSON. */
+export interface Outcome {
+  /** value as JSON, absent for `undefined` */
+  value?: unknown;
+  error?: WireError;
+  /** how many events the command raised; they end at the frame's version */
+  events: number;
+  /** milliseconds since 1970 */
+  expiresAt: number;
+}

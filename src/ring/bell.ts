@@ -1,0 +1,62 @@
+// Waking a thread that sleeps, and only then. Whoever sleeps says so in a shared word, looks again whether there is work,
+// and sleeps; whoever publishes work looks at the word, and rings only if it stands. Both sides use sequentially
+// consistent atomics, so that one of the two always sees the other.
+import type { MessagePort } from 'node:worker_threads';
+
+/** The state of a sleeper's word. */
+const awake = 0;
+const blocked = 1; // in Atomics.wait: wake by notify
+const inLoop = 2; // in its event loop: wake by a message that carries no data
+
+/** The sleeper's side of a bell: owned by one thread. */
+export class Sleeper {
+  private readonly words: Int32Array;
+  private readonly index: number;
+
+  constructor(words: Int32Array, index: number) {
+    this.words = words;
+    this.index = index;
+  }
+
+  /** Block the thread until rung, for `boundMs` at most; not at all if `hasWork` after the word was set. */
+  block(hasWork: () => boolean, boundMs: number): void {
+    Atomics.store(this.words, this.index, blocked);
+    if (!hasWork()) Atomics.wait(this.words, this.index, blocked, boundMs);
+    Atomics.store(this.words, this.index, awake);
+  }
+
+  /** Ask for a message when there is work; returns false (and stays awake) if there is some already. */
+  arm(hasWork: () => boolean): boolean {
+    Atomics.store(this.words, this.index, inLoop);
+    if (!hasWork()) return true;
+    Atomics.store(this.words, this.index, awake);
+    return false;
+  }
+
+  /** The thread is up again. */
+  rise(): void {
+    Atomics.store(this.words, this.index, awake);
+  }
+}
+
+/** The publisher's side of a bell; any thread may hold one. */
+export class Bell {
+  private readonly words: Int32Array;
+  private readonly index: number;
+  private readonly port: MessagePort | undefined;
+
+  /** `port` leads to the sleeper's event loop; a sleeper that only ever blocks needs none. */
+  constructor(words: Int32Array, index: number, port?: MessagePort) {
+    this.words = words;
+    this.index = index;
+    this.port = port;
+  }
+
+  /** Call after publishing work. Costs one load while the sleeper is awake. */
+  ring(): void {
+    const state = Atomics.load(this.words, this.index);
+    if (state === awake || Atomics.compareExchange(this.words, this.index, state, awake) !== state) return;
+    if (state === blocked) Atomics.notify(this.words, this.index);
+    else this.port?.postMessage(null);
+  }
+}

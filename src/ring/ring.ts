@@ -1,0 +1,84 @@
+// The ring: one producer, bytes in shared memory, no lock, no compare-and-swap, no allocation. It carries groups: all that
+// one command has to say (its frames for the log, then its reply), published by one store and read whole.
+//
+// Shared memory:            word 0    head      bytes published so far          producer → readers
+//   (each on its own        word 16   written   bytes whose frames are in the log  log thread → last reader
+//    cache line)            word 32   tail      bytes that may be reused        last reader → producer
+//                           word 48   sealed    1 when the producer is gone     runtime → log thread
+//   256 …                   capacity + capacity / 2 bytes of groups
+//
+// Counters are signed 32-bit and wrap; only their differences are compared. A group starts at `counter & mask` and is
+// contiguous: one that would cross the end runs on into the spare half behind it, so that no group is ever split, padded
+// or moved. Hence the bound: a group takes at most half the capacity.
+//
+// Group, 8-aligned:
+//   0        4      5       6      8                16           20        24       28       32        36        40
+//   ├ bytes  ┼ kind ┼ flags ┼ —    ┼ firstPosition  ┼ logged     ┼ frames  ┼ slot   ┼ token  ┼ version ┼ reply   ┼ frames … reply …
+//   │ whole  │ u8   │ u8    │      │ f64, log       │ bytes of   │ in them │ u32    │ u32    │ u32     │ bytes   │
+//   │ u32    │      │       │      │ thread's       │ frames u32 │ u32     │        │        │         │ u32     │
+//
+// The log thread writes firstPosition in place before it publishes `written`; the last reader reads it there.
+
+export const GROUP_HEADER_BYTES = 40;
+export const RING_HEADER_BYTES = 256;
+
+export const Word: { readonly head: 0; readonly written: 16; readonly tail: 32; readonly sealed: 48 } = {
+  head: 0,
+  written: 16,
+  tail: 32,
+  sealed: 48,
+};
+
+/** What a group is to the last reader. The log thread looks only at its frames. */
+export const GroupKind = {
+  /** shard → caller: the outcome of the command in `slot` */
+  reply: 1,
+  /** shard → caller: a question to another aggregate; nothing for the log */
+  ask: 2,
+  /** caller → log, on the caller's own ring */
+  publish: 3,
+  /** caller → shard, on a command ring */
+  command: 4,
+  /** caller → shard: the answer to an ask */
+  answer: 5,
+  /** caller → shard: nobody waits for the command in `slot` any more */
+  cancel: 6,
+} as const;
+export type GroupKind = (typeof GroupKind)[keyof typeof GroupKind];
+
+export const GroupFlag = {
+  /** reply: the caller waits for `raised` only, so ring it at once */
+  urgent: 1,
+  /** reply: the reply part is a value (else an error) */
+  value: 2,
+  /** reply: there is no value at all: the command returned undefined */
+  nothing: 4,
+  /** reply: the frames are of an earlier command with the same idempotency key; they are not for the log */
+  repeated: 8,
+} as const;
+
+export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
+
+/** Shared memory of a ring; pages that are never touched cost nothing. */
+export function createRing(capacityBytes: number): SharedArrayBuffer {
+  return new SharedArrayBuffer(RING_HEADER_BYTES + capacityBytes + capacityBytes / 2);
+}
+
+/** The views that either side needs. */
+export class RingMemory {
+  readonly words: Int32Array;
+  readonly bytes: Buffer;
+  readonly view: DataView;
+  readonly capacity: number;
+  readonly mask: number;
+  readonly groupLimit: number;
+
+  constructor(memory: SharedArrayBuffer) {
+    this.words = new Int32Array(memory, 0, RING_HEADER_BYTES / 4);
+    this.capacity = ((memory.byteLength - RING_HEADER_BYTES) / 3) * 2;
+    this.mask = this.capacity - 1;
+    this.groupLimit = this.capacity / 2;
+    this.bytes = Buffer.from(memory, RING_HEADER_BYTES);
+    this.view = new DataView(memory, RING_HEADER_BYTES);
+  }
+}

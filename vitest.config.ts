@@ -1,0 +1,17 @@
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
+
+// Native modules and crash tests want processes of their own, not threads.
+const config: ViteUserConfig = defineConfig({
+  resolve: { conditions: ['trunkline-source'] },
+  ssr: { resolve: { conditions: ['trunkline-source'] } },
+  test: {
+    include: ['test/**/*.test.ts'],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
+    execArgv: ['--conditions=trunkline-source'],
+  },
+});
+
+export default config;
