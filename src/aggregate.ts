@@ -36,8 +36,11 @@ export interface CommandContext<State, E extends Events> {
    * @throws SchemaViolation, UnserialisableValue, UnknownEventType, CommandTooLarge
    */
   raise<K extends keyof E & string>(type: K, data: InputOf<E[K]>): void;
-  /** Await another aggregate's command; before the first `raise` only (`AskAfterRaise`), within a deadline. */
-  ask<A extends AnyAggregate>(aggregate: A, id: string, options?: { deadlineMs?: number }): Ref<A>;
+  /**
+   * Await another aggregate's command and get its value; its events are `written` by then. Before the first `raise` only
+   * (`AskAfterRaise`), within a deadline (`DeadlineExceeded`); rejects as that command does.
+   */
+  ask<A extends AnyAggregate>(aggregate: A, id: string, options?: { deadlineMs?: number }): Asker<A>;
   /** Send another aggregate a command after this one is `written`; delivered at least once, executed once. */
   send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A>;
 }
@@ -174,6 +177,13 @@ export type Ref<A> = {
     ...input: Input<CommandsOf<A>[K]>
   ) => Promise<Receipt<Result<CommandsOf<A>[K]>, EventOf<A>>>;
 } & { with(options: SendOptions): Ref<A> };
+
+/** The same commands, awaited from within another aggregate's command: each resolves to its value. */
+export type Asker<A> = {
+  readonly [K in CommandNames<CommandsOf<A>>]: (
+    ...input: Input<CommandsOf<A>[K]>
+  ) => Promise<Result<CommandsOf<A>[K]>>;
+};
 
 /** The same commands, sent and not awaited. */
 export type Sender<A> = {

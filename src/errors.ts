@@ -16,6 +16,7 @@ export interface ErrorDetails {
   CommandTooLarge: { bytes: number; limit: number };
   WrongDoor: { aggregateType: string; reason: string };
   AskAfterRaise: { aggregateType: string; id: string };
+  CommandEnded: { aggregateType: string; id: string };
   RuntimeInsideShard: { module: string };
   ModuleMismatch: { module: string; aggregateType: string; reason: string };
   // pushed back: nothing was written, try again later
@@ -29,6 +30,9 @@ export interface ErrorDetails {
   OutcomeUnknown: { reason: string };
   DeadlineExceeded: { deadlineMs: number; executed: 'no' | 'unknown' };
   Aborted: { executed: 'no' | 'unknown' };
+  VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
+  UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
+  EndlessHandlers: { rounds: number };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
   // the runtime as a whole
   RuntimeClosed: { state: 'closing' | 'closed' };
@@ -39,10 +43,20 @@ export interface ErrorDetails {
   DataDirInUse: { dataDir: string };
   DataDirNotWritable: { dataDir: string; cause: string };
   DataDirNewerFormat: { dataDir: string; found: number; supported: number };
+  DataDirUnreadable: { dataDir: string; reason: string };
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
   PositionGone: { position: number; firstKept: number };
+  // what a sink finds or does
+  VersionOutOfOrder: {
+    aggregateType: string;
+    aggregateId: string;
+    expectedVersion: number;
+    foundVersion: number;
+    position: number;
+  };
+  SinkFailed: { sink: string; cause: string };
 }
 
 export type ErrorCode = keyof ErrorDetails;
@@ -63,6 +77,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
+  CommandEnded: (d) => `${d.aggregateType}/${d.id}: the command has ended; await what it starts before it returns`,
   RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
   ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,
   RingFull: (d) => `the ring (${d.ringBytes} bytes) is full; slow down, or use whenFull: 'wait'`,
@@ -76,6 +91,10 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   Aborted: (d) => `the caller aborted (executed: ${d.executed})`,
   ConcurrencyConflict: (d) =>
     `${d.aggregateType}/${d.aggregateId} is at version ${d.actualVersion}, not at ${d.expectedVersion}; load it again`,
+  VersionGap: (d) =>
+    `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due`,
+  UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
+  EndlessHandlers: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
   RuntimeClosed: (d) => `the runtime is ${d.state}`,
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
@@ -83,10 +102,14 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   DataDirInUse: (d) => `${d.dataDir} is held by another live runtime; one owner at a time`,
   DataDirNotWritable: (d) => `${d.dataDir} cannot be written: ${d.cause}`,
   DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
+  DataDirUnreadable: (d) => `${d.dataDir} is not a data directory this release can read: ${d.reason}`,
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
+  VersionOutOfOrder: (d) =>
+    `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,
+  SinkFailed: (d) => `sink '${d.sink}' failed: ${d.cause}`,
 };
 
 function inspect(value: unknown): string {

@@ -50,10 +50,15 @@ export function frameBytesBound(type: string, id: string, name: string, metadata
   return alignUp(FRAME_HEADER_BYTES + 3 * (type.length + id.length + name.length + metadata.length + data.length));
 }
 
+/** The exact aligned size; dearer than the bound, for what is near a limit. */
+export function frameBytesExact(type: string, id: string, name: string, metadata: string, data: string): number {
+  return alignUp(FRAME_HEADER_BYTES + Buffer.byteLength(type + id + name + metadata) + Buffer.byteLength(data));
+}
+
 /** Writes frames into one buffer. Allocates nothing; the caller has made sure of the room. */
 export class FrameWriter {
   readonly bytes: Bytes;
-  private readonly view: DataView;
+  readonly view: DataView;
 
   constructor(bytes: Buffer) {
     this.bytes = toBytes(bytes);
@@ -93,6 +98,7 @@ export class FrameWriter {
     view.setUint32(offset + 40, nameLength, true); // keyId, the upper half, is 0
     view.setUint32(offset + 44, metadataLength, true);
     view.setUint32(offset + 48, dataLength, true);
+    for (let padding = end; (padding & 7) !== 0; padding++) bytes[padding] = 0;
     return end - offset;
   }
 
@@ -104,7 +110,7 @@ export class FrameWriter {
 /** Reads frames from one buffer, in place. Point it with `at`, read fields, move on with `next`. */
 export class FrameReader {
   bytes: Bytes;
-  private view: DataView;
+  view: DataView;
   offset = 0;
 
   constructor(bytes: Buffer) {

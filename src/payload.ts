@@ -86,6 +86,31 @@ export function toJson(value: unknown, path: string): string {
   return plainToJson(toPlain(value, path), path);
 }
 
+const errorTextLimit = 8192; // a stack and some details; far below the smallest ring's group limit
+
+/** JSON of an error, which must be told in any case: what cannot be carried, or is too long, is left out. */
+export function safeJson(wire: { message: string; details: unknown }): string {
+  try {
+    const json = toJson(wire, 'error');
+    if (json.length <= errorTextLimit) return json;
+  } catch {}
+  return toJson({ ...wire, message: wire.message.slice(0, 1024).toWellFormed().replaceAll('\0', ''), details: {} }, 'error');
+}
+
+/** Whether a value comes back from JSON as it was: nothing but plain data (an undefined property may get lost). */
+export function isFaithful(value: unknown, depth = 0): boolean {
+  if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean') {
+    return value !== undefined || depth > 0;
+  }
+  if (typeof value === 'number') return value - value === 0 && !Object.is(value, -0);
+  if (typeof value !== 'object' || depth > depthLimit) return false;
+  if (Array.isArray(value)) return value.every((item) => item !== undefined && isFaithful(item, depth + 1));
+  const prototype = Object.getPrototypeOf(value);
+  if (prototype !== null && prototype !== Object.prototype) return false;
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
+  return Object.values(value).every((item) => isFaithful(item, depth + 1));
+}
+
 /** Freeze a decoded value, all the way down. */
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {

@@ -5,7 +5,18 @@ const positionCount = 8;
 const wordsOffset = positionCount * 8;
 
 /** Positions, in the order of the levels. Each is the last position that has reached the level. */
-const Position = { written: 0, synced: 1, stored: 2, published: 3, floor: 4, settled: 5 } as const;
+const Position = {
+  written: 0,
+  synced: 1,
+  stored: 2,
+  published: 3,
+  /** lowest position that a sink still needs */
+  floor: 4,
+  /** every message to another aggregate up to here has been carried out */
+  settled: 5,
+  /** not a position: bytes that the log takes, told when it is full */
+  usedBytes: 6,
+} as const;
 export type PositionName = keyof typeof Position;
 
 /** Words: bells (see `ring/bell.ts`) and flags. */
@@ -14,7 +25,7 @@ export const LevelWord = {
   syncBell: 1,
   flushBell: 2,
   callerBell: 3,
-  /** 1: stop when everything is drained */
+  /** how far the stop has come, see {@link StopStage} */
   stopping: 4,
   /** 1: a write or a sync failed; nothing is acknowledged any more */
   poisoned: 5,
@@ -32,10 +43,15 @@ export const LevelWord = {
   spinMicros: 13,
   /** 1: somebody waits for `synced` or `stored` now: do not linger */
   hurry: 14,
+  /** bytes of chunks committed so far, wrapping: the log thread adds, the sync thread compares */
+  writtenBytes: 15,
   firstShardBell: 32,
 } as const;
 
-const shardLimit = 256;
+/** Threads stop one stage after the other, each when `stopping` has come to its number and its work is drained. */
+export const StopStage = { shards: 1, log: 2, sync: 3, flush: 4 } as const;
+
+const shardLimit = 64;
 
 export class Levels {
   readonly memory: SharedArrayBuffer;

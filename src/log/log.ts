@@ -1,4 +1,6 @@
 // The contract of the log: what other stages may know of it.
+import type { MessagePort } from 'node:worker_threads';
+import type { WireError } from '../errors.ts';
 
 /** A run of whole groups, as the log keeps them. */
 export interface Chunk {
@@ -33,3 +35,29 @@ export interface RecoveryReport {
   /** where the damaged file was put aside, if one was */
   damagedFile?: string;
 }
+
+/** What the log thread is started with. */
+export interface LogThreadData {
+  levels: SharedArrayBuffer;
+  folder: string;
+  mapBytes: number;
+  maxBytes: number;
+  batchBytesLimit: number;
+  groupLimit: number;
+  retainMs: number;
+  retainBytes: number;
+  bootId: string;
+  /** runtime → log thread; counted by `LevelWord.logInbox` */
+  inbox: MessagePort;
+  /** log thread → runtime; also the caller's bell (null messages) */
+  outbox: MessagePort;
+}
+
+/** A ring comes or goes; a ring that goes is drained first. */
+export type LogThreadMessage = { type: 'attach'; key: number; ring: SharedArrayBuffer } | { type: 'detach'; key: number };
+
+export type LogThreadReport =
+  | { type: 'ready'; recovery: RecoveryReport; logId: string; dataFile: string }
+  | { type: 'failed'; error: WireError }
+  | { type: 'poisoned'; cause: string }
+  | { type: 'detached'; key: number };

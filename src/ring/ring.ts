@@ -4,7 +4,7 @@
 // Shared memory:            word 0    head      bytes published so far          producer → readers
 //   (each on its own        word 16   written   bytes whose frames are in the log  log thread → last reader
 //    cache line)            word 32   tail      bytes that may be reused        last reader → producer
-//                           word 48   sealed    1 when the producer is gone     runtime → log thread
+//                           word 48   room      bell of a producer that waits for room (see bell.ts)
 //   256 …                   capacity + capacity / 2 bytes of groups
 //
 // Counters are signed 32-bit and wrap; only their differences are compared. A group starts at `counter & mask` and is
@@ -12,22 +12,17 @@
 // or moved. Hence the bound: a group takes at most half the capacity.
 //
 // Group, 8-aligned:
-//   0        4      5       6      8                16           20        24       28       32        36        40
-//   ├ bytes  ┼ kind ┼ flags ┼ —    ┼ firstPosition  ┼ logged     ┼ frames  ┼ slot   ┼ token  ┼ version ┼ reply   ┼ frames … reply …
-//   │ whole  │ u8   │ u8    │      │ f64, log       │ bytes of   │ in them │ u32    │ u32    │ u32     │ bytes   │
-//   │ u32    │      │       │      │ thread's       │ frames u32 │ u32     │        │        │         │ u32     │
+//   0        4      5       6      8                16           20        24       28       32        36      40
+//   ├ bytes  ┼ kind ┼ flags ┼ —    ┼ firstPosition  ┼ logged     ┼ frames  ┼ slot   ┼ version┼ reply   ┼ —    ┼ frames … reply …
+//   │ whole  │ u8   │ u8    │      │ f64, log       │ bytes of   │ in them │ u32    │ u32    │ bytes   │      │
+//   │ u32    │      │       │      │ thread's       │ frames u32 │ u32     │        │        │ u32     │      │
 //
 // The log thread writes firstPosition in place before it publishes `written`; the last reader reads it there.
 
 export const GROUP_HEADER_BYTES = 40;
 export const RING_HEADER_BYTES = 256;
 
-export const Word: { readonly head: 0; readonly written: 16; readonly tail: 32; readonly sealed: 48 } = {
-  head: 0,
-  written: 16,
-  tail: 32,
-  sealed: 48,
-};
+export const Word = { head: 0, written: 16, tail: 32, room: 48 } as const;
 
 /** What a group is to the last reader. The log thread looks only at its frames. */
 export const GroupKind = {
@@ -53,8 +48,10 @@ export const GroupFlag = {
   value: 2,
   /** reply: there is no value at all: the command returned undefined */
   nothing: 4,
-  /** reply: the frames are of an earlier command with the same idempotency key; they are not for the log */
+  /** reply: this is the outcome of an earlier command with the same idempotency key */
   repeated: 8,
+  /** some of the frames are messages to other aggregates */
+  messages: 16,
 } as const;
 
 export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;

@@ -1,0 +1,79 @@
+// The contract of the actor stage: what an actor is, and what the caller and a shard say to each other.
+import type { MessagePort } from 'node:worker_threads';
+import type { AnyAggregate } from '../aggregate.ts';
+import type { WireError } from '../errors.ts';
+import type { Mailbox } from './mailbox.ts';
+
+/** An aggregate type as a shard runs it. */
+export interface ActorType {
+  readonly index: number;
+  readonly definition: AnyAggregate;
+  readonly name: string;
+  readonly commandNames: readonly string[];
+  readonly fingerprint: string;
+}
+
+/** One live aggregate. Lean on purpose: 100,000 idle ones may live in a shard. */
+export class Actor {
+  readonly type: ActorType;
+  readonly id: string;
+  state: unknown;
+  version: number;
+  snapshotVersion: number;
+  /** Bytes that the shard's ring had published when this actor last said something: tells when the store has it. */
+  lastPublished = 0;
+  usedAt = 0;
+  /** Commands that wait while an asynchronous one runs; undefined while none does. */
+  mailbox: Mailbox | undefined;
+  older: Actor | undefined;
+  newer: Actor | undefined;
+
+  constructor(type: ActorType, id: string, state: unknown, version: number, snapshotVersion: number) {
+    this.type = type;
+    this.id = id;
+    this.state = state;
+    this.version = version;
+    this.snapshotVersion = snapshotVersion;
+  }
+}
+
+/** What a shard is started with. */
+export interface ShardData {
+  index: number;
+  /** The module and name of each aggregate type, in the caller's order: types travel by number. */
+  types: { name: string; module: string }[];
+  context: string | undefined;
+  commandRing: SharedArrayBuffer;
+  eventRing: SharedArrayBuffer;
+  levels: SharedArrayBuffer;
+  /** runtime → shard: null messages wake it in its event loop */
+  bell: MessagePort;
+  /** shard → runtime: reports, and null messages as the caller's bell */
+  outbox: MessagePort;
+  storeFolder: string;
+  logFolder: string;
+  logId: string;
+  mapBytes: number;
+  groupLimit: number;
+  whenFull: 'wait' | 'reject';
+  actorLimit: number;
+  actorIdleMs: number;
+  mailboxLimit: number;
+  idempotencyTtlMs: number;
+  askDeadlineMs: number;
+  shards: number;
+}
+
+export type ShardReport =
+  | { type: 'ready'; commands: string[][] }
+  | { type: 'warning'; message: string; details: Record<string, unknown> }
+  | { type: 'failed'; error: WireError };
+
+/** The shard of an aggregate: stable across restarts and releases (FNV-1a over type and id). */
+export function shardOf(type: string, id: string, shards: number): number {
+  if (shards === 1) return 0;
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < type.length; i++) hash = Math.imul(hash ^ type.charCodeAt(i), 0x01000193);
+  for (let i = 0; i < id.length; i++) hash = Math.imul(hash ^ id.charCodeAt(i), 0x01000193);
+  return ((hash ^ (hash >>> 15)) >>> 0) % shards;
+}

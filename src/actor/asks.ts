@@ -1,0 +1,64 @@
+// Questions that this shard's commands have put to other aggregates and that are not answered yet. They travel through
+// the shard's ring like replies, so that one leaves only after everything its asker has seen is written.
+import type { AnyAggregate } from '../aggregate.ts';
+import { fromWire, TrunklineError, type WireError } from '../errors.ts';
+import { FrameKind, type FrameReader } from '../frame.ts';
+import { toJson } from '../payload.ts';
+import type { RingConsumer } from '../ring/consumer.ts';
+import type { RingProducer } from '../ring/producer.ts';
+import { GroupKind } from '../ring/ring.ts';
+import type { Question } from './execution.ts';
+
+interface Asked {
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+  timer: NodeJS.Timeout;
+}
+
+/** An answer as it travels: the data of the answer group's only frame. */
+export interface Answer {
+  value?: unknown;
+  error?: WireError;
+}
+
+export class Asks {
+  private readonly ring: RingProducer;
+  private readonly defaultDeadlineMs: number;
+  private readonly afterPublish: () => void;
+  private readonly open = new Map<number, Asked>();
+  private lastNumber = 0;
+
+  constructor(ring: RingProducer, defaultDeadlineMs: number, afterPublish: () => void) {
+    this.ring = ring;
+    this.defaultDeadlineMs = defaultDeadlineMs;
+    this.afterPublish = afterPublish;
+  }
+
+  ask(target: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown> {
+    const deadlineMs = question.deadlineMs ?? this.defaultDeadlineMs;
+    const data = toJson(input, 'arguments');
+    const number = (this.lastNumber = (this.lastNumber + 1) >>> 0);
+    const deadlineAt = Date.now() + deadlineMs;
+    this.ring.frame(FrameKind.message, 0, deadlineAt, 0, target.name, id, command, question.metadataJson, data);
+    this.ring.publish(GroupKind.ask, 0, number, 0, '');
+    this.afterPublish();
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.open.delete(number);
+        reject(new TrunklineError('DeadlineExceeded', { deadlineMs, executed: 'unknown' }));
+      }, deadlineMs);
+      this.open.set(number, { resolve, reject, timer });
+    });
+  }
+
+  /** An answer group has come. One for a question that nobody waits for any more is dropped. */
+  settle(ring: RingConsumer, frame: FrameReader): void {
+    const asked = this.open.get(ring.slot);
+    if (asked === undefined) return;
+    this.open.delete(ring.slot);
+    clearTimeout(asked.timer);
+    const answer = JSON.parse(frame.at(ring.framesStart).dataJson) as Answer;
+    if (answer.error) asked.reject(fromWire(answer.error));
+    else asked.resolve(answer.value);
+  }
+}

@@ -1,0 +1,33 @@
+// A command as a shard sees it: decoded from its group in the command ring, before the ring's bytes are given back.
+import type { FrameReader } from '../frame.ts';
+import type { RingConsumer } from '../ring/consumer.ts';
+
+export class Command {
+  /** Where the caller waits; its slot is used by nobody else until it has the reply. */
+  readonly slot: number;
+  /** The caller wants to know as soon as the command is `raised`. */
+  readonly urgent: boolean;
+  readonly typeIndex: number;
+  readonly commandIndex: number;
+  readonly id: string;
+  /** Idempotency key; '' for none. */
+  readonly key: string;
+  /** Milliseconds since 1970; 0 for none. */
+  readonly deadlineAt: number;
+  readonly metadataJson: string;
+  readonly inputJson: string;
+  cancelled = false;
+
+  constructor(ring: RingConsumer, frame: FrameReader) {
+    this.slot = ring.slot;
+    this.urgent = ring.flags !== 0;
+    frame.at(ring.framesStart);
+    this.typeIndex = frame.schemaVersion;
+    this.commandIndex = frame.version;
+    this.id = frame.aggregateId;
+    this.key = frame.name;
+    this.deadlineAt = frame.occurredAt;
+    this.metadataJson = frame.metadataJson;
+    this.inputJson = frame.dataJson;
+  }
+}

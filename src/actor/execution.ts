@@ -1,0 +1,181 @@
+// One run of one command on one actor: what the user's function gets as its first argument. Raises are applied at once
+// and undone as a whole if the command does not succeed.
+import type { AnyAggregate, Asker, CommandContext, Sender, ShardContext } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import { FrameKind } from '../frame.ts';
+import { idToText, writeNewId } from '../ids.ts';
+import { plainToJson, toJson, toPlain } from '../payload.ts';
+import type { Group } from '../ring/group.ts';
+import type { Actor } from './actor.ts';
+import type { Command } from './command.ts';
+import { AppliedEvent, type Reducers } from './evolve.ts';
+import { validate } from './validate.ts';
+
+/** What a command may reach beyond its own aggregate. The shard is one; the test kit is another. */
+export interface Surroundings {
+  readonly context: ShardContext;
+  /** The aggregate type of that name, or `UnknownAggregateType`. */
+  definition(name: string): AnyAggregate;
+  /** Put a question to another aggregate; resolves to its value. */
+  ask(aggregate: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown>;
+}
+
+export interface Question {
+  deadlineMs: number | undefined;
+  metadataJson: string;
+}
+
+export class Execution implements CommandContext<any, any> {
+  readonly actor: Actor;
+  readonly command: Command;
+  /** Where frames go: the ring itself, or a private stage once the command has turned out to be asynchronous. */
+  group: Group;
+  events = 0;
+  messages = 0;
+  private readonly surroundings: Surroundings;
+  private readonly priorState: unknown;
+  private readonly priorVersion: number;
+  private ended = false;
+  private abort: AbortController | undefined;
+  /** Where in the group the event stands that was raised last. */
+  private lastEvent = 0;
+
+  constructor(actor: Actor, command: Command, group: Group, surroundings: Surroundings) {
+    this.actor = actor;
+    this.command = command;
+    this.group = group;
+    this.surroundings = surroundings;
+    this.priorState = actor.state;
+    this.priorVersion = actor.version;
+  }
+
+  get id(): string {
+    return this.actor.id;
+  }
+  get state(): unknown {
+    return this.actor.state;
+  }
+  get version(): number {
+    return this.actor.version;
+  }
+  get context(): ShardContext {
+    return this.surroundings.context;
+  }
+  get signal(): AbortSignal {
+    this.abort ??= new AbortController();
+    if (this.command.cancelled) this.abort.abort(new TrunklineError('Aborted', { executed: 'unknown' }));
+    return this.abort.signal;
+  }
+
+  raise(type: string, data: unknown): void {
+    const { actor, group, command } = this;
+    const { definition, name } = actor.type;
+    this.checkOpen();
+    const spec = definition.events[type];
+    if (spec === undefined || !Object.hasOwn(definition.events, type)) {
+      const known = Object.keys(definition.events);
+      throw new TrunklineError('UnknownEventType', { aggregateType: name, eventType: type, known });
+    }
+    const checked = spec.schema === undefined ? data : validate(spec.schema, data, name, type);
+    const plain = toPlain(checked, type);
+    const json = plainToJson(plain, type);
+    const version = actor.version + 1;
+    const now = Date.now();
+    const metadata = command.metadataJson;
+    const offset = group.frame(
+      FrameKind.event,
+      spec.schemaVersion,
+      now,
+      version,
+      name,
+      actor.id,
+      type,
+      metadata,
+      json,
+    );
+    writeNewId(group.frames.bytes, offset + 16, now);
+    const { view } = group.frames;
+    const applied = new AppliedEvent(name, actor.id, version, type, spec.schemaVersion, plain, now, metadata, view, offset + 16);
+    try {
+      actor.state = (definition.evolve as Reducers)[type]!(actor.state, plain, applied);
+    } catch (error) {
+      group.dropFrame(offset);
+      throw error;
+    }
+    actor.version = version;
+    this.lastEvent = offset - group.start;
+    this.events++;
+  }
+
+  ask<A extends AnyAggregate>(aggregate: A, id: string, options: { deadlineMs?: number } = {}): Asker<A> {
+    const target = this.surroundings.definition(aggregate.name);
+    const question = { deadlineMs: options.deadlineMs, metadataJson: this.command.metadataJson };
+    return commandMethods(target, (command, input) => {
+      this.checkOpen();
+      if (!this.group.isEmpty) {
+        const { type, id: asker } = this.actor;
+        return Promise.reject(new TrunklineError('AskAfterRaise', { aggregateType: type.name, id: asker }));
+      }
+      return this.surroundings.ask(target, id, command, input, question);
+    }) as Asker<A>;
+  }
+
+  send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A> {
+    const target = this.surroundings.definition(aggregate.name);
+    return commandMethods(target, (command, input) => {
+      this.checkOpen();
+      const now = Date.now();
+      const data = toJson(input, 'arguments');
+      const metadata = this.sendMetadata();
+      const offset = this.group.frame(FrameKind.message, 0, now, 0, target.name, id, command, metadata, data);
+      writeNewId(this.group.frames.bytes, offset + 16, now);
+      this.messages++;
+    }) as Sender<A>;
+  }
+
+  /** What a sent command inherits: this one's metadata; its cause is the event that was raised last. */
+  private sendMetadata(): string {
+    const { metadataJson } = this.command;
+    if (this.events === 0) return metadataJson;
+    const metadata = metadataJson === '' ? {} : JSON.parse(metadataJson);
+    const causationId = idToText(this.group.frames.bytes, this.group.start + this.lastEvent + 16);
+    return JSON.stringify({ ...metadata, causationId });
+  }
+
+  /** The caller has given up. */
+  cancel(error: TrunklineError): void {
+    this.command.cancelled = true;
+    this.abort?.abort(error);
+  }
+
+  /** Nothing may be raised any more. */
+  end(): void {
+    this.ended = true;
+  }
+
+  /** As if the command had never run. */
+  undo(): void {
+    this.ended = true;
+    this.actor.state = this.priorState;
+    this.actor.version = this.priorVersion;
+    this.events = 0;
+    this.messages = 0;
+  }
+
+  private checkOpen(): void {
+    if (!this.ended) return;
+    throw new TrunklineError('CommandEnded', { aggregateType: this.actor.type.name, id: this.actor.id });
+  }
+}
+
+/** An object with a method for each command; any other name is `UnknownCommand`. */
+function commandMethods(target: AnyAggregate, call: (command: string, input: unknown[]) => unknown): object {
+  return new Proxy(Object.create(null) as object, {
+    get(_, name) {
+      if (typeof name !== 'string' || name === 'then') return undefined;
+      if (Object.hasOwn(target.commands, name)) return (...input: unknown[]) => call(name, input);
+      const known = Object.keys(target.commands);
+      throw new TrunklineError('UnknownCommand', { aggregateType: target.name, command: name, known });
+    },
+  });
+}

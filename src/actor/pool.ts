@@ -1,0 +1,104 @@
+// The shards' threads: one Piscina pool, one long-lived task in each of its workers. A shard that dies is started again on
+// new rings, after its old ones have been read to the end.
+import { MessageChannel } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { fromWire, TrunklineError } from '../errors.ts';
+import { Bell } from '../ring/bell.ts';
+import { createRing } from '../ring/ring.ts';
+import { Levels, LevelWord } from '../log/levels.ts';
+import type { ShardData, ShardReport } from './actor.ts';
+
+/** What all shards of a runtime have in common. */
+export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox'> & {
+  ringBytes: number;
+};
+
+/** A shard that has started. */
+export interface RunningShard {
+  readonly index: number;
+  readonly commandRing: SharedArrayBuffer;
+  readonly eventRing: SharedArrayBuffer;
+  readonly bell: Bell;
+  /** Names of each type's commands, as the shard has imported them. */
+  readonly commands: string[][];
+}
+
+export interface PoolEvents {
+  /** A null message: look after the rings. */
+  wake(): void;
+  warning(message: string, details: Record<string, unknown>): void;
+  /** The thread of a shard that had started is gone. */
+  died(shard: RunningShard, cause: string): void;
+}
+
+// `.ts` in development, `.js` when published.
+const extension = import.meta.filename.slice(-3);
+
+export class ShardPool {
+  private readonly pool: Piscina;
+  private readonly settings: ShardSettings;
+  private readonly events: PoolEvents;
+  private readonly running = new Map<number, Promise<unknown>>();
+
+  constructor(settings: ShardSettings, events: PoolEvents) {
+    this.settings = settings;
+    this.events = events;
+    this.pool = new Piscina({
+      filename: new URL(`./thread${extension}`, import.meta.url).href,
+      minThreads: settings.shards,
+      maxThreads: settings.shards,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+    });
+    // A worker's death is told by its task's rejection; without a listener the event would be thrown as well.
+    this.pool.on('error', () => {});
+  }
+
+  /** Start one shard; `attach` gives its event ring to the log thread before the shard writes into it. */
+  start(index: number, attach: (eventRing: SharedArrayBuffer) => void): Promise<RunningShard> {
+    const { settings } = this;
+    const commandRing = createRing(settings.ringBytes);
+    const eventRing = createRing(settings.ringBytes);
+    attach(eventRing);
+    const bell = new MessageChannel();
+    const outbox = new MessageChannel();
+    const data: ShardData = { ...settings, index, commandRing, eventRing, bell: bell.port2, outbox: outbox.port2 };
+    const levels = new Levels(settings.levels);
+    const shardBell = new Bell(levels.words, LevelWord.firstShardBell + index, bell.port1);
+    levels.setFlag(LevelWord.firstShardBell + index, 0);
+    return new Promise((resolve, reject) => {
+      let shard: RunningShard | undefined;
+      outbox.port1.on('message', (message: ShardReport | null) => {
+        if (message === null) return this.events.wake();
+        if (message.type === 'warning') return this.events.warning(message.message, message.details);
+        if (message.type === 'failed') return reject(fromWire(message.error));
+        shard = { index, commandRing, eventRing, bell: shardBell, commands: message.commands };
+        resolve(shard);
+      });
+      const ended = this.pool.run(data, { transferList: [bell.port2, outbox.port2] }).then(
+        () => undefined,
+        (error: Error) => {
+          const cause = error?.message ?? String(error);
+          if (shard) this.events.died(shard, cause);
+          else reject(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause }));
+        },
+      );
+      const closed = ended.finally(() => {
+        bell.port1.close();
+        outbox.port1.close();
+      });
+      this.running.set(index, closed);
+    });
+  }
+
+  /** All shards have returned. */
+  async ended(): Promise<void> {
+    await Promise.all(this.running.values());
+  }
+
+  /** Give the threads back; their tasks have ended, so that no native code runs in them. */
+  async close(): Promise<void> {
+    await this.ended();
+    await this.pool.close();
+  }
+}

@@ -1,0 +1,33 @@
+// Outcomes of commands with an idempotency key, until the store has them. Afterwards the store is asked.
+import type { Outcome } from '../receipt.ts';
+
+export interface Remembered {
+  version: number;
+  outcome: Outcome;
+}
+
+export class RememberedOutcomes {
+  private readonly byKey = new Map<string, Remembered>();
+  private queue: { key: string; publishedBytes: number }[] = [];
+
+  static key(type: string, id: string, key: string): string {
+    return `${type}\0${id}\0${key}`;
+  }
+
+  get(key: string): Remembered | undefined {
+    return this.byKey.get(key);
+  }
+
+  /** `publishedBytes`: what the ring had published with it; Infinity keeps it for good. */
+  add(key: string, remembered: Remembered, publishedBytes: number): void {
+    this.byKey.set(key, remembered);
+    this.queue.push({ key, publishedBytes });
+  }
+
+  forget(storedBytes: number): void {
+    let count = 0;
+    while (count < this.queue.length && this.queue[count]!.publishedBytes <= storedBytes) count++;
+    for (let i = 0; i < count; i++) this.byKey.delete(this.queue[i]!.key);
+    if (count > 0) this.queue = this.queue.slice(count);
+  }
+}

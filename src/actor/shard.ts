@@ -1,0 +1,343 @@
+// A shard: one thread that runs many actors, one command at a time for each. Takes commands from its command ring, lets
+// the user's functions decide, and publishes what they raised, with the reply, into its event ring.
+//
+// Invariants: a command's frames are published whole, by one store, after the command has succeeded; a reply is behind its
+// frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
+import type { AnyAggregate } from '../aggregate.ts';
+import { isError, TrunklineError, toWire } from '../errors.ts';
+import { FrameKind, FrameReader } from '../frame.ts';
+import { writeNewId } from '../ids.ts';
+import { Levels, LevelWord } from '../log/levels.ts';
+import { isFaithful, safeJson, toJson } from '../payload.ts';
+import type { Outcome } from '../receipt.ts';
+import { Bell } from '../ring/bell.ts';
+import { RingConsumer } from '../ring/consumer.ts';
+import { StagedGroup } from '../ring/group.ts';
+import { RingProducer } from '../ring/producer.ts';
+import { GroupFlag, GroupKind } from '../ring/ring.ts';
+import type { Actor, ActorType, ShardData } from './actor.ts';
+import { Asks } from './asks.ts';
+import { Command } from './command.ts';
+import { Execution, type Surroundings } from './execution.ts';
+import type { Loader } from './loader.ts';
+import { Mailbox } from './mailbox.ts';
+import { RememberedOutcomes } from './remembered.ts';
+import { Residents } from './residents.ts';
+import { StoredHorizon } from './stored-horizon.ts';
+
+const noInput: unknown[] = [];
+const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
+const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
+
+const urgency = (command: Command): number => (command.urgent ? GroupFlag.urgent : 0);
+
+export class Shard {
+  readonly levels: Levels;
+  /** Asynchronous commands under way. */
+  pending = 0;
+  /** Called when one of them has settled. */
+  onSettled: () => void = () => {};
+  private readonly data: ShardData;
+  private readonly types: readonly ActorType[];
+  private readonly loader: Loader;
+  private readonly commands: RingConsumer;
+  private readonly ring: RingProducer;
+  private readonly frame: FrameReader;
+  private readonly residents: Residents;
+  private readonly remembered = new RememberedOutcomes();
+  private readonly horizon: StoredHorizon;
+  private readonly asks: Asks;
+  private readonly logBell: Bell;
+  private readonly callerBell: Bell;
+  private readonly surroundings: Surroundings;
+  private readonly running = new Map<number, Execution>();
+  private readonly idleStages: StagedGroup[] = [];
+  private readonly unfaithful = new Set<string>();
+  private mustWait = false;
+  private now = Date.now();
+
+  constructor(data: ShardData, types: readonly ActorType[], loader: Loader, context: object) {
+    this.data = data;
+    this.types = types;
+    this.loader = loader;
+    this.levels = new Levels(data.levels);
+    this.commands = new RingConsumer(data.commandRing);
+    this.frame = new FrameReader(this.commands.bytes);
+    this.logBell = new Bell(this.levels.words, LevelWord.logBell);
+    this.callerBell = new Bell(this.levels.words, LevelWord.callerBell, data.outbox);
+    this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
+    this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
+    this.horizon = new StoredHorizon(this.ring, this.levels);
+    this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.logBell.ring());
+    this.surroundings = {
+      context,
+      definition: (name) => this.definition(name),
+      ask: (...question) => this.asks.ask(...question),
+    };
+  }
+
+  hasWork(): boolean {
+    return this.commands.published() !== this.commands.cursor;
+  }
+
+  /** Take and run up to `most` commands; returns how many there were. */
+  drain(most: number): number {
+    const limit = this.commands.published();
+    let count = 0;
+    this.now = Date.now();
+    while (count < most && this.commands.take(limit)) {
+      count++;
+      const { kind } = this.commands;
+      if (kind === GroupKind.command) {
+        const command = new Command(this.commands, this.frame);
+        // Given back before it runs: a command that kills its thread is not met again by the next one.
+        this.commands.release();
+        this.dispatch(command);
+      } else {
+        if (kind === GroupKind.answer) this.asks.settle(this.commands, this.frame);
+        else this.cancel(this.commands.slot);
+        this.commands.release();
+      }
+    }
+    return count;
+  }
+
+  /** Now and then: see how far the store is, and let actors go that it can bring back. */
+  sweep(): void {
+    this.now = Date.now();
+    this.horizon.update();
+    this.remembered.forget(this.horizon.storedBytes);
+    this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
+  }
+
+  get actorCount(): number {
+    return this.residents.count;
+  }
+
+  private definition(name: string): AnyAggregate {
+    const type = this.types.find((known) => known.name === name);
+    if (type) return type.definition;
+    throw new TrunklineError('UnknownAggregateType', { aggregateType: name, known: this.types.map((t) => t.name) });
+  }
+
+  private dispatch(command: Command): void {
+    const type = this.types[command.typeIndex]!;
+    const actor = this.find(type, command);
+    if (actor === undefined) return;
+    if (actor.mailbox !== undefined) {
+      const { mailboxLimit: limit } = this.data;
+      if (actor.mailbox.put(command)) return;
+      this.refuse(command, type, new TrunklineError('MailboxFull', { aggregateType: type.name, id: actor.id, limit }));
+      return;
+    }
+    this.execute(actor, command);
+  }
+
+  /** The actor, loaded if it is not here; undefined if that failed, which the caller has been told. */
+  private find(type: ActorType, command: Command): Actor | undefined {
+    const resident = this.residents.get(type, command.id);
+    if (resident !== undefined) {
+      this.residents.touch(resident, this.now);
+      return resident;
+    }
+    try {
+      const actor = this.loader.load(type, command.id);
+      this.residents.add(actor, this.now);
+      return actor;
+    } catch (error) {
+      this.refuse(command, type, error);
+      return undefined;
+    }
+  }
+
+  private execute(actor: Actor, command: Command): void {
+    const { type } = actor;
+    if (command.cancelled) return;
+    if (command.deadlineAt !== 0 && Date.now() >= command.deadlineAt) {
+      this.refuse(command, type, new TrunklineError('DeadlineExceeded', { deadlineMs: 0, executed: 'no' }));
+      return;
+    }
+    if (command.key !== '' && this.repeat(actor, command)) return;
+    const execution = new Execution(actor, command, this.ring, this.surroundings);
+    let result: unknown;
+    try {
+      const input = command.inputJson === '[]' ? noInput : (JSON.parse(command.inputJson) as unknown[]);
+      result = type.definition.commands[type.commandNames[command.commandIndex]!](execution, ...input);
+    } catch (error) {
+      this.fail(execution, error);
+      return;
+    }
+    if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
+      this.await(execution, result as PromiseLike<unknown>);
+    } else {
+      this.succeed(execution, result);
+    }
+  }
+
+  /** The command has turned out to be asynchronous: its frames move to a stage, other commands of its actor wait. */
+  private await(execution: Execution, result: PromiseLike<unknown>): void {
+    const stage = this.idleStages.pop() ?? new StagedGroup(this.data.groupLimit);
+    stage.copyFrom(this.ring);
+    this.ring.abandon();
+    execution.group = stage;
+    execution.actor.mailbox = new Mailbox(this.data.mailboxLimit);
+    this.pending++;
+    this.running.set(execution.command.slot, execution);
+    result.then(
+      (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
+      (error) => this.resume(execution, stage, () => this.fail(execution, error)),
+    );
+  }
+
+  private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
+    const { actor, command } = execution;
+    this.running.delete(command.slot);
+    this.ring.copyFrom(stage);
+    stage.clear();
+    this.idleStages.push(stage);
+    settle();
+    this.pending--;
+    this.onSettled();
+    // Its mailbox next. A command in it may be asynchronous again: then the rest moves into the new mailbox, in order.
+    const waiting = actor.mailbox!;
+    actor.mailbox = undefined;
+    for (let next = waiting.take(); next; next = waiting.take()) {
+      if (actor.mailbox === undefined) this.execute(actor, next);
+      else (actor.mailbox as Mailbox).put(next);
+    }
+  }
+
+  private succeed(execution: Execution, value: unknown): void {
+    const { actor, command } = execution;
+    execution.end();
+    let outcome: Outcome | undefined;
+    try {
+      const reply = value === undefined ? '' : toJson(value, 'result');
+      if (command.key !== '') outcome = this.keepOutcome(execution, value === undefined ? {} : { value });
+      this.keepSnapshot(actor);
+      const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
+      const messages = execution.messages > 0 ? GroupFlag.messages : 0;
+      const flags = kind | messages | urgency(command);
+      this.ring.publish(GroupKind.reply, flags, command.slot, actor.version, reply);
+    } catch (error) {
+      this.fail(execution, error);
+      return;
+    }
+    this.published(actor, command, outcome);
+  }
+
+  private fail(execution: Execution, error: unknown): void {
+    const { actor, command } = execution;
+    const { name, commandNames } = actor.type;
+    execution.undo();
+    this.ring.abandon();
+    const wire = toWire(error, { aggregateType: name, command: commandNames[command.commandIndex]! });
+    const reply = safeJson(wire);
+    this.owed(() => {
+      let outcome: Outcome | undefined;
+      if (command.key !== '' && wire.kind === 'rejected') outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
+      this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
+      this.published(actor, command, outcome);
+    });
+  }
+
+  /** Answer without having run anything. */
+  private refuse(command: Command, type: ActorType, error: unknown): void {
+    const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
+    this.owed(() => {
+      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, safeJson(wire));
+      this.ringBells(command);
+    });
+  }
+
+  /** Publish an answer that must not be refused for want of room. Once the log has failed, nobody waits for it. */
+  private owed(publish: () => void): void {
+    this.mustWait = true;
+    try {
+      publish();
+    } catch (error) {
+      this.ring.abandon();
+      if (!isError(error, 'LogPoisoned')) throw error;
+    } finally {
+      this.mustWait = false;
+    }
+  }
+
+  private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
+    actor.lastPublished = this.ring.published;
+    if (outcome) {
+      const key = RememberedOutcomes.key(actor.type.name, actor.id, command.key);
+      this.remembered.add(key, { version: actor.version, outcome }, this.ring.published);
+    }
+    this.ringBells(command);
+  }
+
+  private ringBells(command: Command): void {
+    this.logBell.ring();
+    if (command.urgent) this.callerBell.ring();
+  }
+
+  /** Put the outcome into the command's own group, so that a repetition finds it, whatever happens in between. */
+  private keepOutcome(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
+    const { actor, command } = execution;
+    const outcome: Outcome = { ...result, events: execution.events, expiresAt: this.now + this.data.idempotencyTtlMs };
+    const { name } = actor.type;
+    const data = toJson(outcome, 'result');
+    const offset = this.ring.frame(FrameKind.receipt, 0, this.now, actor.version, name, actor.id, command.key, '', data);
+    writeNewId(this.ring.frames.bytes, offset + 16, this.now);
+    return outcome;
+  }
+
+  /** The command has been executed before: answer with the first outcome. */
+  private repeat(actor: Actor, command: Command): boolean {
+    const { name } = actor.type;
+    const first =
+      this.remembered.get(RememberedOutcomes.key(name, actor.id, command.key)) ??
+      this.loader.outcome(name, actor.id, command.key);
+    if (first === undefined || first.outcome.expiresAt <= this.now) return false;
+    const { value, error } = first.outcome;
+    const kind = error ? 0 : value === undefined ? GroupFlag.nothing : GroupFlag.value;
+    const reply = error ? safeJson(error) : value === undefined ? '' : JSON.stringify(value);
+    this.owed(() => {
+      const flags = kind | urgency(command) | GroupFlag.repeated;
+      this.ring.publish(GroupKind.reply, flags, command.slot, first.version, reply);
+      this.ringBells(command);
+    });
+    return true;
+  }
+
+  private keepSnapshot(actor: Actor): void {
+    const { definition, name, fingerprint } = actor.type;
+    const { every } = definition.snapshot;
+    if (every === 0 || actor.version - actor.snapshotVersion < every) return;
+    actor.snapshotVersion = actor.version;
+    if (!isFaithful(actor.state)) {
+      this.warnUnfaithful(name);
+      return;
+    }
+    const data = JSON.stringify(actor.state);
+    if (data.length > this.data.groupLimit / 8) return; // too large to ride along with a command
+    const offset = this.ring.frame(FrameKind.snapshot, 0, this.now, actor.version, name, actor.id, fingerprint, '', data);
+    writeNewId(this.ring.frames.bytes, offset + 16, this.now);
+  }
+
+  private warnUnfaithful(name: string): void {
+    if (this.unfaithful.has(name)) return;
+    this.unfaithful.add(name);
+    const message = 'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
+    this.data.outbox.postMessage({ type: 'warning', message, details: { aggregateType: name } });
+  }
+
+  private cancel(slot: number): void {
+    this.running.get(slot)?.cancel(new TrunklineError('Aborted', { executed: 'unknown' }));
+  }
+
+  private waitForRoom(): boolean {
+    if (this.levels.flag(LevelWord.poisoned) !== 0) throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
+    if (this.data.whenFull === 'reject' && !this.mustWait) return false;
+    this.logBell.ring();
+    this.callerBell.ring();
+    this.ring.blockForRoom(roomBoundMs);
+    return true;
+  }
+}

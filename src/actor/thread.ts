@@ -1,0 +1,122 @@
+// A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
+// its event loop while asynchronous commands are under way, and now and then for the sake of what `context` holds.
+import { setImmediate } from 'node:timers/promises';
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError, toWire, type WireError } from '../errors.ts';
+import { LevelWord, StopStage } from '../log/levels.ts';
+import { Sleeper } from '../ring/bell.ts';
+import type { ActorType, ShardData, ShardReport } from './actor.ts';
+import { reducerFingerprint } from './evolve.ts';
+import { Loader } from './loader.ts';
+import { Shard } from './shard.ts';
+import { enterShard, violation } from './inside.ts';
+
+const commandsPerTurn = 512; // at a few µs each: the event loop is served every few ms under load
+const idleBoundMs = 50; // how late a timer of the context may fire on an idle shard
+const sweepEveryMs = 50;
+
+/** Piscina calls this; it returns when the runtime stops. */
+export default async function runShard(data: ShardData): Promise<void> {
+  const report = (message: ShardReport): void => data.outbox.postMessage(message);
+  enterShard();
+  let shard: Shard;
+  let loader: Loader;
+  try {
+    const types = await importTypes(data);
+    const context = await makeContext(data);
+    loader = Loader.open(data);
+    shard = new Shard(data, types, loader, context);
+    report({ type: 'ready', commands: types.map((type) => [...type.commandNames]) });
+  } catch (error) {
+    report({ type: 'failed', error: startError(error) });
+    return;
+  }
+  await serve(shard, data);
+  await loader.close();
+  data.bell.close();
+  data.outbox.close();
+}
+
+async function serve(shard: Shard, data: ShardData): Promise<void> {
+  const { levels } = shard;
+  const bellWord = LevelWord.firstShardBell + data.index;
+  const sleeper = new Sleeper(levels.words, bellWord);
+  let wake = (): void => {};
+  data.bell.on('message', () => wake());
+  const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;
+  const hasWork = (): boolean => shard.hasWork() || stopping();
+  let sweptAt = performance.now();
+  let quietSince = 0;
+  let ran = 0;
+  for (;;) {
+    const count = shard.drain(commandsPerTurn);
+    ran += count;
+    const now = performance.now();
+    if (now - sweptAt > sweepEveryMs) {
+      shard.sweep();
+      sweptAt = now;
+    }
+    if (count > 0) {
+      quietSince = 0;
+      if (shard.pending > 0 || ran >= commandsPerTurn) {
+        ran = 0;
+        await setImmediate();
+      }
+      continue;
+    }
+    if (stopping() && shard.pending === 0 && !shard.hasWork()) return;
+    if (shard.pending > 0) {
+      const woken = new Promise<void>((resolve) => {
+        wake = resolve;
+        shard.onSettled = resolve;
+      });
+      if (sleeper.arm(hasWork)) await woken;
+      else await setImmediate();
+      sleeper.rise();
+      continue;
+    }
+    const spinMicros = levels.flag(LevelWord.spinMicros);
+    if (spinMicros > 0) {
+      if (quietSince === 0) quietSince = now;
+      if ((now - quietSince) * 1000 < spinMicros) continue;
+    }
+    sleeper.block(hasWork, idleBoundMs);
+    if (!shard.hasWork()) await setImmediate();
+  }
+}
+
+async function importTypes(data: ShardData): Promise<ActorType[]> {
+  const types: ActorType[] = [];
+  for (const [index, { name, module }] of data.types.entries()) {
+    const exported = Object.values((await import(module)) as Record<string, unknown>);
+    const found = violation();
+    if (found) throw new TrunklineError('RuntimeInsideShard', { module });
+    const definition = exported.find((value): value is AnyAggregate => isDefinition(value) && value.name === name);
+    if (!definition) {
+      throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });
+    }
+    const commandNames = Object.keys(definition.commands);
+    types.push({ index, definition, name, commandNames, fingerprint: reducerFingerprint(definition) });
+  }
+  return types;
+}
+
+function isDefinition(value: unknown): value is AnyAggregate {
+  return typeof value === 'object' && value !== null && 'commands' in value && 'evolve' in value && 'name' in value;
+}
+
+async function makeContext(data: ShardData): Promise<object> {
+  if (data.context === undefined) return {};
+  const made = ((await import(data.context)) as { default?: unknown }).default;
+  return (typeof made === 'function' ? await made({ shard: data.index, shards: data.shards }) : made) ?? {};
+}
+
+/** What went wrong at the start, as the caller will see it. */
+function startError(error: unknown): WireError {
+  if (violation()) return toWire(new TrunklineError('RuntimeInsideShard', { module: violation()! }), nowhere);
+  if (error instanceof TrunklineError) return toWire(error, nowhere);
+  const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return toWire(new TrunklineError('ThreadFailed', { thread: 'shard', cause }), nowhere);
+}
+
+const nowhere = { aggregateType: '', command: '' };

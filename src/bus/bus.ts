@@ -1,0 +1,151 @@
+// The live bus: listeners in the caller's thread, called in log order once events are `written`. In memory: a listener
+// hears what happens while it listens. One that throws, or rejects, is reported, and hurts nobody else.
+import { EventEmitter } from 'eventemitter3';
+import type { AnyAggregate, EventNamed, EventTypeOf } from '../aggregate.ts';
+import type { StoredEvent } from '../event.ts';
+
+export interface ListenOptions<Event = StoredEvent> {
+  /** Only events for which it returns true. */
+  where?: (event: Event) => boolean;
+}
+
+export interface BatchOptions<Event = StoredEvent> extends ListenOptions<Event> {
+  /** Call the listener once per turn, with all the events of that turn. */
+  batch: true;
+}
+
+/** Ends a listening; also by `using`. */
+export interface Listening extends Disposable {
+  off(): void;
+}
+
+type Listener<Event> = (event: Event) => unknown;
+type BatchListener<Event> = (events: readonly Event[]) => unknown;
+
+interface Entry {
+  name: string;
+  heard: (event: StoredEvent) => void;
+  listener: Listener<any>;
+  where: ((event: any) => boolean) | undefined;
+  batch: StoredEvent[] | undefined;
+}
+
+export type ListenerErrorHandler = (error: unknown, event: StoredEvent) => void;
+
+export class Bus {
+  // One emitter name per (aggregate type, event type), (aggregate type, any) and any: a lookup, not a scan.
+  private readonly emitter = new EventEmitter<string>();
+  private readonly entries = new Set<Entry>();
+  private readonly batches = new Set<Entry>();
+  private readonly onError: ListenerErrorHandler;
+
+  constructor(onError: ListenerErrorHandler) {
+    this.onError = onError;
+  }
+
+  /**
+   * Listen to one event type of an aggregate, to all of its events (`'*'`), or to everything.
+   *
+   * ```ts
+   * runtime.bus.on(Call, 'CallRouted', (event) => console.log(event.data.trunk));
+   * runtime.bus.on('*', (events) => audit(events), { batch: true });
+   * ```
+   */
+  on<A extends AnyAggregate, T extends EventTypeOf<A> | '*'>(
+    aggregate: A,
+    type: T,
+    listener: Listener<EventNamed<A, T>>,
+    options?: ListenOptions<EventNamed<A, T>>,
+  ): Listening;
+  on<A extends AnyAggregate, T extends EventTypeOf<A> | '*'>(
+    aggregate: A,
+    type: T,
+    listener: BatchListener<EventNamed<A, T>>,
+    options: BatchOptions<EventNamed<A, T>>,
+  ): Listening;
+  on(type: '*', listener: Listener<StoredEvent>, options?: ListenOptions): Listening;
+  on(type: '*', listener: BatchListener<StoredEvent>, options: BatchOptions): Listening;
+  on(...args: unknown[]): Listening {
+    const everything = args[0] === '*';
+    const name = everything ? '*' : nameOf((args[0] as AnyAggregate).name, args[1] as string);
+    const [listener, options] = args.slice(everything ? 1 : 2) as [Listener<any>, Partial<BatchOptions> | undefined];
+    const heard = (event: StoredEvent): void => this.deliver(entry, event);
+    const entry: Entry = { name, heard, listener, where: options?.where, batch: options?.batch ? [] : undefined };
+    this.entries.add(entry);
+    this.emitter.on(name, heard);
+    const off = (): void => this.remove(entry);
+    return { off, [Symbol.dispose]: off };
+  }
+
+  /** The counterpart of `on`, by the same arguments. */
+  off<A extends AnyAggregate>(aggregate: A, type: string, listener: (...args: any[]) => unknown): void;
+  off(type: '*', listener: (...args: any[]) => unknown): void;
+  off(...args: unknown[]): void {
+    const everything = args[0] === '*';
+    const name = everything ? '*' : nameOf((args[0] as AnyAggregate).name, args[1] as string);
+    const listener = args[everything ? 1 : 2];
+    for (const entry of this.entries) if (entry.name === name && entry.listener === listener) this.remove(entry);
+  }
+
+  private remove(entry: Entry): void {
+    this.entries.delete(entry);
+    this.emitter.off(entry.name, entry.heard);
+  }
+
+  get isIdle(): boolean {
+    return this.entries.size === 0;
+  }
+
+  /** Whether anybody would hear such an event: asked before it is decoded. */
+  wants(aggregateType: string, type: string): boolean {
+    const { emitter } = this;
+    return (
+      emitter.listenerCount('*') > 0 ||
+      emitter.listenerCount(nameOf(aggregateType, '*')) > 0 ||
+      emitter.listenerCount(nameOf(aggregateType, type)) > 0
+    );
+  }
+
+  emit(event: StoredEvent): void {
+    this.emitter.emit(nameOf(event.aggregateType, event.type), event);
+    this.emitter.emit(nameOf(event.aggregateType, '*'), event);
+    this.emitter.emit('*', event);
+  }
+
+  /** The turn is over: hand out what batch listeners have collected. */
+  endTurn(): void {
+    if (this.batches.size === 0) return;
+    for (const entry of this.batches) {
+      const events = entry.batch!;
+      entry.batch = [];
+      if (this.entries.has(entry)) this.call(entry, events, events[0]!);
+    }
+    this.batches.clear();
+  }
+
+  private deliver(entry: Entry, event: StoredEvent): void {
+    try {
+      if (entry.where && !entry.where(event)) return;
+    } catch (error) {
+      this.onError(error, event);
+      return;
+    }
+    if (entry.batch === undefined) {
+      this.call(entry, event, event);
+      return;
+    }
+    entry.batch.push(event);
+    this.batches.add(entry);
+  }
+
+  private call(entry: Entry, argument: unknown, event: StoredEvent): void {
+    try {
+      const result = entry.listener(argument);
+      if (result instanceof Promise) result.catch((error) => this.onError(error, event));
+    } catch (error) {
+      this.onError(error, event);
+    }
+  }
+}
+
+const nameOf = (aggregateType: string, type: string): string => `${aggregateType}\0${type}`;

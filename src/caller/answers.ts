@@ -1,0 +1,29 @@
+// Questions from one aggregate to another: the caller's thread passes them on and brings the answer back.
+import type { Answer } from '../actor/asks.ts';
+import { toWire, TrunklineError } from '../errors.ts';
+import { FrameKind, type FrameReader } from '../frame.ts';
+import { safeJson } from '../payload.ts';
+import { GroupKind } from '../ring/ring.ts';
+import type { Caller } from './caller.ts';
+import type { CommandWrite, Line } from './line.ts';
+
+/** Send what an ask group says, and answer the shard that asked. The asker's deadline bounds it. */
+export function answerAsk(caller: Caller, line: Line, number: number, frame: FrameReader): void {
+  const [type, command] = [frame.aggregateType, frame.name];
+  const answer = (data: string): void => {
+    const write: CommandWrite = (ring) => {
+      ring.frame(FrameKind.message, 0, 0, 0, '', '', '', '', data);
+      ring.publish(GroupKind.answer, 0, number, 0, '');
+    };
+    if (!line.dead && !line.tryWrite(write)) line.writeLater(write);
+  };
+  const refuse = (error: unknown): void => {
+    const wire = toWire(error, { aggregateType: type, command });
+    answer(`{"error":${safeJson(wire)}}`);
+  };
+  const deadlineMs = Math.ceil(frame.occurredAt - Date.now());
+  if (deadlineMs <= 0) return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: 0, executed: 'no' }));
+  caller
+    .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, { ack: 'written', deadlineMs })
+    .then(({ value }) => answer(JSON.stringify({ value } satisfies Answer)), refuse);
+}

@@ -1,0 +1,59 @@
+// A command in flight, as its caller waits for it.
+import type { SendOptions } from '../aggregate.ts';
+import type { Level, Receipt } from '../receipt.ts';
+import type { Line } from './line.ts';
+import type { CommandReceipt } from './receipt.ts';
+
+export class Pending {
+  readonly resolve: (receipt: Receipt<unknown>) => void;
+  readonly reject: (error: unknown) => void;
+  readonly ack: Level;
+  readonly deadlineMs: number;
+  line: Line;
+  /** Where its group ends in the command ring; undefined while it waits for room. */
+  endOfGroup: number | undefined;
+  /** The caller has its answer, early: by deadline, abort, or because `raised` was enough. */
+  answered = false;
+  /** Given out at `raised`; told when it is written. */
+  raised: CommandReceipt | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private signal: AbortSignal | undefined;
+  private onAbort: (() => void) | undefined;
+
+  constructor(
+    resolve: (receipt: Receipt<unknown>) => void,
+    reject: (error: unknown) => void,
+    ack: Level,
+    deadlineMs: number,
+    line: Line,
+  ) {
+    this.resolve = resolve;
+    this.reject = reject;
+    this.ack = ack;
+    this.deadlineMs = deadlineMs;
+    this.line = line;
+  }
+
+  /** Arrange for the caller to be released before the reply, if it asked for that. */
+  watch(options: SendOptions, onDeadline: () => void, onAbort: () => void): void {
+    if (options.deadlineMs !== undefined) this.timer = setTimeout(onDeadline, options.deadlineMs);
+    if (options.signal) {
+      this.signal = options.signal;
+      this.onAbort = onAbort;
+      options.signal.addEventListener('abort', onAbort, { once: true });
+    }
+  }
+
+  unwatch(): void {
+    if (this.timer !== undefined) clearTimeout(this.timer);
+    if (this.onAbort) this.signal?.removeEventListener('abort', this.onAbort);
+  }
+
+  /** Answer the caller, once. */
+  fail(error: unknown): void {
+    if (this.answered) return;
+    this.answered = true;
+    this.unwatch();
+    this.reject(error);
+  }
+}

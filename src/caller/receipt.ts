@@ -1,0 +1,88 @@
+// The receipt of a command: holds a copy of the group as it stood in the ring, and decodes what is looked at.
+import { decodeEvent, type StoredEvent } from '../event.ts';
+import { FrameKind, FrameReader } from '../frame.ts';
+import type { Level, Receipt } from '../receipt.ts';
+import type { RingConsumer } from '../ring/consumer.ts';
+import { GroupFlag } from '../ring/ring.ts';
+
+/** What a receipt needs to wait for later levels. */
+export interface LevelWait {
+  reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void>;
+}
+
+export class CommandReceipt implements Receipt<unknown> {
+  readonly version: number;
+  readonly #group: Buffer;
+  readonly #frames: number;
+  readonly #framesBytes: number;
+  readonly #flags: number;
+  readonly #wait: LevelWait;
+  #firstPosition: number;
+  #value: unknown;
+  #events: readonly StoredEvent[] | undefined;
+  #whenWritten: (() => void)[] = [];
+
+  constructor(ring: RingConsumer, firstPosition: number, wait: LevelWait) {
+    // One copy of the group: its bytes in the ring are given back to the shard.
+    this.#group = Buffer.from(ring.bytes.subarray(ring.framesStart, ring.replyStart + ring.replyBytes));
+    this.#frames = ring.frameCount;
+    this.#framesBytes = ring.framesBytes;
+    this.#flags = ring.flags;
+    this.#firstPosition = firstPosition;
+    this.version = ring.version;
+    this.#wait = wait;
+    this.#value = (ring.flags & GroupFlag.value) === 0 ? undefined : pendingValue;
+  }
+
+  get value(): unknown {
+    if (this.#value === pendingValue) this.#value = JSON.parse(this.#group.toString('utf8', this.#framesBytes));
+    return this.#value;
+  }
+
+  get position(): number {
+    if (this.#firstPosition === 0) return 0;
+    return this.events.at(-1)?.position ?? this.#firstPosition - 1;
+  }
+
+  get events(): readonly StoredEvent[] {
+    if (this.#events !== undefined) return this.#events;
+    const events: StoredEvent[] = [];
+    const frame = new FrameReader(this.#group).at(0);
+    for (let i = 0; i < this.#frames; i++) {
+      const position = this.#firstPosition === 0 ? 0 : this.#firstPosition + i;
+      if (frame.kind === FrameKind.event) events.push(decodeEvent(frame, position));
+      frame.at(frame.next);
+    }
+    const frozen = Object.freeze(events);
+    if (this.#firstPosition !== 0) this.#events = frozen;
+    return frozen;
+  }
+
+  /** The outcome is that of an earlier command with the same idempotency key. */
+  get repeated(): boolean {
+    return (this.#flags & GroupFlag.repeated) !== 0;
+  }
+
+  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    options.signal?.throwIfAborted();
+    if (level === 'raised') return;
+    if (this.#firstPosition === 0) await new Promise<void>((resolve) => this.#whenWritten.push(resolve));
+    return this.#wait.reached(level, this.lastPosition, options.signal);
+  }
+
+  /** Position of the group's last frame, events or not: everything that the command has seen or done is before it. */
+  get lastPosition(): number {
+    return this.#firstPosition + this.#frames - 1;
+  }
+
+  /** The group is in the log now; until then the receipt was of a command that is only `raised`. */
+  written(firstPosition: number): void {
+    this.#firstPosition = firstPosition;
+    this.#events = undefined;
+    for (const resolve of this.#whenWritten) resolve();
+    this.#whenWritten = [];
+  }
+}
+
+const pendingValue = Symbol('not decoded yet');
+

@@ -1,0 +1,109 @@
+// Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
+import { TrunklineError } from '../errors.ts';
+import { newId } from '../ids.ts';
+import type { Metadata, StoredEvent } from '../event.ts';
+import { deepFreeze, toPlain } from '../payload.ts';
+import type { NewEvent } from './entity.ts';
+
+/** An event that an entity has raised. Frozen. */
+export type RaisedEvent = Readonly<Required<NewEvent>> & { toJSON(): Record<string, unknown> };
+
+/**
+ * Extend it: change fields in `apply`, raise events in methods.
+ *
+ * ```ts
+ * class Stock extends AggregateRoot {
+ *   price = '0';
+ *   constructor(id: string) {
+ *     super('stock', id);
+ *   }
+ *   reprice(price: string) {
+ *     this.raise('StockPriceUpdated', { oldPrice: this.price, newPrice: price });
+ *   }
+ *   protected override apply(event: { type: string; data: any }) {
+ *     if (event.type === 'StockPriceUpdated') this.price = event.data.newPrice;
+ *   }
+ * }
+ * ```
+ */
+export abstract class AggregateRoot {
+  readonly aggregateType: string;
+  readonly id: string;
+  #version = 0;
+  #committedVersion = 0;
+  #uncommitted: RaisedEvent[] = [];
+
+  constructor(aggregateType: string, id: string) {
+    this.aggregateType = aggregateType;
+    this.id = id;
+  }
+
+  /** Change the entity's fields by one event: called by `raise` and by `rebuild` alike. */
+  protected apply(_event: Pick<StoredEvent, 'type' | 'data' | 'version' | 'occurredAt' | 'metadata'>): void {}
+
+  /**
+   * Raise an event: past-tense type, JSON payload (decimals as text).
+   * @throws UnserialisableValue
+   */
+  protected raise(type: string, data: unknown, metadata: Metadata = {}): void {
+    const event: RaisedEvent = Object.freeze({
+      id: newId(),
+      aggregateType: this.aggregateType,
+      aggregateId: this.id,
+      type,
+      data: deepFreeze(toPlain(data, type)),
+      metadata: deepFreeze(toPlain(metadata, 'metadata') as Metadata),
+      occurredAt: new Date(),
+      schemaVersion: 1,
+      version: this.#version + 1,
+      toJSON() {
+        const { toJSON: _, ...fields } = this;
+        return { ...fields, occurredAt: this.occurredAt.toISOString() };
+      },
+    });
+    this.apply(event);
+    this.#version = event.version;
+    this.#uncommitted.push(event);
+  }
+
+  /** The version with everything raised so far. */
+  get version(): number {
+    return this.#version;
+  }
+
+  /** The version as last committed or rebuilt: the expected version of a save. */
+  get committedVersion(): number {
+    return this.#committedVersion;
+  }
+
+  get uncommittedEvents(): readonly RaisedEvent[] {
+    return [...this.#uncommitted];
+  }
+
+  markEventsAsCommitted(): void {
+    this.#uncommitted = [];
+    this.#committedVersion = this.#version;
+  }
+
+  /** The uncommitted events, which count as committed from here on. */
+  pullEvents(): readonly RaisedEvent[] {
+    const events = this.#uncommitted;
+    this.markEventsAsCommitted();
+    return events;
+  }
+
+  /** Bring a new entity to where its stored events lead. Returns it. */
+  rebuild(events: Iterable<StoredEvent>): this {
+    for (const event of events) {
+      if (event.version !== this.#version + 1) {
+        const { aggregateType, id: aggregateId } = this;
+        const [expectedVersion, foundVersion] = [this.#version + 1, event.version];
+        throw new TrunklineError('VersionGap', { aggregateType, aggregateId, expectedVersion, foundVersion });
+      }
+      this.apply(event);
+      this.#version = event.version;
+    }
+    this.#committedVersion = this.#version;
+    return this;
+  }
+}

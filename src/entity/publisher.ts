@@ -1,0 +1,221 @@
+// Publishes events of entities from the caller's own thread, through a ring of its own, into the log. One call is one
+// group: all of its events enter the log together or not at all.
+import type { AnyAggregate } from '../aggregate.ts';
+import type { Caller } from '../caller/caller.ts';
+import { checkId } from '../caller/ref.ts';
+import { CommandReceipt } from '../caller/receipt.ts';
+import { Slots } from '../caller/slots.ts';
+import { isError, TrunklineError } from '../errors.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
+import { isUuid, writeIdText, writeNewId } from '../ids.ts';
+import { type Levels, LevelWord } from '../log/levels.ts';
+import type { ResolvedOptions } from '../options.ts';
+import { toJson } from '../payload.ts';
+import type { Level, Receipt } from '../receipt.ts';
+import { Bell } from '../ring/bell.ts';
+import { RingConsumer } from '../ring/consumer.ts';
+import { RingProducer } from '../ring/producer.ts';
+import { createRing, GroupKind, Word } from '../ring/ring.ts';
+import type { NewEvent } from './entity.ts';
+import { Heads } from './heads.ts';
+
+interface Publishing {
+  events: readonly Prepared[];
+  resolve: (receipt: CommandReceipt) => void;
+  reject: (error: unknown) => void;
+}
+
+interface Prepared {
+  event: NewEvent;
+  version: number;
+  metadataJson: string;
+  dataJson: string;
+}
+
+export class EventPublisher {
+  /** @internal */
+  readonly ring: SharedArrayBuffer;
+  private readonly caller: Caller;
+  private readonly heads: Heads;
+  private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
+  private readonly options: ResolvedOptions;
+  private readonly producer: RingProducer;
+  private readonly logBell: Bell;
+  private readonly slots: Slots<Publishing>;
+  /** Slots of what waits for room, in order. */
+  private waiting: number[] = [];
+
+  /** @internal */
+  constructor(
+    caller: Caller,
+    levels: Levels,
+    storedHead: (type: string, id: string) => { version: number } | undefined,
+    actorTypes: ReadonlyMap<string, AnyAggregate>,
+    options: ResolvedOptions,
+  ) {
+    this.caller = caller;
+    this.heads = new Heads(levels, storedHead);
+    this.actorTypes = actorTypes;
+    this.options = options;
+    this.ring = createRing(options.flush.ringBytes);
+    this.producer = new RingProducer(this.ring, () => false);
+    this.logBell = new Bell(levels.words, LevelWord.logBell);
+    this.slots = new Slots(options.maxInFlight);
+    const groups = new RingConsumer(this.ring, Word.tail);
+    caller.others.add({
+      groups,
+      frame: new FrameReader(groups.bytes),
+      onGroup: (ring) => this.written(ring),
+      endTurn: () => this.flushWaiting(),
+      fail: (error) => this.fail(error),
+      inFlight: () => this.slots.count,
+    });
+  }
+
+  /**
+   * Publish events, in order, as one group; resolves when they have come to the runtime's `ack` level.
+   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, CommandTooLarge, RingFull (as rejections)
+   */
+  publish(...events: NewEvent[]): Promise<Receipt<undefined>> {
+    return this.publishBatch(events);
+  }
+
+  /** The same with a list, and a level of its own to wait for. */
+  async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
+    const receipt = await this.append(this.prepare(events));
+    await receipt.reached(options.ack ?? this.options.ack);
+    return receipt as Receipt<undefined>;
+  }
+
+  /**
+   * Publish without waiting: checks the events, puts them into the ring, and returns. What is refused is thrown; what goes
+   * wrong afterwards is logged.
+   */
+  publishAsync(...events: NewEvent[]): void {
+    this.append(this.prepare(events)).catch((error: unknown) => {
+      this.options.logger.error({ err: error, count: events.length }, 'events published without waiting were not written');
+    });
+  }
+
+  /** The version of an entity, everything published so far included; 0 if there is none. */
+  version(type: string, id: string): number {
+    return this.heads.version(type, id);
+  }
+
+  /** @internal Found in the log at the start, not yet in the store. */
+  recovered(type: string, id: string, version: number, position: number): void {
+    if (!this.actorTypes.has(type)) this.heads.written(type, id, version, position);
+  }
+
+  /** Check everything, and give every event its version, before anything is written. */
+  private prepare(events: readonly NewEvent[]): readonly Prepared[] {
+    this.caller.admit();
+    const versions = new Map<string, number>();
+    const prepared = events.map((event) => {
+      const { aggregateType, aggregateId, type } = event;
+      checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
+      checkId('aggregate id', aggregateId);
+      checkId('event type', type, NAME_BYTES_LIMIT);
+      if (event.id !== undefined && !isUuid(event.id)) {
+        throw new TrunklineError('InvalidId', { what: 'event id, a UUID,', length: event.id.length, limit: 36 });
+      }
+      if (this.actorTypes.has(aggregateType)) {
+        const reason = 'its events are raised by commands of its actors; entities must use another type';
+        throw new TrunklineError('WrongDoor', { aggregateType, reason });
+      }
+      const key = `${aggregateType}\0${aggregateId}`;
+      const actualVersion = versions.get(key) ?? this.heads.version(aggregateType, aggregateId);
+      const version = event.version ?? actualVersion + 1;
+      if (version !== actualVersion + 1) {
+        const expectedVersion = version - 1;
+        throw new TrunklineError('ConcurrencyConflict', { aggregateType, aggregateId, expectedVersion, actualVersion });
+      }
+      versions.set(key, version);
+      const metadata = event.metadata ?? {};
+      const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
+      return { event, version, metadataJson, dataJson: toJson(event.data, type) };
+    });
+    if (prepared.length === 0) {
+      throw new TrunklineError('InvalidOptions', { option: 'events', value: events, reason: 'must name at least one' });
+    }
+    return prepared;
+  }
+
+  /** Into the ring now, or, if it is full, as soon as there is room. Throws what refuses it. */
+  private append(events: readonly Prepared[]): Promise<CommandReceipt> {
+    if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
+    const { promise, resolve, reject } = Promise.withResolvers<CommandReceipt>();
+    const slot = this.slots.add({ events, resolve, reject });
+    try {
+      if (this.waiting.length > 0 || !this.tryWrite(slot, events)) {
+        const { ringBytes } = this.options.flush;
+        if (this.caller.options.whenFull === 'reject') throw new TrunklineError('RingFull', { ringBytes });
+        this.waiting.push(slot);
+      }
+    } catch (error) {
+      this.slots.remove(slot);
+      throw error;
+    }
+    for (const { event, version } of events) this.heads.publishing(event.aggregateType, event.aggregateId, version);
+    return promise;
+  }
+
+  /** False if there is no room; nothing is written then. */
+  private tryWrite(slot: number, events: readonly Prepared[]): boolean {
+    const { producer } = this;
+    try {
+      for (const { event, version, metadataJson, dataJson } of events) {
+        const { aggregateType, aggregateId, type, schemaVersion = 1 } = event;
+        const at = event.occurredAt?.getTime() ?? Date.now();
+        const offset = producer.frame(
+          FrameKind.event,
+          schemaVersion,
+          at,
+          version,
+          aggregateType,
+          aggregateId,
+          type,
+          metadataJson,
+          dataJson,
+        );
+        const { bytes } = producer.frames;
+        if (event.id === undefined) writeNewId(bytes, offset + 16, at);
+        else writeIdText(bytes, offset + 16, event.id);
+      }
+      producer.publish(GroupKind.publish, 0, slot, events.at(-1)!.version, '');
+    } catch (error) {
+      producer.abandon();
+      if (isError(error, 'RingFull')) return false;
+      throw error;
+    }
+    this.logBell.ring();
+    return true;
+  }
+
+  private flushWaiting(): void {
+    let count = 0;
+    for (const slot of this.waiting) {
+      if (!this.tryWrite(slot, this.slots.get(slot)!.events)) break;
+      count++;
+    }
+    if (count > 0) this.waiting = this.waiting.slice(count);
+  }
+
+  private written(ring: RingConsumer): void {
+    const { slot, firstPosition } = ring;
+    const { events, resolve } = this.slots.get(slot)!;
+    this.slots.remove(slot);
+    for (const [i, { event, version }] of events.entries()) {
+      this.heads.written(event.aggregateType, event.aggregateId, version, firstPosition + i);
+    }
+    resolve(new CommandReceipt(ring, firstPosition, this.caller));
+  }
+
+  private fail(error: TrunklineError): void {
+    this.waiting = [];
+    for (const [slot, { reject }] of this.slots.entries()) {
+      this.slots.remove(slot);
+      reject(error);
+    }
+  }
+}

@@ -1,0 +1,80 @@
+// The contract of the flush stage, public: what a sink is, and what it is given. A sink is one file that follows the log:
+// the embedded store, PostgreSQL, Kafka, or a user's own (RabbitMQ, a webhook).
+//
+// Invariants: a sink sees whole groups only, in log order, no further than `synced`; what it commits and its checkpoint
+// move together, so that it always holds a prefix of the log with no hole before its checkpoint.
+import { isError, type ErrorCode, TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
+import type { FrameReader } from '../frame.ts';
+
+/** A run of whole groups. Valid until the `write` that it was given to has settled; its events may be kept. */
+export interface Batch {
+  /** Position of the first frame, and of the last: the checkpoint once the batch is committed. */
+  readonly fromPosition: number;
+  readonly toPosition: number;
+  /** How many frames there are: events, and frames of other kinds that only the embedded store needs. */
+  readonly count: number;
+  /** The frames as the log has them, each starting at a multiple of 8. */
+  readonly bytes: Buffer;
+  /** The events, decoded one by one: payload and metadata only when looked at. */
+  events(): IterableIterator<StoredEvent>;
+  /** Every frame, in place: the reader is pointed at it and valid during the visit. */
+  eachFrame(visit: (frame: FrameReader, position: number) => void): void;
+}
+
+/** Follows the log. Calls never overlap: `open` first, one `write` at a time, `close` last. */
+export interface Sink {
+  /** The checkpoint: the last position that the sink holds; 0 if none. Thrown errors are retried. */
+  open(): Promise<number> | number;
+  /**
+   * Commit the events and the checkpoint `batch.toPosition` together. A thrown error is retried with the same batch, so a
+   * sink that cannot commit both at once must bear repetition. After an unknown outcome (a lost reply to COMMIT) throw:
+   * the repetition has to find out. `signal` aborts when the runtime will wait no longer.
+   */
+  write(batch: Batch, signal: AbortSignal): Promise<void> | void;
+  close(): Promise<void> | void;
+}
+
+export interface SinkInfo {
+  name: string;
+  dataDir: string;
+  logId: string;
+  /**
+   * First position that the log still keeps. A sink that begins later than the log returns `firstPosition - 1` from `open`
+   * to follow from there; what lies before is in the store (`runtime.events`).
+   */
+  firstPosition: number;
+}
+
+/** What a sink's module exports. `options` are the user's, structurally cloned. */
+export interface SinkModule {
+  createSink(options: unknown, info: SinkInfo): Sink | Promise<Sink>;
+}
+
+export type FlusherState = 'opening' | 'running' | 'retrying' | 'failed' | 'stopped';
+
+/** How far one sink has come. */
+export interface FlusherStatus {
+  state: FlusherState;
+  /** Its checkpoint; 0 while it is not open. */
+  position: number;
+  /** Synced positions that it does not hold yet. */
+  lag: number;
+  lastError: Error | undefined;
+}
+
+const fatalCodes: readonly ErrorCode[] = [
+  'StoreDamaged',
+  'LogDamaged',
+  'DataDirNewerFormat',
+  'DataDirNotWritable',
+  'VersionOutOfOrder',
+  'PositionGone',
+  'InvalidOptions',
+];
+
+/** Errors that no repetition can cure: the sink stops. A user's sink marks its own by a property `fatal: true`. */
+export function isFatal(error: unknown): boolean {
+  if (error instanceof TrunklineError) return fatalCodes.some((code) => isError(error, code));
+  return typeof error === 'object' && error !== null && (error as { fatal?: unknown }).fatal === true;
+}

@@ -1,0 +1,238 @@
+// The one generic loop behind every sink: cursor on the log → batch → sink → next. Runs on the flush thread's event loop,
+// beside the others. A failing sink is retried for ever, alone; a sink that cannot go on stops, alone; both keep what they
+// still need in the log.
+import { setImmediate } from 'node:timers/promises';
+import pRetry from 'p-retry';
+import { TrunklineError } from '../errors.ts';
+import type { LogSource } from '../log/log.ts';
+import { BatchBuffer } from './batch.ts';
+import { type FlusherState, type FlusherStatus, isFatal, type Sink } from './flush.ts';
+
+export interface FlusherSettings {
+  name: string;
+  sink: Sink;
+  log: LogSource;
+  /** The last position that may be read: what is synced. */
+  limit(): number;
+  /** Commits at most one batch in so many milliseconds, unless `isHurried()` or much has piled up; default 0. */
+  lingerMs?: number;
+  isHurried?(): boolean;
+  /** A batch ends with the chunk that takes it to so many bytes (default 4 MiB) or frames (default 16,384). */
+  batchBytes?: number;
+  batchFrames?: number;
+  /** First and longest pause before a retry, milliseconds; defaults 100 and 30,000. Doubled each time, with jitter. */
+  retryMs?: number;
+  retryMsLimit?: number;
+  /** The checkpoint is known, or has moved. */
+  onPosition?(position: number): void;
+  /** An attempt has failed; `retryInMs` is undefined if there will be no other. */
+  onFailure?(error: Error, retryInMs: number | undefined): void;
+}
+
+type Resolved = Required<FlusherSettings>;
+
+const defaults = {
+  lingerMs: 0,
+  isHurried: () => false,
+  batchBytes: 4 << 20,
+  batchFrames: 16_384,
+  retryMs: 100,
+  retryMsLimit: 30_000,
+  onPosition: () => {},
+  onFailure: () => {},
+};
+
+export class Flusher {
+  readonly name: string;
+  private readonly settings: Resolved;
+  private readonly batch = new BatchBuffer();
+  private readonly backoff = new AbortController();
+  private readonly attempts = new AbortController();
+  private state: FlusherState = 'opening';
+  private lastError: Error | undefined;
+  private stopping = false;
+  private wakeUp: () => void = () => {};
+  private committedAt = Number.NEGATIVE_INFINITY;
+  private opened = false;
+  /** The sink's checkpoint; 0 until it is open. */
+  position = 0;
+
+  constructor(settings: FlusherSettings) {
+    this.settings = { ...defaults, ...settings };
+    this.name = settings.name;
+  }
+
+  get status(): FlusherStatus {
+    const { state, position, lastError } = this;
+    return { state, position, lag: Math.max(0, this.settings.limit() - position), lastError };
+  }
+
+  /** Whether the checkpoint is known. */
+  get isOpen(): boolean {
+    return this.opened;
+  }
+
+  /** Open the sink and follow the log until stopped, or until an error that no repetition cures. Never rejects. */
+  async run(): Promise<void> {
+    try {
+      await this.open();
+      this.state = 'running';
+      while (await this.step());
+      this.state = 'stopped';
+    } catch (error) {
+      this.failed(error);
+      this.state = this.stopping && !isFatal(error) ? 'stopped' : 'failed';
+    }
+    if (this.opened) await this.close();
+  }
+
+  /** Something may have become synced. */
+  wake(): void {
+    this.wakeUp();
+  }
+
+  /** Come up to what is synced, with one attempt for each batch from now on, and end. */
+  stop(): void {
+    this.stopping = true;
+    this.backoff.abort(new Error('stopping'));
+    this.wakeUp();
+  }
+
+  /** Do not wait for the attempt under way any longer. */
+  abort(): void {
+    this.stop();
+    this.attempts.abort(new Error('the runtime waits no longer'));
+  }
+
+  private async open(): Promise<void> {
+    const { sink, name } = this.settings;
+    const position = await this.attempt(() => sink.open());
+    if (!Number.isSafeInteger(position) || position < 0) {
+      const reason = `open() must return a position, and returned ${position}`;
+      throw new TrunklineError('InvalidOptions', { option: `sinks.${name}`, value: position, reason });
+    }
+    this.opened = true;
+    this.moveTo(position);
+  }
+
+  /** One batch, or a pause; false when it is time to end. */
+  private async step(): Promise<boolean> {
+    const lag = this.settings.limit() - this.position;
+    if (lag > 0 && !(await this.isDue(lag))) return true;
+    if (lag > 0 && this.fill()) {
+      const { batch } = this;
+      await this.attempt(() => this.settings.sink.write(batch, this.attempts.signal));
+      this.committedAt = performance.now();
+      this.moveTo(batch.toPosition);
+      await setImmediate(); // the other flushers' turn
+      return true;
+    }
+    if (this.stopping) return false;
+    await this.sleep();
+    return true;
+  }
+
+  private moveTo(position: number): void {
+    this.position = position;
+    this.settings.onPosition(position);
+  }
+
+  /** Fill the batch with what has arrived; false if that is nothing. */
+  private fill(): boolean {
+    const { log, batchBytes, batchFrames } = this.settings;
+    const { batch } = this;
+    const limit = this.settings.limit();
+    batch.begin(this.position + 1);
+    while (batch.toPosition < limit && batch.byteCount < batchBytes && batch.count < batchFrames) {
+      const chunk = log.read(batch.toPosition + 1);
+      if (chunk === undefined) break;
+      if (chunk.firstPosition > batch.toPosition + 1) {
+        if (batch.count > 0) break;
+        const gone = { position: batch.toPosition + 1, firstKept: chunk.firstPosition };
+        throw new TrunklineError('PositionGone', gone);
+      }
+      if (!batch.take(chunk, limit)) break;
+    }
+    return batch.count > 0;
+  }
+
+  /** Whether to commit now. If not, some time has passed and there may be more to commit. */
+  private async isDue(lag: number): Promise<boolean> {
+    const { lingerMs, batchFrames } = this.settings;
+    const waitMs = this.committedAt + lingerMs - performance.now();
+    if (waitMs <= 0 || this.stopping || this.settings.isHurried() || lag >= batchFrames / 4) return true;
+    await this.sleep(waitMs);
+    return false;
+  }
+
+  private sleep(forMs?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = forMs === undefined ? undefined : setTimeout(resolve, Math.ceil(forMs));
+      this.wakeUp = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  /** Try until it works. Rejects on a fatal error, and on any once it is to stop. */
+  private async attempt<T>(action: () => Promise<T> | T): Promise<T> {
+    let done: { value: T } | undefined;
+    const once = async (): Promise<T> => {
+      try {
+        done = { value: await action() };
+        return done.value;
+      } catch (error) {
+        // p-retry gives up on a TypeError, and on what is no Error, at once; to us they are failures like any other.
+        if (isFatal(error) || (error instanceof Error && !(error instanceof TypeError))) throw error;
+        throw new Error(error instanceof Error ? error.message : String(error), { cause: error });
+      }
+    };
+    const { retryMs, retryMsLimit } = this.settings;
+    const previous = this.state;
+    try {
+      if (this.stopping) return await once();
+      return await pRetry(once, {
+        retries: Number.POSITIVE_INFINITY,
+        factor: 2,
+        minTimeout: retryMs,
+        maxTimeout: retryMsLimit,
+        maxRetryTime: Number.POSITIVE_INFINITY,
+        randomize: true,
+        unref: false,
+        signal: this.backoff.signal,
+        shouldConsumeRetry: () => true,
+        shouldRetry: ({ error }) => !this.stopping && !isFatal(error),
+        onFailedAttempt: ({ error, retryDelay }) => {
+          if (this.stopping || isFatal(error)) return;
+          this.state = 'retrying';
+          this.lastError = error;
+          this.settings.onFailure(error, retryDelay);
+        },
+      });
+    } catch (error) {
+      if (done) return done.value; // stopped while an attempt was under way, and it went well
+      // Stopped while pausing: one last attempt.
+      if (error === this.backoff.signal.reason && !this.attempts.signal.aborted) return await once();
+      throw error;
+    } finally {
+      if (done) {
+        this.state = previous;
+        this.lastError = undefined;
+      }
+    }
+  }
+
+  private failed(error: unknown): void {
+    this.lastError = error instanceof Error ? error : new Error(String(error));
+    this.settings.onFailure(this.lastError, undefined);
+  }
+
+  private async close(): Promise<void> {
+    try {
+      await this.settings.sink.close();
+    } catch (error) {
+      this.failed(error);
+    }
+  }
+}

@@ -1,0 +1,36 @@
+// Small files that survive power loss whole: written beside, synced, renamed over, and the folder synced.
+import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** Make the file's content survive power loss. */
+export function syncFile(file: string): void {
+  sync(file);
+}
+
+/** Make the folder's own entries (created, renamed, removed files) survive power loss. */
+export function syncFolder(folder: string): void {
+  sync(folder);
+}
+
+function sync(path: string): void {
+  const descriptor = openSync(path, 'r');
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Replace the file by `text`: afterwards, and after any crash meanwhile, it holds the old text or the new one, whole. */
+export function writeFileDurably(file: string, text: string): void {
+  const beside = `${file}.new`;
+  const descriptor = openSync(beside, 'w', 0o600);
+  try {
+    writeSync(descriptor, text);
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+  renameSync(beside, file);
+  syncFolder(dirname(file));
+}

@@ -1,0 +1,11 @@
+// How the log lies in its folder and its file: names and sizes that writing, reading and recovery agree on.
+import { join } from 'node:path';
+
+export const PAGE_BYTES = 4096;
+/** LMDB's page header; in a run of overflow pages only the first has one. */
+export const PAGE_HEADER_BYTES = 24;
+
+export const dataFileOf = (folder: string): string => join(folder, 'log.mdb');
+
+/** Pages that a chunk takes. */
+export const pagesOf = (chunkBytes: number): number => Math.ceil((chunkBytes + PAGE_HEADER_BYTES) / PAGE_BYTES);

@@ -1,0 +1,126 @@
+// The marker: `log.json` beside the log's data. It says how the last run ended and which runs there have been.
+//
+// - `clean` is false from before the first append of a run until after its last sync.
+// - Every start adds an incarnation before its first append. A chunk of incarnation k at position p counts only while no
+//   later incarnation began at or before p: what a power loss took from the log is written anew under the next one, and
+//   the old bytes, should they still stand somewhere in the file, are never mistaken for current ones.
+import { randomBytes, randomInt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { uptime } from 'node:os';
+import { dirname, join } from 'node:path';
+import { TrunklineError } from '../errors.ts';
+import type { Incarnation } from './chunk.ts';
+import { writeFileDurably } from './durable-file.ts';
+
+const MARKER_FORMAT = 1;
+
+export interface Marker {
+  format: number;
+  logId: string;
+  bootId: string;
+  clean: boolean;
+  /** after a clean end: the last position that was synced */
+  lastPosition?: number;
+  /** a sync failed in the last run */
+  poisoned?: boolean;
+  incarnations: { number: number; seed: number; fromPosition: number }[];
+}
+
+const markerFile = (folder: string): string => join(folder, 'log.json');
+
+/** The kernel's name for this boot of the machine: another one means that the page cache is gone. */
+export function bootId(): string {
+  try {
+    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+  } catch {
+    // The minute of the boot. The clock may be set in between: then a kill is taken for a power loss, which is only slower.
+    return `boot-${Math.round((Date.now() / 1000 - uptime()) / 60)}`;
+  }
+}
+
+/** undefined where there is none. Throws `DataDirNewerFormat`, or `LogDamaged` if it cannot be understood. */
+export function readMarker(folder: string): Marker | undefined {
+  let text: string;
+  try {
+    text = readFileSync(markerFile(folder), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  let marker: unknown;
+  try {
+    marker = JSON.parse(text);
+  } catch {
+    marker = undefined;
+  }
+  if (isMarker(marker)) return marker;
+  const format = (marker as Marker | undefined)?.format;
+  if (typeof format === 'number' && format > MARKER_FORMAT) {
+    throw new TrunklineError('DataDirNewerFormat', {
+      dataDir: dirname(folder),
+      found: format,
+      supported: MARKER_FORMAT,
+    });
+  }
+  throw new TrunklineError('LogDamaged', { dataDir: dirname(folder), reason: 'log.json cannot be understood' });
+}
+
+function isMarker(value: unknown): value is Marker {
+  const marker = value as Marker | null;
+  return (
+    typeof marker === 'object' &&
+    marker !== null &&
+    marker.format === MARKER_FORMAT &&
+    /^[0-9a-f]{16}$/.test(marker.logId) &&
+    typeof marker.bootId === 'string' &&
+    typeof marker.clean === 'boolean' &&
+    Array.isArray(marker.incarnations) &&
+    marker.incarnations.every(
+      (one, i, all) =>
+        isCount(one?.number) &&
+        isCount(one.seed) &&
+        isCount(one.fromPosition) &&
+        (i === 0 || (one.number > all[i - 1]!.number && one.fromPosition >= all[i - 1]!.fromPosition)),
+    )
+  );
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
+
+export function writeMarker(folder: string, marker: Marker): void {
+  writeFileDurably(markerFile(folder), `${JSON.stringify(marker, undefined, 2)}\n`);
+}
+
+export function newMarker(bootId: string): Marker {
+  return { format: MARKER_FORMAT, logId: randomBytes(8).toString('hex'), bootId, clean: true, incarnations: [] };
+}
+
+/** The marker with one more incarnation, which begins at `fromPosition`. */
+export function addIncarnation(marker: Marker, fromPosition: number): Marker {
+  const number = (marker.incarnations.at(-1)?.number ?? 0) + 1;
+  return { ...marker, incarnations: [...marker.incarnations, { number, seed: randomInt(2 ** 32), fromPosition }] };
+}
+
+/**
+ * The run of the last incarnation begins: durable before it appends anything. Incarnations that have no chunk at or above
+ * `firstKept` are forgotten.
+ */
+export function beginRun(folder: string, marker: Marker, bootId: string, firstKept: number): Incarnation {
+  const incarnations = marker.incarnations.filter((_, i, all) => (all[i + 1]?.fromPosition ?? Infinity) > firstKept);
+  const { format, logId } = marker;
+  writeMarker(folder, { format, logId, bootId, clean: false, incarnations });
+  const { number, seed } = incarnations.at(-1)!;
+  return { logId, number, seed };
+}
+
+/** The run has ended in order: everything up to `lastPosition` is synced, and nobody writes any more. */
+export function markClean(folder: string, lastPosition: number): void {
+  const marker = readMarker(folder);
+  if (marker) writeMarker(folder, { ...marker, clean: true, lastPosition });
+}
+
+/** A sync has failed: the page cache may hold what the disk never will. The next start must not believe it. */
+export function markPoisoned(folder: string): void {
+  const marker = readMarker(folder);
+  if (marker) writeMarker(folder, { ...marker, poisoned: true });
+}

@@ -1,0 +1,76 @@
+// A fresh data file out of the chunks worth keeping, and its exchange for the old one. A crash at any moment leaves
+// `log.mdb` being the old file or the new one, whole, and the next start does what is still to do.
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
+import { syncFile, syncFolder } from './durable-file.ts';
+import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
+import { LogWriter, mapBytesFor } from './lmdb.ts';
+import type { PageFile } from './pages.ts';
+import type { FoundChunk } from './scan.ts';
+
+/** Bytes of one transaction while rebuilding. */
+const BATCH_BYTES = 16 << 20;
+
+const rebuiltFolder = (folder: string): string => join(folder, 'rebuilt');
+
+/** Remove what a start that did not come to its end has left. */
+export function discardRebuilt(folder: string): void {
+  rmSync(rebuiltFolder(folder), { recursive: true, force: true });
+}
+
+/** Write the chunks as they are into a data file beside the log's, and sync it. */
+export async function rebuild(
+  folder: string,
+  mapBytes: number,
+  from: PageFile,
+  chunks: readonly FoundChunk[],
+): Promise<void> {
+  const beside = rebuiltFolder(folder);
+  mkdirSync(beside, { mode: 0o700 });
+  const bytesInAll =
+    chunks.reduce((sum, { frameBytes }) => sum + pagesOf(CHUNK_HEADER_BYTES + frameBytes), 0) * PAGE_BYTES;
+  const writer = LogWriter.open(beside, Math.max(mapBytes, mapBytesFor(bytesInAll)));
+  const padded = Buffer.alloc(CHUNK_BYTES_LEAST);
+  for (let i = 0; i < chunks.length; ) {
+    writer.together(() => {
+      for (let bytes = 0; i < chunks.length && bytes < BATCH_BYTES; i++) {
+        const { offset, frameBytes, firstPosition } = chunks[i]!;
+        let chunk = from.read(offset, CHUNK_HEADER_BYTES + frameBytes);
+        if (chunk.length < CHUNK_BYTES_LEAST) {
+          chunk.copy(padded.fill(0));
+          chunk = padded;
+        }
+        writer.append(firstPosition, chunk);
+        bytes += pagesOf(chunk.length) * PAGE_BYTES;
+      }
+    });
+  }
+  await writer.close();
+  syncFile(dataFileOf(beside));
+}
+
+/** The rebuilt file takes the old one's place; the old one is kept in a folder of its own if it is worth a look. */
+export function exchange(folder: string, keepOld: boolean): string | undefined {
+  const file = dataFileOf(folder);
+  let damagedFile: string | undefined;
+  if (keepOld) {
+    const damagedFolder = freshFolder(folder);
+    damagedFile = dataFileOf(damagedFolder);
+    linkSync(file, damagedFile);
+    syncFolder(damagedFolder);
+  }
+  // What LMDB keeps there concerns only processes that have the old file open, and there are none.
+  rmSync(`${file}-lock`, { force: true });
+  renameSync(dataFileOf(rebuiltFolder(folder)), file);
+  syncFolder(folder);
+  discardRebuilt(folder);
+  return damagedFile;
+}
+
+function freshFolder(folder: string): string {
+  const name = join(folder, `damaged-${new Date().toISOString().replaceAll(':', '')}`);
+  const unused = existsSync(name) ? `${name}-${process.hrtime.bigint()}` : name;
+  mkdirSync(unused, { mode: 0o700 });
+  return unused;
+}

@@ -1,0 +1,43 @@
+// How much of the log stays although nobody needs it any more: the newest bytes, and what is younger than some time.
+import type { LogWriter } from './lmdb.ts';
+
+const markLimit = 100; // resolution of the time bound: a hundredth of it
+
+export class Retention {
+  private readonly retainMs: number;
+  private readonly retainBytes: number;
+  /** When the log had come to which position, oldest first. */
+  private marks: { at: number; position: number }[] = [];
+  private aged = 0;
+  private due = false;
+
+  constructor(retainMs: number, retainBytes: number) {
+    this.retainMs = retainMs;
+    this.retainBytes = retainBytes;
+  }
+
+  /**
+   * Whether to truncate. A truncation syncs a file, so it comes when a quarter more than what stays has gathered, and then
+   * goes on until nothing is left to give back.
+   */
+  isDue(usedBytes: number): boolean {
+    if (usedBytes > this.retainBytes + (this.retainBytes >> 2) + (1 << 20)) this.due = true;
+    else if (usedBytes <= this.retainBytes) this.due = false;
+    return this.due;
+  }
+
+  /** The lowest position to keep, given the lowest one that anybody needs. */
+  floor(needed: number, log: Pick<LogWriter, 'usedBytes' | 'firstPosition'>, nextPosition: number): number {
+    if (log.usedBytes <= this.retainBytes) return 0;
+    return Math.min(needed, this.agedPosition(nextPosition));
+  }
+
+  private agedPosition(nextPosition: number): number {
+    if (this.retainMs === 0) return nextPosition;
+    const now = Date.now();
+    const last = this.marks.at(-1);
+    if (!last || now - last.at >= this.retainMs / markLimit) this.marks.push({ at: now, position: nextPosition });
+    while (this.marks.length > 0 && now - this.marks[0]!.at >= this.retainMs) this.aged = this.marks.shift()!.position;
+    return this.aged;
+  }
+}

@@ -1,0 +1,68 @@
+// The second clock: what is written becomes synced. Runs in the sync thread, which does nothing else.
+//
+// - The written position is noted before the fdatasync and published as synced after it; whatever is committed meanwhile
+//   belongs to the next one (natural group commit).
+// - A failed fdatasync is final. The kernel may have dropped the pages and report success the next time, so it is never
+//   repeated: the log is poisoned, and nothing is acknowledged as synced any more.
+import type { Bell } from '../ring/bell.ts';
+import { Sleeper } from '../ring/bell.ts';
+import { type Levels, LevelWord, StopStage } from './levels.ts';
+
+/** How long the thread sleeps at most without looking up. Every wake-up it needs is rung for; this is the safety net. */
+const BLOCK_BOUND_MS = 1000;
+/** While it lingers, nobody rings for bytes (see `syncBytes`): so it looks. */
+const LINGER_SLICE_MS = 5;
+
+export interface SyncSurroundings {
+  levels: Levels;
+  /** Makes everything committed so far survive power loss, or throws. */
+  sync: () => void;
+  flushBell: Bell;
+  callerBell: Bell;
+}
+
+/** Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. */
+export function hurrySync(levels: Levels): void {
+  if (Atomics.exchange(levels.words, LevelWord.hurry, 1) === 0) Atomics.notify(levels.words, LevelWord.hurry);
+}
+
+/** Returns when the runtime stops and all is synced; or with the error that poisoned the log. */
+export function syncUntilStopped({ levels, sync, flushBell, callerBell }: SyncSurroundings): unknown {
+  const sleeper = new Sleeper(levels.words, LevelWord.syncBell);
+  let synced = levels.position('synced');
+  let syncedBytes = 0;
+  const isStopping = () => levels.flag(LevelWord.stopping) >= StopStage.sync;
+  const hasWork = () => levels.position('written') > synced || isStopping();
+  const bytesWaiting = () => (levels.flag(LevelWord.writtenBytes) - syncedBytes) >>> 0;
+  const mustNotLinger = () =>
+    isStopping() || levels.flag(LevelWord.hurry) !== 0 || bytesWaiting() >= levels.flag(LevelWord.syncBytes);
+
+  for (;;) {
+    sleeper.block(hasWork, BLOCK_BOUND_MS);
+    if (!hasWork()) continue;
+    const deadline = performance.now() + levels.flag(LevelWord.syncIntervalMs);
+    while (!mustNotLinger()) {
+      const remaining = deadline - performance.now();
+      if (remaining <= 0) break;
+      // Not on the bell: the log thread would ring it, and pay for it, at every commit.
+      Atomics.wait(levels.words, LevelWord.hurry, 0, Math.min(remaining, LINGER_SLICE_MS));
+    }
+    const stopping = isStopping();
+    const bytes = levels.flag(LevelWord.writtenBytes);
+    const written = levels.position('written');
+    try {
+      sync();
+    } catch (error) {
+      levels.setFlag(LevelWord.poisoned, 1);
+      callerBell.ring();
+      flushBell.ring();
+      return error;
+    }
+    synced = written;
+    syncedBytes = bytes;
+    levels.publish('synced', synced);
+    flushBell.ring();
+    if (levels.flag(LevelWord.awaitsSynced) !== 0) callerBell.ring();
+    if (stopping) return undefined;
+  }
+}

@@ -1,0 +1,197 @@
+// The log thread: sole owner of the log's environment. Drains every ring into a chunk, commits it without fsync, tells
+// each ring how far it has come, and rings whoever sleeps. Blocks when there is nothing to do; never serves an event loop.
+//
+// Invariants: a group enters the log whole or not at all; positions follow each other without a gap; `written` moves only
+// after the commit; after a failed write nothing is acknowledged any more.
+import { closeSync, fdatasyncSync, openSync } from 'node:fs';
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { isError, toWire } from '../errors.ts';
+import { Bell, Sleeper } from '../ring/bell.ts';
+import { RingConsumer } from '../ring/consumer.ts';
+import { Word } from '../ring/ring.ts';
+import { ChunkBuilder } from './chunk.ts';
+import { Levels, LevelWord, StopStage } from './levels.ts';
+import { LogWriter } from './lmdb.ts';
+import type { LogThreadData, LogThreadMessage, LogThreadReport } from './log.ts';
+import { recoverLog } from './recovery.ts';
+import { Retention } from './retention.ts';
+
+const data = workerData as LogThreadData;
+const inbox: MessagePort = data.inbox;
+const report = (message: LogThreadReport): void => data.outbox.postMessage(message);
+
+// An idle thread looks at its flags that often, in case a wake-up was missed by a defect. Rests on nothing finer than
+// "unnoticeable in CPU time, bearable as a delay".
+const idleBoundMs = 1000;
+// While the log is full: how often to look whether the cursors have moved on.
+const fullBoundMs = 5;
+const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
+
+async function main(): Promise<void> {
+  const levels = new Levels(data.levels);
+  const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId });
+  const writer = LogWriter.open(data.folder, data.mapBytes);
+  // A killed run may have left its last commits in the page cache only; nobody downstream may see them before a sync.
+  const dataFile = openSync(writer.dataFile, 'r+');
+  fdatasyncSync(dataFile);
+  closeSync(dataFile);
+  levels.publish('written', recovered.nextPosition - 1);
+  levels.publish('synced', recovered.nextPosition - 1);
+  report({ type: 'ready', recovery: recovered.report, logId: recovered.identity.logId, dataFile: writer.dataFile });
+  try {
+    new LogThread(levels, writer, recovered).run();
+  } catch (error) {
+    levels.setFlag(LevelWord.poisoned, 1);
+    report({ type: 'poisoned', cause: String(error) });
+  }
+  await writer.close();
+  inbox.close();
+  data.outbox.close();
+}
+
+class LogThread {
+  private readonly levels: Levels;
+  private readonly writer: LogWriter;
+  private readonly builder: ChunkBuilder;
+  private readonly retention: Retention;
+  private readonly sleeper: Sleeper;
+  private readonly callerBell: Bell;
+  private readonly syncBell: Bell;
+  private rings: { key: number; ring: RingConsumer }[] = [];
+  private first = 0;
+  private nextPosition: number;
+  private inboxTaken = 0;
+
+  constructor(levels: Levels, writer: LogWriter, recovered: Awaited<ReturnType<typeof recoverLog>>) {
+    this.levels = levels;
+    this.writer = writer;
+    this.builder = new ChunkBuilder(recovered.identity, recovered.previousCrc, data.batchBytesLimit, data.groupLimit);
+    this.retention = new Retention(data.retainMs, data.retainBytes);
+    this.nextPosition = recovered.nextPosition;
+    this.sleeper = new Sleeper(levels.words, LevelWord.logBell);
+    this.callerBell = new Bell(levels.words, LevelWord.callerBell, data.outbox);
+    this.syncBell = new Bell(levels.words, LevelWord.syncBell);
+  }
+
+  run(): void {
+    const hasWork = (): boolean => this.hasWork();
+    let quietSince = 0;
+    for (;;) {
+      if (this.levels.flag(LevelWord.logInbox) !== this.inboxTaken) this.takeInbox();
+      if (this.isFull()) {
+        this.sleeper.block(() => false, fullBoundMs);
+      } else if (this.drain()) {
+        quietSince = 0;
+        this.truncate();
+        continue;
+      }
+      if (this.levels.flag(LevelWord.stopping) >= StopStage.log && !this.ringsHaveWork()) return;
+      const spinMicros = this.levels.flag(LevelWord.spinMicros);
+      if (spinMicros > 0) {
+        const now = performance.now();
+        if (quietSince === 0) quietSince = now;
+        if ((now - quietSince) * 1000 < spinMicros) continue;
+      }
+      if (this.truncate()) continue;
+      this.sleeper.block(hasWork, idleBoundMs);
+    }
+  }
+
+  /** Take what the rings hold, commit it as one chunk, acknowledge. False if there was nothing. */
+  private drain(): boolean {
+    const { builder, rings } = this;
+    const batchBytes = this.levels.flag(LevelWord.batchBytes);
+    builder.begin(this.nextPosition);
+    let position = this.nextPosition;
+    let taken = false;
+    // Start with another ring each time, so that a busy one cannot keep the others waiting behind a full chunk.
+    this.first = rings.length === 0 ? 0 : (this.first + 1) % rings.length;
+    for (let i = 0; i < rings.length; i++) {
+      const { ring } = rings[(this.first + i) % rings.length]!;
+      const limit = ring.published();
+      while (builder.bytes < batchBytes && ring.take(limit)) {
+        taken = true;
+        ring.firstPosition = position;
+        const frames = ring.frameCount;
+        if (frames > 0) builder.add(ring.bytes, ring.framesStart, ring.framesStart + ring.framesBytes, frames);
+        position += frames;
+      }
+    }
+    if (!taken) return false;
+    if (builder.frames > 0) {
+      this.append();
+      this.nextPosition = position;
+      this.levels.publish('written', position - 1);
+    }
+    for (const { ring } of rings) if (ring.cursor !== ring.written()) ring.publishWritten();
+    this.callerBell.ring();
+    if (builder.frames > 0) this.syncBell.ring();
+    return true;
+  }
+
+  /** Commit the builder's chunk; while the map is full, wait for truncation. */
+  private append(): void {
+    const chunk = this.builder.seal(this.floor());
+    for (;;) {
+      try {
+        this.writer.append(this.builder.firstPosition, chunk);
+        return;
+      } catch (error) {
+        if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.stopping) > StopStage.log) throw error;
+        this.levels.setFlag(LevelWord.full, 1);
+        if (!this.truncate(true)) this.sleeper.block(() => false, fullBoundMs);
+      }
+    }
+  }
+
+  private floor(): number {
+    return Math.min(this.levels.position('floor'), this.levels.position('settled') + 1);
+  }
+
+  private isFull(): boolean {
+    const full = this.writer.usedBytes >= data.maxBytes && !this.truncate(true);
+    const flag = full ? 1 : 0;
+    if (this.levels.flag(LevelWord.full) !== flag) {
+      this.levels.publish('usedBytes', this.writer.usedBytes);
+      this.levels.setFlag(LevelWord.full, flag);
+      this.callerBell.ring();
+    }
+    return full;
+  }
+
+  /** Give back what every cursor has passed and the retention lets go. True if something went. */
+  private truncate(now = false): boolean {
+    if (!now && !this.retention.isDue(this.writer.usedBytes)) return false;
+    const below = this.retention.floor(this.floor(), this.writer, this.nextPosition);
+    return below > this.writer.firstPosition && this.writer.truncateBelow(below, truncationsPerTurn) > 0;
+  }
+
+  private ringsHaveWork(): boolean {
+    return this.rings.some(({ ring }) => ring.published() !== ring.cursor);
+  }
+
+  private hasWork(): boolean {
+    if (this.ringsHaveWork() || this.levels.flag(LevelWord.logInbox) !== this.inboxTaken) return true;
+    return this.levels.flag(LevelWord.stopping) >= StopStage.log;
+  }
+
+  private takeInbox(): void {
+    for (let next = receiveMessageOnPort(inbox); next; next = receiveMessageOnPort(inbox)) {
+      const message = next.message as LogThreadMessage;
+      this.inboxTaken++;
+      if (message.type === 'attach') {
+        this.rings.push({ key: message.key, ring: new RingConsumer(message.ring, Word.written) });
+      } else {
+        while (this.rings.some(({ key, ring }) => key === message.key && ring.published() !== ring.cursor)) this.drain();
+        this.rings = this.rings.filter(({ key }) => key !== message.key);
+        report({ type: 'detached', key: message.key });
+      }
+    }
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  report({ type: 'failed', error: toWire(error, { aggregateType: '', command: 'start the log' }) });
+}

@@ -1,0 +1,119 @@
+// The log as the runtime starts and stops it: the log thread and the sync thread.
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { fromWire } from '../errors.ts';
+import { Thread } from '../thread.ts';
+import { type Levels, LevelWord } from './levels.ts';
+import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
+import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
+import { Bell } from '../ring/bell.ts';
+
+export type LogSettings = Omit<LogThreadData, 'levels' | 'inbox' | 'outbox'>;
+
+export interface LogEvents {
+  /** A null message: look after the rings. */
+  wake(): void;
+  /** A write or a sync has failed. */
+  poisoned(cause: string): void;
+}
+
+export class LogThreads {
+  readonly recovery: RecoveryReport;
+  readonly logId: string;
+  private readonly levels: Levels;
+  private readonly inbox: MessagePort;
+  private readonly outbox: MessagePort;
+  private readonly syncWake: MessagePort;
+  private readonly logThread: Thread;
+  private readonly syncThread: Thread;
+  private readonly bell: Bell;
+  private readonly detached = new Map<number, () => void>();
+  private lastKey = 0;
+
+  private constructor(
+    levels: Levels,
+    ports: { inbox: MessagePort; outbox: MessagePort; syncWake: MessagePort },
+    threads: { log: Thread; sync: Thread },
+    ready: { recovery: RecoveryReport; logId: string },
+  ) {
+    this.levels = levels;
+    this.inbox = ports.inbox;
+    this.outbox = ports.outbox;
+    this.syncWake = ports.syncWake;
+    this.logThread = threads.log;
+    this.syncThread = threads.sync;
+    this.recovery = ready.recovery;
+    this.logId = ready.logId;
+    this.bell = new Bell(levels.words, LevelWord.logBell);
+  }
+
+  /** Recover the log and start both threads. `flushPort`: where the sync thread wakes the flush thread. */
+  static async start(settings: LogSettings, levels: Levels, events: LogEvents, flushPort: MessagePort): Promise<LogThreads> {
+    const inbox = new MessageChannel();
+    const outbox = new MessageChannel();
+    const data: LogThreadData = { ...settings, levels: levels.memory, inbox: inbox.port2, outbox: outbox.port2 };
+    const log = new Thread('log', './thread', import.meta.url, data, [inbox.port2, outbox.port2]);
+    let threads: LogThreads | undefined;
+    const started = new Promise<Extract<LogThreadReport, { type: 'ready' }>>((resolve, reject) => {
+      outbox.port1.on('message', (message: LogThreadReport | null) => {
+        if (message === null) return events.wake();
+        if (message.type === 'ready') return resolve(message);
+        if (message.type === 'failed') return reject(fromWire(message.error));
+        if (message.type === 'poisoned') return events.poisoned(message.cause);
+        threads?.detached.get(message.key)?.();
+      });
+      log.ended.catch(reject);
+    });
+    try {
+      const ready = await started;
+      const wake = new MessageChannel();
+      wake.port1.on('message', () => events.wake());
+      const syncData: SyncThreadData = { levels: levels.memory, dataFile: ready.dataFile, callerPort: wake.port2, flushPort };
+      const sync = new Thread('sync', './sync-thread', import.meta.url, syncData, [wake.port2, flushPort]);
+      sync.worker.on('message', (failure: SyncThreadFailure) => events.poisoned(failure.poisoned));
+      for (const thread of [log, sync]) thread.ended.catch((error: Error) => events.poisoned(error.message));
+      const ports = { inbox: inbox.port1, outbox: outbox.port1, syncWake: wake.port1 };
+      threads = new LogThreads(levels, ports, { log, sync }, ready);
+      return threads;
+    } catch (error) {
+      inbox.port1.close();
+      outbox.port1.close();
+      throw error;
+    }
+  }
+
+  /** Take groups from this ring from now on; returns the key by which it goes. */
+  attach(ring: SharedArrayBuffer): number {
+    const key = ++this.lastKey;
+    this.tell({ type: 'attach', key, ring });
+    return key;
+  }
+
+  /** The ring's producer is gone: resolves when everything that it published is written. */
+  detach(key: number): Promise<void> {
+    const done = new Promise<void>((resolve) => this.detached.set(key, resolve));
+    this.tell({ type: 'detach', key });
+    return done;
+  }
+
+  private tell(message: LogThreadMessage): void {
+    this.inbox.postMessage(message);
+    Atomics.add(this.levels.words, LevelWord.logInbox, 1);
+    this.bell.ring();
+  }
+
+  /** The stop stage of the log has been set: wait for its thread. */
+  async logEnded(): Promise<void> {
+    this.bell.ring();
+    await this.logThread.ended;
+    this.inbox.close();
+    this.outbox.close();
+  }
+
+  /** The stop stage of the sync thread has been set: wait for it. */
+  async syncEnded(): Promise<void> {
+    new Bell(this.levels.words, LevelWord.syncBell).ring();
+    Atomics.notify(this.levels.words, LevelWord.hurry);
+    await this.syncThread.ended;
+    this.syncWake.close();
+  }
+}

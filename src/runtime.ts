@@ -1,0 +1,408 @@
+// The runtime: starts the stages in order, stops them in reverse, and is the only file that knows all of them.
+//
+//   directory → log thread → sync thread → flush thread → caller → shards → messages left over from the last run
+import { availableParallelism } from 'node:os';
+import { MessageChannel } from 'node:worker_threads';
+import { isInsideShard, noteViolation } from './actor/inside.ts';
+import { type RunningShard, ShardPool } from './actor/pool.ts';
+import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
+import { Bus } from './bus/bus.ts';
+import { Caller } from './caller/caller.ts';
+import { Deliveries } from './caller/deliveries.ts';
+import { Line } from './caller/line.ts';
+import { checkId, type RefClass, refClass } from './caller/ref.ts';
+import { type DataDirectory, openDirectory } from './directory.ts';
+import { EventPublisher } from './entity/publisher.ts';
+import { RuntimeStore } from './entity/store.ts';
+import { UnitOfWork } from './entity/unit-of-work.ts';
+import { TrunklineError } from './errors.ts';
+import type { StoredEvent } from './event.ts';
+import { FlushThread } from './flush/host.ts';
+import { bootId } from './log/marker.ts';
+import { Levels, LevelWord, StopStage } from './log/levels.ts';
+import { mapBytesFor, openLogReader } from './log/lmdb.ts';
+import type { LogSource, RecoveryReport } from './log/log.ts';
+import { LogThreads } from './log/threads.ts';
+import { type FlushPolicy, type ResolvedOptions, resolveFlush, resolveOptions, type RuntimeOptions } from './options.ts';
+import type { Level } from './receipt.ts';
+import { type EventQuery, History } from './store/history.ts';
+import { EmbeddedStore } from './store/lmdb/embedded.ts';
+
+const closeDeadlineMs = 30_000;
+
+/**
+ * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
+ *
+ * ```ts
+ * await using runtime = await createRuntime({ dataDir: './data', aggregates: [Counter] });
+ * const receipt = await runtime.ref(Counter, 'visits').add(1);
+ * ```
+ * @throws InvalidOptions, DataDirInUse, DataDirNotWritable, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
+ * RuntimeInsideShard
+ */
+export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+  if (isInsideShard()) {
+    const module = options?.aggregates?.[0]?.module ?? 'a module';
+    noteViolation(module);
+    const refused = Promise.reject(new TrunklineError('RuntimeInsideShard', { module }));
+    refused.catch(() => {}); // the shard reports it, whether or not the module awaits
+    return refused;
+  }
+  return start(options);
+}
+
+async function start(options: RuntimeOptions): Promise<Runtime> {
+  const resolved = resolveOptions(options, availableParallelism());
+  const directory = openDirectory(resolved.dataDir);
+  const runtime = new Runtime(resolved, directory);
+  try {
+    await runtime.start();
+  } catch (error) {
+    await runtime.close({ deadlineMs: closeDeadlineMs }).catch(() => {});
+    throw error;
+  }
+  return runtime;
+}
+
+/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
+export interface RuntimeStatus {
+  state: 'open' | 'closing' | 'closed' | 'failed';
+  written: number;
+  synced: number;
+  stored: number;
+  inFlight: number;
+  messagesUnderWay: number;
+  shardRestarts: number;
+  listenerErrors: number;
+}
+
+export class Runtime implements AsyncDisposable {
+  /** Live listeners. */
+  readonly bus: Bus;
+  /** What the start found in the log. */
+  recovery!: RecoveryReport;
+  /** The event store: what is `stored`, plus saving events of entities. */
+  store!: RuntimeStore;
+  /** Publishes events of entities, from this thread. */
+  publisher!: EventPublisher;
+  private readonly options: ResolvedOptions;
+  private readonly directory: DataDirectory;
+  private readonly levels = new Levels();
+  private readonly caller: Caller;
+  private readonly deliveries: Deliveries;
+  private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
+  private flush: FlushPolicy;
+  private log: LogThreads | undefined;
+  private flushThread: FlushThread | undefined;
+  private pool: ShardPool | undefined;
+  private ringKeys: number[] = [];
+  private logReader: LogSource | undefined;
+  private embedded: EmbeddedStore | undefined;
+  private history: History | undefined;
+  private closing: Promise<void> | undefined;
+  private shardRestarts = 0;
+  private listenerErrors = 0;
+  private restarts: Promise<void>[] = [];
+  private failure: TrunklineError | undefined;
+  private isClosed = false;
+
+  /** Use {@link createRuntime}. */
+  constructor(options: ResolvedOptions, directory: DataDirectory) {
+    this.options = options;
+    this.directory = directory;
+    this.flush = options.flush;
+    const { logger, aggregates } = options;
+    this.bus = new Bus((error, event) => {
+      this.listenerErrors++;
+      logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
+    });
+    this.caller = new Caller(aggregates, this.levels, this.bus, {
+      ack: options.ack,
+      maxInFlight: options.maxInFlight,
+      whenFull: options.flush.whenFull,
+      logLimitBytes: options.log.maxBytes,
+    });
+    this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
+      logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
+    );
+    this.caller.deliveries = this.deliveries;
+    for (const [index, definition] of aggregates.entries()) {
+      this.refs.set(definition.name, { definition, Ref: refClass(definition, index, this.caller) });
+    }
+    this.applyPolicy();
+  }
+
+  /** @internal */
+  async start(): Promise<void> {
+    const { options, directory, levels } = this;
+    const mapBytes = mapBytesFor(options.log.maxBytes);
+    const flushWake = new MessageChannel();
+    this.log = await LogThreads.start(
+      {
+        folder: directory.logFolder,
+        mapBytes,
+        maxBytes: options.log.maxBytes,
+        batchBytesLimit: 64 << 20,
+        groupLimit: options.flush.ringBytes / 2,
+        retainMs: options.log.retainMs,
+        retainBytes: options.log.retainBytes,
+        bootId: options.bootId ?? bootId(),
+      },
+      levels,
+      { wake: () => this.caller.turn(), poisoned: (cause) => this.poisoned(cause) },
+      flushWake.port2,
+    );
+    this.recovery = this.log.recovery;
+    if (this.recovery.leftOut.length > 0) {
+      options.logger.warn({ recovery: this.recovery }, 'the log was damaged; what could not be kept is named');
+    }
+    this.flushThread = await FlushThread.start(
+      {
+        levels: levels.memory,
+        logFolder: directory.logFolder,
+        storeFolder: directory.storeFolder,
+        dataDir: directory.path,
+        logId: this.log.logId,
+        mapBytes,
+        sinks: options.sinks,
+      },
+      flushWake.port1,
+      {
+        wake: () => this.caller.turn(),
+        sinkError: (name, error) => options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
+      },
+    );
+    this.logReader = openLogReader(directory.logFolder, mapBytes);
+    this.embedded = EmbeddedStore.open(directory.storeFolder);
+    this.history = new History(this.embedded, this.logReader, levels);
+    this.publisher = new EventPublisher(this.caller, levels, this.embedded, this.definitions, options);
+    this.log.attach(this.publisher.ring);
+    this.store = new RuntimeStore(this.embedded, this.publisher, this.caller, levels);
+    await this.startShards(mapBytes);
+    this.caller.turn();
+    this.deliveries.recover(this.logReader, this.recovery);
+  }
+
+  private get definitions(): Map<string, AnyAggregate> {
+    return new Map([...this.refs].map(([name, { definition }]) => [name, definition]));
+  }
+
+  private async startShards(mapBytes: number): Promise<void> {
+    const { options, directory } = this;
+    this.pool = new ShardPool(
+      {
+        types: options.aggregates.map(({ name, module }) => ({ name, module })),
+        context: options.context,
+        levels: this.levels.memory,
+        storeFolder: directory.storeFolder,
+        logFolder: directory.logFolder,
+        logId: this.log!.logId,
+        mapBytes,
+        ringBytes: options.flush.ringBytes,
+        groupLimit: options.flush.ringBytes / 2,
+        whenFull: options.flush.whenFull,
+        actorLimit: options.actorLimit,
+        actorIdleMs: options.actorIdleMs,
+        mailboxLimit: options.mailboxLimit,
+        idempotencyTtlMs: options.idempotencyTtlMs,
+        askDeadlineMs: options.askDeadlineMs,
+        shards: options.shards,
+      },
+      {
+        wake: () => this.caller.turn(),
+        warning: (message, details) => options.logger.warn(details, message),
+        died: (shard, cause) => this.restarts.push(this.restartShard(shard, cause)),
+      },
+    );
+    const starts = Array.from({ length: options.shards }, (_, index) => this.startShard(index));
+    const started = await Promise.allSettled(starts);
+    for (const [index, result] of started.entries()) {
+      if (result.status === 'rejected') throw result.reason;
+      this.caller.lines[index] = result.value;
+    }
+  }
+
+  private async startShard(index: number): Promise<Line> {
+    const shard = await this.pool!.start(index, (ring) => {
+      this.ringKeys[index] = this.log!.attach(ring);
+    });
+    for (const [typeIndex, definition] of this.options.aggregates.entries()) {
+      const here = Object.keys(definition.commands).join();
+      if (here === shard.commands[typeIndex]!.join()) continue;
+      const { name: aggregateType, module } = definition;
+      const reason = `its commands there are ${shard.commands[typeIndex]!.join()}, and here ${here}`;
+      throw new TrunklineError('ModuleMismatch', { module, aggregateType, reason });
+    }
+    return new Line(index, shard.commandRing, shard.eventRing, shard.bell);
+  }
+
+  /** Read the dead shard's ring to the end, tell its callers what is known, and start another. */
+  private async restartShard(shard: RunningShard, cause: string): Promise<void> {
+    if (this.closing || this.failure) return;
+    const { index } = shard;
+    const dead = this.caller.lines[index]!;
+    this.shardRestarts++;
+    this.options.logger.error({ shard: index, cause }, 'a shard died; starting another');
+    await this.log!.detach(this.ringKeys[index]!);
+    this.caller.turn();
+    this.caller.failLine(dead, `its shard died (${cause})`);
+    try {
+      const next = await this.startShard(index);
+      this.caller.replaceLine(dead, next);
+      this.caller.turn();
+    } catch (error) {
+      this.fail(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: String(error) }));
+    }
+  }
+
+  private poisoned(cause: string): void {
+    this.caller.turn();
+    this.fail(new TrunklineError('LogPoisoned', { cause }));
+  }
+
+  private fail(error: TrunklineError): void {
+    if (this.failure) return;
+    this.failure = error;
+    this.options.logger.error({ err: error }, 'the runtime has failed; close it and start again');
+    this.caller.fail(error);
+  }
+
+  /**
+   * One aggregate, by its definition and id (1 to 255 bytes of UTF-8). Cheap; sends nothing.
+   * @throws UnknownAggregateType, InvalidId
+   */
+  ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
+    const known = this.refs.get(aggregate?.name);
+    if (known === undefined) {
+      const names = [...this.refs.keys()];
+      throw new TrunklineError('UnknownAggregateType', { aggregateType: String(aggregate?.name), known: names });
+    }
+    checkId('aggregate id', id);
+    return new known.Ref(id) as unknown as Ref<A>;
+  }
+
+  /**
+   * Send a command by names, as a gateway would that learns them at run time.
+   * @throws UnknownAggregateType, UnknownCommand, InvalidId (as rejections)
+   */
+  async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
+    const known = this.refs.get(type);
+    if (!known) {
+      throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.refs.keys()] });
+    }
+    checkId('aggregate id', id);
+    const ref = new known.Ref(id, options) as unknown as Record<string, (...input: unknown[]) => Promise<unknown>>;
+    return ref[command]!(...input);
+  }
+
+  /**
+   * Events in log order, over the store and the tail of the log without a seam: those written when it was called, or, with
+   * `follow`, without end.
+   */
+  events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
+    if (this.isClosed || !this.history) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    return this.history.events(query);
+  }
+
+  /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
+  unitOfWork(): UnitOfWork {
+    return new UnitOfWork(this.publisher);
+  }
+
+  /** Resolves when everything written so far has come to the level. */
+  reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    return this.caller.reached(level, this.levels.position('written'), options.signal);
+  }
+
+  /** Change the flush policy while running; a preset, or single fields. All but `ringBytes`. */
+  setFlush(flush: NonNullable<RuntimeOptions['flush']>): FlushPolicy {
+    const next = resolveFlush(flush, this.flush);
+    const { ringBytes } = this.flush;
+    if (typeof flush !== 'string' && next.ringBytes !== ringBytes) {
+      throw new TrunklineError('InvalidOptions', {
+        option: 'flush.ringBytes',
+        value: next.ringBytes,
+        reason: `is fixed at start (${ringBytes})`,
+      });
+    }
+    this.flush = { ...next, ringBytes };
+    this.applyPolicy();
+    return { ...this.flush };
+  }
+
+  private applyPolicy(): void {
+    const { levels, flush, caller } = this;
+    levels.setFlag(LevelWord.syncIntervalMs, flush.syncIntervalMs);
+    levels.setFlag(LevelWord.syncBytes, flush.syncBytes);
+    levels.setFlag(LevelWord.batchBytes, flush.batchBytes);
+    levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
+    caller.options.whenFull = flush.whenFull;
+  }
+
+  status(): RuntimeStatus {
+    const { levels } = this;
+    return {
+      state: this.isClosed ? 'closed' : this.failure ? 'failed' : this.closing ? 'closing' : 'open',
+      written: levels.position('written'),
+      synced: levels.position('synced'),
+      stored: levels.position('stored'),
+      inFlight: this.caller.inFlight,
+      messagesUnderWay: this.deliveries.count,
+      shardRestarts: this.shardRestarts,
+      listenerErrors: this.listenerErrors,
+    };
+  }
+
+  /**
+   * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent.
+   * @throws CloseTimedOut when the deadline (default 30 s) passes; stopping goes on behind it
+   */
+  close(options: { deadlineMs?: number } = {}): Promise<void> {
+    this.closing ??= this.stop();
+    const deadlineMs = options.deadlineMs ?? closeDeadlineMs;
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        const waitingFor = [this.stage];
+        reject(new TrunklineError('CloseTimedOut', { deadlineMs, waitingFor }));
+      }, deadlineMs);
+      this.closing!.then(resolve, reject).finally(() => clearTimeout(timer));
+    });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private stage = 'nothing';
+
+  private async stop(): Promise<void> {
+    const { levels, caller } = this;
+    caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
+    this.deliveries.close();
+    this.stage = 'commands in flight';
+    if (!this.failure) await caller.whenDrained();
+    this.stage = 'shards';
+    levels.setFlag(LevelWord.stopping, StopStage.shards);
+    for (const line of caller.lines) line?.ring();
+    await Promise.all(this.restarts);
+    await this.pool?.close();
+    this.stage = 'the log thread';
+    levels.setFlag(LevelWord.stopping, StopStage.log);
+    await this.log?.logEnded().catch(() => {});
+    caller.turn();
+    this.stage = 'the sync thread';
+    levels.setFlag(LevelWord.stopping, StopStage.sync);
+    await this.log?.syncEnded().catch(() => {});
+    this.stage = 'the flush thread';
+    levels.setFlag(LevelWord.stopping, StopStage.flush);
+    await this.flushThread?.ended().catch(() => {});
+    caller.turn();
+    caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
+    await this.history?.close();
+    await this.logReader?.close();
+    await this.embedded?.close();
+    this.directory.release();
+    this.isClosed = true;
+  }
+}

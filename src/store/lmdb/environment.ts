@@ -1,0 +1,88 @@
+// The embedded store's LMDB environment: where it lies, how it is opened, whose it is. Fully synced, no tricks: a commit
+// returns when it is on the disk. One thread writes, any thread reads; within a process they share one map.
+import { dirname, join } from 'node:path';
+import { type Database, open, type RootDatabase } from 'lmdb';
+import { TrunklineError } from '../../errors.ts';
+import { STORE_FORMAT } from './layout.ts';
+
+export type Table = Database<Buffer, Uint8Array>;
+
+export interface Environment {
+  readonly folder: string;
+  readonly root: RootDatabase<Buffer, Uint8Array>;
+  readonly meta: Table;
+  readonly blocks: Table;
+  readonly heads: Table;
+  readonly snapshots: Table;
+  readonly receipts: Table;
+  readonly expiries: Table;
+  readonly postings: Table;
+}
+
+interface Identity {
+  format: number;
+  logId: string;
+}
+
+// Address space, not disk: the file grows with what is in it. Bounds the store at 1 TiB.
+const mapBytes = 2 ** 40;
+const maxReaders = 256; // threads that read at the same time, of all processes
+
+export const identityKey: Buffer = Buffer.from('identity');
+export const checkpointKey: Buffer = Buffer.from('checkpoint');
+
+export const dataFileOf = (folder: string): string => join(folder, 'store.mdb');
+
+/** Open the environment as it is. The writer comes first: it makes the file and the tables. */
+export function openEnvironment(folder: string, readOnly: boolean): Environment {
+  const binary = { encoding: 'binary' as const, keyEncoding: 'binary' as const, cache: false };
+  const root = open<Buffer, Uint8Array>(dataFileOf(folder), {
+    ...binary,
+    readOnly,
+    mapSize: mapBytes,
+    maxReaders,
+    overlappingSync: false,
+    maxDbs: 8,
+    permissionsMode: 0o600,
+  } as Parameters<typeof open>[1]);
+  const table = (name: string): Table => root.openDB<Buffer, Uint8Array>({ name, ...binary });
+  return {
+    folder,
+    root,
+    meta: table('meta'),
+    blocks: table('blocks'),
+    heads: table('heads'),
+    snapshots: table('snapshots'),
+    receipts: table('receipts'),
+    expiries: table('expiries'),
+    postings: table('postings'),
+  };
+}
+
+/** What the environment says that it is; undefined if it is new. Throws if it is not what this release can read. */
+export function readIdentity({ meta, folder }: Environment): Identity | undefined {
+  const bytes = meta.get(identityKey);
+  if (bytes === undefined) return undefined;
+  let identity: Partial<Identity>;
+  try {
+    identity = JSON.parse(bytes.toString()) as Partial<Identity>;
+  } catch {
+    throw damaged(folder, 'its identity cannot be read');
+  }
+  const { format, logId } = identity;
+  if (typeof format === 'number' && format > STORE_FORMAT) {
+    throw new TrunklineError('DataDirNewerFormat', { dataDir: dirname(folder), found: format, supported: STORE_FORMAT });
+  }
+  if (format !== STORE_FORMAT || typeof logId !== 'string') throw damaged(folder, 'its identity cannot be understood');
+  return { format, logId };
+}
+
+export function readCheckpoint({ meta }: Environment): number {
+  const bytes = meta.getBinaryFast(checkpointKey);
+  return bytes === undefined ? 0 : bytes.readDoubleLE(0);
+}
+
+export function damaged(folder: string, reason: string, cause?: unknown): TrunklineError {
+  const options = cause === undefined ? undefined : { cause };
+  return new TrunklineError('StoreDamaged', { dataDir: dirname(folder), reason }, options);
+}

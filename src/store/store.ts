@@ -1,0 +1,102 @@
+// The contract of the store: what a shard needs to bring an aggregate back, and what a user may ask.
+import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import type { Metadata, StoredEvent } from '../event.ts';
+import type { FrameReader } from '../frame.ts';
+import type { Outcome } from '../receipt.ts';
+
+/** Where an aggregate stands in the store. */
+export interface Head {
+  readonly version: number;
+  /** Log position of its last event. */
+  readonly position: number;
+}
+
+/** What makes an aggregate's state: a snapshot, if there is one that fits, and the events after it. */
+export interface LoadedAggregate {
+  readonly version: number;
+  readonly lastPosition: number;
+  readonly snapshot: { readonly version: number; readonly fingerprint: string; readonly stateJson: string } | undefined;
+  /** How many events follow the snapshot. */
+  readonly eventCount: number;
+  /** The events, in version order: one reader, moved along. Valid until the next load from the same reader. */
+  readonly frames: Iterable<FrameReader>;
+}
+
+/** The store as a shard reads it: synchronously. Not shared between threads. Every call sees the newest commit. */
+export interface StoreReader {
+  /** undefined: no such aggregate. A snapshot with another fingerprint is left aside. */
+  load(type: string, id: string, fingerprint: string): LoadedAggregate | undefined;
+  /** The outcome of an earlier command with this idempotency key; undefined if there is none, or it has expired. */
+  receipt(type: string, id: string, key: string): StoredReceipt | undefined;
+  head(type: string, id: string): Head | undefined;
+  /** The last log position that the store holds. */
+  checkpoint(): number;
+  close(): Promise<void>;
+}
+
+export interface StoredReceipt {
+  readonly version: number;
+  readonly outcome: Outcome;
+  readonly position: number;
+}
+
+/** An event to be saved by an entity of the caller's own thread. */
+export interface NewEvent {
+  aggregateType: string;
+  aggregateId: string;
+  type: string;
+  data: unknown;
+  metadata?: Metadata;
+  /** Default: now. */
+  occurredAt?: Date;
+  /** Default: the next one. */
+  version?: number;
+}
+
+export interface TypeQuery {
+  /** Events that occurred at this time or later. */
+  since?: Date;
+  /** Events that occurred before this time. */
+  until?: Date;
+  /** At most so many, the earliest in the log first. */
+  limit?: number;
+  /** Only of this aggregate type. */
+  aggregate?: AnyAggregate | string;
+}
+
+/** A moment in an aggregate's life: after that version, or after its last event that had occurred by that time. */
+export type Moment = { version: number } | { time: Date };
+
+export interface StateThen<State> {
+  readonly state: State;
+  readonly version: number;
+  readonly position: number;
+}
+
+/** The reading half of {@link EventStore}. It answers from what is `stored`; for the newest too, see `runtime.events`. */
+export interface EventArchive {
+  /** All events of an aggregate, in version order; none if nobody knows it. */
+  getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
+  getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
+  /** The same, from this version on. */
+  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number): Promise<StoredEvent[]>;
+  /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
+  getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]>;
+  /** An aggregate's state as it was, by folding its events; undefined if it had none then. */
+  stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: Moment): Promise<StateThen<StateOf<A>> | undefined>;
+  head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined>;
+  /** All aggregates of a type, ordered by id as bytes. */
+  heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }>;
+}
+
+export interface EventStore extends EventArchive {
+  /**
+   * Append events of entities. Resolves when they are `written`.
+   * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`
+   */
+  save(events: readonly NewEvent[], options?: { expectedVersion?: number }): Promise<void>;
+}
+
+export const nameOf = (aggregate: AnyAggregate | string): string =>
+  typeof aggregate === 'string' ? aggregate : aggregate.name;

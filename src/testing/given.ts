@@ -1,0 +1,200 @@
+// The test kit: a command on one aggregate, in memory, without threads, files or services. It runs the very code that a
+// shard runs: the same checks, the same serialisation, the same reducers.
+import { deepStrictEqual, fail } from 'node:assert/strict';
+import { Actor, type ActorType } from '../actor/actor.ts';
+import type { Command } from '../actor/command.ts';
+import { evolveFrame, reducerFingerprint } from '../actor/evolve.ts';
+import { Execution, type Surroundings } from '../actor/execution.ts';
+import type { AnyAggregate, EventOf, ShardContext, StateOf } from '../aggregate.ts';
+import { Rejected, TrunklineError } from '../errors.ts';
+import { decodeEvent, type StoredEvent } from '../event.ts';
+import { FrameKind, FrameReader } from '../frame.ts';
+import { writeNewId } from '../ids.ts';
+import { toJson } from '../payload.ts';
+import { StagedGroup } from '../ring/group.ts';
+import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
+
+/** An event as a test writes it down. */
+export type GivenEvent<A> = EventOf<A> extends infer E ? (E extends StoredEvent<infer T, infer D> ? { type: T; data: D } : never) : never;
+
+export interface GivenOptions {
+  id?: string;
+  context?: ShardContext;
+  metadata?: Record<string, unknown>;
+  /** Answers what the command asks of other aggregates; may throw. */
+  answer?: (question: { aggregateType: string; id: string; command: string; input: unknown[] }) => unknown;
+}
+
+/** What a command came to. */
+export interface Outcome<A> {
+  readonly value: unknown;
+  readonly events: readonly EventOf<A>[];
+  readonly state: StateOf<A>;
+  readonly version: number;
+  /** Commands sent to other aggregates. */
+  readonly sent: readonly { aggregateType: string; id: string; command: string; input: unknown[] }[];
+}
+
+type EventTypes<A> = EventOf<A> extends infer E ? (E extends StoredEvent<infer T> ? T : never) : never;
+
+/** What may be expected: event types, events with their data, a rejection (its class, code or instance), an error class. */
+export type Expected<A> =
+  | readonly (EventTypes<A> | GivenEvent<A>)[]
+  | Rejected
+  | TrunklineError
+  | (new (...args: any[]) => Error);
+
+export interface Then<A> {
+  /**
+   * Assert what the command came to; throws an AssertionError with a difference if it did not. For an asynchronous
+   * command it returns a promise: await it.
+   */
+  then(expected: Expected<A>): Outcome<A>;
+  then<R>(resolve: (outcome: Outcome<A>) => R, reject: (error: unknown) => R): Promise<R>;
+}
+
+type InputOf<F> = F extends (aggregate: any, ...input: infer I) => unknown ? I : never;
+export type When<A> = A extends { commands: infer C }
+  ? { readonly [K in keyof C & string]: (...input: InputOf<C[K]>) => Then<A> }
+  : never;
+
+/**
+ * Given these events of an aggregate, when a command comes, then …
+ *
+ * ```ts
+ * given(Call, [{ type: 'CallCreated', data: created }]).when.route({ candidates }).then(['CallRouted']);
+ * given(Call).when.route({ candidates }).then(new Rejected('no-such-call'));
+ * ```
+ */
+export function given<A extends AnyAggregate>(
+  aggregate: A,
+  events: readonly GivenEvent<A>[] = [],
+  options: GivenOptions = {},
+): { readonly when: When<A> } {
+  const when = new Proxy(Object.create(null) as object, {
+    get: (_, name) => {
+      if (typeof name !== 'string' || !Object.hasOwn(aggregate.commands, name)) {
+        const known = Object.keys(aggregate.commands);
+        throw new TrunklineError('UnknownCommand', { aggregateType: aggregate.name, command: String(name), known });
+      }
+      return (...input: unknown[]) => new Trial(aggregate, events, options, name, input);
+    },
+  });
+  return { when: when as When<A> };
+}
+
+class Trial<A extends AnyAggregate> {
+  private readonly group = new StagedGroup(64 << 20);
+  private readonly actor: Actor;
+  private readonly result: Outcome<A> | Promise<Outcome<A>> | undefined;
+  private readonly error: unknown;
+
+  constructor(aggregate: A, events: readonly GivenEvent<A>[], options: GivenOptions, name: string, input: unknown[]) {
+    const id = options.id ?? 'given';
+    this.actor = replay(aggregate, id, events);
+    const command = { metadataJson: toJson(options.metadata ?? {}, 'metadata'), key: '', cancelled: false } as Command;
+    const execution = new Execution(this.actor, command, this.group, surroundings(aggregate, options));
+    try {
+      // Through JSON, as the arguments of a real command travel.
+      const value = aggregate.commands[name](execution, ...JSON.parse(toJson(input, 'arguments')));
+      this.result = value instanceof Promise ? value.then((settled) => this.outcome(execution, settled)) : this.outcome(execution, value);
+    } catch (error) {
+      execution.undo();
+      this.error = error;
+    }
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: reads as given, when, then; and may be awaited
+  then(expected: Expected<A> | ((outcome: Outcome<A>) => unknown), reject?: (error: unknown) => unknown): unknown {
+    const { result, error } = this;
+    if (typeof expected === 'function' && !isErrorClass(expected)) {
+      return (error ? Promise.reject(error) : Promise.resolve(result as Outcome<A>)).then(expected, reject);
+    }
+    if (result instanceof Promise) {
+      return result.then(
+        (outcome) => check(expected, outcome, undefined, this.actor),
+        (failure) => check(expected, undefined, failure, this.actor),
+      );
+    }
+    return check(expected, result, error, this.actor);
+  }
+
+  private outcome(execution: Execution, value: unknown): Outcome<A> {
+    execution.end();
+    const events: StoredEvent[] = [];
+    const sent: Outcome<A>['sent'][number][] = [];
+    const frame = new FrameReader(this.group.frames.bytes).at(GROUP_HEADER_BYTES);
+    for (let i = 0; i < this.group.frameCount; i++) {
+      if (frame.kind === FrameKind.event) events.push(decodeEvent(frame, 0));
+      else sent.push({ aggregateType: frame.aggregateType, id: frame.aggregateId, command: frame.name, input: JSON.parse(frame.dataJson) });
+      frame.at(frame.next);
+    }
+    const { state, version } = this.actor;
+    const carried = value === undefined ? undefined : JSON.parse(toJson(value, 'result'));
+    return { value: carried, events: events as unknown as readonly EventOf<A>[], state: state as StateOf<A>, version, sent };
+  }
+}
+
+/** The actor after the given events, which go through frames as stored ones do. */
+function replay(definition: AnyAggregate, id: string, events: readonly { type: string; data: unknown }[]): Actor {
+  const commandNames = Object.keys(definition.commands);
+  const fingerprint = reducerFingerprint(definition);
+  const type: ActorType = { index: 0, definition, name: definition.name, commandNames, fingerprint };
+  const actor = new Actor(type, id, definition.state(), 0, 0);
+  const group = new StagedGroup(64 << 20);
+  for (const { type: name, data } of events) {
+    group.clear();
+    const now = Date.now();
+    const schemaVersion = definition.events[name]?.schemaVersion ?? 1;
+    const json = toJson(data, name);
+    const offset = group.frame(FrameKind.event, schemaVersion, now, actor.version + 1, definition.name, id, name, '', json);
+    writeNewId(group.frames.bytes, offset + 16, now);
+    actor.state = evolveFrame(definition, actor.state, new FrameReader(group.frames.bytes).at(offset), id);
+    actor.version++;
+  }
+  return actor;
+}
+
+function surroundings(aggregate: AnyAggregate, options: GivenOptions): Surroundings {
+  return {
+    context: options.context ?? {},
+    definition: (name) => (name === aggregate.name ? aggregate : ({ name, commands: anyCommand } as unknown as AnyAggregate)),
+    ask: async (target, id, command, input) => {
+      if (!options.answer) fail(`the command asks ${target.name}/${id} to ${command}; give an answer: given(…, …, { answer })`);
+      return options.answer({ aggregateType: target.name, id, command, input });
+    },
+  };
+}
+
+// The kit knows no other definitions: whatever is asked of or sent to another aggregate is recorded by name.
+const anyCommand: object = new Proxy({}, { getOwnPropertyDescriptor: () => ({ configurable: true, enumerable: true }) });
+
+function isErrorClass(value: unknown): value is new (...args: any[]) => Error {
+  return typeof value === 'function' && (value === Error || value.prototype instanceof Error);
+}
+
+function check<A>(expected: Expected<A> | ((...args: any[]) => unknown), outcome: Outcome<A> | undefined, error: unknown, actor: Actor): Outcome<A> {
+  if (Array.isArray(expected)) {
+    if (outcome === undefined) throw error;
+    const events = outcome.events as readonly StoredEvent[];
+    const seen = events.map((event, i) => (typeof expected[i] === 'object' ? { type: event.type, data: event.data } : event.type));
+    deepStrictEqual(seen, expected);
+    return outcome;
+  }
+  if (outcome !== undefined) {
+    const types = (outcome.events as readonly StoredEvent[]).map((event) => event.type).join(', ') || 'no event';
+    fail(`expected the command to fail, and it raised ${types}`);
+  }
+  if (isErrorClass(expected)) {
+    if (!(error instanceof expected)) throw error;
+  } else {
+    if (!(error instanceof Error)) throw error;
+    const wanted = expected as Rejected | TrunklineError;
+    const seen = error as Rejected | TrunklineError;
+    if (!('code' in seen)) throw error;
+    deepStrictEqual({ name: seen.name, code: seen.code }, { name: wanted.name, code: wanted.code });
+    if (wanted.details !== undefined) deepStrictEqual(seen.details, wanted.details);
+  }
+  const state = actor.state as StateOf<A>;
+  return { value: undefined, events: [], state, version: actor.version, sent: [] };
+}

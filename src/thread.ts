@@ -1,0 +1,26 @@
+// Plain worker threads of the runtime's own: started from a file beside the caller, awaited to their end, never terminated
+// (native code may be running in them: they are told to stop by a flag, and return).
+import { type Transferable, Worker } from 'node:worker_threads';
+import { TrunklineError } from './errors.ts';
+
+// `.ts` in development, `.js` when published.
+const extension = import.meta.filename.slice(-3);
+
+export class Thread {
+  readonly name: string;
+  readonly worker: Worker;
+  /** Resolves when the thread has returned; rejects with `ThreadFailed` if it died of an error. */
+  readonly ended: Promise<void>;
+
+  /** `entry`: path without extension, relative to `base` (`import.meta.url` of the caller). */
+  constructor(name: string, entry: string, base: string, workerData: unknown, transferList: Transferable[]) {
+    this.name = name;
+    this.worker = new Worker(new URL(`${entry}${extension}`, base), { workerData, transferList, name: `trunkline ${name}` });
+    this.ended = new Promise((resolve, reject) => {
+      const fail = (cause: string): void => reject(new TrunklineError('ThreadFailed', { thread: name, cause }));
+      this.worker.once('error', (error) => fail(error instanceof Error ? (error.stack ?? error.message) : String(error)));
+      this.worker.once('exit', (code) => (code === 0 ? resolve() : fail(`exit code ${code}`)));
+    });
+    this.ended.catch(() => {}); // whoever waits for it gets it; nobody has to
+  }
+}

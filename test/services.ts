@@ -1,0 +1,62 @@
+// npm run services: what the tests want from outside of npm. Installs what is missing where that is possible without asking
+// anybody (Debian, root); says what is skipped and how to get it elsewhere. Never fails: a test whose service is missing is
+// reported as skipped.
+import { spawnSync } from 'node:child_process';
+import { existsSync } from 'node:fs';
+
+export interface Service {
+  readonly name: string;
+  /** What needs it. */
+  readonly for: string;
+  /** How a person gets it. */
+  readonly how: string;
+  readonly debianPackages: readonly string[];
+  isPresent(): boolean;
+}
+
+export const sipp: Service = {
+  name: 'SIPp',
+  for: 'the call-routing example against a real SIP client (test/examples/sipp.test.ts)',
+  how: 'apt-get install sip-tester',
+  debianPackages: ['sip-tester'],
+  isPresent: () => isOnPath('sipp', '-v'),
+};
+
+export const services: readonly Service[] = [sipp];
+
+const attempts = 3;
+
+function isOnPath(command: string, ...words: string[]): boolean {
+  return spawnSync(command, words, { stdio: 'ignore' }).error === undefined;
+}
+
+function canInstall(): boolean {
+  return process.getuid?.() === 0 && existsSync('/etc/debian_version') && isOnPath('apt-get', '--version');
+}
+
+/** The last lines of what went wrong, or undefined. */
+function install(packages: readonly string[]): string | undefined {
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  let trouble: string | undefined;
+  for (let attempt = 1; attempt <= attempts; attempt++) {
+    const retries = ['-o', 'Acquire::Retries=3'];
+    const steps = [
+      ['update', ...retries],
+      ['install', '--yes', '--no-install-recommends', ...retries, ...packages],
+    ];
+    // A failed update is no reason to stop: the package may be known already.
+    const [, installed] = steps.map((step) => spawnSync('apt-get', ['-qq', ...step], { env, encoding: 'utf8' }));
+    if (installed!.status === 0) return undefined;
+    trouble = (installed!.stderr ?? String(installed!.error)).trim().split('\n').slice(-3).join('\n');
+  }
+  return trouble;
+}
+
+function provide(service: Service): void {
+  if (service.isPresent()) return;
+  const trouble = canInstall() ? install(service.debianPackages) : 'it is installed only on Debian, by root';
+  if (trouble === undefined && service.isPresent()) console.log(`${service.name}: installed`);
+  else console.log(`${service.name}: missing, skipped: ${service.for}.\n  ${trouble}\n  To get it: ${service.how}`);
+}
+
+if (import.meta.main) for (const service of services) provide(service);
