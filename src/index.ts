@@ -16,12 +16,11 @@ export {
 } from './aggregate.ts';
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
-export type { NewEvent } from './entity/entity.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
 export { type CollectingRepository, type OwnTransaction, UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
-export { type EventSpec, type EvolvingEvent, event, type Metadata, type StoredEvent } from './event.ts';
+export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
 export type { Batch, Sink, SinkInfo } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';

@@ -14,10 +14,12 @@ import { checkId, type RefClass, refClass } from './caller/ref.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
-import { UnitOfWork } from './entity/unit-of-work.ts';
+import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
+import { FrameKind } from './frame.ts';
 import { FlushThread } from './flush/host.ts';
+import { eachFrame } from './log/frames.ts';
 import { bootId } from './log/marker.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -176,12 +178,25 @@ export class Runtime implements AsyncDisposable {
     this.logReader = openLogReader(directory.logFolder, mapBytes);
     this.embedded = EmbeddedStore.open(directory.storeFolder);
     this.history = new History(this.embedded, this.logReader, levels);
-    this.publisher = new EventPublisher(this.caller, levels, this.embedded, this.definitions, options);
+    const { embedded } = this;
+    const storedHead = (type: string, id: string): { version: number } | undefined => embedded.reader.head(type, id);
+    this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
     this.log.attach(this.publisher.ring);
-    this.store = new RuntimeStore(this.embedded, this.publisher, this.caller, levels);
+    this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
+    this.recoverEntities();
     await this.startShards(mapBytes);
     this.caller.turn();
-    this.deliveries.recover(this.logReader, this.recovery);
+    this.deliveries.recover(this.logReader, this.recovery.firstPosition, this.recovery.lastPosition);
+    this.caller.turn();
+  }
+
+  /** Versions of entities whose last events are in the log and not yet in the store. */
+  private recoverEntities(): void {
+    const from = this.levels.position('stored') + 1;
+    eachFrame(this.logReader!, from, this.recovery.lastPosition, (frame, position) => {
+      if (frame.kind !== FrameKind.event) return;
+      this.publisher.recovered(frame.aggregateType, frame.aggregateId, frame.version, position);
+    });
   }
 
   private get definitions(): Map<string, AnyAggregate> {
@@ -306,8 +321,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
-  unitOfWork(): UnitOfWork {
-    return new UnitOfWork(this.publisher);
+  unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
+    return new UnitOfWork(this.publisher, options);
   }
 
   /** Resolves when everything written so far has come to the level. */

@@ -1,9 +1,8 @@
 // Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
 import { TrunklineError } from '../errors.ts';
 import { newId } from '../ids.ts';
-import type { Metadata, StoredEvent } from '../event.ts';
+import type { Metadata, NewEvent, StoredEvent } from '../event.ts';
 import { deepFreeze, toPlain } from '../payload.ts';
-import type { NewEvent } from './entity.ts';
 
 /** An event that an entity has raised. Frozen. */
 export type RaisedEvent = Readonly<Required<NewEvent>> & { toJSON(): Record<string, unknown> };

@@ -6,6 +6,7 @@ import { checkId } from '../caller/ref.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
 import { Slots } from '../caller/slots.ts';
 import { isError, TrunklineError } from '../errors.ts';
+import type { NewEvent } from '../event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
 import { isUuid, writeIdText, writeNewId } from '../ids.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
@@ -16,7 +17,6 @@ import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GroupKind, Word } from '../ring/ring.ts';
-import type { NewEvent } from './entity.ts';
 import { Heads } from './heads.ts';
 
 interface Publishing {

@@ -3,7 +3,7 @@
 //
 // Invariants: a sink sees whole groups only, in log order, no further than `synced`; what it commits and its checkpoint
 // move together, so that it always holds a prefix of the log with no hole before its checkpoint.
-import { isError, type ErrorCode, TrunklineError } from '../errors.ts';
+import { type ErrorCode, isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
 

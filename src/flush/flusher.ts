@@ -54,6 +54,11 @@ export class Flusher {
   private wakeUp: () => void = () => {};
   private committedAt = Number.NEGATIVE_INFINITY;
   private opened = false;
+  private onTried: () => void = () => {};
+  /** Resolves when the sink has been opened, or could not be at the first attempt. */
+  readonly tried: Promise<void> = new Promise((resolve) => {
+    this.onTried = resolve;
+  });
   /** The sink's checkpoint; 0 until it is open. */
   position = 0;
 
@@ -113,10 +118,12 @@ export class Flusher {
     }
     this.opened = true;
     this.moveTo(position);
+    this.onTried();
   }
 
   /** One batch, or a pause; false when it is time to end. */
   private async step(): Promise<boolean> {
+    if (this.attempts.signal.aborted) return false;
     const lag = this.settings.limit() - this.position;
     if (lag > 0 && !(await this.isDue(lag))) return true;
     if (lag > 0 && this.fill()) {
@@ -208,6 +215,7 @@ export class Flusher {
           this.state = 'retrying';
           this.lastError = error;
           this.settings.onFailure(error, retryDelay);
+          this.onTried();
         },
       });
     } catch (error) {
@@ -226,6 +234,7 @@ export class Flusher {
   private failed(error: unknown): void {
     this.lastError = error instanceof Error ? error : new Error(String(error));
     this.settings.onFailure(this.lastError, undefined);
+    this.onTried();
   }
 
   private async close(): Promise<void> {

@@ -1,5 +1,5 @@
 // Small files that survive power loss whole: written beside, synced, renamed over, and the folder synced.
-import { closeSync, fsyncSync, openSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Make the file's content survive power loss. */
@@ -21,12 +21,12 @@ function sync(path: string): void {
   }
 }
 
-/** Replace the file by `text`: afterwards, and after any crash meanwhile, it holds the old text or the new one, whole. */
-export function writeFileDurably(file: string, text: string): void {
+/** Replace the file: afterwards, and after any crash meanwhile, it holds the old content or the new one, whole. */
+export function writeFileDurably(file: string, content: string | Buffer): void {
   const beside = `${file}.new`;
   const descriptor = openSync(beside, 'w', 0o600);
   try {
-    writeSync(descriptor, text);
+    writeFileSync(descriptor, content);
     fsyncSync(descriptor);
   } finally {
     closeSync(descriptor);

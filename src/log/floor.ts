@@ -6,10 +6,10 @@
 //   0       8          512 …
 //   ├ floor ┼ CRC-32 ┤ ├ the same ┤      two slots, written in turns: a torn write leaves the other one
 //   │ f64   │ u32    │
-import { closeSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { syncFolder } from './durable-file.ts';
+import { writeFileDurably } from './durable-file.ts';
 
 const SLOT_BYTES = 12;
 const slotOffsets = [0, 512] as const;
@@ -30,8 +30,10 @@ export class FloorFile {
 
   static open(folder: string): FloorFile {
     const { floor, slot } = readSlots(folder);
-    const descriptor = openSync(floorFileOf(folder), slot === undefined ? 'w' : 'r+', 0o600);
-    if (slot === undefined) syncFolder(folder);
+    const file = floorFileOf(folder);
+    // Both slots exist from the start: raising the floor must not need room on a full disk.
+    if (!existsSync(file)) writeFileDurably(file, Buffer.alloc(slotOffsets[1] + SLOT_BYTES));
+    const descriptor = openSync(file, 'r+');
     return new FloorFile(descriptor, floor, slot === 0 ? 1 : 0);
   }
 

@@ -8,10 +8,11 @@
 //   overwritten at any moment, and a scan after power loss must not take the hole for lost events.
 // - The newest chunk always stays, so that the file itself says which position comes next.
 // - After a failed write nothing more is written: LMDB promises nothing about such an environment.
-import { existsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
-import { TrunklineError } from '../errors.ts';
+import { isError, TrunklineError } from '../errors.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { syncFile, syncFolder } from './durable-file.ts';
 import { FloorFile } from './floor.ts';
@@ -27,6 +28,8 @@ export const mapBytesFor = (maxBytes: number): number =>
   PAGE_BYTES * Math.ceil((maxBytes * 1.5 + SPARE_BYTES) / PAGE_BYTES);
 const limitOf = (mapBytes: number): number => Math.floor((mapBytes - SPARE_BYTES) / 1.5);
 const SPARE_BYTES = 16 << 20;
+/** A disk with less room than the largest write may have cut one short. */
+const SPARE_DISK_BYTES = 64 << 20;
 
 function openData(folder: string, mapBytes: number, readOnly: boolean): RootDatabase<Buffer, Uint8Array> {
   const options = {
@@ -124,8 +127,18 @@ export class LogWriter {
     let removed = 0;
     while (removed + 1 < heads.length && heads[removed + 1]! <= position) removed++;
     if (removed === 0) return 0;
-    let pages = 0;
     if (heads[removed]! > this.floorFile.floor) this.guard(() => this.floorFile.raise(position));
+    try {
+      return this.remove(heads, removed);
+    } catch (error) {
+      // On a full disk even this may find no page; there will be some when others have given theirs back.
+      if (isError(error, 'LogFull')) return 0;
+      throw error;
+    }
+  }
+
+  private remove(heads: readonly number[], removed: number): number {
+    let pages = 0;
     this.commit(() => {
       for (const head of heads.slice(0, removed)) {
         writeKey(this.key, head);
@@ -154,13 +167,27 @@ export class LogWriter {
     try {
       write();
     } catch (error) {
+      if (this.isDiskFull(error)) this.full(error);
       this.failure = error;
       throw error;
     }
   }
 
-  private full(): never {
-    throw new TrunklineError('LogFull', { usedBytes: this.usedBytes, limitBytes: this.limitBytes });
+  /**
+   * Whether a write failed for want of room alone. LMDB has then taken the transaction back and can go on; a write of half
+   * a page it reports as EIO. If it was the meta page that failed (no page is named), LMDB cannot go on.
+   */
+  private isDiskFull(error: unknown): boolean {
+    const { code, message } = error as { code?: number | string; message?: string };
+    if (code === constants.errno.ENOSPC && message?.includes('write page')) return true;
+    if (code !== constants.errno.EIO) return false;
+    const { bavail, bsize } = statfsSync(dirname(this.dataFile));
+    return bavail * bsize < SPARE_DISK_BYTES;
+  }
+
+  private full(cause?: unknown): never {
+    const details = { usedBytes: this.usedBytes, limitBytes: this.limitBytes };
+    throw new TrunklineError('LogFull', details, cause === undefined ? undefined : { cause });
   }
 }
 

@@ -63,7 +63,18 @@ interface Outcome {
   damagedFile?: string;
 }
 
+/** Throws `LogDamaged`, `DataDirNewerFormat` or `DataDirNotWritable`; the next start then finds what this one found. */
 export async function recoverLog(options: RecoveryOptions): Promise<Recovered> {
+  try {
+    return await recover(options);
+  } catch (error) {
+    if (error instanceof TrunklineError) throw error;
+    const details = { dataDir: dirname(options.folder), cause: String(error) };
+    throw new TrunklineError('DataDirNotWritable', details, { cause: error });
+  }
+}
+
+async function recover(options: RecoveryOptions): Promise<Recovered> {
   const started = performance.now();
   const { folder, bootId } = options;
   mkdirSync(folder, { recursive: true, mode: 0o700 });

@@ -20,7 +20,14 @@ export class BlockBuilder {
   }
 
   /** Add a frame; afterwards its place is `key` and `count - 1`. */
-  add(source: Buffer, start: number, length: number, position: number, previousBlock: number, previousIndex: number): void {
+  add(
+    source: Buffer,
+    start: number,
+    length: number,
+    position: number,
+    previousBlock: number,
+    previousIndex: number,
+  ): void {
     const bytes = alignUp(length);
     if (this.count > 0 && this.end + bytes + (this.count + 1) * BLOCK_ENTRY_BYTES > BLOCK_BYTES) this.seal();
     if (this.count === 0) this.begin(position, bytes);

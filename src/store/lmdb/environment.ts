@@ -1,7 +1,7 @@
 // The embedded store's LMDB environment: where it lies, how it is opened, whose it is. Fully synced, no tricks: a commit
 // returns when it is on the disk. One thread writes, any thread reads; within a process they share one map.
 import { dirname, join } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
+import { type Database, open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
 import { TrunklineError } from '../../errors.ts';
 import { STORE_FORMAT } from './layout.ts';
 
@@ -36,7 +36,7 @@ export const dataFileOf = (folder: string): string => join(folder, 'store.mdb');
 /** Open the environment as it is. The writer comes first: it makes the file and the tables. */
 export function openEnvironment(folder: string, readOnly: boolean): Environment {
   const binary = { encoding: 'binary' as const, keyEncoding: 'binary' as const, cache: false };
-  const root = open<Buffer, Uint8Array>(dataFileOf(folder), {
+  const options: RootDatabaseOptions & { permissionsMode: number } = {
     ...binary,
     readOnly,
     mapSize: mapBytes,
@@ -44,7 +44,8 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     overlappingSync: false,
     maxDbs: 8,
     permissionsMode: 0o600,
-  } as Parameters<typeof open>[1]);
+  };
+  const root = open<Buffer, Uint8Array>(dataFileOf(folder), options);
   const table = (name: string): Table => root.openDB<Buffer, Uint8Array>({ name, ...binary });
   return {
     folder,
@@ -71,7 +72,11 @@ export function readIdentity({ meta, folder }: Environment): Identity | undefine
   }
   const { format, logId } = identity;
   if (typeof format === 'number' && format > STORE_FORMAT) {
-    throw new TrunklineError('DataDirNewerFormat', { dataDir: dirname(folder), found: format, supported: STORE_FORMAT });
+    throw new TrunklineError('DataDirNewerFormat', {
+      dataDir: dirname(folder),
+      found: format,
+      supported: STORE_FORMAT,
+    });
   }
   if (format !== STORE_FORMAT || typeof logId !== 'string') throw damaged(folder, 'its identity cannot be understood');
   return { format, logId };

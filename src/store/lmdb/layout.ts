@@ -29,8 +29,9 @@
 //                     │ f64 ms      │ f64 ms   │ f64 ms   │         occurredAt, of the events that the entry stands for
 //
 //   meta       'identity' → JSON;  'checkpoint' → f64
-import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../../frame.ts';
+
 import { type Bytes, toBytes } from '../../bytes.ts';
+import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../../frame.ts';
 
 export const STORE_FORMAT = 1;
 

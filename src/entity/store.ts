@@ -1,0 +1,82 @@
+// `runtime.store`: the event store as users have it. Reads show everything that was written before they were called: they
+// wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
+import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { NewEvent, StoredEvent } from '../event.ts';
+import type { EventArchive, EventStore, Head, Moment, StateThen, TypeQuery } from '../store/store.ts';
+import type { EventPublisher } from './publisher.ts';
+
+export class RuntimeStore implements EventStore {
+  private readonly archive: EventArchive;
+  private readonly publisher: EventPublisher;
+  private readonly caughtUp: () => Promise<void>;
+
+  /** @internal `caughtUp` resolves when everything written so far is stored. */
+  constructor(archive: EventArchive, publisher: EventPublisher, caughtUp: () => Promise<void>) {
+    this.archive = archive;
+    this.publisher = publisher;
+    this.caughtUp = caughtUp;
+  }
+
+  /**
+   * Append events of entities as one group; resolves when they are `stored`.
+   * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`; then nothing is saved
+   */
+  async save(events: readonly NewEvent[], options: { expectedVersion?: number } = {}): Promise<void> {
+    const [first] = events;
+    if (first === undefined) return;
+    const { expectedVersion } = options;
+    if (expectedVersion !== undefined) {
+      const { aggregateType, aggregateId } = first;
+      if (events.some((event) => event.aggregateType !== aggregateType || event.aggregateId !== aggregateId)) {
+        const reason = 'is for the events of one aggregate';
+        throw new TrunklineError('InvalidOptions', { option: 'expectedVersion', value: expectedVersion, reason });
+      }
+      const actualVersion = this.publisher.version(aggregateType, aggregateId);
+      if (actualVersion !== expectedVersion) {
+        throw new TrunklineError('ConcurrencyConflict', { aggregateType, aggregateId, expectedVersion, actualVersion });
+      }
+    }
+    await this.publisher.publishBatch(events, { ack: 'stored' });
+  }
+
+  getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
+  getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
+  /** All events of an aggregate, in version order; none if nobody knows it. */
+  async getByAggregate(aggregate: any, id: string): Promise<any> {
+    await this.caughtUp();
+    return this.archive.getByAggregate(aggregate, id);
+  }
+
+  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number): Promise<StoredEvent[]>;
+  /** The same, from this version on. */
+  async getFromVersion(aggregate: any, id: string, version: number): Promise<any> {
+    await this.caughtUp();
+    return this.archive.getFromVersion(aggregate, id, version);
+  }
+
+  /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
+  async getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]> {
+    await this.caughtUp();
+    return this.archive.getByType(type, query);
+  }
+
+  /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
+  async stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: Moment): Promise<StateThen<StateOf<A>> | undefined> {
+    await this.caughtUp();
+    return this.archive.stateAt(aggregate, id, moment);
+  }
+
+  /** Version and position of an aggregate; undefined if nobody knows it. */
+  async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    await this.caughtUp();
+    return this.archive.head(aggregate, id);
+  }
+
+  /** All aggregates of a type, ordered by id as bytes. */
+  async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    await this.caughtUp();
+    yield* this.archive.heads(aggregate);
+  }
+}

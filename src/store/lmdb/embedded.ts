@@ -1,0 +1,127 @@
+// The embedded store as the caller's thread reads it: the reading half of the public event store.
+import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
+import { TrunklineError } from '../../errors.ts';
+import { decodeEvent, type EvolvingEvent, type StoredEvent } from '../../event.ts';
+import { FrameReader } from '../../frame.ts';
+import { type EventArchive, type Head, type Moment, nameOf, type StateThen, type TypeQuery } from '../store.ts';
+import { ChainReader } from './chain.ts';
+import { openEnvironment } from './environment.ts';
+import { HeadRecord } from './heads.ts';
+import { KeyWriter } from './layout.ts';
+import { EmbeddedReader } from './reader.ts';
+
+export class EmbeddedStore implements EventArchive {
+  readonly reader: EmbeddedReader;
+  private readonly chain: ChainReader;
+
+  private constructor(reader: EmbeddedReader) {
+    this.reader = reader;
+    this.chain = new ChainReader(reader.environment);
+  }
+
+  /** Open the store for reading; the flush thread has opened it for writing before. */
+  static open(folder: string): EmbeddedStore {
+    return new EmbeddedStore(new EmbeddedReader(openEnvironment(folder, true)));
+  }
+
+  checkpoint(): number {
+    return this.reader.checkpoint();
+  }
+
+  async close(): Promise<void> {
+    await this.reader.close();
+  }
+
+  getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
+  getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
+  async getByAggregate(aggregate: AnyAggregate | string, id: string): Promise<any[]> {
+    return this.eventsOf(nameOf(aggregate), id, 1);
+  }
+
+  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number): Promise<StoredEvent[]>;
+  async getFromVersion(aggregate: AnyAggregate | string, id: string, version: number): Promise<any[]> {
+    return this.eventsOf(nameOf(aggregate), id, version);
+  }
+
+  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    const _ = { type, query };
+    return [];
+  }
+
+  async stateAt<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    moment: Moment,
+  ): Promise<StateThen<StateOf<A>> | undefined> {
+    const upTo = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
+    let events = this.eventsOf(aggregate.name, id, 1, upTo);
+    if ('time' in moment) {
+      // Clocks may go back: nothing that had occurred by then is left out, and nothing before it either.
+      const time = moment.time.getTime();
+      events = events.slice(0, events.findLastIndex((event) => event.occurredAt.getTime() <= time) + 1);
+    }
+    const last = events.at(-1);
+    if (last === undefined) return undefined;
+    let state = aggregate.state();
+    for (const event of events) state = evolve(aggregate, state, event);
+    return { state, version: last.version, position: last.position };
+  }
+
+  async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    return this.reader.head(nameOf(aggregate), id);
+  }
+
+  async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    const type = nameOf(aggregate);
+    let after: Buffer = Buffer.from(new KeyWriter().headPrefix(type));
+    for (;;) {
+      const page = this.headPage(type, after);
+      for (const { id, version, position } of page.heads) yield { id, version, position };
+      if (page.heads.length < headsPerPage) return;
+      after = page.last;
+    }
+  }
+
+  private headPage(type: string, after: Buffer): { heads: HeadRecord[]; last: Buffer } {
+    const prefix = Buffer.from(new KeyWriter().headPrefix(type));
+    return this.reader.fresh(() => {
+      const heads: HeadRecord[] = [];
+      let last = after;
+      const range = { start: after, exclusiveStart: true, limit: headsPerPage };
+      for (const { key, value } of this.reader.environment.heads.getRange(range as object)) {
+        last = Buffer.from(key);
+        if (last.compare(prefix, 0, prefix.length, 0, prefix.length) !== 0) break;
+        heads.push(new HeadRecord(type, last.toString('utf8', prefix.length)).decode(value));
+      }
+      return { heads, last };
+    });
+  }
+
+  private eventsOf(type: string, id: string, from: number, upTo: number = Number.MAX_SAFE_INTEGER): StoredEvent[] {
+    return this.reader.fresh(() => {
+      const head = this.reader.record(type, id);
+      if (head === undefined) return [];
+      const positions: number[] = [];
+      this.chain.read(head, Math.max(0, from - 1), upTo, positions);
+      const frame = new FrameReader(this.chain.frames);
+      let next = 0;
+      return positions.reverse().map((position) => {
+        frame.at(next);
+        next = frame.next;
+        return decodeEvent(frame, position);
+      });
+    });
+  }
+}
+
+const headsPerPage = 1000;
+
+function evolve(aggregate: AnyAggregate, state: unknown, event: StoredEvent): any {
+  const reducer = (
+    aggregate.evolve as Record<string, (state: unknown, data: unknown, event: EvolvingEvent) => unknown>
+  )[event.type];
+  if (reducer) return reducer(state, event.data, event);
+  const known = Object.keys(aggregate.events);
+  throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: event.type, known });
+}

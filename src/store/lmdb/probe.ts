@@ -1,0 +1,1 @@
+export async function probe(_folder: string): Promise<void> {}

@@ -1,0 +1,100 @@
+// The store as a shard reads it: synchronous, on a thread that may never serve its event loop.
+//
+// Invariant: every call sees the newest commit, and holds no snapshot of the environment afterwards. The library would let
+// go of it in a timer, which does not fire in a thread that blocks.
+import { FrameReader } from '../../frame.ts';
+import type { Head, LoadedAggregate, StoredReceipt, StoreReader } from '../store.ts';
+import { ChainReader } from './chain.ts';
+import { damaged, type Environment, openEnvironment, readCheckpoint } from './environment.ts';
+import { HeadRecord } from './heads.ts';
+import { KeyWriter } from './layout.ts';
+import { decodeReceipt } from './receipts.ts';
+
+export function openEmbeddedReader(folder: string): EmbeddedReader {
+  return new EmbeddedReader(openEnvironment(folder, true));
+}
+
+export class EmbeddedReader implements StoreReader {
+  readonly environment: Environment;
+  private readonly keys = new KeyWriter();
+  private readonly chain: ChainReader;
+
+  constructor(environment: Environment) {
+    this.environment = environment;
+    this.chain = new ChainReader(environment);
+  }
+
+  load(type: string, id: string, fingerprint: string): LoadedAggregate | undefined {
+    return this.fresh(() => {
+      const head = this.record(type, id);
+      if (head === undefined) return undefined;
+      const snapshot = head.snapshotVersion === 0 ? undefined : this.snapshot(head, fingerprint);
+      const { chain } = this;
+      chain.read(head, snapshot?.version ?? 0, head.version);
+      return {
+        version: head.version,
+        lastPosition: head.position,
+        snapshot,
+        eventCount: chain.count,
+        frames: eachFrame(chain.frames, chain.count),
+      };
+    });
+  }
+
+  receipt(type: string, id: string, key: string): StoredReceipt | undefined {
+    return this.fresh(() => {
+      const bytes = this.environment.receipts.getBinaryFast(this.keys.receipt(type, id, key));
+      return bytes && decodeReceipt(bytes, Date.now());
+    });
+  }
+
+  head(type: string, id: string): Head | undefined {
+    return this.fresh(() => {
+      const record = this.record(type, id);
+      return record && { version: record.version, position: record.position };
+    });
+  }
+
+  checkpoint(): number {
+    return this.fresh(() => readCheckpoint(this.environment));
+  }
+
+  async close(): Promise<void> {
+    await this.environment.root.close();
+  }
+
+  /** Look at the newest commit, and let go of it. */
+  fresh<T>(read: () => T): T {
+    const { root } = this.environment;
+    root.resetReadTxn();
+    try {
+      return read();
+    } finally {
+      root.resetReadTxn();
+    }
+  }
+
+  /** Within {@link fresh}. */
+  record(type: string, id: string): HeadRecord | undefined {
+    const bytes = this.environment.heads.getBinaryFast(this.keys.head(type, id));
+    return bytes && new HeadRecord(type, id).decode(bytes);
+  }
+
+  private snapshot(head: HeadRecord, fingerprint: string): LoadedAggregate['snapshot'] {
+    const { environment } = this;
+    const bytes = environment.snapshots.getBinaryFast(this.keys.head(head.type, head.id));
+    if (bytes === undefined) throw damaged(environment.folder, `the snapshot of ${head.type}/${head.id} is not there`);
+    const frame = new FrameReader(bytes);
+    if (frame.name !== fingerprint) return undefined;
+    return { version: frame.version, fingerprint, stateJson: frame.dataJson };
+  }
+}
+
+function* eachFrame(frames: Buffer, count: number): Generator<FrameReader> {
+  const frame = new FrameReader(frames);
+  for (let next = 0, i = 0; i < count; i++) {
+    frame.at(next);
+    next = frame.next;
+    yield frame;
+  }
+}

@@ -1,0 +1,118 @@
+// The writing side of the embedded store: one batch of frames, one synced transaction. Owned by the flush thread.
+//
+// Invariants: events and checkpoint move together, so a batch that comes again after a crash changes nothing; per aggregate
+// versions run 1, 2, 3 …, and anything else is refused as a whole, by name.
+
+import { TrunklineError } from '../../errors.ts';
+import type { Batch } from '../../flush/flush.ts';
+import { FrameKind, type FrameReader } from '../../frame.ts';
+import { BlockBuilder } from './block.ts';
+import { checkpointKey, type Environment, readCheckpoint } from './environment.ts';
+import { type HeadRecord, HeadTable } from './heads.ts';
+import { Dimension, KeyWriter } from './layout.ts';
+import { PostingWriter } from './postings.ts';
+import { ReceiptWriter } from './receipts.ts';
+
+export class StoreWriter {
+  private readonly environment: Environment;
+  private readonly keys = new KeyWriter();
+  private readonly heads: HeadTable;
+  private readonly postings: PostingWriter;
+  private readonly receipts: ReceiptWriter;
+  private readonly blocks: BlockBuilder;
+  private readonly snapshots = new Map<HeadRecord, Buffer>();
+  private readonly checkpointValue: Buffer = Buffer.alloc(8);
+  /** The last position that the store holds. */
+  checkpoint: number;
+
+  constructor(environment: Environment) {
+    this.environment = environment;
+    this.heads = new HeadTable(environment);
+    this.postings = new PostingWriter(environment);
+    this.receipts = new ReceiptWriter(environment);
+    this.blocks = new BlockBuilder((key, block) => {
+      environment.blocks.putSync(this.keys.block(key), block, { append: true });
+    });
+    this.checkpoint = readCheckpoint(environment);
+    environment.root.resetReadTxn();
+  }
+
+  /** Commit what the batch holds beyond the checkpoint. Throws with nothing changed. */
+  write(batch: Batch): void {
+    if (batch.toPosition <= this.checkpoint) return;
+    if (batch.fromPosition > this.checkpoint + 1) {
+      throw new TrunklineError('PositionGone', { position: this.checkpoint + 1, firstKept: batch.fromPosition });
+    }
+    try {
+      this.environment.root.transactionSync(() => this.apply(batch));
+      this.checkpoint = batch.toPosition;
+      this.heads.trim();
+    } catch (error) {
+      this.heads.forget();
+      this.postings.forget();
+      this.receipts.forget();
+      this.blocks.abandon();
+      throw error;
+    } finally {
+      this.snapshots.clear();
+    }
+  }
+
+  private apply(batch: Batch): void {
+    const { checkpoint, environment } = this;
+    batch.eachFrame((frame, position) => {
+      if (position <= checkpoint) return;
+      const { kind } = frame;
+      if (kind === FrameKind.event) this.addEvent(frame, position);
+      else if (kind === FrameKind.receipt) this.receipts.add(frame, position);
+      else if (kind === FrameKind.snapshot) this.addSnapshot(frame, position);
+    });
+    this.blocks.seal();
+    for (const [head, frame] of this.snapshots) {
+      environment.snapshots.putSync(this.keys.head(head.type, head.id), frame);
+    }
+    this.heads.write();
+    this.postings.write();
+    this.receipts.write(Date.now());
+    this.checkpointValue.writeDoubleLE(batch.toPosition, 0);
+    environment.meta.putSync(checkpointKey, this.checkpointValue);
+  }
+
+  private addEvent(frame: FrameReader, position: number): void {
+    const { blocks, postings } = this;
+    const type = frame.aggregateType;
+    const head = this.heads.get(type, frame.aggregateId);
+    const { version, occurredAt } = frame;
+    if (version !== head.version + 1) throw outOfOrder(head, head.version + 1, version, position);
+    blocks.add(frame.bytes, frame.offset, frame.length, position, head.block, head.index);
+    head.version = version;
+    head.position = position;
+    head.block = blocks.key;
+    head.index = blocks.count - 1;
+    this.heads.change(head);
+    postings.add(Dimension.everything, '', blocks.key, occurredAt);
+    postings.add(Dimension.aggregateType, type, blocks.key, occurredAt);
+    postings.add(Dimension.eventType, frame.name, blocks.key, occurredAt);
+  }
+
+  /** The newest snapshot replaces the one before. */
+  private addSnapshot(frame: FrameReader, position: number): void {
+    const head = this.heads.get(frame.aggregateType, frame.aggregateId);
+    const { version } = frame;
+    if (version > head.version || version === 0) throw outOfOrder(head, head.version, version, position);
+    head.snapshotVersion = version;
+    this.heads.change(head);
+    this.snapshots.set(head, frame.bytes.subarray(frame.offset, frame.offset + frame.length));
+  }
+}
+
+function outOfOrder(head: HeadRecord, expectedVersion: number, foundVersion: number, position: number): TrunklineError {
+  const { type: aggregateType, id: aggregateId } = head;
+  return new TrunklineError('VersionOutOfOrder', {
+    aggregateType,
+    aggregateId,
+    expectedVersion,
+    foundVersion,
+    position,
+  });
+}

@@ -1,0 +1,159 @@
+// Aggregates that the runtime's tests use. Imported by shard threads: no side effects, no test library.
+import { z } from 'zod';
+import { defineAggregate, event, Rejected } from '../../src/index.ts';
+
+export interface CounterState {
+  total: number;
+  labels: string[];
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export const Counter = defineAggregate('counter', {
+  module: import.meta.url,
+  state: (): CounterState => ({ total: 0, labels: [] }),
+  events: {
+    Added: event<{ amount: number }>(),
+    Labelled: event(z.object({ label: z.string().min(1) })),
+    Stamped: event<{ at: Date; price: { toJSON(): string } }>(),
+    Checked: event({ '~standard': { version: 1, vendor: 'test', validate: async (value: unknown) => ({ value }) } } as never),
+  },
+  evolve: {
+    Added: (state, data) => ({ ...state, total: state.total + data.amount }),
+    Labelled: (state, data) => ({ ...state, labels: [...state.labels, data.label] }),
+    Stamped: (state, data) => ({ ...state, labels: [...state.labels, `${typeof data.at}:${data.at}:${data.price}`] }),
+    Checked: (state) => state,
+  },
+  snapshot: { every: 10 },
+  commands: {
+    add(counter, amount: number) {
+      counter.raise('Added', { amount });
+      return counter.state.total;
+    },
+    addMany(counter, count: number) {
+      for (let i = 0; i < count; i++) counter.raise('Added', { amount: 1 });
+      return counter.version;
+    },
+    label(counter, label: string) {
+      counter.raise('Labelled', { label });
+    },
+    stamp(counter) {
+      counter.raise('Stamped', { at: new Date(0), price: { toJSON: () => '1.50' } });
+      return counter.state.labels;
+    },
+    check(counter) {
+      counter.raise('Checked', {} as never);
+    },
+    total(counter) {
+      return counter.state.total;
+    },
+    whole(counter) {
+      return { state: counter.state, version: counter.version };
+    },
+    addThenReject(counter, amount: number) {
+      counter.raise('Added', { amount });
+      throw new Rejected('too-much', { amount, total: counter.state.total });
+    },
+    addThenThrow(counter) {
+      counter.raise('Added', { amount: 1 });
+      throw new RangeError('broken on purpose');
+    },
+    raiseAnything(counter, type: string, data: unknown) {
+      counter.raise(type as 'Added', data as { amount: number });
+    },
+    raiseOdd(counter, what: string) {
+      const cycle: Record<string, unknown> = {};
+      cycle.self = cycle;
+      const odd: Record<string, unknown> = {
+        nan: Number.NaN,
+        function: () => 1,
+        bigint: 1n,
+        cycle,
+        map: new Map(),
+        hole: [undefined],
+        nul: 'a\0b',
+        surrogate: '\ud800',
+      };
+      counter.raise('Added', { amount: odd[what] as number });
+    },
+    returnOdd() {
+      return () => 1;
+    },
+    mutateInput(counter) {
+      const labels = ['a'];
+      counter.raise('Added', { amount: 1, labels } as never);
+      labels.push('b');
+      return labels;
+    },
+    async addSlowly(counter, amount: number, ms: number) {
+      const before = counter.state.total;
+      await sleep(ms);
+      counter.raise('Added', { amount });
+      await sleep(ms);
+      return { before, after: counter.state.total };
+    },
+    async addAndFail(counter) {
+      counter.raise('Added', { amount: 1 });
+      await sleep(1);
+      throw new Rejected('changed-my-mind');
+    },
+    async waitForAbort(counter) {
+      await new Promise((resolve) => counter.signal.addEventListener('abort', resolve));
+      counter.raise('Added', { amount: 100 });
+      return 'aborted';
+    },
+    async forget(counter) {
+      setTimeout(() => {
+        try {
+          counter.raise('Added', { amount: 1 });
+        } catch (error) {
+          (globalThis as { late?: string }).late = (error as { code: string }).code;
+        }
+      }, 1);
+    },
+    lateError() {
+      return (globalThis as { late?: string }).late;
+    },
+    async askOther(counter, id: string, amount: number): Promise<number> {
+      const total: number = await counter.ask(Counter, id).add(amount);
+      counter.raise('Added', { amount: total });
+      return counter.state.total;
+    },
+    async askTooLate(counter, id: string): Promise<number> {
+      counter.raise('Added', { amount: 1 });
+      return counter.ask(Counter, id).add(1);
+    },
+    async askItself(counter): Promise<number> {
+      return counter.ask(Counter, counter.id, { deadlineMs: 50 }).add(1);
+    },
+    async askForRejection(counter, id: string): Promise<string> {
+      try {
+        await counter.ask(Counter, id).addThenReject(5);
+        return 'not rejected';
+      } catch (error) {
+        return (error as Rejected).code;
+      }
+    },
+    sendOther(counter, id: string, amount: number) {
+      counter.raise('Added', { amount: 1 });
+      counter.send(Counter, id).add(amount);
+      counter.send(Counter, id).add(amount);
+    },
+    sendRejected(counter, id: string) {
+      counter.raise('Added', { amount: 1 });
+      counter.send(Counter, id).addThenReject(7);
+    },
+    readContext(counter) {
+      return { shard: counter.context.shard, made: counter.context.made };
+    },
+    thread() {
+      return process.pid;
+    },
+    crash() {
+      process.exit(3);
+    },
+    block(_counter, ms: number) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    },
+  },
+});

@@ -1,0 +1,242 @@
+import { describe, expect, test } from 'vitest';
+import { isError, Rejected, TrunklineError } from '../../src/index.ts';
+import { Counter } from './aggregates.ts';
+import { errorOf, startRuntime, until } from './scratch.ts';
+
+describe('a command', () => {
+  test('answers with a receipt: value, version, position, events', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, 'a');
+    const first = await counter.add(2);
+    const second = await counter.add(3);
+    expect([first.value, second.value]).toEqual([2, 5]);
+    expect([first.version, second.version]).toEqual([1, 2]);
+    expect(second.position).toBeGreaterThan(first.position);
+    const [event] = second.events;
+    expect(second.events).toHaveLength(1);
+    expect(event).toMatchObject({ type: 'Added', data: { amount: 3 }, version: 2, aggregateId: 'a', aggregateType: 'counter' });
+    expect(event!.position).toBe(second.position);
+    expect(event!.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
+    expect(Math.abs(event!.occurredAt.getTime() - Date.now())).toBeLessThan(60_000);
+    expect(Object.isFrozen(event!.data)).toBe(true);
+  });
+
+  test('that raises nothing answers too, and leaves the version', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, 'a');
+    await counter.add(1);
+    const read = await counter.total();
+    expect(read).toMatchObject({ value: 1, version: 1, events: [] });
+    expect((await counter.label('x')).value).toBeUndefined();
+  });
+
+  test('metadata travels into every event', async () => {
+    const runtime = await startRuntime();
+    const metadata = { correlationId: 'c-1', mine: { deep: [1] } };
+    const receipt = await runtime.ref(Counter, 'a').with({ metadata }).addMany(3);
+    expect(receipt.events.map((event) => event.metadata)).toEqual([metadata, metadata, metadata]);
+  });
+
+  test('a rejection reaches the caller as Rejected, raises nothing, and leaves the state', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, 'a');
+    await counter.add(1);
+    const error = await errorOf(counter.addThenReject(10));
+    expect(error).toBeInstanceOf(Rejected);
+    expect(error).toMatchObject({ code: 'too-much', details: { amount: 10, total: 11 } });
+    expect(await counter.total()).toMatchObject({ value: 1, version: 1 });
+    expect(await runtime.store.getByAggregate(Counter, 'a')).toHaveLength(1);
+  });
+
+  test('an exception becomes CommandFailed with name, message and stack, and raises nothing', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, 'a');
+    const error = await errorOf(counter.addThenThrow());
+    expect(error).toBeInstanceOf(TrunklineError);
+    expect(error.code).toBe('CommandFailed');
+    expect(error.message).toContain('broken on purpose');
+    expect(error.details).toMatchObject({ name: 'RangeError', command: 'addThenThrow' });
+    expect(error.details.stack).toContain('aggregates');
+    expect(await counter.total()).toMatchObject({ value: 0, version: 0 });
+  });
+
+  test('asynchronous commands run one at a time for an aggregate, and side by side for several', async () => {
+    const runtime = await startRuntime({ shards: 1 });
+    const counter = runtime.ref(Counter, 'a');
+    const other = runtime.ref(Counter, 'b');
+    const [first, second, third, elsewhere] = await Promise.all([
+      counter.addSlowly(1, 20),
+      counter.addSlowly(1, 5),
+      counter.add(1),
+      other.add(1),
+    ]);
+    expect(first.value).toEqual({ before: 0, after: 1 });
+    expect(second.value).toEqual({ before: 1, after: 2 });
+    expect(third.value).toBe(3);
+    expect([first.version, second.version, third.version]).toEqual([1, 2, 3]);
+    expect(elsewhere.position).toBeLessThan(first.position);
+  });
+
+  test('an asynchronous rejection raises nothing', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, 'a');
+    expect((await errorOf(counter.addAndFail())).code).toBe('changed-my-mind');
+    expect(await counter.whole()).toMatchObject({ value: { state: { total: 0, labels: [] }, version: 0 } });
+  });
+
+  test('raising after its end is CommandEnded, in the command that forgot to wait', async () => {
+    const runtime = await startRuntime({ shards: 1 });
+    const counter = runtime.ref(Counter, 'a');
+    await counter.forget();
+    const late = await until(
+      () => counter.lateError().then(({ value }) => value),
+      (value) => value !== undefined,
+    );
+    expect(late).toBe('CommandEnded');
+    expect((await counter.total()).version).toBe(0);
+  });
+
+  test('one whole command is one run of positions, even beside others', async () => {
+    const runtime = await startRuntime();
+    const receipts = await Promise.all(Array.from({ length: 50 }, (_, i) => runtime.ref(Counter, `c${i % 5}`).addMany(7)));
+    for (const { events } of receipts) {
+      const positions = events.map(({ position }) => position);
+      expect(positions).toEqual(Array.from({ length: 7 }, (_, i) => positions[0]! + i));
+    }
+  });
+
+  test('what evolve sees alive is what it sees in a replay', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, 'a');
+    const alive = (await counter.stamp()).value;
+    expect(alive).toEqual(['string:1970-01-01T00:00:00.000Z:1.50']);
+    const then = await runtime.store.stateAt(Counter, 'a', { version: 1 });
+    expect(then!.state.labels).toEqual(alive);
+  });
+});
+
+describe('bad input', () => {
+  test.each(['nan', 'function', 'bigint', 'cycle', 'map', 'hole', 'nul', 'surrogate'])('raise refuses %s', async (what) => {
+    const runtime = await startRuntime({ shards: 1 });
+    const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
+    expect(error.code).toBe('UnserialisableValue');
+    expect(error.details.path).toContain('Added');
+    expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
+  });
+
+  test('each kind has a code of its own', async () => {
+    const runtime = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16 } });
+    const counter = runtime.ref(Counter, 'a');
+    const code = async (promise: Promise<unknown>): Promise<string> => (await errorOf(promise)).code;
+    expect(await code(counter.label(''))).toBe('SchemaViolation');
+    expect(await code(counter.check())).toBe('AsynchronousSchema');
+    expect(await code(counter.returnOdd())).toBe('UnserialisableValue');
+    expect(await code(counter.raiseAnything('Nothing', {}))).toBe('UnknownEventType');
+    expect(await code(counter.raiseAnything('toString', {}))).toBe('UnknownEventType');
+    expect(await code(counter.raiseAnything('Labelled', { label: 'x'.repeat(1 << 15) }))).toBe('CommandTooLarge');
+    expect(await code(counter.label('x'.repeat(1 << 16)))).toBe('CommandTooLarge');
+    expect(await code(counter.add(1n as unknown as number))).toBe('UnserialisableValue');
+    expect(await code(counter.with({ idempotencyKey: '' }).add(1))).toBe('InvalidId');
+    expect(await code(counter.with({ deadlineMs: -1 }).add(1))).toBe('InvalidOptions');
+    expect(await code(counter.with({ ack: 'published' }).add(1))).toBe('InvalidOptions');
+    expect(await code((counter as unknown as { nope(): Promise<unknown> }).nope())).toBe('UnknownCommand');
+    expect(() => runtime.ref(Counter, '')).toThrow(expect.objectContaining({ code: 'InvalidId' }));
+    expect(() => runtime.ref(Counter, 'x'.repeat(256))).toThrow(expect.objectContaining({ code: 'InvalidId' }));
+    expect(() => runtime.ref({ name: 'ghost' } as never, 'a')).toThrow(
+      expect.objectContaining({ code: 'UnknownAggregateType' }),
+    );
+    // None of it has hurt anybody.
+    expect((await counter.add(1)).value).toBe(1);
+    expect(await runtime.store.getByAggregate(Counter, 'a')).toHaveLength(1);
+  });
+
+  test('names that objects have anyway are no commands', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, 'a') as unknown as Record<string, unknown>;
+    expect(await (counter as unknown as Promise<unknown>)).toBe(counter); // awaiting a ref is harmless
+    expect(counter.then).toBeUndefined();
+    expect(counter.toJSON).toBeUndefined();
+  });
+});
+
+describe('deadline and abort', () => {
+  test('a command that waits too long in its mailbox is not executed', async () => {
+    const runtime = await startRuntime({ shards: 1 });
+    const counter = runtime.ref(Counter, 'a');
+    const slow = counter.addSlowly(1, 50);
+    const error = await errorOf(counter.with({ deadlineMs: 10 }).add(100));
+    expect(isError(error, 'DeadlineExceeded')).toBe(true);
+    expect(error.details.deadlineMs).toBe(10);
+    await slow;
+    expect((await counter.total()).value).toBe(1);
+  });
+
+  test('an aborted caller is released at once, and the command is told', async () => {
+    const runtime = await startRuntime({ shards: 1 });
+    const counter = runtime.ref(Counter, 'a');
+    const abort = new AbortController();
+    const waiting = errorOf(counter.with({ signal: abort.signal }).waitForAbort());
+    await runtime.ref(Counter, 'b').add(1); // its shard has seen both by now
+    abort.abort(new Error('gone'));
+    expect(await waiting).toMatchObject({ code: 'Aborted', details: { executed: 'unknown' } });
+    expect((await counter.total()).value).toBe(100);
+  });
+
+  test('what is aborted before it is sent is not executed', async () => {
+    const runtime = await startRuntime({ shards: 1 });
+    const error = await errorOf(runtime.ref(Counter, 'a').with({ signal: AbortSignal.abort() }).add(1));
+    expect(error).toMatchObject({ code: 'Aborted', details: { executed: 'no' } });
+  });
+});
+
+describe('levels', () => {
+  test.each(['raised', 'written', 'synced', 'stored'] as const)('a command can wait for %s', async (ack) => {
+    const runtime = await startRuntime({ flush: 'latency' });
+    const receipt = await runtime.ref(Counter, 'a').with({ ack }).add(1);
+    expect(receipt.value).toBe(1);
+    await receipt.reached('stored');
+    expect(receipt.position).toBeGreaterThan(0);
+    expect(runtime.status().stored).toBeGreaterThanOrEqual(receipt.position);
+  });
+
+  test('waiting for a level can be aborted', async () => {
+    const runtime = await startRuntime({ flush: { syncIntervalMs: 60_000 } });
+    const receipt = await runtime.ref(Counter, 'a').add(1);
+    const abort = new AbortController();
+    abort.abort(new Error('enough'));
+    expect((await errorOf(receipt.reached('synced', { signal: abort.signal }))).message).toBe('enough');
+  });
+});
+
+describe('backpressure', () => {
+  test('a mailbox is bounded', async () => {
+    const runtime = await startRuntime({ shards: 1, mailboxLimit: 3 });
+    const counter = runtime.ref(Counter, 'a');
+    const slow = counter.addSlowly(1, 30);
+    const results = await Promise.allSettled(Array.from({ length: 6 }, () => counter.add(1)));
+    const codes = results.map((result) => (result.status === 'fulfilled' ? 'done' : result.reason.code));
+    expect(codes).toEqual(['done', 'done', 'done', 'MailboxFull', 'MailboxFull', 'MailboxFull']);
+    await slow;
+    expect((await counter.total()).value).toBe(4);
+  });
+
+  test('commands in flight are bounded', async () => {
+    const runtime = await startRuntime({ shards: 1, maxInFlight: 2 });
+    const counter = runtime.ref(Counter, 'a');
+    const results = await Promise.allSettled([counter.add(1), counter.add(1), counter.add(1)]);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
+  });
+
+  test('a full command ring delays, or rejects, by policy', async () => {
+    const text = 'x'.repeat(8000);
+    const waiting = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16 } });
+    const receipts = await Promise.all(Array.from({ length: 200 }, () => waiting.ref(Counter, 'a').label(text)));
+    expect(receipts.at(-1)!.version).toBe(200);
+    const rejecting = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16, whenFull: 'reject' } });
+    const results = await Promise.allSettled(Array.from({ length: 200 }, () => rejecting.ref(Counter, 'a').label(text)));
+    const refused = results.filter((result) => result.status === 'rejected');
+    expect(refused.length).toBeGreaterThan(0);
+    expect(new Set(refused.map(({ reason }) => reason.code))).toEqual(new Set(['RingFull']));
+    expect((await rejecting.ref(Counter, 'a').total()).version).toBe(200 - refused.length);
+  });
+});

@@ -1,0 +1,47 @@
+// A runtime on a folder of its own, and what tests do with it.
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach } from 'vitest';
+import { createRuntime, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import { Counter } from './aggregates.ts';
+
+const folders: string[] = [];
+const runtimes: Runtime[] = [];
+
+export function scratchFolder(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'trunkline-test-'));
+  folders.push(folder);
+  return join(folder, 'data');
+}
+
+export async function startRuntime(options: Partial<RuntimeOptions> = {}): Promise<Runtime> {
+  const runtime = await createRuntime({ dataDir: scratchFolder(), aggregates: [Counter], shards: 2, ...options });
+  runtimes.push(runtime);
+  return runtime;
+}
+
+afterEach(async () => {
+  for (const runtime of runtimes.splice(0)) await runtime.close();
+  for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+/** Look again, each time something may have changed, until it holds; fails with the last value after a generous bound. */
+export async function until<T>(look: () => T | Promise<T>, holds: (value: T) => boolean, boundMs = 20_000): Promise<T> {
+  const end = Date.now() + boundMs;
+  for (;;) {
+    const value = await look();
+    if (holds(value)) return value;
+    if (Date.now() > end) throw new Error(`did not come true: ${JSON.stringify(value)}`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+export async function errorOf(promise: Promise<unknown>): Promise<{ code: string; details: any; name: string; message: string }> {
+  try {
+    await promise;
+  } catch (error) {
+    return error as never;
+  }
+  throw new Error('expected a rejection');
+}
