@@ -174,10 +174,19 @@ export function toWire(error: unknown, where: { aggregateType: string; command: 
   if (error instanceof TrunklineError) {
     return { kind: 'error', code: error.code, message: error.message, details: error.details };
   }
-  const { name, message, stack } =
-    error instanceof Error ? error : { name: 'Error', message: String(error), stack: undefined };
-  const details: ErrorDetails['CommandFailed'] = { ...where, name, stack: stack ?? '' };
+  const { name, message, stack } = describe(error);
+  const details: ErrorDetails['CommandFailed'] = { ...where, name, stack };
   return { kind: 'error', code: 'CommandFailed', message: `${messages.CommandFailed(details)}: ${message}`, details };
+}
+
+/** Anything may be thrown, also what cannot be shown. */
+function describe(error: unknown): { name: string; message: string; stack: string } {
+  try {
+    if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: '' };
+    return { name: String(error.name), message: String(error.message), stack: String(error.stack ?? '') };
+  } catch {
+    return { name: 'Error', message: 'something that cannot be shown', stack: '' };
+  }
 }
 
 /** The receiving side of {@link toWire}. */

@@ -1,4 +1,5 @@
 // Events: how a definition declares one, and how everyone sees one.
+import { inspect } from 'node:util';
 import type { StandardSchemaV1 as Schema } from '@standard-schema/spec';
 import type { FrameReader } from './frame.ts';
 import { deepFreeze } from './payload.ts';
@@ -137,6 +138,11 @@ class DecodedEvent implements StoredEvent {
     const { id, position, aggregateType, aggregateId, version, type, schemaVersion, data, metadata } = this;
     const occurredAt = this.occurredAt.toISOString();
     return { id, position, aggregateType, aggregateId, version, type, schemaVersion, occurredAt, data, metadata };
+  }
+
+  /** As `console.log` shows it. */
+  [inspect.custom](): Record<string, unknown> {
+    return { ...this.toJSON(), occurredAt: this.occurredAt };
   }
 }
 

@@ -36,13 +36,13 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
   }
   if (value === null) return null;
   if (depth > depthLimit) refuse(path, `is nested deeper than ${depthLimit}, or contains itself`);
+  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    return toPlain((value as { toJSON(): unknown }).toJSON(), path, depth + 1);
+  }
   if (Array.isArray(value)) {
     const copy = new Array<unknown>(value.length);
     for (let i = 0; i < value.length; i++) copy[i] = scalar(value[i]) ? value[i] : toPlain(value[i], `${path}[${i}]`, depth + 1);
     return copy;
-  }
-  if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
-    return toPlain((value as { toJSON(): unknown }).toJSON(), path, depth + 1);
   }
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
@@ -51,6 +51,8 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
     }
   }
   const copy: Record<string, unknown> = { ...(value as Record<string, unknown>) };
+  const symbols = Object.getOwnPropertySymbols(copy); // JSON does not see them
+  for (const symbol of symbols) delete copy[symbol as unknown as string];
   for (const key in copy) {
     const item = copy[key];
     if (scalar(item)) continue;
@@ -104,8 +106,12 @@ export function isFaithful(value: unknown, depth = 0): boolean {
   }
   if (typeof value === 'number') return value - value === 0 && !Object.is(value, -0);
   if (typeof value !== 'object' || depth > depthLimit) return false;
-  if (Array.isArray(value)) return value.every((item) => item !== undefined && isFaithful(item, depth + 1));
   const prototype = Object.getPrototypeOf(value);
+  if (Array.isArray(value)) {
+    if (prototype !== Array.prototype) return false;
+    for (let i = 0; i < value.length; i++) if (value[i] === undefined || !isFaithful(value[i], depth + 1)) return false;
+    return true;
+  }
   if (prototype !== null && prototype !== Object.prototype) return false;
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
   return Object.values(value).every((item) => isFaithful(item, depth + 1));

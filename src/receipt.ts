@@ -25,6 +25,13 @@ export interface Receipt<Value, Event = StoredEvent> {
   reached(level: Level, options?: { signal?: AbortSignal }): Promise<void>;
 }
 
+/** What a shard replies to a repeated idempotency key. JSON. */
+export interface RepeatedReply {
+  value?: unknown;
+  /** how many events the first command raised */
+  events: number;
+}
+
 /** A remembered outcome of a command with an idempotency key: the data of a receipt frame. JSON. */
 export interface Outcome {
   /** value as JSON, absent for `undefined` */

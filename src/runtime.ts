@@ -183,6 +183,7 @@ export class Runtime implements AsyncDisposable {
     this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
     this.log.attach(this.publisher.ring);
     this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
+    this.caller.eventsFrom = (type, id, version) => this.store.getFromVersion(type, id, version);
     this.recoverEntities();
     await this.startShards(mapBytes);
     this.caller.turn();

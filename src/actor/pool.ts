@@ -1,6 +1,6 @@
 // The shards' threads: one Piscina pool, one long-lived task in each of its workers. A shard that dies is started again on
 // new rings, after its old ones have been read to the end.
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { Bell } from '../ring/bell.ts';
@@ -68,26 +68,27 @@ export class ShardPool {
     levels.setFlag(LevelWord.firstShardBell + index, 0);
     return new Promise((resolve, reject) => {
       let shard: RunningShard | undefined;
-      outbox.port1.on('message', (message: ShardReport | null) => {
+      const take = (message: ShardReport | null): void => {
         if (message === null) return this.events.wake();
         if (message.type === 'warning') return this.events.warning(message.message, message.details);
         if (message.type === 'failed') return reject(fromWire(message.error));
         shard = { index, commandRing, eventRing, bell: shardBell, commands: message.commands };
         resolve(shard);
-      });
-      const ended = this.pool.run(data, { transferList: [bell.port2, outbox.port2] }).then(
-        () => undefined,
-        (error: Error) => {
-          const cause = error?.message ?? String(error);
-          if (shard) this.events.died(shard, cause);
-          else reject(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause }));
-        },
-      );
-      const closed = ended.finally(() => {
+      };
+      outbox.port1.on('message', take);
+      const end = (cause: string): void => {
+        // The task's end may overtake what the shard has reported.
+        for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1)) take(last.message);
         bell.port1.close();
         outbox.port1.close();
-      });
-      this.running.set(index, closed);
+        if (cause !== '' && shard) this.events.died(shard, cause);
+        else reject(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: cause || 'it returned' }));
+      };
+      const ended = this.pool.run(data, { transferList: [bell.port2, outbox.port2] }).then(
+        () => end(''),
+        (error: Error) => end(error?.message ?? String(error)),
+      );
+      this.running.set(index, ended);
     });
   }
 

@@ -9,13 +9,13 @@ import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { isFaithful, safeJson, toJson } from '../payload.ts';
-import type { Outcome } from '../receipt.ts';
+import type { Outcome, RepeatedReply } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import type { Actor, ActorType, ShardData } from './actor.ts';
+import { type Actor, type ActorType, type ShardData, sentKeyPrefix } from './actor.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
@@ -28,6 +28,9 @@ import { StoredHorizon } from './stored-horizon.ts';
 const noInput: unknown[] = [];
 const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
+
+// A message is delivered again after a restart until the log knows that it is done: its outcome must outlive the log.
+const sentTtlMs = 30 * 86_400_000;
 
 const urgency = (command: Command): number => (command.urgent ? GroupFlag.urgent : 0);
 
@@ -280,7 +283,8 @@ export class Shard {
   /** Put the outcome into the command's own group, so that a repetition finds it, whatever happens in between. */
   private keepOutcome(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
     const { actor, command } = execution;
-    const outcome: Outcome = { ...result, events: execution.events, expiresAt: this.now + this.data.idempotencyTtlMs };
+    const ttlMs = command.key.startsWith(sentKeyPrefix) ? sentTtlMs : this.data.idempotencyTtlMs;
+    const outcome: Outcome = { ...result, events: execution.events, expiresAt: this.now + ttlMs };
     const { name } = actor.type;
     const data = toJson(outcome, 'result');
     const offset = this.ring.frame(FrameKind.receipt, 0, this.now, actor.version, name, actor.id, command.key, '', data);
@@ -295,11 +299,10 @@ export class Shard {
       this.remembered.get(RememberedOutcomes.key(name, actor.id, command.key)) ??
       this.loader.outcome(name, actor.id, command.key);
     if (first === undefined || first.outcome.expiresAt <= this.now) return false;
-    const { value, error } = first.outcome;
-    const kind = error ? 0 : value === undefined ? GroupFlag.nothing : GroupFlag.value;
-    const reply = error ? safeJson(error) : value === undefined ? '' : JSON.stringify(value);
+    const { value, error, events } = first.outcome;
+    const reply = error ? safeJson(error) : JSON.stringify({ value, events } satisfies RepeatedReply);
     this.owed(() => {
-      const flags = kind | urgency(command) | GroupFlag.repeated;
+      const flags = (error ? 0 : GroupFlag.value) | urgency(command) | GroupFlag.repeated;
       this.ring.publish(GroupKind.reply, flags, command.slot, first.version, reply);
       this.ringBells(command);
     });

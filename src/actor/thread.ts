@@ -29,10 +29,15 @@ export default async function runShard(data: ShardData): Promise<void> {
     report({ type: 'ready', commands: types.map((type) => [...type.commandNames]) });
   } catch (error) {
     report({ type: 'failed', error: startError(error) });
+    closePorts(data);
     return;
   }
   await serve(shard, data);
   await loader.close();
+  closePorts(data);
+}
+
+function closePorts(data: ShardData): void {
   data.bell.close();
   data.outbox.close();
 }

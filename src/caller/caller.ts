@@ -11,7 +11,7 @@ import { FrameKind, type FrameReader, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../fra
 import { type Levels, LevelWord } from '../log/levels.ts';
 import { hurrySync } from '../log/sync.ts';
 import { toJson } from '../payload.ts';
-import { type Level, levels as levelNames, type Receipt } from '../receipt.ts';
+import { type Level, levels as levelNames, type Receipt, type RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
@@ -21,7 +21,7 @@ import type { Deliveries } from './deliveries.ts';
 import { LevelWaiters } from './level-waiters.ts';
 import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
-import { CommandReceipt, type LevelWait } from './receipt.ts';
+import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
 import { checkId, type CommandSender } from './ref.ts';
 import { Slots } from './slots.ts';
 
@@ -50,6 +50,8 @@ export class Caller implements CommandSender, LevelWait {
   /** Further rings whose last reader this thread is: its own, and those of shards that have died. */
   readonly others: Set<OtherRing> = new Set();
   deliveries: Deliveries | undefined;
+  /** Events of an aggregate from a version on, once everything written is stored. */
+  eventsFrom: (type: string, id: string, version: number) => Promise<StoredEvent[]> = () => Promise.resolve([]);
   private readonly types: readonly AnyAggregate[];
   private readonly commandNames: readonly (readonly string[])[];
   private readonly levels: Levels;
@@ -137,6 +139,7 @@ export class Caller implements CommandSender, LevelWait {
     const line = this.lines[shardOf(this.types[typeIndex]!.name, id, this.lines.length)]!;
     return new Promise((resolve, reject) => {
       const pending = new Pending(resolve, reject, ack, deadlineMs, line);
+      if (key !== '') pending.aggregate = { type: this.types[typeIndex]!.name, id };
       const slot = this.slots.add(pending);
       const urgent = ack === 'raised' ? GroupFlag.urgent : 0;
       const deadlineAt = deadlineMs === 0 ? 0 : Date.now() + deadlineMs;
@@ -147,7 +150,7 @@ export class Caller implements CommandSender, LevelWait {
       };
       try {
         if (!line.tryWrite(write)) {
-          if (this.options.whenFull === 'reject') {
+          if (this.options.whenFull === 'reject' && !line.dead) {
             throw new TrunklineError('RingFull', { ringBytes: line.groups.bytes.length });
           }
           line.writeLater(write);
@@ -292,7 +295,9 @@ export class Caller implements CommandSender, LevelWait {
       return;
     }
     const receipt = new CommandReceipt(ring, firstPosition, this);
-    if (firstPosition === 0) {
+    if ((ring.flags & GroupFlag.repeated) !== 0) {
+      this.repeated(pending, receipt).then(pending.resolve, pending.reject);
+    } else if (firstPosition === 0) {
       pending.raised = receipt;
       pending.resolve(receipt);
     } else if (pending.ack === 'written' || pending.ack === 'raised') {
@@ -300,6 +305,15 @@ export class Caller implements CommandSender, LevelWait {
     } else {
       this.reached(pending.ack, receipt.lastPosition, undefined).then(() => pending.resolve(receipt), pending.reject);
     }
+  }
+
+  /** The receipt of an outcome that an earlier command had: its events come from the store. */
+  private async repeated(pending: Pending, receipt: CommandReceipt): Promise<Receipt<unknown>> {
+    const { value, events: count } = receipt.value as RepeatedReply;
+    const { type, id } = pending.aggregate!;
+    const from = receipt.version - count + 1;
+    const events = count === 0 ? [] : (await this.eventsFrom(type, id, from)).slice(0, count);
+    return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this);
   }
 
   /** Resolves when `position` has come to the level. */

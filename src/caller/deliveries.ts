@@ -2,6 +2,7 @@
 // when its outcome is synced. Until then the log keeps it, and a restart delivers it again, under a key made of its id:
 // the target executes it once.
 import pRetry from 'p-retry';
+import { sentKeyPrefix } from '../actor/actor.ts';
 import { isError, Rejected } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { eachFrame } from '../log/frames.ts';
@@ -24,6 +25,8 @@ export class Deliveries {
   private readonly stop = new AbortController();
   /** In log order; the front is the first one that is not done. */
   private open: Delivery[] = [];
+  /** All messages up to here have been added. */
+  private seen = 0;
   private published = -1;
 
   constructor(caller: Caller, levels: Levels, onError: DeliveryErrorHandler) {
@@ -47,7 +50,7 @@ export class Deliveries {
     const delivery: Delivery = { position, settled: false };
     this.open.push(delivery);
     const target = { aggregateType: frame.aggregateType, id: frame.aggregateId, command: frame.name };
-    const [key, data, metadata] = [`send/${frame.id}`, frame.dataJson, frame.metadataJson];
+    const [key, data, metadata] = [`${sentKeyPrefix}${frame.id}`, frame.dataJson, frame.metadataJson];
     const attempt = (): Promise<unknown> =>
       this.caller.sendNamed(target.aggregateType, target.command, target.id, data, metadata, {
         ack: 'synced',
@@ -63,19 +66,23 @@ export class Deliveries {
       signal: this.stop.signal,
       shouldRetry: ({ error }) => isPassing(error),
     }).then(
-      () => {
-        delivery.settled = true;
-      },
+      () => this.settle(delivery),
       (error: unknown) => {
         if (this.stop.signal.aborted || isError(error, 'RuntimeClosed') || isError(error, 'LogPoisoned')) return;
-        delivery.settled = true;
         this.onError(error, target);
+        this.settle(delivery);
       },
     );
   }
 
+  private settle(delivery: Delivery): void {
+    delivery.settled = true;
+    this.settledUpTo(this.seen);
+  }
+
   /** Tell the log how far everything is done, given that all messages up to `written` have been seen. */
   settledUpTo(written: number): void {
+    this.seen = written;
     let done = 0;
     while (done < this.open.length && this.open[done]!.settled) done++;
     if (done > 0) this.open = this.open.slice(done);

@@ -35,9 +35,9 @@ export class Line {
     this.frame = new FrameReader(this.groups.bytes);
   }
 
-  /** Write now, or false if there is no room (or others wait already). */
+  /** Write now, or false if there is no room, or others wait already, or the shard is being replaced. */
   tryWrite(write: CommandWrite): boolean {
-    if (this.overflow.length > 0) return false;
+    if (this.dead || this.overflow.length > 0) return false;
     try {
       write(this.commands);
     } catch (error) {
@@ -56,7 +56,7 @@ export class Line {
   /** The shard has taken some commands: write what has waited for room. */
   flushOverflow(): void {
     const { overflow } = this;
-    if (overflow.length === 0 || this.dead) return;
+    if (overflow.length === 0) return;
     this.overflow = [];
     let count = 0;
     while (count < overflow.length && this.tryWrite(overflow[count]!)) count++;

@@ -10,6 +10,8 @@ export class Pending {
   readonly ack: Level;
   readonly deadlineMs: number;
   line: Line;
+  /** Whose outcome may come back a second time; undefined without an idempotency key. */
+  aggregate: { type: string; id: string } | undefined;
   /** Where its group ends in the command ring; undefined while it waits for room. */
   endOfGroup: number | undefined;
   /** The caller has its answer, early: by deadline, abort, or because `raised` was enough. */

@@ -15,7 +15,6 @@ export class CommandReceipt implements Receipt<unknown> {
   readonly #group: Buffer;
   readonly #frames: number;
   readonly #framesBytes: number;
-  readonly #flags: number;
   readonly #wait: LevelWait;
   #firstPosition: number;
   #value: unknown;
@@ -27,7 +26,6 @@ export class CommandReceipt implements Receipt<unknown> {
     this.#group = Buffer.from(ring.bytes.subarray(ring.framesStart, ring.replyStart + ring.replyBytes));
     this.#frames = ring.frameCount;
     this.#framesBytes = ring.framesBytes;
-    this.#flags = ring.flags;
     this.#firstPosition = firstPosition;
     this.version = ring.version;
     this.#wait = wait;
@@ -58,11 +56,6 @@ export class CommandReceipt implements Receipt<unknown> {
     return frozen;
   }
 
-  /** The outcome is that of an earlier command with the same idempotency key. */
-  get repeated(): boolean {
-    return (this.#flags & GroupFlag.repeated) !== 0;
-  }
-
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
     options.signal?.throwIfAborted();
     if (level === 'raised') return;
@@ -81,6 +74,28 @@ export class CommandReceipt implements Receipt<unknown> {
     this.#events = undefined;
     for (const resolve of this.#whenWritten) resolve();
     this.#whenWritten = [];
+  }
+}
+
+/** The outcome of an earlier command with the same idempotency key. */
+export class RepeatedReceipt implements Receipt<unknown> {
+  readonly value: unknown;
+  readonly version: number;
+  readonly position: number;
+  readonly events: readonly StoredEvent[];
+  readonly #wait: LevelWait;
+
+  constructor(value: unknown, version: number, events: StoredEvent[], seenPosition: number, wait: LevelWait) {
+    this.value = value;
+    this.version = version;
+    this.events = Object.freeze(events);
+    this.position = events.at(-1)?.position ?? seenPosition;
+    this.#wait = wait;
+  }
+
+  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    options.signal?.throwIfAborted();
+    return this.#wait.reached(level, this.position, options.signal);
   }
 }
 

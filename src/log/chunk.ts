@@ -83,9 +83,9 @@ export class ChunkBuilder {
     return this.end - CHUNK_HEADER_BYTES;
   }
 
-  /** Start the next chunk; the one sealed before is now its predecessor. */
+  /** Start the next chunk. The one sealed before is its predecessor, unless it was for the same position: given up then. */
   begin(firstPosition: number): void {
-    this.previousCrc = this.crc;
+    if (firstPosition !== this.firstPosition) this.previousCrc = this.crc;
     this.firstPosition = firstPosition;
     this.frames = 0;
     this.end = CHUNK_HEADER_BYTES;

@@ -18,6 +18,7 @@ import { syncFile, syncFolder } from './durable-file.ts';
 import { FloorFile } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
 import type { Chunk, LogSource } from './log.ts';
+import { inSnapshot } from './snapshot.ts';
 
 /**
  * The map that a log of `maxBytes` needs. Appends stop at `maxBytes`; truncation needs a few pages before it gives any
@@ -77,12 +78,13 @@ export class LogWriter {
     }
     this.floorFile = FloorFile.open(folder);
     this.limitBytes = limitOf(mapBytes);
-    this.usedPages = (this.data.getStats() as { overflowPages: number }).overflowPages;
-    for (const key of this.data.getKeys({ limit: 1 })) this.firstPosition = readKey(key);
-    for (const { key, value } of this.data.getRange({ reverse: true, limit: 1 })) {
-      this.lastPosition = readKey(key) + soundChunk(value, folder).count - 1;
-    }
-    this.data.resetReadTxn();
+    this.usedPages = inSnapshot(this.data, () => (this.data.getStats() as { overflowPages: number }).overflowPages);
+    inSnapshot(this.data, () => {
+      for (const key of this.data.getKeys({ limit: 1 })) this.firstPosition = readKey(key);
+      for (const { key, value } of this.data.getRange({ reverse: true, limit: 1 })) {
+        this.lastPosition = readKey(key) + soundChunk(value, folder).count - 1;
+      }
+    });
   }
 
   static open(folder: string, mapBytes: number): LogWriter {
@@ -120,9 +122,7 @@ export class LogWriter {
   truncateBelow(position: number, most: number): number {
     const end = Math.min(position, this.lastPosition);
     if (this.failure === undefined && (this.firstPosition === 0 || this.firstPosition >= end)) return 0;
-    const heads: number[] = [];
-    for (const key of this.data.getKeys({ limit: most + 1 })) heads.push(readKey(key));
-    this.data.resetReadTxn();
+    const heads = inSnapshot(this.data, () => Array.from(this.data.getKeys({ limit: most + 1 }), readKey));
     // A chunk ends where the next one begins; the newest has no next one and stays.
     let removed = 0;
     while (removed + 1 < heads.length && heads[removed + 1]! <= position) removed++;
@@ -215,25 +215,19 @@ class LogReader implements LogSource {
   }
 
   read(from: number): Chunk | undefined {
-    try {
+    return inSnapshot(this.data, () => {
       // Reading on from where the last chunk ended is the rule, and needs no search.
       let found = from === this.following ? this.data.getBinaryFast(writeKey(this.key, from)) : undefined;
       found ??= this.search(from);
       return found && this.take(found);
-    } finally {
-      // The library would let go of the snapshot in a timer, which never fires in a thread that blocks: until then the
-      // pages of truncated chunks could not be used again, and the next read would see an old log.
-      this.data.resetReadTxn();
-    }
+    });
   }
 
   firstPosition(): number {
-    for (const key of this.data.getKeys({ limit: 1 })) {
-      this.data.resetReadTxn();
-      return readKey(key);
-    }
-    this.data.resetReadTxn();
-    return 0;
+    return inSnapshot(this.data, () => {
+      for (const key of this.data.getKeys({ limit: 1 })) return readKey(key);
+      return 0;
+    });
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 // A fresh data file out of the chunks worth keeping, and its exchange for the old one. A crash at any moment leaves
 // `log.mdb` being the old file or the new one, whole, and the next start does what is still to do.
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync } from 'node:fs';
+import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
 import { syncFile, syncFolder } from './durable-file.ts';
@@ -50,12 +50,13 @@ export async function rebuild(
   syncFile(dataFileOf(beside));
 }
 
-/** The rebuilt file takes the old one's place; the old one is kept in a folder of its own if it is worth a look. */
-export function exchange(folder: string, keepOld: boolean): string | undefined {
+/** The rebuilt file takes the old one's place; for a reason, the old one is kept beside it in a folder of its own. */
+export function exchange(folder: string, reasonToKeep: string | undefined): string | undefined {
   const file = dataFileOf(folder);
   let damagedFile: string | undefined;
-  if (keepOld) {
+  if (reasonToKeep !== undefined) {
     const damagedFolder = freshFolder(folder);
+    writeFileSync(join(damagedFolder, 'reason.txt'), `${reasonToKeep}\n`);
     damagedFile = dataFileOf(damagedFolder);
     linkSync(file, damagedFile);
     syncFolder(damagedFolder);

@@ -22,7 +22,7 @@ import { addIncarnation, beginRun, type Marker, newMarker, readMarker, writeMark
 import { PageFile } from './pages.ts';
 import { discardRebuilt, exchange, rebuild } from './rebuild.ts';
 import { joinChunks, type LeftOut, scanFile, whatIsLeftOut } from './scan.ts';
-import { isOverflowRun, readTree } from './tree.ts';
+import { isCutShort, isOverflowRun, readTree } from './tree.ts';
 
 export interface RecoveryOptions {
   /** The log's folder; created where it is missing. */
@@ -123,11 +123,11 @@ async function examine(options: RecoveryOptions, last: Marker, pages: PageFile |
   const lineage = new Lineage(last);
   let damage: Damage | undefined;
   if (isTrusted) {
+    const claimedPosition = last.clean ? (last.lastPosition ?? 0) : 0;
     const checked = checkFile(pages, lineage);
     if ('reason' in checked) {
-      damage = checked;
+      damage = { ...checked, claimedPosition: Math.max(checked.claimedPosition, claimedPosition) };
     } else {
-      const claimedPosition = last.clean ? (last.lastPosition ?? 0) : 0;
       const isWhole = claimedPosition <= Math.max(lastPositionOf(checked), begunAt(last) - 1);
       if (isWhole) return settle(options, last, checked, 0);
       damage = { reason: 'the file ends early', claimedPosition };
@@ -155,11 +155,16 @@ async function rebuildFrom(
     frames: kept.reduce((sum, { count }) => sum + count, 0),
   };
   const outcome = settle(options, last, content, damage ? Math.max(mapBytes, pages.bytes) : 0);
+  if (damage && isCutShort(pages)) {
+    const fromPosition = Math.max(expected, (leftOut.at(-1)?.toPosition ?? 0) + 1);
+    leftOut.push({ fromPosition, toPosition: outcome.nextPosition - 1, reason: 'the file is cut short: at most these' });
+  }
   await rebuild(folder, mapBytes, pages, kept);
   // The marker learns first where the next run will begin: should the rest be cut short, no later start can forget how
   // far positions had been given out, although it may find nothing wrong any more.
   writeMarker(folder, outcome.marker);
-  const damagedFile = exchange(folder, damage !== undefined || leftOut.length > 0);
+  const reasonToKeep = damage?.reason ?? (leftOut.length > 0 ? 'parts are left out after power loss' : undefined);
+  const damagedFile = exchange(folder, reasonToKeep);
   return { ...outcome, leftOut, damagedFile };
 }
 

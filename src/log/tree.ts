@@ -64,6 +64,16 @@ export function readTree(file: PageFile): ChunkPlaces | string {
   }
 }
 
+/** Whether the file ends before a page that LMDB has written, as far as its metas can be read. */
+export function isCutShort(file: PageFile): boolean {
+  if (file.bytes % PAGE_BYTES !== 0) return true;
+  return [0, 1].some((index) => {
+    const page = file.read(index * PAGE_BYTES, PAGE_BYTES);
+    const at = PAGE_HEADER_BYTES + 120;
+    return page.length < PAGE_BYTES || (readNumber(page, at) + 1) * PAGE_BYTES > file.bytes;
+  });
+}
+
 /** Whether a run of overflow pages begins with `header`, as the tree says it does. */
 export function isOverflowRun(header: Buffer, page: number, bytes: number): boolean {
   return (

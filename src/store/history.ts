@@ -1,13 +1,187 @@
-// stub until the next step
-import type { StoredEvent } from '../event.ts';
+// The whole of what has happened: the store, then the tail of the log, as one sequence without a seam. Owned by the
+// caller's thread.
+//
+// Invariants: every position once, none left out, while the store grows and the log is truncated behind it. A position is
+// looked for in the store first; the log gives up only what the store holds, so what is in neither of the two at first is
+// in the store when asked again.
+import { setImmediate } from 'node:timers/promises';
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import { decodeEvent, type StoredEvent } from '../event.ts';
+import { FrameReader } from '../frame.ts';
 import type { Levels } from '../log/levels.ts';
-import type { LogSource } from '../log/log.ts';
+import type { Chunk, LogSource } from '../log/log.ts';
+import { EventFilter } from './filter.ts';
 import type { EmbeddedStore } from './lmdb/embedded.ts';
+import type { ScanPage, StoreScan } from './lmdb/scan.ts';
+import { nameOf } from './store.ts';
+
+/** Which events, and how. All conditions must hold. */
 export interface EventQuery {
+  /** First and last log position, inclusive. */
+  from?: number;
+  to?: number;
+  aggregate?: AnyAggregate | string;
+  /** With `aggregate`, its events are found directly; alone, every event is looked at. */
+  aggregateId?: string;
   type?: string;
+  types?: readonly string[];
+  /** Events that occurred at `since` or later, and before `until`. */
+  since?: Date;
+  until?: Date;
+  /** Ends the iteration with its reason. */
+  signal?: AbortSignal;
+  /** Events read at once, 1 to 100,000; default 1,000. Others get their turn between pages. */
+  pageSize?: number;
+  /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
+  follow?: boolean;
 }
+
+const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
+
 export class History {
-  constructor(_store: EmbeddedStore, _log: LogSource, _levels: Levels) {}
-  async *events(_query: EventQuery): AsyncIterableIterator<StoredEvent> {}
-  async close(): Promise<void> {}
+  private readonly store: EmbeddedStore;
+  private readonly log: LogSource;
+  private readonly levels: Levels;
+  private readonly waiting = new Set<() => void>();
+  private closed = false;
+
+  constructor(store: EmbeddedStore, log: LogSource, levels: Levels) {
+    this.store = store;
+    this.log = log;
+    this.levels = levels;
+  }
+
+  /**
+   * Events in log order, up to what is `written` now (`follow`: without end).
+   * @throws InvalidOptions; PositionGone, RuntimeClosed and the signal's reason while iterating
+   */
+  events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
+    return each(this.pages(query), query.signal);
+  }
+
+  /** The same, in pages as they are read; a page may be empty. */
+  pages(query: EventQuery = {}): AsyncIterableIterator<StoredEvent[]> {
+    const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
+    checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('to', to, 0, Number.MAX_SAFE_INTEGER);
+    checkInteger('pageSize', pageSize, 1, 100_000);
+    for (const [option, time] of Object.entries({ since: query.since, until: query.until })) {
+      if (time !== undefined && !(time instanceof Date && !Number.isNaN(time.getTime()))) {
+        throw new TrunklineError('InvalidOptions', { option, value: time, reason: 'must be a valid Date' });
+      }
+    }
+    const last = follow ? to : Math.min(to, this.levels.position('written'));
+    const types = query.type === undefined ? query.types : [query.type, ...(query.types ?? [])];
+    const aggregateType = query.aggregate === undefined ? undefined : nameOf(query.aggregate);
+    const filter = new EventFilter({ ...query, aggregateType, types });
+    return this.walk(filter, Math.max(1, from), last, pageSize, follow, query.signal);
+  }
+
+  /** Something has been written. */
+  wake(): void {
+    for (const wake of this.waiting) wake();
+  }
+
+  /** Iterations under way end: those that follow in good order, the others with `RuntimeClosed`. */
+  async close(): Promise<void> {
+    this.closed = true;
+    this.wake();
+    await setImmediate();
+  }
+
+  private async *walk(
+    filter: EventFilter,
+    from: number,
+    last: number,
+    pageSize: number,
+    follow: boolean,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<StoredEvent[]> {
+    const scan = this.store.scan(filter);
+    for (let next = from; next <= last; ) {
+      signal?.throwIfAborted();
+      if (this.closed) {
+        if (follow) return;
+        throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+      }
+      const page = this.page(scan, filter, next, last, pageSize);
+      if (page === undefined) {
+        await this.written(next, signal);
+        continue;
+      }
+      next = page.next;
+      if (page.events.length > 0) yield page.events;
+      await setImmediate();
+    }
+  }
+
+  /** What follows, from the store or else from the log; undefined if nothing does yet. */
+  private page(
+    scan: StoreScan,
+    filter: EventFilter,
+    from: number,
+    last: number,
+    pageSize: number,
+  ): ScanPage | undefined {
+    const stored = scan.page(from, last, pageSize);
+    if (stored !== undefined) return stored;
+    const written = Math.min(last, this.levels.position('written'));
+    if (from > written) return undefined;
+    const chunk = this.log.read(from);
+    if (chunk !== undefined && chunk.firstPosition <= from) return logPage(chunk, filter, from, written, pageSize);
+    // Not in the log any more: it has come into the store since we looked.
+    const moved = scan.page(from, last, pageSize);
+    if (moved !== undefined) return moved;
+    throw new TrunklineError('PositionGone', { position: from, firstKept: chunk?.firstPosition ?? 0 });
+  }
+
+  /** Resolves when position `next` may be written, or the history closes. Rejects when the signal aborts. */
+  private written(next: number, signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const done = (): void => {
+        clearTimeout(timer);
+        this.waiting.delete(done);
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, followBoundMs);
+      this.waiting.add(done);
+      signal?.addEventListener('abort', done);
+      if (this.closed || signal?.aborted || this.levels.position('written') >= next) done();
+    });
+  }
+}
+
+function logPage(chunk: Chunk, filter: EventFilter, from: number, last: number, pageSize: number): ScanPage {
+  const { firstPosition, count, frames } = chunk;
+  const frame = new FrameReader(frames);
+  const events: StoredEvent[] = [];
+  let position = firstPosition;
+  let offset = 0;
+  for (; position < firstPosition + count && position <= last; position++) {
+    frame.at(offset);
+    offset = frame.next;
+    if (position < from || !filter.matches(frame)) continue;
+    events.push(decodeEvent(frame, position));
+    if (events.length === pageSize) return { events, next: position + 1 };
+  }
+  return { events, next: position };
+}
+
+async function* each(
+  pages: AsyncIterable<StoredEvent[]>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StoredEvent> {
+  for await (const page of pages) {
+    for (const event of page) {
+      signal?.throwIfAborted();
+      yield event;
+    }
+  }
+}
+
+function checkInteger(option: string, value: number, low: number, high: number): void {
+  if (Number.isSafeInteger(value) && value >= low && value <= high) return;
+  throw new TrunklineError('InvalidOptions', { option, value, reason: `must be an integer from ${low} to ${high}` });
 }

@@ -1,6 +1,6 @@
 // The contract of the store: what a shard needs to bring an aggregate back, and what a user may ask.
 import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
-import type { Metadata, StoredEvent } from '../event.ts';
+import type { NewEvent, StoredEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
 import type { Outcome } from '../receipt.ts';
 
@@ -38,19 +38,6 @@ export interface StoredReceipt {
   readonly version: number;
   readonly outcome: Outcome;
   readonly position: number;
-}
-
-/** An event to be saved by an entity of the caller's own thread. */
-export interface NewEvent {
-  aggregateType: string;
-  aggregateId: string;
-  type: string;
-  data: unknown;
-  metadata?: Metadata;
-  /** Default: now. */
-  occurredAt?: Date;
-  /** Default: the next one. */
-  version?: number;
 }
 
 export interface TypeQuery {
@@ -92,7 +79,7 @@ export interface EventArchive {
 
 export interface EventStore extends EventArchive {
   /**
-   * Append events of entities. Resolves when they are `written`.
+   * Append events of entities. Resolves when they are `stored`.
    * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`
    */
   save(events: readonly NewEvent[], options?: { expectedVersion?: number }): Promise<void>;

@@ -143,9 +143,13 @@ describe('a full log', () => {
 
 test('after a failed write nothing more is written', async () => {
   const log = await SampleLog.open(temporaryFolder());
-  log.append([1]);
-  expect(() => log.writer.together(() => { throw new Error('the disk is gone'); })).toThrow('the disk is gone');
-  for (const write of [() => log.append([1]), () => log.writer.truncateBelow(1, 1)]) {
+  for (let i = 0; i < 3; i++) log.append([1]);
+  expect(() =>
+    log.writer.together(() => {
+      throw new Error('the disk is gone');
+    }),
+  ).toThrow('the disk is gone');
+  for (const write of [() => log.append([1]), () => log.writer.truncateBelow(3, 1)]) {
     expect(write).toThrow(expect.objectContaining({ code: 'LogPoisoned' }));
   }
   await log.close();

@@ -33,12 +33,13 @@ export class ChainReader {
     const { block, frame } = this;
     this.start = this.buffer.length;
     this.count = 0;
-    let { block: key, index, version } = head;
+    let { block: key, index } = head;
     block.key = 0; // what it looked at last time may be overwritten
-    for (; version > after; version--) {
+    for (let { version } = head; version > after; version--) {
       if (block.key !== key) this.look(key);
-      frame.over(block.bytes).at(block.frameAt(index));
-      if (index >= block.count || frame.version !== version) throw this.broken(head, version);
+      if (index >= block.count) throw this.broken(head, version);
+      frame.at(block.frameAt(index));
+      if (frame.version !== version) throw this.broken(head, version);
       if (version <= upTo) {
         this.prepend(block.bytes, frame.offset, alignUp(frame.length));
         positions?.push(block.positionAt(index));
@@ -48,10 +49,27 @@ export class ChainReader {
     }
   }
 
+  /** Where the events with versions above `after` lie, oldest first. */
+  places(head: HeadRecord, after: number): { key: number; index: number; position: number }[] {
+    const { block } = this;
+    const places: { key: number; index: number; position: number }[] = [];
+    let { block: key, index } = head;
+    block.key = 0;
+    for (let { version } = head; version > after; version--) {
+      if (block.key !== key) this.look(key);
+      if (index >= block.count) throw this.broken(head, version);
+      places.push({ key, index, position: block.positionAt(index) });
+      key = block.previousBlockAt(index);
+      index = block.previousIndexAt(index);
+    }
+    return places.reverse();
+  }
+
   private look(key: number): void {
     const { environment, block } = this;
     const bytes = environment.blocks.getBinaryFast(this.keys.block(key));
     if (bytes === undefined || !block.over(key, bytes)) throw damaged(environment.folder, `block ${key} is not there`);
+    this.frame.over(bytes);
   }
 
   private prepend(source: Buffer, offset: number, bytes: number): void {

@@ -1,22 +1,22 @@
 // The embedded store as the caller's thread reads it: the reading half of the public event store.
+import { setImmediate } from 'node:timers/promises';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type EvolvingEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
+import { EventFilter } from '../filter.ts';
 import { type EventArchive, type Head, type Moment, nameOf, type StateThen, type TypeQuery } from '../store.ts';
-import { ChainReader } from './chain.ts';
 import { openEnvironment } from './environment.ts';
 import { HeadRecord } from './heads.ts';
 import { KeyWriter } from './layout.ts';
 import { EmbeddedReader } from './reader.ts';
+import { StoreScan } from './scan.ts';
 
 export class EmbeddedStore implements EventArchive {
   readonly reader: EmbeddedReader;
-  private readonly chain: ChainReader;
 
   private constructor(reader: EmbeddedReader) {
     this.reader = reader;
-    this.chain = new ChainReader(reader.environment);
   }
 
   /** Open the store for reading; the flush thread has opened it for writing before. */
@@ -45,8 +45,23 @@ export class EmbeddedStore implements EventArchive {
   }
 
   async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
-    const _ = { type, query };
-    return [];
+    const { since, until, aggregate, limit = Number.POSITIVE_INFINITY } = query;
+    const aggregateType = aggregate === undefined ? undefined : nameOf(aggregate);
+    const scan = this.scan(new EventFilter({ types: [type], aggregateType, since, until }));
+    const events: StoredEvent[] = [];
+    const last = this.checkpoint();
+    for (let next = 1; next <= last && events.length < limit; ) {
+      const page = scan.page(next, last, Math.min(eventsPerPage, limit - events.length))!;
+      for (const event of page.events) events.push(event);
+      next = page.next;
+      await setImmediate();
+    }
+    return events;
+  }
+
+  /** Events in log order, page by page. */
+  scan(filter: EventFilter): StoreScan {
+    return new StoreScan(this.reader, filter);
   }
 
   async stateAt<A extends AnyAggregate>(
@@ -103,8 +118,8 @@ export class EmbeddedStore implements EventArchive {
       const head = this.reader.record(type, id);
       if (head === undefined) return [];
       const positions: number[] = [];
-      this.chain.read(head, Math.max(0, from - 1), upTo, positions);
-      const frame = new FrameReader(this.chain.frames);
+      this.reader.chain.read(head, Math.max(0, from - 1), upTo, positions);
+      const frame = new FrameReader(this.reader.chain.frames);
       let next = 0;
       return positions.reverse().map((position) => {
         frame.at(next);
@@ -116,6 +131,7 @@ export class EmbeddedStore implements EventArchive {
 }
 
 const headsPerPage = 1000;
+const eventsPerPage = 1000;
 
 function evolve(aggregate: AnyAggregate, state: unknown, event: StoredEvent): any {
   const reducer = (

@@ -9,6 +9,8 @@ export type Table = Database<Buffer, Uint8Array>;
 
 export interface Environment {
   readonly folder: string;
+  /** undefined: it is new */
+  readonly identity: Identity | undefined;
   readonly root: RootDatabase<Buffer, Uint8Array>;
   readonly meta: Table;
   readonly blocks: Table;
@@ -19,7 +21,8 @@ export interface Environment {
   readonly postings: Table;
 }
 
-interface Identity {
+/** Which format it has, and the log whose positions it speaks of. */
+export interface Identity {
   format: number;
   logId: string;
 }
@@ -33,7 +36,7 @@ export const checkpointKey: Buffer = Buffer.from('checkpoint');
 
 export const dataFileOf = (folder: string): string => join(folder, 'store.mdb');
 
-/** Open the environment as it is. The writer comes first: it makes the file and the tables. */
+/** Open the environment. The writer comes first: it makes the file and the tables. Throws if it is not one to read. */
 export function openEnvironment(folder: string, readOnly: boolean): Environment {
   const binary = { encoding: 'binary' as const, keyEncoding: 'binary' as const, cache: false };
   const options: RootDatabaseOptions & { permissionsMode: number } = {
@@ -46,23 +49,33 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     permissionsMode: 0o600,
   };
   const root = open<Buffer, Uint8Array>(dataFileOf(folder), options);
-  const table = (name: string): Table => root.openDB<Buffer, Uint8Array>({ name, ...binary });
-  return {
-    folder,
-    root,
-    meta: table('meta'),
-    blocks: table('blocks'),
-    heads: table('heads'),
-    snapshots: table('snapshots'),
-    receipts: table('receipts'),
-    expiries: table('expiries'),
-    postings: table('postings'),
+  const table = (name: string): Table => {
+    const opened = root.openDB<Buffer, Uint8Array>({ name, ...binary }) as Table | undefined;
+    return opened ?? fail(damaged(folder, `table ${name} is missing`));
   };
+  try {
+    const meta = table('meta');
+    return {
+      folder,
+      identity: readIdentity(meta, folder), // before another release's tables are touched
+      root,
+      meta,
+      blocks: table('blocks'),
+      heads: table('heads'),
+      snapshots: table('snapshots'),
+      receipts: table('receipts'),
+      expiries: table('expiries'),
+      postings: table('postings'),
+    };
+  } catch (error) {
+    void root.close();
+    throw error;
+  }
 }
 
-/** What the environment says that it is; undefined if it is new. Throws if it is not what this release can read. */
-export function readIdentity({ meta, folder }: Environment): Identity | undefined {
+function readIdentity(meta: Table, folder: string): Identity | undefined {
   const bytes = meta.get(identityKey);
+  meta.resetReadTxn();
   if (bytes === undefined) return undefined;
   let identity: Partial<Identity>;
   try {
@@ -82,6 +95,7 @@ export function readIdentity({ meta, folder }: Environment): Identity | undefine
   return { format, logId };
 }
 
+/** Within one look at the newest commit. */
 export function readCheckpoint({ meta }: Environment): number {
   const bytes = meta.getBinaryFast(checkpointKey);
   return bytes === undefined ? 0 : bytes.readDoubleLE(0);
@@ -90,4 +104,8 @@ export function readCheckpoint({ meta }: Environment): number {
 export function damaged(folder: string, reason: string, cause?: unknown): TrunklineError {
   const options = cause === undefined ? undefined : { cause };
   return new TrunklineError('StoreDamaged', { dataDir: dirname(folder), reason }, options);
+}
+
+function fail(error: Error): never {
+  throw error;
 }

@@ -17,7 +17,7 @@ export function openEmbeddedReader(folder: string): EmbeddedReader {
 export class EmbeddedReader implements StoreReader {
   readonly environment: Environment;
   private readonly keys = new KeyWriter();
-  private readonly chain: ChainReader;
+  readonly chain: ChainReader;
 
   constructor(environment: Environment) {
     this.environment = environment;

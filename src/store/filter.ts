@@ -1,0 +1,39 @@
+// Which events a query wants, told from a frame without decoding it.
+import { FrameKind, type FrameReader } from '../frame.ts';
+
+export class EventFilter {
+  readonly aggregateType: string | undefined;
+  readonly aggregateId: string | undefined;
+  /** Any, if undefined. */
+  readonly types: ReadonlySet<string> | undefined;
+  /** Milliseconds since 1970: events that occurred at `since` or later and before `until`. */
+  readonly since: number;
+  readonly until: number;
+
+  constructor(wanted: {
+    aggregateType?: string | undefined;
+    aggregateId?: string | undefined;
+    types?: readonly string[] | undefined;
+    since?: Date | undefined;
+    until?: Date | undefined;
+  }) {
+    this.aggregateType = wanted.aggregateType;
+    this.aggregateId = wanted.aggregateId;
+    this.types = wanted.types && new Set(wanted.types);
+    this.since = wanted.since?.getTime() ?? Number.NEGATIVE_INFINITY;
+    this.until = wanted.until?.getTime() ?? Number.POSITIVE_INFINITY;
+  }
+
+  get isTimed(): boolean {
+    return this.since !== Number.NEGATIVE_INFINITY || this.until !== Number.POSITIVE_INFINITY;
+  }
+
+  matches(frame: FrameReader): boolean {
+    if (frame.kind !== FrameKind.event) return false;
+    const { occurredAt } = frame;
+    if (occurredAt < this.since || occurredAt >= this.until) return false;
+    if (this.types !== undefined && !this.types.has(frame.name)) return false;
+    if (this.aggregateType !== undefined && frame.aggregateType !== this.aggregateType) return false;
+    return this.aggregateId === undefined || frame.aggregateId === this.aggregateId;
+  }
+}

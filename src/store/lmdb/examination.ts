@@ -1,0 +1,60 @@
+// Entry of the process that examines a store (see probe.ts): a leaf. Argument: the store's folder. Ends with 0 if the store
+// is sound as far as it has looked, else with 1 and the error on its standard output; or it crashes, which tells as much.
+import { statSync } from 'node:fs';
+import { ABORT } from 'lmdb';
+import { TrunklineError, toWire } from '../../errors.ts';
+import { Block } from './block.ts';
+import { damaged, dataFileOf, type Environment, openEnvironment, readCheckpoint, type Table } from './environment.ts';
+import { lastNumber } from './layout.ts';
+
+// A file that is as long as it should be is looked at for so long, newest blocks first; a shorter one wholly.
+const budgetMs = 500;
+
+const folder = process.argv[2]!;
+try {
+  await examine();
+} catch (error) {
+  const found = error instanceof TrunklineError ? error : damaged(folder, String(error));
+  process.stdout.write(JSON.stringify(toWire(found, { aggregateType: '', command: '' })));
+  process.exitCode = 1;
+}
+
+async function examine(): Promise<void> {
+  const environment = openEnvironment(folder, false);
+  const { root, meta, blocks, heads, snapshots, receipts, expiries, postings } = environment;
+  const checkpoint = readCheckpoint(environment);
+  const until = performance.now() + (isShort(environment) ? Number.POSITIVE_INFINITY : budgetMs);
+  walkBlocks(environment, checkpoint, until);
+  for (const table of [meta, heads, snapshots, receipts, expiries, postings, blocks]) walk(table, until);
+  // Writing needs the list of free pages, which nothing above has read.
+  root.transactionSync(() => {
+    meta.putSync(Buffer.from('examination'), Buffer.alloc(64 << 10));
+    return ABORT;
+  });
+  await root.close();
+}
+
+/** Whether the file lacks pages that LMDB has given out. A few of the last may never have been written, and that is fine. */
+function isShort({ root }: Environment): boolean {
+  const { pageSize, root: file } = root.getStats() as { pageSize: number; root: { lastPageNumber: number } };
+  return statSync(dataFileOf(folder)).size < (file.lastPageNumber + 1) * pageSize;
+}
+
+function walkBlocks({ blocks }: Environment, checkpoint: number, until: number): void {
+  const block = new Block();
+  for (const { key, value } of blocks.getRange({ reverse: true })) {
+    const first = lastNumber(key);
+    if (first > checkpoint) throw damaged(folder, `block ${first} lies beyond the checkpoint ${checkpoint}`);
+    if (!block.over(first, value) || !block.isIntact())
+      throw damaged(folder, `block ${first} is not as it was written`);
+    if (performance.now() > until) return;
+  }
+}
+
+function walk(table: Table, until: number): void {
+  let count = 0;
+  for (const { value } of table.getRange()) {
+    if (value.length === 0) throw damaged(folder, 'an entry is empty');
+    if ((++count & 63) === 0 && performance.now() > until) return;
+  }
+}

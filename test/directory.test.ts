@@ -1,0 +1,94 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
+import { afterEach, expect, test } from 'vitest';
+import { openDirectory } from '../src/directory.ts';
+
+const made: string[] = [];
+afterEach(() => {
+  for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
+});
+
+function fresh(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'trunkline-directory-'));
+  made.push(folder);
+  return join(folder, 'deep', 'data');
+}
+
+const source = fileURLToPath(new URL('../src/directory.ts', import.meta.url));
+const holding = `import { openDirectory } from ${JSON.stringify(source)};
+  openDirectory(process.argv[1]); process.stdout.write('held'); setInterval(() => {}, 1e6);`;
+
+test('is made for its owner alone, and says its format', () => {
+  const dataDir = fresh();
+  const directory = openDirectory(dataDir);
+  for (const folder of [dataDir, directory.logFolder, directory.storeFolder]) {
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+  }
+  expect(JSON.parse(readFileSync(join(dataDir, 'trunkline.json'), 'utf8'))).toEqual({ format: 1 });
+  directory.release();
+  directory.release();
+  openDirectory(dataDir).release();
+});
+
+test('has one owner: not this process twice, nor another of its threads', async () => {
+  const dataDir = fresh();
+  const directory = openDirectory(dataDir);
+  expect(() => openDirectory(dataDir)).toThrow(expect.objectContaining({ code: 'DataDirInUse', details: { dataDir } }));
+  const program = `import { openDirectory } from ${JSON.stringify(source)};
+    import { parentPort, workerData } from 'node:worker_threads';
+    try { openDirectory(workerData).release(); parentPort.postMessage('held'); }
+    catch (error) { parentPort.postMessage(error.code); }`;
+  const ask = async (): Promise<unknown> => {
+    const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
+    return (await once(new Worker(url, { workerData: dataDir }), 'message'))[0];
+  };
+  expect(await ask()).toBe('DataDirInUse');
+  directory.release();
+  expect(await ask()).toBe('held');
+});
+
+test('is free again as soon as its owner is killed', async () => {
+  const dataDir = fresh();
+  for (let round = 0; round < 3; round++) {
+    const args = ['--input-type=module', '-e', holding, dataDir];
+    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+    await once(child.stdout, 'data');
+    expect(() => openDirectory(dataDir)).toThrow(expect.objectContaining({ code: 'DataDirInUse' }));
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    openDirectory(dataDir).release();
+  }
+});
+
+test('a file in the way, a place where nothing can be written', () => {
+  const dataDir = fresh();
+  mkdirSync(join(dataDir, '..'), { recursive: true });
+  writeFileSync(dataDir, '');
+  for (const wrong of [dataDir, join(dataDir, 'below'), '/proc/self', '/proc/none/data']) {
+    const error = expect.objectContaining({ code: 'DataDirNotWritable', details: expect.objectContaining({ dataDir: wrong }) });
+    expect(() => openDirectory(wrong), wrong).toThrow(error);
+  }
+});
+
+test('a newer format, and one that cannot be understood, are refused and left alone', () => {
+  const dataDir = fresh();
+  openDirectory(dataDir).release();
+  const file = join(dataDir, 'trunkline.json');
+  for (const [text, code] of [
+    ['{"format":2}', 'DataDirNewerFormat'],
+    ['{"format":0}', 'DataDirUnreadable'],
+    ['', 'DataDirUnreadable'],
+    ['null', 'DataDirUnreadable'],
+  ] as const) {
+    writeFileSync(file, text);
+    expect(() => openDirectory(dataDir)).toThrow(expect.objectContaining({ code }));
+    expect(readFileSync(file, 'utf8')).toBe(text);
+  }
+  writeFileSync(file, '{"format":1}');
+  openDirectory(dataDir).release();
+});

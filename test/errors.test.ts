@@ -1,0 +1,171 @@
+// Errors: each code explains itself, and every error crosses a thread whole.
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import {
+  type ErrorCode,
+  type ErrorDetails,
+  fromWire,
+  isError,
+  Rejected,
+  TrunklineError,
+  toWire,
+  type WireError,
+} from '../src/errors.ts';
+
+// One of each: a code that is added without a sample does not compile.
+const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
+  InvalidOptions: { option: 'shards', value: 0, reason: 'must be 1 to 64' },
+  InvalidId: { what: 'aggregate id', length: 300, limit: 255 },
+  InvalidDefinition: { aggregateType: 'call', reason: 'no state' },
+  UnknownAggregateType: { aggregateType: 'cal', known: ['call', 'bid'] },
+  UnknownCommand: { aggregateType: 'call', command: 'rout', known: ['route'] },
+  UnknownEventType: { aggregateType: 'call', eventType: 'CallRoutd', known: ['CallRouted'] },
+  SchemaViolation: { aggregateType: 'call', eventType: 'CallRouted', issues: [{ path: 'trunk', message: 'required' }] },
+  AsynchronousSchema: { aggregateType: 'call', eventType: 'CallRouted' },
+  UnserialisableValue: { path: 'data.price', reason: 'is NaN' },
+  CommandTooLarge: { bytes: 70_000, limit: 32_768 },
+  WrongDoor: { aggregateType: 'call', reason: 'its events are raised by commands' },
+  AskAfterRaise: { aggregateType: 'call', id: 'c-1' },
+  CommandEnded: { aggregateType: 'call', id: 'c-1' },
+  RuntimeInsideShard: { module: 'file:///call.ts' },
+  ModuleMismatch: { module: 'file:///call.ts', aggregateType: 'call', reason: 'does not export it' },
+  RingFull: { ringBytes: 65_536 },
+  MailboxFull: { aggregateType: 'call', id: 'c-1', limit: 10 },
+  TooManyInFlight: { limit: 10 },
+  LogFull: { usedBytes: 5, limitBytes: 4 },
+  CommandFailed: { aggregateType: 'call', command: 'route', name: 'TypeError', stack: 'at x' },
+  NotExecuted: { reason: 'its shard died' },
+  OutcomeUnknown: { reason: 'its shard died' },
+  DeadlineExceeded: { deadlineMs: 20, executed: 'unknown' },
+  Aborted: { executed: 'no' },
+  VersionGap: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5 },
+  UnitOfWorkEnded: { state: 'committed' },
+  EndlessHandlers: { rounds: 100 },
+  ConcurrencyConflict: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, actualVersion: 5 },
+  RuntimeClosed: { state: 'closing' },
+  CloseTimedOut: { deadlineMs: 10, waitingFor: ['shards'] },
+  LogPoisoned: { cause: 'EIO' },
+  ThreadFailed: { thread: 'log', cause: 'EIO' },
+  DataDirInUse: { dataDir: './data' },
+  DataDirNotWritable: { dataDir: './data', cause: 'EROFS' },
+  DataDirNewerFormat: { dataDir: './data', found: 2, supported: 1 },
+  DataDirUnreadable: { dataDir: './data', reason: 'not JSON' },
+  LogDamaged: { dataDir: './data', reason: 'no chunk' },
+  StoreDamaged: { dataDir: './data', reason: 'no page' },
+  StoreUnavailable: { store: 'postgres', cause: 'ECONNREFUSED' },
+  PositionGone: { position: 3, firstKept: 9 },
+  VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },
+  SinkFailed: { sink: 'billing', cause: 'ECONNRESET' },
+};
+const codes = Object.keys(samples) as ErrorCode[];
+const where = { aggregateType: 'call', command: 'route' };
+
+const make = (code: ErrorCode): TrunklineError => new TrunklineError(code, samples[code]);
+
+/** Through a real structured clone and through JSON: the two ways in which errors travel. */
+function cross(wire: WireError): WireError[] {
+  const { port1, port2 } = new MessageChannel();
+  port1.postMessage(wire);
+  const { message } = receiveMessageOnPort(port2) as { message: WireError };
+  port1.close();
+  return [message, JSON.parse(JSON.stringify(wire)) as WireError];
+}
+
+describe.each(codes)('%s', (code) => {
+  test('has a message with every simple value in it', () => {
+    const { message, name } = make(code);
+    expect(name).toBe(code);
+    expect(message).not.toMatch(/undefined|\[object/);
+    for (const [key, value] of Object.entries(samples[code])) {
+      // A stack belongs below a message; lists and objects show in part.
+      if (key !== 'stack' && typeof value !== 'object') expect(message).toContain(String(value));
+    }
+  });
+
+  test('crosses threads with class, code, message and details', () => {
+    const error = make(code);
+    for (const wire of cross(toWire(error, where))) {
+      const back = fromWire(wire);
+      expect(back).toBeInstanceOf(TrunklineError);
+      expect(isError(back, code)).toBe(true);
+      expect(back.message).toBe(error.message);
+      expect(back.details).toEqual(error.details);
+      expect(back.name).toBe(code);
+    }
+  });
+});
+
+test('no two codes have one message', () => {
+  expect(new Set(codes.map((code) => make(code).message)).size).toBe(codes.length);
+});
+
+test('a message of its own and a cause stay', () => {
+  const cause = new Error('disk');
+  const error = new TrunklineError('RingFull', { ringBytes: 1 }, { message: 'mine', cause });
+  expect([error.message, error.cause]).toEqual(['mine', cause]);
+  expect('cause' in make('RingFull')).toBe(false);
+});
+
+test('isError tells codes and classes apart', () => {
+  expect(isError(make('RingFull'), 'MailboxFull')).toBe(false);
+  expect(isError(new Rejected('RingFull'), 'RingFull')).toBe(false);
+  expect(isError({ code: 'RingFull' }, 'RingFull')).toBe(false);
+  expect(isError(undefined, 'RingFull')).toBe(false);
+});
+
+describe('Rejected', () => {
+  test('crosses threads with code, details and message', () => {
+    fc.assert(
+      fc.property(fc.string(), fc.option(fc.jsonValue(), { nil: undefined }), fc.option(fc.string(), { nil: undefined }), (
+        code,
+        details,
+        message,
+      ) => {
+        const error = new Rejected(code, details, message);
+        expect(error.message).toBe(message ?? code);
+        const back = fromWire(cross(toWire(error, where))[0]!);
+        expect(back).toBeInstanceOf(Rejected);
+        expect(back).not.toBeInstanceOf(TrunklineError);
+        expect([back.code, back.details, back.message]).toEqual([code, details, error.message]);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("keeps its class even under one of the runtime's own codes", () => {
+    expect(fromWire(toWire(new Rejected('RingFull', { ringBytes: 1 }), where))).toBeInstanceOf(Rejected);
+  });
+});
+
+describe("an error of somebody else's", () => {
+  test('becomes CommandFailed with name, message, stack and place', () => {
+    const foreign = new RangeError('too far');
+    const back = fromWire(cross(toWire(foreign, where))[0]!);
+    if (!isError(back, 'CommandFailed')) throw back;
+    expect(back.message).toContain('RangeError');
+    expect(back.message).toContain('too far');
+    expect(back.message).toContain('call.route');
+    expect(back.details).toEqual({ ...where, name: 'RangeError', stack: foreign.stack });
+  });
+
+  test('whatever is thrown', () => {
+    fc.assert(
+      fc.property(fc.anything({ withBigInt: true, withNullPrototype: true }), (thrown) => {
+        const wire = toWire(thrown, where);
+        expect(wire.code).toBe('CommandFailed');
+        expect(fromWire(cross(wire)[0]!).code).toBe('CommandFailed');
+      }),
+      { numRuns: 500 },
+    );
+    const odd = Object.assign(new Error('x'), { message: 5, name: undefined, stack: undefined });
+    expect(() => cross(toWire(odd, where))).not.toThrow();
+    const hostile = Object.defineProperty(new Error('x'), 'message', {
+      get() {
+        throw new Error('again');
+      },
+    });
+    expect(toWire(hostile, where).code).toBe('CommandFailed');
+    expect(toWire(Symbol('s'), where).message).toContain('Symbol(s)');
+  });
+});

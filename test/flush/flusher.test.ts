@@ -1,0 +1,251 @@
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import type { Batch, Sink } from '../../src/flush/flush.ts';
+import { Flusher, type FlusherSettings } from '../../src/flush/flusher.ts';
+import { groupEnds, MemoryLog } from '../store/sample.ts';
+
+/** Keeps what it is given; `fail` may throw before it does. */
+class MemorySink implements Sink {
+  versions: number[] = [];
+  ends: number[] = [];
+  checkpoint = 0;
+  attempts = 0;
+  closed = 0;
+  fail: (attempt: number, signal: AbortSignal) => unknown = () => {};
+
+  open(): number {
+    return this.checkpoint;
+  }
+
+  async write(batch: Batch, signal: AbortSignal): Promise<void> {
+    await this.fail(++this.attempts, signal);
+    expect(batch.fromPosition).toBe(this.checkpoint + 1);
+    for (const event of batch.events()) this.versions.push(event.version);
+    const ends = groupEnds(batch.bytes, batch.fromPosition, batch.count);
+    expect(ends.at(-1)).toBe(batch.toPosition);
+    this.ends.push(batch.toPosition);
+    this.checkpoint = batch.toPosition;
+  }
+
+  close(): void {
+    this.closed++;
+  }
+}
+
+function setUp(settings: Partial<FlusherSettings> = {}) {
+  const log = new MemoryLog();
+  const sink = new MemorySink();
+  const failures: { message: string; retryInMs: number | undefined }[] = [];
+  const state = { synced: 0 };
+  const flusher = new Flusher({
+    name: 'test',
+    sink,
+    log,
+    limit: () => state.synced,
+    retryMs: 1,
+    retryMsLimit: 2,
+    onFailure: ({ message }, retryInMs) => failures.push({ message, retryInMs }),
+    ...settings,
+  });
+  return { log, sink, failures, state, flusher };
+}
+
+const until = async (condition: () => boolean): Promise<void> => {
+  while (!condition()) await setImmediate();
+};
+
+describe('a flusher', () => {
+  test('takes whole groups, in order, no further than synced', async () => {
+    const { log, sink, state, flusher } = setUp();
+    log.append([{ version: 1 }, { version: 2 }], [{ version: 3 }]);
+    log.append([{ version: 4 }]);
+    state.synced = 1; // within the first group: it must wait
+    const run = flusher.run();
+    await flusher.tried;
+    await setImmediate();
+    expect(sink.versions).toEqual([]);
+    state.synced = 3;
+    flusher.wake();
+    await until(() => flusher.position === 3);
+    expect(sink.versions).toEqual([1, 2, 3]);
+    expect(flusher.status).toMatchObject({ state: 'running', position: 3, lag: 0 });
+    state.synced = 4;
+    flusher.stop();
+    await run;
+    expect(sink.versions).toEqual([1, 2, 3, 4]);
+    expect(sink.closed).toBe(1);
+    expect(flusher.status.state).toBe('stopped');
+  });
+
+  test('goes on from a checkpoint within a chunk', async () => {
+    const { log, sink, state, flusher } = setUp();
+    log.append([{ version: 1 }], [{ version: 2 }, { version: 3 }], [{ version: 4 }]);
+    sink.checkpoint = 1;
+    state.synced = 3;
+    const run = flusher.run();
+    await until(() => flusher.position === 3);
+    expect(sink.versions).toEqual([2, 3]);
+    flusher.stop();
+    await run;
+  });
+
+  test('bounds a batch by frames and by bytes', async () => {
+    for (const bound of [{ batchFrames: 3 }, { batchBytes: 200 }]) {
+      const { log, sink, state, flusher } = setUp(bound);
+      for (let version = 1; version <= 12; version++) state.synced = log.append([{ version }]);
+      flusher.stop();
+      await flusher.run();
+      expect(sink.versions).toHaveLength(12);
+      expect(sink.ends).toEqual([3, 6, 9, 12]);
+    }
+  });
+
+  test('retries for ever, whatever is thrown, and loses nothing', async () => {
+    const { log, sink, failures, state, flusher } = setUp();
+    const errors = [new Error('down'), new TypeError('broken'), 'not an error', new Error('still down')];
+    sink.fail = (attempt) => {
+      if (errors[attempt - 1]) throw errors[attempt - 1];
+    };
+    state.synced = log.append([{ version: 1 }]);
+    const run = flusher.run();
+    await until(() => flusher.position === 1);
+    expect(sink.versions).toEqual([1]);
+    expect(failures.map(({ message }) => message)).toEqual(['down', 'broken', 'not an error', 'still down']);
+    for (const { retryInMs } of failures) expect(retryInMs).toBeGreaterThan(0);
+    expect(flusher.status).toMatchObject({ state: 'running', lastError: undefined });
+    flusher.stop();
+    await run;
+  });
+
+  test('one that fails does not stop another', async () => {
+    const good = setUp();
+    const bad = setUp();
+    bad.sink.fail = () => Promise.reject(new Error('down'));
+    const runs = [good.flusher.run(), bad.flusher.run()];
+    for (const { log, state, flusher } of [good, bad]) {
+      state.synced = log.append([{ version: 1 }]);
+      flusher.wake();
+    }
+    await until(() => good.flusher.position === 1 && bad.sink.attempts > 2);
+    expect(bad.flusher.status).toMatchObject({ state: 'retrying', position: 0, lag: 1 });
+    for (const { flusher } of [good, bad]) flusher.stop();
+    await Promise.all(runs);
+    expect(bad.sink.versions).toEqual([]);
+  });
+
+  test('stops for good on an error that no repetition cures', async () => {
+    const { log, sink, failures, state, flusher } = setUp();
+    sink.fail = () => {
+      throw Object.assign(new Error('schema is gone'), { fatal: true });
+    };
+    state.synced = log.append([{ version: 1 }]);
+    await flusher.run();
+    expect(sink).toMatchObject({ attempts: 1, closed: 1 });
+    expect(failures).toEqual([{ message: 'schema is gone', retryInMs: undefined }]);
+    expect(flusher.status).toMatchObject({ state: 'failed', position: 0 });
+  });
+
+  test('refuses to skip what the log no longer keeps', async () => {
+    const { log, sink, failures, state, flusher } = setUp();
+    for (let version = 1; version <= 5; version++) state.synced = log.append([{ version }]);
+    log.truncateBelow(4);
+    sink.checkpoint = 1;
+    await flusher.run();
+    expect(flusher.status.lastError).toMatchObject({ code: 'PositionGone', details: { position: 2, firstKept: 4 } });
+    expect(failures).toHaveLength(1);
+    expect(sink.versions).toEqual([]);
+  });
+
+  test('a checkpoint that is none is refused', async () => {
+    const { sink, flusher } = setUp();
+    sink.checkpoint = -1;
+    await flusher.run();
+    expect(flusher.status.lastError).toMatchObject({ code: 'InvalidOptions' });
+    expect(flusher.isOpen).toBe(false);
+  });
+
+  test('opens later, if the sink is away at first', async () => {
+    const { sink, flusher, failures } = setUp();
+    let openings = 0;
+    sink.open = () => {
+      if (++openings < 3) throw new Error('away');
+      return 0;
+    };
+    const run = flusher.run();
+    await flusher.tried;
+    expect(flusher.isOpen).toBe(false);
+    await until(() => flusher.isOpen);
+    expect(failures).toHaveLength(2);
+    flusher.stop();
+    await run;
+  });
+});
+
+describe('stopping', () => {
+  test('gives a sink that pauses one last attempt', async () => {
+    const { log, sink, state, flusher } = setUp({ retryMs: 1e6, retryMsLimit: 1e6 });
+    sink.fail = (attempt) => {
+      if (attempt === 1) throw new Error('down');
+    };
+    state.synced = log.append([{ version: 1 }]);
+    const run = flusher.run();
+    await until(() => flusher.status.state === 'retrying');
+    flusher.stop();
+    await run;
+    expect(sink.versions).toEqual([1]);
+    expect(flusher.status.state).toBe('stopped');
+  });
+
+  test('an attempt under way counts when it succeeds', async () => {
+    const { log, sink, state, flusher } = setUp();
+    let finish = (): void => {};
+    sink.fail = () => new Promise<void>((resolve) => (finish = resolve));
+    state.synced = log.append([{ version: 1 }]);
+    const run = flusher.run();
+    await until(() => sink.attempts === 1);
+    flusher.stop();
+    finish();
+    await run;
+    expect(sink).toMatchObject({ attempts: 1, versions: [1] });
+    expect(flusher.position).toBe(1);
+  });
+
+  test('aborts a sink that takes too long, when told to', async () => {
+    const { log, sink, state, flusher } = setUp();
+    sink.fail = (_, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('given up'))));
+    state.synced = log.append([{ version: 1 }]);
+    log.append([{ version: 2 }]);
+    const run = flusher.run();
+    await until(() => sink.attempts === 1);
+    flusher.abort();
+    await run;
+    expect(sink).toMatchObject({ attempts: 1, versions: [], closed: 1 });
+  });
+});
+
+test('lingers between commits, unless in a hurry or much has piled up', async () => {
+  const state = { hurried: false };
+  const run = setUp({ lingerMs: 1e9, isHurried: () => state.hurried, batchFrames: 40 });
+  const { log, sink, flusher } = run;
+  const ended = flusher.run();
+  const grow = (frames: number): void => {
+    const first = log.last + 1;
+    run.state.synced = log.append(...Array.from({ length: frames }, (_, i) => [{ version: first + i }]));
+    flusher.wake();
+  };
+  grow(1);
+  await until(() => flusher.position === 1); // the first at once
+  grow(1);
+  for (let i = 0; i < 20; i++) await setImmediate();
+  expect(flusher.position).toBe(1);
+  grow(20);
+  await until(() => flusher.position === 22);
+  grow(1);
+  state.hurried = true;
+  flusher.wake();
+  await until(() => flusher.position === 23);
+  expect(sink.ends).toEqual([1, 22, 23]);
+  flusher.stop();
+  await ended;
+});

@@ -1,0 +1,1 @@
+export const createSink = (): unknown => ({ open: () => 0 });

@@ -1,0 +1,152 @@
+import { once } from 'node:events';
+import { symlinkSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { MessageChannel, Worker } from 'node:worker_threads';
+import { afterEach, describe, expect, test } from 'vitest';
+import { dataFileOf } from '../../src/log/layout.ts';
+import { Levels, LevelWord, StopStage } from '../../src/log/levels.ts';
+import { beginRun, addIncarnation, newMarker, readMarker } from '../../src/log/marker.ts';
+import { hurrySync, syncUntilStopped } from '../../src/log/sync.ts';
+import type { SyncThreadData } from '../../src/log/sync-thread.ts';
+import { Bell, Sleeper } from '../../src/ring/bell.ts';
+import { boot, removeTemporaryFolders, SampleLog, temporaryFolder } from './sample-log.ts';
+
+afterEach(removeTemporaryFolders);
+
+function newLevels(policy: { intervalMs?: number; bytes?: number } = {}): Levels {
+  const levels = new Levels();
+  levels.setFlag(LevelWord.syncIntervalMs, policy.intervalMs ?? 0);
+  levels.setFlag(LevelWord.syncBytes, policy.bytes ?? 1 << 30);
+  return levels;
+}
+
+const stop = (levels: Levels): void => levels.setFlag(LevelWord.stopping, StopStage.sync);
+
+function run(levels: Levels, sync: () => void): unknown {
+  const flushBell = new Bell(levels.words, LevelWord.flushBell);
+  const callerBell = new Bell(levels.words, LevelWord.callerBell);
+  return syncUntilStopped({ levels, sync, flushBell, callerBell });
+}
+
+describe('the order of things', () => {
+  test('what is committed during a sync is not covered by it', () => {
+    const levels = newLevels();
+    levels.publish('written', 5);
+    const seen: number[] = [];
+    const failure = run(levels, () => {
+      seen.push(levels.position('synced'));
+      if (seen.length === 1) levels.publish('written', 9);
+      if (seen.length === 2) levels.publish('written', 12);
+      if (seen.length === 3) stop(levels);
+    });
+    expect(failure).toBeUndefined();
+    expect(seen).toEqual([0, 5, 9, 12]);
+    expect(levels.position('synced')).toBe(12);
+  });
+
+  test('there is a last sync after the stop, even if nothing is written: truncation has changed the file', () => {
+    const levels = newLevels({ intervalMs: 60_000 });
+    stop(levels);
+    let syncs = 0;
+    run(levels, () => syncs++);
+    expect(syncs).toBe(1);
+  });
+
+  test('a failed sync poisons the log, is not repeated, and acknowledges nothing', () => {
+    const levels = newLevels();
+    levels.publish('written', 5);
+    levels.publish('synced', 2);
+    const caller = new Sleeper(levels.words, LevelWord.callerBell);
+    expect(caller.arm(() => false)).toBe(true);
+    let syncs = 0;
+    const failure = run(levels, () => {
+      syncs++;
+      throw new Error('EIO');
+    });
+    expect(String(failure)).toContain('EIO');
+    expect([syncs, levels.flag(LevelWord.poisoned), levels.position('synced')]).toEqual([1, 1, 2]);
+    expect(levels.flag(LevelWord.callerBell), 'rung').toBe(0);
+  });
+
+  test('the caller is rung only if somebody waits, the flush thread always', () => {
+    for (const awaits of [0, 1]) {
+      const levels = newLevels();
+      levels.setFlag(LevelWord.awaitsSynced, awaits);
+      for (const word of [LevelWord.callerBell, LevelWord.flushBell]) new Sleeper(levels.words, word).arm(() => false);
+      levels.publish('written', 1);
+      run(levels, () => stop(levels));
+      expect(levels.flag(LevelWord.callerBell) === 0).toBe(awaits === 1);
+      expect(levels.flag(LevelWord.flushBell)).toBe(0);
+    }
+  });
+
+  test('enough bytes, somebody in a hurry, or the stop end the lingering', () => {
+    // With an hour to linger, each of these would otherwise run into the test's time limit.
+    const starts: ((levels: Levels) => void)[] = [
+      (levels) => levels.setFlag(LevelWord.writtenBytes, 5000),
+      (levels) => levels.setFlag(LevelWord.writtenBytes, -3000), // the counter has wrapped: 2 ** 32 - 3000
+      (levels) => hurrySync(levels),
+    ];
+    for (const start of starts) {
+      const levels = newLevels({ intervalMs: 3_600_000, bytes: 4096 });
+      levels.publish('written', 1);
+      start(levels);
+      run(levels, () => stop(levels));
+      expect(levels.position('synced')).toBe(1);
+    }
+  });
+});
+
+describe('the thread', () => {
+  function start(levels: Levels, dataFile: string, callerPort?: MessageChannel['port1']): Worker {
+    const workerData: SyncThreadData = { levels: levels.memory, dataFile, callerPort };
+    const entry = fileURLToPath(new URL('../../src/log/sync-thread.ts', import.meta.url));
+    return new Worker(entry, { workerData, transferList: callerPort ? [callerPort] : [] });
+  }
+
+  test('syncs while it is told of commits, rings, stops by itself, and marks the end as clean', async () => {
+    const log = await SampleLog.open(temporaryFolder());
+    const levels = newLevels({ intervalMs: 3_600_000 });
+    const { port1, port2 } = new MessageChannel();
+    const worker = start(levels, log.writer.dataFile, port1);
+    const exited = once(worker, 'exit');
+    const bell = new Bell(levels.words, LevelWord.syncBell);
+    const sleeper = new Sleeper(levels.words, LevelWord.callerBell);
+    levels.setFlag(LevelWord.awaitsSynced, 1);
+    for (let i = 0; i < 20; i++) {
+      log.append([5]);
+      levels.publish('written', log.nextPosition - 1);
+      bell.ring();
+      const isSynced = (): boolean => levels.position('synced') === log.nextPosition - 1;
+      while (!isSynced()) {
+        const rung = once(port2, 'message');
+        if (!sleeper.arm(isSynced)) break;
+        hurrySync(levels);
+        await rung;
+      }
+      levels.setFlag(LevelWord.hurry, 0);
+    }
+    await log.close();
+    stop(levels);
+    bell.ring();
+    expect(await exited).toEqual([0]);
+    expect(readMarker(log.folder)).toMatchObject({ clean: true, lastPosition: 100 });
+    port2.close();
+  });
+
+  test('a sync that fails ends it with a message, and the next start does not believe the page cache', async () => {
+    const folder = temporaryFolder();
+    beginRun(folder, addIncarnation(newMarker(boot), 1), boot, 1);
+    symlinkSync('/dev/null', dataFileOf(folder)); // which cannot be synced
+    const levels = newLevels();
+    levels.publish('written', 1);
+    const worker = start(levels, dataFileOf(folder));
+    const exited = once(worker, 'exit');
+    const [message] = await once(worker, 'message');
+    expect(message.poisoned).toContain('EINVAL');
+    await exited;
+    expect(levels.flag(LevelWord.poisoned)).toBe(1);
+    expect(levels.position('synced')).toBe(0);
+    expect(readMarker(folder)).toMatchObject({ clean: false, poisoned: true });
+  });
+});

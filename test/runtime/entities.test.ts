@@ -1,0 +1,123 @@
+import { expect, test } from 'vitest';
+import { AggregateRoot, type StoredEvent } from '../../src/index.ts';
+import { Counter } from './aggregates.ts';
+import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
+
+class Stock extends AggregateRoot {
+  price = '0';
+
+  constructor(id: string) {
+    super('stock', id);
+  }
+
+  reprice(price: string): void {
+    this.raise('StockPriceUpdated', { oldPrice: this.price, newPrice: price }, { source: 'test' });
+  }
+
+  protected override apply(event: { type: string; data: any }): void {
+    if (event.type === 'StockPriceUpdated') this.price = event.data.newPrice;
+  }
+}
+
+test('an entity collects, publishes, and is rebuilt', async () => {
+  const runtime = await startRuntime();
+  const stock = new Stock('AAPL');
+  stock.reprice('1.10');
+  stock.reprice('1.20');
+  expect(stock).toMatchObject({ version: 2, committedVersion: 0, price: '1.20' });
+  expect(stock.uncommittedEvents.map(({ version }) => version)).toEqual([1, 2]);
+  expect(JSON.parse(JSON.stringify(stock.uncommittedEvents[0]))).toMatchObject({ type: 'StockPriceUpdated', data: { newPrice: '1.10' } });
+  const heard: string[] = [];
+  runtime.bus.on('*', (event) => heard.push(event.type));
+  const receipt = await runtime.publisher.publish(...stock.uncommittedEvents);
+  stock.markEventsAsCommitted();
+  expect(receipt.events.map(({ version }) => version)).toEqual([1, 2]);
+  expect(heard).toEqual(['StockPriceUpdated', 'StockPriceUpdated']);
+  expect(stock).toMatchObject({ version: 2, committedVersion: 2, uncommittedEvents: [] });
+  const stored = await runtime.store.getByAggregate('stock', 'AAPL');
+  expect(new Stock('AAPL').rebuild(stored)).toMatchObject({ price: '1.20', version: 2 });
+  expect(stored[0]!.metadata).toEqual({ source: 'test' });
+});
+
+test('save checks the expected version', async () => {
+  const runtime = await startRuntime();
+  const data = { oldPrice: '0', newPrice: '1' };
+  const one = { aggregateType: 'stock', aggregateId: 'X', type: 'StockPriceUpdated', data };
+  await runtime.store.save([one, one], { expectedVersion: 0 });
+  const conflict = await errorOf(runtime.store.save([one], { expectedVersion: 1 }));
+  expect(conflict).toMatchObject({ code: 'ConcurrencyConflict', details: { expectedVersion: 1, actualVersion: 2 } });
+  await runtime.store.save([one], { expectedVersion: 2 });
+  expect((await runtime.store.head('stock', 'X'))!.version).toBe(3);
+  expect(await runtime.store.getFromVersion('stock', 'X', 3)).toHaveLength(1);
+});
+
+test('two writers that both read version 1 do not both win', async () => {
+  const runtime = await startRuntime();
+  const [a, b] = [new Stock('X'), new Stock('X')];
+  a.reprice('1');
+  b.reprice('2');
+  const results = await Promise.allSettled([
+    runtime.publisher.publish(...a.pullEvents()),
+    runtime.publisher.publish(...b.pullEvents()),
+  ]);
+  expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  expect((results[1] as PromiseRejectedResult).reason.code).toBe('ConcurrencyConflict');
+});
+
+test('versions go on after a restart, also from what only the log has', async () => {
+  const dataDir = scratchFolder();
+  const before = await startRuntime({ dataDir });
+  const event = { aggregateType: 'stock', aggregateId: 'X', type: 'StockSplit', data: { ratio: 2 } };
+  before.publisher.publishAsync(event, event);
+  await before.publisher.publishBatch([event]);
+  await before.close();
+  const after = await startRuntime({ dataDir });
+  expect((await after.publisher.publish(event)).events[0]!.version).toBe(4);
+});
+
+test('an aggregate type goes through one door', async () => {
+  const runtime = await startRuntime();
+  const event = { aggregateType: 'counter', aggregateId: 'a', type: 'Added', data: { amount: 1 } };
+  expect((await errorOf(runtime.publisher.publish(event))).code).toBe('WrongDoor');
+  expect(() => runtime.publisher.publishAsync(event)).toThrow(expect.objectContaining({ code: 'WrongDoor' }));
+  expect(await runtime.store.getByAggregate(Counter, 'a')).toEqual([]);
+});
+
+test('a unit of work publishes after its commit: handlers before, then the transaction, then handlers after', async () => {
+  const runtime = await startRuntime();
+  const steps: string[] = [];
+  runtime.bus.on('*', (event) => steps.push(`live ${event.aggregateId}`));
+  const transaction = { commit: () => void steps.push('commit'), rollback: () => void steps.push('rollback') };
+  await runtime.unitOfWork({ transaction }).run(async (work) => {
+    const stock = work.register(new Stock('X'));
+    work.before('StockPriceUpdated', (event) => {
+      steps.push(`before ${event.version}`);
+      if (event.version === 1) stock.reprice('2'); // a handler's own events are handled too
+    });
+    work.after('*', (event) => void steps.push(`after ${event.version}`));
+    stock.reprice('1');
+  });
+  expect(steps.filter((step) => !step.startsWith('live'))).toEqual(['before 1', 'before 2', 'commit', 'after 1', 'after 2']);
+  expect(await runtime.store.getByAggregate('stock', 'X')).toHaveLength(2);
+});
+
+test('a rollback publishes nothing', async () => {
+  const runtime = await startRuntime();
+  const failed = runtime.unitOfWork().run((work) => {
+    work.register(new Stock('X')).reprice('1');
+    throw new Error('no');
+  });
+  expect((await errorOf(failed)).message).toBe('no');
+  const refused = runtime.unitOfWork();
+  refused.register(new Stock('Y')).reprice('1');
+  refused.before('*', () => Promise.reject(new Error('handler says no')));
+  expect((await errorOf(refused.commit())).message).toBe('handler says no');
+  expect((await errorOf(refused.commit())).code).toBe('UnitOfWorkEnded');
+  {
+    await using work = runtime.unitOfWork();
+    work.repository({ setEventCollector: (collect) => collect(new Stock('Z')) });
+  }
+  const all: StoredEvent[] = [];
+  for await (const event of runtime.events()) all.push(event);
+  expect(all).toEqual([]);
+});

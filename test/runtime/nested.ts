@@ -1,0 +1,7 @@
+// A user's mistake: the module with the definition starts the service as well.
+import { type AnyAggregate, createRuntime } from '../../src/index.ts';
+import { Counter } from './aggregates.ts';
+
+export const Nested: AnyAggregate = { ...Counter, name: 'nested', module: import.meta.url };
+
+void createRuntime({ dataDir: '/nonexistent', aggregates: [Nested] });

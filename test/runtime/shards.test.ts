@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { createRuntime } from '../../src/index.ts';
+import { Counter } from './aggregates.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
+
+test('a shard that dies is started again; nothing acknowledged is lost, the other shards go on', async () => {
+  const runtime = await startRuntime({ shards: 2, flush: { syncIntervalMs: 1000 } });
+  const ids = Array.from({ length: 20 }, (_, i) => `c${i}`);
+  await Promise.all(ids.map((id) => runtime.ref(Counter, id).addMany(3)));
+  const [crashed, behind] = [errorOf(runtime.ref(Counter, 'c0').crash()), errorOf(runtime.ref(Counter, 'c0').add(1))];
+  expect((await crashed).code).toBe('OutcomeUnknown');
+  expect((await behind).code).toBe('NotExecuted');
+  const values = await Promise.all(ids.map(async (id) => (await runtime.ref(Counter, id).add(1)).value));
+  expect(values).toEqual(ids.map(() => 4));
+  expect(runtime.status().shardRestarts).toBe(1);
+  expect(await runtime.store.getByAggregate(Counter, 'c0')).toHaveLength(4);
+});
+
+test('a shard may die again and again', async () => {
+  const runtime = await startRuntime({ shards: 1 });
+  for (let i = 1; i <= 3; i++) {
+    expect((await errorOf(runtime.ref(Counter, 'a').crash())).code).toBe('OutcomeUnknown');
+    const receipt = await until(
+      () => runtime.ref(Counter, 'a').add(1).catch(() => undefined),
+      (value) => value !== undefined,
+    );
+    expect(receipt).toMatchObject({ value: i, version: i });
+  }
+  expect(runtime.status().shardRestarts).toBe(3);
+});
+
+test('a module that does not export its aggregate is ModuleMismatch', async () => {
+  const stray = { ...Counter, name: 'stray' };
+  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [stray] }));
+  expect(error).toMatchObject({ code: 'ModuleMismatch', details: { aggregateType: 'stray' } });
+});
+
+test('a module that starts a runtime of its own inside a shard is refused', async () => {
+  const module = new URL('./nested.ts', import.meta.url).href;
+  const nested = { ...Counter, name: 'nested', module };
+  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [nested] }));
+  expect(error).toMatchObject({ code: 'RuntimeInsideShard', details: { module } });
+});
+
+test('a module that cannot be imported is ThreadFailed, with the cause', async () => {
+  const missing = { ...Counter, module: new URL('./missing.ts', import.meta.url).href };
+  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [missing] }));
+  expect(error.code).toBe('ThreadFailed');
+  expect(error.message).toContain('missing.ts');
+});
