@@ -1,0 +1,49 @@
+// A service under random load, to be killed at any instant. Tells its parent, line by line and at once, what it was told:
+// what was acknowledged at which level, and what its listeners heard. A line is one writeSync to a pipe: what has been
+// written there outlives the process.
+import { writeSync } from 'node:fs';
+import { createRuntime } from '../../src/index.ts';
+import { Counter } from '../runtime/aggregates.ts';
+
+const [dataDir, seedText, run] = process.argv.slice(2) as [string, string, string];
+let seed = Number(seedText);
+const random = (below: number): number => {
+  seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+  return Math.floor((seed / 2 ** 32) * below);
+};
+const tell = (line: object): void => void writeSync(1, `${JSON.stringify(line)}\n`);
+
+const runtime = await createRuntime({
+  dataDir,
+  aggregates: [Counter],
+  shards: 2,
+  flush: { syncIntervalMs: random(20), ringBytes: 1 << 18 },
+  log: { maxBytes: 32 << 20, retainBytes: 1 << 18 },
+});
+tell({ kind: 'started', recovery: runtime.recovery });
+runtime.bus.on('*', (event) => tell({ kind: 'heard', id: event.id, aggregateId: event.aggregateId, version: event.version }));
+
+const acks = ['raised', 'written', 'written', 'written', 'synced', 'stored'] as const;
+
+async function client(number: number): Promise<void> {
+  for (let i = 0; ; i++) {
+    const ack = acks[random(acks.length)]!;
+    const id = `c${random(20)}`;
+    const key = random(3) === 0 ? `${run}/${number}/${i}` : undefined;
+    const counter = runtime.ref(Counter, id).with({ ack, idempotencyKey: key });
+    const kind = random(10);
+    const receipt = await (kind === 0
+      ? counter.addMany(1 + random(5))
+      : kind === 1
+        ? counter.addSlowly(1, random(3))
+        : kind === 2
+          ? counter.sendOther(`s${random(5)}`, 1)
+          : kind === 3
+            ? counter.label('x'.repeat(random(5000) + 1))
+            : counter.add(1));
+    const events = receipt.events.map((event) => ({ id: event.id, version: event.version }));
+    tell({ kind: 'acknowledged', ack, aggregateId: id, version: receipt.version, events, sends: kind === 2 ? 2 : 0 });
+  }
+}
+
+await Promise.all(Array.from({ length: 16 }, (_, number) => client(number)));
