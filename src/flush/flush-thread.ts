@@ -23,6 +23,8 @@ export interface FlushThreadData {
   dataDir: string;
   logId: string;
   sinks: readonly SinkOptions[];
+  /** How long a user's sink may take for its last batches, milliseconds; default 10,000. */
+  stopGraceMs?: number;
   /** sync thread → flush thread: null messages */
   bellPort: MessagePort;
   /** flush thread → runtime: null messages */
@@ -46,8 +48,8 @@ const storeName = 'store';
 const idleBoundMs = 1000; // looks at its flags that often in any case
 // At 5,000 events/s this makes one synced commit for 50 events, a few pages each, instead of one for every sync of the log.
 const storeLingerMs = 10;
-const stopGraceMs = 10_000; // how long a user's sink may take for its last batches
-const abortGraceMs = 1_000; // and then to notice that nobody waits
+const stopGraceMs = 10_000;
+const abortGraceMs = 1_000; // then a sink has so long to notice that nobody waits
 
 const data = workerData as FlushThreadData;
 const levels = new Levels(data.levels);
@@ -139,7 +141,7 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
   } finally {
     for (const flusher of flushers) flusher.stop();
     await runs[0]; // the store takes what is synced, however long that takes
-    if (!(await within(stopGraceMs, runs))) {
+    if (!(await within(data.stopGraceMs ?? stopGraceMs, runs))) {
       for (const flusher of flushers) flusher.abort();
       await within(abortGraceMs, runs);
     }

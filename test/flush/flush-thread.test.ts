@@ -10,7 +10,7 @@ import { ChunkBuilder } from '../../src/log/chunk.ts';
 import { Levels, LevelWord, StopStage } from '../../src/log/levels.ts';
 import { LogWriter } from '../../src/log/lmdb.ts';
 import type { SinkOptions } from '../../src/options.ts';
-import { Bell } from '../../src/ring/bell.ts';
+import { Bell, Sleeper } from '../../src/ring/bell.ts';
 import { dataFileOf } from '../../src/store/lmdb/environment.ts';
 import { openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { chunkOf, type Group, temporaryFolder } from '../store/sample.ts';
@@ -55,6 +55,7 @@ async function start(sinks: SinkOptions[] = []) {
     dataDir,
     logId: 'log-1',
     sinks,
+    stopGraceMs: 100,
     bellPort: bells.port2,
     callerPort: callers.port2,
   };
@@ -127,6 +128,7 @@ describe('the flush thread', () => {
     expect(thread.find('ready')!.checkpoints).toEqual({ store: 0, mine: 0 });
     await until(() => levels.position('stored') === 1 && levels.position('floor') === 2);
     levels.setFlag(LevelWord.awaitsStored, 1);
+    new Sleeper(levels.words, LevelWord.callerBell).arm(() => false);
     for (let version = 2; version <= 50; version++) {
       log.append([{ version }]);
       thread.sync();

@@ -1,0 +1,52 @@
+// What the benchmarks run commands on. Imported by shard threads.
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { defineAggregate, event } from '../src/index.ts';
+import { type Routed, routed } from './payload.ts';
+import { percentiles, type Percentiles } from './measure.ts';
+
+export const Probe = defineAggregate('probe', {
+  module: import.meta.url,
+  state: (): { count: number } => ({ count: 0 }),
+  events: { CallRouted: event<Routed>() },
+  evolve: { CallRouted: (state) => ({ count: state.count + 1 }) },
+  snapshot: { every: 0 },
+  commands: {
+    route(probe, data: Routed) {
+      probe.raise('CallRouted', data);
+    },
+    routeMany(probe, count: number) {
+      for (let i = 0; i < count; i++) probe.raise('CallRouted', routed(i));
+    },
+    nothing() {},
+
+    /** Rounds of stringify and raise in turn, each timed alone and in bursts of 16 (which hides the clock's own cost). */
+    timeRaise(probe, rounds: number): { stringify: Percentiles; raise: Percentiles; single: Percentiles } {
+      const data = routed(1);
+      const [stringify, raise, single] = [[], [], []] as [number[], number[], number[]];
+      let length = 0;
+      for (let round = 0; round < rounds; round++) {
+        let start = performance.now();
+        for (let i = 0; i < 16; i++) length += JSON.stringify(data).length;
+        stringify.push(((performance.now() - start) * 1000) / 16);
+        start = performance.now();
+        for (let i = 0; i < 16; i++) probe.raise('CallRouted', data);
+        raise.push(((performance.now() - start) * 1000) / 16);
+        start = performance.now();
+        probe.raise('CallRouted', data);
+        single.push((performance.now() - start) * 1000);
+      }
+      if (length < 0) throw new Error('unreachable: keeps the work alive');
+      return { stringify: percentiles(stringify), raise: percentiles(raise), single: percentiles(single) };
+    },
+
+    /** Bytes of this thread's heap after a full collection. */
+    heapBytes(): number {
+      setFlagsFromString('--expose-gc');
+      const collect = runInNewContext('gc') as () => void;
+      collect();
+      collect();
+      return process.memoryUsage().heapUsed;
+    },
+  },
+});

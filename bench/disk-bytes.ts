@@ -1,0 +1,57 @@
+// Bytes that reach the disk per event, log and store together: at 100,000 events/s in batches, and at 5,000 commits of
+// single events a second. From the kernel's own account of this process (/proc/self/io).
+import { readFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { createRuntime, type Runtime } from '../src/index.ts';
+import { Probe } from './aggregates.ts';
+import { onScratchFolder, type Row, runAlone, type Suite } from './measure.ts';
+import { payloadBytes, routed } from './payload.ts';
+
+const writtenBytes = (): number => Number(/write_bytes: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))![1]);
+
+/** Call `burst` every few milliseconds, so that `perSecond` events a second result; returns bytes per event. */
+async function paced(runtime: Runtime, perSecond: number, seconds: number, burst: (events: number) => Promise<unknown>): Promise<number> {
+  await runtime.reached('stored');
+  const before = writtenBytes();
+  const start = performance.now();
+  let events = 0;
+  while (performance.now() - start < seconds * 1000) {
+    const due = Math.floor(((performance.now() - start) / 1000) * perSecond) - events;
+    if (due > 0) await burst(due);
+    events += Math.max(0, due);
+    await delay(1);
+  }
+  await runtime.reached('stored');
+  return (writtenBytes() - before) / events;
+}
+
+export const diskBytes: Suite = ({ smoke }) =>
+  onScratchFolder(async (dataDir): Promise<Row[]> => {
+    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, flush: 'balanced' });
+    const probes = Array.from({ length: 64 }, (_, i) => runtime.ref(Probe, `p${i}`));
+    const seconds = smoke ? 0.1 : 4;
+    const batched = await paced(runtime, 100_000, seconds, async (events) => {
+      await Promise.all(probes.map((probe) => probe.routeMany(Math.ceil(events / probes.length))));
+    });
+    const single = await paced(runtime, 5_000, seconds, async (events) => {
+      for (let i = 0; i < events; i++) await probes[i & 63]!.route(routed(i));
+    });
+    return [
+      {
+        measure: 'bytes written to disk per event at 100,000 events/s / payload bytes',
+        asked: '≤ 3 ×',
+        measured: `${(batched / payloadBytes).toFixed(2)} ×`,
+        holds: batched <= 3 * payloadBytes,
+        detail: `${Math.round(batched)} bytes an event: log and store together, with header, id and index`,
+      },
+      {
+        measure: 'bytes written to disk per event, single-event commits at 5,000/s',
+        asked: '≤ 16 KiB',
+        measured: `${(single / 1024).toFixed(1)} KiB`,
+        holds: single <= 16 * 1024,
+        detail: 'log and store together, policy balanced',
+      },
+    ];
+  });
+
+await runAlone(import.meta.url, diskBytes);

@@ -1,0 +1,36 @@
+// All suites, one table: what was asked, what was measured. `--smoke` runs each in tiny size, to see that it runs at all.
+import { commandsInFlight } from './commands-in-flight.ts';
+import { diskBytes } from './disk-bytes.ts';
+import { idleActors } from './idle-actors.ts';
+import { logSize } from './log-size.ts';
+import type { Row, Suite } from './measure.ts';
+import { oneCommand } from './one-command.ts';
+import { raiseInCommand } from './raise-in-command.ts';
+import { replayFromStore } from './replay-from-store.ts';
+import { printMachine, printRows } from './report.ts';
+import { startAfterKill } from './start-after-kill.ts';
+import { writtenAndSynced } from './written-and-synced.ts';
+
+const suites: Record<string, Suite> = {
+  'raise-in-command': raiseInCommand,
+  'one-command': oneCommand,
+  'commands-in-flight': commandsInFlight,
+  'written-and-synced': writtenAndSynced,
+  'disk-bytes': diskBytes,
+  'replay-from-store': replayFromStore,
+  'idle-actors': idleActors,
+  'start-after-kill': startAfterKill,
+  'log-size': logSize,
+};
+
+const smoke = process.argv.includes('--smoke');
+const only = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
+const rows: Row[] = [];
+if (!smoke) printMachine();
+for (const [name, suite] of Object.entries(suites)) {
+  if (only.length > 0 && !only.includes(name)) continue;
+  process.stderr.write(`${name} …\n`);
+  rows.push(...(await suite({ smoke })));
+}
+if (smoke) console.log(`bench: ${rows.length} measures taken in smoke size; their figures mean nothing`);
+else printRows(rows);

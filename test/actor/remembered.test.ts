@@ -1,0 +1,52 @@
+// Outcomes of idempotency keys: remembered until the store has them, and not a moment less.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { RememberedOutcomes } from '../../src/actor/remembered.ts';
+
+const outcome = (n: number): { version: number; outcome: { value: number; events: number; expiresAt: number } } => ({
+  version: n,
+  outcome: { value: n, events: 1, expiresAt: 0 },
+});
+
+test('a key is found until what was published with it is stored', () => {
+  const moves = fc.array(
+    fc.oneof(
+      fc.record({ add: fc.nat(5), bytes: fc.integer({ min: 1, max: 20 }) }),
+      fc.record({ forget: fc.integer({ min: 0, max: 30 }) }),
+    ),
+    { maxLength: 60 },
+  );
+  fc.assert(
+    fc.property(moves, (list) => {
+      const remembered = new RememberedOutcomes();
+      const newest = new Map<string, { n: number; published: number }>();
+      let [published, stored, n] = [0, 0, 0];
+      for (const move of list) {
+        if ('add' in move) {
+          published += move.bytes;
+          const key = RememberedOutcomes.key('call', 'c', `k${move.add}`);
+          remembered.add(key, outcome(++n), published);
+          newest.set(key, { n, published });
+        } else {
+          stored = Math.max(stored, Math.min(published, stored + move.forget));
+          remembered.forget(stored);
+        }
+        for (const [key, last] of newest) {
+          // The newest outcome of a key must be there until it is stored itself.
+          if (last.published > stored) expect(remembered.get(key)?.version).toBe(last.n);
+          else expect(remembered.get(key)).toBeUndefined();
+        }
+      }
+    }),
+  );
+});
+
+test('no two places share a key', () => {
+  const keys = [
+    RememberedOutcomes.key('a', 'b', 'c'),
+    RememberedOutcomes.key('ab', '', 'c'),
+    RememberedOutcomes.key('a', 'bc', ''),
+    RememberedOutcomes.key('a', '', 'bc'),
+  ];
+  expect(new Set(keys).size).toBe(keys.length);
+});

@@ -1,0 +1,47 @@
+// Versions of entities between publishing and store: never older than what has been published.
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { Heads } from '../../src/entity/heads.ts';
+import { Levels } from '../../src/log/levels.ts';
+
+test('the version is the newest published, wherever it stands', () => {
+  const move = fc.oneof(
+    fc.record({ publish: fc.nat(3), events: fc.integer({ min: 1, max: 3 }) }),
+    fc.record({ write: fc.integer({ min: 1, max: 4 }) }),
+    fc.record({ store: fc.integer({ min: 1, max: 6 }) }),
+  );
+  fc.assert(
+    fc.property(fc.array(move, { maxLength: 80 }), (moves) => {
+      const levels = new Levels();
+      const log: { id: string; version: number }[] = []; // index + 1 = position
+      const unwritten: { id: string; version: number }[] = [];
+      const inStore = (id: string): { version: number } | undefined =>
+        log.slice(0, levels.position('stored')).findLast((event) => event.id === id);
+      const heads = new Heads(levels, (_, id) => inStore(id));
+      const newest = new Map<string, number>();
+      for (const one of moves) {
+        if ('publish' in one) {
+          const id = `e${one.publish}`;
+          for (let i = 0; i < one.events; i++) {
+            const version = heads.version('entity', id) + 1;
+            expect(version).toBe((newest.get(id) ?? 0) + 1);
+            heads.publishing('entity', id, version);
+            newest.set(id, version);
+            unwritten.push({ id, version });
+          }
+        } else if ('write' in one) {
+          for (const event of unwritten.splice(0, one.write)) {
+            log.push(event);
+            heads.written('entity', event.id, event.version, log.length);
+          }
+          levels.publish('written', log.length);
+        } else levels.publish('stored', Math.min(log.length, levels.position('stored') + one.store));
+        for (const [id, version] of newest) expect(heads.version('entity', id)).toBe(version);
+        expect(heads.version('entity', 'nobody')).toBe(0);
+        // The store of this test knows no types: what is on its way does.
+        expect(heads.version('other', 'e0')).toBe(inStore('e0')?.version ?? 0);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
