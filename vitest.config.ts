@@ -11,6 +11,8 @@ const config: ViteUserConfig = defineConfig({
     testTimeout: 60_000,
     hookTimeout: 60_000,
     execArgv: ['--conditions=trunkline-source'],
+    // For people, and for .ci/run, which counts.
+    reporters: ['default', ['json', { outputFile: 'node_modules/.vitest/results.json' }]],
   },
 });
 

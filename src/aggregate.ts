@@ -85,6 +85,10 @@ export type AnyAggregate = Aggregate<any, any, any, any>;
 /**
  * Define an aggregate type: its state, its events, how they change the state, and its commands.
  *
+ * Reducers and commands are inferred from the rest. Two cases need a word more, by TypeScript's own rules: a reducer
+ * without parameters that returns literals (write `(_state) => …`), and two aggregates that ask each other, or a command
+ * that uses its own result (give it a return type).
+ *
  * ```ts
  * export const Counter = defineAggregate('counter', {
  *   module: import.meta.url,

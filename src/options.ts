@@ -106,15 +106,41 @@ function within(option: string, value: number, low: number, high: number): numbe
   return value;
 }
 
+function refuseUnknown(prefix: string, given: object, known: readonly string[]): void {
+  for (const [key, value] of Object.entries(given)) {
+    if (!known.includes(key)) invalid(`${prefix}${key}`, value, `is unknown; known: ${known.join(', ')}`);
+  }
+}
+
+const knownOptions: readonly (keyof RuntimeOptions)[] = [
+  'dataDir',
+  'aggregates',
+  'shards',
+  'ack',
+  'flush',
+  'context',
+  'log',
+  'sinks',
+  'actorLimit',
+  'actorIdleMs',
+  'mailboxLimit',
+  'maxInFlight',
+  'idempotencyTtlMs',
+  'askDeadlineMs',
+  'logger',
+  'bootId',
+];
+
 /** Fill in a policy and check it. `current` is what unnamed fields keep. */
 export function resolveFlush(
   flush: RuntimeOptions['flush'],
   current: FlushPolicy = flushPresets.balanced,
 ): FlushPolicy {
   if (typeof flush === 'string') {
-    return flushPresets[flush] ?? invalid('flush', flush, `must be one of ${Object.keys(flushPresets).join(', ')}`);
+    if (Object.hasOwn(flushPresets, flush)) return flushPresets[flush];
+    return invalid('flush', flush, `must be one of ${Object.keys(flushPresets).join(', ')}`);
   }
-  for (const key of Object.keys(flush ?? {})) if (!(key in current)) invalid(`flush.${key}`, undefined, 'is unknown');
+  refuseUnknown('flush.', flush ?? {}, Object.keys(current));
   const policy = { ...current, ...flush };
   within('flush.syncIntervalMs', policy.syncIntervalMs, 0, 60_000);
   within('flush.syncBytes', policy.syncBytes, 4096, 1 << 30);
@@ -139,13 +165,23 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   if (!Array.isArray(options.aggregates) || options.aggregates.length === 0) {
     invalid('aggregates', options.aggregates, 'must name at least one aggregate');
   }
+  refuseUnknown('', options, knownOptions);
+  refuseUnknown('log.', options.log ?? {}, ['maxBytes', 'retainMs', 'retainBytes']);
   const names = new Set<string>();
-  for (const { name } of options.aggregates as AnyAggregate[]) {
+  for (const aggregate of options.aggregates as AnyAggregate[]) {
+    if (typeof aggregate?.commands !== 'object' || typeof aggregate.evolve !== 'object') {
+      invalid('aggregates', aggregate?.name, 'must be made by defineAggregate()');
+    }
+    const { name } = aggregate;
     if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
     names.add(name);
   }
   const sinkNames = new Set<string>(['store']);
   for (const sink of options.sinks ?? []) {
+    if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
+      invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
+    }
+    if (!URL.canParse(sink.module)) invalid('sinks', sink.module, 'module must be a URL: import.meta.resolve(…)');
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
     sinkNames.add(sink.name);
   }

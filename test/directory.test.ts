@@ -70,7 +70,10 @@ test('a file in the way, a place where nothing can be written', () => {
   mkdirSync(join(dataDir, '..'), { recursive: true });
   writeFileSync(dataDir, '');
   for (const wrong of [dataDir, join(dataDir, 'below'), '/proc/self', '/proc/none/data']) {
-    const error = expect.objectContaining({ code: 'DataDirNotWritable', details: expect.objectContaining({ dataDir: wrong }) });
+    const error = expect.objectContaining({
+      code: 'DataDirNotWritable',
+      details: expect.objectContaining({ dataDir: wrong }),
+    });
     expect(() => openDirectory(wrong), wrong).toThrow(error);
   }
 });

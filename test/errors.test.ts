@@ -117,18 +117,19 @@ test('isError tells codes and classes apart', () => {
 describe('Rejected', () => {
   test('crosses threads with code, details and message', () => {
     fc.assert(
-      fc.property(fc.string(), fc.option(fc.jsonValue(), { nil: undefined }), fc.option(fc.string(), { nil: undefined }), (
-        code,
-        details,
-        message,
-      ) => {
-        const error = new Rejected(code, details, message);
-        expect(error.message).toBe(message ?? code);
-        const back = fromWire(cross(toWire(error, where))[0]!);
-        expect(back).toBeInstanceOf(Rejected);
-        expect(back).not.toBeInstanceOf(TrunklineError);
-        expect([back.code, back.details, back.message]).toEqual([code, details, error.message]);
-      }),
+      fc.property(
+        fc.string(),
+        fc.option(fc.jsonValue(), { nil: undefined }),
+        fc.option(fc.string(), { nil: undefined }),
+        (code, details, message) => {
+          const error = new Rejected(code, details, message);
+          expect(error.message).toBe(message ?? code);
+          const back = fromWire(cross(toWire(error, where))[0]!);
+          expect(back).toBeInstanceOf(Rejected);
+          expect(back).not.toBeInstanceOf(TrunklineError);
+          expect([back.code, back.details, back.message]).toEqual([code, details, error.message]);
+        },
+      ),
       { numRuns: 50 },
     );
   });

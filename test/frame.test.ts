@@ -30,7 +30,9 @@ interface Fields {
 const text = (maxBytes: number): fc.Arbitrary<string> =>
   fc.oneof(
     fc.string({ unit: 'binary', maxLength: Math.floor(maxBytes / 4) }).map((value) => value.toWellFormed()),
-    fc.array(fc.constantFrom('a', 'é', '漢', '😀', '\0'), { maxLength: Math.floor(maxBytes / 4) }).map((c) => c.join('')),
+    fc
+      .array(fc.constantFrom('a', 'é', '漢', '😀', '\0'), { maxLength: Math.floor(maxBytes / 4) })
+      .map((c) => c.join('')),
     fc.constant(''),
     fc.integer({ min: 0, max: maxBytes }).map((length) => 'x'.repeat(length)),
   );

@@ -8,7 +8,7 @@ export interface Remembered {
 
 export class RememberedOutcomes {
   private readonly byKey = new Map<string, Remembered>();
-  private queue: { key: string; publishedBytes: number }[] = [];
+  private queue: { key: string; remembered: Remembered; publishedBytes: number }[] = [];
 
   static key(type: string, id: string, key: string): string {
     return `${type}\0${id}\0${key}`;
@@ -21,13 +21,15 @@ export class RememberedOutcomes {
   /** `publishedBytes`: what the ring had published with it; Infinity keeps it for good. */
   add(key: string, remembered: Remembered, publishedBytes: number): void {
     this.byKey.set(key, remembered);
-    this.queue.push({ key, publishedBytes });
+    this.queue.push({ key, remembered, publishedBytes });
   }
 
   forget(storedBytes: number): void {
     let count = 0;
     while (count < this.queue.length && this.queue[count]!.publishedBytes <= storedBytes) count++;
-    for (let i = 0; i < count; i++) this.byKey.delete(this.queue[i]!.key);
-    if (count > 0) this.queue = this.queue.slice(count);
+    for (const { key, remembered } of this.queue.splice(0, count)) {
+      // The key may stand for a newer outcome by now: the first one has expired, and the command ran again.
+      if (this.byKey.get(key) === remembered) this.byKey.delete(key);
+    }
   }
 }

@@ -31,9 +31,7 @@ export class Residents {
   /** The actor is in use now. */
   touch(actor: Actor, now: number): void {
     actor.usedAt = now;
-    if (actor === this.newest) return;
-    this.unlink(actor);
-    this.append(actor);
+    this.requeue(actor);
   }
 
   /** Let go of whoever may leave; looks at `most` candidates at most. `storedBytes`: see StoredHorizon. */
@@ -43,6 +41,7 @@ export class Residents {
       if (this.count <= this.limit && now - actor.usedAt < this.idleMs) return;
       const next: Actor | undefined = actor.newer;
       if (actor.mailbox === undefined && actor.lastPublished <= storedBytes) this.remove(actor);
+      else this.requeue(actor); // it cannot leave yet, and must not stand before those who can
       actor = next;
     }
   }
@@ -51,6 +50,12 @@ export class Residents {
     this.unlink(actor);
     this.byType[actor.type.index]!.delete(actor.id);
     this.count--;
+  }
+
+  private requeue(actor: Actor): void {
+    if (actor === this.newest) return;
+    this.unlink(actor);
+    this.append(actor);
   }
 
   private append(actor: Actor): void {

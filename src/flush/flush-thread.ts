@@ -48,6 +48,7 @@ const storeName = 'store';
 const idleBoundMs = 1000; // looks at its flags that often in any case
 // At 5,000 events/s this makes one synced commit for 50 events, a few pages each, instead of one for every sync of the log.
 const storeLingerMs = 10;
+const openGraceMs = 10_000; // a sink that takes longer to open does not delay the start any more
 const stopGraceMs = 10_000;
 const abortGraceMs = 1_000; // then a sink has so long to notice that nobody waits
 
@@ -133,7 +134,11 @@ function publishFloor(flushers: readonly Flusher[]): void {
 async function follow(flushers: readonly Flusher[]): Promise<void> {
   const runs = flushers.map((flusher) => flusher.run());
   try {
-    await Promise.all(flushers.map((flusher) => flusher.tried));
+    await flushers[0]!.tried;
+    await within(
+      openGraceMs,
+      flushers.map(({ tried }) => tried),
+    );
     check(flushers);
     const open = flushers.filter((flusher) => flusher.isOpen);
     report({ type: 'ready', checkpoints: Object.fromEntries(open.map(({ name, position }) => [name, position])) });

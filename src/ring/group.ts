@@ -18,6 +18,7 @@ export abstract class Group {
   end: number = GROUP_HEADER_BYTES;
   frameCount = 0;
   private lastFrame = 0;
+  private priorFrame = 0;
 
   /** Make sure that the group may grow to `bytes` in all, or throw. */
   protected abstract reserve(bytes: number): void;
@@ -46,6 +47,7 @@ export abstract class Group {
     const length = this.frames.write(offset, kind, schemaVersion, occurredAt, version, type, id, name, metadata, data);
     this.end = offset + alignUp(length);
     this.frameCount++;
+    this.priorFrame = this.lastFrame;
     this.lastFrame = offset;
     return offset;
   }
@@ -54,6 +56,7 @@ export abstract class Group {
   dropFrame(offset: number): void {
     this.end = offset;
     this.frameCount--;
+    this.lastFrame = this.priorFrame;
   }
 
   /** Continue an empty group with the frames that another holds. */

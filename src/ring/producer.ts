@@ -59,11 +59,10 @@ export class RingProducer extends Group {
     this.reset(this.head & this.ring.mask);
   }
 
-  /** Block the thread until the readers have moved on, for `boundMs` at most. */
+  /** Block the thread until the readers have moved on from where `hasRoom` last saw them, for `boundMs` at most. */
   blockForRoom(boundMs: number): void {
-    const tail = Atomics.load(this.ring.words, Word.tail);
     const sleeper = new Sleeper(this.ring.words, Word.room);
-    sleeper.block(() => Atomics.load(this.ring.words, Word.tail) !== tail, boundMs);
+    sleeper.block(() => Atomics.load(this.ring.words, Word.tail) !== this.knownTail, boundMs);
   }
 
   /** Bytes of frames that are in the log, in the terms of {@link published}. */

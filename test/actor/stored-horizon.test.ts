@@ -15,54 +15,58 @@ const step: fc.Arbitrary<Step> = fc.record({
 
 test('what it calls stored is stored, and in the end everything is', () => {
   fc.assert(
-    fc.property(fc.constantFrom(0, 2 ** 31 - 400, 2 ** 32 - 400), fc.array(step, { maxLength: 100 }), (start, steps) => {
-      const memory = createRing(1 << 16);
-      const { words } = new RingMemory(memory);
-      for (const word of [Word.head, Word.written, Word.tail]) words[word] = start | 0;
-      const levels = new Levels();
-      const ring = new RingProducer(memory, () => false);
-      const log = new RingConsumer(memory);
-      const horizon = new StoredHorizon(ring, levels);
-      const groups: { endBytes: number; position: number }[] = [];
-      let unwritten = 0;
-      let position = 0;
-      const write = (count: number): void => {
-        for (let i = 0; i < count && unwritten > 0; i++, unwritten--) {
-          log.take(log.published());
-          groups[groups.length - unwritten]!.position = ++position;
-        }
-        // As the log thread does it: the positions first, then the ring.
-        levels.publish('written', position);
-        log.publishWritten();
-        log.release();
-      };
-      const check = (): void => {
-        horizon.update();
-        const stored = levels.position('stored');
-        for (const group of groups) {
-          if (group.endBytes <= horizon.storedBytes) expect(group.position).toBeLessThanOrEqual(stored);
-        }
-      };
-      for (const { do: what, count } of steps) {
-        if (what === 'publish') {
-          for (let i = 0; i < count; i++) {
-            ring.publish(GroupKind.reply, 0, 0, 0, 'x'.repeat(count * 7));
-            groups.push({ endBytes: ring.published, position: Number.POSITIVE_INFINITY });
-            unwritten++;
+    fc.property(
+      fc.constantFrom(0, 2 ** 31 - 400, 2 ** 32 - 400),
+      fc.array(step, { maxLength: 100 }),
+      (start, steps) => {
+        const memory = createRing(1 << 16);
+        const { words } = new RingMemory(memory);
+        for (const word of [Word.head, Word.written, Word.tail]) words[word] = start | 0;
+        const levels = new Levels();
+        const ring = new RingProducer(memory, () => false);
+        const log = new RingConsumer(memory);
+        const horizon = new StoredHorizon(ring, levels);
+        const groups: { endBytes: number; position: number }[] = [];
+        let unwritten = 0;
+        let position = 0;
+        const write = (count: number): void => {
+          for (let i = 0; i < count && unwritten > 0; i++, unwritten--) {
+            log.take(log.published());
+            groups[groups.length - unwritten]!.position = ++position;
           }
-        } else if (what === 'other') position += count;
-        else if (what === 'write') write(count);
-        else if (what === 'store') {
-          const stored = Math.min(levels.position('written'), levels.position('stored') + count);
-          levels.publish('stored', stored);
-        } else check();
-      }
-      write(unwritten);
-      check();
-      levels.publish('stored', position);
-      check();
-      expect(horizon.storedBytes).toBe(ring.published);
-    }),
+          // As the log thread does it: the positions first, then the ring.
+          levels.publish('written', position);
+          log.publishWritten();
+          log.release();
+        };
+        const check = (): void => {
+          horizon.update();
+          const stored = levels.position('stored');
+          for (const group of groups) {
+            if (group.endBytes <= horizon.storedBytes) expect(group.position).toBeLessThanOrEqual(stored);
+          }
+        };
+        for (const { do: what, count } of steps) {
+          if (what === 'publish') {
+            for (let i = 0; i < count; i++) {
+              ring.publish(GroupKind.reply, 0, 0, 0, 'x'.repeat(count * 7));
+              groups.push({ endBytes: ring.published, position: Number.POSITIVE_INFINITY });
+              unwritten++;
+            }
+          } else if (what === 'other') position += count;
+          else if (what === 'write') write(count);
+          else if (what === 'store') {
+            const stored = Math.min(levels.position('written'), levels.position('stored') + count);
+            levels.publish('stored', stored);
+          } else check();
+        }
+        write(unwritten);
+        check();
+        levels.publish('stored', position);
+        check();
+        expect(horizon.storedBytes).toBe(ring.published);
+      },
+    ),
     { numRuns: 300 },
   );
 });

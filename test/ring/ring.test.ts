@@ -63,11 +63,18 @@ const sent = fc.record({
   frames: fc.array(
     fc.record({
       id: fc.string({ unit: 'grapheme', maxLength: 20 }),
-      data: fc.oneof(fc.string({ unit: 'grapheme', maxLength: 60 }), fc.nat(1500).map((length) => 'd'.repeat(length))),
+      data: fc.oneof(
+        fc.string({ unit: 'grapheme', maxLength: 60 }),
+        fc.nat(1500).map((length) => 'd'.repeat(length)),
+      ),
     }),
     { maxLength: 4 },
   ),
-  reply: fc.oneof(fc.constant(''), fc.json({ maxDepth: 1 }), fc.nat(1900).map((length) => 'r'.repeat(length))),
+  reply: fc.oneof(
+    fc.constant(''),
+    fc.json({ maxDepth: 1 }),
+    fc.nat(1900).map((length) => 'r'.repeat(length)),
+  ),
 });
 type Step = { do: 'send' | 'stage' | 'abandon' | 'log' | 'release'; what: Sent; count: number };
 const steps: fc.Arbitrary<Step[]> = fc.array(
@@ -150,7 +157,9 @@ test('the ring is a queue: groups come out whole, in order, logged before releas
             unlogged.shift();
           }
           log.publishWritten();
-          expect(producer.published - producer.writtenBytes()).toBe(unlogged.reduce((sum, { bytes }) => sum + bytes, 0));
+          expect(producer.published - producer.writtenBytes()).toBe(
+            unlogged.reduce((sum, { bytes }) => sum + bytes, 0),
+          );
         } else {
           const limit = last.written();
           for (let i = 0; i < step.count; i++) {

@@ -81,7 +81,8 @@ function check(ring: RingConsumer, frame: FrameReader, sequence: number): void {
     const length = frame.schemaVersion;
     if (!frame.isSound(ring.replyStart)) throw new Error(`a frame of group ${sequence} is not sound`);
     if (frame.version !== sequence) throw new Error(`a frame of ${frame.version} stands in group ${sequence}`);
-    if (frame.occurredAt !== checksum(sequence, length)) throw new Error(`a frame of group ${sequence} has a wrong sum`);
+    if (frame.occurredAt !== checksum(sequence, length))
+      throw new Error(`a frame of group ${sequence} has a wrong sum`);
     if (frame.dataLength !== (length >> 1) * 2) throw new Error(`a frame of group ${sequence} has a wrong length`);
     if (frame.isLast !== (i === ring.frameCount - 1)) throw new Error(`group ${sequence} ends in a wrong place`);
     frame.at(frame.next);

@@ -63,7 +63,13 @@ test('a bell rung by two threads always wakes its sleeper, blocked or in its eve
   const channels = [new MessageChannel(), new MessageChannel()];
   const job = { words, ringers: 2, count };
   const [first, second, sleeps] = await runAll([
-    ...channels.map(({ port1 }, index) => ({ role: 'ringer' as const, ...job, index, ports: [port1], seed: 11 + index })),
+    ...channels.map(({ port1 }, index) => ({
+      role: 'ringer' as const,
+      ...job,
+      index,
+      ports: [port1],
+      seed: 11 + index,
+    })),
     { role: 'sleeper', ...job, index: 0, ports: channels.map(({ port2 }) => port2), seed: 5 },
   ]);
   expect([first, second]).toEqual([count, count]);

@@ -1,6 +1,7 @@
-import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FrameKind, type FrameReader } from '../../src/frame.ts';
 import { newId } from '../../src/ids.ts';
+import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { identityKey, openEnvironment } from '../../src/store/lmdb/environment.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
@@ -148,11 +149,15 @@ describe('receipts', () => {
   test('those that have expired are swept by later batches, and a key used again lives on', () => {
     const { receipts, expiries } = reader.environment;
     const past = Date.now() - 1000;
-    for (let i = 0; i < 300; i++) write([receipt(`k${i}`, past)]);
-    write([receipt('k299', Date.now() + 1e6, 'again')]);
+    vi.useFakeTimers({ toFake: ['Date'], now: past });
+    onTestFinished(() => void vi.useRealTimers());
+    for (let i = 0; i < 300; i++) write([receipt(`k${i}`, past + 10)]);
+    write([receipt('k7', Date.now() + 1e6, 'again')]);
+    reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([300, 301]));
+    vi.setSystemTime(past + 11);
     for (let i = 0; i < 60; i++) write([{ version: i + 1 }]);
     reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([1, 1]));
-    expect(reader.receipt('call', 'a', 'k299')!.outcome.value).toBe('again');
+    expect(reader.receipt('call', 'a', 'k7')!.outcome.value).toBe('again');
   });
 });
 
@@ -209,6 +214,20 @@ describe('what is written', () => {
       for (let i = 0; i < ids.length; i += 20_000) write(...ids.slice(i, i + 20_000).map((id) => [{ id, version }]));
     }
     for (const id of [ids[0]!, ids[20_000]!, ids[59_999]!]) expect(versionsOf(id)).toEqual([1, 2]);
+  });
+});
+
+describe('a block with one byte changed', () => {
+  test('is refused by whoever reads all of it', async () => {
+    write(...upTo(50).map((version): Group => [{ version, data: { version, text: 'x'.repeat(50) } }]));
+    const { root, blocks } = openEnvironment(folder, false);
+    const { key, value } = [...blocks.getRange({ limit: 1 })][0]!;
+    value[value.indexOf('xxxx')] = 0x79;
+    root.transactionSync(() => blocks.putSync(key, value));
+    const store = EmbeddedStore.open(folder);
+    await expect(store.getByType('Happened')).rejects.toMatchObject({ code: 'StoreDamaged' });
+    await store.close();
+    await root.close();
   });
 });
 

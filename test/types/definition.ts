@@ -11,7 +11,7 @@ import {
 } from 'trunkline';
 import { expectTypeOf } from 'vitest';
 import { z } from 'zod';
-import { Call, type CallState, Carrier } from './calls.ts';
+import { Call, type CallState, type Carrier } from './calls.ts';
 
 // state, events and names are inferred, and literals do not widen
 expectTypeOf(Call.name).toEqualTypeOf<'call'>();
@@ -96,8 +96,8 @@ defineAggregate('wrong', {
   state: () => ({ total: 0 }),
   events: { Added: event<{ amount: number }>() },
   evolve: { Added: (state) => state },
-  // @ts-expect-error: a ref needs `then` for itself
-  commands: { then(_: CommandContext<any, any>): void {} },
+  // @ts-expect-error: a ref needs `with` for itself
+  commands: { with(_: CommandContext<any, any>): void {} },
 });
 
 defineAggregate('wrong', {

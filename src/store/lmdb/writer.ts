@@ -33,8 +33,7 @@ export class StoreWriter {
     this.blocks = new BlockBuilder((key, block) => {
       environment.blocks.putSync(this.keys.block(key), block, { append: true });
     });
-    this.checkpoint = readCheckpoint(environment);
-    environment.root.resetReadTxn();
+    this.checkpoint = this.readCheckpoint();
   }
 
   /** Commit what the batch holds beyond the checkpoint. Throws with nothing changed. */
@@ -52,9 +51,20 @@ export class StoreWriter {
       this.postings.forget();
       this.receipts.forget();
       this.blocks.abandon();
+      this.checkpoint = this.readCheckpoint(); // a commit that failed late may have happened
       throw error;
     } finally {
       this.snapshots.clear();
+    }
+  }
+
+  private readCheckpoint(): number {
+    const { root } = this.environment;
+    root.resetReadTxn();
+    try {
+      return readCheckpoint(this.environment);
+    } finally {
+      root.resetReadTxn();
     }
   }
 

@@ -1,0 +1,179 @@
+// The layout that src/ARCHITECTURE.md promises, held against the code: who may import whom, and what every file has.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+
+/**
+ * What a stage (a folder of src) may import beyond its own folder and the shared vocabulary (src/*.ts). Other stages'
+ * contracts, and no more: an entry is added on purpose or not at all. `/*` is the whole stage.
+ */
+const mayImport: Readonly<Record<string, readonly string[]>> = {
+  ring: [],
+  bus: [],
+  log: ['ring/*'],
+  store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
+  flush: ['log/log.ts', 'log/levels.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
+  actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
+  caller: [
+    'actor/actor.ts',
+    'actor/asks.ts',
+    'bus/bus.ts',
+    'log/log.ts',
+    'log/levels.ts',
+    'log/frames.ts',
+    'log/sync.ts',
+    'ring/*',
+  ],
+  entity: [
+    'caller/caller.ts',
+    'caller/receipt.ts',
+    'caller/ref.ts',
+    'caller/slots.ts',
+    'log/levels.ts',
+    'ring/*',
+    'store/store.ts',
+  ],
+  testing: ['actor/actor.ts', 'actor/command.ts', 'actor/evolve.ts', 'actor/execution.ts', 'ring/*'],
+};
+
+/** The vocabulary itself: which of its files look into a stage, and where. */
+const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
+  'options.ts': ['ring/ring.ts'],
+  'directory.ts': ['log/durable-file.ts'],
+};
+
+/** They know all stages. */
+const atTheTop = ['runtime.ts', 'index.ts'];
+
+const lineLimit = 400;
+
+interface Import {
+  from: string;
+  to: string;
+  typeOnly: boolean;
+}
+
+const src = fileURLToPath(new URL('../src', import.meta.url));
+const files = (readdirSync(src, { recursive: true }) as string[])
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.split(sep).join('/'))
+  .sort();
+const texts = new Map(files.map((file) => [file, readFileSync(join(src, file), 'utf8')]));
+const imports: Import[] = files.flatMap((file) => importsOf(file));
+
+function importsOf(from: string): Import[] {
+  const found: Import[] = [];
+  const statement = /^(?:import|export)(\s+type)?\b([^;']*?)(?:\bfrom\s+)?'(\.[^']+)'/gm;
+  for (const [, type, names, target] of texts.get(from)!.matchAll(statement)) {
+    const to = relative(src, join(src, dirname(from), target!))
+      .split(sep)
+      .join('/');
+    const listed = /\{([^}]*)\}/
+      .exec(names!)?.[1]
+      ?.split(',')
+      .map((name) => name.trim());
+    const typeOnly = type !== undefined || (listed?.filter(Boolean).every((name) => name.startsWith('type ')) ?? false);
+    found.push({ from, to, typeOnly });
+  }
+  return found;
+}
+
+const stageOf = (file: string): string | undefined => (file.includes('/') ? file.split('/')[0] : undefined);
+const isEntry = (file: string): boolean =>
+  /\/(?:[a-z-]+-)?thread\.ts$/.test(file) || file === 'store/lmdb/examination.ts';
+const allows = (list: readonly string[], file: string): boolean =>
+  list.some((entry) => entry === file || (entry.endsWith('/*') && file.startsWith(entry.slice(0, -1))));
+
+test('all imports lead to files', () => {
+  expect(imports.filter(({ to }) => !texts.has(to))).toEqual([]);
+  expect(imports.length).toBeGreaterThan(100);
+});
+
+test('every stage is in the table, and the table names no stage that is not', () => {
+  const stages = new Set(files.map(stageOf).filter((stage) => stage !== undefined));
+  expect(Object.keys(mayImport).sort()).toEqual([...stages].sort());
+});
+
+describe('who imports whom', () => {
+  test.each(Object.keys(mayImport))('%s: its own folder, the vocabulary, and what the table says', (stage) => {
+    const strays = imports.filter(({ from, to }) => {
+      if (stageOf(from) !== stage || stageOf(to) === stage) return false;
+      if (stageOf(to) === undefined) return atTheTop.includes(to);
+      return !allows(mayImport[stage]!, to);
+    });
+    expect(strays).toEqual([]);
+  });
+
+  test('the vocabulary looks into no stage beyond what the table says, and not to the top', () => {
+    const strays = imports.filter(({ from, to }) => {
+      if (stageOf(from) !== undefined || atTheTop.includes(from)) return false;
+      return stageOf(to) === undefined ? atTheTop.includes(to) : !allows(vocabularyMayImport[from] ?? [], to);
+    });
+    expect(strays).toEqual([]);
+  });
+
+  test('the table allows nothing that nobody uses', () => {
+    const unused: string[] = [];
+    const rows = [...Object.entries(mayImport), ...Object.entries(vocabularyMayImport)];
+    for (const [row, allowed] of rows) {
+      for (const entry of allowed) {
+        const used = imports.some(({ from, to }) => (from === row || stageOf(from) === row) && allows([entry], to));
+        if (!used) unused.push(`${row} → ${entry}`);
+      }
+    }
+    expect(unused).toEqual([]);
+  });
+
+  test('entries of threads and processes are leaves: nobody imports one, but for its types', () => {
+    expect(files.filter(isEntry).length).toBeGreaterThanOrEqual(5);
+    expect(imports.filter(({ to, typeOnly }) => isEntry(to) && !typeOnly)).toEqual([]);
+  });
+
+  test('no two files import each other, however far around', () => {
+    const targets = new Map<string, string[]>();
+    for (const { from, to, typeOnly } of imports) {
+      if (!typeOnly) targets.set(from, [...(targets.get(from) ?? []), to]);
+    }
+    const done = new Set<string>();
+    const cycles: string[] = [];
+    const visit = (file: string, path: string[]): void => {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+      if (path.includes(file) || done.has(file)) return;
+      for (const target of targets.get(file) ?? []) visit(target, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+    expect(cycles).toEqual([]);
+  });
+});
+
+describe('every file', () => {
+  test('says at its top what it is for', () => {
+    expect(files.filter((file) => !/^\/\/ \S.{20}/.test(texts.get(file)!))).toEqual([]);
+  });
+
+  test(`has at most ${lineLimit} lines`, () => {
+    const long = files.map((file) => ({ file, lines: texts.get(file)!.split('\n').length - 1 }));
+    expect(long.filter(({ lines }) => lines > lineLimit)).toEqual([]);
+  });
+});
+
+test('everything public has a docstring', () => {
+  const bare: string[] = [];
+  const lists = texts.get('index.ts')!.matchAll(/^export (?:type )?\{([^}]*)\} from '\.\/([^']+)'/gm);
+  let count = 0;
+  for (const [, names, file] of lists) {
+    for (const entry of names!.split(',')) {
+      const name = entry.trim().replace(/^type /, '');
+      if (name === '') continue;
+      count++;
+      const declared = `export (?:declare |abstract |async )*(?:class|function|interface|type|const) ${name}\\b`;
+      const text = texts.get(file!)!;
+      if (!new RegExp(declared).test(text)) bare.push(`${file}: ${name} is not declared there`);
+      else if (!new RegExp(`\\*/\\n${declared}`).test(text)) bare.push(`${file}: ${name}`);
+    }
+  }
+  expect(bare).toEqual([]);
+  expect(count).toBeGreaterThan(40);
+});

@@ -1,0 +1,116 @@
+// The package as users get it: packed, installed into an empty folder by the ordinary npm client, and run from there.
+import { spawnSync } from 'node:child_process';
+import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const bin = join(root, 'node_modules', '.bin');
+const consumer = mkdtempSync(join(tmpdir(), 'trunkline-consumer-'));
+const installed = join(consumer, 'node_modules', 'trunkline');
+// As a user's shell would have it: nothing of this test run's own settings.
+const env = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) => !/^(NODE_|npm_(package|lifecycle|command|execpath)|VITEST)/.test(name),
+  ),
+);
+
+function run(command: string, words: string[], cwd = consumer): string {
+  const { status, signal, stdout, stderr, error } = spawnSync(command, words, {
+    cwd,
+    env,
+    encoding: 'utf8',
+    timeout: 120_000,
+  });
+  if (status === 0) return stdout;
+  throw new Error(`${command} ${words.join(' ')}: ${error ?? signal ?? status}\n${stdout}\n${stderr}`);
+}
+
+function filesBelow(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(folder, join(entry.parentPath, entry.name)));
+}
+
+beforeAll(() => {
+  const [packed] = JSON.parse(run('npm', ['pack', '--silent', '--json', '--pack-destination', consumer], root));
+  run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(consumer, packed.filename)]);
+  cpSync(join(root, 'test', 'fixtures', 'consumer'), consumer, { recursive: true });
+  const manifest = JSON.parse(readFileSync(join(consumer, 'package.json'), 'utf8'));
+  writeFileSync(join(consumer, 'package.json'), JSON.stringify({ ...manifest, type: 'module' }));
+}, 240_000);
+
+afterAll(() => rmSync(consumer, { recursive: true, force: true }));
+
+describe('what is in it', () => {
+  const sources = filesBelow(join(root, 'src')).filter((file) => file.endsWith('.ts'));
+
+  test('every source, compiled and with its types, and nothing that only we need', () => {
+    const files = filesBelow(installed).sort();
+    const expected = sources.flatMap((file) => [file.replace(/\.ts$/, '.js'), file.replace(/\.ts$/, '.d.ts')]);
+    expect(files.filter((file) => file.startsWith('dist'))).toEqual(expected.map((file) => join('dist', file)).sort());
+    const others = files.filter((file) => !file.startsWith('dist'));
+    const allowed = ['LICENSE', 'README.md', 'package.json', join('src', 'ARCHITECTURE.md')];
+    expect(others.filter((file) => !allowed.includes(file))).toEqual([]);
+  });
+
+  test('every import and every thread entry leads to a file that is there', () => {
+    const broken: string[] = [];
+    let entries = 0;
+    for (const file of filesBelow(join(installed, 'dist')).filter((name) => name.endsWith('.js'))) {
+      const path = join(installed, 'dist', file);
+      const text = readFileSync(path, 'utf8');
+      const imports = [...text.matchAll(/^(?:import|export)\b[^;]*?from '(\.[^']+)'|^import '(\.[^']+)'/gm)];
+      for (const [, from, bare] of imports) {
+        const target = (from ?? bare)!;
+        if (!target.endsWith('.js') || !existsSync(join(dirname(path), target))) broken.push(`${file}: ${target}`);
+      }
+      for (const [, entry] of text.matchAll(/new URL\(`(\.\/[^`$]+)\$\{/g)) {
+        entries++;
+        if (!existsSync(join(dirname(path), `${entry}.js`))) broken.push(`${file}: ${entry}`);
+      }
+    }
+    expect(broken).toEqual([]);
+    expect(entries).toBeGreaterThan(1);
+  });
+});
+
+describe('a program that has installed it', () => {
+  test('starts threads, gets receipts, closes, starts again, and ends by itself', () => {
+    const seen = JSON.parse(run(join(bin, 'node'), ['main.js', join(consumer, 'data')]));
+    expect(seen).toEqual({
+      heard: 101,
+      versions: 10,
+      value: 455,
+      events: [{ type: 'Added', data: { amount: 5 }, version: 11 }],
+      rejected: 'negative',
+      stored: 11,
+      closed: true,
+      lastEnd: 'clean',
+      afterRestart: 456,
+      given: 5,
+    });
+  });
+
+  test('gets the compiled code whatever conditions of its own it sets', () => {
+    const show = ['--input-type=module', '-e', "console.log(import.meta.resolve('trunkline'))"];
+    for (const conditions of [[], ['--conditions=development'], ['--conditions=source'], ['--conditions=production']]) {
+      const resolved = run(join(bin, 'node'), [...conditions, ...show]).trim();
+      expect(resolved).toMatch(/\/trunkline\/dist\/index\.js$/);
+    }
+  });
+
+  test('cannot reach behind the public door', () => {
+    const reach = `import('trunkline/dist/runtime.js').catch((error) => console.log(error.code))`;
+    expect(run(join(bin, 'node'), ['--input-type=module', '-e', reach]).trim()).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
+  });
+
+  test('compiles against its types', () => {
+    const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules', '@types')];
+    const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--noEmit'];
+    const target = ['--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,esnext.disposable'];
+    run(join(bin, 'node'), [join(bin, 'tsc'), ...strict, ...target, ...types, 'typed.ts']);
+  });
+});
