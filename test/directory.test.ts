@@ -19,9 +19,7 @@ function fresh(): string {
   return join(folder, 'deep', 'data');
 }
 
-const source = fileURLToPath(new URL('../src/directory.ts', import.meta.url));
-const holding = `import { openDirectory } from ${JSON.stringify(source)};
-  openDirectory(process.argv[1]); process.stdout.write('held'); setInterval(() => {}, 1e6);`;
+const entry = fileURLToPath(new URL('./holding-thread.ts', import.meta.url));
 
 test('is made for its owner alone, and says its format', () => {
   const dataDir = fresh();
@@ -39,14 +37,7 @@ test('has one owner: not this process twice, nor another of its threads', async 
   const dataDir = fresh();
   const directory = openDirectory(dataDir);
   expect(() => openDirectory(dataDir)).toThrow(expect.objectContaining({ code: 'DataDirInUse', details: { dataDir } }));
-  const program = `import { openDirectory } from ${JSON.stringify(source)};
-    import { parentPort, workerData } from 'node:worker_threads';
-    try { openDirectory(workerData).release(); parentPort.postMessage('held'); }
-    catch (error) { parentPort.postMessage(error.code); }`;
-  const ask = async (): Promise<unknown> => {
-    const url = new URL(`data:text/javascript,${encodeURIComponent(program)}`);
-    return (await once(new Worker(url, { workerData: dataDir }), 'message'))[0];
-  };
+  const ask = async (): Promise<unknown> => (await once(new Worker(entry, { workerData: dataDir }), 'message'))[0];
   expect(await ask()).toBe('DataDirInUse');
   directory.release();
   expect(await ask()).toBe('held');
@@ -55,9 +46,8 @@ test('has one owner: not this process twice, nor another of its threads', async 
 test('is free again as soon as its owner is killed', async () => {
   const dataDir = fresh();
   for (let round = 0; round < 3; round++) {
-    const args = ['--input-type=module', '-e', holding, dataDir];
-    const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-    await once(child.stdout, 'data');
+    const child = spawn(process.execPath, [entry, dataDir], { stdio: ['pipe', 'pipe', 'inherit'] });
+    expect(String((await once(child.stdout, 'data'))[0])).toBe('held');
     expect(() => openDirectory(dataDir)).toThrow(expect.objectContaining({ code: 'DataDirInUse' }));
     child.kill('SIGKILL');
     await once(child, 'exit');

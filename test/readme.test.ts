@@ -1,0 +1,42 @@
+// The programs in README run as they stand there: each block that names its file, in one folder, in order.
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+
+const root = new URL('..', import.meta.url).pathname;
+mkdirSync(join(root, 'data'), { recursive: true });
+// Inside the repository (`data` is ignored by git), so that 'trunkline' is the package itself.
+const folder = mkdtempSync(join(root, 'data', 'readme-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const readme = readFileSync(join(root, 'README.md'), 'utf8');
+const files = new Map([...readme.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)].map((match) => [match[1]!, match[2]!]));
+for (const [file, text] of files) writeFileSync(join(folder, file), text);
+
+function run(file: string): string {
+  const args = ['--conditions=trunkline-source', file];
+  const result = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', timeout: 30_000 });
+  expect(result.stderr).toBe('');
+  expect(result.status).toBe(0);
+  return result.stdout;
+}
+
+test('the first program, twice', () => {
+  expect(run('main.ts')).toBe('heard 2 at 1\ntotal 2 version 1\n[ { amount: 2 } ]\n');
+  expect(run('main.ts')).toBe('heard 2 at 2\ntotal 4 version 2\n[ { amount: 2 }, { amount: 2 } ]\n');
+});
+
+test('the entity', () => {
+  expect(run('entity.ts')).toBe("{ oldPrice: '0', newPrice: '189.20' }\n");
+});
+
+test('the aggregate under test', () => {
+  expect(run('counter-test.ts')).toBe('all as given\n');
+});
+
+test('the programs are short, and every file that README links exists', () => {
+  const lines = files.get('main.ts')!.trim().split('\n').length + files.get('counter.ts')!.trim().split('\n').length;
+  expect(lines).toBeLessThanOrEqual(30);
+  for (const [, link] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) readFileSync(join(root, link!, link!.endsWith('.md') ? '' : 'README.md'));
+});
