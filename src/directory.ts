@@ -3,8 +3,8 @@
 //   trunkline.json   which format the directory has
 //   lock             an SQLite file, locked by the kernel for as long as this process lives: no pid file goes stale
 //   log/  store/     what the stages keep, each in its own way
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { TrunklineError } from './errors.ts';
 import { writeFileDurably } from './log/durable-file.ts';
@@ -29,7 +29,7 @@ export function openDirectory(dataDir: string): DataDirectory {
   const logFolder = join(path, 'log');
   const storeFolder = join(path, 'store');
   writable(dataDir, () => {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
     // Asking for permission is not enough: root has it on a read-only file system too.
     const probe = join(path, `.probe-${process.pid}`);
@@ -40,8 +40,8 @@ export function openDirectory(dataDir: string): DataDirectory {
   try {
     checkFormat(dataDir, join(path, 'trunkline.json'));
     writable(dataDir, () => {
-      mkdirSync(logFolder, { recursive: true, mode: 0o700 });
-      mkdirSync(storeFolder, { recursive: true, mode: 0o700 });
+      makeFolder(logFolder);
+      makeFolder(storeFolder);
     });
   } catch (error) {
     lock.close();
@@ -93,6 +93,19 @@ function checkFormat(dataDir: string, file: string): void {
   }
   if (found !== DIRECTORY_FORMAT) {
     throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'trunkline.json cannot be understood' });
+  }
+}
+
+/** With its parents. Node's own recursive mkdir never returns where the kernel makes no folders, as below /proc. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    makeFolder(dirname(path));
+    mkdirSync(path, { mode: 0o700 });
   }
 }
 

@@ -4,13 +4,13 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
-import { type RunningShard, ShardPool } from './actor/pool.ts';
+import type { ShardSettings } from './actor/pool.ts';
 import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
-import { Line } from './caller/line.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
+import { Shards } from './caller/shards.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
@@ -96,15 +96,12 @@ export class Runtime implements AsyncDisposable {
   private flush: FlushPolicy;
   private log: LogThreads | undefined;
   private flushThread: FlushThread | undefined;
-  private pool: ShardPool | undefined;
-  private ringKeys: number[] = [];
+  private shards: Shards | undefined;
   private logReader: LogSource | undefined;
   private embedded: EmbeddedStore | undefined;
   private history: History | undefined;
   private closing: Promise<void> | undefined;
-  private shardRestarts = 0;
   private listenerErrors = 0;
-  private restarts: Promise<void>[] = [];
   private failure: TrunklineError | undefined;
   private isClosed = false;
 
@@ -205,71 +202,33 @@ export class Runtime implements AsyncDisposable {
   }
 
   private async startShards(mapBytes: number): Promise<void> {
-    const { options, directory } = this;
-    this.pool = new ShardPool(
-      {
-        types: options.aggregates.map(({ name, module }) => ({ name, module })),
-        context: options.context,
-        levels: this.levels.memory,
-        storeFolder: directory.storeFolder,
-        logFolder: directory.logFolder,
-        logId: this.log!.logId,
-        mapBytes,
-        ringBytes: options.flush.ringBytes,
-        groupLimit: options.flush.ringBytes / 2,
-        whenFull: options.flush.whenFull,
-        actorLimit: options.actorLimit,
-        actorIdleMs: options.actorIdleMs,
-        mailboxLimit: options.mailboxLimit,
-        idempotencyTtlMs: options.idempotencyTtlMs,
-        askDeadlineMs: options.askDeadlineMs,
-        shards: options.shards,
-      },
-      {
-        wake: () => this.caller.turn(),
-        warning: (message, details) => options.logger.warn(details, message),
-        died: (shard, cause) => this.restarts.push(this.restartShard(shard, cause)),
-      },
-    );
-    const starts = Array.from({ length: options.shards }, (_, index) => this.startShard(index));
-    const started = await Promise.allSettled(starts);
-    for (const [index, result] of started.entries()) {
-      if (result.status === 'rejected') throw result.reason;
-      this.caller.lines[index] = result.value;
-    }
-  }
-
-  private async startShard(index: number): Promise<Line> {
-    const shard = await this.pool!.start(index, (ring) => {
-      this.ringKeys[index] = this.log!.attach(ring);
+    const { options, directory, log } = this;
+    const { ringBytes, whenFull } = options.flush;
+    const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
+    const settings: ShardSettings = {
+      types: options.aggregates.map(({ name, module }) => ({ name, module })),
+      context,
+      levels: this.levels.memory,
+      storeFolder: directory.storeFolder,
+      logFolder: directory.logFolder,
+      logId: log!.logId,
+      mapBytes,
+      ringBytes,
+      groupLimit: ringBytes / 2,
+      whenFull,
+      actorLimit,
+      actorIdleMs,
+      mailboxLimit,
+      idempotencyTtlMs,
+      askDeadlineMs,
+      shards,
+    };
+    this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
+      warning: (message, details) => options.logger.warn(details, message),
+      died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
+      failed: (error) => this.fail(error),
     });
-    for (const [typeIndex, definition] of this.options.aggregates.entries()) {
-      const here = Object.keys(definition.commands).join();
-      if (here === shard.commands[typeIndex]!.join()) continue;
-      const { name: aggregateType, module } = definition;
-      const reason = `its commands there are ${shard.commands[typeIndex]!.join()}, and here ${here}`;
-      throw new TrunklineError('ModuleMismatch', { module, aggregateType, reason });
-    }
-    return new Line(index, shard.commandRing, shard.eventRing, shard.bell);
-  }
-
-  /** Read the dead shard's ring to the end, tell its callers what is known, and start another. */
-  private async restartShard(shard: RunningShard, cause: string): Promise<void> {
-    if (this.closing || this.failure) return;
-    const { index } = shard;
-    const dead = this.caller.lines[index]!;
-    this.shardRestarts++;
-    this.options.logger.error({ shard: index, cause }, 'a shard died; starting another');
-    await this.log!.detach(this.ringKeys[index]!);
-    this.caller.turn();
-    this.caller.failLine(dead, `its shard died (${cause})`);
-    try {
-      const next = await this.startShard(index);
-      this.caller.replaceLine(dead, next);
-      this.caller.turn();
-    } catch (error) {
-      this.fail(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: String(error) }));
-    }
+    await this.shards.start();
   }
 
   private poisoned(cause: string): void {
@@ -365,7 +324,7 @@ export class Runtime implements AsyncDisposable {
       stored: levels.position('stored'),
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
-      shardRestarts: this.shardRestarts,
+      shardRestarts: this.shards?.restartCount ?? 0,
       listenerErrors: this.listenerErrors,
     };
   }
@@ -400,9 +359,7 @@ export class Runtime implements AsyncDisposable {
     if (!this.failure) await caller.whenDrained();
     this.stage = 'shards';
     levels.setFlag(LevelWord.stopping, StopStage.shards);
-    for (const line of caller.lines) line?.ring();
-    await Promise.all(this.restarts);
-    await this.pool?.close();
+    await this.shards?.close();
     this.stage = 'the log thread';
     levels.setFlag(LevelWord.stopping, StopStage.log);
     await this.log?.logEnded().catch(() => {});

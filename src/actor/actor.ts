@@ -69,6 +69,12 @@ export type ShardReport =
   | { type: 'warning'; message: string; details: Record<string, unknown> }
   | { type: 'failed'; error: WireError };
 
+/** An answer as it travels: the data of the answer group's only frame. */
+export interface Answer {
+  value?: unknown;
+  error?: WireError;
+}
+
 /** Idempotency keys of commands that one aggregate sends another begin with this; the frame's id follows. */
 export const sentKeyPrefix = 'sent\u0001';
 

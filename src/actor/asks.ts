@@ -1,24 +1,19 @@
 // Questions that this shard's commands have put to other aggregates and that are not answered yet. They travel through
 // the shard's ring like replies, so that one leaves only after everything its asker has seen is written.
 import type { AnyAggregate } from '../aggregate.ts';
-import { fromWire, TrunklineError, type WireError } from '../errors.ts';
+import { fromWire, TrunklineError } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { toJson } from '../payload.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { GroupKind } from '../ring/ring.ts';
+import type { Answer } from './actor.ts';
 import type { Question } from './execution.ts';
 
 interface Asked {
   resolve(value: unknown): void;
   reject(error: Error): void;
   timer: NodeJS.Timeout;
-}
-
-/** An answer as it travels: the data of the answer group's only frame. */
-export interface Answer {
-  value?: unknown;
-  error?: WireError;
 }
 
 export class Asks {

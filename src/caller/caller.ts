@@ -7,22 +7,22 @@ import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
 import { fromWire, TrunklineError, type WireError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
-import { FrameKind, type FrameReader, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../frame.ts';
+import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
-import { hurrySync } from '../log/sync.ts';
 import { toJson } from '../payload.ts';
-import { type Level, levels as levelNames, type Receipt, type RepeatedReply } from '../receipt.ts';
+import type { Level, Receipt, RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
 import { shardOf } from '../actor/actor.ts';
 import { answerAsk } from './answers.ts';
 import type { Deliveries } from './deliveries.ts';
-import { LevelWaiters } from './level-waiters.ts';
 import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
 import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
 import { checkId, type CommandSender } from './ref.ts';
+import { Progress } from './progress.ts';
+import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
 
 export interface CallerOptions {
@@ -58,8 +58,7 @@ export class Caller implements CommandSender, LevelWait {
   private readonly bus: Bus;
   private readonly slots: Slots<Pending>;
   private readonly sleeper: Sleeper;
-  private readonly synced = new LevelWaiters();
-  private readonly stored = new LevelWaiters();
+  private readonly progress: Progress;
   private heard: StoredEvent[] = [];
   private readonly drained: (() => void)[] = [];
 
@@ -70,6 +69,7 @@ export class Caller implements CommandSender, LevelWait {
     this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
+    this.progress = new Progress(levels);
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
   }
 
@@ -192,6 +192,11 @@ export class Caller implements CommandSender, LevelWait {
   /** Look after everything that has happened since the last turn, then ask to be woken. */
   turn(): void {
     this.sleeper.rise();
+    if (this.levels.flag(LevelWord.poisoned) !== 0) {
+      // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
+      this.fail(this.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }));
+      return;
+    }
     do {
       // Read once per pass: groups behind it wait for the next pass, so that the bus hears events in log order.
       const written = this.levels.position('written');
@@ -202,7 +207,7 @@ export class Caller implements CommandSender, LevelWait {
       for (const other of this.others) this.read(other.groups, other.frame, written, undefined, other.onGroup);
       this.tellBus();
       this.deliveries?.settledUpTo(written);
-      this.advanceLevels();
+      this.progress.advance();
       for (const line of this.lines) line.flushOverflow();
       for (const other of this.others) other.endTurn();
     } while (!this.sleeper.arm(() => this.hasWork()));
@@ -316,51 +321,8 @@ export class Caller implements CommandSender, LevelWait {
     return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this);
   }
 
-  /** Resolves when `position` has come to the level. */
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
-    if (level === 'raised' || level === 'written') return Promise.resolve();
-    if (level === 'published') {
-      const reason = 'needs a stream, and none is configured';
-      return Promise.reject(new TrunklineError('InvalidOptions', { option: 'level', value: level, reason }));
-    }
-    if (this.levels.position(level) >= position) return Promise.resolve();
-    if (this.levels.flag(LevelWord.poisoned) !== 0 && this.closed) return Promise.reject(this.closed);
-    const waiters = this[level];
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        waiters.remove(waiter);
-        reject(signal!.reason);
-      };
-      const done = (settle: () => void): (() => void) => {
-        if (!signal) return settle;
-        return () => {
-          signal.removeEventListener('abort', onAbort);
-          settle();
-        };
-      };
-      const waiter = waiters.add(position, done(resolve), reject);
-      signal?.addEventListener('abort', onAbort, { once: true });
-      this.askForLevels();
-      // It may have come to the level before the flag stood.
-      this.advanceLevels();
-    });
-  }
-
-  private askForLevels(): void {
-    const { levels } = this;
-    const awaitsStored = this.stored.isEmpty ? 0 : 1;
-    const awaitsSynced = this.synced.isEmpty ? 0 : 1;
-    levels.setFlag(LevelWord.awaitsStored, awaitsStored);
-    levels.setFlag(LevelWord.awaitsSynced, awaitsSynced);
-    if (awaitsStored + awaitsSynced > 0) hurrySync(levels);
-    else levels.setFlag(LevelWord.hurry, 0);
-  }
-
-  private advanceLevels(): void {
-    if (this.synced.isEmpty && this.stored.isEmpty) return;
-    this.synced.advance(this.levels.position('synced'));
-    this.stored.advance(this.levels.position('stored'));
-    this.askForLevels();
+    return this.progress.reached(level, position, signal);
   }
 
   /** Resolves when nothing is in flight. */
@@ -400,8 +362,7 @@ export class Caller implements CommandSender, LevelWait {
       pending.fail(error);
     }
     for (const other of this.others) other.fail(error);
-    this.synced.fail(error);
-    this.stored.fail(error);
+    this.progress.fail(error);
     for (const resolve of this.drained.splice(0)) resolve();
   }
 }
@@ -414,18 +375,4 @@ function replyError(ring: RingConsumer, deadlineMs: number): Error {
     return new TrunklineError('DeadlineExceeded', { deadlineMs, executed });
   }
   return fromWire(wire);
-}
-
-function checkSendOptions(options: SendOptions): void {
-  const invalid = (option: string, value: unknown, reason: string): never => {
-    throw new TrunklineError('InvalidOptions', { option, value, reason });
-  };
-  const { ack, deadlineMs, idempotencyKey, signal } = options;
-  if (ack !== undefined && !levelNames.includes(ack)) invalid('ack', ack, `must be one of ${levelNames.join(', ')}`);
-  if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
-  if (deadlineMs !== undefined && !(deadlineMs > 0 && deadlineMs <= 2 ** 31 - 1)) {
-    invalid('deadlineMs', deadlineMs, `must be more than 0 and at most ${2 ** 31 - 1}`);
-  }
-  if (idempotencyKey !== undefined) checkId('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY_BYTES_LIMIT);
-  if (signal?.aborted) throw new TrunklineError('Aborted', { executed: 'no' }, { cause: signal.reason });
 }

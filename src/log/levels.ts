@@ -80,3 +80,8 @@ export class Levels {
     Atomics.store(this.words, word, value);
   }
 }
+
+/** Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. */
+export function hurrySync(levels: Levels): void {
+  if (Atomics.exchange(levels.words, LevelWord.hurry, 1) === 0) Atomics.notify(levels.words, LevelWord.hurry);
+}

@@ -54,7 +54,9 @@ export interface LogThreadData {
 }
 
 /** A ring comes or goes; a ring that goes is drained first. */
-export type LogThreadMessage = { type: 'attach'; key: number; ring: SharedArrayBuffer } | { type: 'detach'; key: number };
+export type LogThreadMessage =
+  | { type: 'attach'; key: number; ring: SharedArrayBuffer }
+  | { type: 'detach'; key: number };
 
 export type LogThreadReport =
   | { type: 'ready'; recovery: RecoveryReport; logId: string; dataFile: string }

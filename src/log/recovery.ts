@@ -157,7 +157,11 @@ async function rebuildFrom(
   const outcome = settle(options, last, content, damage ? Math.max(mapBytes, pages.bytes) : 0);
   if (damage && isCutShort(pages)) {
     const fromPosition = Math.max(expected, (leftOut.at(-1)?.toPosition ?? 0) + 1);
-    leftOut.push({ fromPosition, toPosition: outcome.nextPosition - 1, reason: 'the file is cut short: at most these' });
+    leftOut.push({
+      fromPosition,
+      toPosition: outcome.nextPosition - 1,
+      reason: 'the file is cut short: at most these',
+    });
   }
   await rebuild(folder, mapBytes, pages, kept);
   // The marker learns first where the next run will begin: should the rest be cut short, no later start can forget how

@@ -21,11 +21,6 @@ export interface SyncSurroundings {
   callerBell: Bell;
 }
 
-/** Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. */
-export function hurrySync(levels: Levels): void {
-  if (Atomics.exchange(levels.words, LevelWord.hurry, 1) === 0) Atomics.notify(levels.words, LevelWord.hurry);
-}
-
 /** Returns when the runtime stops and all is synced; or with the error that poisoned the log. */
 export function syncUntilStopped({ levels, sync, flushBell, callerBell }: SyncSurroundings): unknown {
   const sleeper = new Sleeper(levels.words, LevelWord.syncBell);

@@ -99,6 +99,7 @@ class LogThread {
 
   /** Take what the rings hold, commit it as one chunk, acknowledge. False if there was nothing. */
   private drain(): boolean {
+    if (this.levels.flag(LevelWord.poisoned) !== 0) throw new Error('a sync has failed');
     const { builder, rings } = this;
     const batchBytes = this.levels.flag(LevelWord.batchBytes);
     builder.begin(this.nextPosition);
@@ -182,7 +183,8 @@ class LogThread {
       if (message.type === 'attach') {
         this.rings.push({ key: message.key, ring: new RingConsumer(message.ring, Word.written) });
       } else {
-        while (this.rings.some(({ key, ring }) => key === message.key && ring.published() !== ring.cursor)) this.drain();
+        while (this.rings.some(({ key, ring }) => key === message.key && ring.published() !== ring.cursor))
+          this.drain();
         this.rings = this.rings.filter(({ key }) => key !== message.key);
         report({ type: 'detached', key: message.key });
       }

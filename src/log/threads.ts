@@ -1,11 +1,11 @@
 // The log as the runtime starts and stops it: the log thread and the sync thread.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire } from '../errors.ts';
+import { Bell } from '../ring/bell.ts';
 import { Thread } from '../thread.ts';
 import { type Levels, LevelWord } from './levels.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
-import { Bell } from '../ring/bell.ts';
 
 export type LogSettings = Omit<LogThreadData, 'levels' | 'inbox' | 'outbox'>;
 
@@ -47,7 +47,12 @@ export class LogThreads {
   }
 
   /** Recover the log and start both threads. `flushPort`: where the sync thread wakes the flush thread. */
-  static async start(settings: LogSettings, levels: Levels, events: LogEvents, flushPort: MessagePort): Promise<LogThreads> {
+  static async start(
+    settings: LogSettings,
+    levels: Levels,
+    events: LogEvents,
+    flushPort: MessagePort,
+  ): Promise<LogThreads> {
     const inbox = new MessageChannel();
     const outbox = new MessageChannel();
     const data: LogThreadData = { ...settings, levels: levels.memory, inbox: inbox.port2, outbox: outbox.port2 };
@@ -67,7 +72,12 @@ export class LogThreads {
       const ready = await started;
       const wake = new MessageChannel();
       wake.port1.on('message', () => events.wake());
-      const syncData: SyncThreadData = { levels: levels.memory, dataFile: ready.dataFile, callerPort: wake.port2, flushPort };
+      const syncData: SyncThreadData = {
+        levels: levels.memory,
+        dataFile: ready.dataFile,
+        callerPort: wake.port2,
+        flushPort,
+      };
       const sync = new Thread('sync', './sync-thread', import.meta.url, syncData, [wake.port2, flushPort]);
       sync.worker.on('message', (failure: SyncThreadFailure) => events.poisoned(failure.poisoned));
       for (const thread of [log, sync]) thread.ended.catch((error: Error) => events.poisoned(error.message));

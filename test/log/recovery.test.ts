@@ -164,7 +164,7 @@ describe('damage', () => {
     const next = await writeLog(original, chunks, [7]);
     const bytes = readFileSync(dataFileOf(original));
     const random = randomFrom(11);
-    for (let round = 0; round < 120; round++) {
+    for (let round = 0; round < 60; round++) {
       const folder = temporaryFolder();
       cpSync(original, folder, { recursive: true });
       const isCut = round % 4 === 0;

@@ -41,7 +41,8 @@ test('what LMDB has written passes at every moment of a long life', async () => 
   const random = randomFrom(5);
   for (let i = 0; i < 3000; i++) {
     log.append([random() < 0.5 ? 1 : Math.ceil(random() * 400)]);
-    if (random() < 0.1) log.writer.truncateBelow(log.nextPosition - Math.floor(random() * 8000), 1 + Math.floor(random() * 90));
+    if (random() < 0.1)
+      log.writer.truncateBelow(log.nextPosition - Math.floor(random() * 8000), 1 + Math.floor(random() * 90));
     if (i % 25 === 0) expect(check(log.writer.dataFile), `step ${i}`).not.toBeTypeOf('string');
   }
   await log.close();
@@ -89,7 +90,9 @@ test('a flipped bit in a page of the tree is found, or does not matter to LMDB',
 
   // The rest goes to LMDB, in a process that may die of it: it must not, and must find and keep every chunk.
   const entry = fileURLToPath(new URL('./opening-process.ts', import.meta.url));
-  const child = spawn(process.execPath, ['--conditions=trunkline-source', entry], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(process.execPath, ['--conditions=trunkline-source', entry], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
   const closed = once(child, 'close');
   const answers = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   for (const bit of unnoticed.sort(() => random() - 0.5).slice(0, flips / 2)) {
