@@ -180,11 +180,11 @@ export class Runtime implements AsyncDisposable {
     this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
     this.log.attach(this.publisher.ring);
     this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
-    this.caller.eventsFrom = (type, id, version) => this.store.getFromVersion(type, id, version);
+    this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
     this.recoverEntities();
     await this.startShards(mapBytes);
     this.caller.turn();
-    this.deliveries.recover(this.logReader, this.recovery.firstPosition, this.recovery.lastPosition);
+    this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
     this.caller.turn();
   }
 

@@ -14,7 +14,7 @@ import type { Level, Receipt, RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import { shardOf } from '../actor/actor.ts';
+import { sentKeyPrefix, shardOf } from '../actor/actor.ts';
 import { answerAsk } from './answers.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { CommandWrite, Line } from './line.ts';
@@ -50,8 +50,8 @@ export class Caller implements CommandSender, LevelWait {
   /** Further rings whose last reader this thread is: its own, and those of shards that have died. */
   readonly others: Set<OtherRing> = new Set();
   deliveries: Deliveries | undefined;
-  /** Events of an aggregate from a version on, once everything written is stored. */
-  eventsFrom: (type: string, id: string, version: number) => Promise<StoredEvent[]> = () => Promise.resolve([]);
+  /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
+  eventsFrom: (type: string, id: string, version: number, count: number) => Promise<StoredEvent[]> = async () => [];
   private readonly types: readonly AnyAggregate[];
   private readonly commandNames: readonly (readonly string[])[];
   private readonly levels: Levels;
@@ -134,12 +134,13 @@ export class Caller implements CommandSender, LevelWait {
     this.admit();
     const ack = options?.ack ?? this.options.ack;
     const key = options?.idempotencyKey ?? '';
+    const isMessage = key.startsWith(sentKeyPrefix);
     const deadlineMs = options?.deadlineMs ?? 0;
     if (options !== undefined) checkSendOptions(options);
     const line = this.lines[shardOf(this.types[typeIndex]!.name, id, this.lines.length)]!;
     return new Promise((resolve, reject) => {
       const pending = new Pending(resolve, reject, ack, deadlineMs, line);
-      if (key !== '') pending.aggregate = { type: this.types[typeIndex]!.name, id };
+      if (key !== '' && !isMessage) pending.aggregate = { type: this.types[typeIndex]!.name, id };
       const slot = this.slots.add(pending);
       const urgent = ack === 'raised' ? GroupFlag.urgent : 0;
       const deadlineAt = deadlineMs === 0 ? 0 : Date.now() + deadlineMs;
@@ -315,9 +316,9 @@ export class Caller implements CommandSender, LevelWait {
   /** The receipt of an outcome that an earlier command had: its events come from the store. */
   private async repeated(pending: Pending, receipt: CommandReceipt): Promise<Receipt<unknown>> {
     const { value, events: count } = receipt.value as RepeatedReply;
-    const { type, id } = pending.aggregate!;
     const from = receipt.version - count + 1;
-    const events = count === 0 ? [] : (await this.eventsFrom(type, id, from)).slice(0, count);
+    const { aggregate } = pending;
+    const events = aggregate && count > 0 ? await this.eventsFrom(aggregate.type, aggregate.id, from, count) : [];
     return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this);
   }
 

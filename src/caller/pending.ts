@@ -10,7 +10,7 @@ export class Pending {
   readonly ack: Level;
   readonly deadlineMs: number;
   line: Line;
-  /** Whose outcome may come back a second time; undefined without an idempotency key. */
+  /** Whose events a repeated outcome must bring along; undefined where none can, or nobody looks at them. */
   aggregate: { type: string; id: string } | undefined;
   /** Where its group ends in the command ring; undefined while it waits for room. */
   endOfGroup: number | undefined;

@@ -48,12 +48,12 @@ export class RuntimeStore implements EventStore {
     return this.archive.getByAggregate(aggregate, id);
   }
 
-  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number): Promise<EventOf<A>[]>;
-  getFromVersion(aggregate: string, id: string, version: number): Promise<StoredEvent[]>;
-  /** The same, from this version on. */
-  async getFromVersion(aggregate: any, id: string, version: number): Promise<any> {
+  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number, limit?: number): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
+  /** The same, from this version on, `limit` at most. */
+  async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
     await this.caughtUp();
-    return this.archive.getFromVersion(aggregate, id, version);
+    return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */

@@ -59,7 +59,7 @@ export type LogThreadMessage =
   | { type: 'detach'; key: number };
 
 export type LogThreadReport =
-  | { type: 'ready'; recovery: RecoveryReport; logId: string; dataFile: string }
+  | { type: 'ready'; recovery: RecoveryReport; floor: number; logId: string; dataFile: string }
   | { type: 'failed'; error: WireError }
   | { type: 'poisoned'; cause: string }
   | { type: 'detached'; key: number };

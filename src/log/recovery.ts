@@ -39,6 +39,8 @@ export interface Recovered {
   /** What the next chunk names as its predecessor. */
   previousCrc: number;
   nextPosition: number;
+  /** As the newest chunk knew it: nobody needs anything below, sinks and messages alike. */
+  floor: number;
   report: RecoveryReport;
 }
 
@@ -97,6 +99,7 @@ async function recover(options: RecoveryOptions): Promise<Recovered> {
     identity,
     previousCrc: content.last?.crc ?? 0,
     nextPosition,
+    floor: content.last?.floor ?? nextPosition,
     report: {
       lastEnd: last ? lastEndOf(last, bootId) : 'new',
       firstPosition: content.first?.firstPosition ?? 0,

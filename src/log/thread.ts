@@ -37,7 +37,8 @@ async function main(): Promise<void> {
   closeSync(dataFile);
   levels.publish('written', recovered.nextPosition - 1);
   levels.publish('synced', recovered.nextPosition - 1);
-  report({ type: 'ready', recovery: recovered.report, logId: recovered.identity.logId, dataFile: writer.dataFile });
+  const { report: recovery, floor, identity } = recovered;
+  report({ type: 'ready', recovery, floor, logId: identity.logId, dataFile: writer.dataFile });
   try {
     new LogThread(levels, writer, recovered).run();
   } catch (error) {

@@ -19,6 +19,8 @@ export interface LogEvents {
 export class LogThreads {
   readonly recovery: RecoveryReport;
   readonly logId: string;
+  /** Lowest position that anyone still needed, as the last run knew it. */
+  readonly recoveredFloor: number;
   private readonly levels: Levels;
   private readonly inbox: MessagePort;
   private readonly outbox: MessagePort;
@@ -33,7 +35,7 @@ export class LogThreads {
     levels: Levels,
     ports: { inbox: MessagePort; outbox: MessagePort; syncWake: MessagePort },
     threads: { log: Thread; sync: Thread },
-    ready: { recovery: RecoveryReport; logId: string },
+    ready: { recovery: RecoveryReport; floor: number; logId: string },
   ) {
     this.levels = levels;
     this.inbox = ports.inbox;
@@ -43,6 +45,7 @@ export class LogThreads {
     this.syncThread = threads.sync;
     this.recovery = ready.recovery;
     this.logId = ready.logId;
+    this.recoveredFloor = ready.floor;
     this.bell = new Bell(levels.words, LevelWord.logBell);
   }
 

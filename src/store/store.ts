@@ -65,9 +65,14 @@ export interface EventArchive {
   /** All events of an aggregate, in version order; none if nobody knows it. */
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
-  /** The same, from this version on. */
-  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number): Promise<EventOf<A>[]>;
-  getFromVersion(aggregate: string, id: string, version: number): Promise<StoredEvent[]>;
+  /** The same, from this version on, `limit` at most. */
+  getFromVersion<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    version: number,
+    limit?: number,
+  ): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]>;
   /** An aggregate's state as it was, by folding its events; undefined if it had none then. */

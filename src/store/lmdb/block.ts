@@ -50,7 +50,7 @@ export class BlockBuilder {
     this.table.copy(buffer, end, 0, count * BLOCK_ENTRY_BYTES);
     buffer.writeUInt32LE(count, 0);
     buffer.writeUInt32LE(end, 4);
-    buffer.writeUInt32LE(0, 12);
+    buffer.writeUInt32LE(this.key >>> 0, 12);
     buffer.writeUInt32LE(crc32(buffer.subarray(BLOCK_HEADER_BYTES, blockEnd)), 8);
     this.put(this.key, buffer.subarray(0, blockEnd));
     this.count = 0;
@@ -76,12 +76,14 @@ export class Block {
   count = 0;
   private table = 0;
 
-  /** Look at another block; false if it cannot be one. */
+  /** Look at another block; false if it cannot be the one with this key. */
   over(key: number, bytes: Buffer): boolean {
     this.bytes = toBytes(bytes);
     this.key = key;
     this.count = bytes.readUInt32LE(0);
     this.table = bytes.readUInt32LE(4);
+    // The key: when unpacking fails, the library hands out what its buffer held before.
+    if (bytes.length < BLOCK_HEADER_BYTES || bytes.readUInt32LE(12) !== key >>> 0) return false;
     return this.count > 0 && this.table + this.count * BLOCK_ENTRY_BYTES === bytes.length;
   }
 

@@ -38,10 +38,21 @@ export class EmbeddedStore implements EventArchive {
     return this.eventsOf(nameOf(aggregate), id, 1);
   }
 
-  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number): Promise<EventOf<A>[]>;
-  getFromVersion(aggregate: string, id: string, version: number): Promise<StoredEvent[]>;
-  async getFromVersion(aggregate: AnyAggregate | string, id: string, version: number): Promise<any[]> {
-    return this.eventsOf(nameOf(aggregate), id, version);
+  getFromVersion<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    version: number,
+    limit?: number,
+  ): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
+  async getFromVersion(
+    aggregate: AnyAggregate | string,
+    id: string,
+    version: number,
+    limit: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<any[]> {
+    const from = Math.max(1, version);
+    return this.eventsOf(nameOf(aggregate), id, from, Math.min(Number.MAX_SAFE_INTEGER, from + limit - 1));
   }
 
   async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {

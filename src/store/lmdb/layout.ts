@@ -3,8 +3,9 @@
 //
 //   blocks     key    position of the block's first event, u64
 //              value  0       4       8     12    16         table
-//                     ├ count ┼ table ┼ CRC ┼ 0   ┼ frames … ┼ count × entry, in position order
+//                     ├ count ┼ table ┼ CRC ┼ key ┼ frames … ┼ count × entry, in position order
 //                     │ u32   │ u32   │ u32 │ u32 │          │
+//                     CRC-32: of what follows the header. Key: its lower half. The library compresses the whole (LZ4).
 //              entry  0          4        6          8
 //                     ├ position ┼ frame  ┼ previous ┼ previous ┤   position: minus the block's key
 //                     │ u32      │ offset ┼ index    │ block    │   frame offset: in units of 8
@@ -37,8 +38,11 @@ export const STORE_FORMAT = 1;
 
 export const BLOCK_HEADER_BYTES = 16;
 export const BLOCK_ENTRY_BYTES = 16;
-/** Two pages of 4 KiB less LMDB's page header: what a load must copy at least, and the least that wastes little. */
-export const BLOCK_BYTES = 2 * 4096 - 24;
+/**
+ * One page of 4 KiB less LMDB's page header. A load unpacks a block for each event that is alone in one, so it should be
+ * small; half a page, which is what becomes of it, still lies in the tree's own pages, two to one, without waste.
+ */
+export const BLOCK_BYTES = 4096 - 24;
 
 export const HEAD_BYTES = 32;
 export const RECEIPT_HEADER_BYTES = 20;

@@ -1,0 +1,33 @@
+// Money: decimal text in events, whole micro-units in arithmetic, so that nothing is ever rounded by accident.
+import { z } from 'zod';
+
+/** A decimal as text, `-12.34`, with at most six places. */
+export type Decimal = string;
+
+const pattern = /^(-?)(\d{1,9})(?:\.(\d{1,6}))?$/;
+
+export const decimal: z.ZodString = z.string().regex(pattern, 'must be a decimal with at most six places');
+
+/** @throws RangeError */
+export function toMicros(text: Decimal): number {
+  const match = pattern.exec(text);
+  if (!match) throw new RangeError(`'${text}' is not a decimal with at most six places`);
+  const micros = Number(match[2]) * 1_000_000 + Number((match[3] ?? '').padEnd(6, '0'));
+  return match[1] === '-' && micros !== 0 ? -micros : micros;
+}
+
+/** At least two places, no idle zeros after them. */
+export function fromMicros(micros: number): Decimal {
+  const digits = String(Math.abs(micros)).padStart(7, '0');
+  const places = digits.slice(-6).replace(/0{1,4}$/, '');
+  return `${micros < 0 ? '-' : ''}${digits.slice(0, -6)}.${places}`;
+}
+
+/** What `durationMs` costs, each started second charged, rounded up to a micro-unit. */
+export function costMicros(ratePerMinute: Decimal, durationMs: number): number {
+  return Math.ceil((toMicros(ratePerMinute) * billedSeconds(durationMs)) / 60);
+}
+
+export function billedSeconds(durationMs: number): number {
+  return Math.max(1, Math.ceil(durationMs / 1_000));
+}

@@ -1,0 +1,128 @@
+// The whole router: the runtime, what it remembers, the desk and the proxy in front of it.
+import type { Receipt, StoredEvent } from 'trunkline';
+import { createRuntime } from 'trunkline';
+import type { BalanceUpdated } from '../domain/account.ts';
+import { Account } from '../domain/account.ts';
+import { Bid } from '../domain/bid.ts';
+import { Call } from '../domain/call.ts';
+import { SipProxy } from '../proxy/proxy.ts';
+import type { Address } from '../sip/message.ts';
+import type { Timers } from '../sip/timers.ts';
+import { makeTimers } from '../sip/timers.ts';
+import { Credit } from './credit.ts';
+import { LiveStates } from './live-states.ts';
+import { startMarket } from './market.ts';
+import type { Latency, Measured } from './measures.ts';
+import { Measures } from './measures.ts';
+import type { Provision } from './provision.ts';
+import { provision } from './provision.ts';
+import { follow, OpenCalls } from './recovery.ts';
+import { RuntimeDesk } from './runtime-desk.ts';
+import { Tally } from './tally.ts';
+
+export interface RouterOptions {
+  readonly dataDir: string;
+  readonly listen: Address;
+  readonly trunks: Readonly<Record<string, Address>>;
+  readonly provision: Provision;
+  /** The account of callers that nobody knows; without it they get 403. */
+  readonly defaultAccount?: string;
+  /** Whether bids move and expire by themselves. */
+  readonly market?: boolean;
+  readonly timers?: Timers;
+  readonly acknowledged?: (aggregateType: string, id: string, receipt: Receipt<unknown>) => void;
+  readonly failed?: (error: unknown) => void;
+}
+
+export interface RouterReport {
+  readonly calls: Readonly<Record<string, number>>;
+  readonly trunks: Readonly<Record<string, number>>;
+  readonly events: Readonly<Record<string, number>>;
+  /** Events over the time in which they were raised. */
+  readonly eventsPerSecond: number;
+  readonly latencies: Readonly<Record<Measured, Latency>>;
+  readonly counters: Readonly<Record<string, number>>;
+  readonly failures: number;
+}
+
+export interface Router {
+  readonly address: Address;
+  /** How long it took to open the data directory and to read it back. */
+  readonly startMs: number;
+  /** Calls that an earlier run left open, and that are failed now. */
+  readonly closedCalls: number;
+  report(): RouterReport;
+  events(): AsyncIterable<StoredEvent>;
+  stop(): Promise<void>;
+}
+
+/** A transaction stays for 32 s after its end: enough for 2,000 calls a second of one INVITE and one BYE each. */
+const transactionsLimit = 131_072;
+const dialogsLimit = 65_536;
+
+export async function startRouter(options: RouterOptions): Promise<Router> {
+  const startedAt = performance.now();
+  const { dataDir, listen, acknowledged = () => {}, timers = makeTimers() } = options;
+  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account], shards: 1 });
+  const accounts = new LiveStates(Account);
+  const bids = new LiveStates(Bid);
+  const openCalls = new OpenCalls();
+  const credit = new Credit(accounts);
+  const measures = new Measures();
+  const tally = new Tally();
+  let failures = 0;
+  const failed = (error: unknown): void => {
+    failures++;
+    options.failed?.(error);
+  };
+
+  await follow(runtime, (event) => {
+    accounts.apply(event);
+    bids.apply(event);
+    openCalls.apply(event);
+    // A completed call keeps its hold until it is paid.
+    if (event.type === 'BalanceUpdated') credit.release((event.data as BalanceUpdated).callId ?? '');
+  });
+  const startMs = performance.now() - startedAt;
+
+  const left = openCalls.ids;
+  for (const id of left) await runtime.ref(Call, id).fail({ status: 500, reason: 'router-restarted' });
+  runtime.bus.on('*', (event) => tally.count(event));
+  await provision(runtime, options.provision, { accounts, bids });
+
+  const desk = new RuntimeDesk({
+    runtime,
+    bids,
+    credit,
+    measures,
+    trunks: new Map(Object.entries(options.trunks)),
+    accountOf: (caller) => (accounts.get(caller) ? caller : (options.defaultAccount ?? caller)),
+    acknowledged: (id, receipt) => acknowledged(Call.name, id, receipt),
+  });
+  const proxy = await SipProxy.start({
+    listen,
+    desk,
+    timers,
+    transactionsLimit,
+    dialogsLimit,
+    failed,
+    forwarded: (trunk, elapsedMs) => {
+      tally.forwarded(trunk);
+      measures.record('invite', elapsedMs);
+    },
+  });
+  const stopMarket = options.market ? startMarket(runtime, bids, failed) : () => {};
+
+  return {
+    address: proxy.address,
+    startMs,
+    closedCalls: left.length,
+    report: () => ({ ...tally.report(), latencies: measures.latencies(), counters: proxy.counters, failures }),
+    events: () => runtime.events(),
+    async stop() {
+      stopMarket();
+      await proxy.stop();
+      await runtime.close();
+    },
+  };
+}

@@ -1,0 +1,95 @@
+// The routing desk on Trunkline: each answer is a receipt of the call's aggregate, and a receipt says `written`.
+import type { Receipt, Runtime } from 'trunkline';
+import { Rejected } from 'trunkline';
+import type { Bid } from '../domain/bid.ts';
+import type { CallRouted, FailureReason } from '../domain/call.ts';
+import { Call } from '../domain/call.ts';
+import { toMicros } from '../domain/money.ts';
+import type { CallEnding, Decision, Invitation, RoutingDesk } from '../proxy/desk.ts';
+import type { Address } from '../sip/message.ts';
+import type { Credit } from './credit.ts';
+import type { LiveStates } from './live-states.ts';
+import type { Measures } from './measures.ts';
+
+export interface DeskParts {
+  readonly runtime: Runtime;
+  readonly bids: LiveStates<typeof Bid>;
+  readonly credit: Credit;
+  readonly trunks: ReadonlyMap<string, Address>;
+  readonly measures: Measures;
+  /** The account that a caller's name stands for. */
+  readonly accountOf: (caller: string) => string;
+  /** Called with every receipt before the SIP message that depends on it leaves. */
+  readonly acknowledged: (callId: string, receipt: Receipt<unknown>) => void;
+}
+
+export class RuntimeDesk implements RoutingDesk {
+  readonly #parts: DeskParts;
+
+  constructor(parts: DeskParts) {
+    this.#parts = parts;
+  }
+
+  async place({ callId, sipCallId, caller, called }: Invitation): Promise<Decision> {
+    const { runtime, credit, trunks, measures } = this.#parts;
+    const accountId = this.#parts.accountOf(caller);
+    const bids = this.#liveBids(called);
+    const standing = credit.standing(accountId);
+    const dearestMicros = Math.max(0, ...bids.map(({ ratePerMinute }) => toMicros(ratePerMinute)));
+    const holds = credit.hold(callId, accountId, dearestMicros);
+    let isRouted = false;
+    try {
+      const startedAt = performance.now();
+      const placing = runtime.ref(Call, callId).place({ sipCallId, accountId, called, standing, bids });
+      const receipt = await this.#acknowledge(callId, placing);
+      const synced = (): void => measures.record('synced', performance.now() - startedAt);
+      receipt.reached('synced').then(synced, () => {});
+      const placed = receipt.value;
+      if (placed.kind === 'refuse') return placed;
+      isRouted = true;
+      measures.record('raise', placed.raiseMicros / 1_000);
+      return { kind: 'route', trunk: placed.trunk, address: trunks.get(placed.trunk)! };
+    } catch (error) {
+      // Another copy of this INVITE came by another way, or before a restart: a merged request (RFC 3261 §8.2.2.2).
+      if (error instanceof Rejected && error.code === 'call-exists') return { kind: 'refuse', status: 482 };
+      throw error;
+    } finally {
+      if (holds && !isRouted) credit.release(callId);
+    }
+  }
+
+  async answered(callId: string): Promise<void> {
+    await this.#acknowledge(callId, this.#parts.runtime.ref(Call, callId).answer());
+  }
+
+  async completed(callId: string, ending: CallEnding): Promise<void> {
+    await this.#acknowledge(callId, this.#parts.runtime.ref(Call, callId).complete(ending));
+  }
+
+  async failed(callId: string, status: number): Promise<void> {
+    this.#parts.credit.release(callId);
+    await this.#acknowledge(callId, this.#parts.runtime.ref(Call, callId).fail({ status, reason: reasonOf(status) }));
+  }
+
+  async #acknowledge<Value>(callId: string, command: Promise<Receipt<Value, any>>): Promise<Receipt<Value>> {
+    const startedAt = performance.now();
+    const receipt = await command;
+    this.#parts.measures.record('written', performance.now() - startedAt);
+    this.#parts.acknowledged(callId, receipt);
+    return receipt;
+  }
+
+  #liveBids(called: string): CallRouted[] {
+    const offers: CallRouted[] = [];
+    for (const [bidId, { status, trunk, prefix, ratePerMinute }] of this.#parts.bids) {
+      const isOffer = status === 'live' && called.startsWith(prefix) && this.#parts.trunks.has(trunk);
+      if (isOffer) offers.push({ bidId, trunk, ratePerMinute });
+    }
+    return offers;
+  }
+}
+
+function reasonOf(status: number): FailureReason {
+  if (status === 487) return 'cancelled';
+  return status === 408 || status === 480 ? 'not-answered' : 'refused-by-trunk';
+}

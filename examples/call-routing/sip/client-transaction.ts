@@ -1,0 +1,118 @@
+// One request sent and what comes back (RFC 3261 §17.1 with RFC 6026): repeats the request until something answers, passes
+// each answer on once, and acknowledges a refused INVITE itself, hop by hop.
+import { Buffer } from 'node:buffer';
+import type { ReceivedResponse, SipHeader, SipRequest } from './message.ts';
+import { headerValue, makeHeader } from './message.ts';
+import { serialiseMessage } from './serialise.ts';
+import type { Timers } from './timers.ts';
+import { Retransmission } from './timers.ts';
+
+export interface ClientTransactionPort {
+  send(datagram: Buffer): void;
+  /** How long the transaction may now stay as it is; then `expire()` is called. */
+  keep(lifetimeMs: number): void;
+  /** Every provisional answer and every 2xx to an INVITE; of other final answers the first. */
+  response(response: ReceivedResponse): void;
+  /** Nobody answered in time (Timer B, C or F). */
+  timeout(): void;
+}
+
+export class ClientTransaction {
+  readonly request: SipRequest;
+  readonly isInvite: boolean;
+  readonly #port: ClientTransactionPort;
+  readonly #timers: Timers;
+  readonly #datagram: Buffer;
+  #retransmission: Retransmission | undefined;
+  #provisional = false;
+  #finalStatus: number | undefined;
+  #cancelled = false;
+
+  constructor(request: SipRequest, timers: Timers, port: ClientTransactionPort) {
+    this.request = request;
+    this.isInvite = request.method === 'INVITE';
+    this.#timers = timers;
+    this.#port = port;
+    this.#datagram = serialiseMessage(request);
+  }
+
+  get hasProvisional(): boolean {
+    return this.#provisional;
+  }
+
+  get isFinal(): boolean {
+    return this.#finalStatus !== undefined;
+  }
+
+  start(): void {
+    const { t1Ms, t2Ms, giveUpMs } = this.#timers;
+    this.#port.keep(giveUpMs);
+    this.#port.send(this.#datagram);
+    const longestMs = this.isInvite ? giveUpMs : t2Ms;
+    this.#retransmission = new Retransmission(t1Ms, longestMs, () => this.#port.send(this.#datagram));
+  }
+
+  receive(response: ReceivedResponse): void {
+    const { status } = response;
+    const isSuccess = status >= 200 && status < 300;
+    if (this.#finalStatus !== undefined) {
+      if (this.isInvite && isSuccess && this.#finalStatus < 300) this.#port.response(response);
+      if (this.isInvite && status >= 300 && this.#finalStatus >= 300) this.#acknowledge(response);
+      return;
+    }
+    if (status < 200) {
+      if (this.isInvite) {
+        this.#retransmission?.stop();
+        if (!this.#cancelled) this.#port.keep(this.#timers.ringingMs);
+      }
+      this.#provisional = true;
+      this.#port.response(response);
+      return;
+    }
+    this.#finalStatus = status;
+    this.stop();
+    this.#port.keep(this.#timers.giveUpMs);
+    if (this.isInvite && !isSuccess) this.#acknowledge(response);
+    this.#port.response(response);
+  }
+
+  /** A CANCEL was sent for this INVITE: what has not ended soon after is given up (§9.1). */
+  cancelled(): void {
+    this.#cancelled = true;
+    if (!this.isFinal) this.#port.keep(this.#timers.giveUpMs);
+  }
+
+  expire(): void {
+    this.stop();
+    if (this.isFinal) return;
+    this.#finalStatus = 408;
+    this.#port.timeout();
+  }
+
+  stop(): void {
+    this.#retransmission?.stop();
+  }
+
+  #acknowledge(response: ReceivedResponse): void {
+    const to = makeHeader('To', headerValue(response, 'to') ?? '');
+    this.#port.send(serialiseMessage(makeFollowUp(this.request, 'ACK', to)));
+  }
+}
+
+const emptyBody: Buffer = Buffer.alloc(0);
+
+/** The ACK of a refused INVITE (§17.1.1.3) or its CANCEL (§9.1): same top Via, same target, same CSeq number. */
+export function makeFollowUp(invite: SipRequest, method: 'ACK' | 'CANCEL', to?: SipHeader): SipRequest {
+  const headers: SipHeader[] = [];
+  let viaTaken = false;
+  for (const header of invite.headers) {
+    if (header.key === 'via') {
+      if (!viaTaken) headers.push(header);
+      viaTaken = true;
+    } else if (header.key === 'to') headers.push(to ?? header);
+    else if (header.key === 'cseq') headers.push(makeHeader('CSeq', `${Number.parseInt(header.value, 10)} ${method}`));
+    else if (['from', 'call-id', 'route'].includes(header.key)) headers.push(header);
+  }
+  headers.push(makeHeader('Max-Forwards', '70'));
+  return { kind: 'request', method, uri: invite.uri, headers, body: emptyBody };
+}

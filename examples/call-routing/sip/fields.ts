@@ -1,0 +1,128 @@
+// The structured header fields that routing needs: Via, CSeq, name-addr with its tag, URIs. Scanners, not expressions with
+// nested repetition, so that no input makes them slow.
+import { MalformedSip } from './malformed.ts';
+import type { Address, Via } from './message.ts';
+
+/** Split at commas that stand outside quotes and angle brackets. */
+export function splitList(value: string): string[] {
+  if (!value.includes(',')) return [value.trim()];
+  const parts: string[] = [];
+  let start = 0;
+  let quoted = false;
+  let bracketed = false;
+  for (let at = 0; at < value.length; at++) {
+    const character = value[at];
+    if (quoted) {
+      if (character === '\\') at++;
+      else if (character === '"') quoted = false;
+    } else if (character === '"') quoted = true;
+    else if (character === '<') bracketed = true;
+    else if (character === '>') bracketed = false;
+    else if (character === ',' && !bracketed) {
+      parts.push(value.slice(start, at).trim());
+      start = at + 1;
+    }
+  }
+  parts.push(value.slice(start).trim());
+  return parts;
+}
+
+function parseParameters(text: string): Map<string, string> {
+  const parameters = new Map<string, string>();
+  for (const part of text.split(';')) {
+    const [name, value] = splitOnce(part, '=');
+    if (name.trim() !== '') parameters.set(name.trim().toLowerCase(), value?.trim() ?? '');
+  }
+  return parameters;
+}
+
+function splitOnce(text: string, separator: string): [string, string | undefined] {
+  const at = text.indexOf(separator);
+  return at < 0 ? [text, undefined] : [text.slice(0, at), text.slice(at + 1)];
+}
+
+function parseHostPort(text: string): { host: string; port: number | undefined } {
+  const bracket = text.startsWith('[') ? text.indexOf(']') : 0;
+  const colon = bracket < 0 ? -1 : text.indexOf(':', bracket);
+  const host = (colon < 0 ? text : text.slice(0, colon)).trim();
+  const digits = colon < 0 ? undefined : text.slice(colon + 1).trim();
+  const port = digits === undefined ? undefined : Number(digits);
+  if (!/^[\w.\-[\]:]+$/.test(host)) throw new MalformedSip('no host where one must be');
+  if (port !== undefined && (!/^\d{1,5}$/.test(digits!) || port < 1 || port > 65535)) {
+    throw new MalformedSip('a port that is none');
+  }
+  return { host, port };
+}
+
+/** `SIP/2.0/UDP host:port;branch=…` (RFC 3261 §20.42). */
+export function parseVia(value: string): Via {
+  const [sentProtocol, rest] = splitOnce(value, ';');
+  const match = /^SIP *\/ *2\.0 *\/ *([A-Za-z0-9-]{1,16})[ \t]+([^ \t].*)$/i.exec(sentProtocol);
+  if (!match) throw new MalformedSip('Via is not SIP/2.0/transport host');
+  const parameters = parseParameters(rest ?? '');
+  return { ...parseHostPort(match[2]!), branch: parameters.get('branch') ?? '', parameters };
+}
+
+/** `1 INVITE`. */
+export function parseSequence(value: string): { sequence: number; method: string } {
+  const match = /^(\d{1,10})[ \t]+([!%'*+\-.\w`~]+)$/.exec(value);
+  const sequence = Number(match?.[1]);
+  if (!match || sequence >= 2 ** 31) throw new MalformedSip('CSeq is not a number below 2^31 and a method');
+  return { sequence, method: match[2]! };
+}
+
+export interface NameAddress {
+  readonly uri: string;
+  readonly parameters: ReadonlyMap<string, string>;
+}
+
+/** `"Ann" <sip:ann@host>;tag=…`, or a bare URI whose parameters are then the header's (RFC 3261 §20). */
+export function parseNameAddress(value: string): NameAddress {
+  let open = 0;
+  if (value.startsWith('"')) {
+    for (open = 1; open < value.length && value[open] !== '"'; open++) if (value[open] === '\\') open++;
+    if (open >= value.length) throw new MalformedSip('a quoted name that does not end');
+  }
+  open = value.indexOf('<', open);
+  if (open < 0) {
+    const [uri, parameters] = splitOnce(value, ';');
+    return { uri: uri.trim(), parameters: parseParameters(parameters ?? '') };
+  }
+  const close = value.indexOf('>', open);
+  if (close < 0) throw new MalformedSip('an address that does not end');
+  return { uri: value.slice(open + 1, close).trim(), parameters: parseParameters(value.slice(close + 1)) };
+}
+
+export interface Uri {
+  readonly scheme: string;
+  readonly user: string;
+  readonly host: string;
+  readonly port: number | undefined;
+}
+
+/** `sip:user@host:port;parameters`. Other schemes keep only their name and text (as `user`). */
+export function parseUri(text: string): Uri {
+  const [scheme, rest] = splitOnce(text, ':');
+  if (!/^[A-Za-z][A-Za-z0-9+.-]*$/.test(scheme) || !rest) throw new MalformedSip('a URI without a scheme');
+  if (!/^sips?$/i.test(scheme)) return { scheme: scheme.toLowerCase(), user: rest, host: '', port: undefined };
+  const at = rest.lastIndexOf('@');
+  const user = at < 0 ? '' : rest.slice(0, at).split(':')[0]!;
+  const hostPort = rest.slice(at + 1).split(/[;?]/)[0]!;
+  return { scheme: scheme.toLowerCase(), user, ...parseHostPort(hostPort) };
+}
+
+/** The loopback address that a URI names, or undefined: this router sends nowhere else. */
+export function loopbackAddress(uriText: string): Address | undefined {
+  try {
+    const uri = parseUri(uriText);
+    const host = uri.host === 'localhost' ? '127.0.0.1' : uri.host;
+    if (uri.scheme !== 'sip' || !isLoopback(host)) return undefined;
+    return { host, port: uri.port ?? 5060 };
+  } catch {
+    return undefined;
+  }
+}
+
+export function isLoopback(host: string): boolean {
+  return /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) && host.split('.').every((part) => Number(part) <= 255);
+}

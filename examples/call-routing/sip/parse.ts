@@ -1,0 +1,105 @@
+// Datagram → message. Throws MalformedSip and nothing else, whatever the bytes; a test feeds it random ones.
+import type { Buffer } from 'node:buffer';
+import { parseNameAddress, parseSequence, parseVia, splitList } from './fields.ts';
+import { MalformedSip } from './malformed.ts';
+import type { Envelope, ReceivedMessage, SipHeader } from './message.ts';
+import { headerValue, makeHeader } from './message.ts';
+
+const headersLimit = 128;
+const requestLine = /^([!%'*+\-.\w`~]+) +(\S+) +SIP\/(\d{1,3}\.\d{1,3})$/i;
+const statusLine = /^SIP\/2\.0 +([1-6]\d\d)(?: (.*))?$/i;
+const token = /^[!%'*+\-.\w`~]+$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
+const controlCharacters = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
+const listHeaders: ReadonlySet<string> = new Set(['via', 'route', 'record-route']);
+const copiedIntoAnswers = ['via', 'from', 'to', 'call-id', 'cseq'] as const;
+
+/** @throws MalformedSip */
+export function parseMessage(datagram: Buffer): ReceivedMessage {
+  const { lines, bodyStart } = splitHead(datagram);
+  const { headers, defect } = parseHeaders(lines);
+  const status = statusLine.exec(lines[0]!);
+  const request = status ? null : requestLine.exec(lines[0]!);
+  if (!status && !request) throw new MalformedSip('neither a request line nor a status line');
+  try {
+    if (defect) throw new MalformedSip(defect);
+    if (bodyStart === undefined) throw new MalformedSip('no empty line after the headers');
+    const envelope = parseEnvelope(headers);
+    const content = { headers: headers.filter(({ key }) => key !== 'content-length'), envelope };
+    const body = measureBody(datagram.subarray(bodyStart), headerValue({ headers }, 'content-length'));
+    if (status) return { kind: 'response', status: Number(status[1]), reason: status[2] ?? '', ...content, body };
+    const [, method, uri, version] = request as unknown as [string, string, string, string];
+    if (version !== '2.0') throw new MalformedSip(`version ${version} of SIP`, 505);
+    if (envelope.method !== method) throw new MalformedSip('CSeq names another method than the request line');
+    return { kind: 'request', method, uri, ...content, body };
+  } catch (error) {
+    const mayAnswer = request && request[1] !== 'ACK';
+    throw mayAnswer && error instanceof MalformedSip ? withAnswer(error, headers) : error;
+  }
+}
+
+/** Lines up to the empty one, continuation lines joined (§7.3.1), empty lines before the first skipped (§7.5). */
+function splitHead(datagram: Buffer): { lines: string[]; bodyStart: number | undefined } {
+  let start = 0;
+  while (datagram[start] === 0x0d || datagram[start] === 0x0a) start++;
+  const strict = datagram.indexOf('\r\n\r\n', start, 'latin1');
+  const lenient = strict < 0 ? datagram.indexOf('\n\n', start, 'latin1') : -1;
+  const end = strict < 0 ? lenient : strict;
+  const head = datagram.toString('latin1', start, end < 0 ? datagram.length : end);
+  if (controlCharacters.test(head)) throw new MalformedSip('a control character before the body');
+  const lines: string[] = [];
+  for (const line of head.split(/\r?\n/)) {
+    if (/^[ \t]/.test(line) && lines.length > 1) lines.push(`${lines.pop()} ${line.trim()}`);
+    else lines.push(line);
+  }
+  return { lines, bodyStart: end < 0 ? undefined : end + (strict < 0 ? 2 : 4) };
+}
+
+/** The headers that can be read, and the first thing that is wrong with the others. */
+function parseHeaders(lines: readonly string[]): { headers: SipHeader[]; defect: string | undefined } {
+  const headers: SipHeader[] = [];
+  let defect: string | undefined;
+  for (const line of lines.slice(1, headersLimit)) {
+    const colon = line.indexOf(':');
+    const name = line.slice(0, Math.max(colon, 0)).trim();
+    if (!token.test(name)) {
+      if (line !== '') defect ??= 'a header line without a name';
+      continue;
+    }
+    const header = makeHeader(name, line.slice(colon + 1).trim());
+    if (listHeaders.has(header.key)) for (const value of splitList(header.value)) headers.push({ ...header, value });
+    else headers.push(header);
+  }
+  if (lines.length > headersLimit || headers.length > headersLimit) defect ??= `more than ${headersLimit} headers`;
+  return { headers, defect };
+}
+
+function parseEnvelope(headers: readonly SipHeader[]): Envelope {
+  const required = (key: string): string => {
+    const value = headerValue({ headers }, key);
+    if (!value) throw new MalformedSip(`no ${key} header`);
+    return value;
+  };
+  const via = parseVia(required('via'));
+  const fromTag = parseNameAddress(required('from')).parameters.get('tag');
+  if (!fromTag) throw new MalformedSip('no tag in From');
+  const toTag = parseNameAddress(required('to')).parameters.get('tag') ?? '';
+  return { via, callId: required('call-id'), ...parseSequence(required('cseq')), fromTag, toTag };
+}
+
+/** A body longer than Content-Length is cut, a shorter one is refused; without it, UDP delimits the body (§18.3). */
+function measureBody(rest: Buffer, contentLength: string | undefined): Buffer {
+  if (contentLength === undefined) return rest;
+  if (!/^\d{1,9}$/.test(contentLength)) throw new MalformedSip('Content-Length is no number');
+  if (Number(contentLength) > rest.length) throw new MalformedSip('the body is shorter than Content-Length says');
+  return rest.subarray(0, Number(contentLength));
+}
+
+function withAnswer(error: MalformedSip, headers: readonly SipHeader[]): MalformedSip {
+  if (copiedIntoAnswers.some((key) => !headerValue({ headers }, key))) return error;
+  try {
+    return new MalformedSip(error.message, error.status, { headers, via: parseVia(headerValue({ headers }, 'via')!) });
+  } catch {
+    return error;
+  }
+}

@@ -1,0 +1,53 @@
+// A UDP socket on loopback. Sending never throws: what the kernel refuses is counted, and SIP's retransmissions repair it.
+import type { Buffer } from 'node:buffer';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import type { Address } from './message.ts';
+
+export interface UdpSocket {
+  readonly address: Address;
+  readonly sendFailures: number;
+  send(datagram: Buffer, to: Address): void;
+  stop(): Promise<void>;
+}
+
+const receiveBufferBytes = 4 * 1024 * 1024;
+
+/** Port 0 takes a free one. */
+export async function openUdp(
+  { host, port }: Address,
+  receive: (datagram: Buffer, from: Address) => void,
+): Promise<UdpSocket> {
+  const socket = createSocket({
+    type: 'udp4',
+    // Every address here is a loopback literal: spare each datagram the trip through the resolver.
+    lookup: (hostname, _options, callback) => callback(null, hostname, 4),
+  });
+  let sendFailures = 0;
+  let isOpen = true;
+  socket.on('message', (datagram, { address, port: fromPort }) => receive(datagram, { host: address, port: fromPort }));
+  const listening = once(socket, 'listening');
+  socket.bind(port, host);
+  await listening;
+  socket.on('error', () => sendFailures++);
+  socket.setRecvBufferSize(receiveBufferBytes);
+  return {
+    address: { host, port: socket.address().port },
+    get sendFailures() {
+      return sendFailures;
+    },
+    send(datagram, to) {
+      if (!isOpen) return;
+      socket.send(datagram, to.port, to.host, (error) => {
+        if (error) sendFailures++;
+      });
+    },
+    async stop() {
+      if (!isOpen) return;
+      isOpen = false;
+      const closed = once(socket, 'close');
+      socket.close();
+      await closed;
+    },
+  };
+}
