@@ -317,8 +317,9 @@ export class Runtime implements AsyncDisposable {
 
   status(): RuntimeStatus {
     const { levels } = this;
+    const hasFailed = this.failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
     return {
-      state: this.isClosed ? 'closed' : this.failure ? 'failed' : this.closing ? 'closing' : 'open',
+      state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
       written: levels.position('written'),
       synced: levels.position('synced'),
       stored: levels.position('stored'),
