@@ -217,9 +217,15 @@ describe('what is written', () => {
   });
 });
 
-describe('a block with one byte changed', () => {
-  test('is refused by whoever reads all of it', async () => {
-    write(...upTo(50).map((version): Group => [{ version, data: { version, text: 'x'.repeat(50) } }]));
+describe('a damaged block', () => {
+  const fill = (): void => {
+    for (let version = 1; version <= 60; version++) {
+      write([{ version, data: { version } }], [{ id: 'b', version, data: { version, text: 'x'.repeat(2000) } }]);
+    }
+  };
+
+  test('with one byte changed is refused by whoever reads all of it', async () => {
+    fill();
     const { root, blocks } = openEnvironment(folder, false);
     const { key, value } = [...blocks.getRange({ limit: 1 })][0]!;
     value[value.indexOf('xxxx')] = 0x79;
@@ -227,6 +233,18 @@ describe('a block with one byte changed', () => {
     const store = EmbeddedStore.open(folder);
     await expect(store.getByType('Happened')).rejects.toMatchObject({ code: 'StoreDamaged' });
     await store.close();
+    await root.close();
+  });
+
+  test('that cannot be unpacked is refused, though the buffer still holds the one before', async () => {
+    fill();
+    const { root } = openEnvironment(folder, false);
+    const raw = root.openDB<Buffer, Uint8Array>({ name: 'blocks', encoding: 'binary', keyEncoding: 'binary' });
+    const entries = [...raw.getRange()];
+    expect(entries.every(({ value }) => value[0] === 254)).toBe(true); // packed
+    const { key, value } = entries[30]!;
+    root.transactionSync(() => raw.putSync(key, Buffer.concat([value.subarray(0, 4), Buffer.alloc(40, 0xff)])));
+    expect(thrownBy(() => reader.load('call', 'a', 'f'))).toMatchObject({ code: 'StoreDamaged' });
     await root.close();
   });
 });

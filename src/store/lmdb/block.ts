@@ -78,12 +78,13 @@ export class Block {
 
   /** Look at another block; false if it cannot be the one with this key. */
   over(key: number, bytes: Buffer): boolean {
+    if (bytes.length < BLOCK_HEADER_BYTES) return false;
     this.bytes = toBytes(bytes);
     this.key = key;
     this.count = bytes.readUInt32LE(0);
     this.table = bytes.readUInt32LE(4);
-    // The key: when unpacking fails, the library hands out what its buffer held before.
-    if (bytes.length < BLOCK_HEADER_BYTES || bytes.readUInt32LE(12) !== key >>> 0) return false;
+    // When unpacking fails, the library hands out what its buffer held before: another block.
+    if (bytes.readUInt32LE(12) !== key >>> 0) return false;
     return this.count > 0 && this.table + this.count * BLOCK_ENTRY_BYTES === bytes.length;
   }
 
