@@ -2,8 +2,8 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { defineAggregate, event } from '../src/index.ts';
+import { type Percentiles, percentiles } from './measure.ts';
 import { type Routed, routed } from './payload.ts';
-import { percentiles, type Percentiles } from './measure.ts';
 
 export const Probe = defineAggregate('probe', {
   module: import.meta.url,

@@ -2,7 +2,17 @@
 import { Piscina } from 'piscina';
 import { createRuntime } from '../src/index.ts';
 import { Probe } from './aggregates.ts';
-import { interleave, median, onScratchFolder, pipelined, type Row, runAlone, type Suite, thousands, times } from './measure.ts';
+import {
+  interleave,
+  median,
+  onScratchFolder,
+  pipelined,
+  type Row,
+  runAlone,
+  type Suite,
+  thousands,
+  times,
+} from './measure.ts';
 import { routed } from './payload.ts';
 
 const depth = 1024;

@@ -10,7 +10,12 @@ import { payloadBytes, routed } from './payload.ts';
 const writtenBytes = (): number => Number(/write_bytes: (\d+)/.exec(readFileSync('/proc/self/io', 'utf8'))![1]);
 
 /** Call `burst` every few milliseconds, so that `perSecond` events a second result; returns bytes per event. */
-async function paced(runtime: Runtime, perSecond: number, seconds: number, burst: (events: number) => Promise<unknown>): Promise<number> {
+async function paced(
+  runtime: Runtime,
+  perSecond: number,
+  seconds: number,
+  burst: (events: number) => Promise<unknown>,
+): Promise<number> {
   await runtime.reached('stored');
   const before = writtenBytes();
   const start = performance.now();

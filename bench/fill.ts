@@ -9,7 +9,8 @@ const perCommand = 100;
 const lanes = 16;
 await Promise.all(
   Array.from({ length: lanes }, async (_, lane) => {
-    for (let i = 0; i < Number(count) / perCommand / lanes; i++) await runtime.ref(Probe, `p${lane}-${i}`).routeMany(perCommand);
+    for (let i = 0; i < Number(count) / perCommand / lanes; i++)
+      await runtime.ref(Probe, `p${lane}-${i}`).routeMany(perCommand);
   }),
 );
 console.log('filled');

@@ -10,7 +10,9 @@ export const idleActors: Suite = ({ smoke }) =>
     const meter = runtime.ref(Probe, 'meter');
     await pipelined(1000, 100, (i) => runtime.ref(Probe, `warm${i}`).nothing());
     const before = (await meter.heapBytes()).value;
-    await pipelined(count, 256, (i) => runtime.ref(Probe, `018f0000-0000-7000-8000-${String(i).padStart(12, '0')}`).nothing());
+    await pipelined(count, 256, (i) =>
+      runtime.ref(Probe, `018f0000-0000-7000-8000-${String(i).padStart(12, '0')}`).nothing(),
+    );
     const perActor = ((await meter.heapBytes()).value - before) / count;
     return [
       {

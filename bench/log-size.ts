@@ -43,11 +43,19 @@ export const logSize: Suite = ({ smoke }) =>
     await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, actorLimit: 20_000 });
     const ids: string[] = [];
     await append(runtime, small, ids);
-    const appendSmall = median([await append(runtime, step, ids), await append(runtime, step, ids), await append(runtime, step, ids)]);
+    const appendSmall = median([
+      await append(runtime, step, ids),
+      await append(runtime, step, ids),
+      await append(runtime, step, ids),
+    ]);
     const loadSmall = await load(`${dataDir}/store`, ids);
     const done = small + 3 * step;
     await append(runtime, Math.max(0, large - done), ids);
-    const appendLarge = median([await append(runtime, step, ids), await append(runtime, step, ids), await append(runtime, step, ids)]);
+    const appendLarge = median([
+      await append(runtime, step, ids),
+      await append(runtime, step, ids),
+      await append(runtime, step, ids),
+    ]);
     const loadLarge = await load(`${dataDir}/store`, ids);
     const ratios = [appendSmall / appendLarge, loadLarge / loadSmall] as const;
     return [

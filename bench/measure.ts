@@ -35,7 +35,11 @@ export interface Settings {
 export type Suite = (settings: Settings) => Promise<Row[]>;
 
 /** Run two kinds of work in turn, several rounds, the first one not counted; both see the same state of the machine. */
-export async function interleave<A, B>(rounds: number, a: () => Promise<A>, b: () => Promise<B>): Promise<{ a: A[]; b: B[] }> {
+export async function interleave<A, B>(
+  rounds: number,
+  a: () => Promise<A>,
+  b: () => Promise<B>,
+): Promise<{ a: A[]; b: B[] }> {
   const results = { a: [] as A[], b: [] as B[] };
   for (let round = 0; round <= rounds; round++) {
     const [resultA, resultB] = [await a(), await b()];
@@ -57,7 +61,8 @@ export async function onScratchFolder<T>(work: (dataDir: string) => Promise<T>):
 }
 
 export const micros = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} µs`;
-export const thousands = (value: number): string => `${Math.round(value / 1000)},000`.replace(/^(\d+)(\d{3}),/, '$1,$2,');
+export const thousands = (value: number): string =>
+  `${Math.round(value / 1000)},000`.replace(/^(\d+)(\d{3}),/, '$1,$2,');
 export const times = (value: number): string => `${value.toFixed(2)} ×`;
 
 /** Keep `depth` calls in flight until `count` have been made; calls per second. */

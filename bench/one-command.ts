@@ -2,7 +2,17 @@
 import { Worker } from 'node:worker_threads';
 import { createRuntime } from '../src/index.ts';
 import { Probe } from './aggregates.ts';
-import { interleave, median, micros, onScratchFolder, percentiles, type Row, runAlone, type Suite, times } from './measure.ts';
+import {
+  interleave,
+  median,
+  micros,
+  onScratchFolder,
+  percentiles,
+  type Row,
+  runAlone,
+  type Suite,
+  times,
+} from './measure.ts';
 import { routed } from './payload.ts';
 
 const echo = `require('node:worker_threads').parentPort.on('message', function (m) { this.postMessage(m); });`;
@@ -35,7 +45,11 @@ export const oneCommand: Suite = ({ smoke }) =>
     await worker.terminate(); // runs no native code of ours
     const ratios = commands.map((command, i) => command.p50 / bare[i]!.p50);
     const ratio = median(ratios);
-    const [p50, p99, bare50] = [median(commands.map((c) => c.p50)), median(commands.map((c) => c.p99)), median(bare.map((b) => b.p50))];
+    const [p50, p99, bare50] = [
+      median(commands.map((c) => c.p50)),
+      median(commands.map((c) => c.p99)),
+      median(bare.map((b) => b.p50)),
+    ];
     return [
       {
         measure: 'a command waiting for written, one at a time, p50 / MessagePort round trip',

@@ -1,6 +1,7 @@
 // Replay from the embedded store: every event decoded and folded into its aggregate's state, as a load does it.
-import { createRuntime } from '../src/index.ts';
+
 import { evolveFrame } from '../src/actor/evolve.ts';
+import { createRuntime } from '../src/index.ts';
 import { openEmbeddedReader } from '../src/store/lmdb/reader.ts';
 import { Probe } from './aggregates.ts';
 import { median, onScratchFolder, type Row, runAlone, type Suite, thousands } from './measure.ts';

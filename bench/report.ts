@@ -21,12 +21,17 @@ export function printMachine(): void {
   rmSync(file);
   const { p50, p99 } = percentiles(samples);
   console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${availableParallelism()} cores, Node ${process.version}`);
-  console.log(`payload ${payloadBytes} bytes; the device's own append + fdatasync: p50 ${micros(p50)}, p99 ${micros(p99)}\n`);
+  console.log(
+    `payload ${payloadBytes} bytes; the device's own append + fdatasync: p50 ${micros(p50)}, p99 ${micros(p99)}\n`,
+  );
 }
 
 export function printRows(rows: Row[]): void {
-  const widths = (['measure', 'asked', 'measured'] as const).map((key) => Math.max(key.length, ...rows.map((row) => row[key].length)));
+  const widths = (['measure', 'asked', 'measured'] as const).map((key) =>
+    Math.max(key.length, ...rows.map((row) => row[key].length)),
+  );
   const line = (cells: string[]): string => cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ');
   console.log(line(['measure', 'asked', 'measured', 'holds']));
-  for (const row of rows) console.log(line([row.measure, row.asked, row.measured, row.holds ? 'yes' : 'NO']) + `\n    ${row.detail}`);
+  for (const row of rows)
+    console.log(line([row.measure, row.asked, row.measured, row.holds ? 'yes' : 'NO']) + `\n    ${row.detail}`);
 }

@@ -60,6 +60,7 @@ type Evolve<Name extends string, State, E extends Events> = {
   ) => State;
 };
 
+/** When snapshots of an aggregate's state are taken, and which are still good. */
 export interface SnapshotPolicy {
   /** Take a snapshot every so many events of an aggregate; default 100; 0 means never. */
   every?: number;
@@ -80,6 +81,7 @@ export interface Aggregate<Name extends string, State, E extends Events, C> {
   readonly [phantom]?: [State, C];
 }
 
+/** An aggregate of whatever type. */
 export type AnyAggregate = Aggregate<any, any, any, any>;
 
 /**
@@ -153,7 +155,9 @@ export type EventOf<A> =
 
 /** One event type of an aggregate, by name; `'*'` is any. */
 export type EventNamed<A, T extends string> = T extends '*' ? EventOf<A> : Extract<EventOf<A>, { type: T }>;
+/** The names of an aggregate's events. */
 export type EventTypeOf<A> = A extends Aggregate<any, any, infer E, any> ? keyof E & string : never;
+/** The state of an aggregate type. */
 export type StateOf<A> = A extends Aggregate<any, infer State, any, any> ? State : never;
 
 type Input<F> = F extends (aggregate: any, ...input: infer I) => unknown ? I : never;
@@ -184,9 +188,7 @@ export type Ref<A> = {
 
 /** The same commands, awaited from within another aggregate's command: each resolves to its value. */
 export type Asker<A> = {
-  readonly [K in CommandNames<CommandsOf<A>>]: (
-    ...input: Input<CommandsOf<A>[K]>
-  ) => Promise<Result<CommandsOf<A>[K]>>;
+  readonly [K in CommandNames<CommandsOf<A>>]: (...input: Input<CommandsOf<A>[K]>) => Promise<Result<CommandsOf<A>[K]>>;
 };
 
 /** The same commands, sent and not awaited. */

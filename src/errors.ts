@@ -59,6 +59,7 @@ export interface ErrorDetails {
   SinkFailed: { sink: string; cause: string };
 }
 
+/** A code of {@link TrunklineError}: what went wrong. */
 export type ErrorCode = keyof ErrorDetails;
 
 const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
@@ -73,7 +74,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   AsynchronousSchema: (d) =>
     `${d.aggregateType}.${d.eventType}: its validator is asynchronous; raise() needs a synchronous one`,
   UnserialisableValue: (d) => `${d.path}: ${d.reason}; JSON cannot carry it`,
-  CommandTooLarge: (d) => `one command's frames take ${d.bytes} bytes and may take ${d.limit}; raise ringBytes or split`,
+  CommandTooLarge: (d) =>
+    `one command's frames take ${d.bytes} bytes and may take ${d.limit}; raise ringBytes or split`,
   WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,

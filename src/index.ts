@@ -18,15 +18,28 @@ export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
-export { type CollectingRepository, type OwnTransaction, UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
+export {
+  type CollectingRepository,
+  type OwnTransaction,
+  UnitOfWork,
+  type UnitOfWorkOptions,
+} from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
 export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
-export type { Batch, Sink, SinkInfo } from './flush/flush.ts';
+export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
 export type { EventQuery } from './store/history.ts';
-export type { EventStore } from './store/store.ts';
-export { type Expected, type GivenEvent, type GivenOptions, given, type Outcome } from './testing/given.ts';
+export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
+export {
+  type Expected,
+  type GivenEvent,
+  type GivenOptions,
+  given,
+  type Outcome,
+  type Then,
+  type When,
+} from './testing/given.ts';

@@ -36,6 +36,7 @@ function preset(syncIntervalMs: number, syncBytes: number): FlushPolicy {
   return { syncIntervalMs, syncBytes, batchBytes: 1 << 20, ringBytes: 8 << 20, whenFull: 'wait', spinMicros: 0 };
 }
 
+/** How much the log may hold, and keeps. */
 export interface LogOptions {
   /** Most bytes the log may hold, 1 MiB to 1 TiB; default 4 GiB. Beyond, commands wait or get `LogFull`. */
   maxBytes?: number;
@@ -55,6 +56,7 @@ export interface SinkOptions {
   options?: unknown;
 }
 
+/** The options of `createRuntime`; all but two have a default. */
 export interface RuntimeOptions {
   /** Where log and store live; created if absent, mode 0700; one runtime at a time. */
   dataDir: string;
@@ -87,7 +89,8 @@ export interface RuntimeOptions {
   bootId?: string;
 }
 
-export interface ResolvedOptions extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger'>> {
+export interface ResolvedOptions
+  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger'>> {
   context: string | undefined;
   bootId: string | undefined;
   flush: FlushPolicy;
@@ -195,7 +198,12 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   const log = {
     maxBytes: within('log.maxBytes', options.log?.maxBytes ?? 4 * 2 ** 30, 2 ** 20, 2 ** 40),
     retainMs: within('log.retainMs', options.log?.retainMs ?? 0, 0, 2 ** 40),
-    retainBytes: within('log.retainBytes', options.log?.retainBytes ?? Math.min(64 << 20, (options.log?.maxBytes ?? 2 ** 32) / 4), 0, 2 ** 40),
+    retainBytes: within(
+      'log.retainBytes',
+      options.log?.retainBytes ?? Math.min(64 << 20, (options.log?.maxBytes ?? 2 ** 32) / 4),
+      0,
+      2 ** 40,
+    ),
   };
   if (log.retainBytes >= log.maxBytes) invalid('log.retainBytes', log.retainBytes, 'must be less than log.maxBytes');
   return {

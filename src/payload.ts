@@ -41,7 +41,8 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
   }
   if (Array.isArray(value)) {
     const copy = new Array<unknown>(value.length);
-    for (let i = 0; i < value.length; i++) copy[i] = scalar(value[i]) ? value[i] : toPlain(value[i], `${path}[${i}]`, depth + 1);
+    for (let i = 0; i < value.length; i++)
+      copy[i] = scalar(value[i]) ? value[i] : toPlain(value[i], `${path}[${i}]`, depth + 1);
     return copy;
   }
   const prototype = Object.getPrototypeOf(value);
@@ -96,7 +97,10 @@ export function safeJson(wire: { message: string; details: unknown }): string {
     const json = toJson(wire, 'error');
     if (json.length <= errorTextLimit) return json;
   } catch {}
-  return toJson({ ...wire, message: wire.message.slice(0, 1024).toWellFormed().replaceAll('\0', ''), details: {} }, 'error');
+  return toJson(
+    { ...wire, message: wire.message.slice(0, 1024).toWellFormed().replaceAll('\0', ''), details: {} },
+    'error',
+  );
 }
 
 /** Whether a value comes back from JSON as it was: nothing but plain data (an undefined property may get lost). */

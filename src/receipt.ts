@@ -1,6 +1,7 @@
 // What a caller gets for a command, and the levels it can wait for.
-import type { StoredEvent } from './event.ts';
+
 import type { WireError } from './errors.ts';
+import type { StoredEvent } from './event.ts';
 
 /**
  * How far an event has come, in order. `raised`: in the ring, survives nothing. `written`: committed to the log, survives

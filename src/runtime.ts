@@ -17,15 +17,21 @@ import { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
-import { FrameKind } from './frame.ts';
 import { FlushThread } from './flush/host.ts';
+import { FrameKind } from './frame.ts';
 import { eachFrame } from './log/frames.ts';
-import { bootId } from './log/marker.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource, RecoveryReport } from './log/log.ts';
+import { bootId } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
-import { type FlushPolicy, type ResolvedOptions, resolveFlush, resolveOptions, type RuntimeOptions } from './options.ts';
+import {
+  type FlushPolicy,
+  type ResolvedOptions,
+  type RuntimeOptions,
+  resolveFlush,
+  resolveOptions,
+} from './options.ts';
 import type { Level } from './receipt.ts';
 import { type EventQuery, History } from './store/history.ts';
 import { EmbeddedStore } from './store/lmdb/embedded.ts';
@@ -78,6 +84,7 @@ export interface RuntimeStatus {
   listenerErrors: number;
 }
 
+/** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
 export class Runtime implements AsyncDisposable {
   /** Live listeners. */
   readonly bus: Bus;
@@ -168,7 +175,8 @@ export class Runtime implements AsyncDisposable {
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
-        sinkError: (name, error) => options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        sinkError: (name, error) =>
+          options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );

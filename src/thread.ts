@@ -15,10 +15,16 @@ export class Thread {
   /** `entry`: path without extension, relative to `base` (`import.meta.url` of the caller). */
   constructor(name: string, entry: string, base: string, workerData: unknown, transferList: Transferable[]) {
     this.name = name;
-    this.worker = new Worker(new URL(`${entry}${extension}`, base), { workerData, transferList, name: `trunkline ${name}` });
+    this.worker = new Worker(new URL(`${entry}${extension}`, base), {
+      workerData,
+      transferList,
+      name: `trunkline ${name}`,
+    });
     this.ended = new Promise((resolve, reject) => {
       const fail = (cause: string): void => reject(new TrunklineError('ThreadFailed', { thread: name, cause }));
-      this.worker.once('error', (error) => fail(error instanceof Error ? (error.stack ?? error.message) : String(error)));
+      this.worker.once('error', (error) =>
+        fail(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+      );
       this.worker.once('exit', (code) => (code === 0 ? resolve() : fail(`exit code ${code}`)));
     });
     this.ended.catch(() => {}); // whoever waits for it gets it; nobody has to

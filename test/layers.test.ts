@@ -15,16 +15,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
   flush: ['log/log.ts', 'log/levels.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
   actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
-  caller: [
-    'actor/actor.ts',
-    'actor/asks.ts',
-    'bus/bus.ts',
-    'log/log.ts',
-    'log/levels.ts',
-    'log/frames.ts',
-    'log/sync.ts',
-    'ring/*',
-  ],
+  caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
   entity: [
     'caller/caller.ts',
     'caller/receipt.ts',

@@ -38,5 +38,6 @@ test('the aggregate under test', () => {
 test('the programs are short, and every file that README links exists', () => {
   const lines = files.get('main.ts')!.trim().split('\n').length + files.get('counter.ts')!.trim().split('\n').length;
   expect(lines).toBeLessThanOrEqual(30);
-  for (const [, link] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g)) readFileSync(join(root, link!, link!.endsWith('.md') ? '' : 'README.md'));
+  for (const [, link] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
+    readFileSync(join(root, link!, link!.endsWith('.md') ? '' : 'README.md'));
 });

@@ -82,20 +82,21 @@ export class Execution implements CommandContext<any, any> {
     const version = actor.version + 1;
     const now = Date.now();
     const metadata = command.metadataJson;
-    const offset = group.frame(
-      FrameKind.event,
-      spec.schemaVersion,
-      now,
-      version,
-      name,
-      actor.id,
-      type,
-      metadata,
-      json,
-    );
+    const offset = group.frame(FrameKind.event, spec.schemaVersion, now, version, name, actor.id, type, metadata, json);
     writeNewId(group.frames.bytes, offset + 16, now);
     const { view } = group.frames;
-    const applied = new AppliedEvent(name, actor.id, version, type, spec.schemaVersion, plain, now, metadata, view, offset + 16);
+    const applied = new AppliedEvent(
+      name,
+      actor.id,
+      version,
+      type,
+      spec.schemaVersion,
+      plain,
+      now,
+      metadata,
+      view,
+      offset + 16,
+    );
     try {
       actor.state = (definition.evolve as Reducers)[type]!(actor.state, plain, applied);
     } catch (error) {

@@ -1,10 +1,10 @@
 // Brings an actor to life: the store's snapshot, the events after it, and what is still in the log only.
 import { TrunklineError } from '../errors.ts';
 import type { FrameReader } from '../frame.ts';
+import { eachFrame } from '../log/frames.ts';
 import { Levels } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
-import { eachFrame } from '../log/frames.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
 import { Actor, type ActorType, type ShardData, shardOf } from './actor.ts';
 import { evolveFrame } from './evolve.ts';

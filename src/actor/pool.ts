@@ -3,9 +3,9 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, TrunklineError } from '../errors.ts';
+import { Levels, LevelWord } from '../log/levels.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing } from '../ring/ring.ts';
-import { Levels, LevelWord } from '../log/levels.ts';
 import type { ShardData, ShardReport } from './actor.ts';
 
 /** What all shards of a runtime have in common. */
@@ -78,7 +78,8 @@ export class ShardPool {
       outbox.port1.on('message', take);
       const end = (cause: string): void => {
         // The task's end may overtake what the shard has reported.
-        for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1)) take(last.message);
+        for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1))
+          take(last.message);
         bell.port1.close();
         outbox.port1.close();
         if (cause !== '' && shard) this.events.died(shard, cause);

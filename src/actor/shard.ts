@@ -238,7 +238,8 @@ export class Shard {
     const reply = safeJson(wire);
     this.owed(() => {
       let outcome: Outcome | undefined;
-      if (command.key !== '' && wire.kind === 'rejected') outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
+      if (command.key !== '' && wire.kind === 'rejected')
+        outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
       this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
       this.published(actor, command, outcome);
     });
@@ -287,7 +288,17 @@ export class Shard {
     const outcome: Outcome = { ...result, events: execution.events, expiresAt: this.now + ttlMs };
     const { name } = actor.type;
     const data = toJson(outcome, 'result');
-    const offset = this.ring.frame(FrameKind.receipt, 0, this.now, actor.version, name, actor.id, command.key, '', data);
+    const offset = this.ring.frame(
+      FrameKind.receipt,
+      0,
+      this.now,
+      actor.version,
+      name,
+      actor.id,
+      command.key,
+      '',
+      data,
+    );
     writeNewId(this.ring.frames.bytes, offset + 16, this.now);
     return outcome;
   }
@@ -320,7 +331,17 @@ export class Shard {
     }
     const data = JSON.stringify(actor.state);
     if (data.length > this.data.groupLimit / 8) return; // too large to ride along with a command
-    const offset = this.ring.frame(FrameKind.snapshot, 0, this.now, actor.version, name, actor.id, fingerprint, '', data);
+    const offset = this.ring.frame(
+      FrameKind.snapshot,
+      0,
+      this.now,
+      actor.version,
+      name,
+      actor.id,
+      fingerprint,
+      '',
+      data,
+    );
     writeNewId(this.ring.frames.bytes, offset + 16, this.now);
   }
 
@@ -336,7 +357,8 @@ export class Shard {
   }
 
   private waitForRoom(): boolean {
-    if (this.levels.flag(LevelWord.poisoned) !== 0) throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
+    if (this.levels.flag(LevelWord.poisoned) !== 0)
+      throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
     if (this.data.whenFull === 'reject' && !this.mustWait) return false;
     this.logBell.ring();
     this.callerBell.ring();

@@ -7,9 +7,9 @@ import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { ActorType, ShardData, ShardReport } from './actor.ts';
 import { reducerFingerprint } from './evolve.ts';
+import { enterShard, violation } from './inside.ts';
 import { Loader } from './loader.ts';
 import { Shard } from './shard.ts';
-import { enterShard, violation } from './inside.ts';
 
 const commandsPerTurn = 512; // at a few µs each: the event loop is served every few ms under load
 const idleBoundMs = 50; // how late a timer of the context may fire on an idle shard

@@ -4,11 +4,13 @@ import { EventEmitter } from 'eventemitter3';
 import type { AnyAggregate, EventNamed, EventTypeOf } from '../aggregate.ts';
 import type { StoredEvent } from '../event.ts';
 
+/** What narrows a listening. */
 export interface ListenOptions<Event = StoredEvent> {
   /** Only events for which it returns true. */
   where?: (event: Event) => boolean;
 }
 
+/** A listening that hears a turn's events together. */
 export interface BatchOptions<Event = StoredEvent> extends ListenOptions<Event> {
   /** Call the listener once per turn, with all the events of that turn. */
   batch: true;
@@ -32,6 +34,7 @@ interface Entry {
 
 export type ListenerErrorHandler = (error: unknown, event: StoredEvent) => void;
 
+/** Live listeners: `on`, `off`. What happened before is in `runtime.events()`. */
 export class Bus {
   // One emitter name per (aggregate type, event type), (aggregate type, any) and any: a lookup, not a scan.
   private readonly emitter = new EventEmitter<string>();

@@ -1,6 +1,6 @@
 // Questions from one aggregate to another: the caller's thread passes them on and brings the answer back.
 import type { Answer } from '../actor/actor.ts';
-import { toWire, TrunklineError } from '../errors.ts';
+import { TrunklineError, toWire } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { safeJson } from '../payload.ts';
 import { GroupKind } from '../ring/ring.ts';

@@ -3,6 +3,8 @@
 // One turn, whenever something has been written: read each ring up to what the log has, release the replies that wait for
 // `written`, hand events to the bus in log order, pass questions and messages on. Invariant 4 is kept here: nothing leaves
 // a ring before the log thread has said `written`, save replies to callers that asked for `raised`.
+
+import { sentKeyPrefix, shardOf } from '../actor/actor.ts';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
 import { fromWire, TrunklineError, type WireError } from '../errors.ts';
@@ -14,14 +16,13 @@ import type { Level, Receipt, RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import { sentKeyPrefix, shardOf } from '../actor/actor.ts';
 import { answerAsk } from './answers.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
-import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
-import { checkId, type CommandSender } from './ref.ts';
 import { Progress } from './progress.ts';
+import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
+import { type CommandSender, checkId } from './ref.ts';
 import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
 

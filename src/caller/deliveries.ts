@@ -6,8 +6,8 @@ import { sentKeyPrefix } from '../actor/actor.ts';
 import { isError, Rejected } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { eachFrame } from '../log/frames.ts';
-import type { LogSource } from '../log/log.ts';
 import type { Levels } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
 import type { Caller } from './caller.ts';
 
 interface Delivery {
@@ -16,7 +16,10 @@ interface Delivery {
 }
 
 /** Told of a message that its target refused, or that could not be carried out. */
-export type DeliveryErrorHandler = (error: unknown, target: { aggregateType: string; id: string; command: string }) => void;
+export type DeliveryErrorHandler = (
+  error: unknown,
+  target: { aggregateType: string; id: string; command: string },
+) => void;
 
 export class Deliveries {
   private readonly caller: Caller;

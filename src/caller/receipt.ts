@@ -100,4 +100,3 @@ export class RepeatedReceipt implements Receipt<unknown> {
 }
 
 const pendingValue = Symbol('not decoded yet');
-

@@ -1,6 +1,7 @@
 // The shards as the caller runs them: starts each with a line to it, and replaces the line when a shard has died.
-import type { AnyAggregate } from '../aggregate.ts';
+
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
+import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Caller } from './caller.ts';
 import { Line } from './line.ts';
@@ -30,7 +31,13 @@ export class Shards {
   private readonly restarts: Promise<void>[] = [];
   private stopping = false;
 
-  constructor(caller: Caller, log: RingKeeper, types: readonly AnyAggregate[], settings: ShardSettings, events: ShardsEvents) {
+  constructor(
+    caller: Caller,
+    log: RingKeeper,
+    types: readonly AnyAggregate[],
+    settings: ShardSettings,
+    events: ShardsEvents,
+  ) {
     this.caller = caller;
     this.log = log;
     this.types = types;

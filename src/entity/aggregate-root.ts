@@ -1,7 +1,7 @@
 // Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
 import { TrunklineError } from '../errors.ts';
-import { newId } from '../ids.ts';
 import type { Metadata, NewEvent, StoredEvent } from '../event.ts';
+import { newId } from '../ids.ts';
 import { deepFreeze, toPlain } from '../payload.ts';
 
 /** An event that an entity has raised. Frozen. */

@@ -2,8 +2,8 @@
 // group: all of its events enter the log together or not at all.
 import type { AnyAggregate } from '../aggregate.ts';
 import type { Caller } from '../caller/caller.ts';
-import { checkId } from '../caller/ref.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
+import { checkId } from '../caller/ref.ts';
 import { Slots } from '../caller/slots.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
@@ -32,6 +32,7 @@ interface Prepared {
   dataJson: string;
 }
 
+/** Publishes events of entities; see `publish`, `publishBatch`, `publishAsync`. */
 export class EventPublisher {
   /** @internal */
   readonly ring: SharedArrayBuffer;
@@ -93,7 +94,10 @@ export class EventPublisher {
    */
   publishAsync(...events: NewEvent[]): void {
     this.append(this.prepare(events)).catch((error: unknown) => {
-      this.options.logger.error({ err: error, count: events.length }, 'events published without waiting were not written');
+      this.options.logger.error(
+        { err: error, count: events.length },
+        'events published without waiting were not written',
+      );
     });
   }
 

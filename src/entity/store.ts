@@ -6,6 +6,7 @@ import type { NewEvent, StoredEvent } from '../event.ts';
 import type { EventArchive, EventStore, Head, Moment, StateThen, TypeQuery } from '../store/store.ts';
 import type { EventPublisher } from './publisher.ts';
 
+/** The event store of a runtime. Reads show everything that was written before they were called. */
 export class RuntimeStore implements EventStore {
   private readonly archive: EventArchive;
   private readonly publisher: EventPublisher;
@@ -48,7 +49,12 @@ export class RuntimeStore implements EventStore {
     return this.archive.getByAggregate(aggregate, id);
   }
 
-  getFromVersion<A extends AnyAggregate>(aggregate: A, id: string, version: number, limit?: number): Promise<EventOf<A>[]>;
+  getFromVersion<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    version: number,
+    limit?: number,
+  ): Promise<EventOf<A>[]>;
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
   /** The same, from this version on, `limit` at most. */
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
@@ -63,7 +69,11 @@ export class RuntimeStore implements EventStore {
   }
 
   /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
-  async stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: Moment): Promise<StateThen<StateOf<A>> | undefined> {
+  async stateAt<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    moment: Moment,
+  ): Promise<StateThen<StateOf<A>> | undefined> {
     await this.caughtUp();
     return this.archive.stateAt(aggregate, id, moment);
   }

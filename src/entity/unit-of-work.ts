@@ -17,6 +17,7 @@ export interface CollectingRepository {
   setEventCollector(collect: (entity: AggregateRoot) => void): void;
 }
 
+/** What a unit of work commits along with. */
 export interface UnitOfWorkOptions {
   transaction?: OwnTransaction;
   /** The level that `commit` waits for; default: the runtime's. */
@@ -127,7 +128,8 @@ export class UnitOfWork implements AsyncDisposable {
       if (fresh.length === 0) return;
       for (const event of fresh) {
         handled.add(event.id);
-        for (const { type, handler } of this.beforeHandlers) if (type === '*' || type === event.type) await handler(event);
+        for (const { type, handler } of this.beforeHandlers)
+          if (type === '*' || type === event.type) await handler(event);
       }
     }
     throw new TrunklineError('EndlessHandlers', { rounds: roundLimit });

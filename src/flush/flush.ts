@@ -35,6 +35,7 @@ export interface Sink {
   close(): Promise<void> | void;
 }
 
+/** What a sink is told when it is made. */
 export interface SinkInfo {
   name: string;
   dataDir: string;

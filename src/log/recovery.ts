@@ -17,12 +17,13 @@ import { framesAreSound, type Incarnation, type ParsedChunk } from './chunk.ts';
 import { FloorFile, readFloor } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, PAGE_HEADER_BYTES } from './layout.ts';
 import { Lineage } from './lineage.ts';
+import { isCutShort, isOverflowRun } from './lmdb-format.ts';
 import type { RecoveryReport } from './log.ts';
 import { addIncarnation, beginRun, type Marker, newMarker, readMarker, writeMarker } from './marker.ts';
 import { PageFile } from './pages.ts';
 import { discardRebuilt, exchange, rebuild } from './rebuild.ts';
 import { joinChunks, type LeftOut, scanFile, whatIsLeftOut } from './scan.ts';
-import { isCutShort, isOverflowRun, readTree } from './tree.ts';
+import { readTree } from './tree.ts';
 
 export interface RecoveryOptions {
   /** The log's folder; created where it is missing. */

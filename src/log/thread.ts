@@ -25,6 +25,8 @@ const report = (message: LogThreadReport): void => data.outbox.postMessage(messa
 const idleBoundMs = 1000;
 // While the log is full: how often to look whether the cursors have moved on.
 const fullBoundMs = 5;
+// A wake-up of an event loop costs about as much as a small commit, on either side.
+const commitsPerWakeUp = 4;
 const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
 
 async function main(): Promise<void> {
@@ -62,6 +64,7 @@ class LogThread {
   private first = 0;
   private nextPosition: number;
   private inboxTaken = 0;
+  private untold = 0;
 
   constructor(levels: Levels, writer: LogWriter, recovered: Awaited<ReturnType<typeof recoverLog>>) {
     this.levels = levels;
@@ -126,8 +129,12 @@ class LogThread {
       this.levels.publish('written', position - 1);
     }
     for (const { ring } of rings) if (ring.cursor !== ring.written()) ring.publishWritten();
-    this.callerBell.ring();
     if (builder.frames > 0) this.syncBell.ring();
+    // While there is more to take, one wake-up tells the caller of several commits.
+    if (++this.untold >= commitsPerWakeUp || !this.ringsHaveWork()) {
+      this.untold = 0;
+      this.callerBell.ring();
+    }
     return true;
   }
 

@@ -2,22 +2,26 @@
 //
 // LMDB believes its file. A flipped bit in a page of its tree can abort the process; one in its list of free pages makes it
 // overwrite a chunk that is still needed. So before it opens a file, every page that it would follow is checked here:
-// headers, bounds, order, counts, and that no page is used twice. Format: LMDB data version 2, as lmdb-js writes it.
-//
-//   page   0 ├ number u64 ┼ txn u64 ┼ — u16 ┼ flags u16 ┼ lower u16, upper u16 (overflow: pages u32) ┤ 24
-//   meta  24 ├ magic u32 ┼ version u32 ┼ address u64 ┼ map bytes u64 ┼ free-list tree ┼ chunks tree ┼ last page u64 ┼ txn u64 ┤
-//   tree   0 ├ page bytes u32 ┼ flags u16 ┼ depth u16 ┼ branch, leaf, overflow pages, entries, root: u64 each ┤ 48
-//   node   0 ├ low u16 ┼ high u16 ┼ flags u16 ┼ key bytes u16 ┼ key … ┼ value, or of a long one: page u64, txn u64, pages u64 ┤
+// headers, bounds, order, counts, and that no page is used twice.
+
 import { PAGE_BYTES, PAGE_HEADER_BYTES, pagesOf } from './layout.ts';
+import {
+  isOverflowRun,
+  LONG_VALUE,
+  LONG_VALUE_BYTES,
+  type Meta,
+  NODE_HEADER_BYTES,
+  nodeAt,
+  nodeBytes,
+  PageFlag,
+  readBigEndian,
+  readMeta,
+  readNumber,
+  type Tree,
+} from './lmdb-format.ts';
 import type { PageFile } from './pages.ts';
 
-const META_MAGIC = 0xbeefc0de;
-const DATA_VERSION = 2;
-const PageFlag = { branch: 1, leaf: 2, overflow: 4, meta: 8 } as const;
-const NODE_HEADER_BYTES = 8;
-const LONG_VALUE = 1;
 const KEY_BYTES = 8;
-const LONG_VALUE_BYTES = 24;
 const DEPTH_LIMIT = 32;
 /** Pages that a transaction took and gave back are counted but not always written. */
 const UNWRITTEN_PAGES_LIMIT = 1 << 16;
@@ -28,23 +32,6 @@ export interface ChunkPlaces {
   pages: number[];
   /** Bytes that LMDB keeps of each, padding included. */
   lengths: number[];
-}
-
-interface Tree {
-  flags: number;
-  depth: number;
-  branchPages: number;
-  leafPages: number;
-  overflowPages: number;
-  entries: number;
-  root: number;
-}
-
-interface Meta {
-  txn: number;
-  lastPage: number;
-  freeList: Tree;
-  chunks: Tree;
 }
 
 /** Something that is not as LMDB would have written it. */
@@ -62,26 +49,6 @@ export function readTree(file: PageFile): ChunkPlaces | string {
     if (error instanceof Fault || error instanceof RangeError) return error.message;
     throw error;
   }
-}
-
-/** Whether the file ends before a page that LMDB has written, as far as its metas can be read. */
-export function isCutShort(file: PageFile): boolean {
-  if (file.bytes % PAGE_BYTES !== 0) return true;
-  return [0, 1].some((index) => {
-    const page = file.read(index * PAGE_BYTES, PAGE_BYTES);
-    const at = PAGE_HEADER_BYTES + 120;
-    return page.length < PAGE_BYTES || (readNumber(page, at) + 1) * PAGE_BYTES > file.bytes;
-  });
-}
-
-/** Whether a run of overflow pages begins with `header`, as the tree says it does. */
-export function isOverflowRun(header: Buffer, page: number, bytes: number): boolean {
-  return (
-    header.length >= PAGE_HEADER_BYTES &&
-    readNumber(header, 0) === page &&
-    header.readUInt16LE(18) === PageFlag.overflow &&
-    header.readUInt32LE(20) === pagesOf(bytes)
-  );
 }
 
 class TreeReader {
@@ -116,37 +83,16 @@ class TreeReader {
 
   /** LMDB writes its two metas in turns and follows the one of the later transaction: both must bear that out. */
   private newestMeta(): Meta {
-    const [even, odd] = [this.readMeta(0), this.readMeta(1)];
+    const [even, odd] = [readMeta(this.file, 0), readMeta(this.file, 1)];
+    expect(even !== undefined && odd !== undefined, 'a meta page that is none');
     const inTurn = even.txn % 2 === 0 && odd.txn % 2 === 1 && Math.abs(even.txn - odd.txn) === 1;
     expect(inTurn || (even.txn === 0 && odd.txn === 0), `metas of transactions ${even.txn} and ${odd.txn}`);
     expect(even.freeList.flags === odd.freeList.flags, 'metas that differ in flags');
     const newest = even.txn > odd.txn ? even : odd;
+    expect(newest.chunks.flags === 0, 'meta: flags of the chunks');
     const filePages = this.file.bytes / PAGE_BYTES;
     expect(newest.lastPage >= 1 && newest.lastPage < filePages + UNWRITTEN_PAGES_LIMIT, 'meta: last page');
     return newest;
-  }
-
-  private readMeta(index: number): Meta {
-    const page = this.file.read(index * PAGE_BYTES, PAGE_BYTES);
-    const at = PAGE_HEADER_BYTES;
-    const isMeta =
-      page.length === PAGE_BYTES &&
-      readNumber(page, 0) === index &&
-      page.readUInt16LE(18) === PageFlag.meta &&
-      page.readUInt32LE(at) === META_MAGIC &&
-      page.readUInt32LE(at + 4) === DATA_VERSION &&
-      readNumber(page, at + 8) === 0 &&
-      page.readUInt32LE(at + 24) === PAGE_BYTES &&
-      page.readUInt32LE(at + 72) === 0;
-    expect(isMeta, `page ${index}: not a meta page`);
-    const chunks = readTreeHead(page, at + 72);
-    expect(chunks.flags === 0, 'meta: flags of the chunks');
-    return {
-      freeList: readTreeHead(page, at + 24),
-      chunks,
-      lastPage: readNumber(page, at + 120),
-      txn: readNumber(page, at + 128),
-    };
   }
 
   /** Visit every leaf node in order of keys, and hold the tree to what its head says of it. */
@@ -264,33 +210,3 @@ class TreeReader {
 
 type ReadKey = (bytes: Buffer, at: number) => number;
 type Visit = (key: number, leaf: Buffer, value: number, length: number, isLong: boolean) => void;
-
-const nodeAt = (page: Buffer, index: number): number =>
-  page.readUInt16LE(PAGE_HEADER_BYTES + 2 * index) + PAGE_HEADER_BYTES;
-
-/** Bytes that a node takes in its page: even. */
-function nodeBytes(page: Buffer, node: number, isLeaf: boolean): number {
-  let bytes = NODE_HEADER_BYTES + page.readUInt16LE(node + 6);
-  if (isLeaf) bytes += page.readUInt16LE(node + 4) === LONG_VALUE ? LONG_VALUE_BYTES : page.readUInt32LE(node);
-  return bytes + (bytes % 2);
-}
-
-function readTreeHead(page: Buffer, at: number): Tree {
-  return {
-    flags: page.readUInt16LE(at + 4),
-    depth: page.readUInt16LE(at + 6),
-    branchPages: readNumber(page, at + 8),
-    leafPages: readNumber(page, at + 16),
-    overflowPages: readNumber(page, at + 24),
-    entries: readNumber(page, at + 32),
-    root: readNumber(page, at + 40),
-  };
-}
-
-function readNumber(bytes: Buffer, at: number): number {
-  return bytes.readUInt32LE(at) + bytes.readUInt32LE(at + 4) * 2 ** 32;
-}
-
-function readBigEndian(bytes: Buffer, at: number): number {
-  return bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4);
-}

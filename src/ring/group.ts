@@ -1,14 +1,7 @@
 // A group under construction: the frames of one command, then its reply. Written in place in the ring by synchronous
 // code, or in a private stage by a command that awaits. Both are the same bytes, so that a stage is copied as it is.
 import { TrunklineError } from '../errors.ts';
-import {
-  alignUp,
-  FrameFlag,
-  type FrameKind,
-  FrameWriter,
-  frameBytesBound,
-  frameBytesExact,
-} from '../frame.ts';
+import { alignUp, FrameFlag, type FrameKind, FrameWriter, frameBytesBound, frameBytesExact } from '../frame.ts';
 import { GROUP_HEADER_BYTES, type GroupKind } from './ring.ts';
 
 export abstract class Group {

@@ -82,6 +82,7 @@ export interface EventArchive {
   heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }>;
 }
 
+/** The event store: what a user may ask of it, and save through it. */
 export interface EventStore extends EventArchive {
   /**
    * Append events of entities. Resolves when they are `stored`.

@@ -6,7 +6,7 @@ import type { Command } from '../actor/command.ts';
 import { evolveFrame, reducerFingerprint } from '../actor/evolve.ts';
 import { Execution, type Surroundings } from '../actor/execution.ts';
 import type { AnyAggregate, EventOf, ShardContext, StateOf } from '../aggregate.ts';
-import { Rejected, TrunklineError } from '../errors.ts';
+import { type Rejected, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
@@ -15,8 +15,10 @@ import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
 
 /** An event as a test writes it down. */
-export type GivenEvent<A> = EventOf<A> extends infer E ? (E extends StoredEvent<infer T, infer D> ? { type: T; data: D } : never) : never;
+export type GivenEvent<A> =
+  EventOf<A> extends infer E ? (E extends StoredEvent<infer T, infer D> ? { type: T; data: D } : never) : never;
 
+/** What surrounds the aggregate under test. */
 export interface GivenOptions {
   id?: string;
   context?: ShardContext;
@@ -42,7 +44,9 @@ export type Expected<A> =
   | readonly (EventTypes<A> | GivenEvent<A>)[]
   | Rejected
   | TrunklineError
-  | (new (...args: any[]) => Error);
+  | (new (
+      ...args: any[]
+    ) => Error);
 
 export interface Then<A> {
   /**
@@ -97,7 +101,10 @@ class Trial<A extends AnyAggregate> {
     try {
       // Through JSON, as the arguments of a real command travel.
       const value = aggregate.commands[name](execution, ...JSON.parse(toJson(input, 'arguments')));
-      this.result = value instanceof Promise ? value.then((settled) => this.outcome(execution, settled)) : this.outcome(execution, value);
+      this.result =
+        value instanceof Promise
+          ? value.then((settled) => this.outcome(execution, settled))
+          : this.outcome(execution, value);
     } catch (error) {
       execution.undo();
       this.error = error;
@@ -126,12 +133,24 @@ class Trial<A extends AnyAggregate> {
     const frame = new FrameReader(this.group.frames.bytes).at(GROUP_HEADER_BYTES);
     for (let i = 0; i < this.group.frameCount; i++) {
       if (frame.kind === FrameKind.event) events.push(decodeEvent(frame, 0));
-      else sent.push({ aggregateType: frame.aggregateType, id: frame.aggregateId, command: frame.name, input: JSON.parse(frame.dataJson) });
+      else
+        sent.push({
+          aggregateType: frame.aggregateType,
+          id: frame.aggregateId,
+          command: frame.name,
+          input: JSON.parse(frame.dataJson),
+        });
       frame.at(frame.next);
     }
     const { state, version } = this.actor;
     const carried = value === undefined ? undefined : JSON.parse(toJson(value, 'result'));
-    return { value: carried, events: events as unknown as readonly EventOf<A>[], state: state as StateOf<A>, version, sent };
+    return {
+      value: carried,
+      events: events as unknown as readonly EventOf<A>[],
+      state: state as StateOf<A>,
+      version,
+      sent,
+    };
   }
 }
 
@@ -147,7 +166,17 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
     const now = Date.now();
     const schemaVersion = definition.events[name]?.schemaVersion ?? 1;
     const json = toJson(data, name);
-    const offset = group.frame(FrameKind.event, schemaVersion, now, actor.version + 1, definition.name, id, name, '', json);
+    const offset = group.frame(
+      FrameKind.event,
+      schemaVersion,
+      now,
+      actor.version + 1,
+      definition.name,
+      id,
+      name,
+      '',
+      json,
+    );
     writeNewId(group.frames.bytes, offset + 16, now);
     actor.state = evolveFrame(definition, actor.state, new FrameReader(group.frames.bytes).at(offset), id);
     actor.version++;
@@ -158,26 +187,38 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
 function surroundings(aggregate: AnyAggregate, options: GivenOptions): Surroundings {
   return {
     context: options.context ?? {},
-    definition: (name) => (name === aggregate.name ? aggregate : ({ name, commands: anyCommand } as unknown as AnyAggregate)),
+    definition: (name) =>
+      name === aggregate.name ? aggregate : ({ name, commands: anyCommand } as unknown as AnyAggregate),
     ask: async (target, id, command, input) => {
-      if (!options.answer) fail(`the command asks ${target.name}/${id} to ${command}; give an answer: given(…, …, { answer })`);
+      if (!options.answer)
+        fail(`the command asks ${target.name}/${id} to ${command}; give an answer: given(…, …, { answer })`);
       return options.answer({ aggregateType: target.name, id, command, input });
     },
   };
 }
 
 // The kit knows no other definitions: whatever is asked of or sent to another aggregate is recorded by name.
-const anyCommand: object = new Proxy({}, { getOwnPropertyDescriptor: () => ({ configurable: true, enumerable: true }) });
+const anyCommand: object = new Proxy(
+  {},
+  { getOwnPropertyDescriptor: () => ({ configurable: true, enumerable: true }) },
+);
 
 function isErrorClass(value: unknown): value is new (...args: any[]) => Error {
   return typeof value === 'function' && (value === Error || value.prototype instanceof Error);
 }
 
-function check<A>(expected: Expected<A> | ((...args: any[]) => unknown), outcome: Outcome<A> | undefined, error: unknown, actor: Actor): Outcome<A> {
+function check<A>(
+  expected: Expected<A> | ((...args: any[]) => unknown),
+  outcome: Outcome<A> | undefined,
+  error: unknown,
+  actor: Actor,
+): Outcome<A> {
   if (Array.isArray(expected)) {
     if (outcome === undefined) throw error;
     const events = outcome.events as readonly StoredEvent[];
-    const seen = events.map((event, i) => (typeof expected[i] === 'object' ? { type: event.type, data: event.data } : event.type));
+    const seen = events.map((event, i) =>
+      typeof expected[i] === 'object' ? { type: event.type, data: event.data } : event.type,
+    );
     deepStrictEqual(seen, expected);
     return outcome;
   }

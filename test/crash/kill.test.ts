@@ -9,9 +9,13 @@ const service = new URL('./service.ts', import.meta.url).pathname;
 
 /** Run the service until it has said `lines` lines, kill it, and return all that it said. */
 async function runAndKill(dataDir: string, seed: number, lines: number): Promise<Told[]> {
-  const child = spawn(process.execPath, ['--conditions=trunkline-source', service, dataDir, String(seed), `run${seed}`], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--conditions=trunkline-source', service, dataDir, String(seed), `run${seed}`],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
   const told: Told[] = [];
   const exited = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
   for await (const line of createInterface({ input: child.stdout })) {
@@ -30,7 +34,10 @@ test('nothing acknowledged or heard is lost by kill -9, again and again', async 
   const runtime = await startRuntime({ dataDir });
   expect(runtime.recovery).toMatchObject({ lastEnd: 'killed', leftOut: [] });
   // Messages that were under way are delivered: each sender's two, exactly once.
-  await until(() => runtime.status().messagesUnderWay, (count) => count === 0);
+  await until(
+    () => runtime.status().messagesUnderWay,
+    (count) => count === 0,
+  );
   const findings = await audit(runtime, told);
   expect(findings).toMatchObject({ lost: [], gapped: [], duplicated: [], reordered: [] });
   expect(findings.acknowledged).toBeGreaterThan(1000);
@@ -44,7 +51,9 @@ test('nothing acknowledged or heard is lost by kill -9, again and again', async 
   }
   expect(sent).toBe(0);
   // At least what was acknowledged was sent; more may have been, by commands whose reply the kill cut off.
-  const acknowledgedSends = told.filter((line) => line.kind === 'acknowledged' && line.ack !== 'raised').reduce((sum, line) => sum + line.sends, 0);
+  const acknowledgedSends = told
+    .filter((line) => line.kind === 'acknowledged' && line.ack !== 'raised')
+    .reduce((sum, line) => sum + line.sends, 0);
   expect(received).toBeGreaterThanOrEqual(acknowledgedSends);
   const causes = new Map<string, number>();
   for await (const event of runtime.events()) {

@@ -21,7 +21,9 @@ const runtime = await createRuntime({
   log: { maxBytes: 32 << 20, retainBytes: 1 << 18 },
 });
 tell({ kind: 'started', recovery: runtime.recovery });
-runtime.bus.on('*', (event) => tell({ kind: 'heard', id: event.id, aggregateId: event.aggregateId, version: event.version }));
+runtime.bus.on('*', (event) =>
+  tell({ kind: 'heard', id: event.id, aggregateId: event.aggregateId, version: event.version }),
+);
 
 const acks = ['raised', 'written', 'written', 'written', 'synced', 'stored'] as const;
 

@@ -15,10 +15,13 @@ for (let i = 0; i < 10_000 && code === ''; i++) {
 }
 const afterwards = await Promise.all(
   (['raised', 'written', 'synced'] as const).map((ack) =>
-    counter.with({ ack }).add(1).then(
-      () => 'acknowledged',
-      (error: TrunklineError) => error.code,
-    ),
+    counter
+      .with({ ack })
+      .add(1)
+      .then(
+        () => 'acknowledged',
+        (error: TrunklineError) => error.code,
+      ),
   ),
 );
 const { state } = runtime.status();

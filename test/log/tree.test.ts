@@ -109,6 +109,28 @@ test('a flipped bit in a page of the tree is found, or does not matter to LMDB',
   expect((await closed)[0]).toBe(0);
 });
 
+test('a page that is in use and listed as free is found: LMDB would write over it', async () => {
+  const log = await usedLog();
+  const original = readFileSync(log.writer.dataFile);
+  const places = check(log.writer.dataFile) as ChunkPlaces;
+  const file = join(temporaryFolder(), 'twice');
+  const faults = new Set<string>();
+  const free = new Set<number>(Array.from({ length: original.length / PAGE_BYTES }, (_, page) => page));
+  for (const page of places.pages) free.delete(page);
+  for (let at = 2 * PAGE_BYTES; at + 8 <= original.length; at += 8) {
+    // Whatever may be an entry of the list: the number of a page that holds no chunk.
+    if (original.readUInt32LE(at + 4) !== 0 || !free.has(original.readUInt32LE(at)) || original.readUInt32LE(at) < 2)
+      continue;
+    if (at % PAGE_BYTES === 0 || original.readUInt16LE(at - (at % PAGE_BYTES) + 18) !== 2) continue;
+    const altered = Buffer.from(original);
+    altered.writeUInt32LE(places.pages[7]!, at);
+    writeFileSync(file, altered);
+    const found = check(file);
+    if (typeof found === 'string') faults.add(found.replace(/\d+/, 'n'));
+  }
+  expect([...faults]).toContain('page n: used twice');
+});
+
 test('a file that is no such file, or cut anywhere, is refused and not more', async () => {
   const log = await usedLog();
   const original = readFileSync(log.writer.dataFile);

@@ -16,7 +16,9 @@ export const Counter = defineAggregate('counter', {
     Added: event<{ amount: number }>(),
     Labelled: event(z.object({ label: z.string().min(1) })),
     Stamped: event<{ at: Date; price: { toJSON(): string } }>(),
-    Checked: event({ '~standard': { version: 1, vendor: 'test', validate: async (value: unknown) => ({ value }) } } as never),
+    Checked: event({
+      '~standard': { version: 1, vendor: 'test', validate: async (value: unknown) => ({ value }) },
+    } as never),
   },
   evolve: {
     Added: (state, data) => ({ ...state, total: state.total + data.amount }),

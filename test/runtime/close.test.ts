@@ -58,7 +58,9 @@ test('a data directory has one owner, and is free again after close', async () =
 
 test('options that contradict each other are refused before anything is touched', async () => {
   const dataDir = scratchFolder();
-  const error = await errorOf(createRuntime({ dataDir, aggregates: [Counter], log: { maxBytes: 1 << 20, retainBytes: 2 << 20 } }));
+  const error = await errorOf(
+    createRuntime({ dataDir, aggregates: [Counter], log: { maxBytes: 1 << 20, retainBytes: 2 << 20 } }),
+  );
   expect(error).toMatchObject({ code: 'InvalidOptions', details: { option: 'log.retainBytes' } });
   expect(existsSync(dataDir)).toBe(false);
 });

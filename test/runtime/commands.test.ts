@@ -14,7 +14,13 @@ describe('a command', () => {
     expect(second.position).toBeGreaterThan(first.position);
     const [event] = second.events;
     expect(second.events).toHaveLength(1);
-    expect(event).toMatchObject({ type: 'Added', data: { amount: 3 }, version: 2, aggregateId: 'a', aggregateType: 'counter' });
+    expect(event).toMatchObject({
+      type: 'Added',
+      data: { amount: 3 },
+      version: 2,
+      aggregateId: 'a',
+      aggregateType: 'counter',
+    });
     expect(event!.position).toBe(second.position);
     expect(event!.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
     expect(Math.abs(event!.occurredAt.getTime() - Date.now())).toBeLessThan(60_000);
@@ -98,7 +104,9 @@ describe('a command', () => {
 
   test('one whole command is one run of positions, even beside others', async () => {
     const runtime = await startRuntime();
-    const receipts = await Promise.all(Array.from({ length: 50 }, (_, i) => runtime.ref(Counter, `c${i % 5}`).addMany(7)));
+    const receipts = await Promise.all(
+      Array.from({ length: 50 }, (_, i) => runtime.ref(Counter, `c${i % 5}`).addMany(7)),
+    );
     for (const { events } of receipts) {
       const positions = events.map(({ position }) => position);
       expect(positions).toEqual(Array.from({ length: 7 }, (_, i) => positions[0]! + i));
@@ -116,13 +124,16 @@ describe('a command', () => {
 });
 
 describe('bad input', () => {
-  test.each(['nan', 'function', 'bigint', 'cycle', 'map', 'hole', 'nul', 'surrogate'])('raise refuses %s', async (what) => {
-    const runtime = await startRuntime({ shards: 1 });
-    const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
-    expect(error.code).toBe('UnserialisableValue');
-    expect(error.details.path).toContain('Added');
-    expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
-  });
+  test.each(['nan', 'function', 'bigint', 'cycle', 'map', 'hole', 'nul', 'surrogate'])(
+    'raise refuses %s',
+    async (what) => {
+      const runtime = await startRuntime({ shards: 1 });
+      const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
+      expect(error.code).toBe('UnserialisableValue');
+      expect(error.details.path).toContain('Added');
+      expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
+    },
+  );
 
   test('each kind has a code of its own', async () => {
     const runtime = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16 } });
@@ -233,7 +244,9 @@ describe('backpressure', () => {
     const receipts = await Promise.all(Array.from({ length: 200 }, () => waiting.ref(Counter, 'a').label(text)));
     expect(receipts.at(-1)!.version).toBe(200);
     const rejecting = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16, whenFull: 'reject' } });
-    const results = await Promise.allSettled(Array.from({ length: 200 }, () => rejecting.ref(Counter, 'a').label(text)));
+    const results = await Promise.allSettled(
+      Array.from({ length: 200 }, () => rejecting.ref(Counter, 'a').label(text)),
+    );
     const refused = results.filter((result) => result.status === 'rejected');
     expect(refused.length).toBeGreaterThan(0);
     expect(new Set(refused.map(({ reason }) => reason.code))).toEqual(new Set(['RingFull']));

@@ -26,7 +26,10 @@ test('an entity collects, publishes, and is rebuilt', async () => {
   stock.reprice('1.20');
   expect(stock).toMatchObject({ version: 2, committedVersion: 0, price: '1.20' });
   expect(stock.uncommittedEvents.map(({ version }) => version)).toEqual([1, 2]);
-  expect(JSON.parse(JSON.stringify(stock.uncommittedEvents[0]))).toMatchObject({ type: 'StockPriceUpdated', data: { newPrice: '1.10' } });
+  expect(JSON.parse(JSON.stringify(stock.uncommittedEvents[0]))).toMatchObject({
+    type: 'StockPriceUpdated',
+    data: { newPrice: '1.10' },
+  });
   const heard: string[] = [];
   runtime.bus.on('*', (event) => heard.push(event.type));
   const receipt = await runtime.publisher.publish(...stock.uncommittedEvents);
@@ -97,7 +100,13 @@ test('a unit of work publishes after its commit: handlers before, then the trans
     work.after('*', (event) => void steps.push(`after ${event.version}`));
     stock.reprice('1');
   });
-  expect(steps.filter((step) => !step.startsWith('live'))).toEqual(['before 1', 'before 2', 'commit', 'after 1', 'after 2']);
+  expect(steps.filter((step) => !step.startsWith('live'))).toEqual([
+    'before 1',
+    'before 2',
+    'commit',
+    'after 1',
+    'after 2',
+  ]);
   expect(await runtime.store.getByAggregate('stock', 'X')).toHaveLength(2);
 });
 

@@ -17,7 +17,9 @@ test('a snapshot of another reducer is left aside; an event type that nobody kno
   await after.close();
   // And back: the first release finds everything as it was.
   const again = await startRuntime({ dataDir });
-  expect(await again.ref(Counter, 'b').whole()).toMatchObject({ value: { state: { total: 1, labels: ['x'] }, version: 2 } });
+  expect(await again.ref(Counter, 'b').whole()).toMatchObject({
+    value: { state: { total: 1, labels: ['x'] }, version: 2 },
+  });
 });
 
 test('state at a version and at a time', async () => {

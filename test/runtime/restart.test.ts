@@ -32,7 +32,8 @@ test('an actor that was passivated comes back as it was', async () => {
   for (let i = 0; i < 6; i++) await runtime.ref(Counter, `c${i}`).with({ ack: 'stored' }).addMany(12);
   // Keep the shard busy until its sweep has let the first ones go: a snapshot load then shows in nothing but the result.
   for (let round = 0; round < 3; round++) {
-    for (let i = 0; i < 6; i++) expect(await runtime.ref(Counter, `c${i}`).total()).toMatchObject({ value: 12, version: 12 });
+    for (let i = 0; i < 6; i++)
+      expect(await runtime.ref(Counter, `c${i}`).total()).toMatchObject({ value: 12, version: 12 });
     await new Promise((resolve) => setTimeout(resolve, 60));
   }
 });
@@ -72,7 +73,15 @@ test('a full log pushes back, and takes again when there is room', async () => {
   for (let i = 0; i < 400 && refused === 0; i++) {
     const results = await Promise.race([
       Promise.allSettled(Array.from({ length: 4 }, () => runtime.ref(Counter, 'a').label(label))),
-      until(() => runtime.ref(Counter, 'b').with({ deadlineMs: 1 }).total().catch((error) => error.code), (code) => code === 'LogFull').then(() => undefined),
+      until(
+        () =>
+          runtime
+            .ref(Counter, 'b')
+            .with({ deadlineMs: 1 })
+            .total()
+            .catch((error) => error.code),
+        (code) => code === 'LogFull',
+      ).then(() => undefined),
     ]);
     if (results === undefined) refused++;
     else refused += results.filter((result) => result.status === 'rejected' && result.reason.code === 'LogFull').length;
@@ -81,7 +90,11 @@ test('a full log pushes back, and takes again when there is room', async () => {
   runtime.setFlush({ syncIntervalMs: 0, whenFull: 'wait' });
   await runtime.reached('stored');
   const receipt = await until(
-    () => runtime.ref(Counter, 'a').label('short').catch(() => undefined),
+    () =>
+      runtime
+        .ref(Counter, 'a')
+        .label('short')
+        .catch(() => undefined),
     (value) => value !== undefined,
   );
   const events = await runtime.store.getByAggregate(Counter, 'a');

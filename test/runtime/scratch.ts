@@ -37,7 +37,9 @@ export async function until<T>(look: () => T | Promise<T>, holds: (value: T) => 
   }
 }
 
-export async function errorOf(promise: Promise<unknown>): Promise<{ code: string; details: any; name: string; message: string }> {
+export async function errorOf(
+  promise: Promise<unknown>,
+): Promise<{ code: string; details: any; name: string; message: string }> {
   try {
     await promise;
   } catch (error) {

@@ -21,7 +21,11 @@ test('a shard may die again and again', async () => {
   for (let i = 1; i <= 3; i++) {
     expect((await errorOf(runtime.ref(Counter, 'a').crash())).code).toBe('OutcomeUnknown');
     const receipt = await until(
-      () => runtime.ref(Counter, 'a').add(1).catch(() => undefined),
+      () =>
+        runtime
+          .ref(Counter, 'a')
+          .add(1)
+          .catch(() => undefined),
       (value) => value !== undefined,
     );
     expect(receipt).toMatchObject({ value: i, version: i });

@@ -33,12 +33,21 @@ test('a sent command is executed once, with the cause named', async () => {
   const runtime = await startRuntime();
   const heard: StoredEvent[] = [];
   runtime.bus.on(Counter, 'Added', (event) => heard.push(event), { where: (event) => event.aggregateId === 'b' });
-  const receipt = await runtime.ref(Counter, 'a').with({ metadata: { correlationId: 'k' } }).sendOther('b', 5);
+  const receipt = await runtime
+    .ref(Counter, 'a')
+    .with({ metadata: { correlationId: 'k' } })
+    .sendOther('b', 5);
   expect(receipt.events).toHaveLength(1);
-  await until(() => heard.length, (count) => count === 2);
+  await until(
+    () => heard.length,
+    (count) => count === 2,
+  );
   expect(heard[0]!.metadata).toEqual({ correlationId: 'k', causationId: receipt.events[0]!.id });
   expect((await runtime.ref(Counter, 'b').total()).value).toBe(10);
-  await until(() => runtime.status().messagesUnderWay, (count) => count === 0);
+  await until(
+    () => runtime.status().messagesUnderWay,
+    (count) => count === 0,
+  );
 });
 
 test('a target that refuses ends the message, and is reported', async () => {
@@ -46,7 +55,10 @@ test('a target that refuses ends the message, and is reported', async () => {
   const logger = { debug() {}, info() {}, warn: (details: unknown) => warnings.push(details), error() {} };
   const runtime = await startRuntime({ logger: logger as never });
   await runtime.ref(Counter, 'a').sendRejected('b');
-  await until(() => runtime.status().messagesUnderWay, (count) => count === 0);
+  await until(
+    () => runtime.status().messagesUnderWay,
+    (count) => count === 0,
+  );
   expect(warnings).toEqual([expect.objectContaining({ aggregateType: 'counter', id: 'b', command: 'addThenReject' })]);
 });
 

@@ -271,12 +271,12 @@ describe('opening', () => {
     ['with an identity that is none', '{"format":"?"}', 'StoreDamaged', {}],
     ['with an identity that is not JSON', '\u0000', 'StoreDamaged', {}],
   ])('a store %s is refused, by the writer and by readers', async (_, identity, code, details) => {
-    const { root, meta } = openEnvironment(folder, false);
-    root.transactionSync(() => meta.putSync(identityKey, Buffer.from(identity)));
+    const { root } = openEnvironment(folder, false);
+    root.transactionSync(() => root.putSync(identityKey, Buffer.from(identity)));
     await sink.close();
     await expect(new EmbeddedSink(folder, 'log-1').open()).rejects.toMatchObject({ code, details });
     expect(thrownBy(() => openEmbeddedReader(folder))).toMatchObject({ code, details });
-    root.transactionSync(() => meta.putSync(identityKey, Buffer.from('{"format":1,"logId":"log-1"}')));
+    root.transactionSync(() => root.putSync(identityKey, Buffer.from('{"format":1,"logId":"log-1"}')));
     await sink.open();
     await root.close();
   });

@@ -16,7 +16,7 @@ let history: History;
 
 beforeEach(async () => {
   const folder = temporaryFolder(onTestFinished);
-  sink = new EmbeddedSink(folder, 'log-1');
+  sink = new EmbeddedSink(folder, 'log-1', 3);
   await sink.open();
   store = EmbeddedStore.open(folder);
   log = new MemoryLog();

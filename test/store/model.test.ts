@@ -38,12 +38,12 @@ type Placed = SampleFrame & { position: number };
 
 test('the store equals a list', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(batch, { maxLength: 8 }), async (batches) => {
+    fc.asyncProperty(fc.array(batch, { maxLength: 8 }), fc.constantFrom(1, 2, 5, 400), async (batches, indexEvery) => {
       let remove = (): void => {};
       const folder = temporaryFolder((action) => {
         remove = action;
       });
-      let sink = new EmbeddedSink(folder, 'log');
+      let sink = new EmbeddedSink(folder, 'log', indexEvery);
       await sink.open();
       const list: Placed[] = [];
       const versions = new Map<string, number>();
@@ -54,7 +54,7 @@ test('the store equals a list', async () => {
         if (groups.length === 0) continue;
         if (reopen) {
           await sink.close();
-          sink = new EmbeddedSink(folder, 'log');
+          sink = new EmbeddedSink(folder, 'log', indexEvery);
           expect(await sink.open()).toBe(list.length);
         }
         const first = list.length + 1;

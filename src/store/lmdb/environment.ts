@@ -11,8 +11,8 @@ export interface Environment {
   readonly folder: string;
   /** undefined: it is new */
   readonly identity: Identity | undefined;
+  /** The root table holds the few values that there is one of: identity, checkpoint, indexed. */
   readonly root: RootDatabase<Buffer, Uint8Array>;
-  readonly meta: Table;
   readonly blocks: Table;
   readonly heads: Table;
   readonly snapshots: Table;
@@ -35,6 +35,8 @@ const maxReaders = 256; // threads that read at the same time, of all processes
 
 export const identityKey: Buffer = Buffer.from('identity');
 export const checkpointKey: Buffer = Buffer.from('checkpoint');
+/** The last block that the postings tell of. */
+export const indexedKey: Buffer = Buffer.from('indexed');
 
 export const dataFileOf = (folder: string): string => join(folder, 'store.mdb');
 
@@ -58,12 +60,10 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     return opened ?? fail(damaged(folder, `table ${name} is missing`));
   };
   try {
-    const meta = table('meta');
     return {
       folder,
-      identity: readIdentity(meta, folder), // before another release's tables are touched
+      identity: readIdentity(root, folder), // before another release's tables are touched
       root,
-      meta,
       blocks: table('blocks', blockCompression),
       heads: table('heads'),
       snapshots: table('snapshots'),
@@ -77,9 +77,9 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
   }
 }
 
-function readIdentity(meta: Table, folder: string): Identity | undefined {
-  const bytes = meta.get(identityKey);
-  meta.resetReadTxn();
+function readIdentity(root: Table, folder: string): Identity | undefined {
+  const bytes = root.get(identityKey);
+  root.resetReadTxn();
   if (bytes === undefined) return undefined;
   let identity: Partial<Identity>;
   try {
@@ -99,11 +99,14 @@ function readIdentity(meta: Table, folder: string): Identity | undefined {
   return { format, logId };
 }
 
-/** Within one look at the newest commit. */
-export function readCheckpoint({ meta }: Environment): number {
-  const bytes = meta.getBinaryFast(checkpointKey);
+/** Within one look at the newest commit: a value of the root table; 0 if it is not there yet. */
+export function readNumber({ root }: Environment, key: Buffer): number {
+  const bytes = root.getBinaryFast(key);
   return bytes === undefined ? 0 : bytes.readDoubleLE(0);
 }
+
+/** Within one look: the last position that the store holds. */
+export const readCheckpoint = (environment: Environment): number => readNumber(environment, checkpointKey);
 
 export function damaged(folder: string, reason: string, cause?: unknown): TrunklineError {
   const options = cause === undefined ? undefined : { cause };

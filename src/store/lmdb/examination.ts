@@ -21,14 +21,14 @@ try {
 
 async function examine(): Promise<void> {
   const environment = openEnvironment(folder, false);
-  const { root, meta, blocks, heads, snapshots, receipts, expiries, postings } = environment;
+  const { root, blocks, heads, snapshots, receipts, expiries, postings } = environment;
   const checkpoint = readCheckpoint(environment);
   const until = performance.now() + (isShort(environment) ? Number.POSITIVE_INFINITY : budgetMs);
   walkBlocks(environment, checkpoint, until);
-  for (const table of [meta, heads, snapshots, receipts, expiries, postings, blocks]) walk(table, until);
+  for (const table of [heads, snapshots, receipts, expiries, postings, blocks]) walk(table, until);
   // Writing needs the list of free pages, which nothing above has read.
   root.transactionSync(() => {
-    meta.putSync(Buffer.from('examination'), Buffer.alloc(64 << 10));
+    root.putSync(Buffer.from('examination'), Buffer.alloc(64 << 10));
     return ABORT;
   });
   await root.close();

@@ -1,4 +1,4 @@
-// The bytes of the embedded store: five databases in one LMDB environment. Numbers in keys are big-endian, so that keys
+// The bytes of the embedded store: some tables in one LMDB environment. Numbers in keys are big-endian, so that keys
 // sort by them; numbers in values are little-endian. A *place* is where an event lies: its block's key and its index there.
 //
 //   blocks     key    position of the block's first event, u64
@@ -29,7 +29,7 @@
 //                     ├ running max ┼ least    ┼ greatest ┼ u32 …   key of each further block, minus the first's
 //                     │ f64 ms      │ f64 ms   │ f64 ms   │         occurredAt, of the events that the entry stands for
 //
-//   meta       'identity' → JSON;  'checkpoint' → f64
+//   (root)     'identity' → JSON;  'checkpoint' → f64;  'indexed' → f64, key of the last block that postings tell of
 
 import { type Bytes, toBytes } from '../../bytes.ts';
 import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../../frame.ts';

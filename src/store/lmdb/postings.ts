@@ -1,11 +1,16 @@
-// Postings: which blocks hold events of a type, of an aggregate type, or any; each entry with the times of its events. A
-// batch adds one entry per name, so that the index costs little. The running maximum of the times rises with the position
-// whatever the clocks did: a search by time starts at its first entry that reaches the time, and misses nothing.
-import type { Environment } from './environment.ts';
-import { type Dimension, KeyWriter, lastNumber, POSTING_HEADER_BYTES } from './layout.ts';
+// Postings: which blocks hold events of a type, of an aggregate type, or any; each entry with the times of its events. The
+// running maximum of the times rises with the position whatever the clocks did: a search by time starts at its first entry
+// that reaches the time, and misses nothing.
+//
+// The index trails behind the blocks, by a few hundred at most, and is written when that many have come: a small batch
+// then costs it nothing. Readers look at what is not indexed yet block by block; a writer that starts reads it in again.
+import { FrameReader } from '../../frame.ts';
+import { Block } from './block.ts';
+import { type Environment, indexedKey, readNumber } from './environment.ts';
+import { Dimension, KeyWriter, lastNumber, POSTING_HEADER_BYTES } from './layout.ts';
 
-// 24 + 4 × 400 bytes stay within LMDB's inline limit: an entry takes what it needs, not pages of its own.
-const blocksPerEntry = 400;
+/** Blocks that an entry may name: 24 + 4 × 400 bytes are within LMDB's inline limit, and take no pages of their own. */
+export const BLOCKS_PER_ENTRY = 400;
 
 class Posting {
   readonly dimension: Dimension;
@@ -20,50 +25,86 @@ class Posting {
     this.name = name;
     this.runningMax = runningMax;
   }
+
+  add(block: number, occurredAt: number): void {
+    const { blocks } = this;
+    if (blocks.length === 0 || blocks[blocks.length - 1] !== block) blocks.push(block);
+    if (occurredAt < this.least) this.least = occurredAt;
+    if (occurredAt > this.greatest) this.greatest = occurredAt;
+  }
 }
 
-/** The writer's side: collects a batch's postings, then writes them. */
+/** The writer's side. Everything happens within its transactions. */
 export class PostingWriter {
   private readonly environment: Environment;
+  private readonly indexEvery: number;
   private readonly keys = new KeyWriter();
-  private readonly value: Buffer = Buffer.alloc(POSTING_HEADER_BYTES + 4 * blocksPerEntry);
-  private readonly open = new Map<Dimension, Map<string, Posting>>();
+  private readonly value: Buffer = Buffer.alloc(POSTING_HEADER_BYTES + 4 * BLOCKS_PER_ENTRY);
+  private readonly indexedValue: Buffer = Buffer.alloc(8);
+  private readonly names = new Map<Dimension, Map<string, Posting>>();
+  private waiting = 0;
+  private isLoaded = false;
 
-  constructor(environment: Environment) {
+  /** `indexEvery`: how many blocks to wait for, at most {@link BLOCKS_PER_ENTRY}. */
+  constructor(environment: Environment, indexEvery: number) {
     this.environment = environment;
+    this.indexEvery = indexEvery;
   }
 
-  /** An event of this name lies in this block. */
-  add(dimension: Dimension, name: string, block: number, occurredAt: number): void {
-    let ofDimension = this.open.get(dimension);
-    if (ofDimension === undefined) {
-      ofDimension = new Map();
-      this.open.set(dimension, ofDimension);
+  /** Before anything is added: what earlier transactions have left to index. */
+  load(): void {
+    if (this.isLoaded) return;
+    const { blocks } = this.environment;
+    const block = new Block();
+    const frame = new FrameReader(Buffer.alloc(0));
+    const start = Buffer.from(this.keys.block(readNumber(this.environment, indexedKey) + 1));
+    for (const { key, value } of blocks.getRange({ start })) {
+      block.over(lastNumber(key), value);
+      frame.over(value);
+      for (let i = 0; i < block.count; i++) this.add(frame.at(block.frameAt(i)), frame.aggregateType, block.key);
+      this.waiting++;
     }
-    let posting = ofDimension.get(name);
-    if (posting === undefined) {
-      posting = new Posting(dimension, name, this.lastRunningMax(dimension, name));
-      ofDimension.set(name, posting);
-    }
-    const { blocks } = posting;
-    if (blocks.length === 0 || blocks[blocks.length - 1] !== block) {
-      if (blocks.length === blocksPerEntry) this.put(posting);
-      blocks.push(block);
-    }
-    if (occurredAt < posting.least) posting.least = occurredAt;
-    if (occurredAt > posting.greatest) posting.greatest = occurredAt;
+    this.isLoaded = true;
   }
 
-  /** Within the transaction: write what was collected. */
-  write(): void {
-    for (const ofDimension of this.open.values()) {
-      for (const posting of ofDimension.values()) if (posting.blocks.length > 0) this.put(posting);
+  /** An event lies in this block. */
+  add(frame: FrameReader, aggregateType: string, block: number): void {
+    const { occurredAt } = frame;
+    this.posting(Dimension.everything, '').add(block, occurredAt);
+    this.posting(Dimension.aggregateType, aggregateType).add(block, occurredAt);
+    this.posting(Dimension.eventType, frame.name).add(block, occurredAt);
+  }
+
+  /** All events of this block have been added, and it is the newest. */
+  sealed(block: number): void {
+    if (++this.waiting < this.indexEvery) return;
+    for (const postings of this.names.values()) {
+      for (const posting of postings.values()) if (posting.blocks.length > 0) this.put(posting);
     }
+    this.indexedValue.writeDoubleLE(block, 0);
+    this.environment.root.putSync(indexedKey, this.indexedValue);
+    this.waiting = 0;
   }
 
   /** The transaction has failed: what is remembered is not true. */
   forget(): void {
-    this.open.clear();
+    this.names.clear();
+    this.waiting = 0;
+    this.isLoaded = false;
+  }
+
+  private posting(dimension: Dimension, name: string): Posting {
+    let postings = this.names.get(dimension);
+    if (postings === undefined) {
+      postings = new Map();
+      this.names.set(dimension, postings);
+    }
+    let posting = postings.get(name);
+    if (posting === undefined) {
+      posting = new Posting(dimension, name, this.lastRunningMax(dimension, name));
+      postings.set(name, posting);
+    }
+    return posting;
   }
 
   private put(posting: Posting): void {
@@ -98,7 +139,7 @@ export interface TimeSpan {
   readonly until: number;
 }
 
-/** The blocks with events of this name, from block `from` to block `to`, ascending; none whose times are all outside `span`. */
+/** The blocks indexed under this name, from block `from` to block `to`, ascending; none whose times are all outside `span`. */
 export function* postedBlocks(
   { postings }: Environment,
   dimension: Dimension,

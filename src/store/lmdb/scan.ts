@@ -4,7 +4,7 @@ import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
 import type { EventFilter } from '../filter.ts';
 import { Block } from './block.ts';
-import { damaged, readCheckpoint } from './environment.ts';
+import { damaged, indexedKey, readCheckpoint, readNumber } from './environment.ts';
 import { Dimension, KeyWriter, lastNumber } from './layout.ts';
 import { postedBlocks } from './postings.ts';
 import type { EmbeddedReader } from './reader.ts';
@@ -85,11 +85,15 @@ export class StoreScan {
     const { filter } = this;
     const { environment } = this.reader;
     const first = this.blockHolding(from);
+    const indexed = readNumber(environment, indexedKey);
     const posted = (dimension: Dimension, name: string): Iterable<number> =>
-      postedBlocks(environment, dimension, name, first, last, filter);
-    if (filter.types !== undefined) return merge([...filter.types].map((type) => posted(Dimension.eventType, type)));
-    if (filter.aggregateType !== undefined) return posted(Dimension.aggregateType, filter.aggregateType);
-    if (filter.isTimed) return posted(Dimension.everything, '');
+      postedBlocks(environment, dimension, name, first, Math.min(last, indexed), filter);
+    const rest = this.allBlocks(Math.max(first, indexed + 1), last);
+    if (filter.types !== undefined) {
+      return merge([...[...filter.types].map((type) => posted(Dimension.eventType, type)), rest]);
+    }
+    if (filter.aggregateType !== undefined) return merge([posted(Dimension.aggregateType, filter.aggregateType), rest]);
+    if (filter.isTimed) return merge([posted(Dimension.everything, ''), rest]);
     return this.allBlocks(first, last);
   }
 

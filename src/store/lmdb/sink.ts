@@ -3,18 +3,22 @@ import type { Batch, Sink } from '../../flush/flush.ts';
 import { damaged, type Environment, identityKey, openEnvironment } from './environment.ts';
 import { STORE_FORMAT } from './layout.ts';
 import { markClean, markInUse, needsProbe, syncFolder } from './marker.ts';
+import { BLOCKS_PER_ENTRY } from './postings.ts';
 import { probe } from './probe.ts';
 import { StoreWriter } from './writer.ts';
 
 export class EmbeddedSink implements Sink {
   private readonly folder: string;
   private readonly logId: string;
+  private readonly indexEvery: number;
   private environment: Environment | undefined;
   private writer: StoreWriter | undefined;
 
-  constructor(folder: string, logId: string) {
+  /** `indexEvery`: see `postings.ts`; smaller in tests. */
+  constructor(folder: string, logId: string, indexEvery: number = BLOCKS_PER_ENTRY) {
     this.folder = folder;
     this.logId = logId;
+    this.indexEvery = indexEvery;
   }
 
   /** @throws StoreDamaged, DataDirNewerFormat */
@@ -26,7 +30,7 @@ export class EmbeddedSink implements Sink {
     try {
       claim(environment, this.logId);
       syncFolder(folder); // the data file's own entry
-      this.writer = new StoreWriter(environment);
+      this.writer = new StoreWriter(environment, this.indexEvery);
       this.environment = environment;
       return this.writer.checkpoint;
     } catch (error) {
@@ -47,10 +51,10 @@ export class EmbeddedSink implements Sink {
 
 /** A store belongs to one log: its positions mean nothing in another. */
 function claim(environment: Environment, logId: string): void {
-  const { identity, root, meta, folder } = environment;
+  const { identity, root, folder } = environment;
   if (identity === undefined) {
     const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId }));
-    root.transactionSync(() => meta.putSync(identityKey, fresh));
+    root.transactionSync(() => root.putSync(identityKey, fresh));
   } else if (identity.logId !== logId) {
     throw damaged(folder, `it belongs to log ${identity.logId}, and the log here is ${logId}`);
   }

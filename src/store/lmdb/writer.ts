@@ -9,7 +9,7 @@ import { FrameKind, type FrameReader } from '../../frame.ts';
 import { BlockBuilder } from './block.ts';
 import { checkpointKey, type Environment, readCheckpoint } from './environment.ts';
 import { type HeadRecord, HeadTable } from './heads.ts';
-import { Dimension, KeyWriter } from './layout.ts';
+import { KeyWriter } from './layout.ts';
 import { PostingWriter } from './postings.ts';
 import { ReceiptWriter } from './receipts.ts';
 
@@ -25,13 +25,14 @@ export class StoreWriter {
   /** The last position that the store holds. */
   checkpoint: number;
 
-  constructor(environment: Environment) {
+  constructor(environment: Environment, indexEvery: number) {
     this.environment = environment;
     this.heads = new HeadTable(environment);
-    this.postings = new PostingWriter(environment);
+    this.postings = new PostingWriter(environment, indexEvery);
     this.receipts = new ReceiptWriter(environment);
     this.blocks = new BlockBuilder((key, block) => {
       environment.blocks.putSync(this.keys.block(key), block, { append: true });
+      this.postings.sealed(key);
     });
     this.checkpoint = this.readCheckpoint();
   }
@@ -70,6 +71,7 @@ export class StoreWriter {
 
   private apply(batch: Batch): void {
     const { checkpoint, environment } = this;
+    this.postings.load();
     batch.eachFrame((frame, position) => {
       if (position <= checkpoint) return;
       const { kind } = frame;
@@ -82,17 +84,16 @@ export class StoreWriter {
       environment.snapshots.putSync(this.keys.head(head.type, head.id), frame);
     }
     this.heads.write();
-    this.postings.write();
     this.receipts.write(Date.now());
     this.checkpointValue.writeDoubleLE(batch.toPosition, 0);
-    environment.meta.putSync(checkpointKey, this.checkpointValue);
+    environment.root.putSync(checkpointKey, this.checkpointValue);
   }
 
   private addEvent(frame: FrameReader, position: number): void {
     const { blocks, postings } = this;
     const type = frame.aggregateType;
     const head = this.heads.get(type, frame.aggregateId);
-    const { version, occurredAt } = frame;
+    const { version } = frame;
     if (version !== head.version + 1) throw outOfOrder(head, head.version + 1, version, position);
     blocks.add(frame.bytes, frame.offset, frame.length, position, head.block, head.index);
     head.version = version;
@@ -100,9 +101,7 @@ export class StoreWriter {
     head.block = blocks.key;
     head.index = blocks.count - 1;
     this.heads.change(head);
-    postings.add(Dimension.everything, '', blocks.key, occurredAt);
-    postings.add(Dimension.aggregateType, type, blocks.key, occurredAt);
-    postings.add(Dimension.eventType, frame.name, blocks.key, occurredAt);
+    postings.add(frame, type, blocks.key);
   }
 
   /** The newest snapshot replaces the one before. */
