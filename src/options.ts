@@ -157,6 +157,14 @@ export function resolveFlush(
   return policy;
 }
 
+/** One commit must fit well into the log, or a full log could never give it room. */
+export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: number): void {
+  const least = 2 * (batchBytes + ringBytes / 2);
+  if (maxBytes < least) {
+    invalid('log.maxBytes', maxBytes, `must be at least ${least}: twice flush.batchBytes and half of flush.ringBytes`);
+  }
+}
+
 const silent = { debug() {}, info() {}, warn() {}, error() {} } as ResolvedOptions['logger'];
 
 /** Everything with its default, or `InvalidOptions` naming the first option that cannot work. */
@@ -206,6 +214,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     ),
   };
   if (log.retainBytes >= log.maxBytes) invalid('log.retainBytes', log.retainBytes, 'must be less than log.maxBytes');
+  checkRoom(flush, log.maxBytes);
   return {
     dataDir: options.dataDir,
     aggregates: options.aggregates,

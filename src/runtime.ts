@@ -26,6 +26,7 @@ import type { LogSource, RecoveryReport } from './log/log.ts';
 import { bootId } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
 import {
+  checkRoom,
   type FlushPolicy,
   type ResolvedOptions,
   type RuntimeOptions,
@@ -309,6 +310,7 @@ export class Runtime implements AsyncDisposable {
         reason: `is fixed at start (${ringBytes})`,
       });
     }
+    checkRoom({ ...next, ringBytes }, this.options.log.maxBytes);
     this.flush = { ...next, ringBytes };
     this.applyPolicy();
     return { ...this.flush };

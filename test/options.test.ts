@@ -5,6 +5,9 @@ import { type FlushPolicy, flushPresets, type RuntimeOptions, resolveFlush, reso
 import { Counter } from './fixtures/counter.ts';
 
 const valid: RuntimeOptions = { dataDir: './data', aggregates: [Counter] };
+/** Rings and batches that fit into the smallest log. */
+const small = { ringBytes: 1 << 16, batchBytes: 1 << 16 };
+
 const resolve = (options: Record<string, unknown>, cores = 2): ReturnType<typeof resolveOptions> =>
   resolveOptions({ ...valid, ...options }, cores);
 
@@ -54,7 +57,7 @@ test('single fields keep the rest of what is in force', () => {
 });
 
 test('a small log keeps less than it may hold', () => {
-  const { log } = resolve({ log: { maxBytes: 2 ** 20 } });
+  const { log } = resolve({ flush: small, log: { maxBytes: 2 ** 20 } });
   expect(log.retainBytes).toBeLessThan(log.maxBytes);
 });
 
@@ -67,7 +70,7 @@ describe('values at their bounds are accepted, one beyond is refused by name', (
     ['maxInFlight', 1, 1_000_000, (maxInFlight) => ({ maxInFlight })],
     ['idempotencyTtlMs', 1, 2 ** 40, (idempotencyTtlMs) => ({ idempotencyTtlMs })],
     ['askDeadlineMs', 1, 2 ** 31 - 1, (askDeadlineMs) => ({ askDeadlineMs })],
-    ['log.maxBytes', 2 ** 20, 2 ** 40, (maxBytes) => ({ log: { maxBytes, retainBytes: 0 } })],
+    ['log.maxBytes', 2 ** 20, 2 ** 40, (maxBytes) => ({ flush: small, log: { maxBytes, retainBytes: 0 } })],
     ['log.retainMs', 0, 2 ** 40, (retainMs) => ({ log: { retainMs } })],
     ['flush.syncIntervalMs', 0, 60_000, (syncIntervalMs) => ({ flush: { syncIntervalMs } })],
     ['flush.syncBytes', 4096, 2 ** 30, (syncBytes) => ({ flush: { syncBytes } })],
@@ -103,7 +106,9 @@ describe('what cannot work is refused by the name of its option', () => {
     ['flush.syncInterval', { flush: { syncInterval: 5 } }],
     ['flush.ringBytes', { flush: { ringBytes: 3 << 20 } }],
     ['flush.whenFull', { flush: { whenFull: 'drop' } }],
+    ['log.maxBytes', { log: { maxBytes: 2 ** 20 } }],
     ['log.retainBytes', { log: { maxBytes: 2 ** 20, retainBytes: 2 ** 20 } }],
+    ['log.maxBytes', { log: { maxBytes: 2 ** 20 } }],
     ['log.retainBytes', { log: { retainBytes: 2 ** 40 } }],
     ['sinks', { sinks: [{ name: 'store', module: 'file:///s.ts' }] }],
     [

@@ -144,6 +144,7 @@ class LogThread {
     for (;;) {
       try {
         this.writer.append(this.builder.firstPosition, chunk);
+        Atomics.add(this.levels.words, LevelWord.writtenBytes, chunk.length);
         return;
       } catch (error) {
         if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.stopping) > StopStage.log) throw error;

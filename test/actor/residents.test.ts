@@ -26,20 +26,23 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       do: fc.constant('use' as const),
       type: fc.nat(1),
-      id: fc.nat(9),
+      id: fc.nat(4),
       published: fc.nat(100),
     }),
   },
-  fc.record({ do: fc.constant('busy' as const), id: fc.nat(9) }),
+  { weight: 2, arbitrary: fc.record({ do: fc.constant('busy' as const), id: fc.nat(4) }) },
   fc.record({ do: fc.constant('rest' as const) }),
   fc.record({ do: fc.constant('wait' as const), ms: fc.nat(60) }),
-  fc.record({ do: fc.constant('sweep' as const), stored: fc.nat(100), most: fc.nat(12) }),
+  {
+    weight: 2,
+    arbitrary: fc.record({ do: fc.constant('sweep' as const), stored: fc.nat(100), most: fc.nat(12) }),
+  },
 );
 
 test('the least recently used idle ones leave, once the store has what they said; nobody else does', () => {
-  const limits = fc.record({ limit: fc.integer({ min: 1, max: 12 }), idleMs: fc.integer({ min: 1, max: 100 }) });
+  const limits = fc.record({ limit: fc.integer({ min: 1, max: 6 }), idleMs: fc.integer({ min: 1, max: 100 }) });
   fc.assert(
-    fc.property(limits, fc.array(step, { maxLength: 80 }), ({ limit, idleMs }, steps) => {
+    fc.property(limits, fc.array(step, { minLength: 20, maxLength: 80 }), ({ limit, idleMs }, steps) => {
       const residents = new Residents(types, limit, idleMs);
       let model: Actor[] = []; // least recently used first
       let now = 1000;
@@ -49,7 +52,7 @@ test('the least recently used idle ones leave, once the store has what they said
           const type = types[one.type]!;
           let actor = residents.get(type, `${one.id}`);
           const known = model.find((other) => other.type === type && other.id === `${one.id}`);
-          expect(actor).toBe(known);
+          expect(actor === known).toBe(true);
           if (actor) residents.touch(actor, now);
           else {
             actor = new Actor(type, `${one.id}`, {}, 0, 0);
@@ -75,14 +78,14 @@ test('the least recently used idle ones leave, once the store has what they said
         }
         expect(residents.count).toBe(model.length);
         for (const type of types) {
-          for (let id = 0; id < 10; id++) {
+          for (let id = 0; id < 5; id++) {
             const expected = model.find((actor) => actor.type === type && actor.id === `${id}`);
-            expect(residents.get(type, `${id}`)).toBe(expected);
+            expect(residents.get(type, `${id}`) === expected).toBe(true); // never print actors: they are chained
           }
         }
       }
     }),
-    { numRuns: 300 },
+    { numRuns: 400 },
   );
 });
 

@@ -38,10 +38,20 @@ test('an actor that was passivated comes back as it was', async () => {
   }
 });
 
+test('an actor stays until the store has what it raised, however many there are', async () => {
+  const runtime = await startRuntime({ shards: 1, actorLimit: 1, flush: { syncIntervalMs: 60_000 } });
+  for (let i = 0; i < 6; i++) await runtime.ref(Counter, `c${i}`).addMany(3);
+  // Two sweeps of the shard, which would let them go.
+  await new Promise((resolve) => setTimeout(resolve, 130));
+  for (let i = 0; i < 6; i++)
+    expect(await runtime.ref(Counter, `c${i}`).add(1)).toMatchObject({ value: 4, version: 4 });
+  expect(runtime.status().stored).toBe(0);
+});
+
 test('the log is truncated behind the store, and events() has no seam', async () => {
   const runtime = await startRuntime({
     shards: 1,
-    flush: 'durable',
+    flush: { syncIntervalMs: 0, ringBytes: 1 << 20 },
     log: { maxBytes: 8 << 20, retainBytes: 0 },
   });
   const label = 'x'.repeat(4000);
@@ -65,7 +75,7 @@ test('the log is truncated behind the store, and events() has no seam', async ()
 test('a full log pushes back, and takes again when there is room', async () => {
   const runtime = await startRuntime({
     shards: 1,
-    flush: { syncIntervalMs: 60_000, syncBytes: 1 << 30, whenFull: 'reject' },
+    flush: { syncIntervalMs: 60_000, syncBytes: 1 << 30, whenFull: 'reject', ringBytes: 1 << 16, batchBytes: 1 << 16 },
     log: { maxBytes: 1 << 20, retainBytes: 0 },
   });
   const label = 'x'.repeat(8000);

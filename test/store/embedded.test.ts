@@ -1,8 +1,7 @@
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+// Events and snapshots in the embedded store: what is written comes back, aggregate by aggregate.
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { FrameKind, type FrameReader } from '../../src/frame.ts';
 import { newId } from '../../src/ids.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { identityKey, openEnvironment } from '../../src/store/lmdb/environment.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
 import type { LoadedAggregate } from '../../src/store/store.ts';
@@ -125,42 +124,6 @@ describe('snapshots', () => {
   });
 });
 
-describe('receipts', () => {
-  const receipt = (name: string, expiresAt: number, value: unknown = name) => ({
-    kind: FrameKind.receipt,
-    version: 7,
-    name,
-    data: { value, events: 0, expiresAt },
-  });
-
-  test('are found by type, id and key until they expire', () => {
-    const later = Date.now() + 1e6;
-    write([receipt('k', later)], [receipt('gone', Date.now() - 1)]);
-    expect(reader.receipt('call', 'a', 'k')).toEqual({
-      version: 7,
-      position: 1,
-      outcome: { value: 'k', events: 0, expiresAt: later },
-    });
-    expect(reader.receipt('call', 'a', 'gone')).toBeUndefined();
-    expect(reader.receipt('call', 'b', 'k')).toBeUndefined();
-    expect(reader.receipt('cal', 'la', 'k')).toBeUndefined();
-  });
-
-  test('those that have expired are swept by later batches, and a key used again lives on', () => {
-    const { receipts, expiries } = reader.environment;
-    const past = Date.now() - 1000;
-    vi.useFakeTimers({ toFake: ['Date'], now: past });
-    onTestFinished(() => void vi.useRealTimers());
-    for (let i = 0; i < 300; i++) write([receipt(`k${i}`, past + 10)]);
-    write([receipt('k7', Date.now() + 1e6, 'again')]);
-    reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([300, 301]));
-    vi.setSystemTime(past + 11);
-    for (let i = 0; i < 60; i++) write([{ version: i + 1 }]);
-    reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([1, 1]));
-    expect(reader.receipt('call', 'a', 'k7')!.outcome.value).toBe('again');
-  });
-});
-
 describe('what is written', () => {
   test('a batch that comes again changes nothing; one that overlaps adds what is new', () => {
     write([{ version: 1 }], [{ version: 2 }]);
@@ -216,76 +179,3 @@ describe('what is written', () => {
     for (const id of [ids[0]!, ids[20_000]!, ids[59_999]!]) expect(versionsOf(id)).toEqual([1, 2]);
   });
 });
-
-describe('a damaged block', () => {
-  const fill = (): void => {
-    for (let version = 1; version <= 60; version++) {
-      write([{ version, data: { version } }], [{ id: 'b', version, data: { version, text: 'x'.repeat(2000) } }]);
-    }
-  };
-
-  test('with one byte changed is refused by whoever reads all of it', async () => {
-    fill();
-    const { root, blocks } = openEnvironment(folder, false);
-    const { key, value } = [...blocks.getRange({ limit: 1 })][0]!;
-    value[value.indexOf('xxxx')] = 0x79;
-    root.transactionSync(() => blocks.putSync(key, value));
-    const store = EmbeddedStore.open(folder);
-    await expect(store.getByType('Happened')).rejects.toMatchObject({ code: 'StoreDamaged' });
-    await store.close();
-    await root.close();
-  });
-
-  test('that cannot be unpacked is refused, though the buffer still holds the one before', async () => {
-    fill();
-    const { root } = openEnvironment(folder, false);
-    const raw = root.openDB<Buffer, Uint8Array>({ name: 'blocks', encoding: 'binary', keyEncoding: 'binary' });
-    const entries = [...raw.getRange()];
-    expect(entries.every(({ value }) => value[0] === 254)).toBe(true); // packed
-    const { key, value } = entries[30]!;
-    root.transactionSync(() => raw.putSync(key, Buffer.concat([value.subarray(0, 4), Buffer.alloc(40, 0xff)])));
-    expect(thrownBy(() => reader.load('call', 'a', 'f'))).toMatchObject({ code: 'StoreDamaged' });
-    await root.close();
-  });
-});
-
-describe('opening', () => {
-  test('again: everything is there, and goes on', async () => {
-    write([{ version: 1 }]);
-    await sink.close();
-    sink = new EmbeddedSink(folder, 'log-1');
-    expect(await sink.open()).toBe(1);
-    write([{ version: 2 }]);
-    expect(versionsOf('a')).toEqual([1, 2]);
-  });
-
-  test('the store of another log is refused', async () => {
-    await sink.close();
-    const other = new EmbeddedSink(folder, 'log-2').open();
-    await expect(other).rejects.toThrow(/damaged: it belongs to log log-1, and the log here is log-2/);
-    await sink.open();
-  });
-
-  test.each([
-    ['of a newer release', '{"format":99,"logId":"log-1"}', 'DataDirNewerFormat', { found: 99, supported: 1 }],
-    ['with an identity that is none', '{"format":"?"}', 'StoreDamaged', {}],
-    ['with an identity that is not JSON', '\u0000', 'StoreDamaged', {}],
-  ])('a store %s is refused, by the writer and by readers', async (_, identity, code, details) => {
-    const { root } = openEnvironment(folder, false);
-    root.transactionSync(() => root.putSync(identityKey, Buffer.from(identity)));
-    await sink.close();
-    await expect(new EmbeddedSink(folder, 'log-1').open()).rejects.toMatchObject({ code, details });
-    expect(thrownBy(() => openEmbeddedReader(folder))).toMatchObject({ code, details });
-    root.transactionSync(() => root.putSync(identityKey, Buffer.from('{"format":1,"logId":"log-1"}')));
-    await sink.open();
-    await root.close();
-  });
-});
-
-function thrownBy(action: () => unknown): unknown {
-  try {
-    return action();
-  } catch (error) {
-    return error;
-  }
-}
