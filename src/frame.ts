@@ -184,7 +184,8 @@ export class FrameReader {
   }
   get name(): string {
     const start = this.offset + FRAME_HEADER_BYTES + this.typeLength + this.idLength;
-    return this.bytes.utf8Slice(start, start + this.nameLength);
+    const length = this.nameLength;
+    return length === 0 ? '' : this.bytes.utf8Slice(start, start + length);
   }
   /** Metadata JSON; '' where there is none. */
   get metadataJson(): string {

@@ -40,9 +40,11 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
     return toPlain((value as { toJSON(): unknown }).toJSON(), path, depth + 1);
   }
   if (Array.isArray(value)) {
-    const copy = new Array<unknown>(value.length);
-    for (let i = 0; i < value.length; i++)
-      copy[i] = scalar(value[i]) ? value[i] : toPlain(value[i], `${path}[${i}]`, depth + 1);
+    // A spread, for a plain array and without holes, whatever was given.
+    const copy: unknown[] = [...value];
+    for (let i = 0; i < copy.length; i++) {
+      if (!scalar(copy[i])) copy[i] = toPlain(copy[i], `${path}[${i}]`, depth + 1);
+    }
     return copy;
   }
   const prototype = Object.getPrototypeOf(value);

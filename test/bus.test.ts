@@ -111,6 +111,20 @@ describe('an end of listening', () => {
     expect(bus.wants('counter', 'Added')).toBe(false);
   });
 
+  test('by arguments ends that listening alone, not the same listener elsewhere', () => {
+    let heard = 0;
+    const listener = (): void => {
+      heard++;
+    };
+    bus.on(Counter, 'Added', listener);
+    bus.on(Counter, '*', listener);
+    bus.on(Other, 'Added', listener);
+    bus.off(Counter, 'Added', listener);
+    bus.emit(added);
+    bus.emit(elsewhere);
+    expect(heard).toBe(2);
+  });
+
   test('while an event is being delivered: the one who leaves hears it no more, the others do', () => {
     const heard: string[] = [];
     bus.on('*', () => {

@@ -27,6 +27,8 @@ import { StoredHorizon } from './stored-horizon.ts';
 
 const noInput: unknown[] = [];
 const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
+// A wake-up costs the waker as much as two or three commands; the log thread would find one frame each time.
+const commandsPerRing = 128;
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
 // A message is delivered again after a restart until the log knows that it is done: its outcome must outlive the log.
@@ -57,6 +59,8 @@ export class Shard {
   private readonly idleStages: StagedGroup[] = [];
   private readonly unfaithful = new Set<string>();
   private mustWait = false;
+  private isDraining = false;
+  private untold = 0;
   private now = Date.now();
 
   constructor(data: ShardData, types: readonly ActorType[], loader: Loader, context: object) {
@@ -88,8 +92,13 @@ export class Shard {
     const limit = this.commands.published();
     let count = 0;
     this.now = Date.now();
+    this.isDraining = true;
     while (count < most && this.commands.take(limit)) {
       count++;
+      if (this.untold === commandsPerRing) {
+        this.logBell.ring();
+        this.untold = 1;
+      }
       const { kind } = this.commands;
       if (kind === GroupKind.command) {
         const command = new Command(this.commands, this.frame);
@@ -102,6 +111,9 @@ export class Shard {
         this.commands.release();
       }
     }
+    this.isDraining = false;
+    if (this.untold > 1) this.logBell.ring();
+    this.untold = 0;
     return count;
   }
 
@@ -276,8 +288,13 @@ export class Shard {
     this.ringBells(command);
   }
 
+  /**
+   * Wake whoever has to know. While commands are being drained, the first one wakes the log thread, and the others are
+   * told of in groups: it looks for them by itself within a millisecond, should the next command take long.
+   */
   private ringBells(command: Command): void {
-    this.logBell.ring();
+    if (this.untold === 0) this.logBell.ring();
+    if (this.isDraining) this.untold++;
     if (command.urgent) this.callerBell.ring();
   }
 

@@ -4,6 +4,7 @@
 // A null message (from the sync thread on the bell's port, from the runtime on the parent's) means: look again. Once
 // `stopping` has come to its stage the thread comes up to what is synced, closes its sinks, and returns.
 import { setTimeout as pause } from 'node:timers/promises';
+import { setPriority } from 'node:os';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { TrunklineError, toWire, type WireError } from '../errors.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
@@ -45,6 +46,7 @@ export type FlushThreadReport =
   | { type: 'status'; sinks: Record<string, SinkStatus> };
 
 const storeName = 'store';
+const niceness = 5;
 const idleBoundMs = 1000; // looks at its flags that often in any case
 // At 5,000 events/s this makes one synced commit, some ten pages, for 100 events, instead of one for every sync of the log.
 const storeLingerMs = 20;
@@ -58,6 +60,8 @@ const report = (message: FlushThreadReport): void => parentPort!.postMessage(mes
 const isStopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.flush;
 
 async function main(): Promise<void> {
+  // On Linux this is the thread's own priority: whoever waits for a command goes first, the store catches up behind.
+  setPriority(niceness);
   let log: LogSource | undefined;
   try {
     log = openLogReader(data.logFolder, data.mapBytes);

@@ -23,6 +23,9 @@ const report = (message: LogThreadReport): void => data.outbox.postMessage(messa
 // An idle thread looks at its flags that often, in case a wake-up was missed by a defect. Rests on nothing finer than
 // "unnoticeable in CPU time, bearable as a delay".
 const idleBoundMs = 1000;
+// After work it looks sooner for a while: a shard does not ring for every single command.
+const busyBoundMs = 1;
+const busyForMs = 100;
 // While the log is full: how often to look whether the cursors have moved on.
 const fullBoundMs = 5;
 // A wake-up of an event loop costs about as much as a small commit, on either side.
@@ -65,6 +68,7 @@ class LogThread {
   private nextPosition: number;
   private inboxTaken = 0;
   private untold = 0;
+  private workedAt = 0;
 
   constructor(levels: Levels, writer: LogWriter, recovered: Awaited<ReturnType<typeof recoverLog>>) {
     this.levels = levels;
@@ -97,7 +101,8 @@ class LogThread {
         if ((now - quietSince) * 1000 < spinMicros) continue;
       }
       if (this.truncate()) continue;
-      this.sleeper.block(hasWork, idleBoundMs);
+      const isBusy = performance.now() - this.workedAt < busyForMs;
+      this.sleeper.block(hasWork, isBusy ? busyBoundMs : idleBoundMs);
     }
   }
 
@@ -123,6 +128,7 @@ class LogThread {
       }
     }
     if (!taken) return false;
+    this.workedAt = performance.now();
     if (builder.frames > 0) {
       this.append();
       this.nextPosition = position;

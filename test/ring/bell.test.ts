@@ -1,0 +1,73 @@
+// The order of steps that keeps a wake-up from getting lost: say that you sleep, look again, sleep. One thread plays both
+// sides here, at the worst moment; threads.test.ts lets real ones find it.
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Bell, Sleeper } from '../../src/ring/bell.ts';
+
+let words: Int32Array;
+let channel: MessageChannel;
+let bell: Bell;
+let sleeper: Sleeper;
+
+beforeEach(() => {
+  words = new Int32Array(new SharedArrayBuffer(16));
+  channel = new MessageChannel();
+  bell = new Bell(words, 2, channel.port1);
+  sleeper = new Sleeper(words, 2);
+});
+
+afterEach(() => {
+  channel.port1.close();
+});
+
+function messages(): number {
+  let count = 0;
+  while (receiveMessageOnPort(channel.port2) !== undefined) count++;
+  return count;
+}
+
+test('work that comes while the sleeper looks for the last time is noticed: it does not sleep', () => {
+  const look = (): boolean => {
+    expect(words[2]).not.toBe(0); // said already: a bell would ring from here on
+    bell.ring();
+    return false;
+  };
+  sleeper.block(look, 1000);
+  const armed = sleeper.arm(look);
+  expect(armed).toBe(true);
+  expect(messages()).toBe(1);
+});
+
+test('who finds work stays awake, and is not rung', () => {
+  sleeper.block(() => true, Number.POSITIVE_INFINITY);
+  bell.ring();
+  expect(sleeper.arm(() => true)).toBe(false);
+  bell.ring();
+  expect(messages()).toBe(0);
+  expect(words[2]).toBe(0);
+});
+
+test('a sleep has an end by its bound, and the sleeper is awake then', () => {
+  sleeper.block(() => false, 1);
+  expect(words[2]).toBe(0);
+});
+
+test('many ring once: one message for all that is published while nobody is up', () => {
+  sleeper.arm(() => false);
+  for (let i = 0; i < 5; i++) bell.ring();
+  expect(messages()).toBe(1);
+  sleeper.rise();
+  for (let i = 0; i < 5; i++) bell.ring();
+  expect(messages()).toBe(0);
+  sleeper.arm(() => false);
+  bell.ring();
+  expect(messages()).toBe(1);
+});
+
+test('bells side by side do not ring one another', () => {
+  sleeper.arm(() => false);
+  new Bell(words, 1, channel.port1).ring();
+  new Bell(words, 3, channel.port1).ring();
+  expect(messages()).toBe(0);
+  expect(words[2]).not.toBe(0);
+});
