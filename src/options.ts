@@ -17,7 +17,10 @@ export interface FlushPolicy {
   ringBytes: number;
   /** When a ring is full: `wait` delays the command, `reject` answers `RingFull`. */
   whenFull: 'wait' | 'reject';
-  /** How long the log thread and a shard look for more work before they sleep, microseconds, 0 to 10,000. */
+  /**
+   * How long the log thread and a shard may look for more work before they sleep, microseconds, 0 to 10,000. They stop
+   * looking where it has not been paying off. 0 saves the CPU time that it costs, some 30 µs a wake-up later.
+   */
   spinMicros: number;
 }
 
@@ -27,13 +30,13 @@ export interface FlushPolicy {
  * choose it when most commands wait for `synced`.
  */
 export const flushPresets: Readonly<Record<'latency' | 'balanced' | 'durable', FlushPolicy>> = {
-  latency: preset(50, 64 << 20),
-  balanced: preset(5, 8 << 20),
-  durable: preset(0, 1 << 20),
+  latency: preset(50, 64 << 20, 100),
+  balanced: preset(5, 8 << 20, 50),
+  durable: preset(0, 1 << 20, 50),
 };
 
-function preset(syncIntervalMs: number, syncBytes: number): FlushPolicy {
-  return { syncIntervalMs, syncBytes, batchBytes: 1 << 20, ringBytes: 8 << 20, whenFull: 'wait', spinMicros: 0 };
+function preset(syncIntervalMs: number, syncBytes: number, spinMicros: number): FlushPolicy {
+  return { syncIntervalMs, syncBytes, batchBytes: 1 << 20, ringBytes: 8 << 20, whenFull: 'wait', spinMicros };
 }
 
 /** How much the log may hold, and keeps. */

@@ -5,6 +5,7 @@ import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError, toWire, type WireError } from '../errors.ts';
 import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
+import { Spinner } from '../ring/spinner.ts';
 import type { ActorType, ShardData, ShardReport } from './actor.ts';
 import { reducerFingerprint } from './evolve.ts';
 import { enterShard, violation } from './inside.ts';
@@ -46,12 +47,12 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   const { levels } = shard;
   const bellWord = LevelWord.firstShardBell + data.index;
   const sleeper = new Sleeper(levels.words, bellWord);
+  const spinner = new Spinner();
   let wake = (): void => {};
   data.bell.on('message', () => wake());
   const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;
   const hasWork = (): boolean => shard.hasWork() || stopping();
   let sweptAt = performance.now();
-  let quietSince = 0;
   let ran = 0;
   for (;;) {
     const count = shard.drain(commandsPerTurn);
@@ -62,7 +63,6 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
       sweptAt = now;
     }
     if (count > 0) {
-      quietSince = 0;
       if (shard.pending > 0 || ran >= commandsPerTurn) {
         ran = 0;
         await setImmediate();
@@ -80,11 +80,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
       sleeper.rise();
       continue;
     }
-    const spinMicros = levels.flag(LevelWord.spinMicros);
-    if (spinMicros > 0) {
-      if (quietSince === 0) quietSince = now;
-      if ((now - quietSince) * 1000 < spinMicros) continue;
-    }
+    if (spinner.look(hasWork, levels.flag(LevelWord.spinMicros))) continue;
     sleeper.block(hasWork, idleBoundMs);
     if (!shard.hasWork()) await setImmediate();
   }

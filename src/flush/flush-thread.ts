@@ -3,8 +3,9 @@
 //
 // A null message (from the sync thread on the bell's port, from the runtime on the parent's) means: look again. Once
 // `stopping` has come to its stage the thread comes up to what is synced, closes its sinks, and returns.
-import { setTimeout as pause } from 'node:timers/promises';
+
 import { setPriority } from 'node:os';
+import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { TrunklineError, toWire, type WireError } from '../errors.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';

@@ -9,6 +9,7 @@ import { isError, toWire } from '../errors.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Word } from '../ring/ring.ts';
+import { Spinner } from '../ring/spinner.ts';
 import { ChunkBuilder } from './chunk.ts';
 import { Levels, LevelWord, StopStage } from './levels.ts';
 import { LogWriter } from './lmdb.ts';
@@ -61,6 +62,7 @@ class LogThread {
   private readonly builder: ChunkBuilder;
   private readonly retention: Retention;
   private readonly sleeper: Sleeper;
+  private readonly spinner: Spinner = new Spinner();
   private readonly callerBell: Bell;
   private readonly syncBell: Bell;
   private rings: { key: number; ring: RingConsumer }[] = [];
@@ -83,23 +85,16 @@ class LogThread {
 
   run(): void {
     const hasWork = (): boolean => this.hasWork();
-    let quietSince = 0;
     for (;;) {
       if (this.levels.flag(LevelWord.logInbox) !== this.inboxTaken) this.takeInbox();
       if (this.isFull()) {
         this.sleeper.block(() => false, fullBoundMs);
       } else if (this.drain()) {
-        quietSince = 0;
         this.truncate();
         continue;
       }
       if (this.levels.flag(LevelWord.stopping) >= StopStage.log && !this.ringsHaveWork()) return;
-      const spinMicros = this.levels.flag(LevelWord.spinMicros);
-      if (spinMicros > 0) {
-        const now = performance.now();
-        if (quietSince === 0) quietSince = now;
-        if ((now - quietSince) * 1000 < spinMicros) continue;
-      }
+      if (this.spinner.look(hasWork, this.levels.flag(LevelWord.spinMicros))) continue;
       if (this.truncate()) continue;
       const isBusy = performance.now() - this.workedAt < busyForMs;
       this.sleeper.block(hasWork, isBusy ? busyBoundMs : idleBoundMs);

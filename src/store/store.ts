@@ -40,6 +40,7 @@ export interface StoredReceipt {
   readonly position: number;
 }
 
+/** Which events of a type: since when, until when, how many. */
 export interface TypeQuery {
   /** Events that occurred at this time or later. */
   since?: Date;
@@ -54,6 +55,7 @@ export interface TypeQuery {
 /** A moment in an aggregate's life: after that version, or after its last event that had occurred by that time. */
 export type Moment = { version: number } | { time: Date };
 
+/** An aggregate as it was. */
 export interface StateThen<State> {
   readonly state: State;
   readonly version: number;

@@ -48,6 +48,7 @@ export type Expected<A> =
       ...args: any[]
     ) => Error);
 
+/** What follows from the command. */
 export interface Then<A> {
   /**
    * Assert what the command came to; throws an AssertionError with a difference if it did not. For an asynchronous
@@ -58,6 +59,7 @@ export interface Then<A> {
 }
 
 type InputOf<F> = F extends (aggregate: any, ...input: infer I) => unknown ? I : never;
+/** The aggregate's commands, to be tried. */
 export type When<A> = A extends { commands: infer C }
   ? { readonly [K in keyof C & string]: (...input: InputOf<C[K]>) => Then<A> }
   : never;

@@ -42,7 +42,7 @@ export const BLOCK_ENTRY_BYTES = 16;
  * One page of 4 KiB less LMDB's page header. A load unpacks a block for each event that is alone in one, so it should be
  * small; half a page, which is what becomes of it, still lies in the tree's own pages, two to one, without waste.
  */
-export const BLOCK_BYTES = 4096 - 24;
+export const BLOCK_BYTES: number = 4096 - 24;
 
 export const HEAD_BYTES = 32;
 export const RECEIPT_HEADER_BYTES = 20;
