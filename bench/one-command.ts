@@ -19,7 +19,7 @@ const echo = `require('node:worker_threads').parentPort.on('message', function (
 
 export const oneCommand: Suite = ({ smoke }) =>
   onScratchFolder(async (dataDir): Promise<Row[]> => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, flush: 'latency' });
     const worker = new Worker(echo, { eval: true });
     const roundTrip = (data: unknown): Promise<void> =>
       new Promise((resolve) => {

@@ -30,9 +30,9 @@ export interface FlushPolicy {
  * choose it when most commands wait for `synced`.
  */
 export const flushPresets: Readonly<Record<'latency' | 'balanced' | 'durable', FlushPolicy>> = {
-  latency: preset(50, 64 << 20, 100),
-  balanced: preset(5, 8 << 20, 50),
-  durable: preset(0, 1 << 20, 50),
+  latency: preset(50, 64 << 20, 200),
+  balanced: preset(5, 8 << 20, 100),
+  durable: preset(0, 1 << 20, 100),
 };
 
 function preset(syncIntervalMs: number, syncBytes: number, spinMicros: number): FlushPolicy {
