@@ -55,7 +55,9 @@ export class Shard {
   private readonly logBell: Bell;
   private readonly callerBell: Bell;
   private readonly surroundings: Surroundings;
+  /** Asynchronous commands under way, and those behind them in a mailbox, by slot. */
   private readonly running = new Map<number, Execution>();
+  private readonly waiting = new Map<number, Command>();
   private readonly idleStages: StagedGroup[] = [];
   private readonly unfaithful = new Set<string>();
   private mustWait = false;
@@ -141,7 +143,10 @@ export class Shard {
     if (actor === undefined) return;
     if (actor.mailbox !== undefined) {
       const { mailboxLimit: limit } = this.data;
-      if (actor.mailbox.put(command)) return;
+      if (actor.mailbox.put(command)) {
+        this.waiting.set(command.slot, command);
+        return;
+      }
       this.refuse(command, type, new TrunklineError('MailboxFull', { aggregateType: type.name, id: actor.id, limit }));
       return;
     }
@@ -167,7 +172,11 @@ export class Shard {
 
   private execute(actor: Actor, command: Command): void {
     const { type } = actor;
-    if (command.cancelled) return;
+    if (this.waiting.size > 0) this.waiting.delete(command.slot);
+    if (command.cancelled) {
+      this.refuse(command, type, new TrunklineError('Aborted', { executed: 'no' }));
+      return;
+    }
     if (command.deadlineAt !== 0 && Date.now() >= command.deadlineAt) {
       this.refuse(command, type, new TrunklineError('DeadlineExceeded', { deadlineMs: 0, executed: 'no' }));
       return;
@@ -369,7 +378,10 @@ export class Shard {
     this.data.outbox.postMessage({ type: 'warning', message, details: { aggregateType: name } });
   }
 
+  /** The caller has given up: tell the command if it is running, and do not begin it if it is waiting. */
   private cancel(slot: number): void {
+    const waiting = this.waiting.get(slot);
+    if (waiting) waiting.cancelled = true;
     this.running.get(slot)?.cancel(new TrunklineError('Aborted', { executed: 'unknown' }));
   }
 

@@ -194,12 +194,12 @@ export class Caller implements CommandSender, LevelWait {
   /** Look after everything that has happened since the last turn, then ask to be woken. */
   turn(): void {
     this.sleeper.rise();
-    if (this.levels.flag(LevelWord.poisoned) !== 0) {
-      // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
-      this.fail(this.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }));
-      return;
-    }
     do {
+      if (this.levels.flag(LevelWord.poisoned) !== 0) {
+        // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
+        this.fail(this.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }));
+        return;
+      }
       // Read once per pass: groups behind it wait for the next pass, so that the bus hears events in log order.
       const written = this.levels.position('written');
       for (const line of this.lines) {
@@ -222,7 +222,7 @@ export class Caller implements CommandSender, LevelWait {
       if (urgent > 0 && scout.published() !== scout.cursor) return true;
     }
     for (const { groups } of this.others) if (groups.written() !== groups.cursor) return true;
-    return false;
+    return this.progress.hasMoved() || (this.inFlight > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
   }
 
   private read(

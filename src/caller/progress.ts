@@ -10,6 +10,9 @@ export class Progress {
   private readonly synced = new LevelWaiters();
   private readonly stored = new LevelWaiters();
   private failure: TrunklineError | undefined;
+  /** Positions as last looked at. */
+  private syncedSeen = 0;
+  private storedSeen = 0;
 
   constructor(levels: Levels) {
     this.levels = levels;
@@ -47,9 +50,17 @@ export class Progress {
   /** Release whoever waits for what has been reached. */
   advance(): void {
     if (this.synced.isEmpty && this.stored.isEmpty) return;
-    this.synced.advance(this.levels.position('synced'));
-    this.stored.advance(this.levels.position('stored'));
+    this.syncedSeen = this.levels.position('synced');
+    this.storedSeen = this.levels.position('stored');
+    this.synced.advance(this.syncedSeen);
+    this.stored.advance(this.storedSeen);
     this.ask();
+  }
+
+  /** Whether a level that is waited for has moved since: to be asked before going to sleep. */
+  hasMoved(): boolean {
+    if (!this.synced.isEmpty && this.levels.position('synced') !== this.syncedSeen) return true;
+    return !this.stored.isEmpty && this.levels.position('stored') !== this.storedSeen;
   }
 
   /** Say which levels are waited for. */

@@ -193,6 +193,19 @@ describe('deadline and abort', () => {
     expect((await counter.total()).value).toBe(100);
   });
 
+  test('what is aborted while it waits in a mailbox is not executed', async () => {
+    const runtime = await startRuntime({ shards: 1 });
+    const counter = runtime.ref(Counter, 'a');
+    const slow = counter.addSlowly(1, 30);
+    const abort = new AbortController();
+    const waiting = errorOf(counter.with({ signal: abort.signal }).add(100));
+    abort.abort();
+    expect((await waiting).code).toBe('Aborted');
+    await slow;
+    expect((await counter.total()).value).toBe(1);
+    expect(runtime.status().inFlight).toBe(0);
+  });
+
   test('what is aborted before it is sent is not executed', async () => {
     const runtime = await startRuntime({ shards: 1 });
     const error = await errorOf(runtime.ref(Counter, 'a').with({ signal: AbortSignal.abort() }).add(1));
@@ -208,6 +221,15 @@ describe('levels', () => {
     await receipt.reached('stored');
     expect(receipt.position).toBeGreaterThan(0);
     expect(runtime.status().stored).toBeGreaterThanOrEqual(receipt.position);
+  });
+
+  test('nobody who waits for a level is forgotten, whatever happens between a look and a sleep', async () => {
+    const runtime = await startRuntime({ shards: 1, flush: 'durable' });
+    const lane = async (number: number): Promise<void> => {
+      const counter = runtime.ref(Counter, `c${number}`).with({ ack: number % 8 === 0 ? 'stored' : 'synced' });
+      for (let i = 0; i < (number % 8 === 0 ? 30 : 300); i++) await counter.add(1);
+    };
+    await Promise.all(Array.from({ length: 16 }, (_, number) => lane(number)));
   });
 
   test('waiting for a level can be aborted', async () => {
