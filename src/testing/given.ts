@@ -55,7 +55,8 @@ export interface Then<A> {
    * command it returns a promise: await it.
    */
   then(expected: Expected<A>): Outcome<A>;
-  then<R>(resolve: (outcome: Outcome<A>) => R, reject: (error: unknown) => R): Promise<R>;
+  /** What the command came to, nothing asserted; rejects as the command did. */
+  outcome(): Promise<Outcome<A>>;
 }
 
 type InputOf<F> = F extends (aggregate: any, ...input: infer I) => unknown ? I : never;
@@ -105,8 +106,8 @@ class Trial<A extends AnyAggregate> {
       const value = aggregate.commands[name](execution, ...JSON.parse(toJson(input, 'arguments')));
       this.result =
         value instanceof Promise
-          ? value.then((settled) => this.outcome(execution, settled))
-          : this.outcome(execution, value);
+          ? value.then((settled) => this.settle(execution, settled))
+          : this.settle(execution, value);
     } catch (error) {
       execution.undo();
       this.error = error;
@@ -128,7 +129,12 @@ class Trial<A extends AnyAggregate> {
     return check(expected, result, error, this.actor);
   }
 
-  private outcome(execution: Execution, value: unknown): Outcome<A> {
+  async outcome(): Promise<Outcome<A>> {
+    if (this.error !== undefined) throw this.error;
+    return this.result as Outcome<A> | Promise<Outcome<A>>;
+  }
+
+  private settle(execution: Execution, value: unknown): Outcome<A> {
     execution.end();
     const events: StoredEvent[] = [];
     const sent: Outcome<A>['sent'][number][] = [];

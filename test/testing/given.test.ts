@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest';
+import { given, Rejected, TrunklineError } from '../../src/index.ts';
+import { Counter } from '../runtime/aggregates.ts';
+
+const added = (amount: number) => ({ type: 'Added' as const, data: { amount } });
+
+test('events by type, or with their data', () => {
+  given(Counter, [added(2)])
+    .when.add(3)
+    .then(['Added']);
+  const { state, value, version, events } = given(Counter, [added(2)])
+    .when.add(3)
+    .then([added(3)]);
+  expect({ state, value, version }).toEqual({ state: { total: 5, labels: [] }, value: 5, version: 2 });
+  expect(events[0]!.data).toEqual({ amount: 3 });
+  given(Counter).when.total().then([]);
+});
+
+test('an expectation that does not hold throws', () => {
+  expect(() => given(Counter).when.add(3).then([])).toThrow();
+  expect(() => given(Counter).when.add(3).then(['Labelled'])).toThrow();
+  expect(() =>
+    given(Counter)
+      .when.add(3)
+      .then([added(4)]),
+  ).toThrow();
+  expect(() => given(Counter).when.add(3).then(['Added', 'Added'])).toThrow();
+  expect(() => given(Counter).when.add(3).then(Rejected)).toThrow(/expected the command to fail/);
+  expect(() => given(Counter).when.addThenReject(3).then(['Added'])).toThrow('too-much');
+});
+
+test('a rejection by class, code or details; an error of the library by its code', () => {
+  given(Counter).when.addThenReject(3).then(Rejected);
+  given(Counter).when.addThenReject(3).then(new Rejected('too-much'));
+  given(Counter)
+    .when.addThenReject(3)
+    .then(new Rejected('too-much', { amount: 3, total: 3 }));
+  expect(() => given(Counter).when.addThenReject(3).then(new Rejected('other'))).toThrow();
+  expect(() =>
+    given(Counter)
+      .when.addThenReject(3)
+      .then(new Rejected('too-much', { amount: 4, total: 3 })),
+  ).toThrow();
+  given(Counter).when.addThenThrow().then(RangeError);
+  const details = { aggregateType: 'counter', eventType: 'Checked' };
+  given(Counter).when.check().then(new TrunklineError('AsynchronousSchema', details));
+  expect(() => (given(Counter).when as never as { nope(): void }).nope()).toThrow(/no command 'nope'/);
+});
+
+test('what was refused has left the state alone', () => {
+  const { state, version } = given(Counter, [added(2)])
+    .when.addThenReject(3)
+    .then(Rejected);
+  expect({ state, version }).toEqual({ state: { total: 2, labels: [] }, version: 1 });
+});
+
+test('asynchronous commands, questions and messages', async () => {
+  await given(Counter)
+    .when.addSlowly(3, 0)
+    .then([added(3)]);
+  await given(Counter).when.addAndFail().then(new Rejected('changed-my-mind'));
+  const asked: unknown[] = [];
+  const answer = (question: unknown): number => asked.push(question) && 40;
+  await given(Counter, [], { answer })
+    .when.askOther('b', 7)
+    .then([added(40)]);
+  expect(asked).toEqual([{ aggregateType: 'counter', id: 'b', command: 'add', input: [7] }]);
+  const { sent } = given(Counter).when.sendOther('b', 5).then(['Added']);
+  expect(sent).toEqual(Array(2).fill({ aggregateType: 'counter', id: 'b', command: 'add', input: [5] }));
+  const outcome = await given(Counter, [], { context: { shard: 7, made: 1 } })
+    .when.readContext()
+    .outcome();
+  expect(outcome.value).toEqual({ shard: 7, made: 1 });
+});
