@@ -33,5 +33,5 @@ export function printRows(rows: Row[]): void {
   const line = (cells: string[]): string => cells.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  ');
   console.log(line(['measure', 'asked', 'measured', 'holds']));
   for (const row of rows)
-    console.log(line([row.measure, row.asked, row.measured, row.holds ? 'yes' : 'NO']) + `\n    ${row.detail}`);
+    console.log(`${line([row.measure, row.asked, row.measured, row.holds ? 'yes' : 'NO'])}\n    ${row.detail}`);
 }

@@ -8,10 +8,12 @@ import { oneCommand } from './one-command.ts';
 import { raiseInCommand } from './raise-in-command.ts';
 import { replayFromStore } from './replay-from-store.ts';
 import { printMachine, printRows } from './report.ts';
+import { serialisePayload } from './serialise-payload.ts';
 import { startAfterKill } from './start-after-kill.ts';
 import { writtenAndSynced } from './written-and-synced.ts';
 
 const suites: Record<string, Suite> = {
+  'serialise-payload': serialisePayload,
   'raise-in-command': raiseInCommand,
   'one-command': oneCommand,
   'commands-in-flight': commandsInFlight,

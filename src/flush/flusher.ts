@@ -167,7 +167,7 @@ export class Flusher {
   private async isDue(lag: number): Promise<boolean> {
     const { lingerMs, batchFrames } = this.settings;
     const waitMs = this.committedAt + lingerMs - performance.now();
-    if (waitMs <= 0 || this.stopping || this.settings.isHurried() || lag >= batchFrames / 4) return true;
+    if (waitMs <= 0 || this.stopping || this.settings.isHurried() || lag >= batchFrames / 2) return true;
     await this.sleep(waitMs);
     return false;
   }
