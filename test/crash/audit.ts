@@ -8,7 +8,6 @@ export interface Told {
   version: number;
   id: string;
   events: { id: string; version: number }[];
-  sends: number;
 }
 
 export interface Findings {

@@ -32,19 +32,20 @@ async function client(number: number): Promise<void> {
     const ack = acks[random(acks.length)]!;
     const id = `c${random(20)}`;
     const key = random(3) === 0 ? `${run}/${number}/${i}` : undefined;
-    const counter = runtime.ref(Counter, id).with({ ack, idempotencyKey: key });
     const kind = random(10);
-    const receipt = await (kind === 0
-      ? counter.addMany(1 + random(5))
-      : kind === 1
+    const metadata = kind < 4 ? { sends: 2 } : undefined;
+    const counter = runtime.ref(Counter, id).with({ ack, idempotencyKey: key, metadata });
+    const receipt = await (kind < 4
+      ? counter.sendOther(`s${random(5)}`, 1)
+      : kind === 4
         ? counter.addSlowly(1, random(3))
-        : kind === 2
-          ? counter.sendOther(`s${random(5)}`, 1)
-          : kind === 3
+        : kind === 5
+          ? counter.addMany(1 + random(5))
+          : kind === 6
             ? counter.label('x'.repeat(random(5000) + 1))
             : counter.add(1));
     const events = receipt.events.map((event) => ({ id: event.id, version: event.version }));
-    tell({ kind: 'acknowledged', ack, aggregateId: id, version: receipt.version, events, sends: kind === 2 ? 2 : 0 });
+    tell({ kind: 'acknowledged', ack, aggregateId: id, version: receipt.version, events });
   }
 }
 
