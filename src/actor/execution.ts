@@ -98,7 +98,12 @@ export class Execution implements CommandContext<any, any> {
       offset + 16,
     );
     try {
-      actor.state = (definition.evolve as Reducers)[type]!(actor.state, plain, applied);
+      const state = (definition.evolve as Reducers)[type]!(actor.state, plain, applied);
+      if (state instanceof Promise) {
+        const reason = `evolve.${type} is asynchronous; reducers must return the next state itself`;
+        throw new TrunklineError('InvalidDefinition', { aggregateType: name, reason });
+      }
+      actor.state = state;
     } catch (error) {
       group.dropFrame(offset);
       throw error;
