@@ -8,6 +8,7 @@ import type { Batch } from './flush.ts';
 export class BatchBuffer implements Batch {
   private buffer: Buffer = Buffer.allocUnsafeSlow(1 << 16);
   private used = 0;
+  followsLoss = false;
   fromPosition = 0;
   toPosition = 0;
   count = 0;
@@ -21,7 +22,8 @@ export class BatchBuffer implements Batch {
   }
 
   /** Start anew: the next frame taken has this position. */
-  begin(fromPosition: number): void {
+  begin(fromPosition: number, followsLoss = false): void {
+    this.followsLoss = followsLoss;
     this.fromPosition = fromPosition;
     this.toPosition = fromPosition - 1;
     this.count = 0;

@@ -90,6 +90,8 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       log,
       limit: () => levels.position('synced'),
       lingerMs,
+      // The store alone was there before every loss: a new sink must be told that it comes too late.
+      knownHolesEnd: () => (name === storeName ? levels.position('begun') : 0),
       isHurried: () => levels.flag(LevelWord.awaitsStored) !== 0,
       onPosition(position) {
         onPosition(position);

@@ -14,6 +14,8 @@ export interface FlusherSettings {
   log: LogSource;
   /** The last position that may be read: what is synced. */
   limit(): number;
+  /** Holes in the log that end at or before this position are known losses, to be passed over; default 0: none. */
+  knownHolesEnd?(): number;
   /** Commits at most one batch in so many milliseconds, unless `isHurried()` or much has piled up; default 0. */
   lingerMs?: number;
   isHurried?(): boolean;
@@ -34,6 +36,7 @@ type Resolved = Required<FlusherSettings>;
 const defaults = {
   lingerMs: 0,
   isHurried: () => false,
+  knownHolesEnd: () => 0,
   batchBytes: 4 << 20,
   batchFrames: 16_384,
   retryMs: 100,
@@ -155,6 +158,11 @@ export class Flusher {
       if (chunk === undefined) break;
       if (chunk.firstPosition > batch.toPosition + 1) {
         if (batch.count > 0) break;
+        if (chunk.firstPosition <= this.settings.knownHolesEnd()) {
+          batch.begin(chunk.firstPosition, true);
+          if (!batch.take(chunk, limit)) break;
+          continue;
+        }
         const gone = { position: batch.toPosition + 1, firstKept: chunk.firstPosition };
         throw new TrunklineError('PositionGone', gone);
       }

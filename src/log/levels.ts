@@ -14,6 +14,8 @@ const Position = {
   floor: 4,
   /** every message to another aggregate up to here has been carried out */
   settled: 5,
+  /** where this run began to write: holes before it are what a recovery has reported as left out */
+  begun: 7,
   /** not a position: bytes that the log takes, told when it is full */
   usedBytes: 6,
 } as const;

@@ -41,6 +41,7 @@ async function main(): Promise<void> {
   const dataFile = openSync(writer.dataFile, 'r+');
   fdatasyncSync(dataFile);
   closeSync(dataFile);
+  levels.publish('begun', recovered.nextPosition);
   levels.publish('written', recovered.nextPosition - 1);
   levels.publish('synced', recovered.nextPosition - 1);
   const { report: recovery, floor, identity } = recovered;

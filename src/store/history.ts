@@ -133,6 +133,9 @@ export class History {
     // Not in the log any more: it has come into the store since we looked.
     const moved = scan.page(from, last, pageSize);
     if (moved !== undefined) return moved;
+    // A hole that a recovery has reported: pass over it.
+    const holeEnd = chunk?.firstPosition ?? written + 1;
+    if (holeEnd <= this.levels.position('begun')) return { events: [], next: holeEnd };
     throw new TrunklineError('PositionGone', { position: from, firstKept: chunk?.firstPosition ?? 0 });
   }
 

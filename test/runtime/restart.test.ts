@@ -1,3 +1,5 @@
+import { truncateSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { Counter } from './aggregates.ts';
 import { scratchFolder, startRuntime, until } from './scratch.ts';
@@ -14,6 +16,24 @@ test('state, versions and positions go on after a restart', async () => {
   expect(next).toMatchObject({ value: 26, version: 26 });
   expect(next.position).toBeGreaterThan(last.position);
   expect((await after.ref(Counter, 'b').whole()).value).toEqual({ state: { total: 0, labels: ['x'] }, version: 1 });
+});
+
+test('a damaged log is reported and put aside; the store goes on behind the loss, run after run', async () => {
+  const dataDir = scratchFolder();
+  const before = await startRuntime({ dataDir });
+  for (let i = 0; i < 20; i++) await before.ref(Counter, 'a').add(1);
+  await before.close();
+  truncateSync(join(dataDir, 'log', 'log.mdb'), 0);
+  for (let run = 1; run <= 3; run++) {
+    const runtime = await startRuntime({ dataDir });
+    expect(runtime.recovery.leftOut.length > 0).toBe(run === 1);
+    if (run > 1)
+      expect(await runtime.ref(Counter, 'a').with({ ack: 'stored' }).add(1)).toMatchObject({ version: 19 + run });
+    const versions: number[] = [];
+    for await (const event of runtime.events()) versions.push(event.version);
+    expect(versions).toEqual(Array.from({ length: 19 + run }, (_, i) => i + 1));
+    await runtime.close();
+  }
 });
 
 test('another number of shards finds every aggregate again', async () => {

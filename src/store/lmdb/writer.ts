@@ -40,7 +40,7 @@ export class StoreWriter {
   /** Commit what the batch holds beyond the checkpoint. Throws with nothing changed. */
   write(batch: Batch): void {
     if (batch.toPosition <= this.checkpoint) return;
-    if (batch.fromPosition > this.checkpoint + 1) {
+    if (batch.fromPosition > this.checkpoint + 1 && !batch.followsLoss) {
       throw new TrunklineError('PositionGone', { position: this.checkpoint + 1, firstKept: batch.fromPosition });
     }
     try {
