@@ -133,11 +133,11 @@ export class Caller implements CommandSender, LevelWait {
     options: SendOptions | undefined,
   ): Promise<Receipt<unknown>> {
     this.admit();
+    if (options !== undefined) checkSendOptions(options);
     const ack = options?.ack ?? this.options.ack;
     const key = options?.idempotencyKey ?? '';
     const isMessage = key.startsWith(sentKeyPrefix);
     const deadlineMs = options?.deadlineMs ?? 0;
-    if (options !== undefined) checkSendOptions(options);
     const line = this.lines[shardOf(this.types[typeIndex]!.name, id, this.lines.length)]!;
     return new Promise((resolve, reject) => {
       const pending = new Pending(resolve, reject, ack, deadlineMs, line);

@@ -17,5 +17,7 @@ export function checkSendOptions({ ack, deadlineMs, idempotencyKey, signal }: Se
     invalid('deadlineMs', deadlineMs, `must be more than 0 and at most ${deadlineLimitMs}`);
   }
   if (idempotencyKey !== undefined) checkId('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY_BYTES_LIMIT);
+  if (signal !== undefined && !(signal instanceof AbortSignal))
+    invalid('signal', typeof signal, 'must be an AbortSignal');
   if (signal?.aborted) throw new TrunklineError('Aborted', { executed: 'no' }, { cause: signal.reason });
 }
