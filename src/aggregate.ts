@@ -2,6 +2,7 @@
 import { TrunklineError } from './errors.ts';
 import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
+import { fieldsOf, unknownField } from './known-fields.ts';
 import type { Level, Receipt } from './receipt.ts';
 
 declare const phantom: unique symbol;
@@ -21,6 +22,12 @@ export interface ShardContext {
   [name: string]: any;
 }
 
+/** How one question is asked. */
+export interface AskOptions {
+  /** Milliseconds; default: the runtime's `askDeadlineMs`. */
+  deadlineMs?: number;
+}
+
 /** What a command is given: the aggregate it runs on. One command at a time runs on an aggregate. */
 export interface CommandContext<State, E extends Events> {
   readonly id: string;
@@ -38,9 +45,9 @@ export interface CommandContext<State, E extends Events> {
   raise<K extends keyof E & string>(type: K, data: InputOf<E[K]>): void;
   /**
    * Await another aggregate's command and get its value; its events are `written` by then. Before the first `raise` only
-   * (`AskAfterRaise`), within a deadline (`DeadlineExceeded`); rejects as that command does.
+   * (`AskAfterRaise`), never of itself (`AskItself`), within a deadline (`DeadlineExceeded`); rejects as that command does.
    */
-  ask<A extends AnyAggregate>(aggregate: A, id: string, options?: { deadlineMs?: number }): Asker<A>;
+  ask<A extends AnyAggregate>(aggregate: A, id: string, options?: AskOptions): Asker<A>;
   /** Send another aggregate a command after this one is `written`; delivered at least once, executed once. */
   send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A>;
 }
@@ -122,12 +129,17 @@ export function defineAggregate<const Name extends string, State, E extends Even
     throw new TrunklineError('InvalidDefinition', { aggregateType: String(name), reason });
   };
   checkName('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT, fail);
+  checkShape('', spec, definitionFields, fail);
+  for (const part of ['events', 'evolve', 'commands'] as const) {
+    if (typeof spec[part] !== 'object' || spec[part] === null) fail(`${part} must be an object of functions by name`);
+  }
   if (typeof spec.module !== 'string' || !URL.canParse(spec.module)) fail('module must be a URL: import.meta.url');
   if (typeof spec.state !== 'function') fail('state must be a function that makes the first state');
   for (const type of Object.keys(spec.events)) {
     checkName('event type', type, NAME_BYTES_LIMIT, fail);
     if (typeof spec.evolve[type] !== 'function') fail(`evolve has no function for event '${type}'`);
-    const version = spec.events[type]!.schemaVersion;
+    const version = spec.events[type]?.schemaVersion;
+    if (typeof version !== 'number') return fail(`event '${type}' must be made by event()`);
     if (!Number.isInteger(version) || version < 1 || version > 65535) fail(`event '${type}' has version ${version}`);
   }
   for (const type of Object.keys(spec.evolve)) if (!spec.events[type]) fail(`evolve names '${type}', no event of its`);
@@ -136,9 +148,20 @@ export function defineAggregate<const Name extends string, State, E extends Even
     if ((reservedCommandNames as readonly string[]).includes(command)) fail(`'${command}' is reserved`);
     if (typeof spec.commands[command] !== 'function') fail(`command '${command}' is not a function`);
   }
+  if (spec.snapshot !== undefined) checkShape('snapshot.', spec.snapshot, snapshotFields, fail);
   const { every = 100, version = 1 } = spec.snapshot ?? {};
   if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
+  if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
   return Object.freeze({ ...spec, name, snapshot: { every, version } }) as Aggregate<Name, State, E, C>;
+}
+
+const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });
+const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'snapshot'];
+
+function checkShape(prefix: string, given: object, known: readonly string[], fail: (reason: string) => never): void {
+  if (typeof given !== 'object' || given === null) fail(`${prefix.slice(0, -1) || 'the definition'} must be an object`);
+  const unknown = unknownField(given, known);
+  if (unknown) fail(`${prefix}${unknown.field} ${unknown.reason}`);
 }
 
 function checkName(what: string, name: string, limit: number, fail: (reason: string) => never): void {

@@ -8,7 +8,7 @@ import { isError, TrunklineError, toWire } from '../errors.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
-import { isFaithful, safeJson, toJson } from '../payload.ts';
+import { errorJson, toJson } from '../payload.ts';
 import type { Outcome, RepeatedReply } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
@@ -23,7 +23,9 @@ import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
+import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
+import { tellable } from './tellable.ts';
 
 const noInput: unknown[] = [];
 const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
@@ -33,6 +35,9 @@ const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
 // A message is delivered again after a restart until the log knows that it is done: its outcome must outlive the log.
 const sentTtlMs = 30 * 86_400_000;
+
+const unfaithfulState =
+  'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
 
 const urgency = (command: Command): number => (command.urgent ? GroupFlag.urgent : 0);
 
@@ -59,7 +64,7 @@ export class Shard {
   private readonly running = new Map<number, Execution>();
   private readonly waiting = new Map<number, Command>();
   private readonly idleStages: StagedGroup[] = [];
-  private readonly unfaithful = new Set<string>();
+  private readonly snapshots: Snapshots;
   private mustWait = false;
   private isDraining = false;
   private untold = 0;
@@ -77,6 +82,9 @@ export class Shard {
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
     this.horizon = new StoredHorizon(this.ring, this.levels);
+    this.snapshots = new Snapshots(data.groupLimit / 8, (aggregateType) => {
+      data.outbox.postMessage({ type: 'warning', message: unfaithfulState, details: { aggregateType } });
+    });
     this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.logBell.ring());
     this.surroundings = {
       context,
@@ -238,7 +246,7 @@ export class Shard {
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
       if (command.key !== '') outcome = this.keepOutcome(execution, value === undefined ? {} : { value });
-      this.keepSnapshot(actor);
+      this.snapshots.keep(actor, this.ring, this.now);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
       const flags = kind | messages | urgency(command);
@@ -255,22 +263,28 @@ export class Shard {
     const { name, commandNames } = actor.type;
     execution.undo();
     this.ring.abandon();
-    const wire = toWire(error, { aggregateType: name, command: commandNames[command.commandIndex]! });
-    const reply = safeJson(wire);
-    this.owed(() => {
-      let outcome: Outcome | undefined;
-      if (command.key !== '' && wire.kind === 'rejected')
-        outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
-      this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
-      this.published(actor, command, outcome);
-    });
+    const wire = toWire(tellable(error), { aggregateType: name, command: commandNames[command.commandIndex]! });
+    const reply = errorJson(wire);
+    try {
+      this.owed(() => {
+        let outcome: Outcome | undefined;
+        if (command.key !== '' && wire.kind === 'rejected')
+          outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
+        this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
+        this.published(actor, command, outcome);
+      });
+    } catch (tooLarge) {
+      // A rejection is told whole or not at all.
+      if (wire.kind !== 'rejected' || !isError(tooLarge, 'CommandTooLarge')) throw tooLarge;
+      this.fail(execution, tooLarge);
+    }
   }
 
   /** Answer without having run anything. */
   private refuse(command: Command, type: ActorType, error: unknown): void {
     const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
     this.owed(() => {
-      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, safeJson(wire));
+      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, errorJson(wire));
       this.ringBells(command);
     });
   }
@@ -311,8 +325,13 @@ export class Shard {
   private keepOutcome(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
     const { actor, command } = execution;
     const ttlMs = command.key.startsWith(sentKeyPrefix) ? sentTtlMs : this.data.idempotencyTtlMs;
-    const outcome: Outcome = { ...result, events: execution.events, expiresAt: this.now + ttlMs };
-    const { name } = actor.type;
+    const { name, commandNames } = actor.type;
+    const outcome: Outcome = {
+      ...result,
+      command: commandNames[command.commandIndex]!,
+      events: execution.events,
+      expiresAt: this.now + ttlMs,
+    };
     const data = toJson(outcome, 'result');
     const offset = this.ring.frame(
       FrameKind.receipt,
@@ -331,51 +350,25 @@ export class Shard {
 
   /** The command has been executed before: answer with the first outcome. */
   private repeat(actor: Actor, command: Command): boolean {
-    const { name } = actor.type;
+    const { name: type, commandNames } = actor.type;
     const first =
-      this.remembered.get(RememberedOutcomes.key(name, actor.id, command.key)) ??
-      this.loader.outcome(name, actor.id, command.key);
+      this.remembered.get(RememberedOutcomes.key(type, actor.id, command.key)) ??
+      this.loader.outcome(type, actor.id, command.key);
     if (first === undefined || first.outcome.expiresAt <= this.now) return false;
-    const { value, error, events } = first.outcome;
-    const reply = error ? safeJson(error) : JSON.stringify({ value, events } satisfies RepeatedReply);
+    const name = commandNames[command.commandIndex]!;
+    const { value, error, events, command: firstCommand = name } = first.outcome;
+    if (firstCommand !== name) {
+      const details = { idempotencyKey: command.key, command: name, firstCommand };
+      this.refuse(command, actor.type, new TrunklineError('IdempotencyKeyReused', details));
+      return true;
+    }
+    const reply = JSON.stringify(error ?? ({ value, events } satisfies RepeatedReply));
     this.owed(() => {
       const flags = (error ? 0 : GroupFlag.value) | urgency(command) | GroupFlag.repeated;
       this.ring.publish(GroupKind.reply, flags, command.slot, first.version, reply);
       this.ringBells(command);
     });
     return true;
-  }
-
-  private keepSnapshot(actor: Actor): void {
-    const { definition, name, fingerprint } = actor.type;
-    const { every } = definition.snapshot;
-    if (every === 0 || actor.version - actor.snapshotVersion < every) return;
-    actor.snapshotVersion = actor.version;
-    if (!isFaithful(actor.state)) {
-      this.warnUnfaithful(name);
-      return;
-    }
-    const data = JSON.stringify(actor.state);
-    if (data.length > this.data.groupLimit / 8) return; // too large to ride along with a command
-    const offset = this.ring.frame(
-      FrameKind.snapshot,
-      0,
-      this.now,
-      actor.version,
-      name,
-      actor.id,
-      fingerprint,
-      '',
-      data,
-    );
-    writeNewId(this.ring.frames.bytes, offset + 16, this.now);
-  }
-
-  private warnUnfaithful(name: string): void {
-    if (this.unfaithful.has(name)) return;
-    this.unfaithful.add(name);
-    const message = 'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
-    this.data.outbox.postMessage({ type: 'warning', message, details: { aggregateType: name } });
   }
 
   /** The caller has given up: tell the command if it is running, and do not begin it if it is waiting. */

@@ -1,0 +1,36 @@
+// Snapshots of actors' states, taken now and then along with a command: a frame in its group. Owned by a shard.
+import { FrameKind } from '../frame.ts';
+import { writeNewId } from '../ids.ts';
+import { isFaithful } from '../payload.ts';
+import type { Group } from '../ring/group.ts';
+import type { Actor } from './actor.ts';
+
+export class Snapshots {
+  private readonly bytesLimit: number;
+  private readonly onUnfaithful: (aggregateType: string) => void;
+  private readonly unfaithful = new Set<string>();
+
+  /** A state beyond `bytesLimit` is too large to ride along with a command. `onUnfaithful`: once for each type. */
+  constructor(bytesLimit: number, onUnfaithful: (aggregateType: string) => void) {
+    this.bytesLimit = bytesLimit;
+    this.onUnfaithful = onUnfaithful;
+  }
+
+  /** Put a snapshot into the group, if one is due. */
+  keep(actor: Actor, group: Group, now: number): void {
+    const { definition, name, fingerprint } = actor.type;
+    const { every } = definition.snapshot;
+    if (every === 0 || actor.version - actor.snapshotVersion < every) return;
+    actor.snapshotVersion = actor.version;
+    if (!isFaithful(actor.state)) {
+      if (!this.unfaithful.has(name)) this.onUnfaithful(name);
+      this.unfaithful.add(name);
+      return;
+    }
+    const data = JSON.stringify(actor.state);
+    if (data.length > this.bytesLimit) return;
+    const { version, id } = actor;
+    const offset = group.frame(FrameKind.snapshot, 0, now, version, name, id, fingerprint, '', data);
+    writeNewId(group.frames.bytes, offset + 16, now);
+  }
+}
