@@ -1,4 +1,5 @@
 // Aggregates: how a user defines one, and the types that follow from the definition.
+import type { Carried, DeepReadonly } from './carried.ts';
 import { TrunklineError } from './errors.ts';
 import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
@@ -9,7 +10,8 @@ declare const phantom: unique symbol;
 
 type Events = Record<string, EventSpec<any, any>>;
 type InputOf<E> = E extends EventSpec<infer I, any> ? I : never;
-type OutputOf<E> = E extends EventSpec<any, infer O> ? O : never;
+/** A payload as everyone sees it who did not raise it. */
+type DataOf<E> = E extends EventSpec<any, infer O> ? Carried<O> : never;
 
 /**
  * What the module named by the runtime's `context` option made for this shard. Name its fields once for all commands:
@@ -32,7 +34,7 @@ export interface AskOptions {
 export interface CommandContext<State, E extends Events> {
   readonly id: string;
   /** The state now; after `raise` the next one. Read it, never change it. */
-  readonly state: State;
+  readonly state: DeepReadonly<State>;
   readonly version: number;
   /** Aborted when the caller gives up or its deadline passes. */
   readonly signal: AbortSignal;
@@ -61,10 +63,10 @@ type Commands<State, E extends Events> = {
 
 type Evolve<Name extends string, State, E extends Events> = {
   [K in keyof E]: (
-    state: State,
-    data: Readonly<OutputOf<E[K]>>,
-    event: EvolvingEvent<K & string, OutputOf<E[K]>, Name>,
-  ) => State;
+    state: DeepReadonly<State>,
+    data: DataOf<E[K]>,
+    event: EvolvingEvent<K & string, DataOf<E[K]>, Name>,
+  ) => DeepReadonly<State>;
 };
 
 /** When snapshots of an aggregate's state are taken, and which are still good. */
@@ -173,7 +175,7 @@ function checkName(what: string, name: string, limit: number, fail: (reason: str
 /** The union of an aggregate's events. */
 export type EventOf<A> =
   A extends Aggregate<infer N, any, infer E, any>
-    ? { [K in keyof E & string]: StoredEvent<K, OutputOf<E[K]>, N> }[keyof E & string]
+    ? { [K in keyof E & string]: StoredEvent<K, DataOf<E[K]>, N> }[keyof E & string]
     : never;
 
 /** One event type of an aggregate, by name; `'*'` is any. */

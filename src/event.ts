@@ -1,6 +1,7 @@
 // Events: how a definition declares one, and how everyone sees one.
 import { inspect } from 'node:util';
 import type { StandardSchemaV1 as Schema } from '@standard-schema/spec';
+import type { CarriableFields } from './carried.ts';
 import { TrunklineError } from './errors.ts';
 import type { FrameReader } from './frame.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
@@ -30,7 +31,10 @@ const settingsFields = fieldsOf<EventSettings>({ version: true });
  * ```
  * @throws InvalidOptions
  */
-export function event<Payload>(schema?: undefined, settings?: EventSettings): EventSpec<Payload>;
+export function event<Payload extends CarriableFields<Payload>>(
+  schema?: undefined,
+  settings?: EventSettings,
+): EventSpec<Payload>;
 export function event<S extends Schema>(
   schema: S,
   settings?: EventSettings,

@@ -1,5 +1,4 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
-import type { Logger } from 'pino';
 import type { AnyAggregate } from './aggregate.ts';
 import { checkDeadline, checkFunction, invalid } from './checks.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
@@ -60,6 +59,14 @@ export interface SinkOptions {
   options?: unknown;
 }
 
+/** What Trunkline logs through: a pino logger, or anything with these. */
+export interface Logger {
+  debug(details: object, message: string): void;
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}
+
 /** The options of `createRuntime`; all but two have a default. */
 export interface RuntimeOptions {
   /** Where log and store live; created if absent, mode 0700; one runtime at a time. */
@@ -88,7 +95,7 @@ export interface RuntimeOptions {
   /** Deadline of an `ask` that names none, milliseconds; default 5,000. */
   askDeadlineMs?: number;
   /** A pino logger (or one like it); default: silent. */
-  logger?: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+  logger?: Logger;
   /** Identity of this boot of the machine; default: the kernel's. For tests of power loss. */
   bootId?: string;
 }
@@ -99,7 +106,7 @@ export interface ResolvedOptions
   bootId: string | undefined;
   flush: FlushPolicy;
   log: Required<LogOptions>;
-  logger: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+  logger: Logger;
 }
 
 function within(option: string, value: number, low: number, high: number): number {
@@ -175,13 +182,13 @@ export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: numb
   }
 }
 
-function checkLogger(logger: ResolvedOptions['logger']): void {
+function checkLogger(logger: Logger): void {
   if (typeof logger !== 'object' || logger === null)
     invalid('logger', typeof logger, 'must be a pino logger, or like one');
   for (const level of ['debug', 'info', 'warn', 'error'] as const) checkFunction(`logger.${level}`, logger[level]);
 }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} } as ResolvedOptions['logger'];
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Everything with its default, or `InvalidOptions` naming the first option that cannot work. */
 export function resolveOptions(options: RuntimeOptions, cores: number): ResolvedOptions {

@@ -35,8 +35,9 @@ import {
   resolveOptions,
 } from './options.ts';
 import type { Level } from './receipt.ts';
-import { type EventQuery, History } from './store/history.ts';
+import { History } from './store/history.ts';
 import { EmbeddedStore } from './store/lmdb/embedded.ts';
+import type { EventQuery } from './store/store.ts';
 
 const closeDeadlineMs = 30_000;
 
@@ -114,7 +115,7 @@ export class Runtime implements AsyncDisposable {
   private failure: TrunklineError | undefined;
   private isClosed = false;
 
-  /** Use {@link createRuntime}. */
+  /** @internal Use {@link createRuntime}. */
   constructor(options: ResolvedOptions, directory: DataDirectory) {
     this.options = options;
     this.directory = directory;

@@ -5,7 +5,6 @@
 // looked for in the store first; the log gives up only what the store holds, so what is in neither of the two at first is
 // in the store when asked again.
 import { setImmediate } from 'node:timers/promises';
-import type { AnyAggregate } from '../aggregate.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
@@ -16,28 +15,7 @@ import type { Chunk, LogSource } from '../log/log.ts';
 import { EventFilter } from './filter.ts';
 import type { EmbeddedStore } from './lmdb/embedded.ts';
 import type { ScanPage, StoreScan } from './lmdb/scan.ts';
-import { nameOf } from './store.ts';
-
-/** Which events, and how. All conditions must hold. */
-export interface EventQuery {
-  /** First and last log position, inclusive. */
-  from?: number;
-  to?: number;
-  aggregate?: AnyAggregate | string;
-  /** With `aggregate`, its events are found directly; alone, every event is looked at. */
-  aggregateId?: string;
-  type?: string;
-  types?: readonly string[];
-  /** Events that occurred at `since` or later, and before `until`. */
-  since?: Date;
-  until?: Date;
-  /** Ends the iteration with its reason. */
-  signal?: AbortSignal;
-  /** Events read at once, 1 to 100,000; default 1,000. Others get their turn between pages. */
-  pageSize?: number;
-  /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
-  follow?: boolean;
-}
+import { type EventQuery, nameOf } from './store.ts';
 
 const queryFields = fieldsOf<EventQuery>({
   from: true,
