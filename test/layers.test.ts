@@ -22,6 +22,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'actor/command.ts',
     'actor/evolve.ts',
     'actor/execution.ts',
+    'actor/frozen.ts',
     'actor/tellable.ts',
     'ring/*',
   ],

@@ -11,6 +11,7 @@ import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
 import { AppliedEvent, type Reducers } from './evolve.ts';
+import { freezeFields } from './frozen.ts';
 import { validate } from './validate.ts';
 
 /** What a command may reach beyond its own aggregate. The shard is one; the test kit is another. */
@@ -49,6 +50,7 @@ export class Execution implements CommandContext<any, any> {
     this.command = command;
     this.group = group;
     this.surroundings = surroundings;
+    freezeFields(actor.state);
     this.priorState = actor.state;
     this.priorVersion = actor.version;
   }

@@ -4,6 +4,7 @@ import { writeNewId } from '../ids.ts';
 import { isFaithful } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
+import { freezeState } from './frozen.ts';
 
 export class Snapshots {
   private readonly bytesLimit: number;
@@ -27,7 +28,7 @@ export class Snapshots {
       this.unfaithful.add(name);
       return;
     }
-    const data = JSON.stringify(actor.state);
+    const data = JSON.stringify(freezeState(actor.state));
     if (data.length > this.bytesLimit) return;
     const { version, id } = actor;
     const offset = group.frame(FrameKind.snapshot, 0, now, version, name, id, fingerprint, '', data);

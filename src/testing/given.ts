@@ -5,6 +5,7 @@ import { Actor, type ActorType } from '../actor/actor.ts';
 import type { Command } from '../actor/command.ts';
 import { evolveFrame, reducerFingerprint } from '../actor/evolve.ts';
 import { Execution, type Surroundings } from '../actor/execution.ts';
+import { freezeState } from '../actor/frozen.ts';
 import { tellable } from '../actor/tellable.ts';
 import type { AnyAggregate, EventOf, ShardContext, StateOf } from '../aggregate.ts';
 import { type Rejected, TrunklineError } from '../errors.ts';
@@ -95,6 +96,14 @@ export function given<A extends AnyAggregate>(
   return { when: when as When<A> };
 }
 
+/** Whoever changes a state or a payload in place is found in a test: all of it is frozen, after every event. */
+class GuardedExecution extends Execution {
+  override raise(type: string, data: unknown): void {
+    super.raise(type, data);
+    freezeState(this.actor.state);
+  }
+}
+
 class Trial<A extends AnyAggregate> {
   private readonly group = new StagedGroup(64 << 20);
   private readonly actor: Actor;
@@ -105,7 +114,7 @@ class Trial<A extends AnyAggregate> {
     const id = options.id ?? 'given';
     this.actor = replay(aggregate, id, events);
     const command = { metadataJson: toJson(options.metadata ?? {}, 'metadata'), key: '', cancelled: false } as Command;
-    const execution = new Execution(this.actor, command, this.group, surroundings(aggregate, options));
+    const execution = new GuardedExecution(this.actor, command, this.group, surroundings(aggregate, options));
     try {
       // Through JSON, as the arguments of a real command travel.
       const value = aggregate.commands[name](execution, ...JSON.parse(toJson(input, 'arguments')));
@@ -178,7 +187,7 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
   const commandNames = Object.keys(definition.commands);
   const fingerprint = reducerFingerprint(definition);
   const type: ActorType = { index: 0, definition, name: definition.name, commandNames, fingerprint };
-  const actor = new Actor(type, id, definition.state(), 0, 0);
+  const actor = new Actor(type, id, freezeState(definition.state()), 0, 0);
   const group = new StagedGroup(64 << 20);
   for (const { type: name, data } of events) {
     group.clear();
@@ -197,7 +206,7 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
       json,
     );
     writeNewId(group.frames.bytes, offset + 16, now);
-    actor.state = evolveFrame(definition, actor.state, new FrameReader(group.frames.bytes).at(offset), id);
+    actor.state = freezeState(evolveFrame(definition, actor.state, new FrameReader(group.frames.bytes).at(offset), id));
     actor.version++;
   }
   return actor;

@@ -192,6 +192,11 @@ export const Counter = defineAggregate('counter', {
     thread() {
       return process.pid;
     },
+    mutate(counter, where: string) {
+      const state = counter.state as CounterState;
+      if (where === 'total') state.total = 99;
+      else state.labels.push('in place');
+    },
     crash() {
       process.exit(3);
     },

@@ -2,7 +2,7 @@ import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { isError, Rejected, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
 describe('a command', () => {
   test('answers with a receipt: value, version, position, events', async () => {
@@ -147,6 +147,24 @@ describe('a command', () => {
     expect(alive).toEqual(['string:1970-01-01T00:00:00.000Z:1.50']);
     const then = await runtime.store.stateAt(Counter, 'a', { version: 1 });
     expect(then!.state.labels).toEqual(alive);
+  });
+});
+
+describe('a state changed in place', () => {
+  test('by a command: its own fields at any time, all of it once it has been loaded or its snapshot taken', async () => {
+    const dataDir = scratchFolder();
+    const before = await startRuntime({ dataDir, shards: 1 });
+    const counter = before.ref(Counter, 'a');
+    await counter.label('x');
+    expect((await errorOf(counter.mutate('total'))).details).toMatchObject({ name: 'TypeError' });
+    await counter.addMany(9); // the tenth event: a snapshot
+    expect((await errorOf(counter.mutate('labels'))).details).toMatchObject({ name: 'TypeError' });
+    expect((await errorOf(before.ref(Counter, 'new').mutate('labels'))).code).toBe('CommandFailed');
+    expect((await counter.whole()).value.state).toEqual({ total: 9, labels: ['x'] });
+    await before.close();
+    const after = (await startRuntime({ dataDir, shards: 1 })).ref(Counter, 'a');
+    expect((await errorOf(after.mutate('labels'))).details).toMatchObject({ name: 'TypeError' });
+    expect((await after.whole()).value.state).toEqual({ total: 9, labels: ['x'] });
   });
 });
 
