@@ -198,6 +198,18 @@ test('nothing of it was written, and the runtime goes on', async () => {
   expect((await runtime.ref(Counter, 'a').add(1)).value).toBe(1);
 });
 
+test.each([
+  ['a\0b', /^aggregate id holds U\+0000/],
+  ['\ud800', /^aggregate id holds a lone surrogate/],
+  ['', /^aggregate id must be 1 to 255 bytes of UTF-8, and is 0$/],
+  ['é'.repeat(128), /^aggregate id must be 1 to 255 bytes of UTF-8, and is 256$/],
+  [undefined, /^aggregate id must be text, and is undefined$/],
+])('what is wrong with the id %j is said as it is', async (id, message) => {
+  const error = await refusal(() => runtime.ref(Counter, loose(id)));
+  expect(error.code).toBe('InvalidId');
+  expect(error.message).toMatch(message);
+});
+
 test('a misspelt option names what was probably meant, and not its value', async () => {
   const error = await refusal(() => runtime.ref(Counter, 'a').with(loose({ idempotencykey: 'secret' })));
   expect(error.details).toEqual({ option: 'with.idempotencykey', reason: expect.any(String) });
