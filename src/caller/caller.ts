@@ -344,6 +344,15 @@ export class Caller implements CommandSender, LevelWait {
     }
   }
 
+  /** Close waits no longer, the shards have ended and their rings have been read: tell whoever is left what is known. */
+  abandon(reason: string): void {
+    for (const line of this.lines) this.failLine(line, reason);
+    for (const [slot, pending] of this.slots.entries()) {
+      this.slots.remove(slot);
+      pending.fail(new TrunklineError('NotExecuted', { reason }));
+    }
+  }
+
   /** What never reached the dead shard's ring goes to its successor. */
   replaceLine(dead: Line, next: Line): void {
     for (const [, pending] of this.slots.entries()) {
