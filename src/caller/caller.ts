@@ -153,7 +153,7 @@ export class Caller implements CommandSender, LevelWait {
       try {
         if (!line.tryWrite(write)) {
           if (this.options.whenFull === 'reject' && !line.dead) {
-            throw new TrunklineError('RingFull', { ringBytes: line.groups.bytes.length });
+            throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
           line.writeLater(write);
         }
