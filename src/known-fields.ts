@@ -9,18 +9,25 @@ export function fieldsOf<Options>(fields: Record<keyof Options, true>): readonly
 
 /** Refuse what is no object, and fields that nobody knows. `option`: what it is called, as `flush`; '' at the top. */
 export function checkFields(option: string, given: unknown, known: readonly string[]): void {
-  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new TrunklineError('InvalidOptions', {
-      option: option || 'options',
-      value: given,
-      reason: 'must be an object',
-    });
+  const refuse = (field: string, reason: string): never => {
+    throw new TrunklineError('InvalidOptions', { option: field, reason });
+  };
+  let unknown: ReturnType<typeof unknownField>;
+  try {
+    if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+      return refuse(
+        option || 'options',
+        `must be an object, and is ${given === null ? 'null' : Array.isArray(given) ? 'a list' : typeof given}`,
+      );
+    }
+    unknown = unknownField(given, known);
+  } catch (error) {
+    if (error instanceof TrunklineError) throw error;
+    return refuse(option || 'options', 'cannot be read'); // a revoked proxy, say
   }
-  const unknown = unknownField(given, known);
   // Its value is not told: it may be a secret under a misspelt name.
   if (unknown === undefined) return;
-  const path = option === '' ? unknown.field : `${option}.${unknown.field}`;
-  throw new TrunklineError('InvalidOptions', { option: path, reason: unknown.reason });
+  refuse(option === '' ? unknown.field : `${option}.${unknown.field}`, unknown.reason);
 }
 
 /** The first field that nobody knows, and what to say about it. */

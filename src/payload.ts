@@ -42,9 +42,25 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
     return copyOf(value, path, depth);
   } catch (error) {
     if (error === tooDeep && depth === 0) return refuseDepth(value, path);
-    if (error === tooDeep || error instanceof TrunklineError) throw error;
+    if (error === tooDeep || isOurs(error)) throw error;
     // Whatever the user's own code throws: a getter, toJSON, a proxy.
-    return refuse(path, `cannot be read: ${error instanceof Error ? error.message : 'something was thrown'}`);
+    return refuse(path, `cannot be read: ${messageOf(error)}`);
+  }
+}
+
+function isOurs(error: unknown): boolean {
+  try {
+    return error instanceof TrunklineError;
+  } catch {
+    return false;
+  }
+}
+
+function messageOf(error: unknown): string {
+  try {
+    return String((error as Error).message).slice(0, 200);
+  } catch {
+    return 'what it threw cannot be read either';
   }
 }
 

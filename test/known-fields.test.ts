@@ -33,6 +33,13 @@ describe('what was meant', () => {
   });
 });
 
+const { proxy, revoke } = Proxy.revocable({}, {});
+revoke();
+
 test.each([null, undefined, 5, 'x', [], () => {}])('%o is no object of options', (given) => {
   expect(() => checkFields('with', given, known)).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+});
+
+test('what cannot be looked at is refused, not thrown back', () => {
+  expect(() => checkFields('with', proxy, known)).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
 });

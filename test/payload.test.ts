@@ -247,6 +247,27 @@ describe('isFaithful', () => {
   });
 });
 
+test('what cannot be read is refused with its place, whatever it throws', () => {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  const throwing = (error: unknown): object =>
+    Object.defineProperty({}, 'x', {
+      enumerable: true,
+      get() {
+        throw error;
+      },
+    });
+  for (const value of [
+    proxy,
+    throwing(new Error('no')),
+    throwing(proxy),
+    throwing(undefined),
+    { toJSON: () => proxy },
+  ]) {
+    expect(refusal({ a: [value] })).toEqual({ path: 'data.a[0]', reason: expect.stringMatching(/^cannot be read: /) });
+  }
+});
+
 describe('errorJson', () => {
   test('tells any error, whatever its details', () => {
     fc.assert(

@@ -5,8 +5,7 @@
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
 import type { AnyAggregate } from '../aggregate.ts';
 import { isError, TrunklineError, toWire } from '../errors.ts';
-import { FrameKind, FrameReader } from '../frame.ts';
-import { writeNewId } from '../ids.ts';
+import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { errorJson, toJson } from '../payload.ts';
 import type { Outcome, RepeatedReply } from '../receipt.ts';
@@ -15,12 +14,13 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import { type Actor, type ActorType, type ShardData, sentKeyPrefix } from './actor.ts';
+import type { Actor, ActorType, ShardData } from './actor.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
+import { keepOutcome } from './outcome.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
 import { Snapshots } from './snapshots.ts';
@@ -33,9 +33,6 @@ const roomBoundMs = 100; // how long a full ring may keep the thread from lookin
 const commandsPerRing = 128;
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
-// A message is delivered again after a restart until the log knows that it is done: its outcome must outlive the log.
-const sentTtlMs = 30 * 86_400_000;
-
 const unfaithfulState =
   'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
 
@@ -47,6 +44,8 @@ export class Shard {
   pending = 0;
   /** Called when one of them has settled. */
   onSettled: () => void = () => {};
+  /** What went wrong in this class itself after an asynchronous command had settled: the thread must end. */
+  failure: unknown;
   private readonly data: ShardData;
   private readonly types: readonly ActorType[];
   private readonly loader: Loader;
@@ -57,6 +56,7 @@ export class Shard {
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
+  private readonly snapshots: Snapshots;
   private readonly logBell: Bell;
   private readonly callerBell: Bell;
   private readonly surroundings: Surroundings;
@@ -64,8 +64,8 @@ export class Shard {
   private readonly running = new Map<number, Execution>();
   private readonly waiting = new Map<number, Command>();
   private readonly idleStages: StagedGroup[] = [];
-  private readonly snapshots: Snapshots;
   private mustWait = false;
+  private isAbandoned = false;
   private isDraining = false;
   private untold = 0;
   private now = Date.now();
@@ -192,22 +192,21 @@ export class Shard {
     if (command.key !== '' && this.repeat(actor, command)) return;
     const execution = new Execution(actor, command, this.ring, this.surroundings);
     let result: unknown;
+    let isAsynchronous: boolean;
     try {
       const input = command.inputJson === '[]' ? noInput : (JSON.parse(command.inputJson) as unknown[]);
       result = type.definition.commands[type.commandNames[command.commandIndex]!](execution, ...input);
+      isAsynchronous = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
     } catch (error) {
       this.fail(execution, error);
       return;
     }
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
-      this.await(execution, result as PromiseLike<unknown>);
-    } else {
-      this.succeed(execution, result);
-    }
+    if (isAsynchronous) this.await(execution, Promise.resolve(result));
+    else this.succeed(execution, result);
   }
 
   /** The command has turned out to be asynchronous: its frames move to a stage, other commands of its actor wait. */
-  private await(execution: Execution, result: PromiseLike<unknown>): void {
+  private await(execution: Execution, result: Promise<unknown>): void {
     const stage = this.idleStages.pop() ?? new StagedGroup(this.data.groupLimit);
     stage.copyFrom(this.ring);
     this.ring.abandon();
@@ -215,14 +214,20 @@ export class Shard {
     execution.actor.mailbox = new Mailbox(this.data.mailboxLimit);
     this.pending++;
     this.running.set(execution.command.slot, execution);
-    result.then(
-      (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
-      (error) => this.resume(execution, stage, () => this.fail(execution, error)),
-    );
+    result
+      .then(
+        (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
+        (error) => this.resume(execution, stage, () => this.fail(execution, error)),
+      )
+      .catch((error) => {
+        this.failure = error;
+        this.onSettled();
+      });
   }
 
   private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
     const { actor, command } = execution;
+    if (this.isAbandoned) return;
     this.running.delete(command.slot);
     this.ring.copyFrom(stage);
     stage.clear();
@@ -245,7 +250,14 @@ export class Shard {
     let outcome: Outcome | undefined;
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
-      if (command.key !== '') outcome = this.keepOutcome(execution, value === undefined ? {} : { value });
+      if (command.key !== '')
+        outcome = keepOutcome(
+          this.ring,
+          execution,
+          this.data.idempotencyTtlMs,
+          this.now,
+          value === undefined ? {} : { value },
+        );
       this.snapshots.keep(actor, this.ring, this.now);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
@@ -269,7 +281,9 @@ export class Shard {
       this.owed(() => {
         let outcome: Outcome | undefined;
         if (command.key !== '' && wire.kind === 'rejected')
-          outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
+          outcome = keepOutcome(this.ring, execution, this.data.idempotencyTtlMs, this.now, {
+            error: JSON.parse(reply),
+          });
         this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
         this.published(actor, command, outcome);
       });
@@ -296,7 +310,7 @@ export class Shard {
       publish();
     } catch (error) {
       this.ring.abandon();
-      if (!isError(error, 'LogPoisoned')) throw error;
+      if (!isError(error, 'LogPoisoned') && !isError(error, 'RuntimeClosed')) throw error;
     } finally {
       this.mustWait = false;
     }
@@ -319,33 +333,6 @@ export class Shard {
     if (this.untold === 0) this.logBell.ring();
     if (this.isDraining) this.untold++;
     if (command.urgent) this.callerBell.ring();
-  }
-
-  /** Put the outcome into the command's own group, so that a repetition finds it, whatever happens in between. */
-  private keepOutcome(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
-    const { actor, command } = execution;
-    const ttlMs = command.key.startsWith(sentKeyPrefix) ? sentTtlMs : this.data.idempotencyTtlMs;
-    const { name, commandNames } = actor.type;
-    const outcome: Outcome = {
-      ...result,
-      command: commandNames[command.commandIndex]!,
-      events: execution.events,
-      expiresAt: this.now + ttlMs,
-    };
-    const data = toJson(outcome, 'result');
-    const offset = this.ring.frame(
-      FrameKind.receipt,
-      0,
-      this.now,
-      actor.version,
-      name,
-      actor.id,
-      command.key,
-      '',
-      data,
-    );
-    writeNewId(this.ring.frames.bytes, offset + 16, this.now);
-    return outcome;
   }
 
   /** The command has been executed before: answer with the first outcome. */
@@ -378,9 +365,20 @@ export class Shard {
     this.running.get(slot)?.cancel(new TrunklineError('Aborted', { executed: 'unknown' }));
   }
 
+  /** Nobody waits any longer: what is under way is told, and publishes nothing more. */
+  abandon(): void {
+    this.isAbandoned = true;
+    for (const execution of this.running.values()) {
+      execution.end();
+      execution.cancel(new TrunklineError('RuntimeClosed', { state: 'closing' }));
+    }
+  }
+
   private waitForRoom(): boolean {
+    this.levels.beat(this.data.index);
     if (this.levels.flag(LevelWord.poisoned) !== 0)
       throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
+    if (this.levels.flag(LevelWord.abandoned) !== 0) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.data.whenFull === 'reject' && !this.mustWait) return false;
     this.logBell.ring();
     this.callerBell.ring();

@@ -5,8 +5,8 @@ import { toJson } from '../payload.ts';
 
 /** The error itself; for a rejection that JSON cannot carry, `UnserialisableValue` with the path. */
 export function tellable(error: unknown): unknown {
-  if (!(error instanceof Rejected)) return error;
   try {
+    if (!(error instanceof Rejected)) return error;
     toJson(error.code, 'Rejected.code');
     toJson(error.message, 'Rejected.message');
     if (error.details !== undefined) toJson(error.details, `Rejected('${error.code}').details`);
