@@ -33,7 +33,7 @@ export interface AskOptions {
 /** What a command is given: the aggregate it runs on. One command at a time runs on an aggregate. */
 export interface CommandContext<State, E extends Events> {
   readonly id: string;
-  /** The state now; after `raise` the next one. Read it, never change it. */
+  /** The state now; after `raise` the next one. Read it, never change it: its own fields are frozen. */
   readonly state: DeepReadonly<State>;
   readonly version: number;
   /** Aborted when the caller gives up or its deadline passes. */
@@ -192,9 +192,12 @@ type Result<F> = F extends (...all: any[]) => infer R ? Awaited<R> : never;
 export interface SendOptions {
   /** Which level to wait for; default: the runtime's `ack`. */
   ack?: Level;
-  /** The same key for the same aggregate, within `idempotencyTtlMs`, returns the first outcome and raises nothing. */
+  /**
+   * The same key for the same aggregate, within `idempotencyTtlMs`, returns the first outcome and raises nothing. With
+   * another command: `IdempotencyKeyReused`. Arguments are not compared. 1 to 255 bytes of UTF-8.
+   */
   idempotencyKey?: string;
-  /** Milliseconds; afterwards `DeadlineExceeded`, which says whether the command was executed. */
+  /** Milliseconds, more than 0; afterwards `DeadlineExceeded`, which says whether the command was executed. */
   deadlineMs?: number;
   signal?: AbortSignal;
   /** Goes into every event of the command. JSON values. */

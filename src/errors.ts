@@ -155,7 +155,8 @@ export function isError<C extends ErrorCode>(error: unknown, code: C): error is 
 
 /**
  * A command's considered "no": throw it inside a command to refuse. It raises nothing, leaves the state as it was, and
- * reaches the caller as this class with the same `code` and `details` (JSON values).
+ * reaches the caller as this class with the same `code` and `details` (JSON values), whole: details that JSON cannot carry
+ * make the command fail with `UnserialisableValue`, and beyond half a ring with `CommandTooLarge`.
  *
  * ```ts
  * if (call.state.status !== 'idle') throw new Rejected('call-exists');

@@ -97,7 +97,7 @@ export interface NewEvent {
   type: string;
   data: unknown;
   metadata?: Metadata;
-  /** UUID; default: a new UUIDv7. */
+  /** UUID; default: a new UUIDv7. Not compared with those in the store: published twice, it is there twice. */
   id?: string;
   /** Default: now. */
   occurredAt?: Date;
