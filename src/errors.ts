@@ -52,6 +52,7 @@ export interface ErrorDetails {
   StoreSchemaMissing: { schema: string; reason: string };
   StoreSchemaNewer: { schema: string; found: number; supported: number };
   StoreSchemaAltered: { schema: string; reason: string };
+  LogFenced: { logId: string; position: number };
   MigrationFailed: { schema: string; migration: string; cause: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
@@ -120,6 +121,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreSchemaNewer: (d) =>
     `schema '${d.schema}' has migration ${d.found}; this release knows up to ${d.supported}; upgrade it`,
   StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
+  LogFenced: (d) =>
+    `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
