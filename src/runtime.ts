@@ -10,8 +10,9 @@ import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
-import { Shards } from './caller/shards.ts';
+import { type HeldShard, Shards } from './caller/shards.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
+import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
@@ -20,6 +21,7 @@ import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
 import { FrameKind } from './frame.ts';
 import { eachFrame } from './log/frames.ts';
+import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource, RecoveryReport } from './log/log.ts';
@@ -36,8 +38,6 @@ import {
 import type { Level } from './receipt.ts';
 import { type EventQuery, History } from './store/history.ts';
 import { EmbeddedStore } from './store/lmdb/embedded.ts';
-
-const closeDeadlineMs = 30_000;
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -82,6 +82,8 @@ export interface RuntimeStatus {
   inFlight: number;
   messagesUnderWay: number;
   shardRestarts: number;
+  /** Shards whose thread one command's synchronous code has held for more than a second. */
+  heldShards: HeldShard[];
   listenerErrors: number;
 }
 
@@ -98,6 +100,7 @@ export class Runtime implements AsyncDisposable {
   private readonly options: ResolvedOptions;
   private readonly directory: DataDirectory;
   private readonly levels = new Levels();
+  private readonly openGate = shutGateAtExit(this.levels);
   private readonly caller: Caller;
   private readonly deliveries: Deliveries;
   private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
@@ -336,24 +339,23 @@ export class Runtime implements AsyncDisposable {
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,
+      heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
     };
   }
 
   /**
    * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent.
-   * @throws CloseTimedOut when the deadline (default 30 s) passes; stopping goes on behind it
+   *
+   * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
+   * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
+   * stays, and the data directory is free again. `close` then says what it gave up:
+   * @throws CloseTimedOut
    */
   close(options: { deadlineMs?: number } = {}): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
     this.closing ??= this.stop();
-    const deadlineMs = options.deadlineMs ?? closeDeadlineMs;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const waitingFor = [this.stage];
-        reject(new TrunklineError('CloseTimedOut', { deadlineMs, waitingFor }));
-      }, deadlineMs);
-      this.closing!.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
+    return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -361,20 +363,25 @@ export class Runtime implements AsyncDisposable {
   }
 
   private stage = 'nothing';
+  private readonly ending = new Ending(this.levels, () => {
+    const { inFlight } = this.caller;
+    return inFlight > 0 ? `${inFlight} commands in flight` : this.stage;
+  });
 
   private async stop(): Promise<void> {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
     this.stage = 'commands in flight';
-    if (!this.failure) await caller.whenDrained();
+    if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';
     levels.setFlag(LevelWord.stopping, StopStage.shards);
-    await this.shards?.close();
+    await this.shards?.close(this.ending.abandoned);
     this.stage = 'the log thread';
     levels.setFlag(LevelWord.stopping, StopStage.log);
     await this.log?.logEnded().catch(() => {});
     caller.turn();
+    caller.abandon('the runtime was closed before it ended');
     this.stage = 'the sync thread';
     levels.setFlag(LevelWord.stopping, StopStage.sync);
     await this.log?.syncEnded().catch(() => {});
@@ -386,6 +393,7 @@ export class Runtime implements AsyncDisposable {
     await this.history?.close();
     await this.logReader?.close();
     await this.embedded?.close();
+    this.openGate();
     this.directory.release();
     this.isClosed = true;
   }
