@@ -34,7 +34,8 @@ export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
 export type { EventQuery } from './store/history.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
-export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
+export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
+export type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store/store.ts';
 export {
   type Expected,
   type GivenEvent,

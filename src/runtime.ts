@@ -19,8 +19,6 @@ import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
-import { FrameKind } from './frame.ts';
-import { eachFrame } from './log/frames.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -36,8 +34,8 @@ import {
   resolveOptions,
 } from './options.ts';
 import type { Level } from './receipt.ts';
-import { type EventQuery, History } from './store/history.ts';
-import { EmbeddedStore } from './store/lmdb/embedded.ts';
+import type { EventQuery } from './store/history.ts';
+import { Reading } from './store/reading.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -85,6 +83,8 @@ export interface RuntimeStatus {
   /** Shards whose thread one command's synchronous code has held for more than a second. */
   heldShards: HeldShard[];
   listenerErrors: number;
+  /** Events that the store has not taken since the start; see `runtime.store.quarantined()`. */
+  quarantined: number;
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
@@ -109,8 +109,7 @@ export class Runtime implements AsyncDisposable {
   private flushThread: FlushThread | undefined;
   private shards: Shards | undefined;
   private logReader: LogSource | undefined;
-  private embedded: EmbeddedStore | undefined;
-  private history: History | undefined;
+  private reading: Reading | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -175,38 +174,37 @@ export class Runtime implements AsyncDisposable {
         logId: this.log.logId,
         mapBytes,
         sinks: options.sinks,
+        postgres: options.store?.settings,
       },
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
         sinkError: (name, error) =>
           options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        quarantined: (refused) =>
+          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined'),
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
     this.logReader = openLogReader(directory.logFolder, mapBytes);
-    this.embedded = EmbeddedStore.open(directory.storeFolder);
-    this.history = new History(this.embedded, this.logReader, levels);
-    const { embedded } = this;
-    const storedHead = (type: string, id: string): { version: number } | undefined => embedded.reader.head(type, id);
-    this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
+    const reading = new Reading({
+      storeFolder: directory.storeFolder,
+      logId: this.log.logId,
+      log: this.logReader,
+      levels,
+      store: options.store,
+      stored: (position, signal) => this.caller.reached('stored', position, signal),
+    });
+    this.reading = reading;
+    this.publisher = new EventPublisher(this.caller, levels, reading.localHead, this.definitions, options);
     this.log.attach(this.publisher.ring);
-    this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
+    this.store = new RuntimeStore(reading.archive, this.publisher, () => reading.caughtUp());
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
-    this.recoverEntities();
+    this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
     this.caller.turn();
-  }
-
-  /** Versions of entities whose last events are in the log and not yet in the store. */
-  private recoverEntities(): void {
-    const from = this.levels.position('stored') + 1;
-    eachFrame(this.logReader!, from, this.recovery.lastPosition, (frame, position) => {
-      if (frame.kind !== FrameKind.event) return;
-      this.publisher.recovered(frame.aggregateType, frame.aggregateId, frame.version, position);
-    });
   }
 
   private get definitions(): Map<string, AnyAggregate> {
@@ -288,8 +286,8 @@ export class Runtime implements AsyncDisposable {
    * `follow`, without end.
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
-    if (this.isClosed || !this.history) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return this.history.events(query);
+    if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    return this.reading.history.events(query);
   }
 
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
@@ -341,6 +339,7 @@ export class Runtime implements AsyncDisposable {
       shardRestarts: this.shards?.restartCount ?? 0,
       heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
+      quarantined: this.flushThread?.quarantinedCount ?? 0,
     };
   }
 
@@ -390,9 +389,8 @@ export class Runtime implements AsyncDisposable {
     await this.flushThread?.ended().catch(() => {});
     caller.turn();
     caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
-    await this.history?.close();
+    await this.reading?.close();
     await this.logReader?.close();
-    await this.embedded?.close();
     this.openGate();
     this.directory.release();
     this.isClosed = true;

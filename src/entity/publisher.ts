@@ -9,7 +9,9 @@ import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
 import { isUuid, writeIdText, writeNewId } from '../ids.ts';
+import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { toJson } from '../payload.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -106,9 +108,13 @@ export class EventPublisher {
     return this.heads.version(type, id);
   }
 
-  /** @internal Found in the log at the start, not yet in the store. */
-  recovered(type: string, id: string, version: number, position: number): void {
-    if (!this.actorTypes.has(type)) this.heads.written(type, id, version, position);
+  /** @internal Versions of entities whose last events are in the log and not yet in this machine's environment. */
+  recover(log: LogSource, from: number, to: number): void {
+    eachFrame(log, from, to, (frame, position) => {
+      const type = frame.aggregateType;
+      if (frame.kind !== FrameKind.event || this.actorTypes.has(type)) return;
+      this.heads.written(type, frame.aggregateId, frame.version, position);
+    });
   }
 
   /** Check everything, and give every event its version, before anything is written. */

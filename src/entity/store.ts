@@ -3,7 +3,16 @@
 import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
-import type { EventArchive, EventStore, Head, Moment, StateThen, TypeQuery } from '../store/store.ts';
+import type {
+  EventArchive,
+  EventStore,
+  Head,
+  Moment,
+  QuarantinedEvent,
+  StateThen,
+  StoreQuery,
+  TypeQuery,
+} from '../store/store.ts';
 import type { EventPublisher } from './publisher.ts';
 
 /** The event store of a runtime. Reads show everything that was written before they were called. */
@@ -68,6 +77,15 @@ export class RuntimeStore implements EventStore {
     return this.archive.getByType(type, query);
   }
 
+  /**
+   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
+   * also those that other logs have brought there.
+   */
+  async *query(query?: StoreQuery): AsyncIterableIterator<StoredEvent> {
+    await this.caughtUp();
+    yield* this.archive.query(query);
+  }
+
   /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
   async stateAt<A extends AnyAggregate>(
     aggregate: A,
@@ -82,6 +100,11 @@ export class RuntimeStore implements EventStore {
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
     await this.caughtUp();
     return this.archive.head(aggregate, id);
+  }
+
+  /** Events that the store has not taken, with the reason: another log had written the aggregate, or the server said no. */
+  quarantined(): AsyncIterableIterator<QuarantinedEvent> {
+    return this.archive.quarantined();
   }
 
   /** All aggregates of a type, ordered by id as bytes. */

@@ -1,18 +1,9 @@
 // Events that the store does not take, kept whole beside it: nothing is dropped, nothing overwritten.
 import type pg from 'pg';
-import { decodeEvent, type StoredEvent } from '../../event.ts';
+import { decodeEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
+import type { QuarantinedEvent } from '../store.ts';
 import type { Refusal } from './heads.ts';
-
-/** An event in quarantine, and why. */
-export interface QuarantinedEvent {
-  readonly event: StoredEvent;
-  /** The log that it came through. */
-  readonly logId: string;
-  readonly code: 'Fenced' | 'VersionGap' | 'RefusedByServer';
-  readonly reason: string;
-  readonly quarantinedAt: Date;
-}
 
 const pageRows = 500;
 

@@ -10,6 +10,9 @@ import { FRAME_HEADER_BYTES, FrameKind, type FrameReader } from '../../frame.ts'
 export const eventColumns =
   'id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata, position, log_id';
 
+/** What {@link framesOf} reads. */
+export const readColumns: string = `${eventColumns}, sequence`;
+
 const columnCount = 11;
 const signature = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const epochMs = Date.UTC(2000, 0, 1);
@@ -114,11 +117,13 @@ export class EventRowWriter {
 /** Rows that COPY has sent, as frames one behind the other: what the log would hold of them. */
 export interface EventFrames {
   readonly frames: Buffer;
-  readonly positions: Float64Array;
+  readonly positions: readonly number[];
+  /** Of the last row; 0 if there is none. */
+  readonly lastSequence: number;
   readonly count: number;
 }
 
-/** Turn all rows of a binary COPY of `eventColumns` into event frames. */
+/** Turn all rows of a binary COPY of `readColumns` into event frames. */
 export function framesOf(rows: Buffer): EventFrames {
   const source = toBytes(rows);
   const view = new DataView(rows.buffer, rows.byteOffset, rows.byteLength);
@@ -128,7 +133,8 @@ export function framesOf(rows: Buffer): EventFrames {
   const positions: number[] = [];
   let at = signature.length;
   let start = 0;
-  while (view.getInt16(at) === columnCount) {
+  let lastSequence = 0;
+  while (view.getInt16(at) === columnCount + 1) {
     at += 2;
     source.copy(frames, start + 16, at + 4, at + 20); // id
     at += 20;
@@ -157,6 +163,8 @@ export function framesOf(rows: Buffer): EventFrames {
     positions.push(hasPosition ? view.getInt32(at + 4) * two32 + view.getUint32(at + 8) : 0);
     at += hasPosition ? 12 : 4;
     at += 4 + Math.max(0, view.getInt32(at)); // log id
+    lastSequence = view.getInt32(at + 4) * two32 + view.getUint32(at + 8);
+    at += 12;
     end += source.copy(frames, end, type, type + typeLength);
     end += source.copy(frames, end, id, id + idLength);
     end += source.copy(frames, end, name, name + nameLength);
@@ -172,7 +180,7 @@ export function framesOf(rows: Buffer): EventFrames {
     out.setUint32(start + 48, dataLength, true);
     start = (end + 7) & ~7;
   }
-  return { frames: frames.subarray(0, start), positions: Float64Array.from(positions), count: positions.length };
+  return { frames: frames.subarray(0, start), positions, lastSequence, count: positions.length };
 }
 
 /** The inverse of the writer's `time`: microseconds below the millisecond are dropped. */
