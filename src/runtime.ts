@@ -10,7 +10,7 @@ import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
-import { type HeldShard, Shards } from './caller/shards.ts';
+import { Shards } from './caller/shards.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
@@ -19,6 +19,7 @@ import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
+import { mintId } from './ids.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -34,6 +35,7 @@ import {
   resolveOptions,
 } from './options.ts';
 import type { Level } from './receipt.ts';
+import type { RuntimeStatus } from './status.ts';
 import type { EventQuery } from './store/history.ts';
 import { Reading } from './store/reading.ts';
 
@@ -69,22 +71,6 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
     throw error;
   }
   return runtime;
-}
-
-/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
-export interface RuntimeStatus {
-  state: 'open' | 'closing' | 'closed' | 'failed';
-  written: number;
-  synced: number;
-  stored: number;
-  inFlight: number;
-  messagesUnderWay: number;
-  shardRestarts: number;
-  /** Shards whose thread one command's synchronous code has held for more than a second. */
-  heldShards: HeldShard[];
-  listenerErrors: number;
-  /** Events that the store has not taken since the start; see `runtime.store.quarantined()`. */
-  quarantined: number;
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
@@ -181,8 +167,11 @@ export class Runtime implements AsyncDisposable {
         wake: () => this.caller.turn(),
         sinkError: (name, error) =>
           options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
-        quarantined: (refused) =>
-          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined'),
+        quarantined: (refused, fenced) => {
+          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
+          this.publisher?.fenced(fenced);
+          this.shards?.fenced(fenced);
+        },
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
@@ -196,7 +185,8 @@ export class Runtime implements AsyncDisposable {
       stored: (position, signal) => this.caller.reached('stored', position, signal),
     });
     this.reading = reading;
-    this.publisher = new EventPublisher(this.caller, levels, reading.localHead, this.definitions, options);
+    const { localHead, lookUp } = reading;
+    this.publisher = new EventPublisher(this.caller, levels, localHead, this.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
     this.store = new RuntimeStore(reading.archive, this.publisher, () => reading.caughtUp());
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
@@ -232,6 +222,7 @@ export class Runtime implements AsyncDisposable {
       idempotencyTtlMs,
       askDeadlineMs,
       shards,
+      postgres: options.store?.settings,
     };
     this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
       warning: (message, details) => options.logger.warn(details, message),
@@ -288,6 +279,11 @@ export class Runtime implements AsyncDisposable {
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
     if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
     return this.reading.history.events(query);
+  }
+
+  /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */
+  newId(): string {
+    return mintId(this.log!.logId);
   }
 
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */

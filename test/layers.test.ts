@@ -24,7 +24,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'store/postgres/postgres.ts',
     'store/postgres/sink.ts',
   ],
-  actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
+  actor: [
+    'log/log.ts',
+    'log/levels.ts',
+    'log/frames.ts',
+    'log/lmdb.ts',
+    'ring/*',
+    'store/store.ts',
+    'store/lmdb/reader.ts',
+    'store/postgres/aggregate-reader.ts',
+    'store/postgres/postgres.ts',
+  ],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
   entity: [
     'caller/caller.ts',
@@ -44,6 +54,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
   'options.ts': ['ring/ring.ts', 'store/postgres/postgres.ts'],
   'directory.ts': ['log/durable-file.ts'],
+  'status.ts': ['caller/shards.ts'],
   'ending.ts': ['log/levels.ts'],
 };
 
