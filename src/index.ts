@@ -36,6 +36,7 @@ export type { RuntimeStatus } from './status.ts';
 export type { EventQuery } from './store/history.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
 export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
+export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
 export type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store/store.ts';
 export {
   type Expected,
