@@ -28,7 +28,7 @@ export class PostgresAggregateReader implements RemoteReader {
   private readonly schema: string;
   private readonly guard: Guard;
   private session: Session | undefined;
-  private opening: Promise<Session> | undefined;
+  private turn: Promise<unknown> = Promise.resolve();
   private readonly headSql: string;
   private readonly claimSql: string;
 
@@ -80,8 +80,8 @@ export class PostgresAggregateReader implements RemoteReader {
   }
 
   async close(): Promise<void> {
-    const session = this.session ?? (await this.opening?.catch(() => undefined));
-    await session?.close();
+    await this.turn;
+    await this.session?.close();
   }
 
   /** Its head, this log's from now on. */
@@ -95,17 +95,22 @@ export class PostgresAggregateReader implements RemoteReader {
     throw new Error(`${type}/${id} is being taken over by several logs at once`);
   }
 
+  /** One after the other; once the guard has shut, those that wait are told at once. */
   private run<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
-    return this.guard(async () => {
-      const known = this.session;
-      try {
-        return await this.attempt(read);
-      } catch (error) {
-        // A connection that was lost while nobody looked: the thread may have been asleep for long.
-        if (known === undefined || this.session === known || !isAway(error)) throw error;
-        return await this.attempt(read);
-      }
-    });
+    const result = this.turn.then(() => this.guard(() => this.attemptTwice(read)));
+    this.turn = result.catch(() => {});
+    return result;
+  }
+
+  private async attemptTwice<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
+    const known = this.session;
+    try {
+      return await this.attempt(read);
+    } catch (error) {
+      // A connection that was lost while nobody looked: the thread may have been asleep for long.
+      if (known === undefined || this.session === known || !isAway(error)) throw error;
+      return await this.attempt(read);
+    }
   }
 
   private async attempt<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
@@ -120,18 +125,16 @@ export class PostgresAggregateReader implements RemoteReader {
     }
   }
 
-  private open(): Promise<Session> {
+  private async open(): Promise<Session> {
     const { connection, schema, loadTimeoutMs: timeoutMs } = this.settings;
-    this.opening ??= (async () => {
-      try {
-        const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline load' });
-        await checkSchema(session.client, schema);
-        this.session = session;
-        return session;
-      } finally {
-        this.opening = undefined;
-      }
-    })();
-    return this.opening;
+    const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline load' });
+    try {
+      await checkSchema(session.client, schema);
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+    this.session = session;
+    return session;
   }
 }
