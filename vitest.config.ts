@@ -8,6 +8,7 @@ const config: ViteUserConfig = defineConfig({
     include: ['test/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
+    globalSetup: ['test/postgres-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     execArgv: ['--conditions=trunkline-source'],

@@ -51,6 +51,13 @@ export interface ErrorDetails {
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
+  StoreAccessDenied: { store: string; cause: string };
+  StoreReadOnly: { store: string };
+  StoreSchemaMissing: { schema: string; reason: string };
+  StoreSchemaNewer: { schema: string; found: number; supported: number };
+  StoreSchemaAltered: { schema: string; reason: string };
+  LogFenced: { logId: string; position: number };
+  MigrationFailed: { schema: string; migration: string; cause: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
   VersionOutOfOrder: {
@@ -116,6 +123,15 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
+  StoreAccessDenied: (d) => `the ${d.store} store refuses us: ${d.cause}; check user, password and privileges`,
+  StoreReadOnly: (d) => `the ${d.store} store was opened read-only; open it without readOnly to write`,
+  StoreSchemaMissing: (d) => `schema '${d.schema}' is not there: ${d.reason}; run migrate()`,
+  StoreSchemaNewer: (d) =>
+    `schema '${d.schema}' has migration ${d.found}; this release knows up to ${d.supported}; upgrade it`,
+  StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
+  LogFenced: (d) =>
+    `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
+  MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,

@@ -39,8 +39,21 @@ export {
   type SinkOptions,
 } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
-export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
-export type { EventQuery, EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
+export { createRuntime, type Runtime } from './runtime.ts';
+export type { RuntimeStatus } from './status.ts';
+export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
+export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
+export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
+export type {
+  EventQuery,
+  EventStore,
+  Head,
+  Moment,
+  QuarantinedEvent,
+  StateThen,
+  StoreQuery,
+  TypeQuery,
+} from './store/store.ts';
 export {
   type Expected,
   type GivenEvent,

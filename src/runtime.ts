@@ -10,7 +10,7 @@ import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { Refs } from './caller/refs.ts';
-import { type HeldShard, Shards } from './caller/shards.ts';
+import { Shards } from './caller/shards.ts';
 import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
@@ -20,8 +20,7 @@ import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
-import { FrameKind } from './frame.ts';
-import { eachFrame } from './log/frames.ts';
+import { mintId } from './ids.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -37,8 +36,8 @@ import {
   resolveOptions,
 } from './options.ts';
 import type { Level } from './receipt.ts';
-import { History } from './store/history.ts';
-import { EmbeddedStore } from './store/lmdb/embedded.ts';
+import type { RuntimeStatus } from './status.ts';
+import { Reading } from './store/reading.ts';
 import type { EventQuery } from './store/store.ts';
 
 /**
@@ -75,20 +74,6 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   return runtime;
 }
 
-/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
-export interface RuntimeStatus {
-  state: 'open' | 'closing' | 'closed' | 'failed';
-  written: number;
-  synced: number;
-  stored: number;
-  inFlight: number;
-  messagesUnderWay: number;
-  shardRestarts: number;
-  /** Shards whose thread one command's synchronous code has held for more than a second. */
-  heldShards: HeldShard[];
-  listenerErrors: number;
-}
-
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
 export class Runtime implements AsyncDisposable {
   /** Live listeners. */
@@ -111,8 +96,7 @@ export class Runtime implements AsyncDisposable {
   private flushThread: FlushThread | undefined;
   private shards: Shards | undefined;
   private logReader: LogSource | undefined;
-  private embedded: EmbeddedStore | undefined;
-  private history: History | undefined;
+  private reading: Reading | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -176,38 +160,41 @@ export class Runtime implements AsyncDisposable {
         logId: this.log.logId,
         mapBytes,
         sinks: options.sinks,
+        postgres: options.store?.settings,
       },
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
         sinkError: (name, error) =>
           options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        quarantined: (refused, fenced) => {
+          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
+          this.publisher?.fenced(fenced);
+          this.shards?.fenced(fenced);
+        },
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
     this.logReader = openLogReader(directory.logFolder, mapBytes);
-    this.embedded = EmbeddedStore.open(directory.storeFolder);
-    this.history = new History(this.embedded, this.logReader, levels);
-    const { embedded } = this;
-    const storedHead = (type: string, id: string): { version: number } | undefined => embedded.reader.head(type, id);
-    this.publisher = new EventPublisher(this.caller, levels, storedHead, this.refs.definitions, options);
+    const reading = new Reading({
+      storeFolder: directory.storeFolder,
+      logId: this.log.logId,
+      log: this.logReader,
+      levels,
+      store: options.store,
+      stored: (position, signal) => this.caller.reached('stored', position, signal),
+    });
+    this.reading = reading;
+    const { localHead, lookUp } = reading;
+    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
-    this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
+    this.store = new RuntimeStore(reading.archive, this.publisher, () => reading.caughtUp());
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
-    this.recoverEntities();
+    this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
     this.caller.turn();
-  }
-
-  /** Versions of entities whose last events are in the log and not yet in the store. */
-  private recoverEntities(): void {
-    const from = this.levels.position('stored') + 1;
-    eachFrame(this.logReader!, from, this.recovery.lastPosition, (frame, position) => {
-      if (frame.kind !== FrameKind.event) return;
-      this.publisher.recovered(frame.aggregateType, frame.aggregateId, frame.version, position);
-    });
   }
 
   private async startShards(mapBytes: number): Promise<void> {
@@ -231,6 +218,7 @@ export class Runtime implements AsyncDisposable {
       idempotencyTtlMs,
       askDeadlineMs,
       shards,
+      postgres: options.store?.settings,
     };
     this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
       warning: (message, details) => options.logger.warn(details, message),
@@ -274,7 +262,12 @@ export class Runtime implements AsyncDisposable {
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
     this.checkOpen();
-    return this.history!.events(query);
+    return this.reading!.history.events(query);
+  }
+
+  /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */
+  newId(): string {
+    return mintId(this.log!.logId);
   }
 
   /**
@@ -317,7 +310,7 @@ export class Runtime implements AsyncDisposable {
   }
 
   private checkOpen(): void {
-    if (this.isClosed || !this.history) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
   status(): RuntimeStatus {
@@ -333,6 +326,7 @@ export class Runtime implements AsyncDisposable {
       shardRestarts: this.shards?.restartCount ?? 0,
       heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
+      quarantined: this.flushThread?.quarantinedCount ?? 0,
     };
   }
 
@@ -383,9 +377,8 @@ export class Runtime implements AsyncDisposable {
     await this.flushThread?.ended().catch(() => {});
     caller.turn();
     caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
-    await this.history?.close();
+    await this.reading?.close();
     await this.logReader?.close();
-    await this.embedded?.close();
     this.openGate();
     this.directory.release();
     this.isClosed = true;

@@ -13,10 +13,39 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   bus: [],
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
-  flush: ['log/log.ts', 'log/levels.ts', 'log/gate.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
-  actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
+  flush: [
+    'log/log.ts',
+    'log/levels.ts',
+    'log/gate.ts',
+    'log/lmdb.ts',
+    'ring/bell.ts',
+    'store/lmdb/sink.ts',
+    'store/postgres/heads.ts',
+    'store/postgres/postgres.ts',
+    'store/postgres/sink.ts',
+  ],
+  actor: [
+    'log/log.ts',
+    'log/levels.ts',
+    'log/frames.ts',
+    'log/lmdb.ts',
+    'ring/*',
+    'store/store.ts',
+    'store/lmdb/reader.ts',
+    'store/postgres/aggregate-reader.ts',
+    'store/postgres/postgres.ts',
+  ],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
-  entity: ['caller/caller.ts', 'caller/receipt.ts', 'caller/slots.ts', 'log/levels.ts', 'ring/*', 'store/store.ts'],
+  entity: [
+    'caller/caller.ts',
+    'caller/receipt.ts',
+    'caller/slots.ts',
+    'log/levels.ts',
+    'log/frames.ts',
+    'log/log.ts',
+    'ring/*',
+    'store/store.ts',
+  ],
   testing: [
     'actor/actor.ts',
     'actor/command.ts',
@@ -30,8 +59,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** The vocabulary itself: which of its files look into a stage, and where. */
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
-  'options.ts': ['ring/ring.ts'],
+  'options.ts': ['ring/ring.ts', 'store/postgres/postgres.ts'],
   'directory.ts': ['log/durable-file.ts'],
+  'status.ts': ['caller/shards.ts'],
   'ending.ts': ['log/levels.ts'],
 };
 

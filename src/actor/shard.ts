@@ -15,6 +15,7 @@ import { StagedGroup } from '../ring/group.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
 import type { Actor, ActorType, ShardData } from './actor.ts';
+import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
@@ -53,6 +54,7 @@ export class Shard {
   private readonly ring: RingProducer;
   private readonly frame: FrameReader;
   private readonly residents: Residents;
+  readonly arrivals: Arrivals;
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
@@ -81,6 +83,11 @@ export class Shard {
     this.callerBell = new Bell(this.levels.words, LevelWord.callerBell, data.outbox);
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
+    this.arrivals = new Arrivals(loader, this.residents, types, data.mailboxLimit, {
+      arrived: (actor) => this.settled(actor),
+      refused: (command, type, error) => this.refuse(command, type, error),
+      failed: (error) => this.failed(error),
+    });
     this.horizon = new StoredHorizon(this.ring, this.levels);
     this.snapshots = new Snapshots(data.groupLimit / 8, (aggregateType) => {
       data.outbox.postMessage({ type: 'warning', message: unfaithfulState, details: { aggregateType } });
@@ -135,10 +142,6 @@ export class Shard {
     this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
   }
 
-  get actorCount(): number {
-    return this.residents.count;
-  }
-
   private definition(name: string): AnyAggregate {
     const type = this.types.find((known) => known.name === name);
     if (type) return type.definition;
@@ -150,7 +153,7 @@ export class Shard {
     const actor = this.find(type, command);
     if (actor === undefined) return;
     if (actor.mailbox !== undefined) {
-      const { mailboxLimit: limit } = this.data;
+      const limit = this.data.mailboxLimit;
       if (actor.mailbox.put(command)) {
         this.waiting.set(command.slot, command);
         return;
@@ -169,8 +172,9 @@ export class Shard {
       return resident;
     }
     try {
-      const actor = this.loader.load(type, command.id);
-      this.residents.add(actor, this.now);
+      const { published } = this.ring;
+      const actor = this.arrivals.bring(type, command.id, this.now, () => this.ring.writtenBytes() >= published);
+      if (actor.mailbox) this.pending++;
       return actor;
     } catch (error) {
       this.refuse(command, type, error);
@@ -219,10 +223,12 @@ export class Shard {
         (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
         (error) => this.resume(execution, stage, () => this.fail(execution, error)),
       )
-      .catch((error) => {
-        this.failure = error;
-        this.onSettled();
-      });
+      .catch((error) => this.failed(error));
+  }
+
+  private failed(error: unknown): void {
+    this.failure = error;
+    this.onSettled();
   }
 
   private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
@@ -233,15 +239,21 @@ export class Shard {
     stage.clear();
     this.idleStages.push(stage);
     settle();
+    this.settled(actor);
+  }
+
+  /** What an actor's commands have waited for has ended. If one is asynchronous again, the rest moves into its mailbox. */
+  private settled(actor: Actor): void {
+    if (this.isAbandoned) return;
     this.pending--;
     this.onSettled();
-    // Its mailbox next. A command in it may be asynchronous again: then the rest moves into the new mailbox, in order.
     const waiting = actor.mailbox!;
     actor.mailbox = undefined;
     for (let next = waiting.take(); next; next = waiting.take()) {
       if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);
     }
+    if (actor.isFenced && actor.mailbox === undefined) this.residents.remove(actor);
   }
 
   private succeed(execution: Execution, value: unknown): void {
@@ -250,14 +262,7 @@ export class Shard {
     let outcome: Outcome | undefined;
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
-      if (command.key !== '')
-        outcome = keepOutcome(
-          this.ring,
-          execution,
-          this.data.idempotencyTtlMs,
-          this.now,
-          value === undefined ? {} : { value },
-        );
+      if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
       this.snapshots.keep(actor, this.ring, this.now);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
@@ -281,9 +286,7 @@ export class Shard {
       this.owed(() => {
         let outcome: Outcome | undefined;
         if (command.key !== '' && wire.kind === 'rejected')
-          outcome = keepOutcome(this.ring, execution, this.data.idempotencyTtlMs, this.now, {
-            error: JSON.parse(reply),
-          });
+          outcome = this.keep(execution, { error: JSON.parse(reply) });
         this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
         this.published(actor, command, outcome);
       });
@@ -296,6 +299,7 @@ export class Shard {
 
   /** Answer without having run anything. */
   private refuse(command: Command, type: ActorType, error: unknown): void {
+    this.waiting.delete(command.slot);
     const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
     this.owed(() => {
       this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, errorJson(wire));
@@ -333,6 +337,10 @@ export class Shard {
     if (this.untold === 0) this.logBell.ring();
     if (this.isDraining) this.untold++;
     if (command.urgent) this.callerBell.ring();
+  }
+
+  private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
+    return keepOutcome(this.ring, execution, this.data.idempotencyTtlMs, this.now, result);
   }
 
   /** The command has been executed before: answer with the first outcome. */

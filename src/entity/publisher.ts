@@ -10,7 +10,9 @@ import type { NewEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
 import { checkFields } from '../known-fields.ts';
+import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { toJson } from '../payload.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -34,6 +36,9 @@ interface Prepared {
   dataJson: string;
 }
 
+/** The version of an entity in the store; from then on it is this log's. @throws StoreUnavailable */
+export type HeadLookUp = (type: string, id: string) => Promise<number>;
+
 /** Publishes events of entities; see `publish`, `publishBatch`, `publishAsync`. */
 export class EventPublisher {
   /** @internal */
@@ -48,14 +53,19 @@ export class EventPublisher {
   /** Slots of what waits for room, in order. */
   private waiting: number[] = [];
 
-  /** @internal */
+  private readonly lookUp: HeadLookUp | undefined;
+  private lookUps: Promise<void> = Promise.resolve();
+
+  /** @internal `lookUp`: where the store is elsewhere, and entities may be that nobody here knows. */
   constructor(
     caller: Caller,
     levels: Levels,
     storedHead: (type: string, id: string) => { version: number } | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
     options: ResolvedOptions,
+    lookUp?: HeadLookUp,
   ) {
+    this.lookUp = lookUp;
     this.caller = caller;
     this.heads = new Heads(levels, storedHead);
     this.actorTypes = actorTypes;
@@ -91,6 +101,7 @@ export class EventPublisher {
     checkFields('publishBatch', options, ['ack']);
     if (options.ack !== undefined) checkLevel('ack', options.ack);
     if (options.ack === 'published') invalid('ack', options.ack, 'needs a stream, and none is configured');
+    if (!this.areKnown(events)) await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
     return receipt as Receipt<undefined>;
@@ -101,7 +112,8 @@ export class EventPublisher {
    * wrong afterwards is logged.
    */
   publishAsync(...events: NewEvent[]): void {
-    this.append(this.prepare(events)).catch((error: unknown) => {
+    const appended = this.areKnown(events) ? this.append(this.prepare(events)) : this.publishBatch(events);
+    (appended as Promise<unknown>).catch((error: unknown) => {
       this.options.logger.error(
         { err: error, count: events.length },
         'events published without waiting were not written',
@@ -123,9 +135,42 @@ export class EventPublisher {
     return this.heads.version(type, id);
   }
 
-  /** @internal Found in the log at the start, not yet in the store. */
-  recovered(type: string, id: string, version: number, position: number): void {
-    if (!this.actorTypes.has(type)) this.heads.written(type, id, version, position);
+  /** @internal Ask the store, where that is elsewhere, for the versions of entities that nobody here knows. */
+  known(events: readonly NewEvent[]): Promise<void> {
+    const asked = this.lookUps.then(async () => {
+      for (const { aggregateType: type, aggregateId: id } of events) {
+        if (!this.isKnown(type, id)) this.heads.learn(type, id, await this.lookUp!(type, id));
+      }
+    });
+    this.lookUps = asked.catch(() => {});
+    return asked;
+  }
+
+  /** @internal Another log has written these. */
+  fenced(aggregates: readonly { type: string; id: string }[]): void {
+    for (const { type, id } of aggregates) this.heads.forgetOne(type, id);
+  }
+
+  private areKnown(events: readonly NewEvent[]): boolean {
+    return (
+      this.lookUp === undefined ||
+      events.every(({ aggregateType, aggregateId }) => this.isKnown(aggregateType, aggregateId))
+    );
+  }
+
+  private isKnown(type: string, id: string): boolean {
+    // What is no id is refused later, in words.
+    if (typeof type !== 'string' || typeof id !== 'string' || this.actorTypes.has(type)) return true;
+    return this.heads.isKnown(type, id);
+  }
+
+  /** @internal Versions of entities whose last events are in the log and not yet in this machine's environment. */
+  recover(log: LogSource, from: number, to: number): void {
+    eachFrame(log, from, to, (frame, position) => {
+      const type = frame.aggregateType;
+      if (frame.kind !== FrameKind.event || this.actorTypes.has(type)) return;
+      this.heads.written(type, frame.aggregateId, frame.version, position);
+    });
   }
 
   /** Check everything, and give every event its version, before anything is written. */

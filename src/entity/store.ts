@@ -5,7 +5,16 @@ import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../ch
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
-import type { EventArchive, EventStore, Head, Moment, StateThen, TypeQuery } from '../store/store.ts';
+import type {
+  EventArchive,
+  EventStore,
+  Head,
+  Moment,
+  QuarantinedEvent,
+  StateThen,
+  StoreQuery,
+  TypeQuery,
+} from '../store/store.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { EventPublisher } from './publisher.ts';
 
@@ -33,6 +42,7 @@ export class RuntimeStore implements EventStore {
     this.publisher.admit();
     if (Array.isArray(events) && events.length === 0) return;
     const { expectedVersion } = options;
+    await this.publisher.known(events);
     if (expectedVersion !== undefined) {
       checkInteger('expectedVersion', expectedVersion, 0, Number.MAX_SAFE_INTEGER);
       checkNewEvents(events);
@@ -92,6 +102,15 @@ export class RuntimeStore implements EventStore {
     return this.archive.getByType(type, query);
   }
 
+  /**
+   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
+   * also those that other logs have brought there.
+   */
+  async *query(query?: StoreQuery): AsyncIterableIterator<StoredEvent> {
+    await this.caughtUp();
+    yield* this.archive.query(query);
+  }
+
   /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
   async stateAt<A extends AnyAggregate>(
     aggregate: A,
@@ -112,6 +131,11 @@ export class RuntimeStore implements EventStore {
     checkId('aggregate id', id);
     await this.caughtUp();
     return this.archive.head(aggregate, id);
+  }
+
+  /** Events that the store has not taken, with the reason: another log had written the aggregate, or the server said no. */
+  quarantined(): AsyncIterableIterator<QuarantinedEvent> {
+    return this.archive.quarantined();
   }
 
   /** All aggregates of a type, ordered by id as bytes. */

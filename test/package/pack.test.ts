@@ -52,7 +52,16 @@ describe('what is in it', () => {
     const expected = sources.flatMap((file) => [file.replace(/\.ts$/, '.js'), file.replace(/\.ts$/, '.d.ts')]);
     expect(files.filter((file) => file.startsWith('dist'))).toEqual(expected.map((file) => join('dist', file)).sort());
     const others = files.filter((file) => !file.startsWith('dist'));
-    const allowed = ['LICENSE', 'README.md', 'package.json', join('src', 'ARCHITECTURE.md'), join('src', 'road.svg')];
+    const migrations = readdirSync(join(root, 'migrations')).map((file) => join('migrations', file));
+    const allowed = [
+      'LICENSE',
+      'README.md',
+      'package.json',
+      join('src', 'ARCHITECTURE.md'),
+      join('src', 'road.svg'),
+      ...migrations,
+    ];
+    expect(files).toEqual(expect.arrayContaining(migrations));
     expect(others.filter((file) => !allowed.includes(file))).toEqual([]);
   });
 

@@ -17,7 +17,7 @@ let history: History;
 
 beforeEach(async () => {
   const folder = temporaryFolder(onTestFinished);
-  sink = new EmbeddedSink(folder, 'log-1', 3);
+  sink = new EmbeddedSink(folder, 'log-1', { indexEvery: 3 });
   await sink.open();
   store = EmbeddedStore.open(folder);
   log = new MemoryLog();
