@@ -59,6 +59,14 @@ export interface SinkOptions {
   options?: unknown;
 }
 
+/** A stream, as `kafka()` describes it: a sink whose checkpoint is the level `published`. */
+export interface StreamOptions extends SinkOptions {
+  /** Bounds of a batch: frames, bytes, and at most one batch in so many milliseconds unless somebody waits. */
+  batch?: { count: number; bytes: number; delayMs: number };
+  /** Report `StreamBehind` when more positions wait. */
+  backlogLimit?: number;
+}
+
 /** The options of `createRuntime`; all but two have a default. */
 export interface RuntimeOptions {
   /** Where log and store live; created if absent, mode 0700; one runtime at a time. */
@@ -74,6 +82,8 @@ export interface RuntimeOptions {
   log?: LogOptions;
   /** Sinks of your own behind the log, beside the store. */
   sinks?: readonly SinkOptions[];
+  /** Where events are published: `kafka({ brokers })`; default: nowhere. */
+  stream?: StreamOptions;
   /** Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave. */
   actorLimit?: number;
   /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
@@ -93,7 +103,8 @@ export interface RuntimeOptions {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger'>> {
+  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger' | 'stream'>> {
+  stream: StreamOptions | undefined;
   context: string | undefined;
   bootId: string | undefined;
   flush: FlushPolicy;
@@ -127,6 +138,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'context',
   'log',
   'sinks',
+  'stream',
   'actorLimit',
   'actorIdleMs',
   'mailboxLimit',
@@ -191,7 +203,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     names.add(name);
   }
   const sinkNames = new Set<string>(['store']);
-  for (const sink of options.sinks ?? []) {
+  for (const sink of [...(options.stream ? [options.stream] : []), ...(options.sinks ?? [])]) {
     if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
       invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
     }
@@ -201,7 +213,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   }
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
-  if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+  if (ack === 'published' && !options.stream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (options.context !== undefined && !URL.canParse(options.context)) {
     invalid('context', options.context, 'must be a URL: import.meta.resolve(…)');
   }
@@ -227,6 +239,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     context: options.context,
     log,
     sinks: options.sinks ?? [],
+    stream: options.stream,
     actorLimit: within('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
     actorIdleMs: within('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
     mailboxLimit: within('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),

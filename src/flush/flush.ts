@@ -35,6 +35,17 @@ export interface Sink {
    */
   write(batch: Batch, signal: AbortSignal): Promise<void> | void;
   close(): Promise<void> | void;
+  /** A change of its settings while running, structurally cloned; between two calls of the others. */
+  configure?(change: unknown): void;
+}
+
+/** An event type as its definition declares it. */
+export interface EventDeclaration {
+  aggregateType: string;
+  type: string;
+  schemaVersion: number;
+  /** JSON Schema of the payload, where the validator can tell it. */
+  jsonSchema?: Record<string, unknown>;
 }
 
 /** What a sink is told when it is made. */
@@ -47,6 +58,10 @@ export interface SinkInfo {
    * to follow from there; what lies before is in the store (`runtime.events`).
    */
   firstPosition: number;
+  /** Events of the aggregates that the runtime was started with; those of entities need not be declared. */
+  events: readonly EventDeclaration[];
+  /** Tell the runtime's logger of something that does not stop the sink. */
+  report(error: TrunklineError): void;
 }
 
 /** What a sink's module exports. `options` are the user's, structurally cloned. */
@@ -74,6 +89,9 @@ const fatalCodes: readonly ErrorCode[] = [
   'VersionOutOfOrder',
   'PositionGone',
   'InvalidOptions',
+  'StreamFenced',
+  'CheckpointMissing',
+  'SchemaRefused',
 ];
 
 /** Errors that no repetition can cure: the sink stops. A user's sink marks its own by a property `fatal: true`. */

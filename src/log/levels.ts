@@ -47,6 +47,8 @@ export const LevelWord = {
   hurry: 14,
   /** bytes of chunks committed so far, wrapping: the log thread adds, the sync thread compares */
   writtenBytes: 15,
+  /** 1: somebody waits for `published`: as for `stored` */
+  awaitsPublished: 16,
   firstShardBell: 32,
 } as const;
 
