@@ -26,14 +26,16 @@ export {
 } from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
 export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
-export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
+export type { Batch, EventDeclaration, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
-export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
+export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions, type StreamOptions } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
 export type { EventQuery } from './store/history.ts';
 export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
+export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';
+export { type KafkaOptions, kafka, type RegistryOptions, type TopicOptions } from './stream/kafka.ts';
 export {
   type Expected,
   type GivenEvent,

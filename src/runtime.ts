@@ -10,8 +10,10 @@ import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
-import { Shards } from './caller/shards.ts';
+import { type HeldShard, Shards } from './caller/shards.ts';
+import { declaredEvents } from './catalogue.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
+import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
@@ -20,6 +22,7 @@ import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
 import { FrameKind } from './frame.ts';
 import { eachFrame } from './log/frames.ts';
+import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource, RecoveryReport } from './log/log.ts';
@@ -36,8 +39,6 @@ import {
 import type { Level } from './receipt.ts';
 import { type EventQuery, History } from './store/history.ts';
 import { EmbeddedStore } from './store/lmdb/embedded.ts';
-
-const closeDeadlineMs = 30_000;
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -79,9 +80,13 @@ export interface RuntimeStatus {
   written: number;
   synced: number;
   stored: number;
+  /** 0 without a stream */
+  published: number;
   inFlight: number;
   messagesUnderWay: number;
   shardRestarts: number;
+  /** Shards whose thread one command's synchronous code has held for more than a second. */
+  heldShards: HeldShard[];
   listenerErrors: number;
 }
 
@@ -98,6 +103,7 @@ export class Runtime implements AsyncDisposable {
   private readonly options: ResolvedOptions;
   private readonly directory: DataDirectory;
   private readonly levels = new Levels();
+  private readonly openGate = shutGateAtExit(this.levels);
   private readonly caller: Caller;
   private readonly deliveries: Deliveries;
   private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
@@ -128,6 +134,7 @@ export class Runtime implements AsyncDisposable {
       maxInFlight: options.maxInFlight,
       whenFull: options.flush.whenFull,
       logLimitBytes: options.log.maxBytes,
+      hasStream: options.stream !== undefined,
     });
     this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
       logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
@@ -172,12 +179,14 @@ export class Runtime implements AsyncDisposable {
         logId: this.log.logId,
         mapBytes,
         sinks: options.sinks,
+        stream: options.stream,
+        events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
       },
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
-        sinkError: (name, error) =>
-          options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        sinkError: (name, error, isFinal) => this.sinkFailed(name, error, isFinal),
+        sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
@@ -238,6 +247,12 @@ export class Runtime implements AsyncDisposable {
       failed: (error) => this.fail(error),
     });
     await this.shards.start();
+  }
+
+  private sinkFailed(sink: string, error: TrunklineError, isFinal: boolean): void {
+    const { logger, stream } = this.options;
+    logger.error({ err: error, sink }, isFinal ? 'a sink has stopped' : 'a sink failed; it is tried again');
+    if (isFinal && sink === stream?.name) this.caller.failPublished(error);
   }
 
   private poisoned(cause: string): void {
@@ -316,6 +331,20 @@ export class Runtime implements AsyncDisposable {
     return { ...this.flush };
   }
 
+  /**
+   * Turn publishing on or off while running, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first): events
+   * that pass while theirs is off are never published. Holds until the runtime ends. Resolves when it is in force.
+   * @throws InvalidOptions without a stream
+   */
+  async setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+    const { stream } = this.options;
+    if (!stream) {
+      const reason = 'needs a stream, and none is configured';
+      throw new TrunklineError('InvalidOptions', { option: 'publishing', value: publishing, reason });
+    }
+    await this.flushThread!.configure(stream.name, { publishing });
+  }
+
   private applyPolicy(): void {
     const { levels, flush, caller } = this;
     levels.setFlag(LevelWord.syncIntervalMs, flush.syncIntervalMs);
@@ -333,27 +362,27 @@ export class Runtime implements AsyncDisposable {
       written: levels.position('written'),
       synced: levels.position('synced'),
       stored: levels.position('stored'),
+      published: levels.position('published'),
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,
+      heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
     };
   }
 
   /**
    * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent.
-   * @throws CloseTimedOut when the deadline (default 30 s) passes; stopping goes on behind it
+   *
+   * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
+   * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
+   * stays, and the data directory is free again. `close` then says what it gave up:
+   * @throws CloseTimedOut
    */
   close(options: { deadlineMs?: number } = {}): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
     this.closing ??= this.stop();
-    const deadlineMs = options.deadlineMs ?? closeDeadlineMs;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const waitingFor = [this.stage];
-        reject(new TrunklineError('CloseTimedOut', { deadlineMs, waitingFor }));
-      }, deadlineMs);
-      this.closing!.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
+    return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -361,20 +390,25 @@ export class Runtime implements AsyncDisposable {
   }
 
   private stage = 'nothing';
+  private readonly ending = new Ending(this.levels, () => {
+    const { inFlight } = this.caller;
+    return inFlight > 0 ? `${inFlight} commands in flight` : this.stage;
+  });
 
   private async stop(): Promise<void> {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
     this.stage = 'commands in flight';
-    if (!this.failure) await caller.whenDrained();
+    if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';
     levels.setFlag(LevelWord.stopping, StopStage.shards);
-    await this.shards?.close();
+    await this.shards?.close(this.ending.abandoned);
     this.stage = 'the log thread';
     levels.setFlag(LevelWord.stopping, StopStage.log);
     await this.log?.logEnded().catch(() => {});
     caller.turn();
+    caller.abandon('the runtime was closed before it ended');
     this.stage = 'the sync thread';
     levels.setFlag(LevelWord.stopping, StopStage.sync);
     await this.log?.syncEnded().catch(() => {});
@@ -386,6 +420,7 @@ export class Runtime implements AsyncDisposable {
     await this.history?.close();
     await this.logReader?.close();
     await this.embedded?.close();
+    this.openGate();
     this.directory.release();
     this.isClosed = true;
   }

@@ -31,6 +31,8 @@ export interface CallerOptions {
   maxInFlight: number;
   whenFull: 'wait' | 'reject';
   logLimitBytes: number;
+  /** Whether there is a stream, and so the level `published`. */
+  hasStream: boolean;
 }
 
 /** A ring without a shard behind it. */
@@ -70,7 +72,7 @@ export class Caller implements CommandSender, LevelWait {
     this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
-    this.progress = new Progress(levels);
+    this.progress = new Progress(levels, options.hasStream);
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
   }
 
@@ -133,7 +135,7 @@ export class Caller implements CommandSender, LevelWait {
     options: SendOptions | undefined,
   ): Promise<Receipt<unknown>> {
     this.admit();
-    if (options !== undefined) checkSendOptions(options);
+    if (options !== undefined) checkSendOptions(options, this.options.hasStream);
     const ack = options?.ack ?? this.options.ack;
     const key = options?.idempotencyKey ?? '';
     const isMessage = key.startsWith(sentKeyPrefix);
@@ -153,7 +155,7 @@ export class Caller implements CommandSender, LevelWait {
       try {
         if (!line.tryWrite(write)) {
           if (this.options.whenFull === 'reject' && !line.dead) {
-            throw new TrunklineError('RingFull', { ringBytes: line.groups.bytes.length });
+            throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
           line.writeLater(write);
         }
@@ -323,6 +325,11 @@ export class Caller implements CommandSender, LevelWait {
     return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this);
   }
 
+  /** The stream has stopped for good. */
+  failPublished(error: TrunklineError): void {
+    this.progress.failLevel('published', error);
+  }
+
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     return this.progress.reached(level, position, signal);
   }
@@ -341,6 +348,15 @@ export class Caller implements CommandSender, LevelWait {
       this.slots.remove(slot);
       const taken = line.hasTaken(pending.endOfGroup);
       pending.fail(new TrunklineError(taken ? 'OutcomeUnknown' : 'NotExecuted', { reason }));
+    }
+  }
+
+  /** Close waits no longer, the shards have ended and their rings have been read: tell whoever is left what is known. */
+  abandon(reason: string): void {
+    for (const line of this.lines) this.failLine(line, reason);
+    for (const [slot, pending] of this.slots.entries()) {
+      this.slots.remove(slot);
+      pending.fail(new TrunklineError('NotExecuted', { reason }));
     }
   }
 

@@ -7,12 +7,13 @@ import { checkId } from './ref.ts';
 
 const deadlineLimitMs = 2 ** 31 - 1; // what a timer can take
 
-export function checkSendOptions({ ack, deadlineMs, idempotencyKey, signal }: SendOptions): void {
+export function checkSendOptions(options: SendOptions, hasStream: boolean): void {
+  const { ack, deadlineMs, idempotencyKey, signal } = options;
   const invalid = (option: string, value: unknown, reason: string): never => {
     throw new TrunklineError('InvalidOptions', { option, value, reason });
   };
   if (ack !== undefined && !levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
-  if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+  if (ack === 'published' && !hasStream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (deadlineMs !== undefined && !(deadlineMs > 0 && deadlineMs <= deadlineLimitMs)) {
     invalid('deadlineMs', deadlineMs, `must be more than 0 and at most ${deadlineLimitMs}`);
   }

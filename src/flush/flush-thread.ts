@@ -7,15 +7,16 @@
 import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { TrunklineError, toWire, type WireError } from '../errors.ts';
+import { isError, TrunklineError, toWire, type WireError } from '../errors.ts';
+import { throughGate } from '../log/gate.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
-import type { SinkOptions } from '../options.ts';
+import type { SinkOptions, StreamOptions } from '../options.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
-import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
-import { Flusher } from './flusher.ts';
+import type { EventDeclaration, FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
+import { Flusher, type FlusherSettings } from './flusher.ts';
 
 export interface FlushThreadData {
   levels: SharedArrayBuffer;
@@ -25,6 +26,10 @@ export interface FlushThreadData {
   dataDir: string;
   logId: string;
   sinks: readonly SinkOptions[];
+  /** The sink whose checkpoint is the level `published`. */
+  stream: StreamOptions | undefined;
+  /** What the runtime's aggregates declare, for sinks that want to know. */
+  events: readonly EventDeclaration[];
   /** How long a user's sink may take for its last batches, milliseconds; default 10,000. */
   stopGraceMs?: number;
   /** sync thread → flush thread: null messages */
@@ -34,7 +39,11 @@ export interface FlushThreadData {
 }
 
 /** What the runtime may ask; null means only: look again. */
-export type FlushThreadRequest = { type: 'status' } | null;
+export type FlushThreadRequest =
+  | { type: 'status' }
+  /** a change of one sink's settings while running; answered by `configured` with the same number */
+  | { type: 'configure'; name: string; change: unknown; number: number }
+  | null;
 
 export type SinkStatus = Omit<FlusherStatus, 'lastError'> & { lastError: WireError | undefined };
 
@@ -44,14 +53,19 @@ export type FlushThreadReport =
   | { type: 'failed'; error: WireError }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
+  /** something that did not stop it */
+  | { type: 'sink-report'; name: string; error: WireError }
+  | { type: 'configured'; number: number; error: WireError | undefined }
   | { type: 'status'; sinks: Record<string, SinkStatus> };
 
 const storeName = 'store';
 const niceness = 5;
+const lookMs = 20; // while stopping: how soon it notices that nobody waits any longer
 const idleBoundMs = 1000; // looks at its flags that often in any case
 // Each commit costs some ten to twenty pages beyond its events. At 100,000 events/s this makes one for 5,000 events; whoever
 // waits for `stored` does not wait for it.
 const storeLingerMs = 50;
+const streamBatch = { count: 5000, bytes: 4 << 20, delayMs: 10 };
 const openGraceMs = 10_000; // a sink that takes longer to open does not delay the start any more
 const stopGraceMs = 10_000;
 const abortGraceMs = 1_000; // then a sink has so long to notice that nobody waits
@@ -83,18 +97,18 @@ async function main(): Promise<void> {
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const callerBell = new Bell(levels.words, LevelWord.callerBell, data.callerPort);
   const flushers: Flusher[] = [];
-  const add = (name: string, sink: Sink, onPosition: (position: number) => void, lingerMs: number): void => {
+  const add = (name: string, sink: Sink, settings: Partial<FlusherSettings>): void => {
     const flusher = new Flusher({
       name,
       sink,
       log,
       limit: () => levels.position('synced'),
-      lingerMs,
       // The store alone was there before every loss: a new sink must be told that it comes too late.
       knownHolesEnd: () => (name === storeName ? levels.position('begun') : 0),
-      isHurried: () => levels.flag(LevelWord.awaitsStored) !== 0,
+      checkOpening: (position) => checkOpening(name, position),
+      ...settings,
       onPosition(position) {
-        onPosition(position);
+        settings.onPosition?.(position);
         publishFloor(flushers);
       },
       onFailure(error, retryInMs) {
@@ -103,18 +117,49 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     });
     flushers.push(flusher);
   };
-  const onStored = (position: number): void => {
-    levels.publish('stored', position);
-    if (levels.flag(LevelWord.awaitsStored) !== 0) callerBell.ring();
-  };
-  add(storeName, new EmbeddedSink(data.storeFolder, data.logId), onStored, storeLingerMs);
-  for (const options of data.sinks) add(options.name, await makeSink(options, log), () => {}, 0);
+  /** A cursor that is a level: tells whoever waits for it, and makes haste while somebody does. */
+  const level = (name: 'stored' | 'published', word: number): Partial<FlusherSettings> => ({
+    isHurried: () => levels.flag(word) !== 0,
+    onPosition(position) {
+      levels.publish(name, position);
+      if (levels.flag(word) !== 0) callerBell.ring();
+    },
+  });
+  const store = uncut(new EmbeddedSink(data.storeFolder, data.logId));
+  add(storeName, store, { ...level('stored', LevelWord.awaitsStored), lingerMs: storeLingerMs });
+  const { stream } = data;
+  if (stream) {
+    const { count: batchFrames, bytes: batchBytes, delayMs: lingerMs } = stream.batch ?? streamBatch;
+    const bounds = { batchFrames, batchBytes, lingerMs, backlogLimit: stream.backlogLimit, onBehind };
+    add(stream.name, await makeSink(stream, log), { ...level('published', LevelWord.awaitsPublished), ...bounds });
+  }
+  for (const options of data.sinks) add(options.name, await makeSink(options, log), {});
   return flushers;
+}
+
+function onBehind(stream: string, lag: number, limit: number): void {
+  report({ type: 'sink-report', name: stream, error: wire(new TrunklineError('StreamBehind', { stream, lag, limit })) });
+}
+
+/** The store's transactions are not met by the end of the process. */
+function uncut(store: EmbeddedSink): Sink {
+  return {
+    open: () => store.open(),
+    write: (batch) => throughGate(levels, () => store.write(batch)),
+    close: () => store.close(),
+  };
 }
 
 async function makeSink({ name, module, options }: SinkOptions, log: LogSource): Promise<Sink> {
   const { dataDir, logId } = data;
-  const info: SinkInfo = { name, dataDir, logId, firstPosition: log.firstPosition() };
+  const info: SinkInfo = {
+    name,
+    dataDir,
+    logId,
+    firstPosition: log.firstPosition(),
+    events: data.events,
+    report: (error) => report({ type: 'sink-report', name, error: wire(error, name) }),
+  };
   const invalid = (reason: string, cause?: unknown): TrunklineError =>
     new TrunklineError('InvalidOptions', { option: `sinks.${name}.module`, value: module, reason }, { cause });
   let made: unknown;
@@ -153,23 +198,34 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     await watch(flushers);
   } finally {
     for (const flusher of flushers) flusher.stop();
-    await runs[0]; // the store takes what is synced, however long that takes
-    if (!(await within(data.stopGraceMs ?? stopGraceMs, runs))) {
+    await Promise.race([runs[0], abandoned()]); // the store takes what is synced, unless nobody waits any longer
+    const graceMs = levels.flag(LevelWord.abandoned) !== 0 ? 0 : (data.stopGraceMs ?? stopGraceMs);
+    if (!(await within(graceMs, runs))) {
       for (const flusher of flushers) flusher.abort();
       await within(abortGraceMs, runs);
     }
   }
 }
 
-/** Without the store there is nothing to start; with a sink that is ahead of the log it would skip what comes next. */
-function check(flushers: readonly Flusher[]): void {
-  const [store] = flushers;
-  if (!store!.isOpen) throw store!.status.lastError;
+async function abandoned(): Promise<void> {
+  while (levels.flag(LevelWord.abandoned) === 0) await pause(lookMs, undefined, { ref: false });
+}
+
+/** A sink that is ahead of the log would skip what comes next. */
+function checkOpening(sink: string, position: number): void {
   const written = levels.position('written');
-  const ahead = flushers.find(({ position }) => position > written);
-  if (ahead === undefined) return;
-  const reason = `it ends at position ${written}, and sink '${ahead.name}' holds ${ahead.position} already`;
+  if (position <= written) return;
+  const reason = `it ends at position ${written}, and sink '${sink}' holds ${position} already`;
   throw new TrunklineError('LogDamaged', { dataDir: data.dataDir, reason });
+}
+
+/** Without the store, with a stream that can never work, or with a log that has lost its end, there is nothing to start. */
+function check(flushers: readonly Flusher[]): void {
+  for (const { name, isOpen, status } of flushers) {
+    const hasFailed = status.state === 'failed' || (name === storeName && !isOpen);
+    const isVital = name === storeName || name === data.stream?.name || isError(status.lastError, 'LogDamaged');
+    if (hasFailed && isVital) throw status.lastError;
+  }
 }
 
 /** Wake the flushers whenever more is synced; until it is time to stop. */
@@ -192,7 +248,11 @@ function watch(flushers: readonly Flusher[]): Promise<void> {
     };
     const timer = setInterval(look, idleBoundMs);
     data.bellPort.on('message', look);
-    parentPort!.on('message', (request: FlushThreadRequest) => (request === null ? look() : reportStatus(flushers)));
+    parentPort!.on('message', (request: FlushThreadRequest) => {
+      if (request === null) look();
+      else if (request.type === 'status') reportStatus(flushers);
+      else configure(flushers, request);
+    });
     look();
   });
 }
@@ -203,6 +263,19 @@ function reportStatus(flushers: readonly Flusher[]): void {
     sinks[name] = { ...status, lastError: status.lastError && wire(status.lastError, name) };
   }
   report({ type: 'status', sinks });
+}
+
+function configure(
+  flushers: readonly Flusher[],
+  { name, change, number }: Extract<FlushThreadRequest, { type: 'configure' }>,
+): void {
+  let error: WireError | undefined;
+  try {
+    flushers.find((flusher) => flusher.name === name)!.configure(change);
+  } catch (thrown) {
+    error = wire(thrown, name);
+  }
+  report({ type: 'configured', number, error });
 }
 
 /** Whether all have ended within so many milliseconds. */

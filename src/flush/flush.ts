@@ -35,7 +35,7 @@ export interface Sink {
    */
   write(batch: Batch, signal: AbortSignal): Promise<void> | void;
   close(): Promise<void> | void;
-  /** A change of its settings while running, structurally cloned; between two calls of the others. */
+  /** A change of its settings while running, structurally cloned; perhaps during a `write`. Throws if it cannot be. */
   configure?(change: unknown): void;
 }
 

@@ -1,19 +1,23 @@
 // The flush thread as the runtime starts and stops it.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { fromWire } from '../errors.ts';
+import { fromWire, TrunklineError } from '../errors.ts';
 import { Thread } from '../thread.ts';
 import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
 
 export interface FlushEvents {
   /** A null message: a level has moved. */
   wake(): void;
-  sinkError(name: string, error: Error): void;
+  /** `isFinal`: the sink has stopped. */
+  sinkError(name: string, error: TrunklineError, isFinal: boolean): void;
+  /** Something that did not stop it. */
+  sinkReport(name: string, error: TrunklineError): void;
   failed(cause: string): void;
 }
 
 export class FlushThread {
   private readonly thread: Thread;
   private readonly port: MessagePort;
+  private changes = 0;
 
   private constructor(thread: Thread, port: MessagePort) {
     this.thread = thread;
@@ -36,7 +40,10 @@ export class FlushThread {
         thread.worker.on('message', (message: FlushThreadReport) => {
           if (message.type === 'ready') resolve();
           else if (message.type === 'failed') reject(fromWire(message.error));
-          else if (message.type === 'sink-error') events.sinkError(message.name, fromWire(message.error));
+          else if (message.type === 'sink-error')
+            events.sinkError(message.name, fromWire(message.error) as TrunklineError, message.retryInMs === undefined);
+          else if (message.type === 'sink-report')
+            events.sinkReport(message.name, fromWire(message.error) as TrunklineError);
         });
       });
     } catch (error) {
@@ -45,6 +52,26 @@ export class FlushThread {
     }
     thread.ended.catch((error: Error) => events.failed(error.message));
     return new FlushThread(thread, caller.port1);
+  }
+
+  /** Resolves when the sink has taken a change of its settings. */
+  configure(name: string, change: unknown): Promise<void> {
+    const number = this.changes++;
+    const { worker } = this.thread;
+    return new Promise((resolve, reject) => {
+      const onMessage = (message: FlushThreadReport): void => {
+        if (message.type !== 'configured' || message.number !== number) return;
+        worker.off('message', onMessage);
+        if (message.error) reject(fromWire(message.error));
+        else resolve();
+      };
+      worker.on('message', onMessage);
+      this.thread.ended.then(
+        () => reject(new TrunklineError('RuntimeClosed', { state: 'closed' })),
+        (error: Error) => reject(error),
+      );
+      worker.postMessage({ type: 'configure', name, change, number });
+    });
   }
 
   /** The stop stage of the flush thread has been set: wait for it. */
