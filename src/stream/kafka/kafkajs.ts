@@ -1,7 +1,5 @@
-// The port on kafkajs, the default client. Two things are of its own making: `initialRetryTime`, whose default of 300 ms
-// every transaction would wait that follows another one closely; and a consumer group of its own for each read, since it
-// reads in no other way.
-import { randomUUID } from 'node:crypto';
+// The port on kafkajs, the default client. `initialRetryTime` matters: by its default of
+// 300 ms every transaction would wait that follows another one closely.
 import kafkajs, { type Admin, type KafkaConfig, type Message, type Producer, type SASLOptions } from 'kafkajs';
 import type { KafkaSettings } from '../kafka.ts';
 import {
@@ -14,18 +12,20 @@ import {
   type TopicState,
   type TransactionalProducer,
 } from '../stream.ts';
+import { fetchUntil } from './kafkajs-fetch.ts';
 
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs;
 const replicasMost = 3;
 
 export class KafkajsClient implements StreamClient {
   private readonly settings: KafkaSettings;
+  private readonly config: KafkaConfig;
   private readonly kafka: InstanceType<typeof Kafka>;
   private admin: Admin | undefined;
 
   constructor(settings: KafkaSettings) {
     this.settings = settings;
-    const config: KafkaConfig = {
+    this.config = {
       brokers: [...settings.brokers],
       clientId: settings.clientId,
       connectionTimeout: settings.connectTimeoutMs,
@@ -34,9 +34,9 @@ export class KafkajsClient implements StreamClient {
       retry: { initialRetryTime: 5, multiplier: 2, factor: 0.2, maxRetryTime: 500, retries: 8 },
       logLevel: logLevel.NOTHING,
     };
-    if (settings.ssl !== undefined) config.ssl = settings.ssl;
-    if (settings.sasl) config.sasl = settings.sasl as SASLOptions;
-    this.kafka = new Kafka(config);
+    if (settings.ssl !== undefined) this.config.ssl = settings.ssl;
+    if (settings.sasl) this.config.sasl = settings.sasl as SASLOptions;
+    this.kafka = new Kafka(this.config);
   }
 
   describeTopics(topics: readonly string[]): Promise<Map<string, TopicState>> {
@@ -126,38 +126,9 @@ export class KafkajsClient implements StreamClient {
   }
 
   async read(topic: string, partition: number, from: bigint, visit: (record: InRecord) => boolean): Promise<void> {
-    const consumer = this.kafka.consumer({
-      groupId: `${this.settings.clientId}-read-${randomUUID()}`,
-      readUncommitted: false,
-      maxWaitTimeInMs: 50,
-      allowAutoTopicCreation: false,
-      retry: { initialRetryTime: 5, retries: 5, restartOnFailure: async () => false },
-    });
-    try {
-      await inOurWords(consumer.connect());
-      await inOurWords(consumer.subscribe({ topics: [topic], fromBeginning: false }));
-      await new Promise<void>((resolve, reject) => {
-        const late = setTimeout(
-          () => reject(new StreamFault('unavailable', `no end of ${topic}/${partition} in sight`)),
-          this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs,
-        );
-        consumer.on(consumer.events.CRASH, ({ payload }) => reject(new StreamFault(kindOf(payload.error), payload.error)));
-        consumer.on(consumer.events.STOP, () => clearTimeout(late));
-        consumer
-          .run({
-            autoCommit: false,
-            async eachMessage({ partition: at, message }) {
-              if (at !== partition || BigInt(message.offset) < from) return;
-              const { key, value, offset } = message;
-              if (visit({ key: String(key), value: String(value ?? ''), offset: BigInt(offset) })) resolve();
-            },
-          })
-          .catch(reject);
-        consumer.seek({ topic, partition, offset: String(from) });
-      });
-    } finally {
-      await consumer.disconnect().catch(() => {});
-    }
+    const until = Date.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
+    const hasEnded = await inOurWords(fetchUntil(this.config, { topic, partition, from, visit, until }));
+    if (!hasEnded) throw new StreamFault('unavailable', `no end of ${topic}/${partition} in sight`);
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 // Topics: which event goes where, what is created, and how what exists differs from what was asked for.
+import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../flush/flush.ts';
 import type { TopicSettings } from '../kafka.ts';
@@ -9,6 +10,8 @@ export type TopicName = (aggregateType: string, eventType: string) => string;
 
 const nameBytesLimit = 249;
 const segmentBytes = 16 << 20;
+const looksMost = 50;
+const lookMs = 50;
 
 /** Whether Kafka takes it. */
 export function isLegalTopic(topic: unknown): topic is string {
@@ -134,13 +137,26 @@ export class Topics {
     const creatable = missing.filter(({ topic }) => this.settings.create || own.has(topic));
     if (creatable.length > 0) {
       await this.client.createTopics(creatable);
-      found = await this.client.describeTopics(names);
+      found = await this.whenKnown(names);
     }
     for (const spec of fresh) {
       const state = found.get(spec.topic);
       if (state) this.states.set(spec.topic, state);
       if (!state || !missing.includes(spec)) for (const drift of driftOf(spec, state)) this.onDrift(drift);
       if (!state) throw new Error(`topic ${spec.topic} does not exist, and topics.create is false`);
+    }
+  }
+
+  /** A topic that has just been created is not known to every broker at once. */
+  private async whenKnown(names: readonly string[]): Promise<Map<string, TopicState>> {
+    for (let look = 1; ; look++) {
+      try {
+        const found = await this.client.describeTopics(names);
+        if (look === looksMost || names.every((name) => found.has(name))) return found;
+      } catch (error) {
+        if (look === looksMost) throw error;
+      }
+      await pause(lookMs);
     }
   }
 
