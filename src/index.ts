@@ -29,7 +29,14 @@ export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent
 export type { Batch, EventDeclaration, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
-export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions, type StreamOptions } from './options.ts';
+export {
+  type FlushPolicy,
+  flushPresets,
+  type LogOptions,
+  type RuntimeOptions,
+  type SinkOptions,
+  type StreamOptions,
+} from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
 export type { EventQuery } from './store/history.ts';

@@ -63,7 +63,13 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StreamBehind: { stream: 'kafka', lag: 11, limit: 10 },
   CheckpointMissing: { stream: 'kafka', logId: '00ff', topic: 'trunkline.checkpoints', reason: 'no record' },
   TopicDrift: { topic: 'events.call', what: 'partitions', wanted: '6', found: '1' },
-  EventQuarantined: { position: 7, aggregateType: 'call', aggregateId: 'c-1', eventType: 'CallRouted', reason: 'large' },
+  EventQuarantined: {
+    position: 7,
+    aggregateType: 'call',
+    aggregateId: 'c-1',
+    eventType: 'CallRouted',
+    reason: 'large',
+  },
   SchemaRefused: { subject: 'events.call-CallRouted', reason: 'a field is gone' },
   RegistryUnavailable: { registry: 'http://localhost:8081', cause: 'ECONNREFUSED' },
 };

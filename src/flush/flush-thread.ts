@@ -138,7 +138,11 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
 }
 
 function onBehind(stream: string, lag: number, limit: number): void {
-  report({ type: 'sink-report', name: stream, error: wire(new TrunklineError('StreamBehind', { stream, lag, limit })) });
+  report({
+    type: 'sink-report',
+    name: stream,
+    error: wire(new TrunklineError('StreamBehind', { stream, lag, limit })),
+  });
 }
 
 /** The store's transactions are not met by the end of the process. */

@@ -28,8 +28,8 @@ export interface Integration {
 }
 
 /**
- * Map an aggregate's events to public ones: by type, one at a time; or, under `'*'`, all that one command has raised
- * together. Synchronous and without side effects: it may run again for the same events.
+ * Map an aggregate's events to public ones: by type, one at a time; `whole`, if given, sees all that one command has raised
+ * together, to make one of several. Synchronous and without side effects: both may run again for the same events.
  *
  * ```ts
  * export default [integration(Call, {
@@ -39,12 +39,10 @@ export interface Integration {
  */
 export function integration<A extends AnyAggregate>(
   aggregate: A,
-  mapping: {
-    readonly [T in EventOf<A>['type']]?: (event: EventNamed<A, T>) => Mapped;
-  } & { readonly '*'?: (events: readonly EventOf<A>[]) => Mapped },
+  mapping: { readonly [T in EventOf<A>['type']]?: (event: EventNamed<A, T>) => Mapped },
+  whole?: (events: readonly EventOf<A>[]) => Mapped,
 ): Integration {
-  const { '*': whole, ...single } = mapping as Record<string, (event: any) => Mapped>;
-  return { aggregateType: aggregate.name, mapping: single, whole: whole as Integration['whole'] };
+  return { aggregateType: aggregate.name, mapping: mapping as Integration['mapping'], whole };
 }
 
 /** The mappings of a user's module, together. */

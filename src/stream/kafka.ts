@@ -39,7 +39,14 @@ export interface RegistryOptions {
   username?: string;
   password?: string;
   /** Set for every subject; default `BACKWARD`. */
-  compatibility?: 'NONE' | 'BACKWARD' | 'BACKWARD_TRANSITIVE' | 'FORWARD' | 'FORWARD_TRANSITIVE' | 'FULL' | 'FULL_TRANSITIVE';
+  compatibility?:
+    | 'NONE'
+    | 'BACKWARD'
+    | 'BACKWARD_TRANSITIVE'
+    | 'FORWARD'
+    | 'FORWARD_TRANSITIVE'
+    | 'FULL'
+    | 'FULL_TRANSITIVE';
   /**
    * `topicRecord` (default): subject `{topic}-{eventType}`; `record`: `{aggregateType}.{eventType}`; `topic`:
    * `{topic}-value`, for topics that carry one event type.
@@ -69,7 +76,11 @@ export interface KafkaOptions {
   /** Which events are published, by `{aggregateType}` or `{aggregateType}.{eventType}`; default all. */
   publishing?: Readonly<Record<string, boolean>>;
   /** One transaction takes what has arrived, up to so many events (default 5,000) or bytes (default 4 MiB). */
-  batch?: { count?: number; bytes?: number; /** at most one in so many milliseconds unless somebody waits; default 10 */ delayMs?: number };
+  batch?: {
+    count?: number;
+    bytes?: number /** at most one in so many milliseconds unless somebody waits; default 10 */;
+    delayMs?: number;
+  };
   /** Default `none`. */
   compression?: 'none' | 'gzip';
   /** Tell the logger when more than so many log positions wait to be published; default 100,000. */
@@ -88,7 +99,9 @@ export interface KafkaOptions {
 
 /** With every default. Plain data. */
 export interface KafkaSettings
-  extends Required<Omit<KafkaOptions, 'ssl' | 'sasl' | 'topics' | 'registry' | 'integration' | 'batch' | 'resumeAfter'>> {
+  extends Required<
+    Omit<KafkaOptions, 'ssl' | 'sasl' | 'topics' | 'registry' | 'integration' | 'batch' | 'resumeAfter'>
+  > {
   ssl: KafkaOptions['ssl'];
   sasl: KafkaOptions['sasl'];
   registry: (Required<Omit<RegistryOptions, 'username' | 'password'>> & RegistryOptions) | undefined;
@@ -202,7 +215,8 @@ function url(option: string, value: string): void {
 
 /** They cannot cross to the flush thread. */
 function refuseFunctions(path: string, value: unknown): void {
-  if (typeof value === 'function') invalid(path, 'a function', 'cannot cross threads: put it into a module, and name that');
+  if (typeof value === 'function')
+    invalid(path, 'a function', 'cannot cross threads: put it into a module, and name that');
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
   for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item);
 }

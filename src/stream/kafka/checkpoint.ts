@@ -48,7 +48,13 @@ export class Checkpoint {
   }
 
   private make(key: string, value: object): OutRecord {
-    return { topic: this.topic, partition: this.partition, key, value: Buffer.from(JSON.stringify(value)), headers: {} };
+    return {
+      topic: this.topic,
+      partition: this.partition,
+      key,
+      value: Buffer.from(JSON.stringify(value)),
+      headers: {},
+    };
   }
 
   /** What stands before our own record of this turn, which has been committed. */
@@ -77,7 +83,8 @@ export class Checkpoint {
     await this.client.read(this.topic, this.partition, from, (record) => {
       if (isEnd(record)) return true;
       if (record.key === this.logId) found.position = (JSON.parse(record.value) as { position: number }).position;
-      if (record.key === `${this.logId}/owner`) found.owner = (JSON.parse(record.value) as { instance: string }).instance;
+      if (record.key === `${this.logId}/owner`)
+        found.owner = (JSON.parse(record.value) as { instance: string }).instance;
       return false;
     });
     return found;

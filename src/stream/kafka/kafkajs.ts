@@ -63,14 +63,16 @@ export class KafkajsClient implements StreamClient {
   createTopics(specs: readonly TopicSpec[]): Promise<void> {
     return this.ask(async (admin) => {
       const { brokers } = await admin.describeCluster();
-      for (const { topic, partitions, replicationFactor, config } of specs) {
-        const configEntries = Object.entries(config).map(([name, value]) => ({ name, value }));
-        const replicas = replicationFactor || Math.min(replicasMost, brokers.length);
-        await admin.createTopics({
-          waitForLeaders: true,
-          topics: [{ topic, numPartitions: partitions, replicationFactor: replicas, configEntries }],
-        });
-      }
+      // It does not wait for their leaders: while it does, it takes a topic that is too new for one that is not there.
+      await admin.createTopics({
+        waitForLeaders: false,
+        topics: specs.map(({ topic, partitions, replicationFactor, config }) => ({
+          topic,
+          numPartitions: partitions,
+          replicationFactor: replicationFactor || Math.min(replicasMost, brokers.length),
+          configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+        })),
+      });
     });
   }
 

@@ -126,7 +126,8 @@ export class Planner {
     const schemaId = schemas?.idOf(aggregateType, type);
     if (!isLegalTopic(topic)) setAside.push(refusal(event, `'${topic}' is no legal topic`));
     else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
-    else drafts.push({ topic, key: event.aggregateId, formatted: formatEvent(settings.format, event, schemaId), event });
+    else
+      drafts.push({ topic, key: event.aggregateId, formatted: formatEvent(settings.format, event, schemaId), event });
   }
 
   /** The events that one command raised on one aggregate. */

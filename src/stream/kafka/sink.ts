@@ -18,7 +18,15 @@ import { type StreamClient, StreamFault, type TransactionalProducer } from '../s
 import { Checkpoint, isNoted, note, noteFile } from './checkpoint.ts';
 import { Planner } from './plan.ts';
 import { Schemas } from './schemas.ts';
-import { checkpointTopicOf, declaredTopics, eventTopic, ownTopics, type TopicName, Topics, topicNaming } from './topics.ts';
+import {
+  checkpointTopicOf,
+  declaredTopics,
+  eventTopic,
+  ownTopics,
+  type TopicName,
+  Topics,
+  topicNaming,
+} from './topics.ts';
 
 export async function createSink(options: unknown, info: SinkInfo): Promise<Sink> {
   const settings = options as KafkaSettings;
@@ -78,7 +86,9 @@ class KafkaSink implements Sink {
     this.client = client;
     this.topicOf = topicOf;
     this.noteFile = noteFile(info.dataDir, info.name);
-    this.topics = new Topics(client, settings.topics, (drift) => info.report(new TrunklineError('TopicDrift', { ...drift })));
+    this.topics = new Topics(client, settings.topics, (drift) =>
+      info.report(new TrunklineError('TopicDrift', { ...drift })),
+    );
     this.schemas = settings.registry && new Schemas(settings.registry, settings.format);
     this.planner = new Planner({ settings, topicOf, topics: this.topics, schemas: this.schemas, integrations });
   }
@@ -184,7 +194,8 @@ class KafkaSink implements Sink {
     const { name: stream } = this.info;
     const cause = error.message;
     if (error.kind === 'denied') return new TrunklineError('StreamDenied', { stream, cause }, { cause: error });
-    if (error.kind === 'unavailable') return new TrunklineError('StreamUnavailable', { stream, cause }, { cause: error });
+    if (error.kind === 'unavailable')
+      return new TrunklineError('StreamUnavailable', { stream, cause }, { cause: error });
     return new TrunklineError('SinkFailed', { sink: stream, cause: `${error.kind}: ${cause}` }, { cause: error });
   }
 }
