@@ -1,8 +1,7 @@
 // What aggregates declare of their events, as plain data that may cross threads: names, versions, and the payloads' JSON
 // Schemas where a validator can tell them (https://standardschema.dev/json-schema).
 import type { AnyAggregate } from './aggregate.ts';
-import type { EventSpec } from './event.ts';
-import type { EventDeclaration } from './flush/flush.ts';
+import type { EventDeclaration, EventSpec } from './event.ts';
 
 interface JsonSchemaSource {
   output(options: { target: string }): Record<string, unknown>;

@@ -25,8 +25,16 @@ export {
   type UnitOfWorkOptions,
 } from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
-export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
-export type { Batch, EventDeclaration, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
+export {
+  type EventDeclaration,
+  type EventSpec,
+  type EvolvingEvent,
+  event,
+  type Metadata,
+  type NewEvent,
+  type StoredEvent,
+} from './event.ts';
+export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export {
@@ -38,7 +46,8 @@ export {
   type StreamOptions,
 } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
-export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
+export { createRuntime, type Runtime } from './runtime.ts';
+export type { RuntimeStatus } from './status.ts';
 export type { EventQuery } from './store/history.ts';
 export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
 export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';

@@ -10,7 +10,7 @@ import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
-import { type HeldShard, Shards } from './caller/shards.ts';
+import { Shards } from './caller/shards.ts';
 import { declaredEvents } from './catalogue.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
@@ -20,8 +20,6 @@ import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
-import { FrameKind } from './frame.ts';
-import { eachFrame } from './log/frames.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -37,6 +35,7 @@ import {
   resolveOptions,
 } from './options.ts';
 import type { Level } from './receipt.ts';
+import type { RuntimeStatus } from './status.ts';
 import { type EventQuery, History } from './store/history.ts';
 import { EmbeddedStore } from './store/lmdb/embedded.ts';
 
@@ -72,22 +71,6 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
     throw error;
   }
   return runtime;
-}
-
-/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
-export interface RuntimeStatus {
-  state: 'open' | 'closing' | 'closed' | 'failed';
-  written: number;
-  synced: number;
-  stored: number;
-  /** 0 without a stream */
-  published: number;
-  inFlight: number;
-  messagesUnderWay: number;
-  shardRestarts: number;
-  /** Shards whose thread one command's synchronous code has held for more than a second. */
-  heldShards: HeldShard[];
-  listenerErrors: number;
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
@@ -185,7 +168,13 @@ export class Runtime implements AsyncDisposable {
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
-        sinkError: (name, error, isFinal) => this.sinkFailed(name, error, isFinal),
+        sinkError: (name, error, isFinal) => {
+          options.logger.error(
+            { err: error, sink: name },
+            `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
+          );
+          if (isFinal && name === options.stream?.name) this.caller.failPublished(error);
+        },
         sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
@@ -199,20 +188,11 @@ export class Runtime implements AsyncDisposable {
     this.log.attach(this.publisher.ring);
     this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
-    this.recoverEntities();
+    this.publisher.recover(this.logReader, levels.position('stored') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
     this.caller.turn();
-  }
-
-  /** Versions of entities whose last events are in the log and not yet in the store. */
-  private recoverEntities(): void {
-    const from = this.levels.position('stored') + 1;
-    eachFrame(this.logReader!, from, this.recovery.lastPosition, (frame, position) => {
-      if (frame.kind !== FrameKind.event) return;
-      this.publisher.recovered(frame.aggregateType, frame.aggregateId, frame.version, position);
-    });
   }
 
   private get definitions(): Map<string, AnyAggregate> {
@@ -247,12 +227,6 @@ export class Runtime implements AsyncDisposable {
       failed: (error) => this.fail(error),
     });
     await this.shards.start();
-  }
-
-  private sinkFailed(sink: string, error: TrunklineError, isFinal: boolean): void {
-    const { logger, stream } = this.options;
-    logger.error({ err: error, sink }, isFinal ? 'a sink has stopped' : 'a sink failed; it is tried again');
-    if (isFinal && sink === stream?.name) this.caller.failPublished(error);
   }
 
   private poisoned(cause: string): void {
@@ -332,17 +306,11 @@ export class Runtime implements AsyncDisposable {
   }
 
   /**
-   * Turn publishing on or off while running, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first): events
-   * that pass while theirs is off are never published. Holds until the runtime ends. Resolves when it is in force.
-   * @throws InvalidOptions without a stream
+   * Turn publishing on or off, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first), until the runtime
+   * ends: events that pass meanwhile are never published. Resolves when it is in force; `InvalidOptions` without a stream.
    */
-  async setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
-    const { stream } = this.options;
-    if (!stream) {
-      const reason = 'needs a stream, and none is configured';
-      throw new TrunklineError('InvalidOptions', { option: 'publishing', value: publishing, reason });
-    }
-    await this.flushThread!.configure(stream.name, { publishing });
+  setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+    return this.flushThread!.configure(this.options.stream?.name, { publishing });
   }
 
   private applyPolicy(): void {

@@ -13,6 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   bus: [],
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
+  stream: ['flush/flush.ts', 'log/durable-file.ts'],
   flush: ['log/log.ts', 'log/levels.ts', 'log/gate.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
   actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
@@ -21,7 +22,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'caller/receipt.ts',
     'caller/ref.ts',
     'caller/slots.ts',
+    'log/frames.ts',
     'log/levels.ts',
+    'log/log.ts',
     'ring/*',
     'store/store.ts',
   ],
@@ -36,7 +39,7 @@ const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** They know all stages. */
-const atTheTop = ['runtime.ts', 'index.ts'];
+const atTheTop = ['runtime.ts', 'index.ts', 'status.ts'];
 
 const lineLimit = 400;
 

@@ -106,9 +106,13 @@ export class EventPublisher {
     return this.heads.version(type, id);
   }
 
-  /** @internal Found in the log at the start, not yet in the store. */
-  recovered(type: string, id: string, version: number, position: number): void {
-    if (!this.actorTypes.has(type)) this.heads.written(type, id, version, position);
+  /** @internal Versions of entities whose last events are in the log and not yet in the store. */
+  recover(log: LogSource, from: number, to: number): void {
+    eachFrame(log, from, to, (frame, position) => {
+      const { kind, aggregateType } = frame;
+      if (kind !== FrameKind.event || this.actorTypes.has(aggregateType)) return;
+      this.heads.written(aggregateType, frame.aggregateId, frame.version, position);
+    });
   }
 
   /** Check everything, and give every event its version, before anything is written. */

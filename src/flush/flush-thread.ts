@@ -8,6 +8,7 @@ import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { isError, TrunklineError, toWire, type WireError } from '../errors.ts';
+import type { EventDeclaration } from '../event.ts';
 import { throughGate } from '../log/gate.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
@@ -15,7 +16,7 @@ import type { LogSource } from '../log/log.ts';
 import type { SinkOptions, StreamOptions } from '../options.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
-import type { EventDeclaration, FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
+import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
 
 export interface FlushThreadData {

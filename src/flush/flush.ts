@@ -4,7 +4,7 @@
 // Invariants: a sink sees whole groups only, in log order, no further than `synced`; what it commits and its checkpoint
 // move together, so that it always holds a prefix of the log with no hole before its checkpoint.
 import { type ErrorCode, isError, TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
+import type { EventDeclaration, StoredEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
 
 /** A run of whole groups. Valid until the `write` that it was given to has settled; its events may be kept. */
@@ -37,15 +37,6 @@ export interface Sink {
   close(): Promise<void> | void;
   /** A change of its settings while running, structurally cloned; perhaps during a `write`. Throws if it cannot be. */
   configure?(change: unknown): void;
-}
-
-/** An event type as its definition declares it. */
-export interface EventDeclaration {
-  aggregateType: string;
-  type: string;
-  schemaVersion: number;
-  /** JSON Schema of the payload, where the validator can tell it. */
-  jsonSchema?: Record<string, unknown>;
 }
 
 /** What a sink is told when it is made. */

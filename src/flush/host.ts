@@ -55,7 +55,11 @@ export class FlushThread {
   }
 
   /** Resolves when the sink has taken a change of its settings. */
-  configure(name: string, change: unknown): Promise<void> {
+  async configure(name: string | undefined, change: object): Promise<void> {
+    if (name === undefined) {
+      const reason = 'needs a stream, and none is configured';
+      throw new TrunklineError('InvalidOptions', { option: 'stream', value: undefined, reason });
+    }
     const number = this.changes++;
     const { worker } = this.thread;
     return new Promise((resolve, reject) => {

@@ -35,7 +35,8 @@ const controlFlag = 0x20;
 const abortMarker = 0;
 const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
-const retries = 8;
+const retries = 3;
+const producerRetries = 8; // while the broker still ends the transaction before
 
 export class PlatformaticClient implements StreamClient {
   private readonly settings: KafkaSettings;
@@ -115,6 +116,7 @@ export class PlatformaticClient implements StreamClient {
       // It is what the broker is told of how long a transaction may stand.
       timeout: this.settings.transactionTimeoutMs,
       requestTimeout: this.settings.requestTimeoutMs,
+      retries: producerRetries,
       transactionalId,
       idempotent: true,
       producerId: -1n,
@@ -126,7 +128,7 @@ export class PlatformaticClient implements StreamClient {
   }
 
   async send({ topic, partition, key, value, headers }: OutRecord): Promise<void> {
-    const producer: Text = new Producer({ ...this.base, serializers, retries });
+    const producer: Text = new Producer({ ...this.base, serializers });
     try {
       await inOurWords(producer.send({ messages: [{ topic, partition, key, value, headers }], acks: -1 }));
     } finally {

@@ -1,7 +1,7 @@
 // Schemas on the wire: each declared event's JSON Schema, wrapped as the format wraps the payload, registered under its
 // subject before the first event is published; afterwards an event's id is a look into a map.
 import { TrunklineError } from '../../errors.ts';
-import type { EventDeclaration } from '../../flush/flush.ts';
+import type { EventDeclaration } from '../../event.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import type { Format } from './format.ts';
 import { Registry } from './registry.ts';

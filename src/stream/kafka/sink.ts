@@ -10,11 +10,12 @@
 // and the batch is written again or not. Invariants: nothing is published but behind the checkpoint that was read; a
 // process that has been fenced by another one does not fence it back.
 import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
-import { type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
+import { type OutRecord, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
 import { Checkpoint, isNoted, note, noteFile } from './checkpoint.ts';
 import { Planner } from './plan.ts';
 import { Schemas } from './schemas.ts';
@@ -27,6 +28,8 @@ import {
   Topics,
   topicNaming,
 } from './topics.ts';
+
+const requestsMost = 3; // that a transaction may have to wait for, at their longest
 
 export async function createSink(options: unknown, info: SinkInfo): Promise<Sink> {
   const settings = options as KafkaSettings;
@@ -109,7 +112,7 @@ class KafkaSink implements Sink {
       if (this.held >= batch.toPosition) return;
       const { requests, setAside } = await this.planner.plan(batch, this.held);
       requests.at(-1)!.push(this.checkpoint!.record(batch.toPosition));
-      await this.producer!.transaction(requests);
+      await this.commit(requests);
       this.held = batch.toPosition;
       for (const error of setAside) this.info.report(error);
     });
@@ -141,14 +144,30 @@ class KafkaSink implements Sink {
     const topic = checkpointTopicOf(settings.topics);
     this.checkpoint ??= new Checkpoint(client, topic, topics.get(topic)!.partitions, info.logId);
     if (this.inDoubt) await this.refuseToFenceBack();
-    const producer = await client.producer(`trunkline-${info.logId}`);
-    this.producer = producer;
+    this.producer = await client.producer(`trunkline-${info.logId}`);
     const turn = randomUUID();
-    await producer.transaction([[this.checkpoint.ownerRecord(turn)]]);
+    await this.commit([[this.checkpoint.ownerRecord(turn)]]);
     const { position } = await this.checkpoint.read(turn);
     this.hasOwned = true;
     this.held = position ?? (await this.firstCheckpoint());
     if (!isNoted(this.noteFile)) note(this.noteFile, { logId: info.logId, topic, position: this.held });
+  }
+
+  /** A client may go on trying for longer than is of use: what it is still at is abandoned, and fenced by the next. */
+  private async commit(requests: OutRecord[][]): Promise<void> {
+    const boundMs = Math.min(this.settings.transactionTimeoutMs, requestsMost * this.settings.requestTimeoutMs);
+    const timer = new AbortController();
+    const late = pause(boundMs, undefined, { signal: timer.signal }).then(
+      () => Promise.reject(new StreamFault('unavailable', `no end of a transaction within ${boundMs} ms`)),
+      () => {},
+    );
+    const transaction = this.producer!.transaction(requests);
+    transaction.catch(() => {});
+    try {
+      await Promise.race([transaction, late]);
+    } finally {
+      timer.abort();
+    }
   }
 
   /** No checkpoint is there: has there ever been one? */
@@ -156,7 +175,7 @@ class KafkaSink implements Sink {
     const { resumeAfter } = this.settings;
     if (isNoted(this.noteFile) && resumeAfter === undefined) throw this.missing('it holds no checkpoint of this log');
     const start = resumeAfter ?? Math.max(0, this.info.firstPosition - 1);
-    await this.producer!.transaction([[this.checkpoint!.record(start)]]);
+    await this.commit([[this.checkpoint!.record(start)]]);
     return start;
   }
 

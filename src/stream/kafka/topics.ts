@@ -1,7 +1,7 @@
 // Topics: which event goes where, what is created, and how what exists differs from what was asked for.
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
-import type { EventDeclaration } from '../../flush/flush.ts';
+import type { EventDeclaration } from '../../event.ts';
 import type { TopicSettings } from '../kafka.ts';
 import type { StreamClient, TopicSpec, TopicState } from '../stream.ts';
 

@@ -1,0 +1,18 @@
+// What a runtime tells of itself.
+import type { HeldShard } from './caller/shards.ts';
+
+/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
+export interface RuntimeStatus {
+  state: 'open' | 'closing' | 'closed' | 'failed';
+  written: number;
+  synced: number;
+  stored: number;
+  /** 0 without a stream */
+  published: number;
+  inFlight: number;
+  messagesUnderWay: number;
+  shardRestarts: number;
+  /** Shards whose thread one command's synchronous code has held for more than a second. */
+  heldShards: HeldShard[];
+  listenerErrors: number;
+}
