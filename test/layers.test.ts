@@ -14,6 +14,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
   stream: ['flush/flush.ts', 'log/durable-file.ts'],
+  cli: ['stream/kafka/topic-plan.ts'],
   flush: ['log/log.ts', 'log/levels.ts', 'log/gate.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
   actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],

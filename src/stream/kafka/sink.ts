@@ -17,6 +17,7 @@ import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import { type OutRecord, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
 import { Checkpoint, isNoted, note, noteFile } from './checkpoint.ts';
+import { connect } from './connect.ts';
 import { Planner } from './plan.ts';
 import { Schemas } from './schemas.ts';
 import {
@@ -37,17 +38,6 @@ export async function createSink(options: unknown, info: SinkInfo): Promise<Sink
   declaredTopics(info.events, topicOf); // refuses names that Kafka would not take
   const client = await connect(settings);
   return new KafkaSink(settings, info, client, topicOf, await integrationsOf(settings.integration));
-}
-
-/** The client library is loaded when it is chosen: one of them need not be installed. */
-export async function connect(settings: KafkaSettings): Promise<StreamClient> {
-  if (settings.client === 'kafkajs') return new (await import('./kafkajs.ts')).KafkajsClient(settings);
-  try {
-    return new (await import('./platformatic.ts')).PlatformaticClient(settings);
-  } catch (error) {
-    const reason = `needs @platformatic/kafka beside trunkline: ${(error as Error).message}`;
-    throw new TrunklineError('InvalidOptions', { option: 'stream.client', value: settings.client, reason });
-  }
 }
 
 async function integrationsOf(module: string | undefined): Promise<Integrations> {
