@@ -21,7 +21,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   entity: [
     'caller/caller.ts',
     'caller/receipt.ts',
-    'caller/ref.ts',
     'caller/slots.ts',
     'log/frames.ts',
     'log/levels.ts',
@@ -29,7 +28,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'ring/*',
     'store/store.ts',
   ],
-  testing: ['actor/actor.ts', 'actor/command.ts', 'actor/evolve.ts', 'actor/execution.ts', 'ring/*'],
+  testing: [
+    'actor/actor.ts',
+    'actor/command.ts',
+    'actor/evolve.ts',
+    'actor/execution.ts',
+    'actor/frozen.ts',
+    'actor/tellable.ts',
+    'ring/*',
+  ],
 };
 
 /** The vocabulary itself: which of its files look into a stage, and where. */

@@ -126,8 +126,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       if (levels.flag(word) !== 0) callerBell.ring();
     },
   });
-  const store = uncut(new EmbeddedSink(data.storeFolder, data.logId));
-  add(storeName, store, { ...level('stored', LevelWord.awaitsStored), lingerMs: storeLingerMs });
+  const logBegins = log.firstPosition() || levels.position('begun');
+  const store = new EmbeddedSink(data.storeFolder, data.logId, undefined, logBegins);
+  add(storeName, uncut(store), { ...level('stored', LevelWord.awaitsStored), lingerMs: storeLingerMs });
   const { stream } = data;
   if (stream) {
     const { count: batchFrames, bytes: batchBytes, delayMs: lingerMs } = stream.batch ?? streamBatch;

@@ -1,6 +1,7 @@
 // The public side of the Kafka stream: what a user says, checked, and turned into plain data for the flush thread, which
 // imports the sink by its URL.
 import { TrunklineError } from '../errors.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { StreamOptions } from '../options.ts';
 import { type Format, formats } from './kafka/format.ts';
 
@@ -143,9 +144,53 @@ export function kafka(options: KafkaOptions): StreamOptions {
   };
 }
 
+const kafkaFields = fieldsOf<KafkaOptions>({
+  brokers: true,
+  clientId: true,
+  client: true,
+  ssl: true,
+  sasl: true,
+  topics: true,
+  format: true,
+  registry: true,
+  integration: true,
+  publishing: true,
+  batch: true,
+  compression: true,
+  backlogLimit: true,
+  transactionTimeoutMs: true,
+  requestTimeoutMs: true,
+  connectTimeoutMs: true,
+  resumeAfter: true,
+});
+const topicFields = fieldsOf<TopicOptions>({
+  prefix: true,
+  template: true,
+  module: true,
+  partitions: true,
+  replicationFactor: true,
+  retentionMs: true,
+  cleanupPolicy: true,
+  config: true,
+  create: true,
+  internalPrefix: true,
+});
+const registryFields = fieldsOf<RegistryOptions>({
+  url: true,
+  username: true,
+  password: true,
+  compatibility: true,
+  subjects: true,
+  schemas: true,
+});
+const batchFields = fieldsOf<NonNullable<KafkaOptions['batch']>>({ count: true, bytes: true, delayMs: true });
+
 /** Check, and fill in. */
 export function resolveKafka(options: KafkaOptions): KafkaSettings {
-  if (typeof options !== 'object' || options === null) invalid('', options, 'must be an object');
+  checkFields('stream', options, kafkaFields);
+  if (options.topics !== undefined) checkFields('stream.topics', options.topics, topicFields);
+  if (options.registry !== undefined) checkFields('stream.registry', options.registry, registryFields);
+  if (options.batch !== undefined) checkFields('stream.batch', options.batch, batchFields);
   const { brokers, sasl, topics = {}, registry } = options;
   if (!Array.isArray(brokers) || brokers.length === 0) invalid('brokers', brokers, 'must name at least one host:port');
   for (const broker of brokers) {
@@ -197,7 +242,7 @@ function resolveTopics(topics: TopicOptions): TopicSettings {
 }
 
 function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option: option === '' ? 'stream' : `stream.${option}`, value, reason });
+  throw new TrunklineError('InvalidOptions', { option: `stream.${option}`, value, reason });
 }
 
 function within(option: string, value: number, low: number, high: number): number {
