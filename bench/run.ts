@@ -2,9 +2,13 @@
 import { commandsInFlight } from './commands-in-flight.ts';
 import { diskBytes } from './disk-bytes.ts';
 import { idleActors } from './idle-actors.ts';
+import { kafkaFlusher } from './kafka-flusher.ts';
+import { kafkaHangs } from './kafka-hangs.ts';
+import { kafkaLag } from './kafka-lag.ts';
 import { logSize } from './log-size.ts';
 import type { Row, Suite } from './measure.ts';
 import { oneCommand } from './one-command.ts';
+import { publishAsync } from './publish-async.ts';
 import { raiseInCommand } from './raise-in-command.ts';
 import { replayFromStore } from './replay-from-store.ts';
 import { printMachine, printRows } from './report.ts';
@@ -23,6 +27,10 @@ const suites: Record<string, Suite> = {
   'idle-actors': idleActors,
   'start-after-kill': startAfterKill,
   'log-size': logSize,
+  'kafka-flusher': kafkaFlusher,
+  'kafka-lag': kafkaLag,
+  'kafka-hangs': kafkaHangs,
+  'publish-async': publishAsync,
 };
 
 const smoke = process.argv.includes('--smoke');
