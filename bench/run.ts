@@ -2,12 +2,16 @@
 import { commandsInFlight } from './commands-in-flight.ts';
 import { diskBytes } from './disk-bytes.ts';
 import { idleActors } from './idle-actors.ts';
+import { kafkaFlusher } from './kafka-flusher.ts';
+import { kafkaHangs } from './kafka-hangs.ts';
+import { kafkaLag } from './kafka-lag.ts';
 import { logSize } from './log-size.ts';
 import type { Row, Suite } from './measure.ts';
 import { oneCommand } from './one-command.ts';
 import { postgresFlush } from './postgres-flush.ts';
 import { postgresLag } from './postgres-lag.ts';
 import { postgresReplay } from './postgres-replay.ts';
+import { publishAsync } from './publish-async.ts';
 import { raiseInCommand } from './raise-in-command.ts';
 import { replayFromStore } from './replay-from-store.ts';
 import { printMachine, printRows } from './report.ts';
@@ -29,6 +33,10 @@ const suites: Record<string, Suite> = {
   'postgres-flush': postgresFlush,
   'postgres-replay': postgresReplay,
   'postgres-lag': postgresLag,
+  'kafka-flusher': kafkaFlusher,
+  'kafka-lag': kafkaLag,
+  'kafka-hangs': kafkaHangs,
+  'publish-async': publishAsync,
 };
 
 const smoke = process.argv.includes('--smoke');

@@ -68,6 +68,16 @@ export interface ErrorDetails {
     position: number;
   };
   SinkFailed: { sink: string; cause: string };
+  // the stream
+  StreamUnavailable: { stream: string; cause: string };
+  StreamDenied: { stream: string; cause: string };
+  StreamFenced: { stream: string; logId: string };
+  StreamBehind: { stream: string; lag: number; limit: number };
+  CheckpointMissing: { stream: string; logId: string; topic: string; reason: string };
+  TopicDrift: { topic: string; what: string; wanted: string; found: string };
+  EventQuarantined: { position: number; aggregateType: string; aggregateId: string; eventType: string; reason: string };
+  SchemaRefused: { subject: string; reason: string };
+  RegistryUnavailable: { registry: string; cause: string };
 }
 
 /** A code of {@link TrunklineError}: what went wrong. */
@@ -136,6 +146,20 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,
   SinkFailed: (d) => `sink '${d.sink}' failed: ${d.cause}`,
+  StreamUnavailable: (d) => `stream '${d.stream}' does not answer, events wait in the log: ${d.cause}`,
+  StreamDenied: (d) => `stream '${d.stream}' refuses us; check credentials and rights: ${d.cause}`,
+  StreamFenced: (d) =>
+    `stream '${d.stream}': another process publishes log ${d.logId} now; stop one of the two, or start this one again`,
+  StreamBehind: (d) => `stream '${d.stream}' is ${d.lag} positions behind, more than backlogLimit ${d.limit}`,
+  CheckpointMissing: (d) =>
+    `stream '${d.stream}': log ${d.logId} has been published before, and topic ${d.topic} does not say how far ` +
+    `(${d.reason}): is it the right cluster? If so, set resumeAfter to the last position that is published`,
+  TopicDrift: (d) =>
+    `topic ${d.topic}: ${d.what} is ${d.found} and should be ${d.wanted}; see npx trunkline topics plan`,
+  EventQuarantined: (d) =>
+    `position ${d.position}, ${d.eventType} of ${d.aggregateType}/${d.aggregateId}, is not published: ${d.reason}`,
+  SchemaRefused: (d) => `the registry refuses the schema of subject ${d.subject}: ${d.reason}`,
+  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer: ${d.cause}`,
 };
 
 function inspect(value: unknown): string {

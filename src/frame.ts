@@ -193,6 +193,11 @@ export class FrameReader {
     const length = this.metadataLength;
     return length === 0 ? '' : this.bytes.utf8Slice(start, start + length);
   }
+  /** The payload, in place. */
+  get dataBytes(): Buffer {
+    const end = this.offset + this.length;
+    return (this.bytes as Buffer).subarray(end - this.dataLength, end);
+  }
   get dataJson(): string {
     const end = this.offset + this.length;
     return this.bytes.utf8Slice(end - this.dataLength, end);

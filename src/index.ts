@@ -26,7 +26,15 @@ export {
   type UnitOfWorkOptions,
 } from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
-export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
+export {
+  type EventDeclaration,
+  type EventSpec,
+  type EvolvingEvent,
+  event,
+  type Metadata,
+  type NewEvent,
+  type StoredEvent,
+} from './event.ts';
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
@@ -37,6 +45,7 @@ export {
   type LogOptions,
   type RuntimeOptions,
   type SinkOptions,
+  type StreamOptions,
 } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
@@ -54,6 +63,8 @@ export type {
   StoreQuery,
   TypeQuery,
 } from './store/store.ts';
+export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';
+export { type KafkaOptions, kafka, type RegistryOptions, type TopicOptions } from './stream/kafka.ts';
 export {
   type Expected,
   type GivenEvent,

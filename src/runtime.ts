@@ -11,6 +11,7 @@ import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { Refs } from './caller/refs.ts';
 import { Shards } from './caller/shards.ts';
+import { declaredEvents } from './catalogue.ts';
 import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
@@ -118,6 +119,7 @@ export class Runtime implements AsyncDisposable {
       maxInFlight: options.maxInFlight,
       whenFull: options.flush.whenFull,
       logLimitBytes: options.log.maxBytes,
+      hasStream: options.stream !== undefined,
     });
     this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
       logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
@@ -161,12 +163,20 @@ export class Runtime implements AsyncDisposable {
         mapBytes,
         sinks: options.sinks,
         postgres: options.store?.settings,
+        stream: options.stream,
+        events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
       },
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
-        sinkError: (name, error) =>
-          options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        sinkError: (name, error, isFinal) => {
+          options.logger.error(
+            { err: error, sink: name },
+            `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
+          );
+          if (isFinal && name === options.stream?.name) this.caller.progress.failLevel('published', error);
+        },
+        sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
         quarantined: (refused, fenced) => {
           options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
           this.publisher?.fenced(fenced);
@@ -300,6 +310,14 @@ export class Runtime implements AsyncDisposable {
     return { ...this.flush };
   }
 
+  /**
+   * Turn publishing on or off, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first), until the runtime
+   * ends: events that pass meanwhile are never published. Resolves when it is in force; `InvalidOptions` without a stream.
+   */
+  setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+    return this.flushThread!.configure(this.options.stream?.name, { publishing });
+  }
+
   private applyPolicy(): void {
     const { levels, flush, caller } = this;
     levels.setFlag(LevelWord.syncIntervalMs, flush.syncIntervalMs);
@@ -321,6 +339,7 @@ export class Runtime implements AsyncDisposable {
       written: levels.position('written'),
       synced: levels.position('synced'),
       stored: levels.position('stored'),
+      published: levels.position('published'),
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,

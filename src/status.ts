@@ -7,6 +7,8 @@ export interface RuntimeStatus {
   written: number;
   synced: number;
   stored: number;
+  /** 0 without a stream */
+  published: number;
   inFlight: number;
   messagesUnderWay: number;
   shardRestarts: number;

@@ -66,6 +66,21 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   PositionGone: { position: 3, firstKept: 9 },
   VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },
   SinkFailed: { sink: 'billing', cause: 'ECONNRESET' },
+  StreamUnavailable: { stream: 'kafka', cause: 'ECONNREFUSED' },
+  StreamDenied: { stream: 'kafka', cause: 'SASL' },
+  StreamFenced: { stream: 'kafka', logId: '00ff' },
+  StreamBehind: { stream: 'kafka', lag: 11, limit: 10 },
+  CheckpointMissing: { stream: 'kafka', logId: '00ff', topic: 'trunkline.checkpoints', reason: 'no record' },
+  TopicDrift: { topic: 'events.call', what: 'partitions', wanted: '6', found: '1' },
+  EventQuarantined: {
+    position: 7,
+    aggregateType: 'call',
+    aggregateId: 'c-1',
+    eventType: 'CallRouted',
+    reason: 'large',
+  },
+  SchemaRefused: { subject: 'events.call-CallRouted', reason: 'a field is gone' },
+  RegistryUnavailable: { registry: 'http://localhost:8081', cause: 'ECONNREFUSED' },
 };
 const codes = Object.keys(samples) as ErrorCode[];
 const where = { aggregateType: 'call', command: 'route' };

@@ -100,7 +100,8 @@ export class EventPublisher {
   async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
     checkFields('publishBatch', options, ['ack']);
     if (options.ack !== undefined) checkLevel('ack', options.ack);
-    if (options.ack === 'published') invalid('ack', options.ack, 'needs a stream, and none is configured');
+    if (options.ack === 'published' && !this.hasStream)
+      invalid('ack', options.ack, 'needs a stream, and none is configured');
     if (!this.areKnown(events)) await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
@@ -119,6 +120,11 @@ export class EventPublisher {
         'events published without waiting were not written',
       );
     });
+  }
+
+  /** @internal */
+  get hasStream(): boolean {
+    return this.caller.options.hasStream;
   }
 
   /** @internal Nothing may be published any more? Then throw why not. */

@@ -54,7 +54,7 @@ export class UnitOfWork implements AsyncDisposable {
     checkFields('unitOfWork', options, unitOfWorkFields);
     const { ack, transaction } = options;
     if (ack !== undefined) checkLevel('ack', ack);
-    if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+    if (ack === 'published' && !publisher.hasStream) invalid('ack', ack, 'needs a stream, and none is configured');
     if (transaction !== undefined) {
       checkFunction('transaction.commit', transaction?.commit);
       checkFunction('transaction.rollback', transaction?.rollback);
