@@ -143,6 +143,7 @@ export class EventPublisher {
 
   /** @internal Ask the store, where that is elsewhere, for the versions of entities that nobody here knows. */
   known(events: readonly NewEvent[]): Promise<void> {
+    if (this.areKnown(events)) return Promise.resolve();
     const asked = this.lookUps.then(async () => {
       for (const { aggregateType: type, aggregateId: id } of events) {
         if (!this.isKnown(type, id)) this.heads.learn(type, id, await this.lookUp!(type, id));
@@ -158,10 +159,9 @@ export class EventPublisher {
   }
 
   private areKnown(events: readonly NewEvent[]): boolean {
-    return (
-      this.lookUp === undefined ||
-      events.every(({ aggregateType, aggregateId }) => this.isKnown(aggregateType, aggregateId))
-    );
+    if (this.lookUp === undefined) return true;
+    checkNewEvents(events);
+    return events.every(({ aggregateType, aggregateId }) => this.isKnown(aggregateType, aggregateId));
   }
 
   private isKnown(type: string, id: string): boolean {

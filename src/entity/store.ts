@@ -42,10 +42,10 @@ export class RuntimeStore implements EventStore {
     this.publisher.admit();
     if (Array.isArray(events) && events.length === 0) return;
     const { expectedVersion } = options;
-    await this.publisher.known(events);
     if (expectedVersion !== undefined) {
       checkInteger('expectedVersion', expectedVersion, 0, Number.MAX_SAFE_INTEGER);
       checkNewEvents(events);
+      await this.publisher.known(events);
       const first = events[0]!;
       const { aggregateType, aggregateId } = first;
       if (events.some((event) => event.aggregateType !== aggregateType || event.aggregateId !== aggregateId)) {
