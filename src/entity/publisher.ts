@@ -101,7 +101,7 @@ export class EventPublisher {
     checkFields('publishBatch', options, ['ack']);
     if (options.ack !== undefined) checkLevel('ack', options.ack);
     if (options.ack === 'published') invalid('ack', options.ack, 'needs a stream, and none is configured');
-    if (!this.areKnown(events)) await this.known(events);
+    await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
     return receipt as Receipt<undefined>;
@@ -137,6 +137,7 @@ export class EventPublisher {
 
   /** @internal Ask the store, where that is elsewhere, for the versions of entities that nobody here knows. */
   known(events: readonly NewEvent[]): Promise<void> {
+    if (this.areKnown(events)) return Promise.resolve();
     const asked = this.lookUps.then(async () => {
       for (const { aggregateType: type, aggregateId: id } of events) {
         if (!this.isKnown(type, id)) this.heads.learn(type, id, await this.lookUp!(type, id));
@@ -152,10 +153,8 @@ export class EventPublisher {
   }
 
   private areKnown(events: readonly NewEvent[]): boolean {
-    return (
-      this.lookUp === undefined ||
-      events.every(({ aggregateType, aggregateId }) => this.isKnown(aggregateType, aggregateId))
-    );
+    if (this.lookUp === undefined || !Array.isArray(events)) return true;
+    return events.every((event) => this.isKnown(event?.aggregateType, event?.aggregateId));
   }
 
   private isKnown(type: string, id: string): boolean {

@@ -42,7 +42,6 @@ export class RuntimeStore implements EventStore {
     this.publisher.admit();
     if (Array.isArray(events) && events.length === 0) return;
     const { expectedVersion } = options;
-    await this.publisher.known(events);
     if (expectedVersion !== undefined) {
       checkInteger('expectedVersion', expectedVersion, 0, Number.MAX_SAFE_INTEGER);
       checkNewEvents(events);
@@ -52,6 +51,7 @@ export class RuntimeStore implements EventStore {
         const reason = 'is for the events of one aggregate';
         throw new TrunklineError('InvalidOptions', { option: 'expectedVersion', value: expectedVersion, reason });
       }
+      await this.publisher.known(events);
       const actualVersion = this.publisher.version(aggregateType, aggregateId);
       if (actualVersion !== expectedVersion) {
         throw new TrunklineError('ConcurrencyConflict', { aggregateType, aggregateId, expectedVersion, actualVersion });
