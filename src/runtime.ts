@@ -199,7 +199,7 @@ export class Runtime implements AsyncDisposable {
     this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
     this.store = new RuntimeStore(reading.archive, this.publisher, () => reading.caughtUp());
-    this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
+    this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
     this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();

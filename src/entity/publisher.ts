@@ -102,7 +102,7 @@ export class EventPublisher {
     if (options.ack !== undefined) checkLevel('ack', options.ack);
     if (options.ack === 'published' && !this.hasStream)
       invalid('ack', options.ack, 'needs a stream, and none is configured');
-    if (!this.areKnown(events)) await this.known(events);
+    await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
     return receipt as Receipt<undefined>;
@@ -159,9 +159,8 @@ export class EventPublisher {
   }
 
   private areKnown(events: readonly NewEvent[]): boolean {
-    if (this.lookUp === undefined) return true;
-    checkNewEvents(events);
-    return events.every(({ aggregateType, aggregateId }) => this.isKnown(aggregateType, aggregateId));
+    if (this.lookUp === undefined || !Array.isArray(events)) return true;
+    return events.every((event) => this.isKnown(event?.aggregateType, event?.aggregateId));
   }
 
   private isKnown(type: string, id: string): boolean {

@@ -5,30 +5,17 @@
 // looked for in the store first, or, where the store is far away, in the log; the log gives up only what the store holds,
 // so what is in neither of the two at first is in the store when asked again.
 import { setImmediate } from 'node:timers/promises';
-import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
+import { checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameReader } from '../frame.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
+import { checkFields } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
-import { type EventFilter, filterOf } from './filter.ts';
+import { type EventFilter, filterOf, storeQueryFields } from './filter.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
-const queryFields = fieldsOf<EventQuery>({
-  from: true,
-  to: true,
-  aggregate: true,
-  aggregateId: true,
-  type: true,
-  types: true,
-  since: true,
-  until: true,
-  correlationId: true,
-  signal: true,
-  pageSize: true,
-  follow: true,
-});
+const queryFields = [...storeQueryFields, 'from', 'to', 'follow'];
 
 const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
 
@@ -143,17 +130,9 @@ export class History {
 
 function checkQuery(query: EventQuery): void {
   checkFields('events', query, queryFields);
-  const { from = 1, to = 1, pageSize = 1, aggregate, aggregateId, type, types, since, until, signal, follow } = query;
+  const { from = 1, to = 1, follow } = query;
   checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER);
   checkInteger('to', to, 0, Number.MAX_SAFE_INTEGER);
-  checkInteger('pageSize', pageSize, 1, 100_000);
-  if (aggregate !== undefined) checkAggregate(aggregate);
-  if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
-  if (types !== undefined && !Array.isArray(types)) invalid('types', types, 'must be a list of event types');
-  for (const one of type === undefined ? (types ?? []) : [type, ...(types ?? [])]) checkId('event type', one);
-  if (since !== undefined) checkDate('since', since);
-  if (until !== undefined) checkDate('until', until);
-  if (signal !== undefined) checkSignal(signal);
   if (follow !== undefined && typeof follow !== 'boolean') invalid('follow', follow, 'must be true or false');
 }
 
