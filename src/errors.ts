@@ -33,6 +33,7 @@ export interface ErrorDetails {
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
+  TransactionRolledBack: { reason: string };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
   // the runtime as a whole
   RuntimeClosed: { state: 'closing' | 'closed' };
@@ -103,6 +104,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due`,
   UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
   EndlessHandlers: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
+  TransactionRolledBack: (d) => `the server has rolled the transaction back: ${d.reason}`,
   RuntimeClosed: (d) => `the runtime is ${d.state}`,
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,

@@ -14,6 +14,7 @@ import { Shards } from './caller/shards.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
+import { Transactions } from './entity/transactions.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
@@ -108,6 +109,7 @@ export class Runtime implements AsyncDisposable {
   private logReader: LogSource | undefined;
   private embedded: EmbeddedStore | undefined;
   private history: History | undefined;
+  private transactions!: Transactions;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -188,7 +190,8 @@ export class Runtime implements AsyncDisposable {
     const storedHead = (type: string, id: string): { version: number } | undefined => embedded.reader.head(type, id);
     this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
     this.log.attach(this.publisher.ring);
-    this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
+    this.transactions = new Transactions(undefined, this.definitions, () => {});
+    this.store = new RuntimeStore(embedded, this.publisher, this.transactions, () => this.reached('stored'));
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
     this.recoverEntities();
     await this.startShards(mapBytes);
@@ -291,7 +294,7 @@ export class Runtime implements AsyncDisposable {
 
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
-    return new UnitOfWork(this.publisher, options);
+    return new UnitOfWork(this.publisher, this.transactions, options);
   }
 
   /** Resolves when everything written so far has come to the level. */

@@ -42,6 +42,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   VersionGap: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5 },
   UnitOfWorkEnded: { state: 'committed' },
   EndlessHandlers: { rounds: 100 },
+  TransactionRolledBack: { reason: 'a statement had failed' },
   ConcurrencyConflict: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, actualVersion: 5 },
   RuntimeClosed: { state: 'closing' },
   CloseTimedOut: { deadlineMs: 10, waitingFor: ['shards'] },

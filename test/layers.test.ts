@@ -25,6 +25,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'ring/*',
     'store/store.ts',
   ],
+  outbox: [
+    'caller/caller.ts',
+    'log/frames.ts',
+    'log/levels.ts',
+    'log/log.ts',
+    'ring/*',
+    'store/postgres/failure.ts',
+    'store/postgres/migrate.ts',
+  ],
   testing: ['actor/actor.ts', 'actor/command.ts', 'actor/evolve.ts', 'actor/execution.ts', 'ring/*'],
 };
 

@@ -1,0 +1,102 @@
+// Events of entities on their way into transactions of the user's own: checked and serialised before the server is asked
+// anything. Runs in the caller's thread; touches neither ring nor log: a relay brings them there once they are committed.
+import type { AnyAggregate } from '../aggregate.ts';
+import { checkId } from '../caller/ref.ts';
+import { TrunklineError } from '../errors.ts';
+import type { NewEvent } from '../event.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
+import { isUuid, newId } from '../ids.ts';
+import { toJson } from '../payload.ts';
+import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store/store.ts';
+
+/** Most bytes of one event's JSON: any relay can take it, whatever ring it has. `raise_event` holds the same. */
+export const dataBytesLimit: number = 1 << 20;
+export const metadataBytesLimit: number = 1 << 16;
+
+export class Transactions {
+  private readonly store: TransactionAppend | undefined;
+  private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
+  private readonly wakeRelay: () => void;
+
+  /** `store`: undefined where the runtime's store takes no part in transactions. */
+  constructor(
+    store: TransactionAppend | undefined,
+    actorTypes: ReadonlyMap<string, AnyAggregate>,
+    wakeRelay: () => void,
+  ) {
+    this.store = store;
+    this.actorTypes = actorTypes;
+    this.wakeRelay = wakeRelay;
+  }
+
+  /** All of them or none, within the client's open transaction; the versions that they got. */
+  async append(client: TransactionClient, events: readonly NewEvent[]): Promise<number[]> {
+    if (this.store === undefined) {
+      const reason = 'has no transactions to take part in; saveWithTx needs store: postgres(…)';
+      throw new TrunklineError('InvalidOptions', { option: 'store', value: 'embedded', reason });
+    }
+    if (typeof client?.query !== 'function') {
+      const reason = "must be a connected client of 'pg' with a transaction open on it";
+      throw new TrunklineError('InvalidOptions', { option: 'client', value: typeof client, reason });
+    }
+    const prepared = this.prepare(events);
+    return prepared.length === 0 ? [] : this.store.append(client, prepared);
+  }
+
+  /** A transaction with events in it has been committed: a hint, without which the relay would look a little later. */
+  committed(): void {
+    this.wakeRelay();
+  }
+
+  private prepare(events: readonly NewEvent[]): AppendedEvent[] {
+    const versions = new Map<string, number>();
+    return events.map((event) => {
+      const prepared = this.prepareOne(event);
+      const { aggregateType, aggregateId, expectedVersion } = prepared;
+      const key = `${aggregateType}\0${aggregateId}`;
+      const before = versions.get(key);
+      if (before !== undefined && expectedVersion !== undefined && expectedVersion !== before) {
+        const details = { aggregateType, aggregateId, expectedVersion, actualVersion: before };
+        throw new TrunklineError('ConcurrencyConflict', details);
+      }
+      const follows = expectedVersion ?? before;
+      if (follows !== undefined) versions.set(key, follows + 1);
+      return { ...prepared, expectedVersion: follows };
+    });
+  }
+
+  private prepareOne(event: NewEvent): AppendedEvent {
+    const { aggregateType, aggregateId, type, id = newId(), occurredAt = new Date(), schemaVersion = 1 } = event;
+    checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
+    checkId('aggregate id', aggregateId);
+    checkId('event type', type, NAME_BYTES_LIMIT);
+    if (!isUuid(id)) throw new TrunklineError('InvalidId', { what: 'event id, a UUID,', length: id.length, limit: 36 });
+    if (this.actorTypes.has(aggregateType)) {
+      const reason = 'its events are raised by commands of its actors; entities must use another type';
+      throw new TrunklineError('WrongDoor', { aggregateType, reason });
+    }
+    if (!(occurredAt instanceof Date) || Number.isNaN(occurredAt.getTime())) {
+      throw new TrunklineError('InvalidOptions', { option: 'occurredAt', value: occurredAt, reason: 'must be a Date' });
+    }
+    checkInteger('schemaVersion', schemaVersion, 65_535);
+    if (event.version !== undefined) checkInteger('version', event.version, 2 ** 31 - 1);
+    const metadata = event.metadata ?? {};
+    const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
+    const dataJson = toJson(event.data, type);
+    checkBytes(dataJson, dataBytesLimit);
+    checkBytes(metadataJson, metadataBytesLimit);
+    const expectedVersion = event.version === undefined ? undefined : event.version - 1;
+    return { id, aggregateType, aggregateId, type, schemaVersion, occurredAt, dataJson, metadataJson, expectedVersion };
+  }
+}
+
+function checkInteger(option: string, value: number, high: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= high) return;
+  throw new TrunklineError('InvalidOptions', { option, value, reason: `must be an integer from 1 to ${high}` });
+}
+
+function checkBytes(json: string, limit: number): void {
+  if (json.length * 3 <= limit) return;
+  const bytes = Buffer.byteLength(json);
+  if (bytes > limit) throw new TrunklineError('CommandTooLarge', { bytes, limit });
+}
