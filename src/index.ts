@@ -34,6 +34,7 @@ export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
 export type { EventQuery } from './store/history.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
+export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
 export type { EventStore, Head, Moment, StateThen, TransactionClient, TypeQuery } from './store/store.ts';
 export {
   type Expected,
