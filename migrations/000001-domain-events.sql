@@ -31,9 +31,11 @@ alter sequence domain_events_sequence owned by domain_events.sequence;
 create index idx_events_aggregate on domain_events (aggregate_id, aggregate_type, version);
 create index idx_events_type_time on domain_events (event_type, occurred_at);
 create index idx_events_occurred on domain_events (occurred_at);
+create index idx_events_position on domain_events (log_id, position);
 create index idx_events_sequence on domain_events (sequence);
 create index idx_events_transaction on domain_events (transaction_id);
-create index idx_events_correlation on domain_events ((metadata ->> 'correlationId'))
+-- A hash, because an entry of a B-tree must not be longer than a third of a page, and nobody bounds such an id.
+create index idx_events_correlation on domain_events using hash ((metadata ->> 'correlationId'))
   where metadata ->> 'correlationId' is not null;
 
 -- What no month's partition takes: clock errors, and months whose partition could not be made in time.

@@ -161,16 +161,16 @@ export class FrameReader {
   get version(): number {
     return this.view.getUint32(this.offset + 32, true);
   }
-  private get typeLength(): number {
+  get typeLength(): number {
     return this.view.getUint16(this.offset + 36, true);
   }
-  private get idLength(): number {
+  get idLength(): number {
     return this.view.getUint16(this.offset + 38, true);
   }
-  private get nameLength(): number {
+  get nameLength(): number {
     return this.view.getUint16(this.offset + 40, true);
   }
-  private get metadataLength(): number {
+  get metadataLength(): number {
     return this.view.getUint32(this.offset + 44, true);
   }
   get dataLength(): number {

@@ -34,8 +34,18 @@ export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
 export type { EventQuery } from './store/history.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
+export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
 export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
-export type { EventStore, Head, Moment, StateThen, TransactionClient, TypeQuery } from './store/store.ts';
+export type {
+  EventStore,
+  Head,
+  Moment,
+  QuarantinedEvent,
+  StateThen,
+  StoreQuery,
+  TransactionClient,
+  TypeQuery,
+} from './store/store.ts';
 export {
   type Expected,
   type GivenEvent,

@@ -4,6 +4,7 @@ import type { AnyAggregate } from './aggregate.ts';
 import { TrunklineError } from './errors.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
+import { PostgresStoreOptions } from './store/postgres/postgres.ts';
 
 /** How eagerly the log syncs and batches. All fields but `ringBytes` may change while running. */
 export interface FlushPolicy {
@@ -72,6 +73,8 @@ export interface RuntimeOptions {
   /** URL of a module whose default export makes what commands see as `context`, once per shard. */
   context?: string;
   log?: LogOptions;
+  /** Where events are kept; default: here, in `dataDir`. Elsewhere: `postgres(…)`. */
+  store?: PostgresStoreOptions;
   /** Sinks of your own behind the log, beside the store. */
   sinks?: readonly SinkOptions[];
   /** Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave. */
@@ -93,7 +96,8 @@ export interface RuntimeOptions {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger'>> {
+  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger' | 'store'>> {
+  store: PostgresStoreOptions | undefined;
   context: string | undefined;
   bootId: string | undefined;
   flush: FlushPolicy;
@@ -126,6 +130,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'flush',
   'context',
   'log',
+  'store',
   'sinks',
   'actorLimit',
   'actorIdleMs',
@@ -190,7 +195,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
     names.add(name);
   }
-  const sinkNames = new Set<string>(['store']);
+  const sinkNames = new Set<string>(['store', 'memory']);
   for (const sink of options.sinks ?? []) {
     if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
       invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
@@ -198,6 +203,9 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (!URL.canParse(sink.module)) invalid('sinks', sink.module, 'module must be a URL: import.meta.resolve(…)');
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
     sinkNames.add(sink.name);
+  }
+  if (options.store !== undefined && !(options.store instanceof PostgresStoreOptions)) {
+    invalid('store', '…', 'must be made by postgres()');
   }
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
@@ -226,6 +234,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     flush,
     context: options.context,
     log,
+    store: options.store,
     sinks: options.sinks ?? [],
     actorLimit: within('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
     actorIdleMs: within('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),

@@ -10,17 +10,17 @@ import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
-import { Shards } from './caller/shards.ts';
+import { type HeldShard, Shards } from './caller/shards.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
+import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
 import { Transactions } from './entity/transactions.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
-import { TrunklineError } from './errors.ts';
+import { isError, TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
-import { FrameKind } from './frame.ts';
-import { eachFrame } from './log/frames.ts';
+import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource, RecoveryReport } from './log/log.ts';
@@ -34,11 +34,12 @@ import {
   resolveFlush,
   resolveOptions,
 } from './options.ts';
+import { PostgresOutbox } from './outbox/postgres.ts';
+import { Relay, type RelayStatus } from './outbox/relay.ts';
 import type { Level } from './receipt.ts';
-import { type EventQuery, History } from './store/history.ts';
-import { EmbeddedStore } from './store/lmdb/embedded.ts';
-
-const closeDeadlineMs = 30_000;
+import type { EventQuery } from './store/history.ts';
+import { PostgresAppend } from './store/postgres/append.ts';
+import { Reading } from './store/reading.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -74,6 +75,10 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   return runtime;
 }
 
+// A single event that came by the outbox must fit into half of it.
+const relayRingBytes = 4 << 20;
+const relayPollMs = 50;
+
 /** What `runtime.status()` tells. Positions are log positions; counts are of now. */
 export interface RuntimeStatus {
   state: 'open' | 'closing' | 'closed' | 'failed';
@@ -83,7 +88,13 @@ export interface RuntimeStatus {
   inFlight: number;
   messagesUnderWay: number;
   shardRestarts: number;
+  /** Shards whose thread one command's synchronous code has held for more than a second. */
+  heldShards: HeldShard[];
   listenerErrors: number;
+  /** Events that the store has not taken since the start; see `runtime.store.quarantined()`. */
+  quarantined: number;
+  /** Where the store takes transactions: how their events come into the log. */
+  relay: RelayStatus | undefined;
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
@@ -99,6 +110,7 @@ export class Runtime implements AsyncDisposable {
   private readonly options: ResolvedOptions;
   private readonly directory: DataDirectory;
   private readonly levels = new Levels();
+  private readonly openGate = shutGateAtExit(this.levels);
   private readonly caller: Caller;
   private readonly deliveries: Deliveries;
   private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
@@ -107,9 +119,9 @@ export class Runtime implements AsyncDisposable {
   private flushThread: FlushThread | undefined;
   private shards: Shards | undefined;
   private logReader: LogSource | undefined;
-  private embedded: EmbeddedStore | undefined;
-  private history: History | undefined;
+  private reading: Reading | undefined;
   private transactions!: Transactions;
+  private relay: Relay | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -152,7 +164,7 @@ export class Runtime implements AsyncDisposable {
         mapBytes,
         maxBytes: options.log.maxBytes,
         batchBytesLimit: 64 << 20,
-        groupLimit: options.flush.ringBytes / 2,
+        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytes : 0) / 2,
         retainMs: options.log.retainMs,
         retainBytes: options.log.retainBytes,
         bootId: options.bootId ?? bootId(),
@@ -174,39 +186,62 @@ export class Runtime implements AsyncDisposable {
         logId: this.log.logId,
         mapBytes,
         sinks: options.sinks,
+        postgres: options.store?.settings,
       },
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
         sinkError: (name, error) =>
           options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        quarantined: (refused) =>
+          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined'),
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
     this.logReader = openLogReader(directory.logFolder, mapBytes);
-    this.embedded = EmbeddedStore.open(directory.storeFolder);
-    this.history = new History(this.embedded, this.logReader, levels);
-    const { embedded } = this;
-    const storedHead = (type: string, id: string): { version: number } | undefined => embedded.reader.head(type, id);
-    this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
+    const reading = new Reading({
+      storeFolder: directory.storeFolder,
+      logId: this.log.logId,
+      log: this.logReader,
+      levels,
+      store: options.store,
+      stored: (position, signal) => this.caller.reached('stored', position, signal),
+    });
+    this.reading = reading;
+    this.publisher = new EventPublisher(this.caller, levels, reading.localHead, this.definitions, options);
     this.log.attach(this.publisher.ring);
-    this.transactions = new Transactions(undefined, this.definitions, () => {});
-    this.store = new RuntimeStore(embedded, this.publisher, this.transactions, () => this.reached('stored'));
+    const append = options.store && new PostgresAppend(options.store.settings.schema);
+    this.transactions = new Transactions(append, this.definitions, () => this.relay?.hint());
+    this.publisher.transactions = this.transactions;
+    this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
-    this.recoverEntities();
+    this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
+    await this.startRelay();
     this.caller.turn();
   }
 
-  /** Versions of entities whose last events are in the log and not yet in the store. */
-  private recoverEntities(): void {
-    const from = this.levels.position('stored') + 1;
-    eachFrame(this.logReader!, from, this.recovery.lastPosition, (frame, position) => {
-      if (frame.kind !== FrameKind.event) return;
-      this.publisher.recovered(frame.aggregateType, frame.aggregateId, frame.version, position);
+  /** Where there are transactions, what they commit comes into this log. */
+  private async startRelay(): Promise<void> {
+    const { options, levels, log } = this;
+    if (!options.store) return;
+    const { connection, schema } = options.store.settings;
+    const actorTypes = options.aggregates.map(({ name }) => name);
+    const relay = new Relay({
+      outbox: new PostgresOutbox({ connection, schema, logId: log!.logId, actorTypes }),
+      levels,
+      ringBytes: Math.max(options.flush.ringBytes, relayRingBytes),
+      pollMs: relayPollMs,
+      onError: (error) => options.logger.error({ err: error }, 'the relay of the outbox failed; it is tried again'),
     });
+    this.relay = relay;
+    this.caller.others.add(relay.reading);
+    log!.attach(relay.ring);
+    relay.start(this.logReader!, levels.position('stored') + 1, this.recovery.lastPosition);
+    await relay.tried;
+    if (isError(relay.status.lastError, 'WrongDoor')) throw relay.status.lastError;
   }
 
   private get definitions(): Map<string, AnyAggregate> {
@@ -288,8 +323,8 @@ export class Runtime implements AsyncDisposable {
    * `follow`, without end.
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
-    if (this.isClosed || !this.history) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return this.history.events(query);
+    if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    return this.reading.history.events(query);
   }
 
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
@@ -339,24 +374,25 @@ export class Runtime implements AsyncDisposable {
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,
+      heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
+      relay: this.relay && { ...this.relay.status },
+      quarantined: this.flushThread?.quarantinedCount ?? 0,
     };
   }
 
   /**
    * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent.
-   * @throws CloseTimedOut when the deadline (default 30 s) passes; stopping goes on behind it
+   *
+   * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
+   * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
+   * stays, and the data directory is free again. `close` then says what it gave up:
+   * @throws CloseTimedOut
    */
   close(options: { deadlineMs?: number } = {}): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
     this.closing ??= this.stop();
-    const deadlineMs = options.deadlineMs ?? closeDeadlineMs;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const waitingFor = [this.stage];
-        reject(new TrunklineError('CloseTimedOut', { deadlineMs, waitingFor }));
-      }, deadlineMs);
-      this.closing!.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
+    return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -364,20 +400,27 @@ export class Runtime implements AsyncDisposable {
   }
 
   private stage = 'nothing';
+  private readonly ending = new Ending(this.levels, () => {
+    const { inFlight } = this.caller;
+    return inFlight > 0 ? `${inFlight} commands in flight` : this.stage;
+  });
 
   private async stop(): Promise<void> {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
+    this.stage = 'the relay of the outbox';
+    await this.relay?.stop();
     this.stage = 'commands in flight';
-    if (!this.failure) await caller.whenDrained();
+    if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';
     levels.setFlag(LevelWord.stopping, StopStage.shards);
-    await this.shards?.close();
+    await this.shards?.close(this.ending.abandoned);
     this.stage = 'the log thread';
     levels.setFlag(LevelWord.stopping, StopStage.log);
     await this.log?.logEnded().catch(() => {});
     caller.turn();
+    caller.abandon('the runtime was closed before it ended');
     this.stage = 'the sync thread';
     levels.setFlag(LevelWord.stopping, StopStage.sync);
     await this.log?.syncEnded().catch(() => {});
@@ -386,9 +429,9 @@ export class Runtime implements AsyncDisposable {
     await this.flushThread?.ended().catch(() => {});
     caller.turn();
     caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
-    await this.history?.close();
+    await this.reading?.close();
     await this.logReader?.close();
-    await this.embedded?.close();
+    this.openGate();
     this.directory.release();
     this.isClosed = true;
   }

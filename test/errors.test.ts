@@ -60,6 +60,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StoreSchemaMissing: { schema: 'trunkline', reason: 'no table' },
   StoreSchemaNewer: { schema: 'trunkline', found: 3, supported: 2 },
   StoreSchemaAltered: { schema: 'trunkline', reason: 'no column' },
+  LogFenced: { logId: '0123456789abcdef', position: 17 },
   MigrationFailed: { schema: 'trunkline', migration: '000002-outbox', cause: 'division by zero' },
   PositionGone: { position: 3, firstKept: 9 },
   VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },

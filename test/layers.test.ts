@@ -13,7 +13,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   bus: [],
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
-  flush: ['log/log.ts', 'log/levels.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
+  flush: [
+    'log/log.ts',
+    'log/levels.ts',
+    'log/gate.ts',
+    'log/lmdb.ts',
+    'ring/bell.ts',
+    'store/lmdb/sink.ts',
+    'store/postgres/heads.ts',
+    'store/postgres/postgres.ts',
+    'store/postgres/sink.ts',
+  ],
   actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
   entity: [
@@ -22,6 +32,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'caller/ref.ts',
     'caller/slots.ts',
     'log/levels.ts',
+    'log/frames.ts',
+    'log/log.ts',
     'ring/*',
     'store/store.ts',
   ],
@@ -39,8 +51,9 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 
 /** The vocabulary itself: which of its files look into a stage, and where. */
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
-  'options.ts': ['ring/ring.ts'],
+  'options.ts': ['ring/ring.ts', 'store/postgres/postgres.ts'],
   'directory.ts': ['log/durable-file.ts'],
+  'ending.ts': ['log/levels.ts'],
 };
 
 /** They know all stages. */

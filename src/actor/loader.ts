@@ -26,7 +26,7 @@ export class Loader {
 
   static open(data: ShardData): Loader {
     const levels = new Levels(data.levels);
-    const [stored, written] = [levels.position('stored'), levels.position('written')];
+    const [stored, written] = [levels.position('remembered'), levels.position('written')];
     if (stored >= written) return new Loader(data, levels);
     const log = openLogReader(data.logFolder, data.mapBytes);
     const isMine = (type: string, id: string): boolean => shardOf(type, id, data.shards) === data.index;
@@ -37,7 +37,7 @@ export class Loader {
   load(type: ActorType, id: string): Actor {
     for (;;) {
       const tail = this.currentTail()?.positionsOf(type.name, id) ?? [];
-      const stored = this.levels.position('stored');
+      const stored = this.levels.position('remembered');
       const actor = this.fromStore(type, id);
       // What the log has truncated meanwhile has come into the store meanwhile: then look there again.
       if (tail.every((position) => position <= stored || this.apply(actor, position))) return actor;
@@ -81,7 +81,7 @@ export class Loader {
   }
 
   private currentTail(): TailIndex | undefined {
-    if (this.tail !== undefined && this.levels.position('stored') >= this.tail.lastPosition) {
+    if (this.tail !== undefined && this.levels.position('remembered') >= this.tail.lastPosition) {
       void this.tail.close();
       this.tail = undefined;
       this.log = undefined;

@@ -1,4 +1,4 @@
-// Versions of entities that this runtime has published and the store does not have yet.
+// Versions of entities that this runtime has published and this machine's environment does not have yet.
 import type { Levels } from '../log/levels.ts';
 
 export class Heads {
@@ -29,7 +29,7 @@ export class Heads {
 
   /** The oldest entries go as soon as the store has them. */
   private forget(): void {
-    const stored = this.levels.position('stored');
+    const stored = this.levels.position('remembered');
     for (const [key, head] of this.recent) {
       if (head.position > stored) return;
       this.recent.delete(key);

@@ -7,9 +7,11 @@ import { checkId } from '../caller/ref.ts';
 import { Slots } from '../caller/slots.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, FrameFlag, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
 import { isUuid, writeIdText, writeNewId } from '../ids.ts';
+import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { toJson } from '../payload.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -18,6 +20,7 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GroupKind, Word } from '../ring/ring.ts';
 import { Heads } from './heads.ts';
+import type { Transactions } from './transactions.ts';
 
 interface Publishing {
   events: readonly Prepared[];
@@ -43,6 +46,8 @@ export class EventPublisher {
   private readonly producer: RingProducer;
   private readonly logBell: Bell;
   private readonly slots: Slots<Publishing>;
+  /** @internal */
+  transactions: Transactions | undefined;
   /** Slots of what waits for room, in order. */
   private waiting: number[] = [];
 
@@ -90,9 +95,16 @@ export class EventPublisher {
 
   /**
    * Publish without waiting: checks the events, puts them into the ring, and returns. What is refused is thrown; what goes
-   * wrong afterwards is logged.
+   * wrong afterwards is logged. Events that `saveWithTx` has taken are not published again: for them this is the hint that
+   * their transaction has committed.
    */
   publishAsync(...events: NewEvent[]): void {
+    const { transactions } = this;
+    if (transactions !== undefined && events.some((event) => transactions.hasTaken(event))) {
+      transactions.committed();
+      events = events.filter((event) => !transactions.hasTaken(event));
+      if (events.length === 0) return;
+    }
     this.append(this.prepare(events)).catch((error: unknown) => {
       this.options.logger.error(
         { err: error, count: events.length },
@@ -106,9 +118,14 @@ export class EventPublisher {
     return this.heads.version(type, id);
   }
 
-  /** @internal Found in the log at the start, not yet in the store. */
-  recovered(type: string, id: string, version: number, position: number): void {
-    if (!this.actorTypes.has(type)) this.heads.written(type, id, version, position);
+  /** @internal Versions of entities whose last events are in the log and not yet in this machine's environment. */
+  recover(log: LogSource, from: number, to: number): void {
+    eachFrame(log, from, to, (frame, position) => {
+      const type = frame.aggregateType;
+      if (frame.kind !== FrameKind.event || this.actorTypes.has(type)) return;
+      if ((frame.flags & FrameFlag.alreadyStored) !== 0) return; // a transaction's
+      this.heads.written(type, frame.aggregateId, frame.version, position);
+    });
   }
 
   /** Check everything, and give every event its version, before anything is written. */
@@ -117,6 +134,11 @@ export class EventPublisher {
     const versions = new Map<string, number>();
     const prepared = events.map((event) => {
       const { aggregateType, aggregateId, type } = event;
+      if (this.transactions?.hasTaken(event)) {
+        const reason =
+          'saveWithTx has taken this event; it is published when its transaction commits (see publishAsync)';
+        throw new TrunklineError('WrongDoor', { aggregateType, reason });
+      }
       checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
       checkId('aggregate id', aggregateId);
       checkId('event type', type, NAME_BYTES_LIMIT);

@@ -8,7 +8,9 @@ import type {
   EventStore,
   Head,
   Moment,
+  QuarantinedEvent,
   StateThen,
+  StoreQuery,
   TransactionClient,
   TypeQuery,
 } from '../store/store.ts';
@@ -97,6 +99,15 @@ export class RuntimeStore implements EventStore {
     return this.archive.getByType(type, query);
   }
 
+  /**
+   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
+   * also those that other logs have brought there.
+   */
+  async *query(query?: StoreQuery): AsyncIterableIterator<StoredEvent> {
+    await this.caughtUp();
+    yield* this.archive.query(query);
+  }
+
   /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
   async stateAt<A extends AnyAggregate>(
     aggregate: A,
@@ -111,6 +122,11 @@ export class RuntimeStore implements EventStore {
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
     await this.caughtUp();
     return this.archive.head(aggregate, id);
+  }
+
+  /** Events that the store has not taken, with the reason: another log had written the aggregate, or the server said no. */
+  quarantined(): AsyncIterableIterator<QuarantinedEvent> {
+    return this.archive.quarantined();
   }
 
   /** All aggregates of a type, ordered by id as bytes. */

@@ -17,6 +17,8 @@ export class Transactions {
   private readonly store: TransactionAppend | undefined;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
   private readonly wakeRelay: () => void;
+  /** Events as the user gave them: if their transaction commits, the relay publishes them. */
+  private readonly taken = new WeakSet<NewEvent>();
 
   /** `store`: undefined where the runtime's store takes no part in transactions. */
   constructor(
@@ -40,7 +42,13 @@ export class Transactions {
       throw new TrunklineError('InvalidOptions', { option: 'client', value: typeof client, reason });
     }
     const prepared = this.prepare(events);
+    for (const event of events) this.taken.add(event);
     return prepared.length === 0 ? [] : this.store.append(client, prepared);
+  }
+
+  /** Whether an event has been given to a transaction: nobody else may publish it then. */
+  hasTaken(event: NewEvent): boolean {
+    return this.taken.has(event);
   }
 
   /** A transaction with events in it has been committed: a hint, without which the relay would look a little later. */

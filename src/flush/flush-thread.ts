@@ -7,13 +7,17 @@
 import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { TrunklineError, toWire, type WireError } from '../errors.ts';
+import { isError, TrunklineError, toWire, type WireError } from '../errors.ts';
+import { throughGate } from '../log/gate.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import type { SinkOptions } from '../options.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
+import type { Refusal } from '../store/postgres/heads.ts';
+import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import { PostgresSink } from '../store/postgres/sink.ts';
 import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
 import { Flusher } from './flusher.ts';
 
@@ -25,6 +29,8 @@ export interface FlushThreadData {
   dataDir: string;
   logId: string;
   sinks: readonly SinkOptions[];
+  /** The store is there; what lies in `storeFolder` is a memory. */
+  postgres?: PostgresSettings | undefined;
   /** How long a user's sink may take for its last batches, milliseconds; default 10,000. */
   stopGraceMs?: number;
   /** sync thread → flush thread: null messages */
@@ -38,16 +44,29 @@ export type FlushThreadRequest = { type: 'status' } | null;
 
 export type SinkStatus = Omit<FlusherStatus, 'lastError'> & { lastError: WireError | undefined };
 
+/** An event that the store has not taken: it lies in quarantine. */
+export interface QuarantineNotice {
+  aggregateType: string;
+  aggregateId: string;
+  version: number;
+  position: number;
+  code: string;
+  reason: string;
+}
+
 export type FlushThreadReport =
   /** the store is open, and every sink has been tried once; the checkpoints of those that are open */
   | { type: 'ready'; checkpoints: Record<string, number> }
   | { type: 'failed'; error: WireError }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
+  | { type: 'quarantined'; refused: QuarantineNotice[] }
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
   | { type: 'status'; sinks: Record<string, SinkStatus> };
 
 const storeName = 'store';
+const memoryName = 'memory';
 const niceness = 5;
+const lookMs = 20; // while stopping: how soon it notices that nobody waits any longer
 const idleBoundMs = 1000; // looks at its flags that often in any case
 // Each commit costs some ten to twenty pages beyond its events. At 100,000 events/s this makes one for 5,000 events; whoever
 // waits for `stored` does not wait for it.
@@ -83,16 +102,23 @@ async function main(): Promise<void> {
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const callerBell = new Bell(levels.words, LevelWord.callerBell, data.callerPort);
   const flushers: Flusher[] = [];
-  const add = (name: string, sink: Sink, onPosition: (position: number) => void, lingerMs: number): void => {
+  const add = (
+    name: string,
+    sink: Sink,
+    onPosition: (position: number) => void,
+    lingerMs: number,
+    bounds: { batchBytes?: number; batchFrames?: number } = {},
+  ): void => {
     const flusher = new Flusher({
+      ...bounds,
       name,
       sink,
       log,
       limit: () => levels.position('synced'),
       lingerMs,
-      // The store alone was there before every loss: a new sink must be told that it comes too late.
-      knownHolesEnd: () => (name === storeName ? levels.position('begun') : 0),
-      isHurried: () => levels.flag(LevelWord.awaitsStored) !== 0,
+      // They alone were there before every loss: a new sink must be told that it comes too late.
+      knownHolesEnd: () => (name === storeName || name === memoryName ? levels.position('begun') : 0),
+      isHurried: () => name === storeName && levels.flag(LevelWord.awaitsStored) !== 0,
       onPosition(position) {
         onPosition(position);
         publishFloor(flushers);
@@ -107,9 +133,54 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     levels.publish('stored', position);
     if (levels.flag(LevelWord.awaitsStored) !== 0) callerBell.ring();
   };
-  add(storeName, new EmbeddedSink(data.storeFolder, data.logId), onStored, storeLingerMs);
+  const onRemembered = (position: number): void => levels.publish('remembered', position);
+  const { postgres, storeFolder, logId } = data;
+  if (postgres === undefined) {
+    const onBoth = (position: number): void => {
+      onRemembered(position);
+      onStored(position);
+    };
+    add(storeName, uncut(new EmbeddedSink(storeFolder, logId)), onBoth, storeLingerMs);
+  } else {
+    const storedPosition = (): number => levels.position('stored');
+    const memory = new EmbeddedSink(storeFolder, logId, undefined, { storedPosition });
+    const store = new PostgresSink(postgres, logId, log.firstPosition(), {
+      quarantined: (refused) => quarantined(refused, memory),
+    });
+    add(memoryName, uncut(memory), onRemembered, storeLingerMs);
+    const { flushDelayMs, batchBytes, batchEvents: batchFrames } = postgres;
+    add(storeName, store, onStored, flushDelayMs, { batchBytes, batchFrames });
+  }
   for (const options of data.sinks) add(options.name, await makeSink(options, log), () => {}, 0);
   return flushers;
+}
+
+const noticesAtOnce = 100;
+
+/** Fenced aggregates are another log's: what this machine remembers of them is not their state any more. */
+function quarantined(refused: readonly Refusal[], memory: EmbeddedSink): void {
+  const fenced = refused.filter(({ code }) => code === 'Fenced').map(({ entry }) => entry.run);
+  if (fenced.length > 0) throughGate(levels, () => memory.contest(fenced));
+  for (let i = 0; i < refused.length; i += noticesAtOnce) {
+    const notices = refused.slice(i, i + noticesAtOnce).map(({ entry, code, reason }) => ({
+      aggregateType: entry.run.type,
+      aggregateId: entry.run.id,
+      version: entry.version,
+      position: entry.position,
+      code,
+      reason,
+    }));
+    report({ type: 'quarantined', refused: notices });
+  }
+}
+
+/** The store's transactions are not met by the end of the process. */
+function uncut(store: EmbeddedSink): Sink {
+  return {
+    open: () => store.open(),
+    write: (batch) => throughGate(levels, () => store.write(batch)),
+    close: () => store.close(),
+  };
 }
 
 async function makeSink({ name, module, options }: SinkOptions, log: LogSource): Promise<Sink> {
@@ -153,18 +224,30 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     await watch(flushers);
   } finally {
     for (const flusher of flushers) flusher.stop();
-    await runs[0]; // the store takes what is synced, however long that takes
-    if (!(await within(data.stopGraceMs ?? stopGraceMs, runs))) {
+    await Promise.race([runs[0], abandoned()]); // the environment here takes what is synced, unless nobody waits any longer
+    const graceMs = levels.flag(LevelWord.abandoned) !== 0 ? 0 : (data.stopGraceMs ?? stopGraceMs);
+    if (!(await within(graceMs, runs))) {
       for (const flusher of flushers) flusher.abort();
       await within(abortGraceMs, runs);
     }
   }
 }
 
-/** Without the store there is nothing to start; with a sink that is ahead of the log it would skip what comes next. */
+async function abandoned(): Promise<void> {
+  while (levels.flag(LevelWord.abandoned) === 0) await pause(lookMs, undefined, { ref: false });
+}
+
+/**
+ * Without the environment here there is nothing to start; without a store elsewhere there is, if it is only away. With a
+ * sink that is ahead of the log it would skip what comes next.
+ */
 function check(flushers: readonly Flusher[]): void {
-  const [store] = flushers;
-  if (!store!.isOpen) throw store!.status.lastError;
+  for (const { name, isOpen, status } of flushers) {
+    if (isOpen || (name !== storeName && name !== memoryName)) continue;
+    const { lastError } = status; // none: it has not answered yet
+    const isAway = lastError === undefined || isError(lastError, 'StoreUnavailable');
+    if (data.postgres === undefined || name === memoryName || !isAway) throw lastError;
+  }
   const written = levels.position('written');
   const ahead = flushers.find(({ position }) => position > written);
   if (ahead === undefined) return;

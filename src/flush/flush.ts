@@ -73,6 +73,7 @@ const fatalCodes: readonly ErrorCode[] = [
   'DataDirNotWritable',
   'VersionOutOfOrder',
   'PositionGone',
+  'LogFenced',
   'InvalidOptions',
 ];
 

@@ -2,18 +2,22 @@
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire } from '../errors.ts';
 import { Thread } from '../thread.ts';
-import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
+import type { FlushThreadData, FlushThreadReport, QuarantineNotice } from './flush-thread.ts';
 
 export interface FlushEvents {
   /** A null message: a level has moved. */
   wake(): void;
   sinkError(name: string, error: Error): void;
+  /** The store has not taken these events. */
+  quarantined(refused: readonly QuarantineNotice[]): void;
   failed(cause: string): void;
 }
 
 export class FlushThread {
   private readonly thread: Thread;
   private readonly port: MessagePort;
+  /** Events that the store has not taken since the start. */
+  quarantinedCount = 0;
 
   private constructor(thread: Thread, port: MessagePort) {
     this.thread = thread;
@@ -30,6 +34,7 @@ export class FlushThread {
     caller.port1.on('message', () => events.wake());
     const data: FlushThreadData = { ...settings, bellPort, callerPort: caller.port2 };
     const thread = new Thread('flush', './flush-thread', import.meta.url, data, [bellPort, caller.port2]);
+    const flushThread = new FlushThread(thread, caller.port1);
     try {
       await new Promise<void>((resolve, reject) => {
         thread.ended.catch(reject);
@@ -37,6 +42,10 @@ export class FlushThread {
           if (message.type === 'ready') resolve();
           else if (message.type === 'failed') reject(fromWire(message.error));
           else if (message.type === 'sink-error') events.sinkError(message.name, fromWire(message.error));
+          else if (message.type === 'quarantined') {
+            flushThread.quarantinedCount += message.refused.length;
+            events.quarantined(message.refused);
+          }
         });
       });
     } catch (error) {
@@ -44,7 +53,7 @@ export class FlushThread {
       throw error;
     }
     thread.ended.catch((error: Error) => events.failed(error.message));
-    return new FlushThread(thread, caller.port1);
+    return flushThread;
   }
 
   /** The stop stage of the flush thread has been set: wait for it. */

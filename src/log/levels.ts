@@ -1,7 +1,7 @@
 // How far everything has come: one small piece of shared memory that all threads of a runtime look at.
 // Positions have one writer each; anyone may read them.
 
-const positionCount = 8;
+const positionCount = 16;
 const wordsOffset = positionCount * 8;
 
 /** Positions, in the order of the levels. Each is the last position that has reached the level. */
@@ -16,6 +16,8 @@ const Position = {
   settled: 5,
   /** where this run began to write: holes before it are what a recovery has reported as left out */
   begun: 7,
+  /** what this machine's own environment holds: the embedded store, or the memory beside another store */
+  remembered: 8,
   /** not a position: bytes that the log takes, told when it is full */
   usedBytes: 6,
 } as const;
@@ -47,7 +49,15 @@ export const LevelWord = {
   hurry: 14,
   /** bytes of chunks committed so far, wrapping: the log thread adds, the sync thread compares */
   writtenBytes: 15,
+  /** 1: `close` waits no longer; every thread leaves what it is at */
+  abandoned: 16,
+  /** 1: the process is ending; nobody begins a transaction any more */
+  exiting: 17,
+  /** how many threads are inside a transaction, see `gate.ts` */
+  transactions: 18,
   firstShardBell: 32,
+  /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
+  firstShardBeat: 96,
 } as const;
 
 /** Threads stop one stage after the other, each when `stopping` has come to its number and its work is drained. */
@@ -61,7 +71,7 @@ export class Levels {
   private readonly positions: BigInt64Array;
 
   constructor(memory?: SharedArrayBuffer) {
-    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardBell + shardLimit) * 4);
+    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardBeat + shardLimit) * 4);
     this.positions = new BigInt64Array(this.memory, 0, positionCount);
     this.words = new Int32Array(this.memory, wordsOffset);
   }
@@ -72,6 +82,11 @@ export class Levels {
 
   publish(name: PositionName, position: number): void {
     Atomics.store(this.positions, Position[name], BigInt(position));
+  }
+
+  /** One turn of a shard's loop. Not atomic: one thread writes, and whoever looks, looks again a second later. */
+  beat(shard: number): void {
+    this.words[LevelWord.firstShardBeat + shard]!++;
   }
 
   flag(word: number): number {

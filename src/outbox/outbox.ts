@@ -32,6 +32,8 @@ export interface OutboxSession {
   /** Claim what has been committed since, `limit` events at most. */
   claim(limit: number): Promise<ClaimedEvent[]>;
   close(): Promise<void>;
+  /** Let go of the connection, whatever is under way on it. */
+  abort(): void;
 }
 
 export interface Outbox {

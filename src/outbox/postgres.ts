@@ -109,6 +109,10 @@ class Session implements OutboxSession {
     await this.client.end().catch(() => {});
   }
 
+  abort(): void {
+    (this.client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  }
+
   private async query(text: string, values: unknown[], name?: string): Promise<ClaimedEvent[]> {
     try {
       const { rows } = await this.client.query({ ...(name && { name }), text, values });

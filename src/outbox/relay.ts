@@ -53,6 +53,7 @@ const rowsUnderWayLimit = 10_000; // claimed and not yet deleted by the flusher
 const standbyMs = 1000;
 const retryMs = 100;
 const retryMsLimit = 10_000;
+const stopGraceMs = 1000; // then a statement under way is waited for no longer
 const roomMs = 5; // how often to look for room in the ring, and whether the store has caught up
 
 export class Relay {
@@ -69,6 +70,12 @@ export class Relay {
   /** Groups in the log whose rows the store has still to delete: last position, number of rows. */
   private underWay: { position: number; rows: number }[] = [];
   private readonly unwritten: number[] = [];
+  private session: OutboxSession | undefined;
+  private onTried: () => void = () => {};
+  /** Resolves when the outbox has been opened, or could not be, for the first time. */
+  readonly tried: Promise<void> = new Promise((resolve) => {
+    this.onTried = resolve;
+  });
   private failures = 0;
   private hinted = false;
   private wakeUp: () => void = () => {};
@@ -85,7 +92,7 @@ export class Relay {
       frame: new FrameReader(groups.bytes),
       onGroup: (ring) => this.written(ring),
       endTurn: () => {},
-      fail: () => this.stopping.abort(),
+      fail: () => this.beginStop(),
       inFlight: () => this.groupsInRing,
     };
   }
@@ -104,11 +111,17 @@ export class Relay {
     this.wakeUp();
   }
 
-  /** Claim nothing more; resolves when the connection is closed. */
+  /** Claim nothing more; resolves when the connection is closed. What is claimed and not appended the next run finds. */
   async stop(): Promise<void> {
+    this.beginStop();
+    const patience = setTimeout(() => this.session?.abort(), stopGraceMs);
+    await this.running;
+    clearTimeout(patience);
+  }
+
+  private beginStop(): void {
     this.stopping.abort();
     this.wakeUp();
-    await this.running;
   }
 
   private get isStopping(): boolean {
@@ -118,19 +131,16 @@ export class Relay {
   private async run(): Promise<void> {
     const { status } = this;
     while (!this.isStopping) {
-      let session: OutboxSession | undefined;
       try {
-        session = await this.settings.outbox.open();
-        if (session === undefined) {
-          status.state = 'standby';
-          await this.sleep(standbyMs);
-          continue;
-        }
-        await this.relay(session);
+        this.session = await this.settings.outbox.open();
+        if (this.session === undefined) status.state = 'standby';
+        this.onTried();
+        if (this.session === undefined) await this.sleep(standbyMs);
+        else await this.relay(this.session);
       } catch (error) {
         await this.failed(error as Error);
       } finally {
-        await session?.close();
+        await this.session?.close();
       }
     }
     status.state = 'stopped';
@@ -228,6 +238,7 @@ export class Relay {
     if (this.isStopping) return;
     this.status.state = 'retrying';
     this.status.lastError = error;
+    this.onTried();
     this.settings.onError(error);
     const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++);
     await this.sleep(waitMs * (0.5 + Math.random() / 2));

@@ -2,8 +2,8 @@
 // caller's thread.
 //
 // Invariants: every position once, none left out, while the store grows and the log is truncated behind it. A position is
-// looked for in the store first; the log gives up only what the store holds, so what is in neither of the two at first is
-// in the store when asked again.
+// looked for in the store first, or, where the store is far away, in the log; the log gives up only what the store holds,
+// so what is in neither of the two at first is in the store when asked again.
 import { setImmediate } from 'node:timers/promises';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
@@ -11,10 +11,8 @@ import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameReader } from '../frame.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
-import { EventFilter } from './filter.ts';
-import type { EmbeddedStore } from './lmdb/embedded.ts';
-import type { ScanPage, StoreScan } from './lmdb/scan.ts';
-import { nameOf } from './store.ts';
+import { type EventFilter, filterOf } from './filter.ts';
+import type { PagedStore, ScanPage, StorePages } from './store.ts';
 
 /** Which events, and how. All conditions must hold. */
 export interface EventQuery {
@@ -33,6 +31,8 @@ export interface EventQuery {
   signal?: AbortSignal;
   /** Events read at once, 1 to 100,000; default 1,000. Others get their turn between pages. */
   pageSize?: number;
+  /** As in the events' metadata. */
+  correlationId?: string;
   /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
   follow?: boolean;
 }
@@ -40,13 +40,13 @@ export interface EventQuery {
 const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
 
 export class History {
-  private readonly store: EmbeddedStore;
+  private readonly store: PagedStore;
   private readonly log: LogSource;
   private readonly levels: Levels;
   private readonly waiting = new Set<() => void>();
   private closed = false;
 
-  constructor(store: EmbeddedStore, log: LogSource, levels: Levels) {
+  constructor(store: PagedStore, log: LogSource, levels: Levels) {
     this.store = store;
     this.log = log;
     this.levels = levels;
@@ -72,10 +72,7 @@ export class History {
       }
     }
     const last = follow ? to : Math.min(to, this.levels.position('written'));
-    const types = query.type === undefined ? query.types : [query.type, ...(query.types ?? [])];
-    const aggregateType = query.aggregate === undefined ? undefined : nameOf(query.aggregate);
-    const filter = new EventFilter({ ...query, aggregateType, types });
-    return this.walk(filter, Math.max(1, from), last, pageSize, follow, query.signal);
+    return this.walk(filterOf(query), Math.max(1, from), last, pageSize, follow, query.signal);
   }
 
   /** Something has been written. */
@@ -98,14 +95,14 @@ export class History {
     follow: boolean,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<StoredEvent[]> {
-    const scan = this.store.scan(filter);
+    const scan = this.store.scan(filter, signal);
     for (let next = from; next <= last; ) {
       signal?.throwIfAborted();
       if (this.closed) {
         if (follow) return;
         throw new TrunklineError('RuntimeClosed', { state: 'closing' });
       }
-      const page = this.page(scan, filter, next, last, pageSize);
+      const page = await this.page(scan, filter, next, last, pageSize);
       if (page === undefined) {
         await this.written(next, signal);
         continue;
@@ -117,21 +114,23 @@ export class History {
   }
 
   /** What follows, from the store or else from the log; undefined if nothing does yet. */
-  private page(
-    scan: StoreScan,
+  private async page(
+    scan: StorePages,
     filter: EventFilter,
     from: number,
     last: number,
     pageSize: number,
-  ): ScanPage | undefined {
-    const stored = scan.page(from, last, pageSize);
-    if (stored !== undefined) return stored;
+  ): Promise<ScanPage | undefined> {
     const written = Math.min(last, this.levels.position('written'));
+    if (!scan.isRemote) {
+      const stored = await scan.page(from, last, pageSize);
+      if (stored !== undefined) return stored;
+    }
     if (from > written) return undefined;
     const chunk = this.log.read(from);
     if (chunk !== undefined && chunk.firstPosition <= from) return logPage(chunk, filter, from, written, pageSize);
     // Not in the log any more: it has come into the store since we looked.
-    const moved = scan.page(from, last, pageSize);
+    const moved = await scan.page(from, last, pageSize);
     if (moved !== undefined) return moved;
     // A hole that a recovery has reported: pass over it.
     const holeEnd = chunk?.firstPosition ?? written + 1;

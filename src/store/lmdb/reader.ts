@@ -35,6 +35,8 @@ export class EmbeddedReader implements StoreReader {
         version: head.version,
         lastPosition: head.position,
         snapshot,
+        base: chain.base,
+        isContested: head.isContested,
         eventCount: chain.count,
         frames: eachFrame(chain.frames, chain.count),
       };

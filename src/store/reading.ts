@@ -1,0 +1,71 @@
+// Everything that the caller's thread reads: the environment here, a store elsewhere if there is one, and the history over
+// store and log. Opened once the flush thread runs, closed before it is of no use.
+import { TrunklineError } from '../errors.ts';
+import type { Levels } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
+import { History } from './history.ts';
+import { EmbeddedStore } from './lmdb/embedded.ts';
+import { PostgresArchive } from './postgres/archive.ts';
+import { storeName } from './postgres/failure.ts';
+import { PostgresHistory } from './postgres/history.ts';
+import type { PostgresStoreOptions } from './postgres/postgres.ts';
+import type { EventArchive, Head } from './store.ts';
+
+export interface ReadingSettings {
+  storeFolder: string;
+  logId: string;
+  log: LogSource;
+  levels: Levels;
+  /** undefined: events are kept here. */
+  store: PostgresStoreOptions | undefined;
+  /** Resolves when `position` is stored. */
+  stored(position: number, signal?: AbortSignal): Promise<void>;
+}
+
+export class Reading {
+  readonly history: History;
+  private readonly settings: ReadingSettings;
+  private readonly local: EmbeddedStore;
+  private readonly remote: PostgresArchive | undefined;
+
+  constructor(settings: ReadingSettings) {
+    const { storeFolder, store, log, logId, levels } = settings;
+    this.settings = settings;
+    this.local = EmbeddedStore.open(storeFolder);
+    this.remote = store && new PostgresArchive(store);
+    const paged = this.remote ? new PostgresHistory(this.remote, logId, levels) : this.local;
+    this.history = new History(paged, log, levels);
+  }
+
+  get archive(): EventArchive {
+    return this.remote ?? this.local;
+  }
+
+  /** What this machine itself knows of an aggregate; newer than the store, where that is elsewhere. */
+  readonly localHead = (type: string, id: string): Head | undefined => this.local.reader.head(type, id);
+
+  /**
+   * Resolves when everything written so far is stored; a store that is away says so at once.
+   * @throws StoreUnavailable
+   */
+  async caughtUp(): Promise<void> {
+    const { levels, stored, store } = this.settings;
+    const written = levels.position('written');
+    if (levels.position('stored') >= written) return;
+    if (this.remote === undefined) return stored(written);
+    const timeout = AbortSignal.timeout(store!.settings.statementTimeoutMs);
+    try {
+      await Promise.all([this.remote.check(), stored(written, timeout)]);
+    } catch (error) {
+      if (!timeout.aborted) throw error;
+      const cause = `it is at position ${levels.position('stored')} of ${written}`;
+      throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.history.close();
+    await this.local.close();
+    await this.remote?.close();
+  }
+}
