@@ -61,6 +61,8 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StoreSchemaNewer: { schema: 'trunkline', found: 3, supported: 2 },
   StoreSchemaAltered: { schema: 'trunkline', reason: 'no column' },
   LogFenced: { logId: '0123456789abcdef', position: 17 },
+  ArchiveDamaged: { file: 'a.zst', reason: 'its last line is missing' },
+  PartitionNeeded: { partition: 'domain_events_2026_01', reason: 'events wait' },
   MigrationFailed: { schema: 'trunkline', migration: '000002-outbox', cause: 'division by zero' },
   PositionGone: { position: 3, firstKept: 9 },
   VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },

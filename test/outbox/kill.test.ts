@@ -15,12 +15,23 @@ const child = new URL('./relaying-child.ts', import.meta.url).pathname;
 const rounds = Number(process.env.TRUNKLINE_TEST_RELAY_KILLS ?? 5);
 const schema = 'killed';
 
-/** Run a relaying process until it has heard so many events, kill it, and tell how many it had heard. */
-async function runAndKill(dataDir: string, url: string, after: number): Promise<void> {
+/**
+ * Run a relaying process until it has heard so many events, and kill it. With `hold` the flusher cannot move its checkpoint
+ * from then on, until the next process relays again: what is in the log is then still in the outbox, claimed.
+ */
+async function runAndKill(
+  dataDir: string,
+  url: string,
+  after: number,
+  holder: pg.Client,
+  hold: boolean,
+): Promise<void> {
   const words = ['--conditions=trunkline-source', child, dataDir, url, schema];
   const process_ = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
   const exited = new Promise<NodeJS.Signals | null>((resolve) => process_.once('exit', (_, signal) => resolve(signal)));
   for await (const line of createInterface({ input: process_.stdout })) {
+    if (line === '1') await holder.query('rollback');
+    if (line === '1' && hold) await holder.query(`begin; select from ${schema}.flush_checkpoints for update`);
     if (Number(line) >= after) process_.kill('SIGKILL');
   }
   expect(await exited).toBe('SIGKILL');
@@ -32,6 +43,8 @@ test(`each event once in the log and in the store, in order, after ${rounds} kil
   const url = await freshDatabase();
   await migrate({ connection: url, schema });
   const dataDir = scratchFolder();
+  const holder = new pg.Client({ connectionString: url });
+  await holder.connect();
   let isWriting = true;
   const committed: string[][] = [];
   const write = async (writer: number): Promise<void> => {
@@ -51,9 +64,11 @@ test(`each event once in the log and in the store, in order, after ${rounds} kil
     await client.end();
   };
   const writing = Promise.all([1, 2, 3].map(write));
-  for (let round = 1; round <= rounds; round++) await runAndKill(dataDir, url, 1 + ((round * 37) % 400));
+  for (let round = 1; round <= rounds; round++)
+    await runAndKill(dataDir, url, 20 + ((round * 37) % 400), holder, round % 2 === 1);
   isWriting = false;
   await writing;
+  await holder.end();
 
   const store = postgres({ connectionString: url, schema });
   const runtime = await startRuntime({ dataDir, store });

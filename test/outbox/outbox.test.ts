@@ -143,7 +143,9 @@ describe('units of work', () => {
     work.before('StockPriceUpdated', async (event) => {
       await client.query('insert into stocks values ($1, $2)', [`before-${event.aggregateId}-${event.version}`, 'x']);
     });
-    work.after('*', (event) => after.push(event) as unknown as void);
+    work.after('*', (event) => {
+      after.push(event);
+    });
     await work.run(async (unit) => {
       unit.register(new Stock('UW')).reprice('1').reprice('2');
       expect((await (await connected()).query(`select from ${schema}.domain_events`)).rowCount).toBe(0);

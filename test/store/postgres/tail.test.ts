@@ -17,6 +17,7 @@ let open: pg.Client[] = [];
 
 async function connected(): Promise<pg.Client> {
   const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {});
   await client.connect();
   open.push(client);
   return client;
