@@ -5,6 +5,9 @@ import { idleActors } from './idle-actors.ts';
 import { logSize } from './log-size.ts';
 import type { Row, Suite } from './measure.ts';
 import { oneCommand } from './one-command.ts';
+import { postgresFlush } from './postgres-flush.ts';
+import { postgresLag } from './postgres-lag.ts';
+import { postgresReplay } from './postgres-replay.ts';
 import { raiseInCommand } from './raise-in-command.ts';
 import { replayFromStore } from './replay-from-store.ts';
 import { printMachine, printRows } from './report.ts';
@@ -23,6 +26,9 @@ const suites: Record<string, Suite> = {
   'idle-actors': idleActors,
   'start-after-kill': startAfterKill,
   'log-size': logSize,
+  'postgres-flush': postgresFlush,
+  'postgres-replay': postgresReplay,
+  'postgres-lag': postgresLag,
 };
 
 const smoke = process.argv.includes('--smoke');

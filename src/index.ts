@@ -31,11 +31,14 @@ export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
-export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
+export { createRuntime, type Runtime } from './runtime.ts';
+export type { RuntimeStatus } from './status.ts';
 export type { EventQuery } from './store/history.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
 export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
+
 export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
+export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
 export type {
   EventStore,
   Head,
@@ -46,6 +49,7 @@ export type {
   TransactionClient,
   TypeQuery,
 } from './store/store.ts';
+
 export {
   type Expected,
   type GivenEvent,

@@ -4,22 +4,22 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
-import type { ShardSettings } from './actor/pool.ts';
 import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
-import { type HeldShard, Shards } from './caller/shards.ts';
+import { Shards } from './caller/shards.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
 import { Transactions } from './entity/transactions.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
-import { isError, TrunklineError } from './errors.ts';
+import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
+import { mintId } from './ids.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -34,9 +34,10 @@ import {
   resolveFlush,
   resolveOptions,
 } from './options.ts';
-import { PostgresOutbox } from './outbox/postgres.ts';
-import { Relay, type RelayStatus } from './outbox/relay.ts';
+import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import type { Level } from './receipt.ts';
+import { shardSettings } from './shard-settings.ts';
+import type { RuntimeStatus } from './status.ts';
 import type { EventQuery } from './store/history.ts';
 import { PostgresAppend } from './store/postgres/append.ts';
 import { Reading } from './store/reading.ts';
@@ -75,28 +76,6 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   return runtime;
 }
 
-// A single event that came by the outbox must fit into half of it.
-const relayRingBytes = 4 << 20;
-const relayPollMs = 50;
-
-/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
-export interface RuntimeStatus {
-  state: 'open' | 'closing' | 'closed' | 'failed';
-  written: number;
-  synced: number;
-  stored: number;
-  inFlight: number;
-  messagesUnderWay: number;
-  shardRestarts: number;
-  /** Shards whose thread one command's synchronous code has held for more than a second. */
-  heldShards: HeldShard[];
-  listenerErrors: number;
-  /** Events that the store has not taken since the start; see `runtime.store.quarantined()`. */
-  quarantined: number;
-  /** Where the store takes transactions: how their events come into the log. */
-  relay: RelayStatus | undefined;
-}
-
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
 export class Runtime implements AsyncDisposable {
   /** Live listeners. */
@@ -121,7 +100,7 @@ export class Runtime implements AsyncDisposable {
   private logReader: LogSource | undefined;
   private reading: Reading | undefined;
   private transactions!: Transactions;
-  private relay: Relay | undefined;
+  private outbox: OutboxHost | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -164,7 +143,7 @@ export class Runtime implements AsyncDisposable {
         mapBytes,
         maxBytes: options.log.maxBytes,
         batchBytesLimit: 64 << 20,
-        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytes : 0) / 2,
+        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
         retainMs: options.log.retainMs,
         retainBytes: options.log.retainBytes,
         bootId: options.bootId ?? bootId(),
@@ -193,8 +172,11 @@ export class Runtime implements AsyncDisposable {
         wake: () => this.caller.turn(),
         sinkError: (name, error) =>
           options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
-        quarantined: (refused) =>
-          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined'),
+        quarantined: (refused, fenced) => {
+          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
+          this.publisher?.fenced(fenced);
+          this.shards?.fenced(fenced);
+        },
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
@@ -208,10 +190,11 @@ export class Runtime implements AsyncDisposable {
       stored: (position, signal) => this.caller.reached('stored', position, signal),
     });
     this.reading = reading;
-    this.publisher = new EventPublisher(this.caller, levels, reading.localHead, this.definitions, options);
+    const { localHead, lookUp } = reading;
+    this.publisher = new EventPublisher(this.caller, levels, localHead, this.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
     const append = options.store && new PostgresAppend(options.store.settings.schema);
-    this.transactions = new Transactions(append, this.definitions, () => this.relay?.hint());
+    this.transactions = new Transactions(append, this.definitions, () => this.outbox?.hint());
     this.publisher.transactions = this.transactions;
     this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
@@ -219,29 +202,15 @@ export class Runtime implements AsyncDisposable {
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
-    await this.startRelay();
+    await this.startOutbox();
     this.caller.turn();
   }
 
   /** Where there are transactions, what they commit comes into this log. */
-  private async startRelay(): Promise<void> {
-    const { options, levels, log } = this;
-    if (!options.store) return;
-    const { connection, schema } = options.store.settings;
-    const actorTypes = options.aggregates.map(({ name }) => name);
-    const relay = new Relay({
-      outbox: new PostgresOutbox({ connection, schema, logId: log!.logId, actorTypes }),
-      levels,
-      ringBytes: Math.max(options.flush.ringBytes, relayRingBytes),
-      pollMs: relayPollMs,
-      onError: (error) => options.logger.error({ err: error }, 'the relay of the outbox failed; it is tried again'),
-    });
-    this.relay = relay;
-    this.caller.others.add(relay.reading);
-    log!.attach(relay.ring);
-    relay.start(this.logReader!, levels.position('stored') + 1, this.recovery.lastPosition);
-    await relay.tried;
-    if (isError(relay.status.lastError, 'WrongDoor')) throw relay.status.lastError;
+  private async startOutbox(): Promise<void> {
+    const { options, levels, caller, log, logReader } = this;
+    if (options.store)
+      this.outbox = await OutboxHost.start(options, { log: log!, logReader: logReader!, levels, caller });
   }
 
   private get definitions(): Map<string, AnyAggregate> {
@@ -249,27 +218,8 @@ export class Runtime implements AsyncDisposable {
   }
 
   private async startShards(mapBytes: number): Promise<void> {
-    const { options, directory, log } = this;
-    const { ringBytes, whenFull } = options.flush;
-    const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
-    const settings: ShardSettings = {
-      types: options.aggregates.map(({ name, module }) => ({ name, module })),
-      context,
-      levels: this.levels.memory,
-      storeFolder: directory.storeFolder,
-      logFolder: directory.logFolder,
-      logId: log!.logId,
-      mapBytes,
-      ringBytes,
-      groupLimit: ringBytes / 2,
-      whenFull,
-      actorLimit,
-      actorIdleMs,
-      mailboxLimit,
-      idempotencyTtlMs,
-      askDeadlineMs,
-      shards,
-    };
+    const { options, directory, log, levels } = this;
+    const settings = shardSettings(options, directory, { levels: levels.memory, logId: log!.logId, mapBytes });
     this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
       warning: (message, details) => options.logger.warn(details, message),
       died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
@@ -327,6 +277,11 @@ export class Runtime implements AsyncDisposable {
     return this.reading.history.events(query);
   }
 
+  /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */
+  newId(): string {
+    return mintId(this.log!.logId);
+  }
+
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
     return new UnitOfWork(this.publisher, this.transactions, options);
@@ -376,7 +331,7 @@ export class Runtime implements AsyncDisposable {
       shardRestarts: this.shards?.restartCount ?? 0,
       heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
-      relay: this.relay && { ...this.relay.status },
+      relay: this.outbox?.status,
       quarantined: this.flushThread?.quarantinedCount ?? 0,
     };
   }
@@ -410,7 +365,7 @@ export class Runtime implements AsyncDisposable {
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
     this.stage = 'the relay of the outbox';
-    await this.relay?.stop();
+    await this.outbox?.stop();
     this.stage = 'commands in flight';
     if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';

@@ -12,7 +12,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ring: [],
   bus: [],
   log: ['ring/*'],
-  store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
+  store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts', 'outbox/outbox.ts'],
   flush: [
     'log/log.ts',
     'log/levels.ts',
@@ -24,7 +24,17 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'store/postgres/postgres.ts',
     'store/postgres/sink.ts',
   ],
-  actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
+  actor: [
+    'log/log.ts',
+    'log/levels.ts',
+    'log/frames.ts',
+    'log/lmdb.ts',
+    'ring/*',
+    'store/store.ts',
+    'store/lmdb/reader.ts',
+    'store/postgres/aggregate-reader.ts',
+    'store/postgres/postgres.ts',
+  ],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
   entity: [
     'caller/caller.ts',
@@ -45,6 +55,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'ring/*',
     'store/postgres/failure.ts',
     'store/postgres/migrate.ts',
+    'store/postgres/upkeep.ts',
   ],
   cli: ['log/inspect.ts', 'store/postgres/*'],
   testing: ['actor/actor.ts', 'actor/command.ts', 'actor/evolve.ts', 'actor/execution.ts', 'ring/*'],
@@ -54,6 +65,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
   'options.ts': ['ring/ring.ts', 'store/postgres/postgres.ts'],
   'directory.ts': ['log/durable-file.ts'],
+  'status.ts': ['caller/shards.ts', 'outbox/outbox.ts'],
+  'shard-settings.ts': ['actor/pool.ts'],
   'ending.ts': ['log/levels.ts'],
 };
 

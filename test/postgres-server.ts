@@ -30,9 +30,9 @@ export class PostgresServer implements AsyncDisposable {
     return `postgres://${user}:${password}@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** SIGKILL to the postmaster: its processes notice and go at once, nothing is written. */
-  kill(): void {
-    process.kill(this.pid, 'SIGKILL');
+  /** SIGKILL: its processes notice and go at once, nothing is written. SIGQUIT: an immediate shutdown. */
+  kill(signal: 'SIGKILL' | 'SIGQUIT' = 'SIGKILL'): void {
+    process.kill(this.pid, signal);
   }
 
   /** Start again after a {@link kill}, on the same port and files. */

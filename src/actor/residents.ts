@@ -46,7 +46,8 @@ export class Residents {
     }
   }
 
-  private remove(actor: Actor): void {
+  /** It is no more to be had here. */
+  remove(actor: Actor): void {
     this.unlink(actor);
     this.byType[actor.type.index]!.delete(actor.id);
     this.count--;

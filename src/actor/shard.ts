@@ -5,8 +5,7 @@
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
 import type { AnyAggregate } from '../aggregate.ts';
 import { isError, TrunklineError, toWire } from '../errors.ts';
-import { FrameKind, FrameReader } from '../frame.ts';
-import { writeNewId } from '../ids.ts';
+import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { safeJson, toJson } from '../payload.ts';
 import type { Outcome, RepeatedReply } from '../receipt.ts';
@@ -15,13 +14,13 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import { type Actor, type ActorType, type ShardData, sentKeyPrefix } from './actor.ts';
+import { Actor, type ActorType, type FencedNotice, type ShardData } from './actor.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
-import { RememberedOutcomes } from './remembered.ts';
+import { Outcomes } from './outcomes.ts';
 import { Residents } from './residents.ts';
 import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
@@ -31,9 +30,6 @@ const roomBoundMs = 100; // how long a full ring may keep the thread from lookin
 // A wake-up costs the waker as much as two or three commands; the log thread would find one frame each time.
 const commandsPerRing = 128;
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
-
-// A message is delivered again after a restart until the log knows that it is done: its outcome must outlive the log.
-const sentTtlMs = 30 * 86_400_000;
 
 const urgency = (command: Command): number => (command.urgent ? GroupFlag.urgent : 0);
 
@@ -52,7 +48,7 @@ export class Shard {
   private readonly ring: RingProducer;
   private readonly frame: FrameReader;
   private readonly residents: Residents;
-  private readonly remembered = new RememberedOutcomes();
+  private readonly outcomes: Outcomes;
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
   private readonly snapshots: Snapshots;
@@ -82,6 +78,7 @@ export class Shard {
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
     this.horizon = new StoredHorizon(this.ring, this.levels);
     this.snapshots = new Snapshots(this.ring, data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
+    this.outcomes = new Outcomes(this.ring, loader, data.idempotencyTtlMs);
     this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.logBell.ring());
     this.surroundings = {
       context,
@@ -128,12 +125,8 @@ export class Shard {
   sweep(): void {
     this.now = Date.now();
     this.horizon.update();
-    this.remembered.forget(this.horizon.storedBytes);
+    this.outcomes.forget(this.horizon.storedBytes);
     this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
-  }
-
-  get actorCount(): number {
-    return this.residents.count;
   }
 
   private definition(name: string): AnyAggregate {
@@ -147,7 +140,7 @@ export class Shard {
     const actor = this.find(type, command);
     if (actor === undefined) return;
     if (actor.mailbox !== undefined) {
-      const { mailboxLimit: limit } = this.data;
+      const limit = this.data.mailboxLimit;
       if (actor.mailbox.put(command)) {
         this.waiting.set(command.slot, command);
         return;
@@ -166,12 +159,53 @@ export class Shard {
       return resident;
     }
     try {
-      const actor = this.loader.load(type, command.id);
+      const actor = this.loader.load(type, command.id) ?? this.fetch(type, command.id);
       this.residents.add(actor, this.now);
       return actor;
     } catch (error) {
       this.refuse(command, type, error);
       return undefined;
+    }
+  }
+
+  /** An actor that is being loaded from elsewhere: commands wait in its mailbox, as behind an asynchronous one. */
+  private fetch(type: ActorType, id: string): Actor {
+    const actor = new Actor(type, id, undefined, 0, 0);
+    actor.mailbox = new Mailbox(this.data.mailboxLimit);
+    this.pending++;
+    const { published } = this.ring;
+    this.loader
+      .fetch(actor, () => this.ring.writtenBytes() >= published)
+      .then(
+        () => this.settled(actor),
+        (error) => this.unloadable(actor, error),
+      )
+      .catch((error) => {
+        this.failure = error;
+        this.onSettled();
+      });
+    return actor;
+  }
+
+  private unloadable(actor: Actor, error: unknown): void {
+    if (this.isAbandoned) return;
+    const waiting = actor.mailbox!;
+    this.residents.remove(actor);
+    for (let next = waiting.take(); next; next = waiting.take()) {
+      this.waiting.delete(next.slot);
+      this.refuse(next, actor.type, error);
+    }
+    this.pending--;
+    this.onSettled();
+  }
+
+  /** Another log has written these: what this shard holds of them is not their state. */
+  fenced(aggregates: readonly FencedNotice[]): void {
+    for (const { type: name, id } of aggregates) {
+      const type = this.types.find((known) => known.name === name);
+      const actor = type && this.residents.get(type, id);
+      if (actor?.mailbox) actor.isFenced = true;
+      else if (actor) this.residents.remove(actor);
     }
   }
 
@@ -230,15 +264,21 @@ export class Shard {
     stage.clear();
     this.idleStages.push(stage);
     settle();
+    this.settled(actor);
+  }
+
+  /** What an actor's commands have waited for has ended. If one is asynchronous again, the rest moves into its mailbox. */
+  private settled(actor: Actor): void {
+    if (this.isAbandoned) return;
     this.pending--;
     this.onSettled();
-    // Its mailbox next. A command in it may be asynchronous again: then the rest moves into the new mailbox, in order.
     const waiting = actor.mailbox!;
     actor.mailbox = undefined;
     for (let next = waiting.take(); next; next = waiting.take()) {
       if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);
     }
+    if (actor.isFenced && actor.mailbox === undefined) this.residents.remove(actor);
   }
 
   private succeed(execution: Execution, value: unknown): void {
@@ -247,7 +287,7 @@ export class Shard {
     let outcome: Outcome | undefined;
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
-      if (command.key !== '') outcome = this.keepOutcome(execution, value === undefined ? {} : { value });
+      if (command.key !== '') outcome = this.outcomes.keep(execution, value === undefined ? {} : { value }, this.now);
       this.snapshots.keep(actor, this.now);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
@@ -270,7 +310,7 @@ export class Shard {
     this.owed(() => {
       let outcome: Outcome | undefined;
       if (command.key !== '' && wire.kind === 'rejected')
-        outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
+        outcome = this.outcomes.keep(execution, { error: JSON.parse(reply) }, this.now);
       this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
       this.published(actor, command, outcome);
     });
@@ -300,10 +340,7 @@ export class Shard {
 
   private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
     actor.lastPublished = this.ring.published;
-    if (outcome) {
-      const key = RememberedOutcomes.key(actor.type.name, actor.id, command.key);
-      this.remembered.add(key, { version: actor.version, outcome }, this.ring.published);
-    }
+    if (outcome) this.outcomes.published(actor, command, outcome);
     this.ringBells(command);
   }
 
@@ -317,35 +354,10 @@ export class Shard {
     if (command.urgent) this.callerBell.ring();
   }
 
-  /** Put the outcome into the command's own group, so that a repetition finds it, whatever happens in between. */
-  private keepOutcome(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
-    const { actor, command } = execution;
-    const ttlMs = command.key.startsWith(sentKeyPrefix) ? sentTtlMs : this.data.idempotencyTtlMs;
-    const outcome: Outcome = { ...result, events: execution.events, expiresAt: this.now + ttlMs };
-    const { name } = actor.type;
-    const data = toJson(outcome, 'result');
-    const offset = this.ring.frame(
-      FrameKind.receipt,
-      0,
-      this.now,
-      actor.version,
-      name,
-      actor.id,
-      command.key,
-      '',
-      data,
-    );
-    writeNewId(this.ring.frames.bytes, offset + 16, this.now);
-    return outcome;
-  }
-
   /** The command has been executed before: answer with the first outcome. */
   private repeat(actor: Actor, command: Command): boolean {
-    const { name } = actor.type;
-    const first =
-      this.remembered.get(RememberedOutcomes.key(name, actor.id, command.key)) ??
-      this.loader.outcome(name, actor.id, command.key);
-    if (first === undefined || first.outcome.expiresAt <= this.now) return false;
+    const first = this.outcomes.first(actor, command, this.now);
+    if (first === undefined) return false;
     const { value, error, events } = first.outcome;
     const reply = error ? safeJson(error) : JSON.stringify({ value, events } satisfies RepeatedReply);
     this.owed(() => {

@@ -35,6 +35,9 @@ interface Prepared {
   dataJson: string;
 }
 
+/** The version of an entity in the store; from then on it is this log's. @throws StoreUnavailable */
+export type HeadLookUp = (type: string, id: string) => Promise<number>;
+
 /** Publishes events of entities; see `publish`, `publishBatch`, `publishAsync`. */
 export class EventPublisher {
   /** @internal */
@@ -51,14 +54,19 @@ export class EventPublisher {
   /** Slots of what waits for room, in order. */
   private waiting: number[] = [];
 
-  /** @internal */
+  private readonly lookUp: HeadLookUp | undefined;
+  private lookUps: Promise<void> = Promise.resolve();
+
+  /** @internal `lookUp`: where the store is elsewhere, and entities may be that nobody here knows. */
   constructor(
     caller: Caller,
     levels: Levels,
     storedHead: (type: string, id: string) => { version: number } | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
     options: ResolvedOptions,
+    lookUp?: HeadLookUp,
   ) {
+    this.lookUp = lookUp;
     this.caller = caller;
     this.heads = new Heads(levels, storedHead);
     this.actorTypes = actorTypes;
@@ -88,6 +96,7 @@ export class EventPublisher {
 
   /** The same with a list, and a level of its own to wait for. */
   async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
+    if (!this.areKnown(events)) await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
     return receipt as Receipt<undefined>;
@@ -105,7 +114,8 @@ export class EventPublisher {
       events = events.filter((event) => !transactions.hasTaken(event));
       if (events.length === 0) return;
     }
-    this.append(this.prepare(events)).catch((error: unknown) => {
+    const appended = this.areKnown(events) ? this.append(this.prepare(events)) : this.publishBatch(events);
+    (appended as Promise<unknown>).catch((error: unknown) => {
       this.options.logger.error(
         { err: error, count: events.length },
         'events published without waiting were not written',
@@ -116,6 +126,35 @@ export class EventPublisher {
   /** The version of an entity, everything published so far included; 0 if there is none. */
   version(type: string, id: string): number {
     return this.heads.version(type, id);
+  }
+
+  /** @internal Ask the store, where that is elsewhere, for the versions of entities that nobody here knows. */
+  known(events: readonly NewEvent[]): Promise<void> {
+    const asked = this.lookUps.then(async () => {
+      for (const { aggregateType: type, aggregateId: id } of events) {
+        if (!this.isKnown(type, id)) this.heads.learn(type, id, await this.lookUp!(type, id));
+      }
+    });
+    this.lookUps = asked.catch(() => {});
+    return asked;
+  }
+
+  /** @internal Another log has written these. */
+  fenced(aggregates: readonly { type: string; id: string }[]): void {
+    for (const { type, id } of aggregates) this.heads.forgetOne(type, id);
+  }
+
+  private areKnown(events: readonly NewEvent[]): boolean {
+    return (
+      this.lookUp === undefined ||
+      events.every(({ aggregateType, aggregateId }) => this.isKnown(aggregateType, aggregateId))
+    );
+  }
+
+  private isKnown(type: string, id: string): boolean {
+    // What is no id is refused later, in words.
+    if (typeof type !== 'string' || typeof id !== 'string' || this.actorTypes.has(type)) return true;
+    return this.heads.isKnown(type, id);
   }
 
   /** @internal Versions of entities whose last events are in the log and not yet in this machine's environment. */

@@ -45,6 +45,7 @@ export class RuntimeStore implements EventStore {
     const [first] = events;
     if (first === undefined) return;
     const { expectedVersion } = options;
+    await this.publisher.known(events);
     if (expectedVersion !== undefined) {
       const { aggregateType, aggregateId } = first;
       if (events.some((event) => event.aggregateType !== aggregateType || event.aggregateId !== aggregateId)) {

@@ -19,7 +19,7 @@ import type { Refusal } from '../store/postgres/heads.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import { PostgresSink } from '../store/postgres/sink.ts';
 import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
-import { Flusher } from './flusher.ts';
+import { Flusher, type FlusherSettings } from './flusher.ts';
 
 export interface FlushThreadData {
   levels: SharedArrayBuffer;
@@ -107,7 +107,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     sink: Sink,
     onPosition: (position: number) => void,
     lingerMs: number,
-    bounds: { batchBytes?: number; batchFrames?: number } = {},
+    bounds: Pick<FlusherSettings, 'batchBytes' | 'batchFrames' | 'retryMsLimit'> = {},
   ): void => {
     const flusher = new Flusher({
       ...bounds,
@@ -149,13 +149,14 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     });
     add(memoryName, uncut(memory), onRemembered, storeLingerMs);
     const { flushDelayMs, batchBytes, batchEvents: batchFrames } = postgres;
-    add(storeName, store, onStored, flushDelayMs, { batchBytes, batchFrames });
+    add(storeName, store, onStored, flushDelayMs, { batchBytes, batchFrames, retryMsLimit });
   }
   for (const options of data.sinks) add(options.name, await makeSink(options, log), () => {}, 0);
   return flushers;
 }
 
 const noticesAtOnce = 100;
+const retryMsLimit = 1_000; // a store that comes back has a backlog: it is noticed soon
 
 /** Fenced aggregates are another log's: what this machine remembers of them is not their state any more. */
 function quarantined(refused: readonly Refusal[], memory: EmbeddedSink): void {

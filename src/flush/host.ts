@@ -9,7 +9,7 @@ export interface FlushEvents {
   wake(): void;
   sinkError(name: string, error: Error): void;
   /** The store has not taken these events. */
-  quarantined(refused: readonly QuarantineNotice[]): void;
+  quarantined(refused: readonly QuarantineNotice[], fenced: readonly { type: string; id: string }[]): void;
   failed(cause: string): void;
 }
 
@@ -44,7 +44,11 @@ export class FlushThread {
           else if (message.type === 'sink-error') events.sinkError(message.name, fromWire(message.error));
           else if (message.type === 'quarantined') {
             flushThread.quarantinedCount += message.refused.length;
-            events.quarantined(message.refused);
+            const fenced = message.refused.filter(({ code }) => code === 'Fenced');
+            events.quarantined(
+              message.refused,
+              fenced.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })),
+            );
           }
         });
       });

@@ -44,6 +44,14 @@ export interface Outbox {
   open(): Promise<OutboxSession | undefined>;
 }
 
+/** What the relay tells of itself. */
+export interface RelayStatus {
+  state: 'opening' | 'standby' | 'relaying' | 'retrying' | 'stopped';
+  /** Events appended to the log since the start. */
+  relayed: number;
+  lastError: Error | undefined;
+}
+
 export const placeName = 'outbox';
 export const nowhere: Place = { batch: 0, sequence: 0 };
 

@@ -28,6 +28,7 @@ import {
   type OutboxSession,
   type Place,
   placeName,
+  type RelayStatus,
 } from './outbox.ts';
 
 export interface RelaySettings {
@@ -37,14 +38,6 @@ export interface RelaySettings {
   /** How often to look while nothing comes and nobody hints, milliseconds. */
   pollMs: number;
   onError(error: Error): void;
-}
-
-/** What the relay tells of itself. */
-export interface RelayStatus {
-  state: 'opening' | 'standby' | 'relaying' | 'retrying' | 'stopped';
-  /** Events appended to the log since the start. */
-  relayed: number;
-  lastError: Error | undefined;
 }
 
 const claimLimit = 500;

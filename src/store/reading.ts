@@ -1,10 +1,12 @@
 // Everything that the caller's thread reads: the environment here, a store elsewhere if there is one, and the history over
 // store and log. Opened once the flush thread runs, closed before it is of no use.
 import { TrunklineError } from '../errors.ts';
+import { isMintedBy } from '../ids.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import { History } from './history.ts';
 import { EmbeddedStore } from './lmdb/embedded.ts';
+import { PostgresAggregateReader } from './postgres/aggregate-reader.ts';
 import { PostgresArchive } from './postgres/archive.ts';
 import { storeName } from './postgres/failure.ts';
 import { PostgresHistory } from './postgres/history.ts';
@@ -27,6 +29,7 @@ export class Reading {
   private readonly settings: ReadingSettings;
   private readonly local: EmbeddedStore;
   private readonly remote: PostgresArchive | undefined;
+  private aggregates: PostgresAggregateReader | undefined;
 
   constructor(settings: ReadingSettings) {
     const { storeFolder, store, log, logId, levels } = settings;
@@ -63,8 +66,22 @@ export class Reading {
     }
   }
 
+  /** For entities, where the store is elsewhere: one that nobody here knows is this log's from then on. */
+  get lookUp(): ((type: string, id: string) => Promise<number>) | undefined {
+    const { store, logId, levels } = this.settings;
+    if (store === undefined) return undefined;
+    return async (type, id) => {
+      if (isMintedBy(logId, id, this.local.reader.since)) return 0;
+      await this.caughtUp();
+      this.aggregates ??= new PostgresAggregateReader(store.settings, logId);
+      const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, levels.position('stored'));
+      return found?.version ?? 0;
+    };
+  }
+
   async close(): Promise<void> {
     await this.history.close();
+    await this.aggregates?.close();
     await this.local.close();
     await this.remote?.close();
   }

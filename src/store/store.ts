@@ -39,6 +39,27 @@ export interface StoreReader {
   close(): Promise<void>;
 }
 
+/** An aggregate as a store elsewhere has it. */
+export interface RemoteAggregate {
+  readonly version: number;
+  /** Newer than what was asked for, and of the same reducer; else undefined. */
+  readonly snapshot: LoadedAggregate['snapshot'];
+  /** The events after the snapshot, or after the version that was asked for, in version order. */
+  readonly frames: Buffer;
+  readonly eventCount: number;
+}
+
+/** A store elsewhere, as a shard loads from it. Errors: `StoreUnavailable` and those of the schema. */
+export interface RemoteReader {
+  owner(type: string, id: string): Promise<'nobody' | 'this log' | 'another'>;
+  /**
+   * What it has after version `after`; undefined: no such aggregate. From now on the aggregate is this log's: what another
+   * log has not stored yet is quarantined. `at`: this log's position now.
+   */
+  load(type: string, id: string, fingerprint: string, after: number, at: number): Promise<RemoteAggregate | undefined>;
+  close(): Promise<void>;
+}
+
 export interface StoredReceipt {
   readonly version: number;
   readonly outcome: Outcome;

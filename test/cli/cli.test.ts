@@ -154,6 +154,8 @@ describe('partitions', () => {
   });
 
   test('a folder that cannot be made is named', () => {
+    trunkline(['migrate']);
+    trunkline(['partitions', 'make']);
     const outcome = trunkline(['partitions', 'archive', '--before', '9999-01', '--to', '/dev/null/nowhere']);
     expect(outcome).toMatchObject({ status: 1, stderr: expect.stringMatching(/^trunkline: .*\/dev\/null\/nowhere/) });
     expect(outcome.stderr).not.toContain('    at ');

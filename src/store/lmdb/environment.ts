@@ -27,6 +27,8 @@ export interface Identity {
   logId: string;
   /** `memory`: events are kept elsewhere, here only what is needed to go on without asking there. */
   holds: Holds;
+  /** When it was made, milliseconds since 1970. */
+  since: number;
 }
 
 export type Holds = 'events' | 'memory';
@@ -91,7 +93,7 @@ function readIdentity(root: Table, folder: string): Identity | undefined {
   } catch {
     throw damaged(folder, 'its identity cannot be read');
   }
-  const { format, logId, holds = 'events' } = identity;
+  const { format, logId, holds = 'events', since = Number.POSITIVE_INFINITY } = identity;
   if (typeof format === 'number' && format > STORE_FORMAT) {
     throw new TrunklineError('DataDirNewerFormat', {
       dataDir: dirname(folder),
@@ -100,7 +102,7 @@ function readIdentity(root: Table, folder: string): Identity | undefined {
     });
   }
   if (format !== STORE_FORMAT || typeof logId !== 'string') throw damaged(folder, 'its identity cannot be understood');
-  return { format, logId, holds };
+  return { format, logId, holds, since };
 }
 
 /** Within one look at the newest commit: a value of the root table; 0 if it is not there yet. */

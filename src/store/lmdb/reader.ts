@@ -53,8 +53,13 @@ export class EmbeddedReader implements StoreReader {
   head(type: string, id: string): Head | undefined {
     return this.fresh(() => {
       const record = this.record(type, id);
-      return record && { version: record.version, position: record.position };
+      return record && !record.isContested ? { version: record.version, position: record.position } : undefined;
     });
+  }
+
+  /** When this environment was made, milliseconds since 1970: from then on it knows of everything. */
+  get since(): number {
+    return this.environment.identity?.since ?? Number.POSITIVE_INFINITY;
   }
 
   checkpoint(): number {

@@ -71,7 +71,7 @@ export class EmbeddedSink implements Sink {
 function claim(environment: Environment, logId: string, holds: Holds): void {
   const { identity, root, folder } = environment;
   if (identity === undefined) {
-    const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId, holds }));
+    const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId, holds, since: Date.now() }));
     root.transactionSync(() => root.putSync(identityKey, fresh));
   } else if (identity.logId !== logId) {
     throw damaged(folder, `it belongs to log ${identity.logId}, and the log here is ${logId}`);
