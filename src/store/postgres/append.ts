@@ -5,6 +5,8 @@
 // numbers within an aggregate run like its versions; either all events of a call are appended or the server raises an
 // error, after which the transaction can only be rolled back.
 //
+// Whether a type belongs to actors is looked up for new aggregates only: the head of an old one says it by its log.
+//
 // The statement for one event is not the one for several with arrays of length one: that would take three times as long.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
@@ -82,9 +84,9 @@ function statementForOne(schema: string): string {
       insert into ${schema}.aggregates as a
         (aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at)
       select $2::text, $3::text, coalesce($9::integer, 0) + 1, coalesce($9, 0), $6::timestamptz, $6
-      where not exists (select from ${schema}.actor_types where aggregate_type = $2)
-        and (coalesce($9, 0) = 0
-             or exists (select from ${schema}.aggregates where aggregate_type = $2 and aggregate_id = $3))
+      where case when coalesce($9, 0) = 0
+        then not exists (select from ${schema}.actor_types where aggregate_type = $2)
+        else exists (select from ${schema}.aggregates where aggregate_type = $2 and aggregate_id = $3) end
       on conflict (aggregate_type, aggregate_id) do update set
         version = a.version + 1,
         previous_version = a.version,
@@ -118,9 +120,10 @@ function statementForSeveral(schema: string): string {
       insert into ${schema}.aggregates as a
         (aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at)
       select aggregate_type, aggregate_id, version, expected, first, last from wanted w
-      where not exists (select from ${schema}.actor_types t where t.aggregate_type = w.aggregate_type)
-        and (expected = 0 or exists (select from ${schema}.aggregates h
-             where h.aggregate_type = w.aggregate_type and h.aggregate_id = w.aggregate_id))
+      where case when expected = 0
+        then not exists (select from ${schema}.actor_types t where t.aggregate_type = w.aggregate_type)
+        else exists (select from ${schema}.aggregates h
+          where h.aggregate_type = w.aggregate_type and h.aggregate_id = w.aggregate_id) end
       on conflict (aggregate_type, aggregate_id) do update set
         version = excluded.version,
         previous_version = excluded.previous_version,
