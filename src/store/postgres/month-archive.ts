@@ -179,7 +179,8 @@ export async function dropMonth(
   const archive = force ? undefined : await verifyArchive(fileOf(folder ?? '.', month));
   await retried(client, async () => {
     await client.query(`begin; set local lock_timeout = ${lockTimeoutMs}`);
-    await client.query(`lock table ${table} in access exclusive mode`);
+    // From the top, as writers do; the other way round they and we would wait for each other.
+    await client.query(`lock table ${name}.domain_events in access exclusive mode`);
     if (archive) {
       const { rows } = await client.query(
         `select count(*)::float8 as events, coalesce(max(e.sequence), 0)::float8 as last, count(o.sequence)::float8 as waiting

@@ -88,31 +88,51 @@ export async function keepPartitions(client: pg.ClientBase, schema: string, mont
   }
 }
 
-/** Beside, filled, and attached, in one transaction; undefined if it was there. */
+/**
+ * Copied beside while nobody is kept waiting; then, with everybody held for a moment, completed, emptied from the default
+ * partition and attached. Undefined if it was there.
+ *
+ * Everybody is held at domain_events itself. A writer that had been sent on to the default partition already would wait
+ * there, and afterwards fail for a row that does not belong there any more; a reader would wait there, and afterwards see
+ * neither the rows that have gone nor the partition that they have gone to.
+ */
 async function makeMonth(client: pg.ClientBase, schema: string, month: string): Promise<string | undefined> {
   const partition = partitionOf(month);
-  const table = `${schema}.${partition}`;
-  const { rows } = await client.query('select to_regclass($1) is not null as there', [table]);
+  const [events, rest, table] = [
+    `${schema}.domain_events`,
+    `${schema}.domain_events_default`,
+    `${schema}.${partition}`,
+  ];
+  const { rows } = await client.query(
+    'select exists (select from pg_inherits where inhrelid = to_regclass($1)) as there',
+    [table],
+  );
   if (rows[0].there) return undefined;
-  const from = `${month}-01T00:00:00Z`;
-  const [year, number] = month.split('-').map(Number) as [number, number];
-  const next = number === 12 ? [year + 1, 1] : [year, number + 1];
-  const to = `${String(next[0]).padStart(4, '0')}-${String(next[1]).padStart(2, '0')}-01T00:00:00Z`;
-  await client.query(`begin; set local lock_timeout = ${lockTimeoutMs}; set local timezone = 'UTC'`);
-  // What comes into the default partition from here on waits until we are done; the other months do not.
-  await client.query(`lock table ${schema}.domain_events_default in exclusive mode`);
+  const bounds = `from ('${startOf(month)}') to ('${startOf(after(month))}')`;
+  const inMonth = `d.occurred_at >= '${startOf(month)}' and d.occurred_at < '${startOf(after(month))}'`;
+  await client.query(`drop table if exists ${table}`); // what a crash has left
   await client.query(
-    `create table ${table} (like ${schema}.domain_events including defaults including constraints including indexes)`,
+    `create table ${table} (like ${events} including defaults including constraints including indexes)`,
   );
-  await client.query(
-    `with moved as (delete from ${schema}.domain_events_default where occurred_at >= '${from}' and occurred_at < '${to}' returning *)
-     insert into ${table} select * from moved`,
-  );
-  await client.query(
-    `alter table ${schema}.domain_events attach partition ${table} for values from ('${from}') to ('${to}')`,
-  );
+  await client.query(`insert into ${table} select d.* from ${rest} d where ${inMonth}`);
+  await client.query(`begin; set local lock_timeout = ${lockTimeoutMs}`);
+  await client.query(`lock table ${events} in access exclusive mode`);
+  await client.query(`insert into ${table} select d.* from ${rest} d
+    where ${inMonth} and not exists (select from ${table} t where t.id = d.id and t.occurred_at = d.occurred_at)`);
+  await client.query(`update ${table} t set position = d.position, log_id = d.log_id from ${rest} d
+    where d.id = t.id and d.occurred_at = t.occurred_at and d.position is distinct from t.position`);
+  await client.query(`delete from ${rest} d where ${inMonth}`);
+  await client.query(`alter table ${events} attach partition ${table} for values ${bounds}`);
   await client.query('commit');
   return partition;
+}
+
+const startOf = (month: string): string => `${month}-01T00:00:00Z`;
+
+function after(month: string): string {
+  const [year, number] = month.split('-').map(Number) as [number, number];
+  const next = number === 12 ? [year + 1, 1] : [year, number + 1];
+  return `${String(next[0]).padStart(4, '0')}-${String(next[1]).padStart(2, '0')}`;
 }
 
 /** Again, where another's lock or a row that has slipped in stood in the way. The transaction is rolled back in any case. */
