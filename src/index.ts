@@ -15,6 +15,7 @@ export {
   type StateOf,
 } from './aggregate.ts';
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
+export type { Carriable, CarriableFields, Carried, DeepReadonly } from './carried.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
@@ -29,17 +30,24 @@ export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
-export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
+export {
+  type FlushPolicy,
+  flushPresets,
+  type Logger,
+  type LogOptions,
+  type RuntimeOptions,
+  type SinkOptions,
+} from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
-export type { EventQuery } from './store/history.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
 export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
 
 export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
 export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
 export type {
+  EventQuery,
   EventStore,
   Head,
   Moment,
@@ -49,7 +57,6 @@ export type {
   TransactionClient,
   TypeQuery,
 } from './store/store.ts';
-
 export {
   type Expected,
   type GivenEvent,

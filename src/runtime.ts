@@ -8,8 +8,9 @@ import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
-import { checkId, type RefClass, refClass } from './caller/ref.ts';
+import { Refs } from './caller/refs.ts';
 import { Shards } from './caller/shards.ts';
+import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
@@ -27,20 +28,20 @@ import type { LogSource, RecoveryReport } from './log/log.ts';
 import { bootId } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
 import {
-  checkRoom,
+  changeFlush,
+  checkCloseOptions,
   type FlushPolicy,
   type ResolvedOptions,
   type RuntimeOptions,
-  resolveFlush,
   resolveOptions,
 } from './options.ts';
 import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import type { Level } from './receipt.ts';
 import { shardSettings } from './shard-settings.ts';
 import type { RuntimeStatus } from './status.ts';
-import type { EventQuery } from './store/history.ts';
 import { PostgresAppend } from './store/postgres/append.ts';
 import { Reading } from './store/reading.ts';
+import type { EventQuery } from './store/store.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -92,7 +93,7 @@ export class Runtime implements AsyncDisposable {
   private readonly openGate = shutGateAtExit(this.levels);
   private readonly caller: Caller;
   private readonly deliveries: Deliveries;
-  private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
+  private readonly refs: Refs;
   private flush: FlushPolicy;
   private log: LogThreads | undefined;
   private flushThread: FlushThread | undefined;
@@ -106,16 +107,17 @@ export class Runtime implements AsyncDisposable {
   private failure: TrunklineError | undefined;
   private isClosed = false;
 
-  /** Use {@link createRuntime}. */
+  /** @internal Use {@link createRuntime}. */
   constructor(options: ResolvedOptions, directory: DataDirectory) {
     this.options = options;
     this.directory = directory;
     this.flush = options.flush;
     const { logger, aggregates } = options;
-    this.bus = new Bus((error, event) => {
+    const listenerFailed = (error: unknown, event: StoredEvent): void => {
       this.listenerErrors++;
       logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
-    });
+    };
+    this.bus = new Bus(listenerFailed, () => this.checkOpen());
     this.caller = new Caller(aggregates, this.levels, this.bus, {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
@@ -126,9 +128,7 @@ export class Runtime implements AsyncDisposable {
       logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
     );
     this.caller.deliveries = this.deliveries;
-    for (const [index, definition] of aggregates.entries()) {
-      this.refs.set(definition.name, { definition, Ref: refClass(definition, index, this.caller) });
-    }
+    this.refs = new Refs(aggregates, this.caller);
     this.applyPolicy();
   }
 
@@ -191,13 +191,13 @@ export class Runtime implements AsyncDisposable {
     });
     this.reading = reading;
     const { localHead, lookUp } = reading;
-    this.publisher = new EventPublisher(this.caller, levels, localHead, this.definitions, options, lookUp);
+    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
     const append = options.store && new PostgresAppend(options.store.settings.schema);
-    this.transactions = new Transactions(append, this.definitions, () => this.outbox?.hint());
+    this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
     this.publisher.transactions = this.transactions;
     this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
-    this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
+    this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
     this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
@@ -211,10 +211,6 @@ export class Runtime implements AsyncDisposable {
     const { options, levels, caller, log, logReader } = this;
     if (options.store)
       this.outbox = await OutboxHost.start(options, { log: log!, logReader: logReader!, levels, caller });
-  }
-
-  private get definitions(): Map<string, AnyAggregate> {
-    return new Map([...this.refs].map(([name, { definition }]) => [name, definition]));
   }
 
   private async startShards(mapBytes: number): Promise<void> {
@@ -245,27 +241,15 @@ export class Runtime implements AsyncDisposable {
    * @throws UnknownAggregateType, InvalidId
    */
   ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
-    const known = this.refs.get(aggregate?.name);
-    if (known === undefined) {
-      const names = [...this.refs.keys()];
-      throw new TrunklineError('UnknownAggregateType', { aggregateType: String(aggregate?.name), known: names });
-    }
-    checkId('aggregate id', id);
-    return new known.Ref(id) as unknown as Ref<A>;
+    return this.refs.of(String(aggregate?.name), id) as unknown as Ref<A>;
   }
 
   /**
    * Send a command by names, as a gateway would that learns them at run time.
-   * @throws UnknownAggregateType, UnknownCommand, InvalidId (as rejections)
+   * @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions (as rejections)
    */
   async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
-    const known = this.refs.get(type);
-    if (!known) {
-      throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.refs.keys()] });
-    }
-    checkId('aggregate id', id);
-    const ref = new known.Ref(id, options) as unknown as Record<string, (...input: unknown[]) => Promise<unknown>>;
-    return ref[command]!(...input);
+    return this.refs.send(type, id, command, input, options);
   }
 
   /**
@@ -273,8 +257,8 @@ export class Runtime implements AsyncDisposable {
    * `follow`, without end.
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
-    if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return this.reading.history.events(query);
+    this.checkOpen();
+    return this.reading!.history.events(query);
   }
 
   /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */
@@ -282,29 +266,32 @@ export class Runtime implements AsyncDisposable {
     return mintId(this.log!.logId);
   }
 
-  /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
+  /**
+   * A unit of work over entities of this thread: collects their events, and publishes them after its commit.
+   * @throws InvalidOptions, RuntimeClosed
+   */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
+    this.checkOpen();
     return new UnitOfWork(this.publisher, this.transactions, options);
   }
 
-  /** Resolves when everything written so far has come to the level. */
-  reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+  /**
+   * Resolves when everything written so far has come to the level.
+   * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason (as rejections)
+   */
+  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    this.checkOpen();
+    checkLevel('level', level);
     return this.caller.reached(level, this.levels.position('written'), options.signal);
   }
 
-  /** Change the flush policy while running; a preset, or single fields. All but `ringBytes`. */
+  /**
+   * Change the flush policy while running; a preset, or single fields. All but `ringBytes`.
+   * @throws InvalidOptions, RuntimeClosed
+   */
   setFlush(flush: NonNullable<RuntimeOptions['flush']>): FlushPolicy {
-    const next = resolveFlush(flush, this.flush);
-    const { ringBytes } = this.flush;
-    if (typeof flush !== 'string' && next.ringBytes !== ringBytes) {
-      throw new TrunklineError('InvalidOptions', {
-        option: 'flush.ringBytes',
-        value: next.ringBytes,
-        reason: `is fixed at start (${ringBytes})`,
-      });
-    }
-    checkRoom({ ...next, ringBytes }, this.options.log.maxBytes);
-    this.flush = { ...next, ringBytes };
+    this.checkOpen();
+    this.flush = changeFlush(flush, this.flush, this.options.log.maxBytes);
     this.applyPolicy();
     return { ...this.flush };
   }
@@ -316,6 +303,10 @@ export class Runtime implements AsyncDisposable {
     levels.setFlag(LevelWord.batchBytes, flush.batchBytes);
     levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
     caller.options.whenFull = flush.whenFull;
+  }
+
+  private checkOpen(): void {
+    if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
   status(): RuntimeStatus {
@@ -342,10 +333,11 @@ export class Runtime implements AsyncDisposable {
    * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
    * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
    * stays, and the data directory is free again. `close` then says what it gave up:
-   * @throws CloseTimedOut
+   * @throws CloseTimedOut; InvalidOptions: nothing is stopped
    */
-  close(options: { deadlineMs?: number } = {}): Promise<void> {
-    if (this.isClosed) return Promise.resolve();
+  async close(options: { deadlineMs?: number } = {}): Promise<void> {
+    checkCloseOptions(options);
+    if (this.isClosed) return;
     this.closing ??= this.stop();
     return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }

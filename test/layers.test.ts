@@ -39,7 +39,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   entity: [
     'caller/caller.ts',
     'caller/receipt.ts',
-    'caller/ref.ts',
     'caller/slots.ts',
     'log/levels.ts',
     'log/frames.ts',
@@ -58,7 +57,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'store/postgres/upkeep.ts',
   ],
   cli: ['log/inspect.ts', 'store/postgres/*'],
-  testing: ['actor/actor.ts', 'actor/command.ts', 'actor/evolve.ts', 'actor/execution.ts', 'ring/*'],
+  testing: [
+    'actor/actor.ts',
+    'actor/command.ts',
+    'actor/evolve.ts',
+    'actor/execution.ts',
+    'actor/frozen.ts',
+    'actor/tellable.ts',
+    'ring/*',
+  ],
 };
 
 /** The vocabulary itself: which of its files look into a stage, and where. */

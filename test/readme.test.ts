@@ -31,6 +31,19 @@ test('the entity', () => {
   expect(run('entity.ts')).toBe("{ oldPrice: '0', newPrice: '189.20' }\n");
 });
 
+test('the context', () => {
+  expect(run('quoting.ts')).toBe('0.012\n');
+});
+
+test('the unit of work around a transaction', () => {
+  const lines = ['placed o-1 version 1', 'o-2 is for nothing', '1 order in the table', '1 event in the store'];
+  expect(run('unit-of-work.ts')).toBe(`${lines.join('\n')}\n`);
+});
+
+test('the sink', () => {
+  expect(run('sinking.ts')).toBe('{"amount":2}\n');
+});
+
 test('the aggregate under test', () => {
   expect(run('counter-test.ts')).toBe('all as given\n');
 });
@@ -39,5 +52,5 @@ test('the programs are short, and every file that README links exists', () => {
   const lines = files.get('main.ts')!.trim().split('\n').length + files.get('counter.ts')!.trim().split('\n').length;
   expect(lines).toBeLessThanOrEqual(30);
   for (const [, link] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
-    readFileSync(join(root, link!, link!.endsWith('.md') ? '' : 'README.md'));
+    readFileSync(join(root, link!, /\.\w+$/.test(link!) ? '' : 'README.md'));
 });

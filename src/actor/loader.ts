@@ -16,6 +16,7 @@ import { PostgresAggregateReader } from '../store/postgres/aggregate-reader.ts';
 import type { LoadedAggregate, RemoteReader } from '../store/store.ts';
 import { Actor, type ActorType, type ShardData, shardOf } from './actor.ts';
 import { evolveFrame } from './evolve.ts';
+import { freezeState } from './frozen.ts';
 import { type Remembered, RememberedOutcomes } from './remembered.ts';
 import { TailIndex } from './tail-index.ts';
 
@@ -60,7 +61,10 @@ export class Loader {
       if (loaded !== undefined) this.replay(actor, loaded, loaded.frames);
       try {
         // What the log has truncated meanwhile has been stored meanwhile: then look there again.
-        if (tail.every((position) => position <= remembered || this.apply(actor, position))) return actor;
+        if (tail.every((position) => position <= remembered || this.apply(actor, position))) {
+          freezeState(actor.state);
+          return actor;
+        }
       } catch (error) {
         // Others have written what comes before: the store elsewhere knows it.
         if (this.remote === undefined || !isError(error, 'VersionGap')) throw error;
@@ -101,6 +105,7 @@ export class Loader {
     }
     // The next command's group carries a snapshot, so that this machine knows it from then on.
     actor.snapshotVersion = actor.version === 0 ? 0 : Number.NEGATIVE_INFINITY;
+    freezeState(actor.state);
   }
 
   /** The outcome of an earlier command with this idempotency key. */

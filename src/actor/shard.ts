@@ -7,29 +7,35 @@ import type { AnyAggregate } from '../aggregate.ts';
 import { isError, TrunklineError, toWire } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
-import { safeJson, toJson } from '../payload.ts';
+import { errorJson, toJson } from '../payload.ts';
 import type { Outcome, RepeatedReply } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import { Actor, type ActorType, type FencedNotice, type ShardData } from './actor.ts';
+import type { Actor, ActorType, ShardData } from './actor.ts';
+import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
-import { Outcomes } from './outcomes.ts';
+import { keepOutcome } from './outcome.ts';
+import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
 import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
+import { tellable } from './tellable.ts';
 
 const noInput: unknown[] = [];
 const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
 // A wake-up costs the waker as much as two or three commands; the log thread would find one frame each time.
 const commandsPerRing = 128;
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
+
+const unfaithfulState =
+  'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
 
 const urgency = (command: Command): number => (command.urgent ? GroupFlag.urgent : 0);
 
@@ -48,7 +54,8 @@ export class Shard {
   private readonly ring: RingProducer;
   private readonly frame: FrameReader;
   private readonly residents: Residents;
-  private readonly outcomes: Outcomes;
+  readonly arrivals: Arrivals;
+  private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
   private readonly snapshots: Snapshots;
@@ -76,9 +83,15 @@ export class Shard {
     this.callerBell = new Bell(this.levels.words, LevelWord.callerBell, data.outbox);
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
+    this.arrivals = new Arrivals(loader, this.residents, types, data.mailboxLimit, {
+      arrived: (actor) => this.settled(actor),
+      refused: (command, type, error) => this.refuse(command, type, error),
+      failed: (error) => this.failed(error),
+    });
     this.horizon = new StoredHorizon(this.ring, this.levels);
-    this.snapshots = new Snapshots(this.ring, data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
-    this.outcomes = new Outcomes(this.ring, loader, data.idempotencyTtlMs);
+    this.snapshots = new Snapshots(data.groupLimit / 8, (aggregateType) => {
+      data.outbox.postMessage({ type: 'warning', message: unfaithfulState, details: { aggregateType } });
+    });
     this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.logBell.ring());
     this.surroundings = {
       context,
@@ -125,7 +138,7 @@ export class Shard {
   sweep(): void {
     this.now = Date.now();
     this.horizon.update();
-    this.outcomes.forget(this.horizon.storedBytes);
+    this.remembered.forget(this.horizon.storedBytes);
     this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
   }
 
@@ -159,53 +172,13 @@ export class Shard {
       return resident;
     }
     try {
-      const actor = this.loader.load(type, command.id) ?? this.fetch(type, command.id);
-      this.residents.add(actor, this.now);
+      const { published } = this.ring;
+      const actor = this.arrivals.bring(type, command.id, this.now, () => this.ring.writtenBytes() >= published);
+      if (actor.mailbox) this.pending++;
       return actor;
     } catch (error) {
       this.refuse(command, type, error);
       return undefined;
-    }
-  }
-
-  /** An actor that is being loaded from elsewhere: commands wait in its mailbox, as behind an asynchronous one. */
-  private fetch(type: ActorType, id: string): Actor {
-    const actor = new Actor(type, id, undefined, 0, 0);
-    actor.mailbox = new Mailbox(this.data.mailboxLimit);
-    this.pending++;
-    const { published } = this.ring;
-    this.loader
-      .fetch(actor, () => this.ring.writtenBytes() >= published)
-      .then(
-        () => this.settled(actor),
-        (error) => this.unloadable(actor, error),
-      )
-      .catch((error) => {
-        this.failure = error;
-        this.onSettled();
-      });
-    return actor;
-  }
-
-  private unloadable(actor: Actor, error: unknown): void {
-    if (this.isAbandoned) return;
-    const waiting = actor.mailbox!;
-    this.residents.remove(actor);
-    for (let next = waiting.take(); next; next = waiting.take()) {
-      this.waiting.delete(next.slot);
-      this.refuse(next, actor.type, error);
-    }
-    this.pending--;
-    this.onSettled();
-  }
-
-  /** Another log has written these: what this shard holds of them is not their state. */
-  fenced(aggregates: readonly FencedNotice[]): void {
-    for (const { type: name, id } of aggregates) {
-      const type = this.types.find((known) => known.name === name);
-      const actor = type && this.residents.get(type, id);
-      if (actor?.mailbox) actor.isFenced = true;
-      else if (actor) this.residents.remove(actor);
     }
   }
 
@@ -250,10 +223,12 @@ export class Shard {
         (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
         (error) => this.resume(execution, stage, () => this.fail(execution, error)),
       )
-      .catch((error) => {
-        this.failure = error;
-        this.onSettled();
-      });
+      .catch((error) => this.failed(error));
+  }
+
+  private failed(error: unknown): void {
+    this.failure = error;
+    this.onSettled();
   }
 
   private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
@@ -287,8 +262,8 @@ export class Shard {
     let outcome: Outcome | undefined;
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
-      if (command.key !== '') outcome = this.outcomes.keep(execution, value === undefined ? {} : { value }, this.now);
-      this.snapshots.keep(actor, this.now);
+      if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
+      this.snapshots.keep(actor, this.ring, this.now);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
       const flags = kind | messages | urgency(command);
@@ -305,22 +280,29 @@ export class Shard {
     const { name, commandNames } = actor.type;
     execution.undo();
     this.ring.abandon();
-    const wire = toWire(error, { aggregateType: name, command: commandNames[command.commandIndex]! });
-    const reply = safeJson(wire);
-    this.owed(() => {
-      let outcome: Outcome | undefined;
-      if (command.key !== '' && wire.kind === 'rejected')
-        outcome = this.outcomes.keep(execution, { error: JSON.parse(reply) }, this.now);
-      this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
-      this.published(actor, command, outcome);
-    });
+    const wire = toWire(tellable(error), { aggregateType: name, command: commandNames[command.commandIndex]! });
+    const reply = errorJson(wire);
+    try {
+      this.owed(() => {
+        let outcome: Outcome | undefined;
+        if (command.key !== '' && wire.kind === 'rejected')
+          outcome = this.keep(execution, { error: JSON.parse(reply) });
+        this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
+        this.published(actor, command, outcome);
+      });
+    } catch (tooLarge) {
+      // A rejection is told whole or not at all.
+      if (wire.kind !== 'rejected' || !isError(tooLarge, 'CommandTooLarge')) throw tooLarge;
+      this.fail(execution, tooLarge);
+    }
   }
 
   /** Answer without having run anything. */
   private refuse(command: Command, type: ActorType, error: unknown): void {
+    this.waiting.delete(command.slot);
     const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
     this.owed(() => {
-      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, safeJson(wire));
+      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, errorJson(wire));
       this.ringBells(command);
     });
   }
@@ -340,7 +322,10 @@ export class Shard {
 
   private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
     actor.lastPublished = this.ring.published;
-    if (outcome) this.outcomes.published(actor, command, outcome);
+    if (outcome) {
+      const key = RememberedOutcomes.key(actor.type.name, actor.id, command.key);
+      this.remembered.add(key, { version: actor.version, outcome }, this.ring.published);
+    }
     this.ringBells(command);
   }
 
@@ -354,12 +339,25 @@ export class Shard {
     if (command.urgent) this.callerBell.ring();
   }
 
+  private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
+    return keepOutcome(this.ring, execution, this.data.idempotencyTtlMs, this.now, result);
+  }
+
   /** The command has been executed before: answer with the first outcome. */
   private repeat(actor: Actor, command: Command): boolean {
-    const first = this.outcomes.first(actor, command, this.now);
-    if (first === undefined) return false;
-    const { value, error, events } = first.outcome;
-    const reply = error ? safeJson(error) : JSON.stringify({ value, events } satisfies RepeatedReply);
+    const { name: type, commandNames } = actor.type;
+    const first =
+      this.remembered.get(RememberedOutcomes.key(type, actor.id, command.key)) ??
+      this.loader.outcome(type, actor.id, command.key);
+    if (first === undefined || first.outcome.expiresAt <= this.now) return false;
+    const name = commandNames[command.commandIndex]!;
+    const { value, error, events, command: firstCommand = name } = first.outcome;
+    if (firstCommand !== name) {
+      const details = { idempotencyKey: command.key, command: name, firstCommand };
+      this.refuse(command, actor.type, new TrunklineError('IdempotencyKeyReused', details));
+      return true;
+    }
+    const reply = JSON.stringify(error ?? ({ value, events } satisfies RepeatedReply));
     this.owed(() => {
       const flags = (error ? 0 : GroupFlag.value) | urgency(command) | GroupFlag.repeated;
       this.ring.publish(GroupKind.reply, flags, command.slot, first.version, reply);

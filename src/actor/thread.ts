@@ -59,7 +59,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   const spinner = new Spinner();
   let wake = (): void => {};
   data.bell.on('message', (fenced: FencedNotice[] | null) => {
-    if (fenced !== null) shard.fenced(fenced);
+    if (fenced !== null) shard.arrivals.fenced(fenced);
     wake();
   });
   const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;

@@ -3,12 +3,13 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import type { Caller } from '../caller/caller.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
-import { checkId } from '../caller/ref.ts';
 import { Slots } from '../caller/slots.ts';
+import { checkLevel, invalid } from '../checks.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, FrameFlag, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
-import { isUuid, writeIdText, writeNewId } from '../ids.ts';
+import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
+import { writeIdText, writeNewId } from '../ids.ts';
+import { checkFields } from '../known-fields.ts';
 import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
@@ -20,6 +21,7 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GroupKind, Word } from '../ring/ring.ts';
 import { Heads } from './heads.ts';
+import { checkNewEvents } from './new-event.ts';
 import type { Transactions } from './transactions.ts';
 
 interface Publishing {
@@ -88,7 +90,10 @@ export class EventPublisher {
 
   /**
    * Publish events, in order, as one group; resolves when they have come to the runtime's `ack` level.
-   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, CommandTooLarge, RingFull (as rejections)
+   * An event's `id` is not compared with those in the store: whoever publishes the same id twice has two events with it.
+   * The expected version is the guard against repetition (`version`, or `save` with `expectedVersion`).
+   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, InvalidOptions, CommandTooLarge, RingFull,
+   * RuntimeClosed (as rejections)
    */
   publish(...events: NewEvent[]): Promise<Receipt<undefined>> {
     return this.publishBatch(events);
@@ -96,7 +101,10 @@ export class EventPublisher {
 
   /** The same with a list, and a level of its own to wait for. */
   async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
-    if (!this.areKnown(events)) await this.known(events);
+    checkFields('publishBatch', options, ['ack']);
+    if (options.ack !== undefined) checkLevel('ack', options.ack);
+    if (options.ack === 'published') invalid('ack', options.ack, 'needs a stream, and none is configured');
+    await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
     return receipt as Receipt<undefined>;
@@ -123,13 +131,23 @@ export class EventPublisher {
     });
   }
 
-  /** The version of an entity, everything published so far included; 0 if there is none. */
+  /** @internal Nothing may be published any more? Then throw why not. */
+  admit(): void {
+    this.caller.admit();
+  }
+
+  /**
+   * The version of an entity, everything published so far included; 0 if there is none.
+   * @throws RuntimeClosed, LogPoisoned
+   */
   version(type: string, id: string): number {
+    if (this.caller.closed) throw this.caller.closed;
     return this.heads.version(type, id);
   }
 
   /** @internal Ask the store, where that is elsewhere, for the versions of entities that nobody here knows. */
   known(events: readonly NewEvent[]): Promise<void> {
+    if (this.areKnown(events)) return Promise.resolve();
     const asked = this.lookUps.then(async () => {
       for (const { aggregateType: type, aggregateId: id } of events) {
         if (!this.isKnown(type, id)) this.heads.learn(type, id, await this.lookUp!(type, id));
@@ -145,10 +163,8 @@ export class EventPublisher {
   }
 
   private areKnown(events: readonly NewEvent[]): boolean {
-    return (
-      this.lookUp === undefined ||
-      events.every(({ aggregateType, aggregateId }) => this.isKnown(aggregateType, aggregateId))
-    );
+    if (this.lookUp === undefined || !Array.isArray(events)) return true;
+    return events.every((event) => this.isKnown(event?.aggregateType, event?.aggregateId));
   }
 
   private isKnown(type: string, id: string): boolean {
@@ -170,6 +186,7 @@ export class EventPublisher {
   /** Check everything, and give every event its version, before anything is written. */
   private prepare(events: readonly NewEvent[]): readonly Prepared[] {
     this.caller.admit();
+    checkNewEvents(events);
     const versions = new Map<string, number>();
     const prepared = events.map((event) => {
       const { aggregateType, aggregateId, type } = event;
@@ -177,12 +194,6 @@ export class EventPublisher {
         const reason =
           'saveWithTx has taken this event; it is published when its transaction commits (see publishAsync)';
         throw new TrunklineError('WrongDoor', { aggregateType, reason });
-      }
-      checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
-      checkId('aggregate id', aggregateId);
-      checkId('event type', type, NAME_BYTES_LIMIT);
-      if (event.id !== undefined && !isUuid(event.id)) {
-        throw new TrunklineError('InvalidId', { what: 'event id, a UUID,', length: event.id.length, limit: 36 });
       }
       if (this.actorTypes.has(aggregateType)) {
         const reason = 'its events are raised by commands of its actors; entities must use another type';
@@ -200,9 +211,6 @@ export class EventPublisher {
       const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
       return { event, version, metadataJson, dataJson: toJson(event.data, type) };
     });
-    if (prepared.length === 0) {
-      throw new TrunklineError('InvalidOptions', { option: 'events', value: events, reason: 'must name at least one' });
-    }
     return prepared;
   }
 

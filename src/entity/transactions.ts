@@ -1,13 +1,12 @@
 // Events of entities on their way into transactions of the user's own: checked and serialised before the server is asked
 // anything. Runs in the caller's thread; touches neither ring nor log: a relay brings them there once they are committed.
 import type { AnyAggregate } from '../aggregate.ts';
-import { checkId } from '../caller/ref.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
-import { isUuid, newId } from '../ids.ts';
+import { newId } from '../ids.ts';
 import { toJson } from '../payload.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store/store.ts';
+import { checkNewEvents } from './new-event.ts';
 
 /** Most bytes of one event's JSON: any relay can take it, whatever ring it has. `raise_event` holds the same. */
 export const dataBytesLimit: number = 1 << 20;
@@ -41,9 +40,11 @@ export class Transactions {
       const reason = "must be a connected client of 'pg' with a transaction open on it";
       throw new TrunklineError('InvalidOptions', { option: 'client', value: typeof client, reason });
     }
+    if (events.length === 0) return [];
+    checkNewEvents(events);
     const prepared = this.prepare(events);
     for (const event of events) this.taken.add(event);
-    return prepared.length === 0 ? [] : this.store.append(client, prepared);
+    return this.store.append(client, prepared);
   }
 
   /** Whether an event has been given to a transaction: nobody else may publish it then. */
@@ -75,19 +76,10 @@ export class Transactions {
 
   private prepareOne(event: NewEvent): AppendedEvent {
     const { aggregateType, aggregateId, type, id = newId(), occurredAt = new Date(), schemaVersion = 1 } = event;
-    checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
-    checkId('aggregate id', aggregateId);
-    checkId('event type', type, NAME_BYTES_LIMIT);
-    if (!isUuid(id)) throw new TrunklineError('InvalidId', { what: 'event id, a UUID,', length: id.length, limit: 36 });
     if (this.actorTypes.has(aggregateType)) {
       const reason = 'its events are raised by commands of its actors; entities must use another type';
       throw new TrunklineError('WrongDoor', { aggregateType, reason });
     }
-    if (!(occurredAt instanceof Date) || Number.isNaN(occurredAt.getTime())) {
-      throw new TrunklineError('InvalidOptions', { option: 'occurredAt', value: occurredAt, reason: 'must be a Date' });
-    }
-    checkInteger('schemaVersion', schemaVersion, 65_535);
-    if (event.version !== undefined) checkInteger('version', event.version, 2 ** 31 - 1);
     const metadata = event.metadata ?? {};
     const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
     const dataJson = toJson(event.data, type);
@@ -96,11 +88,6 @@ export class Transactions {
     const expectedVersion = event.version === undefined ? undefined : event.version - 1;
     return { id, aggregateType, aggregateId, type, schemaVersion, occurredAt, dataJson, metadataJson, expectedVersion };
   }
-}
-
-function checkInteger(option: string, value: number, high: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= high) return;
-  throw new TrunklineError('InvalidOptions', { option, value, reason: `must be an integer from 1 to ${high}` });
 }
 
 function checkBytes(json: string, limit: number): void {

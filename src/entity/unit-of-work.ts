@@ -1,10 +1,12 @@
 // A unit of work over entities: what they raise between its begin and its commit is published after the commit, all of it
 // or, on a rollback, nothing. With a client of the user's own, events and the user's tables are one transaction.
+import { checkFunction, checkLevel, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { Level } from '../receipt.ts';
 import type { TransactionClient } from '../store/store.ts';
-import type { AggregateRoot, RaisedEvent } from './aggregate-root.ts';
+import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
 import { ClientTransaction } from './client-transaction.ts';
 import type { EventPublisher } from './publisher.ts';
 import type { Transactions } from './transactions.ts';
@@ -32,6 +34,8 @@ export interface UnitOfWorkOptions {
   ack?: Level;
 }
 
+const unitOfWorkFields = fieldsOf<UnitOfWorkOptions>({ transaction: true, client: true, ack: true });
+
 type BeforeHandler = (event: RaisedEvent) => Promise<void> | void;
 type AfterHandler = (event: StoredEvent) => Promise<void> | void;
 
@@ -57,11 +61,19 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** @internal Use `runtime.unitOfWork()`. */
   constructor(publisher: EventPublisher, transactions: Transactions, options: UnitOfWorkOptions = {}) {
+    checkFields('unitOfWork', options, unitOfWorkFields);
+    const { ack, transaction, client } = options;
+    if (ack !== undefined) checkLevel('ack', ack);
+    if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+    if (client !== undefined) checkFunction('client.query', client?.query);
+    if (transaction !== undefined) {
+      checkFunction('transaction.commit', transaction?.commit);
+      checkFunction('transaction.rollback', transaction?.rollback);
+    }
     this.publisher = publisher;
     this.transactions = transactions;
     this.options = options;
-    const { client } = options;
-    this.transaction = options.transaction ?? (client && new ClientTransaction(client));
+    this.transaction = transaction ?? (client && new ClientTransaction(client));
   }
 
   /** Begin the transaction on the `client`; `run` does it for you. Returns this unit of work. */
@@ -74,6 +86,7 @@ export class UnitOfWork implements AsyncDisposable {
   /** Watch an entity: its uncommitted events belong to this unit of work. Returns it. */
   register<E extends AggregateRoot>(entity: E): E {
     this.checkOpen();
+    if (!(entity instanceof AggregateRoot)) invalid('entity', typeof entity, 'must extend AggregateRoot');
     this.entities.add(entity);
     return entity;
   }
@@ -86,12 +99,14 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** Handle events (of one type, or `'*'`) before the commit, within the transaction: a failure rolls it back. */
   before(type: string, handler: BeforeHandler): this {
+    checkFunction('handler', handler);
     this.beforeHandlers.push({ type, handler });
     return this;
   }
 
   /** Handle events after the commit; a failure is the caller's to see, and undoes nothing. */
   after(type: string, handler: AfterHandler): this {
+    checkFunction('handler', handler);
     this.afterHandlers.push({ type, handler });
     return this;
   }
@@ -113,6 +128,7 @@ export class UnitOfWork implements AsyncDisposable {
    * Handlers before commit, the events themselves if there is a client, the transaction's commit, publishing, handlers
    * after. Returns what was published.
    * @throws OutcomeUnknown if the connection broke before the server's reply to COMMIT: the relay will tell
+   * @throws RuntimeClosed, UnitOfWorkEnded, and what a handler or the transaction throws: then it is rolled back
    */
   async commit(): Promise<readonly StoredEvent[]> {
     this.checkOpen();
@@ -120,6 +136,7 @@ export class UnitOfWork implements AsyncDisposable {
     let versions: readonly number[] = [];
     try {
       await this.handleBefore();
+      this.publisher.admit(); // what cannot be published must not be committed
       if (client) versions = await this.transactions.append(client, this.collect());
       await this.transaction?.commit();
     } catch (error) {

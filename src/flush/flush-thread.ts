@@ -136,14 +136,15 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const onRemembered = (position: number): void => levels.publish('remembered', position);
   const { postgres, storeFolder, logId } = data;
   if (postgres === undefined) {
+    const logBegins = log.firstPosition() || levels.position('begun');
     const onBoth = (position: number): void => {
       onRemembered(position);
       onStored(position);
     };
-    add(storeName, uncut(new EmbeddedSink(storeFolder, logId)), onBoth, storeLingerMs);
+    add(storeName, uncut(new EmbeddedSink(storeFolder, logId, { logBegins })), onBoth, storeLingerMs);
   } else {
     const storedPosition = (): number => levels.position('stored');
-    const memory = new EmbeddedSink(storeFolder, logId, undefined, { storedPosition });
+    const memory = new EmbeddedSink(storeFolder, logId, { memory: { storedPosition } });
     const store = new PostgresSink(postgres, logId, log.firstPosition(), {
       quarantined: (refused) => quarantined(refused, memory),
     });

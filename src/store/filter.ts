@@ -1,5 +1,7 @@
 // Which events a query wants, told from a frame without decoding it.
+import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
+import { fieldsOf } from '../known-fields.ts';
 import { nameOf, type StoreQuery } from './store.ts';
 
 export class EventFilter {
@@ -49,10 +51,39 @@ function correlationIdOf(frame: FrameReader): unknown {
   return metadataJson === '' ? undefined : (JSON.parse(metadataJson) as { correlationId?: unknown }).correlationId;
 }
 
-/** The filter of a user's query. */
+/** The filter of a user's query. @throws InvalidOptions, InvalidId */
 export function filterOf(query: StoreQuery): EventFilter {
+  check(query);
   const { aggregate, aggregateId, type, since, until, correlationId } = query;
   const aggregateType = aggregate === undefined ? undefined : nameOf(aggregate);
   const types = type === undefined ? query.types : [type, ...(query.types ?? [])];
   return new EventFilter({ aggregateType, aggregateId, types, since, until, correlationId });
+}
+
+/** The fields that a store's query may have. */
+export const storeQueryFields: readonly string[] = fieldsOf<StoreQuery>({
+  aggregate: true,
+  aggregateId: true,
+  type: true,
+  types: true,
+  since: true,
+  until: true,
+  correlationId: true,
+  signal: true,
+  pageSize: true,
+});
+
+function check(query: StoreQuery): void {
+  const { pageSize = 1, aggregate, aggregateId, type, types, since, until, correlationId, signal } = query;
+  checkInteger('pageSize', pageSize, 1, 100_000);
+  if (aggregate !== undefined) checkAggregate(aggregate);
+  if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
+  if (types !== undefined && !Array.isArray(types)) invalid('types', types, 'must be a list of event types');
+  for (const one of type === undefined ? (types ?? []) : [type, ...(types ?? [])]) checkId('event type', one);
+  if (since !== undefined) checkDate('since', since);
+  if (until !== undefined) checkDate('until', until);
+  if (correlationId !== undefined && typeof correlationId !== 'string') {
+    invalid('correlationId', correlationId, 'must be a text');
+  }
+  if (signal !== undefined) checkSignal(signal);
 }

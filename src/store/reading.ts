@@ -1,6 +1,8 @@
 // Everything that the caller's thread reads: the environment here, a store elsewhere if there is one, and the history over
 // store and log. Opened once the flush thread runs, closed before it is of no use.
+import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
 import { isMintedBy } from '../ids.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
@@ -12,6 +14,9 @@ import { storeName } from './postgres/failure.ts';
 import { PostgresHistory } from './postgres/history.ts';
 import type { PostgresStoreOptions } from './postgres/postgres.ts';
 import type { EventArchive, Head } from './store.ts';
+
+const lookEveryMs = 5;
+const looksLimit = 400; // a memory commits every 50 ms
 
 export interface ReadingSettings {
   storeFolder: string;
@@ -64,6 +69,22 @@ export class Reading {
       const cause = `it is at position ${levels.position('stored')} of ${written}`;
       throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
     }
+  }
+
+  /**
+   * `count` events of an aggregate from `version` on: what a command raised. From here, as long as they are here; so that a
+   * repeated command is answered while the store is away.
+   */
+  async eventsFrom(type: string, id: string, version: number, count: number): Promise<StoredEvent[]> {
+    const { levels } = this.settings;
+    const written = levels.position('written');
+    for (let looks = 0; this.remote && levels.position('remembered') < written && looks < looksLimit; looks++) {
+      await pause(lookEveryMs);
+    }
+    const local = this.remote ? await this.local.getFromVersion(type, id, version, count) : [];
+    if (local.length === count && local[0]?.version === version) return local;
+    await this.caughtUp();
+    return this.archive.getFromVersion(type, id, version, count);
   }
 
   /** For entities, where the store is elsewhere: one that nobody here knows is this log's from then on. */

@@ -100,6 +100,7 @@ export interface TypeQuery {
 /** Which events of the store; all conditions must hold. */
 export interface StoreQuery {
   aggregate?: AnyAggregate | string;
+  /** With `aggregate`, its events are found directly; alone, every event is looked at. */
   aggregateId?: string;
   type?: string;
   types?: readonly string[];
@@ -110,8 +111,17 @@ export interface StoreQuery {
   correlationId?: string;
   /** Ends the iteration with its reason. */
   signal?: AbortSignal;
-  /** Events read at once, 1 to 5,000; default as many. */
+  /** Events read at once, 1 to 100,000 (PostgreSQL: 5,000 at most); default 1,000. Others get their turn between pages. */
   pageSize?: number;
+}
+
+/** Which events of the log and the store behind it, and how. All conditions must hold. */
+export interface EventQuery extends StoreQuery {
+  /** First and last log position, inclusive. */
+  from?: number;
+  to?: number;
+  /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
+  follow?: boolean;
 }
 
 /** A moment in an aggregate's life: after that version, or after its last event that had occurred by that time. */

@@ -3,7 +3,8 @@ import { setImmediate } from 'node:timers/promises';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
-import { type EventFilter, filterOf } from '../filter.ts';
+import { checkFields } from '../../known-fields.ts';
+import { type EventFilter, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
 import {
   type EventArchive,
@@ -76,6 +77,7 @@ export class EmbeddedStore implements EventArchive {
   }
 
   async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
+    checkFields('query', query, storeQueryFields);
     const { signal, pageSize = eventsPerPage } = query;
     const scan = this.scan(filterOf(query));
     const last = this.checkpoint();

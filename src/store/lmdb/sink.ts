@@ -10,26 +10,26 @@ import { BLOCKS_PER_ENTRY } from './postings.ts';
 import { probe } from './probe.ts';
 import { StoreWriter } from './writer.ts';
 
-/** For a sink that writes a {@link Memory}. */
-export interface MemoryOptions {
-  storedPosition(): number;
-  blockLimit?: number;
+export interface EmbeddedSettings {
+  /** See `postings.ts`; smaller in tests. */
+  indexEvery?: number;
+  /** The first position that the log still has, or will give out next; what lies before it can be in the store alone. */
+  logBegins?: number;
+  /** Write a {@link Memory}: the store is elsewhere, and has come to `storedPosition()`. */
+  memory?: { storedPosition(): number; blockLimit?: number };
 }
 
 export class EmbeddedSink implements Sink {
   private readonly folder: string;
   private readonly logId: string;
-  private readonly indexEvery: number;
-  private readonly memory: MemoryOptions | undefined;
+  private readonly settings: EmbeddedSettings;
   private environment: Environment | undefined;
   private writer: StoreWriter | undefined;
 
-  /** `indexEvery`: see `postings.ts`; smaller in tests. */
-  constructor(folder: string, logId: string, indexEvery: number = BLOCKS_PER_ENTRY, memory?: MemoryOptions) {
+  constructor(folder: string, logId: string, settings: EmbeddedSettings = {}) {
+    this.settings = settings;
     this.folder = folder;
     this.logId = logId;
-    this.indexEvery = indexEvery;
-    this.memory = memory;
   }
 
   /** @throws StoreDamaged, DataDirNewerFormat */
@@ -39,11 +39,11 @@ export class EmbeddedSink implements Sink {
     markInUse(folder);
     const environment = openEnvironment(folder, false);
     try {
-      claim(environment, this.logId, this.memory === undefined ? 'events' : 'memory');
+      claim(environment, this.logId, this.settings);
       syncFolder(folder); // the data file's own entry
-      const memory =
-        this.memory && new Memory(environment, this.memory.storedPosition, this.memory.blockLimit ?? memoryBlockLimit);
-      this.writer = new StoreWriter(environment, this.indexEvery, memory);
+      const { indexEvery = BLOCKS_PER_ENTRY, memory } = this.settings;
+      const kept = memory && new Memory(environment, memory.storedPosition, memory.blockLimit ?? memoryBlockLimit);
+      this.writer = new StoreWriter(environment, indexEvery, kept);
       this.environment = environment;
       return this.writer.checkpoint;
     } catch (error) {
@@ -68,9 +68,14 @@ export class EmbeddedSink implements Sink {
 }
 
 /** A store belongs to one log: its positions mean nothing in another. */
-function claim(environment: Environment, logId: string, holds: Holds): void {
+function claim(environment: Environment, logId: string, { memory, logBegins = 1 }: EmbeddedSettings): void {
   const { identity, root, folder } = environment;
+  const holds: Holds = memory === undefined ? 'events' : 'memory';
   if (identity === undefined) {
+    // A log that has had a store before has been given this identity before its first event. A memory may be new: what it
+    // does not know is asked for elsewhere.
+    if (logBegins > 1 && memory === undefined)
+      throw damaged(folder, `it is gone, and the log begins at ${logBegins}: what was before is nowhere`);
     const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId, holds, since: Date.now() }));
     root.transactionSync(() => root.putSync(identityKey, fresh));
   } else if (identity.logId !== logId) {

@@ -2,7 +2,8 @@
 import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import type { StoredEvent } from '../../event.ts';
-import { type EventFilter, filterOf } from '../filter.ts';
+import { checkFields } from '../../known-fields.ts';
+import { type EventFilter, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
 import {
   type EventArchive,
@@ -94,6 +95,7 @@ export class PostgresArchive implements EventArchive {
   }
 
   async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
+    checkFields('query', query, storeQueryFields);
     const { signal, pageSize = eventsPerPage } = query;
     const where = conditions(filterOf(query));
     const limit = Math.min(pageSize, eventsPerPage);

@@ -1,6 +1,7 @@
 // `postgres(…)`: the event store in PostgreSQL, as the user describes it. A plain value, so that it can be sent to threads.
 import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
+import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { type Connection, configOf, defaultSchema } from './migrate.ts';
 
 /** How to reach the store, and how to write it. Either `connectionString` or `pool`. */
@@ -59,27 +60,24 @@ export class PostgresStoreOptions {
   }
 }
 
-const known: readonly (keyof PostgresOptions)[] = [
-  'connectionString',
-  'pool',
-  'schema',
-  'migrate',
-  'batchEvents',
-  'batchBytes',
-  'flushDelayMs',
-  'statementTimeoutMs',
-  'loadTimeoutMs',
-];
+const known = fieldsOf<PostgresOptions>({
+  connectionString: true,
+  pool: true,
+  schema: true,
+  migrate: true,
+  batchEvents: true,
+  batchBytes: true,
+  flushDelayMs: true,
+  statementTimeoutMs: true,
+  loadTimeoutMs: true,
+});
 
 /**
  * Keep events in PostgreSQL (15 and newer): `createRuntime({ store: postgres({ connectionString }) })`.
  * @throws InvalidOptions
  */
 export function postgres(options: PostgresOptions): PostgresStoreOptions {
-  if (typeof options !== 'object' || options === null) invalid('', 'an object', 'must be an object');
-  for (const key of Object.keys(options)) {
-    if (!known.includes(key as keyof PostgresOptions)) invalid(key, '…', `is unknown; known: ${known.join(', ')}`);
-  }
+  checkFields('store', options, known);
   const { schema = defaultSchema, migrate = false } = options;
   if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63 || schema.includes('\0')) {
     invalid('schema', schema, 'must be 1 to 63 bytes');

@@ -38,7 +38,7 @@ export class PostgresSink implements Sink {
   private readonly partitions: Partitions;
   private readonly relayed: RelayedStatements;
   private readonly rows: EventRowWriter;
-  private readonly copy: string;
+  private readonly copySql: string;
   private session: Session | undefined;
   private isMigrated = false;
   private checkpoint = 0;
@@ -54,7 +54,7 @@ export class PostgresSink implements Sink {
     this.partitions = new Partitions(this.schema);
     this.relayed = new RelayedStatements(this.schema, logId);
     this.rows = new EventRowWriter(logId);
-    this.copy = `copy ${this.schema}.domain_events (${eventColumns}) from stdin (format binary)`;
+    this.copySql = `copy ${this.schema}.domain_events (${eventColumns}) from stdin (format binary)`;
   }
 
   /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered, PositionGone */
@@ -124,7 +124,10 @@ export class PostgresSink implements Sink {
   /** In one transaction; what the server refuses of it in a second attempt, event by event. */
   private async commit(client: pg.ClientBase, batch: Batch, plan: Plan): Promise<readonly Refusal[]> {
     try {
-      return await this.transaction(client, batch, plan, (entries) => this.copyAll(client, batch, entries));
+      return await this.transaction(client, batch, plan, async (entries, rows) => {
+        if (entries.length > 0) await this.copy(client, entries === plan.entries ? rows : this.rowsOf(batch, entries));
+        return [];
+      });
     } catch (error) {
       if (isServerError(error)) await client.query('rollback');
       if (!refusesData(error)) throw error;
@@ -141,11 +144,14 @@ export class PostgresSink implements Sink {
     client: pg.ClientBase,
     batch: Batch,
     plan: Plan,
-    store: (entries: readonly Entry[]) => Promise<Refusal[]>,
+    store: (entries: readonly Entry[], rows: Buffer) => Promise<Refusal[]>,
   ): Promise<Refusal[]> {
     await this.begin(client, batch);
-    const { accepted, refused } = await this.heads.decide(client, plan.entries, plan.runs);
-    const all = [...refused, ...(await store(accepted))];
+    const deciding = this.heads.decide(client, plan.entries, plan.runs);
+    deciding.catch(() => {}); // it is awaited below
+    const rows = this.rowsOf(batch, plan.entries); // while the server decides: mostly it takes them all
+    const { accepted, refused } = await deciding;
+    const all = [...refused, ...(await store(accepted, rows))];
     if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
     await this.keepSnapshots(client, batch, plan, refused);
     const relayed = relayedIn(batch);
@@ -168,22 +174,24 @@ export class PostgresSink implements Sink {
     throw new TrunklineError('LogFenced', { logId: this.logId, position: checkpoint });
   }
 
-  private async copyAll(client: pg.ClientBase, batch: Batch, entries: readonly Entry[]): Promise<Refusal[]> {
-    if (entries.length === 0) return [];
+  private rowsOf(batch: Batch, entries: readonly Entry[]): Buffer {
     const frame = new FrameReader(batch.bytes);
     this.rows.begin();
     for (const { offset, position } of entries) this.rows.add(frame.at(offset), position);
-    const stream = client.query(copyFrom(this.copy));
-    stream.end(this.rows.bytes());
+    return this.rows.bytes();
+  }
+
+  private async copy(client: pg.ClientBase, rows: Buffer): Promise<void> {
+    const stream = client.query(copyFrom(this.copySql));
+    stream.end(rows);
     await finished(stream);
-    return [];
   }
 
   /** Halve what is refused until single events stand alone. */
   private async copyWhatGoes(client: pg.ClientBase, batch: Batch, entries: readonly Entry[]): Promise<Refusal[]> {
     try {
       await client.query('savepoint part');
-      await this.copyAll(client, batch, entries);
+      await this.copy(client, this.rowsOf(batch, entries));
       await client.query('release savepoint part');
       return [];
     } catch (error) {

@@ -8,6 +8,7 @@ import { PostgresServer } from '../../postgres-server.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
+const long = { timeout: 180_000 }; // servers that are killed and started, on a machine that may be busy
 let connectionString: string;
 
 beforeEach(async () => {
@@ -121,7 +122,7 @@ test("a pool of the user's own, and one that is exhausted", async () => {
   }
 });
 
-test('while the server is away the service goes on; it starts without it, and everything arrives', async () => {
+test('while the server is away the service goes on; it starts without it, and everything arrives', long, async () => {
   await using server = await PostgresServer.start();
   await migrate({ connection: server.url() });
   const dataDir = scratchFolder();
@@ -132,20 +133,24 @@ test('while the server is away the service goes on; it starts without it, and ev
   server.kill();
   expect((await known.add(2)).value).toBe(3);
   expect((await first.ref(Counter, own).add(3)).value).toBe(3);
+  const repeated = known.with({ idempotencyKey: 'k' });
+  const outcome = await repeated.add(0);
+  expect((await repeated.add(0)).events).toEqual(outcome.events);
   const unknown = await errorOf(first.ref(Counter, 'unknown').add(1));
   expect(unknown.code).toBe('StoreUnavailable');
   expect((await errorOf(first.store.getByAggregate(Counter, 'known'))).code).toBe('StoreUnavailable');
   const live = [];
   for await (const event of first.events()) live.push(event.data);
-  expect(live).toEqual([{ amount: 1 }, { amount: 2 }, { amount: 3 }]);
+  expect(live).toEqual([{ amount: 1 }, { amount: 2 }, { amount: 3 }, { amount: 0 }]);
   await first.close();
   const second = await start({ dataDir, store });
   expect((await second.ref(Counter, 'known').add(4)).value).toBe(7);
+  expect(await second.ref(Counter, 'known').with({ idempotencyKey: 'k' }).add(0)).toMatchObject({ version: 3 });
   expect((await second.ref(Counter, own).add(5)).value).toBe(8);
   expect((await errorOf(second.ref(Counter, 'unknown').add(1))).code).toBe('StoreUnavailable');
   await server.restart();
   await second.reached('stored');
-  expect(await amounts(server.url())).toEqual([1, 2, 3, 4, 5]);
+  expect(await amounts(server.url())).toEqual([1, 2, 3, 0, 4, 5]);
   const late = await until(
     () =>
       second
@@ -157,7 +162,7 @@ test('while the server is away the service goes on; it starts without it, and ev
   expect(late!.value).toBe(6);
 });
 
-test('the log grows to its limit, pushes back, and takes more when the store has come back', async () => {
+test('the log grows to its limit, pushes back, and takes more when the store has come back', long, async () => {
   await using server = await PostgresServer.start();
   await migrate({ connection: server.url() });
   const store = postgres({ connectionString: server.url() });
