@@ -15,6 +15,7 @@ import { publishAsync } from './publish-async.ts';
 import { raiseInCommand } from './raise-in-command.ts';
 import { replayFromStore } from './replay-from-store.ts';
 import { printMachine, printRows } from './report.ts';
+import { saveWithTx } from './save-with-tx.ts';
 import { serialisePayload } from './serialise-payload.ts';
 import { startAfterKill } from './start-after-kill.ts';
 import { writtenAndSynced } from './written-and-synced.ts';
@@ -30,6 +31,7 @@ const suites: Record<string, Suite> = {
   'idle-actors': idleActors,
   'start-after-kill': startAfterKill,
   'log-size': logSize,
+  'save-with-tx': saveWithTx,
   'postgres-flush': postgresFlush,
   'postgres-replay': postgresReplay,
   'postgres-lag': postgresLag,

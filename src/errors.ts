@@ -36,6 +36,7 @@ export interface ErrorDetails {
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
+  TransactionRolledBack: { reason: string };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
   IdempotencyKeyReused: { idempotencyKey: string; command: string; firstCommand: string };
   // the runtime as a whole
@@ -57,6 +58,8 @@ export interface ErrorDetails {
   StoreSchemaNewer: { schema: string; found: number; supported: number };
   StoreSchemaAltered: { schema: string; reason: string };
   LogFenced: { logId: string; position: number };
+  ArchiveDamaged: { file: string; reason: string };
+  PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
@@ -122,6 +125,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due`,
   UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
   EndlessHandlers: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
+  TransactionRolledBack: (d) => `the server has rolled the transaction back: ${d.reason}`,
   RuntimeClosed: (d) => `the runtime is ${d.state}`,
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
@@ -141,6 +145,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
   LogFenced: (d) =>
     `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
+  ArchiveDamaged: (d) => `${d.file} is not a whole archive: ${d.reason}; archive the month again`,
+  PartitionNeeded: (d) => `${d.partition} is not dropped: ${d.reason}`,
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>

@@ -52,6 +52,8 @@ export { createRuntime, type Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
 export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
+
+export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
 export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
 export type {
   EventQuery,
@@ -61,6 +63,7 @@ export type {
   QuarantinedEvent,
   StateThen,
   StoreQuery,
+  TransactionClient,
   TypeQuery,
 } from './store/store.ts';
 export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';

@@ -4,7 +4,6 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
-import type { ShardSettings } from './actor/pool.ts';
 import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
@@ -17,6 +16,7 @@ import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
+import { Transactions } from './entity/transactions.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
@@ -36,8 +36,11 @@ import {
   type RuntimeOptions,
   resolveOptions,
 } from './options.ts';
+import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import type { Level } from './receipt.ts';
+import { shardSettings } from './shard-settings.ts';
 import type { RuntimeStatus } from './status.ts';
+import { PostgresAppend } from './store/postgres/append.ts';
 import { Reading } from './store/reading.ts';
 import type { EventQuery } from './store/store.ts';
 
@@ -98,6 +101,8 @@ export class Runtime implements AsyncDisposable {
   private shards: Shards | undefined;
   private logReader: LogSource | undefined;
   private reading: Reading | undefined;
+  private transactions!: Transactions;
+  private outbox: OutboxHost | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -140,7 +145,7 @@ export class Runtime implements AsyncDisposable {
         mapBytes,
         maxBytes: options.log.maxBytes,
         batchBytesLimit: 64 << 20,
-        groupLimit: options.flush.ringBytes / 2,
+        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
         retainMs: options.log.retainMs,
         retainBytes: options.log.retainBytes,
         bootId: options.bootId ?? bootId(),
@@ -198,38 +203,29 @@ export class Runtime implements AsyncDisposable {
     const { localHead, lookUp } = reading;
     this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
-    this.store = new RuntimeStore(reading.archive, this.publisher, () => reading.caughtUp());
+    const append = options.store && new PostgresAppend(options.store.settings.schema);
+    this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
+    this.publisher.transactions = this.transactions;
+    this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
     this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
     this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
+    await this.startOutbox();
     this.caller.turn();
   }
 
+  /** Where there are transactions, what they commit comes into this log. */
+  private async startOutbox(): Promise<void> {
+    const { options, levels, caller, log, logReader } = this;
+    if (options.store)
+      this.outbox = await OutboxHost.start(options, { log: log!, logReader: logReader!, levels, caller });
+  }
+
   private async startShards(mapBytes: number): Promise<void> {
-    const { options, directory, log } = this;
-    const { ringBytes, whenFull } = options.flush;
-    const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
-    const settings: ShardSettings = {
-      types: options.aggregates.map(({ name, module }) => ({ name, module })),
-      context,
-      levels: this.levels.memory,
-      storeFolder: directory.storeFolder,
-      logFolder: directory.logFolder,
-      logId: log!.logId,
-      mapBytes,
-      ringBytes,
-      groupLimit: ringBytes / 2,
-      whenFull,
-      actorLimit,
-      actorIdleMs,
-      mailboxLimit,
-      idempotencyTtlMs,
-      askDeadlineMs,
-      shards,
-      postgres: options.store?.settings,
-    };
+    const { options, directory, log, levels } = this;
+    const settings = shardSettings(options, directory, { levels: levels.memory, logId: log!.logId, mapBytes });
     this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
       warning: (message, details) => options.logger.warn(details, message),
       died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
@@ -286,7 +282,7 @@ export class Runtime implements AsyncDisposable {
    */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
     this.checkOpen();
-    return new UnitOfWork(this.publisher, options);
+    return new UnitOfWork(this.publisher, this.transactions, options);
   }
 
   /**
@@ -345,6 +341,7 @@ export class Runtime implements AsyncDisposable {
       shardRestarts: this.shards?.restartCount ?? 0,
       heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
+      relay: this.outbox?.status,
       quarantined: this.flushThread?.quarantinedCount ?? 0,
     };
   }
@@ -378,6 +375,8 @@ export class Runtime implements AsyncDisposable {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
+    this.stage = 'the relay of the outbox';
+    await this.outbox?.stop();
     this.stage = 'commands in flight';
     if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';
