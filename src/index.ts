@@ -27,6 +27,21 @@ export {
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
 export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
+export type { DeadLetter, DeadLetterOutcome, DeadLetterQuery, DeadLetters } from './handlers/dead-letters.ts';
+export type {
+  BatchDelivery,
+  BreakerOptions,
+  Delivery,
+  EffectTransaction,
+  From,
+  OnExhausted,
+  RetryOptions,
+  SubscribeOptions,
+  Subscription,
+  SubscriptionState,
+  SubscriptionStatus,
+} from './handlers/handlers.ts';
+export type { LetterError } from './handlers/letters.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';

@@ -19,6 +19,9 @@ import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
 import { FrameKind } from './frame.ts';
+import type { DeadLetters } from './handlers/dead-letters.ts';
+import type { EffectTransaction, SubscribeOptions, Subscription, SubscriptionStatus } from './handlers/handlers.ts';
+import { HandlerStage } from './handlers/stage.ts';
 import { eachFrame } from './log/frames.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -83,6 +86,7 @@ export interface RuntimeStatus {
   messagesUnderWay: number;
   shardRestarts: number;
   listenerErrors: number;
+  subscriptions: SubscriptionStatus[];
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
@@ -108,6 +112,7 @@ export class Runtime implements AsyncDisposable {
   private logReader: LogSource | undefined;
   private embedded: EmbeddedStore | undefined;
   private history: History | undefined;
+  private handlers: HandlerStage | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -191,6 +196,13 @@ export class Runtime implements AsyncDisposable {
     this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
     this.recoverEntities();
+    this.handlers = new HandlerStage({
+      folder: directory.handlersFolder,
+      history: this.history,
+      levels,
+      definitions: this.definitions,
+      logger: options.logger,
+    });
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
@@ -289,6 +301,68 @@ export class Runtime implements AsyncDisposable {
     return this.history.events(query);
   }
 
+  private get handlerStage(): HandlerStage {
+    if (this.isClosed || !this.handlers) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    return this.handlers;
+  }
+
+  /**
+   * A durable handler: every event that it wants, at least once, in version order per aggregate, from its own checkpoint on.
+   * Events come behind `synced`: power loss takes none that it has seen.
+   *
+   * ```ts
+   * runtime.subscribe({
+   *   name: 'billing', aggregates: [Call], events: ['CallCompleted'],
+   *   handle: async (event, { effectKey, signal }) => charge(event.data, effectKey, signal),
+   * });
+   * ```
+   * @throws InvalidOptions, SubscriptionExists, UnknownEventType
+   */
+  subscribe<A extends AnyAggregate = any>(options: SubscribeOptions<A>): Subscription {
+    this.followSynced();
+    return this.handlerStage.subscribe(options as SubscribeOptions);
+  }
+
+  /** A subscription of this run, by name. @throws UnknownSubscription */
+  subscription(name: string): Subscription {
+    return this.handlerStage.find(name);
+  }
+
+  /** What handlers could not handle. */
+  get deadLetters(): DeadLetters {
+    return this.handlerStage.deadLetters;
+  }
+
+  /**
+   * Run an effect once for a key (a delivery's `effectKey`), however often it is asked for: its changes and the key are
+   * committed together, and its result is remembered for seven days. Resolves when that is on disk.
+   */
+  once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    return this.handlerStage.once(effectKey, effect);
+  }
+
+  /** What an effect has put into a table; undefined if there is nothing under that key. */
+  effect(table: string, key: string): Promise<unknown> {
+    return this.handlerStage.effect(table, key);
+  }
+
+  /** What effects have put into a table, in the order of the keys' bytes: from `start` on, before `end`. */
+  effects(
+    table: string,
+    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
+  ): Promise<{ key: string; value: unknown }[]> {
+    return this.handlerStage.effects(table, range);
+  }
+
+  private isFollowing = false;
+
+  /** From the first subscription on, the sync thread wakes us. */
+  private followSynced(): void {
+    if (this.isFollowing) return;
+    this.isFollowing = true;
+    this.caller.follow(() => this.handlers?.turn());
+  }
+
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
     return new UnitOfWork(this.publisher, options);
@@ -337,6 +411,7 @@ export class Runtime implements AsyncDisposable {
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,
       listenerErrors: this.listenerErrors,
+      subscriptions: this.handlers?.status() ?? [],
     };
   }
 
@@ -364,6 +439,8 @@ export class Runtime implements AsyncDisposable {
 
   private async stop(): Promise<void> {
     const { levels, caller } = this;
+    this.stage = 'handlers';
+    if (this.handlers?.isInUse) await this.handlers.close(); // they may still send commands, and wait for them
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
     this.stage = 'commands in flight';

@@ -57,6 +57,13 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   PositionGone: { position: 3, firstKept: 9 },
   VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },
   SinkFailed: { sink: 'billing', cause: 'ECONNRESET' },
+  SubscriptionExists: { handler: 'billing' },
+  UnknownSubscription: { handler: 'biling', known: ['billing'] },
+  PositionAhead: { position: 9, lastPosition: 3 },
+  HandlerTimedOut: { handler: 'billing', timeoutMs: 20 },
+  HandlerFailed: { handler: 'billing', cause: 'exit code 3' },
+  CaughtUpTimedOut: { handler: 'billing', position: 9, reached: 3, timeoutMs: 20 },
+  UnknownDeadLetter: { deadLetter: 'billing/0198' },
 };
 const codes = Object.keys(samples) as ErrorCode[];
 const where = { aggregateType: 'call', command: 'route' };

@@ -327,6 +327,11 @@ export class Caller implements CommandSender, LevelWait {
     return this.progress.reached(level, position, signal);
   }
 
+  /** Call it whenever more is synced. */
+  follow(onSynced: () => void): void {
+    this.progress.follow(onSynced);
+  }
+
   /** Resolves when nothing is in flight. */
   whenDrained(): Promise<void> {
     if (this.inFlight === 0) return Promise.resolve();

@@ -10,6 +10,7 @@ export class Progress {
   private readonly synced = new LevelWaiters();
   private readonly stored = new LevelWaiters();
   private failure: TrunklineError | undefined;
+  private onSynced: (() => void) | undefined;
   /** Positions as last looked at. */
   private syncedSeen = 0;
   private storedSeen = 0;
@@ -47,19 +48,27 @@ export class Progress {
     });
   }
 
+  /** Call it whenever more is synced; that hurries nobody. */
+  follow(onSynced: () => void): void {
+    this.onSynced = onSynced;
+    this.ask();
+  }
+
   /** Release whoever waits for what has been reached. */
   advance(): void {
-    if (this.synced.isEmpty && this.stored.isEmpty) return;
+    const { onSynced, syncedSeen } = this;
+    if (this.synced.isEmpty && this.stored.isEmpty && onSynced === undefined) return;
     this.syncedSeen = this.levels.position('synced');
     this.storedSeen = this.levels.position('stored');
     this.synced.advance(this.syncedSeen);
     this.stored.advance(this.storedSeen);
     this.ask();
+    if (this.syncedSeen !== syncedSeen) onSynced?.();
   }
 
   /** Whether a level that is waited for has moved since: to be asked before going to sleep. */
   hasMoved(): boolean {
-    if (!this.synced.isEmpty && this.levels.position('synced') !== this.syncedSeen) return true;
+    if ((!this.synced.isEmpty || this.onSynced) && this.levels.position('synced') !== this.syncedSeen) return true;
     return !this.stored.isEmpty && this.levels.position('stored') !== this.storedSeen;
   }
 
@@ -67,7 +76,7 @@ export class Progress {
   private ask(): void {
     const { levels, stored, synced } = this;
     levels.setFlag(LevelWord.awaitsStored, stored.isEmpty ? 0 : 1);
-    levels.setFlag(LevelWord.awaitsSynced, synced.isEmpty ? 0 : 1);
+    levels.setFlag(LevelWord.awaitsSynced, synced.isEmpty && !this.onSynced ? 0 : 1);
     if (stored.isEmpty && synced.isEmpty) levels.setFlag(LevelWord.hurry, 0);
     else hurrySync(levels);
   }

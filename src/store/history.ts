@@ -37,6 +37,14 @@ export interface EventQuery {
   follow?: boolean;
 }
 
+/** Events in log order, a page at a time. */
+export interface PageReader {
+  /** Up to `limit` events from position `from` to `to`; undefined if nothing is written there yet. */
+  page(from: number, to: number, limit: number): MaybePromise<ScanPage | undefined>;
+}
+
+type MaybePromise<T> = T | Promise<T>;
+
 const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
 
 export class History {
@@ -76,6 +84,12 @@ export class History {
     const aggregateType = query.aggregate === undefined ? undefined : nameOf(query.aggregate);
     const filter = new EventFilter({ ...query, aggregateType, types });
     return this.walk(filter, Math.max(1, from), last, pageSize, follow, query.signal);
+  }
+
+  /** For whoever asks for pages himself, by position. */
+  reader(filter: EventFilter): PageReader {
+    const scan = this.store.scan(filter);
+    return { page: (from, to, limit) => this.page(scan, filter, from, to, limit) };
   }
 
   /** Something has been written. */
