@@ -188,19 +188,25 @@ export interface WireError {
 
 /** The sending side. Whatever is not ours becomes `CommandFailed` with the name, message and stack it had. */
 export function toWire(error: unknown, where: { aggregateType: string; command: string }): WireError {
-  if (error instanceof Rejected) {
-    return { kind: 'rejected', code: error.code, message: error.message, details: error.details };
-  }
-  if (error instanceof TrunklineError) {
-    return { kind: 'error', code: error.code, message: error.message, details: error.details };
-  }
-  const { name, message, stack } = describe(error);
+  const ours = oursToWire(error);
+  if (ours) return ours;
+  const { name, message, stack } = describeError(error);
   const details: ErrorDetails['CommandFailed'] = { ...where, name, stack };
   return { kind: 'error', code: 'CommandFailed', message: `${messages.CommandFailed(details)}: ${message}`, details };
 }
 
+function oursToWire(error: unknown): WireError | undefined {
+  try {
+    if (!(error instanceof Rejected || error instanceof TrunklineError)) return undefined;
+    const kind = error instanceof Rejected ? 'rejected' : 'error';
+    return { kind, code: error.code, message: error.message, details: error.details };
+  } catch {
+    return undefined; // a revoked proxy was thrown
+  }
+}
+
 /** Anything may be thrown, also what cannot be shown. */
-function describe(error: unknown): { name: string; message: string; stack: string } {
+export function describeError(error: unknown): { name: string; message: string; stack: string } {
   try {
     if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: '' };
     return { name: String(error.name), message: String(error.message), stack: String(error.stack ?? '') };

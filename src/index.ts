@@ -46,7 +46,8 @@ export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
-export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
+export { createRuntime, type Runtime } from './runtime.ts';
+export type { RuntimeStatus } from './status.ts';
 export type { EventQuery } from './store/history.ts';
 export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
 export {

@@ -12,6 +12,7 @@ import { Deliveries } from './caller/deliveries.ts';
 import { checkId, type RefClass, refClass } from './caller/ref.ts';
 import { Shards } from './caller/shards.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
+import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
@@ -19,10 +20,10 @@ import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
 import { FrameKind } from './frame.ts';
-import type { DeadLetters } from './handlers/dead-letters.ts';
-import type { EffectTransaction, SubscribeOptions, Subscription, SubscriptionStatus } from './handlers/handlers.ts';
+import { HandlerDoor } from './handlers/door.ts';
 import { HandlerStage } from './handlers/stage.ts';
 import { eachFrame } from './log/frames.ts';
+import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource, RecoveryReport } from './log/log.ts';
@@ -37,10 +38,9 @@ import {
   resolveOptions,
 } from './options.ts';
 import type { Level } from './receipt.ts';
+import type { RuntimeStatus } from './status.ts';
 import { type EventQuery, History } from './store/history.ts';
 import { EmbeddedStore } from './store/lmdb/embedded.ts';
-
-const closeDeadlineMs = 30_000;
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -76,21 +76,8 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   return runtime;
 }
 
-/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
-export interface RuntimeStatus {
-  state: 'open' | 'closing' | 'closed' | 'failed';
-  written: number;
-  synced: number;
-  stored: number;
-  inFlight: number;
-  messagesUnderWay: number;
-  shardRestarts: number;
-  listenerErrors: number;
-  subscriptions: SubscriptionStatus[];
-}
-
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
-export class Runtime implements AsyncDisposable {
+export class Runtime extends HandlerDoor implements AsyncDisposable {
   /** Live listeners. */
   readonly bus: Bus;
   /** What the start found in the log. */
@@ -102,6 +89,7 @@ export class Runtime implements AsyncDisposable {
   private readonly options: ResolvedOptions;
   private readonly directory: DataDirectory;
   private readonly levels = new Levels();
+  private readonly openGate = shutGateAtExit(this.levels);
   private readonly caller: Caller;
   private readonly deliveries: Deliveries;
   private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
@@ -112,7 +100,6 @@ export class Runtime implements AsyncDisposable {
   private logReader: LogSource | undefined;
   private embedded: EmbeddedStore | undefined;
   private history: History | undefined;
-  private handlers: HandlerStage | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -120,6 +107,7 @@ export class Runtime implements AsyncDisposable {
 
   /** Use {@link createRuntime}. */
   constructor(options: ResolvedOptions, directory: DataDirectory) {
+    super();
     this.options = options;
     this.directory = directory;
     this.flush = options.flush;
@@ -196,13 +184,9 @@ export class Runtime implements AsyncDisposable {
     this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
     this.recoverEntities();
-    this.handlers = new HandlerStage({
-      folder: directory.handlersFolder,
-      history: this.history,
-      levels,
-      definitions: this.definitions,
-      logger: options.logger,
-    });
+    const { handlersFolder } = directory;
+    const handlerParts = { folder: handlersFolder, history: this.history, levels, caller: this.caller };
+    this.handlers = new HandlerStage({ ...handlerParts, definitions: this.definitions, logger: options.logger });
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
@@ -301,68 +285,6 @@ export class Runtime implements AsyncDisposable {
     return this.history.events(query);
   }
 
-  private get handlerStage(): HandlerStage {
-    if (this.isClosed || !this.handlers) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return this.handlers;
-  }
-
-  /**
-   * A durable handler: every event that it wants, at least once, in version order per aggregate, from its own checkpoint on.
-   * Events come behind `synced`: power loss takes none that it has seen.
-   *
-   * ```ts
-   * runtime.subscribe({
-   *   name: 'billing', aggregates: [Call], events: ['CallCompleted'],
-   *   handle: async (event, { effectKey, signal }) => charge(event.data, effectKey, signal),
-   * });
-   * ```
-   * @throws InvalidOptions, SubscriptionExists, UnknownEventType
-   */
-  subscribe<A extends AnyAggregate = any>(options: SubscribeOptions<A>): Subscription {
-    this.followSynced();
-    return this.handlerStage.subscribe(options as SubscribeOptions);
-  }
-
-  /** A subscription of this run, by name. @throws UnknownSubscription */
-  subscription(name: string): Subscription {
-    return this.handlerStage.find(name);
-  }
-
-  /** What handlers could not handle. */
-  get deadLetters(): DeadLetters {
-    return this.handlerStage.deadLetters;
-  }
-
-  /**
-   * Run an effect once for a key (a delivery's `effectKey`), however often it is asked for: its changes and the key are
-   * committed together, and its result is remembered for seven days. Resolves when that is on disk.
-   */
-  once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
-    return this.handlerStage.once(effectKey, effect);
-  }
-
-  /** What an effect has put into a table; undefined if there is nothing under that key. */
-  effect(table: string, key: string): Promise<unknown> {
-    return this.handlerStage.effect(table, key);
-  }
-
-  /** What effects have put into a table, in the order of the keys' bytes: from `start` on, before `end`. */
-  effects(
-    table: string,
-    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
-  ): Promise<{ key: string; value: unknown }[]> {
-    return this.handlerStage.effects(table, range);
-  }
-
-  private isFollowing = false;
-
-  /** From the first subscription on, the sync thread wakes us. */
-  private followSynced(): void {
-    if (this.isFollowing) return;
-    this.isFollowing = true;
-    this.caller.follow(() => this.handlers?.turn());
-  }
-
   /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
     return new UnitOfWork(this.publisher, options);
@@ -410,6 +332,7 @@ export class Runtime implements AsyncDisposable {
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,
+      heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       subscriptions: this.handlers?.status() ?? [],
     };
@@ -417,18 +340,16 @@ export class Runtime implements AsyncDisposable {
 
   /**
    * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent.
-   * @throws CloseTimedOut when the deadline (default 30 s) passes; stopping goes on behind it
+   *
+   * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
+   * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
+   * stays, and the data directory is free again. `close` then says what it gave up:
+   * @throws CloseTimedOut
    */
   close(options: { deadlineMs?: number } = {}): Promise<void> {
+    if (this.isClosed) return Promise.resolve();
     this.closing ??= this.stop();
-    const deadlineMs = options.deadlineMs ?? closeDeadlineMs;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        const waitingFor = [this.stage];
-        reject(new TrunklineError('CloseTimedOut', { deadlineMs, waitingFor }));
-      }, deadlineMs);
-      this.closing!.then(resolve, reject).finally(() => clearTimeout(timer));
-    });
+    return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -436,22 +357,27 @@ export class Runtime implements AsyncDisposable {
   }
 
   private stage = 'nothing';
+  private readonly ending = new Ending(this.levels, () => {
+    const { inFlight } = this.caller;
+    return inFlight > 0 ? `${inFlight} commands in flight` : this.stage;
+  });
 
   private async stop(): Promise<void> {
     const { levels, caller } = this;
-    this.stage = 'handlers';
-    if (this.handlers?.isInUse) await this.handlers.close(); // they may still send commands, and wait for them
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
+    this.stage = 'handlers';
+    await this.handlers?.close();
     this.deliveries.close();
     this.stage = 'commands in flight';
-    if (!this.failure) await caller.whenDrained();
+    if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';
     levels.setFlag(LevelWord.stopping, StopStage.shards);
-    await this.shards?.close();
+    await this.shards?.close(this.ending.abandoned);
     this.stage = 'the log thread';
     levels.setFlag(LevelWord.stopping, StopStage.log);
     await this.log?.logEnded().catch(() => {});
     caller.turn();
+    caller.abandon('the runtime was closed before it ended');
     this.stage = 'the sync thread';
     levels.setFlag(LevelWord.stopping, StopStage.sync);
     await this.log?.syncEnded().catch(() => {});
@@ -463,6 +389,7 @@ export class Runtime implements AsyncDisposable {
     await this.history?.close();
     await this.logReader?.close();
     await this.embedded?.close();
+    this.openGate();
     this.directory.release();
     this.isClosed = true;
   }

@@ -13,7 +13,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   bus: [],
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
-  flush: ['log/log.ts', 'log/levels.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
+  flush: ['log/log.ts', 'log/levels.ts', 'log/gate.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
   handlers: ['log/durable-file.ts', 'log/levels.ts', 'store/filter.ts', 'store/history.ts'],
   actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
@@ -33,6 +33,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
   'options.ts': ['ring/ring.ts'],
   'directory.ts': ['log/durable-file.ts'],
+  'ending.ts': ['log/levels.ts'],
+  'status.ts': ['caller/shards.ts', 'handlers/handlers.ts'],
 };
 
 /** They know all stages. */

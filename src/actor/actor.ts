@@ -65,7 +65,7 @@ export interface ShardData {
 }
 
 export type ShardReport =
-  | { type: 'ready'; commands: string[][] }
+  | { type: 'ready'; commands: string[][]; threadId: number }
   | { type: 'warning'; message: string; details: Record<string, unknown> }
   | { type: 'failed'; error: WireError };
 

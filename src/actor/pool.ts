@@ -19,6 +19,7 @@ export interface RunningShard {
   readonly commandRing: SharedArrayBuffer;
   readonly eventRing: SharedArrayBuffer;
   readonly bell: Bell;
+  readonly threadId: number;
   /** Names of each type's commands, as the shard has imported them. */
   readonly commands: string[][];
 }
@@ -39,6 +40,7 @@ export class ShardPool {
   private readonly settings: ShardSettings;
   private readonly events: PoolEvents;
   private readonly running = new Map<number, Promise<unknown>>();
+  private readonly threadIds = new Map<number, number>();
 
   constructor(settings: ShardSettings, events: PoolEvents) {
     this.settings = settings;
@@ -72,11 +74,14 @@ export class ShardPool {
         if (message === null) return this.events.wake();
         if (message.type === 'warning') return this.events.warning(message.message, message.details);
         if (message.type === 'failed') return reject(fromWire(message.error));
-        shard = { index, commandRing, eventRing, bell: shardBell, commands: message.commands };
+        const { commands, threadId } = message;
+        shard = { index, commandRing, eventRing, bell: shardBell, commands, threadId };
+        this.threadIds.set(index, threadId);
         resolve(shard);
       };
       outbox.port1.on('message', take);
       const end = (cause: string): void => {
+        this.threadIds.delete(index);
         // The task's end may overtake what the shard has reported.
         for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1))
           take(last.message);
@@ -96,6 +101,15 @@ export class ShardPool {
   /** All shards have returned. */
   async ended(): Promise<void> {
     await Promise.all(this.running.values());
+  }
+
+  /**
+   * End the thread of each shard that has not returned, although told to: one command's code holds it, so that no native
+   * code of ours runs there.
+   */
+  async terminateHeld(): Promise<void> {
+    const held = this.pool.threads.filter(({ threadId }) => [...this.threadIds.values()].includes(threadId));
+    await Promise.all(held.map((thread) => thread.terminate()));
   }
 
   /** Give the threads back; their tasks have ended, so that no native code runs in them. */

@@ -8,7 +8,7 @@ import { isError, TrunklineError, toWire } from '../errors.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
-import { isFaithful, safeJson, toJson } from '../payload.ts';
+import { safeJson, toJson } from '../payload.ts';
 import type { Outcome, RepeatedReply } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
@@ -23,6 +23,7 @@ import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
+import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
 
 const noInput: unknown[] = [];
@@ -42,6 +43,8 @@ export class Shard {
   pending = 0;
   /** Called when one of them has settled. */
   onSettled: () => void = () => {};
+  /** What went wrong in this class itself after an asynchronous command had settled: the thread must end. */
+  failure: unknown;
   private readonly data: ShardData;
   private readonly types: readonly ActorType[];
   private readonly loader: Loader;
@@ -52,6 +55,7 @@ export class Shard {
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
+  private readonly snapshots: Snapshots;
   private readonly logBell: Bell;
   private readonly callerBell: Bell;
   private readonly surroundings: Surroundings;
@@ -59,8 +63,8 @@ export class Shard {
   private readonly running = new Map<number, Execution>();
   private readonly waiting = new Map<number, Command>();
   private readonly idleStages: StagedGroup[] = [];
-  private readonly unfaithful = new Set<string>();
   private mustWait = false;
+  private isAbandoned = false;
   private isDraining = false;
   private untold = 0;
   private now = Date.now();
@@ -77,6 +81,7 @@ export class Shard {
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
     this.horizon = new StoredHorizon(this.ring, this.levels);
+    this.snapshots = new Snapshots(this.ring, data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
     this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.logBell.ring());
     this.surroundings = {
       context,
@@ -184,22 +189,21 @@ export class Shard {
     if (command.key !== '' && this.repeat(actor, command)) return;
     const execution = new Execution(actor, command, this.ring, this.surroundings);
     let result: unknown;
+    let isAsynchronous: boolean;
     try {
       const input = command.inputJson === '[]' ? noInput : (JSON.parse(command.inputJson) as unknown[]);
       result = type.definition.commands[type.commandNames[command.commandIndex]!](execution, ...input);
+      isAsynchronous = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
     } catch (error) {
       this.fail(execution, error);
       return;
     }
-    if (typeof (result as PromiseLike<unknown> | undefined)?.then === 'function') {
-      this.await(execution, result as PromiseLike<unknown>);
-    } else {
-      this.succeed(execution, result);
-    }
+    if (isAsynchronous) this.await(execution, Promise.resolve(result));
+    else this.succeed(execution, result);
   }
 
   /** The command has turned out to be asynchronous: its frames move to a stage, other commands of its actor wait. */
-  private await(execution: Execution, result: PromiseLike<unknown>): void {
+  private await(execution: Execution, result: Promise<unknown>): void {
     const stage = this.idleStages.pop() ?? new StagedGroup(this.data.groupLimit);
     stage.copyFrom(this.ring);
     this.ring.abandon();
@@ -207,14 +211,20 @@ export class Shard {
     execution.actor.mailbox = new Mailbox(this.data.mailboxLimit);
     this.pending++;
     this.running.set(execution.command.slot, execution);
-    result.then(
-      (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
-      (error) => this.resume(execution, stage, () => this.fail(execution, error)),
-    );
+    result
+      .then(
+        (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
+        (error) => this.resume(execution, stage, () => this.fail(execution, error)),
+      )
+      .catch((error) => {
+        this.failure = error;
+        this.onSettled();
+      });
   }
 
   private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
     const { actor, command } = execution;
+    if (this.isAbandoned) return;
     this.running.delete(command.slot);
     this.ring.copyFrom(stage);
     stage.clear();
@@ -238,7 +248,7 @@ export class Shard {
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
       if (command.key !== '') outcome = this.keepOutcome(execution, value === undefined ? {} : { value });
-      this.keepSnapshot(actor);
+      this.snapshots.keep(actor, this.now);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
       const flags = kind | messages | urgency(command);
@@ -282,7 +292,7 @@ export class Shard {
       publish();
     } catch (error) {
       this.ring.abandon();
-      if (!isError(error, 'LogPoisoned')) throw error;
+      if (!isError(error, 'LogPoisoned') && !isError(error, 'RuntimeClosed')) throw error;
     } finally {
       this.mustWait = false;
     }
@@ -346,38 +356,6 @@ export class Shard {
     return true;
   }
 
-  private keepSnapshot(actor: Actor): void {
-    const { definition, name, fingerprint } = actor.type;
-    const { every } = definition.snapshot;
-    if (every === 0 || actor.version - actor.snapshotVersion < every) return;
-    actor.snapshotVersion = actor.version;
-    if (!isFaithful(actor.state)) {
-      this.warnUnfaithful(name);
-      return;
-    }
-    const data = JSON.stringify(actor.state);
-    if (data.length > this.data.groupLimit / 8) return; // too large to ride along with a command
-    const offset = this.ring.frame(
-      FrameKind.snapshot,
-      0,
-      this.now,
-      actor.version,
-      name,
-      actor.id,
-      fingerprint,
-      '',
-      data,
-    );
-    writeNewId(this.ring.frames.bytes, offset + 16, this.now);
-  }
-
-  private warnUnfaithful(name: string): void {
-    if (this.unfaithful.has(name)) return;
-    this.unfaithful.add(name);
-    const message = 'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
-    this.data.outbox.postMessage({ type: 'warning', message, details: { aggregateType: name } });
-  }
-
   /** The caller has given up: tell the command if it is running, and do not begin it if it is waiting. */
   private cancel(slot: number): void {
     const waiting = this.waiting.get(slot);
@@ -385,9 +363,20 @@ export class Shard {
     this.running.get(slot)?.cancel(new TrunklineError('Aborted', { executed: 'unknown' }));
   }
 
+  /** Nobody waits any longer: what is under way is told, and publishes nothing more. */
+  abandon(): void {
+    this.isAbandoned = true;
+    for (const execution of this.running.values()) {
+      execution.end();
+      execution.cancel(new TrunklineError('RuntimeClosed', { state: 'closing' }));
+    }
+  }
+
   private waitForRoom(): boolean {
+    this.levels.beat(this.data.index);
     if (this.levels.flag(LevelWord.poisoned) !== 0)
       throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
+    if (this.levels.flag(LevelWord.abandoned) !== 0) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.data.whenFull === 'reject' && !this.mustWait) return false;
     this.logBell.ring();
     this.callerBell.ring();

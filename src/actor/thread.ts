@@ -1,8 +1,9 @@
 // A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
 // its event loop while asynchronous commands are under way, and now and then for the sake of what `context` holds.
 import { setImmediate } from 'node:timers/promises';
+import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
-import { TrunklineError, toWire, type WireError } from '../errors.ts';
+import { describeError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
@@ -27,15 +28,23 @@ export default async function runShard(data: ShardData): Promise<void> {
     const context = await makeContext(data);
     loader = Loader.open(data);
     shard = new Shard(data, types, loader, context);
-    report({ type: 'ready', commands: types.map((type) => [...type.commandNames]) });
+    report({ type: 'ready', commands: types.map((type) => [...type.commandNames]), threadId });
   } catch (error) {
     report({ type: 'failed', error: startError(error) });
     closePorts(data);
     return;
   }
+  process.on('unhandledRejection', (reason) => reportStray(report, reason));
   await serve(shard, data);
   await loader.close();
   closePorts(data);
+}
+
+/** A command has left a promise alone, and it has failed. That is nobody else's trouble. */
+function reportStray(report: (message: ShardReport) => void, reason: unknown): void {
+  const { name, message, stack } = describeError(reason);
+  const text = 'a promise that a command did not await was rejected';
+  report({ type: 'warning', message: text, details: { name, message, stack } });
 }
 
 function closePorts(data: ShardData): void {
@@ -55,6 +64,9 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   let sweptAt = performance.now();
   let ran = 0;
   for (;;) {
+    levels.beat(data.index);
+    if (levels.flag(LevelWord.abandoned) !== 0) return shard.abandon();
+    if (shard.failure !== undefined) throw shard.failure;
     const count = shard.drain(commandsPerTurn);
     ran += count;
     const now = performance.now();

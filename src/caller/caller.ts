@@ -153,7 +153,7 @@ export class Caller implements CommandSender, LevelWait {
       try {
         if (!line.tryWrite(write)) {
           if (this.options.whenFull === 'reject' && !line.dead) {
-            throw new TrunklineError('RingFull', { ringBytes: line.groups.bytes.length });
+            throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
           line.writeLater(write);
         }
@@ -346,6 +346,15 @@ export class Caller implements CommandSender, LevelWait {
       this.slots.remove(slot);
       const taken = line.hasTaken(pending.endOfGroup);
       pending.fail(new TrunklineError(taken ? 'OutcomeUnknown' : 'NotExecuted', { reason }));
+    }
+  }
+
+  /** Close waits no longer, the shards have ended and their rings have been read: tell whoever is left what is known. */
+  abandon(reason: string): void {
+    for (const line of this.lines) this.failLine(line, reason);
+    for (const [slot, pending] of this.slots.entries()) {
+      this.slots.remove(slot);
+      pending.fail(new TrunklineError('NotExecuted', { reason }));
     }
   }
 

@@ -1,10 +1,21 @@
 // The shards as the caller runs them: starts each with a line to it, and replaces the line when a shard has died.
 
+import { setTimeout as pause } from 'node:timers/promises';
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
+import { Levels, LevelWord } from '../log/levels.ts';
 import type { Caller } from './caller.ts';
 import { Line } from './line.ts';
+
+const lookEveryMs = 1_000;
+const abandonGraceMs = 1_000; // a shard looks at its flags every few milliseconds, unless a command holds it
+
+/** A shard whose thread one command's synchronous code does not give back. */
+export interface HeldShard {
+  shard: number;
+  forMs: number;
+}
 
 export interface ShardsEvents {
   warning(message: string, details: Record<string, unknown>): void;
@@ -29,6 +40,9 @@ export class Shards {
   private readonly count: number;
   private readonly ringKeys: number[] = [];
   private readonly restarts: Promise<void>[] = [];
+  private readonly levels: Levels;
+  private readonly beats: { beat: number; since: number; isHeld: boolean }[];
+  private watch: NodeJS.Timeout | undefined;
   private stopping = false;
 
   constructor(
@@ -43,6 +57,8 @@ export class Shards {
     this.types = types;
     this.events = events;
     this.count = settings.shards;
+    this.levels = new Levels(settings.levels);
+    this.beats = Array.from({ length: this.count }, () => ({ beat: -1, since: 0, isHeld: false }));
     this.pool = new ShardPool(settings, {
       wake: () => caller.turn(),
       warning: events.warning,
@@ -56,6 +72,7 @@ export class Shards {
       if (result.status === 'rejected') throw result.reason;
       this.caller.lines[index] = result.value;
     }
+    this.watch = setInterval(() => this.look(), lookEveryMs).unref();
   }
 
   private async startOne(index: number): Promise<Line> {
@@ -89,11 +106,49 @@ export class Shards {
     }
   }
 
-  /** The shards' stop stage has been set: wait for them, and give their threads back. */
-  async close(): Promise<void> {
+  /**
+   * The shards' stop stage has been set: wait for them, and give their threads back. Once `abandoned` has resolved, a
+   * shard that still does not return is held by a command's code, and its thread is ended.
+   */
+  async close(abandoned: Promise<void>): Promise<void> {
     this.stopping = true;
-    for (const line of this.caller.lines) line?.ring();
-    await Promise.all(this.restarts);
+    clearInterval(this.watch);
+    this.wakeAll();
+    const ended = Promise.all([...this.restarts, this.pool.ended()]);
+    const late = abandoned.then(() => {
+      this.wakeAll();
+      return pause(abandonGraceMs, 'late', { ref: false });
+    });
+    if ((await Promise.race([ended, late])) === 'late') await this.pool.terminateHeld();
+    await ended;
     await this.pool.close();
+  }
+
+  private wakeAll(): void {
+    for (const line of this.caller.lines) line?.ring();
+  }
+
+  /** Shards that one command's synchronous code holds, and for how long already. */
+  get held(): HeldShard[] {
+    const now = performance.now();
+    return this.beats.flatMap(({ since, isHeld }, shard) =>
+      isHeld ? [{ shard, forMs: Math.round(now - since) }] : [],
+    );
+  }
+
+  /** A loop that has not turned since the last look, although it does not sleep, is held. */
+  private look(): void {
+    const { levels } = this;
+    for (let shard = 0; shard < this.count; shard++) {
+      const beat = levels.flag(LevelWord.firstShardBeat + shard);
+      const sleeps = levels.flag(LevelWord.firstShardBell + shard) !== 0;
+      const before = this.beats[shard]!;
+      if (sleeps || beat !== before.beat) this.beats[shard] = { beat, since: performance.now(), isHeld: false };
+      else if (!before.isHeld) {
+        before.isHeld = true;
+        const message = 'a command holds its shard: its synchronous code has not returned for a second';
+        this.events.warning(message, { shard });
+      }
+    }
   }
 }

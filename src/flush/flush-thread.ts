@@ -8,6 +8,7 @@ import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { TrunklineError, toWire, type WireError } from '../errors.ts';
+import { throughGate } from '../log/gate.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
@@ -48,6 +49,7 @@ export type FlushThreadReport =
 
 const storeName = 'store';
 const niceness = 5;
+const lookMs = 20; // while stopping: how soon it notices that nobody waits any longer
 const idleBoundMs = 1000; // looks at its flags that often in any case
 // Each commit costs some ten to twenty pages beyond its events. At 100,000 events/s this makes one for 5,000 events; whoever
 // waits for `stored` does not wait for it.
@@ -107,9 +109,18 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     levels.publish('stored', position);
     if (levels.flag(LevelWord.awaitsStored) !== 0) callerBell.ring();
   };
-  add(storeName, new EmbeddedSink(data.storeFolder, data.logId), onStored, storeLingerMs);
+  add(storeName, uncut(new EmbeddedSink(data.storeFolder, data.logId)), onStored, storeLingerMs);
   for (const options of data.sinks) add(options.name, await makeSink(options, log), () => {}, 0);
   return flushers;
+}
+
+/** The store's transactions are not met by the end of the process. */
+function uncut(store: EmbeddedSink): Sink {
+  return {
+    open: () => store.open(),
+    write: (batch) => throughGate(levels, () => store.write(batch)),
+    close: () => store.close(),
+  };
 }
 
 async function makeSink({ name, module, options }: SinkOptions, log: LogSource): Promise<Sink> {
@@ -153,12 +164,17 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     await watch(flushers);
   } finally {
     for (const flusher of flushers) flusher.stop();
-    await runs[0]; // the store takes what is synced, however long that takes
-    if (!(await within(data.stopGraceMs ?? stopGraceMs, runs))) {
+    await Promise.race([runs[0], abandoned()]); // the store takes what is synced, unless nobody waits any longer
+    const graceMs = levels.flag(LevelWord.abandoned) !== 0 ? 0 : (data.stopGraceMs ?? stopGraceMs);
+    if (!(await within(graceMs, runs))) {
       for (const flusher of flushers) flusher.abort();
       await within(abortGraceMs, runs);
     }
   }
+}
+
+async function abandoned(): Promise<void> {
+  while (levels.flag(LevelWord.abandoned) === 0) await pause(lookMs, undefined, { ref: false });
 }
 
 /** Without the store there is nothing to start; with a sink that is ahead of the log it would skip what comes next. */

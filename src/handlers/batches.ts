@@ -3,8 +3,8 @@
 // A batch whose attempts are used up is taken apart: each event once more, alone, so that those that cannot be handled are
 // the only ones to become dead letters.
 import type { Attempts, Outcome } from './attempts.ts';
+import type { Work } from './handling.ts';
 import type { SubscriptionSettings } from './settings.ts';
-import type { Work } from './subscription.ts';
 
 export interface BatchEnds {
   mayBegin(work: Work): boolean;

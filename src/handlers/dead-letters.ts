@@ -99,7 +99,8 @@ export class DeadLetters {
       sequences.set(prefix, { handler: record.handler, aggregate });
     }
     await tables.durable();
-    for (const { handler, aggregate } of sequences.values()) void this.running.get(handler)?.requeue(aggregate);
+    for (const { handler, aggregate } of sequences.values())
+      void this.running.get(handler)?.handling.requeue(aggregate);
     return letters.map(({ record }) => ({ id: idOf(record), outcome: 'requeued' }));
   }
 
@@ -145,7 +146,7 @@ export class DeadLetters {
       const { handler, event } = letter.record;
       const aggregate = aggregateKey(event);
       const subscription = this.running.get(handler);
-      if (subscription) subscription.parked.remove(letter);
+      if (subscription) subscription.handling.parked.remove(letter);
       else tables.stage(letterTable, letter.key, undefined);
       sequences.set(sequencePrefix(handler, aggregate), { handler, aggregate });
     }
@@ -153,7 +154,7 @@ export class DeadLetters {
       const rest = await tables.range(letterTable, { prefix, limit: 1 });
       const goesOn = rest.some(({ value }) => (value as LetterRecord).reason === 'behind');
       tables.stage(requeuedTable, prefix, goesOn ? true : undefined);
-      if (goesOn) void this.running.get(handler)?.requeue(aggregate);
+      if (goesOn) void this.running.get(handler)?.handling.requeue(aggregate);
     }
     await tables.durable();
     return letters.map(({ record }) => ({ id: idOf(record), outcome: 'discarded' }));
@@ -166,7 +167,7 @@ export class DeadLetters {
       if (subscription === undefined) {
         throw new TrunklineError('UnknownSubscription', { handler: record.handler, known: [...this.running.keys()] });
       }
-      const failed = await subscription.rehearse(letterEvent(record));
+      const failed = await subscription.handling.rehearse(letterEvent(record));
       outcomes.push(
         failed === undefined
           ? { id: idOf(record), outcome: 'would succeed' }

@@ -12,8 +12,8 @@ import type { History, PageReader } from '../store/history.ts';
 export interface Follower {
   /** undefined: all */
   readonly types: ReadonlySet<string> | undefined;
-  /** Take the event; false: no room, and it has left. */
-  offer(event: StoredEvent): boolean;
+  /** Take the event, or leave. */
+  offer(event: StoredEvent): void;
   /** The feed has passed `position`. */
   passed(position: number): void;
 }

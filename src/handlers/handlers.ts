@@ -1,6 +1,5 @@
 // The contract of the handler stage, public: what a subscription is, what a handler is given, what may be asked of both.
 import type { AnyAggregate, EventOf } from '../aggregate.ts';
-import type { StoredEvent } from '../event.ts';
 
 /** Entries of a table, read and written together with the event's completion: all of it counts, or nothing. */
 export interface EffectTransaction {
@@ -25,6 +24,7 @@ export interface Delivery {
   readonly dryRun: boolean;
 }
 
+/** How often, and after which pauses, an event is tried again. */
 export interface RetryOptions {
   /** Attempts in all, 1 to 1,000; default 5. */
   attempts?: number;
@@ -47,6 +47,7 @@ export interface BreakerOptions {
   pauseMs?: number;
 }
 
+/** Events handed over several at a time. */
 export interface BatchDelivery<Event> {
   /** Most events of one call, 1 to 100,000. */
   max: number;
@@ -116,6 +117,7 @@ export type SubscribeOptions<A extends AnyAggregate = any, Event = EventOf<A>> =
   aggregates?: readonly (A | string)[];
 } & (Handles<Event> | HandlesBatches<Event> | HandlesElsewhere);
 
+/** `stopped`: by an event that cannot be handled, or too many dead letters; `failed`: it could not begin, or read. */
 export type SubscriptionState = 'starting' | 'catching up' | 'live' | 'paused' | 'stopped' | 'failed' | 'closed';
 
 /** How a subscription fares. */
@@ -158,6 +160,3 @@ export interface Subscription extends AsyncDisposable {
   /** End it in this run; its checkpoint stays. */
   close(): Promise<void>;
 }
-
-/** An event as an inside consumer sees it. */
-export type AnyEvent = StoredEvent;

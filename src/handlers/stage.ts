@@ -24,6 +24,10 @@ export interface StageParts {
   levels: Levels;
   definitions: ReadonlyMap<string, AnyAggregate>;
   logger: ResolvedOptions['logger'];
+  caller: {
+    /** Call it whenever more is synced, from now on. */
+    follow(onSynced: () => void): void;
+  };
 }
 
 const checkpointMs = 20;
@@ -37,7 +41,9 @@ export class HandlerStage {
   private readonly subscriptions = new Map<string, RunningSubscription>();
   readonly tables: Tables;
   private readonly inbox: Inbox;
+  private isFollowing = false;
   private isClosing = false;
+  isClosed = false;
 
   constructor(parts: StageParts) {
     this.parts = parts;
@@ -56,11 +62,6 @@ export class HandlerStage {
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions);
   }
 
-  /** More is synced. */
-  turn(): void {
-    this.feed.turn();
-  }
-
   subscribe(options: SubscribeOptions): RunningSubscription {
     const settings = resolveSubscription(options);
     const handle = settings.handle as Call;
@@ -76,6 +77,8 @@ export class HandlerStage {
     const { name } = settings;
     if (this.subscriptions.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
     const { logger } = this.parts;
+    if (!this.isFollowing) this.parts.caller.follow(() => this.feed.turn());
+    this.isFollowing = true;
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       tables: this.tables,
       feed: this.feed,
@@ -122,15 +125,12 @@ export class HandlerStage {
     return this.tables.range(effectTable(table), range);
   }
 
-  get isInUse(): boolean {
-    return this.subscriptions.size > 0 || this.tables.isOpen;
-  }
-
   /** Let what runs end, keep where everyone stands, and give the tables back. */
   async close(): Promise<void> {
     this.isClosing = true;
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
     this.feed.close();
     await this.tables.close();
+    this.isClosed = true;
   }
 }

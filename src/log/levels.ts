@@ -47,7 +47,15 @@ export const LevelWord = {
   hurry: 14,
   /** bytes of chunks committed so far, wrapping: the log thread adds, the sync thread compares */
   writtenBytes: 15,
+  /** 1: `close` waits no longer; every thread leaves what it is at */
+  abandoned: 16,
+  /** 1: the process is ending; nobody begins a transaction any more */
+  exiting: 17,
+  /** how many threads are inside a transaction, see `gate.ts` */
+  transactions: 18,
   firstShardBell: 32,
+  /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
+  firstShardBeat: 96,
 } as const;
 
 /** Threads stop one stage after the other, each when `stopping` has come to its number and its work is drained. */
@@ -61,7 +69,7 @@ export class Levels {
   private readonly positions: BigInt64Array;
 
   constructor(memory?: SharedArrayBuffer) {
-    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardBell + shardLimit) * 4);
+    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardBeat + shardLimit) * 4);
     this.positions = new BigInt64Array(this.memory, 0, positionCount);
     this.words = new Int32Array(this.memory, wordsOffset);
   }
@@ -72,6 +80,11 @@ export class Levels {
 
   publish(name: PositionName, position: number): void {
     Atomics.store(this.positions, Position[name], BigInt(position));
+  }
+
+  /** One turn of a shard's loop. Not atomic: one thread writes, and whoever looks, looks again a second later. */
+  beat(shard: number): void {
+    this.words[LevelWord.firstShardBeat + shard]!++;
   }
 
   flag(word: number): number {

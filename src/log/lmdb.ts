@@ -16,7 +16,9 @@ import { isError, TrunklineError } from '../errors.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { syncFile, syncFolder } from './durable-file.ts';
 import { FloorFile } from './floor.ts';
+import { throughGate } from './gate.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
+import { Levels } from './levels.ts';
 import type { Chunk, LogSource } from './log.ts';
 import { inSnapshot } from './snapshot.ts';
 
@@ -60,6 +62,7 @@ export class LogWriter {
   readonly dataFile: string;
   private readonly data: RootDatabase<Buffer, Uint8Array>;
   private readonly floorFile: FloorFile;
+  private readonly levels: Levels;
   private readonly limitBytes: number;
   private readonly key: Buffer = Buffer.allocUnsafeSlow(8);
   private failure: unknown;
@@ -68,8 +71,9 @@ export class LogWriter {
   firstPosition = 0;
   lastPosition = 0;
 
-  private constructor(folder: string, mapBytes: number) {
+  private constructor(folder: string, mapBytes: number, levels: Levels) {
     this.dataFile = dataFileOf(folder);
+    this.levels = levels;
     const isNew = !existsSync(this.dataFile);
     this.data = openData(folder, mapBytes, false);
     if (isNew) {
@@ -87,8 +91,9 @@ export class LogWriter {
     });
   }
 
-  static open(folder: string, mapBytes: number): LogWriter {
-    return new LogWriter(folder, mapBytes);
+  /** `levels`: those of the runtime, whose end its transactions must not meet; see `gate.ts`. */
+  static open(folder: string, mapBytes: number, levels: Levels = new Levels()): LogWriter {
+    return new LogWriter(folder, mapBytes, levels);
   }
 
   /** Bytes of the file that the chunks kept take. */
@@ -159,7 +164,7 @@ export class LogWriter {
   }
 
   private commit(write: () => void): void {
-    this.guard(() => this.data.transactionSync(write, 2));
+    this.guard(() => throughGate(this.levels, () => this.data.transactionSync(write, 2)));
   }
 
   private guard(write: () => void): void {

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
 import { syncFile, syncFolder } from './durable-file.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
+import type { Levels } from './levels.ts';
 import { LogWriter, mapBytesFor } from './lmdb.ts';
 import type { PageFile } from './pages.ts';
 import type { FoundChunk } from './scan.ts';
@@ -25,12 +26,13 @@ export async function rebuild(
   mapBytes: number,
   from: PageFile,
   chunks: readonly FoundChunk[],
+  levels: Levels | undefined,
 ): Promise<void> {
   const beside = rebuiltFolder(folder);
   mkdirSync(beside, { mode: 0o700 });
   const bytesInAll =
     chunks.reduce((sum, { frameBytes }) => sum + pagesOf(CHUNK_HEADER_BYTES + frameBytes), 0) * PAGE_BYTES;
-  const writer = LogWriter.open(beside, Math.max(mapBytes, mapBytesFor(bytesInAll)));
+  const writer = LogWriter.open(beside, Math.max(mapBytes, mapBytesFor(bytesInAll)), levels);
   const padded = Buffer.alloc(CHUNK_BYTES_LEAST);
   for (let i = 0; i < chunks.length; ) {
     writer.together(() => {

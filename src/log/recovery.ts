@@ -16,6 +16,7 @@ import { FRAME_HEADER_BYTES } from '../frame.ts';
 import { framesAreSound, type Incarnation, type ParsedChunk } from './chunk.ts';
 import { FloorFile, readFloor } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, PAGE_HEADER_BYTES } from './layout.ts';
+import type { Levels } from './levels.ts';
 import { Lineage } from './lineage.ts';
 import { isCutShort, isOverflowRun } from './lmdb-format.ts';
 import type { RecoveryReport } from './log.ts';
@@ -33,6 +34,8 @@ export interface RecoveryOptions {
   bootId: string;
   /** Highest position that anyone downstream is known to have seen: the log goes on behind it, come what may. */
   seenPosition?: number;
+  /** Those of the runtime, see `gate.ts`. */
+  levels?: Levels;
 }
 
 export interface Recovered {
@@ -167,7 +170,7 @@ async function rebuildFrom(
       reason: 'the file is cut short: at most these',
     });
   }
-  await rebuild(folder, mapBytes, pages, kept);
+  await rebuild(folder, mapBytes, pages, kept, options.levels);
   // The marker learns first where the next run will begin: should the rest be cut short, no later start can forget how
   // far positions had been given out, although it may find nothing wrong any more.
   writeMarker(folder, outcome.marker);

@@ -35,8 +35,8 @@ const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about
 
 async function main(): Promise<void> {
   const levels = new Levels(data.levels);
-  const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId });
-  const writer = LogWriter.open(data.folder, data.mapBytes);
+  const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId, levels });
+  const writer = LogWriter.open(data.folder, data.mapBytes, levels);
   // A killed run may have left its last commits in the page cache only; nobody downstream may see them before a sync.
   const dataFile = openSync(writer.dataFile, 'r+');
   fdatasyncSync(dataFile);
@@ -94,7 +94,10 @@ class LogThread {
         this.truncate();
         continue;
       }
-      if (this.levels.flag(LevelWord.stopping) >= StopStage.log && !this.ringsHaveWork()) return;
+      if (this.levels.flag(LevelWord.stopping) >= StopStage.log) {
+        // A full log whose cursors stand still takes nothing more: what the rings hold was never acknowledged.
+        if (!this.ringsHaveWork() || this.levels.flag(LevelWord.abandoned) !== 0) return;
+      }
       if (this.spinner.look(hasWork, this.levels.flag(LevelWord.spinMicros))) continue;
       if (this.truncate()) continue;
       const isBusy = performance.now() - this.workedAt < busyForMs;
@@ -149,7 +152,7 @@ class LogThread {
         Atomics.add(this.levels.words, LevelWord.writtenBytes, chunk.length);
         return;
       } catch (error) {
-        if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.stopping) > StopStage.log) throw error;
+        if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.abandoned) !== 0) throw error;
         this.levels.setFlag(LevelWord.full, 1);
         if (!this.truncate(true)) this.sleeper.block(() => false, fullBoundMs);
       }

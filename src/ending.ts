@@ -1,0 +1,47 @@
+// How long `close` waits, and what happens then: at the deadline every thread leaves what it is at.
+import { TrunklineError } from './errors.ts';
+import { type Levels, LevelWord } from './log/levels.ts';
+
+export const closeDeadlineMs = 30_000;
+const graceMs = 10_000;
+
+export class Ending {
+  /** Resolves when nothing is waited for any longer. */
+  readonly abandoned: Promise<void>;
+  private readonly levels: Levels;
+  private readonly whatIsLeft: () => string;
+  private readonly givenUp: string[] = [];
+  private abandon: () => void = () => {};
+
+  constructor(levels: Levels, whatIsLeft: () => string) {
+    this.levels = levels;
+    this.whatIsLeft = whatIsLeft;
+    this.abandoned = new Promise((resolve) => {
+      this.abandon = resolve;
+    });
+  }
+
+  /** Resolves with `stopped`; if something had to be given up for it, rejects with `CloseTimedOut`. */
+  within(deadlineMs: number, stopped: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timedOut = (): TrunklineError =>
+        new TrunklineError('CloseTimedOut', { deadlineMs, waitingFor: this.givenUp });
+      const late = setTimeout(() => this.giveUp(), deadlineMs);
+      // Should even that not end it (a disk that does not answer), the caller at least is told.
+      const tooLate = setTimeout(() => reject(timedOut()), deadlineMs + graceMs);
+      stopped
+        .then(() => (this.givenUp.length > 0 ? reject(timedOut()) : resolve()), reject)
+        .finally(() => {
+          clearTimeout(late);
+          clearTimeout(tooLate);
+        });
+    });
+  }
+
+  private giveUp(): void {
+    if (this.givenUp.length > 0) return;
+    this.givenUp.push(this.whatIsLeft());
+    this.levels.setFlag(LevelWord.abandoned, 1);
+    this.abandon();
+  }
+}

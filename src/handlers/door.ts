@@ -1,0 +1,64 @@
+// The part of a runtime's face that is about handlers. Owned by the caller's thread.
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import type { EffectTransaction, SubscribeOptions, Subscription } from './handlers.ts';
+import type { HandlerStage } from './stage.ts';
+
+/** What a runtime offers to handlers: subscriptions, dead letters, effects that happen once. */
+export abstract class HandlerDoor {
+  /** @internal */
+  protected handlers: HandlerStage | undefined;
+
+  private stageOf(): HandlerStage {
+    if (this.handlers && !this.handlers.isClosed) return this.handlers;
+    throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+  }
+
+  /**
+   * A durable handler: every event that it wants, at least once, in version order per aggregate, from its own checkpoint on.
+   * Events come behind `synced`: power loss takes none that it has seen.
+   *
+   * ```ts
+   * runtime.subscribe({
+   *   name: 'billing', aggregates: [Call], events: ['CallCompleted'],
+   *   handle: async (event, { effectKey, signal }) => charge(event.data, effectKey, signal),
+   * });
+   * ```
+   * @throws InvalidOptions, SubscriptionExists, UnknownEventType
+   */
+  subscribe<A extends AnyAggregate = any>(options: SubscribeOptions<A>): Subscription {
+    return this.stageOf().subscribe(options as SubscribeOptions);
+  }
+
+  /** A subscription of this run, by name. @throws UnknownSubscription */
+  subscription(name: string): Subscription {
+    return this.stageOf().find(name);
+  }
+
+  /** What handlers could not handle. */
+  get deadLetters(): DeadLetters {
+    return this.stageOf().deadLetters;
+  }
+
+  /**
+   * Run an effect once for a key (a delivery's `effectKey`), however often it is asked for: its changes and the key are
+   * committed together, and its result is remembered for seven days. Resolves when that is on disk.
+   */
+  once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    return this.stageOf().once(effectKey, effect);
+  }
+
+  /** What an effect has put into a table; undefined if there is nothing under that key. */
+  effect(table: string, key: string): Promise<unknown> {
+    return this.stageOf().effect(table, key);
+  }
+
+  /** What effects have put into a table, in the order of the keys' bytes: from `start` on, before `end`. */
+  effects(
+    table: string,
+    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
+  ): Promise<{ key: string; value: unknown }[]> {
+    return this.stageOf().effects(table, range);
+  }
+}

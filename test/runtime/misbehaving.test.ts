@@ -1,0 +1,102 @@
+// What a command does wrong hurts its own caller and nobody else; and the process can always end.
+import { spawnSync } from 'node:child_process';
+import { expect, test } from 'vitest';
+import { createRuntime } from '../../src/index.ts';
+import { Rogue } from './rogue.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
+
+const start = (dataDir = scratchFolder()) => startRuntime({ dataDir, aggregates: [Rogue], shards: 1 });
+
+test.each(['throwRevoked', 'returnRevoked', 'rejectRevoked', 'returnBadThenable'] as const)(
+  '%s fails as one command',
+  async (command) => {
+    const runtime = await start();
+    const error = await errorOf(runtime.ref(Rogue, 'a')[command]());
+    expect(['CommandFailed', 'UnserialisableValue']).toContain(error.code);
+    expect(await runtime.ref(Rogue, 'a').count()).toMatchObject({ value: 1, version: 1 });
+    expect(runtime.status().shardRestarts).toBe(0);
+  },
+);
+
+test('a thenable that resolves twice is one result', async () => {
+  const runtime = await start();
+  expect(await runtime.ref(Rogue, 'a').returnThenable()).toMatchObject({ value: 7, version: 1 });
+  expect(await runtime.ref(Rogue, 'a').count()).toMatchObject({ value: 2 });
+});
+
+test('a stray rejection is reported, and its shard goes on', async () => {
+  const warnings: unknown[] = [];
+  const logger = { warn: (details: unknown) => warnings.push(details), error() {}, info() {}, debug() {} };
+  const runtime = await startRuntime({ aggregates: [Rogue], shards: 1, logger: logger as never });
+  expect(await runtime.ref(Rogue, 'a').stray()).toMatchObject({ value: 1 });
+  await until(
+    () => warnings,
+    (seen) => seen.some((details) => (details as { message?: string }).message === 'nobody awaits this'),
+  );
+  expect(await runtime.ref(Rogue, 'a').count()).toMatchObject({ value: 2 });
+  expect(runtime.status().shardRestarts).toBe(0);
+});
+
+test.each(['hang', 'loop', 'loopLater'] as const)('close gives up on a command that does not end: %s', async (way) => {
+  const dataDir = scratchFolder();
+  const runtime = await start(dataDir);
+  await runtime.ref(Rogue, 'a').count();
+  const endless = errorOf(runtime.ref(Rogue, 'a')[way]());
+  const behind = errorOf(runtime.ref(Rogue, 'a').count());
+  const error = await errorOf(runtime.close({ deadlineMs: 50 }));
+  expect(error).toMatchObject({
+    code: 'CloseTimedOut',
+    details: { deadlineMs: 50, waitingFor: ['2 commands in flight'] },
+  });
+  expect(await endless).toMatchObject({ code: 'OutcomeUnknown' });
+  expect(['OutcomeUnknown', 'NotExecuted']).toContain((await behind).code);
+  expect(runtime.status().state).toBe('closed');
+  await runtime.close();
+  // The directory is free, and what was raised by what never ended is not there.
+  const next = await createRuntime({ dataDir, aggregates: [Rogue], shards: 1 });
+  expect(await next.ref(Rogue, 'a').count()).toMatchObject({ value: 2, version: 2 });
+  await next.close();
+});
+
+test('a second close with a shorter deadline is heard', async () => {
+  const runtime = await start();
+  const endless = errorOf(runtime.ref(Rogue, 'a').hang());
+  const patient = errorOf(runtime.close());
+  expect(await errorOf(runtime.close({ deadlineMs: 1 }))).toMatchObject({ code: 'CloseTimedOut' });
+  expect([(await patient).code, (await endless).code]).toEqual(['CloseTimedOut', 'OutcomeUnknown']);
+});
+
+test('a shard that a command holds is named, by status and by the logger', async () => {
+  const warnings: unknown[] = [];
+  const logger = { warn: (details: unknown) => warnings.push(details), error() {}, info() {}, debug() {} };
+  const runtime = await startRuntime({ aggregates: [Rogue], shards: 1, logger: logger as never });
+  await runtime.ref(Rogue, 'a').count();
+  expect(runtime.status().heldShards).toEqual([]);
+  const endless = errorOf(runtime.ref(Rogue, 'a').loop());
+  const { heldShards } = await until(
+    () => runtime.status(),
+    ({ heldShards }) => heldShards.length > 0,
+  );
+  expect(heldShards).toEqual([{ shard: 0, forMs: expect.any(Number) }]);
+  expect(warnings).toContainEqual({ shard: 0 });
+  await errorOf(runtime.close({ deadlineMs: 1 }));
+  await endless;
+});
+
+test.each(['exit', 'throw', 'reject'])('a process ends under load, closed or not: %s', async (way) => {
+  const program = new URL('./exits.ts', import.meta.url).pathname;
+  for (const afterMs of ['60', '140']) {
+    const dataDir = scratchFolder();
+    const ended = spawnSync(process.execPath, ['--conditions=trunkline-source', program, dataDir, way, afterMs], {
+      encoding: 'utf8',
+      timeout: 30_000,
+    });
+    expect(ended.signal).toBe(null);
+    expect(ended.status).toBe(way === 'exit' ? 5 : 1);
+    const acknowledged = Number(ended.stdout);
+    expect(acknowledged).toBeGreaterThan(0);
+    const runtime = await start(dataDir);
+    expect((await runtime.ref(Rogue, 'a').count()).version).toBeGreaterThan(acknowledged);
+    await runtime.close();
+  }
+});

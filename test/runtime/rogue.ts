@@ -1,0 +1,66 @@
+// An aggregate whose commands do what commands must not. Imported by shard threads.
+import { defineAggregate, event } from '../../src/index.ts';
+
+function revoked(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
+export const Rogue = defineAggregate('rogue', {
+  module: import.meta.url,
+  state: () => ({ count: 0 }),
+  events: { Counted: event<Record<string, never>>() },
+  evolve: { Counted: (state) => ({ count: state.count + 1 }) },
+  commands: {
+    count(rogue) {
+      rogue.raise('Counted', {});
+      return rogue.state.count;
+    },
+    /** Raises, and never settles. */
+    hang(rogue): Promise<void> {
+      rogue.raise('Counted', {});
+      return new Promise(() => {});
+    },
+    /** Never gives its thread back. */
+    loop(rogue) {
+      rogue.raise('Counted', {});
+      for (;;);
+    },
+    async loopLater(rogue) {
+      await new Promise((resolve) => setTimeout(resolve, 1));
+      rogue.raise('Counted', {});
+      for (;;);
+    },
+    /** Leaves a promise behind that is rejected. */
+    stray(rogue) {
+      rogue.raise('Counted', {});
+      void Promise.reject(new Error('nobody awaits this'));
+      return rogue.state.count;
+    },
+    throwRevoked() {
+      throw revoked();
+    },
+    returnRevoked(): any {
+      return revoked();
+    },
+    async rejectRevoked() {
+      throw revoked();
+    },
+    returnBadThenable(): any {
+      return Object.defineProperty({}, 'then', {
+        get() {
+          throw new Error('no then here');
+        },
+      });
+    },
+    returnThenable(rogue): any {
+      rogue.raise('Counted', {});
+      const then = (resolve: (value: number) => void): void => {
+        resolve(7);
+        resolve(8);
+      };
+      return { then };
+    },
+  },
+});
