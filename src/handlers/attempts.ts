@@ -64,11 +64,16 @@ export class Attempts {
     return this.goOn(subject, eventId, attempt, result, done);
   }
 
-  /** All attempts, first to last; takes slots by itself. */
-  async run(subject: unknown, eventId: string, done: () => void): Promise<Outcome> {
+  /** All attempts, first to last; takes slots by itself. `mayBegin` is asked when there is one. */
+  async run(
+    subject: unknown,
+    eventId: string,
+    done: () => void,
+    mayBegin: () => boolean = () => true,
+  ): Promise<Outcome> {
     await this.slots.take();
     await this.breaker.pass();
-    if (this.ending.signal.aborted) {
+    if (this.ending.signal.aborted || !mayBegin()) {
       this.slots.free();
       return { kind: 'abandoned' };
     }
@@ -78,9 +83,9 @@ export class Attempts {
     return { kind: 'done' };
   }
 
-  /** One attempt to see what would happen; its effects are thrown away. */
-  async dryRun(subject: unknown, eventId: string): Promise<Outcome> {
-    const attempt = this.attempt(eventId, 1, true);
+  /** One attempt outside of the road; its effects in the tables are thrown away. */
+  async dryRun(subject: unknown, eventId: string, dryRun = true): Promise<Outcome> {
+    const attempt = this.attempt(eventId, 1, dryRun);
     try {
       await this.settled(attempt, (async () => this.call(subject, attempt))());
       return { kind: 'done' };

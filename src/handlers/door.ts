@@ -2,7 +2,17 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { DeadLetters } from './dead-letters.ts';
-import type { EffectTransaction, SubscribeOptions, Subscription } from './handlers.ts';
+import { type EventHandlerLike, type RegisterOptions, subscriptionOf } from './event-handler.ts';
+import type {
+  AnySubscribeOptions,
+  EffectTransaction,
+  SubscribeBatchOptions,
+  SubscribeOptions,
+  SubscribeWorkerOptions,
+  Subscription,
+} from './handlers.ts';
+import type { Projection, ProjectionDefinition } from './projection.ts';
+import type { ReplayOptions, ReplayProgress } from './replay.ts';
 import type { HandlerStage } from './stage.ts';
 
 /** What a runtime offers to handlers: subscriptions, dead letters, effects that happen once. */
@@ -15,6 +25,9 @@ export abstract class HandlerDoor {
     throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
+  subscribe<A extends AnyAggregate = any>(options: SubscribeBatchOptions<A>): Subscription;
+  subscribe<A extends AnyAggregate = any>(options: SubscribeWorkerOptions<A>): Subscription;
+  subscribe<A extends AnyAggregate = any>(options: SubscribeOptions<A>): Subscription;
   /**
    * A durable handler: every event that it wants, at least once, in version order per aggregate, from its own checkpoint on.
    * Events come behind `synced`: power loss takes none that it has seen.
@@ -27,13 +40,37 @@ export abstract class HandlerDoor {
    * ```
    * @throws InvalidOptions, SubscriptionExists, UnknownEventType
    */
-  subscribe<A extends AnyAggregate = any>(options: SubscribeOptions<A>): Subscription {
-    return this.stageOf().subscribe(options as SubscribeOptions);
+  subscribe(options: AnySubscribeOptions): Subscription {
+    return this.stageOf().subscribe(options);
   }
 
   /** A subscription of this run, by name. @throws UnknownSubscription */
   subscription(name: string): Subscription {
     return this.stageOf().find(name);
+  }
+
+  /**
+   * Subscribe an instance of a class; its name is its class's, unless one is given.
+   * @throws InvalidOptions, SubscriptionExists
+   */
+  register(handler: EventHandlerLike, options: RegisterOptions = {}): Subscription {
+    return this.stageOf().subscribe(subscriptionOf(handler, options));
+  }
+
+  /**
+   * Fold events into rows, from the start, and keep them current.
+   * @throws InvalidOptions, SubscriptionExists
+   */
+  project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
+    return this.stageOf().project(definition);
+  }
+
+  /**
+   * Events of the past, once more, in log order, to a function or a running handler; moves no checkpoint.
+   * @throws InvalidOptions, UnknownSubscription, PositionGone, PositionAhead, the signal's reason, what the function throws
+   */
+  replay(options: ReplayOptions): Promise<ReplayProgress> {
+    return this.stageOf().replay(options);
   }
 
   /** What handlers could not handle. */

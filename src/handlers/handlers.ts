@@ -84,7 +84,10 @@ interface SubscribeBase<Event> {
   /** false: never pauses. */
   breaker?: BreakerOptions | false;
   onExhausted?: OnExhausted;
-  /** Most dead letters; beyond, the subscription stops until some are resolved. 1 to 10,000,000; default 100,000. */
+  /**
+   * From so many dead letters on the subscription stops until some are resolved; what was under way may still add some.
+   * 1 to 10,000,000; default 100,000.
+   */
   deadLetterLimit?: number;
 }
 
@@ -100,10 +103,9 @@ interface HandlesBatches<Event> {
   thread?: undefined;
 }
 
-/** A module whose default export is the handler, run in threads of a pool of its own: for what would block the service. */
 interface HandlesElsewhere {
   thread: 'worker';
-  /** URL: `import.meta.resolve('./handler.ts')`. */
+  /** URL of a module whose default export is the handler: `import.meta.resolve('./handler.ts')`. */
   module: string;
   /** 1 to 64; default 1. */
   threads?: number;
@@ -111,11 +113,27 @@ interface HandlesElsewhere {
   handle?: undefined;
 }
 
-/** The options of `runtime.subscribe`. Defaults suit a handler that writes to a database or calls a service. */
-export type SubscribeOptions<A extends AnyAggregate = any, Event = EventOf<A>> = SubscribeBase<Event> & {
+interface FromAggregates<A> {
   /** Aggregates whose events are wanted, by definition or by name; none: all. */
   aggregates?: readonly (A | string)[];
-} & (Handles<Event> | HandlesBatches<Event> | HandlesElsewhere);
+}
+
+/** The options of `runtime.subscribe`. Defaults suit a handler that writes to a database or calls a service. */
+export type SubscribeOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
+  FromAggregates<A> &
+  Handles<EventOf<A>>;
+
+/** The same for a handler that takes several events at a time, one call after the other. */
+export type SubscribeBatchOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
+  FromAggregates<A> &
+  HandlesBatches<EventOf<A>>;
+
+/** The same for a handler in threads of a pool of its own: for what would block the service. No `tx` there. */
+export type SubscribeWorkerOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
+  FromAggregates<A> &
+  HandlesElsewhere;
+
+export type AnySubscribeOptions = SubscribeOptions | SubscribeBatchOptions | SubscribeWorkerOptions;
 
 /** `stopped`: by an event that cannot be handled, or too many dead letters; `failed`: it could not begin, or read. */
 export type SubscriptionState = 'starting' | 'catching up' | 'live' | 'paused' | 'stopped' | 'failed' | 'closed';

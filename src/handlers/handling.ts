@@ -147,9 +147,15 @@ export class Handling {
       const { event } = work;
       const done = (): void => this.done(work);
       const isFree = !this.breaker.isOpen && this.slots.tryTake();
-      const begun = isFree ? this.attempts.begin(event, event.id, done) : this.attempts.run(event, event.id, done);
-      if (begun === true) done();
-      else await this.finish(work, begun);
+      const begun = isFree
+        ? this.attempts.begin(event, event.id, done)
+        : this.attempts.run(event, event.id, done, () => this.mayBegin(work));
+      if (begun !== true) {
+        await this.finish(work, begun);
+        continue;
+      }
+      done();
+      work.told?.({ kind: 'done' });
     }
     this.lanes.delete(key);
   }
@@ -241,6 +247,11 @@ export class Handling {
   async rehearse(event: StoredEvent): Promise<LetterError | undefined> {
     const outcome = await this.attempts.dryRun(this.batches ? [event] : event, event.id);
     return outcome.kind === 'failed' ? letterError(outcome.error) : undefined;
+  }
+
+  /** One attempt, outside of all order and without effects in the tables; whether it went well. */
+  async replay(event: StoredEvent): Promise<boolean> {
+    return (await this.attempts.dryRun(this.batches ? [event] : event, event.id, false)).kind === 'done';
   }
 
   // ——— ending

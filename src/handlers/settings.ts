@@ -2,7 +2,7 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
-import type { BatchDelivery, Delivery, From, OnExhausted, RetryOptions, SubscribeOptions } from './handlers.ts';
+import type { AnySubscribeOptions, BatchDelivery, Delivery, From, OnExhausted, RetryOptions } from './handlers.ts';
 
 export interface SubscriptionSettings {
   name: string;
@@ -49,7 +49,7 @@ const knownOptions = [
 export const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
 
 /** @throws InvalidOptions, UnknownEventType */
-export function resolveSubscription(options: SubscribeOptions): SubscriptionSettings {
+export function resolveSubscription(options: AnySubscribeOptions): SubscriptionSettings {
   if (typeof options !== 'object' || options === null) invalid('subscribe', options, 'must be an object');
   for (const key of Object.keys(options)) {
     if (!knownOptions.includes(key)) invalid(key, 'given', `is unknown; known: ${knownOptions.join(', ')}`);
@@ -123,7 +123,7 @@ export function checkFrom(from: From): From {
   return invalid('from', from, "must be 'start', 'now', a log position or a valid Date");
 }
 
-function resolveTypes({ events = '*', aggregates }: SubscribeOptions): ReadonlySet<string> | undefined {
+function resolveTypes({ events = '*', aggregates }: AnySubscribeOptions): ReadonlySet<string> | undefined {
   if (events === '*') return undefined;
   if (!Array.isArray(events) || events.length === 0 || events.some((type) => typeof type !== 'string')) {
     invalid('events', events, "must be '*' or a list of event types");

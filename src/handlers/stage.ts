@@ -10,13 +10,16 @@ import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { checkTable, effectTable } from './effects.ts';
 import { Feed } from './feed.ts';
-import type { EffectTransaction, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
+import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from './handlers.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { Inbox } from './once.ts';
+import { Projection, type ProjectionDefinition } from './projection.ts';
+import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
 import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
 import { Starts } from './starts.ts';
 import { RunningSubscription } from './subscription.ts';
 import { Tables } from './tables.ts';
+import { WorkerPool } from './worker-pool.ts';
 
 export interface StageParts {
   folder: string;
@@ -41,6 +44,7 @@ export class HandlerStage {
   private readonly subscriptions = new Map<string, RunningSubscription>();
   readonly tables: Tables;
   private readonly inbox: Inbox;
+  private readonly projections = new Map<string, Projection<any>>();
   private isFollowing = false;
   private isClosing = false;
   isClosed = false;
@@ -62,10 +66,12 @@ export class HandlerStage {
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions);
   }
 
-  subscribe(options: SubscribeOptions): RunningSubscription {
+  subscribe(options: AnySubscribeOptions): RunningSubscription {
     const settings = resolveSubscription(options);
-    const handle = settings.handle as Call;
-    return this.begin(settings, callOf(settings, handle));
+    if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
+    this.checkName(settings.name);
+    const pool = new WorkerPool(settings.module, settings.threads);
+    return this.begin(settings, callOf(settings, pool.call), { closed: () => pool.close() });
   }
 
   begin(
@@ -75,7 +81,7 @@ export class HandlerStage {
   ): RunningSubscription {
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     const { name } = settings;
-    if (this.subscriptions.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
+    this.checkName(name);
     const { logger } = this.parts;
     if (!this.isFollowing) this.parts.caller.follow(() => this.feed.turn());
     this.isFollowing = true;
@@ -96,10 +102,38 @@ export class HandlerStage {
     return subscription;
   }
 
+  private checkName(name: string): void {
+    if (this.subscriptions.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
+  }
+
   find(name: string): RunningSubscription {
     const found = this.subscriptions.get(name);
     if (found) return found;
     throw new TrunklineError('UnknownSubscription', { handler: name, known: [...this.subscriptions.keys()] });
+  }
+
+  get syncedPosition(): number {
+    return this.feed.synced;
+  }
+
+  project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
+    const { name } = definition;
+    if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    if (this.projections.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
+    const projection = new Projection(definition, this, () => this.projections.delete(name));
+    this.projections.set(name, projection);
+    return projection;
+  }
+
+  replay(options: ReplayOptions): Promise<ReplayProgress> {
+    const { starts } = this;
+    const { history, levels } = this.parts;
+    return replay(options, {
+      history,
+      starts,
+      find: (name) => this.find(name),
+      written: () => levels.position('written'),
+    });
   }
 
   status(): SubscriptionStatus[] {
@@ -128,6 +162,7 @@ export class HandlerStage {
   /** Let what runs end, keep where everyone stands, and give the tables back. */
   async close(): Promise<void> {
     this.isClosing = true;
+    await Promise.all([...this.projections.values()].map((projection) => projection.close()));
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
     this.feed.close();
     await this.tables.close();

@@ -84,11 +84,13 @@ export class Tables {
   async range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
     const store = this.store ?? (await this.open());
     const { limit = Number.MAX_SAFE_INTEGER, prefix = '', start = '', end } = range;
-    // What is staged may remove entries: ask the store for as many more.
+    // What is staged may remove entries: ask the store for as many more. And a commit may end while the store is read: what
+    // it took away must not come back.
+    const before = [this.committing, this.staged];
     const spare = this.staged.size + this.committing.size;
     const stored = await store.range(table, { ...range, limit: Math.min(Number.MAX_SAFE_INTEGER, limit + spare) });
     const entries = new Map<string, unknown>(stored.map(({ key, json }) => [key, JSON.parse(json) as unknown]));
-    for (const overlay of [this.committing, this.staged]) {
+    for (const overlay of [...before, this.committing, this.staged]) {
       for (const { table: of, key, value } of overlay.values()) {
         if (of !== table || !key.startsWith(prefix)) continue;
         if (compareBytes(key, start) < 0 || (end !== undefined && compareBytes(key, end) >= 0)) continue;
