@@ -12,7 +12,7 @@ import { type Letter, Parked } from './parked.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
-import { DoneRanges, type Pending, Tracker } from './tracker.ts';
+import { type Pending, Tracker } from './tracker.ts';
 
 /** One event, or one letter, on its way through the handler. */
 export interface Work {
@@ -44,7 +44,6 @@ export class Handling {
   /** Aggregates with an event under way: what waits behind it. */
   private readonly lanes = new Map<string, Work[]>();
   private readonly requeueing = new Set<string>();
-  private skipped = new DoneRanges([]);
   tracker: Tracker = new Tracker(0);
   isHalted = false;
   isClosing = false;
@@ -70,8 +69,7 @@ export class Handling {
 
   /** Everything up to `low`, and in the ranges, is done. Nothing is under way. */
   begin(low: number, done: readonly number[]): void {
-    this.tracker = new Tracker(low);
-    this.skipped = new DoneRanges(done);
+    this.tracker = new Tracker(low, done);
   }
 
   get hasRoom(): boolean {
@@ -83,12 +81,11 @@ export class Handling {
     const { position } = event;
     const { tracker } = this;
     if (!this.wants(event)) return;
-    if (this.skipped.has(position)) return tracker.passed(position);
+    if (tracker.wasDone(position)) return tracker.passed(position);
     this.lastTaken = event;
     this.events.touched();
     if (this.batches) {
-      const work: Work = { event, pending: tracker.begin(position, event.occurredAt.getTime()) };
-      if (!this.parkIfBehind(work)) this.batches.add(work);
+      this.batches.add({ event, pending: tracker.begin(position, event.occurredAt.getTime()) });
     } else if (this.isQuiet && this.slots.tryTake()) {
       this.takeAlone(event);
     } else {
@@ -127,8 +124,8 @@ export class Handling {
     }
   }
 
+  /** Behind what is under way of its aggregate, also if that will be parked: letters come in version order, without a gap. */
   private enter(work: Work): void {
-    if (work.letter === undefined && this.parkIfBehind(work)) return;
     const key = aggregateKey(work.event);
     const lane = this.lanes.get(key);
     if (lane) {

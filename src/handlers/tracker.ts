@@ -34,11 +34,19 @@ export class Tracker {
   private line: (Pending | Run)[] = [];
   private head = 0;
   private scannedTo: number;
+  private readonly earlier: DoneRanges;
   /** Events above the low-water mark, done or not. */
   count = 0;
 
-  constructor(scannedTo: number) {
+  /** Everything up to `scannedTo`, and in the ranges that an earlier run has done above it, is done. */
+  constructor(scannedTo: number, done: readonly number[] = []) {
     this.scannedTo = scannedTo;
+    this.earlier = new DoneRanges(done);
+  }
+
+  /** Whether an earlier run has done it; asked in ascending order. */
+  wasDone(position: number): boolean {
+    return this.earlier.has(position);
   }
 
   get low(): number {
@@ -110,7 +118,7 @@ export class Tracker {
         open = true;
       }
     }
-    return ranges;
+    return ranges.concat(this.earlier.beyond(this.scannedTo));
   }
 }
 
@@ -130,5 +138,14 @@ export class DoneRanges {
     const { ranges } = this;
     while (this.next < ranges.length && position > ranges[this.next + 1]!) this.next += 2;
     return this.next < ranges.length && position >= ranges[this.next]!;
+  }
+
+  /** What of them lies above a position. */
+  beyond(position: number): number[] {
+    const rest: number[] = [];
+    for (let i = this.next; i < this.ranges.length; i += 2) {
+      if (this.ranges[i + 1]! > position) rest.push(Math.max(this.ranges[i]!, position + 1), this.ranges[i + 1]!);
+    }
+    return rest;
   }
 }

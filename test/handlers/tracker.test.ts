@@ -40,3 +40,16 @@ test('the low-water mark and the ranges above it say exactly what is done', () =
     }),
   );
 });
+
+test('a run that ends before it has come to what an earlier one has done still says so', () => {
+  const tracker = new Tracker(10, [12, 15, 20, 30]);
+  expect(tracker.done()).toEqual([12, 15, 20, 30]);
+  const pending = tracker.begin(11, 0);
+  expect([tracker.wasDone(12), tracker.low, tracker.done()]).toEqual([true, 10, [12, 15, 20, 30]]);
+  tracker.passed(14);
+  expect(tracker.done()).toEqual([14, 14, 15, 15, 20, 30]);
+  tracker.scanned(25);
+  expect(tracker.done()).toEqual([14, 14, 26, 30]);
+  tracker.complete(pending);
+  expect([tracker.low, tracker.done()]).toEqual([25, [26, 30]]);
+});
