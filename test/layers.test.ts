@@ -15,6 +15,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts'],
   flush: ['log/log.ts', 'log/levels.ts', 'log/gate.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
   handlers: ['log/durable-file.ts', 'log/levels.ts', 'store/filter.ts', 'store/history.ts'],
+  cli: ['handlers/dead-letters.ts', 'handlers/outside.ts', 'handlers/replay.ts', 'handlers/requests.ts'],
   actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
   entity: [

@@ -13,8 +13,10 @@ import { Feed } from './feed.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from './handlers.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { Inbox } from './once.ts';
+import { carryOut } from './outside.ts';
 import { Projection, type ProjectionDefinition } from './projection.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
+import { type HandlerRequest, Requests } from './requests.ts';
 import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
 import { Starts } from './starts.ts';
 import { RunningSubscription } from './subscription.ts';
@@ -44,6 +46,7 @@ export class HandlerStage {
   private readonly subscriptions = new Map<string, RunningSubscription>();
   readonly tables: Tables;
   private readonly inbox: Inbox;
+  private readonly requests: Requests;
   private readonly projections = new Map<string, Projection<any>>();
   private isFollowing = false;
   private isClosing = false;
@@ -63,6 +66,7 @@ export class HandlerStage {
       for (const subscription of this.subscriptions.values()) subscription.wake();
     };
     this.inbox = new Inbox(this.tables, inboxTtlMs);
+    this.requests = new Requests(parts.folder, (request, onProgress) => this.carryOut(request, onProgress));
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions);
   }
 
@@ -85,6 +89,7 @@ export class HandlerStage {
     const { logger } = this.parts;
     if (!this.isFollowing) this.parts.caller.follow(() => this.feed.turn());
     this.isFollowing = true;
+    this.requests.start();
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       tables: this.tables,
       feed: this.feed,
@@ -136,6 +141,20 @@ export class HandlerStage {
     });
   }
 
+  /** What another process asks. */
+  private carryOut(request: HandlerRequest, onProgress: (progress: ReplayProgress) => void): Promise<unknown> {
+    if (request.kind !== 'replay') return carryOut(this.deadLetters, request);
+    const { handler, from, to, kind: _, ...rest } = request;
+    const moment = (given: number | string): number | Date => (typeof given === 'string' ? new Date(given) : given);
+    return this.replay({
+      ...rest,
+      ...(from !== undefined && { from: moment(from) }),
+      ...(to !== undefined && { to: moment(to) }),
+      into: handler,
+      onProgress,
+    });
+  }
+
   status(): SubscriptionStatus[] {
     return [...this.subscriptions.values()].map((subscription) => subscription.status());
   }
@@ -162,6 +181,7 @@ export class HandlerStage {
   /** Let what runs end, keep where everyone stands, and give the tables back. */
   async close(): Promise<void> {
     this.isClosing = true;
+    this.requests.close();
     await Promise.all([...this.projections.values()].map((projection) => projection.close()));
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
     this.feed.close();
