@@ -15,6 +15,7 @@ export {
   type StateOf,
 } from './aggregate.ts';
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
+export type { Carriable, CarriableFields, Carried, DeepReadonly } from './carried.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
@@ -49,12 +50,18 @@ export { defineProjection, type Projection, type ProjectionDefinition } from './
 export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
-export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
+export {
+  type FlushPolicy,
+  flushPresets,
+  type Logger,
+  type LogOptions,
+  type RuntimeOptions,
+  type SinkOptions,
+} from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
-export type { EventQuery } from './store/history.ts';
-export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
+export type { EventQuery, EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
 export {
   type Expected,
   type GivenEvent,

@@ -27,8 +27,28 @@ test('the first program, twice', () => {
   expect(run('main.ts')).toBe('heard 2 at 2\ntotal 4 version 2\n[ { amount: 2 }, { amount: 2 } ]\n');
 });
 
+test('the handlers, twice', () => {
+  expect(run('handlers.ts')).toBe(
+    "15 [\n  { key: 'large', row: { count: 1 } },\n  { key: 'small', row: { count: 1 } }\n]\n",
+  );
+  expect(run('handlers.ts')).toMatch(/^30 .*count: 2.*count: 2/s);
+});
+
 test('the entity', () => {
   expect(run('entity.ts')).toBe("{ oldPrice: '0', newPrice: '189.20' }\n");
+});
+
+test('the context', () => {
+  expect(run('quoting.ts')).toBe('0.012\n');
+});
+
+test('the unit of work around a transaction', () => {
+  const lines = ['placed o-1 version 1', 'o-2 is for nothing', '1 order in the table', '1 event in the store'];
+  expect(run('unit-of-work.ts')).toBe(`${lines.join('\n')}\n`);
+});
+
+test('the sink', () => {
+  expect(run('sinking.ts')).toBe('{"amount":2}\n');
 });
 
 test('the aggregate under test', () => {
@@ -39,5 +59,5 @@ test('the programs are short, and every file that README links exists', () => {
   const lines = files.get('main.ts')!.trim().split('\n').length + files.get('counter.ts')!.trim().split('\n').length;
   expect(lines).toBeLessThanOrEqual(30);
   for (const [, link] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
-    readFileSync(join(root, link!, link!.endsWith('.md') ? '' : 'README.md'));
+    readFileSync(join(root, link!, /\.\w+$/.test(link!) ? '' : 'README.md'));
 });

@@ -8,6 +8,7 @@ import type { LogSource } from '../log/log.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
 import { Actor, type ActorType, type ShardData, shardOf } from './actor.ts';
 import { evolveFrame } from './evolve.ts';
+import { freezeState } from './frozen.ts';
 import { type Remembered, RememberedOutcomes } from './remembered.ts';
 import { TailIndex } from './tail-index.ts';
 
@@ -40,7 +41,9 @@ export class Loader {
       const stored = this.levels.position('stored');
       const actor = this.fromStore(type, id);
       // What the log has truncated meanwhile has come into the store meanwhile: then look there again.
-      if (tail.every((position) => position <= stored || this.apply(actor, position))) return actor;
+      if (!tail.every((position) => position <= stored || this.apply(actor, position))) continue;
+      freezeState(actor.state);
+      return actor;
     }
   }
 

@@ -109,7 +109,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     levels.publish('stored', position);
     if (levels.flag(LevelWord.awaitsStored) !== 0) callerBell.ring();
   };
-  add(storeName, uncut(new EmbeddedSink(data.storeFolder, data.logId)), onStored, storeLingerMs);
+  const logBegins = log.firstPosition() || levels.position('begun');
+  const store = new EmbeddedSink(data.storeFolder, data.logId, undefined, logBegins);
+  add(storeName, uncut(store), onStored, storeLingerMs);
   for (const options of data.sinks) add(options.name, await makeSink(options, log), () => {}, 0);
   return flushers;
 }

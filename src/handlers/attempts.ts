@@ -235,7 +235,8 @@ export class Attempts {
   private watch(): void {
     if (this.timer !== undefined) return;
     for (const oldest of this.running) {
-      this.timer = setTimeout(() => this.expire(), Math.max(1, Math.ceil(oldest.deadline - performance.now())));
+      // It outlasts what it was set for, rather than being set for each; it must not outlast the process.
+      this.timer = setTimeout(() => this.expire(), Math.max(1, Math.ceil(oldest.deadline - performance.now()))).unref();
       return;
     }
   }

@@ -29,7 +29,7 @@ export interface StageParts {
   levels: Levels;
   definitions: ReadonlyMap<string, AnyAggregate>;
   logger: ResolvedOptions['logger'];
-  caller: {
+  progress: {
     /** Call it whenever more is synced, from now on. */
     follow(onSynced: () => void): void;
   };
@@ -87,7 +87,7 @@ export class HandlerStage {
     const { name } = settings;
     this.checkName(name);
     const { logger } = this.parts;
-    if (!this.isFollowing) this.parts.caller.follow(() => this.feed.turn());
+    if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
     this.requests.start();
     const subscription: RunningSubscription = new RunningSubscription(settings, {

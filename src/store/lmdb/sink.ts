@@ -11,11 +11,16 @@ export class EmbeddedSink implements Sink {
   private readonly folder: string;
   private readonly logId: string;
   private readonly indexEvery: number;
+  private readonly logBegins: number;
   private environment: Environment | undefined;
   private writer: StoreWriter | undefined;
 
-  /** `indexEvery`: see `postings.ts`; smaller in tests. */
-  constructor(folder: string, logId: string, indexEvery: number = BLOCKS_PER_ENTRY) {
+  /**
+   * `indexEvery`: see `postings.ts`; smaller in tests. `logBegins`: the first position that the log still has, or will give
+   * out next; what lies before it can be in the store alone.
+   */
+  constructor(folder: string, logId: string, indexEvery: number = BLOCKS_PER_ENTRY, logBegins = 1) {
+    this.logBegins = logBegins;
     this.folder = folder;
     this.logId = logId;
     this.indexEvery = indexEvery;
@@ -28,7 +33,7 @@ export class EmbeddedSink implements Sink {
     markInUse(folder);
     const environment = openEnvironment(folder, false);
     try {
-      claim(environment, this.logId);
+      claim(environment, this.logId, this.logBegins);
       syncFolder(folder); // the data file's own entry
       this.writer = new StoreWriter(environment, this.indexEvery);
       this.environment = environment;
@@ -50,9 +55,12 @@ export class EmbeddedSink implements Sink {
 }
 
 /** A store belongs to one log: its positions mean nothing in another. */
-function claim(environment: Environment, logId: string): void {
+function claim(environment: Environment, logId: string, logBegins: number): void {
   const { identity, root, folder } = environment;
   if (identity === undefined) {
+    // A log that has had a store before has been given this identity before its first event.
+    if (logBegins > 1)
+      throw damaged(folder, `it is gone, and the log begins at ${logBegins}: what was before is nowhere`);
     const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId }));
     root.transactionSync(() => root.putSync(identityKey, fresh));
   } else if (identity.logId !== logId) {
