@@ -1,10 +1,13 @@
 // The whole router: the runtime, what it remembers, the desk and the proxy in front of it.
 import type { Receipt, StoredEvent } from 'trunkline';
 import { createRuntime } from 'trunkline';
+import { type BackOfficeOptions, startBackOffice } from '../back-office/back-office.ts';
 import type { BalanceUpdated } from '../domain/account.ts';
 import { Account } from '../domain/account.ts';
 import { Bid } from '../domain/bid.ts';
 import { Call } from '../domain/call.ts';
+import { Compliance } from '../domain/compliance.ts';
+import { Ledger } from '../domain/ledger.ts';
 import { SipProxy } from '../proxy/proxy.ts';
 import type { Address } from '../sip/message.ts';
 import type { Timers } from '../sip/timers.ts';
@@ -29,6 +32,8 @@ export interface RouterOptions {
   readonly defaultAccount?: string;
   /** Whether bids move and expire by themselves. */
   readonly market?: boolean;
+  /** Handlers of what follows from calls; without it there are none. */
+  readonly backOffice?: BackOfficeOptions;
   readonly timers?: Timers;
   readonly acknowledged?: (aggregateType: string, id: string, receipt: Receipt<unknown>) => void;
   readonly failed?: (error: unknown) => void;
@@ -63,7 +68,7 @@ const dialogsLimit = 65_536;
 export async function startRouter(options: RouterOptions): Promise<Router> {
   const startedAt = performance.now();
   const { dataDir, listen, acknowledged = () => {}, timers = makeTimers() } = options;
-  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account], shards: 1 });
+  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account, Compliance, Ledger], shards: 1 });
   const accounts = new LiveStates(Account);
   const bids = new LiveStates(Bid);
   const openCalls = new OpenCalls();
@@ -111,6 +116,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
       measures.record('invite', elapsedMs);
     },
   });
+  if (options.backOffice) startBackOffice(runtime, options.backOffice);
   const stopMarket = options.market ? startMarket(runtime, bids, failed) : () => {};
 
   return {
