@@ -1,6 +1,8 @@
 // All suites, one table: what was asked, what was measured. `--smoke` runs each in tiny size, to see that it runs at all.
 import { commandsInFlight } from './commands-in-flight.ts';
 import { diskBytes } from './disk-bytes.ts';
+import { handlersCatchUp } from './handlers-catch-up.ts';
+import { handlersLive } from './handlers-live.ts';
 import { idleActors } from './idle-actors.ts';
 import { kafkaFlusher } from './kafka-flusher.ts';
 import { kafkaHangs } from './kafka-hangs.ts';
@@ -28,6 +30,8 @@ const suites: Record<string, Suite> = {
   'written-and-synced': writtenAndSynced,
   'disk-bytes': diskBytes,
   'replay-from-store': replayFromStore,
+  'handlers-catch-up': handlersCatchUp,
+  'handlers-live': handlersLive,
   'idle-actors': idleActors,
   'start-after-kill': startAfterKill,
   'log-size': logSize,

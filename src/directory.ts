@@ -2,7 +2,7 @@
 //
 //   trunkline.json   which format the directory has
 //   lock             an SQLite file, locked by the kernel for as long as this process lives: no pid file goes stale
-//   log/  store/     what the stages keep, each in its own way
+//   log/  store/     what the stages keep, each in its own way; handlers/ as well, once there are any
 import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -16,6 +16,8 @@ export interface DataDirectory {
   readonly path: string;
   readonly logFolder: string;
   readonly storeFolder: string;
+  /** Made when it is first needed. */
+  readonly handlersFolder: string;
   /** Let another runtime have it. Idempotent; the kernel does the same when the process ends, however it ends. */
   release(): void;
 }
@@ -51,6 +53,7 @@ export function openDirectory(dataDir: string): DataDirectory {
     path,
     logFolder,
     storeFolder,
+    handlersFolder: join(path, 'handlers'),
     release() {
       if (lock.isOpen) lock.close();
     },

@@ -81,6 +81,14 @@ export interface ErrorDetails {
   EventQuarantined: { position: number; aggregateType: string; aggregateId: string; eventType: string; reason: string };
   SchemaRefused: { subject: string; reason: string };
   RegistryUnavailable: { registry: string; cause: string };
+  // handlers
+  SubscriptionExists: { handler: string };
+  UnknownSubscription: { handler: string; known: string[] };
+  PositionAhead: { position: number; lastPosition: number };
+  HandlerTimedOut: { handler: string; timeoutMs: number };
+  HandlerFailed: { handler: string; cause: string };
+  CaughtUpTimedOut: { handler: string; position: number; reached: number; timeoutMs: number };
+  UnknownDeadLetter: { deadLetter: string };
 }
 
 /** A code of {@link TrunklineError}: what went wrong. */
@@ -166,6 +174,16 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `position ${d.position}, ${d.eventType} of ${d.aggregateType}/${d.aggregateId}, is not published: ${d.reason}`,
   SchemaRefused: (d) => `the registry refuses the schema of subject ${d.subject}: ${d.reason}`,
   RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer: ${d.cause}`,
+  SubscriptionExists: (d) =>
+    `a subscription or projection named '${d.handler}' is running; close it, or choose another name`,
+  UnknownSubscription: (d) => `no subscription '${d.handler}' is running; running: ${d.known.join(', ')}`,
+  PositionAhead: (d) => `position ${d.position} lies beyond the log's end, ${d.lastPosition}; use 'now'`,
+  HandlerTimedOut: (d) =>
+    `handler '${d.handler}' did not settle within ${d.timeoutMs} ms; raise timeoutMs or mind the signal`,
+  HandlerFailed: (d) => `handler '${d.handler}' failed: ${d.cause}`,
+  CaughtUpTimedOut: (d) =>
+    `'${d.handler}' has come to position ${d.reached}, not to ${d.position}, within ${d.timeoutMs} ms; wait longer`,
+  UnknownDeadLetter: (d) => `there is no dead letter ${d.deadLetter}; it may have been resolved`,
 };
 
 function inspect(value: unknown): string {

@@ -36,6 +36,26 @@ export {
   type StoredEvent,
 } from './event.ts';
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
+export type { DeadLetter, DeadLetterOutcome, DeadLetterQuery, DeadLetters } from './handlers/dead-letters.ts';
+export { EventHandler, type EventHandlerLike, type RegisterOptions } from './handlers/event-handler.ts';
+export type {
+  BatchDelivery,
+  BreakerOptions,
+  Delivery,
+  EffectTransaction,
+  From,
+  OnExhausted,
+  RetryOptions,
+  SubscribeBatchOptions,
+  SubscribeOptions,
+  SubscribeWorkerOptions,
+  Subscription,
+  SubscriptionState,
+  SubscriptionStatus,
+} from './handlers/handlers.ts';
+export type { LetterError } from './handlers/letters.ts';
+export { defineProjection, type Projection, type ProjectionDefinition } from './handlers/projection.ts';
+export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export {

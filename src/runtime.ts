@@ -1,33 +1,20 @@
-// The runtime: starts the stages in order, stops them in reverse, and is the only file that knows all of them.
-//
-//   directory → log thread → sync thread → flush thread → caller → shards → messages left over from the last run
+// The runtime as a user has it: its parts are in `stages.ts`.
 import { availableParallelism } from 'node:os';
-import { MessageChannel } from 'node:worker_threads';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
 import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
-import { Caller } from './caller/caller.ts';
-import { Deliveries } from './caller/deliveries.ts';
-import { Refs } from './caller/refs.ts';
-import { Shards } from './caller/shards.ts';
-import { declaredEvents } from './catalogue.ts';
 import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
-import { closeDeadlineMs, Ending } from './ending.ts';
-import { EventPublisher } from './entity/publisher.ts';
-import { RuntimeStore } from './entity/store.ts';
-import { Transactions } from './entity/transactions.ts';
+import { closeDeadlineMs } from './ending.ts';
+import type { EventPublisher } from './entity/publisher.ts';
+import type { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
-import { FlushThread } from './flush/host.ts';
+import { HandlerDoor } from './handlers/door.ts';
 import { mintId } from './ids.ts';
-import { shutGateAtExit } from './log/gate.ts';
-import { Levels, LevelWord, StopStage } from './log/levels.ts';
-import { mapBytesFor, openLogReader } from './log/lmdb.ts';
-import type { LogSource, RecoveryReport } from './log/log.ts';
-import { bootId } from './log/marker.ts';
-import { LogThreads } from './log/threads.ts';
+import { LevelWord } from './log/levels.ts';
+import type { RecoveryReport } from './log/log.ts';
 import {
   changeFlush,
   checkCloseOptions,
@@ -36,12 +23,9 @@ import {
   type RuntimeOptions,
   resolveOptions,
 } from './options.ts';
-import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import type { Level } from './receipt.ts';
-import { shardSettings } from './shard-settings.ts';
+import { Stages } from './stages.ts';
 import type { RuntimeStatus } from './status.ts';
-import { PostgresAppend } from './store/postgres/append.ts';
-import { Reading } from './store/reading.ts';
 import type { EventQuery } from './store/store.ts';
 
 /**
@@ -79,7 +63,7 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
-export class Runtime implements AsyncDisposable {
+export class Runtime extends HandlerDoor implements AsyncDisposable {
   /** Live listeners. */
   readonly bus: Bus;
   /** What the start found in the log. */
@@ -89,161 +73,33 @@ export class Runtime implements AsyncDisposable {
   /** Publishes events of entities, from this thread. */
   publisher!: EventPublisher;
   private readonly options: ResolvedOptions;
-  private readonly directory: DataDirectory;
-  private readonly levels = new Levels();
-  private readonly openGate = shutGateAtExit(this.levels);
-  private readonly caller: Caller;
-  private readonly deliveries: Deliveries;
-  private readonly refs: Refs;
+  private readonly stages: Stages;
   private flush: FlushPolicy;
-  private log: LogThreads | undefined;
-  private flushThread: FlushThread | undefined;
-  private shards: Shards | undefined;
-  private logReader: LogSource | undefined;
-  private reading: Reading | undefined;
-  private transactions!: Transactions;
-  private outbox: OutboxHost | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
-  private failure: TrunklineError | undefined;
   private isClosed = false;
 
   /** @internal Use {@link createRuntime}. */
   constructor(options: ResolvedOptions, directory: DataDirectory) {
+    super();
     this.options = options;
-    this.directory = directory;
     this.flush = options.flush;
-    const { logger, aggregates } = options;
     const listenerFailed = (error: unknown, event: StoredEvent): void => {
       this.listenerErrors++;
-      logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
+      options.logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
     };
     this.bus = new Bus(listenerFailed, () => this.checkOpen());
-    this.caller = new Caller(aggregates, this.levels, this.bus, {
-      ack: options.ack,
-      maxInFlight: options.maxInFlight,
-      whenFull: options.flush.whenFull,
-      logLimitBytes: options.log.maxBytes,
-      hasStream: options.stream !== undefined,
-    });
-    this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
-      logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
-    );
-    this.caller.deliveries = this.deliveries;
-    this.refs = new Refs(aggregates, this.caller);
-    this.applyPolicy();
+    this.stages = new Stages(options, directory, this.bus);
   }
 
   /** @internal */
   async start(): Promise<void> {
-    const { options, directory, levels } = this;
-    const mapBytes = mapBytesFor(options.log.maxBytes);
-    const flushWake = new MessageChannel();
-    this.log = await LogThreads.start(
-      {
-        folder: directory.logFolder,
-        mapBytes,
-        maxBytes: options.log.maxBytes,
-        batchBytesLimit: 64 << 20,
-        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
-        retainMs: options.log.retainMs,
-        retainBytes: options.log.retainBytes,
-        bootId: options.bootId ?? bootId(),
-      },
-      levels,
-      { wake: () => this.caller.turn(), poisoned: (cause) => this.poisoned(cause) },
-      flushWake.port2,
-    );
-    this.recovery = this.log.recovery;
-    if (this.recovery.leftOut.length > 0) {
-      options.logger.warn({ recovery: this.recovery }, 'the log was damaged; what could not be kept is named');
-    }
-    this.flushThread = await FlushThread.start(
-      {
-        levels: levels.memory,
-        logFolder: directory.logFolder,
-        storeFolder: directory.storeFolder,
-        dataDir: directory.path,
-        logId: this.log.logId,
-        mapBytes,
-        sinks: options.sinks,
-        postgres: options.store?.settings,
-        stream: options.stream,
-        events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
-      },
-      flushWake.port1,
-      {
-        wake: () => this.caller.turn(),
-        sinkError: (name, error, isFinal) => {
-          options.logger.error(
-            { err: error, sink: name },
-            `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
-          );
-          if (isFinal && name === options.stream?.name) this.caller.progress.failLevel('published', error);
-        },
-        sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
-        quarantined: (refused, fenced) => {
-          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
-          this.publisher?.fenced(fenced);
-          this.shards?.fenced(fenced);
-        },
-        failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
-      },
-    );
-    this.logReader = openLogReader(directory.logFolder, mapBytes);
-    const reading = new Reading({
-      storeFolder: directory.storeFolder,
-      logId: this.log.logId,
-      log: this.logReader,
-      levels,
-      store: options.store,
-      stored: (position, signal) => this.caller.reached('stored', position, signal),
-    });
-    this.reading = reading;
-    const { localHead, lookUp } = reading;
-    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
-    this.log.attach(this.publisher.ring);
-    const append = options.store && new PostgresAppend(options.store.settings.schema);
-    this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
-    this.publisher.transactions = this.transactions;
-    this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
-    this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
-    this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
-    await this.startShards(mapBytes);
-    this.caller.turn();
-    this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
-    await this.startOutbox();
-    this.caller.turn();
-  }
-
-  /** Where there are transactions, what they commit comes into this log. */
-  private async startOutbox(): Promise<void> {
-    const { options, levels, caller, log, logReader } = this;
-    if (options.store)
-      this.outbox = await OutboxHost.start(options, { log: log!, logReader: logReader!, levels, caller });
-  }
-
-  private async startShards(mapBytes: number): Promise<void> {
-    const { options, directory, log, levels } = this;
-    const settings = shardSettings(options, directory, { levels: levels.memory, logId: log!.logId, mapBytes });
-    this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
-      warning: (message, details) => options.logger.warn(details, message),
-      died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
-      failed: (error) => this.fail(error),
-    });
-    await this.shards.start();
-  }
-
-  private poisoned(cause: string): void {
-    this.caller.turn();
-    this.fail(new TrunklineError('LogPoisoned', { cause }));
-  }
-
-  private fail(error: TrunklineError): void {
-    if (this.failure) return;
-    this.failure = error;
-    this.options.logger.error({ err: error }, 'the runtime has failed; close it and start again');
-    this.caller.fail(error);
+    const { stages } = this;
+    await stages.start();
+    this.recovery = stages.log.recovery;
+    this.store = stages.store;
+    this.publisher = stages.publisher;
+    this.handlers = stages.handlers;
   }
 
   /**
@@ -251,7 +107,7 @@ export class Runtime implements AsyncDisposable {
    * @throws UnknownAggregateType, InvalidId
    */
   ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
-    return this.refs.of(String(aggregate?.name), id) as unknown as Ref<A>;
+    return this.stages.refs.of(String(aggregate?.name), id) as unknown as Ref<A>;
   }
 
   /**
@@ -259,7 +115,7 @@ export class Runtime implements AsyncDisposable {
    * @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions (as rejections)
    */
   async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
-    return this.refs.send(type, id, command, input, options);
+    return this.stages.refs.send(type, id, command, input, options);
   }
 
   /**
@@ -268,12 +124,12 @@ export class Runtime implements AsyncDisposable {
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
     this.checkOpen();
-    return this.reading!.history.events(query);
+    return this.stages.reading!.history.events(query);
   }
 
   /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */
   newId(): string {
-    return mintId(this.log!.logId);
+    return mintId(this.stages.log.logId);
   }
 
   /**
@@ -282,7 +138,7 @@ export class Runtime implements AsyncDisposable {
    */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
     this.checkOpen();
-    return new UnitOfWork(this.publisher, this.transactions, options);
+    return new UnitOfWork(this.publisher, this.stages.transactions, options);
   }
 
   /**
@@ -292,7 +148,8 @@ export class Runtime implements AsyncDisposable {
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.checkOpen();
     checkLevel('level', level);
-    return this.caller.reached(level, this.levels.position('written'), options.signal);
+    const { caller, levels } = this.stages;
+    return caller.reached(level, levels.position('written'), options.signal);
   }
 
   /**
@@ -302,7 +159,7 @@ export class Runtime implements AsyncDisposable {
   setFlush(flush: NonNullable<RuntimeOptions['flush']>): FlushPolicy {
     this.checkOpen();
     this.flush = changeFlush(flush, this.flush, this.options.log.maxBytes);
-    this.applyPolicy();
+    this.stages.apply(this.flush);
     return { ...this.flush };
   }
 
@@ -311,38 +168,30 @@ export class Runtime implements AsyncDisposable {
    * ends: events that pass meanwhile are never published. Resolves when it is in force; `InvalidOptions` without a stream.
    */
   setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
-    return this.flushThread!.configure(this.options.stream?.name, { publishing });
-  }
-
-  private applyPolicy(): void {
-    const { levels, flush, caller } = this;
-    levels.setFlag(LevelWord.syncIntervalMs, flush.syncIntervalMs);
-    levels.setFlag(LevelWord.syncBytes, flush.syncBytes);
-    levels.setFlag(LevelWord.batchBytes, flush.batchBytes);
-    levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
-    caller.options.whenFull = flush.whenFull;
+    return this.stages.flushThread!.configure(this.options.stream?.name, { publishing });
   }
 
   private checkOpen(): void {
-    if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    if (this.isClosed || !this.stages.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
   status(): RuntimeStatus {
-    const { levels } = this;
-    const hasFailed = this.failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
+    const { levels, caller, deliveries, shards, outbox, flushThread, handlers, failure } = this.stages;
+    const hasFailed = failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
     return {
       state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
       written: levels.position('written'),
       synced: levels.position('synced'),
       stored: levels.position('stored'),
       published: levels.position('published'),
-      inFlight: this.caller.inFlight,
-      messagesUnderWay: this.deliveries.count,
-      shardRestarts: this.shards?.restartCount ?? 0,
-      heldShards: this.shards?.held ?? [],
+      inFlight: caller.inFlight,
+      messagesUnderWay: deliveries.count,
+      shardRestarts: shards?.restartCount ?? 0,
+      heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
-      relay: this.outbox?.status,
-      quarantined: this.flushThread?.quarantinedCount ?? 0,
+      relay: outbox?.status,
+      quarantined: flushThread?.quarantinedCount ?? 0,
+      subscriptions: handlers?.status() ?? [],
     };
   }
 
@@ -357,48 +206,13 @@ export class Runtime implements AsyncDisposable {
   async close(options: { deadlineMs?: number } = {}): Promise<void> {
     checkCloseOptions(options);
     if (this.isClosed) return;
-    this.closing ??= this.stop();
-    return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
+    this.closing ??= this.stages.stop().then(() => {
+      this.isClosed = true;
+    });
+    return this.stages.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  private stage = 'nothing';
-  private readonly ending = new Ending(this.levels, () => {
-    const { inFlight } = this.caller;
-    return inFlight > 0 ? `${inFlight} commands in flight` : this.stage;
-  });
-
-  private async stop(): Promise<void> {
-    const { levels, caller } = this;
-    caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
-    this.deliveries.close();
-    this.stage = 'the relay of the outbox';
-    await this.outbox?.stop();
-    this.stage = 'commands in flight';
-    if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
-    this.stage = 'shards';
-    levels.setFlag(LevelWord.stopping, StopStage.shards);
-    await this.shards?.close(this.ending.abandoned);
-    this.stage = 'the log thread';
-    levels.setFlag(LevelWord.stopping, StopStage.log);
-    await this.log?.logEnded().catch(() => {});
-    caller.turn();
-    caller.abandon('the runtime was closed before it ended');
-    this.stage = 'the sync thread';
-    levels.setFlag(LevelWord.stopping, StopStage.sync);
-    await this.log?.syncEnded().catch(() => {});
-    this.stage = 'the flush thread';
-    levels.setFlag(LevelWord.stopping, StopStage.flush);
-    await this.flushThread?.ended().catch(() => {});
-    caller.turn();
-    caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
-    await this.reading?.close();
-    await this.logReader?.close();
-    this.openGate();
-    this.directory.release();
-    this.isClosed = true;
   }
 }

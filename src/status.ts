@@ -1,6 +1,7 @@
 // What a runtime tells of itself.
 
 import type { HeldShard } from './caller/shards.ts';
+import type { SubscriptionStatus } from './handlers/handlers.ts';
 import type { RelayStatus } from './outbox/outbox.ts';
 
 /** What `runtime.status()` tells. Positions are log positions; counts are of now. */
@@ -21,4 +22,5 @@ export interface RuntimeStatus {
   quarantined: number;
   /** Where the store takes transactions: how their events come into the log. */
   relay: RelayStatus | undefined;
+  subscriptions: SubscriptionStatus[];
 }

@@ -84,6 +84,13 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   },
   SchemaRefused: { subject: 'events.call-CallRouted', reason: 'a field is gone' },
   RegistryUnavailable: { registry: 'http://localhost:8081', cause: 'ECONNREFUSED' },
+  SubscriptionExists: { handler: 'billing' },
+  UnknownSubscription: { handler: 'biling', known: ['billing'] },
+  PositionAhead: { position: 9, lastPosition: 3 },
+  HandlerTimedOut: { handler: 'billing', timeoutMs: 20 },
+  HandlerFailed: { handler: 'billing', cause: 'exit code 3' },
+  CaughtUpTimedOut: { handler: 'billing', position: 9, reached: 3, timeoutMs: 20 },
+  UnknownDeadLetter: { deadLetter: 'billing/0198' },
 };
 const codes = Object.keys(samples) as ErrorCode[];
 const where = { aggregateType: 'call', command: 'route' };

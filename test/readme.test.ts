@@ -27,6 +27,13 @@ test('the first program, twice', () => {
   expect(run('main.ts')).toBe('heard 2 at 2\ntotal 4 version 2\n[ { amount: 2 }, { amount: 2 } ]\n');
 });
 
+test('the handlers, twice', () => {
+  expect(run('handlers.ts')).toBe(
+    "15 [\n  { key: 'large', row: { count: 1 } },\n  { key: 'small', row: { count: 1 } }\n]\n",
+  );
+  expect(run('handlers.ts')).toMatch(/^30 .*count: 2.*count: 2/s);
+});
+
 test('the entity', () => {
   expect(run('entity.ts')).toBe("{ oldPrice: '0', newPrice: '189.20' }\n");
 });

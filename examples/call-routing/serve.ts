@@ -1,5 +1,6 @@
 // The router for any SIP client, in this process, until SIGINT or SIGTERM.
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { summarise } from './report/summary.ts';
 import { startRouter } from './routing/router.ts';
 import type { Address } from './sip/message.ts';
@@ -25,6 +26,7 @@ export async function serve({ listen, trunks, dataDir }: ServeOptions): Promise<
     trunks: named,
     provision: { accounts: [house], bids },
     defaultAccount: house.id,
+    backOffice: { cdrFile: join(dataDir, 'cdr.csv'), notify: ({ text }) => console.log(text) },
     failed: (error) => console.error(String(error)),
   });
   const { host, port } = router.address;

@@ -33,6 +33,7 @@ class Waiting {
 export class Progress {
   private readonly levels: Levels;
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
+  private onSynced: (() => void) | undefined;
 
   constructor(levels: Levels, hasStream: boolean) {
     this.levels = levels;
@@ -72,25 +73,39 @@ export class Progress {
     return this.waiting[waitedLevels.indexOf(level)]!;
   }
 
+  /** Call it whenever more is synced; that hurries nobody. */
+  follow(onSynced: () => void): void {
+    this.onSynced = onSynced;
+    this.ask();
+  }
+
+  private isWatched({ isEmpty, level }: Waiting): boolean {
+    return !isEmpty || (level === 'synced' && this.onSynced !== undefined);
+  }
+
   /** Release whoever waits for what has been reached. */
   advance(): void {
-    if (this.waiting.every(({ isEmpty }) => isEmpty)) return;
+    const { onSynced } = this;
+    if (!this.waiting.some((one) => this.isWatched(one))) return;
+    const synced = this.of('synced');
+    const before = synced.seen;
     for (const one of this.waiting) {
       one.seen = this.levels.position(one.level);
       one.waiters.advance(one.seen);
     }
     this.ask();
+    if (synced.seen !== before) onSynced?.();
   }
 
   /** Whether a level that is waited for has moved since: to be asked before going to sleep. */
   hasMoved(): boolean {
-    return this.waiting.some(({ isEmpty, level, seen }) => !isEmpty && this.levels.position(level) !== seen);
+    return this.waiting.some((one) => this.isWatched(one) && this.levels.position(one.level) !== one.seen);
   }
 
   /** Say which levels are waited for. */
   private ask(): void {
     const { levels, waiting } = this;
-    for (const { level, isEmpty } of waiting) levels.setFlag(wordOf[level], isEmpty ? 0 : 1);
+    for (const one of waiting) levels.setFlag(wordOf[one.level], this.isWatched(one) ? 1 : 0);
     if (waiting.every(({ isEmpty }) => isEmpty)) levels.setFlag(LevelWord.hurry, 0);
     else hurrySync(levels);
   }

@@ -4,8 +4,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { TrunklineError } from '../errors.ts';
+import { addDeadLetters } from './dead-letters.ts';
 import { addMigrate } from './migrate.ts';
 import { addPartitions } from './partitions.ts';
+import { addReplay } from './replay.ts';
 import { addStatus } from './status.ts';
 import { addTopics } from './topics.ts';
 
@@ -19,7 +21,7 @@ const program: Command = new Command('trunkline')
   .showHelpAfterError('(trunkline --help shows what there is)')
   .exitOverride();
 
-for (const add of [addMigrate, addStatus, addPartitions, addTopics]) add(program);
+for (const add of [addMigrate, addStatus, addPartitions, addTopics, addDeadLetters, addReplay]) add(program);
 
 try {
   await program.parseAsync();

@@ -15,14 +15,14 @@ const print = (text: string): void => void process.stdout.write(text);
 
 export function addStatus(program: Command): void {
   withConnection(program.command('status'))
-    .description('how far a log (--data) and a store (--postgres) are')
-    .option('--data <folder>', 'the data directory of a runtime; it may be running')
-    .action(async (options: ConnectionOptions & { data?: string }) => {
-      if (options.data === undefined && options.postgres === undefined) {
-        const reason = 'give --data, --postgres, or both';
-        throw new TrunklineError('InvalidOptions', { option: '--data', value: undefined, reason });
+    .description('how far a log (--data-dir) and a store (--postgres) are')
+    .option('--data-dir <folder>', 'the data directory of a runtime; it may be running')
+    .action(async (options: ConnectionOptions & { dataDir?: string }) => {
+      if (options.dataDir === undefined && options.postgres === undefined) {
+        const reason = 'give --data-dir, --postgres, or both';
+        throw new TrunklineError('InvalidOptions', { option: '--data-dir', value: undefined, reason });
       }
-      if (options.data !== undefined) printLog(options.data);
+      if (options.dataDir !== undefined) printLog(options.dataDir);
       if (options.postgres !== undefined) await connected(options, (client) => printStore(client, options.schema));
     });
 }

@@ -17,6 +17,14 @@ import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
 const queryFields = [...storeQueryFields, 'from', 'to', 'follow'];
 
+/** Events in log order, a page at a time. */
+export interface PageReader {
+  /** Up to `limit` events from position `from` to `to`; undefined if nothing is written there yet. */
+  page(from: number, to: number, limit: number): MaybePromise<ScanPage | undefined>;
+}
+
+type MaybePromise<T> = T | Promise<T>;
+
 const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
 
 export class History {
@@ -46,6 +54,12 @@ export class History {
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
     const last = follow ? to : Math.min(to, this.levels.position('written'));
     return this.walk(filterOf(query), Math.max(1, from), last, pageSize, follow, query.signal);
+  }
+
+  /** For whoever asks for pages himself, by position. */
+  reader(filter: EventFilter): PageReader {
+    const scan = this.store.scan(filter);
+    return { page: (from, to, limit) => this.page(scan, filter, from, to, limit) };
   }
 
   /** Something has been written. */

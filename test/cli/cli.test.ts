@@ -59,7 +59,7 @@ describe('words and errors', () => {
       1,
       /^trunkline: .*does not answer/,
     ],
-    ['no folder', ['status', '--data', '/nowhere'], {}, 1, /^trunkline: \/nowhere is not a data directory/],
+    ['no folder', ['status', '--data-dir', '/nowhere'], {}, 1, /^trunkline: \/nowhere is not a data directory/],
     ['neither', ['status'], {}, 1, /^trunkline: option --data/],
   ])('%s', (_, words, environment, status, stderr) => {
     const outcome = trunkline(words, environment);
@@ -100,12 +100,12 @@ describe('migrate and status', () => {
     const runtime = await startRuntime({ dataDir });
     for (let i = 0; i < 10; i++) await runtime.ref(Counter, 'a').add(1);
     await runtime.reached('stored');
-    expect(trunkline(['status', '--data', dataDir]).stdout).toMatch(/in use, .*\n {2}positions 1 to 1\d;/);
+    expect(trunkline(['status', '--data-dir', dataDir]).stdout).toMatch(/in use, .*\n {2}positions 1 to 1\d;/);
     await runtime.close();
-    expect(trunkline(['status', '--data', dataDir]).stdout).toMatch(/closed in order, .*\n {2}positions 1 to 1\d;/);
+    expect(trunkline(['status', '--data-dir', dataDir]).stdout).toMatch(/closed in order, .*\n {2}positions 1 to 1\d;/);
     const file = join(dataDir, 'log', 'log.mdb');
     writeFileSync(file, readFileSync(file).fill(7, 0, 8192));
-    expect(trunkline(['status', '--data', dataDir])).toMatchObject({
+    expect(trunkline(['status', '--data-dir', dataDir])).toMatchObject({
       status: 0,
       stdout: expect.stringContaining('cannot be read'),
     });

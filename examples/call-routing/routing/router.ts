@@ -1,10 +1,13 @@
 // The whole router: the runtime, what it remembers, the desk and the proxy in front of it.
 import type { Receipt, StoredEvent } from 'trunkline';
 import { createRuntime, postgres } from 'trunkline';
+import { type BackOfficeOptions, startBackOffice } from '../back-office/back-office.ts';
 import type { BalanceUpdated } from '../domain/account.ts';
 import { Account } from '../domain/account.ts';
 import { Bid } from '../domain/bid.ts';
 import { Call } from '../domain/call.ts';
+import { Compliance } from '../domain/compliance.ts';
+import { Ledger } from '../domain/ledger.ts';
 import { SipProxy } from '../proxy/proxy.ts';
 import type { Address } from '../sip/message.ts';
 import type { Timers } from '../sip/timers.ts';
@@ -31,6 +34,8 @@ export interface RouterOptions {
   readonly defaultAccount?: string;
   /** Whether bids move and expire by themselves. */
   readonly market?: boolean;
+  /** Handlers of what follows from calls; without it there are none. */
+  readonly backOffice?: BackOfficeOptions;
   readonly timers?: Timers;
   readonly acknowledged?: (aggregateType: string, id: string, receipt: Receipt<unknown>) => void;
   readonly failed?: (error: unknown) => void;
@@ -67,7 +72,8 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const { dataDir, listen, acknowledged = () => {}, timers = makeTimers() } = options;
   const store =
     options.postgres === undefined ? undefined : postgres({ connectionString: options.postgres, migrate: true });
-  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account], shards: 1, store });
+  const aggregates = [Call, Bid, Account, Compliance, Ledger];
+  const runtime = await createRuntime({ dataDir, aggregates, shards: 1, store });
   const accounts = new LiveStates(Account);
   const bids = new LiveStates(Bid);
   const openCalls = new OpenCalls();
@@ -115,6 +121,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
       measures.record('invite', elapsedMs);
     },
   });
+  if (options.backOffice) startBackOffice(runtime, options.backOffice);
   const stopMarket = options.market ? startMarket(runtime, bids, failed) : () => {};
 
   return {

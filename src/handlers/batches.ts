@@ -1,0 +1,91 @@
+// Events handed over several at a time, one batch after the other, in log order. Owned by the caller's thread.
+//
+// A batch whose attempts are used up is taken apart: each event once more, alone, so that those that cannot be handled are
+// the only ones to become dead letters.
+import type { Attempts, Outcome } from './attempts.ts';
+import type { Work } from './handling.ts';
+import type { SubscriptionSettings } from './settings.ts';
+
+export interface BatchEnds {
+  mayBegin(work: Work): boolean;
+  done(work: Work): void;
+  exhausted(work: Work, error: unknown, attempts: number): void;
+}
+
+export class Batches {
+  private readonly settings: NonNullable<SubscriptionSettings['batch']>;
+  private readonly attempts: Attempts;
+  private readonly ends: BatchEnds;
+  private gathered: Work[] = [];
+  private isDue = false;
+  private timer: NodeJS.Timeout | undefined;
+  private running: Promise<void> | undefined;
+
+  constructor(settings: NonNullable<SubscriptionSettings['batch']>, attempts: Attempts, ends: BatchEnds) {
+    this.settings = settings;
+    this.attempts = attempts;
+    this.ends = ends;
+  }
+
+  add(work: Work): void {
+    this.gathered.push(work);
+    if (this.gathered.length >= this.settings.max || work.letter) this.isDue = true;
+    else this.timer ??= setTimeout(() => this.becomeDue(), this.settings.maxDelayMs);
+    if (this.isDue) this.start();
+  }
+
+  /** What runs has ended; what is gathered is left. */
+  async ended(): Promise<void> {
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  private becomeDue(): void {
+    this.isDue = true;
+    this.start();
+  }
+
+  private start(): void {
+    this.running ??= this.run().finally(() => {
+      this.running = undefined;
+      if (this.isDue) this.start();
+    });
+  }
+
+  private async run(): Promise<void> {
+    while (this.isDue) {
+      const batch = this.next();
+      if (batch.length === 1) await this.alone(batch[0]!);
+      else if (batch.length > 1) await this.together(batch);
+    }
+  }
+
+  /** What is handed over next: a letter by itself. */
+  private next(): Work[] {
+    const { gathered, settings } = this;
+    const firstLetter = gathered.findIndex(({ letter }) => letter !== undefined);
+    const most = firstLetter < 0 ? settings.max : Math.max(1, Math.min(firstLetter, settings.max));
+    const taken = gathered.splice(0, most);
+    this.isDue = gathered.length >= settings.max || gathered.some(({ letter }) => letter !== undefined);
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    if (!this.isDue && gathered.length > 0) this.timer = setTimeout(() => this.becomeDue(), settings.maxDelayMs);
+    return taken.filter((work) => this.ends.mayBegin(work));
+  }
+
+  private async together(batch: readonly Work[]): Promise<void> {
+    const events = batch.map(({ event }) => event);
+    const key = `${events[0]!.id}-${events.at(-1)!.id}`;
+    const outcome = await this.attempts.run(events, key, () => {
+      for (const work of batch) this.ends.done(work);
+    });
+    if (outcome.kind !== 'failed') return;
+    for (const work of batch) if (this.ends.mayBegin(work)) await this.alone(work);
+  }
+
+  private async alone(work: Work): Promise<void> {
+    const outcome: Outcome = await this.attempts.run([work.event], work.event.id, () => this.ends.done(work));
+    if (outcome.kind === 'failed') this.ends.exhausted(work, outcome.error, outcome.attempts);
+    work.told?.(outcome);
+  }
+}

@@ -1,0 +1,238 @@
+// Dead letters as users have them: `runtime.deadLetters`. Owned by the caller's thread.
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
+import { toPlain } from '../payload.ts';
+import {
+  aggregateKey,
+  type LetterError,
+  type LetterRecord,
+  letterEvent,
+  letterTable,
+  requeuedTable,
+  sequencePrefix,
+} from './letters.ts';
+import type { Letter } from './parked.ts';
+import type { RunningSubscription } from './subscription.ts';
+import type { Tables } from './tables.ts';
+
+/** Which dead letters; all conditions must hold. */
+export interface DeadLetterQuery {
+  handler?: string;
+  aggregate?: AnyAggregate | string;
+  aggregateId?: string;
+  /** Event type. */
+  type?: string;
+  reason?: 'failed' | 'behind';
+  /** Parked so long ago or longer, milliseconds. */
+  olderThanMs?: number;
+  /** At most so many; default 1,000. */
+  limit?: number;
+}
+
+/** An event that a handler could not handle, or that waits behind one. */
+export interface DeadLetter {
+  /** Handler and event id: `billing/0198…`. */
+  readonly id: string;
+  readonly handler: string;
+  /** `failed`: its attempts are used up. `behind`: an earlier event of its aggregate has failed. */
+  readonly reason: 'failed' | 'behind';
+  readonly event: StoredEvent;
+  /** Attempts made so far. */
+  readonly attempts: number;
+  /** What the last attempt threw. */
+  readonly error: LetterError | undefined;
+  readonly parkedAt: Date;
+  /** Its data were replaced by `edit`. */
+  readonly edited: boolean;
+}
+
+/** What became, or would become, of a letter. */
+export interface DeadLetterOutcome {
+  readonly id: string;
+  /** `requeued`: it will be handled, in the order of its aggregate. */
+  readonly outcome: 'requeued' | 'discarded' | 'would succeed' | 'would fail' | 'would be discarded';
+  readonly error?: LetterError;
+}
+
+/** Dead letters of all handlers; see `runtime.deadLetters`. */
+export class DeadLetters {
+  private readonly tables: Tables;
+  private readonly running: ReadonlyMap<string, RunningSubscription>;
+  private readonly definitions: ReadonlyMap<string, AnyAggregate>;
+
+  /** @internal */
+  constructor(
+    tables: Tables,
+    running: ReadonlyMap<string, RunningSubscription>,
+    definitions: ReadonlyMap<string, AnyAggregate>,
+  ) {
+    this.tables = tables;
+    this.running = running;
+    this.definitions = definitions;
+  }
+
+  /** In the order of handler, aggregate and event. */
+  async list(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
+    return (await this.find(query)).map(({ record }) => shown(record));
+  }
+
+  /** @throws UnknownDeadLetter */
+  async show(id: string): Promise<DeadLetter> {
+    return shown((await this.one(id)).record);
+  }
+
+  /**
+   * Handle them again, each aggregate's in order: from the first that failed, and what waits behind it. At once if the handler
+   * is subscribed, else when it is. `dryRun` calls the handler with what is selected and moves nothing.
+   * @throws UnknownDeadLetter, UnknownSubscription (dry run)
+   */
+  async requeue(which: string | DeadLetterQuery, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+    const letters = await this.select(which);
+    if (options.dryRun) return this.rehearse(letters);
+    const { tables } = this;
+    const sequences = new Map<string, { handler: string; aggregate: string }>();
+    for (const { record } of letters) {
+      const aggregate = aggregateKey(record.event);
+      const prefix = sequencePrefix(record.handler, aggregate);
+      tables.stage(requeuedTable, prefix, true);
+      sequences.set(prefix, { handler: record.handler, aggregate });
+    }
+    await tables.durable();
+    for (const { handler, aggregate } of sequences.values())
+      void this.running.get(handler)?.handling.requeue(aggregate);
+    return letters.map(({ record }) => ({ id: idOf(record), outcome: 'requeued' }));
+  }
+
+  /**
+   * Replace what the handler will get as `data`; the event itself, in log and store, stays as it is.
+   * @throws UnknownDeadLetter, SchemaViolation, UnserialisableValue; then the letter is as it was
+   */
+  async edit(id: string, data: unknown): Promise<DeadLetter> {
+    const { key, record } = await this.one(id);
+    const { aggregateType, type } = record.event;
+    const schema = this.definitions.get(aggregateType)?.events[type]?.schema;
+    let checked = data;
+    if (schema) {
+      const result = await schema['~standard'].validate(data);
+      if (result.issues) {
+        const issues = result.issues.map(({ message, path = [] }: any) => ({
+          message,
+          path: path.map((step: any) => String(typeof step === 'object' ? step.key : step)).join('.'),
+        }));
+        throw new TrunklineError('SchemaViolation', { aggregateType, eventType: type, issues });
+      }
+      checked = result.value;
+    }
+    const edited: LetterRecord = {
+      ...record,
+      event: { ...record.event, data: toPlain(checked, 'data') },
+      edited: true,
+    };
+    const { tables } = this;
+    if ((await tables.get(letterTable, key)) === undefined) throw unknown(id);
+    tables.stage(letterTable, key, edited);
+    await tables.durable();
+    return shown(edited);
+  }
+
+  /** Give them up for good. What waits behind a discarded letter is handled, unless it is discarded too. */
+  async discard(which: string | DeadLetterQuery, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+    const letters = await this.select(which);
+    if (options.dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));
+    const { tables } = this;
+    const sequences = new Map<string, { handler: string; aggregate: string }>();
+    for (const letter of letters) {
+      const { handler, event } = letter.record;
+      const aggregate = aggregateKey(event);
+      const subscription = this.running.get(handler);
+      if (subscription) subscription.handling.parked.remove(letter);
+      else tables.stage(letterTable, letter.key, undefined);
+      sequences.set(sequencePrefix(handler, aggregate), { handler, aggregate });
+    }
+    for (const [prefix, { handler, aggregate }] of sequences) {
+      const rest = await tables.range(letterTable, { prefix, limit: 1 });
+      const goesOn = rest.some(({ value }) => (value as LetterRecord).reason === 'behind');
+      tables.stage(requeuedTable, prefix, goesOn ? true : undefined);
+      if (goesOn) void this.running.get(handler)?.handling.requeue(aggregate);
+    }
+    await tables.durable();
+    return letters.map(({ record }) => ({ id: idOf(record), outcome: 'discarded' }));
+  }
+
+  private async rehearse(letters: readonly Letter[]): Promise<DeadLetterOutcome[]> {
+    const outcomes: DeadLetterOutcome[] = [];
+    for (const { record } of letters) {
+      const subscription = this.running.get(record.handler);
+      if (subscription === undefined) {
+        throw new TrunklineError('UnknownSubscription', { handler: record.handler, known: [...this.running.keys()] });
+      }
+      const failed = await subscription.handling.rehearse(letterEvent(record));
+      outcomes.push(
+        failed === undefined
+          ? { id: idOf(record), outcome: 'would succeed' }
+          : { id: idOf(record), outcome: 'would fail', error: failed },
+      );
+    }
+    return outcomes;
+  }
+
+  private select(which: string | DeadLetterQuery): Promise<Letter[]> {
+    return typeof which === 'string' ? this.one(which).then((letter) => [letter]) : this.find(which);
+  }
+
+  private async one(id: string): Promise<Letter> {
+    const at = typeof id === 'string' ? id.lastIndexOf('/') : -1;
+    if (at < 1) throw unknown(id);
+    const found = await this.find({ handler: id.slice(0, at), limit: 1 }, id.slice(at + 1));
+    return found[0] ?? fail(unknown(id));
+  }
+
+  private async find(query: DeadLetterQuery, eventId?: string): Promise<Letter[]> {
+    const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
+    const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
+    const before = Date.now() - olderThanMs;
+    const matches = ({ event, ...record }: LetterRecord): boolean => {
+      if (eventId !== undefined && event.id !== eventId) return false;
+      if (aggregateType !== undefined && event.aggregateType !== aggregateType) return false;
+      if (aggregateId !== undefined && event.aggregateId !== aggregateId) return false;
+      if (type !== undefined && event.type !== type) return false;
+      if (reason !== undefined && record.reason !== reason) return false;
+      return olderThanMs === 0 || Date.parse(record.parkedAt) <= before;
+    };
+    const { tables } = this;
+    const prefix = handler === undefined ? '' : `${handler}\0`;
+    const letters: Letter[] = [];
+    for (let start = prefix; letters.length < limit; ) {
+      const page = await tables.range(letterTable, { prefix, start, limit: lettersPerPage });
+      for (const { key, value } of page) {
+        if (letters.length < limit && matches(value as LetterRecord))
+          letters.push({ key, record: value as LetterRecord });
+      }
+      if (page.length < lettersPerPage) break;
+      start = `${page.at(-1)!.key}\0`;
+    }
+    return letters;
+  }
+}
+
+const lettersPerPage = 1000;
+
+const idOf = ({ handler, event }: LetterRecord): string => `${handler}/${event.id}`;
+
+const shown = (record: LetterRecord): DeadLetter => ({
+  id: idOf(record),
+  handler: record.handler,
+  reason: record.reason,
+  event: letterEvent(record),
+  attempts: record.attempts,
+  error: record.error,
+  parkedAt: new Date(record.parkedAt),
+  edited: record.edited ?? false,
+});
+
+const unknown = (deadLetter: string): TrunklineError => new TrunklineError('UnknownDeadLetter', { deadLetter });
+
+function fail(error: Error): never {
+  throw error;
+}

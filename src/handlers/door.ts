@@ -1,0 +1,101 @@
+// The part of a runtime's face that is about handlers. Owned by the caller's thread.
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { DeadLetters } from './dead-letters.ts';
+import { type EventHandlerLike, type RegisterOptions, subscriptionOf } from './event-handler.ts';
+import type {
+  AnySubscribeOptions,
+  EffectTransaction,
+  SubscribeBatchOptions,
+  SubscribeOptions,
+  SubscribeWorkerOptions,
+  Subscription,
+} from './handlers.ts';
+import type { Projection, ProjectionDefinition } from './projection.ts';
+import type { ReplayOptions, ReplayProgress } from './replay.ts';
+import type { HandlerStage } from './stage.ts';
+
+/** What a runtime offers to handlers: subscriptions, dead letters, effects that happen once. */
+export abstract class HandlerDoor {
+  /** @internal */
+  protected handlers: HandlerStage | undefined;
+
+  private stageOf(): HandlerStage {
+    if (this.handlers && !this.handlers.isClosed) return this.handlers;
+    throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+  }
+
+  subscribe<A extends AnyAggregate = any>(options: SubscribeBatchOptions<A>): Subscription;
+  subscribe<A extends AnyAggregate = any>(options: SubscribeWorkerOptions<A>): Subscription;
+  subscribe<A extends AnyAggregate = any>(options: SubscribeOptions<A>): Subscription;
+  /**
+   * A durable handler: every event that it wants, at least once, in version order per aggregate, from its own checkpoint on.
+   * Events come behind `synced`: power loss takes none that it has seen.
+   *
+   * ```ts
+   * runtime.subscribe({
+   *   name: 'billing', aggregates: [Call], events: ['CallCompleted'],
+   *   handle: async (event, { effectKey, signal }) => charge(event.data, effectKey, signal),
+   * });
+   * ```
+   * @throws InvalidOptions, SubscriptionExists, UnknownEventType
+   */
+  subscribe(options: AnySubscribeOptions): Subscription {
+    return this.stageOf().subscribe(options);
+  }
+
+  /** A subscription of this run, by name. @throws UnknownSubscription */
+  subscription(name: string): Subscription {
+    return this.stageOf().find(name);
+  }
+
+  /**
+   * Subscribe an instance of a class; its name is its class's, unless one is given.
+   * @throws InvalidOptions, SubscriptionExists
+   */
+  register(handler: EventHandlerLike, options: RegisterOptions = {}): Subscription {
+    return this.stageOf().subscribe(subscriptionOf(handler, options));
+  }
+
+  /**
+   * Fold events into rows, from the start, and keep them current.
+   * @throws InvalidOptions, SubscriptionExists
+   */
+  project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
+    return this.stageOf().project(definition);
+  }
+
+  /**
+   * Events of the past, once more, in log order, to a function or a running handler; moves no checkpoint.
+   * @throws InvalidOptions, UnknownSubscription, PositionGone, PositionAhead, the signal's reason, what the function throws
+   */
+  replay(options: ReplayOptions): Promise<ReplayProgress> {
+    return this.stageOf().replay(options);
+  }
+
+  /** What handlers could not handle. */
+  get deadLetters(): DeadLetters {
+    return this.stageOf().deadLetters;
+  }
+
+  /**
+   * Run an effect once for a key (a delivery's `effectKey`), however often it is asked for: its changes and the key are
+   * committed together, and its result is remembered for seven days. Resolves when that is on disk.
+   */
+  once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    return this.stageOf().once(effectKey, effect);
+  }
+
+  /** What an effect has put into a table; undefined if there is nothing under that key. */
+  effect(table: string, key: string): Promise<unknown> {
+    return this.stageOf().effect(table, key);
+  }
+
+  /** What effects have put into a table, in the order of the keys' bytes: from `start` on, before `end`. */
+  effects(
+    table: string,
+    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
+  ): Promise<{ key: string; value: unknown }[]> {
+    return this.stageOf().effects(table, range);
+  }
+}

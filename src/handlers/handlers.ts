@@ -1,0 +1,180 @@
+// The contract of the handler stage, public: what a subscription is, what a handler is given, what may be asked of both.
+import type { AnyAggregate, EventOf } from '../aggregate.ts';
+
+/** Entries of a table, read and written together with the event's completion: all of it counts, or nothing. */
+export interface EffectTransaction {
+  /** The value under a key, as JSON gives it; undefined if there is none. Sees this transaction's own changes. */
+  get<T = unknown>(table: string, key: string): Promise<T | undefined>;
+  /** `value` is JSON. Table: 1 to 100 bytes; key: 1 to 1,000. */
+  put(table: string, key: string, value: unknown): void;
+  remove(table: string, key: string): void;
+}
+
+/** What a handler gets beside the event. */
+export interface Delivery {
+  /** The same for every delivery of this event to this handler: event id and handler name. */
+  readonly effectKey: string;
+  /** 1, 2, 3 … */
+  readonly attempt: number;
+  /** Aborts when the time is up (`HandlerTimedOut`), or when the runtime waits no longer. */
+  readonly signal: AbortSignal;
+  /** Effects that happen exactly once: committed in one transaction with the event's completion. */
+  readonly tx: EffectTransaction;
+  /** Only to see what would happen: `tx` is thrown away, and nothing moves. */
+  readonly dryRun: boolean;
+}
+
+/** How often, and after which pauses, an event is tried again. */
+export interface RetryOptions {
+  /** Attempts in all, 1 to 1,000; default 5. */
+  attempts?: number;
+  /** Pause before the second attempt, milliseconds; default 100; multiplied by `factor` (2) each time. */
+  minDelayMs?: number;
+  factor?: number;
+  /** Longest pause, milliseconds; default 30,000. */
+  maxDelayMs?: number;
+  /** Whether pauses are stretched by a random factor of 1 to 2; default true. */
+  jitter?: boolean;
+  /** Errors that are not tried again: classes, or what tells them. */
+  notRetried?: readonly ((abstract new (...args: any[]) => Error) | ((error: unknown) => boolean))[];
+}
+
+/** After so many failures in a row, of whatever events, nothing is delivered for a while; then one attempt decides. */
+export interface BreakerOptions {
+  /** 1 to 1,000,000; default 20. */
+  failures?: number;
+  /** Milliseconds; default 5,000. */
+  pauseMs?: number;
+}
+
+/** Events handed over several at a time. */
+export interface BatchDelivery<Event> {
+  /** Most events of one call, 1 to 100,000. */
+  max: number;
+  /** How long the first event may wait for others, milliseconds; default 0: as many as are there. */
+  maxDelayMs?: number;
+  /** Of the events of a batch with the same key only the last is handed over; the others count as handled. */
+  latestPer?: (event: Event) => string;
+}
+
+/**
+ * What happens to an event after its last attempt. `park`: it becomes a dead letter, and so does whatever comes after it
+ * from the same aggregate, until it is resolved. `park-event`: it alone does. `stop`: the subscription stops before it.
+ */
+export type OnExhausted = 'park' | 'park-event' | 'stop';
+
+/** Where a new subscription begins: an existing one goes on from its checkpoint. Default: `start`. */
+export type From = 'start' | 'now' | number | Date;
+
+interface SubscribeBase<Event> {
+  /** Unique; its checkpoint and its dead letters go by it. 1 to 100 bytes, no control characters. */
+  name: string;
+  /** Event types; `'*'` or none: all. */
+  events?: '*' | readonly string[];
+  /** Only events for which it returns true; one that throws counts as a failed attempt. */
+  where?: (event: Event) => boolean;
+  from?: From;
+  /** Most calls at a time, 1 to 10,000; default 16. Of one aggregate always one event at a time, in version order. */
+  concurrency?: number;
+  /** Most events between the oldest that is not done and the newest taken, 1 to 1,000,000; default 10,000. */
+  window?: number;
+  retry?: RetryOptions;
+  /** How long one attempt may take, milliseconds, 1 to 2^31-1; default 30,000. */
+  timeoutMs?: number;
+  /** false: never pauses. */
+  breaker?: BreakerOptions | false;
+  onExhausted?: OnExhausted;
+  /**
+   * From so many dead letters on the subscription stops until some are resolved; what was under way may still add some.
+   * 1 to 10,000,000; default 100,000.
+   */
+  deadLetterLimit?: number;
+}
+
+interface Handles<Event> {
+  handle: (event: Event, delivery: Delivery) => unknown;
+  batch?: undefined;
+  thread?: undefined;
+}
+
+interface HandlesBatches<Event> {
+  batch: BatchDelivery<Event>;
+  handle: (events: readonly Event[], delivery: Delivery) => unknown;
+  thread?: undefined;
+}
+
+interface HandlesElsewhere {
+  thread: 'worker';
+  /** URL of a module whose default export is the handler: `import.meta.resolve('./handler.ts')`. */
+  module: string;
+  /** 1 to 64; default 1. */
+  threads?: number;
+  batch?: undefined;
+  handle?: undefined;
+}
+
+interface FromAggregates<A> {
+  /** Aggregates whose events are wanted, by definition or by name; none: all. */
+  aggregates?: readonly (A | string)[];
+}
+
+/** The options of `runtime.subscribe`. Defaults suit a handler that writes to a database or calls a service. */
+export type SubscribeOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
+  FromAggregates<A> &
+  Handles<EventOf<A>>;
+
+/** The same for a handler that takes several events at a time, one call after the other. */
+export type SubscribeBatchOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
+  FromAggregates<A> &
+  HandlesBatches<EventOf<A>>;
+
+/** The same for a handler in threads of a pool of its own: for what would block the service. No `tx` there. */
+export type SubscribeWorkerOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
+  FromAggregates<A> &
+  HandlesElsewhere;
+
+export type AnySubscribeOptions = SubscribeOptions | SubscribeBatchOptions | SubscribeWorkerOptions;
+
+/** `stopped`: by an event that cannot be handled, or too many dead letters; `failed`: it could not begin, or read. */
+export type SubscriptionState = 'starting' | 'catching up' | 'live' | 'paused' | 'stopped' | 'failed' | 'closed';
+
+/** How a subscription fares. */
+export interface SubscriptionStatus {
+  name: string;
+  state: SubscriptionState;
+  /** Everything up to this log position is handled or parked. */
+  position: number;
+  /** Log positions from there to the last one that is synced: more than the events that it will get. */
+  lagEvents: number;
+  /** Age of the oldest event that it has not done, seconds; 0 if it has done all. */
+  lagSeconds: number;
+  /** Events taken and not done. */
+  inFlight: number;
+  handled: number;
+  failures: number;
+  deadLetters: number;
+  /** Of the circuit breaker; open: paused by failures. */
+  circuit: 'closed' | 'open';
+  lastError: string | undefined;
+}
+
+/** A running subscription; made by `runtime.subscribe`. */
+export interface Subscription extends AsyncDisposable {
+  readonly name: string;
+  status(): SubscriptionStatus;
+  /** Take nothing more. Resolves when what was under way is done and that is on disk; survives a restart. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /**
+   * Go on from there, back or forth, paused or not; what is under way is done first. Dead letters stay.
+   * @throws PositionGone, PositionAhead
+   */
+  reset(from: From): Promise<void>;
+  /** Resolves when everything up to this position (or receipt) is handled or parked. */
+  caughtUpTo(
+    position: number | { readonly position: number },
+    options?: { timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<void>;
+  /** End it in this run; its checkpoint stays. */
+  close(): Promise<void>;
+}

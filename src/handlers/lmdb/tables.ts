@@ -1,0 +1,95 @@
+// The tables in LMDB: written by a thread of their own, read here. Owned by the caller's thread.
+//
+// Invariant: every read looks at the newest commit, and holds no snapshot afterwards.
+import { existsSync } from 'node:fs';
+import { TrunklineError } from '../../errors.ts';
+import { Thread } from '../../thread.ts';
+import type { Change, Entry, KeyRange, TableStore } from '../table-store.ts';
+import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
+import type { WriteReply, WriteRequest, WriteThreadData } from './write-thread.ts';
+
+export class LmdbTables implements TableStore {
+  private readonly thread: Thread | undefined;
+  private readonly environment: Environment;
+  private waiting: { resolve(): void; reject(error: unknown): void } | undefined;
+
+  private constructor(environment: Environment, thread: Thread | undefined) {
+    this.environment = environment;
+    this.thread = thread;
+    thread?.worker.on('message', ({ error }: WriteReply) => {
+      const { waiting } = this;
+      this.waiting = undefined;
+      if (error === undefined) waiting?.resolve();
+      else waiting?.reject(unavailable(error));
+    });
+    thread?.ended.then(
+      () => this.waiting?.reject(unavailable('its thread has ended')),
+      (error: Error) => this.waiting?.reject(unavailable(error.message)),
+    );
+  }
+
+  /** Open for reading and writing: by the owner of the data directory alone. */
+  static async open(folder: string): Promise<LmdbTables> {
+    const data: WriteThreadData = { folder };
+    const thread = new Thread('handlers', './write-thread', import.meta.url, data, []);
+    await new Promise<void>((resolve, reject) => {
+      thread.worker.once('message', ({ error }: WriteReply) =>
+        error === undefined ? resolve() : reject(unavailable(error)),
+      );
+      thread.ended.catch(reject);
+    });
+    return new LmdbTables(openEnvironment(folder, true), thread);
+  }
+
+  /** Open for reading alone, from any process; undefined if nothing has been kept yet. */
+  static read(folder: string): LmdbTables | undefined {
+    return existsSync(dataFileOf(folder)) ? new LmdbTables(openEnvironment(folder, true), undefined) : undefined;
+  }
+
+  get(table: string, key: string): string | undefined {
+    return this.fresh(() => this.environment.getBinaryFast(keyOf(table, key))?.toString());
+  }
+
+  range(table: string, { prefix = '', start = prefix, end, limit = Number.MAX_SAFE_INTEGER }: KeyRange): Entry[] {
+    const first = keyOf(table, start);
+    const wanted = keyOf(table, prefix);
+    const last = end === undefined ? undefined : keyOf(table, end);
+    const skipped = Buffer.byteLength(table) + 1;
+    return this.fresh(() => {
+      const entries: Entry[] = [];
+      for (const { key, value } of this.environment.getRange({ start: first })) {
+        const bytes = Buffer.from(key);
+        if (bytes.length < wanted.length || bytes.compare(wanted, 0, wanted.length, 0, wanted.length) !== 0) break;
+        if (entries.length === limit || (last && bytes.compare(last) >= 0)) break;
+        entries.push({ key: bytes.toString('utf8', skipped), json: value.toString() });
+      }
+      return entries;
+    });
+  }
+
+  /** One at a time. */
+  commit(changes: readonly Change[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.waiting = { resolve, reject };
+      this.thread!.worker.postMessage({ changes } satisfies WriteRequest);
+    });
+  }
+
+  async close(): Promise<void> {
+    this.thread?.worker.postMessage(null satisfies WriteRequest);
+    await this.thread?.ended;
+    await this.environment.close();
+  }
+
+  private fresh<T>(read: () => T): T {
+    this.environment.resetReadTxn();
+    try {
+      return read();
+    } finally {
+      this.environment.resetReadTxn();
+    }
+  }
+}
+
+const unavailable = (cause: string): TrunklineError =>
+  new TrunklineError('StoreUnavailable', { store: "handlers'", cause });

@@ -1,0 +1,78 @@
+// Effects that happen once for a key, however often they are asked for: an inbox row in the effect's own transaction.
+import { TrunklineError } from '../errors.ts';
+import { toPlain } from '../payload.ts';
+import { Effects } from './effects.ts';
+import type { EffectTransaction } from './handlers.ts';
+import { checkKey, type Tables } from './tables.ts';
+
+const inboxTable = 'inbox';
+/** When each row came: milliseconds, 0, key. */
+const ageTable = 'inbox-ages';
+const conflictLimit = 100;
+const trimPage = 1000;
+
+interface InboxRow {
+  value?: unknown;
+}
+
+export class Inbox {
+  private readonly tables: Tables;
+  private readonly underWay = new Map<string, Promise<unknown>>();
+  private readonly ttlMs: number;
+  private trimmedAt = 0;
+
+  /** Rows are kept for `ttlMs`. */
+  constructor(tables: Tables, ttlMs: number) {
+    this.tables = tables;
+    this.ttlMs = ttlMs;
+  }
+
+  /** What `effect` returned, now or the first time; its changes and the row are durable then. */
+  async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    checkKey('effect key', key);
+    const same = this.underWay.get(key);
+    if (same !== undefined) return same as Promise<T>;
+    const run = this.run(key, effect);
+    this.underWay.set(key, run);
+    try {
+      return await run;
+    } finally {
+      this.underWay.delete(key);
+    }
+  }
+
+  private async run<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    const row = (await this.tables.get(inboxTable, key)) as InboxRow | undefined;
+    if (row !== undefined) {
+      await this.tables.durable();
+      return row.value as T;
+    }
+    for (let i = 0; i < conflictLimit; i++) {
+      const effects = new Effects(this.tables);
+      try {
+        const result = await effect(effects);
+        const value = result === undefined ? undefined : (toPlain(result, 'result') as T);
+        if (!effects.stage()) continue;
+        this.tables.stage(inboxTable, key, { value } satisfies InboxRow);
+        this.tables.stage(ageTable, `${String(Date.now()).padStart(16, '0')}\0${key}`, true);
+        await this.tables.durable();
+        void this.trim();
+        return value as T;
+      } finally {
+        effects.close();
+      }
+    }
+    throw new TrunklineError('HandlerFailed', { handler: key, cause: 'what it read went on changing under it' });
+  }
+
+  private async trim(): Promise<void> {
+    const now = Date.now();
+    if (now - this.trimmedAt < 60_000) return;
+    this.trimmedAt = now;
+    const end = String(Math.max(0, now - this.ttlMs)).padStart(16, '0');
+    for (const { key } of await this.tables.range(ageTable, { end, limit: trimPage })) {
+      this.tables.stage(ageTable, key, undefined);
+      this.tables.stage(inboxTable, key.slice(key.indexOf('\0') + 1), undefined);
+    }
+  }
+}

@@ -1,0 +1,120 @@
+// What is parked of one subscription: which aggregates, and how many dead letters. Owned by the caller's thread.
+//
+// Invariants: an event enters the dead letters in the same commit that marks it as done in the checkpoint, and leaves them in
+// the same commit as its effects; so no crash loses one or parks it twice. The letters of one aggregate leave in order.
+import type { StoredEvent } from '../event.ts';
+import {
+  aggregateKey,
+  type LetterRecord,
+  letterError,
+  letterKey,
+  letterTable,
+  requeuedTable,
+  sequencePrefix,
+} from './letters.ts';
+import type { Tables } from './tables.ts';
+
+interface Sequence {
+  count: number;
+  /** No letter lies before `first` or behind `last`. */
+  first: number;
+  last: number;
+}
+
+export interface Letter {
+  key: string;
+  record: LetterRecord;
+}
+
+export class Parked {
+  private readonly handler: string;
+  private readonly tables: Tables;
+  private readonly sequences = new Map<string, Sequence>();
+  /** Letters in all. */
+  count = 0;
+
+  constructor(handler: string, tables: Tables) {
+    this.handler = handler;
+    this.tables = tables;
+  }
+
+  /** Read what an earlier run has parked; returns the aggregates that were being handled again. */
+  async load(): Promise<string[]> {
+    for (const { value } of await this.tables.range(letterTable, { prefix: `${this.handler}\0` })) {
+      const { event } = value as LetterRecord;
+      this.add(aggregateKey(event), event.position as number);
+    }
+    const requeued = await this.tables.range(requeuedTable, { prefix: `${this.handler}\0` });
+    return requeued.map(({ key }) => key.slice(this.handler.length + 1, -1));
+  }
+
+  get isEmpty(): boolean {
+    return this.count === 0;
+  }
+
+  has(aggregate: string): boolean {
+    return this.sequences.has(aggregate);
+  }
+
+  /** Where an event stands to what is parked of its aggregate. */
+  placeOf(aggregate: string, position: number): 'before' | 'parked' | 'behind' | 'free' {
+    const sequence = this.sequences.get(aggregate);
+    if (sequence === undefined) return 'free';
+    if (position < sequence.first) return 'before';
+    return position <= sequence.last ? 'parked' : 'behind';
+  }
+
+  /** Stage a letter: the caller completes the event in the same turn. */
+  park(event: StoredEvent, failure: { error: unknown; attempts: number } | undefined): void {
+    const aggregate = aggregateKey(event);
+    const record: LetterRecord = {
+      handler: this.handler,
+      reason: failure ? 'failed' : 'behind',
+      event: event.toJSON() as LetterRecord['event'],
+      attempts: failure?.attempts ?? 0,
+      parkedAt: new Date().toISOString(),
+      ...(failure && { error: letterError(failure.error) }),
+    };
+    this.tables.stage(letterTable, letterKey(this.handler, aggregate, event.position), record);
+    this.add(aggregate, event.position);
+  }
+
+  /** The first letter of an aggregate; undefined if nothing is parked of it. */
+  async first(aggregate: string): Promise<Letter | undefined> {
+    const [entry] = await this.tables.range(letterTable, { prefix: sequencePrefix(this.handler, aggregate), limit: 1 });
+    return entry && { key: entry.key, record: entry.value as LetterRecord };
+  }
+
+  /** It has been tried again, in vain. */
+  failedAgain({ key, record }: Letter, error: unknown, attempts: number): void {
+    const failed = { ...record, reason: 'failed', error: letterError(error), attempts: record.attempts + attempts };
+    this.tables.stage(letterTable, key, failed);
+    this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregateKey(record.event)), undefined);
+  }
+
+  /** Handled, or discarded. */
+  remove({ key, record }: Letter): void {
+    const aggregate = aggregateKey(record.event);
+    const sequence = this.sequences.get(aggregate);
+    this.tables.stage(letterTable, key, undefined);
+    if (sequence === undefined) return;
+    this.count--;
+    const position = record.event.position as number;
+    if (position === sequence.first || this.count === 0) sequence.first = position + 1;
+    if (--sequence.count > 0) return;
+    this.sequences.delete(aggregate);
+    this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregate), undefined);
+  }
+
+  private add(aggregate: string, position: number): void {
+    this.count++;
+    const sequence = this.sequences.get(aggregate);
+    if (sequence === undefined) {
+      this.sequences.set(aggregate, { count: 1, first: position, last: position });
+      return;
+    }
+    sequence.count++;
+    sequence.first = Math.min(sequence.first, position);
+    sequence.last = Math.max(sequence.last, position);
+  }
+}

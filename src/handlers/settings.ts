@@ -1,0 +1,161 @@
+// The options of a subscription with their defaults, checked as a whole before anything begins.
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
+import type { AnySubscribeOptions, BatchDelivery, Delivery, From, OnExhausted, RetryOptions } from './handlers.ts';
+
+export interface SubscriptionSettings {
+  name: string;
+  /** undefined: all */
+  types: ReadonlySet<string> | undefined;
+  aggregates: ReadonlySet<string> | undefined;
+  where: ((event: StoredEvent) => boolean) | undefined;
+  from: From;
+  concurrency: number;
+  window: number;
+  batch:
+    | (Required<Omit<BatchDelivery<StoredEvent>, 'latestPer'>> & Pick<BatchDelivery<StoredEvent>, 'latestPer'>)
+    | undefined;
+  retry: Required<RetryOptions>;
+  timeoutMs: number;
+  breaker: { failures: number; pauseMs: number } | undefined;
+  onExhausted: OnExhausted;
+  deadLetterLimit: number;
+  handle: ((event: any, delivery: Delivery) => unknown) | undefined;
+  module: string | undefined;
+  threads: number;
+}
+
+const knownOptions = [
+  'name',
+  'events',
+  'aggregates',
+  'where',
+  'from',
+  'concurrency',
+  'window',
+  'batch',
+  'retry',
+  'timeoutMs',
+  'breaker',
+  'onExhausted',
+  'deadLetterLimit',
+  'handle',
+  'thread',
+  'module',
+  'threads',
+];
+
+export const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
+
+/** @throws InvalidOptions, UnknownEventType */
+export function resolveSubscription(options: AnySubscribeOptions): SubscriptionSettings {
+  if (typeof options !== 'object' || options === null) invalid('subscribe', options, 'must be an object');
+  for (const key of Object.keys(options)) {
+    if (!knownOptions.includes(key)) invalid(key, 'given', `is unknown; known: ${knownOptions.join(', ')}`);
+  }
+  checkHandlerName(options.name);
+  const { batch, retry = {}, breaker = {} } = options;
+  const { thread, handle } = options as { thread?: unknown; handle?: unknown };
+  if (options.thread === 'worker') checkModule(options.module);
+  else if (thread !== undefined) invalid('thread', thread, "must be 'worker', or not be there");
+  else if (typeof handle !== 'function') invalid('handle', handle, 'must be a function');
+  if (options.where !== undefined && typeof options.where !== 'function') {
+    invalid('where', options.where, 'must be a function');
+  }
+  const onExhausted = options.onExhausted ?? 'park';
+  if (!['park', 'park-event', 'stop'].includes(onExhausted)) {
+    invalid('onExhausted', onExhausted, "must be 'park', 'park-event' or 'stop'");
+  }
+  if (breaker !== false && (typeof breaker !== 'object' || breaker === null)) {
+    invalid('breaker', breaker, 'must be an object, or false');
+  }
+  return {
+    name: options.name,
+    types: resolveTypes(options),
+    aggregates: options.aggregates && new Set(options.aggregates.map(nameOf)),
+    where: options.where,
+    from: checkFrom(options.from ?? 'start'),
+    concurrency: batch ? 1 : within('concurrency', options.concurrency ?? 16, 1, 10_000),
+    window: within('window', options.window ?? 10_000, 1, 1_000_000),
+    batch: batch && {
+      max: within('batch.max', batch.max, 1, 100_000),
+      maxDelayMs: within('batch.maxDelayMs', batch.maxDelayMs ?? 0, 0, 3_600_000),
+      latestPer: batch.latestPer as ((event: StoredEvent) => string) | undefined,
+    },
+    retry: {
+      attempts: within('retry.attempts', retry.attempts ?? 5, 1, 1000),
+      minDelayMs: within('retry.minDelayMs', retry.minDelayMs ?? 100, 0, 2 ** 31 - 1),
+      factor: retry.factor === undefined || retry.factor >= 1 ? (retry.factor ?? 2) : invalidFactor(retry.factor),
+      maxDelayMs: within('retry.maxDelayMs', retry.maxDelayMs ?? 30_000, 0, 2 ** 31 - 1),
+      jitter: retry.jitter ?? true,
+      notRetried: retry.notRetried ?? [],
+    },
+    timeoutMs: within('timeoutMs', options.timeoutMs ?? 30_000, 1, 2 ** 31 - 1),
+    breaker:
+      breaker === false
+        ? undefined
+        : {
+            failures: within('breaker.failures', breaker.failures ?? 20, 1, 1_000_000),
+            pauseMs: within('breaker.pauseMs', breaker.pauseMs ?? 5_000, 1, 2 ** 31 - 1),
+          },
+    onExhausted,
+    deadLetterLimit: within('deadLetterLimit', options.deadLetterLimit ?? 100_000, 1, 10_000_000),
+    handle: options.handle as SubscriptionSettings['handle'],
+    module: options.thread === 'worker' ? options.module : undefined,
+    threads: within('threads', (options.thread === 'worker' ? options.threads : 1) ?? 1, 1, 64),
+  };
+}
+
+export function checkHandlerName(name: string): void {
+  const bytes = typeof name === 'string' ? Buffer.byteLength(name) : 0;
+  if (bytes < 1 || bytes > HANDLER_NAME_BYTES_LIMIT) {
+    invalid('name', name, `must be 1 to ${HANDLER_NAME_BYTES_LIMIT} bytes of text`);
+  }
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
+  if (/[\u0000-\u001f\u007f]/.test(name)) invalid('name', name, 'must hold no control characters');
+}
+
+export function checkFrom(from: From): From {
+  if (from === 'start' || from === 'now') return from;
+  if (from instanceof Date && !Number.isNaN(from.getTime())) return from;
+  if (typeof from === 'number' && Number.isSafeInteger(from) && from >= 0) return from;
+  return invalid('from', from, "must be 'start', 'now', a log position or a valid Date");
+}
+
+function resolveTypes({ events = '*', aggregates }: AnySubscribeOptions): ReadonlySet<string> | undefined {
+  if (events === '*') return undefined;
+  if (!Array.isArray(events) || events.length === 0 || events.some((type) => typeof type !== 'string')) {
+    invalid('events', events, "must be '*' or a list of event types");
+  }
+  const definitions = (aggregates ?? []).filter((one): one is AnyAggregate => typeof one !== 'string');
+  if (definitions.length > 0 && definitions.length === aggregates!.length) {
+    const known = definitions.flatMap(({ events: own }) => Object.keys(own as object));
+    const unknown = events.find((type) => type !== '*' && !known.includes(type));
+    if (unknown !== undefined) {
+      const aggregateType = definitions.map(({ name }) => name).join(', ');
+      throw new TrunklineError('UnknownEventType', { aggregateType, eventType: unknown, known });
+    }
+  }
+  return events.includes('*') ? undefined : new Set(events);
+}
+
+function checkModule(module: string): void {
+  if (typeof module !== 'string' || !URL.canParse(module)) {
+    invalid('module', module, 'must be a URL: import.meta.resolve(…)');
+  }
+}
+
+const nameOf = (aggregate: AnyAggregate | string): string =>
+  typeof aggregate === 'string' ? aggregate : aggregate.name;
+
+const invalidFactor = (factor: number): never => invalid('retry.factor', factor, 'must be at least 1');
+
+function invalid(option: string, value: unknown, reason: string): never {
+  throw new TrunklineError('InvalidOptions', { option, value, reason });
+}
+
+export function within(option: string, value: number, low: number, high: number): number {
+  if (Number.isInteger(value) && value >= low && value <= high) return value;
+  return invalid(option, value, `must be an integer from ${low} to ${high}`);
+}

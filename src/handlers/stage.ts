@@ -1,0 +1,191 @@
+// The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
+// first needed. Owned by the caller's thread.
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { Levels } from '../log/levels.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { History } from '../store/history.ts';
+import type { Call } from './attempts.ts';
+import { callOf } from './call.ts';
+import { DeadLetters } from './dead-letters.ts';
+import { checkTable, effectTable } from './effects.ts';
+import { Feed } from './feed.ts';
+import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from './handlers.ts';
+import { LmdbTables } from './lmdb/tables.ts';
+import { Inbox } from './once.ts';
+import { carryOut } from './outside.ts';
+import { Projection, type ProjectionDefinition } from './projection.ts';
+import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
+import { type HandlerRequest, Requests } from './requests.ts';
+import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
+import { Starts } from './starts.ts';
+import { RunningSubscription } from './subscription.ts';
+import { Tables } from './tables.ts';
+import { WorkerPool } from './worker-pool.ts';
+
+export interface StageParts {
+  folder: string;
+  history: History;
+  levels: Levels;
+  definitions: ReadonlyMap<string, AnyAggregate>;
+  logger: ResolvedOptions['logger'];
+  progress: {
+    /** Call it whenever more is synced, from now on. */
+    follow(onSynced: () => void): void;
+  };
+}
+
+const checkpointMs = 20;
+const inboxTtlMs = 7 * 86_400_000;
+
+export class HandlerStage {
+  readonly deadLetters: DeadLetters;
+  readonly starts: Starts;
+  private readonly parts: StageParts;
+  private readonly feed: Feed;
+  private readonly subscriptions = new Map<string, RunningSubscription>();
+  readonly tables: Tables;
+  private readonly inbox: Inbox;
+  private readonly requests: Requests;
+  private readonly projections = new Map<string, Projection<any>>();
+  private isFollowing = false;
+  private isClosing = false;
+  isClosed = false;
+
+  constructor(parts: StageParts) {
+    this.parts = parts;
+    this.starts = new Starts(parts.history, parts.levels);
+    this.feed = new Feed(parts.history, parts.levels, (error) =>
+      parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
+    );
+    this.tables = new Tables(() => LmdbTables.open(parts.folder), {
+      checkpointMs,
+      onError: (error) => parts.logger.error({ err: error }, 'keeping what handlers did failed; it is tried again'),
+    });
+    this.tables.onRoom = () => {
+      for (const subscription of this.subscriptions.values()) subscription.wake();
+    };
+    this.inbox = new Inbox(this.tables, inboxTtlMs);
+    this.requests = new Requests(parts.folder, (request, onProgress) => this.carryOut(request, onProgress));
+    this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions);
+  }
+
+  subscribe(options: AnySubscribeOptions): RunningSubscription {
+    const settings = resolveSubscription(options);
+    if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
+    this.checkName(settings.name);
+    const pool = new WorkerPool(settings.module, settings.threads);
+    return this.begin(settings, callOf(settings, pool.call), { closed: () => pool.close() });
+  }
+
+  begin(
+    settings: SubscriptionSettings,
+    call: Call,
+    { volatile = false, closed = () => {} }: { volatile?: boolean; closed?: () => Promise<void> | void } = {},
+  ): RunningSubscription {
+    if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    const { name } = settings;
+    this.checkName(name);
+    const { logger } = this.parts;
+    if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
+    this.isFollowing = true;
+    this.requests.start();
+    const subscription: RunningSubscription = new RunningSubscription(settings, {
+      tables: this.tables,
+      feed: this.feed,
+      starts: this.starts,
+      call,
+      volatile,
+      onError: (error, details) => logger.error({ err: error, ...details }, 'a handler failed'),
+      onClosed: async () => {
+        this.subscriptions.delete(name);
+        await closed();
+        await this.tables.durable();
+      },
+    });
+    this.subscriptions.set(name, subscription);
+    return subscription;
+  }
+
+  private checkName(name: string): void {
+    if (this.subscriptions.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
+  }
+
+  find(name: string): RunningSubscription {
+    const found = this.subscriptions.get(name);
+    if (found) return found;
+    throw new TrunklineError('UnknownSubscription', { handler: name, known: [...this.subscriptions.keys()] });
+  }
+
+  get syncedPosition(): number {
+    return this.feed.synced;
+  }
+
+  project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
+    const { name } = definition;
+    if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    if (this.projections.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
+    const projection = new Projection(definition, this, () => this.projections.delete(name));
+    this.projections.set(name, projection);
+    return projection;
+  }
+
+  replay(options: ReplayOptions): Promise<ReplayProgress> {
+    const { starts } = this;
+    const { history, levels } = this.parts;
+    return replay(options, {
+      history,
+      starts,
+      find: (name) => this.find(name),
+      written: () => levels.position('written'),
+    });
+  }
+
+  /** What another process asks. */
+  private carryOut(request: HandlerRequest, onProgress: (progress: ReplayProgress) => void): Promise<unknown> {
+    if (request.kind !== 'replay') return carryOut(this.deadLetters, request);
+    const { handler, from, to, kind: _, ...rest } = request;
+    const moment = (given: number | string): number | Date => (typeof given === 'string' ? new Date(given) : given);
+    return this.replay({
+      ...rest,
+      ...(from !== undefined && { from: moment(from) }),
+      ...(to !== undefined && { to: moment(to) }),
+      into: handler,
+      onProgress,
+    });
+  }
+
+  status(): SubscriptionStatus[] {
+    return [...this.subscriptions.values()].map((subscription) => subscription.status());
+  }
+
+  async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    return this.inbox.once(key, effect);
+  }
+
+  /** A value that an effect has put there. */
+  async effect(table: string, key: string): Promise<unknown> {
+    checkTable(table);
+    return this.tables.get(effectTable(table), key);
+  }
+
+  /** What effects have put into a table, in key order. */
+  async effects(
+    table: string,
+    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
+  ): Promise<{ key: string; value: unknown }[]> {
+    checkTable(table);
+    return this.tables.range(effectTable(table), range);
+  }
+
+  /** Let what runs end, keep where everyone stands, and give the tables back. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    this.requests.close();
+    await Promise.all([...this.projections.values()].map((projection) => projection.close()));
+    await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
+    this.feed.close();
+    await this.tables.close();
+    this.isClosed = true;
+  }
+}

@@ -1,0 +1,42 @@
+// Where a subscription begins, and how it reads what has happened before.
+import { TrunklineError } from '../errors.ts';
+import type { Levels } from '../log/levels.ts';
+import { EventFilter } from '../store/filter.ts';
+import type { History, PageReader } from '../store/history.ts';
+import type { From } from './handlers.ts';
+import type { SubscriptionSettings } from './settings.ts';
+
+export class Starts {
+  private readonly history: History;
+  private readonly levels: Levels;
+
+  constructor(history: History, levels: Levels) {
+    this.history = history;
+    this.levels = levels;
+  }
+
+  /** The first position to be taken. @throws PositionGone, PositionAhead */
+  async positionOf(from: From): Promise<number> {
+    const last = this.levels.position('written');
+    if (from === 'start') return 1;
+    if (from === 'now') return last + 1;
+    if (typeof from === 'number') {
+      if (from < 1) throw new TrunklineError('PositionGone', { position: from, firstKept: 1 });
+      if (from > last + 1) throw new TrunklineError('PositionAhead', { position: from, lastPosition: last });
+      return from;
+    }
+    const reader = this.history.reader(new EventFilter({ since: from }));
+    for (let next = 1; next <= last; ) {
+      const page = await reader.page(next, last, 1);
+      if (page === undefined) break;
+      if (page.events[0]) return page.events[0].position;
+      next = page.next;
+    }
+    return last + 1;
+  }
+
+  reader({ types, aggregates }: Pick<SubscriptionSettings, 'types' | 'aggregates'>): PageReader {
+    const aggregateType = aggregates?.size === 1 ? [...aggregates][0] : undefined;
+    return this.history.reader(new EventFilter({ types: types && [...types], aggregateType }));
+  }
+}

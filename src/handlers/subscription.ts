@@ -1,0 +1,360 @@
+// One durable subscription: takes events in log order, from the store and then from the feed, and keeps its checkpoint.
+// Owned by the caller's thread.
+//
+//   starting → catching up ⇄ live      paused: takes nothing      stopped: halted by an event that cannot be handled
+//
+// Invariants: the checkpoint says no more than what is done, and moves in one commit with what that has caused in the tables.
+// Nothing is taken that is not synced; nothing is left out between the store, the log and the feed.
+import { setImmediate } from 'node:timers/promises';
+import { isError, TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
+import type { PageReader } from '../store/history.ts';
+import type { Call } from './attempts.ts';
+import { type Feed, type Follower, sliceMs } from './feed.ts';
+import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
+import { Handling } from './handling.ts';
+import { checkFrom, type SubscriptionSettings } from './settings.ts';
+import type { Starts } from './starts.ts';
+import type { Checkpointed, Tables } from './tables.ts';
+import type { CheckpointRecord } from './tracker.ts';
+import { Waiters } from './waiters.ts';
+
+const checkpointTable = 'positions';
+const pageSize = 1000;
+const closeGraceMs = 10_000;
+/** A subscription that gets no events moves its checkpoint so often. */
+const idleCheckpointMs = 10_000;
+
+interface KeptCheckpoint extends CheckpointRecord {
+  paused?: boolean;
+}
+
+/** What a subscription needs of its surroundings. */
+export interface SubscriptionParts {
+  tables: Tables;
+  feed: Feed;
+  starts: Starts;
+  call: Call;
+  /** Kept in memory only: begins anew with each run. */
+  volatile: boolean;
+  onError(error: unknown, details: Record<string, unknown>): void;
+  onClosed(): Promise<void> | void;
+}
+
+export class RunningSubscription implements Subscription, Follower, Checkpointed {
+  readonly name: string;
+  readonly types: ReadonlySet<string> | undefined;
+  readonly handling: Handling;
+  private readonly settings: SubscriptionSettings;
+  private readonly parts: SubscriptionParts;
+  private readonly waiters: Waiters;
+  private readonly running: Promise<void>;
+  private state: SubscriptionState = 'starting';
+  private reader: PageReader | undefined;
+  /** The next position to be looked at. */
+  private next = 1;
+  private isFollowing = false;
+  private isPaused = false;
+  private holds = 0;
+  private touchedAt = 0;
+  private failure: unknown;
+  private closing: Promise<void> | undefined;
+  private changed: () => void = () => {};
+  private onIdle: (() => void)[] = [];
+
+  constructor(settings: SubscriptionSettings, parts: SubscriptionParts) {
+    this.settings = settings;
+    this.parts = parts;
+    this.name = settings.name;
+    this.types = settings.types;
+    this.waiters = new Waiters(settings.name, () => this.position);
+    this.handling = new Handling(settings, parts.tables, parts.call, {
+      touched: () => parts.tables.touch(this),
+      advanced: () => this.advanced(),
+      halted: (error) => this.halted(error),
+      failed: (error, details) => parts.onError(error, { handler: settings.name, ...details }),
+    });
+    this.running = this.run().catch((error: unknown) => this.fail(error));
+  }
+
+  // ——— reading
+
+  private async run(): Promise<void> {
+    await this.load();
+    while (this.closing === undefined) {
+      if (!this.mayTake()) await this.change();
+      else if (this.next > this.parts.feed.frontier()) await this.follow();
+      else await this.catchUp();
+    }
+  }
+
+  private async load(): Promise<void> {
+    const { tables, starts, volatile } = this.parts;
+    const kept = volatile ? undefined : ((await tables.get(checkpointTable, this.name)) as KeptCheckpoint | undefined);
+    const low = kept?.low ?? (await starts.positionOf(this.settings.from)) - 1;
+    const requeued = volatile ? [] : await this.handling.parked.load();
+    this.goOnFrom(low, kept?.done ?? []);
+    this.isPaused = kept?.paused ?? false;
+    this.state = 'catching up';
+    if (kept === undefined) tables.touch(this);
+    for (const aggregate of requeued) void this.handling.requeue(aggregate);
+  }
+
+  private goOnFrom(low: number, done: readonly number[]): void {
+    this.handling.begin(low, done);
+    this.next = low + 1;
+    this.reader = undefined;
+  }
+
+  private mayTake(): boolean {
+    return !this.isPaused && this.holds === 0 && !this.handling.isHalted && this.handling.hasRoom;
+  }
+
+  /** One page. */
+  private async catchUp(): Promise<void> {
+    const { feed, starts } = this.parts;
+    this.reader ??= starts.reader(this.settings);
+    const { reader } = this;
+    const found = reader.page(this.next, feed.frontier(), pageSize);
+    const page = found instanceof Promise ? await found : found;
+    if (page === undefined) return this.change(1);
+    let started = performance.now();
+    for (let i = 0; i < page.events.length; i++) {
+      if (!this.mayTake() || this.closing || reader !== this.reader) return;
+      this.take(page.events[i]!);
+      if ((i & 15) !== 15 || performance.now() - started < sliceMs) continue;
+      await setImmediate();
+      started = performance.now();
+    }
+    if (reader === this.reader) this.passed(page.next - 1);
+    await setImmediate();
+  }
+
+  /** Live, until the feed goes too fast or somebody wants something else. */
+  private async follow(): Promise<void> {
+    this.state = 'live';
+    this.isFollowing = true;
+    this.parts.feed.join(this);
+    while (this.isFollowing && this.mayTake() && this.closing === undefined) await this.change();
+    this.leave();
+  }
+
+  private leave(): void {
+    if (!this.isFollowing) return;
+    this.isFollowing = false;
+    this.parts.feed.leave(this);
+    if (this.state === 'live') this.state = 'catching up';
+  }
+
+  /** From the feed: an event. */
+  offer(event: StoredEvent): void {
+    if (!this.isFollowing || event.position < this.next) return;
+    if (this.mayTake()) return this.take(event);
+    this.leave();
+    this.changed();
+  }
+
+  /** From the feed: nothing is left up to here. */
+  passed(position: number): void {
+    if (position >= this.next) this.next = position + 1;
+    this.handling.tracker.scanned(position);
+    this.waiters.advance();
+    const now = performance.now();
+    if (now - this.touchedAt < idleCheckpointMs) return;
+    this.touchedAt = now;
+    this.parts.tables.touch(this);
+  }
+
+  private take(event: StoredEvent): void {
+    this.next = event.position + 1;
+    this.handling.take(event);
+  }
+
+  // ——— where it stands
+
+  private advanced(): void {
+    this.waiters.advance();
+    if (this.onIdle.length > 0) this.checkIdle();
+    this.changed();
+  }
+
+  private halted(error: unknown): void {
+    this.failure = error;
+    this.state = 'stopped';
+    this.leave();
+    this.changed();
+    this.checkIdle();
+  }
+
+  /** From the tables: it is time to say how far it has come. */
+  stageCheckpoint(): void {
+    if (this.parts.volatile || this.state === 'starting') return;
+    const { tracker, lastTaken } = this.handling;
+    const record: KeptCheckpoint = {
+      low: tracker.low,
+      done: tracker.done(),
+      ...(lastTaken && { lastId: lastTaken.id, lastAt: lastTaken.occurredAt.toISOString() }),
+      updatedAt: new Date().toISOString(),
+      ...(this.isPaused && { paused: true }),
+    };
+    this.parts.tables.stage(checkpointTable, this.name, record);
+  }
+
+  get position(): number {
+    return this.handling.tracker.low;
+  }
+
+  status(): SubscriptionStatus {
+    const { tracker, attempts, breaker, parked, handled } = this.handling;
+    const { low, count } = tracker;
+    const { synced } = this.parts.feed;
+    const shown = this.failure ?? attempts.lastError;
+    const isReading = this.state === 'live' || this.state === 'catching up';
+    return {
+      name: this.name,
+      state: isReading && this.isPaused ? 'paused' : this.state,
+      position: low,
+      lagEvents: Math.max(0, synced - low),
+      lagSeconds: low >= synced ? 0 : this.ageSeconds(),
+      inFlight: count,
+      handled,
+      failures: attempts.failures,
+      deadLetters: parked.count,
+      circuit: breaker.isOpen ? 'open' : 'closed',
+      lastError: shown === undefined ? undefined : String((shown as Error)?.message ?? shown),
+    };
+  }
+
+  /** Since the oldest event that is not done occurred, as far as it is known. */
+  private ageSeconds(): number {
+    const { tracker, lastTaken } = this.handling;
+    const since = tracker.oldest?.occurredAt ?? lastTaken?.occurredAt.getTime();
+    return since === undefined ? 0 : Math.max(0, (Date.now() - since) / 1000);
+  }
+
+  caughtUpTo(
+    target: number | { readonly position: number },
+    { timeoutMs = 30_000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    const position = typeof target === 'number' ? target : target.position;
+    if (this.state === 'failed' || this.state === 'closed') return Promise.reject(this.ended());
+    if (this.position >= position && this.state !== 'starting') return Promise.resolve();
+    return this.waiters.wait(position, timeoutMs, signal);
+  }
+
+  // ——— what may be asked of it
+
+  async pause(): Promise<void> {
+    this.isPaused = true;
+    this.changed();
+    await this.whenIdle();
+    await this.kept();
+  }
+
+  async resume(): Promise<void> {
+    this.isPaused = false;
+    const { handling } = this;
+    if (handling.isHalted) {
+      await handling.whenLanesEmpty();
+      this.unhalt();
+      this.goOnFrom(handling.tracker.low, handling.tracker.done()); // what it was halted by is taken again
+    }
+    this.changed();
+    await this.kept();
+  }
+
+  async reset(from: From): Promise<void> {
+    checkFrom(from);
+    const low = (await this.parts.starts.positionOf(from)) - 1;
+    this.holds++;
+    this.changed();
+    try {
+      await this.whenIdle();
+      await this.handling.whenLanesEmpty();
+      this.leave();
+      this.unhalt();
+      this.goOnFrom(low, []);
+      this.handling.lastTaken = undefined;
+      await this.kept();
+    } finally {
+      this.holds--;
+      this.changed();
+    }
+  }
+
+  private unhalt(): void {
+    if (!this.handling.isHalted) return;
+    this.handling.isHalted = false;
+    this.failure = undefined;
+    this.state = 'catching up';
+  }
+
+  /** Resolves when the checkpoint, as it is, is on disk. */
+  private kept(): Promise<void> {
+    this.parts.tables.touch(this);
+    return this.parts.tables.durable();
+  }
+
+  /** What runs has `graceMs` to end. */
+  close(graceMs: number = closeGraceMs): Promise<void> {
+    this.closing ??= this.end(graceMs);
+    return this.closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  private async end(graceMs: number): Promise<void> {
+    this.leave();
+    this.changed();
+    await this.handling.close(graceMs);
+    await this.running;
+    if (this.state !== 'starting') this.parts.tables.touch(this);
+    await this.parts.tables.durable();
+    if (this.state !== 'failed') this.state = 'closed';
+    this.waiters.fail(this.ended());
+    await this.parts.onClosed();
+  }
+
+  private ended(): unknown {
+    return this.failure ?? new TrunklineError('RuntimeClosed', { state: 'closed' });
+  }
+
+  private fail(error: unknown): void {
+    if (this.closing !== undefined && isError(error, 'RuntimeClosed')) return;
+    this.failure = error;
+    this.state = 'failed';
+    this.parts.onError(error, { handler: this.name });
+    this.waiters.fail(error);
+  }
+
+  /** Look again: there may be room. */
+  wake(): void {
+    this.changed();
+  }
+
+  /** Resolves when something that is worth another look has happened, or `boundMs` have passed. */
+  private change(boundMs?: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = boundMs === undefined ? undefined : setTimeout(resolve, boundMs);
+      this.changed = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (this.closing !== undefined) this.changed();
+    });
+  }
+
+  private whenIdle(): Promise<void> {
+    return new Promise((resolve) => {
+      this.onIdle.push(resolve);
+      this.checkIdle();
+    });
+  }
+
+  private checkIdle(): void {
+    if (!this.handling.tracker.isIdle && !this.handling.isHalted && this.state !== 'failed') return;
+    for (const resolve of this.onIdle.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,233 @@
+// Starts the stages in order, stops them in reverse, and is the only file that knows all of them.
+//
+//   directory → log thread → sync thread → flush thread → reading, entities, handlers → shards → messages left over → relay
+import { MessageChannel } from 'node:worker_threads';
+import type { Bus } from './bus/bus.ts';
+import { Caller } from './caller/caller.ts';
+import { Deliveries } from './caller/deliveries.ts';
+import { Refs } from './caller/refs.ts';
+import { Shards } from './caller/shards.ts';
+import { declaredEvents } from './catalogue.ts';
+import type { DataDirectory } from './directory.ts';
+import { Ending } from './ending.ts';
+import { EventPublisher } from './entity/publisher.ts';
+import { RuntimeStore } from './entity/store.ts';
+import { Transactions } from './entity/transactions.ts';
+import { TrunklineError } from './errors.ts';
+import { FlushThread } from './flush/host.ts';
+import { HandlerStage } from './handlers/stage.ts';
+import { shutGateAtExit } from './log/gate.ts';
+import { Levels, LevelWord, StopStage } from './log/levels.ts';
+import { mapBytesFor, openLogReader } from './log/lmdb.ts';
+import type { LogSource } from './log/log.ts';
+import { bootId } from './log/marker.ts';
+import { LogThreads } from './log/threads.ts';
+import type { FlushPolicy, ResolvedOptions } from './options.ts';
+import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
+import { shardSettings } from './shard-settings.ts';
+import { PostgresAppend } from './store/postgres/append.ts';
+import { Reading } from './store/reading.ts';
+
+/** The parts of a running runtime. Those with a `!` are there once `start` has resolved. */
+export class Stages {
+  readonly levels: Levels = new Levels();
+  readonly caller: Caller;
+  readonly deliveries: Deliveries;
+  readonly refs: Refs;
+  readonly ending: Ending;
+  log!: LogThreads;
+  flushThread: FlushThread | undefined;
+  reading: Reading | undefined;
+  publisher!: EventPublisher;
+  transactions!: Transactions;
+  store!: RuntimeStore;
+  handlers: HandlerStage | undefined;
+  shards: Shards | undefined;
+  outbox: OutboxHost | undefined;
+  failure: TrunklineError | undefined;
+  private readonly options: ResolvedOptions;
+  private readonly directory: DataDirectory;
+  private readonly openGate: () => void;
+  private logReader: LogSource | undefined;
+  /** What `stop` is waiting for. */
+  private waitingFor = 'nothing';
+
+  constructor(options: ResolvedOptions, directory: DataDirectory, bus: Bus) {
+    this.options = options;
+    this.directory = directory;
+    this.openGate = shutGateAtExit(this.levels);
+    const { aggregates, logger } = options;
+    this.caller = new Caller(aggregates, this.levels, bus, {
+      ack: options.ack,
+      maxInFlight: options.maxInFlight,
+      whenFull: options.flush.whenFull,
+      logLimitBytes: options.log.maxBytes,
+      hasStream: options.stream !== undefined,
+    });
+    this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
+      logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
+    );
+    this.caller.deliveries = this.deliveries;
+    this.refs = new Refs(aggregates, this.caller);
+    this.ending = new Ending(this.levels, () => {
+      const { inFlight } = this.caller;
+      return inFlight > 0 ? `${inFlight} commands in flight` : this.waitingFor;
+    });
+    this.apply(options.flush);
+  }
+
+  async start(): Promise<void> {
+    const { options, directory, levels } = this;
+    const mapBytes = mapBytesFor(options.log.maxBytes);
+    const flushWake = new MessageChannel();
+    this.log = await LogThreads.start(
+      {
+        folder: directory.logFolder,
+        mapBytes,
+        maxBytes: options.log.maxBytes,
+        batchBytesLimit: 64 << 20,
+        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
+        retainMs: options.log.retainMs,
+        retainBytes: options.log.retainBytes,
+        bootId: options.bootId ?? bootId(),
+      },
+      levels,
+      { wake: () => this.caller.turn(), poisoned: (cause) => this.poisoned(cause) },
+      flushWake.port2,
+    );
+    const { recovery } = this.log;
+    if (recovery.leftOut.length > 0) {
+      options.logger.warn({ recovery }, 'the log was damaged; what could not be kept is named');
+    }
+    this.flushThread = await FlushThread.start(
+      {
+        levels: levels.memory,
+        logFolder: directory.logFolder,
+        storeFolder: directory.storeFolder,
+        dataDir: directory.path,
+        logId: this.log.logId,
+        mapBytes,
+        sinks: options.sinks,
+        postgres: options.store?.settings,
+        stream: options.stream,
+        events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
+      },
+      flushWake.port1,
+      {
+        wake: () => this.caller.turn(),
+        sinkError: (name, error, isFinal) => {
+          options.logger.error(
+            { err: error, sink: name },
+            `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
+          );
+          if (isFinal && name === options.stream?.name) this.caller.progress.failLevel('published', error);
+        },
+        sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
+        quarantined: (refused, fenced) => {
+          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
+          this.publisher?.fenced(fenced);
+          this.shards?.fenced(fenced);
+        },
+        failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
+      },
+    );
+    this.logReader = openLogReader(directory.logFolder, mapBytes);
+    const reading = new Reading({
+      storeFolder: directory.storeFolder,
+      logId: this.log.logId,
+      log: this.logReader,
+      levels,
+      store: options.store,
+      stored: (position, signal) => this.caller.reached('stored', position, signal),
+    });
+    this.reading = reading;
+    const { localHead, lookUp } = reading;
+    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
+    this.log.attach(this.publisher.ring);
+    const append = options.store && new PostgresAppend(options.store.settings.schema);
+    this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
+    this.publisher.transactions = this.transactions;
+    this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
+    this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
+    this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.log.recovery.lastPosition);
+    const { progress } = this.caller;
+    const handlerParts = { folder: directory.handlersFolder, history: reading.history, levels, progress };
+    this.handlers = new HandlerStage({ ...handlerParts, definitions: this.refs.definitions, logger: options.logger });
+    await this.startShards(mapBytes);
+    this.caller.turn();
+    this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.log.recovery.lastPosition);
+    await this.startOutbox();
+    this.caller.turn();
+  }
+
+  /** Where there are transactions, what they commit comes into this log. */
+  private async startOutbox(): Promise<void> {
+    const { options, levels, caller, log, logReader } = this;
+    if (options.store) this.outbox = await OutboxHost.start(options, { log, logReader: logReader!, levels, caller });
+  }
+
+  private async startShards(mapBytes: number): Promise<void> {
+    const { options, directory, log, levels } = this;
+    const settings = shardSettings(options, directory, { levels: levels.memory, logId: log.logId, mapBytes });
+    this.shards = new Shards(this.caller, log, options.aggregates, settings, {
+      warning: (message, details) => options.logger.warn(details, message),
+      died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
+      failed: (error) => this.fail(error),
+    });
+    await this.shards.start();
+  }
+
+  private poisoned(cause: string): void {
+    this.caller.turn();
+    this.fail(new TrunklineError('LogPoisoned', { cause }));
+  }
+
+  private fail(error: TrunklineError): void {
+    if (this.failure) return;
+    this.failure = error;
+    this.options.logger.error({ err: error }, 'the runtime has failed; close it and start again');
+    this.caller.fail(error);
+  }
+
+  /** A flush policy, from now on. */
+  apply(flush: FlushPolicy): void {
+    const { levels, caller } = this;
+    levels.setFlag(LevelWord.syncIntervalMs, flush.syncIntervalMs);
+    levels.setFlag(LevelWord.syncBytes, flush.syncBytes);
+    levels.setFlag(LevelWord.batchBytes, flush.batchBytes);
+    levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
+    caller.options.whenFull = flush.whenFull;
+  }
+
+  async stop(): Promise<void> {
+    const { levels, caller } = this;
+    caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
+    this.waitingFor = 'handlers';
+    await Promise.race([this.handlers?.close(), this.ending.abandoned]);
+    this.deliveries.close();
+    this.waitingFor = 'the relay of the outbox';
+    await Promise.race([this.outbox?.stop(), this.ending.abandoned]);
+    this.waitingFor = 'commands in flight';
+    if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
+    this.waitingFor = 'shards';
+    levels.setFlag(LevelWord.stopping, StopStage.shards);
+    await this.shards?.close(this.ending.abandoned);
+    this.waitingFor = 'the log thread';
+    levels.setFlag(LevelWord.stopping, StopStage.log);
+    await this.log?.logEnded().catch(() => {});
+    caller.turn();
+    caller.abandon('the runtime was closed before it ended');
+    this.waitingFor = 'the sync thread';
+    levels.setFlag(LevelWord.stopping, StopStage.sync);
+    await this.log?.syncEnded().catch(() => {});
+    this.waitingFor = 'the flush thread';
+    levels.setFlag(LevelWord.stopping, StopStage.flush);
+    await this.flushThread?.ended().catch(() => {});
+    caller.turn();
+    caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
+    await this.reading?.close();
+    await this.logReader?.close();
+    this.openGate();
+    this.directory.release();
+  }
+}

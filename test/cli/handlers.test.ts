@@ -1,0 +1,91 @@
+// `dead-letters` and `replay` from another process: beside the service that owns the data directory, and without one.
+import { spawn } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Runtime } from '../../src/index.ts';
+import { Counter } from '../runtime/aggregates.ts';
+import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+
+const program = new URL('./handlers-program.ts', import.meta.url).pathname;
+
+function run(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ['--conditions=trunkline-source', program, ...args], { timeout: 30_000 });
+    let out = '';
+    let err = '';
+    child.stdout.on('data', (text) => {
+      out += text;
+    });
+    child.stderr.on('data', (text) => {
+      err += text;
+    });
+    child.once('close', (code) => resolve({ code, out, err }));
+  });
+}
+
+test('list, show, dry run, edit, requeue, discard, replay', async () => {
+  const dataDir = scratchFolder();
+  const heard: unknown[] = [];
+  const subscribe = (on: Runtime): unknown =>
+    on.subscribe({
+      name: 'labels',
+      retry: { attempts: 1 },
+      handle(event) {
+        if (event.data.label === 'bad') throw new Error('bad label');
+        heard.push(event.data);
+      },
+    });
+  const runtime = await startRuntime({ dataDir });
+  subscribe(runtime);
+  for (const id of ['a', 'b']) {
+    await runtime.ref(Counter, id).label('bad');
+    await runtime.ref(Counter, id).add(1);
+  }
+  await runtime.subscription('labels').caughtUpTo(runtime.status().written);
+  const at = ['--data-dir', dataDir];
+  const listed = await until(
+    () => run('dead-letters', 'list', ...at, '--handler', 'labels'),
+    ({ out }) => out.includes('4 dead letters'), // once that is committed
+  );
+  expect(listed.out).toMatch(
+    /counter\/a@1 {2}Labelled {2}failed {2}1 attempts .* Error: bad label\n.*counter\/a@2 {2}Added {2}behind/,
+  );
+  const [a, , b] = listed.out.split('\n').map((line) => line.split('  ')[0]!);
+  expect(JSON.parse((await run('dead-letters', 'show', a!, ...at)).out)).toMatchObject({
+    id: a,
+    event: { data: { label: 'bad' } },
+  });
+  expect((await run('dead-letters', 'requeue', a!, '--dry-run', ...at)).out).toContain('would fail  Error: bad label');
+  const file = join(dirname(dataDir), 'data.json');
+  writeFileSync(file, '{"label":""}');
+  const refused = await run('dead-letters', 'edit', a!, '--data', file, ...at);
+  expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/^trunkline: counter\.Labelled: label/)]);
+  writeFileSync(file, '{"label":"good"}');
+  expect((await run('dead-letters', 'edit', a!, '--data', file, ...at)).out).toContain('edited');
+  expect((await run('dead-letters', 'requeue', '--id', 'a', ...at)).out).toContain('requeued');
+  await until(
+    () => heard.length,
+    (count) => count === 2,
+  );
+  expect(heard).toEqual([{ label: 'good' }, { amount: 1 }]);
+  const replayed = await run('replay', '--handler', 'labels', '--type', 'Added', ...at);
+  expect(replayed.out).toMatch(/^2 events replayed into labels in .* 0 failed/);
+  expect(replayed.err).toMatch(/100 % {2}2 events, 0 failed/);
+  expect((await run('replay', '--handler', 'nobody', ...at)).err).toMatch(/no subscription 'nobody'/);
+  await runtime.close();
+  // Nobody owns the directory now.
+  expect((await run('dead-letters', 'list', ...at)).out).toContain('2 dead letters');
+  expect((await run('dead-letters', 'discard', ...at)).err).toMatch(/name one, or select some/);
+  expect((await run('dead-letters', 'discard', b!, ...at)).out).toContain('discarded');
+  expect((await run('dead-letters', 'show', b!, ...at)).err).toMatch(/there is no dead letter/);
+  const second = await startRuntime({ dataDir });
+  subscribe(second);
+  await until(
+    () => heard.length,
+    (count) => count === 5, // the event that waited behind the discarded one
+  );
+  expect(heard.at(-1)).toEqual({ amount: 1 });
+  expect(await second.deadLetters.list()).toEqual([]);
+  rmSync(file);
+}, 120_000);
