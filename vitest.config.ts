@@ -6,9 +6,9 @@ const config: ViteUserConfig = defineConfig({
   ssr: { resolve: { conditions: ['trunkline-source'] } },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/postgres-setup.ts', 'test/brokers.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    globalSetup: ['test/postgres-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
     execArgv: ['--conditions=trunkline-source'],

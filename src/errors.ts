@@ -36,6 +36,7 @@ export interface ErrorDetails {
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
+  TransactionRolledBack: { reason: string };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
   IdempotencyKeyReused: { idempotencyKey: string; command: string; firstCommand: string };
   // the runtime as a whole
@@ -57,6 +58,8 @@ export interface ErrorDetails {
   StoreSchemaNewer: { schema: string; found: number; supported: number };
   StoreSchemaAltered: { schema: string; reason: string };
   LogFenced: { logId: string; position: number };
+  ArchiveDamaged: { file: string; reason: string };
+  PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
@@ -68,6 +71,16 @@ export interface ErrorDetails {
     position: number;
   };
   SinkFailed: { sink: string; cause: string };
+  // the stream
+  StreamUnavailable: { stream: string; cause: string };
+  StreamDenied: { stream: string; cause: string };
+  StreamFenced: { stream: string; logId: string };
+  StreamBehind: { stream: string; lag: number; limit: number };
+  CheckpointMissing: { stream: string; logId: string; topic: string; reason: string };
+  TopicDrift: { topic: string; what: string; wanted: string; found: string };
+  EventQuarantined: { position: number; aggregateType: string; aggregateId: string; eventType: string; reason: string };
+  SchemaRefused: { subject: string; reason: string };
+  RegistryUnavailable: { registry: string; cause: string };
 }
 
 /** A code of {@link TrunklineError}: what went wrong. */
@@ -112,6 +125,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due`,
   UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
   EndlessHandlers: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
+  TransactionRolledBack: (d) => `the server has rolled the transaction back: ${d.reason}`,
   RuntimeClosed: (d) => `the runtime is ${d.state}`,
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
@@ -131,11 +145,27 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
   LogFenced: (d) =>
     `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
+  ArchiveDamaged: (d) => `${d.file} is not a whole archive: ${d.reason}; archive the month again`,
+  PartitionNeeded: (d) => `${d.partition} is not dropped: ${d.reason}`,
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,
   SinkFailed: (d) => `sink '${d.sink}' failed: ${d.cause}`,
+  StreamUnavailable: (d) => `stream '${d.stream}' does not answer, events wait in the log: ${d.cause}`,
+  StreamDenied: (d) => `stream '${d.stream}' refuses us; check credentials and rights: ${d.cause}`,
+  StreamFenced: (d) =>
+    `stream '${d.stream}': another process publishes log ${d.logId} now; stop one of the two, or start this one again`,
+  StreamBehind: (d) => `stream '${d.stream}' is ${d.lag} positions behind, more than backlogLimit ${d.limit}`,
+  CheckpointMissing: (d) =>
+    `stream '${d.stream}': log ${d.logId} has been published before, and topic ${d.topic} does not say how far ` +
+    `(${d.reason}): is it the right cluster? If so, set resumeAfter to the last position that is published`,
+  TopicDrift: (d) =>
+    `topic ${d.topic}: ${d.what} is ${d.found} and should be ${d.wanted}; see npx trunkline topics plan`,
+  EventQuarantined: (d) =>
+    `position ${d.position}, ${d.eventType} of ${d.aggregateType}/${d.aggregateId}, is not published: ${d.reason}`,
+  SchemaRefused: (d) => `the registry refuses the schema of subject ${d.subject}: ${d.reason}`,
+  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer: ${d.cause}`,
 };
 
 function inspect(value: unknown): string {

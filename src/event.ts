@@ -53,6 +53,15 @@ export function event(schema?: Schema | undefined, settings: EventSettings = {})
   return { schema, schemaVersion };
 }
 
+/** An event type as its definition declares it. */
+export interface EventDeclaration {
+  aggregateType: string;
+  type: string;
+  schemaVersion: number;
+  /** JSON Schema of the payload, where the validator can tell it. */
+  jsonSchema?: Record<string, unknown>;
+}
+
 /** What metadata may hold; the named fields have a meaning throughout, the rest is the user's own. JSON values. */
 export interface Metadata {
   readonly correlationId?: string;

@@ -26,7 +26,15 @@ export {
   type UnitOfWorkOptions,
 } from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
-export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
+export {
+  type EventDeclaration,
+  type EventSpec,
+  type EvolvingEvent,
+  event,
+  type Metadata,
+  type NewEvent,
+  type StoredEvent,
+} from './event.ts';
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
@@ -37,6 +45,7 @@ export {
   type LogOptions,
   type RuntimeOptions,
   type SinkOptions,
+  type StreamOptions,
 } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
@@ -49,6 +58,7 @@ export {
   type PostgresStoreOptions,
   postgres,
 } from './store/postgres/postgres.ts';
+export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
 export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
 export type {
   EventQuery,
@@ -58,8 +68,11 @@ export type {
   QuarantinedEvent,
   StateThen,
   StoreQuery,
+  TransactionClient,
   TypeQuery,
 } from './store/store.ts';
+export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';
+export { type KafkaOptions, kafka, type RegistryOptions, type TopicOptions } from './stream/kafka.ts';
 export {
   type Expected,
   type GivenEvent,

@@ -60,6 +60,14 @@ export interface SinkOptions {
   options?: unknown;
 }
 
+/** A stream, as `kafka()` describes it: a sink whose checkpoint is the level `published`. */
+export interface StreamOptions extends SinkOptions {
+  /** Bounds of a batch: frames, bytes, and at most one batch in so many milliseconds unless somebody waits. */
+  batch?: { count: number; bytes: number; delayMs: number };
+  /** Report `StreamBehind` when more positions wait. */
+  backlogLimit?: number;
+}
+
 /** What Trunkline logs through: a pino logger, or anything with these. */
 export interface Logger {
   debug(details: object, message: string): void;
@@ -85,6 +93,8 @@ export interface RuntimeOptions {
   store?: PostgresStoreOptions;
   /** Sinks of your own behind the log, beside the store. */
   sinks?: readonly SinkOptions[];
+  /** Where events are published: `kafka({ brokers })`; default: nowhere. */
+  stream?: StreamOptions;
   /** Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave. */
   actorLimit?: number;
   /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
@@ -104,8 +114,9 @@ export interface RuntimeOptions {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger' | 'store'>> {
+  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger' | 'store' | 'stream'>> {
   store: PostgresStoreOptions | undefined;
+  stream: StreamOptions | undefined;
   context: string | undefined;
   bootId: string | undefined;
   flush: FlushPolicy;
@@ -122,6 +133,13 @@ function within(option: string, value: number, low: number, high: number): numbe
 
 const logFields = fieldsOf<LogOptions>({ maxBytes: true, retainMs: true, retainBytes: true });
 const sinkFields = fieldsOf<SinkOptions>({ name: true, module: true, options: true });
+const streamFields = fieldsOf<StreamOptions>({
+  name: true,
+  module: true,
+  options: true,
+  batch: true,
+  backlogLimit: true,
+});
 
 const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'dataDir',
@@ -133,6 +151,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'log',
   'store',
   'sinks',
+  'stream',
   'actorLimit',
   'actorIdleMs',
   'mailboxLimit',
@@ -216,8 +235,8 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     names.add(name);
   }
   const sinkNames = new Set<string>(['store', 'memory']);
-  for (const sink of options.sinks ?? []) {
-    checkFields('sinks', sink, sinkFields);
+  for (const sink of [...(options.stream ? [options.stream] : []), ...(options.sinks ?? [])]) {
+    checkFields('sinks', sink, sink === options.stream ? streamFields : sinkFields);
     if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
       invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
     }
@@ -230,7 +249,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   }
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
-  if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+  if (ack === 'published' && !options.stream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (options.context !== undefined && !URL.canParse(options.context)) {
     invalid('context', options.context, 'must be a URL: import.meta.resolve(…)');
   }
@@ -261,6 +280,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     log,
     store: options.store,
     sinks: options.sinks ?? [],
+    stream: options.stream,
     actorLimit: within('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
     actorIdleMs: within('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
     mailboxLimit: within('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),

@@ -4,18 +4,19 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
-import type { ShardSettings } from './actor/pool.ts';
 import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { Refs } from './caller/refs.ts';
 import { Shards } from './caller/shards.ts';
+import { declaredEvents } from './catalogue.ts';
 import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
+import { Transactions } from './entity/transactions.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
@@ -35,8 +36,11 @@ import {
   type RuntimeOptions,
   resolveOptions,
 } from './options.ts';
+import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import type { Level } from './receipt.ts';
+import { shardSettings } from './shard-settings.ts';
 import type { RuntimeStatus } from './status.ts';
+import { PostgresAppend } from './store/postgres/append.ts';
 import { Reading } from './store/reading.ts';
 import type { EventQuery } from './store/store.ts';
 
@@ -97,6 +101,8 @@ export class Runtime implements AsyncDisposable {
   private shards: Shards | undefined;
   private logReader: LogSource | undefined;
   private reading: Reading | undefined;
+  private transactions!: Transactions;
+  private outbox: OutboxHost | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
@@ -118,6 +124,7 @@ export class Runtime implements AsyncDisposable {
       maxInFlight: options.maxInFlight,
       whenFull: options.flush.whenFull,
       logLimitBytes: options.log.maxBytes,
+      hasStream: options.stream !== undefined,
     });
     this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
       logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
@@ -138,7 +145,7 @@ export class Runtime implements AsyncDisposable {
         mapBytes,
         maxBytes: options.log.maxBytes,
         batchBytesLimit: 64 << 20,
-        groupLimit: options.flush.ringBytes / 2,
+        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
         retainMs: options.log.retainMs,
         retainBytes: options.log.retainBytes,
         bootId: options.bootId ?? bootId(),
@@ -161,65 +168,60 @@ export class Runtime implements AsyncDisposable {
         mapBytes,
         sinks: options.sinks,
         postgres: options.store?.settings,
+        stream: options.stream,
+        events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
       },
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
-        sinkError: (name, error) =>
-          options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        sinkError: (name, error, isFinal) => {
+          const what = `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`;
+          options.logger.error({ err: error, sink: name }, what);
+          if (isFinal && name === options.stream?.name) this.caller.progress.failLevel('published', error);
+        },
+        sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
         quarantined: (refused, fenced) => {
           options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
-          this.publisher?.fenced(fenced);
-          this.shards?.fenced(fenced);
+          for (const one of [this.publisher, this.shards]) one?.fenced(fenced);
         },
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
     this.logReader = openLogReader(directory.logFolder, mapBytes);
-    const reading = new Reading({
+    const reading = (this.reading = new Reading({
       storeFolder: directory.storeFolder,
+      store: options.store,
       logId: this.log.logId,
       log: this.logReader,
       levels,
-      store: options.store,
       stored: (position, signal) => this.caller.reached('stored', position, signal),
-    });
-    this.reading = reading;
-    const { localHead, lookUp } = reading;
-    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
+    }));
+    const { definitions } = this.refs;
+    this.publisher = new EventPublisher(this.caller, levels, reading.localHead, definitions, options, reading.lookUp);
     this.log.attach(this.publisher.ring);
-    this.store = new RuntimeStore(reading.archive, this.publisher, () => reading.caughtUp());
+    const append = options.store && new PostgresAppend(options.store.settings.schema);
+    this.transactions = new Transactions(append, definitions, () => this.outbox?.hint());
+    this.publisher.transactions = this.transactions;
+    this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
     this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
     this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
+    await this.startOutbox();
     this.caller.turn();
   }
 
+  /** Where there are transactions, what they commit comes into this log. */
+  private async startOutbox(): Promise<void> {
+    const { options, levels, caller, log, logReader } = this;
+    if (options.store)
+      this.outbox = await OutboxHost.start(options, { log: log!, logReader: logReader!, levels, caller });
+  }
+
   private async startShards(mapBytes: number): Promise<void> {
-    const { options, directory, log } = this;
-    const { ringBytes, whenFull } = options.flush;
-    const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
-    const settings: ShardSettings = {
-      types: options.aggregates.map(({ name, module }) => ({ name, module })),
-      context,
-      levels: this.levels.memory,
-      storeFolder: directory.storeFolder,
-      logFolder: directory.logFolder,
-      logId: log!.logId,
-      mapBytes,
-      ringBytes,
-      groupLimit: ringBytes / 2,
-      whenFull,
-      actorLimit,
-      actorIdleMs,
-      mailboxLimit,
-      idempotencyTtlMs,
-      askDeadlineMs,
-      shards,
-      postgres: options.store?.settings,
-    };
+    const { options, directory, log, levels } = this;
+    const settings = shardSettings(options, directory, { levels: levels.memory, logId: log!.logId, mapBytes });
     this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
       warning: (message, details) => options.logger.warn(details, message),
       died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
@@ -276,7 +278,7 @@ export class Runtime implements AsyncDisposable {
    */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
     this.checkOpen();
-    return new UnitOfWork(this.publisher, options);
+    return new UnitOfWork(this.publisher, this.transactions, options);
   }
 
   /**
@@ -300,6 +302,14 @@ export class Runtime implements AsyncDisposable {
     return { ...this.flush };
   }
 
+  /**
+   * Turn publishing on or off, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first), until the runtime
+   * ends: events that pass meanwhile are never published. Resolves when it is in force; `InvalidOptions` without a stream.
+   */
+  setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+    return this.flushThread!.configure(this.options.stream?.name, { publishing });
+  }
+
   private applyPolicy(): void {
     const { levels, flush, caller } = this;
     levels.setFlag(LevelWord.syncIntervalMs, flush.syncIntervalMs);
@@ -321,11 +331,13 @@ export class Runtime implements AsyncDisposable {
       written: levels.position('written'),
       synced: levels.position('synced'),
       stored: levels.position('stored'),
+      published: levels.position('published'),
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,
       heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
+      relay: this.outbox?.status,
       quarantined: this.flushThread?.quarantinedCount ?? 0,
     };
   }
@@ -359,6 +371,8 @@ export class Runtime implements AsyncDisposable {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
+    this.stage = 'the relay of the outbox';
+    await this.outbox?.stop();
     this.stage = 'commands in flight';
     if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';

@@ -1,5 +1,7 @@
 // What a runtime tells of itself.
+
 import type { HeldShard } from './caller/shards.ts';
+import type { RelayStatus } from './outbox/outbox.ts';
 
 /** What `runtime.status()` tells. Positions are log positions; counts are of now. */
 export interface RuntimeStatus {
@@ -7,6 +9,8 @@ export interface RuntimeStatus {
   written: number;
   synced: number;
   stored: number;
+  /** 0 without a stream */
+  published: number;
   inFlight: number;
   messagesUnderWay: number;
   shardRestarts: number;
@@ -15,4 +19,6 @@ export interface RuntimeStatus {
   listenerErrors: number;
   /** Events that the store has not taken since the start; see `runtime.store.quarantined()`. */
   quarantined: number;
+  /** Where the store takes transactions: how their events come into the log. */
+  relay: RelayStatus | undefined;
 }

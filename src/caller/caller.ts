@@ -33,6 +33,8 @@ export interface CallerOptions {
   maxInFlight: number;
   whenFull: 'wait' | 'reject';
   logLimitBytes: number;
+  /** Whether there is a stream, and so the level `published`. */
+  hasStream: boolean;
 }
 
 /** How a command of another aggregate's is sent. */
@@ -67,7 +69,7 @@ export class Caller implements CommandSender, LevelWait {
   private readonly bus: Bus;
   private readonly slots: Slots<Pending>;
   private readonly sleeper: Sleeper;
-  private readonly progress: Progress;
+  readonly progress: Progress;
   private heard: StoredEvent[] = [];
   private readonly drained: (() => void)[] = [];
 
@@ -78,7 +80,7 @@ export class Caller implements CommandSender, LevelWait {
     this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
-    this.progress = new Progress(levels);
+    this.progress = new Progress(levels, options.hasStream);
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
   }
 
@@ -141,7 +143,7 @@ export class Caller implements CommandSender, LevelWait {
     options: NamedSendOptions | undefined,
   ): Promise<Receipt<unknown>> {
     this.admit();
-    if (options !== undefined) checkSendOptions(options);
+    if (options !== undefined) checkSendOptions(options, this.options.hasStream);
     const ack = options?.ack ?? this.options.ack;
     const key = options?.idempotencyKey ?? '';
     const isMessage = key.startsWith(sentKeyPrefix);

@@ -13,9 +13,10 @@ export const sendFields: readonly string[] = fieldsOf<SendOptions>({
   metadata: true,
 });
 
-export function checkSendOptions({ ack, deadlineMs, idempotencyKey, signal, metadata }: SendOptions): void {
+export function checkSendOptions(options: SendOptions, hasStream: boolean): void {
+  const { ack, deadlineMs, idempotencyKey, signal, metadata } = options;
   if (ack !== undefined) checkLevel('ack', ack);
-  if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+  if (ack === 'published' && !hasStream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (deadlineMs !== undefined) checkDeadline('deadlineMs', deadlineMs);
   if (idempotencyKey !== undefined) checkId('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY_BYTES_LIMIT);
   if (signal !== undefined) checkSignal(signal);

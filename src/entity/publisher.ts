@@ -7,7 +7,7 @@ import { Slots } from '../caller/slots.ts';
 import { checkLevel, invalid } from '../checks.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { FrameKind, FrameReader } from '../frame.ts';
+import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
 import { checkFields } from '../known-fields.ts';
 import { eachFrame } from '../log/frames.ts';
@@ -22,6 +22,7 @@ import { RingProducer } from '../ring/producer.ts';
 import { createRing, GroupKind, Word } from '../ring/ring.ts';
 import { Heads } from './heads.ts';
 import { checkNewEvents } from './new-event.ts';
+import type { Transactions } from './transactions.ts';
 
 interface Publishing {
   events: readonly Prepared[];
@@ -50,6 +51,8 @@ export class EventPublisher {
   private readonly producer: RingProducer;
   private readonly logBell: Bell;
   private readonly slots: Slots<Publishing>;
+  /** @internal */
+  transactions: Transactions | undefined;
   /** Slots of what waits for room, in order. */
   private waiting: number[] = [];
 
@@ -100,7 +103,8 @@ export class EventPublisher {
   async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
     checkFields('publishBatch', options, ['ack']);
     if (options.ack !== undefined) checkLevel('ack', options.ack);
-    if (options.ack === 'published') invalid('ack', options.ack, 'needs a stream, and none is configured');
+    if (options.ack === 'published' && !this.hasStream)
+      invalid('ack', options.ack, 'needs a stream, and none is configured');
     await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
@@ -109,9 +113,16 @@ export class EventPublisher {
 
   /**
    * Publish without waiting: checks the events, puts them into the ring, and returns. What is refused is thrown; what goes
-   * wrong afterwards is logged.
+   * wrong afterwards is logged. Events that `saveWithTx` has taken are not published again: for them this is the hint that
+   * their transaction has committed.
    */
   publishAsync(...events: NewEvent[]): void {
+    const { transactions } = this;
+    if (transactions !== undefined && events.some((event) => transactions.hasTaken(event))) {
+      transactions.committed();
+      events = events.filter((event) => !transactions.hasTaken(event));
+      if (events.length === 0) return;
+    }
     const appended = this.areKnown(events) ? this.append(this.prepare(events)) : this.publishBatch(events);
     (appended as Promise<unknown>).catch((error: unknown) => {
       this.options.logger.error(
@@ -119,6 +130,11 @@ export class EventPublisher {
         'events published without waiting were not written',
       );
     });
+  }
+
+  /** @internal */
+  get hasStream(): boolean {
+    return this.caller.options.hasStream;
   }
 
   /** @internal Nothing may be published any more? Then throw why not. */
@@ -168,6 +184,7 @@ export class EventPublisher {
     eachFrame(log, from, to, (frame, position) => {
       const type = frame.aggregateType;
       if (frame.kind !== FrameKind.event || this.actorTypes.has(type)) return;
+      if ((frame.flags & FrameFlag.alreadyStored) !== 0) return; // a transaction's
       this.heads.written(type, frame.aggregateId, frame.version, position);
     });
   }
@@ -179,6 +196,11 @@ export class EventPublisher {
     const versions = new Map<string, number>();
     const prepared = events.map((event) => {
       const { aggregateType, aggregateId, type } = event;
+      if (this.transactions?.hasTaken(event)) {
+        const reason =
+          'saveWithTx has taken this event; it is published when its transaction commits (see publishAsync)';
+        throw new TrunklineError('WrongDoor', { aggregateType, reason });
+      }
       if (this.actorTypes.has(aggregateType)) {
         const reason = 'its events are raised by commands of its actors; entities must use another type';
         throw new TrunklineError('WrongDoor', { aggregateType, reason });

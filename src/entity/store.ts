@@ -13,10 +13,12 @@ import type {
   QuarantinedEvent,
   StateThen,
   StoreQuery,
+  TransactionClient,
   TypeQuery,
 } from '../store/store.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { EventPublisher } from './publisher.ts';
+import type { Transactions } from './transactions.ts';
 
 const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });
 
@@ -24,12 +26,19 @@ const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: t
 export class RuntimeStore implements EventStore {
   private readonly archive: EventArchive;
   private readonly publisher: EventPublisher;
+  private readonly transactions: Transactions;
   private readonly caughtUp: () => Promise<void>;
 
   /** @internal `caughtUp` resolves when everything written so far is stored. */
-  constructor(archive: EventArchive, publisher: EventPublisher, caughtUp: () => Promise<void>) {
+  constructor(
+    archive: EventArchive,
+    publisher: EventPublisher,
+    transactions: Transactions,
+    caughtUp: () => Promise<void>,
+  ) {
     this.archive = archive;
     this.publisher = publisher;
+    this.transactions = transactions;
     this.caughtUp = caughtUp;
   }
 
@@ -58,6 +67,19 @@ export class RuntimeStore implements EventStore {
       }
     }
     await this.publisher.publishBatch(events, { ack: 'stored' });
+  }
+
+  /**
+   * Append events of entities within a transaction of your own, in one round trip: `client` is your `pg` client, with the
+   * transaction open on it. If it commits, the events are stored, and a relay brings them into the log, once, and from
+   * there to listeners and sinks; `publisher.publishAsync(...events)` afterwards makes it look at once. If it does not,
+   * nothing has happened. Events that carry no `version` get the next, at a round trip each if there are several.
+   * @throws ConcurrencyConflict if an aggregate is not at the version before an event's, WrongDoor for types of actors:
+   * the transaction can only be rolled back then. UnserialisableValue, InvalidId, CommandTooLarge (an event of more than
+   * 1 MiB), InvalidOptions (the store is not PostgreSQL): nothing has been sent. What your client throws, as it is.
+   */
+  async saveWithTx(client: TransactionClient, events: readonly NewEvent[]): Promise<void> {
+    await this.transactions.append(client, events);
   }
 
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;

@@ -55,6 +55,8 @@ export const LevelWord = {
   exiting: 17,
   /** how many threads are inside a transaction, see `gate.ts` */
   transactions: 18,
+  /** 1: somebody waits for `published`: as for `stored` */
+  awaitsPublished: 20,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,

@@ -45,6 +45,11 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     throw new TrunklineError('StoreReadOnly', { store: storeName });
   }
 
+  /** @throws StoreReadOnly, always */
+  async saveWithTx(): Promise<never> {
+    throw new TrunklineError('StoreReadOnly', { store: storeName });
+  }
+
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   /** All events of an aggregate, in version order; none if nobody knows it. */

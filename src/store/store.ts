@@ -163,6 +163,32 @@ export interface EventArchive {
   heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }>;
 }
 
+/** A connection of the user's own, with a transaction of the user's own open on it: a client of `pg`, or one like it. */
+export interface TransactionClient {
+  query(query: { name?: string; text: string; values: unknown[] }): Promise<{ rows: any[] }>;
+}
+
+/** An event on its way into a user's transaction: checked and serialised. */
+export interface AppendedEvent {
+  readonly id: string;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly type: string;
+  readonly schemaVersion: number;
+  readonly occurredAt: Date;
+  readonly dataJson: string;
+  /** '' where there is none. */
+  readonly metadataJson: string;
+  /** The version before it; undefined: whichever it is. */
+  readonly expectedVersion: number | undefined;
+}
+
+/** A store that takes events within a transaction of the user's own. */
+export interface TransactionAppend {
+  /** All of them or none; their versions. Throws `ConcurrencyConflict`, `WrongDoor`, or the client's own error. */
+  append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]>;
+}
+
 /** An event in quarantine, and why. */
 export interface QuarantinedEvent {
   readonly event: StoredEvent;
@@ -180,6 +206,11 @@ export interface EventStore extends EventArchive {
    * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`
    */
   save(events: readonly NewEvent[], options?: { expectedVersion?: number }): Promise<void>;
+  /**
+   * Append events of entities within a transaction of the user's own: they are stored if it commits.
+   * @throws ConcurrencyConflict if an aggregate is not at the version before an event's
+   */
+  saveWithTx(client: TransactionClient, events: readonly NewEvent[]): Promise<void>;
 }
 
 export const nameOf = (aggregate: AnyAggregate | string): string =>

@@ -132,6 +132,20 @@ describe('a program that has installed it', () => {
     expect(run(join(bin, 'node'), ['--input-type=module', '-e', reach]).trim()).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
   });
 
+  test('has the command line, which names what it lacks and prints no stack', () => {
+    const trunkline = join(consumer, 'node_modules', '.bin', 'trunkline');
+    const withNode = { ...env, PATH: `${bin}:${env.PATH}` };
+    const call = (...words: string[]) =>
+      spawnSync(trunkline, words, { cwd: consumer, env: withNode, encoding: 'utf8' });
+    const { version } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+    expect(call('--version')).toMatchObject({ status: 0, stdout: `${version}\n` });
+    expect(call('migrate')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^trunkline: .*TRUNKLINE_POSTGRES\n$/),
+    });
+    expect(call('status', '--data', join(consumer, 'data')).stdout).toMatch(/^log [0-9a-f]{16}\n {2}closed in order/);
+  });
+
   test.each(['true', 'false'])('compiles against its types, skipLibCheck %s', (skipLibCheck) => {
     const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules', '@types')];
     const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', skipLibCheck, '--noEmit'];

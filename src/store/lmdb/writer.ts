@@ -5,7 +5,7 @@
 
 import { TrunklineError } from '../../errors.ts';
 import type { Batch } from '../../flush/flush.ts';
-import { FrameKind, type FrameReader } from '../../frame.ts';
+import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
 import { BlockBuilder } from './block.ts';
 import { checkpointKey, type Environment, readCheckpoint } from './environment.ts';
 import { type HeadRecord, HeadTable } from './heads.ts';
@@ -80,7 +80,8 @@ export class StoreWriter {
     batch.eachFrame((frame, position) => {
       if (position <= checkpoint) return;
       const { kind } = frame;
-      if (kind === FrameKind.event) this.addEvent(frame, position);
+      // What came by an outbox is in the store elsewhere, and no actor's.
+      if (kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) === 0) this.addEvent(frame, position);
       else if (kind === FrameKind.receipt) this.receipts.add(frame, position);
       else if (kind === FrameKind.snapshot) this.addSnapshot(frame, position);
     });

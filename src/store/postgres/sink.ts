@@ -17,6 +17,7 @@ import { Partitions } from './partitions.ts';
 import { type Entry, type Plan, planOf } from './plan.ts';
 import type { PostgresSettings } from './postgres.ts';
 import { quarantine } from './quarantine.ts';
+import { RelayedStatements, relayedIn } from './relayed.ts';
 import { EventRowWriter, eventColumns } from './rows.ts';
 import { checkSchema, Session } from './session.ts';
 
@@ -35,6 +36,7 @@ export class PostgresSink implements Sink {
   private readonly schema: string;
   private readonly heads: HeadStatements;
   private readonly partitions: Partitions;
+  private readonly relayed: RelayedStatements;
   private readonly rows: EventRowWriter;
   private readonly copySql: string;
   private session: Session | undefined;
@@ -50,6 +52,7 @@ export class PostgresSink implements Sink {
     this.schema = pg.escapeIdentifier(settings.schema);
     this.heads = new HeadStatements(this.schema, logId);
     this.partitions = new Partitions(this.schema);
+    this.relayed = new RelayedStatements(this.schema, logId);
     this.rows = new EventRowWriter(logId);
     this.copySql = `copy ${this.schema}.domain_events (${eventColumns}) from stdin (format binary)`;
   }
@@ -152,6 +155,8 @@ export class PostgresSink implements Sink {
     const all = [...refused, ...(await store(accepted, rows))];
     if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
     await this.keepSnapshots(client, batch, plan, refused);
+    const relayed = relayedIn(batch);
+    if (relayed) await this.relayed.settle(client, relayed);
     await client.query('commit');
     return all;
   }
