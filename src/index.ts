@@ -70,9 +70,14 @@ export {
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
-export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
-export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
-
+export type { Connection, ConnectionParts } from './store/postgres/connection.ts';
+export { type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
+export {
+  type PostgresOptions,
+  type PostgresPool,
+  type PostgresStoreOptions,
+  postgres,
+} from './store/postgres/postgres.ts';
 export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
 export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
 export type {

@@ -55,7 +55,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'log/log.ts',
     'ring/*',
     'store/postgres/failure.ts',
-    'store/postgres/migrate.ts',
+    'store/postgres/connection.ts',
     'store/postgres/upkeep.ts',
   ],
   cli: [

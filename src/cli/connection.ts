@@ -2,8 +2,8 @@
 import { type Command, Option } from 'commander';
 import pg from 'pg';
 import { TrunklineError } from '../errors.ts';
+import { configOf, defaultSchema } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
-import { configOf, defaultSchema } from '../store/postgres/migrate.ts';
 
 export interface ConnectionOptions {
   postgres?: string;

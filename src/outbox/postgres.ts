@@ -3,8 +3,8 @@
 // the lock (a pooler between) a row could be claimed only once: by the update itself.
 import pg from 'pg';
 import { TrunklineError } from '../errors.ts';
+import { type Connection, configOf } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
-import { type Connection, configOf } from '../store/postgres/migrate.ts';
 import type { ClaimedEvent, Outbox, OutboxSession, Place } from './outbox.ts';
 
 export interface PostgresOutboxSettings {

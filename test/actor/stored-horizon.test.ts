@@ -41,7 +41,7 @@ test('what it calls stored is stored, and in the end everything is', () => {
         };
         const check = (): void => {
           horizon.update();
-          const stored = levels.position('stored');
+          const stored = levels.position('remembered');
           for (const group of groups) {
             if (group.endBytes <= horizon.storedBytes) expect(group.position).toBeLessThanOrEqual(stored);
           }
@@ -56,13 +56,13 @@ test('what it calls stored is stored, and in the end everything is', () => {
           } else if (what === 'other') position += count;
           else if (what === 'write') write(count);
           else if (what === 'store') {
-            const stored = Math.min(levels.position('written'), levels.position('stored') + count);
-            levels.publish('stored', stored);
+            const stored = Math.min(levels.position('written'), levels.position('remembered') + count);
+            levels.publish('remembered', stored);
           } else check();
         }
         write(unwritten);
         check();
-        levels.publish('stored', position);
+        levels.publish('remembered', position);
         check();
         expect(horizon.storedBytes).toBe(ring.published);
       },
@@ -86,7 +86,7 @@ test('a store that is away for long costs bounded memory, and is noticed when it
     horizon.update();
   }
   expect(horizon.storedBytes).toBe(0);
-  levels.publish('stored', 5000);
+  levels.publish('remembered', 5000);
   horizon.update();
   horizon.update();
   expect(horizon.storedBytes).toBe(ring.published);

@@ -2,11 +2,9 @@
 // that what is cut off leaves nothing, two at once wait for each other, and a pooler between does not matter.
 import pg from 'pg';
 import { isError, TrunklineError } from '../../errors.ts';
+import { type Connection, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
-import { type Migration, readMigrations } from './migrations.ts';
-
-/** How to reach PostgreSQL: a connection string, or what `pg` takes. */
-export type Connection = string | pg.ClientConfig;
+import { type Migration, readMigrations, versionOf } from './migrations.ts';
 
 /** Which database, which schema, and whether only to look. */
 export interface MigrateOptions {
@@ -29,8 +27,6 @@ export interface MigrateReport {
   /** The schema's version afterwards (with `dryRun`: now); 0 before the first. */
   readonly version: number;
 }
-
-export const defaultSchema = 'trunkline';
 
 const lockTimeoutMs = 30_000;
 
@@ -61,35 +57,6 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   } finally {
     await client.end().catch(() => {});
   }
-}
-
-export function configOf(connection: Connection): pg.ClientConfig {
-  const given = typeof connection === 'string' ? { connectionString: connection } : connection;
-  return { connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given };
-}
-
-/** How far the schema is; 0 if there is none. Throws if it is ahead of this release, or not what its files made. */
-export async function versionOf(client: pg.ClientBase, schema: string, known: readonly Migration[]): Promise<number> {
-  const table = `${pg.escapeIdentifier(schema)}.trunkline_migrations`;
-  // The catalogue itself, not to_regclass(): that may answer from a cache older than the lock we have waited for.
-  const { rowCount } = await client.query('select from pg_tables where schemaname = $1 and tablename = $2', [
-    schema,
-    'trunkline_migrations',
-  ]);
-  if (rowCount === 0) return 0;
-  const { rows } = await client.query(`select number, name, checksum from ${table} order by number`);
-  for (const [index, row] of rows.entries()) {
-    const migration = known[index];
-    if (migration === undefined) {
-      const last = rows.at(-1).number;
-      throw new TrunklineError('StoreSchemaNewer', { schema, found: last, supported: known.length });
-    }
-    if (row.number !== migration.number || row.checksum !== migration.checksum) {
-      const reason = `migration ${row.name} was applied with another text than this release's ${migration.name}`;
-      throw new TrunklineError('StoreSchemaAltered', { schema, reason });
-    }
-  }
-  return rows.length;
 }
 
 /** The next one, if it is still missing once the lock is held. */

@@ -2,7 +2,14 @@
 import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
-import { type Connection, configOf, defaultSchema } from './migrate.ts';
+import { type Connection, type ConnectionParts, configOf, defaultSchema } from './connection.ts';
+
+/** A `pg.Pool`, as far as it matters here. */
+export interface PostgresPool {
+  connect(): Promise<object>;
+  query(text: string): Promise<object>;
+  readonly totalCount: number;
+}
 
 /** How to reach the store, and how to write it. Either `connectionString` or `pool`. */
 export interface PostgresOptions {
@@ -12,7 +19,7 @@ export interface PostgresOptions {
    * A pool of your own. Reads from this thread use it; the threads that flush and load open connections of their own with
    * its options, which must therefore survive structured cloning (a password as text, not as a function).
    */
-  pool?: pg.Pool;
+  pool?: PostgresPool;
   /** Where the tables live; default `trunkline`. */
   schema?: string;
   /** Apply missing migrations at the start; default false. */
@@ -31,7 +38,7 @@ export interface PostgresOptions {
 
 /** What threads get. */
 export interface PostgresSettings {
-  readonly connection: pg.ClientConfig;
+  readonly connection: ConnectionParts;
   readonly schema: string;
   readonly migrate: boolean;
   readonly batchEvents: number;
@@ -48,7 +55,7 @@ export class PostgresStoreOptions {
   /** @internal */
   readonly pool: pg.Pool | undefined;
 
-  /** Use {@link postgres}. */
+  /** @internal */
   constructor(settings: PostgresSettings, pool: pg.Pool | undefined) {
     this.settings = settings;
     this.pool = pool;
@@ -93,10 +100,10 @@ export function postgres(options: PostgresOptions): PostgresStoreOptions {
     statementTimeoutMs: within('statementTimeoutMs', options.statementTimeoutMs ?? 30_000, 100, 600_000),
     loadTimeoutMs: within('loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 10, 600_000),
   };
-  return new PostgresStoreOptions(settings, options.pool);
+  return new PostgresStoreOptions(settings, options.pool as pg.Pool | undefined);
 }
 
-function connectionOf({ connectionString, pool }: PostgresOptions): pg.ClientConfig {
+function connectionOf({ connectionString, pool }: PostgresOptions): ConnectionParts {
   if ((connectionString === undefined) === (pool === undefined)) {
     invalid('connectionString', '…', 'either connectionString or pool must be given');
   }
@@ -106,7 +113,7 @@ function connectionOf({ connectionString, pool }: PostgresOptions): pg.ClientCon
     }
     return configOf(connectionString);
   }
-  const { options } = pool as { options?: pg.PoolConfig & { Client?: unknown; Promise?: unknown } };
+  const { options } = pool as unknown as { options?: pg.PoolConfig & { Client?: unknown; Promise?: unknown } };
   if (options === undefined) invalid('pool', '…', 'must be a pg.Pool');
   const names = ['connectionString', 'host', 'port', 'user', 'database', 'ssl', 'application_name', 'options'] as const;
   const connection: Record<string, unknown> = {};

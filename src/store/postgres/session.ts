@@ -2,12 +2,12 @@
 // another.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
+import type { ConnectionParts } from './connection.ts';
 import { failure, isServerError, storeName } from './failure.ts';
-import { versionOf } from './migrate.ts';
-import { readMigrations } from './migrations.ts';
+import { readMigrations, versionOf } from './migrations.ts';
 
 export interface SessionSettings {
-  readonly connection: pg.ClientConfig;
+  readonly connection: ConnectionParts;
   readonly schema: string;
   /** How long one statement may take, milliseconds; then the connection is given up. */
   readonly timeoutMs: number;

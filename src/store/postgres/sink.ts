@@ -72,6 +72,7 @@ export class PostgresSink implements Sink {
   }
 
   async write(batch: Batch, signal: AbortSignal): Promise<void> {
+    if (this.checkpoint >= batch.toPosition) return; // committed, and what was told of it went wrong
     let { session } = this;
     const giveUp = (): void => session?.destroy();
     signal.addEventListener('abort', giveUp);

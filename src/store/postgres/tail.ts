@@ -15,8 +15,8 @@ import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';
 import { writeIdText } from '../../ids.ts';
+import { type Connection, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
-import { type Connection, configOf, defaultSchema } from './migrate.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
 
 /** Where to begin, and what to be told. */

@@ -1,0 +1,26 @@
+// How to reach PostgreSQL, as users say it. No type of the client library's is in what they see.
+
+/** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
+export type Connection = string | ConnectionParts;
+
+/** The parts of a connection string, for whoever has them one by one. */
+export interface ConnectionParts {
+  connectionString?: string;
+  host?: string;
+  port?: number;
+  user?: string;
+  password?: string;
+  database?: string;
+  /** As for Node's `tls.connect`; true: by its defaults. */
+  ssl?: boolean | object;
+  application_name?: string;
+  /** Milliseconds; default 10,000. */
+  connectionTimeoutMillis?: number;
+}
+
+export const defaultSchema = 'trunkline';
+
+export function configOf(connection: Connection): ConnectionParts {
+  const given = typeof connection === 'string' ? { connectionString: connection } : connection;
+  return { connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given };
+}
