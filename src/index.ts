@@ -42,6 +42,7 @@ export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
 export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
+export { type ArchiveInfo, readArchive, verifyArchive } from './store/postgres/month-archive.ts';
 export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
 
 export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
