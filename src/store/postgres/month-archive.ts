@@ -86,7 +86,10 @@ async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
   }
 }
 
-/** Read an archive whole. @throws ArchiveDamaged */
+/**
+ * Read an archive whole, and say what is in it.
+ * @throws ArchiveDamaged
+ */
 export async function verifyArchive(file: string, signal?: AbortSignal): Promise<ArchiveInfo> {
   const hash = createHash('sha256');
   let info: ArchiveInfo | undefined;

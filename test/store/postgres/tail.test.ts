@@ -241,6 +241,7 @@ describe('many writers at once', () => {
     const audit = (async () => {
       for await (const { event: found } of tailEvents({
         connection: url,
+        schema,
         pollMs: 1,
         pageSize: 500,
         signal: stop.signal,
