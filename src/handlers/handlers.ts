@@ -85,7 +85,8 @@ interface SubscribeBase<Event> {
   breaker?: BreakerOptions | false;
   onExhausted?: OnExhausted;
   /**
-   * From so many dead letters on the subscription stops until some are resolved; what was under way may still add some.
+   * From so many dead letters on the subscription stops until some are resolved; what was under way, at most `window`, may
+   * still add to them.
    * 1 to 10,000,000; default 100,000.
    */
   deadLetterLimit?: number;

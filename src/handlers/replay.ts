@@ -48,6 +48,7 @@ export interface ReplayProgress {
 const pageSize = 5000;
 const rateSliceMs = 50;
 
+/** @internal see `runtime.replay` */
 export async function replay(
   { from = 1, to, into, ...options }: ReplayOptions,
   parts: { history: History; starts: Starts; find(name: string): RunningSubscription; written(): number },

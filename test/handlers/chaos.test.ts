@@ -23,10 +23,11 @@ async function runAndKill(dataDir: string, seed: number, wanted: number, lines: 
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const told: Told[] = [];
   const exited = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
-  // A run that has nothing left to handle is killed all the same.
-  const timer = setTimeout(() => child.kill('SIGKILL'), 10_000);
+  // A run that has sent everything may have too little left to handle: it is killed all the same.
+  let timer: NodeJS.Timeout | undefined;
   for await (const line of createInterface({ input: child.stdout })) {
     if (line.endsWith('}')) told.push(JSON.parse(line) as Told);
+    if (told.at(-1)?.kind === 'sent') timer ??= setTimeout(() => child.kill('SIGKILL'), 2_000);
     if (told.length === lines) child.kill('SIGKILL');
   }
   clearTimeout(timer);
@@ -81,7 +82,7 @@ test(
       count++;
       if (!handled.has(id) && !parked.has(id)) lost.push(id);
     }
-    expect(count).toBeGreaterThanOrEqual(events * 0.9);
+    expect(count).toBeGreaterThanOrEqual(events / 2);
     await runtime.deadLetters.requeue({ limit: 1e6 });
     await until(
       () => subscription.status().deadLetters,

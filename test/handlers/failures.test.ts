@@ -252,12 +252,16 @@ test('too many dead letters stop the subscription instead of growing for ever', 
     () => subscription.status().state,
     (state) => state === 'stopped',
   );
-  expect(await runtime.deadLetters.list()).toHaveLength(3);
+  expect((await runtime.deadLetters.list()).length).toBeGreaterThanOrEqual(3);
+  for (let i = 0; i < 20; i++) await runtime.ref(Counter, 'more').add(1);
+  await runtime.reached('stored');
+  expect(subscription.status().state).toBe('stopped');
+  expect(subscription.status().handled).toBeLessThanOrEqual(6);
   broken = false;
   await runtime.deadLetters.discard({});
   await subscription.resume();
   await caughtUp(runtime, subscription);
-  expect(subscription.status()).toMatchObject({ deadLetters: 0, handled: 6 });
+  expect(subscription.status()).toMatchObject({ deadLetters: 0, handled: 26 });
 });
 
 test('a service that is down costs an attempt now and then, not the attempts of every event', async () => {
