@@ -9,6 +9,8 @@ export interface RouterSettings {
   readonly dataDir: string;
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
+  /** host:port of a Kafka broker that events are published to. */
+  readonly kafka?: string;
 }
 
 export type Question = 'report' | 'events' | 'stop';

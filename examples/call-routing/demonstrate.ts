@@ -3,6 +3,7 @@ import type { EventLine } from './control.ts';
 import { startProgress } from './report/progress.ts';
 import type { Check } from './report/proof.ts';
 import { prove } from './report/proof.ts';
+import { Published } from './report/published.ts';
 import { count, row, summarise, time } from './report/summary.ts';
 import { RouterClient } from './router-client.ts';
 import { makeTimers } from './sip/timers.ts';
@@ -16,6 +17,8 @@ export interface DemoOptions {
   readonly calls: number;
   readonly rate: number;
   readonly dataDir: string;
+  /** Start a broker, publish to it, and count what a consumer sees. */
+  readonly kafka?: boolean;
 }
 
 /** How many calls must have ended after the summary before the router is killed; and are placed after its restart. */
@@ -24,13 +27,15 @@ const callsAfterRestart = 200;
 const settleMs = 10_000;
 
 /** False if anything is not as it must be. */
-export async function demonstrate({ calls, rate, dataDir }: DemoOptions): Promise<boolean> {
+export async function demonstrate({ calls, rate, dataDir, kafka = false }: DemoOptions): Promise<boolean> {
   await using cleanup = new AsyncDisposableStack();
   const timers = makeTimers();
   const callees = await Promise.all(trunks.map(() => Callee.start(timers)));
   for (const callee of callees) cleanup.defer(() => callee.stop());
   const addresses = Object.fromEntries(trunks.map((trunk, index) => [trunk, callees[index]!.address]));
-  const settings = { dataDir, trunks: addresses, provision: demoProvision };
+  const published = kafka ? await Published.start() : undefined;
+  if (published) cleanup.defer(() => published.stop());
+  const settings = { dataDir, trunks: addresses, provision: demoProvision, kafka: published?.address };
   const records: CallRecord[] = [];
   const start = async (): Promise<{ router: RouterClient; caller: Caller; startMs: number; closedCalls: number }> => {
     const { router, started } = await RouterClient.start(settings);
@@ -81,6 +86,11 @@ export async function demonstrate({ calls, rate, dataDir }: DemoOptions): Promis
 
   const cutOff = records.length;
   await place(second, callsAfterRestart);
+  if (published) {
+    const check = await published.prove(() => second.router.events(), settleMs);
+    checks.push(check);
+    console.log(describe(check));
+  }
   await second.router.stop();
   const surprises = [...records.slice(0, calls), ...records.slice(cutOff)].filter(isSurprise);
   for (const { plan, status } of surprises.slice(0, 5)) console.log(`  ✗ ${plan.kind}: the caller saw ${status}`);

@@ -52,10 +52,27 @@ export interface StreamClient {
   close(): Promise<void>;
 }
 
+/** What goes to the cluster at once, one after the other. */
+export type Requests = AsyncIterable<readonly OutRecord[]> | Iterable<readonly OutRecord[]>;
+
+/** Send them in order; the next one is made while one is under way. */
+export async function sendInTurn(
+  requests: Requests,
+  send: (records: readonly OutRecord[]) => Promise<unknown>,
+): Promise<void> {
+  let underWay: Promise<unknown> = Promise.resolve();
+  for await (const records of requests) {
+    await underWay;
+    underWay = send(records);
+    underWay.catch(() => {}); // seen when it is awaited
+  }
+  await underWay;
+}
+
 /** Used by one transaction at a time; after any rejection, of no use any more: abandon it. */
 export interface TransactionalProducer {
-  /** Resolves when all requests, in this order, are committed together. */
-  transaction(requests: readonly (readonly OutRecord[])[]): Promise<void>;
+  /** Resolves when all requests, in this order, are committed together. The next is asked for while one is under way. */
+  transaction(requests: Requests): Promise<void>;
   /** Let go of it without a word to the cluster: whether the last transaction is committed is for the successor to see. */
   abandon(): void;
 }

@@ -1,6 +1,6 @@
 // The whole router: the runtime, what it remembers, the desk and the proxy in front of it.
 import type { Receipt, StoredEvent } from 'trunkline';
-import { createRuntime } from 'trunkline';
+import { createRuntime, kafka } from 'trunkline';
 import type { BalanceUpdated } from '../domain/account.ts';
 import { Account } from '../domain/account.ts';
 import { Bid } from '../domain/bid.ts';
@@ -21,6 +21,8 @@ import { RuntimeDesk } from './runtime-desk.ts';
 import { Tally } from './tally.ts';
 
 export interface RouterOptions {
+  /** host:port of a Kafka broker that events are published to; default: none. */
+  readonly kafka?: string;
   readonly dataDir: string;
   readonly listen: Address;
   readonly trunks: Readonly<Record<string, Address>>;
@@ -63,7 +65,8 @@ const dialogsLimit = 65_536;
 export async function startRouter(options: RouterOptions): Promise<Router> {
   const startedAt = performance.now();
   const { dataDir, listen, acknowledged = () => {}, timers = makeTimers() } = options;
-  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account], shards: 1 });
+  const stream = options.kafka === undefined ? {} : { stream: kafka({ brokers: [options.kafka] }) };
+  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account], shards: 1, ...stream });
   const accounts = new LiveStates(Account);
   const bids = new LiveStates(Bid);
   const openCalls = new OpenCalls();

@@ -6,8 +6,10 @@ import {
   type FaultKind,
   type InRecord,
   type OutRecord,
+  type Requests,
   type StreamClient,
   StreamFault,
+  sendInTurn,
   type TopicSpec,
   type TopicState,
   type TransactionalProducer,
@@ -164,9 +166,9 @@ class KafkajsProducer implements TransactionalProducer {
     this.compression = gzip ? CompressionTypes.GZIP : CompressionTypes.None;
   }
 
-  async transaction(requests: readonly (readonly OutRecord[])[]): Promise<void> {
+  async transaction(requests: Requests): Promise<void> {
     const transaction = await inOurWords(this.producer.transaction());
-    for (const records of requests) {
+    await sendInTurn(requests, (records) => {
       const topics = new Map<string, Message[]>();
       for (const record of records) {
         const messages = topics.get(record.topic);
@@ -174,8 +176,8 @@ class KafkajsProducer implements TransactionalProducer {
         else topics.set(record.topic, [record]);
       }
       const topicMessages = [...topics].map(([topic, messages]) => ({ topic, messages }));
-      await inOurWords(transaction.sendBatch({ acks: -1, compression: this.compression, topicMessages }));
-    }
+      return inOurWords(transaction.sendBatch({ acks: -1, compression: this.compression, topicMessages }));
+    });
     await inOurWords(transaction.commit());
   }
 

@@ -14,8 +14,10 @@ import {
   type FaultKind,
   type InRecord,
   type OutRecord,
+  type Requests,
   type StreamClient,
   StreamFault,
+  sendInTurn,
   type TopicSpec,
   type TopicState,
   type TransactionalProducer,
@@ -201,11 +203,11 @@ class PlatformaticProducer implements TransactionalProducer {
     this.producer = producer;
   }
 
-  async transaction(requests: readonly (readonly OutRecord[])[]): Promise<void> {
+  async transaction(requests: Requests): Promise<void> {
     const transaction = await inOurWords(this.producer.beginTransaction());
-    for (const records of requests) {
-      await inOurWords(transaction.send({ messages: records as MessageToProduce<string, Buffer, string, string>[] }));
-    }
+    await sendInTurn(requests, (records) =>
+      inOurWords(transaction.send({ messages: records as MessageToProduce<string, Buffer, string, string>[] })),
+    );
     await inOurWords(transaction.commit());
   }
 

@@ -15,10 +15,10 @@ import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
-import { type OutRecord, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
+import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
 import { Checkpoint, isNoted, note, noteFile } from './checkpoint.ts';
 import { connect } from './connect.ts';
-import { Planner } from './plan.ts';
+import { Planner, type SetAside } from './plan.ts';
 import { Schemas } from './schemas.ts';
 import {
   checkpointTopicOf,
@@ -100,9 +100,9 @@ class KafkaSink implements Sink {
         throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
       }
       if (this.held >= batch.toPosition) return;
-      const { requests, setAside } = await this.planner.plan(batch, this.held);
-      requests.at(-1)!.push(this.checkpoint!.record(batch.toPosition));
-      await this.commit(requests);
+      const setAside: SetAside[] = [];
+      const checkpoint = this.checkpoint!.record(batch.toPosition);
+      await this.commit(this.planner.requests(batch, this.held, setAside, checkpoint));
       this.held = batch.toPosition;
       for (const error of setAside) this.info.report(error);
     });
@@ -144,7 +144,7 @@ class KafkaSink implements Sink {
   }
 
   /** A client may go on trying for longer than is of use: what it is still at is abandoned, and fenced by the next. */
-  private async commit(requests: OutRecord[][]): Promise<void> {
+  private async commit(requests: Requests): Promise<void> {
     const boundMs = Math.min(this.settings.transactionTimeoutMs, requestsMost * this.settings.requestTimeoutMs);
     const timer = new AbortController();
     const late = pause(boundMs, undefined, { signal: timer.signal }).then(
