@@ -33,6 +33,16 @@ export interface InRecord {
   offset: bigint;
 }
 
+/** A look at one partition. */
+export interface Reading {
+  topic: string;
+  partition: number;
+  from: bigint;
+  /** Leave out what is aborted, and wait for what is not decided. */
+  committedOnly: boolean;
+  visit(record: InRecord): boolean;
+}
+
 /** What a cluster can be asked for. Every method rejects with {@link StreamFault}. */
 export interface StreamClient {
   /** Those of the topics that exist. */
@@ -47,8 +57,8 @@ export interface StreamClient {
   send(record: OutRecord): Promise<void>;
   /** First offset that is kept, and the one after the last. */
   offsets(topic: string, partition: number): Promise<{ first: bigint; next: bigint }>;
-  /** Visit the committed records of a partition from an offset on, until `visit` says true. */
-  read(topic: string, partition: number, from: bigint, visit: (record: InRecord) => boolean): Promise<void>;
+  /** Visit a partition's records from an offset on, the committed ones or all, until `visit` says true. */
+  read(reading: Reading): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -4,8 +4,8 @@ import kafkajs, { type Admin, type KafkaConfig, type Message, type Producer, typ
 import type { KafkaSettings } from '../kafka.ts';
 import {
   type FaultKind,
-  type InRecord,
   type OutRecord,
+  type Reading,
   type Requests,
   type StreamClient,
   StreamFault,
@@ -129,10 +129,10 @@ export class KafkajsClient implements StreamClient {
     });
   }
 
-  async read(topic: string, partition: number, from: bigint, visit: (record: InRecord) => boolean): Promise<void> {
+  async read(reading: Reading): Promise<void> {
     const until = Date.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
-    const hasEnded = await inOurWords(fetchUntil(this.config, { topic, partition, from, visit, until }));
-    if (!hasEnded) throw new StreamFault('unavailable', `no end of ${topic}/${partition} in sight`);
+    if (await inOurWords(fetchUntil(this.config, reading, until))) return;
+    throw new StreamFault('unavailable', `no end of ${reading.topic}/${reading.partition} in sight`);
   }
 
   async close(): Promise<void> {

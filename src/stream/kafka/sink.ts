@@ -62,10 +62,8 @@ class KafkaSink implements Sink {
   private producer: TransactionalProducer | undefined;
   /** The last position that is published, as far as is known. */
   private held = 0;
-  /** The log has been ours in this run. */
+  /** The log has been ours in this run: look whether it still is before fencing anybody. */
   private hasOwned = false;
-  /** Somebody may have fenced us since: look before fencing anybody. */
-  private inDoubt = false;
 
   constructor(
     settings: KafkaSettings,
@@ -133,7 +131,7 @@ class KafkaSink implements Sink {
     await this.schemas?.prepare(info.events, this.topicOf);
     const topic = checkpointTopicOf(settings.topics);
     this.checkpoint ??= new Checkpoint(client, topic, topics.get(topic)!.partitions, info.logId);
-    if (this.inDoubt) await this.refuseToFenceBack();
+    if (this.hasOwned) await this.refuseToFenceBack();
     this.producer = await client.producer(`trunkline-${info.logId}`);
     const turn = randomUUID();
     await this.commit([[this.checkpoint.ownerRecord(turn)]]);
@@ -169,14 +167,16 @@ class KafkaSink implements Sink {
     return start;
   }
 
-  /** The broker gave up on our transaction, or another process took the log over: its own record tells. */
+  /**
+   * Whatever went wrong, another process may have taken the log over since: its own record tells. (The errors do not: a
+   * process that was frozen finds its requests timed out, and a broker that gave up on a transaction says `fenced`.)
+   */
   private async refuseToFenceBack(): Promise<void> {
     const owner = await this.checkpoint!.owner();
     const { name: stream, logId } = this.info;
     if (owner !== undefined && owner !== this.checkpoint!.instance) {
       throw new TrunklineError('StreamFenced', { stream, logId });
     }
-    this.inDoubt = false;
   }
 
   private missing(reason: string): TrunklineError {
@@ -199,7 +199,6 @@ class KafkaSink implements Sink {
 
   private typed(error: unknown): unknown {
     if (!(error instanceof StreamFault)) return error;
-    if (error.kind === 'fenced') this.inDoubt = this.hasOwned;
     const { name: stream } = this.info;
     const cause = error.message;
     if (error.kind === 'denied') return new TrunklineError('StreamDenied', { stream, cause }, { cause: error });
