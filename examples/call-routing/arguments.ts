@@ -8,6 +8,7 @@ export const usage: string = `usage: npm run demo
            --calls N            how many calls, 100 to 100,000 (default 5,000)
            --rate N             calls a second, 10 to 2,000 (default 400)
            --postgres           keep the events in a PostgreSQL started for it, and count its rows at the end
+           --kafka              publish to a Kafka broker of the demo's own (npm run services brings it), and count there
 
        npm run demo -- --listen PORT --trunk HOST:PORT
          Serve any SIP client on loopback until Ctrl-C.
@@ -25,6 +26,7 @@ export type Arguments =
       readonly calls: number;
       readonly rate: number;
       readonly postgres: boolean;
+      readonly kafka: boolean;
       readonly data: string | undefined;
     }
   | {
@@ -38,15 +40,16 @@ export class UsageError extends Error {}
 
 /** @throws UsageError */
 export function readArguments(words: readonly string[]): Arguments {
-  const { listen, trunk: trunks = [], data, calls, rate, postgres = false, help } = parse(words);
+  const { listen, trunk: trunks = [], data, calls, rate, postgres = false, kafka = false, help } = parse(words);
   if (help) return { mode: 'help' };
   if (data === '') throw new UsageError('--data needs the name of a folder');
   if (listen === undefined) {
     if (trunks.length > 0) throw new UsageError('--trunk needs --listen');
     const demo = { calls: wholeNumber('--calls', calls, 100, 100_000), rate: wholeNumber('--rate', rate, 10, 2_000) };
-    return { mode: 'demo', ...demo, postgres, data };
+    return { mode: 'demo', ...demo, postgres, kafka, data };
   }
   if (postgres) throw new UsageError('--postgres is for the demo, without --listen');
+  if (kafka) throw new UsageError('--kafka is for the demo, without --listen');
   if (trunks.length === 0) throw new UsageError('--listen needs at least one --trunk HOST:PORT');
   const address = { host: '127.0.0.1', port: wholeNumber('--listen', listen, 0, 65_535) };
   return { mode: 'serve', listen: address, trunks: trunks.map((trunk) => trunkAddress(trunk, address)), data };
@@ -59,6 +62,7 @@ function parse(words: readonly string[]): {
   calls: string;
   rate: string;
   postgres?: boolean;
+  kafka?: boolean;
   help?: boolean;
 } {
   const options = {
@@ -68,6 +72,7 @@ function parse(words: readonly string[]): {
     calls: { type: 'string', default: '5000' },
     rate: { type: 'string', default: '400' },
     postgres: { type: 'boolean' },
+    kafka: { type: 'boolean' },
     help: { type: 'boolean' },
   } as const;
   try {

@@ -11,6 +11,8 @@ export interface RouterSettings {
   readonly provision: Provision;
   /** Connection string; undefined: events are kept in `dataDir`. */
   readonly postgres: string | undefined;
+  /** host:port of a Kafka broker that events are published to; undefined: none. */
+  readonly kafka: string | undefined;
 }
 
 export type Question = 'report' | 'events' | 'stop';

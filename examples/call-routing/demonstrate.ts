@@ -4,6 +4,7 @@ import { Database } from './database.ts';
 import { startProgress } from './report/progress.ts';
 import type { Check } from './report/proof.ts';
 import { prove } from './report/proof.ts';
+import { Published } from './report/published.ts';
 import { count, row, summarise, time } from './report/summary.ts';
 import { RouterClient } from './router-client.ts';
 import { makeTimers } from './sip/timers.ts';
@@ -18,6 +19,8 @@ export interface DemoOptions {
   readonly rate: number;
   /** Keep the events in a PostgreSQL of the demo's own. */
   readonly postgres: boolean;
+  /** Start a broker, publish to it, and count what a consumer sees. */
+  readonly kafka: boolean;
   readonly dataDir: string;
 }
 
@@ -27,7 +30,7 @@ const callsAfterRestart = 200;
 const settleMs = 10_000;
 
 /** False if anything is not as it must be. */
-export async function demonstrate({ calls, rate, postgres, dataDir }: DemoOptions): Promise<boolean> {
+export async function demonstrate({ calls, rate, postgres, kafka, dataDir }: DemoOptions): Promise<boolean> {
   await using cleanup = new AsyncDisposableStack();
   const timers = makeTimers();
   const callees = await Promise.all(trunks.map(() => Callee.start(timers)));
@@ -35,7 +38,15 @@ export async function demonstrate({ calls, rate, postgres, dataDir }: DemoOption
   const addresses = Object.fromEntries(trunks.map((trunk, index) => [trunk, callees[index]!.address]));
   const database = postgres ? await Database.start() : undefined;
   if (database) cleanup.defer(() => database.stop());
-  const settings = { dataDir, trunks: addresses, provision: demoProvision, postgres: database?.url };
+  const published = kafka ? await Published.start() : undefined;
+  if (published) cleanup.defer(() => published.stop());
+  const settings = {
+    dataDir,
+    trunks: addresses,
+    provision: demoProvision,
+    postgres: database?.url,
+    kafka: published?.address,
+  };
   const records: CallRecord[] = [];
   const start = async (): Promise<{ router: RouterClient; caller: Caller; startMs: number; closedCalls: number }> => {
     const { router, started } = await RouterClient.start(settings);
@@ -86,6 +97,11 @@ export async function demonstrate({ calls, rate, postgres, dataDir }: DemoOption
 
   const cutOff = records.length;
   await place(second, callsAfterRestart);
+  if (published) {
+    const check = await published.prove(() => second.router.events(), settleMs);
+    checks.push(check);
+    console.log(describe(check));
+  }
   await second.router.stop();
   const rowsAreWhole =
     database === undefined || (await proveRows(database, [...acknowledgements, ...second.router.acknowledgements]));

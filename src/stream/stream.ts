@@ -33,6 +33,16 @@ export interface InRecord {
   offset: bigint;
 }
 
+/** A look at one partition. */
+export interface Reading {
+  topic: string;
+  partition: number;
+  from: bigint;
+  /** Leave out what is aborted, and wait for what is not decided. */
+  committedOnly: boolean;
+  visit(record: InRecord): boolean;
+}
+
 /** What a cluster can be asked for. Every method rejects with {@link StreamFault}. */
 export interface StreamClient {
   /** Those of the topics that exist. */
@@ -47,15 +57,32 @@ export interface StreamClient {
   send(record: OutRecord): Promise<void>;
   /** First offset that is kept, and the one after the last. */
   offsets(topic: string, partition: number): Promise<{ first: bigint; next: bigint }>;
-  /** Visit the committed records of a partition from an offset on, until `visit` says true. */
-  read(topic: string, partition: number, from: bigint, visit: (record: InRecord) => boolean): Promise<void>;
+  /** Visit a partition's records from an offset on, the committed ones or all, until `visit` says true. */
+  read(reading: Reading): Promise<void>;
   close(): Promise<void>;
+}
+
+/** What goes to the cluster at once, one after the other. */
+export type Requests = AsyncIterable<readonly OutRecord[]> | Iterable<readonly OutRecord[]>;
+
+/** Send them in order; the next one is made while one is under way. */
+export async function sendInTurn(
+  requests: Requests,
+  send: (records: readonly OutRecord[]) => Promise<unknown>,
+): Promise<void> {
+  let underWay: Promise<unknown> = Promise.resolve();
+  for await (const records of requests) {
+    await underWay;
+    underWay = send(records);
+    underWay.catch(() => {}); // seen when it is awaited
+  }
+  await underWay;
 }
 
 /** Used by one transaction at a time; after any rejection, of no use any more: abandon it. */
 export interface TransactionalProducer {
-  /** Resolves when all requests, in this order, are committed together. */
-  transaction(requests: readonly (readonly OutRecord[])[]): Promise<void>;
+  /** Resolves when all requests, in this order, are committed together. The next is asked for while one is under way. */
+  transaction(requests: Requests): Promise<void>;
   /** Let go of it without a word to the cluster: whether the last transaction is committed is for the successor to see. */
   abandon(): void;
 }

@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { readArguments, UsageError } from '../../examples/call-routing/arguments.ts';
 
 test('the demo by default', () => {
-  expect(readArguments([])).toEqual({ mode: 'demo', calls: 5_000, rate: 400, postgres: false, data: undefined });
+  const demo = { mode: 'demo', calls: 5_000, rate: 400, postgres: false, kafka: false, data: undefined };
+  expect(readArguments([])).toEqual(demo);
   expect(readArguments(['--calls', '100', '--data', 'here'])).toMatchObject({ calls: 100, data: 'here' });
   expect(readArguments(['--postgres'])).toMatchObject({ mode: 'demo', postgres: true });
   expect(readArguments(['--help'])).toEqual({ mode: 'help' });
@@ -36,6 +37,7 @@ describe('refused, by name', () => {
     [['--listen', '5060', '--trunk', '127.0.0.1:99999'], /must be HOST:PORT on loopback/],
     [['--listen', '5060', '--trunk', '127.0.0.1:5060'], /the router itself/],
     [['--data', ''], /--data needs/],
+    [['--listen', '5060', '--trunk', '127.0.0.1:5070', '--kafka'], /--kafka is for the demo/],
   ])('%j', (words, message) => {
     expect(() => readArguments(words)).toThrow(UsageError);
     expect(() => readArguments(words)).toThrow(message);

@@ -33,6 +33,12 @@ describe('npm run demo', () => {
     expect(output).not.toContain('\r');
   });
 
+  test('publishes to a broker, where a consumer finds every event once', { timeout: 120_000 }, async () => {
+    const { code, output } = await run('--calls', '200', '--rate', '200', '--kafka');
+    expect(code, output).toBe(0);
+    expect(output).toContain('✓ events in Kafka, once, in order');
+  });
+
   test('says what is wrong with its arguments', async () => {
     const { code, errors } = await run('--listen', '5060');
     expect(code).toBe(2);

@@ -27,7 +27,7 @@ export class Service {
   }
 
   /** Until it has said so many things, or one that satisfies. */
-  async heard(what: number | ((said: Said) => boolean), boundMs = 30_000): Promise<void> {
+  async heard(what: number | ((said: Said) => boolean), boundMs = 120_000): Promise<void> {
     const isHeard = (): boolean => (typeof what === 'number' ? this.said.length >= what : this.said.some(what));
     await until(isHeard, (heard) => heard, boundMs);
   }

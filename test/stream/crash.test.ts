@@ -49,10 +49,11 @@ test.each(clients)(
     await until(
       () => reader.records.length,
       (count) => count >= all.length,
+      120_000,
     );
     expect(acknowledged.length).toBeGreaterThan(kills * 50);
     expect(reader.records).toHaveLength(all.length);
     expect(audit(reader.records, [...acknowledged, ...all])).toEqual(nothing);
   },
-  kills * 20_000,
+  kills * 40_000,
 );

@@ -49,6 +49,7 @@ describe.each(clients)('%s', (client) => {
     await until(
       () => reader.records.length,
       (count) => count >= acknowledged.length,
+      120_000,
     );
     expect(reader.records).toHaveLength(acknowledged.length);
     expect(audit(reader.records, acknowledged)).toEqual(nothing);
@@ -118,7 +119,9 @@ describe.each(clients)('%s', (client) => {
     expect(found.map(({ headers }) => headers['aggregate-version'])).toEqual([String(version)]);
   });
 
-  test('a frozen process that comes back finds itself fenced, and stops; nothing is published twice', async () => {
+  test('a frozen process that comes back finds itself fenced, and stops; nothing is published twice', {
+    timeout: 240_000,
+  }, async () => {
     const options = { client, ...impatient };
     const { prefix, stream } = await setUp(options, broker.address);
     const dataDir = scratchFolder();
@@ -140,6 +143,7 @@ describe.each(clients)('%s', (client) => {
     await until(
       () => reader.records.length,
       (count) => count >= published.length,
+      120_000,
     );
     expect(audit(reader.records, published)).toEqual(nothing);
     expect(reader.records).toHaveLength(published.length);

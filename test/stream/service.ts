@@ -5,7 +5,13 @@ import { createRuntime, type KafkaOptions, kafka } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
 const [dataDir, optionsJson] = process.argv.slice(2) as [string, string];
-const tell = (line: object): void => void writeSync(1, `${JSON.stringify(line)}\n`);
+const tell = (line: object): void => {
+  try {
+    writeSync(1, `${JSON.stringify(line)}\n`);
+  } catch {
+    process.kill(process.pid, 'SIGKILL'); // nobody listens any more
+  }
+};
 const keep = ({ err }: { err?: { code: string } }): void => void (err && tell({ kind: 'error', code: err.code }));
 
 const runtime = await createRuntime({

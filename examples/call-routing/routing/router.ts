@@ -1,6 +1,6 @@
 // The whole router: the runtime, what it remembers, the desk and the proxy in front of it.
 import type { Receipt, StoredEvent } from 'trunkline';
-import { createRuntime, postgres } from 'trunkline';
+import { createRuntime, kafka, postgres } from 'trunkline';
 import { type BackOfficeOptions, startBackOffice } from '../back-office/back-office.ts';
 import type { BalanceUpdated } from '../domain/account.ts';
 import { Account } from '../domain/account.ts';
@@ -27,6 +27,8 @@ export interface RouterOptions {
   readonly dataDir: string;
   /** Connection string; without it events are kept in `dataDir`. */
   readonly postgres?: string | undefined;
+  /** host:port of a Kafka broker that events are published to; default: none. */
+  readonly kafka?: string | undefined;
   readonly listen: Address;
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
@@ -72,8 +74,9 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const { dataDir, listen, acknowledged = () => {}, timers = makeTimers() } = options;
   const store =
     options.postgres === undefined ? undefined : postgres({ connectionString: options.postgres, migrate: true });
+  const stream = options.kafka === undefined ? undefined : kafka({ brokers: [options.kafka] });
   const aggregates = [Call, Bid, Account, Compliance, Ledger];
-  const runtime = await createRuntime({ dataDir, aggregates, shards: 1, store });
+  const runtime = await createRuntime({ dataDir, aggregates, shards: 1, store, stream });
   const accounts = new LiveStates(Account);
   const bids = new LiveStates(Bid);
   const openCalls = new OpenCalls();

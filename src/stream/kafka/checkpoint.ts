@@ -63,30 +63,34 @@ export class Checkpoint {
       key === `${this.logId}/owner` && (JSON.parse(value) as { turn?: string }).turn === turn;
     const { first, next } = await this.client.offsets(this.topic, this.partition);
     const near = next - lookBack > first ? next - lookBack : first;
-    const found = await this.scan(near, isEnd);
-    return found.position === undefined && near > first ? this.scan(first, isEnd) : found;
+    const found = await this.scan(near, true, isEnd);
+    return found.position === undefined && near > first ? this.scan(first, true, isEnd) : found;
   }
 
-  /** Who has the log now. Writes no more than a mark: nobody is fenced. */
+  /**
+   * Who has the log now. Writes no more than a mark: nobody is fenced. Looks at what is not committed, too: a transaction of
+   * our own that still stands open must not hold up the look, and whoever has begun to take the log has fenced us already.
+   */
   async owner(): Promise<string | undefined> {
     const mark = randomUUID();
     await this.client.send(this.make(`${this.logId}/mark`, { mark }));
     const { first, next } = await this.client.offsets(this.topic, this.partition);
     const isEnd = ({ key, value }: InRecord): boolean => key === `${this.logId}/mark` && value.includes(mark);
     const near = next - lookBack > first ? next - lookBack : first;
-    const found = await this.scan(near, isEnd);
-    return (found.owner === undefined && near > first ? await this.scan(first, isEnd) : found).owner;
+    const found = await this.scan(near, false, isEnd);
+    return (found.owner === undefined && near > first ? await this.scan(first, false, isEnd) : found).owner;
   }
 
-  private async scan(from: bigint, isEnd: (record: InRecord) => boolean): Promise<Found> {
+  private async scan(from: bigint, committedOnly: boolean, isEnd: (record: InRecord) => boolean): Promise<Found> {
     const found: Found = { position: undefined, owner: undefined };
-    await this.client.read(this.topic, this.partition, from, (record) => {
+    const visit = (record: InRecord): boolean => {
+      const { key, value } = record;
       if (isEnd(record)) return true;
-      if (record.key === this.logId) found.position = (JSON.parse(record.value) as { position: number }).position;
-      if (record.key === `${this.logId}/owner`)
-        found.owner = (JSON.parse(record.value) as { instance: string }).instance;
+      if (key === this.logId) found.position = (JSON.parse(value) as { position: number }).position;
+      if (key === `${this.logId}/owner`) found.owner = (JSON.parse(value) as { instance: string }).instance;
       return false;
-    });
+    };
+    await this.client.read({ topic: this.topic, partition: this.partition, from, committedOnly, visit });
     return found;
   }
 }

@@ -42,7 +42,7 @@ const wireHeaderBytes = 5;
 
 /** `schemaId`: of a registry; the value then begins with a zero byte and the id. */
 export function formatEvent(format: Format, event: OutEvent, schemaId: number | undefined): Formatted {
-  const time = new Date(event.occurredAt).toISOString();
+  const time = timeOf(event.occurredAt);
   switch (format) {
     case 'trunkline':
       return { value: splice(ownHead(event, time), event.data, '}', schemaId), headers: ownHeaders(event, time) };
@@ -67,6 +67,18 @@ export function formatEvent(format: Format, event: OutEvent, schemaId: number | 
   }
 }
 
+/** Events of one burst share a millisecond. */
+function timeOf(millis: number): string {
+  if (millis !== lastMillis) {
+    lastMillis = millis;
+    lastTime = new Date(millis).toISOString();
+  }
+  return lastTime;
+}
+
+let lastMillis = Number.NaN;
+let lastTime = '';
+
 function splice(head: string, data: Buffer, tail: string, schemaId: number | undefined): Buffer {
   const start = schemaId === undefined ? 0 : wireHeaderBytes;
   const headBytes = Buffer.byteLength(head);
@@ -84,7 +96,7 @@ function splice(head: string, data: Buffer, tail: string, schemaId: number | und
 function ownHead(event: OutEvent, time: string): string {
   const { id, type, aggregateType, aggregateId, version, position, schemaVersion, metadataJson } = event;
   return (
-    `{"id":${json(id)},"type":${json(type)},"aggregateType":${json(aggregateType)},"aggregateId":${json(aggregateId)},` +
+    `{"id":"${id}","type":${json(type)},"aggregateType":${json(aggregateType)},"aggregateId":${json(aggregateId)},` +
     `"version":${version},"position":${position},"schemaVersion":${schemaVersion},"occurredAt":"${time}",` +
     `"metadata":${metadataJson},"data":`
   );

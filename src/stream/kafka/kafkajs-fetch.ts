@@ -3,7 +3,7 @@
 // its door, to the classes that its own consumer is made of. They are those of 2.2.4, which package.json names exactly.
 import { createRequire } from 'node:module';
 import type { KafkaConfig } from 'kafkajs';
-import type { InRecord } from '../stream.ts';
+import type { Reading } from '../stream.ts';
 
 const require = createRequire(import.meta.url);
 const Cluster = require('kafkajs/src/cluster/index.js');
@@ -11,22 +11,15 @@ const Batch = require('kafkajs/src/consumer/batch.js');
 const socketFactory = require('kafkajs/src/network/socketFactory.js');
 const { createLogger } = require('kafkajs/src/loggers/index.js');
 
+const readUncommitted = 0;
 const readCommitted = 1;
 const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
 
-export interface Reading {
-  topic: string;
-  partition: number;
-  from: bigint;
-  visit(record: InRecord): boolean;
-  /** Give up at this time, milliseconds since 1970. */
-  until: number;
-}
-
-/** Visit committed records until `visit` says true; false if that did not happen in time. */
-export async function fetchUntil(config: KafkaConfig, reading: Reading): Promise<boolean> {
-  const { topic, partition, visit, until } = reading;
+/** Visit records until `visit` says true; false if that did not happen until `until`, milliseconds since 1970. */
+export async function fetchUntil(config: KafkaConfig, reading: Reading, until: number): Promise<boolean> {
+  const { topic, partition, visit } = reading;
+  const isolationLevel = reading.committedOnly ? readCommitted : readUncommitted;
   const cluster = new Cluster({
     ...config,
     socketFactory: socketFactory(),
@@ -34,7 +27,7 @@ export async function fetchUntil(config: KafkaConfig, reading: Reading): Promise
     enforceRequestTimeout: true,
     allowAutoTopicCreation: false,
     metadataMaxAge: 300_000,
-    isolationLevel: readCommitted,
+    isolationLevel,
     offsets: new Map(),
   });
   try {
@@ -45,7 +38,7 @@ export async function fetchUntil(config: KafkaConfig, reading: Reading): Promise
     let next = reading.from;
     while (Date.now() < until) {
       const { responses } = await broker.fetch({
-        isolationLevel: readCommitted,
+        isolationLevel,
         maxWaitTime: maxWaitMs,
         maxBytes: fetchBytes,
         topics: [{ topic, partitions: [{ partition, fetchOffset: String(next), maxBytes: fetchBytes }] }],

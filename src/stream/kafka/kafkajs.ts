@@ -4,10 +4,12 @@ import kafkajs, { type Admin, type KafkaConfig, type Message, type Producer, typ
 import type { KafkaSettings } from '../kafka.ts';
 import {
   type FaultKind,
-  type InRecord,
   type OutRecord,
+  type Reading,
+  type Requests,
   type StreamClient,
   StreamFault,
+  sendInTurn,
   type TopicSpec,
   type TopicState,
   type TransactionalProducer,
@@ -127,10 +129,10 @@ export class KafkajsClient implements StreamClient {
     });
   }
 
-  async read(topic: string, partition: number, from: bigint, visit: (record: InRecord) => boolean): Promise<void> {
+  async read(reading: Reading): Promise<void> {
     const until = Date.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
-    const hasEnded = await inOurWords(fetchUntil(this.config, { topic, partition, from, visit, until }));
-    if (!hasEnded) throw new StreamFault('unavailable', `no end of ${topic}/${partition} in sight`);
+    if (await inOurWords(fetchUntil(this.config, reading, until))) return;
+    throw new StreamFault('unavailable', `no end of ${reading.topic}/${reading.partition} in sight`);
   }
 
   async close(): Promise<void> {
@@ -164,9 +166,9 @@ class KafkajsProducer implements TransactionalProducer {
     this.compression = gzip ? CompressionTypes.GZIP : CompressionTypes.None;
   }
 
-  async transaction(requests: readonly (readonly OutRecord[])[]): Promise<void> {
+  async transaction(requests: Requests): Promise<void> {
     const transaction = await inOurWords(this.producer.transaction());
-    for (const records of requests) {
+    await sendInTurn(requests, (records) => {
       const topics = new Map<string, Message[]>();
       for (const record of records) {
         const messages = topics.get(record.topic);
@@ -174,8 +176,8 @@ class KafkajsProducer implements TransactionalProducer {
         else topics.set(record.topic, [record]);
       }
       const topicMessages = [...topics].map(([topic, messages]) => ({ topic, messages }));
-      await inOurWords(transaction.sendBatch({ acks: -1, compression: this.compression, topicMessages }));
-    }
+      return inOurWords(transaction.sendBatch({ acks: -1, compression: this.compression, topicMessages }));
+    });
     await inOurWords(transaction.commit());
   }
 

@@ -4,11 +4,11 @@
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type Metadata, type StoredEvent } from '../../event.ts';
 import type { Batch } from '../../flush/flush.ts';
-import { FrameKind, type FrameReader } from '../../frame.ts';
+import { FrameKind, FrameReader } from '../../frame.ts';
 import { toJson } from '../../payload.ts';
 import type { Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
-import type { OutRecord } from '../stream.ts';
+import type { OutRecord, TopicState } from '../stream.ts';
 import { type Formatted, formatEvent, type OutEvent } from './format.ts';
 import { partitionOf } from './partition.ts';
 import type { Schemas } from './schemas.ts';
@@ -16,12 +16,6 @@ import { eventTopic, isLegalTopic, quarantineTopicOf, type TopicName, type Topic
 
 /** An event that is not published, as the quarantine topic and the logger are told. */
 export type SetAside = TrunklineError<'EventQuarantined'>;
-
-export interface Plan {
-  /** One after the other, in one transaction. */
-  requests: OutRecord[][];
-  setAside: SetAside[];
-}
 
 interface Draft {
   topic: string;
@@ -35,6 +29,9 @@ const recordOverheadBytes = 48;
 const headerOverheadBytes = 8;
 const batchOverheadBytes = 128;
 const requestBytesLimit = 16 << 20;
+const requestRecords = 1000;
+const draftsAtOnce = 250;
+const allOn: Readonly<Record<string, boolean>> = {};
 const defaultMessageBytes = 1_000_000;
 
 export interface PlannerParts {
@@ -51,39 +48,59 @@ export class Planner {
 
   constructor(parts: PlannerParts) {
     this.parts = parts;
-    this.publishing = parts.settings.publishing;
+    const { publishing } = parts.settings;
+    this.publishing = Object.keys(publishing).length === 0 ? allOn : publishing;
   }
 
-  /** Records for everything in the batch behind `after`. */
-  async plan(batch: Batch, after: number): Promise<Plan> {
+  /**
+   * Requests for everything in the batch behind `after`, the last one with the checkpoint; made one at a time, so that one is
+   * on its way while the next is made. What is set aside is added to `setAside`.
+   */
+  async *requests(
+    batch: Batch,
+    after: number,
+    setAside: SetAside[],
+    checkpoint: OutRecord,
+  ): AsyncGenerator<readonly OutRecord[]> {
     const { settings, topics } = this.parts;
-    const drafts: Draft[] = [];
-    const setAside: SetAside[] = [];
-    this.draft(batch, after, drafts, setAside);
-    const names = [...new Set(drafts.map(({ topic }) => topic))];
-    await topics.ensure(names.map((topic) => eventTopic(topic, settings.topics)));
     const packer = new Packer(topics);
-    for (const draft of drafts) {
-      const reason = packer.add(draft);
-      if (reason !== undefined) setAside.push(refusal(draft.event, reason));
+    for (const drafts of this.drafts(batch, after, setAside)) {
+      const unknown = new Set<string>();
+      for (const { topic } of drafts) if (!topics.get(topic)) unknown.add(topic);
+      if (unknown.size > 0) await topics.ensure([...unknown].map((topic) => eventTopic(topic, settings.topics)));
+      for (const draft of drafts) {
+        const reason = packer.add(draft);
+        if (reason !== undefined) setAside.push(refusal(draft.event, reason));
+      }
+      yield* packer.full;
+      packer.full = [];
     }
     const quarantine = quarantineTopicOf(settings.topics);
     for (const { details } of setAside) {
       const value = Buffer.from(JSON.stringify(details));
-      packer.push({ topic: quarantine, partition: 0, key: details.aggregateId, value, headers: {} });
+      packer.current.push({ topic: quarantine, partition: 0, key: details.aggregateId, value, headers: {} });
     }
-    return { requests: packer.requests, setAside };
+    packer.current.push(checkpoint);
+    yield packer.current;
   }
 
   private isOn(aggregateType: string, type: string): boolean {
-    return this.publishing[`${aggregateType}.${type}`] ?? this.publishing[aggregateType] ?? true;
+    const { publishing } = this;
+    if (publishing === allOn) return true;
+    return publishing[`${aggregateType}.${type}`] ?? publishing[aggregateType] ?? true;
   }
 
-  private draft(batch: Batch, after: number, drafts: Draft[], setAside: SetAside[]): void {
+  /** Some at a time. */
+  private *drafts(batch: Batch, after: number, setAside: SetAside[]): Generator<Draft[]> {
     const { integrations } = this.parts;
+    const frame = new FrameReader(batch.bytes);
     // The events of the command under way that some mapping wants, by aggregate.
     const wanted = new Map<string, StoredEvent[]>();
-    batch.eachFrame((frame, position) => {
+    let drafts: Draft[] = [];
+    let offset = 0;
+    for (let position = batch.fromPosition; position <= batch.toPosition; position++) {
+      frame.at(offset);
+      offset = frame.next;
       if (position > after && frame.kind === FrameKind.event) {
         const { aggregateType } = frame;
         if (integrations.concerns(aggregateType)) {
@@ -93,10 +110,14 @@ export class Planner {
         }
         this.draftOne(frame, aggregateType, position, drafts, setAside);
       }
-      if (!frame.isLast || wanted.size === 0) return;
+      if (!frame.isLast) continue;
       for (const events of wanted.values()) this.integrate(events, drafts, setAside);
       wanted.clear();
-    });
+      if (drafts.length < draftsAtOnce) continue;
+      yield drafts;
+      drafts = [];
+    }
+    yield drafts;
   }
 
   private draftOne(
@@ -177,9 +198,11 @@ function refusal({ position, aggregateType, aggregateId, type }: OutEvent, reaso
 
 /** Fills requests so that no partition gets more at once than its topic takes. */
 class Packer {
-  requests: OutRecord[][] = [[]];
+  /** Those that are done. */
+  full: OutRecord[][] = [];
+  current: OutRecord[] = [];
   private readonly topics: Topics;
-  private readonly partitionBytes = new Map<string, number>();
+  private readonly places = new Map<string, TopicPlaces>();
   private requestBytes = 0;
 
   constructor(topics: Topics) {
@@ -188,28 +211,44 @@ class Packer {
 
   /** Undefined, or why the topic would not take it. */
   add({ topic, key, formatted: { value, headers } }: Draft): string | undefined {
-    const state = this.topics.get(topic)!;
-    const limit = Number(state.config.get('max.message.bytes') ?? defaultMessageBytes) - batchOverheadBytes;
+    let places = this.places.get(topic);
+    if (!places) this.places.set(topic, (places = new TopicPlaces(this.topics.get(topic)!)));
     let bytes = recordOverheadBytes + 3 * key.length + value.length;
     for (const name in headers) bytes += headerOverheadBytes + name.length + 3 * headers[name]!.length;
-    if (bytes > limit) return `${value.length} bytes are more than topic ${topic} takes (max.message.bytes)`;
-    const partition = partitionOf(key, state.partitions);
-    const place = `${topic}/${partition}`;
-    const before = this.partitionBytes.get(place) ?? 0;
-    if (before + bytes > limit || this.requestBytes + bytes > requestBytesLimit) this.next();
-    this.partitionBytes.set(place, (this.partitionBytes.get(place) ?? 0) + bytes);
+    if (bytes > places.limit) return `${value.length} bytes are more than topic ${topic} takes (max.message.bytes)`;
+    const partition = places.partitionOf(key);
+    const isFull = this.current.length >= requestRecords || this.requestBytes + bytes > requestBytesLimit;
+    if (isFull || places.bytes[partition]! + bytes > places.limit) this.next();
+    places.bytes[partition]! += bytes;
     this.requestBytes += bytes;
-    this.push({ topic, partition, key, value, headers });
+    this.current.push({ topic, partition, key, value, headers });
     return undefined;
   }
 
-  push(record: OutRecord): void {
-    this.requests.at(-1)!.push(record);
+  private next(): void {
+    this.full.push(this.current);
+    this.current = [];
+    this.requestBytes = 0;
+    for (const { bytes } of this.places.values()) bytes.fill(0);
+  }
+}
+
+/** One topic, as one batch fills it. */
+class TopicPlaces {
+  /** Most bytes that a partition takes at once. */
+  readonly limit: number;
+  /** Bytes of the current request, by partition. */
+  readonly bytes: Float64Array;
+  private readonly byKey = new Map<string, number>();
+
+  constructor({ partitions, config }: TopicState) {
+    this.limit = Number(config.get('max.message.bytes') ?? defaultMessageBytes) - batchOverheadBytes;
+    this.bytes = new Float64Array(partitions);
   }
 
-  private next(): void {
-    this.requests.push([]);
-    this.partitionBytes.clear();
-    this.requestBytes = 0;
+  partitionOf(key: string): number {
+    let partition = this.byKey.get(key);
+    if (partition === undefined) this.byKey.set(key, (partition = partitionOf(key, this.bytes.length)));
+    return partition;
   }
 }

@@ -14,8 +14,11 @@ import {
   type FaultKind,
   type InRecord,
   type OutRecord,
+  type Reading,
+  type Requests,
   type StreamClient,
   StreamFault,
+  sendInTurn,
   type TopicSpec,
   type TopicState,
   type TransactionalProducer,
@@ -27,6 +30,7 @@ type Text = NativeProducer<string, Buffer, string, string>;
 const replicasMost = 3;
 const topicResource = 2;
 const setOperation = 0;
+const readUncommitted = 0;
 const readCommitted = 1;
 const latest = -1n;
 const earliest = -2n;
@@ -146,7 +150,7 @@ export class PlatformaticClient implements StreamClient {
     });
   }
 
-  async read(topic: string, partition: number, from: bigint, visit: (record: InRecord) => boolean): Promise<void> {
+  async read({ topic, partition, from, committedOnly, visit }: Reading): Promise<void> {
     const consumer = new Consumer({ ...this.base, groupId: 'none-is-joined' });
     const until = Date.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
     try {
@@ -159,7 +163,7 @@ export class PlatformaticClient implements StreamClient {
           consumer.fetch({
             node: partitions[partition]!.leader,
             topics: [{ topicId, partitions: [{ ...wanted, partitionMaxBytes: fetchBytes }] }],
-            isolationLevel: readCommitted,
+            isolationLevel: committedOnly ? readCommitted : readUncommitted,
             maxWaitTime: maxWaitMs,
             minBytes: 1,
             maxBytes: fetchBytes,
@@ -201,11 +205,11 @@ class PlatformaticProducer implements TransactionalProducer {
     this.producer = producer;
   }
 
-  async transaction(requests: readonly (readonly OutRecord[])[]): Promise<void> {
+  async transaction(requests: Requests): Promise<void> {
     const transaction = await inOurWords(this.producer.beginTransaction());
-    for (const records of requests) {
-      await inOurWords(transaction.send({ messages: records as MessageToProduce<string, Buffer, string, string>[] }));
-    }
+    await sendInTurn(requests, (records) =>
+      inOurWords(transaction.send({ messages: records as MessageToProduce<string, Buffer, string, string>[] })),
+    );
     await inOurWords(transaction.commit());
   }
 

@@ -15,10 +15,10 @@ import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
-import { type OutRecord, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
+import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
 import { Checkpoint, isNoted, note, noteFile } from './checkpoint.ts';
 import { connect } from './connect.ts';
-import { Planner } from './plan.ts';
+import { Planner, type SetAside } from './plan.ts';
 import { Schemas } from './schemas.ts';
 import {
   checkpointTopicOf,
@@ -62,10 +62,8 @@ class KafkaSink implements Sink {
   private producer: TransactionalProducer | undefined;
   /** The last position that is published, as far as is known. */
   private held = 0;
-  /** The log has been ours in this run. */
+  /** The log has been ours in this run: look whether it still is before fencing anybody. */
   private hasOwned = false;
-  /** Somebody may have fenced us since: look before fencing anybody. */
-  private inDoubt = false;
 
   constructor(
     settings: KafkaSettings,
@@ -100,9 +98,9 @@ class KafkaSink implements Sink {
         throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
       }
       if (this.held >= batch.toPosition) return;
-      const { requests, setAside } = await this.planner.plan(batch, this.held);
-      requests.at(-1)!.push(this.checkpoint!.record(batch.toPosition));
-      await this.commit(requests);
+      const setAside: SetAside[] = [];
+      const checkpoint = this.checkpoint!.record(batch.toPosition);
+      await this.commit(this.planner.requests(batch, this.held, setAside, checkpoint));
       this.held = batch.toPosition;
       for (const error of setAside) this.info.report(error);
     });
@@ -133,7 +131,7 @@ class KafkaSink implements Sink {
     await this.schemas?.prepare(info.events, this.topicOf);
     const topic = checkpointTopicOf(settings.topics);
     this.checkpoint ??= new Checkpoint(client, topic, topics.get(topic)!.partitions, info.logId);
-    if (this.inDoubt) await this.refuseToFenceBack();
+    if (this.hasOwned) await this.refuseToFenceBack();
     this.producer = await client.producer(`trunkline-${info.logId}`);
     const turn = randomUUID();
     await this.commit([[this.checkpoint.ownerRecord(turn)]]);
@@ -144,7 +142,7 @@ class KafkaSink implements Sink {
   }
 
   /** A client may go on trying for longer than is of use: what it is still at is abandoned, and fenced by the next. */
-  private async commit(requests: OutRecord[][]): Promise<void> {
+  private async commit(requests: Requests): Promise<void> {
     const boundMs = Math.min(this.settings.transactionTimeoutMs, requestsMost * this.settings.requestTimeoutMs);
     const timer = new AbortController();
     const late = pause(boundMs, undefined, { signal: timer.signal }).then(
@@ -169,14 +167,16 @@ class KafkaSink implements Sink {
     return start;
   }
 
-  /** The broker gave up on our transaction, or another process took the log over: its own record tells. */
+  /**
+   * Whatever went wrong, another process may have taken the log over since: its own record tells. (The errors do not: a
+   * process that was frozen finds its requests timed out, and a broker that gave up on a transaction says `fenced`.)
+   */
   private async refuseToFenceBack(): Promise<void> {
     const owner = await this.checkpoint!.owner();
     const { name: stream, logId } = this.info;
     if (owner !== undefined && owner !== this.checkpoint!.instance) {
       throw new TrunklineError('StreamFenced', { stream, logId });
     }
-    this.inDoubt = false;
   }
 
   private missing(reason: string): TrunklineError {
@@ -199,7 +199,6 @@ class KafkaSink implements Sink {
 
   private typed(error: unknown): unknown {
     if (!(error instanceof StreamFault)) return error;
-    if (error.kind === 'fenced') this.inDoubt = this.hasOwned;
     const { name: stream } = this.info;
     const cause = error.message;
     if (error.kind === 'denied') return new TrunklineError('StreamDenied', { stream, cause }, { cause: error });

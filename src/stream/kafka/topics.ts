@@ -22,7 +22,7 @@ export function isLegalTopic(topic: unknown): topic is string {
 /** From the template, or the user's module. */
 export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
   const { module, template, prefix } = settings;
-  const known = new Map<string, string>();
+  const known = new Map<string, Map<string, string>>();
   let name: TopicName = (aggregateType, eventType) =>
     template
       .replaceAll('{prefix}', prefix)
@@ -37,9 +37,10 @@ export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
     name = made as TopicName;
   }
   return (aggregateType, eventType) => {
-    const key = `${aggregateType}\n${eventType}`;
-    let topic = known.get(key);
-    if (topic === undefined) known.set(key, (topic = name(aggregateType, eventType)));
+    let ofType = known.get(aggregateType);
+    if (!ofType) known.set(aggregateType, (ofType = new Map()));
+    let topic = ofType.get(eventType);
+    if (topic === undefined) ofType.set(eventType, (topic = name(aggregateType, eventType)));
     return topic;
   };
 }
