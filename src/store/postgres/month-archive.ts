@@ -134,7 +134,11 @@ async function* archiveLines(file: string, hash: Hash, onEnd: (info: ArchiveInfo
  * The events of an archive, in the order in which they were written: verified first, then read.
  * @throws ArchiveDamaged
  */
-export async function* readArchive(file: string, signal?: AbortSignal): AsyncGenerator<StoredEvent> {
+export function readArchive(file: string, signal?: AbortSignal): AsyncIterableIterator<StoredEvent> {
+  return eventsIn(file, signal);
+}
+
+async function* eventsIn(file: string, signal: AbortSignal | undefined): AsyncGenerator<StoredEvent> {
   await verifyArchive(file, signal);
   for await (const line of archiveLines(file, createHash('sha256'), () => {})) {
     signal?.throwIfAborted();
