@@ -73,6 +73,24 @@ test('a handler may see an event again; a store may not', async () => {
   expect(found(await auditOf(told, held, again))).toEqual(['duplicated']);
 });
 
+test('messages: each is carried out once; one missing, one too many, one without its sender are found', async () => {
+  const { held } = life(4);
+  const sender = { ...held[0]!, sends: 2 };
+  const message = (id: string, version: number, cause: string): Held => ({
+    ...{ id, version, cause, position: held.length + version, aggregateType: 'call', aggregateId: 't' },
+    ...{ type: 'Added', content: '{}' },
+  });
+  const settled = (...messages: Held[]): Promise<Findings> => {
+    const events = [sender, ...held.slice(1), ...messages];
+    return audit([], [{ name: 'log', events, bears: [], isSettled: true }]);
+  };
+  const [one, two] = [message('m1', 1, sender.id), message('m2', 2, sender.id)];
+  expect(found(await settled(one, two))).toEqual([]);
+  expect(found(await settled(one))).toEqual(['lost']);
+  expect(found(await settled(one, two, message('m3', 3, sender.id)))).toEqual(['duplicated']);
+  expect(found(await settled(one, two, message('m3', 3, 'nobody')))).toEqual(['invented']);
+});
+
 describe('each kind of damage, planted anywhere, is found', () => {
   const withoutCommand = (held: Held[], at: number): Held[] => held.filter((e) => e.command !== held[at]!.command);
   const swapped = (held: Held[], at: number): Held[] => {

@@ -37,6 +37,10 @@ export interface Held {
   /** The command that raised it, and how many events it raised in all: as its metadata says. */
   command?: string | undefined;
   commandEvents?: number | undefined;
+  /** The event whose sent message led to this one. */
+  cause?: string | undefined;
+  /** How many messages its command sent along. */
+  sends?: number | undefined;
   /** The payload, in any form that is equal for equal payloads. */
   content: string;
 }
@@ -50,6 +54,8 @@ export interface Place {
   repeats?: boolean;
   /** Holds a tail only: commands and aggregates may have begun before its first event. Default: no. */
   isTail?: boolean;
+  /** Every message that was sent must have been carried out by now, once. Default: no. */
+  isSettled?: boolean;
 }
 
 export const kinds = ['lost', 'duplicated', 'reordered', 'gapped', 'torn', 'invented'] as const;
@@ -86,8 +92,14 @@ export function heldFrom(event: StoredEvent): Held {
     aggregateId,
     version,
     type,
-    command: metadata.commandId,
-    commandEvents: metadata.commandEvents as number | undefined,
+    // What a message carries out has inherited its sender's metadata.
+    ...(metadata.causationId === undefined
+      ? {
+          command: metadata.commandId,
+          commandEvents: metadata.commandEvents as number | undefined,
+          sends: metadata.sends as number | undefined,
+        }
+      : { cause: metadata.causationId }),
     content: JSON.stringify(event.data),
   };
 }
@@ -217,10 +229,27 @@ class PlaceAuditor {
       if (found > expected) this.found('duplicated', `${command}: ${found} of ${expected} events`);
       isFirst = false;
     }
+    if (this.place.isSettled) this.checkMessages();
     if (isTail) return;
     for (const [id, { at, levels }] of this.claims.promised) {
       if (this.byId.has(id) || !bears.some((level) => levels.has(level))) continue;
       this.found('lost', `${at}: ${this.taken.get(at) ?? 'nothing'} instead of ${id}`);
+    }
+  }
+
+  private checkMessages(): void {
+    const carriedOut = new Map<string, number>();
+    for (const { cause } of this.byId.values()) {
+      if (cause !== undefined) carriedOut.set(cause, (carriedOut.get(cause) ?? 0) + 1);
+    }
+    for (const [cause, times] of carriedOut) {
+      const sender = this.byId.get(cause);
+      if (!sender) this.found('invented', `${times} messages of ${cause}, which is not here`);
+    }
+    for (const { id, sends = 0 } of this.byId.values()) {
+      const times = carriedOut.get(id) ?? 0;
+      if (times < sends) this.found('lost', `${sends - times} of ${sends} messages of ${id}`);
+      if (times > sends) this.found('duplicated', `messages of ${id}: ${times} of ${sends}`);
     }
   }
 

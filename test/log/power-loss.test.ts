@@ -1,17 +1,9 @@
 import { readFileSync, rmSync } from 'node:fs';
 import { setImmediate } from 'node:timers/promises';
 import { afterEach, expect, test } from 'vitest';
+import { randomFrom } from '../random.ts';
 import { Recording } from './power-loss.ts';
-import {
-  boot,
-  nextBoot,
-  randomFrom,
-  readAll,
-  removeTemporaryFolders,
-  SampleLog,
-  temporaryFolder,
-  textAt,
-} from './sample-log.ts';
+import { boot, nextBoot, readAll, removeTemporaryFolders, SampleLog, temporaryFolder, textAt } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);
 

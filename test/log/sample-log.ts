@@ -100,14 +100,3 @@ export async function readAll(folder: string, from = 1): Promise<Map<number, str
   await writer.close();
   return found;
 }
-
-/** A small random number generator with a seed, so that a failure can be run again. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}

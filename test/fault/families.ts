@@ -1,0 +1,5 @@
+// All families by name.
+import type { Family } from './family.ts';
+import { kills } from './kills.ts';
+
+export const families: Readonly<Record<string, Family>> = { kills };
