@@ -1,5 +1,6 @@
 // All families by name.
+import { bytes } from './bytes.ts';
 import type { Family } from './family.ts';
 import { kills } from './kills.ts';
 
-export const families: Readonly<Record<string, Family>> = { kills };
+export const families: Readonly<Record<string, Family>> = { kills, bytes };
