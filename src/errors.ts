@@ -4,8 +4,10 @@
 /** What each code carries. The codes are a closed list: a `switch` over them can be exhaustive. */
 export interface ErrorDetails {
   // refused at the edge, before anything is written
-  InvalidOptions: { option: string; value: unknown; reason: string };
-  InvalidId: { what: string; length: number; limit: number };
+  /** `value` is left out where it may be a secret: that of an unknown option. */
+  InvalidOptions: { option: string; value?: unknown; reason: string };
+  /** `reason`: what is wrong with it, if not its length. */
+  InvalidId: { what: string; length: number; limit: number; reason?: string };
   InvalidDefinition: { aggregateType: string; reason: string };
   UnknownAggregateType: { aggregateType: string; known: string[] };
   UnknownCommand: { aggregateType: string; command: string; known: string[] };
@@ -16,6 +18,7 @@ export interface ErrorDetails {
   CommandTooLarge: { bytes: number; limit: number };
   WrongDoor: { aggregateType: string; reason: string };
   AskAfterRaise: { aggregateType: string; id: string };
+  AskItself: { aggregateType: string; id: string };
   CommandEnded: { aggregateType: string; id: string };
   RuntimeInsideShard: { module: string };
   ModuleMismatch: { module: string; aggregateType: string; reason: string };
@@ -34,6 +37,7 @@ export interface ErrorDetails {
   UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
+  IdempotencyKeyReused: { idempotencyKey: string; command: string; firstCommand: string };
   // the runtime as a whole
   RuntimeClosed: { state: 'closing' | 'closed' };
   CloseTimedOut: { deadlineMs: number; waitingFor: string[] };
@@ -63,8 +67,8 @@ export interface ErrorDetails {
 export type ErrorCode = keyof ErrorDetails;
 
 const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
-  InvalidOptions: (d) => `option ${d.option} = ${inspect(d.value)}: ${d.reason}`,
-  InvalidId: (d) => `${d.what} must be 1 to ${d.limit} bytes of UTF-8, and is ${d.length}`,
+  InvalidOptions: (d) => `option ${d.option}${'value' in d ? ` = ${inspect(d.value)}` : ''}: ${d.reason}`,
+  InvalidId: (d) => `${d.what} ${d.reason ?? `must be 1 to ${d.limit} bytes of UTF-8, and is ${d.length}`}`,
   InvalidDefinition: (d) => `aggregate '${d.aggregateType}': ${d.reason}`,
   UnknownAggregateType: (d) => `no aggregate '${d.aggregateType}' here; known: ${d.known.join(', ')}`,
   UnknownCommand: (d) => `'${d.aggregateType}' has no command '${d.command}'; known: ${d.known.join(', ')}`,
@@ -79,6 +83,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
+  AskItself: (d) =>
+    `${d.aggregateType}/${d.id} asks itself, and would wait for itself; call the function, or send() for afterwards`,
   CommandEnded: (d) => `${d.aggregateType}/${d.id}: the command has ended; await what it starts before it returns`,
   RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
   ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,
@@ -93,6 +99,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   Aborted: (d) => `the caller aborted (executed: ${d.executed})`,
   ConcurrencyConflict: (d) =>
     `${d.aggregateType}/${d.aggregateId} is at version ${d.actualVersion}, not at ${d.expectedVersion}; load it again`,
+  IdempotencyKeyReused: (d) =>
+    `key '${d.idempotencyKey}' belongs to an earlier '${d.firstCommand}', and came with '${d.command}'; use another key`,
   VersionGap: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due`,
   UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
@@ -115,10 +123,15 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
 };
 
 function inspect(value: unknown): string {
+  const text = typeof value === 'string' ? `'${value}'` : typeof value === 'number' ? String(value) : show(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
+
+function show(value: unknown): string {
   try {
-    return typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
+    return JSON.stringify(value) ?? String(value);
   } catch {
-    return String(value);
+    return `a ${typeof value} that cannot be shown`;
   }
 }
 
@@ -187,11 +200,13 @@ function oursToWire(error: unknown): WireError | undefined {
   }
 }
 
-/** Anything may be thrown, also what cannot be shown. */
+/** Anything may be thrown, also what cannot be shown; a text too long, or one that JSON cannot carry, is cut to fit. */
 export function describeError(error: unknown): { name: string; message: string; stack: string } {
+  const text = (value: unknown, limit: number): string =>
+    String(value).slice(0, limit).toWellFormed().replaceAll('\0', '');
   try {
-    if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: '' };
-    return { name: String(error.name), message: String(error.message), stack: String(error.stack ?? '') };
+    if (!(error instanceof Error)) return { name: 'Error', message: text(error, 1024), stack: '' };
+    return { name: text(error.name, 100), message: text(error.message, 1024), stack: text(error.stack ?? '', 4096) };
   } catch {
     return { name: 'Error', message: 'something that cannot be shown', stack: '' };
   }

@@ -15,6 +15,7 @@ export {
   type StateOf,
 } from './aggregate.ts';
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
+export type { Carriable, CarriableFields, Carried, DeepReadonly } from './carried.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
@@ -29,11 +30,17 @@ export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
-export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
+export {
+  type FlushPolicy,
+  flushPresets,
+  type Logger,
+  type LogOptions,
+  type RuntimeOptions,
+  type SinkOptions,
+} from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
-export type { EventQuery } from './store/history.ts';
-export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
+export type { EventQuery, EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
 export {
   type Expected,
   type GivenEvent,

@@ -1,7 +1,7 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
-import type { Logger } from 'pino';
 import type { AnyAggregate } from './aggregate.ts';
-import { TrunklineError } from './errors.ts';
+import { checkDeadline, checkFunction, invalid } from './checks.ts';
+import { checkFields, fieldsOf } from './known-fields.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 
@@ -59,6 +59,14 @@ export interface SinkOptions {
   options?: unknown;
 }
 
+/** What Trunkline logs through: a pino logger, or anything with these. */
+export interface Logger {
+  debug(details: object, message: string): void;
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}
+
 /** The options of `createRuntime`; all but two have a default. */
 export interface RuntimeOptions {
   /** Where log and store live; created if absent, mode 0700; one runtime at a time. */
@@ -87,7 +95,7 @@ export interface RuntimeOptions {
   /** Deadline of an `ask` that names none, milliseconds; default 5,000. */
   askDeadlineMs?: number;
   /** A pino logger (or one like it); default: silent. */
-  logger?: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+  logger?: Logger;
   /** Identity of this boot of the machine; default: the kernel's. For tests of power loss. */
   bootId?: string;
 }
@@ -98,11 +106,7 @@ export interface ResolvedOptions
   bootId: string | undefined;
   flush: FlushPolicy;
   log: Required<LogOptions>;
-  logger: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
-}
-
-function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option, value, reason });
+  logger: Logger;
 }
 
 function within(option: string, value: number, low: number, high: number): number {
@@ -112,11 +116,8 @@ function within(option: string, value: number, low: number, high: number): numbe
   return value;
 }
 
-function refuseUnknown(prefix: string, given: object, known: readonly string[]): void {
-  for (const [key, value] of Object.entries(given)) {
-    if (!known.includes(key)) invalid(`${prefix}${key}`, value, `is unknown; known: ${known.join(', ')}`);
-  }
-}
+const logFields = fieldsOf<LogOptions>({ maxBytes: true, retainMs: true, retainBytes: true });
+const sinkFields = fieldsOf<SinkOptions>({ name: true, module: true, options: true });
 
 const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'dataDir',
@@ -146,7 +147,7 @@ export function resolveFlush(
     if (Object.hasOwn(flushPresets, flush)) return flushPresets[flush];
     return invalid('flush', flush, `must be one of ${Object.keys(flushPresets).join(', ')}`);
   }
-  refuseUnknown('flush.', flush ?? {}, Object.keys(current));
+  if (flush !== undefined) checkFields('flush', flush, Object.keys(current));
   const policy = { ...current, ...flush };
   within('flush.syncIntervalMs', policy.syncIntervalMs, 0, 60_000);
   within('flush.syncBytes', policy.syncBytes, 4096, 1 << 30);
@@ -160,6 +161,19 @@ export function resolveFlush(
   return policy;
 }
 
+/** The policy in force, changed while running. */
+export function changeFlush(flush: RuntimeOptions['flush'], current: FlushPolicy, maxBytes: number): FlushPolicy {
+  if (flush === undefined) invalid('flush', flush, 'must be a preset or single fields');
+  const { ringBytes } = current;
+  const next = resolveFlush(flush, current);
+  if (typeof flush !== 'string' && next.ringBytes !== ringBytes) {
+    invalid('flush.ringBytes', next.ringBytes, `is fixed at start (${ringBytes})`);
+  }
+  const changed = { ...next, ringBytes };
+  checkRoom(changed, maxBytes);
+  return changed;
+}
+
 /** One commit must fit well into the log, or a full log could never give it room. */
 export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: number): void {
   const least = 2 * (batchBytes + ringBytes / 2);
@@ -168,19 +182,25 @@ export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: numb
   }
 }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} } as ResolvedOptions['logger'];
+function checkLogger(logger: Logger): void {
+  if (typeof logger !== 'object' || logger === null)
+    invalid('logger', typeof logger, 'must be a pino logger, or like one');
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) checkFunction(`logger.${level}`, logger[level]);
+}
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Everything with its default, or `InvalidOptions` naming the first option that cannot work. */
 export function resolveOptions(options: RuntimeOptions, cores: number): ResolvedOptions {
-  if (typeof options !== 'object' || options === null) invalid('options', options, 'must be an object');
+  checkFields('', options, knownOptions);
   if (typeof options.dataDir !== 'string' || options.dataDir === '') {
     invalid('dataDir', options.dataDir, 'must name a folder');
   }
   if (!Array.isArray(options.aggregates) || options.aggregates.length === 0) {
     invalid('aggregates', options.aggregates, 'must name at least one aggregate');
   }
-  refuseUnknown('', options, knownOptions);
-  refuseUnknown('log.', options.log ?? {}, ['maxBytes', 'retainMs', 'retainBytes']);
+  if (options.log !== undefined) checkFields('log', options.log, logFields);
+  if (options.sinks !== undefined && !Array.isArray(options.sinks)) invalid('sinks', options.sinks, 'must be an array');
   const names = new Set<string>();
   for (const aggregate of options.aggregates as AnyAggregate[]) {
     if (typeof aggregate?.commands !== 'object' || typeof aggregate.evolve !== 'object') {
@@ -192,6 +212,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   }
   const sinkNames = new Set<string>(['store']);
   for (const sink of options.sinks ?? []) {
+    checkFields('sinks', sink, sinkFields);
     if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
       invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
     }
@@ -204,6 +225,10 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
   if (options.context !== undefined && !URL.canParse(options.context)) {
     invalid('context', options.context, 'must be a URL: import.meta.resolve(…)');
+  }
+  if (options.logger !== undefined) checkLogger(options.logger);
+  if (options.bootId !== undefined && typeof options.bootId !== 'string') {
+    invalid('bootId', options.bootId, 'must be text');
   }
   const flush = resolveFlush(options.flush);
   const log = {
@@ -236,4 +261,10 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     logger: options.logger ?? silent,
     bootId: options.bootId,
   };
+}
+
+/** @throws InvalidOptions */
+export function checkCloseOptions(options: { deadlineMs?: number }): void {
+  checkFields('close', options, ['deadlineMs']);
+  if (options.deadlineMs !== undefined) checkDeadline('deadlineMs', options.deadlineMs);
 }

@@ -9,8 +9,9 @@ import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
-import { checkId, type RefClass, refClass } from './caller/ref.ts';
+import { Refs } from './caller/refs.ts';
 import { type HeldShard, Shards } from './caller/shards.ts';
+import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
@@ -28,16 +29,17 @@ import type { LogSource, RecoveryReport } from './log/log.ts';
 import { bootId } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
 import {
-  checkRoom,
+  changeFlush,
+  checkCloseOptions,
   type FlushPolicy,
   type ResolvedOptions,
   type RuntimeOptions,
-  resolveFlush,
   resolveOptions,
 } from './options.ts';
 import type { Level } from './receipt.ts';
-import { type EventQuery, History } from './store/history.ts';
+import { History } from './store/history.ts';
 import { EmbeddedStore } from './store/lmdb/embedded.ts';
+import type { EventQuery } from './store/store.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -103,7 +105,7 @@ export class Runtime implements AsyncDisposable {
   private readonly openGate = shutGateAtExit(this.levels);
   private readonly caller: Caller;
   private readonly deliveries: Deliveries;
-  private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
+  private readonly refs: Refs;
   private flush: FlushPolicy;
   private log: LogThreads | undefined;
   private flushThread: FlushThread | undefined;
@@ -116,16 +118,17 @@ export class Runtime implements AsyncDisposable {
   private failure: TrunklineError | undefined;
   private isClosed = false;
 
-  /** Use {@link createRuntime}. */
+  /** @internal Use {@link createRuntime}. */
   constructor(options: ResolvedOptions, directory: DataDirectory) {
     this.options = options;
     this.directory = directory;
     this.flush = options.flush;
     const { logger, aggregates } = options;
-    this.bus = new Bus((error, event) => {
+    const listenerFailed = (error: unknown, event: StoredEvent): void => {
       this.listenerErrors++;
       logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
-    });
+    };
+    this.bus = new Bus(listenerFailed, () => this.checkOpen());
     this.caller = new Caller(aggregates, this.levels, this.bus, {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
@@ -136,9 +139,7 @@ export class Runtime implements AsyncDisposable {
       logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
     );
     this.caller.deliveries = this.deliveries;
-    for (const [index, definition] of aggregates.entries()) {
-      this.refs.set(definition.name, { definition, Ref: refClass(definition, index, this.caller) });
-    }
+    this.refs = new Refs(aggregates, this.caller);
     this.applyPolicy();
   }
 
@@ -189,7 +190,7 @@ export class Runtime implements AsyncDisposable {
     this.history = new History(this.embedded, this.logReader, levels);
     const { embedded } = this;
     const storedHead = (type: string, id: string): { version: number } | undefined => embedded.reader.head(type, id);
-    this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
+    this.publisher = new EventPublisher(this.caller, levels, storedHead, this.refs.definitions, options);
     this.log.attach(this.publisher.ring);
     this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
     this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
@@ -207,10 +208,6 @@ export class Runtime implements AsyncDisposable {
       if (frame.kind !== FrameKind.event) return;
       this.publisher.recovered(frame.aggregateType, frame.aggregateId, frame.version, position);
     });
-  }
-
-  private get definitions(): Map<string, AnyAggregate> {
-    return new Map([...this.refs].map(([name, { definition }]) => [name, definition]));
   }
 
   private async startShards(mapBytes: number): Promise<void> {
@@ -260,27 +257,15 @@ export class Runtime implements AsyncDisposable {
    * @throws UnknownAggregateType, InvalidId
    */
   ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
-    const known = this.refs.get(aggregate?.name);
-    if (known === undefined) {
-      const names = [...this.refs.keys()];
-      throw new TrunklineError('UnknownAggregateType', { aggregateType: String(aggregate?.name), known: names });
-    }
-    checkId('aggregate id', id);
-    return new known.Ref(id) as unknown as Ref<A>;
+    return this.refs.of(String(aggregate?.name), id) as unknown as Ref<A>;
   }
 
   /**
    * Send a command by names, as a gateway would that learns them at run time.
-   * @throws UnknownAggregateType, UnknownCommand, InvalidId (as rejections)
+   * @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions (as rejections)
    */
   async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
-    const known = this.refs.get(type);
-    if (!known) {
-      throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.refs.keys()] });
-    }
-    checkId('aggregate id', id);
-    const ref = new known.Ref(id, options) as unknown as Record<string, (...input: unknown[]) => Promise<unknown>>;
-    return ref[command]!(...input);
+    return this.refs.send(type, id, command, input, options);
   }
 
   /**
@@ -288,33 +273,36 @@ export class Runtime implements AsyncDisposable {
    * `follow`, without end.
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
-    if (this.isClosed || !this.history) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return this.history.events(query);
+    this.checkOpen();
+    return this.history!.events(query);
   }
 
-  /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
+  /**
+   * A unit of work over entities of this thread: collects their events, and publishes them after its commit.
+   * @throws InvalidOptions, RuntimeClosed
+   */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
+    this.checkOpen();
     return new UnitOfWork(this.publisher, options);
   }
 
-  /** Resolves when everything written so far has come to the level. */
-  reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+  /**
+   * Resolves when everything written so far has come to the level.
+   * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason (as rejections)
+   */
+  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    this.checkOpen();
+    checkLevel('level', level);
     return this.caller.reached(level, this.levels.position('written'), options.signal);
   }
 
-  /** Change the flush policy while running; a preset, or single fields. All but `ringBytes`. */
+  /**
+   * Change the flush policy while running; a preset, or single fields. All but `ringBytes`.
+   * @throws InvalidOptions, RuntimeClosed
+   */
   setFlush(flush: NonNullable<RuntimeOptions['flush']>): FlushPolicy {
-    const next = resolveFlush(flush, this.flush);
-    const { ringBytes } = this.flush;
-    if (typeof flush !== 'string' && next.ringBytes !== ringBytes) {
-      throw new TrunklineError('InvalidOptions', {
-        option: 'flush.ringBytes',
-        value: next.ringBytes,
-        reason: `is fixed at start (${ringBytes})`,
-      });
-    }
-    checkRoom({ ...next, ringBytes }, this.options.log.maxBytes);
-    this.flush = { ...next, ringBytes };
+    this.checkOpen();
+    this.flush = changeFlush(flush, this.flush, this.options.log.maxBytes);
     this.applyPolicy();
     return { ...this.flush };
   }
@@ -326,6 +314,10 @@ export class Runtime implements AsyncDisposable {
     levels.setFlag(LevelWord.batchBytes, flush.batchBytes);
     levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
     caller.options.whenFull = flush.whenFull;
+  }
+
+  private checkOpen(): void {
+    if (this.isClosed || !this.history) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
   status(): RuntimeStatus {
@@ -350,10 +342,11 @@ export class Runtime implements AsyncDisposable {
    * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
    * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
    * stays, and the data directory is free again. `close` then says what it gave up:
-   * @throws CloseTimedOut
+   * @throws CloseTimedOut; InvalidOptions: nothing is stopped
    */
-  close(options: { deadlineMs?: number } = {}): Promise<void> {
-    if (this.isClosed) return Promise.resolve();
+  async close(options: { deadlineMs?: number } = {}): Promise<void> {
+    checkCloseOptions(options);
+    if (this.isClosed) return;
     this.closing ??= this.stop();
     return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }

@@ -16,16 +16,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   flush: ['log/log.ts', 'log/levels.ts', 'log/gate.ts', 'log/lmdb.ts', 'ring/bell.ts', 'store/lmdb/sink.ts'],
   actor: ['log/log.ts', 'log/levels.ts', 'log/frames.ts', 'log/lmdb.ts', 'ring/*', 'store/lmdb/reader.ts'],
   caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
-  entity: [
-    'caller/caller.ts',
-    'caller/receipt.ts',
-    'caller/ref.ts',
-    'caller/slots.ts',
-    'log/levels.ts',
+  entity: ['caller/caller.ts', 'caller/receipt.ts', 'caller/slots.ts', 'log/levels.ts', 'ring/*', 'store/store.ts'],
+  testing: [
+    'actor/actor.ts',
+    'actor/command.ts',
+    'actor/evolve.ts',
+    'actor/execution.ts',
+    'actor/tellable.ts',
     'ring/*',
-    'store/store.ts',
   ],
-  testing: ['actor/actor.ts', 'actor/command.ts', 'actor/evolve.ts', 'actor/execution.ts', 'ring/*'],
 };
 
 /** The vocabulary itself: which of its files look into a stage, and where. */

@@ -3,12 +3,13 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import type { Caller } from '../caller/caller.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
-import { checkId } from '../caller/ref.ts';
 import { Slots } from '../caller/slots.ts';
+import { checkLevel, invalid } from '../checks.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
-import { isUuid, writeIdText, writeNewId } from '../ids.ts';
+import { FrameKind, FrameReader } from '../frame.ts';
+import { writeIdText, writeNewId } from '../ids.ts';
+import { checkFields } from '../known-fields.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { toJson } from '../payload.ts';
@@ -18,6 +19,7 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GroupKind, Word } from '../ring/ring.ts';
 import { Heads } from './heads.ts';
+import { checkNewEvents } from './new-event.ts';
 
 interface Publishing {
   events: readonly Prepared[];
@@ -75,7 +77,10 @@ export class EventPublisher {
 
   /**
    * Publish events, in order, as one group; resolves when they have come to the runtime's `ack` level.
-   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, CommandTooLarge, RingFull (as rejections)
+   * An event's `id` is not compared with those in the store: whoever publishes the same id twice has two events with it.
+   * The expected version is the guard against repetition (`version`, or `save` with `expectedVersion`).
+   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, InvalidOptions, CommandTooLarge, RingFull,
+   * RuntimeClosed (as rejections)
    */
   publish(...events: NewEvent[]): Promise<Receipt<undefined>> {
     return this.publishBatch(events);
@@ -83,6 +88,9 @@ export class EventPublisher {
 
   /** The same with a list, and a level of its own to wait for. */
   async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
+    checkFields('publishBatch', options, ['ack']);
+    if (options.ack !== undefined) checkLevel('ack', options.ack);
+    if (options.ack === 'published') invalid('ack', options.ack, 'needs a stream, and none is configured');
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
     return receipt as Receipt<undefined>;
@@ -101,8 +109,17 @@ export class EventPublisher {
     });
   }
 
-  /** The version of an entity, everything published so far included; 0 if there is none. */
+  /** @internal Nothing may be published any more? Then throw why not. */
+  admit(): void {
+    this.caller.admit();
+  }
+
+  /**
+   * The version of an entity, everything published so far included; 0 if there is none.
+   * @throws RuntimeClosed, LogPoisoned
+   */
   version(type: string, id: string): number {
+    if (this.caller.closed) throw this.caller.closed;
     return this.heads.version(type, id);
   }
 
@@ -114,15 +131,10 @@ export class EventPublisher {
   /** Check everything, and give every event its version, before anything is written. */
   private prepare(events: readonly NewEvent[]): readonly Prepared[] {
     this.caller.admit();
+    checkNewEvents(events);
     const versions = new Map<string, number>();
     const prepared = events.map((event) => {
       const { aggregateType, aggregateId, type } = event;
-      checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
-      checkId('aggregate id', aggregateId);
-      checkId('event type', type, NAME_BYTES_LIMIT);
-      if (event.id !== undefined && !isUuid(event.id)) {
-        throw new TrunklineError('InvalidId', { what: 'event id, a UUID,', length: event.id.length, limit: 36 });
-      }
       if (this.actorTypes.has(aggregateType)) {
         const reason = 'its events are raised by commands of its actors; entities must use another type';
         throw new TrunklineError('WrongDoor', { aggregateType, reason });
@@ -139,9 +151,6 @@ export class EventPublisher {
       const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
       return { event, version, metadataJson, dataJson: toJson(event.data, type) };
     });
-    if (prepared.length === 0) {
-      throw new TrunklineError('InvalidOptions', { option: 'events', value: events, reason: 'must name at least one' });
-    }
     return prepared;
   }
 

@@ -1,10 +1,15 @@
 // `runtime.store`: the event store as users have it. Reads show everything that was written before they were called: they
 // wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
 import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { EventArchive, EventStore, Head, Moment, StateThen, TypeQuery } from '../store/store.ts';
+import { checkNewEvents } from './new-event.ts';
 import type { EventPublisher } from './publisher.ts';
+
+const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });
 
 /** The event store of a runtime. Reads show everything that was written before they were called. */
 export class RuntimeStore implements EventStore {
@@ -21,13 +26,17 @@ export class RuntimeStore implements EventStore {
 
   /**
    * Append events of entities as one group; resolves when they are `stored`.
-   * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`; then nothing is saved
+   * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`; and as `publish` does. Then nothing is saved
    */
   async save(events: readonly NewEvent[], options: { expectedVersion?: number } = {}): Promise<void> {
-    const [first] = events;
-    if (first === undefined) return;
+    checkFields('save', options, ['expectedVersion']);
+    this.publisher.admit();
+    if (Array.isArray(events) && events.length === 0) return;
     const { expectedVersion } = options;
     if (expectedVersion !== undefined) {
+      checkInteger('expectedVersion', expectedVersion, 0, Number.MAX_SAFE_INTEGER);
+      checkNewEvents(events);
+      const first = events[0]!;
       const { aggregateType, aggregateId } = first;
       if (events.some((event) => event.aggregateType !== aggregateType || event.aggregateId !== aggregateId)) {
         const reason = 'is for the events of one aggregate';
@@ -45,6 +54,8 @@ export class RuntimeStore implements EventStore {
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   /** All events of an aggregate, in version order; none if nobody knows it. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
+    checkAggregate(aggregate);
+    checkId('aggregate id', id);
     await this.caughtUp();
     return this.archive.getByAggregate(aggregate, id);
   }
@@ -58,12 +69,25 @@ export class RuntimeStore implements EventStore {
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
   /** The same, from this version on, `limit` at most. */
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
+    checkAggregate(aggregate);
+    checkId('aggregate id', id);
+    checkInteger('version', version, 0, Number.MAX_SAFE_INTEGER);
+    if (limit !== undefined) checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
     await this.caughtUp();
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
-  async getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]> {
+  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    checkId('event type', type);
+    checkFields('getByType', query, typeQueryFields);
+    const { since, until, limit, aggregate } = query;
+    if (since !== undefined) checkDate('since', since);
+    if (until !== undefined) checkDate('until', until);
+    if (limit !== undefined && limit !== Number.POSITIVE_INFINITY) {
+      checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+    }
+    if (aggregate !== undefined) checkAggregate(aggregate);
     await this.caughtUp();
     return this.archive.getByType(type, query);
   }
@@ -74,19 +98,36 @@ export class RuntimeStore implements EventStore {
     id: string,
     moment: Moment,
   ): Promise<StateThen<StateOf<A>> | undefined> {
+    checkAggregate(aggregate);
+    if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
+    checkId('aggregate id', id);
+    checkMoment(moment);
     await this.caughtUp();
     return this.archive.stateAt(aggregate, id, moment);
   }
 
   /** Version and position of an aggregate; undefined if nobody knows it. */
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    checkAggregate(aggregate);
+    checkId('aggregate id', id);
     await this.caughtUp();
     return this.archive.head(aggregate, id);
   }
 
   /** All aggregates of a type, ordered by id as bytes. */
   async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    checkAggregate(aggregate);
     await this.caughtUp();
     yield* this.archive.heads(aggregate);
   }
+}
+
+function checkMoment(moment: Moment): void {
+  checkFields('moment', moment, ['version', 'time']);
+  const { version, time } = moment as { version?: number; time?: Date };
+  if ((version === undefined) === (time === undefined)) {
+    invalid('moment', Object.keys(moment), 'must be { version } or { time }');
+  }
+  if (version !== undefined) checkInteger('moment.version', version, 0, Number.MAX_SAFE_INTEGER);
+  if (time !== undefined) checkDate('moment.time', time);
 }

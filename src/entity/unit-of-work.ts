@@ -1,9 +1,11 @@
 // A unit of work over entities: what they raise between its begin and its commit is published after the commit, all of it
 // or, on a rollback, nothing.
+import { checkFunction, checkLevel, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { Level } from '../receipt.ts';
-import type { AggregateRoot, RaisedEvent } from './aggregate-root.ts';
+import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
 import type { EventPublisher } from './publisher.ts';
 
 /** The user's own transaction around the unit of work; without one, publishing is the commit. */
@@ -23,6 +25,8 @@ export interface UnitOfWorkOptions {
   /** The level that `commit` waits for; default: the runtime's. */
   ack?: Level;
 }
+
+const unitOfWorkFields = fieldsOf<UnitOfWorkOptions>({ transaction: true, ack: true });
 
 type BeforeHandler = (event: RaisedEvent) => Promise<void> | void;
 type AfterHandler = (event: StoredEvent) => Promise<void> | void;
@@ -47,6 +51,14 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** @internal Use `runtime.unitOfWork()`. */
   constructor(publisher: EventPublisher, options: UnitOfWorkOptions = {}) {
+    checkFields('unitOfWork', options, unitOfWorkFields);
+    const { ack, transaction } = options;
+    if (ack !== undefined) checkLevel('ack', ack);
+    if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+    if (transaction !== undefined) {
+      checkFunction('transaction.commit', transaction?.commit);
+      checkFunction('transaction.rollback', transaction?.rollback);
+    }
     this.publisher = publisher;
     this.options = options;
   }
@@ -54,6 +66,7 @@ export class UnitOfWork implements AsyncDisposable {
   /** Watch an entity: its uncommitted events belong to this unit of work. Returns it. */
   register<E extends AggregateRoot>(entity: E): E {
     this.checkOpen();
+    if (!(entity instanceof AggregateRoot)) invalid('entity', typeof entity, 'must extend AggregateRoot');
     this.entities.add(entity);
     return entity;
   }
@@ -66,12 +79,14 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** Handle events (of one type, or `'*'`) before the commit, within the transaction: a failure rolls it back. */
   before(type: string, handler: BeforeHandler): this {
+    checkFunction('handler', handler);
     this.beforeHandlers.push({ type, handler });
     return this;
   }
 
   /** Handle events after the commit; a failure is the caller's to see, and undoes nothing. */
   after(type: string, handler: AfterHandler): this {
+    checkFunction('handler', handler);
     this.afterHandlers.push({ type, handler });
     return this;
   }
@@ -88,11 +103,15 @@ export class UnitOfWork implements AsyncDisposable {
     }
   }
 
-  /** Handlers before commit, the transaction's commit, publishing, handlers after. Returns what was published. */
+  /**
+   * Handlers before commit, the transaction's commit, publishing, handlers after. Returns what was published.
+   * @throws RuntimeClosed, UnitOfWorkEnded, and what a handler or the transaction throws: then it is rolled back
+   */
   async commit(): Promise<readonly StoredEvent[]> {
     this.checkOpen();
     try {
       await this.handleBefore();
+      this.publisher.admit(); // what cannot be published must not be committed
       await this.options.transaction?.commit();
     } catch (error) {
       await this.rollback();

@@ -5,37 +5,31 @@
 // looked for in the store first; the log gives up only what the store holds, so what is in neither of the two at first is
 // in the store when asked again.
 import { setImmediate } from 'node:timers/promises';
-import type { AnyAggregate } from '../aggregate.ts';
+import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameReader } from '../frame.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
 import { EventFilter } from './filter.ts';
 import type { EmbeddedStore } from './lmdb/embedded.ts';
 import type { ScanPage, StoreScan } from './lmdb/scan.ts';
-import { nameOf } from './store.ts';
+import { type EventQuery, nameOf } from './store.ts';
 
-/** Which events, and how. All conditions must hold. */
-export interface EventQuery {
-  /** First and last log position, inclusive. */
-  from?: number;
-  to?: number;
-  aggregate?: AnyAggregate | string;
-  /** With `aggregate`, its events are found directly; alone, every event is looked at. */
-  aggregateId?: string;
-  type?: string;
-  types?: readonly string[];
-  /** Events that occurred at `since` or later, and before `until`. */
-  since?: Date;
-  until?: Date;
-  /** Ends the iteration with its reason. */
-  signal?: AbortSignal;
-  /** Events read at once, 1 to 100,000; default 1,000. Others get their turn between pages. */
-  pageSize?: number;
-  /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
-  follow?: boolean;
-}
+const queryFields = fieldsOf<EventQuery>({
+  from: true,
+  to: true,
+  aggregate: true,
+  aggregateId: true,
+  type: true,
+  types: true,
+  since: true,
+  until: true,
+  signal: true,
+  pageSize: true,
+  follow: true,
+});
 
 const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
 
@@ -62,15 +56,8 @@ export class History {
 
   /** The same, in pages as they are read; a page may be empty. */
   pages(query: EventQuery = {}): AsyncIterableIterator<StoredEvent[]> {
+    checkQuery(query);
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
-    checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger('to', to, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger('pageSize', pageSize, 1, 100_000);
-    for (const [option, time] of Object.entries({ since: query.since, until: query.until })) {
-      if (time !== undefined && !(time instanceof Date && !Number.isNaN(time.getTime()))) {
-        throw new TrunklineError('InvalidOptions', { option, value: time, reason: 'must be a valid Date' });
-      }
-    }
     const last = follow ? to : Math.min(to, this.levels.position('written'));
     const types = query.type === undefined ? query.types : [query.type, ...(query.types ?? [])];
     const aggregateType = query.aggregate === undefined ? undefined : nameOf(query.aggregate);
@@ -156,6 +143,22 @@ export class History {
   }
 }
 
+function checkQuery(query: EventQuery): void {
+  checkFields('events', query, queryFields);
+  const { from = 1, to = 1, pageSize = 1, aggregate, aggregateId, type, types, since, until, signal, follow } = query;
+  checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('to', to, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('pageSize', pageSize, 1, 100_000);
+  if (aggregate !== undefined) checkAggregate(aggregate);
+  if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
+  if (types !== undefined && !Array.isArray(types)) invalid('types', types, 'must be a list of event types');
+  for (const one of type === undefined ? (types ?? []) : [type, ...(types ?? [])]) checkId('event type', one);
+  if (since !== undefined) checkDate('since', since);
+  if (until !== undefined) checkDate('until', until);
+  if (signal !== undefined) checkSignal(signal);
+  if (follow !== undefined && typeof follow !== 'boolean') invalid('follow', follow, 'must be true or false');
+}
+
 function logPage(chunk: Chunk, filter: EventFilter, from: number, last: number, pageSize: number): ScanPage {
   const { firstPosition, count, frames } = chunk;
   const frame = new FrameReader(frames);
@@ -182,9 +185,4 @@ async function* each(
       yield event;
     }
   }
-}
-
-function checkInteger(option: string, value: number, low: number, high: number): void {
-  if (Number.isSafeInteger(value) && value >= low && value <= high) return;
-  throw new TrunklineError('InvalidOptions', { option, value, reason: `must be an integer from ${low} to ${high}` });
 }

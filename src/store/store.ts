@@ -52,6 +52,27 @@ export interface TypeQuery {
   aggregate?: AnyAggregate | string;
 }
 
+/** Which events, and how. All conditions must hold. */
+export interface EventQuery {
+  /** First and last log position, inclusive. */
+  from?: number;
+  to?: number;
+  aggregate?: AnyAggregate | string;
+  /** With `aggregate`, its events are found directly; alone, every event is looked at. */
+  aggregateId?: string;
+  type?: string;
+  types?: readonly string[];
+  /** Events that occurred at `since` or later, and before `until`. */
+  since?: Date;
+  until?: Date;
+  /** Ends the iteration with its reason. */
+  signal?: AbortSignal;
+  /** Events read at once, 1 to 100,000; default 1,000. Others get their turn between pages. */
+  pageSize?: number;
+  /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
+  follow?: boolean;
+}
+
 /** A moment in an aggregate's life: after that version, or after its last event that had occurred by that time. */
 export type Moment = { version: number } | { time: Date };
 

@@ -5,11 +5,13 @@ import { Actor, type ActorType } from '../actor/actor.ts';
 import type { Command } from '../actor/command.ts';
 import { evolveFrame, reducerFingerprint } from '../actor/evolve.ts';
 import { Execution, type Surroundings } from '../actor/execution.ts';
+import { tellable } from '../actor/tellable.ts';
 import type { AnyAggregate, EventOf, ShardContext, StateOf } from '../aggregate.ts';
 import { type Rejected, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import { toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
@@ -26,6 +28,8 @@ export interface GivenOptions {
   /** Answers what the command asks of other aggregates; may throw. */
   answer?: (question: { aggregateType: string; id: string; command: string; input: unknown[] }) => unknown;
 }
+
+const givenFields = fieldsOf<GivenOptions>({ id: true, context: true, metadata: true, answer: true });
 
 /** What a command came to. */
 export interface Outcome<A> {
@@ -78,6 +82,7 @@ export function given<A extends AnyAggregate>(
   events: readonly GivenEvent<A>[] = [],
   options: GivenOptions = {},
 ): { readonly when: When<A> } {
+  checkFields('given', options, givenFields);
   const when = new Proxy(Object.create(null) as object, {
     get: (_, name) => {
       if (typeof name !== 'string' || !Object.hasOwn(aggregate.commands, name)) {
@@ -106,11 +111,17 @@ class Trial<A extends AnyAggregate> {
       const value = aggregate.commands[name](execution, ...JSON.parse(toJson(input, 'arguments')));
       this.result =
         value instanceof Promise
-          ? value.then((settled) => this.settle(execution, settled))
+          ? value.then(
+              (settled) => this.settle(execution, settled),
+              (error) => {
+                execution.undo();
+                throw tellable(error);
+              },
+            )
           : this.settle(execution, value);
     } catch (error) {
       execution.undo();
-      this.error = error;
+      this.error = tellable(error);
     }
   }
 

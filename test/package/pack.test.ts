@@ -56,6 +56,22 @@ describe('what is in it', () => {
     expect(others.filter((file) => !allowed.includes(file))).toEqual([]);
   });
 
+  test("what the public declarations lead to names no library's types but the standard's and Node's", () => {
+    const seen = new Set<string>();
+    const foreign = new Set<string>();
+    const visit = (file: string): void => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const [, from] of readFileSync(file, 'utf8').matchAll(/(?:\bfrom |\bimport\()'([^']+)'/g)) {
+        if (from!.startsWith('.')) visit(join(dirname(file), from!.replace(/\.[jt]s$/, '.d.ts')));
+        else if (!from!.startsWith('node:')) foreign.add(from!);
+      }
+    };
+    visit(join(installed, 'dist', 'index.d.ts'));
+    expect(seen.size).toBeGreaterThan(10);
+    expect([...foreign]).toEqual(['@standard-schema/spec']);
+  });
+
   test('every import and every thread entry leads to a file that is there', () => {
     const broken: string[] = [];
     let entries = 0;
@@ -107,9 +123,9 @@ describe('a program that has installed it', () => {
     expect(run(join(bin, 'node'), ['--input-type=module', '-e', reach]).trim()).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
   });
 
-  test('compiles against its types', () => {
+  test.each(['true', 'false'])('compiles against its types, skipLibCheck %s', (skipLibCheck) => {
     const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules', '@types')];
-    const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--noEmit'];
+    const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', skipLibCheck, '--noEmit'];
     const target = ['--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,esnext.disposable'];
     run(join(bin, 'node'), [join(bin, 'tsc'), ...strict, ...target, ...types, 'typed.ts']);
   });

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { isError, Rejected, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
@@ -25,6 +26,32 @@ describe('a command', () => {
     expect(event!.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
     expect(Math.abs(event!.occurredAt.getTime() - Date.now())).toBeLessThan(60_000);
     expect(Object.isFrozen(event!.data)).toBe(true);
+  });
+
+  test('is shown with its receipt: value, version, position, and how far it has come', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, '42');
+    const receipt = await counter.with({ idempotencyKey: 'k' }).add(2);
+    const { position } = receipt;
+    await receipt.reached('stored');
+    expect(inspect(receipt)).toBe(`{ value: 2, version: 1, position: ${position}, level: 'stored' }`);
+    expect(JSON.parse(JSON.stringify(receipt))).toEqual({ value: 2, version: 1, position, level: 'stored' });
+    const raised = await counter.with({ ack: 'raised' }).add(1);
+    expect(inspect(raised)).toMatch(/value: 3, version: 2, position: \d+, level: '(raised|written|synced|stored)'/);
+    const repeated = await counter.with({ idempotencyKey: 'k' }).add(2);
+    expect(inspect(repeated)).toContain('value: 2, version: 1');
+  });
+
+  test('is sent through a ref that shows whose it is', async () => {
+    const ref = (await startRuntime()).ref(Counter, '42');
+    expect([`${ref}`, String(ref), inspect(ref)]).toEqual(['counter/42', 'counter/42', 'Ref counter/42']);
+    // What a ref holds for itself stands before no command.
+    expect(['id', 'options', 'send', 'method'].map((name) => name in Object(ref))).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
   });
 
   test('that raises nothing answers too, and leaves the version', async () => {
@@ -124,16 +151,14 @@ describe('a command', () => {
 });
 
 describe('bad input', () => {
-  test.each(['nan', 'function', 'bigint', 'cycle', 'map', 'hole', 'nul', 'surrogate'])(
-    'raise refuses %s',
-    async (what) => {
-      const runtime = await startRuntime({ shards: 1 });
-      const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
-      expect(error.code).toBe('UnserialisableValue');
-      expect(error.details.path).toContain('Added');
-      expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
-    },
-  );
+  const odd = 'nan function bigint cycle map hole nul surrogate invalidDate throwingGetter throwingToJson revoked';
+  test.each(odd.split(' '))('raise refuses %s', async (what) => {
+    const runtime = await startRuntime({ shards: 1 });
+    const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
+    expect(error.code).toBe('UnserialisableValue');
+    expect(error.details.path).toContain('Added');
+    expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
+  });
 
   test('each kind has a code of its own', async () => {
     const runtime = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16 } });

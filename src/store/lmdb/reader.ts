@@ -2,6 +2,7 @@
 //
 // Invariant: every call sees the newest commit, and holds no snapshot of the environment afterwards. The library would let
 // go of it in a timer, which does not fire in a thread that blocks.
+import { TrunklineError } from '../../errors.ts';
 import { FrameReader } from '../../frame.ts';
 import type { Head, LoadedAggregate, StoredReceipt, StoreReader } from '../store.ts';
 import { ChainReader } from './chain.ts';
@@ -18,6 +19,7 @@ export class EmbeddedReader implements StoreReader {
   readonly environment: Environment;
   private readonly keys = new KeyWriter();
   readonly chain: ChainReader;
+  private closed = false;
 
   constructor(environment: Environment) {
     this.environment = environment;
@@ -60,11 +62,13 @@ export class EmbeddedReader implements StoreReader {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     await this.environment.root.close();
   }
 
   /** Look at the newest commit, and let go of it. */
   fresh<T>(read: () => T): T {
+    if (this.closed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
     const { root } = this.environment;
     root.resetReadTxn();
     try {
