@@ -51,6 +51,7 @@ export interface ErrorDetails {
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
+  StoreFailed: { dataDir: string; cause: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
   VersionOutOfOrder: {
@@ -116,6 +117,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
+  StoreFailed: (d) =>
+    `a commit of the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,

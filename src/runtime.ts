@@ -180,8 +180,11 @@ export class Runtime implements AsyncDisposable {
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
-        sinkError: (name, error) =>
-          options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        sinkError: (name, error, isFinal) => {
+          options.logger.error({ err: error, sink: name }, `a sink failed; it is ${isFinal ? 'not ' : ''}tried again`);
+          // Nothing becomes `stored` any more, and shards cannot load: whoever waits is told.
+          if (isFinal && name === 'store' && !this.closing) this.fail(error as TrunklineError);
+        },
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );

@@ -56,6 +56,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   LogDamaged: { dataDir: './data', reason: 'no chunk' },
   StoreDamaged: { dataDir: './data', reason: 'no page' },
   StoreUnavailable: { store: 'postgres', cause: 'ECONNREFUSED' },
+  StoreFailed: { dataDir: './data', cause: 'Input/output error' },
   PositionGone: { position: 3, firstKept: 9 },
   VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },
   SinkFailed: { sink: 'billing', cause: 'ECONNRESET' },

@@ -68,6 +68,7 @@ export interface FlusherStatus {
 
 const fatalCodes: readonly ErrorCode[] = [
   'StoreDamaged',
+  'StoreFailed',
   'LogDamaged',
   'DataDirNewerFormat',
   'DataDirNotWritable',

@@ -7,7 +7,8 @@ import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
 export interface FlushEvents {
   /** A null message: a level has moved. */
   wake(): void;
-  sinkError(name: string, error: Error): void;
+  /** `isFinal`: it is not tried again. */
+  sinkError(name: string, error: Error, isFinal: boolean): void;
   failed(cause: string): void;
 }
 
@@ -36,7 +37,8 @@ export class FlushThread {
         thread.worker.on('message', (message: FlushThreadReport) => {
           if (message.type === 'ready') resolve();
           else if (message.type === 'failed') reject(fromWire(message.error));
-          else if (message.type === 'sink-error') events.sinkError(message.name, fromWire(message.error));
+          else if (message.type === 'sink-error')
+            events.sinkError(message.name, fromWire(message.error), message.retryInMs === undefined);
         });
       });
     } catch (error) {
