@@ -3,5 +3,6 @@ import { bytes } from './bytes.ts';
 import { disk } from './disk.ts';
 import type { Family } from './family.ts';
 import { kills } from './kills.ts';
+import { powerLoss } from './power-loss.ts';
 
-export const families: Readonly<Record<string, Family>> = { kills, bytes, disk };
+export const families: Readonly<Record<string, Family>> = { kills, bytes, disk, 'power-loss': powerLoss };
