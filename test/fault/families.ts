@@ -4,5 +4,6 @@ import { disk } from './disk.ts';
 import type { Family } from './family.ts';
 import { kills } from './kills.ts';
 import { powerLoss } from './power-loss.ts';
+import { ring } from './ring.ts';
 
-export const families: Readonly<Record<string, Family>> = { kills, bytes, disk, 'power-loss': powerLoss };
+export const families: Readonly<Record<string, Family>> = { kills, bytes, disk, 'power-loss': powerLoss, ring };
