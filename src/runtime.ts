@@ -185,7 +185,10 @@ export class Runtime implements AsyncDisposable {
           // Nothing becomes `stored` any more, and shards cannot load: whoever waits is told.
           if (isFinal && name === 'store' && !this.closing) this.fail(error as TrunklineError);
         },
-        failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
+        failed: (cause) => {
+          // Nothing becomes `stored` any more: whoever waits is told.
+          if (!this.closing) this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause }));
+        },
       },
     );
     this.logReader = openLogReader(directory.logFolder, mapBytes);
