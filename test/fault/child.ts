@@ -9,6 +9,8 @@ export interface ChildSettings<Line> {
   program: string;
   argument: object;
   injection?: Injection;
+  /** Options for Node. */
+  options?: string[];
   /** Called with each line; true: kill it now. */
   onLine?(line: Line, count: number): boolean;
   /** Kill it so long after its start, milliseconds. */
@@ -28,7 +30,7 @@ export interface Ended<Line> {
 
 export async function runChild<Line>(settings: ChildSettings<Line>): Promise<Ended<Line>> {
   const program = fileURLToPath(new URL(settings.program, import.meta.url));
-  const node = [process.execPath, '--conditions=trunkline-source', program];
+  const node = [process.execPath, '--conditions=trunkline-source', ...(settings.options ?? []), program];
   const [command, ...words] = settings.injection ? [...straceWords(settings.injection), ...node] : node;
   // Its standard input ends when this process does: then it ends too.
   const child = spawn(command!, words, { stdio: ['pipe', 'pipe', 'pipe'] });

@@ -5,5 +5,13 @@ import type { Family } from './family.ts';
 import { kills } from './kills.ts';
 import { powerLoss } from './power-loss.ts';
 import { ring } from './ring.ts';
+import { threads } from './threads.ts';
 
-export const families: Readonly<Record<string, Family>> = { kills, bytes, disk, 'power-loss': powerLoss, ring };
+export const families: Readonly<Record<string, Family>> = {
+  kills,
+  bytes,
+  disk,
+  'power-loss': powerLoss,
+  ring,
+  threads,
+};

@@ -8,6 +8,7 @@ import { History } from '../../src/store/history.ts';
 import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { type Held, heldBy, heldFrom, type Place } from './audit.ts';
+import { Victim } from './mischief.ts';
 import { readSink } from './sink.ts';
 
 const maxBytes = 32 << 20;
@@ -25,7 +26,7 @@ export async function recoverPlaces(
   options: Partial<RuntimeOptions> = {},
 ): Promise<Recovered> {
   const runtime = await createRuntime({
-    ...{ dataDir, aggregates: [Counter], shards: 1, log: { maxBytes, retainBytes: 1 << 17 } },
+    ...{ dataDir, aggregates: [Counter, Victim], shards: 1, log: { maxBytes, retainBytes: 1 << 17 } },
     sinks: [{ name: 'file', module: import.meta.resolve('./sink.ts') }],
     ...options,
   });

@@ -5,7 +5,9 @@ import { createRuntime, isError, type Receipt, type Runtime, TrunklineError } fr
 import { integerFrom, oneOf, randomFrom } from '../random.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import type { Told } from './audit.ts';
+import { type Mischief, Victim } from './mischief.ts';
 import { argumentFromParent, say } from './parent.ts';
+import type { SinkOptions } from './sink.ts';
 
 export interface ServiceSettings {
   dataDir: string;
@@ -18,6 +20,8 @@ export interface ServiceSettings {
   again: KeyedCommand[];
   bootId?: string;
   whenFull?: 'wait' | 'reject';
+  /** What a shard or the flush thread suffers, after so many commands or batches. */
+  mischief?: { thread: 'shard' | 'flush'; kind: Mischief; at: number };
 }
 
 /** A command as it is sent, so that it can be sent again. */
@@ -49,15 +53,18 @@ const refusals = ['NotExecuted', 'RingFull', 'MailboxFull', 'TooManyInFlight', '
 let sent = 0;
 let failed = false;
 
+const { mischief } = settings;
+const sinkOptions: SinkOptions = mischief?.thread === 'flush' ? { mischief: mischief.kind, at: mischief.at } : {};
+
 tell({ kind: 'process', pid: process.pid });
 try {
   const runtime = await createRuntime({
     dataDir: settings.dataDir,
-    aggregates: [Counter],
+    aggregates: [Counter, Victim],
     shards: 2,
     flush: { syncIntervalMs: integer(0, 20), ringBytes: 1 << 18, whenFull: settings.whenFull ?? 'wait' },
     log: { maxBytes: 32 << 20, retainBytes: 1 << 17 },
-    sinks: [{ name: 'file', module: import.meta.resolve('./sink.ts') }],
+    sinks: [{ name: 'file', module: import.meta.resolve('./sink.ts'), options: sinkOptions }],
     bootId: settings.bootId,
   });
   const { lastEnd, leftOut } = runtime.recovery;
@@ -80,6 +87,11 @@ process.exit(0);
 
 async function client(runtime: Runtime): Promise<void> {
   while (sent < settings.commands && !failed) {
+    if (mischief?.thread === 'shard' && sent === mischief.at)
+      runtime
+        .ref(Victim, 'v')
+        .suffer(mischief.kind)
+        .catch(() => {});
     const command = `${settings.name}/${sent++}`;
     const many = integer(1, 5);
     const id = `c${integer(0, 40)}`;

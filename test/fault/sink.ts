@@ -4,6 +4,7 @@ import { appendFileSync, closeSync, existsSync, ftruncateSync, openSync, readFil
 import { join } from 'node:path';
 import type { Batch, Sink, SinkInfo } from '../../src/index.ts';
 import { type Held, heldFrom } from './audit.ts';
+import { type Mischief, suffer } from './mischief.ts';
 
 interface Line {
   events: Held[];
@@ -19,8 +20,15 @@ export function readSink(dataDir: string): { held: Held[]; checkpoint: number } 
   return { held: parsed.flatMap(({ events }) => events), checkpoint: parsed.at(-1)?.checkpoint ?? 0 };
 }
 
-export function createSink(_options: unknown, { dataDir }: SinkInfo): Sink {
+export interface SinkOptions {
+  /** What its thread suffers at its n-th batch. */
+  mischief?: Mischief;
+  at?: number;
+}
+
+export function createSink(options: SinkOptions | undefined, { dataDir }: SinkInfo): Sink {
   const file = sinkFile(dataDir);
+  let batches = 0;
   return {
     open() {
       const text = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
@@ -30,6 +38,7 @@ export function createSink(_options: unknown, { dataDir }: SinkInfo): Sink {
       return readSink(dataDir).checkpoint;
     },
     write(batch: Batch) {
+      if (++batches === options?.at) suffer(options.mischief!);
       const line: Line = { events: [...batch.events()].map(heldFrom), checkpoint: batch.toPosition };
       appendFileSync(file, `${JSON.stringify(line)}\n`);
     },
