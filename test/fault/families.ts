@@ -1,5 +1,6 @@
 // All families by name.
 import { bytes } from './bytes.ts';
+import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
 import type { Family } from './family.ts';
 import { kills } from './kills.ts';
@@ -14,4 +15,5 @@ export const families: Readonly<Record<string, Family>> = {
   'power-loss': powerLoss,
   ring,
   threads,
+  cycles,
 };
