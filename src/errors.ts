@@ -61,6 +61,7 @@ export interface ErrorDetails {
   ArchiveDamaged: { file: string; reason: string };
   PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
+  StoreFailed: { dataDir: string; cause: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
   VersionOutOfOrder: {
@@ -156,6 +157,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   ArchiveDamaged: (d) => `${d.file} is not a whole archive: ${d.reason}; archive the month again`,
   PartitionNeeded: (d) => `${d.partition} is not dropped: ${d.reason}`,
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
+  StoreFailed: (d) =>
+    `a commit of the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,

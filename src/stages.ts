@@ -28,6 +28,9 @@ import { shardSettings } from './shard-settings.ts';
 import { PostgresAppend } from './store/postgres/append.ts';
 import { Reading } from './store/reading.ts';
 
+/** See `options.ts`: without these nothing becomes `stored`. */
+const storeSinks: readonly string[] = ['store', 'memory'];
+
 /** The parts of a running runtime. Those with a `!` are there once `start` has resolved. */
 export class Stages {
   readonly levels: Levels = new Levels();
@@ -120,7 +123,10 @@ export class Stages {
             { err: error, sink: name },
             `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
           );
-          if (isFinal && name === options.stream?.name) this.caller.progress.failLevel('published', error);
+          if (!isFinal) return;
+          if (name === options.stream?.name) this.caller.progress.failLevel('published', error);
+          // Nothing becomes `stored` any more, and shards may not load: whoever waits is told.
+          else if (storeSinks.includes(name)) this.fail(error);
         },
         sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
         quarantined: (refused, fenced) => {
@@ -128,7 +134,7 @@ export class Stages {
           this.publisher?.fenced(fenced);
           this.shards?.fenced(fenced);
         },
-        failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
+        failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
       },
     );
     this.logReader = openLogReader(directory.logFolder, mapBytes);

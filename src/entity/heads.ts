@@ -43,8 +43,8 @@ export class Heads {
 
   written(type: string, id: string, version: number, position: number): void {
     const head = this.recent.get(`${type}\0${id}`);
-    if (head?.version === version) head.position = position;
-    else if (!head) this.recent.set(`${type}\0${id}`, { version, position });
+    if (!head || head.version < version) this.recent.set(`${type}\0${id}`, { version, position });
+    else if (head.version === version) head.position = position;
     this.forget();
   }
 

@@ -282,7 +282,9 @@ export class EventPublisher {
 
   private written(ring: RingConsumer): void {
     const { slot, firstPosition } = ring;
-    const { events, resolve } = this.slots.get(slot)!;
+    const publishing = this.slots.get(slot);
+    if (!publishing) return; // the runtime has failed, and they were told so
+    const { events, resolve } = publishing;
     this.slots.remove(slot);
     for (const [i, { event, version }] of events.entries()) {
       this.heads.written(event.aggregateType, event.aggregateId, version, firstPosition + i);

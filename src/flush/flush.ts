@@ -74,6 +74,7 @@ export interface FlusherStatus {
 
 const fatalCodes: readonly ErrorCode[] = [
   'StoreDamaged',
+  'StoreFailed',
   'LogDamaged',
   'DataDirNewerFormat',
   'DataDirNotWritable',

@@ -8,7 +8,7 @@
 //   overwritten at any moment, and a scan after power loss must not take the hole for lost events.
 // - The newest chunk always stays, so that the file itself says which position comes next.
 // - After a failed write nothing more is written: LMDB promises nothing about such an environment.
-import { existsSync, statfsSync } from 'node:fs';
+import { existsSync, statfsSync, statSync } from 'node:fs';
 import { constants } from 'node:os';
 import { dirname } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
@@ -33,6 +33,10 @@ const limitOf = (mapBytes: number): number => Math.floor((mapBytes - SPARE_BYTES
 const SPARE_BYTES = 16 << 20;
 /** A disk with less room than the largest write may have cut one short. */
 const SPARE_DISK_BYTES = 64 << 20;
+/** Room that appends leave on a disk: for truncation, for small files, for the store to catch up. */
+const LEAST_ROOM_BYTES = 8 << 20;
+/** The disk is looked at again after so many bytes; others may be filling it meanwhile. */
+const LOOK_AGAIN_BYTES = 4 << 20;
 
 function openData(folder: string, mapBytes: number, readOnly: boolean): RootDatabase<Buffer, Uint8Array> {
   const options = {
@@ -67,6 +71,7 @@ export class LogWriter {
   private readonly key: Buffer = Buffer.allocUnsafeSlow(8);
   private failure: unknown;
   private usedPages: number;
+  private roomBytes = 0;
   /** First and last position kept; 0 and 0 while the log is empty. */
   firstPosition = 0;
   lastPosition = 0;
@@ -106,7 +111,9 @@ export class LogWriter {
    * truncate and try again. Any other error is final.
    */
   append(firstPosition: number, chunk: Buffer): void {
-    if (this.usedBytes + pagesOf(chunk.length) * PAGE_BYTES > this.limitBytes) this.full();
+    const bytes = pagesOf(chunk.length) * PAGE_BYTES;
+    if (this.usedBytes + bytes > this.limitBytes) this.full();
+    if (!this.hasRoom(bytes)) this.full(new Error('the disk is full'));
     writeKey(this.key, firstPosition);
     this.commit(() => this.data.putSync(this.key, chunk, { append: true }));
     this.usedPages += pagesOf(chunk.length);
@@ -188,6 +195,19 @@ export class LogWriter {
     if (code !== constants.errno.EIO) return false;
     const { bavail, bsize } = statfsSync(dirname(this.dataFile));
     return bavail * bsize < SPARE_DISK_BYTES;
+  }
+
+  /**
+   * Whether the disk can take so much more. No commit shall run into its end: the words that lmdb-js 3.5.6 finds for a
+   * page that could not be written may be longer than the memory it has for them, which can end the process.
+   */
+  private hasRoom(bytes: number): boolean {
+    this.roomBytes -= bytes;
+    if (this.roomBytes > 0) return true;
+    const { bavail, bsize } = statfsSync(dirname(this.dataFile));
+    this.roomBytes = Math.min(bavail * bsize - bytes - LEAST_ROOM_BYTES, LOOK_AGAIN_BYTES);
+    // Without any: what truncation has left in the file may do, if it is plenty.
+    return this.roomBytes > 0 || this.usedBytes + bytes < statSync(this.dataFile).size / 2;
   }
 
   private full(cause?: unknown): never {

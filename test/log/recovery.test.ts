@@ -19,11 +19,11 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { dataFileOf } from '../../src/log/layout.ts';
 import { markClean, markPoisoned, readMarker } from '../../src/log/marker.ts';
 import { type Recovered, recoverLog } from '../../src/log/recovery.ts';
+import { randomFrom } from '../random.ts';
 import {
   boot,
   mapBytes,
   nextBoot,
-  randomFrom,
   readAll,
   removeTemporaryFolders,
   SampleLog,

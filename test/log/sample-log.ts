@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { alignUp, FrameFlag, FrameKind, FrameReader, FrameWriter } from '../../src/frame.ts';
-import { ChunkBuilder } from '../../src/log/chunk.ts';
+import { CHUNK_HEADER_BYTES, ChunkBuilder } from '../../src/log/chunk.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
 import { type Recovered, type RecoveryOptions, recoverLog } from '../../src/log/recovery.ts';
 
@@ -64,8 +64,8 @@ export class SampleLog {
     return new SampleLog(folder, LogWriter.open(folder, options.mapBytes ?? mapBytes), recovered);
   }
 
-  /** Append one chunk of groups of `sizes` frames; returns its bytes, as sealed. */
-  append(sizes: readonly number[], floor = 1): Buffer {
+  /** Append one chunk of groups of `sizes` frames; returns its bytes, as sealed. `unpadded`: as the log never would. */
+  append(sizes: readonly number[], floor = 1, unpadded = false): Buffer {
     this.builder.begin(this.nextPosition);
     let position = this.nextPosition;
     for (const size of sizes) {
@@ -73,7 +73,8 @@ export class SampleLog {
       this.builder.add(this.group, 0, end, size);
       position += size;
     }
-    const chunk = this.builder.seal(floor);
+    const sealed = this.builder.seal(floor);
+    const chunk = unpadded ? sealed.subarray(0, CHUNK_HEADER_BYTES + this.builder.bytes) : sealed;
     this.writer.append(this.nextPosition, chunk);
     this.nextPosition = position;
     return chunk;
@@ -99,15 +100,4 @@ export async function readAll(folder: string, from = 1): Promise<Map<number, str
   await reader.close();
   await writer.close();
   return found;
-}
-
-/** A small random number generator with a seed, so that a failure can be run again. */
-export function randomFrom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

@@ -8,7 +8,8 @@ import { afterEach, expect, test } from 'vitest';
 import { dataFileOf, PAGE_BYTES } from '../../src/log/layout.ts';
 import { PageFile } from '../../src/log/pages.ts';
 import { type ChunkPlaces, readTree } from '../../src/log/tree.ts';
-import { randomFrom, removeTemporaryFolders, SampleLog, temporaryFolder } from './sample-log.ts';
+import { randomFrom } from '../random.ts';
+import { removeTemporaryFolders, SampleLog, temporaryFolder } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);
 

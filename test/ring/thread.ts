@@ -7,7 +7,8 @@ import { RingProducer } from '../../src/ring/producer.ts';
 import { GroupKind } from '../../src/ring/ring.ts';
 
 export interface RingRole {
-  role: 'producer' | 'log' | 'last';
+  /** `claimer`: a producer that writes part of a group, rings the last reader's bell, and never gets to publish it. */
+  role: 'producer' | 'log' | 'last' | 'claimer';
   ring: SharedArrayBuffer;
   /** Word 0: the log's bell, word 1: the last reader's bell. */
   bells: SharedArrayBuffer;
@@ -69,6 +70,15 @@ function produce({ ring, bells, groups }: RingRole): number {
     bell.ring();
   }
   return producer.published;
+}
+
+function claim({ ring, bells }: RingRole): never {
+  const producer = new RingProducer(ring, () => false);
+  for (let i = 0; i < 5; i++) producer.frame(FrameKind.event, 1, 0.5, 0xdead, 't', 'dead', 'n', '', fillers[63]!);
+  const words = new Int32Array(bells);
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+  for (;;) Atomics.wait(words, 1, 1, forEver);
 }
 
 /** Throws at the first group that is not the one that must come. */
@@ -186,7 +196,15 @@ async function sleepOften({ words: memory, ringers, count, ports, seed }: BellRo
 }
 
 const job = workerData as RingRole | BellRole;
-const roles = { producer: produce, log: readAsLog, last: readLast, ringer: ringOften, sleeper: sleepOften };
+const roles = {
+  producer: produce,
+  log: readAsLog,
+  last: readLast,
+  claimer: claim,
+  ringer: ringOften,
+  sleeper: sleepOften,
+};
 const run = roles[job.role] as (job: RingRole | BellRole) => number | Promise<number>;
-job.result.postMessage(await run(job));
+const value = await run(job);
+job.result.postMessage(value);
 job.result.close();

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { AggregateRoot, type StoredEvent } from '../../src/index.ts';
+import { AggregateRoot, type StoredEvent, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
 class Stock extends AggregateRoot {
   price = '0';
@@ -129,4 +129,21 @@ test('a rollback publishes nothing', async () => {
   const all: StoredEvent[] = [];
   for await (const event of runtime.events()) all.push(event);
   expect(all).toEqual([]);
+});
+
+test('when the runtime fails, whoever publishes is told, and what comes out of the ring afterwards harms nobody', async () => {
+  const runtime = await startRuntime();
+  const published = Array.from({ length: 50 }, (_, i) =>
+    runtime.publisher.publishBatch([{ aggregateType: 'stock', aggregateId: `s${i}`, type: 'Repriced', data: {} }]),
+  );
+  const outcomes = Promise.all(published.map(errorOf));
+  // As the runtime does when a thread of its own has died.
+  const failing = runtime as unknown as { fail(error: TrunklineError): void };
+  failing.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
+  expect((await outcomes).map(({ code }) => code)).toEqual(published.map(() => 'ThreadFailed'));
+  await until(
+    () => runtime.status().written,
+    (written) => written === 50,
+  );
+  await runtime.close();
 });

@@ -1,5 +1,6 @@
 // The embedded store as the flusher drives it: whose it is, how it is opened and closed. Owned by the flush thread.
-
+import { statfsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { damaged, type Environment, type Holds, identityKey, openEnvironment } from './environment.ts';
@@ -19,12 +20,17 @@ export interface EmbeddedSettings {
   memory?: { storedPosition(): number; blockLimit?: number };
 }
 
+// What a commit may take on the disk: the events, their indexes, and the pages above them that are copied.
+const roomPerByte = 3;
+const spareBytes = 2 << 20;
+
 export class EmbeddedSink implements Sink {
   private readonly folder: string;
   private readonly logId: string;
   private readonly settings: EmbeddedSettings;
   private environment: Environment | undefined;
   private writer: StoreWriter | undefined;
+  private failure: TrunklineError | undefined;
 
   constructor(folder: string, logId: string, settings: EmbeddedSettings = {}) {
     this.settings = settings;
@@ -52,8 +58,22 @@ export class EmbeddedSink implements Sink {
     }
   }
 
+  /**
+   * A commit that fails on the disk is the last one: LMDB may refuse every further transaction from then on, and has been
+   * seen to corrupt the process's memory in them. Nothing is lost: the log keeps what is not stored.
+   * @throws StoreFailed; StoreUnavailable while the disk is full
+   */
   write(batch: Batch): void {
-    this.writer!.write(batch);
+    if (this.failure) throw this.failure;
+    this.checkRoom(batch);
+    try {
+      this.writer!.write(batch);
+    } catch (error) {
+      if (error instanceof TrunklineError) throw error; // ours, before anything was written
+      const details = { dataDir: dirname(this.folder), cause: String(error) };
+      this.failure = new TrunklineError('StoreFailed', details, { cause: error });
+      throw this.failure;
+    }
   }
 
   /** In a memory: another log has written these aggregates. */
@@ -63,7 +83,15 @@ export class EmbeddedSink implements Sink {
 
   async close(): Promise<void> {
     await this.environment?.root.close();
-    markClean(this.folder);
+    if (!this.failure) markClean(this.folder);
+  }
+
+  /** A full disk is no failure as long as no commit runs into it. */
+  private checkRoom(batch: Batch): void {
+    const { bavail, bsize } = statfsSync(this.folder);
+    const room = bavail * bsize;
+    if (room >= roomPerByte * batch.bytes.length + spareBytes) return;
+    throw new TrunklineError('StoreUnavailable', { store: 'embedded', cause: `the disk has ${room} bytes left` });
   }
 }
 

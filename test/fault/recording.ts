@@ -4,7 +4,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { dataFileOf } from '../../src/log/layout.ts';
-import type { SampleLog } from './sample-log.ts';
+import type { SampleLog } from '../log/sample-log.ts';
 
 const PAGE = 4096;
 const SECTOR = 512;
@@ -96,14 +96,16 @@ export class Recording {
 
   /**
    * Put into `folder` what the disk may hold if the power goes after moment `at`. `stale` is what stood in the disk's
-   * blocks before the file got them: it shows where the file had grown, and the new content had not come.
+   * blocks before the file got them: it shows where the file had grown, and the new content had not come. `syncsDoNothing`
+   * is for a control: syncs were told to have completed, and made nothing durable.
    */
-  lose(folder: string, at: number, random: () => number, stale?: Buffer): Expectation {
+  lose(folder: string, at: number, random: () => number, stale?: Buffer, syncsDoNothing = false): Expectation {
     const moment = this.moments[at]!;
+    const syncedMoment = syncsDoNothing ? 0 : moment.syncedMoment;
     const versions: Buffer[][] = pagesOf(this.start).map((page) => [page]);
     for (let i = 1; i <= at; i++) {
       for (const [page, content] of this.moments[i]!.changed) {
-        if (i <= moment.syncedMoment) versions[page] = [content];
+        if (i <= syncedMoment) versions[page] = [content];
         else (versions[page] ??= [unwritten(page, stale, random)]).push(content);
       }
     }
@@ -122,7 +124,7 @@ export class Recording {
       }
       content.copy(image, page * PAGE);
     }
-    const least = this.moments[moment.syncedMoment]!.pages;
+    const least = this.moments[syncedMoment]!.pages;
     const pages = least + Math.floor(random() * (versions.length - least + 1));
     mkdirSync(folder, { recursive: true });
     writeFileSync(dataFileOf(folder), image.subarray(0, (random() < 0.5 ? versions.length : pages) * PAGE));

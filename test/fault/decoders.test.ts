@@ -1,0 +1,143 @@
+// Random bytes into each decoder: refused or read, never a crash, a hang, or a step outside of what was given.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import fc from 'fast-check';
+import { afterAll, expect, test } from 'vitest';
+import { MalformedSip } from '../../examples/call-routing/sip/malformed.ts';
+import { parseMessage } from '../../examples/call-routing/sip/parse.ts';
+import { decodeEvent } from '../../src/event.ts';
+import { FRAME_HEADER_BYTES, FrameReader } from '../../src/frame.ts';
+import { TrunklineError } from '../../src/index.ts';
+import { CHUNK_HEADER_BYTES, ChunkBuilder, Field, framesAreSound, parseChunk } from '../../src/log/chunk.ts';
+import { readFloor } from '../../src/log/floor.ts';
+import { dataFileOf } from '../../src/log/layout.ts';
+import { Lineage } from '../../src/log/lineage.ts';
+import { readMarker } from '../../src/log/marker.ts';
+import { PageFile } from '../../src/log/pages.ts';
+import { scanFile } from '../../src/log/scan.ts';
+import { readTree } from '../../src/log/tree.ts';
+import { Block } from '../../src/store/lmdb/block.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'trunkline-decoders-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const runs = { numRuns: Number(process.env.TRUNKLINE_RUNS ?? 300) };
+
+const anyBytes = (maxLength: number): fc.Arbitrary<Buffer> =>
+  fc.uint8Array({ maxLength }).map((bytes) => Buffer.from(bytes));
+
+test('frames: what says that it is sound stays within its bytes', () => {
+  fc.assert(
+    fc.property(anyBytes(200), fc.boolean(), (bytes, isHonestAboutItsLength) => {
+      if (isHonestAboutItsLength && bytes.length >= 4) bytes.writeUInt32LE(bytes.length, 0);
+      const frame = new FrameReader(bytes);
+      if (!frame.isSound(bytes.length)) return;
+      expect(frame.length).toBeLessThanOrEqual(bytes.length);
+      expect(frame.aggregateType.length + frame.aggregateId.length).toBeLessThanOrEqual(bytes.length);
+      expect(() => decodeEvent(frame, 1)).not.toThrow();
+    }),
+    runs,
+  );
+});
+
+test('chunks: random bytes are none, and one that bears a right sum over nonsense holds no frames', () => {
+  const header = Buffer.from(new ChunkBuilder({ logId: '00'.repeat(8), number: 1, seed: 7 }, 0, 4096, 4096).seal(1));
+  fc.assert(
+    fc.property(anyBytes(400), fc.nat(20), (frames, count) => {
+      expect(parseChunk(frames)).toBeUndefined();
+      const bytes = Buffer.concat([header.subarray(0, CHUNK_HEADER_BYTES), frames]);
+      bytes.writeDoubleLE(1, Field.firstPosition);
+      bytes.writeUInt32LE(count, Field.count);
+      bytes.writeUInt32LE(frames.length, Field.bytes);
+      bytes.writeUInt32LE(crc32(frames, crc32(bytes.subarray(0, Field.crc), 7)), Field.crc);
+      const chunk = parseChunk(bytes);
+      if (!chunk) expect(count * FRAME_HEADER_BYTES).toBeGreaterThan(frames.length);
+      else expect(typeof framesAreSound(bytes, chunk)).toBe('boolean');
+    }),
+    runs,
+  );
+});
+
+test('data files: pages of anything are refused by the tree and passed over by the scan', () => {
+  const lineage = new Lineage({ logId: '00'.repeat(8), incarnations: [{ number: 1, seed: 7, fromPosition: 1 }] });
+  fc.assert(
+    fc.property(anyBytes(4096), fc.integer({ min: 0, max: 5 }), (bytes, pages) => {
+      writeFileSync(
+        dataFileOf(folder),
+        Buffer.concat([...Array.from({ length: pages }, () => Buffer.alloc(4096)), bytes]),
+      );
+      const file = new PageFile(dataFileOf(folder));
+      try {
+        expect(typeof readTree(file)).toBe('string');
+        expect(scanFile(file, lineage).whole).toEqual([]);
+      } finally {
+        file.close();
+      }
+    }),
+    runs,
+  );
+});
+
+test('the marker: any text is refused by name, or is a marker', () => {
+  const text = fc.oneof(anyBytes(300), fc.json().map(Buffer.from), fc.constant(Buffer.from('{"format":1}')));
+  fc.assert(
+    fc.property(text, (bytes) => {
+      writeFileSync(join(folder, 'log.json'), bytes);
+      try {
+        expect(readMarker(folder)).toMatchObject({ format: 1 });
+      } catch (error) {
+        expect(error).toBeInstanceOf(TrunklineError);
+      }
+    }),
+    runs,
+  );
+});
+
+test('the floor: random bytes are no floor', () => {
+  fc.assert(
+    fc.property(anyBytes(600), (bytes) => {
+      writeFileSync(join(folder, 'floor'), bytes);
+      expect(readFloor(folder)).toBe(0);
+    }),
+    runs,
+  );
+});
+
+test('blocks of the store: random bytes are not intact', () => {
+  fc.assert(
+    fc.property(anyBytes(300), fc.nat(), (bytes, key) => {
+      const block = new Block();
+      if (block.over(key, bytes)) expect(block.isIntact()).toBe(false);
+    }),
+    runs,
+  );
+});
+
+test('SIP: any datagram is a message or malformed', () => {
+  const pieces = fc.constantFrom(
+    'INVITE sip:a@b SIP/2.0',
+    '\r\n',
+    'Via: SIP/2.0/UDP a;branch=z9hG4bK1',
+    'CSeq: 1 INVITE',
+    '\r\n\r\n',
+    ';',
+    '<',
+  );
+  const datagram = fc.oneof(
+    anyBytes(500),
+    fc
+      .array(fc.oneof(pieces, fc.string({ maxLength: 8 })), { maxLength: 30 })
+      .map((parts) => Buffer.from(parts.join(''))),
+  );
+  fc.assert(
+    fc.property(datagram, (bytes) => {
+      try {
+        parseMessage(bytes);
+      } catch (error) {
+        expect(error).toBeInstanceOf(MalformedSip);
+      }
+    }),
+    runs,
+  );
+});

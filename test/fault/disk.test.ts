@@ -1,0 +1,13 @@
+import { expect, test } from 'vitest';
+import { disk } from './disk.ts';
+import { runFamily } from './family.ts';
+
+test.skipIf(disk.missing?.() !== undefined)(
+  'failing writes, syncs and opens; a full disk: typed errors, nothing acknowledged that is lost (needs strace)',
+  async () => {
+    const run = await runFamily(disk, 3, { runs: 10, commands: 120 });
+    expect(run.differences).toEqual([]);
+    expect(run.faults).toBeGreaterThan(3);
+  },
+  300_000,
+);

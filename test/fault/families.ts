@@ -1,0 +1,19 @@
+// All families by name.
+import { bytes } from './bytes.ts';
+import { cycles } from './cycles.ts';
+import { disk } from './disk.ts';
+import type { Family } from './family.ts';
+import { kills } from './kills.ts';
+import { powerLoss } from './power-loss.ts';
+import { ring } from './ring.ts';
+import { threads } from './threads.ts';
+
+export const families: Readonly<Record<string, Family>> = {
+  kills,
+  bytes,
+  disk,
+  'power-loss': powerLoss,
+  ring,
+  threads,
+  cycles,
+};

@@ -1,0 +1,10 @@
+import { expect, test } from 'vitest';
+import { runFamily } from './family.ts';
+import { kills } from './kills.ts';
+
+test('nothing acknowledged or heard is lost by kill -9, at random instants and at named points', async () => {
+  const run = await runFamily(kills, 1);
+  expect(run.differences).toEqual([]);
+  expect(run.faults).toBe(30);
+  expect(run.findings.acknowledged).toBeGreaterThan(2000);
+}, 240_000);

@@ -1,0 +1,23 @@
+// The child's side of child.ts: its argument is the first line of its standard input; when that ends, the parent is gone.
+import { writeSync } from 'node:fs';
+import { createInterface } from 'node:readline';
+
+export function argumentFromParent<T>(): Promise<T> {
+  const lines = createInterface({ input: process.stdin });
+  lines.on('close', () => process.exit(9));
+  return new Promise((resolve) => lines.once('line', (line) => resolve(JSON.parse(line) as T)));
+}
+
+const retryMs = 1;
+
+/** Tell the parent, at once and whole: what has been said outlives this process. */
+export function say(line: string): void {
+  for (let rest = Buffer.from(`${line}\n`); rest.length > 0; ) {
+    try {
+      rest = rest.subarray(writeSync(1, rest));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, retryMs);
+    }
+  }
+}

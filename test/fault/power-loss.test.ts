@@ -1,0 +1,9 @@
+import { expect, test } from 'vitest';
+import { runFamily } from './family.ts';
+import { powerLoss } from './power-loss.ts';
+
+test('nothing synced is lost by power loss, nor by a second one; the controls lose', async () => {
+  const run = await runFamily(powerLoss, 1, { controls: 10 });
+  expect(run.differences).toEqual([]);
+  expect(run.faults).toBe(80);
+}, 240_000);
