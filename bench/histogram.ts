@@ -53,7 +53,7 @@ export class Latencies {
 
   /** The curve, as far as there are latencies enough to speak of such a share. */
   get points(): Point[] {
-    return drawnShares.filter((share) => this.count * (1 - share) >= 1).map((share) => [share, this.at(share)]);
+    return drawnShares.filter((share) => this.count * (1 - share) > 0.99).map((share) => [share, this.at(share)]);
   }
 }
 

@@ -29,7 +29,7 @@ export const oneCommand: Suite = (settings) =>
         worker.postMessage(data);
       });
     const probe = runtime.ref(Probe, 'one');
-    const count = sized(settings, { smoke: 5, quick: 2000, full: 4000 });
+    const count = sized(settings, { smoke: 300, quick: 2000, full: 4000 });
     const { a: commands, b: bare } = await interleave(
       roundsOf(settings, 15),
       () => oneAtATime(count, (i) => probe.route(routed(i))),
