@@ -3,7 +3,8 @@ import { parseArgs } from 'node:util';
 import { noiseRuns } from './noise.ts';
 import { profileSuite } from './profile.ts';
 import { gate, measureAll } from './promise.ts';
-import { suites } from './suites.ts';
+import { measureScales } from './scale/run.ts';
+import { scales, suites } from './suites.ts';
 
 const usage = `npm run bench [-- options] [suites]
 
@@ -14,9 +15,11 @@ const usage = `npm run bench [-- options] [suites]
   --gate --quick    the seeds' absolute budgets only, in small size                           about 1 minute
   --smoke           every suite in tiny size: that it runs, no figures                        about 15 seconds
   --profile SUITE   one suite with a CPU profile
+  --scale [SCALE]   how each cost grows, and its exponent; --resume goes on with one cut off     about 15 minutes
   --noise N         run everything N times, and write into budget.json by how much runs differ
 
-suites: ${suites.join(', ')}`;
+suites: ${suites.join(', ')}
+scales: ${scales.join(', ')}`;
 
 const { values: flags, positionals: names } = parseArgs({
   allowPositionals: true,
@@ -27,20 +30,26 @@ const { values: flags, positionals: names } = parseArgs({
     quick: { type: 'boolean' },
     smoke: { type: 'boolean' },
     profile: { type: 'string' },
+    scale: { type: 'boolean' },
     noise: { type: 'string' },
     help: { type: 'boolean' },
   },
 });
 
-const unknown = names.filter((name) => !suites.includes(name));
+const known = flags.scale ? scales : suites;
+const unknown = names.filter((name) => !known.includes(name));
 const size = flags.smoke ? 'smoke' : flags.quick ? 'quick' : 'full';
 
 if (flags.help || unknown.length > 0) {
   console.log(unknown.length > 0 ? `unknown: ${unknown.join(', ')}\n\n${usage}` : usage);
   process.exitCode = unknown.length > 0 ? 2 : 0;
 } else if (flags.profile !== undefined) await profileSuite(flags.profile, size);
+else if (flags.scale) await measureScales({ names, size, resume: flags.resume ?? false });
 else if (flags.noise !== undefined) await noiseRuns(Number(flags.noise), names);
 else if (flags.gate) {
   const run = { names, size, resume: flags.resume ?? false } as const;
   process.exitCode = (await gate(run, Number(flags.attempts))) ? 0 : 1;
-} else await measureAll({ names, size, resume: flags.resume ?? false });
+} else {
+  await measureAll({ names, size, resume: flags.resume ?? false });
+  if (flags.smoke && names.length === 0) await measureScales({ names, size, resume: false });
+}

@@ -3,6 +3,7 @@
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Told } from './measure.ts';
+import type { Scale } from './scale/scale.ts';
 
 export const suites: readonly string[] = [
   'serialise-payload',
@@ -25,28 +26,37 @@ export type Size = 'smoke' | 'quick' | 'full';
 /** A suite that hangs is ended, and the run goes on with an error. */
 const limitMs: Readonly<Record<Size, number>> = { smoke: 60_000, quick: 120_000, full: 30 * 60_000 };
 
-/** `nodeOptions`: further options of the suite's own node. */
-export async function runSuite(name: string, size: Size, nodeOptions: readonly string[] = []): Promise<Told> {
+/** How each cost grows: files of bench/scale. */
+export const scales: readonly string[] = ['in-flight', 'log-size', 'aggregates', 'shards', 'payload'];
+
+/** Run a program of the bench in a process of its own; resolves to what it tells. `nodeOptions`: further ones of its node. */
+async function runProgram<T>(name: string, size: Size, nodeOptions: readonly string[]): Promise<T> {
   const file = fileURLToPath(new URL(`./${name}.ts`, import.meta.url));
-  const slow =
-    process.env.TRUNKLINE_BENCH_SLOW === undefined ? [] : ['--import', new URL('./slow.ts', import.meta.url).href];
   const child = fork(file, size === 'full' ? [] : [`--${size}`], {
-    execArgv: ['--conditions=trunkline-source', ...slow, ...nodeOptions],
+    execArgv: ['--conditions=trunkline-source', ...nodeOptions],
   });
   const limit = setTimeout(() => child.kill('SIGKILL'), limitMs[size]);
   try {
-    return await new Promise<Told>((resolve, reject) => {
-      let told: Told | undefined;
+    return await new Promise<T>((resolve, reject) => {
+      let told: T | undefined;
       child.once('message', (message) => {
-        told = message as Told;
+        told = message as T;
       });
       child.once('error', reject);
       child.once('exit', (code, signal) => {
         if (told !== undefined && code === 0) resolve(told);
-        else reject(new Error(`suite ${name} ended with ${signal ?? code}`));
+        else reject(new Error(`${name} ended with ${signal ?? code}`));
       });
     });
   } finally {
     clearTimeout(limit);
   }
 }
+
+export function runSuite(name: string, size: Size, nodeOptions: readonly string[] = []): Promise<Told> {
+  const slowing = process.env.TRUNKLINE_BENCH_SLOW !== undefined;
+  const slow = slowing ? ['--import', new URL('./slow.ts', import.meta.url).href] : [];
+  return runProgram(name, size, [...slow, ...nodeOptions]);
+}
+
+export const runScale = (name: string, size: Size): Promise<Scale> => runProgram(`scale/${name}`, size, []);
