@@ -29,8 +29,8 @@ export const commandToStore: Suite = (settings) =>
       toStored.add(b);
       rounds.push(b.at(0.5));
     }
-    settings.draw('command → synced, one at a time', toSynced);
-    settings.draw('command → stored (embedded), one at a time', toStored);
+    settings.draw('Trunkline: synced', toSynced);
+    settings.draw('Trunkline: stored (embedded)', toStored);
     const told = (latencies: Latencies): string =>
       `p50 ${micros(latencies.at(0.5))}, p99 ${micros(latencies.at(0.99))}`;
     return [answer('store-event', rounds, `stored ${told(toStored)}; synced ${told(toSynced)}; one at a time`)];

@@ -39,7 +39,7 @@ export const oneCommand: Suite = (settings) =>
     const [ours, theirs] = [new Latencies(), new Latencies()];
     for (const latencies of commands) ours.add(latencies);
     for (const latencies of bare) theirs.add(latencies);
-    settings.draw('command → written, one at a time', ours);
+    settings.draw('Trunkline: written', ours);
     settings.draw('MessagePort round trip', theirs);
     const p50 = commands.map((latencies) => latencies.at(0.5));
     const detail = `command p50 ${micros(ours.at(0.5))}, p99 ${micros(ours.at(0.99))}, p99.9 ${micros(ours.at(0.999))}; bare p50 ${micros(median(bare.map((b) => b.at(0.5))))}; ${count} a round, in turn`;

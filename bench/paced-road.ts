@@ -30,7 +30,7 @@ export const pacedRoad: Suite = (settings) =>
       allHeard.add(heard);
       allReplies.add(replies.latencies);
     }
-    settings.draw(`command → listener, ${perSecond}/s`, allHeard);
+    settings.draw('Trunkline: heard, 2,000/s', allHeard);
     const detail = `listener p99 ${micros(allHeard.at(0.99))}, p99.9 ${micros(allHeard.at(0.999))}; reply p50 ${micros(allReplies.at(0.5))}, p99 ${micros(allReplies.at(0.99))}; counted from when each was due`;
     return [
       answer(

@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { noiseRuns } from './noise.ts';
 import { profileSuite } from './profile.ts';
 import { gate, measureAll } from './promise.ts';
+import { writeReport } from './report/results.ts';
 import { measureScales } from './scale/run.ts';
 import { scales, suites } from './suites.ts';
 
@@ -16,6 +17,7 @@ const usage = `npm run bench [-- options] [suites]
   --smoke           every suite in tiny size: that it runs, no figures                        about 15 seconds
   --profile SUITE   one suite with a CPU profile
   --scale [SCALE]   how each cost grows, and its exponent; --resume goes on with one cut off     about 15 minutes
+  --report          write bench/RESULTS.md and its plots from what these runs have kept
   --noise N         run everything N times, and write into budget.json by how much runs differ
 
 suites: ${suites.join(', ')}
@@ -30,6 +32,7 @@ const { values: flags, positionals: names } = parseArgs({
     quick: { type: 'boolean' },
     smoke: { type: 'boolean' },
     profile: { type: 'string' },
+    report: { type: 'boolean' },
     scale: { type: 'boolean' },
     noise: { type: 'string' },
     help: { type: 'boolean' },
@@ -44,6 +47,7 @@ if (flags.help || unknown.length > 0) {
   console.log(unknown.length > 0 ? `unknown: ${unknown.join(', ')}\n\n${usage}` : usage);
   process.exitCode = unknown.length > 0 ? 2 : 0;
 } else if (flags.profile !== undefined) await profileSuite(flags.profile, size);
+else if (flags.report) writeReport();
 else if (flags.scale) await measureScales({ names, size, resume: flags.resume ?? false });
 else if (flags.noise !== undefined) await noiseRuns(Number(flags.noise), names);
 else if (flags.gate) {

@@ -10,7 +10,7 @@ export const aggregates: ScaleRun = (smoke) =>
     const counts = smoke ? [10, 100] : [1_000, 10_000, 100_000, 1_000_000];
     await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
     const commands = smoke ? 20 : 50_000;
-    const series: Series = { label: 'Trunkline, written, 256 in flight, 100,000 actors live', points: [] };
+    const series: Series = { label: 'Trunkline, written', points: [] };
     let made = 0;
     for (const count of counts) {
       const first = made;

@@ -11,8 +11,8 @@ export const logSize: ScaleRun = (smoke) =>
     const [step, loads] = smoke ? [200, 50] : [5_000, 5_000];
     await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, actorLimit: 20_000 });
     const store = new GrowingStore(runtime, dataDir);
-    const appends: Series = { label: 'append until stored, events', points: [] };
-    const loaded: Series = { label: 'load an aggregate of ten events', points: [] };
+    const appends: Series = { label: 'Trunkline: append, stored', points: [] };
+    const loaded: Series = { label: 'Trunkline: load ten events', points: [] };
     for (const size of sizes) {
       await store.append(Math.max(10, size - store.events));
       const rounds: { append: number; load: number }[] = [];

@@ -17,8 +17,8 @@ export const payload: ScaleRun = (smoke) =>
     const sizes = smoke ? [64, 1024] : [64, 256, 1024, 4096, 16_384, 65_536];
     await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
     const probes = Array.from({ length: 256 }, (_, i) => runtime.ref(Probe, `p${i}`));
-    const series: Series = { label: 'Trunkline, written, 64 in flight', points: [] };
-    const stringify: Series = { label: 'JSON.stringify and JSON.parse of the payload', points: [] };
+    const series: Series = { label: 'Trunkline, written', points: [] };
+    const stringify: Series = { label: 'JSON.stringify and JSON.parse', points: [] };
     for (const bytes of sizes) {
       const data = payloadOf(bytes);
       const count = smoke ? 20 : Math.max(1000, Math.min(50_000, Math.round((200 << 20) / bytes)));

@@ -6,8 +6,8 @@ import { routed } from '../payload.ts';
 import { runScaleAlone, type ScaleRun, type Series } from './scale.ts';
 
 export const shards: ScaleRun = async (smoke) => {
-  const small: Series = { label: 'one event a command, 1,024 in flight', points: [] };
-  const large: Series = { label: '100 events a command, 16 in flight', points: [] };
+  const small: Series = { label: 'Trunkline, one event a command', points: [] };
+  const large: Series = { label: 'Trunkline, 100 events a command', points: [] };
   for (const count of smoke ? [1, 2] : [1, 2, 3, 4]) {
     await onScratchFolder(async (dataDir) => {
       await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: count });
