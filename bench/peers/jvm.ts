@@ -1,6 +1,6 @@
 // The JVM's peers: fetched from Maven Central and compiled into jvm/target, once.
 import { spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 const folder = new URL('./jvm/', import.meta.url);
@@ -28,8 +28,11 @@ export function prepareJvm(): string | undefined {
   const java = spawnSync('java', ['-version'], { encoding: 'utf8' });
   if (java.error) return 'no Java: apt-get install openjdk-17-jdk-headless maven';
   const jar = at('target/peers-1.jar');
-  if (existsSync(jar) && existsSync(at('target/lib')) && statSync(jar).mtimeMs > statSync(at('pom.xml')).mtimeMs)
-    return undefined;
+  const sources = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) =>
+    /\.(java|xml)$/.test(file),
+  );
+  const changedAt = Math.max(...sources.map((file) => statSync(at(file)).mtimeMs));
+  if (existsSync(jar) && existsSync(at('target/lib')) && statSync(jar).mtimeMs > changedAt) return undefined;
   process.stderr.write('the JVM’s peers are built by Maven …\n');
   const built = spawnSync('mvn', ['-q', '-B', 'clean', 'package'], {
     cwd: fileURLToPath(folder),

@@ -3,6 +3,7 @@ import { fork, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -65,8 +66,7 @@ async function onNode(system: System, module: string, name: string, folder: stri
   const complaints = text(child.stderr!);
   const limit = setTimeout(() => child.kill('SIGKILL'), limitMs);
   let told: Round | undefined;
-  let before = { cpuSeconds: 0, memoryMiB: 0 };
-  let after = before;
+  let [before, after] = [nothing, nothing];
   child.on('message', (message: { phase?: string; round?: Round }) => {
     if (message.phase === 'measured') {
       if (server) before = usage(server.pid);
@@ -78,17 +78,42 @@ async function onNode(system: System, module: string, name: string, folder: stri
   await once(child, 'exit');
   clearTimeout(limit);
   if (told === undefined) throw new Error(reason(await complaints) ?? `no answer within ${limitMs / 1000} s`);
-  const cpuSeconds = told.cpuSeconds + after.cpuSeconds - before.cpuSeconds;
-  return { ...told, cpuSeconds, memoryMiB: told.memoryMiB + after.memoryMiB };
+  return together(told, before, after);
 }
 
-async function onJvm(main: string, mode: string, folder: string): Promise<Round> {
+async function onJvm(main: string, mode: string, folder: string, server?: Server): Promise<Round> {
   const words = javaCommand(main, mode, String(ms), join(folder, 'data'));
-  const child = spawn('java', words, { stdio: ['ignore', 'pipe', 'pipe'], timeout: limitMs, killSignal: 'SIGKILL' });
-  const [output, complaints] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  const line = output.split('\n').findLast((candidate) => candidate.startsWith('{'));
-  if (line === undefined) throw new Error(reason(complaints) ?? 'it said nothing');
-  return JSON.parse(line) as Round;
+  const env = { ...process.env, ...(server?.reach.postgres ? { PEERS_JDBC: jdbc(server.reach.postgres) } : {}) };
+  const child = spawn('java', words, {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout: limitMs,
+    killSignal: 'SIGKILL',
+    env,
+  });
+  const complaints = text(child.stderr);
+  let told: Round | undefined;
+  let [before, after] = [nothing, nothing];
+  for await (const line of createInterface(child.stdout)) {
+    if (line === 'measured' && server) before = usage(server.pid);
+    if (line === 'loaded' && server) after = usage(server.pid);
+    if (line.startsWith('{')) told = JSON.parse(line);
+  }
+  if (told === undefined) throw new Error(reason(await complaints) ?? 'it said nothing');
+  return together(told, before, after);
+}
+
+const nothing = { cpuSeconds: 0, memoryMiB: 0 };
+
+/** A round with what its server took meanwhile. */
+const together = (told: Round, before: typeof nothing, after: typeof nothing): Round => ({
+  ...told,
+  cpuSeconds: told.cpuSeconds + after.cpuSeconds - before.cpuSeconds,
+  memoryMiB: told.memoryMiB + after.memoryMiB,
+});
+
+function jdbc(url: string): string {
+  const { username, password, host, pathname } = new URL(url);
+  return `jdbc:postgresql://${host}${pathname}?user=${username}&password=${password}`;
 }
 
 /** The line that says what went wrong: not the source line that a stack trace begins with. */
@@ -99,8 +124,9 @@ async function measureRound(system: System, servers: Map<string, Server>): Promi
   const folder = mkdtempSync(join(scratchRoot(), 'trunkline-peers-'));
   try {
     const { runs, needs } = system;
-    if ('java' in runs) return await onJvm(runs.java, runs.mode, folder);
-    return await onNode(system, runs.module, runs.export, folder, needs && servers.get(needs));
+    const server = needs && servers.get(needs);
+    if ('java' in runs) return await onJvm(runs.java, runs.mode, folder, server);
+    return await onNode(system, runs.module, runs.export, folder, server);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

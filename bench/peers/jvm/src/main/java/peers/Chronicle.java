@@ -2,8 +2,10 @@ package peers;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import net.openhft.chronicle.bytes.SyncMode;
 import net.openhft.chronicle.queue.ChronicleQueue;
 import net.openhft.chronicle.queue.ExcerptAppender;
+import net.openhft.chronicle.queue.impl.single.SingleChronicleQueueBuilder;
 
 /** Appends to a Chronicle Queue: the payload as JSON, into a memory-mapped file. */
 public final class Chronicle {
@@ -11,7 +13,9 @@ public final class Chronicle {
   public static void main(String[] arguments) throws Exception {
     boolean syncs = arguments[0].equals("sync-100");
     ObjectMapper mapper = new ObjectMapper();
-    try (ChronicleQueue queue = ChronicleQueue.single(arguments[2]);
+    // Its default is MS_ASYNC, which survives a kill only: without this, sync() would promise more than it does.
+    SyncMode mode = syncs ? SyncMode.SYNC : SyncMode.NONE;
+    try (ChronicleQueue queue = SingleChronicleQueueBuilder.single(arguments[2]).syncMode(mode).build();
         ExcerptAppender appender = queue.createAppender()) {
       int perCall = syncs ? 100 : 1;
       new Round(Long.parseLong(arguments[1]))

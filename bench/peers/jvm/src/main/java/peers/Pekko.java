@@ -7,8 +7,10 @@ import org.apache.pekko.Done;
 import org.apache.pekko.actor.typed.ActorRef;
 import org.apache.pekko.actor.typed.ActorSystem;
 import org.apache.pekko.actor.typed.Behavior;
+import org.apache.pekko.actor.typed.javadsl.Adapter;
 import org.apache.pekko.actor.typed.javadsl.AskPattern;
 import org.apache.pekko.actor.typed.javadsl.Behaviors;
+import org.apache.pekko.persistence.jdbc.testkit.javadsl.SchemaUtils;
 import org.apache.pekko.persistence.typed.PersistenceId;
 import org.apache.pekko.persistence.typed.javadsl.CommandHandler;
 import org.apache.pekko.persistence.typed.javadsl.EventHandler;
@@ -45,27 +47,34 @@ public final class Pekko {
     }
   }
 
-  /** Arguments: inmem | leveldb | leveldb-fsync, milliseconds a phase, folder. */
+  /** Arguments: inmem | leveldb | leveldb-fsync | jdbc, milliseconds a phase, folder; PEERS_JDBC: the database. */
   public static void main(String[] arguments) throws Exception {
-    String journal = arguments[0].startsWith("leveldb") ? "leveldb" : "inmem";
+    String mode = arguments[0];
+    boolean isJdbc = mode.equals("jdbc");
+    String journal =
+        isJdbc ? "jdbc-journal" : "pekko.persistence.journal." + (mode.equals("inmem") ? mode : "leveldb");
     String config =
         String.join(
             "\n",
             "pekko.loglevel = OFF",
             "pekko.stdout-loglevel = OFF",
-            "pekko.persistence.journal.plugin = pekko.persistence.journal." + journal,
+            "pekko.persistence.journal.plugin = " + journal,
             "pekko.persistence.journal.inmem.test-serialization = on",
             "pekko.persistence.journal.leveldb.dir = \"" + arguments[2] + "\"",
             "pekko.persistence.journal.leveldb.native = on",
-            "pekko.persistence.journal.leveldb.fsync = " + (arguments[0].endsWith("fsync") ? "on" : "off"),
+            "pekko.persistence.journal.leveldb.fsync = " + (mode.endsWith("fsync") ? "on" : "off"),
+            isJdbc ? database(System.getenv("PEERS_JDBC")) : "",
             "pekko.actor.serialization-bindings { \"peers.Payload\" = jackson-json }");
     Behavior<Void> nothing = Behaviors.empty();
     ActorSystem<Void> system =
-        ActorSystem.create(nothing, "peers", ConfigFactory.parseString(config).withFallback(ConfigFactory.load()));
+        ActorSystem.create(nothing, "peers", ConfigFactory.parseString(config).withFallback(ConfigFactory.load()).resolve());
+    if (isJdbc) {
+      SchemaUtils.createIfNotExists(Adapter.toClassic(system)).toCompletableFuture().get();
+    }
     @SuppressWarnings("unchecked")
     ActorRef<Route>[] probes = new ActorRef[256];
     for (int i = 0; i < probes.length; i++) {
-      probes[i] = system.systemActorOf(new Probe("p" + i), "p" + i, org.apache.pekko.actor.typed.Props.empty());
+      probes[i] = system.systemActorOf(new Probe("p" + System.nanoTime() + "-" + i), "p" + i, org.apache.pekko.actor.typed.Props.empty());
     }
     Duration patience = Duration.ofSeconds(60);
     new Round(Long.parseLong(arguments[1]))
@@ -81,5 +90,15 @@ public final class Pekko {
               return reply;
             });
     Runtime.getRuntime().halt(0);
+  }
+
+  private static String database(String url) {
+    return String.join(
+        "\n",
+        "jdbc-journal.slick {",
+        "  profile = \"slick.jdbc.PostgresProfile$\"",
+        "  db { url = \"" + url + "\", driver = org.postgresql.Driver, numThreads = 20, maxConnections = 20 }",
+        "}",
+        "jdbc-snapshot-store.slick = ${jdbc-journal.slick}");
   }
 }
