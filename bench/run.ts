@@ -1,4 +1,6 @@
 // npm run bench: what was promised, what is measured, whether it holds.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { noiseRuns } from './noise.ts';
 import { profileSuite } from './profile.ts';
@@ -17,6 +19,7 @@ const usage = `npm run bench [-- options] [suites]
   --smoke           every suite in tiny size: that it runs, no figures                        about 15 seconds
   --profile SUITE   one suite with a CPU profile
   --scale [SCALE]   how each cost grows, and its exponent; --resume goes on with one cut off     about 15 minutes
+  --everything      suites, scales and peers as far as they are not measured yet, then the report      about 50 minutes
   --report          write bench/RESULTS.md and its plots from what these runs have kept
   --noise N         run everything N times, and write into budget.json by how much runs differ
 
@@ -32,6 +35,7 @@ const { values: flags, positionals: names } = parseArgs({
     quick: { type: 'boolean' },
     smoke: { type: 'boolean' },
     profile: { type: 'string' },
+    everything: { type: 'boolean' },
     report: { type: 'boolean' },
     scale: { type: 'boolean' },
     noise: { type: 'string' },
@@ -47,6 +51,7 @@ if (flags.help || unknown.length > 0) {
   console.log(unknown.length > 0 ? `unknown: ${unknown.join(', ')}\n\n${usage}` : usage);
   process.exitCode = unknown.length > 0 ? 2 : 0;
 } else if (flags.profile !== undefined) await profileSuite(flags.profile, size);
+else if (flags.everything) await everything();
 else if (flags.report) writeReport();
 else if (flags.scale) await measureScales({ names, size, resume: flags.resume ?? false });
 else if (flags.noise !== undefined) await noiseRuns(Number(flags.noise), names);
@@ -56,4 +61,14 @@ else if (flags.gate) {
 } else {
   await measureAll({ names, size, resume: flags.resume ?? false });
   if (flags.smoke && names.length === 0) await measureScales({ names, size, resume: false });
+}
+
+/** Resumable: what is kept is not measured again. */
+async function everything(): Promise<void> {
+  const run = { names: [], size: 'full', resume: true } as const;
+  await measureAll(run);
+  await measureScales(run);
+  const program = fileURLToPath(new URL('./peers/run.ts', import.meta.url));
+  spawnSync(process.execPath, ['--conditions=trunkline-source', program, '--resume'], { stdio: 'inherit' });
+  writeReport();
 }

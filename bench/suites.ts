@@ -8,6 +8,7 @@ import type { Scale } from './scale/scale.ts';
 export const suites: readonly string[] = [
   'serialise-payload',
   'raise-in-command',
+  'stalled-log',
   'one-command',
   'commands-in-flight',
   'publish-from-caller',

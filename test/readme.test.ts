@@ -39,5 +39,5 @@ test('the programs are short, and every file that README links exists', () => {
   const lines = files.get('main.ts')!.trim().split('\n').length + files.get('counter.ts')!.trim().split('\n').length;
   expect(lines).toBeLessThanOrEqual(30);
   for (const [, link] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/g))
-    readFileSync(join(root, link!, link!.endsWith('.md') ? '' : 'README.md'));
+    readFileSync(join(root, link!, /\.\w+$/.test(link!) ? '' : 'README.md'));
 });

@@ -1,5 +1,5 @@
 // bench/RESULTS.md and its plots, from what was kept: npm run bench -- --report.
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { noise, type Row } from '../budget.ts';
 import { describe, type Machine } from '../machine.ts';
 import type { Curve, Told } from '../measure.ts';
@@ -54,6 +54,7 @@ export function writeReport(): void {
     '',
   ];
   writeFileSync(new URL('RESULTS.md', bench), text.join('\n'));
+  showInReadme(plots);
   const missing = [
     ...suites.filter((name) => kept(name) === undefined),
     ...scales.map(keptAs).filter((name) => kept(name) === undefined),
@@ -61,6 +62,18 @@ export function writeReport(): void {
   ];
   console.log(`bench/RESULTS.md and ${plots.length} plots written`);
   if (missing.length > 0) console.log(`not measured yet: ${missing.join(', ')}`);
+}
+
+/** The plots that README shows stand between two marks. */
+function showInReadme(plots: readonly Drawn[]): void {
+  const path = new URL('../README.md', bench);
+  const images = ['latency.svg', 'in-flight.svg', 'log-size.svg'].flatMap((file) => {
+    const drawn = plots.find((candidate) => candidate.file === file);
+    return drawn ? [`![${drawn.title}](bench/plots/${file})`] : [];
+  });
+  const shown = [...images, 'All figures: [bench/RESULTS.md](bench/RESULTS.md).'].join('\n\n');
+  const readme = readFileSync(path, 'utf8');
+  writeFileSync(path, readme.replace(/(<!-- plots -->)[\s\S]*(<!-- end of plots -->)/, `$1\n\n${shown}\n\n$2`));
 }
 
 interface Drawn {

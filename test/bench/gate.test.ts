@@ -23,7 +23,7 @@ async function gate(
 }
 
 describe('the gate turns red when a path is slow, and names it first', () => {
-  test.each(slowedPaths)('%s', async (path) => {
+  test.each(slowedPaths)('%s', { timeout: 180_000 }, async (path) => {
     const own = budgets.filter((budget) => budget.path === path).map(({ suite }) => suite);
     const measured = own.filter((suite) => suite !== null);
     expect(measured).not.toHaveLength(0);
