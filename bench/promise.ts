@@ -54,7 +54,7 @@ export async function measureAll(run: Run): Promise<void> {
     console.log(`bench: ${measured.rows.length} measures taken in smoke size; their figures mean nothing`);
   } else {
     printRows(measured.rows);
-    printNotes();
+    printNotes(measured.rows);
   }
   complain(measured);
 }
@@ -89,7 +89,7 @@ export async function gate(run: Run, attempts: number): Promise<boolean> {
   const all = await measure({ ...run, names }, on);
   const { rows, failed } = await again(run, on, { ...all, rows: all.rows.filter(asksFor) }, attempts);
   printRows(rows);
-  if (!seedsOnly) printNotes();
+  if (!seedsOnly) printNotes(rows);
   const breached = breaches(rows);
   console.log('');
   for (const row of breached) {

@@ -35,10 +35,14 @@ export function printRows(rows: readonly Row[]): void {
   for (const [i, row] of rows.entries()) console.log(`${line(cells[i]!)}\n    ${row.detail}`);
 }
 
-/** What the table does not say: how noise counts, and which budgets nothing measures yet. */
-export function printNotes(about: Noise = noise): void {
+const fewestRounds = 5;
+
+/** What the table does not say: how noise counts, what was measured too seldom, which budgets nothing measures yet. */
+export function printNotes(rows: readonly Row[], about: Noise = noise): void {
+  const seldom = rows.filter(({ rounds }) => (rounds?.length ?? 0) < fewestRounds).map(({ measure }) => measure);
   const unmeasured = budgets.filter(({ suite }) => suite === null).map(({ id }) => id);
   console.log(`\nnoise: ${about.measured ? '' : 'NOT MEASURED YET, '}±${percent(about.share)}: ${about.from}`);
   console.log('the seeds’ budgets hold without it');
+  if (seldom.length > 0) console.log(`fewer than ${fewestRounds} rounds: ${seldom.join('; ')}`);
   if (unmeasured.length > 0) console.log(`budgets without a suite yet: ${unmeasured.join(', ')}`);
 }

@@ -42,7 +42,8 @@ export interface Comparison {
 }
 
 export const isOurs = ({ system }: Peer): boolean => system.startsWith('Trunkline');
-const middle = ({ rounds }: Peer, of: keyof Omit<Round, 'points'>): number => median(rounds.map((round) => round[of]));
+export const middle = ({ rounds }: Peer, of: keyof Omit<Round, 'points'>): number =>
+  median(rounds.map((round) => round[of]));
 
 /** Where somebody else is ahead, or that nobody is: the table's first line. */
 export function ahead({ peers }: Comparison): string {

@@ -1,6 +1,8 @@
 // The report's plots, from what was kept: one line a system.
 import type { Curve } from '../measure.ts';
+import { type Comparison, isOurs, middle, survivals } from '../peers/comparison.ts';
 import type { Scale } from '../scale/scale.ts';
+import { bars } from './bars.ts';
 import { type Plot, plot, type Tick } from './plot.ts';
 
 const isStrong = (label: string): boolean => label.startsWith('Trunkline');
@@ -54,3 +56,22 @@ export function scalePlot({ title, grows, counts, series }: Scale, subtitle: str
   };
   return plot(shown);
 }
+
+/** Commands or events per second of everybody, by what the acknowledgement survives. */
+export const peersPlot = ({ peers }: Comparison, subtitle: string): string =>
+  bars(
+    'Events per second, by what the acknowledgement survives',
+    `${subtitle}; logarithmic`,
+    survivals.map((survives) => ({
+      title: survives === 'database' ? 'in PostgreSQL' : `survives ${survives}`,
+      bars: peers
+        .filter((peer) => peer.survives === survives)
+        .map((peer) => ({
+          label: peer.id.endsWith('-100') || peer.id.endsWith('-sync') ? `${peer.system}, by 100` : peer.system,
+          value: middle(peer, 'perSecond'),
+          strong: isOurs(peer),
+        }))
+        .sort((a, b) => b.value - a.value),
+    })),
+    compact,
+  );

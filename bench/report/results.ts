@@ -9,7 +9,7 @@ import { keptAs } from '../scale/run.ts';
 import { exponent, type Scale } from '../scale/scale.ts';
 import { scales, suites } from '../suites.ts';
 import { judgement } from '../table.ts';
-import { latencyPlot, scalePlot } from './plots.ts';
+import { latencyPlot, peersPlot, scalePlot } from './plots.ts';
 
 const bench = new URL('../', import.meta.url);
 const present = <T>(value: T | undefined): value is T => value !== undefined;
@@ -27,6 +27,15 @@ export function writeReport(): void {
   mkdirSync(new URL('plots/', bench), { recursive: true });
   const plots = [
     ...drawLatency([...results.flatMap(({ curves }) => curves), ...latencyCurves(peers)], oldest),
+    ...(peers
+      ? [
+          draw(
+            'peers.svg',
+            'Events per second of everybody',
+            peersPlot(peers, `${short(peers.machine)}, ${peers.at.slice(0, 10)}`),
+          ),
+        ]
+      : []),
     ...scaled.flatMap(({ name, scale }) => (scale ? [drawScale(name, scale)] : [])),
   ];
   const text = [
@@ -67,7 +76,7 @@ export function writeReport(): void {
 /** The plots that README shows stand between two marks. */
 function showInReadme(plots: readonly Drawn[]): void {
   const path = new URL('../README.md', bench);
-  const images = ['latency.svg', 'in-flight.svg', 'log-size.svg'].flatMap((file) => {
+  const images = ['peers.svg', 'latency.svg', 'in-flight.svg', 'log-size.svg'].flatMap((file) => {
     const drawn = plots.find((candidate) => candidate.file === file);
     return drawn ? [`![${drawn.title}](bench/plots/${file})`] : [];
   });

@@ -1,7 +1,7 @@
 // What the report says of its figures.
 import { describe, expect, test } from 'vitest';
 import { ahead, type Comparison, comparisonTable, type Peer } from '../../bench/peers/comparison.ts';
-import { latencyPlot, scalePlot } from '../../bench/report/plots.ts';
+import { latencyPlot, peersPlot, scalePlot } from '../../bench/report/plots.ts';
 import { exponent } from '../../bench/scale/scale.ts';
 
 describe('the exponent of a cost', () => {
@@ -82,6 +82,16 @@ describe('the comparison', () => {
 
   test('compares only what survives the same', () => {
     expect(ahead(comparison(peer('Trunkline, written', 100, 10), peer('fast', 200, 1, 'nothing')))).toMatch(/^Nobody/);
+  });
+
+  test('draws who does more as the longer bar, whatever the order', () => {
+    const svg = peersPlot(comparison(peer('slow', 20, 1), peer('Trunkline, written', 4000, 1)), 'a machine');
+    const [longer, shorter] = [...svg.matchAll(/<rect x="330" y="[\d.]+" width="([\d.]+)"/g)].map(([, length]) =>
+      Number(length),
+    );
+    expect(longer).toBeGreaterThan(shorter!);
+    expect(svg.indexOf('Trunkline')).toBeLessThan(svg.indexOf('slow'));
+    expect(svg).not.toMatch(/NaN|Infinity|undefined/);
   });
 
   test('names what could not be measured', () => {
