@@ -6,6 +6,7 @@ const config: ViteUserConfig = defineConfig({
   ssr: { resolve: { conditions: ['trunkline-source'] } },
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/postgres-setup.ts', 'test/brokers.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 60_000,

@@ -94,6 +94,22 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
     const { EmbeddedReader } = await import('../src/store/lmdb/reader.ts');
     before(EmbeddedReader, 'load', (reader) => hold(Math.max(0, reader.checkpoint() - 1200) / 20));
   },
+  async save() {
+    const { PostgresAppend } = await import('../src/store/postgres/append.ts');
+    before(PostgresAppend, 'append', () => hold(10 * waitMs));
+  },
+  async postgres() {
+    const { PostgresSink } = await import('../src/store/postgres/sink.ts');
+    before(PostgresSink, 'write', () => hold(200 * waitMs));
+  },
+  async 'postgres-replay'() {
+    const { PostgresArchive } = await import('../src/store/postgres/archive.ts');
+    before(PostgresArchive, 'copy', () => hold(100 * waitMs));
+  },
+  async kafka() {
+    const { Planner } = await import('../src/stream/kafka/plan.ts');
+    before(Planner, 'plan', () => hold(200 * waitMs));
+  },
   async disk() {
     const { EmbeddedSink } = await import('../src/store/lmdb/sink.ts');
     before(EmbeddedSink, 'write', wasteDisk); // behind the commands, which keep their pace

@@ -20,6 +20,14 @@ export const suites: readonly string[] = [
   'idle-actors',
   'start-after-kill',
   'log-size',
+  'save-with-tx',
+  'postgres-flush',
+  'postgres-replay',
+  'postgres-lag',
+  'kafka-flusher',
+  'kafka-lag',
+  'kafka-hangs',
+  'publish-async',
 ];
 
 export type Size = 'smoke' | 'quick' | 'full';

@@ -1,14 +1,17 @@
 // Aggregates: how a user defines one, and the types that follow from the definition.
+import type { Carried, DeepReadonly } from './carried.ts';
 import { TrunklineError } from './errors.ts';
 import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
+import { fieldsOf, unknownField } from './known-fields.ts';
 import type { Level, Receipt } from './receipt.ts';
 
 declare const phantom: unique symbol;
 
 type Events = Record<string, EventSpec<any, any>>;
 type InputOf<E> = E extends EventSpec<infer I, any> ? I : never;
-type OutputOf<E> = E extends EventSpec<any, infer O> ? O : never;
+/** A payload as everyone sees it who did not raise it. */
+type DataOf<E> = E extends EventSpec<any, infer O> ? Carried<O> : never;
 
 /**
  * What the module named by the runtime's `context` option made for this shard. Name its fields once for all commands:
@@ -21,11 +24,17 @@ export interface ShardContext {
   [name: string]: any;
 }
 
+/** How one question is asked. */
+export interface AskOptions {
+  /** Milliseconds; default: the runtime's `askDeadlineMs`. */
+  deadlineMs?: number;
+}
+
 /** What a command is given: the aggregate it runs on. One command at a time runs on an aggregate. */
 export interface CommandContext<State, E extends Events> {
   readonly id: string;
-  /** The state now; after `raise` the next one. Read it, never change it. */
-  readonly state: State;
+  /** The state now; after `raise` the next one. Read it, never change it: its own fields are frozen. */
+  readonly state: DeepReadonly<State>;
   readonly version: number;
   /** Aborted when the caller gives up or its deadline passes. */
   readonly signal: AbortSignal;
@@ -38,9 +47,9 @@ export interface CommandContext<State, E extends Events> {
   raise<K extends keyof E & string>(type: K, data: InputOf<E[K]>): void;
   /**
    * Await another aggregate's command and get its value; its events are `written` by then. Before the first `raise` only
-   * (`AskAfterRaise`), within a deadline (`DeadlineExceeded`); rejects as that command does.
+   * (`AskAfterRaise`), never of itself (`AskItself`), within a deadline (`DeadlineExceeded`); rejects as that command does.
    */
-  ask<A extends AnyAggregate>(aggregate: A, id: string, options?: { deadlineMs?: number }): Asker<A>;
+  ask<A extends AnyAggregate>(aggregate: A, id: string, options?: AskOptions): Asker<A>;
   /** Send another aggregate a command after this one is `written`; delivered at least once, executed once. */
   send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A>;
 }
@@ -54,10 +63,10 @@ type Commands<State, E extends Events> = {
 
 type Evolve<Name extends string, State, E extends Events> = {
   [K in keyof E]: (
-    state: State,
-    data: Readonly<OutputOf<E[K]>>,
-    event: EvolvingEvent<K & string, OutputOf<E[K]>, Name>,
-  ) => State;
+    state: DeepReadonly<State>,
+    data: DataOf<E[K]>,
+    event: EvolvingEvent<K & string, DataOf<E[K]>, Name>,
+  ) => DeepReadonly<State>;
 };
 
 /** When snapshots of an aggregate's state are taken, and which are still good. */
@@ -122,12 +131,17 @@ export function defineAggregate<const Name extends string, State, E extends Even
     throw new TrunklineError('InvalidDefinition', { aggregateType: String(name), reason });
   };
   checkName('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT, fail);
+  checkShape('', spec, definitionFields, fail);
+  for (const part of ['events', 'evolve', 'commands'] as const) {
+    if (typeof spec[part] !== 'object' || spec[part] === null) fail(`${part} must be an object of functions by name`);
+  }
   if (typeof spec.module !== 'string' || !URL.canParse(spec.module)) fail('module must be a URL: import.meta.url');
   if (typeof spec.state !== 'function') fail('state must be a function that makes the first state');
   for (const type of Object.keys(spec.events)) {
     checkName('event type', type, NAME_BYTES_LIMIT, fail);
     if (typeof spec.evolve[type] !== 'function') fail(`evolve has no function for event '${type}'`);
-    const version = spec.events[type]!.schemaVersion;
+    const version = spec.events[type]?.schemaVersion;
+    if (typeof version !== 'number') return fail(`event '${type}' must be made by event()`);
     if (!Number.isInteger(version) || version < 1 || version > 65535) fail(`event '${type}' has version ${version}`);
   }
   for (const type of Object.keys(spec.evolve)) if (!spec.events[type]) fail(`evolve names '${type}', no event of its`);
@@ -136,9 +150,20 @@ export function defineAggregate<const Name extends string, State, E extends Even
     if ((reservedCommandNames as readonly string[]).includes(command)) fail(`'${command}' is reserved`);
     if (typeof spec.commands[command] !== 'function') fail(`command '${command}' is not a function`);
   }
+  if (spec.snapshot !== undefined) checkShape('snapshot.', spec.snapshot, snapshotFields, fail);
   const { every = 100, version = 1 } = spec.snapshot ?? {};
   if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
+  if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
   return Object.freeze({ ...spec, name, snapshot: { every, version } }) as Aggregate<Name, State, E, C>;
+}
+
+const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });
+const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'snapshot'];
+
+function checkShape(prefix: string, given: object, known: readonly string[], fail: (reason: string) => never): void {
+  if (typeof given !== 'object' || given === null) fail(`${prefix.slice(0, -1) || 'the definition'} must be an object`);
+  const unknown = unknownField(given, known);
+  if (unknown) fail(`${prefix}${unknown.field} ${unknown.reason}`);
 }
 
 function checkName(what: string, name: string, limit: number, fail: (reason: string) => never): void {
@@ -150,7 +175,7 @@ function checkName(what: string, name: string, limit: number, fail: (reason: str
 /** The union of an aggregate's events. */
 export type EventOf<A> =
   A extends Aggregate<infer N, any, infer E, any>
-    ? { [K in keyof E & string]: StoredEvent<K, OutputOf<E[K]>, N> }[keyof E & string]
+    ? { [K in keyof E & string]: StoredEvent<K, DataOf<E[K]>, N> }[keyof E & string]
     : never;
 
 /** One event type of an aggregate, by name; `'*'` is any. */
@@ -167,9 +192,12 @@ type Result<F> = F extends (...all: any[]) => infer R ? Awaited<R> : never;
 export interface SendOptions {
   /** Which level to wait for; default: the runtime's `ack`. */
   ack?: Level;
-  /** The same key for the same aggregate, within `idempotencyTtlMs`, returns the first outcome and raises nothing. */
+  /**
+   * The same key for the same aggregate, within `idempotencyTtlMs`, returns the first outcome and raises nothing. With
+   * another command: `IdempotencyKeyReused`. Arguments are not compared. 1 to 255 bytes of UTF-8.
+   */
   idempotencyKey?: string;
-  /** Milliseconds; afterwards `DeadlineExceeded`, which says whether the command was executed. */
+  /** Milliseconds, more than 0; afterwards `DeadlineExceeded`, which says whether the command was executed. */
   deadlineMs?: number;
   signal?: AbortSignal;
   /** Goes into every event of the command. JSON values. */

@@ -5,6 +5,7 @@ export type Bytes = Buffer & {
   /** returns the bytes written */
   utf8Write(text: string, offset: number, length?: number): number;
   utf8Slice(start: number, end: number): string;
+  latin1Slice(start: number, end: number): string;
   hexWrite(text: string, offset: number, length?: number): number;
   hexSlice(start: number, end: number): string;
 };

@@ -4,8 +4,10 @@
 /** What each code carries. The codes are a closed list: a `switch` over them can be exhaustive. */
 export interface ErrorDetails {
   // refused at the edge, before anything is written
-  InvalidOptions: { option: string; value: unknown; reason: string };
-  InvalidId: { what: string; length: number; limit: number };
+  /** `value` is left out where it may be a secret: that of an unknown option. */
+  InvalidOptions: { option: string; value?: unknown; reason: string };
+  /** `reason`: what is wrong with it, if not its length. */
+  InvalidId: { what: string; length: number; limit: number; reason?: string };
   InvalidDefinition: { aggregateType: string; reason: string };
   UnknownAggregateType: { aggregateType: string; known: string[] };
   UnknownCommand: { aggregateType: string; command: string; known: string[] };
@@ -16,6 +18,7 @@ export interface ErrorDetails {
   CommandTooLarge: { bytes: number; limit: number };
   WrongDoor: { aggregateType: string; reason: string };
   AskAfterRaise: { aggregateType: string; id: string };
+  AskItself: { aggregateType: string; id: string };
   CommandEnded: { aggregateType: string; id: string };
   RuntimeInsideShard: { module: string };
   ModuleMismatch: { module: string; aggregateType: string; reason: string };
@@ -33,7 +36,9 @@ export interface ErrorDetails {
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
+  TransactionRolledBack: { reason: string };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
+  IdempotencyKeyReused: { idempotencyKey: string; command: string; firstCommand: string };
   // the runtime as a whole
   RuntimeClosed: { state: 'closing' | 'closed' };
   CloseTimedOut: { deadlineMs: number; waitingFor: string[] };
@@ -47,6 +52,15 @@ export interface ErrorDetails {
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
+  StoreAccessDenied: { store: string; cause: string };
+  StoreReadOnly: { store: string };
+  StoreSchemaMissing: { schema: string; reason: string };
+  StoreSchemaNewer: { schema: string; found: number; supported: number };
+  StoreSchemaAltered: { schema: string; reason: string };
+  LogFenced: { logId: string; position: number };
+  ArchiveDamaged: { file: string; reason: string };
+  PartitionNeeded: { partition: string; reason: string };
+  MigrationFailed: { schema: string; migration: string; cause: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
   VersionOutOfOrder: {
@@ -57,14 +71,24 @@ export interface ErrorDetails {
     position: number;
   };
   SinkFailed: { sink: string; cause: string };
+  // the stream
+  StreamUnavailable: { stream: string; cause: string };
+  StreamDenied: { stream: string; cause: string };
+  StreamFenced: { stream: string; logId: string };
+  StreamBehind: { stream: string; lag: number; limit: number };
+  CheckpointMissing: { stream: string; logId: string; topic: string; reason: string };
+  TopicDrift: { topic: string; what: string; wanted: string; found: string };
+  EventQuarantined: { position: number; aggregateType: string; aggregateId: string; eventType: string; reason: string };
+  SchemaRefused: { subject: string; reason: string };
+  RegistryUnavailable: { registry: string; cause: string };
 }
 
 /** A code of {@link TrunklineError}: what went wrong. */
 export type ErrorCode = keyof ErrorDetails;
 
 const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
-  InvalidOptions: (d) => `option ${d.option} = ${inspect(d.value)}: ${d.reason}`,
-  InvalidId: (d) => `${d.what} must be 1 to ${d.limit} bytes of UTF-8, and is ${d.length}`,
+  InvalidOptions: (d) => `option ${d.option}${'value' in d ? ` = ${inspect(d.value)}` : ''}: ${d.reason}`,
+  InvalidId: (d) => `${d.what} ${d.reason ?? `must be 1 to ${d.limit} bytes of UTF-8, and is ${d.length}`}`,
   InvalidDefinition: (d) => `aggregate '${d.aggregateType}': ${d.reason}`,
   UnknownAggregateType: (d) => `no aggregate '${d.aggregateType}' here; known: ${d.known.join(', ')}`,
   UnknownCommand: (d) => `'${d.aggregateType}' has no command '${d.command}'; known: ${d.known.join(', ')}`,
@@ -79,6 +103,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
+  AskItself: (d) =>
+    `${d.aggregateType}/${d.id} asks itself, and would wait for itself; call the function, or send() for afterwards`,
   CommandEnded: (d) => `${d.aggregateType}/${d.id}: the command has ended; await what it starts before it returns`,
   RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
   ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,
@@ -93,10 +119,13 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   Aborted: (d) => `the caller aborted (executed: ${d.executed})`,
   ConcurrencyConflict: (d) =>
     `${d.aggregateType}/${d.aggregateId} is at version ${d.actualVersion}, not at ${d.expectedVersion}; load it again`,
+  IdempotencyKeyReused: (d) =>
+    `key '${d.idempotencyKey}' belongs to an earlier '${d.firstCommand}', and came with '${d.command}'; use another key`,
   VersionGap: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due`,
   UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
   EndlessHandlers: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
+  TransactionRolledBack: (d) => `the server has rolled the transaction back: ${d.reason}`,
   RuntimeClosed: (d) => `the runtime is ${d.state}`,
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
@@ -108,17 +137,47 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
+  StoreAccessDenied: (d) => `the ${d.store} store refuses us: ${d.cause}; check user, password and privileges`,
+  StoreReadOnly: (d) => `the ${d.store} store was opened read-only; open it without readOnly to write`,
+  StoreSchemaMissing: (d) => `schema '${d.schema}' is not there: ${d.reason}; run migrate()`,
+  StoreSchemaNewer: (d) =>
+    `schema '${d.schema}' has migration ${d.found}; this release knows up to ${d.supported}; upgrade it`,
+  StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
+  LogFenced: (d) =>
+    `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
+  ArchiveDamaged: (d) => `${d.file} is not a whole archive: ${d.reason}; archive the month again`,
+  PartitionNeeded: (d) => `${d.partition} is not dropped: ${d.reason}`,
+  MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,
   SinkFailed: (d) => `sink '${d.sink}' failed: ${d.cause}`,
+  StreamUnavailable: (d) => `stream '${d.stream}' does not answer, events wait in the log: ${d.cause}`,
+  StreamDenied: (d) => `stream '${d.stream}' refuses us; check credentials and rights: ${d.cause}`,
+  StreamFenced: (d) =>
+    `stream '${d.stream}': another process publishes log ${d.logId} now; stop one of the two, or start this one again`,
+  StreamBehind: (d) => `stream '${d.stream}' is ${d.lag} positions behind, more than backlogLimit ${d.limit}`,
+  CheckpointMissing: (d) =>
+    `stream '${d.stream}': log ${d.logId} has been published before, and topic ${d.topic} does not say how far ` +
+    `(${d.reason}): is it the right cluster? If so, set resumeAfter to the last position that is published`,
+  TopicDrift: (d) =>
+    `topic ${d.topic}: ${d.what} is ${d.found} and should be ${d.wanted}; see npx trunkline topics plan`,
+  EventQuarantined: (d) =>
+    `position ${d.position}, ${d.eventType} of ${d.aggregateType}/${d.aggregateId}, is not published: ${d.reason}`,
+  SchemaRefused: (d) => `the registry refuses the schema of subject ${d.subject}: ${d.reason}`,
+  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer: ${d.cause}`,
 };
 
 function inspect(value: unknown): string {
+  const text = typeof value === 'string' ? `'${value}'` : typeof value === 'number' ? String(value) : show(value);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}
+
+function show(value: unknown): string {
   try {
-    return typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
+    return JSON.stringify(value) ?? String(value);
   } catch {
-    return String(value);
+    return `a ${typeof value} that cannot be shown`;
   }
 }
 
@@ -142,7 +201,8 @@ export function isError<C extends ErrorCode>(error: unknown, code: C): error is 
 
 /**
  * A command's considered "no": throw it inside a command to refuse. It raises nothing, leaves the state as it was, and
- * reaches the caller as this class with the same `code` and `details` (JSON values).
+ * reaches the caller as this class with the same `code` and `details` (JSON values), whole: details that JSON cannot carry
+ * make the command fail with `UnserialisableValue`, and beyond half a ring with `CommandTooLarge`.
  *
  * ```ts
  * if (call.state.status !== 'idle') throw new Rejected('call-exists');
@@ -187,11 +247,13 @@ function oursToWire(error: unknown): WireError | undefined {
   }
 }
 
-/** Anything may be thrown, also what cannot be shown. */
+/** Anything may be thrown, also what cannot be shown; a text too long, or one that JSON cannot carry, is cut to fit. */
 export function describeError(error: unknown): { name: string; message: string; stack: string } {
+  const text = (value: unknown, limit: number): string =>
+    String(value).slice(0, limit).toWellFormed().replaceAll('\0', '');
   try {
-    if (!(error instanceof Error)) return { name: 'Error', message: String(error), stack: '' };
-    return { name: String(error.name), message: String(error.message), stack: String(error.stack ?? '') };
+    if (!(error instanceof Error)) return { name: 'Error', message: text(error, 1024), stack: '' };
+    return { name: text(error.name, 100), message: text(error.message, 1024), stack: text(error.stack ?? '', 4096) };
   } catch {
     return { name: 'Error', message: 'something that cannot be shown', stack: '' };
   }

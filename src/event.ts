@@ -1,7 +1,10 @@
 // Events: how a definition declares one, and how everyone sees one.
 import { inspect } from 'node:util';
 import type { StandardSchemaV1 as Schema } from '@standard-schema/spec';
+import type { CarriableFields } from './carried.ts';
+import { TrunklineError } from './errors.ts';
 import type { FrameReader } from './frame.ts';
+import { checkFields, fieldsOf } from './known-fields.ts';
 import { deepFreeze } from './payload.ts';
 
 declare const phantom: unique symbol;
@@ -18,20 +21,45 @@ export interface EventSettings {
   version?: number;
 }
 
+const settingsFields = fieldsOf<EventSettings>({ version: true });
+
 /**
  * Declare an event type by a validator (any synchronous Standard Schema: zod, valibot, arktype …) or by a type alone.
  *
  * ```ts
  * events: { CallRouted: event(z.object({ trunk: z.string() })), CallFailed: event<{ reason: string }>() }
  * ```
+ * @throws InvalidOptions
  */
-export function event<Payload>(schema?: undefined, settings?: EventSettings): EventSpec<Payload>;
+export function event<Payload extends CarriableFields<Payload>>(
+  schema?: undefined,
+  settings?: EventSettings,
+): EventSpec<Payload>;
 export function event<S extends Schema>(
   schema: S,
   settings?: EventSettings,
 ): EventSpec<Schema.InferInput<S>, Schema.InferOutput<S>>;
-export function event(schema?: Schema, settings: EventSettings = {}): EventSpec<unknown> {
-  return { schema, schemaVersion: settings.version ?? 1 };
+export function event(schema?: Schema | undefined, settings: EventSettings = {}): EventSpec<unknown> {
+  checkFields('event', settings, settingsFields);
+  const { version: schemaVersion = 1 } = settings;
+  if (!Number.isInteger(schemaVersion) || schemaVersion < 1 || schemaVersion > 65535) {
+    const reason = 'must be an integer from 1 to 65535';
+    throw new TrunklineError('InvalidOptions', { option: 'event.version', value: schemaVersion, reason });
+  }
+  if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
+    const reason = 'must be a Standard Schema (zod, valibot, arktype …)';
+    throw new TrunklineError('InvalidOptions', { option: 'event.schema', value: typeof schema, reason });
+  }
+  return { schema, schemaVersion };
+}
+
+/** An event type as its definition declares it. */
+export interface EventDeclaration {
+  aggregateType: string;
+  type: string;
+  schemaVersion: number;
+  /** JSON Schema of the payload, where the validator can tell it. */
+  jsonSchema?: Record<string, unknown>;
 }
 
 /** What metadata may hold; the named fields have a meaning throughout, the rest is the user's own. JSON values. */
@@ -78,7 +106,7 @@ export interface NewEvent {
   type: string;
   data: unknown;
   metadata?: Metadata;
-  /** UUID; default: a new UUIDv7. */
+  /** UUID; default: a new UUIDv7. Not compared with those in the store: published twice, it is there twice. */
   id?: string;
   /** Default: now. */
   occurredAt?: Date;

@@ -25,13 +25,15 @@ export const FrameKind = {
   snapshot: 4,
   /** reserved: a durable timer */
   timer: 5,
+  /** how far something outside has come into the log: name = whose place, data = the place; in the group it is true for */
+  place: 6,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 
 export const FrameFlag = {
   /** the last frame of its group (of its command) */
   last: 1,
-  /** reserved: the event store holds it already (outbox) */
+  /** the event store holds it already (it came by the outbox) */
   alreadyStored: 2,
   /** reserved: data is encrypted under `keyId` */
   encrypted: 4,
@@ -159,16 +161,16 @@ export class FrameReader {
   get version(): number {
     return this.view.getUint32(this.offset + 32, true);
   }
-  private get typeLength(): number {
+  get typeLength(): number {
     return this.view.getUint16(this.offset + 36, true);
   }
-  private get idLength(): number {
+  get idLength(): number {
     return this.view.getUint16(this.offset + 38, true);
   }
-  private get nameLength(): number {
+  get nameLength(): number {
     return this.view.getUint16(this.offset + 40, true);
   }
-  private get metadataLength(): number {
+  get metadataLength(): number {
     return this.view.getUint32(this.offset + 44, true);
   }
   get dataLength(): number {
@@ -192,6 +194,11 @@ export class FrameReader {
     const start = this.offset + FRAME_HEADER_BYTES + this.typeLength + this.idLength + this.nameLength;
     const length = this.metadataLength;
     return length === 0 ? '' : this.bytes.utf8Slice(start, start + length);
+  }
+  /** The payload, in place. */
+  get dataBytes(): Buffer {
+    const end = this.offset + this.length;
+    return (this.bytes as Buffer).subarray(end - this.dataLength, end);
   }
   get dataJson(): string {
     const end = this.offset + this.length;

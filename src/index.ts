@@ -15,6 +15,7 @@ export {
   type StateOf,
 } from './aggregate.ts';
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
+export type { Carriable, CarriableFields, Carried, DeepReadonly } from './carried.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
@@ -25,15 +26,48 @@ export {
   type UnitOfWorkOptions,
 } from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
-export { type EventSpec, type EvolvingEvent, event, type Metadata, type NewEvent, type StoredEvent } from './event.ts';
+export {
+  type EventDeclaration,
+  type EventSpec,
+  type EvolvingEvent,
+  event,
+  type Metadata,
+  type NewEvent,
+  type StoredEvent,
+} from './event.ts';
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
-export { type FlushPolicy, flushPresets, type LogOptions, type RuntimeOptions, type SinkOptions } from './options.ts';
+export {
+  type FlushPolicy,
+  flushPresets,
+  type Logger,
+  type LogOptions,
+  type RuntimeOptions,
+  type SinkOptions,
+  type StreamOptions,
+} from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
-export { createRuntime, type Runtime, type RuntimeStatus } from './runtime.ts';
-export type { EventQuery } from './store/history.ts';
-export type { EventStore, Head, Moment, StateThen, TypeQuery } from './store/store.ts';
+export { createRuntime, type Runtime } from './runtime.ts';
+export type { RuntimeStatus } from './status.ts';
+export { type Connection, type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
+export { type PostgresOptions, type PostgresStoreOptions, postgres } from './store/postgres/postgres.ts';
+
+export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
+export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
+export type {
+  EventQuery,
+  EventStore,
+  Head,
+  Moment,
+  QuarantinedEvent,
+  StateThen,
+  StoreQuery,
+  TransactionClient,
+  TypeQuery,
+} from './store/store.ts';
+export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';
+export { type KafkaOptions, kafka, type RegistryOptions, type TopicOptions } from './stream/kafka.ts';
 export {
   type Expected,
   type GivenEvent,

@@ -1,9 +1,10 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
-import type { Logger } from 'pino';
 import type { AnyAggregate } from './aggregate.ts';
-import { TrunklineError } from './errors.ts';
+import { checkDeadline, checkFunction, invalid } from './checks.ts';
+import { checkFields, fieldsOf } from './known-fields.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
+import { PostgresStoreOptions } from './store/postgres/postgres.ts';
 
 /** How eagerly the log syncs and batches. All fields but `ringBytes` may change while running. */
 export interface FlushPolicy {
@@ -59,6 +60,22 @@ export interface SinkOptions {
   options?: unknown;
 }
 
+/** A stream, as `kafka()` describes it: a sink whose checkpoint is the level `published`. */
+export interface StreamOptions extends SinkOptions {
+  /** Bounds of a batch: frames, bytes, and at most one batch in so many milliseconds unless somebody waits. */
+  batch?: { count: number; bytes: number; delayMs: number };
+  /** Report `StreamBehind` when more positions wait. */
+  backlogLimit?: number;
+}
+
+/** What Trunkline logs through: a pino logger, or anything with these. */
+export interface Logger {
+  debug(details: object, message: string): void;
+  info(details: object, message: string): void;
+  warn(details: object, message: string): void;
+  error(details: object, message: string): void;
+}
+
 /** The options of `createRuntime`; all but two have a default. */
 export interface RuntimeOptions {
   /** Where log and store live; created if absent, mode 0700; one runtime at a time. */
@@ -72,8 +89,12 @@ export interface RuntimeOptions {
   /** URL of a module whose default export makes what commands see as `context`, once per shard. */
   context?: string;
   log?: LogOptions;
+  /** Where events are kept; default: here, in `dataDir`. Elsewhere: `postgres(…)`. */
+  store?: PostgresStoreOptions;
   /** Sinks of your own behind the log, beside the store. */
   sinks?: readonly SinkOptions[];
+  /** Where events are published: `kafka({ brokers })`; default: nowhere. */
+  stream?: StreamOptions;
   /** Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave. */
   actorLimit?: number;
   /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
@@ -87,22 +108,20 @@ export interface RuntimeOptions {
   /** Deadline of an `ask` that names none, milliseconds; default 5,000. */
   askDeadlineMs?: number;
   /** A pino logger (or one like it); default: silent. */
-  logger?: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
+  logger?: Logger;
   /** Identity of this boot of the machine; default: the kernel's. For tests of power loss. */
   bootId?: string;
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger'>> {
+  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger' | 'store' | 'stream'>> {
+  store: PostgresStoreOptions | undefined;
+  stream: StreamOptions | undefined;
   context: string | undefined;
   bootId: string | undefined;
   flush: FlushPolicy;
   log: Required<LogOptions>;
-  logger: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
-}
-
-function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option, value, reason });
+  logger: Logger;
 }
 
 function within(option: string, value: number, low: number, high: number): number {
@@ -112,11 +131,15 @@ function within(option: string, value: number, low: number, high: number): numbe
   return value;
 }
 
-function refuseUnknown(prefix: string, given: object, known: readonly string[]): void {
-  for (const [key, value] of Object.entries(given)) {
-    if (!known.includes(key)) invalid(`${prefix}${key}`, value, `is unknown; known: ${known.join(', ')}`);
-  }
-}
+const logFields = fieldsOf<LogOptions>({ maxBytes: true, retainMs: true, retainBytes: true });
+const sinkFields = fieldsOf<SinkOptions>({ name: true, module: true, options: true });
+const streamFields = fieldsOf<StreamOptions>({
+  name: true,
+  module: true,
+  options: true,
+  batch: true,
+  backlogLimit: true,
+});
 
 const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'dataDir',
@@ -126,7 +149,9 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'flush',
   'context',
   'log',
+  'store',
   'sinks',
+  'stream',
   'actorLimit',
   'actorIdleMs',
   'mailboxLimit',
@@ -146,7 +171,7 @@ export function resolveFlush(
     if (Object.hasOwn(flushPresets, flush)) return flushPresets[flush];
     return invalid('flush', flush, `must be one of ${Object.keys(flushPresets).join(', ')}`);
   }
-  refuseUnknown('flush.', flush ?? {}, Object.keys(current));
+  if (flush !== undefined) checkFields('flush', flush, Object.keys(current));
   const policy = { ...current, ...flush };
   within('flush.syncIntervalMs', policy.syncIntervalMs, 0, 60_000);
   within('flush.syncBytes', policy.syncBytes, 4096, 1 << 30);
@@ -160,6 +185,19 @@ export function resolveFlush(
   return policy;
 }
 
+/** The policy in force, changed while running. */
+export function changeFlush(flush: RuntimeOptions['flush'], current: FlushPolicy, maxBytes: number): FlushPolicy {
+  if (flush === undefined) invalid('flush', flush, 'must be a preset or single fields');
+  const { ringBytes } = current;
+  const next = resolveFlush(flush, current);
+  if (typeof flush !== 'string' && next.ringBytes !== ringBytes) {
+    invalid('flush.ringBytes', next.ringBytes, `is fixed at start (${ringBytes})`);
+  }
+  const changed = { ...next, ringBytes };
+  checkRoom(changed, maxBytes);
+  return changed;
+}
+
 /** One commit must fit well into the log, or a full log could never give it room. */
 export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: number): void {
   const least = 2 * (batchBytes + ringBytes / 2);
@@ -168,19 +206,25 @@ export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: numb
   }
 }
 
-const silent = { debug() {}, info() {}, warn() {}, error() {} } as ResolvedOptions['logger'];
+function checkLogger(logger: Logger): void {
+  if (typeof logger !== 'object' || logger === null)
+    invalid('logger', typeof logger, 'must be a pino logger, or like one');
+  for (const level of ['debug', 'info', 'warn', 'error'] as const) checkFunction(`logger.${level}`, logger[level]);
+}
+
+const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** Everything with its default, or `InvalidOptions` naming the first option that cannot work. */
 export function resolveOptions(options: RuntimeOptions, cores: number): ResolvedOptions {
-  if (typeof options !== 'object' || options === null) invalid('options', options, 'must be an object');
+  checkFields('', options, knownOptions);
   if (typeof options.dataDir !== 'string' || options.dataDir === '') {
     invalid('dataDir', options.dataDir, 'must name a folder');
   }
   if (!Array.isArray(options.aggregates) || options.aggregates.length === 0) {
     invalid('aggregates', options.aggregates, 'must name at least one aggregate');
   }
-  refuseUnknown('', options, knownOptions);
-  refuseUnknown('log.', options.log ?? {}, ['maxBytes', 'retainMs', 'retainBytes']);
+  if (options.log !== undefined) checkFields('log', options.log, logFields);
+  if (options.sinks !== undefined && !Array.isArray(options.sinks)) invalid('sinks', options.sinks, 'must be an array');
   const names = new Set<string>();
   for (const aggregate of options.aggregates as AnyAggregate[]) {
     if (typeof aggregate?.commands !== 'object' || typeof aggregate.evolve !== 'object') {
@@ -190,8 +234,9 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
     names.add(name);
   }
-  const sinkNames = new Set<string>(['store']);
-  for (const sink of options.sinks ?? []) {
+  const sinkNames = new Set<string>(['store', 'memory']);
+  for (const sink of [...(options.stream ? [options.stream] : []), ...(options.sinks ?? [])]) {
+    checkFields('sinks', sink, sink === options.stream ? streamFields : sinkFields);
     if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
       invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
     }
@@ -199,11 +244,18 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
     sinkNames.add(sink.name);
   }
+  if (options.store !== undefined && !(options.store instanceof PostgresStoreOptions)) {
+    invalid('store', '…', 'must be made by postgres()');
+  }
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
-  if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
+  if (ack === 'published' && !options.stream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (options.context !== undefined && !URL.canParse(options.context)) {
     invalid('context', options.context, 'must be a URL: import.meta.resolve(…)');
+  }
+  if (options.logger !== undefined) checkLogger(options.logger);
+  if (options.bootId !== undefined && typeof options.bootId !== 'string') {
+    invalid('bootId', options.bootId, 'must be text');
   }
   const flush = resolveFlush(options.flush);
   const log = {
@@ -226,7 +278,9 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     flush,
     context: options.context,
     log,
+    store: options.store,
     sinks: options.sinks ?? [],
+    stream: options.stream,
     actorLimit: within('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
     actorIdleMs: within('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
     mailboxLimit: within('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),
@@ -236,4 +290,10 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     logger: options.logger ?? silent,
     bootId: options.bootId,
   };
+}
+
+/** @throws InvalidOptions */
+export function checkCloseOptions(options: { deadlineMs?: number }): void {
+  checkFields('close', options, ['deadlineMs']);
+  if (options.deadlineMs !== undefined) checkDeadline('deadlineMs', options.deadlineMs);
 }

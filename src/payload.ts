@@ -7,8 +7,10 @@
 // | object with `toJSON` (Date, a decimal) | carried as what `toJSON` returns: text |
 // | property whose value is `undefined` | left out, as JSON does; `-0` becomes `0` |
 // | `undefined` in an array, NaN, ±Infinity, bigint, function, symbol, Map, Set, other class instances, a cycle | refused |
+// | an invalid Date, what cannot be read (a getter or `toJSON` that throws, a revoked proxy) | refused |
 // | text with U+0000 or a lone surrogate | refused: PostgreSQL's jsonb could not take it |
-import { TrunklineError } from './errors.ts';
+import { types } from 'node:util';
+import { TrunklineError, type WireError } from './errors.ts';
 
 const depthLimit = 200; // deeper than any document a person writes; far below the stack's limit
 
@@ -35,9 +37,40 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
       return refuse(path, `is a ${typeof value}`);
   }
   if (value === null) return null;
-  if (depth > depthLimit) refuse(path, `is nested deeper than ${depthLimit}, or contains itself`);
+  if (depth > depthLimit) throw tooDeep;
+  try {
+    return copyOf(value, path, depth);
+  } catch (error) {
+    if (error === tooDeep && depth === 0) return refuseDepth(value, path);
+    if (error === tooDeep || isOurs(error)) throw error;
+    // Whatever the user's own code throws: a getter, toJSON, a proxy.
+    return refuse(path, `cannot be read: ${messageOf(error)}`);
+  }
+}
+
+function isOurs(error: unknown): boolean {
+  try {
+    return error instanceof TrunklineError;
+  } catch {
+    return false;
+  }
+}
+
+function messageOf(error: unknown): string {
+  try {
+    return String((error as Error).message).slice(0, 200);
+  } catch {
+    return 'what it threw cannot be read either';
+  }
+}
+
+const tooDeep = Symbol('nested too deep');
+
+function copyOf(value: object, path: string, depth: number): unknown {
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
-    return toPlain((value as { toJSON(): unknown }).toJSON(), path, depth + 1);
+    const json = (value as { toJSON(): unknown }).toJSON();
+    if (json === null && types.isDate(value)) refuse(path, 'is an invalid Date');
+    return toPlain(json, path, depth + 1);
   }
   if (Array.isArray(value)) {
     // A spread, for a plain array and without holes, whatever was given.
@@ -63,6 +96,30 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
     else copy[key] = toPlain(item, `${path}.${key}`, depth + 1);
   }
   return copy;
+}
+
+/** Name the cycle, at the place where it closes; or say that there is none, and that it is only deep. */
+function refuseDepth(root: object, path: string): never {
+  const above = new Map<unknown, string>();
+  const seen = new Set<unknown>();
+  const visit = (value: unknown, at: string): void => {
+    if (typeof value !== 'object' || value === null) return;
+    const first = above.get(value);
+    if (first !== undefined) refuse(at, `is ${first} again, a cycle`);
+    if (seen.has(value) || above.size > depthLimit) return;
+    seen.add(value);
+    above.set(value, at);
+    for (const key of Object.keys(value)) {
+      visit((value as Record<string, unknown>)[key], Array.isArray(value) ? `${at}[${key}]` : `${at}.${key}`);
+    }
+    above.delete(value);
+  };
+  try {
+    visit(root, path);
+  } catch (error) {
+    if (error instanceof TrunklineError) throw error;
+  }
+  return refuse(path, `is nested deeper than ${depthLimit}`);
 }
 
 // Strings, booleans and non-zero finite numbers are most of any payload, and need neither a copy nor a path.
@@ -93,11 +150,14 @@ export function toJson(value: unknown, path: string): string {
 
 const errorTextLimit = 8192; // a stack and some details; far below the smallest ring's group limit
 
-/** JSON of an error, which must be told in any case: what cannot be carried, or is too long, is left out. */
-export function safeJson(wire: { message: string; details: unknown }): string {
+/**
+ * JSON of an error, which must be told in any case: of one of ours, what cannot be carried, or is too long, is left out.
+ * A rejection is the user's own, and whole; whoever made it has seen to it that it can be carried.
+ */
+export function errorJson(wire: WireError): string {
   try {
     const json = toJson(wire, 'error');
-    if (json.length <= errorTextLimit) return json;
+    if (wire.kind === 'rejected' || json.length <= errorTextLimit) return json;
   } catch {}
   return toJson(
     { ...wire, message: wire.message.slice(0, 1024).toWellFormed().replaceAll('\0', ''), details: {} },

@@ -38,6 +38,8 @@ export interface Outcome {
   /** value as JSON, absent for `undefined` */
   value?: unknown;
   error?: WireError;
+  /** its name: another command with the same key is a mistake */
+  command?: string;
   /** how many events the command raised; they end at the frame's version */
   events: number;
   /** milliseconds since 1970 */

@@ -4,23 +4,24 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel } from 'node:worker_threads';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
-import type { ShardSettings } from './actor/pool.ts';
 import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
-import { checkId, type RefClass, refClass } from './caller/ref.ts';
-import { type HeldShard, Shards } from './caller/shards.ts';
+import { Refs } from './caller/refs.ts';
+import { Shards } from './caller/shards.ts';
+import { declaredEvents } from './catalogue.ts';
+import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs, Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
+import { Transactions } from './entity/transactions.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 import { TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { FlushThread } from './flush/host.ts';
-import { FrameKind } from './frame.ts';
-import { eachFrame } from './log/frames.ts';
+import { mintId } from './ids.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -28,16 +29,20 @@ import type { LogSource, RecoveryReport } from './log/log.ts';
 import { bootId } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
 import {
-  checkRoom,
+  changeFlush,
+  checkCloseOptions,
   type FlushPolicy,
   type ResolvedOptions,
   type RuntimeOptions,
-  resolveFlush,
   resolveOptions,
 } from './options.ts';
+import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import type { Level } from './receipt.ts';
-import { type EventQuery, History } from './store/history.ts';
-import { EmbeddedStore } from './store/lmdb/embedded.ts';
+import { shardSettings } from './shard-settings.ts';
+import type { RuntimeStatus } from './status.ts';
+import { PostgresAppend } from './store/postgres/append.ts';
+import { Reading } from './store/reading.ts';
+import type { EventQuery } from './store/store.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -73,20 +78,6 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   return runtime;
 }
 
-/** What `runtime.status()` tells. Positions are log positions; counts are of now. */
-export interface RuntimeStatus {
-  state: 'open' | 'closing' | 'closed' | 'failed';
-  written: number;
-  synced: number;
-  stored: number;
-  inFlight: number;
-  messagesUnderWay: number;
-  shardRestarts: number;
-  /** Shards whose thread one command's synchronous code has held for more than a second. */
-  heldShards: HeldShard[];
-  listenerErrors: number;
-}
-
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
 export class Runtime implements AsyncDisposable {
   /** Live listeners. */
@@ -103,42 +94,43 @@ export class Runtime implements AsyncDisposable {
   private readonly openGate = shutGateAtExit(this.levels);
   private readonly caller: Caller;
   private readonly deliveries: Deliveries;
-  private readonly refs = new Map<string, { definition: AnyAggregate; Ref: RefClass }>();
+  private readonly refs: Refs;
   private flush: FlushPolicy;
   private log: LogThreads | undefined;
   private flushThread: FlushThread | undefined;
   private shards: Shards | undefined;
   private logReader: LogSource | undefined;
-  private embedded: EmbeddedStore | undefined;
-  private history: History | undefined;
+  private reading: Reading | undefined;
+  private transactions!: Transactions;
+  private outbox: OutboxHost | undefined;
   private closing: Promise<void> | undefined;
   private listenerErrors = 0;
   private failure: TrunklineError | undefined;
   private isClosed = false;
 
-  /** Use {@link createRuntime}. */
+  /** @internal Use {@link createRuntime}. */
   constructor(options: ResolvedOptions, directory: DataDirectory) {
     this.options = options;
     this.directory = directory;
     this.flush = options.flush;
     const { logger, aggregates } = options;
-    this.bus = new Bus((error, event) => {
+    const listenerFailed = (error: unknown, event: StoredEvent): void => {
       this.listenerErrors++;
       logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
-    });
+    };
+    this.bus = new Bus(listenerFailed, () => this.checkOpen());
     this.caller = new Caller(aggregates, this.levels, this.bus, {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
       whenFull: options.flush.whenFull,
       logLimitBytes: options.log.maxBytes,
+      hasStream: options.stream !== undefined,
     });
     this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
       logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
     );
     this.caller.deliveries = this.deliveries;
-    for (const [index, definition] of aggregates.entries()) {
-      this.refs.set(definition.name, { definition, Ref: refClass(definition, index, this.caller) });
-    }
+    this.refs = new Refs(aggregates, this.caller);
     this.applyPolicy();
   }
 
@@ -153,7 +145,7 @@ export class Runtime implements AsyncDisposable {
         mapBytes,
         maxBytes: options.log.maxBytes,
         batchBytesLimit: 64 << 20,
-        groupLimit: options.flush.ringBytes / 2,
+        groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
         retainMs: options.log.retainMs,
         retainBytes: options.log.retainBytes,
         bootId: options.bootId ?? bootId(),
@@ -175,66 +167,65 @@ export class Runtime implements AsyncDisposable {
         logId: this.log.logId,
         mapBytes,
         sinks: options.sinks,
+        postgres: options.store?.settings,
+        stream: options.stream,
+        events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
       },
       flushWake.port1,
       {
         wake: () => this.caller.turn(),
-        sinkError: (name, error) =>
-          options.logger.error({ err: error, sink: name }, 'a sink failed; it is tried again'),
+        sinkError: (name, error, isFinal) => {
+          options.logger.error(
+            { err: error, sink: name },
+            `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
+          );
+          if (isFinal && name === options.stream?.name) this.caller.progress.failLevel('published', error);
+        },
+        sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
+        quarantined: (refused, fenced) => {
+          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
+          this.publisher?.fenced(fenced);
+          this.shards?.fenced(fenced);
+        },
         failed: (cause) => options.logger.error({ cause }, 'the flush thread failed'),
       },
     );
     this.logReader = openLogReader(directory.logFolder, mapBytes);
-    this.embedded = EmbeddedStore.open(directory.storeFolder);
-    this.history = new History(this.embedded, this.logReader, levels);
-    const { embedded } = this;
-    const storedHead = (type: string, id: string): { version: number } | undefined => embedded.reader.head(type, id);
-    this.publisher = new EventPublisher(this.caller, levels, storedHead, this.definitions, options);
+    const reading = new Reading({
+      storeFolder: directory.storeFolder,
+      logId: this.log.logId,
+      log: this.logReader,
+      levels,
+      store: options.store,
+      stored: (position, signal) => this.caller.reached('stored', position, signal),
+    });
+    this.reading = reading;
+    const { localHead, lookUp } = reading;
+    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
-    this.store = new RuntimeStore(embedded, this.publisher, () => this.reached('stored'));
-    this.caller.eventsFrom = (type, id, version, count) => this.store.getFromVersion(type, id, version, count);
-    this.recoverEntities();
+    const append = options.store && new PostgresAppend(options.store.settings.schema);
+    this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
+    this.publisher.transactions = this.transactions;
+    this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
+    this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
+    this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.recovery.lastPosition);
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.recovery.lastPosition);
+    await this.startOutbox();
     this.caller.turn();
   }
 
-  /** Versions of entities whose last events are in the log and not yet in the store. */
-  private recoverEntities(): void {
-    const from = this.levels.position('stored') + 1;
-    eachFrame(this.logReader!, from, this.recovery.lastPosition, (frame, position) => {
-      if (frame.kind !== FrameKind.event) return;
-      this.publisher.recovered(frame.aggregateType, frame.aggregateId, frame.version, position);
-    });
-  }
-
-  private get definitions(): Map<string, AnyAggregate> {
-    return new Map([...this.refs].map(([name, { definition }]) => [name, definition]));
+  /** Where there are transactions, what they commit comes into this log. */
+  private async startOutbox(): Promise<void> {
+    const { options, levels, caller, log, logReader } = this;
+    if (options.store)
+      this.outbox = await OutboxHost.start(options, { log: log!, logReader: logReader!, levels, caller });
   }
 
   private async startShards(mapBytes: number): Promise<void> {
-    const { options, directory, log } = this;
-    const { ringBytes, whenFull } = options.flush;
-    const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
-    const settings: ShardSettings = {
-      types: options.aggregates.map(({ name, module }) => ({ name, module })),
-      context,
-      levels: this.levels.memory,
-      storeFolder: directory.storeFolder,
-      logFolder: directory.logFolder,
-      logId: log!.logId,
-      mapBytes,
-      ringBytes,
-      groupLimit: ringBytes / 2,
-      whenFull,
-      actorLimit,
-      actorIdleMs,
-      mailboxLimit,
-      idempotencyTtlMs,
-      askDeadlineMs,
-      shards,
-    };
+    const { options, directory, log, levels } = this;
+    const settings = shardSettings(options, directory, { levels: levels.memory, logId: log!.logId, mapBytes });
     this.shards = new Shards(this.caller, log!, options.aggregates, settings, {
       warning: (message, details) => options.logger.warn(details, message),
       died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
@@ -260,27 +251,15 @@ export class Runtime implements AsyncDisposable {
    * @throws UnknownAggregateType, InvalidId
    */
   ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
-    const known = this.refs.get(aggregate?.name);
-    if (known === undefined) {
-      const names = [...this.refs.keys()];
-      throw new TrunklineError('UnknownAggregateType', { aggregateType: String(aggregate?.name), known: names });
-    }
-    checkId('aggregate id', id);
-    return new known.Ref(id) as unknown as Ref<A>;
+    return this.refs.of(String(aggregate?.name), id) as unknown as Ref<A>;
   }
 
   /**
    * Send a command by names, as a gateway would that learns them at run time.
-   * @throws UnknownAggregateType, UnknownCommand, InvalidId (as rejections)
+   * @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions (as rejections)
    */
   async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
-    const known = this.refs.get(type);
-    if (!known) {
-      throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.refs.keys()] });
-    }
-    checkId('aggregate id', id);
-    const ref = new known.Ref(id, options) as unknown as Record<string, (...input: unknown[]) => Promise<unknown>>;
-    return ref[command]!(...input);
+    return this.refs.send(type, id, command, input, options);
   }
 
   /**
@@ -288,35 +267,51 @@ export class Runtime implements AsyncDisposable {
    * `follow`, without end.
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
-    if (this.isClosed || !this.history) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return this.history.events(query);
+    this.checkOpen();
+    return this.reading!.history.events(query);
   }
 
-  /** A unit of work over entities of this thread: collects their events, and publishes them after its commit. */
+  /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */
+  newId(): string {
+    return mintId(this.log!.logId);
+  }
+
+  /**
+   * A unit of work over entities of this thread: collects their events, and publishes them after its commit.
+   * @throws InvalidOptions, RuntimeClosed
+   */
   unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
-    return new UnitOfWork(this.publisher, options);
+    this.checkOpen();
+    return new UnitOfWork(this.publisher, this.transactions, options);
   }
 
-  /** Resolves when everything written so far has come to the level. */
-  reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+  /**
+   * Resolves when everything written so far has come to the level.
+   * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason (as rejections)
+   */
+  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    this.checkOpen();
+    checkLevel('level', level);
     return this.caller.reached(level, this.levels.position('written'), options.signal);
   }
 
-  /** Change the flush policy while running; a preset, or single fields. All but `ringBytes`. */
+  /**
+   * Change the flush policy while running; a preset, or single fields. All but `ringBytes`.
+   * @throws InvalidOptions, RuntimeClosed
+   */
   setFlush(flush: NonNullable<RuntimeOptions['flush']>): FlushPolicy {
-    const next = resolveFlush(flush, this.flush);
-    const { ringBytes } = this.flush;
-    if (typeof flush !== 'string' && next.ringBytes !== ringBytes) {
-      throw new TrunklineError('InvalidOptions', {
-        option: 'flush.ringBytes',
-        value: next.ringBytes,
-        reason: `is fixed at start (${ringBytes})`,
-      });
-    }
-    checkRoom({ ...next, ringBytes }, this.options.log.maxBytes);
-    this.flush = { ...next, ringBytes };
+    this.checkOpen();
+    this.flush = changeFlush(flush, this.flush, this.options.log.maxBytes);
     this.applyPolicy();
     return { ...this.flush };
+  }
+
+  /**
+   * Turn publishing on or off, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first), until the runtime
+   * ends: events that pass meanwhile are never published. Resolves when it is in force; `InvalidOptions` without a stream.
+   */
+  setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+    return this.flushThread!.configure(this.options.stream?.name, { publishing });
   }
 
   private applyPolicy(): void {
@@ -328,6 +323,10 @@ export class Runtime implements AsyncDisposable {
     caller.options.whenFull = flush.whenFull;
   }
 
+  private checkOpen(): void {
+    if (this.isClosed || !this.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+  }
+
   status(): RuntimeStatus {
     const { levels } = this;
     const hasFailed = this.failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
@@ -336,11 +335,14 @@ export class Runtime implements AsyncDisposable {
       written: levels.position('written'),
       synced: levels.position('synced'),
       stored: levels.position('stored'),
+      published: levels.position('published'),
       inFlight: this.caller.inFlight,
       messagesUnderWay: this.deliveries.count,
       shardRestarts: this.shards?.restartCount ?? 0,
       heldShards: this.shards?.held ?? [],
       listenerErrors: this.listenerErrors,
+      relay: this.outbox?.status,
+      quarantined: this.flushThread?.quarantinedCount ?? 0,
     };
   }
 
@@ -350,10 +352,11 @@ export class Runtime implements AsyncDisposable {
    * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
    * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
    * stays, and the data directory is free again. `close` then says what it gave up:
-   * @throws CloseTimedOut
+   * @throws CloseTimedOut; InvalidOptions: nothing is stopped
    */
-  close(options: { deadlineMs?: number } = {}): Promise<void> {
-    if (this.isClosed) return Promise.resolve();
+  async close(options: { deadlineMs?: number } = {}): Promise<void> {
+    checkCloseOptions(options);
+    if (this.isClosed) return;
     this.closing ??= this.stop();
     return this.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }
@@ -372,6 +375,8 @@ export class Runtime implements AsyncDisposable {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.deliveries.close();
+    this.stage = 'the relay of the outbox';
+    await this.outbox?.stop();
     this.stage = 'commands in flight';
     if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
     this.stage = 'shards';
@@ -390,9 +395,8 @@ export class Runtime implements AsyncDisposable {
     await this.flushThread?.ended().catch(() => {});
     caller.turn();
     caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
-    await this.history?.close();
+    await this.reading?.close();
     await this.logReader?.close();
-    await this.embedded?.close();
     this.openGate();
     this.directory.release();
     this.isClosed = true;

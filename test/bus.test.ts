@@ -3,10 +3,11 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Bus, type Listening } from '../src/bus/bus.ts';
-import type { StoredEvent } from '../src/event.ts';
-import { Counter } from './fixtures/counter.ts';
+import { event, type StoredEvent } from '../src/event.ts';
+import { Counter as Fixture } from './fixtures/counter.ts';
 import { storedEvent } from './fixtures/events.ts';
 
+const Counter = { ...Fixture, events: { ...Fixture.events, Removed: event<{ amount: number }>() } };
 const Other = { ...Counter, name: 'other' };
 let errors: { error: unknown; type: string }[];
 let bus: Bus;

@@ -31,6 +31,19 @@ test('the entity', () => {
   expect(run('entity.ts')).toBe("{ oldPrice: '0', newPrice: '189.20' }\n");
 });
 
+test('the context', () => {
+  expect(run('quoting.ts')).toBe('0.012\n');
+});
+
+test('the unit of work around a transaction', () => {
+  const lines = ['placed o-1 version 1', 'o-2 is for nothing', '1 order in the table', '1 event in the store'];
+  expect(run('unit-of-work.ts')).toBe(`${lines.join('\n')}\n`);
+});
+
+test('the sink', () => {
+  expect(run('sinking.ts')).toBe('{"amount":2}\n');
+});
+
 test('the aggregate under test', () => {
   expect(run('counter-test.ts')).toBe('all as given\n');
 });

@@ -1,8 +1,10 @@
 // npm run services: what the tests want from outside of npm. Installs what is missing where that is possible without asking
-// anybody (Debian, root); says what is skipped and how to get it elsewhere. Never fails: a test whose service is missing is
-// reported as skipped.
+// anybody (Debian, root); says what is skipped and how to get it elsewhere. A test whose SIPp is missing is reported as
+// skipped; without a broker and a registry (see java-services.ts) there is nothing to show, and this fails.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { areBrought, bring, debianPackages, missingTools } from './java-services.ts';
+import { archiveClasses } from './kafka.ts';
 
 export interface Service {
   readonly name: string;
@@ -59,4 +61,30 @@ function provide(service: Service): void {
   else console.log(`${service.name}: missing, skipped: ${service.for}.\n  ${trouble}\n  To get it: ${service.how}`);
 }
 
-if (import.meta.main) for (const service of services) provide(service);
+/** A broker and a schema registry, unless others are to be used. False, after saying why, if there will be none. */
+async function provideKafka(): Promise<boolean> {
+  if (process.env.TRUNKLINE_TEST_KAFKA && process.env.TRUNKLINE_TEST_REGISTRY) return true;
+  try {
+    let missing = missingTools();
+    const trouble = missing && canInstall() ? install(debianPackages) : undefined;
+    if (missing) missing = missingTools();
+    if (missing) throw new Error([`${missing} not found`, trouble].filter(Boolean).join('\n'));
+    const isNew = !areBrought();
+    bring();
+    await archiveClasses();
+    if (isNew) console.log('Kafka and schema registry: brought');
+    return true;
+  } catch (error) {
+    console.error(
+      `Kafka and schema registry: ${(error as Error).message}\n` +
+        `  To get them: apt-get install ${debianPackages.join(' ')}, or name running ones:\n` +
+        '  TRUNKLINE_TEST_KAFKA=host:port TRUNKLINE_TEST_REGISTRY=http://host:port/apis/ccompat/v7',
+    );
+    return false;
+  }
+}
+
+if (import.meta.main) {
+  for (const service of services) provide(service);
+  if (!(await provideKafka())) process.exitCode = 1;
+}

@@ -7,6 +7,7 @@ export const usage: string = `usage: npm run demo
          Place 5,000 calls, show what they cost, kill the router and show that nothing is lost.
            --calls N            how many calls, 100 to 100,000 (default 5,000)
            --rate N             calls a second, 10 to 2,000 (default 400)
+           --postgres           keep the events in a PostgreSQL started for it, and count its rows at the end
 
        npm run demo -- --listen PORT --trunk HOST:PORT
          Serve any SIP client on loopback until Ctrl-C.
@@ -19,7 +20,13 @@ export const usage: string = `usage: npm run demo
 
 export type Arguments =
   | { readonly mode: 'help' }
-  | { readonly mode: 'demo'; readonly calls: number; readonly rate: number; readonly data: string | undefined }
+  | {
+      readonly mode: 'demo';
+      readonly calls: number;
+      readonly rate: number;
+      readonly postgres: boolean;
+      readonly data: string | undefined;
+    }
   | {
       readonly mode: 'serve';
       readonly listen: Address;
@@ -31,14 +38,15 @@ export class UsageError extends Error {}
 
 /** @throws UsageError */
 export function readArguments(words: readonly string[]): Arguments {
-  const { listen, trunk: trunks = [], data, calls, rate, help } = parse(words);
+  const { listen, trunk: trunks = [], data, calls, rate, postgres = false, help } = parse(words);
   if (help) return { mode: 'help' };
   if (data === '') throw new UsageError('--data needs the name of a folder');
   if (listen === undefined) {
     if (trunks.length > 0) throw new UsageError('--trunk needs --listen');
     const demo = { calls: wholeNumber('--calls', calls, 100, 100_000), rate: wholeNumber('--rate', rate, 10, 2_000) };
-    return { mode: 'demo', ...demo, data };
+    return { mode: 'demo', ...demo, postgres, data };
   }
+  if (postgres) throw new UsageError('--postgres is for the demo, without --listen');
   if (trunks.length === 0) throw new UsageError('--listen needs at least one --trunk HOST:PORT');
   const address = { host: '127.0.0.1', port: wholeNumber('--listen', listen, 0, 65_535) };
   return { mode: 'serve', listen: address, trunks: trunks.map((trunk) => trunkAddress(trunk, address)), data };
@@ -50,6 +58,7 @@ function parse(words: readonly string[]): {
   data?: string;
   calls: string;
   rate: string;
+  postgres?: boolean;
   help?: boolean;
 } {
   const options = {
@@ -58,6 +67,7 @@ function parse(words: readonly string[]): {
     data: { type: 'string' },
     calls: { type: 'string', default: '5000' },
     rate: { type: 'string', default: '400' },
+    postgres: { type: 'boolean' },
     help: { type: 'boolean' },
   } as const;
   try {

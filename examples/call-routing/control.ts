@@ -9,6 +9,8 @@ export interface RouterSettings {
   readonly dataDir: string;
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
+  /** Connection string; undefined: events are kept in `dataDir`. */
+  readonly postgres: string | undefined;
 }
 
 export type Question = 'report' | 'events' | 'stop';

@@ -1,5 +1,6 @@
 // The demo itself: calls and what they cost; then a kill in mid-traffic and the proof that nothing acknowledged is lost.
-import type { EventLine } from './control.ts';
+import type { Acknowledgement, EventLine } from './control.ts';
+import { Database } from './database.ts';
 import { startProgress } from './report/progress.ts';
 import type { Check } from './report/proof.ts';
 import { prove } from './report/proof.ts';
@@ -15,6 +16,8 @@ import { runTraffic } from './traffic/traffic.ts';
 export interface DemoOptions {
   readonly calls: number;
   readonly rate: number;
+  /** Keep the events in a PostgreSQL of the demo's own. */
+  readonly postgres: boolean;
   readonly dataDir: string;
 }
 
@@ -24,13 +27,15 @@ const callsAfterRestart = 200;
 const settleMs = 10_000;
 
 /** False if anything is not as it must be. */
-export async function demonstrate({ calls, rate, dataDir }: DemoOptions): Promise<boolean> {
+export async function demonstrate({ calls, rate, postgres, dataDir }: DemoOptions): Promise<boolean> {
   await using cleanup = new AsyncDisposableStack();
   const timers = makeTimers();
   const callees = await Promise.all(trunks.map(() => Callee.start(timers)));
   for (const callee of callees) cleanup.defer(() => callee.stop());
   const addresses = Object.fromEntries(trunks.map((trunk, index) => [trunk, callees[index]!.address]));
-  const settings = { dataDir, trunks: addresses, provision: demoProvision };
+  const database = postgres ? await Database.start() : undefined;
+  if (database) cleanup.defer(() => database.stop());
+  const settings = { dataDir, trunks: addresses, provision: demoProvision, postgres: database?.url };
   const records: CallRecord[] = [];
   const start = async (): Promise<{ router: RouterClient; caller: Caller; startMs: number; closedCalls: number }> => {
     const { router, started } = await RouterClient.start(settings);
@@ -82,11 +87,13 @@ export async function demonstrate({ calls, rate, dataDir }: DemoOptions): Promis
   const cutOff = records.length;
   await place(second, callsAfterRestart);
   await second.router.stop();
+  const rowsAreWhole =
+    database === undefined || (await proveRows(database, [...acknowledgements, ...second.router.acknowledgements]));
   const surprises = [...records.slice(0, calls), ...records.slice(cutOff)].filter(isSurprise);
   for (const { plan, status } of surprises.slice(0, 5)) console.log(`  ✗ ${plan.kind}: the caller saw ${status}`);
   for (const failure of [...first.router.failures, ...second.router.failures].slice(0, 5))
     console.log(`  ✗ ${failure}`);
-  const isWhole = checks.every(({ wrong }) => wrong.length === 0) && surprises.length === 0;
+  const isWhole = checks.every(({ wrong }) => wrong.length === 0) && surprises.length === 0 && rowsAreWhole;
   console.log(isWhole ? `\n  nothing is lost, and it routes on.\n` : `\n  this is not as it must be.\n`);
   return isWhole;
 }
@@ -98,6 +105,16 @@ async function proveWhenSettled(router: RouterClient, proof: (events: EventLine[
     const checks = proof(await router.events());
     if (checks.every(({ wrong }) => wrong.length === 0) || performance.now() > giveUpAt) return checks;
   }
+}
+
+/** The router has drained its log into PostgreSQL: what it acknowledged is there. */
+async function proveRows(database: Database, acknowledgements: readonly Acknowledgement[]): Promise<boolean> {
+  const ids = await database.eventIds();
+  const acknowledged = acknowledgements.flatMap(({ eventIds }) => eventIds);
+  const wrong = acknowledged.filter((id) => !ids.has(id));
+  console.log(row('rows in PostgreSQL', count(ids.size)));
+  console.log(describe({ what: 'acknowledged events that are rows', checked: acknowledged.length, wrong }));
+  return wrong.length === 0;
 }
 
 function describe({ what, checked, wrong }: Check): string {

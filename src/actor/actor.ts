@@ -2,6 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
 import type { WireError } from '../errors.ts';
+import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** An aggregate type as a shard runs it. */
@@ -25,6 +26,8 @@ export class Actor {
   usedAt = 0;
   /** Commands that wait while an asynchronous one runs; undefined while none does. */
   mailbox: Mailbox | undefined;
+  /** Another log has written it: it leaves as soon as nothing runs, and is loaded again. */
+  isFenced = false;
   older: Actor | undefined;
   newer: Actor | undefined;
 
@@ -62,6 +65,14 @@ export interface ShardData {
   idempotencyTtlMs: number;
   askDeadlineMs: number;
   shards: number;
+  /** The store, if it is not here. */
+  postgres?: PostgresSettings | undefined;
+}
+
+/** runtime → shard, beside the null messages that wake it: another log has written this aggregate. */
+export interface FencedNotice {
+  type: string;
+  id: string;
 }
 
 export type ShardReport =

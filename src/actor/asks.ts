@@ -34,7 +34,17 @@ export class Asks {
     const data = toJson(input, 'arguments');
     const number = (this.lastNumber = (this.lastNumber + 1) >>> 0);
     const deadlineAt = Date.now() + deadlineMs;
-    this.ring.frame(FrameKind.message, 0, deadlineAt, 0, target.name, id, command, question.metadataJson, data);
+    this.ring.frame(
+      FrameKind.message,
+      0,
+      deadlineAt,
+      Math.ceil(deadlineMs),
+      target.name,
+      id,
+      command,
+      question.metadataJson,
+      data,
+    );
     this.ring.publish(GroupKind.ask, 0, number, 0, '');
     this.afterPublish();
     return new Promise((resolve, reject) => {

@@ -1,14 +1,17 @@
 // One run of one command on one actor: what the user's function gets as its first argument. Raises are applied at once
 // and undone as a whole if the command does not succeed.
-import type { AnyAggregate, Asker, CommandContext, Sender, ShardContext } from '../aggregate.ts';
+import type { AnyAggregate, Asker, AskOptions, CommandContext, Sender, ShardContext } from '../aggregate.ts';
+import { checkDeadline, checkId } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { idToText, writeNewId } from '../ids.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import { plainToJson, toJson, toPlain } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
 import { AppliedEvent, type Reducers } from './evolve.ts';
+import { freezeFields } from './frozen.ts';
 import { validate } from './validate.ts';
 
 /** What a command may reach beyond its own aggregate. The shard is one; the test kit is another. */
@@ -24,6 +27,8 @@ export interface Question {
   deadlineMs: number | undefined;
   metadataJson: string;
 }
+
+const askFields = fieldsOf<AskOptions>({ deadlineMs: true });
 
 export class Execution implements CommandContext<any, any> {
   readonly actor: Actor;
@@ -45,6 +50,7 @@ export class Execution implements CommandContext<any, any> {
     this.command = command;
     this.group = group;
     this.surroundings = surroundings;
+    freezeFields(actor.state);
     this.priorState = actor.state;
     this.priorVersion = actor.version;
   }
@@ -113,11 +119,15 @@ export class Execution implements CommandContext<any, any> {
     this.events++;
   }
 
-  ask<A extends AnyAggregate>(aggregate: A, id: string, options: { deadlineMs?: number } = {}): Asker<A> {
-    const target = this.surroundings.definition(aggregate.name);
+  ask<A extends AnyAggregate>(aggregate: A, id: string, options: AskOptions = {}): Asker<A> {
+    const target = this.target(aggregate, id);
+    checkFields('ask', options, askFields);
+    if (options.deadlineMs !== undefined) checkDeadline('deadlineMs', options.deadlineMs);
     const question = { deadlineMs: options.deadlineMs, metadataJson: this.command.metadataJson };
+    const asksItself = target.name === this.actor.type.name && id === this.id;
     return commandMethods(target, (command, input) => {
       this.checkOpen();
+      if (asksItself) return Promise.reject(new TrunklineError('AskItself', { aggregateType: target.name, id }));
       if (!this.group.isEmpty) {
         const { type, id: asker } = this.actor;
         return Promise.reject(new TrunklineError('AskAfterRaise', { aggregateType: type.name, id: asker }));
@@ -127,7 +137,7 @@ export class Execution implements CommandContext<any, any> {
   }
 
   send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A> {
-    const target = this.surroundings.definition(aggregate.name);
+    const target = this.target(aggregate, id);
     return commandMethods(target, (command, input) => {
       this.checkOpen();
       const now = Date.now();
@@ -166,6 +176,12 @@ export class Execution implements CommandContext<any, any> {
     this.actor.version = this.priorVersion;
     this.events = 0;
     this.messages = 0;
+  }
+
+  /** Whom a question or a message is for; refused here and now if it could never arrive. */
+  private target(aggregate: AnyAggregate, id: string): AnyAggregate {
+    checkId('aggregate id', id);
+    return this.surroundings.definition(String(aggregate?.name));
   }
 
   private checkOpen(): void {

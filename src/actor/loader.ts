@@ -1,47 +1,111 @@
-// Brings an actor to life: the store's snapshot, the events after it, and what is still in the log only.
-import { TrunklineError } from '../errors.ts';
-import type { FrameReader } from '../frame.ts';
+// Brings an actor to life: a snapshot, the events after it, and what is still in the log only. What this machine's own
+// environment knows is enough mostly, and needs no waiting; the rest comes from the store elsewhere.
+//
+// Invariants: an aggregate that is still in the log is never loaded stale. One that another log has written meanwhile
+// (contested) is loaded from the store alone, and only once everything that this log had to say is there or in quarantine.
+import { setTimeout as pause } from 'node:timers/promises';
+import { isError, TrunklineError } from '../errors.ts';
+import { FrameReader } from '../frame.ts';
+import { isMintedBy } from '../ids.ts';
 import { eachFrame } from '../log/frames.ts';
 import { Levels } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
+import { PostgresAggregateReader } from '../store/postgres/aggregate-reader.ts';
+import type { LoadedAggregate, RemoteReader } from '../store/store.ts';
 import { Actor, type ActorType, type ShardData, shardOf } from './actor.ts';
 import { evolveFrame } from './evolve.ts';
+import { freezeState } from './frozen.ts';
 import { type Remembered, RememberedOutcomes } from './remembered.ts';
 import { TailIndex } from './tail-index.ts';
+
+const lookEveryMs = 2;
 
 export class Loader {
   private readonly store: EmbeddedReader;
   private readonly levels: Levels;
+  private readonly logId: string;
+  private readonly remote: RemoteReader | undefined;
+  private readonly timeoutMs: number;
   private log: LogSource | undefined;
   private tail: TailIndex | undefined;
 
   private constructor(data: ShardData, levels: Levels, log?: LogSource, tail?: TailIndex) {
     this.store = openEmbeddedReader(data.storeFolder);
     this.levels = levels;
+    this.logId = data.logId;
+    this.remote = data.postgres && new PostgresAggregateReader(data.postgres, data.logId);
+    this.timeoutMs = data.postgres?.loadTimeoutMs ?? 0;
     this.log = log;
     this.tail = tail;
   }
 
   static open(data: ShardData): Loader {
     const levels = new Levels(data.levels);
-    const [stored, written] = [levels.position('stored'), levels.position('written')];
-    if (stored >= written) return new Loader(data, levels);
+    const [remembered, written] = [levels.position('remembered'), levels.position('written')];
+    if (remembered >= written) return new Loader(data, levels);
     const log = openLogReader(data.logFolder, data.mapBytes);
     const isMine = (type: string, id: string): boolean => shardOf(type, id, data.shards) === data.index;
-    return new Loader(data, levels, log, new TailIndex(log, stored + 1, written, isMine));
+    return new Loader(data, levels, log, new TailIndex(log, remembered + 1, written, isMine));
   }
 
-  /** The actor as everything written so far makes it; a new one if nothing was. */
-  load(type: ActorType, id: string): Actor {
+  /** The actor as everything written so far makes it, a new one if nothing was; undefined: it has to be {@link fetch}ed. */
+  load(type: ActorType, id: string): Actor | undefined {
     for (;;) {
       const tail = this.currentTail()?.positionsOf(type.name, id) ?? [];
-      const stored = this.levels.position('stored');
-      const actor = this.fromStore(type, id);
-      // What the log has truncated meanwhile has come into the store meanwhile: then look there again.
-      if (tail.every((position) => position <= stored || this.apply(actor, position))) return actor;
+      const remembered = this.levels.position('remembered');
+      const loaded = this.store.load(type.name, id, type.fingerprint);
+      if (this.remote !== undefined && !this.isEnough(loaded, tail, id)) return undefined;
+      const actor = new Actor(type, id, type.definition.state(), 0, 0);
+      if (loaded !== undefined) this.replay(actor, loaded, loaded.frames);
+      try {
+        // What the log has truncated meanwhile has been stored meanwhile: then look there again.
+        if (tail.every((position) => position <= remembered || this.apply(actor, position))) {
+          freezeState(actor.state);
+          return actor;
+        }
+      } catch (error) {
+        // Others have written what comes before: the store elsewhere knows it.
+        if (this.remote === undefined || !isError(error, 'VersionGap')) throw error;
+        return undefined;
+      }
     }
+  }
+
+  /**
+   * Fill the actor with what the store elsewhere knows, and this machine beyond that. `isPublished` tells whether the log
+   * has everything that this shard has said so far.
+   * @throws StoreUnavailable, VersionGap
+   */
+  async fetch(actor: Actor, isPublished: () => boolean): Promise<void> {
+    const { type, id } = actor;
+    const remote = this.remote!;
+    let local = this.store.load(type.name, id, type.fingerprint);
+    const tail = this.currentTail()?.positionsOf(type.name, id) ?? [];
+    const isKnown = local !== undefined || tail.length > 0;
+    if (isKnown && (local?.isContested || (await remote.owner(type.name, id)) === 'another')) {
+      local = undefined;
+      await this.allStored(isPublished);
+    }
+    const after = local?.snapshot?.version ?? 0;
+    const stored = await remote.load(type.name, id, type.fingerprint, after, this.levels.position('stored'));
+    actor.state = type.definition.state();
+    actor.version = 0;
+    if (stored !== undefined) {
+      const snapshot = stored.snapshot ?? local?.snapshot;
+      this.replay(actor, { snapshot }, framesIn(stored.frames, stored.eventCount));
+    }
+    // A second look: what the first one returned is valid only until the next, and the store may be behind.
+    if (local !== undefined) {
+      const newest = this.store.load(type.name, id, type.fingerprint)!;
+      if (newest.snapshot !== undefined && newest.snapshot.version > actor.version) this.replay(actor, newest, []);
+      this.continue(actor, newest.frames);
+      for (const position of this.currentTail()?.positionsOf(type.name, id) ?? []) this.apply(actor, position);
+    }
+    // The next command's group carries a snapshot, so that this machine knows it from then on.
+    actor.snapshotVersion = actor.version === 0 ? 0 : Number.NEGATIVE_INFINITY;
+    freezeState(actor.state);
   }
 
   /** The outcome of an earlier command with this idempotency key. */
@@ -50,14 +114,39 @@ export class Loader {
     return inTail ?? this.store.receipt(type, id, key);
   }
 
-  private fromStore(type: ActorType, id: string): Actor {
-    const loaded = this.store.load(type.name, id, type.fingerprint);
-    if (loaded === undefined) return new Actor(type, id, type.definition.state(), 0, 0);
-    const { snapshot } = loaded;
-    const state = snapshot ? JSON.parse(snapshot.stateJson) : type.definition.state();
-    const actor = new Actor(type, id, state, snapshot?.version ?? 0, snapshot?.version ?? 0);
-    for (const frame of loaded.frames) this.evolve(actor, frame);
-    return actor;
+  /** Whether this machine's own knowledge reaches back to the beginning, or to a snapshot. */
+  private isEnough(loaded: LoadedAggregate | undefined, tail: readonly number[], id: string): boolean {
+    if (loaded !== undefined) return !loaded.isContested && loaded.base === (loaded.snapshot?.version ?? 0);
+    return tail.length > 0 || isMintedBy(this.logId, id, this.store.since);
+  }
+
+  /** Everything that this log had to say is in the store, or in quarantine. */
+  private async allStored(isPublished: () => boolean): Promise<void> {
+    const end = performance.now() + this.timeoutMs;
+    let target = -1;
+    for (;;) {
+      if (target < 0 && isPublished()) target = this.levels.position('written');
+      if (target >= 0 && this.levels.position('stored') >= target) return;
+      if (performance.now() > end) {
+        const cause = `it is at position ${this.levels.position('stored')} of ${target}`;
+        throw new TrunklineError('StoreUnavailable', { store: 'PostgreSQL', cause });
+      }
+      await pause(lookEveryMs);
+    }
+  }
+
+  private replay(actor: Actor, { snapshot }: Pick<LoadedAggregate, 'snapshot'>, frames: Iterable<FrameReader>): void {
+    if (snapshot !== undefined) {
+      actor.state = JSON.parse(snapshot.stateJson);
+      actor.version = snapshot.version;
+      actor.snapshotVersion = snapshot.version;
+    }
+    for (const frame of frames) this.evolve(actor, frame);
+  }
+
+  /** Evolve by those that it does not have yet. */
+  private continue(actor: Actor, frames: Iterable<FrameReader>): void {
+    for (const frame of frames) if (frame.version > actor.version) this.evolve(actor, frame);
   }
 
   /** Evolve by one event of the log, unless the store has shown it already; false if the log has it no more. */
@@ -81,7 +170,7 @@ export class Loader {
   }
 
   private currentTail(): TailIndex | undefined {
-    if (this.tail !== undefined && this.levels.position('stored') >= this.tail.lastPosition) {
+    if (this.tail !== undefined && this.levels.position('remembered') >= this.tail.lastPosition) {
       void this.tail.close();
       this.tail = undefined;
       this.log = undefined;
@@ -90,7 +179,17 @@ export class Loader {
   }
 
   async close(): Promise<void> {
+    await this.remote?.close();
     await this.tail?.close();
     await this.store.close();
+  }
+}
+
+function* framesIn(frames: Buffer, count: number): Generator<FrameReader> {
+  const frame = new FrameReader(frames);
+  for (let next = 0, i = 0; i < count; i++) {
+    frame.at(next);
+    next = frame.next;
+    yield frame;
   }
 }

@@ -6,7 +6,7 @@ import { fromWire, TrunklineError } from '../errors.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing } from '../ring/ring.ts';
-import type { ShardData, ShardReport } from './actor.ts';
+import type { FencedNotice, ShardData, ShardReport } from './actor.ts';
 
 /** What all shards of a runtime have in common. */
 export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox'> & {
@@ -19,6 +19,8 @@ export interface RunningShard {
   readonly commandRing: SharedArrayBuffer;
   readonly eventRing: SharedArrayBuffer;
   readonly bell: Bell;
+  /** Another log has written these aggregates. */
+  fenced(aggregates: readonly FencedNotice[]): void;
   readonly threadId: number;
   /** Names of each type's commands, as the shard has imported them. */
   readonly commands: string[][];
@@ -75,7 +77,11 @@ export class ShardPool {
         if (message.type === 'warning') return this.events.warning(message.message, message.details);
         if (message.type === 'failed') return reject(fromWire(message.error));
         const { commands, threadId } = message;
-        shard = { index, commandRing, eventRing, bell: shardBell, commands, threadId };
+        const fenced = (aggregates: readonly FencedNotice[]): void => {
+          bell.port1.postMessage(aggregates);
+          shardBell.ring();
+        };
+        shard = { index, commandRing, eventRing, bell: shardBell, fenced, commands, threadId };
         this.threadIds.set(index, threadId);
         resolve(shard);
       };

@@ -46,7 +46,9 @@ export class Residents {
     }
   }
 
-  private remove(actor: Actor): void {
+  /** It is no more to be had here. */
+  remove(actor: Actor): void {
+    if (this.get(actor.type, actor.id) !== actor) return;
     this.unlink(actor);
     this.byType[actor.type.index]!.delete(actor.id);
     this.count--;

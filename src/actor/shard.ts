@@ -5,26 +5,28 @@
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
 import type { AnyAggregate } from '../aggregate.ts';
 import { isError, TrunklineError, toWire } from '../errors.ts';
-import { FrameKind, FrameReader } from '../frame.ts';
-import { writeNewId } from '../ids.ts';
+import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
-import { safeJson, toJson } from '../payload.ts';
+import { errorJson, toJson } from '../payload.ts';
 import type { Outcome, RepeatedReply } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import { type Actor, type ActorType, type ShardData, sentKeyPrefix } from './actor.ts';
+import type { Actor, ActorType, ShardData } from './actor.ts';
+import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
+import { keepOutcome } from './outcome.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
 import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
+import { tellable } from './tellable.ts';
 
 const noInput: unknown[] = [];
 const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
@@ -32,8 +34,8 @@ const roomBoundMs = 100; // how long a full ring may keep the thread from lookin
 const commandsPerRing = 128;
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
-// A message is delivered again after a restart until the log knows that it is done: its outcome must outlive the log.
-const sentTtlMs = 30 * 86_400_000;
+const unfaithfulState =
+  'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
 
 const urgency = (command: Command): number => (command.urgent ? GroupFlag.urgent : 0);
 
@@ -52,6 +54,7 @@ export class Shard {
   private readonly ring: RingProducer;
   private readonly frame: FrameReader;
   private readonly residents: Residents;
+  readonly arrivals: Arrivals;
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
@@ -80,8 +83,15 @@ export class Shard {
     this.callerBell = new Bell(this.levels.words, LevelWord.callerBell, data.outbox);
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
+    this.arrivals = new Arrivals(loader, this.residents, types, data.mailboxLimit, {
+      arrived: (actor) => this.settled(actor),
+      refused: (command, type, error) => this.refuse(command, type, error),
+      failed: (error) => this.failed(error),
+    });
     this.horizon = new StoredHorizon(this.ring, this.levels);
-    this.snapshots = new Snapshots(this.ring, data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
+    this.snapshots = new Snapshots(data.groupLimit / 8, (aggregateType) => {
+      data.outbox.postMessage({ type: 'warning', message: unfaithfulState, details: { aggregateType } });
+    });
     this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.logBell.ring());
     this.surroundings = {
       context,
@@ -132,10 +142,6 @@ export class Shard {
     this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
   }
 
-  get actorCount(): number {
-    return this.residents.count;
-  }
-
   private definition(name: string): AnyAggregate {
     const type = this.types.find((known) => known.name === name);
     if (type) return type.definition;
@@ -147,7 +153,7 @@ export class Shard {
     const actor = this.find(type, command);
     if (actor === undefined) return;
     if (actor.mailbox !== undefined) {
-      const { mailboxLimit: limit } = this.data;
+      const limit = this.data.mailboxLimit;
       if (actor.mailbox.put(command)) {
         this.waiting.set(command.slot, command);
         return;
@@ -166,8 +172,9 @@ export class Shard {
       return resident;
     }
     try {
-      const actor = this.loader.load(type, command.id);
-      this.residents.add(actor, this.now);
+      const { published } = this.ring;
+      const actor = this.arrivals.bring(type, command.id, this.now, () => this.ring.writtenBytes() >= published);
+      if (actor.mailbox) this.pending++;
       return actor;
     } catch (error) {
       this.refuse(command, type, error);
@@ -216,10 +223,12 @@ export class Shard {
         (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
         (error) => this.resume(execution, stage, () => this.fail(execution, error)),
       )
-      .catch((error) => {
-        this.failure = error;
-        this.onSettled();
-      });
+      .catch((error) => this.failed(error));
+  }
+
+  private failed(error: unknown): void {
+    this.failure = error;
+    this.onSettled();
   }
 
   private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
@@ -230,15 +239,21 @@ export class Shard {
     stage.clear();
     this.idleStages.push(stage);
     settle();
+    this.settled(actor);
+  }
+
+  /** What an actor's commands have waited for has ended. If one is asynchronous again, the rest moves into its mailbox. */
+  private settled(actor: Actor): void {
+    if (this.isAbandoned) return;
     this.pending--;
     this.onSettled();
-    // Its mailbox next. A command in it may be asynchronous again: then the rest moves into the new mailbox, in order.
     const waiting = actor.mailbox!;
     actor.mailbox = undefined;
     for (let next = waiting.take(); next; next = waiting.take()) {
       if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);
     }
+    if (actor.isFenced && actor.mailbox === undefined) this.residents.remove(actor);
   }
 
   private succeed(execution: Execution, value: unknown): void {
@@ -247,8 +262,8 @@ export class Shard {
     let outcome: Outcome | undefined;
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
-      if (command.key !== '') outcome = this.keepOutcome(execution, value === undefined ? {} : { value });
-      this.snapshots.keep(actor, this.now);
+      if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
+      this.snapshots.keep(actor, this.ring, this.now);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
       const flags = kind | messages | urgency(command);
@@ -265,22 +280,29 @@ export class Shard {
     const { name, commandNames } = actor.type;
     execution.undo();
     this.ring.abandon();
-    const wire = toWire(error, { aggregateType: name, command: commandNames[command.commandIndex]! });
-    const reply = safeJson(wire);
-    this.owed(() => {
-      let outcome: Outcome | undefined;
-      if (command.key !== '' && wire.kind === 'rejected')
-        outcome = this.keepOutcome(execution, { error: JSON.parse(reply) });
-      this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
-      this.published(actor, command, outcome);
-    });
+    const wire = toWire(tellable(error), { aggregateType: name, command: commandNames[command.commandIndex]! });
+    const reply = errorJson(wire);
+    try {
+      this.owed(() => {
+        let outcome: Outcome | undefined;
+        if (command.key !== '' && wire.kind === 'rejected')
+          outcome = this.keep(execution, { error: JSON.parse(reply) });
+        this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
+        this.published(actor, command, outcome);
+      });
+    } catch (tooLarge) {
+      // A rejection is told whole or not at all.
+      if (wire.kind !== 'rejected' || !isError(tooLarge, 'CommandTooLarge')) throw tooLarge;
+      this.fail(execution, tooLarge);
+    }
   }
 
   /** Answer without having run anything. */
   private refuse(command: Command, type: ActorType, error: unknown): void {
+    this.waiting.delete(command.slot);
     const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
     this.owed(() => {
-      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, safeJson(wire));
+      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, errorJson(wire));
       this.ringBells(command);
     });
   }
@@ -317,37 +339,25 @@ export class Shard {
     if (command.urgent) this.callerBell.ring();
   }
 
-  /** Put the outcome into the command's own group, so that a repetition finds it, whatever happens in between. */
-  private keepOutcome(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
-    const { actor, command } = execution;
-    const ttlMs = command.key.startsWith(sentKeyPrefix) ? sentTtlMs : this.data.idempotencyTtlMs;
-    const outcome: Outcome = { ...result, events: execution.events, expiresAt: this.now + ttlMs };
-    const { name } = actor.type;
-    const data = toJson(outcome, 'result');
-    const offset = this.ring.frame(
-      FrameKind.receipt,
-      0,
-      this.now,
-      actor.version,
-      name,
-      actor.id,
-      command.key,
-      '',
-      data,
-    );
-    writeNewId(this.ring.frames.bytes, offset + 16, this.now);
-    return outcome;
+  private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
+    return keepOutcome(this.ring, execution, this.data.idempotencyTtlMs, this.now, result);
   }
 
   /** The command has been executed before: answer with the first outcome. */
   private repeat(actor: Actor, command: Command): boolean {
-    const { name } = actor.type;
+    const { name: type, commandNames } = actor.type;
     const first =
-      this.remembered.get(RememberedOutcomes.key(name, actor.id, command.key)) ??
-      this.loader.outcome(name, actor.id, command.key);
+      this.remembered.get(RememberedOutcomes.key(type, actor.id, command.key)) ??
+      this.loader.outcome(type, actor.id, command.key);
     if (first === undefined || first.outcome.expiresAt <= this.now) return false;
-    const { value, error, events } = first.outcome;
-    const reply = error ? safeJson(error) : JSON.stringify({ value, events } satisfies RepeatedReply);
+    const name = commandNames[command.commandIndex]!;
+    const { value, error, events, command: firstCommand = name } = first.outcome;
+    if (firstCommand !== name) {
+      const details = { idempotencyKey: command.key, command: name, firstCommand };
+      this.refuse(command, actor.type, new TrunklineError('IdempotencyKeyReused', details));
+      return true;
+    }
+    const reply = JSON.stringify(error ?? ({ value, events } satisfies RepeatedReply));
     this.owed(() => {
       const flags = (error ? 0 : GroupFlag.value) | urgency(command) | GroupFlag.repeated;
       this.ring.publish(GroupKind.reply, flags, command.slot, first.version, reply);

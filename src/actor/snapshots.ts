@@ -1,44 +1,37 @@
-// Snapshots of actors' states, which ride along in the group of a command now and then.
+// Snapshots of actors' states, taken now and then along with a command: a frame in its group. Owned by a shard.
 import { FrameKind } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { isFaithful } from '../payload.ts';
-import type { RingProducer } from '../ring/producer.ts';
-import type { Actor, ShardReport } from './actor.ts';
+import type { Group } from '../ring/group.ts';
+import type { Actor } from './actor.ts';
+import { freezeState } from './frozen.ts';
 
 export class Snapshots {
-  private readonly ring: RingProducer;
-  private readonly byteLimit: number;
-  private readonly warn: (warning: Extract<ShardReport, { type: 'warning' }>) => void;
+  private readonly bytesLimit: number;
+  private readonly onUnfaithful: (aggregateType: string) => void;
   private readonly unfaithful = new Set<string>();
 
-  /** A state above `byteLimit` is too large to ride along. */
-  constructor(ring: RingProducer, byteLimit: number, warn: Snapshots['warn']) {
-    this.ring = ring;
-    this.byteLimit = byteLimit;
-    this.warn = warn;
+  /** A state beyond `bytesLimit` is too large to ride along with a command. `onUnfaithful`: once for each type. */
+  constructor(bytesLimit: number, onUnfaithful: (aggregateType: string) => void) {
+    this.bytesLimit = bytesLimit;
+    this.onUnfaithful = onUnfaithful;
   }
 
-  /** Put a snapshot into the group under construction, if one is due. */
-  keep(actor: Actor, now: number): void {
+  /** Put a snapshot into the group, if one is due. */
+  keep(actor: Actor, group: Group, now: number): void {
     const { definition, name, fingerprint } = actor.type;
     const { every } = definition.snapshot;
     if (every === 0 || actor.version - actor.snapshotVersion < every) return;
     actor.snapshotVersion = actor.version;
     if (!isFaithful(actor.state)) {
-      this.warnUnfaithful(name);
+      if (!this.unfaithful.has(name)) this.onUnfaithful(name);
+      this.unfaithful.add(name);
       return;
     }
-    const data = JSON.stringify(actor.state);
-    if (data.length > this.byteLimit) return;
+    const data = JSON.stringify(freezeState(actor.state));
+    if (data.length > this.bytesLimit) return;
     const { version, id } = actor;
-    const offset = this.ring.frame(FrameKind.snapshot, 0, now, version, name, id, fingerprint, '', data);
-    writeNewId(this.ring.frames.bytes, offset + 16, now);
-  }
-
-  private warnUnfaithful(name: string): void {
-    if (this.unfaithful.has(name)) return;
-    this.unfaithful.add(name);
-    const message = 'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
-    this.warn({ type: 'warning', message, details: { aggregateType: name } });
+    const offset = group.frame(FrameKind.snapshot, 0, now, version, name, id, fingerprint, '', data);
+    writeNewId(group.frames.bytes, offset + 16, now);
   }
 }

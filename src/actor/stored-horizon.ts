@@ -19,7 +19,7 @@ export class StoredHorizon {
 
   /** Look again. */
   update(): void {
-    const stored = this.levels.position('stored');
+    const stored = this.levels.position('remembered');
     while (this.marks.length > 0 && this.marks[0]!.position <= stored) this.storedBytes = this.marks.shift()!.bytes;
     // In this order: a position read later covers every byte that was in the log before.
     const bytes = this.ring.writtenBytes();

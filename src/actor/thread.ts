@@ -7,7 +7,7 @@ import { describeError, TrunklineError, toWire, type WireError } from '../errors
 import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
-import type { ActorType, ShardData, ShardReport } from './actor.ts';
+import type { ActorType, FencedNotice, ShardData, ShardReport } from './actor.ts';
 import { reducerFingerprint } from './evolve.ts';
 import { enterShard, violation } from './inside.ts';
 import { Loader } from './loader.ts';
@@ -58,7 +58,10 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   const sleeper = new Sleeper(levels.words, bellWord);
   const spinner = new Spinner();
   let wake = (): void => {};
-  data.bell.on('message', () => wake());
+  data.bell.on('message', (fenced: FencedNotice[] | null) => {
+    if (fenced !== null) shard.arrivals.fenced(fenced);
+    wake();
+  });
   const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;
   const hasWork = (): boolean => shard.hasWork() || stopping();
   let sweptAt = performance.now();

@@ -2,16 +2,22 @@
 // hears what happens while it listens. One that throws, or rejects, is reported, and hurts nobody else.
 import { EventEmitter } from 'eventemitter3';
 import type { AnyAggregate, EventNamed, EventTypeOf } from '../aggregate.ts';
+import { checkAggregate, checkFunction, invalid } from '../checks.ts';
+import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 
 /** What narrows a listening. */
 export interface ListenOptions<Event = StoredEvent> {
   /** Only events for which it returns true. */
   where?: (event: Event) => boolean;
+  batch?: false;
 }
 
 /** A listening that hears a turn's events together. */
-export interface BatchOptions<Event = StoredEvent> extends ListenOptions<Event> {
+export interface BatchOptions<Event = StoredEvent> {
+  /** Only events for which it returns true. */
+  where?: (event: Event) => boolean;
   /** Call the listener once per turn, with all the events of that turn. */
   batch: true;
 }
@@ -41,9 +47,12 @@ export class Bus {
   private readonly entries = new Set<Entry>();
   private readonly batches = new Set<Entry>();
   private readonly onError: ListenerErrorHandler;
+  private readonly admit: () => void;
 
-  constructor(onError: ListenerErrorHandler) {
+  /** @internal `admit` throws when nobody will be told of anything any more. */
+  constructor(onError: ListenerErrorHandler, admit: () => void = () => {}) {
     this.onError = onError;
+    this.admit = admit;
   }
 
   /**
@@ -53,27 +62,36 @@ export class Bus {
    * runtime.bus.on(Call, 'CallRouted', (event) => console.log(event.data.trunk));
    * runtime.bus.on('*', (events) => audit(events), { batch: true });
    * ```
+   * @throws UnknownEventType, InvalidOptions, RuntimeClosed
    */
-  on<A extends AnyAggregate, T extends EventTypeOf<A> | '*'>(
-    aggregate: A,
-    type: T,
-    listener: Listener<EventNamed<A, T>>,
-    options?: ListenOptions<EventNamed<A, T>>,
-  ): Listening;
   on<A extends AnyAggregate, T extends EventTypeOf<A> | '*'>(
     aggregate: A,
     type: T,
     listener: BatchListener<EventNamed<A, T>>,
     options: BatchOptions<EventNamed<A, T>>,
   ): Listening;
-  on(type: '*', listener: Listener<StoredEvent>, options?: ListenOptions): Listening;
+  on<A extends AnyAggregate, T extends EventTypeOf<A> | '*'>(
+    aggregate: A,
+    type: T,
+    listener: Listener<EventNamed<A, T>>,
+    options?: ListenOptions<EventNamed<A, T>>,
+  ): Listening;
   on(type: '*', listener: BatchListener<StoredEvent>, options: BatchOptions): Listening;
+  on(type: '*', listener: Listener<StoredEvent>, options?: ListenOptions): Listening;
   on(...args: unknown[]): Listening {
+    this.admit();
     const everything = args[0] === '*';
+    if (!everything) checkListening(args[0] as AnyAggregate, args[1] as string);
     const name = everything ? '*' : nameOf((args[0] as AnyAggregate).name, args[1] as string);
-    const [listener, options] = args.slice(everything ? 1 : 2) as [Listener<any>, Partial<BatchOptions> | undefined];
+    const [listener, options = {}] = args.slice(everything ? 1 : 2) as [Listener<any>, Partial<BatchOptions>?];
+    checkFunction('listener', listener);
+    checkFields('on', options, listenFields);
+    if (options.where !== undefined) checkFunction('where', options.where);
+    if (options.batch !== undefined && typeof options.batch !== 'boolean') {
+      invalid('batch', options.batch, 'must be true or false');
+    }
     const heard = (event: StoredEvent): void => this.deliver(entry, event);
-    const entry: Entry = { name, heard, listener, where: options?.where, batch: options?.batch ? [] : undefined };
+    const entry: Entry = { name, heard, listener, where: options.where, batch: options.batch ? [] : undefined };
     this.entries.add(entry);
     this.emitter.on(name, heard);
     const off = (): void => this.remove(entry);
@@ -85,7 +103,7 @@ export class Bus {
   off(type: '*', listener: (...args: any[]) => unknown): void;
   off(...args: unknown[]): void {
     const everything = args[0] === '*';
-    const name = everything ? '*' : nameOf((args[0] as AnyAggregate).name, args[1] as string);
+    const name = everything ? '*' : nameOf((args[0] as AnyAggregate)?.name, args[1] as string);
     const listener = args[everything ? 1 : 2];
     for (const entry of this.entries) if (entry.name === name && entry.listener === listener) this.remove(entry);
   }
@@ -149,6 +167,18 @@ export class Bus {
       this.onError(error, event);
     }
   }
+}
+
+const listenFields = fieldsOf<BatchOptions>({ where: true, batch: true });
+
+function checkListening(aggregate: AnyAggregate, type: string): void {
+  if (typeof aggregate === 'string') {
+    invalid('aggregate', aggregate, "must be a definition; of names, only '*' (everything)");
+  }
+  checkAggregate(aggregate);
+  if (type === '*' || (typeof type === 'string' && Object.hasOwn(aggregate.events, type))) return;
+  const known = Object.keys(aggregate.events);
+  throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: String(type), known });
 }
 
 const nameOf = (aggregateType: string, type: string): string => `${aggregateType}\0${type}`;

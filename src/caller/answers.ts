@@ -2,9 +2,9 @@
 import type { Answer } from '../actor/actor.ts';
 import { TrunklineError, toWire } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
-import { safeJson } from '../payload.ts';
+import { errorJson } from '../payload.ts';
 import { GroupKind } from '../ring/ring.ts';
-import type { Caller } from './caller.ts';
+import type { Caller, NamedSendOptions } from './caller.ts';
 import type { CommandWrite, Line } from './line.ts';
 
 /** Send what an ask group says, and answer the shard that asked. The asker's deadline bounds it. */
@@ -15,15 +15,22 @@ export function answerAsk(caller: Caller, line: Line, number: number, frame: Fra
       ring.frame(FrameKind.message, 0, 0, 0, '', '', '', '', data);
       ring.publish(GroupKind.answer, 0, number, 0, '');
     };
-    if (!line.dead && !line.tryWrite(write)) line.writeLater(write);
+    try {
+      if (!line.dead && !line.tryWrite(write)) line.writeLater(write, refuse);
+    } catch (tooLarge) {
+      refuse(tooLarge);
+    }
   };
   const refuse = (error: unknown): void => {
     const wire = toWire(error, { aggregateType: type, command });
-    answer(`{"error":${safeJson(wire)}}`);
+    answer(`{"error":${errorJson(wire)}}`);
   };
   const deadlineMs = Math.ceil(frame.occurredAt - Date.now());
-  if (deadlineMs <= 0) return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: 0, executed: 'no' }));
+  const toldDeadlineMs = frame.version; // a question has no version
+  if (deadlineMs <= 0)
+    return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: toldDeadlineMs, executed: 'no' }));
+  const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs };
   caller
-    .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, { ack: 'written', deadlineMs })
+    .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, options)
     .then(({ value }) => answer(JSON.stringify({ value } satisfies Answer)), refuse);
 }

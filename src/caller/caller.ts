@@ -7,7 +7,8 @@
 import { sentKeyPrefix, shardOf } from '../actor/actor.ts';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
-import { fromWire, TrunklineError, type WireError } from '../errors.ts';
+import { checkId } from '../checks.ts';
+import { isError, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
@@ -22,7 +23,8 @@ import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
 import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
-import { type CommandSender, checkId } from './ref.ts';
+import type { CommandSender } from './ref.ts';
+import { replyError } from './reply-error.ts';
 import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
 
@@ -31,6 +33,14 @@ export interface CallerOptions {
   maxInFlight: number;
   whenFull: 'wait' | 'reject';
   logLimitBytes: number;
+  /** Whether there is a stream, and so the level `published`. */
+  hasStream: boolean;
+}
+
+/** How a command of another aggregate's is sent. */
+export interface NamedSendOptions extends SendOptions {
+  /** What `DeadlineExceeded` names: the deadline that was set, of which `deadlineMs` is what remains. */
+  toldDeadlineMs?: number;
 }
 
 /** A ring without a shard behind it. */
@@ -59,7 +69,7 @@ export class Caller implements CommandSender, LevelWait {
   private readonly bus: Bus;
   private readonly slots: Slots<Pending>;
   private readonly sleeper: Sleeper;
-  private readonly progress: Progress;
+  readonly progress: Progress;
   private heard: StoredEvent[] = [];
   private readonly drained: (() => void)[] = [];
 
@@ -70,7 +80,7 @@ export class Caller implements CommandSender, LevelWait {
     this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
-    this.progress = new Progress(levels);
+    this.progress = new Progress(levels, options.hasStream);
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
   }
 
@@ -104,7 +114,7 @@ export class Caller implements CommandSender, LevelWait {
     id: string,
     inputJson: string,
     metadataJson: string,
-    options: SendOptions,
+    options: NamedSendOptions,
   ): Promise<Receipt<unknown>> {
     const typeIndex = this.types.findIndex(({ name }) => name === type);
     if (typeIndex < 0) {
@@ -130,17 +140,17 @@ export class Caller implements CommandSender, LevelWait {
     id: string,
     inputJson: string,
     metadataJson: string,
-    options: SendOptions | undefined,
+    options: NamedSendOptions | undefined,
   ): Promise<Receipt<unknown>> {
     this.admit();
-    if (options !== undefined) checkSendOptions(options);
+    if (options !== undefined) checkSendOptions(options, this.options.hasStream);
     const ack = options?.ack ?? this.options.ack;
     const key = options?.idempotencyKey ?? '';
     const isMessage = key.startsWith(sentKeyPrefix);
     const deadlineMs = options?.deadlineMs ?? 0;
     const line = this.lines[shardOf(this.types[typeIndex]!.name, id, this.lines.length)]!;
     return new Promise((resolve, reject) => {
-      const pending = new Pending(resolve, reject, ack, deadlineMs, line);
+      const pending = new Pending(resolve, reject, ack, options?.toldDeadlineMs ?? deadlineMs, line);
       if (key !== '' && !isMessage) pending.aggregate = { type: this.types[typeIndex]!.name, id };
       const slot = this.slots.add(pending);
       const urgent = ack === 'raised' ? GroupFlag.urgent : 0;
@@ -153,9 +163,13 @@ export class Caller implements CommandSender, LevelWait {
       try {
         if (!line.tryWrite(write)) {
           if (this.options.whenFull === 'reject' && !line.dead) {
-            throw new TrunklineError('RingFull', { ringBytes: line.groups.bytes.length });
+            throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
-          line.writeLater(write);
+          line.writeLater(write, (error) => {
+            if (urgent !== 0) pending.line.urgent--;
+            this.slots.remove(slot);
+            pending.fail(error);
+          });
         }
       } catch (error) {
         this.slots.remove(slot);
@@ -182,7 +196,7 @@ export class Caller implements CommandSender, LevelWait {
       pending.fail(error(pending.endOfGroup === undefined ? 'no' : 'unknown'));
       const { line } = pending;
       const cancel: CommandWrite = (ring) => ring.publish(GroupKind.cancel, 0, slot, 0, '');
-      if (!line.dead && !line.tryWrite(cancel)) line.writeLater(cancel);
+      if (!line.dead && !line.tryWrite(cancel)) line.writeLater(cancel, () => {});
     };
     pending.watch(
       options,
@@ -327,6 +341,12 @@ export class Caller implements CommandSender, LevelWait {
     return this.progress.reached(level, position, signal);
   }
 
+  /** The last level that a position, which is written, has come to. */
+  levelOf(position: number): Level {
+    if (this.levels.position('stored') >= position) return 'stored';
+    return this.levels.position('synced') >= position ? 'synced' : 'written';
+  }
+
   /** Resolves when nothing is in flight. */
   whenDrained(): Promise<void> {
     if (this.inFlight === 0) return Promise.resolve();
@@ -360,14 +380,14 @@ export class Caller implements CommandSender, LevelWait {
       pending.line = next;
       if (pending.ack === 'raised') next.urgent++;
     }
-    for (const write of dead.takeOverflow()) next.writeLater(write);
+    for (const { write, fail } of dead.takeOverflow()) next.writeLater(write, fail);
     this.lines[next.shard] = next;
     next.flushOverflow();
   }
 
   /** Nothing will be acknowledged any more. */
   fail(error: TrunklineError): void {
-    this.closed ??= error;
+    if (this.closed === undefined || isError(this.closed, 'RuntimeClosed')) this.closed = error;
     for (const [slot, pending] of this.slots.entries()) {
       this.slots.remove(slot);
       pending.fail(error);
@@ -376,14 +396,4 @@ export class Caller implements CommandSender, LevelWait {
     this.progress.fail(error);
     for (const resolve of this.drained.splice(0)) resolve();
   }
-}
-
-function replyError(ring: RingConsumer, deadlineMs: number): Error {
-  const json = ring.bytes.toString('utf8', ring.replyStart, ring.replyStart + ring.replyBytes);
-  const wire = JSON.parse(json) as WireError;
-  if (wire.code === 'DeadlineExceeded') {
-    const { executed } = wire.details as { executed: 'no' | 'unknown' };
-    return new TrunklineError('DeadlineExceeded', { deadlineMs, executed });
-  }
-  return fromWire(wire);
 }

@@ -10,6 +10,12 @@ import { Word } from '../ring/ring.ts';
 /** Writes one group into a command ring; may throw `RingFull`, having written nothing. */
 export type CommandWrite = (commands: RingProducer) => void;
 
+interface Waiting {
+  write: CommandWrite;
+  /** It can never be written (`CommandTooLarge`). */
+  fail: (error: unknown) => void;
+}
+
 export class Line {
   readonly shard: number;
   readonly commands: RingProducer;
@@ -23,7 +29,7 @@ export class Line {
   dead = false;
   private readonly taken: RingConsumer;
   private readonly bell: Bell;
-  private overflow: CommandWrite[] = [];
+  private overflow: Waiting[] = [];
 
   constructor(shard: number, commandRing: SharedArrayBuffer, eventRing: SharedArrayBuffer, bell: Bell) {
     this.shard = shard;
@@ -49,8 +55,8 @@ export class Line {
   }
 
   /** Write as soon as there is room. Bounded by `maxInFlight`, since each belongs to a command in flight. */
-  writeLater(write: CommandWrite): void {
-    this.overflow.push(write);
+  writeLater(write: CommandWrite, fail: (error: unknown) => void): void {
+    this.overflow.push({ write, fail });
   }
 
   /** The shard has taken some commands: write what has waited for room. */
@@ -59,7 +65,14 @@ export class Line {
     if (overflow.length === 0) return;
     this.overflow = [];
     let count = 0;
-    while (count < overflow.length && this.tryWrite(overflow[count]!)) count++;
+    for (const { write, fail } of overflow) {
+      try {
+        if (!this.tryWrite(write)) break;
+      } catch (error) {
+        fail(error);
+      }
+      count++;
+    }
     this.overflow = overflow.slice(count);
   }
 
@@ -69,7 +82,7 @@ export class Line {
   }
 
   /** What never reached the ring. */
-  takeOverflow(): CommandWrite[] {
+  takeOverflow(): Waiting[] {
     const { overflow } = this;
     this.overflow = [];
     return overflow;

@@ -1,33 +1,54 @@
-// Waiting for the levels behind `written`: the threads that make an event `synced` and `stored` ring only while somebody
-// here waits, and do not linger then.
+// Waiting for the levels behind `written`: the threads that make an event `synced`, `stored` and `published` ring only while
+// somebody here waits, and do not linger then.
 import { TrunklineError } from '../errors.ts';
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';
 import type { Level } from '../receipt.ts';
 import { LevelWaiters } from './level-waiters.ts';
 
+type WaitedLevel = Exclude<Level, 'raised' | 'written'>;
+
+const waitedLevels: readonly WaitedLevel[] = ['synced', 'stored', 'published'];
+const wordOf = {
+  synced: LevelWord.awaitsSynced,
+  stored: LevelWord.awaitsStored,
+  published: LevelWord.awaitsPublished,
+} as const;
+
+/** One level: who waits for it, the position as last looked at, and why it will not come any further. */
+class Waiting {
+  readonly level: WaitedLevel;
+  readonly waiters: LevelWaiters = new LevelWaiters();
+  seen = 0;
+  failure: TrunklineError | undefined;
+
+  constructor(level: WaitedLevel) {
+    this.level = level;
+  }
+
+  get isEmpty(): boolean {
+    return this.waiters.isEmpty;
+  }
+}
+
 export class Progress {
   private readonly levels: Levels;
-  private readonly synced = new LevelWaiters();
-  private readonly stored = new LevelWaiters();
-  private failure: TrunklineError | undefined;
-  /** Positions as last looked at. */
-  private syncedSeen = 0;
-  private storedSeen = 0;
+  private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
 
-  constructor(levels: Levels) {
+  constructor(levels: Levels, hasStream: boolean) {
     this.levels = levels;
+    if (hasStream) return;
+    const reason = 'needs a stream, and none is configured';
+    this.failLevel('published', new TrunklineError('InvalidOptions', { option: 'level', value: 'published', reason }));
   }
 
   /** Resolves when `position` has come to the level; rejects with the signal's reason, or when that cannot happen. */
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     if (level === 'raised' || level === 'written') return Promise.resolve();
-    if (level === 'published') {
-      const reason = 'needs a stream, and none is configured';
-      return Promise.reject(new TrunklineError('InvalidOptions', { option: 'level', value: level, reason }));
-    }
+    const one = this.of(level);
+    if (one.failure && this.levels.position(level) === 0) return Promise.reject(one.failure); // it never was
     if (this.levels.position(level) >= position) return Promise.resolve();
-    if (this.failure) return Promise.reject(this.failure);
-    const waiters = this[level];
+    if (one.failure) return Promise.reject(one.failure);
+    const { waiters } = one;
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         waiters.remove(waiter);
@@ -47,35 +68,42 @@ export class Progress {
     });
   }
 
+  private of(level: WaitedLevel): Waiting {
+    return this.waiting[waitedLevels.indexOf(level)]!;
+  }
+
   /** Release whoever waits for what has been reached. */
   advance(): void {
-    if (this.synced.isEmpty && this.stored.isEmpty) return;
-    this.syncedSeen = this.levels.position('synced');
-    this.storedSeen = this.levels.position('stored');
-    this.synced.advance(this.syncedSeen);
-    this.stored.advance(this.storedSeen);
+    if (this.waiting.every(({ isEmpty }) => isEmpty)) return;
+    for (const one of this.waiting) {
+      one.seen = this.levels.position(one.level);
+      one.waiters.advance(one.seen);
+    }
     this.ask();
   }
 
   /** Whether a level that is waited for has moved since: to be asked before going to sleep. */
   hasMoved(): boolean {
-    if (!this.synced.isEmpty && this.levels.position('synced') !== this.syncedSeen) return true;
-    return !this.stored.isEmpty && this.levels.position('stored') !== this.storedSeen;
+    return this.waiting.some(({ isEmpty, level, seen }) => !isEmpty && this.levels.position(level) !== seen);
   }
 
   /** Say which levels are waited for. */
   private ask(): void {
-    const { levels, stored, synced } = this;
-    levels.setFlag(LevelWord.awaitsStored, stored.isEmpty ? 0 : 1);
-    levels.setFlag(LevelWord.awaitsSynced, synced.isEmpty ? 0 : 1);
-    if (stored.isEmpty && synced.isEmpty) levels.setFlag(LevelWord.hurry, 0);
+    const { levels, waiting } = this;
+    for (const { level, isEmpty } of waiting) levels.setFlag(wordOf[level], isEmpty ? 0 : 1);
+    if (waiting.every(({ isEmpty }) => isEmpty)) levels.setFlag(LevelWord.hurry, 0);
     else hurrySync(levels);
+  }
+
+  /** The level will come no further. */
+  failLevel(level: WaitedLevel, error: TrunklineError): void {
+    const one = this.of(level);
+    one.failure ??= error;
+    one.waiters.fail(error);
   }
 
   /** Nothing will be reached any more. */
   fail(error: TrunklineError): void {
-    this.failure ??= error;
-    this.synced.fail(error);
-    this.stored.fail(error);
+    for (const level of waitedLevels) this.failLevel(level, error);
   }
 }

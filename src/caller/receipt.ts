@@ -1,4 +1,6 @@
 // The receipt of a command: holds a copy of the group as it stood in the ring, and decodes what is looked at.
+import { inspect } from 'node:util';
+import { checkLevel } from '../checks.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -8,7 +10,24 @@ import { GroupFlag } from '../ring/ring.ts';
 /** What a receipt needs to wait for later levels. */
 export interface LevelWait {
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void>;
+  /** How far a position that is written has come by now. */
+  levelOf(position: number): Level;
 }
+
+/** A receipt as `console.log` and a logger show it; `level`: how far its events have come by now. */
+interface Shown {
+  value: unknown;
+  version: number;
+  position: number;
+  level: Level;
+}
+
+const shown = ({ value, version, position }: Receipt<unknown>, level: Level): Shown => ({
+  value,
+  version,
+  position,
+  level,
+});
 
 export class CommandReceipt implements Receipt<unknown> {
   readonly version: number;
@@ -57,6 +76,7 @@ export class CommandReceipt implements Receipt<unknown> {
   }
 
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    checkLevel('level', level);
     options.signal?.throwIfAborted();
     if (level === 'raised') return;
     if (this.#firstPosition === 0) await new Promise<void>((resolve) => this.#whenWritten.push(resolve));
@@ -66,6 +86,10 @@ export class CommandReceipt implements Receipt<unknown> {
   /** Position of the group's last frame, events or not: everything that the command has seen or done is before it. */
   get lastPosition(): number {
     return this.#firstPosition + this.#frames - 1;
+  }
+
+  toJSON(): Shown {
+    return shown(this, this.#firstPosition === 0 ? 'raised' : this.#wait.levelOf(this.lastPosition));
   }
 
   /** The group is in the log now; until then the receipt was of a command that is only `raised`. */
@@ -94,9 +118,18 @@ export class RepeatedReceipt implements Receipt<unknown> {
   }
 
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+    checkLevel('level', level);
     options.signal?.throwIfAborted();
     return this.#wait.reached(level, this.position, options.signal);
+  }
+
+  toJSON(): Shown {
+    return shown(this, this.#wait.levelOf(this.position));
   }
 }
 
 const pendingValue = Symbol('not decoded yet');
+
+for (const { prototype } of [CommandReceipt, RepeatedReceipt]) {
+  Object.defineProperty(prototype, inspect.custom, { value: prototype.toJSON });
+}

@@ -1,8 +1,10 @@
 // Refs: one class per aggregate type with a method per command, so that a call costs a method call and not a trap.
+import { inspect } from 'node:util';
 import { type AnyAggregate, reservedCommandNames, type SendOptions } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
-import { AGGREGATE_ID_BYTES_LIMIT } from '../frame.ts';
+import { checkFields } from '../known-fields.ts';
 import type { Receipt } from '../receipt.ts';
+import { sendFields } from './send-options.ts';
 
 /** Sends a command on behalf of a ref. */
 export interface CommandSender {
@@ -15,6 +17,7 @@ export interface CommandSender {
   ): Promise<Receipt<unknown>>;
 }
 
+/** A ref, whatever its commands. */
 export interface AnyRef {
   with(options: SendOptions): AnyRef;
 }
@@ -23,26 +26,40 @@ export type RefClass = new (id: string, options?: SendOptions) => AnyRef;
 
 /** The class of all refs to one aggregate type. */
 export function refClass(aggregate: AnyAggregate, typeIndex: number, sender: CommandSender): RefClass {
+  // Private fields: a public one would stand before a command of its name.
   class CommandRef {
-    readonly id: string;
-    readonly options: SendOptions | undefined;
+    readonly #id: string;
+    readonly #options: SendOptions | undefined;
 
     constructor(id: string, options?: SendOptions) {
-      this.id = id;
-      this.options = options;
+      this.#id = id;
+      this.#options = options;
     }
 
     with(options: SendOptions): CommandRef {
-      return new CommandRef(this.id, this.options ? { ...this.options, ...options } : options);
+      checkFields('with', options, sendFields);
+      return new CommandRef(this.#id, this.#options ? { ...this.#options, ...options } : options);
+    }
+
+    /** `String(ref)` and `${ref}`, which would otherwise find an unknown command. */
+    [Symbol.toPrimitive](): string {
+      return `${aggregate.name}/${this.#id}`;
+    }
+
+    /** As `console.log` shows it. */
+    [inspect.custom](): string {
+      return `Ref ${this}`;
+    }
+
+    static method(commandIndex: number): unknown {
+      return function command(this: CommandRef, ...input: unknown[]): Promise<Receipt<unknown>> {
+        return sender.send(typeIndex, commandIndex, this.#id, input, this.#options);
+      };
     }
   }
   const methods = CommandRef.prototype as unknown as Record<string, unknown>;
   const names = Object.keys(aggregate.commands);
-  for (const [commandIndex, name] of names.entries()) {
-    methods[name] = function command(this: CommandRef, ...input: unknown[]): Promise<Receipt<unknown>> {
-      return sender.send(typeIndex, commandIndex, this.id, input, this.options);
-    };
-  }
+  for (const [commandIndex, name] of names.entries()) methods[name] = CommandRef.method(commandIndex);
   Object.setPrototypeOf(CommandRef.prototype, unknownCommands(aggregate, names));
   return CommandRef as RefClass;
 }
@@ -57,15 +74,4 @@ function unknownCommands(aggregate: AnyAggregate, known: string[]): object {
       return () => Promise.reject(error(name));
     },
   });
-}
-
-/** Check an id of an aggregate, a key, a name of the user's. */
-export function checkId(what: string, id: string, limit: number = AGGREGATE_ID_BYTES_LIMIT): void {
-  if (typeof id !== 'string') throw new TrunklineError('InvalidId', { what, length: 0, limit });
-  // Up to a third of the limit no count is needed: UTF-8 takes at most three bytes a unit.
-  const length = id.length * 3 <= limit ? id.length : Buffer.byteLength(id);
-  if (length === 0 || length > limit) throw new TrunklineError('InvalidId', { what, length, limit });
-  if (id.includes('\0') || !id.isWellFormed()) {
-    throw new TrunklineError('InvalidId', { what: `${what} without U+0000 and lone surrogates`, length, limit });
-  }
 }

@@ -1,23 +1,25 @@
-// The options of one command, checked before anything is sent.
+// The options of one command, checked before anything is sent: their names where they are given, their values here.
 import type { SendOptions } from '../aggregate.ts';
+import { checkDeadline, checkId, checkLevel, checkMetadata, checkSignal, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../frame.ts';
-import { levels } from '../receipt.ts';
-import { checkId } from './ref.ts';
+import { fieldsOf } from '../known-fields.ts';
 
-const deadlineLimitMs = 2 ** 31 - 1; // what a timer can take
+export const sendFields: readonly string[] = fieldsOf<SendOptions>({
+  ack: true,
+  idempotencyKey: true,
+  deadlineMs: true,
+  signal: true,
+  metadata: true,
+});
 
-export function checkSendOptions({ ack, deadlineMs, idempotencyKey, signal }: SendOptions): void {
-  const invalid = (option: string, value: unknown, reason: string): never => {
-    throw new TrunklineError('InvalidOptions', { option, value, reason });
-  };
-  if (ack !== undefined && !levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
-  if (ack === 'published') invalid('ack', ack, 'needs a stream, and none is configured');
-  if (deadlineMs !== undefined && !(deadlineMs > 0 && deadlineMs <= deadlineLimitMs)) {
-    invalid('deadlineMs', deadlineMs, `must be more than 0 and at most ${deadlineLimitMs}`);
-  }
+export function checkSendOptions(options: SendOptions, hasStream: boolean): void {
+  const { ack, deadlineMs, idempotencyKey, signal, metadata } = options;
+  if (ack !== undefined) checkLevel('ack', ack);
+  if (ack === 'published' && !hasStream) invalid('ack', ack, 'needs a stream, and none is configured');
+  if (deadlineMs !== undefined) checkDeadline('deadlineMs', deadlineMs);
   if (idempotencyKey !== undefined) checkId('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY_BYTES_LIMIT);
-  if (signal !== undefined && !(signal instanceof AbortSignal))
-    invalid('signal', typeof signal, 'must be an AbortSignal');
+  if (signal !== undefined) checkSignal(signal);
+  if (metadata !== undefined) checkMetadata(metadata);
   if (signal?.aborted) throw new TrunklineError('Aborted', { executed: 'no' }, { cause: signal.reason });
 }

@@ -1,6 +1,7 @@
 // The shards as the caller runs them: starts each with a line to it, and replaces the line when a shard has died.
 
 import { setTimeout as pause } from 'node:timers/promises';
+import { type FencedNotice, shardOf } from '../actor/actor.ts';
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
@@ -39,6 +40,7 @@ export class Shards {
   private readonly pool: ShardPool;
   private readonly count: number;
   private readonly ringKeys: number[] = [];
+  private readonly running: RunningShard[] = [];
   private readonly restarts: Promise<void>[] = [];
   private readonly levels: Levels;
   private readonly beats: { beat: number; since: number; isHeld: boolean }[];
@@ -85,7 +87,16 @@ export class Shards {
       const reason = `its commands there are ${there}, and here ${here}`;
       throw new TrunklineError('ModuleMismatch', { module, aggregateType, reason });
     }
+    this.running[index] = shard;
     return new Line(index, shard.commandRing, shard.eventRing, shard.bell);
+  }
+
+  /** Another log has written these: their actors go, and are loaded again when they are asked for. */
+  fenced(aggregates: readonly FencedNotice[]): void {
+    for (const [index, shard] of this.running.entries()) {
+      const mine = aggregates.filter(({ type, id }) => shardOf(type, id, this.count) === index);
+      if (mine.length > 0) shard.fenced(mine);
+    }
   }
 
   /** Read the dead shard's ring to the end, tell its callers what is known, and start another. */

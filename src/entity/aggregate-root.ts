@@ -1,6 +1,8 @@
 // Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
+import { checkId, checkMetadata } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Metadata, NewEvent, StoredEvent } from '../event.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
 import { newId } from '../ids.ts';
 import { deepFreeze, toPlain } from '../payload.ts';
 
@@ -32,7 +34,10 @@ export abstract class AggregateRoot {
   #committedVersion = 0;
   #uncommitted: RaisedEvent[] = [];
 
+  /** @throws InvalidId */
   constructor(aggregateType: string, id: string) {
+    checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
+    checkId('aggregate id', id);
     this.aggregateType = aggregateType;
     this.id = id;
   }
@@ -42,9 +47,11 @@ export abstract class AggregateRoot {
 
   /**
    * Raise an event: past-tense type, JSON payload (decimals as text).
-   * @throws UnserialisableValue
+   * @throws UnserialisableValue, InvalidId, InvalidOptions
    */
   protected raise(type: string, data: unknown, metadata: Metadata = {}): void {
+    checkId('event type', type, NAME_BYTES_LIMIT);
+    checkMetadata(metadata);
     const event: RaisedEvent = Object.freeze({
       id: newId(),
       aggregateType: this.aggregateType,

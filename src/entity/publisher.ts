@@ -3,13 +3,16 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import type { Caller } from '../caller/caller.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
-import { checkId } from '../caller/ref.ts';
 import { Slots } from '../caller/slots.ts';
+import { checkLevel, invalid } from '../checks.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../frame.ts';
-import { isUuid, writeIdText, writeNewId } from '../ids.ts';
+import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
+import { writeIdText, writeNewId } from '../ids.ts';
+import { checkFields } from '../known-fields.ts';
+import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { toJson } from '../payload.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -18,6 +21,8 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GroupKind, Word } from '../ring/ring.ts';
 import { Heads } from './heads.ts';
+import { checkNewEvents } from './new-event.ts';
+import type { Transactions } from './transactions.ts';
 
 interface Publishing {
   events: readonly Prepared[];
@@ -32,6 +37,9 @@ interface Prepared {
   dataJson: string;
 }
 
+/** The version of an entity in the store; from then on it is this log's. @throws StoreUnavailable */
+export type HeadLookUp = (type: string, id: string) => Promise<number>;
+
 /** Publishes events of entities; see `publish`, `publishBatch`, `publishAsync`. */
 export class EventPublisher {
   /** @internal */
@@ -43,17 +51,24 @@ export class EventPublisher {
   private readonly producer: RingProducer;
   private readonly logBell: Bell;
   private readonly slots: Slots<Publishing>;
+  /** @internal */
+  transactions: Transactions | undefined;
   /** Slots of what waits for room, in order. */
   private waiting: number[] = [];
 
-  /** @internal */
+  private readonly lookUp: HeadLookUp | undefined;
+  private lookUps: Promise<void> = Promise.resolve();
+
+  /** @internal `lookUp`: where the store is elsewhere, and entities may be that nobody here knows. */
   constructor(
     caller: Caller,
     levels: Levels,
     storedHead: (type: string, id: string) => { version: number } | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
     options: ResolvedOptions,
+    lookUp?: HeadLookUp,
   ) {
+    this.lookUp = lookUp;
     this.caller = caller;
     this.heads = new Heads(levels, storedHead);
     this.actorTypes = actorTypes;
@@ -75,7 +90,10 @@ export class EventPublisher {
 
   /**
    * Publish events, in order, as one group; resolves when they have come to the runtime's `ack` level.
-   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, CommandTooLarge, RingFull (as rejections)
+   * An event's `id` is not compared with those in the store: whoever publishes the same id twice has two events with it.
+   * The expected version is the guard against repetition (`version`, or `save` with `expectedVersion`).
+   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, InvalidOptions, CommandTooLarge, RingFull,
+   * RuntimeClosed (as rejections)
    */
   publish(...events: NewEvent[]): Promise<Receipt<undefined>> {
     return this.publishBatch(events);
@@ -83,6 +101,11 @@ export class EventPublisher {
 
   /** The same with a list, and a level of its own to wait for. */
   async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
+    checkFields('publishBatch', options, ['ack']);
+    if (options.ack !== undefined) checkLevel('ack', options.ack);
+    if (options.ack === 'published' && !this.hasStream)
+      invalid('ack', options.ack, 'needs a stream, and none is configured');
+    await this.known(events);
     const receipt = await this.append(this.prepare(events));
     await receipt.reached(options.ack ?? this.options.ack);
     return receipt as Receipt<undefined>;
@@ -90,10 +113,18 @@ export class EventPublisher {
 
   /**
    * Publish without waiting: checks the events, puts them into the ring, and returns. What is refused is thrown; what goes
-   * wrong afterwards is logged.
+   * wrong afterwards is logged. Events that `saveWithTx` has taken are not published again: for them this is the hint that
+   * their transaction has committed.
    */
   publishAsync(...events: NewEvent[]): void {
-    this.append(this.prepare(events)).catch((error: unknown) => {
+    const { transactions } = this;
+    if (transactions !== undefined && events.some((event) => transactions.hasTaken(event))) {
+      transactions.committed();
+      events = events.filter((event) => !transactions.hasTaken(event));
+      if (events.length === 0) return;
+    }
+    const appended = this.areKnown(events) ? this.append(this.prepare(events)) : this.publishBatch(events);
+    (appended as Promise<unknown>).catch((error: unknown) => {
       this.options.logger.error(
         { err: error, count: events.length },
         'events published without waiting were not written',
@@ -101,27 +132,74 @@ export class EventPublisher {
     });
   }
 
-  /** The version of an entity, everything published so far included; 0 if there is none. */
+  /** @internal */
+  get hasStream(): boolean {
+    return this.caller.options.hasStream;
+  }
+
+  /** @internal Nothing may be published any more? Then throw why not. */
+  admit(): void {
+    this.caller.admit();
+  }
+
+  /**
+   * The version of an entity, everything published so far included; 0 if there is none.
+   * @throws RuntimeClosed, LogPoisoned
+   */
   version(type: string, id: string): number {
+    if (this.caller.closed) throw this.caller.closed;
     return this.heads.version(type, id);
   }
 
-  /** @internal Found in the log at the start, not yet in the store. */
-  recovered(type: string, id: string, version: number, position: number): void {
-    if (!this.actorTypes.has(type)) this.heads.written(type, id, version, position);
+  /** @internal Ask the store, where that is elsewhere, for the versions of entities that nobody here knows. */
+  known(events: readonly NewEvent[]): Promise<void> {
+    if (this.areKnown(events)) return Promise.resolve();
+    const asked = this.lookUps.then(async () => {
+      for (const { aggregateType: type, aggregateId: id } of events) {
+        if (!this.isKnown(type, id)) this.heads.learn(type, id, await this.lookUp!(type, id));
+      }
+    });
+    this.lookUps = asked.catch(() => {});
+    return asked;
+  }
+
+  /** @internal Another log has written these. */
+  fenced(aggregates: readonly { type: string; id: string }[]): void {
+    for (const { type, id } of aggregates) this.heads.forgetOne(type, id);
+  }
+
+  private areKnown(events: readonly NewEvent[]): boolean {
+    if (this.lookUp === undefined || !Array.isArray(events)) return true;
+    return events.every((event) => this.isKnown(event?.aggregateType, event?.aggregateId));
+  }
+
+  private isKnown(type: string, id: string): boolean {
+    // What is no id is refused later, in words.
+    if (typeof type !== 'string' || typeof id !== 'string' || this.actorTypes.has(type)) return true;
+    return this.heads.isKnown(type, id);
+  }
+
+  /** @internal Versions of entities whose last events are in the log and not yet in this machine's environment. */
+  recover(log: LogSource, from: number, to: number): void {
+    eachFrame(log, from, to, (frame, position) => {
+      const type = frame.aggregateType;
+      if (frame.kind !== FrameKind.event || this.actorTypes.has(type)) return;
+      if ((frame.flags & FrameFlag.alreadyStored) !== 0) return; // a transaction's
+      this.heads.written(type, frame.aggregateId, frame.version, position);
+    });
   }
 
   /** Check everything, and give every event its version, before anything is written. */
   private prepare(events: readonly NewEvent[]): readonly Prepared[] {
     this.caller.admit();
+    checkNewEvents(events);
     const versions = new Map<string, number>();
     const prepared = events.map((event) => {
       const { aggregateType, aggregateId, type } = event;
-      checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
-      checkId('aggregate id', aggregateId);
-      checkId('event type', type, NAME_BYTES_LIMIT);
-      if (event.id !== undefined && !isUuid(event.id)) {
-        throw new TrunklineError('InvalidId', { what: 'event id, a UUID,', length: event.id.length, limit: 36 });
+      if (this.transactions?.hasTaken(event)) {
+        const reason =
+          'saveWithTx has taken this event; it is published when its transaction commits (see publishAsync)';
+        throw new TrunklineError('WrongDoor', { aggregateType, reason });
       }
       if (this.actorTypes.has(aggregateType)) {
         const reason = 'its events are raised by commands of its actors; entities must use another type';
@@ -139,9 +217,6 @@ export class EventPublisher {
       const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
       return { event, version, metadataJson, dataJson: toJson(event.data, type) };
     });
-    if (prepared.length === 0) {
-      throw new TrunklineError('InvalidOptions', { option: 'events', value: events, reason: 'must name at least one' });
-    }
     return prepared;
   }
 

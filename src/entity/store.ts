@@ -1,38 +1,66 @@
 // `runtime.store`: the event store as users have it. Reads show everything that was written before they were called: they
 // wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
 import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
-import type { EventArchive, EventStore, Head, Moment, StateThen, TypeQuery } from '../store/store.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
+import type {
+  EventArchive,
+  EventStore,
+  Head,
+  Moment,
+  QuarantinedEvent,
+  StateThen,
+  StoreQuery,
+  TransactionClient,
+  TypeQuery,
+} from '../store/store.ts';
+import { checkNewEvents } from './new-event.ts';
 import type { EventPublisher } from './publisher.ts';
+import type { Transactions } from './transactions.ts';
+
+const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });
 
 /** The event store of a runtime. Reads show everything that was written before they were called. */
 export class RuntimeStore implements EventStore {
   private readonly archive: EventArchive;
   private readonly publisher: EventPublisher;
+  private readonly transactions: Transactions;
   private readonly caughtUp: () => Promise<void>;
 
   /** @internal `caughtUp` resolves when everything written so far is stored. */
-  constructor(archive: EventArchive, publisher: EventPublisher, caughtUp: () => Promise<void>) {
+  constructor(
+    archive: EventArchive,
+    publisher: EventPublisher,
+    transactions: Transactions,
+    caughtUp: () => Promise<void>,
+  ) {
     this.archive = archive;
     this.publisher = publisher;
+    this.transactions = transactions;
     this.caughtUp = caughtUp;
   }
 
   /**
    * Append events of entities as one group; resolves when they are `stored`.
-   * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`; then nothing is saved
+   * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`; and as `publish` does. Then nothing is saved
    */
   async save(events: readonly NewEvent[], options: { expectedVersion?: number } = {}): Promise<void> {
-    const [first] = events;
-    if (first === undefined) return;
+    checkFields('save', options, ['expectedVersion']);
+    this.publisher.admit();
+    if (Array.isArray(events) && events.length === 0) return;
     const { expectedVersion } = options;
     if (expectedVersion !== undefined) {
+      checkInteger('expectedVersion', expectedVersion, 0, Number.MAX_SAFE_INTEGER);
+      checkNewEvents(events);
+      const first = events[0]!;
       const { aggregateType, aggregateId } = first;
       if (events.some((event) => event.aggregateType !== aggregateType || event.aggregateId !== aggregateId)) {
         const reason = 'is for the events of one aggregate';
         throw new TrunklineError('InvalidOptions', { option: 'expectedVersion', value: expectedVersion, reason });
       }
+      await this.publisher.known(events);
       const actualVersion = this.publisher.version(aggregateType, aggregateId);
       if (actualVersion !== expectedVersion) {
         throw new TrunklineError('ConcurrencyConflict', { aggregateType, aggregateId, expectedVersion, actualVersion });
@@ -41,10 +69,25 @@ export class RuntimeStore implements EventStore {
     await this.publisher.publishBatch(events, { ack: 'stored' });
   }
 
+  /**
+   * Append events of entities within a transaction of your own, in one round trip: `client` is your `pg` client, with the
+   * transaction open on it. If it commits, the events are stored, and a relay brings them into the log, once, and from
+   * there to listeners and sinks; `publisher.publishAsync(...events)` afterwards makes it look at once. If it does not,
+   * nothing has happened. Events that carry no `version` get the next, at a round trip each if there are several.
+   * @throws ConcurrencyConflict if an aggregate is not at the version before an event's, WrongDoor for types of actors:
+   * the transaction can only be rolled back then. UnserialisableValue, InvalidId, CommandTooLarge (an event of more than
+   * 1 MiB), InvalidOptions (the store is not PostgreSQL): nothing has been sent. What your client throws, as it is.
+   */
+  async saveWithTx(client: TransactionClient, events: readonly NewEvent[]): Promise<void> {
+    await this.transactions.append(client, events);
+  }
+
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   /** All events of an aggregate, in version order; none if nobody knows it. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
+    checkAggregate(aggregate);
+    checkId('aggregate id', id);
     await this.caughtUp();
     return this.archive.getByAggregate(aggregate, id);
   }
@@ -58,14 +101,36 @@ export class RuntimeStore implements EventStore {
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
   /** The same, from this version on, `limit` at most. */
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
+    checkAggregate(aggregate);
+    checkId('aggregate id', id);
+    checkInteger('version', version, 0, Number.MAX_SAFE_INTEGER);
+    if (limit !== undefined) checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
     await this.caughtUp();
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
-  async getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]> {
+  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    checkId('event type', type);
+    checkFields('getByType', query, typeQueryFields);
+    const { since, until, limit, aggregate } = query;
+    if (since !== undefined) checkDate('since', since);
+    if (until !== undefined) checkDate('until', until);
+    if (limit !== undefined && limit !== Number.POSITIVE_INFINITY) {
+      checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+    }
+    if (aggregate !== undefined) checkAggregate(aggregate);
     await this.caughtUp();
     return this.archive.getByType(type, query);
+  }
+
+  /**
+   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
+   * also those that other logs have brought there.
+   */
+  async *query(query?: StoreQuery): AsyncIterableIterator<StoredEvent> {
+    await this.caughtUp();
+    yield* this.archive.query(query);
   }
 
   /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
@@ -74,19 +139,41 @@ export class RuntimeStore implements EventStore {
     id: string,
     moment: Moment,
   ): Promise<StateThen<StateOf<A>> | undefined> {
+    checkAggregate(aggregate);
+    if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
+    checkId('aggregate id', id);
+    checkMoment(moment);
     await this.caughtUp();
     return this.archive.stateAt(aggregate, id, moment);
   }
 
   /** Version and position of an aggregate; undefined if nobody knows it. */
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    checkAggregate(aggregate);
+    checkId('aggregate id', id);
     await this.caughtUp();
     return this.archive.head(aggregate, id);
   }
 
+  /** Events that the store has not taken, with the reason: another log had written the aggregate, or the server said no. */
+  quarantined(): AsyncIterableIterator<QuarantinedEvent> {
+    return this.archive.quarantined();
+  }
+
   /** All aggregates of a type, ordered by id as bytes. */
   async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    checkAggregate(aggregate);
     await this.caughtUp();
     yield* this.archive.heads(aggregate);
   }
+}
+
+function checkMoment(moment: Moment): void {
+  checkFields('moment', moment, ['version', 'time']);
+  const { version, time } = moment as { version?: number; time?: Date };
+  if ((version === undefined) === (time === undefined)) {
+    invalid('moment', Object.keys(moment), 'must be { version } or { time }');
+  }
+  if (version !== undefined) checkInteger('moment.version', version, 0, Number.MAX_SAFE_INTEGER);
+  if (time !== undefined) checkDate('moment.time', time);
 }

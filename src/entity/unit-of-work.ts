@@ -1,10 +1,15 @@
 // A unit of work over entities: what they raise between its begin and its commit is published after the commit, all of it
-// or, on a rollback, nothing.
+// or, on a rollback, nothing. With a client of the user's own, events and the user's tables are one transaction.
+import { checkFunction, checkLevel, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { Level } from '../receipt.ts';
-import type { AggregateRoot, RaisedEvent } from './aggregate-root.ts';
+import type { TransactionClient } from '../store/store.ts';
+import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
+import { ClientTransaction } from './client-transaction.ts';
 import type { EventPublisher } from './publisher.ts';
+import type { Transactions } from './transactions.ts';
 
 /** The user's own transaction around the unit of work; without one, publishing is the commit. */
 export interface OwnTransaction {
@@ -20,9 +25,16 @@ export interface CollectingRepository {
 /** What a unit of work commits along with. */
 export interface UnitOfWorkOptions {
   transaction?: OwnTransaction;
-  /** The level that `commit` waits for; default: the runtime's. */
+  /**
+   * Your connected `pg` client: `run` begins a transaction on it, `commit` writes the events into that transaction and
+   * commits it. Needs `store: postgres(…)`. With `transaction` as well, beginning and committing are yours.
+   */
+  client?: TransactionClient;
+  /** The level that `commit` waits for; default: the runtime's. With `client` the commit itself has stored the events. */
   ack?: Level;
 }
+
+const unitOfWorkFields = fieldsOf<UnitOfWorkOptions>({ transaction: true, client: true, ack: true });
 
 type BeforeHandler = (event: RaisedEvent) => Promise<void> | void;
 type AfterHandler = (event: StoredEvent) => Promise<void> | void;
@@ -39,21 +51,42 @@ const roundLimit = 100; // handlers before commit may raise further events; not 
  */
 export class UnitOfWork implements AsyncDisposable {
   private readonly publisher: EventPublisher;
+  private readonly transactions: Transactions;
   private readonly options: UnitOfWorkOptions;
+  private readonly transaction: OwnTransaction | undefined;
   private readonly entities = new Set<AggregateRoot>();
   private readonly beforeHandlers: { type: string; handler: BeforeHandler }[] = [];
   private readonly afterHandlers: { type: string; handler: AfterHandler }[] = [];
   private state: 'open' | 'committed' | 'rolled back' = 'open';
 
   /** @internal Use `runtime.unitOfWork()`. */
-  constructor(publisher: EventPublisher, options: UnitOfWorkOptions = {}) {
+  constructor(publisher: EventPublisher, transactions: Transactions, options: UnitOfWorkOptions = {}) {
+    checkFields('unitOfWork', options, unitOfWorkFields);
+    const { ack, transaction, client } = options;
+    if (ack !== undefined) checkLevel('ack', ack);
+    if (ack === 'published' && !publisher.hasStream) invalid('ack', ack, 'needs a stream, and none is configured');
+    if (client !== undefined) checkFunction('client.query', client?.query);
+    if (transaction !== undefined) {
+      checkFunction('transaction.commit', transaction?.commit);
+      checkFunction('transaction.rollback', transaction?.rollback);
+    }
     this.publisher = publisher;
+    this.transactions = transactions;
     this.options = options;
+    this.transaction = transaction ?? (client && new ClientTransaction(client));
+  }
+
+  /** Begin the transaction on the `client`; `run` does it for you. Returns this unit of work. */
+  async begin(): Promise<this> {
+    this.checkOpen();
+    if (this.transaction instanceof ClientTransaction) await this.transaction.begin();
+    return this;
   }
 
   /** Watch an entity: its uncommitted events belong to this unit of work. Returns it. */
   register<E extends AggregateRoot>(entity: E): E {
     this.checkOpen();
+    if (!(entity instanceof AggregateRoot)) invalid('entity', typeof entity, 'must extend AggregateRoot');
     this.entities.add(entity);
     return entity;
   }
@@ -66,18 +99,21 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** Handle events (of one type, or `'*'`) before the commit, within the transaction: a failure rolls it back. */
   before(type: string, handler: BeforeHandler): this {
+    checkFunction('handler', handler);
     this.beforeHandlers.push({ type, handler });
     return this;
   }
 
   /** Handle events after the commit; a failure is the caller's to see, and undoes nothing. */
   after(type: string, handler: AfterHandler): this {
+    checkFunction('handler', handler);
     this.afterHandlers.push({ type, handler });
     return this;
   }
 
   /** Run `work`, then commit; roll back if it throws. */
   async run<T>(work: (unit: UnitOfWork) => Promise<T> | T): Promise<T> {
+    await this.begin();
     try {
       const result = await work(this);
       if (this.state === 'open') await this.commit();
@@ -88,12 +124,21 @@ export class UnitOfWork implements AsyncDisposable {
     }
   }
 
-  /** Handlers before commit, the transaction's commit, publishing, handlers after. Returns what was published. */
+  /**
+   * Handlers before commit, the events themselves if there is a client, the transaction's commit, publishing, handlers
+   * after. Returns what was published.
+   * @throws OutcomeUnknown if the connection broke before the server's reply to COMMIT: the relay will tell
+   * @throws RuntimeClosed, UnitOfWorkEnded, and what a handler or the transaction throws: then it is rolled back
+   */
   async commit(): Promise<readonly StoredEvent[]> {
     this.checkOpen();
+    const { client } = this.options;
+    let versions: readonly number[] = [];
     try {
       await this.handleBefore();
-      await this.options.transaction?.commit();
+      this.publisher.admit(); // what cannot be published must not be committed
+      if (client) versions = await this.transactions.append(client, this.collect());
+      await this.transaction?.commit();
     } catch (error) {
       await this.rollback();
       throw error;
@@ -101,19 +146,30 @@ export class UnitOfWork implements AsyncDisposable {
     const raised = this.collect();
     this.state = 'committed';
     if (raised.length === 0) return [];
-    const receipt = await this.publisher.publishBatch(raised, { ack: this.options.ack });
+    const events = client ? this.stored(raised, versions) : await this.published(raised);
     for (const entity of this.entities) entity.markEventsAsCommitted();
-    for (const event of receipt.events) {
+    for (const event of events) {
       for (const { type, handler } of this.afterHandlers) if (type === '*' || type === event.type) await handler(event);
     }
+    return events;
+  }
+
+  private async published(raised: readonly RaisedEvent[]): Promise<readonly StoredEvent[]> {
+    const receipt = await this.publisher.publishBatch(raised, { ack: this.options.ack });
     return receipt.events;
+  }
+
+  /** Stored by the transaction; their place in the log they get when the relay has come to them. */
+  private stored(raised: readonly RaisedEvent[], versions: readonly number[]): readonly StoredEvent[] {
+    this.transactions.committed();
+    return raised.map((event, i) => Object.freeze({ ...event, version: versions[i]!, position: 0 }));
   }
 
   /** Forget everything that was raised; nothing is published. */
   async rollback(): Promise<void> {
     this.checkOpen();
     this.state = 'rolled back';
-    await this.options.transaction?.rollback();
+    await this.transaction?.rollback();
   }
 
   /** Leaving the scope without a commit is a rollback. */

@@ -7,16 +7,20 @@
 import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { TrunklineError, toWire, type WireError } from '../errors.ts';
+import { isError, TrunklineError, toWire, type WireError } from '../errors.ts';
+import type { EventDeclaration } from '../event.ts';
 import { throughGate } from '../log/gate.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
-import type { SinkOptions } from '../options.ts';
+import type { SinkOptions, StreamOptions } from '../options.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
+import type { Refusal } from '../store/postgres/heads.ts';
+import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import { PostgresSink } from '../store/postgres/sink.ts';
 import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
-import { Flusher } from './flusher.ts';
+import { Flusher, type FlusherSettings } from './flusher.ts';
 
 export interface FlushThreadData {
   levels: SharedArrayBuffer;
@@ -26,6 +30,12 @@ export interface FlushThreadData {
   dataDir: string;
   logId: string;
   sinks: readonly SinkOptions[];
+  /** The store is there; what lies in `storeFolder` is a memory. */
+  postgres?: PostgresSettings | undefined;
+  /** The sink whose checkpoint is the level `published`. */
+  stream: StreamOptions | undefined;
+  /** What the runtime's aggregates declare, for sinks that want to know. */
+  events: readonly EventDeclaration[];
   /** How long a user's sink may take for its last batches, milliseconds; default 10,000. */
   stopGraceMs?: number;
   /** sync thread → flush thread: null messages */
@@ -35,25 +45,45 @@ export interface FlushThreadData {
 }
 
 /** What the runtime may ask; null means only: look again. */
-export type FlushThreadRequest = { type: 'status' } | null;
+export type FlushThreadRequest =
+  | { type: 'status' }
+  /** a change of one sink's settings while running; answered by `configured` with the same number */
+  | { type: 'configure'; name: string; change: unknown; number: number }
+  | null;
 
 export type SinkStatus = Omit<FlusherStatus, 'lastError'> & { lastError: WireError | undefined };
+
+/** An event that the store has not taken: it lies in quarantine. */
+export interface QuarantineNotice {
+  aggregateType: string;
+  aggregateId: string;
+  version: number;
+  position: number;
+  code: string;
+  reason: string;
+}
 
 export type FlushThreadReport =
   /** the store is open, and every sink has been tried once; the checkpoints of those that are open */
   | { type: 'ready'; checkpoints: Record<string, number> }
   | { type: 'failed'; error: WireError }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
+  | { type: 'quarantined'; refused: QuarantineNotice[] }
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
+  /** something that did not stop it */
+  | { type: 'sink-report'; name: string; error: WireError }
+  | { type: 'configured'; number: number; error: WireError | undefined }
   | { type: 'status'; sinks: Record<string, SinkStatus> };
 
 const storeName = 'store';
+const memoryName = 'memory';
 const niceness = 5;
 const lookMs = 20; // while stopping: how soon it notices that nobody waits any longer
 const idleBoundMs = 1000; // looks at its flags that often in any case
 // Each commit costs some ten to twenty pages beyond its events. At 100,000 events/s this makes one for 5,000 events; whoever
 // waits for `stored` does not wait for it.
 const storeLingerMs = 50;
+const streamBatch = { count: 5000, bytes: 4 << 20, delayMs: 10 };
 const openGraceMs = 10_000; // a sink that takes longer to open does not delay the start any more
 const stopGraceMs = 10_000;
 const abortGraceMs = 1_000; // then a sink has so long to notice that nobody waits
@@ -85,18 +115,18 @@ async function main(): Promise<void> {
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const callerBell = new Bell(levels.words, LevelWord.callerBell, data.callerPort);
   const flushers: Flusher[] = [];
-  const add = (name: string, sink: Sink, onPosition: (position: number) => void, lingerMs: number): void => {
+  const add = (name: string, sink: Sink, settings: Partial<FlusherSettings>): void => {
     const flusher = new Flusher({
       name,
       sink,
       log,
       limit: () => levels.position('synced'),
-      lingerMs,
-      // The store alone was there before every loss: a new sink must be told that it comes too late.
-      knownHolesEnd: () => (name === storeName ? levels.position('begun') : 0),
-      isHurried: () => levels.flag(LevelWord.awaitsStored) !== 0,
+      // They alone were there before every loss: a new sink must be told that it comes too late.
+      knownHolesEnd: () => (name === storeName || name === memoryName ? levels.position('begun') : 0),
+      checkOpening: (position) => checkOpening(name, position),
+      ...settings,
       onPosition(position) {
-        onPosition(position);
+        settings.onPosition?.(position);
         publishFloor(flushers);
       },
       onFailure(error, retryInMs) {
@@ -105,13 +135,70 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     });
     flushers.push(flusher);
   };
-  const onStored = (position: number): void => {
-    levels.publish('stored', position);
-    if (levels.flag(LevelWord.awaitsStored) !== 0) callerBell.ring();
-  };
-  add(storeName, uncut(new EmbeddedSink(data.storeFolder, data.logId)), onStored, storeLingerMs);
-  for (const options of data.sinks) add(options.name, await makeSink(options, log), () => {}, 0);
+  /** A cursor that is a level: tells whoever waits for it, and makes haste while somebody does. */
+  const level = (name: 'stored' | 'published', word: number): Partial<FlusherSettings> => ({
+    isHurried: () => levels.flag(word) !== 0,
+    onPosition(position) {
+      levels.publish(name, position);
+      if (levels.flag(word) !== 0) callerBell.ring();
+    },
+  });
+  const stored = level('stored', LevelWord.awaitsStored);
+  const onRemembered = (position: number): void => levels.publish('remembered', position);
+  const { postgres, storeFolder, logId, stream } = data;
+  if (postgres === undefined) {
+    const logBegins = log.firstPosition() || levels.position('begun');
+    const onPosition = (position: number): void => {
+      onRemembered(position);
+      stored.onPosition!(position);
+    };
+    const store = new EmbeddedSink(storeFolder, logId, { logBegins });
+    add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs });
+  } else {
+    const storedPosition = (): number => levels.position('stored');
+    const memory = new EmbeddedSink(storeFolder, logId, { memory: { storedPosition } });
+    const store = new PostgresSink(postgres, logId, log.firstPosition(), {
+      quarantined: (refused) => quarantined(refused, memory),
+    });
+    add(memoryName, uncut(memory), { onPosition: onRemembered, lingerMs: storeLingerMs });
+    const { flushDelayMs: lingerMs, batchBytes, batchEvents: batchFrames } = postgres;
+    add(storeName, store, { ...stored, lingerMs, batchBytes, batchFrames, retryMsLimit });
+  }
+  if (stream) {
+    const { count: batchFrames, bytes: batchBytes, delayMs: lingerMs } = stream.batch ?? streamBatch;
+    const bounds = { batchFrames, batchBytes, lingerMs, backlogLimit: stream.backlogLimit, onBehind };
+    add(stream.name, await makeSink(stream, log), { ...level('published', LevelWord.awaitsPublished), ...bounds });
+  }
+  for (const options of data.sinks) add(options.name, await makeSink(options, log), {});
   return flushers;
+}
+
+const noticesAtOnce = 100;
+const retryMsLimit = 1_000; // a store that comes back has a backlog: it is noticed soon
+
+/** Fenced aggregates are another log's: what this machine remembers of them is not their state any more. */
+function quarantined(refused: readonly Refusal[], memory: EmbeddedSink): void {
+  const fenced = refused.filter(({ code }) => code === 'Fenced').map(({ entry }) => entry.run);
+  if (fenced.length > 0) throughGate(levels, () => memory.contest(fenced));
+  for (let i = 0; i < refused.length; i += noticesAtOnce) {
+    const notices = refused.slice(i, i + noticesAtOnce).map(({ entry, code, reason }) => ({
+      aggregateType: entry.run.type,
+      aggregateId: entry.run.id,
+      version: entry.version,
+      position: entry.position,
+      code,
+      reason,
+    }));
+    report({ type: 'quarantined', refused: notices });
+  }
+}
+
+function onBehind(stream: string, lag: number, limit: number): void {
+  report({
+    type: 'sink-report',
+    name: stream,
+    error: wire(new TrunklineError('StreamBehind', { stream, lag, limit })),
+  });
 }
 
 /** The store's transactions are not met by the end of the process. */
@@ -125,7 +212,14 @@ function uncut(store: EmbeddedSink): Sink {
 
 async function makeSink({ name, module, options }: SinkOptions, log: LogSource): Promise<Sink> {
   const { dataDir, logId } = data;
-  const info: SinkInfo = { name, dataDir, logId, firstPosition: log.firstPosition() };
+  const info: SinkInfo = {
+    name,
+    dataDir,
+    logId,
+    firstPosition: log.firstPosition(),
+    events: data.events,
+    report: (error) => report({ type: 'sink-report', name, error: wire(error, name) }),
+  };
   const invalid = (reason: string, cause?: unknown): TrunklineError =>
     new TrunklineError('InvalidOptions', { option: `sinks.${name}.module`, value: module, reason }, { cause });
   let made: unknown;
@@ -164,7 +258,7 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     await watch(flushers);
   } finally {
     for (const flusher of flushers) flusher.stop();
-    await Promise.race([runs[0], abandoned()]); // the store takes what is synced, unless nobody waits any longer
+    await Promise.race([runs[0], abandoned()]); // the environment here takes what is synced, unless nobody waits any longer
     const graceMs = levels.flag(LevelWord.abandoned) !== 0 ? 0 : (data.stopGraceMs ?? stopGraceMs);
     if (!(await within(graceMs, runs))) {
       for (const flusher of flushers) flusher.abort();
@@ -177,15 +271,27 @@ async function abandoned(): Promise<void> {
   while (levels.flag(LevelWord.abandoned) === 0) await pause(lookMs, undefined, { ref: false });
 }
 
-/** Without the store there is nothing to start; with a sink that is ahead of the log it would skip what comes next. */
-function check(flushers: readonly Flusher[]): void {
-  const [store] = flushers;
-  if (!store!.isOpen) throw store!.status.lastError;
+/** A sink that is ahead of the log would skip what comes next. */
+function checkOpening(sink: string, position: number): void {
   const written = levels.position('written');
-  const ahead = flushers.find(({ position }) => position > written);
-  if (ahead === undefined) return;
-  const reason = `it ends at position ${written}, and sink '${ahead.name}' holds ${ahead.position} already`;
+  if (position <= written) return;
+  const reason = `it ends at position ${written}, and sink '${sink}' holds ${position} already`;
   throw new TrunklineError('LogDamaged', { dataDir: data.dataDir, reason });
+}
+
+/**
+ * Without the environment here, with a stream that can never work, or with a log that has lost its end, there is nothing to
+ * start. Without a store elsewhere there is, if it is only away.
+ */
+function check(flushers: readonly Flusher[]): void {
+  for (const { name, isOpen, status } of flushers) {
+    const { state, lastError } = status; // no error: it has not answered yet
+    const isHere = name === memoryName || (name === storeName && data.postgres === undefined);
+    const mayBeAway = !isHere && (lastError === undefined || isError(lastError, 'StoreUnavailable'));
+    const isStore = isHere || name === storeName;
+    const isVital = isStore || name === data.stream?.name || isError(lastError, 'LogDamaged');
+    if (isVital && (state === 'failed' || (isStore && !isOpen && !mayBeAway))) throw lastError;
+  }
 }
 
 /** Wake the flushers whenever more is synced; until it is time to stop. */
@@ -208,7 +314,11 @@ function watch(flushers: readonly Flusher[]): Promise<void> {
     };
     const timer = setInterval(look, idleBoundMs);
     data.bellPort.on('message', look);
-    parentPort!.on('message', (request: FlushThreadRequest) => (request === null ? look() : reportStatus(flushers)));
+    parentPort!.on('message', (request: FlushThreadRequest) => {
+      if (request === null) look();
+      else if (request.type === 'status') reportStatus(flushers);
+      else configure(flushers, request);
+    });
     look();
   });
 }
@@ -219,6 +329,19 @@ function reportStatus(flushers: readonly Flusher[]): void {
     sinks[name] = { ...status, lastError: status.lastError && wire(status.lastError, name) };
   }
   report({ type: 'status', sinks });
+}
+
+function configure(
+  flushers: readonly Flusher[],
+  { name, change, number }: Extract<FlushThreadRequest, { type: 'configure' }>,
+): void {
+  let error: WireError | undefined;
+  try {
+    flushers.find((flusher) => flusher.name === name)!.configure(change);
+  } catch (thrown) {
+    error = wire(thrown, name);
+  }
+  report({ type: 'configured', number, error });
 }
 
 /** Whether all have ended within so many milliseconds. */

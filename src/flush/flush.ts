@@ -4,7 +4,7 @@
 // Invariants: a sink sees whole groups only, in log order, no further than `synced`; what it commits and its checkpoint
 // move together, so that it always holds a prefix of the log with no hole before its checkpoint.
 import { type ErrorCode, isError, TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
+import type { EventDeclaration, StoredEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
 
 /** A run of whole groups. Valid until the `write` that it was given to has settled; its events may be kept. */
@@ -35,6 +35,8 @@ export interface Sink {
    */
   write(batch: Batch, signal: AbortSignal): Promise<void> | void;
   close(): Promise<void> | void;
+  /** A change of its settings while running, structurally cloned; perhaps during a `write`. Throws if it cannot be. */
+  configure?(change: unknown): void;
 }
 
 /** What a sink is told when it is made. */
@@ -47,6 +49,10 @@ export interface SinkInfo {
    * to follow from there; what lies before is in the store (`runtime.events`).
    */
   firstPosition: number;
+  /** Events of the aggregates that the runtime was started with; those of entities need not be declared. */
+  events: readonly EventDeclaration[];
+  /** Tell the runtime's logger of something that does not stop the sink. */
+  report(error: TrunklineError): void;
 }
 
 /** What a sink's module exports. `options` are the user's, structurally cloned. */
@@ -73,7 +79,11 @@ const fatalCodes: readonly ErrorCode[] = [
   'DataDirNotWritable',
   'VersionOutOfOrder',
   'PositionGone',
+  'LogFenced',
   'InvalidOptions',
+  'StreamFenced',
+  'CheckpointMissing',
+  'SchemaRefused',
 ];
 
 /** Errors that no repetition can cure: the sink stops. A user's sink marks its own by a property `fatal: true`. */

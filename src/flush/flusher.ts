@@ -22,9 +22,14 @@ export interface FlusherSettings {
   /** A batch ends with the chunk that takes it to so many bytes (default 4 MiB) or frames (default 16,384). */
   batchBytes?: number;
   batchFrames?: number;
+  /** Tell `onBehind` when more positions than this wait; once, until they do not any more. Default: never. */
+  backlogLimit?: number;
+  onBehind?(name: string, lag: number, limit: number): void;
   /** First and longest pause before a retry, milliseconds; defaults 100 and 30,000. Doubled each time, with jitter. */
   retryMs?: number;
   retryMsLimit?: number;
+  /** Throws if a sink cannot hold such a position. */
+  checkOpening?(position: number): void;
   /** The checkpoint is known, or has moved. */
   onPosition?(position: number): void;
   /** An attempt has failed; `retryInMs` is undefined if there will be no other. */
@@ -39,8 +44,11 @@ const defaults = {
   knownHolesEnd: () => 0,
   batchBytes: 4 << 20,
   batchFrames: 16_384,
+  backlogLimit: Number.POSITIVE_INFINITY,
+  onBehind: () => {},
   retryMs: 100,
   retryMsLimit: 30_000,
+  checkOpening: () => {},
   onPosition: () => {},
   onFailure: () => {},
 };
@@ -57,6 +65,7 @@ export class Flusher {
   private wakeUp: () => void = () => {};
   private committedAt = Number.NEGATIVE_INFINITY;
   private opened = false;
+  private behind = false;
   private onTried: () => void = () => {};
   /** Resolves when the sink has been opened, or could not be at the first attempt. */
   readonly tried: Promise<void> = new Promise((resolve) => {
@@ -66,7 +75,8 @@ export class Flusher {
   position = 0;
 
   constructor(settings: FlusherSettings) {
-    this.settings = { ...defaults, ...settings };
+    const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+    this.settings = { ...defaults, ...(Object.fromEntries(given) as unknown as FlusherSettings) };
     this.name = settings.name;
   }
 
@@ -96,7 +106,26 @@ export class Flusher {
 
   /** Something may have become synced. */
   wake(): void {
+    this.watchBacklog();
     this.wakeUp();
+  }
+
+  /** Change the sink's settings. */
+  configure(change: unknown): void {
+    const { sink, name } = this.settings;
+    if (!sink.configure) {
+      const reason = 'this sink takes no changes while running';
+      throw new TrunklineError('InvalidOptions', { option: name, value: change, reason });
+    }
+    sink.configure(change);
+  }
+
+  private watchBacklog(): void {
+    const { limit, backlogLimit, onBehind } = this.settings;
+    const lag = limit() - this.position;
+    const isBehind = lag > backlogLimit;
+    if (isBehind && !this.behind) onBehind(this.name, lag, backlogLimit);
+    this.behind = isBehind;
   }
 
   /** Come up to what is synced, with one attempt for each batch from now on, and end. */
@@ -119,6 +148,7 @@ export class Flusher {
       const reason = `open() must return a position, and returned ${position}`;
       throw new TrunklineError('InvalidOptions', { option: `sinks.${name}`, value: position, reason });
     }
+    this.settings.checkOpening(position);
     this.opened = true;
     this.moveTo(position);
     this.onTried();

@@ -1,19 +1,27 @@
 // The flush thread as the runtime starts and stops it.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { fromWire } from '../errors.ts';
+import { fromWire, TrunklineError } from '../errors.ts';
 import { Thread } from '../thread.ts';
-import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
+import type { FlushThreadData, FlushThreadReport, QuarantineNotice } from './flush-thread.ts';
 
 export interface FlushEvents {
   /** A null message: a level has moved. */
   wake(): void;
-  sinkError(name: string, error: Error): void;
+  /** `isFinal`: the sink has stopped. */
+  sinkError(name: string, error: TrunklineError, isFinal: boolean): void;
+  /** Something that did not stop it. */
+  sinkReport(name: string, error: TrunklineError): void;
+  /** The store has not taken these events. */
+  quarantined(refused: readonly QuarantineNotice[], fenced: readonly { type: string; id: string }[]): void;
   failed(cause: string): void;
 }
 
 export class FlushThread {
   private readonly thread: Thread;
   private readonly port: MessagePort;
+  /** Events that the store has not taken since the start. */
+  quarantinedCount = 0;
+  private changes = 0;
 
   private constructor(thread: Thread, port: MessagePort) {
     this.thread = thread;
@@ -30,13 +38,25 @@ export class FlushThread {
     caller.port1.on('message', () => events.wake());
     const data: FlushThreadData = { ...settings, bellPort, callerPort: caller.port2 };
     const thread = new Thread('flush', './flush-thread', import.meta.url, data, [bellPort, caller.port2]);
+    const flushThread = new FlushThread(thread, caller.port1);
     try {
       await new Promise<void>((resolve, reject) => {
         thread.ended.catch(reject);
         thread.worker.on('message', (message: FlushThreadReport) => {
           if (message.type === 'ready') resolve();
           else if (message.type === 'failed') reject(fromWire(message.error));
-          else if (message.type === 'sink-error') events.sinkError(message.name, fromWire(message.error));
+          else if (message.type === 'sink-error')
+            events.sinkError(message.name, fromWire(message.error) as TrunklineError, message.retryInMs === undefined);
+          else if (message.type === 'sink-report')
+            events.sinkReport(message.name, fromWire(message.error) as TrunklineError);
+          else if (message.type === 'quarantined') {
+            flushThread.quarantinedCount += message.refused.length;
+            const fenced = message.refused.filter(({ code }) => code === 'Fenced');
+            events.quarantined(
+              message.refused,
+              fenced.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })),
+            );
+          }
         });
       });
     } catch (error) {
@@ -44,7 +64,31 @@ export class FlushThread {
       throw error;
     }
     thread.ended.catch((error: Error) => events.failed(error.message));
-    return new FlushThread(thread, caller.port1);
+    return flushThread;
+  }
+
+  /** Resolves when the sink has taken a change of its settings. */
+  async configure(name: string | undefined, change: object): Promise<void> {
+    if (name === undefined) {
+      const reason = 'needs a stream, and none is configured';
+      throw new TrunklineError('InvalidOptions', { option: 'stream', value: undefined, reason });
+    }
+    const number = this.changes++;
+    const { worker } = this.thread;
+    return new Promise((resolve, reject) => {
+      const onMessage = (message: FlushThreadReport): void => {
+        if (message.type !== 'configured' || message.number !== number) return;
+        worker.off('message', onMessage);
+        if (message.error) reject(fromWire(message.error));
+        else resolve();
+      };
+      worker.on('message', onMessage);
+      this.thread.ended.then(
+        () => reject(new TrunklineError('RuntimeClosed', { state: 'closed' })),
+        (error: Error) => reject(error),
+      );
+      worker.postMessage({ type: 'configure', name, change, number });
+    });
   }
 
   /** The stop stage of the flush thread has been set: wait for it. */

@@ -1,7 +1,7 @@
 // How far everything has come: one small piece of shared memory that all threads of a runtime look at.
 // Positions have one writer each; anyone may read them.
 
-const positionCount = 8;
+const positionCount = 16;
 const wordsOffset = positionCount * 8;
 
 /** Positions, in the order of the levels. Each is the last position that has reached the level. */
@@ -16,6 +16,8 @@ const Position = {
   settled: 5,
   /** where this run began to write: holes before it are what a recovery has reported as left out */
   begun: 7,
+  /** what this machine's own environment holds: the embedded store, or the memory beside another store */
+  remembered: 8,
   /** not a position: bytes that the log takes, told when it is full */
   usedBytes: 6,
 } as const;
@@ -53,6 +55,8 @@ export const LevelWord = {
   exiting: 17,
   /** how many threads are inside a transaction, see `gate.ts` */
   transactions: 18,
+  /** 1: somebody waits for `published`: as for `stored` */
+  awaitsPublished: 20,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,

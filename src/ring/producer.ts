@@ -30,6 +30,10 @@ export class RingProducer extends Group {
     this.reset(this.head & this.ring.mask);
   }
 
+  get ringBytes(): number {
+    return this.ring.capacity;
+  }
+
   protected reserve(bytes: number): void {
     if (bytes > this.limit) this.tooLarge(bytes);
     while (!this.hasRoom(bytes)) {

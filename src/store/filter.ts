@@ -1,5 +1,8 @@
 // Which events a query wants, told from a frame without decoding it.
+import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
+import { fieldsOf } from '../known-fields.ts';
+import { nameOf, type StoreQuery } from './store.ts';
 
 export class EventFilter {
   readonly aggregateType: string | undefined;
@@ -9,6 +12,8 @@ export class EventFilter {
   /** Milliseconds since 1970: events that occurred at `since` or later and before `until`. */
   readonly since: number;
   readonly until: number;
+  /** As in the metadata; any, if undefined. */
+  readonly correlationId: string | undefined;
 
   constructor(wanted: {
     aggregateType?: string | undefined;
@@ -16,12 +21,14 @@ export class EventFilter {
     types?: readonly string[] | undefined;
     since?: Date | undefined;
     until?: Date | undefined;
+    correlationId?: string | undefined;
   }) {
     this.aggregateType = wanted.aggregateType;
     this.aggregateId = wanted.aggregateId;
     this.types = wanted.types && new Set(wanted.types);
     this.since = wanted.since?.getTime() ?? Number.NEGATIVE_INFINITY;
     this.until = wanted.until?.getTime() ?? Number.POSITIVE_INFINITY;
+    this.correlationId = wanted.correlationId;
   }
 
   get isTimed(): boolean {
@@ -34,6 +41,49 @@ export class EventFilter {
     if (occurredAt < this.since || occurredAt >= this.until) return false;
     if (this.types !== undefined && !this.types.has(frame.name)) return false;
     if (this.aggregateType !== undefined && frame.aggregateType !== this.aggregateType) return false;
-    return this.aggregateId === undefined || frame.aggregateId === this.aggregateId;
+    if (this.aggregateId !== undefined && frame.aggregateId !== this.aggregateId) return false;
+    return this.correlationId === undefined || correlationIdOf(frame) === this.correlationId;
   }
+}
+
+function correlationIdOf(frame: FrameReader): unknown {
+  const { metadataJson } = frame;
+  return metadataJson === '' ? undefined : (JSON.parse(metadataJson) as { correlationId?: unknown }).correlationId;
+}
+
+/** The filter of a user's query. @throws InvalidOptions, InvalidId */
+export function filterOf(query: StoreQuery): EventFilter {
+  check(query);
+  const { aggregate, aggregateId, type, since, until, correlationId } = query;
+  const aggregateType = aggregate === undefined ? undefined : nameOf(aggregate);
+  const types = type === undefined ? query.types : [type, ...(query.types ?? [])];
+  return new EventFilter({ aggregateType, aggregateId, types, since, until, correlationId });
+}
+
+/** The fields that a store's query may have. */
+export const storeQueryFields: readonly string[] = fieldsOf<StoreQuery>({
+  aggregate: true,
+  aggregateId: true,
+  type: true,
+  types: true,
+  since: true,
+  until: true,
+  correlationId: true,
+  signal: true,
+  pageSize: true,
+});
+
+function check(query: StoreQuery): void {
+  const { pageSize = 1, aggregate, aggregateId, type, types, since, until, correlationId, signal } = query;
+  checkInteger('pageSize', pageSize, 1, 100_000);
+  if (aggregate !== undefined) checkAggregate(aggregate);
+  if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
+  if (types !== undefined && !Array.isArray(types)) invalid('types', types, 'must be a list of event types');
+  for (const one of type === undefined ? (types ?? []) : [type, ...(types ?? [])]) checkId('event type', one);
+  if (since !== undefined) checkDate('since', since);
+  if (until !== undefined) checkDate('until', until);
+  if (correlationId !== undefined && typeof correlationId !== 'string') {
+    invalid('correlationId', correlationId, 'must be a text');
+  }
+  if (signal !== undefined) checkSignal(signal);
 }

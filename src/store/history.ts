@@ -2,51 +2,31 @@
 // caller's thread.
 //
 // Invariants: every position once, none left out, while the store grows and the log is truncated behind it. A position is
-// looked for in the store first; the log gives up only what the store holds, so what is in neither of the two at first is
-// in the store when asked again.
+// looked for in the store first, or, where the store is far away, in the log; the log gives up only what the store holds,
+// so what is in neither of the two at first is in the store when asked again.
 import { setImmediate } from 'node:timers/promises';
-import type { AnyAggregate } from '../aggregate.ts';
+import { checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameReader } from '../frame.ts';
+import { checkFields } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
-import { EventFilter } from './filter.ts';
-import type { EmbeddedStore } from './lmdb/embedded.ts';
-import type { ScanPage, StoreScan } from './lmdb/scan.ts';
-import { nameOf } from './store.ts';
+import { type EventFilter, filterOf, storeQueryFields } from './filter.ts';
+import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
-/** Which events, and how. All conditions must hold. */
-export interface EventQuery {
-  /** First and last log position, inclusive. */
-  from?: number;
-  to?: number;
-  aggregate?: AnyAggregate | string;
-  /** With `aggregate`, its events are found directly; alone, every event is looked at. */
-  aggregateId?: string;
-  type?: string;
-  types?: readonly string[];
-  /** Events that occurred at `since` or later, and before `until`. */
-  since?: Date;
-  until?: Date;
-  /** Ends the iteration with its reason. */
-  signal?: AbortSignal;
-  /** Events read at once, 1 to 100,000; default 1,000. Others get their turn between pages. */
-  pageSize?: number;
-  /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
-  follow?: boolean;
-}
+const queryFields = [...storeQueryFields, 'from', 'to', 'follow'];
 
 const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
 
 export class History {
-  private readonly store: EmbeddedStore;
+  private readonly store: PagedStore;
   private readonly log: LogSource;
   private readonly levels: Levels;
   private readonly waiting = new Set<() => void>();
   private closed = false;
 
-  constructor(store: EmbeddedStore, log: LogSource, levels: Levels) {
+  constructor(store: PagedStore, log: LogSource, levels: Levels) {
     this.store = store;
     this.log = log;
     this.levels = levels;
@@ -62,20 +42,10 @@ export class History {
 
   /** The same, in pages as they are read; a page may be empty. */
   pages(query: EventQuery = {}): AsyncIterableIterator<StoredEvent[]> {
+    checkQuery(query);
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
-    checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger('to', to, 0, Number.MAX_SAFE_INTEGER);
-    checkInteger('pageSize', pageSize, 1, 100_000);
-    for (const [option, time] of Object.entries({ since: query.since, until: query.until })) {
-      if (time !== undefined && !(time instanceof Date && !Number.isNaN(time.getTime()))) {
-        throw new TrunklineError('InvalidOptions', { option, value: time, reason: 'must be a valid Date' });
-      }
-    }
     const last = follow ? to : Math.min(to, this.levels.position('written'));
-    const types = query.type === undefined ? query.types : [query.type, ...(query.types ?? [])];
-    const aggregateType = query.aggregate === undefined ? undefined : nameOf(query.aggregate);
-    const filter = new EventFilter({ ...query, aggregateType, types });
-    return this.walk(filter, Math.max(1, from), last, pageSize, follow, query.signal);
+    return this.walk(filterOf(query), Math.max(1, from), last, pageSize, follow, query.signal);
   }
 
   /** Something has been written. */
@@ -98,14 +68,14 @@ export class History {
     follow: boolean,
     signal: AbortSignal | undefined,
   ): AsyncGenerator<StoredEvent[]> {
-    const scan = this.store.scan(filter);
+    const scan = this.store.scan(filter, signal);
     for (let next = from; next <= last; ) {
       signal?.throwIfAborted();
       if (this.closed) {
         if (follow) return;
         throw new TrunklineError('RuntimeClosed', { state: 'closing' });
       }
-      const page = this.page(scan, filter, next, last, pageSize);
+      const page = await this.page(scan, filter, next, last, pageSize);
       if (page === undefined) {
         await this.written(next, signal);
         continue;
@@ -117,21 +87,23 @@ export class History {
   }
 
   /** What follows, from the store or else from the log; undefined if nothing does yet. */
-  private page(
-    scan: StoreScan,
+  private async page(
+    scan: StorePages,
     filter: EventFilter,
     from: number,
     last: number,
     pageSize: number,
-  ): ScanPage | undefined {
-    const stored = scan.page(from, last, pageSize);
-    if (stored !== undefined) return stored;
+  ): Promise<ScanPage | undefined> {
     const written = Math.min(last, this.levels.position('written'));
+    if (!scan.isRemote) {
+      const stored = await scan.page(from, last, pageSize);
+      if (stored !== undefined) return stored;
+    }
     if (from > written) return undefined;
     const chunk = this.log.read(from);
     if (chunk !== undefined && chunk.firstPosition <= from) return logPage(chunk, filter, from, written, pageSize);
     // Not in the log any more: it has come into the store since we looked.
-    const moved = scan.page(from, last, pageSize);
+    const moved = await scan.page(from, last, pageSize);
     if (moved !== undefined) return moved;
     // A hole that a recovery has reported: pass over it.
     const holeEnd = chunk?.firstPosition ?? written + 1;
@@ -154,6 +126,14 @@ export class History {
       if (this.closed || signal?.aborted || this.levels.position('written') >= next) done();
     });
   }
+}
+
+function checkQuery(query: EventQuery): void {
+  checkFields('events', query, queryFields);
+  const { from = 1, to = 1, follow } = query;
+  checkInteger('from', from, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('to', to, 0, Number.MAX_SAFE_INTEGER);
+  if (follow !== undefined && typeof follow !== 'boolean') invalid('follow', follow, 'must be true or false');
 }
 
 function logPage(chunk: Chunk, filter: EventFilter, from: number, last: number, pageSize: number): ScanPage {
@@ -182,9 +162,4 @@ async function* each(
       yield event;
     }
   }
-}
-
-function checkInteger(option: string, value: number, low: number, high: number): void {
-  if (Number.isSafeInteger(value) && value >= low && value <= high) return;
-  throw new TrunklineError('InvalidOptions', { option, value, reason: `must be an integer from ${low} to ${high}` });
 }

@@ -3,6 +3,7 @@ import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
 import type { Outcome } from '../receipt.ts';
+import type { EventFilter } from './filter.ts';
 
 /** Where an aggregate stands in the store. */
 export interface Head {
@@ -16,7 +17,11 @@ export interface LoadedAggregate {
   readonly version: number;
   readonly lastPosition: number;
   readonly snapshot: { readonly version: number; readonly fingerprint: string; readonly stateJson: string } | undefined;
-  /** How many events follow the snapshot. */
+  /** The version before the first event: the snapshot's or 0; more where a memory does not reach back so far. */
+  readonly base: number;
+  /** Another log has written it since: a memory's state is not its state. */
+  readonly isContested: boolean;
+  /** How many events follow the base. */
   readonly eventCount: number;
   /** The events, in version order: one reader, moved along. Valid until the next load from the same reader. */
   readonly frames: Iterable<FrameReader>;
@@ -34,10 +39,50 @@ export interface StoreReader {
   close(): Promise<void>;
 }
 
+/** An aggregate as a store elsewhere has it. */
+export interface RemoteAggregate {
+  readonly version: number;
+  /** Newer than what was asked for, and of the same reducer; else undefined. */
+  readonly snapshot: LoadedAggregate['snapshot'];
+  /** The events after the snapshot, or after the version that was asked for, in version order. */
+  readonly frames: Buffer;
+  readonly eventCount: number;
+}
+
+/** A store elsewhere, as a shard loads from it. Errors: `StoreUnavailable` and those of the schema. */
+export interface RemoteReader {
+  owner(type: string, id: string): Promise<'nobody' | 'this log' | 'another'>;
+  /**
+   * What it has after version `after`; undefined: no such aggregate. From now on the aggregate is this log's: what another
+   * log has not stored yet is quarantined. `at`: this log's position now.
+   */
+  load(type: string, id: string, fingerprint: string, after: number, at: number): Promise<RemoteAggregate | undefined>;
+  close(): Promise<void>;
+}
+
 export interface StoredReceipt {
   readonly version: number;
   readonly outcome: Outcome;
   readonly position: number;
+}
+
+/** A store as the history reads it: in log order, page by page. */
+export interface PagedStore {
+  scan(filter: EventFilter, signal?: AbortSignal): StorePages;
+}
+
+/** One reading of a store. */
+export interface StorePages {
+  /** Asking it costs a network's round trip: what is in the log is taken from there. */
+  readonly isRemote: boolean;
+  /** Up to `limit` events from position `from` to `to`; undefined if the store has not come to `from` yet. */
+  page(from: number, to: number, limit: number): ScanPage | undefined | Promise<ScanPage | undefined>;
+}
+
+export interface ScanPage {
+  readonly events: StoredEvent[];
+  /** Where the next page begins. */
+  readonly next: number;
 }
 
 /** Which events of a type: since when, until when, how many. */
@@ -50,6 +95,33 @@ export interface TypeQuery {
   limit?: number;
   /** Only of this aggregate type. */
   aggregate?: AnyAggregate | string;
+}
+
+/** Which events of the store; all conditions must hold. */
+export interface StoreQuery {
+  aggregate?: AnyAggregate | string;
+  /** With `aggregate`, its events are found directly; alone, every event is looked at. */
+  aggregateId?: string;
+  type?: string;
+  types?: readonly string[];
+  /** Events that occurred at `since` or later, and before `until`. */
+  since?: Date;
+  until?: Date;
+  /** As in the events' metadata. */
+  correlationId?: string;
+  /** Ends the iteration with its reason. */
+  signal?: AbortSignal;
+  /** Events read at once, 1 to 100,000 (PostgreSQL: 5,000 at most); default 1,000. Others get their turn between pages. */
+  pageSize?: number;
+}
+
+/** Which events of the log and the store behind it, and how. All conditions must hold. */
+export interface EventQuery extends StoreQuery {
+  /** First and last log position, inclusive. */
+  from?: number;
+  to?: number;
+  /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
+  follow?: boolean;
 }
 
 /** A moment in an aggregate's life: after that version, or after its last event that had occurred by that time. */
@@ -77,11 +149,54 @@ export interface EventArchive {
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]>;
+  /**
+   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
+   * also those that other logs have brought there.
+   */
+  query(query?: StoreQuery): AsyncIterableIterator<StoredEvent>;
   /** An aggregate's state as it was, by folding its events; undefined if it had none then. */
   stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: Moment): Promise<StateThen<StateOf<A>> | undefined>;
   head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined>;
+  /** Events that the store has not taken, with the reason: another log had written the aggregate, or the server said no. */
+  quarantined(): AsyncIterableIterator<QuarantinedEvent>;
   /** All aggregates of a type, ordered by id as bytes. */
   heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }>;
+}
+
+/** A connection of the user's own, with a transaction of the user's own open on it: a client of `pg`, or one like it. */
+export interface TransactionClient {
+  query(query: { name?: string; text: string; values: unknown[] }): Promise<{ rows: any[] }>;
+}
+
+/** An event on its way into a user's transaction: checked and serialised. */
+export interface AppendedEvent {
+  readonly id: string;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly type: string;
+  readonly schemaVersion: number;
+  readonly occurredAt: Date;
+  readonly dataJson: string;
+  /** '' where there is none. */
+  readonly metadataJson: string;
+  /** The version before it; undefined: whichever it is. */
+  readonly expectedVersion: number | undefined;
+}
+
+/** A store that takes events within a transaction of the user's own. */
+export interface TransactionAppend {
+  /** All of them or none; their versions. Throws `ConcurrencyConflict`, `WrongDoor`, or the client's own error. */
+  append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]>;
+}
+
+/** An event in quarantine, and why. */
+export interface QuarantinedEvent {
+  readonly event: StoredEvent;
+  /** The log that it came through. */
+  readonly logId: string;
+  readonly code: 'Fenced' | 'VersionGap' | 'RefusedByServer';
+  readonly reason: string;
+  readonly quarantinedAt: Date;
 }
 
 /** The event store: what a user may ask of it, and save through it. */
@@ -91,6 +206,11 @@ export interface EventStore extends EventArchive {
    * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`
    */
   save(events: readonly NewEvent[], options?: { expectedVersion?: number }): Promise<void>;
+  /**
+   * Append events of entities within a transaction of the user's own: they are stored if it commits.
+   * @throws ConcurrencyConflict if an aggregate is not at the version before an event's
+   */
+  saveWithTx(client: TransactionClient, events: readonly NewEvent[]): Promise<void>;
 }
 
 export const nameOf = (aggregate: AnyAggregate | string): string =>

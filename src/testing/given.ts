@@ -5,11 +5,14 @@ import { Actor, type ActorType } from '../actor/actor.ts';
 import type { Command } from '../actor/command.ts';
 import { evolveFrame, reducerFingerprint } from '../actor/evolve.ts';
 import { Execution, type Surroundings } from '../actor/execution.ts';
+import { freezeState } from '../actor/frozen.ts';
+import { tellable } from '../actor/tellable.ts';
 import type { AnyAggregate, EventOf, ShardContext, StateOf } from '../aggregate.ts';
 import { type Rejected, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import { toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
@@ -26,6 +29,8 @@ export interface GivenOptions {
   /** Answers what the command asks of other aggregates; may throw. */
   answer?: (question: { aggregateType: string; id: string; command: string; input: unknown[] }) => unknown;
 }
+
+const givenFields = fieldsOf<GivenOptions>({ id: true, context: true, metadata: true, answer: true });
 
 /** What a command came to. */
 export interface Outcome<A> {
@@ -78,6 +83,7 @@ export function given<A extends AnyAggregate>(
   events: readonly GivenEvent<A>[] = [],
   options: GivenOptions = {},
 ): { readonly when: When<A> } {
+  checkFields('given', options, givenFields);
   const when = new Proxy(Object.create(null) as object, {
     get: (_, name) => {
       if (typeof name !== 'string' || !Object.hasOwn(aggregate.commands, name)) {
@@ -90,6 +96,14 @@ export function given<A extends AnyAggregate>(
   return { when: when as When<A> };
 }
 
+/** Whoever changes a state or a payload in place is found in a test: all of it is frozen, after every event. */
+class GuardedExecution extends Execution {
+  override raise(type: string, data: unknown): void {
+    super.raise(type, data);
+    freezeState(this.actor.state);
+  }
+}
+
 class Trial<A extends AnyAggregate> {
   private readonly group = new StagedGroup(64 << 20);
   private readonly actor: Actor;
@@ -100,17 +114,23 @@ class Trial<A extends AnyAggregate> {
     const id = options.id ?? 'given';
     this.actor = replay(aggregate, id, events);
     const command = { metadataJson: toJson(options.metadata ?? {}, 'metadata'), key: '', cancelled: false } as Command;
-    const execution = new Execution(this.actor, command, this.group, surroundings(aggregate, options));
+    const execution = new GuardedExecution(this.actor, command, this.group, surroundings(aggregate, options));
     try {
       // Through JSON, as the arguments of a real command travel.
       const value = aggregate.commands[name](execution, ...JSON.parse(toJson(input, 'arguments')));
       this.result =
         value instanceof Promise
-          ? value.then((settled) => this.settle(execution, settled))
+          ? value.then(
+              (settled) => this.settle(execution, settled),
+              (error) => {
+                execution.undo();
+                throw tellable(error);
+              },
+            )
           : this.settle(execution, value);
     } catch (error) {
       execution.undo();
-      this.error = error;
+      this.error = tellable(error);
     }
   }
 
@@ -167,7 +187,7 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
   const commandNames = Object.keys(definition.commands);
   const fingerprint = reducerFingerprint(definition);
   const type: ActorType = { index: 0, definition, name: definition.name, commandNames, fingerprint };
-  const actor = new Actor(type, id, definition.state(), 0, 0);
+  const actor = new Actor(type, id, freezeState(definition.state()), 0, 0);
   const group = new StagedGroup(64 << 20);
   for (const { type: name, data } of events) {
     group.clear();
@@ -186,7 +206,7 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
       json,
     );
     writeNewId(group.frames.bytes, offset + 16, now);
-    actor.state = evolveFrame(definition, actor.state, new FrameReader(group.frames.bytes).at(offset), id);
+    actor.state = freezeState(evolveFrame(definition, actor.state, new FrameReader(group.frames.bytes).at(offset), id));
     actor.version++;
   }
   return actor;

@@ -1,5 +1,5 @@
 // A service under random load, to be killed at any instant. Tells its parent, line by line and at once, what it was told:
-// what was acknowledged at which level, and what its listeners heard. A line is one writeSync to a pipe: what has been
+// what was acknowledged at which level, and what its listeners heard. A line is written to a pipe at once: what has been
 // written there outlives the process.
 import { writeSync } from 'node:fs';
 import { createRuntime } from '../../src/index.ts';
@@ -11,7 +11,20 @@ const random = (below: number): number => {
   seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
   return Math.floor((seed / 2 ** 32) * below);
 };
-const tell = (line: object): void => void writeSync(1, `${JSON.stringify(line)}\n`);
+const aMoment = new Int32Array(new SharedArrayBuffer(4));
+
+/** Whole, however slowly the parent reads: the pipe may have been set not to block. */
+function tell(line: object): void {
+  const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+  for (let written = 0; written < bytes.length; ) {
+    try {
+      written += writeSync(1, bytes, written);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      Atomics.wait(aMoment, 0, 0, 1);
+    }
+  }
+}
 
 const runtime = await createRuntime({
   dataDir,

@@ -3,8 +3,9 @@ import { describe, expect, test } from 'vitest';
 import { readArguments, UsageError } from '../../examples/call-routing/arguments.ts';
 
 test('the demo by default', () => {
-  expect(readArguments([])).toEqual({ mode: 'demo', calls: 5_000, rate: 400, data: undefined });
+  expect(readArguments([])).toEqual({ mode: 'demo', calls: 5_000, rate: 400, postgres: false, data: undefined });
   expect(readArguments(['--calls', '100', '--data', 'here'])).toMatchObject({ calls: 100, data: 'here' });
+  expect(readArguments(['--postgres'])).toMatchObject({ mode: 'demo', postgres: true });
   expect(readArguments(['--help'])).toEqual({ mode: 'help' });
 });
 

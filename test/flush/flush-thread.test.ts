@@ -55,6 +55,8 @@ async function start(sinks: SinkOptions[] = []) {
     dataDir,
     logId: 'log-1',
     sinks,
+    stream: undefined,
+    events: [],
     stopGraceMs: 100,
     bellPort: bells.port2,
     callerPort: callers.port2,

@@ -52,8 +52,33 @@ describe('what is in it', () => {
     const expected = sources.flatMap((file) => [file.replace(/\.ts$/, '.js'), file.replace(/\.ts$/, '.d.ts')]);
     expect(files.filter((file) => file.startsWith('dist'))).toEqual(expected.map((file) => join('dist', file)).sort());
     const others = files.filter((file) => !file.startsWith('dist'));
-    const allowed = ['LICENSE', 'README.md', 'package.json', join('src', 'ARCHITECTURE.md')];
+    const migrations = readdirSync(join(root, 'migrations')).map((file) => join('migrations', file));
+    const allowed = [
+      'LICENSE',
+      'README.md',
+      'package.json',
+      join('src', 'ARCHITECTURE.md'),
+      join('src', 'road.svg'),
+      ...migrations,
+    ];
+    expect(files).toEqual(expect.arrayContaining(migrations));
     expect(others.filter((file) => !allowed.includes(file))).toEqual([]);
+  });
+
+  test("what the public declarations lead to names no library's types but the standard's and Node's", () => {
+    const seen = new Set<string>();
+    const foreign = new Set<string>();
+    const visit = (file: string): void => {
+      if (seen.has(file)) return;
+      seen.add(file);
+      for (const [, from] of readFileSync(file, 'utf8').matchAll(/(?:\bfrom |\bimport\()'([^']+)'/g)) {
+        if (from!.startsWith('.')) visit(join(dirname(file), from!.replace(/\.[jt]s$/, '.d.ts')));
+        else if (!from!.startsWith('node:')) foreign.add(from!);
+      }
+    };
+    visit(join(installed, 'dist', 'index.d.ts'));
+    expect(seen.size).toBeGreaterThan(10);
+    expect([...foreign]).toEqual(['@standard-schema/spec']);
   });
 
   test('every import and every thread entry leads to a file that is there', () => {
@@ -107,9 +132,23 @@ describe('a program that has installed it', () => {
     expect(run(join(bin, 'node'), ['--input-type=module', '-e', reach]).trim()).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
   });
 
-  test('compiles against its types', () => {
+  test('has the command line, which names what it lacks and prints no stack', () => {
+    const trunkline = join(consumer, 'node_modules', '.bin', 'trunkline');
+    const withNode = { ...env, PATH: `${bin}:${env.PATH}` };
+    const call = (...words: string[]) =>
+      spawnSync(trunkline, words, { cwd: consumer, env: withNode, encoding: 'utf8' });
+    const { version } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8'));
+    expect(call('--version')).toMatchObject({ status: 0, stdout: `${version}\n` });
+    expect(call('migrate')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/^trunkline: .*TRUNKLINE_POSTGRES\n$/),
+    });
+    expect(call('status', '--data', join(consumer, 'data')).stdout).toMatch(/^log [0-9a-f]{16}\n {2}closed in order/);
+  });
+
+  test.each(['true', 'false'])('compiles against its types, skipLibCheck %s', (skipLibCheck) => {
     const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules', '@types')];
-    const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', '--noEmit'];
+    const strict = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', skipLibCheck, '--noEmit'];
     const target = ['--module', 'nodenext', '--target', 'es2024', '--lib', 'es2024,esnext.disposable'];
     run(join(bin, 'node'), [join(bin, 'tsc'), ...strict, ...target, ...types, 'typed.ts']);
   });

@@ -7,6 +7,16 @@ export interface CounterState {
   labels: string[];
 }
 
+function fail(what: string): never {
+  throw new TypeError(what);
+}
+
+function revokedProxy(): object {
+  const { proxy, revoke } = Proxy.revocable({}, {});
+  revoke();
+  return proxy;
+}
+
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
 export const Counter = defineAggregate('counter', {
@@ -73,6 +83,10 @@ export const Counter = defineAggregate('counter', {
         cycle,
         map: new Map(),
         hole: [undefined],
+        invalidDate: new Date(Number.NaN),
+        throwingGetter: Object.defineProperty({}, 'x', { enumerable: true, get: () => fail('getter') }),
+        throwingToJson: { toJSON: () => fail('toJSON') },
+        revoked: revokedProxy(),
         nul: 'a\0b',
         surrogate: '\ud800',
       };
@@ -128,6 +142,33 @@ export const Counter = defineAggregate('counter', {
     async askItself(counter): Promise<number> {
       return counter.ask(Counter, counter.id, { deadlineMs: 50 }).add(1);
     },
+    async askSlowly(counter, id: string, ms: number, deadlineMs: number): Promise<unknown> {
+      return counter.ask(Counter, id, { deadlineMs }).addSlowly(1, ms);
+    },
+    async askForBigRejection(counter, id: string, length: number): Promise<unknown> {
+      try {
+        return await counter.ask(Counter, id).rejectWith('text', length);
+      } catch (error) {
+        return {
+          code: (error as Rejected).code,
+          length: ((error as Rejected).details as { text?: string }).text?.length,
+        };
+      }
+    },
+    rejectWith(_counter, what: string, length = 0) {
+      const cycle: Record<string, unknown> = {};
+      cycle.self = cycle;
+      const details: Record<string, unknown> = {
+        text: { text: 'x'.repeat(length) },
+        function: { at: { call: () => 1 } },
+        bigint: { amount: 1n },
+        nan: { amount: Number.NaN },
+        date: { at: new Date(Number.NaN) },
+        cycle,
+        scalar: 5,
+      };
+      throw new Rejected('no', details[what]);
+    },
     async askForRejection(counter, id: string): Promise<string> {
       try {
         await counter.ask(Counter, id).addThenReject(5);
@@ -150,6 +191,11 @@ export const Counter = defineAggregate('counter', {
     },
     thread() {
       return process.pid;
+    },
+    mutate(counter, where: string) {
+      const state = counter.state as CounterState;
+      if (where === 'total') state.total = 99;
+      else state.labels.push('in place');
     },
     crash() {
       process.exit(3);

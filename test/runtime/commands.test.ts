@@ -1,7 +1,8 @@
+import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { isError, Rejected, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
 describe('a command', () => {
   test('answers with a receipt: value, version, position, events', async () => {
@@ -25,6 +26,32 @@ describe('a command', () => {
     expect(event!.id).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-7/);
     expect(Math.abs(event!.occurredAt.getTime() - Date.now())).toBeLessThan(60_000);
     expect(Object.isFrozen(event!.data)).toBe(true);
+  });
+
+  test('is shown with its receipt: value, version, position, and how far it has come', async () => {
+    const runtime = await startRuntime();
+    const counter = runtime.ref(Counter, '42');
+    const receipt = await counter.with({ idempotencyKey: 'k' }).add(2);
+    const { position } = receipt;
+    await receipt.reached('stored');
+    expect(inspect(receipt)).toBe(`{ value: 2, version: 1, position: ${position}, level: 'stored' }`);
+    expect(JSON.parse(JSON.stringify(receipt))).toEqual({ value: 2, version: 1, position, level: 'stored' });
+    const raised = await counter.with({ ack: 'raised' }).add(1);
+    expect(inspect(raised)).toMatch(/value: 3, version: 2, position: \d+, level: '(raised|written|synced|stored)'/);
+    const repeated = await counter.with({ idempotencyKey: 'k' }).add(2);
+    expect(inspect(repeated)).toContain('value: 2, version: 1');
+  });
+
+  test('is sent through a ref that shows whose it is', async () => {
+    const ref = (await startRuntime()).ref(Counter, '42');
+    expect([`${ref}`, String(ref), inspect(ref)]).toEqual(['counter/42', 'counter/42', 'Ref counter/42']);
+    // What a ref holds for itself stands before no command.
+    expect(['id', 'options', 'send', 'method'].map((name) => name in Object(ref))).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
   });
 
   test('that raises nothing answers too, and leaves the version', async () => {
@@ -123,17 +150,33 @@ describe('a command', () => {
   });
 });
 
+describe('a state changed in place', () => {
+  test('by a command: its own fields at any time, all of it once it has been loaded or its snapshot taken', async () => {
+    const dataDir = scratchFolder();
+    const before = await startRuntime({ dataDir, shards: 1 });
+    const counter = before.ref(Counter, 'a');
+    await counter.label('x');
+    expect((await errorOf(counter.mutate('total'))).details).toMatchObject({ name: 'TypeError' });
+    await counter.addMany(9); // the tenth event: a snapshot
+    expect((await errorOf(counter.mutate('labels'))).details).toMatchObject({ name: 'TypeError' });
+    expect((await errorOf(before.ref(Counter, 'new').mutate('labels'))).code).toBe('CommandFailed');
+    expect((await counter.whole()).value.state).toEqual({ total: 9, labels: ['x'] });
+    await before.close();
+    const after = (await startRuntime({ dataDir, shards: 1 })).ref(Counter, 'a');
+    expect((await errorOf(after.mutate('labels'))).details).toMatchObject({ name: 'TypeError' });
+    expect((await after.whole()).value.state).toEqual({ total: 9, labels: ['x'] });
+  });
+});
+
 describe('bad input', () => {
-  test.each(['nan', 'function', 'bigint', 'cycle', 'map', 'hole', 'nul', 'surrogate'])(
-    'raise refuses %s',
-    async (what) => {
-      const runtime = await startRuntime({ shards: 1 });
-      const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
-      expect(error.code).toBe('UnserialisableValue');
-      expect(error.details.path).toContain('Added');
-      expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
-    },
-  );
+  const odd = 'nan function bigint cycle map hole nul surrogate invalidDate throwingGetter throwingToJson revoked';
+  test.each(odd.split(' '))('raise refuses %s', async (what) => {
+    const runtime = await startRuntime({ shards: 1 });
+    const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
+    expect(error.code).toBe('UnserialisableValue');
+    expect(error.details.path).toContain('Added');
+    expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
+  });
 
   test('each kind has a code of its own', async () => {
     const runtime = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16 } });
@@ -271,7 +314,8 @@ describe('backpressure', () => {
     );
     const refused = results.filter((result) => result.status === 'rejected');
     expect(refused.length).toBeGreaterThan(0);
-    expect(new Set(refused.map(({ reason }) => reason.code))).toEqual(new Set(['RingFull']));
+    for (const { reason } of refused)
+      expect(reason).toMatchObject({ code: 'RingFull', details: { ringBytes: 1 << 16 } });
     expect((await rejecting.ref(Counter, 'a').total()).version).toBe(200 - refused.length);
   });
 });

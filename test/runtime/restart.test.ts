@@ -1,8 +1,9 @@
-import { truncateSync } from 'node:fs';
+import { readdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { createRuntime } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { scratchFolder, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
 test('state, versions and positions go on after a restart', async () => {
   const dataDir = scratchFolder();
@@ -32,6 +33,41 @@ test('a damaged log is reported and put aside; the store goes on behind the loss
     const versions: number[] = [];
     for await (const event of runtime.events()) versions.push(event.version);
     expect(versions).toEqual(Array.from({ length: 19 + run }, (_, i) => i + 1));
+    await runtime.close();
+  }
+});
+
+test('a store that somebody has removed is made again from the log, or refused where the log does not reach back', async () => {
+  const dataDir = scratchFolder();
+  const options = { dataDir, log: { retainBytes: 0 }, flush: { ringBytes: 1 << 16, batchBytes: 1 << 16 } };
+  const remove = (name: string): void => rmSync(join(dataDir, 'store', name), { force: true });
+  const removeStore = (): void => readdirSync(join(dataDir, 'store')).forEach(remove);
+  const first = await startRuntime(options);
+  await first.ref(Counter, 'a').addMany(5);
+  await first.close();
+  removeStore();
+  const again = await startRuntime({ ...options, log: {} });
+  expect(await again.store.getByAggregate(Counter, 'a')).toHaveLength(5);
+  await again.close();
+  // Now the log is lost: what it goes on with is far behind what only the store has.
+  truncateSync(join(dataDir, 'log', 'log.mdb'), 0);
+  removeStore();
+  for (let run = 0; run < 2; run++) {
+    const error = await errorOf(createRuntime({ ...options, aggregates: [Counter] }));
+    expect(error).toMatchObject({
+      code: 'StoreDamaged',
+      details: { reason: expect.stringContaining('the log begins at') },
+    });
+  }
+});
+
+test('a log that was lost before the store had anything is no reason to refuse the store', async () => {
+  const dataDir = scratchFolder();
+  await (await startRuntime({ dataDir })).close();
+  truncateSync(join(dataDir, 'log', 'log.mdb'), 0);
+  for (let run = 1; run <= 2; run++) {
+    const runtime = await startRuntime({ dataDir });
+    expect((await runtime.ref(Counter, 'a').with({ ack: 'stored' }).add(1)).version).toBe(run);
     await runtime.close();
   }
 });

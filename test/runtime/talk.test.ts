@@ -19,9 +19,37 @@ test('ask after raise is refused, and raises nothing', async () => {
   expect((await runtime.ref(Counter, 'b').total()).version).toBe(0);
 });
 
-test('asking itself ends with the deadline instead of never', async () => {
+test('asking itself is refused at once', async () => {
   const runtime = await startRuntime();
-  expect((await errorOf(runtime.ref(Counter, 'a').askItself())).code).toBe('DeadlineExceeded');
+  const error = await errorOf(runtime.ref(Counter, 'a').askItself());
+  expect(error).toMatchObject({ code: 'AskItself', details: { aggregateType: 'counter', id: 'a' } });
+  expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
+});
+
+test('a question that is not answered in time names the deadline that it had', async () => {
+  const runtime = await startRuntime();
+  const own = await errorOf(runtime.ref(Counter, 'a').askSlowly('b', 100, 20));
+  expect(own).toMatchObject({ code: 'DeadlineExceeded', details: { deadlineMs: 20 } });
+  const named = await errorOf(runtime.ref(Counter, 'c').with({ deadlineMs: 10_000 }).askSlowly('d', 100, 21));
+  expect(named).toMatchObject({ code: 'DeadlineExceeded', details: { deadlineMs: 21 } });
+  expect(named.message).toContain('21 ms');
+  // One that its target has no time for any more, since another command is before it.
+  const [, late] = await Promise.allSettled([
+    runtime.ref(Counter, 'e').addSlowly(1, 60),
+    runtime.ref(Counter, 'f').askSlowly('e', 1, 30),
+  ]);
+  expect((late as PromiseRejectedResult).reason.details.deadlineMs).toBe(30);
+});
+
+test('whom a question or a message cannot reach is refused where it is put', async () => {
+  const runtime = await startRuntime();
+  const counter = runtime.ref(Counter, 'a');
+  for (const id of ['', 'x'.repeat(256)]) {
+    expect((await errorOf(counter.sendOther(id, 1))).code).toBe('InvalidId');
+    expect((await errorOf(counter.askOther(id, 1))).code).toBe('InvalidId');
+  }
+  expect((await errorOf(counter.askSlowly('b', 1, -1))).code).toBe('InvalidOptions');
+  expect((await counter.total()).version).toBe(0);
 });
 
 test('a rejection crosses both threads as it is', async () => {

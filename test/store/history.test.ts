@@ -3,9 +3,10 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Flusher } from '../../src/flush/flusher.ts';
 import { FrameKind } from '../../src/frame.ts';
 import { Levels } from '../../src/log/levels.ts';
-import { type EventQuery, History } from '../../src/store/history.ts';
+import { History } from '../../src/store/history.ts';
 import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import type { EventQuery } from '../../src/store/store.ts';
 import { batchOf, collect, type Group, MemoryLog, temporaryFolder } from './sample.ts';
 
 let log: MemoryLog;
@@ -16,7 +17,7 @@ let history: History;
 
 beforeEach(async () => {
   const folder = temporaryFolder(onTestFinished);
-  sink = new EmbeddedSink(folder, 'log-1', 3);
+  sink = new EmbeddedSink(folder, 'log-1', { indexEvery: 3 });
   await sink.open();
   store = EmbeddedStore.open(folder);
   log = new MemoryLog();

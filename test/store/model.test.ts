@@ -43,7 +43,7 @@ test('the store equals a list', async () => {
       const folder = temporaryFolder((action) => {
         remove = action;
       });
-      let sink = new EmbeddedSink(folder, 'log', indexEvery);
+      let sink = new EmbeddedSink(folder, 'log', { indexEvery });
       await sink.open();
       const list: Placed[] = [];
       const versions = new Map<string, number>();
@@ -54,7 +54,7 @@ test('the store equals a list', async () => {
         if (groups.length === 0) continue;
         if (reopen) {
           await sink.close();
-          sink = new EmbeddedSink(folder, 'log', indexEvery);
+          sink = new EmbeddedSink(folder, 'log', { indexEvery });
           expect(await sink.open()).toBe(list.length);
         }
         const first = list.length + 1;

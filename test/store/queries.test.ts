@@ -24,7 +24,7 @@ describe.each([1, 3, 400])('indexed every %i blocks:', (indexEvery) => {
 
   beforeEach(async () => {
     const folder = temporaryFolder(onTestFinished);
-    sink = new EmbeddedSink(folder, 'log-1', indexEvery);
+    sink = new EmbeddedSink(folder, 'log-1', { indexEvery });
     await sink.open();
     store = EmbeddedStore.open(folder);
     next = 1;

@@ -83,7 +83,7 @@ describe('the index', () => {
       reader.fresh(() => [readNumber(reader.environment, indexedKey), reader.environment.postings.getCount()]);
     const reopen = async (): Promise<void> => {
       await sink.close();
-      sink = new EmbeddedSink(folder, 'log-1', 3);
+      sink = new EmbeddedSink(folder, 'log-1', { indexEvery: 3 });
       await sink.open();
     };
     await reopen();
@@ -98,7 +98,7 @@ describe('the index', () => {
 
   test('keeps what was waiting for it when a batch fails', async () => {
     await sink.close();
-    sink = new EmbeddedSink(folder, 'log-1', 3);
+    sink = new EmbeddedSink(folder, 'log-1', { indexEvery: 3 });
     await sink.open();
     write([{ version: 1, name: 'Rare' }]);
     const more = [2, 3, 4].map((version): Group => [{ version, data: large }]);

@@ -1,5 +1,5 @@
-import { expect, test } from 'vitest';
-import { given, Rejected, TrunklineError } from '../../src/index.ts';
+import { describe, expect, test } from 'vitest';
+import { defineAggregate, event, given, Rejected, TrunklineError } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
 const added = (amount: number) => ({ type: 'Added' as const, data: { amount } });
@@ -71,4 +71,47 @@ test('asynchronous commands, questions and messages', async () => {
     .when.readContext()
     .outcome();
   expect(outcome.value).toEqual({ shard: 7, made: 1 });
+});
+
+describe('a state changed in place', () => {
+  interface State {
+    total: number;
+    list: { n: number }[];
+  }
+  const mutable = (state: unknown): State => state as State;
+  const Careless = defineAggregate('careless', {
+    module: import.meta.url,
+    state: (): State => ({ total: 0, list: [{ n: 0 }] }),
+    events: { Added: event<{ n: number }>(), Pushed: event<{ n: number }>() },
+    evolve: {
+      Added: (state, { n }) => ({ ...state, total: state.total + n, list: [{ n }] }),
+      Pushed(state, { n }) {
+        mutable(state).list.push({ n });
+        return state;
+      },
+    },
+    commands: {
+      assign: (careless) => void (mutable(careless.state).total = 5),
+      deep: (careless) => void (mutable(careless.state).list[0]!.n = 5),
+      afterRaise(careless) {
+        careless.raise('Added', { n: 1 });
+        mutable(careless.state).list[0]!.n = 5;
+      },
+      push: (careless) => careless.raise('Pushed', { n: 1 }),
+      async later(careless) {
+        await null;
+        mutable(careless.state).list.pop();
+      },
+    },
+  });
+  const one = { type: 'Added' as const, data: { n: 1 } };
+  test.each([0, 1])('is found in commands and reducers, however deep, after %d events', async (count) => {
+    const before = [one].slice(0, count);
+    for (const name of ['assign', 'deep', 'afterRaise', 'push'] as const) {
+      given(Careless, before).when[name]().then(TypeError);
+    }
+    await given(Careless, before).when.later().then(TypeError);
+    const pushed = { type: 'Pushed' as const, data: { n: 1 } };
+    expect(() => given(Careless, [...before, pushed]).when.assign()).toThrow(TypeError);
+  });
 });

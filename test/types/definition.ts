@@ -19,8 +19,10 @@ expectTypeOf<StateOf<typeof Call>>().toEqualTypeOf<CallState>();
 expectTypeOf<StateOf<typeof Carrier>>().toEqualTypeOf<{ open: number }>();
 expectTypeOf<EventOf<typeof Call>['type']>().toEqualTypeOf<'CallCreated' | 'CallRouted' | 'CallEnded'>();
 expectTypeOf<EventOf<typeof Call>['aggregateType']>().toEqualTypeOf<'call'>();
-expectTypeOf<EventNamed<typeof Call, 'CallRouted'>['data']>().toEqualTypeOf<{ trunk: string; via: 'lcr' | 'fixed' }>();
-expectTypeOf<EventNamed<typeof Call, 'CallCreated'>['data']>().toEqualTypeOf<{ caller: string; hops: number }>();
+type Routed = { readonly trunk: string; readonly via: 'lcr' | 'fixed' };
+expectTypeOf<EventNamed<typeof Call, 'CallRouted'>['data']>().toEqualTypeOf<Routed>();
+type Created = { readonly caller: string; readonly hops: number };
+expectTypeOf<EventNamed<typeof Call, 'CallCreated'>['data']>().toEqualTypeOf<Created>();
 expectTypeOf<EventNamed<typeof Call, '*'>>().toEqualTypeOf<EventOf<typeof Call>>();
 
 // an event narrows by its type
@@ -39,9 +41,9 @@ defineAggregate('counter', {
   events: { Added: event<{ amount: number }>(), Turned: event(z.object({ to: z.enum(['up', 'down']) })) },
   evolve: {
     Added(state, data, one) {
-      expectTypeOf(state).toEqualTypeOf<{ total: number; mode: 'up' | 'down' }>();
+      expectTypeOf(state).toEqualTypeOf<{ readonly total: number; readonly mode: 'up' | 'down' }>();
       expectTypeOf(data).toEqualTypeOf<Readonly<{ amount: number }>>();
-      expectTypeOf(one).toEqualTypeOf<EvolvingEvent<'Added', { amount: number }, 'counter'>>();
+      expectTypeOf(one).toEqualTypeOf<EvolvingEvent<'Added', { readonly amount: number }, 'counter'>>();
       // @ts-expect-error: data is immutable
       data.amount = 2;
       // @ts-expect-error: the position of an event is not known while it is being raised
@@ -52,7 +54,7 @@ defineAggregate('counter', {
   },
   commands: {
     add(counter, amount: number): number {
-      expectTypeOf(counter.state).toEqualTypeOf<{ total: number; mode: 'up' | 'down' }>();
+      expectTypeOf(counter.state).toEqualTypeOf<{ readonly total: number; readonly mode: 'up' | 'down' }>();
       expectTypeOf(counter.version).toEqualTypeOf<number>();
       expectTypeOf(counter.signal).toEqualTypeOf<AbortSignal>();
       counter.raise('Added', { amount });
@@ -72,6 +74,109 @@ defineAggregate('counter', {
     },
   },
 });
+
+// nobody changes state or payload in place, however deep; what has methods of its own is left as it is
+declare const clock: { now(): number };
+interface Deep {
+  list: { name: string }[];
+  byName: Map<string, { count: number }>;
+  names: Set<string>;
+  pair: [number, number];
+  clock: { now(): number };
+  anything: any;
+  unsure: unknown;
+}
+export const Deeply = defineAggregate('deep', {
+  module: import.meta.url,
+  state: (): Deep => ({
+    list: [],
+    byName: new Map(),
+    names: new Set(),
+    pair: [1, 2],
+    clock,
+    anything: 1,
+    unsure: 2,
+  }),
+  events: { Named: event<{ names: string[]; at: Date; price: { toJSON(): string }; more?: { n: number }[] }>() },
+  evolve: {
+    Named(state, data) {
+      // @ts-expect-error: state
+      state.list.push({ name: 'x' });
+      // @ts-expect-error: state, deeper
+      state.list[0]!.name = 'x';
+      // @ts-expect-error: a map in the state
+      state.byName.set('x', { count: 1 });
+      // @ts-expect-error: what is in the map
+      state.byName.get('x')!.count = 2;
+      // @ts-expect-error: a set
+      state.names.add('x');
+      // @ts-expect-error: a tuple
+      state.pair[0] = 3;
+      // @ts-expect-error: a list in the payload
+      data.names.push('x');
+      // @ts-expect-error: deeper
+      data.more![0]!.n = 1;
+      // what has toJSON arrives as what it returns
+      expectTypeOf(data.at).toEqualTypeOf<string>();
+      expectTypeOf(data.price).toEqualTypeOf<string>();
+      expectTypeOf(state.clock).toEqualTypeOf<{ now(): number }>();
+      expectTypeOf(state.anything).toBeAny();
+      expectTypeOf(state.unsure).toBeUnknown();
+      return { ...state, list: [...state.list, { name: data.names[0]! }], names: new Set([...state.names, 'x']) };
+    },
+  },
+  commands: {
+    name(deep, names: string[]) {
+      // @ts-expect-error: state
+      deep.state.list.push({ name: 'x' });
+      // @ts-expect-error: state, deeper
+      deep.state.pair[0] = 3;
+      deep.raise('Named', { names, at: new Date(), price: { toJSON: () => '1' } });
+    },
+  },
+});
+expectTypeOf<StateOf<typeof Deeply>>().toEqualTypeOf<Deep>();
+
+// payloads of which JSON would lose a part
+// @ts-expect-error: a function
+event<{ call: () => void }>();
+// @ts-expect-error: a bigint, deep
+event<{ lines: { amount: bigint }[] }>();
+// @ts-expect-error: one of several
+event<{ amount: number | bigint }>();
+// @ts-expect-error: a Map
+event<{ byName: Map<string, number> }>();
+// @ts-expect-error: a symbol
+event<{ of?: symbol }>();
+// @ts-expect-error: an instance with methods of its own
+event<{ price: { plus(n: number): number } }>();
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+event<{ any: any; unsure: unknown; json: Json; text?: string | null; date: Date; pair: [number, string] }>();
+event<Record<string, number>>();
+interface Tree {
+  name: string;
+  children: Tree[];
+}
+event<Tree>();
+defineAggregate('recursive', {
+  module: import.meta.url,
+  state: (): { json: Json; tree: Tree | undefined } => ({ json: null, tree: undefined }),
+  events: { Set: event<{ json: Json; tree: Tree }>() },
+  evolve: {
+    Set(_, { json, tree }) {
+      // @ts-expect-error: read-only, deep in a tree
+      tree.children[0]!.children[0]!.name = 'x';
+      return { json, tree };
+    },
+  },
+  commands: {
+    set(recursive, json: Json, tree: Tree) {
+      recursive.raise('Set', { json, tree });
+      return recursive.state;
+    },
+  },
+});
+event<string>();
 
 defineAggregate('wrong', {
   module: import.meta.url,

@@ -1,9 +1,13 @@
 // Compiled, never run: what a caller may say to a ref, and what it gets.
-import type { EventOf, Receipt, Ref, Runtime } from 'trunkline';
+import { pino } from 'pino';
+import { createRuntime, type EventOf, type Receipt, type Ref, type Runtime } from 'trunkline';
 import { expectTypeOf } from 'vitest';
 import { Call, Carrier } from './calls.ts';
 
 declare const runtime: Runtime;
+
+// a logger: pino's, or the console
+export const logged = [pino(), console].map((logger) => createRuntime({ dataDir: '', aggregates: [Call], logger }));
 
 const call = runtime.ref(Call, 'c-1');
 const carrier = runtime.ref(Carrier, 'c');
@@ -61,7 +65,9 @@ export async function awaited(): Promise<void> {
 
 // live listeners
 runtime.bus.on(Call, 'CallRouted', (event) => {
-  expectTypeOf(event.data).toEqualTypeOf<{ trunk: string; via: 'lcr' | 'fixed' }>();
+  expectTypeOf(event.data).toEqualTypeOf<{ readonly trunk: string; readonly via: 'lcr' | 'fixed' }>();
+  // @ts-expect-error: an event is immutable
+  event.data.trunk = 'x';
   expectTypeOf(event.type).toEqualTypeOf<'CallRouted'>();
 });
 runtime.bus.on(Call, '*', (event) => {
@@ -72,6 +78,26 @@ runtime.bus.on(Call, 'CallCreated', () => {}, { where: (event) => event.data.hop
 runtime.bus.on(Call, 'CallRouted', (events) => expectTypeOf(events[0]!.data.via).toEqualTypeOf<'lcr' | 'fixed'>(), {
   batch: true,
 });
+// a batch, with a predicate: both infer their parameter
+runtime.bus.on(Call, 'CallRouted', (events) => expectTypeOf(events[0]!.data.via).toEqualTypeOf<'lcr' | 'fixed'>(), {
+  batch: true,
+  where: (event) => event.data.via === 'lcr',
+});
+runtime.bus.on(Call, '*', (events) => expectTypeOf(events).toEqualTypeOf<readonly EventOf<typeof Call>[]>(), {
+  batch: true,
+  where: (event) => event.type === 'CallRouted',
+});
+runtime.bus.on('*', (events) => expectTypeOf(events[0]!.version).toEqualTypeOf<number>(), {
+  batch: true,
+  where: (event) => event.version > 1,
+});
+runtime.bus.on('*', (event) => expectTypeOf(event.version).toEqualTypeOf<number>(), {
+  where: ({ version }) => version > 1,
+});
+// @ts-expect-error: without batch, one event at a time
+runtime.bus.on(Call, 'CallRouted', (events) => events[0], { where: () => true });
+// `published` is a level; that a stream is there is checked when it is asked for
+call.with({ ack: 'published' });
 runtime.bus.on('*', (event) => expectTypeOf(event.data).toEqualTypeOf<unknown>());
 // @ts-expect-error: no such event
 runtime.bus.on(Call, 'CallRoutd', () => {});

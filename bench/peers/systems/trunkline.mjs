@@ -7,9 +7,8 @@ import { routed } from '../../payload.ts';
 const { createRuntime } = trunkline;
 
 const at = (ack, options = {}, perCall = 1) => ({
-  async open({ folder, postgres }) {
-    const more = typeof options === 'function' ? options(postgres) : options;
-    const runtime = await createRuntime({ dataDir: join(folder, 'data'), aggregates: [Probe], shards: 1, ...more });
+  async open({ folder }) {
+    const runtime = await createRuntime({ dataDir: join(folder, 'data'), aggregates: [Probe], shards: 1, ...options });
     const probes = Array.from({ length: 256 }, (_, i) => runtime.ref(Probe, `p${i}`).with({ ack }));
     return {
       call: (i) => (perCall === 1 ? probes[i & 255].route(routed(i)) : probes[i & 255].routeMany(perCall)),
@@ -25,11 +24,11 @@ export const synced = at('synced', { flush: 'durable' });
 export const synced100 = at('synced', { flush: 'durable' }, 100);
 export const stored = at('stored', { flush: 'durable' });
 
-// Needs a build with the PostgreSQL store; without it the table names it as missing.
-export const postgresql = at('stored', (connectionString) => {
-  if (trunkline.postgres === undefined) throw new Error('this build has no PostgreSQL store (issue 4)');
-  return {
-    flush: 'durable',
-    store: trunkline.postgres({ connectionString, schema: 'trunkline_peers', migrate: true }),
-  };
-});
+export const postgresql = {
+  async open({ folder, postgres }) {
+    const schema = 'trunkline_peers';
+    await trunkline.migrate({ connection: postgres, schema });
+    const store = trunkline.postgres({ connectionString: postgres, schema });
+    return at('stored', { flush: 'durable', store }).open({ folder });
+  },
+};

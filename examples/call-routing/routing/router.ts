@@ -1,6 +1,6 @@
 // The whole router: the runtime, what it remembers, the desk and the proxy in front of it.
 import type { Receipt, StoredEvent } from 'trunkline';
-import { createRuntime } from 'trunkline';
+import { createRuntime, postgres } from 'trunkline';
 import type { BalanceUpdated } from '../domain/account.ts';
 import { Account } from '../domain/account.ts';
 import { Bid } from '../domain/bid.ts';
@@ -22,6 +22,8 @@ import { Tally } from './tally.ts';
 
 export interface RouterOptions {
   readonly dataDir: string;
+  /** Connection string; without it events are kept in `dataDir`. */
+  readonly postgres?: string | undefined;
   readonly listen: Address;
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
@@ -63,7 +65,9 @@ const dialogsLimit = 65_536;
 export async function startRouter(options: RouterOptions): Promise<Router> {
   const startedAt = performance.now();
   const { dataDir, listen, acknowledged = () => {}, timers = makeTimers() } = options;
-  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account], shards: 1 });
+  const store =
+    options.postgres === undefined ? undefined : postgres({ connectionString: options.postgres, migrate: true });
+  const runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account], shards: 1, store });
   const accounts = new LiveStates(Account);
   const bids = new LiveStates(Bid);
   const openCalls = new OpenCalls();

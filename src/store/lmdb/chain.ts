@@ -15,6 +15,8 @@ export class ChainReader {
   private start = 0;
   /** How many events were read. */
   count = 0;
+  /** Of what was read, the version before the first event: above `after` where a memory does not reach back further. */
+  base = 0;
 
   constructor(environment: Environment) {
     this.environment = environment;
@@ -35,8 +37,12 @@ export class ChainReader {
     this.count = 0;
     let { block: key, index } = head;
     block.key = 0; // what it looked at last time may be overwritten
+    this.base = Math.min(after, head.version);
     for (let { version } = head; version > after; version--) {
-      if (block.key !== key) this.look(key);
+      if (block.key !== key && !this.look(key)) {
+        this.base = version;
+        return;
+      }
       if (index >= block.count) throw this.broken(head, version);
       frame.at(block.frameAt(index));
       if (frame.version !== version) throw this.broken(head, version);
@@ -56,7 +62,7 @@ export class ChainReader {
     let { block: key, index } = head;
     block.key = 0;
     for (let { version } = head; version > after; version--) {
-      if (block.key !== key) this.look(key);
+      if (block.key !== key && !this.look(key)) return places.reverse();
       if (index >= block.count) throw this.broken(head, version);
       places.push({ key, index, position: block.positionAt(index) });
       key = block.previousBlockAt(index);
@@ -65,11 +71,14 @@ export class ChainReader {
     return places.reverse();
   }
 
-  private look(key: number): void {
+  /** False where a memory has let go of the block. */
+  private look(key: number): boolean {
     const { environment, block } = this;
     const bytes = environment.blocks.getBinaryFast(this.keys.block(key));
+    if (bytes === undefined && environment.identity?.holds === 'memory') return false;
     if (bytes === undefined || !block.over(key, bytes)) throw damaged(environment.folder, `block ${key} is not there`);
     this.frame.over(bytes);
+    return true;
   }
 
   private prepend(source: Buffer, offset: number, bytes: number): void {

@@ -1,11 +1,21 @@
 // The embedded store as the caller's thread reads it: the reading half of the public event store.
 import { setImmediate } from 'node:timers/promises';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
-import { TrunklineError } from '../../errors.ts';
-import { decodeEvent, type EvolvingEvent, type StoredEvent } from '../../event.ts';
+import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
-import { EventFilter } from '../filter.ts';
-import { type EventArchive, type Head, type Moment, nameOf, type StateThen, type TypeQuery } from '../store.ts';
+import { checkFields } from '../../known-fields.ts';
+import { type EventFilter, filterOf, storeQueryFields } from '../filter.ts';
+import { foldTo } from '../fold.ts';
+import {
+  type EventArchive,
+  type Head,
+  type Moment,
+  nameOf,
+  type QuarantinedEvent,
+  type StateThen,
+  type StoreQuery,
+  type TypeQuery,
+} from '../store.ts';
 import { openEnvironment } from './environment.ts';
 import { HeadRecord } from './heads.ts';
 import { KeyWriter } from './layout.ts';
@@ -56,18 +66,28 @@ export class EmbeddedStore implements EventArchive {
   }
 
   async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
-    const { since, until, aggregate, limit = Number.POSITIVE_INFINITY } = query;
-    const aggregateType = aggregate === undefined ? undefined : nameOf(aggregate);
-    const scan = this.scan(new EventFilter({ types: [type], aggregateType, since, until }));
+    const { limit = Number.POSITIVE_INFINITY, ...rest } = query;
     const events: StoredEvent[] = [];
+    if (limit <= 0) return events;
+    for await (const event of this.query({ ...rest, type, pageSize: Math.min(limit, eventsPerPage) })) {
+      events.push(event);
+      if (events.length >= limit) break;
+    }
+    return events;
+  }
+
+  async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
+    checkFields('query', query, storeQueryFields);
+    const { signal, pageSize = eventsPerPage } = query;
+    const scan = this.scan(filterOf(query));
     const last = this.checkpoint();
-    for (let next = 1; next <= last && events.length < limit; ) {
-      const page = scan.page(next, last, Math.min(eventsPerPage, limit - events.length))!;
-      for (const event of page.events) events.push(event);
+    for (let next = 1; next <= last; ) {
+      signal?.throwIfAborted();
+      const page = scan.page(next, last, pageSize)!;
+      yield* page.events;
       next = page.next;
       await setImmediate();
     }
-    return events;
   }
 
   /** Events in log order, page by page. */
@@ -81,22 +101,14 @@ export class EmbeddedStore implements EventArchive {
     moment: Moment,
   ): Promise<StateThen<StateOf<A>> | undefined> {
     const upTo = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
-    let events = this.eventsOf(aggregate.name, id, 1, upTo);
-    if ('time' in moment) {
-      // Clocks may go back: nothing that had occurred by then is left out, and nothing before it either.
-      const time = moment.time.getTime();
-      events = events.slice(0, events.findLastIndex((event) => event.occurredAt.getTime() <= time) + 1);
-    }
-    const last = events.at(-1);
-    if (last === undefined) return undefined;
-    let state = aggregate.state();
-    for (const event of events) state = evolve(aggregate, state, event);
-    return { state, version: last.version, position: last.position };
+    return foldTo(aggregate, this.eventsOf(aggregate.name, id, 1, upTo), moment);
   }
 
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
     return this.reader.head(nameOf(aggregate), id);
   }
+
+  async *quarantined(): AsyncGenerator<QuarantinedEvent> {}
 
   async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
     const type = nameOf(aggregate);
@@ -143,12 +155,3 @@ export class EmbeddedStore implements EventArchive {
 
 const headsPerPage = 1000;
 const eventsPerPage = 1000;
-
-function evolve(aggregate: AnyAggregate, state: unknown, event: StoredEvent): any {
-  const reducer = (
-    aggregate.evolve as Record<string, (state: unknown, data: unknown, event: EvolvingEvent) => unknown>
-  )[event.type];
-  if (reducer) return reducer(state, event.data, event);
-  const known = Object.keys(aggregate.events);
-  throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: event.type, known });
-}

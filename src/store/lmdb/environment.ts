@@ -25,7 +25,13 @@ export interface Environment {
 export interface Identity {
   format: number;
   logId: string;
+  /** `memory`: events are kept elsewhere, here only what is needed to go on without asking there. */
+  holds: Holds;
+  /** When it was made, milliseconds since 1970. */
+  since: number;
 }
+
+export type Holds = 'events' | 'memory';
 
 // Address space, not disk: the file grows with what is in it. Bounds the store at 1 TiB.
 const mapBytes = 2 ** 40;
@@ -87,7 +93,7 @@ function readIdentity(root: Table, folder: string): Identity | undefined {
   } catch {
     throw damaged(folder, 'its identity cannot be read');
   }
-  const { format, logId } = identity;
+  const { format, logId, holds = 'events', since = Number.POSITIVE_INFINITY } = identity;
   if (typeof format === 'number' && format > STORE_FORMAT) {
     throw new TrunklineError('DataDirNewerFormat', {
       dataDir: dirname(folder),
@@ -96,7 +102,7 @@ function readIdentity(root: Table, folder: string): Identity | undefined {
     });
   }
   if (format !== STORE_FORMAT || typeof logId !== 'string') throw damaged(folder, 'its identity cannot be understood');
-  return { format, logId };
+  return { format, logId, holds, since };
 }
 
 /** Within one look at the newest commit: a value of the root table; 0 if it is not there yet. */

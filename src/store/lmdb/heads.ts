@@ -12,6 +12,8 @@ export class HeadRecord {
   position = 0;
   block = 0;
   index = 0;
+  /** In a memory: another log has written it, so only the store knows its state. */
+  isContested = false;
   isChanged = false;
 
   constructor(type: string, id: string) {
@@ -25,6 +27,7 @@ export class HeadRecord {
     this.position = bytes.readDoubleLE(8);
     this.block = bytes.readDoubleLE(16);
     this.index = bytes.readUInt16LE(24);
+    this.isContested = bytes[26] === 1;
     return this;
   }
 
@@ -34,6 +37,7 @@ export class HeadRecord {
     bytes.writeDoubleLE(this.position, 8);
     bytes.writeDoubleLE(this.block, 16);
     bytes.writeUInt16LE(this.index, 24);
+    bytes[26] = this.isContested ? 1 : 0;
   }
 }
 

@@ -13,8 +13,8 @@
 //
 //   heads      key    type length u8, type, id
 //              value  0         4          8          16      24      26
-//                     ├ version ┼ snapshot ┼ position ┼ block ┼ index ┼ 0 … 32     the aggregate's last event
-//                     │ u32     │ version  │ f64      │ f64   │ u16   │            snapshot version 0: none
+//                     ├ version ┼ snapshot ┼ position ┼ block ┼ index ┼ contested ┼ 0 … 32   the aggregate's last event
+//                     │ u32     │ version  │ f64      │ f64   │ u16   │ u8        │          snapshot version 0: none
 //
 //   snapshots  key    as in heads;  value  the snapshot's frame
 //
@@ -39,10 +39,10 @@ export const STORE_FORMAT = 1;
 export const BLOCK_HEADER_BYTES = 16;
 export const BLOCK_ENTRY_BYTES = 16;
 /**
- * One page of 4 KiB less LMDB's page header. A load unpacks a block for each event that is alone in one, so it should be
- * small; half a page, which is what becomes of it, still lies in the tree's own pages, two to one, without waste.
+ * Packed by LZ4, the frames of small JSON events shrink to half and a bit more: so many bytes then fill one page of 4 KiB and
+ * need no second one. A load unpacks a block for each event that is alone in one, so it should be no larger than that.
  */
-export const BLOCK_BYTES: number = 4096 - 24;
+export const BLOCK_BYTES: number = 7000;
 
 export const HEAD_BYTES = 32;
 export const RECEIPT_HEADER_BYTES = 20;

@@ -2,6 +2,7 @@
 //
 // Invariant: every call sees the newest commit, and holds no snapshot of the environment afterwards. The library would let
 // go of it in a timer, which does not fire in a thread that blocks.
+import { TrunklineError } from '../../errors.ts';
 import { FrameReader } from '../../frame.ts';
 import type { Head, LoadedAggregate, StoredReceipt, StoreReader } from '../store.ts';
 import { ChainReader } from './chain.ts';
@@ -18,6 +19,7 @@ export class EmbeddedReader implements StoreReader {
   readonly environment: Environment;
   private readonly keys = new KeyWriter();
   readonly chain: ChainReader;
+  private closed = false;
 
   constructor(environment: Environment) {
     this.environment = environment;
@@ -35,6 +37,8 @@ export class EmbeddedReader implements StoreReader {
         version: head.version,
         lastPosition: head.position,
         snapshot,
+        base: chain.base,
+        isContested: head.isContested,
         eventCount: chain.count,
         frames: eachFrame(chain.frames, chain.count),
       };
@@ -51,8 +55,13 @@ export class EmbeddedReader implements StoreReader {
   head(type: string, id: string): Head | undefined {
     return this.fresh(() => {
       const record = this.record(type, id);
-      return record && { version: record.version, position: record.position };
+      return record && !record.isContested ? { version: record.version, position: record.position } : undefined;
     });
+  }
+
+  /** When this environment was made, milliseconds since 1970: from then on it knows of everything. */
+  get since(): number {
+    return this.environment.identity?.since ?? Number.POSITIVE_INFINITY;
   }
 
   checkpoint(): number {
@@ -60,11 +69,13 @@ export class EmbeddedReader implements StoreReader {
   }
 
   async close(): Promise<void> {
+    this.closed = true;
     await this.environment.root.close();
   }
 
   /** Look at the newest commit, and let go of it. */
   fresh<T>(read: () => T): T {
+    if (this.closed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
     const { root } = this.environment;
     root.resetReadTxn();
     try {

@@ -3,21 +3,17 @@
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
 import type { EventFilter } from '../filter.ts';
+import type { ScanPage, StorePages } from '../store.ts';
 import { Block } from './block.ts';
 import { damaged, indexedKey, readCheckpoint, readNumber } from './environment.ts';
 import { Dimension, KeyWriter, lastNumber } from './layout.ts';
 import { postedBlocks } from './postings.ts';
 import type { EmbeddedReader } from './reader.ts';
 
-export interface ScanPage {
-  readonly events: StoredEvent[];
-  /** Where the next page begins. */
-  readonly next: number;
-}
-
 const blocksPerPage = 1000; // some 8 MB looked at, at most, before others get their turn
 
-export class StoreScan {
+export class StoreScan implements StorePages {
+  readonly isRemote = false;
   private readonly reader: EmbeddedReader;
   private readonly filter: EventFilter;
   private readonly keys = new KeyWriter();

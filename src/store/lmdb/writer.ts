@@ -5,11 +5,12 @@
 
 import { TrunklineError } from '../../errors.ts';
 import type { Batch } from '../../flush/flush.ts';
-import { FrameKind, type FrameReader } from '../../frame.ts';
+import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
 import { BlockBuilder } from './block.ts';
 import { checkpointKey, type Environment, readCheckpoint } from './environment.ts';
 import { type HeadRecord, HeadTable } from './heads.ts';
 import { KeyWriter } from './layout.ts';
+import type { Memory } from './memory.ts';
 import { PostingWriter } from './postings.ts';
 import { ReceiptWriter } from './receipts.ts';
 
@@ -22,17 +23,20 @@ export class StoreWriter {
   private readonly blocks: BlockBuilder;
   private readonly snapshots = new Map<HeadRecord, Buffer>();
   private readonly checkpointValue: Buffer = Buffer.alloc(8);
+  private readonly memory: Memory | undefined;
   /** The last position that the store holds. */
   checkpoint: number;
 
-  constructor(environment: Environment, indexEvery: number) {
+  constructor(environment: Environment, indexEvery: number, memory?: Memory) {
     this.environment = environment;
+    this.memory = memory;
     this.heads = new HeadTable(environment);
     this.postings = new PostingWriter(environment, indexEvery);
     this.receipts = new ReceiptWriter(environment);
     this.blocks = new BlockBuilder((key, block) => {
       environment.blocks.putSync(this.keys.block(key), block, { append: true });
-      this.postings.sealed(key);
+      if (memory === undefined) this.postings.sealed(key);
+      else memory.sealed();
     });
     this.checkpoint = this.readCheckpoint();
   }
@@ -52,6 +56,7 @@ export class StoreWriter {
       this.postings.forget();
       this.receipts.forget();
       this.blocks.abandon();
+      this.memory?.recount();
       this.checkpoint = this.readCheckpoint(); // a commit that failed late may have happened
       throw error;
     } finally {
@@ -71,11 +76,12 @@ export class StoreWriter {
 
   private apply(batch: Batch): void {
     const { checkpoint, environment } = this;
-    this.postings.load();
+    if (this.memory === undefined) this.postings.load();
     batch.eachFrame((frame, position) => {
       if (position <= checkpoint) return;
       const { kind } = frame;
-      if (kind === FrameKind.event) this.addEvent(frame, position);
+      // What came by an outbox is in the store elsewhere, and no actor's.
+      if (kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) === 0) this.addEvent(frame, position);
       else if (kind === FrameKind.receipt) this.receipts.add(frame, position);
       else if (kind === FrameKind.snapshot) this.addSnapshot(frame, position);
     });
@@ -84,6 +90,7 @@ export class StoreWriter {
       environment.snapshots.putSync(this.keys.head(head.type, head.id), frame);
     }
     this.heads.write();
+    this.memory?.prune();
     this.receipts.write(Date.now());
     this.checkpointValue.writeDoubleLE(batch.toPosition, 0);
     environment.root.putSync(checkpointKey, this.checkpointValue);
@@ -94,21 +101,48 @@ export class StoreWriter {
     const type = frame.aggregateType;
     const head = this.heads.get(type, frame.aggregateId);
     const { version } = frame;
-    if (version !== head.version + 1) throw outOfOrder(head, head.version + 1, version, position);
+    if (version !== head.version + 1) {
+      if (this.memory === undefined) throw outOfOrder(head, head.version + 1, version, position);
+      this.startAnew(head);
+    }
     blocks.add(frame.bytes, frame.offset, frame.length, position, head.block, head.index);
     head.version = version;
     head.position = position;
     head.block = blocks.key;
     head.index = blocks.count - 1;
     this.heads.change(head);
-    postings.add(frame, type, blocks.key);
+    if (this.memory === undefined) postings.add(frame, type, blocks.key);
+  }
+
+  /** In a memory: others have written what lies between, and only the store knows it. */
+  private startAnew(head: HeadRecord): void {
+    head.block = 0;
+    head.index = 0;
+    head.snapshotVersion = 0;
+  }
+
+  /** In a memory: only the store knows these from now on. */
+  contest(aggregates: Iterable<{ type: string; id: string }>): void {
+    this.environment.root.transactionSync(() => {
+      for (const { type, id } of aggregates) {
+        const head = this.heads.get(type, id);
+        head.isContested = true;
+        this.heads.change(head);
+      }
+      this.heads.write();
+    });
   }
 
   /** The newest snapshot replaces the one before. */
   private addSnapshot(frame: FrameReader, position: number): void {
     const head = this.heads.get(frame.aggregateType, frame.aggregateId);
     const { version } = frame;
-    if (version > head.version || version === 0) throw outOfOrder(head, head.version, version, position);
+    if (version > head.version || version === 0) {
+      if (this.memory === undefined) throw outOfOrder(head, head.version, version, position);
+      this.startAnew(head);
+      head.version = version;
+      head.position = position;
+    }
     head.snapshotVersion = version;
     this.heads.change(head);
     this.snapshots.set(head, frame.bytes.subarray(frame.offset, frame.offset + frame.length));

@@ -1,0 +1,147 @@
+// The flusher from the log to Kafka, transactions and checkpoints included, against bare transactional sends of the same
+// records by the same client, at the best of three batch sizes; both clients in one run on one broker.
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { BatchBuffer } from '../src/flush/batch.ts';
+import { Flusher } from '../src/flush/flusher.ts';
+import { createRuntime, type KafkaOptions, newId } from '../src/index.ts';
+import { mapBytesFor, openLogReader } from '../src/log/lmdb.ts';
+import type { LogSource } from '../src/log/log.ts';
+import { Integrations } from '../src/stream/integration.ts';
+import { connect } from '../src/stream/kafka/connect.ts';
+import { Planner } from '../src/stream/kafka/plan.ts';
+import { createSink } from '../src/stream/kafka/sink.ts';
+import { eventTopic, ownTopics, Topics, topicNaming } from '../src/stream/kafka/topics.ts';
+import { type KafkaSettings, resolveKafka } from '../src/stream/kafka.ts';
+import type { OutRecord } from '../src/stream/stream.ts';
+import { Kafka } from '../test/kafka.ts';
+import { Probe } from './aggregates.ts';
+import {
+  answer,
+  median,
+  onScratchFolder,
+  type Row,
+  roundsOf,
+  runAlone,
+  type Suite,
+  sized,
+  thousands,
+} from './measure.ts';
+
+type Client = NonNullable<KafkaOptions['client']>;
+
+const logBytes = 1 << 30;
+const batchSizes = [500, 1000, 5000];
+const perAggregate = 100;
+
+/** A log of so many events; returns its last position. */
+async function fill(dataDir: string, events: number): Promise<number> {
+  const log = { maxBytes: logBytes, retainBytes: logBytes / 2 };
+  await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, log });
+  for (let left = events; left > 0; left -= perAggregate) await runtime.ref(Probe, newId()).routeMany(perAggregate);
+  await runtime.reached('stored');
+  return runtime.status().written;
+}
+
+/** From an opened sink to the last position published, events/s. */
+async function flush(settings: KafkaSettings, dataDir: string, log: LogSource, last: number): Promise<number> {
+  const logId = newId();
+  mkdirSync(join(dataDir, logId));
+  const info = { name: 'kafka', dataDir: join(dataDir, logId), logId, firstPosition: 1, events: [], report() {} };
+  const sink = await createSink(settings, info);
+  let limit = 0;
+  let done = (): void => {};
+  const ended = new Promise<void>((resolve) => {
+    done = resolve;
+  });
+  const flusher = new Flusher({
+    name: 'kafka',
+    sink,
+    log,
+    limit: () => limit,
+    batchFrames: 5000,
+    onPosition: (position) => position === last && done(),
+  });
+  const run = flusher.run();
+  await flusher.tried;
+  const start = performance.now();
+  limit = last;
+  flusher.wake();
+  await ended;
+  const rate = last / ((performance.now() - start) / 1000);
+  flusher.stop();
+  await run;
+  return rate;
+}
+
+/** The records that the flusher would send, made beforehand. */
+async function recordsOf(settings: KafkaSettings, log: LogSource, last: number): Promise<OutRecord[]> {
+  const client = await connect(settings);
+  const topics = new Topics(client, settings.topics, () => {});
+  await topics.ensure([...ownTopics(settings.topics), eventTopic('events.probe', settings.topics)]);
+  const topicOf = await topicNaming(settings.topics);
+  const planner = new Planner({ settings, topicOf, topics, schemas: undefined, integrations: new Integrations([]) });
+  const batch = new BatchBuffer();
+  const records: OutRecord[] = [];
+  for (batch.begin(1); batch.toPosition < last; batch.begin(batch.toPosition + 1)) {
+    batch.take(log.read(batch.fromPosition)!, last);
+    records.push(...(await planner.plan(batch, batch.fromPosition - 1)).requests.flat());
+  }
+  await client.close();
+  return records;
+}
+
+/** Transactions of so many records each, one after the other, records/s. */
+async function bare(settings: KafkaSettings, records: readonly OutRecord[], size: number): Promise<number> {
+  const client = await connect(settings);
+  const producer = await client.producer(`bare-${newId()}`);
+  await producer.transaction([records.slice(0, 1)]);
+  const start = performance.now();
+  for (let i = 0; i < records.length; i += size) await producer.transaction([records.slice(i, i + size)]);
+  const rate = records.length / ((performance.now() - start) / 1000);
+  producer.abandon();
+  await client.close();
+  return rate;
+}
+
+export const kafkaFlusher: Suite = (settings) =>
+  onScratchFolder(async (dataDir): Promise<Row[]> => {
+    const broker = await Kafka.start();
+    const last = await fill(dataDir, sized(settings, { smoke: 200, quick: 10_000, full: 60_000 }));
+    const log = openLogReader(join(dataDir, 'log'), mapBytesFor(logBytes));
+    const rates: Record<Client, { flusher: number[]; bare: number[] }> = {
+      kafkajs: { flusher: [], bare: [] },
+      platformatic: { flusher: [], bare: [] },
+    };
+    try {
+      const settingsOf = (client: Client): KafkaSettings => resolveKafka({ brokers: [broker.address], client });
+      const records = await recordsOf(settingsOf('kafkajs'), log, last);
+      for (let round = 0; round <= roundsOf(settings, 5); round++) {
+        for (const client of Object.keys(rates) as Client[]) {
+          const flusher = await flush(settingsOf(client), dataDir, log, last);
+          const best = [];
+          for (const size of batchSizes) best.push(await bare(settingsOf(client), records, size));
+          if (round === 0) continue; // warm
+          rates[client].flusher.push(flusher);
+          rates[client].bare.push(Math.max(...best));
+        }
+      }
+    } finally {
+      await log.close();
+      await broker.stop();
+    }
+    const row = (client: Client, budget: string): Row =>
+      answer(
+        budget,
+        rates[client].flusher.map((rate, i) => rate / rates[client].bare[i]!),
+        `${thousands(median(rates[client].flusher))} events/s against ${thousands(median(rates[client].bare))} records/s, the best of batches of ${batchSizes.join(', ')}`,
+      );
+    const between = rates.platformatic.flusher.map((rate, i) => rate / rates.kafkajs.flusher[i]!);
+    return [
+      row('kafkajs', 'kafka-flush'),
+      row('platformatic', 'kafka-flush-platformatic'),
+      answer('kafka-clients', between, 'the same log, the same broker, in turn'),
+    ];
+  });
+
+await runAlone(import.meta.url, kafkaFlusher);

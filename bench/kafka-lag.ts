@@ -1,0 +1,77 @@
+// How long after `written` a read_committed consumer sees an event, at a steady rate; for both clients. The consumer is
+// kafkajs in this thread, so its own time counts too.
+import kafkajs from 'kafkajs';
+import { createRuntime, type KafkaOptions, kafka } from '../src/index.ts';
+import { Kafka } from '../test/kafka.ts';
+import { Probe } from './aggregates.ts';
+import {
+  answer,
+  median,
+  micros,
+  onScratchFolder,
+  percentiles,
+  type Row,
+  roundsOf,
+  runAlone,
+  type Suite,
+  sized,
+} from './measure.ts';
+import { routed } from './payload.ts';
+
+const perSecond = 2000;
+const tickMs = 5;
+
+async function lags(client: KafkaOptions['client'], broker: string, events: number, round: number): Promise<number[]> {
+  const prefix = `lag-${client}-${round}`;
+  return onScratchFolder(async (dataDir) => {
+    const stream = kafka({ brokers: [broker], client, topics: { prefix } });
+    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, stream });
+    const reader = new kafkajs.Kafka({ brokers: [broker], logLevel: kafkajs.logLevel.NOTHING });
+    const consumer = reader.consumer({ groupId: prefix, maxWaitTimeInMs: 100 });
+    const seen = new Map<string, number>();
+    await consumer.connect();
+    await consumer.subscribe({ topics: [`${prefix}.probe`], fromBeginning: true });
+    await consumer.run({
+      autoCommit: false,
+      async eachMessage({ message }) {
+        seen.set(String(message.headers!['event-id']), performance.now());
+      },
+    });
+    const written = new Map<string, number>();
+    const one = async (i: number): Promise<void> => {
+      const { events: raised } = await runtime.ref(Probe, `p${i % 100}`).route(routed(i));
+      written.set(raised[0]!.id, performance.now());
+    };
+    await one(0);
+    while (seen.size === 0) await new Promise((resolve) => setTimeout(resolve, tickMs));
+    const start = performance.now();
+    for (let sent = 1; sent < events; ) {
+      const due = Math.min(events, Math.ceil(((performance.now() - start) / 1000) * perSecond));
+      for (; sent < due; sent++) void one(sent);
+      await new Promise((resolve) => setTimeout(resolve, tickMs));
+    }
+    while (seen.size < events) await new Promise((resolve) => setTimeout(resolve, tickMs));
+    await consumer.disconnect();
+    return [...written].slice(1).map(([id, at]) => seen.get(id)! - at);
+  });
+}
+
+export const kafkaLag: Suite = async (settings) => {
+  const broker = await Kafka.start();
+  const events = sized(settings, { smoke: 50, quick: 2000, full: 8000 });
+  try {
+    const rounds: Record<'kafkajs' | 'platformatic', number[]> = { kafkajs: [], platformatic: [] };
+    for (let round = 0; round < roundsOf(settings, 5); round++) {
+      for (const client of ['kafkajs', 'platformatic'] as const) {
+        rounds[client].push(percentiles(await lags(client, broker.address, events, round)).p99 * 1000);
+      }
+    }
+    const row = (client: keyof typeof rounds, budget: string): Row =>
+      answer(budget, rounds[client], `${client}, ${perSecond} events/s; median ${micros(median(rounds[client]))}`);
+    return [row('kafkajs', 'kafka-lag'), row('platformatic', 'kafka-lag-platformatic')];
+  } finally {
+    await broker.stop();
+  }
+};
+
+await runAlone(import.meta.url, kafkaLag);

@@ -1,0 +1,72 @@
+// How actors come to a shard, and why they may have to leave again. Most are loaded at once; one that has to be asked for
+// elsewhere is there already, with a mailbox in which its commands wait, as behind an asynchronous one.
+import { Actor, type ActorType, type FencedNotice } from './actor.ts';
+import type { Command } from './command.ts';
+import type { Loader } from './loader.ts';
+import { Mailbox } from './mailbox.ts';
+import type { Residents } from './residents.ts';
+
+export interface ArrivalsEvents {
+  /** An actor that had to be asked for is there, or could not be had: its mailbox, if there is anything in it, next. */
+  arrived(actor: Actor): void;
+  refused(command: Command, type: ActorType, error: unknown): void;
+  /** What went wrong in one of the above. */
+  failed(error: unknown): void;
+}
+
+export class Arrivals {
+  private readonly loader: Loader;
+  private readonly residents: Residents;
+  private readonly types: readonly ActorType[];
+  private readonly mailboxLimit: number;
+  private readonly events: ArrivalsEvents;
+
+  constructor(
+    loader: Loader,
+    residents: Residents,
+    types: readonly ActorType[],
+    mailboxLimit: number,
+    events: ArrivalsEvents,
+  ) {
+    this.types = types;
+    this.loader = loader;
+    this.residents = residents;
+    this.mailboxLimit = mailboxLimit;
+    this.events = events;
+  }
+
+  /** A new resident. `isPublished` tells whether the log has all that the shard has said so far. Throws what refuses it. */
+  bring(type: ActorType, id: string, now: number, isPublished: () => boolean): Actor {
+    const actor = this.loader.load(type, id) ?? this.fetch(type, id, isPublished);
+    this.residents.add(actor, now);
+    return actor;
+  }
+
+  /** Another log has written these: what this shard holds of them is not their state. */
+  fenced(aggregates: readonly FencedNotice[]): void {
+    for (const { type: name, id } of aggregates) {
+      const type = this.types.find((known) => known.name === name);
+      const actor = type && this.residents.get(type, id);
+      if (actor?.mailbox) actor.isFenced = true;
+      else if (actor) this.residents.remove(actor);
+    }
+  }
+
+  private fetch(type: ActorType, id: string, isPublished: () => boolean): Actor {
+    const { events } = this;
+    const actor = new Actor(type, id, undefined, 0, 0);
+    actor.mailbox = new Mailbox(this.mailboxLimit);
+    this.loader
+      .fetch(actor, isPublished)
+      .then(
+        () => events.arrived(actor),
+        (error) => {
+          this.residents.remove(actor);
+          for (let next = actor.mailbox!.take(); next; next = actor.mailbox!.take()) events.refused(next, type, error);
+          events.arrived(actor);
+        },
+      )
+      .catch((error) => events.failed(error));
+    return actor;
+  }
+}

@@ -1,0 +1,62 @@
+// Types of what travels as JSON and of what nobody may change. Types alone: nothing here runs.
+
+type Scalar = string | number | boolean | bigint | symbol | null | undefined;
+type Function = (...args: any) => unknown;
+
+// Any JSON is met as a whole: a type that contains itself cannot be walked through to its end.
+type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+type ReadonlyJson =
+  | string
+  | number
+  | boolean
+  | null
+  | readonly ReadonlyJson[]
+  | { readonly [key: string]: ReadonlyJson };
+
+/** Read, never changed, all the way down. What has methods (a decimal, a date) is left as it is. */
+export type DeepReadonly<T> = unknown extends T
+  ? T
+  : [Json] extends [T]
+    ? ReadonlyJson | DeepReadonly<Exclude<T, Json>>
+    : T extends Scalar | Function
+      ? T
+      : T extends ReadonlyMap<infer K, infer V>
+        ? ReadonlyMap<K, DeepReadonly<V>>
+        : T extends ReadonlySet<infer V>
+          ? ReadonlySet<DeepReadonly<V>>
+          : T extends readonly unknown[]
+            ? { readonly [I in keyof T]: DeepReadonly<T[I]> }
+            : true extends { [K in keyof T]-?: IsMethod<T[K]> }[keyof T]
+              ? T
+              : { readonly [K in keyof T]: DeepReadonly<T[K]> };
+
+type IsMethod<T> = unknown extends T ? false : T extends Function ? true : false;
+
+/** A payload after its journey: what `toJSON` returns in place of what has it, and read-only all the way down. */
+export type Carried<T> = unknown extends T
+  ? T
+  : [Json] extends [T]
+    ? ReadonlyJson | Carried<Exclude<T, Json>>
+    : T extends Scalar
+      ? T
+      : T extends { toJSON(...args: any): infer J }
+        ? Carried<J>
+        : { readonly [K in keyof T]: Carried<T[K]> };
+
+/** What stands in a compiler's message where a payload has what JSON cannot carry. */
+export type NotCarried =
+  'JSON cannot carry it: no function, bigint, symbol, Map or Set; send text, or give it toJSON()';
+
+/** The payload's own type if JSON can carry it; else one that it does not fit. */
+export type Carriable<T> = unknown extends T
+  ? T
+  : [Json] extends [T]
+    ? T
+    : T extends bigint | symbol | ReadonlyMap<any, any> | ReadonlySet<any> | Function
+      ? NotCarried
+      : T extends Scalar | { toJSON(...args: any): unknown }
+        ? T
+        : CarriableFields<T>;
+
+/** The same of its fields: as a type parameter's own constraint, which may not be conditional. */
+export type CarriableFields<T> = { [K in keyof T]: Carriable<T[K]> };

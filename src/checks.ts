@@ -1,0 +1,71 @@
+// What every edge checks of what a user has given: ids, dates, numbers, levels. Each throws a typed error that names it.
+import type { AnyAggregate } from './aggregate.ts';
+import { TrunklineError } from './errors.ts';
+import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
+import { type Level, levels } from './receipt.ts';
+
+export const deadlineLimitMs: number = 2 ** 31 - 1; // what a timer can take
+
+export function invalid(option: string, value: unknown, reason: string): never {
+  throw new TrunklineError('InvalidOptions', { option, value, reason });
+}
+
+/** Check an id of an aggregate, a key, a name of the user's. */
+export function checkId(what: string, id: string, limit: number = AGGREGATE_ID_BYTES_LIMIT): void {
+  if (typeof id !== 'string') {
+    const given = id === null ? 'null' : typeof id;
+    throw new TrunklineError('InvalidId', { what, length: 0, limit, reason: `must be text, and is ${given}` });
+  }
+  // Up to a third of the limit no count is needed: UTF-8 takes at most three bytes a unit.
+  const length = id.length * 3 <= limit ? id.length : Buffer.byteLength(id);
+  if (length === 0 || length > limit) throw new TrunklineError('InvalidId', { what, length, limit });
+  if (id.includes('\0')) {
+    throw new TrunklineError('InvalidId', { what, length, limit, reason: 'holds U+0000, which not every store takes' });
+  }
+  if (!id.isWellFormed()) {
+    throw new TrunklineError('InvalidId', { what, length, limit, reason: 'holds a lone surrogate, half a character' });
+  }
+}
+
+export function checkInteger(option: string, value: number, low: number, high: number): void {
+  if (Number.isSafeInteger(value) && value >= low && value <= high) return;
+  invalid(option, value, `must be an integer from ${low} to ${high}`);
+}
+
+export function checkDeadline(option: string, deadlineMs: number): void {
+  if (typeof deadlineMs === 'number' && deadlineMs > 0 && deadlineMs <= deadlineLimitMs) return;
+  invalid(option, deadlineMs, `must be milliseconds, more than 0 and at most ${deadlineLimitMs}`);
+}
+
+export function checkDate(option: string, date: Date): void {
+  if (date instanceof Date && !Number.isNaN(date.getTime())) return;
+  invalid(option, date instanceof Date ? 'an invalid Date' : date, 'must be a valid Date');
+}
+
+export function checkLevel(option: string, level: Level): void {
+  if (!levels.includes(level)) invalid(option, level, `must be one of ${levels.join(', ')}`);
+}
+
+export function checkSignal(signal: AbortSignal): void {
+  if (!(signal instanceof AbortSignal)) invalid('signal', typeof signal, 'must be an AbortSignal');
+}
+
+export function checkFunction(option: string, given: unknown): void {
+  if (typeof given !== 'function') invalid(option, given, 'must be a function');
+}
+
+/** Metadata is an object of JSON values; that its values are, serialising it will tell. */
+export function checkMetadata(metadata: object, option = 'metadata'): void {
+  const isObject = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata);
+  if (isObject && !('toJSON' in metadata)) return;
+  invalid(option, metadata, 'must be an object');
+}
+
+/** A definition, or the name of an aggregate type, which nobody need know. */
+export function checkAggregate(aggregate: AnyAggregate | string): void {
+  const name = typeof aggregate === 'string' ? aggregate : aggregate?.name;
+  if (typeof aggregate !== 'string' && typeof aggregate?.events !== 'object') {
+    invalid('aggregate', typeof aggregate, 'must be a name, or made by defineAggregate()');
+  }
+  checkId('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT);
+}

@@ -1,0 +1,48 @@
+// Where the database is: told by --postgres or by the environment, in which passwords are not seen by everybody.
+import { type Command, Option } from 'commander';
+import pg from 'pg';
+import { TrunklineError } from '../errors.ts';
+import { failure } from '../store/postgres/failure.ts';
+import { configOf, defaultSchema } from '../store/postgres/migrate.ts';
+
+export interface ConnectionOptions {
+  postgres?: string;
+  schema: string;
+}
+
+/** Give a command the options that name the database. */
+export function withConnection(command: Command): Command {
+  return command
+    .addOption(new Option('--postgres <url>', 'postgres://user@host:port/database').env('TRUNKLINE_POSTGRES'))
+    .option('--schema <name>', 'where the tables are', defaultSchema);
+}
+
+/** @throws InvalidOptions */
+export function connectionOf({ postgres }: ConnectionOptions): string {
+  const isUrl = postgres !== undefined && /^postgres(ql)?:\/\//.test(postgres) && URL.canParse(postgres);
+  if (isUrl) return postgres;
+  const reason = postgres
+    ? 'must be a URL like postgres://user@host/database'
+    : 'is missing, and so is TRUNKLINE_POSTGRES';
+  throw new TrunklineError('InvalidOptions', { option: '--postgres', value: postgres ? '…' : undefined, reason });
+}
+
+/** Work on a connection of the command's own. Its errors in our words, without the connection string. */
+export async function connected<T>(options: ConnectionOptions, work: (client: pg.Client) => Promise<T>): Promise<T> {
+  const client = new pg.Client({ ...configOf(connectionOf(options)), application_name: 'trunkline command line' });
+  client.on('error', () => {}); // whoever waits for a query is told
+  try {
+    await client.connect();
+    return await work(client);
+  } catch (error) {
+    throw isFromHere(error) ? error : failure(error, options.schema);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** Files and folders fail too, and not by the database's fault. */
+function isFromHere(error: unknown): boolean {
+  const { path, code } = error as NodeJS.ErrnoException;
+  return path !== undefined || code === 'ENOSPC';
+}

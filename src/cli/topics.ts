@@ -1,0 +1,56 @@
+// `trunkline topics`: the topics of a stream, as they are and as they should be.
+import { pathToFileURL } from 'node:url';
+import type { Command } from 'commander';
+import { declaredEvents } from '../catalogue.ts';
+import { TrunklineError } from '../errors.ts';
+import type { RuntimeOptions } from '../options.ts';
+import { applyTopics, type PlannedChange, planTopics } from '../stream/kafka/topic-plan.ts';
+
+interface Given {
+  config: string;
+}
+
+const print = (text: string): void => void process.stdout.write(text);
+
+export function addTopics(program: Command): void {
+  const group = program.command('topics').description("a Kafka stream's topics: compare, create, change");
+  const config = '--config <module>';
+  const what = 'module whose default export has the `aggregates` and the `stream` of createRuntime';
+
+  group
+    .command('plan')
+    .description('what differs from the configuration; changes nothing')
+    .requiredOption(config, what)
+    .action(async (given: Given) => {
+      const { stream, aggregates } = await optionsOf(given);
+      const changes = await planTopics(stream, declaredEvents(aggregates));
+      print(changes.length === 0 ? 'nothing differs\n' : changes.map((change) => `${line(change)}\n`).join(''));
+    });
+
+  group
+    .command('apply')
+    .description('create what is missing, change what differs')
+    .requiredOption(config, what)
+    .action(async (given: Given) => {
+      const { stream, aggregates } = await optionsOf(given);
+      const changes = await applyTopics(stream, declaredEvents(aggregates));
+      const done = changes.filter(({ obstacle }) => obstacle === undefined);
+      print(done.length === 0 ? 'nothing changed\n' : done.map((change) => `${line(change)}: done\n`).join(''));
+      const left = changes.filter(({ obstacle }) => obstacle !== undefined);
+      if (left.length > 0) print(left.map((change) => `${line(change)}\n`).join(''));
+    });
+}
+
+function line({ topic, what, wanted, found, obstacle }: PlannedChange): string {
+  const change = what === 'missing' ? `is missing, wanted with ${wanted}` : `${what} ${found}, wanted ${wanted}`;
+  return `${topic}: ${change}${obstacle === undefined ? '' : `: ${obstacle}`}`;
+}
+
+async function optionsOf({ config }: Given): Promise<Required<Pick<RuntimeOptions, 'stream' | 'aggregates'>>> {
+  const url = URL.canParse(config) ? config : pathToFileURL(config).href;
+  const { default: options } = (await import(url)) as { default?: Partial<RuntimeOptions> };
+  const { stream, aggregates } = options ?? {};
+  if (stream && aggregates) return { stream, aggregates };
+  const reason = 'its default export must have `aggregates` and `stream`';
+  throw new TrunklineError('InvalidOptions', { option: '--config', value: config, reason });
+}

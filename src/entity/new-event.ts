@@ -1,0 +1,44 @@
+// Events as a caller writes them down, checked before anything is made of them.
+import { checkDate, checkId, checkInteger, checkMetadata, invalid } from '../checks.ts';
+import { TrunklineError } from '../errors.ts';
+import type { NewEvent } from '../event.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
+import { isUuid } from '../ids.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
+
+// Raised and stored events may be published as they are: what belongs to where they were is passed over.
+const eventFields: readonly string[] = fieldsOf<NewEvent & { position: unknown; toJSON: unknown }>({
+  aggregateType: true,
+  aggregateId: true,
+  type: true,
+  data: true,
+  metadata: true,
+  id: true,
+  occurredAt: true,
+  schemaVersion: true,
+  version: true,
+  position: true,
+  toJSON: true,
+});
+
+/** @throws InvalidOptions, InvalidId, naming the event by its place in the list */
+export function checkNewEvents(events: readonly NewEvent[]): void {
+  if (!Array.isArray(events) || events.length === 0) invalid('events', events, 'must be a list of at least one event');
+  for (const [i, event] of events.entries()) checkNewEvent(event as NewEvent, `events[${i}]`);
+}
+
+function checkNewEvent(event: NewEvent, path: string): void {
+  checkFields(path, event, eventFields);
+  const { aggregateType, aggregateId, type, id, occurredAt, schemaVersion, version, metadata } = event;
+  checkId('aggregate type', aggregateType, AGGREGATE_TYPE_BYTES_LIMIT);
+  checkId('aggregate id', aggregateId);
+  checkId('event type', type, NAME_BYTES_LIMIT);
+  if (id !== undefined && !(typeof id === 'string' && isUuid(id))) {
+    const length = String(id).length;
+    throw new TrunklineError('InvalidId', { what: 'event id', length, limit: 36, reason: 'must be a UUID' });
+  }
+  if (occurredAt !== undefined) checkDate(`${path}.occurredAt`, occurredAt);
+  if (schemaVersion !== undefined) checkInteger(`${path}.schemaVersion`, schemaVersion, 1, 65535);
+  if (version !== undefined) checkInteger(`${path}.version`, version, 1, 2 ** 32 - 1);
+  if (metadata !== undefined) checkMetadata(metadata, `${path}.metadata`);
+}

@@ -1,0 +1,97 @@
+// Events of entities on their way into transactions of the user's own: checked and serialised before the server is asked
+// anything. Runs in the caller's thread; touches neither ring nor log: a relay brings them there once they are committed.
+import type { AnyAggregate } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { NewEvent } from '../event.ts';
+import { newId } from '../ids.ts';
+import { toJson } from '../payload.ts';
+import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store/store.ts';
+import { checkNewEvents } from './new-event.ts';
+
+/** Most bytes of one event's JSON: any relay can take it, whatever ring it has. `raise_event` holds the same. */
+export const dataBytesLimit: number = 1 << 20;
+export const metadataBytesLimit: number = 1 << 16;
+
+export class Transactions {
+  private readonly store: TransactionAppend | undefined;
+  private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
+  private readonly wakeRelay: () => void;
+  /** Events as the user gave them: if their transaction commits, the relay publishes them. */
+  private readonly taken = new WeakSet<NewEvent>();
+
+  /** `store`: undefined where the runtime's store takes no part in transactions. */
+  constructor(
+    store: TransactionAppend | undefined,
+    actorTypes: ReadonlyMap<string, AnyAggregate>,
+    wakeRelay: () => void,
+  ) {
+    this.store = store;
+    this.actorTypes = actorTypes;
+    this.wakeRelay = wakeRelay;
+  }
+
+  /** All of them or none, within the client's open transaction; the versions that they got. */
+  async append(client: TransactionClient, events: readonly NewEvent[]): Promise<number[]> {
+    if (this.store === undefined) {
+      const reason = 'has no transactions to take part in; saveWithTx needs store: postgres(…)';
+      throw new TrunklineError('InvalidOptions', { option: 'store', value: 'embedded', reason });
+    }
+    if (typeof client?.query !== 'function') {
+      const reason = "must be a connected client of 'pg' with a transaction open on it";
+      throw new TrunklineError('InvalidOptions', { option: 'client', value: typeof client, reason });
+    }
+    if (events.length === 0) return [];
+    checkNewEvents(events);
+    const prepared = this.prepare(events);
+    for (const event of events) this.taken.add(event);
+    return this.store.append(client, prepared);
+  }
+
+  /** Whether an event has been given to a transaction: nobody else may publish it then. */
+  hasTaken(event: NewEvent): boolean {
+    return this.taken.has(event);
+  }
+
+  /** A transaction with events in it has been committed: a hint, without which the relay would look a little later. */
+  committed(): void {
+    this.wakeRelay();
+  }
+
+  private prepare(events: readonly NewEvent[]): AppendedEvent[] {
+    const versions = new Map<string, number>();
+    return events.map((event) => {
+      const prepared = this.prepareOne(event);
+      const { aggregateType, aggregateId, expectedVersion } = prepared;
+      const key = `${aggregateType}\0${aggregateId}`;
+      const before = versions.get(key);
+      if (before !== undefined && expectedVersion !== undefined && expectedVersion !== before) {
+        const details = { aggregateType, aggregateId, expectedVersion, actualVersion: before };
+        throw new TrunklineError('ConcurrencyConflict', details);
+      }
+      const follows = expectedVersion ?? before;
+      if (follows !== undefined) versions.set(key, follows + 1);
+      return { ...prepared, expectedVersion: follows };
+    });
+  }
+
+  private prepareOne(event: NewEvent): AppendedEvent {
+    const { aggregateType, aggregateId, type, id = newId(), occurredAt = new Date(), schemaVersion = 1 } = event;
+    if (this.actorTypes.has(aggregateType)) {
+      const reason = 'its events are raised by commands of its actors; entities must use another type';
+      throw new TrunklineError('WrongDoor', { aggregateType, reason });
+    }
+    const metadata = event.metadata ?? {};
+    const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
+    const dataJson = toJson(event.data, type);
+    checkBytes(dataJson, dataBytesLimit);
+    checkBytes(metadataJson, metadataBytesLimit);
+    const expectedVersion = event.version === undefined ? undefined : event.version - 1;
+    return { id, aggregateType, aggregateId, type, schemaVersion, occurredAt, dataJson, metadataJson, expectedVersion };
+  }
+}
+
+function checkBytes(json: string, limit: number): void {
+  if (json.length * 3 <= limit) return;
+  const bytes = Buffer.byteLength(json);
+  if (bytes > limit) throw new TrunklineError('CommandTooLarge', { bytes, limit });
+}

@@ -1,0 +1,77 @@
+// What a runtime whose store is PostgreSQL does beside its log, as the runtime starts and stops it: the relay of the outbox,
+// and the upkeep of partitions. Caller's thread.
+import type { Caller } from '../caller/caller.ts';
+import { isError } from '../errors.ts';
+import type { Levels } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
+import type { ResolvedOptions } from '../options.ts';
+import { PartitionUpkeep } from '../store/postgres/upkeep.ts';
+import type { RelayStatus } from './outbox.ts';
+import { PostgresOutbox } from './postgres.ts';
+import { Relay } from './relay.ts';
+
+export interface OutboxSurroundings {
+  log: { logId: string; attach(ring: SharedArrayBuffer): number };
+  logReader: LogSource;
+  levels: Levels;
+  caller: Caller;
+}
+
+/** A single event that came by the outbox must fit into half of it. */
+export const relayRingBytesLeast: number = 4 << 20;
+const pollMs = 50;
+
+export class OutboxHost {
+  private readonly relay: Relay;
+  private readonly upkeep: PartitionUpkeep;
+
+  private constructor(relay: Relay, upkeep: PartitionUpkeep) {
+    this.relay = relay;
+    this.upkeep = upkeep;
+  }
+
+  /** @throws WrongDoor if one of the actors' types has events of entities */
+  static async start(options: ResolvedOptions, around: OutboxSurroundings): Promise<OutboxHost> {
+    const { log, logReader, levels, caller } = around;
+    const postgres = options.store!.settings;
+    const onError = (error: Error, what: string): void => options.logger.error({ err: error }, what);
+    const relay = new Relay({
+      outbox: new PostgresOutbox({
+        connection: postgres.connection,
+        schema: postgres.schema,
+        logId: log.logId,
+        actorTypes: options.aggregates.map(({ name }) => name),
+      }),
+      levels,
+      ringBytes: Math.max(options.flush.ringBytes, relayRingBytesLeast),
+      pollMs,
+      onError: (error) => onError(error, 'the relay of the outbox failed; it is tried again'),
+    });
+    caller.others.add(relay.reading);
+    log.attach(relay.ring);
+    relay.start(logReader, levels.position('stored') + 1, levels.position('written'));
+    await relay.tried;
+    const upkeep = new PartitionUpkeep(postgres, (error) => onError(error, 'partitions could not be looked after'));
+    const host = new OutboxHost(relay, upkeep);
+    const { lastError } = relay.status;
+    if (isError(lastError, 'WrongDoor')) {
+      await host.stop();
+      throw lastError;
+    }
+    upkeep.start();
+    return host;
+  }
+
+  get status(): RelayStatus {
+    return { ...this.relay.status };
+  }
+
+  /** A transaction with events in it has been committed. */
+  hint(): void {
+    this.relay.hint();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([this.relay.stop(), this.upkeep.stop()]);
+  }
+}

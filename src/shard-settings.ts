@@ -1,0 +1,30 @@
+// What every shard thread is started with: the options that concern it, and where things are.
+import type { ShardSettings } from './actor/pool.ts';
+import type { DataDirectory } from './directory.ts';
+import type { ResolvedOptions } from './options.ts';
+
+export function shardSettings(
+  options: ResolvedOptions,
+  { storeFolder, logFolder }: DataDirectory,
+  log: { levels: SharedArrayBuffer; logId: string; mapBytes: number },
+): ShardSettings {
+  const { ringBytes, whenFull } = options.flush;
+  const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
+  return {
+    ...log,
+    types: options.aggregates.map(({ name, module }) => ({ name, module })),
+    context,
+    storeFolder,
+    logFolder,
+    ringBytes,
+    groupLimit: ringBytes / 2,
+    whenFull,
+    actorLimit,
+    actorIdleMs,
+    mailboxLimit,
+    idempotencyTtlMs,
+    askDeadlineMs,
+    shards,
+    postgres: options.store?.settings,
+  };
+}

@@ -1,0 +1,33 @@
+// Time travel: an aggregate's events folded up to a moment.
+import type { AnyAggregate, StateOf } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { EvolvingEvent, StoredEvent } from '../event.ts';
+import type { Moment, StateThen } from './store.ts';
+
+type Reducer = (state: unknown, data: unknown, event: EvolvingEvent) => unknown;
+
+/** The aggregate at that moment; undefined if it had no event then. `events`: its events from the first, in version order. */
+export function foldTo<A extends AnyAggregate>(
+  aggregate: A,
+  events: readonly StoredEvent[],
+  moment: Moment,
+): StateThen<StateOf<A>> | undefined {
+  // Clocks may go back: nothing that had occurred by a time is left out, and nothing before it either.
+  const isWithin =
+    'time' in moment
+      ? (event: StoredEvent) => event.occurredAt.getTime() <= moment.time.getTime()
+      : (event: StoredEvent) => event.version <= moment.version;
+  const lastIndex = events.findLastIndex(isWithin);
+  const last = events[lastIndex];
+  if (last === undefined) return undefined;
+  let state: unknown = aggregate.state();
+  for (let i = 0; i <= lastIndex; i++) state = evolve(aggregate, state, events[i]!);
+  return { state: state as StateOf<A>, version: last.version, position: last.position };
+}
+
+function evolve(aggregate: AnyAggregate, state: unknown, event: StoredEvent): unknown {
+  const reducer = (aggregate.evolve as Record<string, Reducer>)[event.type];
+  if (reducer) return reducer(state, event.data, event);
+  const known = Object.keys(aggregate.events);
+  throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: event.type, known });
+}

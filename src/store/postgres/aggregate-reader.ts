@@ -1,0 +1,140 @@
+// PostgreSQL as a shard loads from it: one aggregate at a time, over a connection of the shard's own that is opened when it
+// is first needed.
+//
+// Invariant: an aggregate that another log owned is taken over before its events are read, so that what has been read is
+// all that the other log will ever have stored of it.
+import pg from 'pg';
+import type { RemoteAggregate, RemoteReader } from '../store.ts';
+import { isAway } from './failure.ts';
+import { type Guard, guard } from './guard.ts';
+import { copyEvents } from './pages.ts';
+import type { PostgresSettings } from './postgres.ts';
+import { checkSchema, Session } from './session.ts';
+
+const claimAttempts = 10;
+
+interface HeadRow {
+  version: number;
+  log_id: string | null;
+  epoch: string;
+  snapshot_version: number | null;
+  fingerprint: string | null;
+  state: string | null;
+}
+
+export class PostgresAggregateReader implements RemoteReader {
+  private readonly settings: PostgresSettings;
+  private readonly logId: string;
+  private readonly schema: string;
+  private readonly guard: Guard;
+  private session: Session | undefined;
+  private turn: Promise<unknown> = Promise.resolve();
+  private readonly headSql: string;
+  private readonly claimSql: string;
+
+  constructor(settings: PostgresSettings, logId: string) {
+    this.settings = settings;
+    this.logId = logId;
+    this.schema = pg.escapeIdentifier(settings.schema);
+    this.guard = guard(settings.schema);
+    this.headSql = `select head.version, log_id, epoch, snapshot.version as snapshot_version, fingerprint,
+        state::text as state
+      from ${this.schema}.aggregates head left join ${this.schema}.snapshots snapshot using (aggregate_type, aggregate_id)
+      where aggregate_type = $1 and aggregate_id = $2`;
+    this.claimSql = `update ${this.schema}.aggregates
+      set log_id = $3, epoch = epoch + 1, position = $5, updated_at = now()
+      where aggregate_type = $1 and aggregate_id = $2 and epoch = $4`;
+  }
+
+  owner(type: string, id: string): Promise<'nobody' | 'this log' | 'another'> {
+    return this.run(async (client) => {
+      const { rows } = await client.query(this.headSql, [type, id]);
+      const [head] = rows as HeadRow[];
+      if (head === undefined) return 'nobody';
+      return head.log_id === this.logId ? 'this log' : 'another';
+    });
+  }
+
+  load(type: string, id: string, fingerprint: string, after: number, at: number): Promise<RemoteAggregate | undefined> {
+    return this.run(async (client) => {
+      const head = await this.ownHead(client, type, id, at);
+      if (head === undefined) return undefined;
+      const { version, snapshot_version, state } = head;
+      const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
+      const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
+      const base = snapshot?.version ?? after;
+      const { escapeLiteral } = pg;
+      const key = `aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}`;
+      const bound = (column: string): string => `(select ${column} from ${this.schema}.aggregates where ${key})`;
+      const events =
+        version > base
+          ? await copyEvents(
+              client,
+              `${this.schema}.domain_events where ${key} and version > ${base} and version <= ${version}
+                 and occurred_at >= ${bound('first_occurred_at')} and occurred_at <= ${bound('last_occurred_at')}
+               order by version`,
+            )
+          : { frames: Buffer.alloc(0), count: 0 };
+      return { version, snapshot, frames: events.frames, eventCount: events.count };
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.turn;
+    await this.session?.close();
+  }
+
+  /** Its head, this log's from now on. */
+  private async ownHead(client: pg.Client, type: string, id: string, at: number): Promise<HeadRow | undefined> {
+    for (let attempt = 0; attempt < claimAttempts; attempt++) {
+      const { rows } = await client.query(this.headSql, [type, id]);
+      const [head] = rows as HeadRow[];
+      if (head === undefined || head.log_id === this.logId) return head;
+      await client.query(this.claimSql, [type, id, this.logId, head.epoch, at]);
+    }
+    throw new Error(`${type}/${id} is being taken over by several logs at once`);
+  }
+
+  /** One after the other; once the guard has shut, those that wait are told at once. */
+  private run<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
+    const result = this.turn.then(() => this.guard(() => this.attemptTwice(read)));
+    this.turn = result.catch(() => {});
+    return result;
+  }
+
+  private async attemptTwice<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
+    const known = this.session;
+    try {
+      return await this.attempt(read);
+    } catch (error) {
+      // A connection that was lost while nobody looked: the thread may have been asleep for long.
+      if (known === undefined || this.session === known || !isAway(error)) throw error;
+      return await this.attempt(read);
+    }
+  }
+
+  private async attempt<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
+    if (this.session?.isBroken) this.session = undefined;
+    const session = this.session ?? (await this.open());
+    try {
+      return await read(session.client);
+    } catch (error) {
+      session.failed(error);
+      if (session.isBroken && this.session === session) this.session = undefined;
+      throw error;
+    }
+  }
+
+  private async open(): Promise<Session> {
+    const { connection, schema, loadTimeoutMs: timeoutMs } = this.settings;
+    const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline load' });
+    try {
+      await checkSchema(session.client, schema);
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+    this.session = session;
+    return session;
+  }
+}

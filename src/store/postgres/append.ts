@@ -1,0 +1,161 @@
+// Events of entities into a transaction of the user's own, on the user's own connection: heads, events and outbox by one
+// statement, in one round trip. Runs in the caller's thread.
+//
+// Invariants: an aggregate's head is locked before its events take their numbers, and until the transaction ends, so that
+// numbers within an aggregate run like its versions; either all events of a call are appended or the server raises an
+// error, after which the transaction can only be rolled back.
+//
+// Whether a type belongs to actors is looked up for new aggregates only: the head of an old one says it by its log.
+//
+// The statement for one event is not the one for several with arrays of length one: that would take three times as long.
+import pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
+import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store.ts';
+import { codeOf } from './failure.ts';
+
+export class PostgresAppend implements TransactionAppend {
+  private readonly one: { name: string; text: string };
+  private readonly several: { name: string; text: string };
+
+  constructor(schema: string) {
+    // Prepared once on each connection; the schema is in the name, as one connection may serve two of them.
+    this.one = { name: `trunkline_one_${schema}`.slice(0, 63), text: statementForOne(pg.escapeIdentifier(schema)) };
+    this.several = {
+      name: `trunkline_several_${schema}`.slice(0, 63),
+      text: statementForSeveral(pg.escapeIdentifier(schema)),
+    };
+  }
+
+  async append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {
+    try {
+      const isVersioned = events.every(({ expectedVersion }) => expectedVersion !== undefined);
+      if (events.length > 1 && isVersioned) return await this.appendSeveral(client, events);
+      const versions: number[] = [];
+      for (const event of events) versions.push(await this.appendOne(client, event));
+      return versions;
+    } catch (error) {
+      throw refusal(error);
+    }
+  }
+
+  private async appendOne(client: TransactionClient, event: AppendedEvent): Promise<number> {
+    const { id, aggregateType, aggregateId, type, schemaVersion, occurredAt, dataJson, metadataJson } = event;
+    const expected = event.expectedVersion ?? null;
+    const values = [
+      id,
+      aggregateType,
+      aggregateId,
+      type,
+      schemaVersion,
+      occurredAt,
+      dataJson,
+      metadataJson || null,
+      expected,
+    ];
+    const { rows } = await client.query({ ...this.one, values });
+    return rows[0].version;
+  }
+
+  private async appendSeveral(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {
+    const column = <T>(pick: (event: AppendedEvent) => T): T[] => events.map(pick);
+    const versions = column(({ expectedVersion }) => expectedVersion! + 1);
+    const values = [
+      column(({ id }) => id),
+      column(({ aggregateType }) => aggregateType),
+      column(({ aggregateId }) => aggregateId),
+      column(({ type }) => type),
+      column(({ schemaVersion }) => schemaVersion),
+      column(({ occurredAt }) => occurredAt),
+      column(({ dataJson }) => dataJson),
+      column(({ metadataJson }) => metadataJson || null),
+      versions,
+    ];
+    await client.query({ ...this.several, values });
+    return versions;
+  }
+}
+
+const columns =
+  'id, aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata, version' as const;
+
+function statementForOne(schema: string): string {
+  return `
+    with head as (
+      insert into ${schema}.aggregates as a
+        (aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at)
+      select $2::text, $3::text, coalesce($9::integer, 0) + 1, coalesce($9, 0), $6::timestamptz, $6
+      where case when coalesce($9, 0) = 0
+        then not exists (select from ${schema}.actor_types where aggregate_type = $2)
+        else exists (select from ${schema}.aggregates where aggregate_type = $2 and aggregate_id = $3) end
+      on conflict (aggregate_type, aggregate_id) do update set
+        version = a.version + 1,
+        previous_version = a.version,
+        first_occurred_at = least(a.first_occurred_at, excluded.first_occurred_at),
+        last_occurred_at = greatest(a.last_occurred_at, excluded.last_occurred_at),
+        updated_at = excluded.updated_at
+      where a.log_id is null and a.version = coalesce($9, a.version)
+      returning version
+    ), event as (
+      insert into ${schema}.domain_events (${columns})
+      select $1::uuid, $2, $3, $4::text, $5::integer, $6, $7::jsonb, $8::jsonb, version from head
+      returning sequence, version
+    ), taken as (
+      insert into ${schema}.outbox (sequence, id, occurred_at) select sequence, $1, $6 from event
+    )
+    select coalesce((select version from event),
+      ${schema}.refuse_append(array[$2], array[$3], array[coalesce($9, 0)])) as version`;
+}
+
+function statementForSeveral(schema: string): string {
+  return `
+    with input as materialized (
+      select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[],
+        $7::jsonb[], $8::jsonb[], $9::integer[]) with ordinality as i (${columns}, place)
+    ), wanted as materialized (
+      select aggregate_type, aggregate_id, max(version) as version, min(version) - 1 as expected,
+        min(occurred_at) as first, max(occurred_at) as last
+      from input group by aggregate_type, aggregate_id
+      order by aggregate_type collate "C", aggregate_id collate "C"
+    ), head as (
+      insert into ${schema}.aggregates as a
+        (aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at)
+      select aggregate_type, aggregate_id, version, expected, first, last from wanted w
+      where case when expected = 0
+        then not exists (select from ${schema}.actor_types t where t.aggregate_type = w.aggregate_type)
+        else exists (select from ${schema}.aggregates h
+          where h.aggregate_type = w.aggregate_type and h.aggregate_id = w.aggregate_id) end
+      on conflict (aggregate_type, aggregate_id) do update set
+        version = excluded.version,
+        previous_version = excluded.previous_version,
+        first_occurred_at = least(a.first_occurred_at, excluded.first_occurred_at),
+        last_occurred_at = greatest(a.last_occurred_at, excluded.last_occurred_at),
+        updated_at = excluded.updated_at
+      where a.log_id is null and a.version = excluded.previous_version
+      returning version
+    ), event as (
+      insert into ${schema}.domain_events (${columns})
+      select ${columns} from (
+        select * from input where (select count(*) from head) = (select count(*) from wanted) order by place) as i
+      returning sequence, id, occurred_at
+    ), taken as (
+      insert into ${schema}.outbox (sequence, id, occurred_at) select sequence, id, occurred_at from event
+    )
+    select case when not exists (select from event) then ${schema}.refuse_append(
+      (select array_agg(aggregate_type) from wanted), (select array_agg(aggregate_id) from wanted),
+      (select array_agg(expected) from wanted)) end`;
+}
+
+/** What the server's functions refuse, as our errors; anything else as it came: it is the user's own connection. */
+function refusal(error: unknown): unknown {
+  const { detail, message } = error as { detail?: string; message?: string };
+  if (codeOf(error) === 'TKWRD') {
+    const reason = message!.slice(message!.indexOf(': ') + 2);
+    return new TrunklineError('WrongDoor', { aggregateType: detail ?? '', reason }, { cause: error });
+  }
+  if (codeOf(error) === 'TKCON') {
+    const [aggregateType, aggregateId, expectedVersion, actualVersion] = JSON.parse(detail!);
+    const details = { aggregateType, aggregateId, expectedVersion, actualVersion };
+    return new TrunklineError('ConcurrencyConflict', details, { cause: error });
+  }
+  return error;
+}

@@ -1,0 +1,213 @@
+// PostgreSQL as the caller's thread reads it: the reading half of the public event store, and pages for the history.
+import pg from 'pg';
+import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
+import type { StoredEvent } from '../../event.ts';
+import { checkFields } from '../../known-fields.ts';
+import { type EventFilter, filterOf, storeQueryFields } from '../filter.ts';
+import { foldTo } from '../fold.ts';
+import {
+  type EventArchive,
+  type Head,
+  type Moment,
+  nameOf,
+  type QuarantinedEvent,
+  type StateThen,
+  type StoreQuery,
+  type TypeQuery,
+} from '../store.ts';
+import { type Guard, guard } from './guard.ts';
+import { conditions, copyEvents, eventsIn } from './pages.ts';
+import type { PostgresStoreOptions } from './postgres.ts';
+import { quarantined } from './quarantine.ts';
+import type { EventFrames } from './rows.ts';
+import { checkSchema } from './session.ts';
+
+const eventsPerPage = 5_000;
+const headsPerPage = 1_000;
+const connections = 4;
+
+export class PostgresArchive implements EventArchive {
+  private readonly pool: pg.Pool;
+  private readonly isOwnPool: boolean;
+  private readonly schema: string;
+  private readonly schemaName: string;
+  private readonly guard: Guard;
+  private isChecked = false;
+
+  constructor({ settings, pool }: PostgresStoreOptions) {
+    this.isOwnPool = pool === undefined;
+    this.pool =
+      pool ??
+      new pg.Pool({
+        ...settings.connection,
+        application_name: 'trunkline read',
+        max: connections,
+        query_timeout: settings.statementTimeoutMs,
+        connectionTimeoutMillis: settings.loadTimeoutMs,
+        allowExitOnIdle: true,
+      });
+    if (this.isOwnPool) this.pool.on('error', () => {}); // an idle connection was lost: the next read opens another
+    this.schemaName = settings.schema;
+    this.schema = pg.escapeIdentifier(settings.schema);
+    this.guard = guard(settings.schema);
+  }
+
+  async close(): Promise<void> {
+    if (this.isOwnPool) await this.pool.end();
+  }
+
+  /** Whether the server is there and its schema is one to read. */
+  check(): Promise<void> {
+    return this.run(async () => {});
+  }
+
+  getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
+  getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
+  getByAggregate(aggregate: AnyAggregate | string, id: string): Promise<any[]> {
+    return this.eventsOf(nameOf(aggregate), id, 1, Number.MAX_SAFE_INTEGER);
+  }
+
+  getFromVersion<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    version: number,
+    limit?: number,
+  ): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
+  getFromVersion(
+    aggregate: AnyAggregate | string,
+    id: string,
+    version: number,
+    limit: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<any[]> {
+    return this.eventsOf(nameOf(aggregate), id, Math.max(1, version), limit);
+  }
+
+  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    const { limit = Number.POSITIVE_INFINITY, ...rest } = query;
+    const events: StoredEvent[] = [];
+    if (limit <= 0) return events;
+    for await (const event of this.query({ ...rest, type, pageSize: Math.min(limit, eventsPerPage) })) {
+      events.push(event);
+      if (events.length >= limit) break;
+    }
+    return events;
+  }
+
+  async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
+    checkFields('query', query, storeQueryFields);
+    const { signal, pageSize = eventsPerPage } = query;
+    const where = conditions(filterOf(query));
+    const limit = Math.min(pageSize, eventsPerPage);
+    for (let after = 0; ; ) {
+      signal?.throwIfAborted();
+      const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence limit ${limit}`;
+      const page = await this.copy(from, signal);
+      for (const event of eventsIn(page)) {
+        signal?.throwIfAborted();
+        yield event;
+      }
+      if (page.count < limit) return;
+      after = page.lastSequence;
+    }
+  }
+
+  /** The events of one log, in its order: positions `from` to `to`, `limit` at most. */
+  logPage(
+    logId: string,
+    filter: EventFilter,
+    from: number,
+    to: number,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<EventFrames> {
+    const which = `log_id = ${pg.escapeLiteral(logId)} and position between ${from} and ${to}`;
+    const order = `order by position limit ${limit}`;
+    return this.copy(`${this.schema}.domain_events where ${which}${conditions(filter)} ${order}`, signal);
+  }
+
+  async stateAt<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    moment: Moment,
+  ): Promise<StateThen<StateOf<A>> | undefined> {
+    const limit = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
+    if (limit < 1) return undefined;
+    return foldTo(aggregate, await this.eventsOf(aggregate.name, id, 1, limit), moment);
+  }
+
+  async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    const { rows } = await this.select(
+      `select version, position from ${this.schema}.aggregates where aggregate_type = $1 and aggregate_id = $2`,
+      [nameOf(aggregate), id],
+    );
+    return rows[0] && { version: rows[0].version, position: Number(rows[0].position) };
+  }
+
+  async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    const sql = `select aggregate_id as id, version, position from ${this.schema}.aggregates
+      where aggregate_type = $1 and aggregate_id collate "C" > $2 order by aggregate_id collate "C" limit ${headsPerPage}`;
+    for (let after = ''; ; ) {
+      const { rows } = await this.select(sql, [nameOf(aggregate), after]);
+      for (const { id, version, position } of rows) yield { id, version, position: Number(position) };
+      if (rows.length < headsPerPage) return;
+      after = rows.at(-1).id;
+    }
+  }
+
+  quarantined(): AsyncIterableIterator<QuarantinedEvent> {
+    return quarantined((sql, values) => this.select(sql, values), this.schema);
+  }
+
+  private async eventsOf(type: string, id: string, first: number, limit: number): Promise<StoredEvent[]> {
+    const { escapeLiteral } = pg;
+    const [aggregateType, aggregateId] = [escapeLiteral(type), escapeLiteral(id)];
+    const events: StoredEvent[] = [];
+    for (let next = first; events.length < limit; ) {
+      const size = Math.min(eventsPerPage, limit - events.length);
+      // Its head tells in which months its events lie.
+      const page = await this.copy(
+        `${this.schema}.domain_events where aggregate_type = ${aggregateType} and aggregate_id = ${aggregateId}
+           and version >= ${next}
+           and occurred_at >= (select first_occurred_at from ${this.schema}.aggregates
+             where aggregate_type = ${aggregateType} and aggregate_id = ${aggregateId})
+           and occurred_at <= (select last_occurred_at from ${this.schema}.aggregates
+             where aggregate_type = ${aggregateType} and aggregate_id = ${aggregateId})
+         order by version limit ${size}`,
+      );
+      for (const event of eventsIn(page)) events.push(event);
+      if (page.count < size) break;
+      next = events.at(-1)!.version + 1;
+    }
+    return events;
+  }
+
+  private copy(from: string, signal?: AbortSignal): Promise<EventFrames> {
+    return this.run((client) => copyEvents(client, from), signal);
+  }
+
+  private select(sql: string, values: unknown[]): Promise<pg.QueryResult> {
+    return this.run((client) => client.query(sql, values));
+  }
+
+  private run<T>(read: (client: pg.PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    return this.guard(async () => {
+      const client = await this.pool.connect();
+      const giveUp = (): void => client.release(true);
+      signal?.addEventListener('abort', giveUp);
+      let isLost = true;
+      try {
+        if (!this.isChecked) {
+          await checkSchema(client, this.schemaName);
+          this.isChecked = true;
+        }
+        const result = await read(client);
+        isLost = false;
+        return result;
+      } finally {
+        signal?.removeEventListener('abort', giveUp);
+        if (!signal?.aborted) client.release(isLost);
+      }
+    });
+  }
+}

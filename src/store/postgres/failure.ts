@@ -1,0 +1,59 @@
+// What PostgreSQL and its client report, as our closed list of errors. No connection string or password ever gets into one.
+// SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
+import { TrunklineError } from '../../errors.ts';
+
+export const storeName = 'PostgreSQL';
+
+interface ServerError extends Error {
+  code: string;
+}
+
+/** What the server, the socket or the client calls it; '' if nothing. */
+export function codeOf(error: unknown): string {
+  const code = (error as Partial<ServerError> | undefined)?.code;
+  return typeof code === 'string' ? code : '';
+}
+
+/** Whether the server itself said no, and the connection is as it was: its SQLSTATE has five characters. */
+export function isServerError(error: unknown): boolean {
+  return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error));
+}
+
+/** Whether the server cannot serve anybody now, or is not there: connection, resources, intervention, its own system. */
+export function isAway(error: unknown): boolean {
+  return !isServerError(error) || /^(08|53|57|58|XX)/.test(codeOf(error));
+}
+
+/** Whether the server refuses the data: no repetition of the same statement will do. */
+export function refusesData(error: unknown): boolean {
+  // Data exceptions, constraint violations, limits of a row or an index entry.
+  return isServerError(error) && /^(22|23|54)/.test(codeOf(error));
+}
+
+/** The same error in our words; ours as they are. */
+export function failure(error: unknown, schema: string): TrunklineError {
+  if (error instanceof TrunklineError) return error;
+  const cause = messageOf(error);
+  const options = { cause: error };
+  if (isServerError(error)) {
+    const code = codeOf(error);
+    if (code.startsWith('28') || code === '42501') {
+      return new TrunklineError('StoreAccessDenied', { store: storeName, cause }, options);
+    }
+    if (code === '3D000' || code === '3F000' || code === '42P01') {
+      return new TrunklineError('StoreSchemaMissing', { schema, reason: cause }, options);
+    }
+    // A column, function or constraint that is not there, another type than ours, or a COPY that does not fit.
+    if (code.startsWith('42') || code === '22P03' || code === '22P04' || code === '428C9') {
+      return new TrunklineError('StoreSchemaAltered', { schema, reason: cause }, options);
+    }
+  }
+  return new TrunklineError('StoreUnavailable', { store: storeName, cause }, options);
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);
+  if (!(error instanceof Error)) return String(error);
+  const code = codeOf(error);
+  return code === '' ? error.message : `${error.message} (${code})`;
+}

@@ -1,0 +1,40 @@
+// What one log has brought into PostgreSQL, as the history reads it: in the order of the log.
+
+import { TrunklineError } from '../../errors.ts';
+import type { Levels } from '../../log/levels.ts';
+import type { EventFilter } from '../filter.ts';
+import type { PagedStore, StorePages } from '../store.ts';
+import type { PostgresArchive } from './archive.ts';
+import { storeName } from './failure.ts';
+import { eventsIn } from './pages.ts';
+
+const pageLimit = 5_000;
+const notYet = 'it has not been reached since the start';
+
+export class PostgresHistory implements PagedStore {
+  private readonly archive: PostgresArchive;
+  private readonly logId: string;
+  private readonly levels: Levels;
+
+  constructor(archive: PostgresArchive, logId: string, levels: Levels) {
+    this.archive = archive;
+    this.logId = logId;
+    this.levels = levels;
+  }
+
+  scan(filter: EventFilter, signal?: AbortSignal): StorePages {
+    return {
+      isRemote: true,
+      page: async (from, to, limit) => {
+        const stored = this.levels.position('stored');
+        if (stored === 0) throw new TrunklineError('StoreUnavailable', { store: storeName, cause: notYet });
+        const last = Math.min(to, stored);
+        if (from > last) return undefined;
+        const size = Math.min(limit, pageLimit);
+        const page = await this.archive.logPage(this.logId, filter, from, last, size, signal);
+        const events = eventsIn(page);
+        return { events, next: page.count < size ? last + 1 : events.at(-1)!.position + 1 };
+      },
+    };
+  }
+}

@@ -1,0 +1,138 @@
+// Brings a schema up to this release, one migration a transaction, under an advisory lock that the transaction holds: so
+// that what is cut off leaves nothing, two at once wait for each other, and a pooler between does not matter.
+import pg from 'pg';
+import { isError, TrunklineError } from '../../errors.ts';
+import { failure, isAway } from './failure.ts';
+import { type Migration, readMigrations } from './migrations.ts';
+
+/** How to reach PostgreSQL: a connection string, or what `pg` takes. */
+export type Connection = string | pg.ClientConfig;
+
+/** Which database, which schema, and whether only to look. */
+export interface MigrateOptions {
+  connection: Connection;
+  /** Where the tables live; made if absent. Default `trunkline`. */
+  schema?: string;
+  /** Only tell what would be done. */
+  dryRun?: boolean;
+  /** Ends between two migrations. */
+  signal?: AbortSignal;
+  /** @internal another folder of migrations, for tests */
+  folder?: string;
+}
+
+/** What {@link migrate} did, or would do. */
+export interface MigrateReport {
+  readonly schema: string;
+  /** Applied now, or with `dryRun` those that would be. */
+  readonly migrations: readonly { readonly number: number; readonly name: string; readonly sql: string }[];
+  /** The schema's version afterwards (with `dryRun`: now); 0 before the first. */
+  readonly version: number;
+}
+
+export const defaultSchema = 'trunkline';
+
+const lockTimeoutMs = 30_000;
+
+/**
+ * Apply the migrations that the schema lacks.
+ * @throws StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, MigrationFailed
+ */
+export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
+  const { connection, schema = defaultSchema, dryRun = false, signal, folder } = options;
+  const known = await readMigrations(folder);
+  const client = new pg.Client(configOf(connection));
+  client.on('error', () => {}); // whoever waits for a query is told
+  try {
+    await client.connect();
+    let version = await versionOf(client, schema, known);
+    if (dryRun) return { schema, migrations: known.slice(version), version };
+    const applied: Migration[] = [];
+    while (version < known.length) {
+      signal?.throwIfAborted();
+      const migration = await applyNext(client, schema, known);
+      if (migration !== undefined) applied.push(migration);
+      version = await versionOf(client, schema, known);
+    }
+    return { schema, migrations: applied, version };
+  } catch (error) {
+    if (signal?.aborted && error === signal.reason) throw error;
+    throw failure(error, schema);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+export function configOf(connection: Connection): pg.ClientConfig {
+  const given = typeof connection === 'string' ? { connectionString: connection } : connection;
+  return { connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given };
+}
+
+/** How far the schema is; 0 if there is none. Throws if it is ahead of this release, or not what its files made. */
+export async function versionOf(client: pg.ClientBase, schema: string, known: readonly Migration[]): Promise<number> {
+  const table = `${pg.escapeIdentifier(schema)}.trunkline_migrations`;
+  // The catalogue itself, not to_regclass(): that may answer from a cache older than the lock we have waited for.
+  const { rowCount } = await client.query('select from pg_tables where schemaname = $1 and tablename = $2', [
+    schema,
+    'trunkline_migrations',
+  ]);
+  if (rowCount === 0) return 0;
+  const { rows } = await client.query(`select number, name, checksum from ${table} order by number`);
+  for (const [index, row] of rows.entries()) {
+    const migration = known[index];
+    if (migration === undefined) {
+      const last = rows.at(-1).number;
+      throw new TrunklineError('StoreSchemaNewer', { schema, found: last, supported: known.length });
+    }
+    if (row.number !== migration.number || row.checksum !== migration.checksum) {
+      const reason = `migration ${row.name} was applied with another text than this release's ${migration.name}`;
+      throw new TrunklineError('StoreSchemaAltered', { schema, reason });
+    }
+  }
+  return rows.length;
+}
+
+/** The next one, if it is still missing once the lock is held. */
+async function applyNext(
+  client: pg.ClientBase,
+  schema: string,
+  known: readonly Migration[],
+): Promise<Migration | undefined> {
+  const name = pg.escapeIdentifier(schema);
+  await client.query('begin');
+  let migration: Migration | undefined;
+  try {
+    await client.query(`set local lock_timeout = ${lockTimeoutMs}`);
+    await client.query('select pg_advisory_xact_lock(hashtext($1), hashtext($2))', ['trunkline.migrate', schema]);
+    const version = await versionOf(client, schema, known);
+    if (version === 0) await prepare(client, name, schema);
+    migration = known[version];
+    if (migration !== undefined) {
+      await client.query(`set local search_path to ${name}`);
+      await client.query(migration.sql);
+      await client.query('insert into trunkline_migrations (number, name, checksum) values ($1, $2, $3)', [
+        migration.number,
+        migration.name,
+        migration.checksum,
+      ]);
+    }
+    await client.query('commit');
+    return migration;
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    if (migration === undefined || isAway(error) || isError(failure(error, schema), 'StoreAccessDenied')) throw error;
+    throw new TrunklineError('MigrationFailed', { schema, migration: migration.name, cause: String(error) });
+  }
+}
+
+async function prepare(client: pg.ClientBase, name: string, schema: string): Promise<void> {
+  const { rowCount } = await client.query('select from pg_namespace where nspname = $1', [schema]);
+  // Not `if not exists`: that asks for the right to create even where there is nothing to create.
+  if (rowCount === 0) await client.query(`create schema ${name}`);
+  await client.query(`create table if not exists ${name}.trunkline_migrations (
+    number     integer     primary key,
+    name       text        not null,
+    checksum   text        not null,
+    applied_at timestamptz not null default now()
+  )`);
+}

@@ -1,0 +1,30 @@
+// The numbered files of `migrations/`: plain SQL, each applied once, in order, never changed afterwards.
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+export interface Migration {
+  /** 1, 2, 3 … */
+  readonly number: number;
+  /** File name without its ending. */
+  readonly name: string;
+  readonly sql: string;
+  /** SHA-256 of the text, hexadecimal. */
+  readonly checksum: string;
+}
+
+const ownFolder = fileURLToPath(new URL('../../../migrations/', import.meta.url));
+
+/** All files of a folder, in order. Throws if their numbers do not run 1, 2, 3 …: a release would be incomplete. */
+export async function readMigrations(folder: string = ownFolder): Promise<Migration[]> {
+  const names = (await readdir(folder)).filter((name) => /^\d{6}-[a-z0-9-]+\.sql$/.test(name)).sort();
+  return Promise.all(
+    names.map(async (file, index) => {
+      const number = Number(file.slice(0, 6));
+      if (number !== index + 1) throw new Error(`${folder}: ${file} where migration ${index + 1} must follow`);
+      const sql = await readFile(`${folder}/${file}`, 'utf8');
+      const checksum = createHash('sha256').update(sql).digest('hex');
+      return { number, name: file.slice(0, -'.sql'.length), sql, checksum };
+    }),
+  );
+}

@@ -1,0 +1,54 @@
+// Pages of events, by COPY in its binary format: the rows become frames without a text between. COPY takes no parameters,
+// so every value is written as a literal, escaped by the client.
+import type { Readable } from 'node:stream';
+import pg from 'pg';
+import { to as copyTo } from 'pg-copy-streams';
+import { decodeEvent, type StoredEvent } from '../../event.ts';
+import { FrameReader } from '../../frame.ts';
+import type { EventFilter } from '../filter.ts';
+import { type EventFrames, framesOf, readColumns } from './rows.ts';
+
+const { escapeLiteral } = pg;
+
+/** `from`: what follows `select … from`, up to the limit. */
+export async function copyEvents(client: pg.ClientBase, from: string): Promise<EventFrames> {
+  const stream: Readable = client.query(copyTo(`copy (select ${readColumns} from ${from}) to stdout (format binary)`));
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return framesOf(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+}
+
+export function eventsIn({ frames, positions, count }: EventFrames): StoredEvent[] {
+  const frame = new FrameReader(frames);
+  const events: StoredEvent[] = [];
+  for (let i = 0, next = 0; i < count; i++) {
+    frame.at(next);
+    next = frame.next;
+    events.push(decodeEvent(frame, positions[i]!));
+  }
+  return events;
+}
+
+/** The filter's conditions as SQL, each after an `and`. */
+export function conditions(filter: EventFilter): string {
+  const { aggregateType, aggregateId, types, since, until, correlationId } = filter;
+  let sql = '';
+  if (aggregateType !== undefined) sql += ` and aggregate_type = ${escapeLiteral(aggregateType)}`;
+  if (aggregateId !== undefined) sql += ` and aggregate_id = ${escapeLiteral(aggregateId)}`;
+  if (types !== undefined) sql += ` and event_type in (${[...types].map(escapeLiteral).join() || 'null'})`;
+  if (since > Number.NEGATIVE_INFINITY) sql += ` and occurred_at >= ${timeLiteral(since)}`;
+  if (until < Number.POSITIVE_INFINITY) sql += ` and occurred_at < ${timeLiteral(until)}`;
+  if (correlationId !== undefined) sql += ` and metadata ->> 'correlationId' = ${escapeLiteral(correlationId)}`;
+  return sql;
+}
+
+const leastTime = Date.UTC(-4711, 0, 1);
+
+/** As a literal, so that the planner leaves other months' partitions alone. */
+function timeLiteral(ms: number): string {
+  const date = new Date(Math.max(ms, leastTime));
+  const year = date.getUTCFullYear();
+  if (year > 0) return `timestamptz '${date.toISOString().replace(/^\+/, '')}'`;
+  const era = String(1 - year).padStart(4, '0');
+  return `timestamptz '${era}${date.toISOString().slice(7)} BC'`;
+}

@@ -1,0 +1,130 @@
+// `postgres(…)`: the event store in PostgreSQL, as the user describes it. A plain value, so that it can be sent to threads.
+import type pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
+import { checkFields, fieldsOf } from '../../known-fields.ts';
+import { type Connection, configOf, defaultSchema } from './migrate.ts';
+
+/** How to reach the store, and how to write it. Either `connectionString` or `pool`. */
+export interface PostgresOptions {
+  /** `postgres://user:password@host:port/database`. */
+  connectionString?: string;
+  /**
+   * A pool of your own. Reads from this thread use it; the threads that flush and load open connections of their own with
+   * its options, which must therefore survive structured cloning (a password as text, not as a function).
+   */
+  pool?: pg.Pool;
+  /** Where the tables live; default `trunkline`. */
+  schema?: string;
+  /** Apply missing migrations at the start; default false. */
+  migrate?: boolean;
+  /** Most events of one transaction, 1 to 100,000; default 16,384. A batch is what has arrived meanwhile. */
+  batchEvents?: number;
+  /** Most bytes of one transaction, 64 KiB to 256 MiB; default 4 MiB. */
+  batchBytes?: number;
+  /** At most one transaction in so many milliseconds unless somebody waits, 0 to 60,000; default 5. */
+  flushDelayMs?: number;
+  /** How long a statement may take before its connection is given up, milliseconds, 100 to 600,000; default 30,000. */
+  statementTimeoutMs?: number;
+  /** How long a load of an aggregate may take, milliseconds, 10 to 600,000; default 5,000; then `StoreUnavailable`. */
+  loadTimeoutMs?: number;
+}
+
+/** What threads get. */
+export interface PostgresSettings {
+  readonly connection: pg.ClientConfig;
+  readonly schema: string;
+  readonly migrate: boolean;
+  readonly batchEvents: number;
+  readonly batchBytes: number;
+  readonly flushDelayMs: number;
+  readonly statementTimeoutMs: number;
+  readonly loadTimeoutMs: number;
+}
+
+/** A store in PostgreSQL; made by {@link postgres}. */
+export class PostgresStoreOptions {
+  /** @internal */
+  readonly settings: PostgresSettings;
+  /** @internal */
+  readonly pool: pg.Pool | undefined;
+
+  /** Use {@link postgres}. */
+  constructor(settings: PostgresSettings, pool: pg.Pool | undefined) {
+    this.settings = settings;
+    this.pool = pool;
+  }
+
+  /** Without the connection: no password gets into a log line. */
+  toJSON(): object {
+    return { store: 'postgres', schema: this.settings.schema };
+  }
+}
+
+const known = fieldsOf<PostgresOptions>({
+  connectionString: true,
+  pool: true,
+  schema: true,
+  migrate: true,
+  batchEvents: true,
+  batchBytes: true,
+  flushDelayMs: true,
+  statementTimeoutMs: true,
+  loadTimeoutMs: true,
+});
+
+/**
+ * Keep events in PostgreSQL (15 and newer): `createRuntime({ store: postgres({ connectionString }) })`.
+ * @throws InvalidOptions
+ */
+export function postgres(options: PostgresOptions): PostgresStoreOptions {
+  checkFields('store', options, known);
+  const { schema = defaultSchema, migrate = false } = options;
+  if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63 || schema.includes('\0')) {
+    invalid('schema', schema, 'must be 1 to 63 bytes');
+  }
+  if (typeof migrate !== 'boolean') invalid('migrate', migrate, 'must be true or false');
+  const settings: PostgresSettings = {
+    connection: connectionOf(options),
+    schema,
+    migrate,
+    batchEvents: within('batchEvents', options.batchEvents ?? 16_384, 1, 100_000),
+    batchBytes: within('batchBytes', options.batchBytes ?? 4 << 20, 1 << 16, 1 << 28),
+    flushDelayMs: within('flushDelayMs', options.flushDelayMs ?? 5, 0, 60_000),
+    statementTimeoutMs: within('statementTimeoutMs', options.statementTimeoutMs ?? 30_000, 100, 600_000),
+    loadTimeoutMs: within('loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 10, 600_000),
+  };
+  return new PostgresStoreOptions(settings, options.pool);
+}
+
+function connectionOf({ connectionString, pool }: PostgresOptions): pg.ClientConfig {
+  if ((connectionString === undefined) === (pool === undefined)) {
+    invalid('connectionString', '…', 'either connectionString or pool must be given');
+  }
+  if (connectionString !== undefined) {
+    if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
+      invalid('connectionString', '…', 'must begin with postgres://');
+    }
+    return configOf(connectionString);
+  }
+  const { options } = pool as { options?: pg.PoolConfig & { Client?: unknown; Promise?: unknown } };
+  if (options === undefined) invalid('pool', '…', 'must be a pg.Pool');
+  const names = ['connectionString', 'host', 'port', 'user', 'database', 'ssl', 'application_name', 'options'] as const;
+  const connection: Record<string, unknown> = {};
+  for (const name of names) if (options[name] !== undefined) connection[name] = options[name];
+  // Not among the pool's own enumerable properties: pg hides it from logs.
+  if (options.password !== undefined) connection.password = options.password;
+  try {
+    return configOf(structuredClone(connection) as Connection);
+  } catch (error) {
+    return invalid('pool', '…', `its options must survive structured cloning: ${(error as Error).message}`);
+  }
+}
+
+function within(option: string, value: number, low: number, high: number): number {
+  if (Number.isInteger(value) && value >= low && value <= high) return value;
+  return invalid(option, value, `must be an integer from ${low} to ${high}`);
+}
+
+function invalid(option: string, value: unknown, reason: string): never {
+  throw new TrunklineError('InvalidOptions', { option: `store.${option}`, value, reason });
+}

@@ -1,0 +1,89 @@
+// One connection of a thread's own, with its errors in our words. Given up rather than mended: whoever has lost it opens
+// another.
+import pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
+import { failure, isServerError, storeName } from './failure.ts';
+import { versionOf } from './migrate.ts';
+import { readMigrations } from './migrations.ts';
+
+export interface SessionSettings {
+  readonly connection: pg.ClientConfig;
+  readonly schema: string;
+  /** How long one statement may take, milliseconds; then the connection is given up. */
+  readonly timeoutMs: number;
+  readonly name: string;
+}
+
+export class Session {
+  readonly client: pg.Client;
+  private broken = false;
+
+  private constructor(client: pg.Client) {
+    this.client = client;
+    client.on('error', () => {
+      this.broken = true;
+    });
+    client.on('end', () => {
+      this.broken = true;
+    });
+  }
+
+  /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing */
+  static async open({ connection, schema, timeoutMs, name }: SessionSettings): Promise<Session> {
+    const client = new pg.Client({
+      ...connection,
+      application_name: name,
+      query_timeout: timeoutMs,
+      connectionTimeoutMillis: Math.min(timeoutMs, connection.connectionTimeoutMillis ?? timeoutMs),
+      keepAlive: true,
+    });
+    const session = new Session(client);
+    try {
+      await client.connect();
+    } catch (error) {
+      session.destroy();
+      throw failure(error, schema);
+    }
+    return session;
+  }
+
+  /** Whether it can be used no more. */
+  get isBroken(): boolean {
+    return this.broken;
+  }
+
+  /** After an error: only what the server itself has said leaves the connection in a known state. */
+  failed(error: unknown): void {
+    if (!isServerError(error)) this.destroy();
+  }
+
+  /** Let go at once, whatever is under way; the server rolls back. */
+  destroy(): void {
+    this.broken = true;
+    (this.client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  }
+
+  async close(): Promise<void> {
+    if (this.broken) return;
+    await this.client.end().catch(() => {});
+  }
+}
+
+/**
+ * Refuse a schema that this release did not make, or not whole.
+ * @throws StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered, StoreUnavailable
+ */
+export async function checkSchema(client: pg.ClientBase, schema: string): Promise<void> {
+  const known = await readMigrations();
+  const version = await versionOf(client, schema, known);
+  if (version < known.length) {
+    const reason = version === 0 ? 'it has no tables of ours' : `it is at migration ${version} of ${known.length}`;
+    throw new TrunklineError('StoreSchemaMissing', { schema, reason });
+  }
+  const { rows } = await client.query('show server_encoding');
+  const encoding: string = rows[0].server_encoding;
+  if (encoding !== 'UTF8') {
+    const cause = `the database's encoding is ${encoding}, and must be UTF8`;
+    throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+  }
+}

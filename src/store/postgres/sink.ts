@@ -1,0 +1,243 @@
+// PostgreSQL as the flusher drives it: one batch, one transaction of heads, events, quarantine and checkpoint. Owned by the
+// flush thread.
+//
+// Invariants: the checkpoint row moves in the transaction that holds the events, from where this sink last saw it; so a
+// batch whose COMMIT went unanswered is found done or undone by reading it again, and two processes that flush the same log
+// (a copied data directory) cannot both go on. Every event is in `domain_events` or in `quarantined_events`, once.
+import { finished } from 'node:stream/promises';
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { TrunklineError } from '../../errors.ts';
+import type { Batch, Sink } from '../../flush/flush.ts';
+import { FrameReader } from '../../frame.ts';
+import { failure, isServerError, refusesData } from './failure.ts';
+import { HeadStatements, type Refusal } from './heads.ts';
+import { migrate } from './migrate.ts';
+import { Partitions } from './partitions.ts';
+import { type Entry, type Plan, planOf } from './plan.ts';
+import type { PostgresSettings } from './postgres.ts';
+import { quarantine } from './quarantine.ts';
+import { RelayedStatements, relayedIn } from './relayed.ts';
+import { EventRowWriter, eventColumns } from './rows.ts';
+import { checkSchema, Session } from './session.ts';
+
+export interface PostgresSinkEvents {
+  /** Committed: these were not taken. */
+  quarantined(refused: readonly Refusal[]): void;
+}
+
+const lockTimeoutMs = 10_000;
+
+export class PostgresSink implements Sink {
+  private readonly settings: PostgresSettings;
+  private readonly logId: string;
+  private readonly firstPosition: number;
+  private readonly events: PostgresSinkEvents;
+  private readonly schema: string;
+  private readonly heads: HeadStatements;
+  private readonly partitions: Partitions;
+  private readonly relayed: RelayedStatements;
+  private readonly rows: EventRowWriter;
+  private readonly copySql: string;
+  private session: Session | undefined;
+  private isMigrated = false;
+  private checkpoint = 0;
+
+  /** `firstPosition`: the first that the log still keeps; 0 or 1: all of it. */
+  constructor(settings: PostgresSettings, logId: string, firstPosition: number, events: PostgresSinkEvents) {
+    this.settings = settings;
+    this.logId = logId;
+    this.firstPosition = firstPosition;
+    this.events = events;
+    this.schema = pg.escapeIdentifier(settings.schema);
+    this.heads = new HeadStatements(this.schema, logId);
+    this.partitions = new Partitions(this.schema);
+    this.relayed = new RelayedStatements(this.schema, logId);
+    this.rows = new EventRowWriter(logId);
+    this.copySql = `copy ${this.schema}.domain_events (${eventColumns}) from stdin (format binary)`;
+  }
+
+  /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered, PositionGone */
+  async open(): Promise<number> {
+    const { connection, schema } = this.settings;
+    if (this.settings.migrate && !this.isMigrated) {
+      await migrate({ connection, schema });
+      this.isMigrated = true;
+    }
+    await this.connect();
+    if (this.checkpoint === 0 && this.firstPosition > 1) {
+      throw new TrunklineError('PositionGone', { position: 1, firstKept: this.firstPosition });
+    }
+    return this.checkpoint;
+  }
+
+  async write(batch: Batch, signal: AbortSignal): Promise<void> {
+    let { session } = this;
+    const giveUp = (): void => session?.destroy();
+    signal.addEventListener('abort', giveUp);
+    try {
+      if (session === undefined || session.isBroken) {
+        await this.connect();
+        session = this.session!;
+        // The reply to a COMMIT was lost, and it had happened.
+        if (this.checkpoint === batch.toPosition) return;
+      }
+      const { client } = session;
+      const plan = planOf(batch);
+      await this.partitions.prepare(client, plan.months, Date.now());
+      const refused = await this.commit(client, batch, plan);
+      this.checkpoint = batch.toPosition;
+      if (refused.length > 0) this.events.quarantined(refused);
+    } catch (error) {
+      this.session?.failed(error);
+      throw failure(error, this.settings.schema);
+    } finally {
+      signal.removeEventListener('abort', giveUp);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.session?.close();
+  }
+
+  private async connect(): Promise<void> {
+    const { connection, schema, statementTimeoutMs: timeoutMs } = this.settings;
+    this.session?.destroy();
+    const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline flush' });
+    try {
+      await checkSchema(session.client, schema);
+      const { rows } = await session.client.query(
+        `with made as (insert into ${this.schema}.flush_checkpoints (log_id, position) values ($1, 0)
+           on conflict do nothing returning position)
+         select position from made union all
+         select position from ${this.schema}.flush_checkpoints where log_id = $1`,
+        [this.logId],
+      );
+      this.checkpoint = Number(rows[0].position);
+      this.session = session;
+    } catch (error) {
+      session.destroy();
+      throw failure(error, schema);
+    }
+  }
+
+  /** In one transaction; what the server refuses of it in a second attempt, event by event. */
+  private async commit(client: pg.ClientBase, batch: Batch, plan: Plan): Promise<readonly Refusal[]> {
+    try {
+      return await this.transaction(client, batch, plan, async (entries, rows) => {
+        if (entries.length > 0) await this.copy(client, entries === plan.entries ? rows : this.rowsOf(batch, entries));
+        return [];
+      });
+    } catch (error) {
+      if (isServerError(error)) await client.query('rollback');
+      if (!refusesData(error)) throw error;
+    }
+    try {
+      return await this.transaction(client, batch, plan, (entries) => this.copyWhatGoes(client, batch, entries));
+    } catch (error) {
+      if (isServerError(error)) await client.query('rollback');
+      throw error;
+    }
+  }
+
+  private async transaction(
+    client: pg.ClientBase,
+    batch: Batch,
+    plan: Plan,
+    store: (entries: readonly Entry[], rows: Buffer) => Promise<Refusal[]>,
+  ): Promise<Refusal[]> {
+    await this.begin(client, batch);
+    const deciding = this.heads.decide(client, plan.entries, plan.runs);
+    deciding.catch(() => {}); // it is awaited below
+    const rows = this.rowsOf(batch, plan.entries); // while the server decides: mostly it takes them all
+    const { accepted, refused } = await deciding;
+    const all = [...refused, ...(await store(accepted, rows))];
+    if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
+    await this.keepSnapshots(client, batch, plan, refused);
+    const relayed = relayedIn(batch);
+    if (relayed) await this.relayed.settle(client, relayed);
+    await client.query('commit');
+    return all;
+  }
+
+  /** The checkpoint first: its row is the lock on this log. */
+  private async begin(client: pg.ClientBase, batch: Batch): Promise<void> {
+    const { checkpoint } = this;
+    const results = (await client.query(
+      `begin; set local lock_timeout = ${lockTimeoutMs}; set local synchronous_commit = on;
+       update ${this.schema}.flush_checkpoints set position = ${batch.toPosition}, updated_at = now()
+         where log_id = ${pg.escapeLiteral(this.logId)} and position = ${checkpoint};
+       savepoint heads`,
+    )) as unknown as pg.QueryResult[];
+    if (results[3]!.rowCount === 1 && (batch.fromPosition === checkpoint + 1 || batch.followsLoss)) return;
+    await client.query('rollback');
+    throw new TrunklineError('LogFenced', { logId: this.logId, position: checkpoint });
+  }
+
+  private rowsOf(batch: Batch, entries: readonly Entry[]): Buffer {
+    const frame = new FrameReader(batch.bytes);
+    this.rows.begin();
+    for (const { offset, position } of entries) this.rows.add(frame.at(offset), position);
+    return this.rows.bytes();
+  }
+
+  private async copy(client: pg.ClientBase, rows: Buffer): Promise<void> {
+    const stream = client.query(copyFrom(this.copySql));
+    stream.end(rows);
+    await finished(stream);
+  }
+
+  /** Halve what is refused until single events stand alone. */
+  private async copyWhatGoes(client: pg.ClientBase, batch: Batch, entries: readonly Entry[]): Promise<Refusal[]> {
+    try {
+      await client.query('savepoint part');
+      await this.copy(client, this.rowsOf(batch, entries));
+      await client.query('release savepoint part');
+      return [];
+    } catch (error) {
+      if (!refusesData(error)) throw error;
+      await client.query('rollback to savepoint part');
+      if (entries.length === 1) {
+        const [entry] = entries;
+        return [{ entry: entry!, code: 'RefusedByServer', reason: (error as Error).message }];
+      }
+      const middle = entries.length >> 1;
+      const first = await this.copyWhatGoes(client, batch, entries.slice(0, middle));
+      return [...first, ...(await this.copyWhatGoes(client, batch, entries.slice(middle)))];
+    }
+  }
+
+  private async keepSnapshots(
+    client: pg.ClientBase,
+    batch: Batch,
+    { runs, lateSnapshots }: Plan,
+    refused: readonly Refusal[],
+  ): Promise<void> {
+    const fenced = new Set(refused.map(({ entry }) => entry.run));
+    const offsets = runs.filter((run) => run.snapshot >= 0 && !fenced.has(run)).map((run) => run.snapshot);
+    offsets.push(...lateSnapshots);
+    if (offsets.length === 0) return;
+    const frame = new FrameReader(batch.bytes);
+    const column = <T>(read: (frame: FrameReader) => T): T[] => offsets.map((offset) => read(frame.at(offset)));
+    // Distinct: the newest of an aggregate; and only of aggregates that are this log's.
+    await client.query(
+      `insert into ${this.schema}.snapshots as kept (aggregate_type, aggregate_id, version, fingerprint, state)
+       select distinct on (type, id) type, id, taken.version, fingerprint, state
+       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::json[]) as taken (type, id, version, fingerprint, state)
+       join ${this.schema}.aggregates head
+         on head.aggregate_type = type and head.aggregate_id = id and head.log_id = $6
+       order by type, id, taken.version desc
+       on conflict (aggregate_type, aggregate_id) do update set
+         version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state, taken_at = now()
+         where kept.version < excluded.version`,
+      [
+        column((at) => at.aggregateType),
+        column((at) => at.aggregateId),
+        column((at) => at.version),
+        column((at) => at.name),
+        column((at) => at.dataJson),
+        this.logId,
+      ],
+    );
+  }
+}

@@ -1,0 +1,40 @@
+// How far a store is, as its tables tell it.
+import pg from 'pg';
+
+export interface StoreStatus {
+  /** How far each log has been flushed, the latest first. */
+  readonly checkpoints: readonly { logId: string; position: number; updatedAt: Date }[];
+  readonly quarantined: number;
+  /** Committed events that no log has yet. */
+  readonly outbox: {
+    readonly waiting: number;
+    /** How long the oldest of them has been waiting. */
+    readonly oldestMs: number | undefined;
+    /** On their way into a log, and not yet flushed from there. */
+    readonly claimed: readonly { logId: string; events: number }[];
+  };
+}
+
+export async function storeStatus(client: pg.ClientBase, schema: string): Promise<StoreStatus> {
+  const name = pg.escapeIdentifier(schema);
+  const { rows: checkpoints } = await client.query(
+    `select log_id as "logId", position::float8 as position, updated_at as "updatedAt"
+     from ${name}.flush_checkpoints order by updated_at desc`,
+  );
+  const { rows: quarantine } = await client.query(`select count(*)::int as count from ${name}.quarantined_events`);
+  const { rows: claims } = await client.query(
+    `select log_id as "logId", count(*)::int as events,
+       (extract(epoch from clock_timestamp() - min(occurred_at)) * 1000)::int as "oldestMs"
+     from ${name}.outbox group by log_id order by log_id`,
+  );
+  const waiting = claims.find(({ logId }) => logId === null);
+  return {
+    checkpoints,
+    quarantined: quarantine[0].count,
+    outbox: {
+      waiting: waiting?.events ?? 0,
+      oldestMs: waiting?.oldestMs,
+      claimed: claims.filter(({ logId }) => logId !== null).map(({ logId, events }) => ({ logId, events })),
+    },
+  };
+}

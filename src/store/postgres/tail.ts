@@ -1,0 +1,286 @@
+// Following domain_events from any process that can reach the database, without a runtime.
+//
+// Neither the numbers of rows nor those of transactions run like commits: a transaction may take its number early and write
+// late. So rows are read in windows between two snapshots: those of transactions that had not ended in the one and have in
+// the other. Every transaction ends once, so its rows are in one window, and nothing is skipped. Within a window rows go by
+// their sequence, which within an aggregate runs like its versions (a writer takes the aggregate's lock before it takes
+// numbers). Of two writers of one aggregate the second could only write once the first had ended: whichever snapshot has
+// the second one's end has the first one's too, so its window is the same or an earlier one.
+//
+// Windows between two values of pg_snapshot_xmin would not do: with a third transaction open whose number lies between
+// those of the two, the second one's window would close first. (tail.test.ts has the case.)
+import { setTimeout as pause } from 'node:timers/promises';
+import pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
+import { decodeEvent, type StoredEvent } from '../../event.ts';
+import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';
+import { writeIdText } from '../../ids.ts';
+import { failure, isAway } from './failure.ts';
+import { type Connection, configOf, defaultSchema } from './migrate.ts';
+import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
+
+/** Where to begin, and what to be told. */
+export interface TailOptions {
+  connection: Connection;
+  /** Where the tables live; default `trunkline`. */
+  schema?: string;
+  /** The `token` of the last event that has been dealt with; default: from the first event that is there. */
+  from?: string;
+  /** Ends the iteration with its reason. */
+  signal?: AbortSignal;
+  /** How often to look for more, milliseconds, 1 to 60,000; default 100. */
+  pollMs?: number;
+  /** Most events read at once, 1 to 100,000; default 2,000. */
+  pageSize?: number;
+  /** Told of lost connections; the tail opens another, from where it is. */
+  onError?(error: TrunklineError): void;
+}
+
+/** An event, and the place behind it. */
+export interface TailedEvent {
+  readonly event: StoredEvent;
+  /** Give it as `from` to go on behind this event. Opaque. */
+  readonly token: string;
+}
+
+const retryMs = 100;
+const retryMsLimit = 10_000;
+const statementTimeoutMs = 60_000;
+const columns = `sequence, id::text, aggregate_type, aggregate_id, version, event_type, schema_version,
+  extract(epoch from occurred_at)::float8 * 1000, data::text, metadata::text, position`;
+
+/**
+ * Every event that is, or will be, in the store, without end: none left out, none twice, each aggregate's in the order of
+ * its versions. A transaction that writes for long delays its own events and no others. Needs the primary server.
+ *
+ * ```ts
+ * for await (const { event, token } of tailEvents({ connection, from: await lastToken(), signal })) { … }
+ * ```
+ * @throws InvalidOptions; StoreAccessDenied, StoreSchemaMissing and the signal's reason while iterating
+ */
+export function tailEvents(options: TailOptions): AsyncIterableIterator<TailedEvent> {
+  const { pollMs = 100, pageSize = 2000 } = options;
+  checkInteger('pollMs', pollMs, 60_000);
+  checkInteger('pageSize', pageSize, 100_000);
+  const settings = { ...options, pollMs, pageSize };
+  return new Tail(settings, readToken(options.from)).events();
+}
+
+type Settings = TailOptions & Required<Pick<TailOptions, 'pollMs' | 'pageSize'>>;
+
+class Tail {
+  private readonly settings: Settings;
+  private readonly schemaName: string;
+  private readonly statements: ReturnType<typeof statementsFor>;
+  private readonly frames = new FrameDecoder();
+  private token: TailToken;
+  private client: pg.Client | undefined;
+  private failures = 0;
+
+  constructor(settings: Settings, token: TailToken) {
+    this.settings = settings;
+    this.schemaName = settings.schema ?? defaultSchema;
+    this.statements = statementsFor(pg.escapeIdentifier(this.schemaName));
+    this.token = token;
+  }
+
+  async *events(): AsyncGenerator<TailedEvent> {
+    const { signal, pollMs } = this.settings;
+    const cancel = (): void => this.disconnect();
+    signal?.addEventListener('abort', cancel);
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const page = await this.attempt(() => this.nextPage());
+        if (page === undefined) {
+          await pause(pollMs, undefined, { signal }).catch(() => {});
+          continue;
+        }
+        for (const tailed of page) {
+          signal?.throwIfAborted();
+          yield tailed;
+        }
+      }
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      this.disconnect();
+    }
+  }
+
+  /** The events that follow, perhaps none; undefined: no transaction has ended since. */
+  private async nextPage(): Promise<TailedEvent[] | undefined> {
+    if (this.token.to === undefined && !(await this.openWindow())) return undefined;
+    const window = this.token as Window;
+    const { pageSize } = this.settings;
+    const values = valuesOf(window);
+    // The rows of a small window by their transactions, sorted; of a large one in the order of the sequence, page by page.
+    if (window.sequence === 0) {
+      const whole = await this.query(this.statements.window, [...values, pageSize + 1]);
+      if (whole.length <= pageSize) return this.close(window, whole);
+    }
+    const from = window.sequence > 0 ? window.sequence : await this.beforeFirst(values);
+    const rows = await this.query(this.statements.page, [window.from, window.to, from, pageSize]);
+    if (rows.length < pageSize) return this.close(window, rows);
+    this.token = { ...window, sequence: Number(rows.at(-1)![0]) };
+    return rows.map((row) => this.tailed(row, { ...window, sequence: Number(row[0]) }));
+  }
+
+  /** The window's last rows: behind them comes the next window. */
+  private close(window: Window, rows: readonly unknown[][]): TailedEvent[] {
+    this.token = { from: window.to, to: undefined, sequence: 0 };
+    const last = rows.length - 1;
+    return rows.map((row, i) => this.tailed(row, i === last ? this.token : { ...window, sequence: Number(row[0]) }));
+  }
+
+  private tailed(row: readonly unknown[], token: TailToken): TailedEvent {
+    return { event: this.frames.decode(row), token: tokenText(token) };
+  }
+
+  private async beforeFirst(values: readonly unknown[]): Promise<string> {
+    const [[first]] = (await this.query(this.statements.first, [...values])) as [[string]];
+    return (BigInt(first) - 1n).toString();
+  }
+
+  /** From the last window's end to now; false if nothing has ended since. */
+  private async openWindow(): Promise<boolean> {
+    const [[to]] = (await this.query('select pg_current_snapshot()::text', [])) as [[string]];
+    const { from } = this.token;
+    if (to === from) return false;
+    if (snapshotOf(to).xmax < snapshotOf(from).xmax) {
+      const reason = 'is ahead of this database: the token is of another one, or this one was restored';
+      throw new TrunklineError('InvalidOptions', { option: 'from', value: tokenText(this.token), reason });
+    }
+    this.token = { from, to, sequence: 0 };
+    return true;
+  }
+
+  private async query(text: string, values: unknown[]): Promise<unknown[][]> {
+    this.client ??= await this.connect();
+    const { rows } = await this.client.query({ text, values, rowMode: 'array' });
+    return rows;
+  }
+
+  private async connect(): Promise<pg.Client> {
+    const config = { keepAlive: true, query_timeout: statementTimeoutMs, ...configOf(this.settings.connection) };
+    const client = new pg.Client({ ...config, application_name: 'trunkline tail' });
+    client.on('error', () => {}); // whoever waits for a query is told
+    await client.connect();
+    try {
+      await this.checkServer(client);
+    } catch (error) {
+      client.end().catch(() => {});
+      throw error;
+    }
+    return client;
+  }
+
+  private async checkServer(client: pg.Client): Promise<void> {
+    const { rows } = await client.query(this.statements.check);
+    const schema = this.schemaName;
+    if (rows[0].is_standby) {
+      // There a snapshot does not say which transactions are open: pg_current_snapshot() lists none.
+      const reason = 'names a standby server, where nobody can tell which transactions are open; name the primary';
+      throw new TrunklineError('InvalidOptions', { option: 'connection', value: schema, reason });
+    }
+    if (rows[0].is_restored) {
+      const reason =
+        'it has events of transactions that this server has yet to begin, so it comes from a dump: ' +
+        'set their transaction_id to pg_current_xact_id()';
+      throw new TrunklineError('StoreSchemaAltered', { schema, reason });
+    }
+  }
+
+  /** Again, on another connection, for as long as the server is away. */
+  private async attempt<T>(work: () => Promise<T>): Promise<T> {
+    const { signal, onError } = this.settings;
+    for (;;) {
+      const { token } = this;
+      try {
+        const result = await work();
+        this.failures = 0;
+        return result;
+      } catch (error) {
+        this.disconnect();
+        signal?.throwIfAborted();
+        const failed = failure(error, this.schemaName);
+        if (error instanceof TrunklineError || !isAway(error)) throw failed;
+        this.token = token;
+        onError?.(failed);
+        const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++) * (0.5 + Math.random() / 2);
+        await pause(waitMs, undefined, { signal }).catch(() => {});
+        signal?.throwIfAborted();
+      }
+    }
+  }
+
+  private disconnect(): void {
+    this.client?.end().catch(() => {});
+    this.client = undefined;
+  }
+}
+
+/** What a window's statements get: what was to come after `from`, and what was under way then; up to when; the end. */
+function valuesOf({ from, to }: Window): unknown[] {
+  const { xmax, xip } = snapshotOf(from);
+  return [xmax.toString(), xip, snapshotOf(to).xmax.toString(), to];
+}
+
+function statementsFor(schema: string): { window: string; first: string; page: string; check: string } {
+  const events = `${schema}.domain_events`;
+  const inWindow = `
+    select * from ${events} where transaction_id >= $1::xid8 and transaction_id < $3::xid8
+      and pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)
+    union all
+    select * from ${events} where transaction_id = any($2::xid8[])
+      and pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)`;
+  return {
+    window: `with w as materialized (select * from (${inWindow}) each limit $5) select ${columns} from w order by sequence`,
+    first: `select min(sequence) from (${inWindow}) each`,
+    // By function calls alone, which no index serves: so that the planner takes the sequence's, and never sorts the window.
+    page: `select ${columns} from ${events}
+      where not pg_visible_in_snapshot(transaction_id, $1::pg_snapshot)
+        and pg_visible_in_snapshot(transaction_id, $2::pg_snapshot) and sequence > $3
+      order by sequence limit $4`,
+    check: `select pg_is_in_recovery() as is_standby, exists (
+        select from ${events} where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())) as is_restored`,
+  };
+}
+
+/** Rows as events: by way of a frame, so that they are what every other reader gets. */
+class FrameDecoder {
+  private bytes: Buffer = Buffer.allocUnsafe(1 << 16);
+  private writer: FrameWriter = new FrameWriter(this.bytes);
+  private readonly reader: FrameReader = new FrameReader(this.bytes);
+
+  decode(row: readonly unknown[]): StoredEvent {
+    const [, id, type, aggregateId, version, name, schemaVersion, occurredAt, data, metadata, position] = row as [
+      string,
+      string,
+      string,
+      string,
+      number,
+      string,
+      number,
+      number,
+      string,
+      string | null,
+      string | null,
+    ];
+    const metadataJson = metadata === null || metadata === '{}' ? '' : metadata;
+    const bytes = frameBytesBound(type, aggregateId, name, metadataJson, data);
+    if (bytes > this.bytes.length) {
+      this.bytes = Buffer.allocUnsafe(2 * bytes);
+      this.writer = new FrameWriter(this.bytes);
+      this.reader.over(this.bytes);
+    }
+    const at = Math.round(occurredAt);
+    this.writer.write(0, FrameKind.event, schemaVersion, at, version, type, aggregateId, name, metadataJson, data);
+    writeIdText(this.bytes, 16, id);
+    return decodeEvent(this.reader.at(0), Number(position ?? 0));
+  }
+}
+
+function checkInteger(option: string, value: number, high: number): void {
+  if (Number.isInteger(value) && value >= 1 && value <= high) return;
+  throw new TrunklineError('InvalidOptions', { option, value, reason: `must be an integer from 1 to ${high}` });
+}

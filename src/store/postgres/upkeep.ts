@@ -1,0 +1,63 @@
+// Looks after the partitions while a runtime runs: now and then, for a moment, on a connection opened for it. Of several
+// runtimes on one database one does it at a time.
+import pg from 'pg';
+import { failure } from './failure.ts';
+import { keepPartitions } from './months.ts';
+import type { PostgresSettings } from './postgres.ts';
+
+const firstMs = 5_000; // not in the way of the start
+const everyMs = 10 * 60_000;
+const monthsAhead = 3;
+
+export class PartitionUpkeep {
+  private readonly settings: PostgresSettings;
+  private readonly onError: (error: Error) => void;
+  private timer: NodeJS.Timeout | undefined;
+  private client: pg.Client | undefined;
+  private running: Promise<void> = Promise.resolve();
+
+  constructor(settings: PostgresSettings, onError: (error: Error) => void) {
+    this.settings = settings;
+    this.onError = onError;
+  }
+
+  start(): void {
+    this.plan(firstMs);
+  }
+
+  /** Lets go of what is under way: its transaction is undone, and the next upkeep does it again. */
+  async stop(): Promise<void> {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    const stream = (this.client as unknown as { connection?: { stream: { destroy(): void } } })?.connection?.stream;
+    stream?.destroy();
+    await this.running;
+  }
+
+  private plan(inMs: number): void {
+    this.timer = setTimeout(() => {
+      this.running = this.keep();
+    }, inMs).unref();
+  }
+
+  private async keep(): Promise<void> {
+    const { connection, schema, statementTimeoutMs } = this.settings;
+    const client = new pg.Client({
+      ...connection,
+      application_name: 'trunkline upkeep',
+      query_timeout: statementTimeoutMs,
+    });
+    client.on('error', () => {}); // whoever waits for a query is told
+    this.client = client;
+    try {
+      await client.connect();
+      await keepPartitions(client, schema, monthsAhead);
+    } catch (error) {
+      if (this.timer !== undefined) this.onError(failure(error, schema));
+    } finally {
+      this.client = undefined;
+      await client.end().catch(() => {});
+    }
+    if (this.timer !== undefined) this.plan(everyMs);
+  }
+}

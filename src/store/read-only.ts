@@ -1,0 +1,114 @@
+// The store alone: no log, no threads, no data directory. For whoever only reads: reports, audits, a rollback that keeps the
+// store and writes nothing more.
+import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import { TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
+import { PostgresArchive } from './postgres/archive.ts';
+import { storeName } from './postgres/failure.ts';
+import { PostgresStoreOptions } from './postgres/postgres.ts';
+import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store.ts';
+
+/**
+ * Open the event store for reading only, without a runtime.
+ *
+ * ```ts
+ * await using store = await openEventStore(postgres({ connectionString }));
+ * for await (const event of store.query({ type: 'CallRouted' })) console.log(event.data);
+ * ```
+ * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered
+ */
+export async function openEventStore(options: PostgresStoreOptions): Promise<ReadOnlyEventStore> {
+  if (!(options instanceof PostgresStoreOptions)) {
+    throw new TrunklineError('InvalidOptions', { option: 'store', value: '…', reason: 'must be made by postgres()' });
+  }
+  const archive = new PostgresArchive(options);
+  try {
+    await archive.check();
+  } catch (error) {
+    await archive.close();
+    throw error;
+  }
+  return new ReadOnlyEventStore(archive);
+}
+
+/** An event store that takes nothing; made by {@link openEventStore}. */
+export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
+  private readonly archive: PostgresArchive;
+
+  /** @internal */
+  constructor(archive: PostgresArchive) {
+    this.archive = archive;
+  }
+
+  /** @throws StoreReadOnly, always */
+  async save(): Promise<never> {
+    throw new TrunklineError('StoreReadOnly', { store: storeName });
+  }
+
+  /** @throws StoreReadOnly, always */
+  async saveWithTx(): Promise<never> {
+    throw new TrunklineError('StoreReadOnly', { store: storeName });
+  }
+
+  getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
+  getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
+  /** All events of an aggregate, in version order; none if nobody knows it. */
+  getByAggregate(aggregate: any, id: string): Promise<any> {
+    return this.archive.getByAggregate(aggregate, id);
+  }
+
+  getFromVersion<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    version: number,
+    limit?: number,
+  ): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
+  /** The same, from this version on, `limit` at most. */
+  getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
+    return this.archive.getFromVersion(aggregate, id, version, limit);
+  }
+
+  /** All events of one type, in the order in which they were stored; bounded by memory: for more, `query`. */
+  getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]> {
+    return this.archive.getByType(type, query);
+  }
+
+  /** Events by aggregate, types, time or correlation, page by page. */
+  query(query?: StoreQuery): AsyncIterableIterator<StoredEvent> {
+    return this.archive.query(query);
+  }
+
+  /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
+  stateAt<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    moment: Moment,
+  ): Promise<StateThen<StateOf<A>> | undefined> {
+    return this.archive.stateAt(aggregate, id, moment);
+  }
+
+  /** Version and position of an aggregate; undefined if nobody knows it. */
+  head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    return this.archive.head(aggregate, id);
+  }
+
+  /** All aggregates of a type, ordered by id as bytes. */
+  heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    return this.archive.heads(aggregate);
+  }
+
+  /** Events that the store has not taken, with the reason. */
+  quarantined(): AsyncIterableIterator<QuarantinedEvent> {
+    return this.archive.quarantined();
+  }
+
+  /** Give the connections back. */
+  close(): Promise<void> {
+    return this.archive.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,109 @@
+// Everything that the caller's thread reads: the environment here, a store elsewhere if there is one, and the history over
+// store and log. Opened once the flush thread runs, closed before it is of no use.
+import { setTimeout as pause } from 'node:timers/promises';
+import { TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
+import { isMintedBy } from '../ids.ts';
+import type { Levels } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
+import { History } from './history.ts';
+import { EmbeddedStore } from './lmdb/embedded.ts';
+import { PostgresAggregateReader } from './postgres/aggregate-reader.ts';
+import { PostgresArchive } from './postgres/archive.ts';
+import { storeName } from './postgres/failure.ts';
+import { PostgresHistory } from './postgres/history.ts';
+import type { PostgresStoreOptions } from './postgres/postgres.ts';
+import type { EventArchive, Head } from './store.ts';
+
+const lookEveryMs = 5;
+const looksLimit = 400; // a memory commits every 50 ms
+
+export interface ReadingSettings {
+  storeFolder: string;
+  logId: string;
+  log: LogSource;
+  levels: Levels;
+  /** undefined: events are kept here. */
+  store: PostgresStoreOptions | undefined;
+  /** Resolves when `position` is stored. */
+  stored(position: number, signal?: AbortSignal): Promise<void>;
+}
+
+export class Reading {
+  readonly history: History;
+  private readonly settings: ReadingSettings;
+  private readonly local: EmbeddedStore;
+  private readonly remote: PostgresArchive | undefined;
+  private aggregates: PostgresAggregateReader | undefined;
+
+  constructor(settings: ReadingSettings) {
+    const { storeFolder, store, log, logId, levels } = settings;
+    this.settings = settings;
+    this.local = EmbeddedStore.open(storeFolder);
+    this.remote = store && new PostgresArchive(store);
+    const paged = this.remote ? new PostgresHistory(this.remote, logId, levels) : this.local;
+    this.history = new History(paged, log, levels);
+  }
+
+  get archive(): EventArchive {
+    return this.remote ?? this.local;
+  }
+
+  /** What this machine itself knows of an aggregate; newer than the store, where that is elsewhere. */
+  readonly localHead = (type: string, id: string): Head | undefined => this.local.reader.head(type, id);
+
+  /**
+   * Resolves when everything written so far is stored; a store that is away says so at once.
+   * @throws StoreUnavailable
+   */
+  async caughtUp(): Promise<void> {
+    const { levels, stored, store } = this.settings;
+    const written = levels.position('written');
+    if (levels.position('stored') >= written) return;
+    if (this.remote === undefined) return stored(written);
+    const timeout = AbortSignal.timeout(store!.settings.statementTimeoutMs);
+    try {
+      await Promise.all([this.remote.check(), stored(written, timeout)]);
+    } catch (error) {
+      if (!timeout.aborted) throw error;
+      const cause = `it is at position ${levels.position('stored')} of ${written}`;
+      throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+    }
+  }
+
+  /**
+   * `count` events of an aggregate from `version` on: what a command raised. From here, as long as they are here; so that a
+   * repeated command is answered while the store is away.
+   */
+  async eventsFrom(type: string, id: string, version: number, count: number): Promise<StoredEvent[]> {
+    const { levels } = this.settings;
+    const written = levels.position('written');
+    for (let looks = 0; this.remote && levels.position('remembered') < written && looks < looksLimit; looks++) {
+      await pause(lookEveryMs);
+    }
+    const local = this.remote ? await this.local.getFromVersion(type, id, version, count) : [];
+    if (local.length === count && local[0]?.version === version) return local;
+    await this.caughtUp();
+    return this.archive.getFromVersion(type, id, version, count);
+  }
+
+  /** For entities, where the store is elsewhere: one that nobody here knows is this log's from then on. */
+  get lookUp(): ((type: string, id: string) => Promise<number>) | undefined {
+    const { store, logId, levels } = this.settings;
+    if (store === undefined) return undefined;
+    return async (type, id) => {
+      if (isMintedBy(logId, id, this.local.reader.since)) return 0;
+      await this.caughtUp();
+      this.aggregates ??= new PostgresAggregateReader(store.settings, logId);
+      const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, levels.position('stored'));
+      return found?.version ?? 0;
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.history.close();
+    await this.aggregates?.close();
+    await this.local.close();
+    await this.remote?.close();
+  }
+}

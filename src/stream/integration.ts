@@ -1,0 +1,79 @@
+// Integration events: what the outside is told, in place of or beside the domain events. A pure mapping, declared here by
+// the user's module, carried out on the flush thread; what it makes is published in the transaction of its causes.
+import type { AnyAggregate, EventNamed, EventOf } from '../aggregate.ts';
+import type { StoredEvent } from '../event.ts';
+
+/** An event for the outside. */
+export interface IntegrationEvent {
+  /** Public name, 1 to 100 bytes, for example `call-billing.v2`. */
+  type: string;
+  /** Version of its shape; default 1. */
+  version?: number;
+  /** JSON. */
+  data: unknown;
+  /** Default: `{prefix}.integration.{aggregateType}`. */
+  topic?: string;
+  /** Default: the aggregate's id. */
+  key?: string;
+}
+
+/** What a mapping returns: one, several, or nothing. */
+export type Mapped = IntegrationEvent | readonly IntegrationEvent[] | undefined;
+
+/** The mapping of one aggregate's events, made by {@link integration}. */
+export interface Integration {
+  readonly aggregateType: string;
+  readonly mapping: Readonly<Record<string, (event: any) => Mapped>>;
+  readonly whole: ((events: readonly any[]) => Mapped) | undefined;
+}
+
+/**
+ * Map an aggregate's events to public ones: by type, one at a time; `whole`, if given, sees all that one command has raised
+ * together, to make one of several. Synchronous and without side effects: both may run again for the same events.
+ *
+ * ```ts
+ * export default [integration(Call, {
+ *   CallCompleted: (event) => ({ type: 'call-billing.v2', version: 2, data: { price: event.data.price } }),
+ * })];
+ * ```
+ */
+export function integration<A extends AnyAggregate>(
+  aggregate: A,
+  mapping: { readonly [T in EventOf<A>['type']]?: (event: EventNamed<A, T>) => Mapped },
+  whole?: (events: readonly EventOf<A>[]) => Mapped,
+): Integration {
+  return { aggregateType: aggregate.name, mapping: mapping as Integration['mapping'], whole };
+}
+
+/** The mappings of a user's module, together. */
+export class Integrations {
+  private readonly byType = new Map<string, Integration[]>();
+
+  constructor(integrations: readonly Integration[]) {
+    for (const one of integrations) {
+      const list = this.byType.get(one.aggregateType) ?? [];
+      this.byType.set(one.aggregateType, [...list, one]);
+    }
+  }
+
+  /** Whether events of the aggregate have to be looked at. */
+  concerns(aggregateType: string): boolean {
+    return this.byType.has(aggregateType);
+  }
+
+  /** What the events that one command raised on one aggregate become; each with the event that caused it. */
+  map(aggregateType: string, events: readonly StoredEvent[]): { event: IntegrationEvent; cause: StoredEvent }[] {
+    const made: { event: IntegrationEvent; cause: StoredEvent }[] = [];
+    const take = (mapped: Mapped, cause: StoredEvent): void => {
+      if (mapped === undefined) return;
+      for (const event of Array.isArray(mapped) ? mapped : [mapped]) made.push({ event, cause });
+    };
+    for (const { mapping, whole } of this.byType.get(aggregateType) ?? []) {
+      for (const event of events) {
+        if (Object.hasOwn(mapping, event.type)) take(mapping[event.type]!(event), event);
+      }
+      if (whole) take(whole(events), events.at(-1)!);
+    }
+    return made;
+  }
+}

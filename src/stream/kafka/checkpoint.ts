@@ -1,0 +1,104 @@
+// The checkpoint: how far a log is published, as a record in a compacted topic of ours, written in the transaction that
+// publishes. (The offsets of a consumer group would be the obvious place, but they expire after seven idle days, and
+// then everything would be published once more.)
+//
+//   key `{logId}`         value { position }      the checkpoint
+//   key `{logId}/owner`   value { instance }      who has the log: each producer says so first of all
+//   key `{logId}/mark`    value { mark }          the end of a look at the owner, outside of any transaction
+//
+// Whoever reads, reads up to a record that it has just written: what it does not find before it is not there.
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeFileDurably } from '../../log/durable-file.ts';
+import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
+import { partitionOf } from './partition.ts';
+
+/** A look back so far finds the checkpoint of whoever has published lately; else the whole partition is read. */
+const lookBack = 2000n;
+
+export interface Found {
+  /** undefined: there is none */
+  position: number | undefined;
+  owner: string | undefined;
+}
+
+export class Checkpoint {
+  readonly instance: string = randomUUID();
+  readonly topic: string;
+  private readonly partition: number;
+  private readonly logId: string;
+  private readonly client: StreamClient;
+
+  constructor(client: StreamClient, topic: string, partitions: number, logId: string) {
+    this.client = client;
+    this.topic = topic;
+    this.logId = logId;
+    this.partition = partitionOf(logId, partitions);
+  }
+
+  /** To be part of the transaction that publishes everything up to `position`. */
+  record(position: number): OutRecord {
+    return this.make(this.logId, { position });
+  }
+
+  /** To be committed first of all by a new producer. */
+  ownerRecord(turn: string): OutRecord {
+    return this.make(`${this.logId}/owner`, { instance: this.instance, turn });
+  }
+
+  private make(key: string, value: object): OutRecord {
+    return {
+      topic: this.topic,
+      partition: this.partition,
+      key,
+      value: Buffer.from(JSON.stringify(value)),
+      headers: {},
+    };
+  }
+
+  /** What stands before our own record of this turn, which has been committed. */
+  async read(turn: string): Promise<Found> {
+    const isEnd = ({ key, value }: InRecord): boolean =>
+      key === `${this.logId}/owner` && (JSON.parse(value) as { turn?: string }).turn === turn;
+    const { first, next } = await this.client.offsets(this.topic, this.partition);
+    const near = next - lookBack > first ? next - lookBack : first;
+    const found = await this.scan(near, isEnd);
+    return found.position === undefined && near > first ? this.scan(first, isEnd) : found;
+  }
+
+  /** Who has the log now. Writes no more than a mark: nobody is fenced. */
+  async owner(): Promise<string | undefined> {
+    const mark = randomUUID();
+    await this.client.send(this.make(`${this.logId}/mark`, { mark }));
+    const { first, next } = await this.client.offsets(this.topic, this.partition);
+    const isEnd = ({ key, value }: InRecord): boolean => key === `${this.logId}/mark` && value.includes(mark);
+    const near = next - lookBack > first ? next - lookBack : first;
+    const found = await this.scan(near, isEnd);
+    return (found.owner === undefined && near > first ? await this.scan(first, isEnd) : found).owner;
+  }
+
+  private async scan(from: bigint, isEnd: (record: InRecord) => boolean): Promise<Found> {
+    const found: Found = { position: undefined, owner: undefined };
+    await this.client.read(this.topic, this.partition, from, (record) => {
+      if (isEnd(record)) return true;
+      if (record.key === this.logId) found.position = (JSON.parse(record.value) as { position: number }).position;
+      if (record.key === `${this.logId}/owner`)
+        found.owner = (JSON.parse(record.value) as { instance: string }).instance;
+      return false;
+    });
+    return found;
+  }
+}
+
+/**
+ * The note in the data directory that this log is being published, made before its first event is: without it a checkpoint
+ * that is missing could not be told from one that has never been.
+ */
+export const noteFile = (dataDir: string, name: string): string => join(dataDir, `published-${name}.json`);
+
+export const isNoted = (file: string): boolean => existsSync(file);
+
+export function note(file: string, what: { logId: string; topic: string; position: number }): void {
+  writeFileDurably(file, `${JSON.stringify(what)}\n`);
+}

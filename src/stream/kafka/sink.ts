@@ -1,0 +1,220 @@
+// Kafka as a sink of the log. One batch is one transaction, which holds the messages and the checkpoint. Imported by the
+// flush thread, by its URL.
+//
+//   closed ── begin ──▶ open ── write, committed ──▶ open
+//      ▲                 │
+//      └── abandon ◀─────┘  any error: whether it was committed is unknown
+//
+// `begin`: a new transactional producer, which fences every other one of this log; its first transaction says who it is;
+// then the checkpoint is read up to that very record. So after any error the next attempt knows what has been committed,
+// and the batch is written again or not. Invariants: nothing is published but behind the checkpoint that was read; a
+// process that has been fenced by another one does not fence it back.
+import { randomUUID } from 'node:crypto';
+import { setTimeout as pause } from 'node:timers/promises';
+import { TrunklineError } from '../../errors.ts';
+import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
+import { type Integration, Integrations } from '../integration.ts';
+import type { KafkaSettings } from '../kafka.ts';
+import { type OutRecord, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
+import { Checkpoint, isNoted, note, noteFile } from './checkpoint.ts';
+import { connect } from './connect.ts';
+import { Planner } from './plan.ts';
+import { Schemas } from './schemas.ts';
+import {
+  checkpointTopicOf,
+  declaredTopics,
+  eventTopic,
+  ownTopics,
+  type TopicName,
+  Topics,
+  topicNaming,
+} from './topics.ts';
+
+const requestsMost = 3; // that a transaction may have to wait for, at their longest
+
+export async function createSink(options: unknown, info: SinkInfo): Promise<Sink> {
+  const settings = options as KafkaSettings;
+  const topicOf = await topicNaming(settings.topics);
+  declaredTopics(info.events, topicOf); // refuses names that Kafka would not take
+  const client = await connect(settings);
+  return new KafkaSink(settings, info, client, topicOf, await integrationsOf(settings.integration));
+}
+
+async function integrationsOf(module: string | undefined): Promise<Integrations> {
+  if (module === undefined) return new Integrations([]);
+  const made: unknown = ((await import(module)) as { default?: unknown }).default;
+  const isMapping = (one: any): boolean => typeof one?.aggregateType === 'string' && typeof one.mapping === 'object';
+  if (Array.isArray(made) && made.every(isMapping)) return new Integrations(made as Integration[]);
+  const reason = 'its default export must be a list of integration(…)';
+  throw new TrunklineError('InvalidOptions', { option: 'stream.integration', value: module, reason });
+}
+
+class KafkaSink implements Sink {
+  private readonly settings: KafkaSettings;
+  private readonly info: SinkInfo;
+  private readonly client: StreamClient;
+  private readonly topicOf: TopicName;
+  private readonly topics: Topics;
+  private readonly schemas: Schemas | undefined;
+  private readonly planner: Planner;
+  private readonly noteFile: string;
+  private checkpoint: Checkpoint | undefined;
+  private producer: TransactionalProducer | undefined;
+  /** The last position that is published, as far as is known. */
+  private held = 0;
+  /** The log has been ours in this run. */
+  private hasOwned = false;
+  /** Somebody may have fenced us since: look before fencing anybody. */
+  private inDoubt = false;
+
+  constructor(
+    settings: KafkaSettings,
+    info: SinkInfo,
+    client: StreamClient,
+    topicOf: TopicName,
+    integrations: Integrations,
+  ) {
+    this.settings = settings;
+    this.info = info;
+    this.client = client;
+    this.topicOf = topicOf;
+    this.noteFile = noteFile(info.dataDir, info.name);
+    this.topics = new Topics(client, settings.topics, (drift) =>
+      info.report(new TrunklineError('TopicDrift', { ...drift })),
+    );
+    this.schemas = settings.registry && new Schemas(settings.registry, settings.format);
+    this.planner = new Planner({ settings, topicOf, topics: this.topics, schemas: this.schemas, integrations });
+  }
+
+  open(): Promise<number> {
+    return this.guarded(async () => {
+      await this.begin();
+      return this.held;
+    });
+  }
+
+  write(batch: Batch, signal: AbortSignal): Promise<void> {
+    const work = this.guarded(async () => {
+      if (!this.producer) await this.begin();
+      if (this.held < batch.fromPosition - 1) {
+        throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
+      }
+      if (this.held >= batch.toPosition) return;
+      const { requests, setAside } = await this.planner.plan(batch, this.held);
+      requests.at(-1)!.push(this.checkpoint!.record(batch.toPosition));
+      await this.commit(requests);
+      this.held = batch.toPosition;
+      for (const error of setAside) this.info.report(error);
+    });
+    return untilAborted(work, signal);
+  }
+
+  async close(): Promise<void> {
+    this.producer?.abandon();
+    await this.client.close();
+  }
+
+  configure(change: unknown): void {
+    const { publishing } = change as { publishing?: Record<string, boolean> };
+    const wrong = Object.entries(publishing ?? {}).find(([, value]) => typeof value !== 'boolean');
+    if (!publishing || wrong) {
+      const reason = 'must say true or false by {aggregateType} or {aggregateType}.{eventType}';
+      throw new TrunklineError('InvalidOptions', { option: 'publishing', value: wrong?.[0] ?? publishing, reason });
+    }
+    this.planner.publishing = { ...this.planner.publishing, ...publishing };
+  }
+
+  private async begin(): Promise<void> {
+    const { settings, info, client, topics } = this;
+    const own = ownTopics(settings.topics);
+    await topics.ensure(own);
+    const declared = declaredTopics(info.events, this.topicOf);
+    await topics.ensure(declared.map((topic) => eventTopic(topic, settings.topics)));
+    await this.schemas?.prepare(info.events, this.topicOf);
+    const topic = checkpointTopicOf(settings.topics);
+    this.checkpoint ??= new Checkpoint(client, topic, topics.get(topic)!.partitions, info.logId);
+    if (this.inDoubt) await this.refuseToFenceBack();
+    this.producer = await client.producer(`trunkline-${info.logId}`);
+    const turn = randomUUID();
+    await this.commit([[this.checkpoint.ownerRecord(turn)]]);
+    const { position } = await this.checkpoint.read(turn);
+    this.hasOwned = true;
+    this.held = position ?? (await this.firstCheckpoint());
+    if (!isNoted(this.noteFile)) note(this.noteFile, { logId: info.logId, topic, position: this.held });
+  }
+
+  /** A client may go on trying for longer than is of use: what it is still at is abandoned, and fenced by the next. */
+  private async commit(requests: OutRecord[][]): Promise<void> {
+    const boundMs = Math.min(this.settings.transactionTimeoutMs, requestsMost * this.settings.requestTimeoutMs);
+    const timer = new AbortController();
+    const late = pause(boundMs, undefined, { signal: timer.signal }).then(
+      () => Promise.reject(new StreamFault('unavailable', `no end of a transaction within ${boundMs} ms`)),
+      () => {},
+    );
+    const transaction = this.producer!.transaction(requests);
+    transaction.catch(() => {});
+    try {
+      await Promise.race([transaction, late]);
+    } finally {
+      timer.abort();
+    }
+  }
+
+  /** No checkpoint is there: has there ever been one? */
+  private async firstCheckpoint(): Promise<number> {
+    const { resumeAfter } = this.settings;
+    if (isNoted(this.noteFile) && resumeAfter === undefined) throw this.missing('it holds no checkpoint of this log');
+    const start = resumeAfter ?? Math.max(0, this.info.firstPosition - 1);
+    await this.commit([[this.checkpoint!.record(start)]]);
+    return start;
+  }
+
+  /** The broker gave up on our transaction, or another process took the log over: its own record tells. */
+  private async refuseToFenceBack(): Promise<void> {
+    const owner = await this.checkpoint!.owner();
+    const { name: stream, logId } = this.info;
+    if (owner !== undefined && owner !== this.checkpoint!.instance) {
+      throw new TrunklineError('StreamFenced', { stream, logId });
+    }
+    this.inDoubt = false;
+  }
+
+  private missing(reason: string): TrunklineError {
+    const { name: stream, logId } = this.info;
+    const topic = checkpointTopicOf(this.settings.topics);
+    return new TrunklineError('CheckpointMissing', { stream, logId, topic, reason });
+  }
+
+  /** After any error the producer is of no use, and what is known of topics may be old. */
+  private async guarded<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      this.producer?.abandon();
+      this.producer = undefined;
+      this.topics.forget();
+      throw this.typed(error);
+    }
+  }
+
+  private typed(error: unknown): unknown {
+    if (!(error instanceof StreamFault)) return error;
+    if (error.kind === 'fenced') this.inDoubt = this.hasOwned;
+    const { name: stream } = this.info;
+    const cause = error.message;
+    if (error.kind === 'denied') return new TrunklineError('StreamDenied', { stream, cause }, { cause: error });
+    if (error.kind === 'unavailable')
+      return new TrunklineError('StreamUnavailable', { stream, cause }, { cause: error });
+    return new TrunklineError('SinkFailed', { sink: stream, cause: `${error.kind}: ${cause}` }, { cause: error });
+  }
+}
+
+/** The runtime waits no longer: neither does the sink; what becomes of the transaction is for the next start to see. */
+function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return Promise.reject(signal.reason);
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

@@ -1,0 +1,166 @@
+// Topics: which event goes where, what is created, and how what exists differs from what was asked for.
+import { setTimeout as pause } from 'node:timers/promises';
+import { TrunklineError } from '../../errors.ts';
+import type { EventDeclaration } from '../../event.ts';
+import type { TopicSettings } from '../kafka.ts';
+import type { StreamClient, TopicSpec, TopicState } from '../stream.ts';
+
+/** Names an event's topic. */
+export type TopicName = (aggregateType: string, eventType: string) => string;
+
+const nameBytesLimit = 249;
+const segmentBytes = 16 << 20;
+const looksMost = 50;
+const lookMs = 50;
+
+/** Whether Kafka takes it. */
+export function isLegalTopic(topic: unknown): topic is string {
+  if (typeof topic !== 'string' || topic === '.' || topic === '..') return false;
+  return topic.length <= nameBytesLimit && /^[\w.-]+$/.test(topic);
+}
+
+/** From the template, or the user's module. */
+export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
+  const { module, template, prefix } = settings;
+  const known = new Map<string, string>();
+  let name: TopicName = (aggregateType, eventType) =>
+    template
+      .replaceAll('{prefix}', prefix)
+      .replace(/\{aggregate(?:Type|_type)\}/g, () => aggregateType)
+      .replace(/\{event(?:Type|_type)\}/g, () => eventType);
+  if (module !== undefined) {
+    const made: unknown = ((await import(module)) as { default?: unknown }).default;
+    if (typeof made !== 'function') {
+      const reason = 'must have a function as its default export';
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics.module', value: module, reason });
+    }
+    name = made as TopicName;
+  }
+  return (aggregateType, eventType) => {
+    const key = `${aggregateType}\n${eventType}`;
+    let topic = known.get(key);
+    if (topic === undefined) known.set(key, (topic = name(aggregateType, eventType)));
+    return topic;
+  };
+}
+
+/** The topics of all declared events. Throws `InvalidOptions` naming the first that Kafka would not take. */
+export function declaredTopics(events: readonly EventDeclaration[], topicOf: TopicName): string[] {
+  const topics = new Set<string>();
+  for (const { aggregateType, type } of events) {
+    const topic = topicOf(aggregateType, type);
+    if (!isLegalTopic(topic)) {
+      const reason = `is the topic of ${aggregateType}.${type}; a topic has 1 to ${nameBytesLimit} of a-z A-Z 0-9 . _ -`;
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: topic, reason });
+    }
+    topics.add(topic);
+  }
+  return [...topics];
+}
+
+/** A topic of events, as the settings want it. */
+export function eventTopic(topic: string, settings: TopicSettings): TopicSpec {
+  const config: Record<string, string> = { ...settings.config };
+  if (settings.retentionMs !== undefined) config['retention.ms'] = String(settings.retentionMs);
+  if (settings.cleanupPolicy !== undefined) config['cleanup.policy'] = settings.cleanupPolicy;
+  return { topic, partitions: settings.partitions, replicationFactor: settings.replicationFactor, config };
+}
+
+export const checkpointTopicOf = ({ internalPrefix }: TopicSettings): string => `${internalPrefix}.checkpoints`;
+export const quarantineTopicOf = ({ internalPrefix }: TopicSettings): string => `${internalPrefix}.quarantine`;
+
+/** The stream's own topics. Checkpoints are compacted in small segments, so that a start has little to read. */
+export function ownTopics(settings: TopicSettings): TopicSpec[] {
+  const { replicationFactor } = settings;
+  const checkpoints = {
+    'cleanup.policy': 'compact',
+    'segment.bytes': String(segmentBytes),
+    'min.cleanable.dirty.ratio': '0.1',
+  };
+  return [
+    { topic: checkpointTopicOf(settings), partitions: 8, replicationFactor, config: checkpoints },
+    { topic: quarantineTopicOf(settings), partitions: 1, replicationFactor, config: { 'retention.ms': '-1' } },
+  ];
+}
+
+/** One way in which a topic is not as configured. */
+export interface Drift {
+  topic: string;
+  /** `partitions`, `replicationFactor`, `missing`, or a setting by Kafka's name. */
+  what: string;
+  wanted: string;
+  found: string;
+}
+
+/** What differs; only what was asked for is compared. */
+export function driftOf(spec: TopicSpec, state: TopicState | undefined): Drift[] {
+  const { topic } = spec;
+  if (!state) return [{ topic, what: 'missing', wanted: `${spec.partitions} partitions`, found: 'nothing' }];
+  const drifts: Drift[] = [];
+  const compare = (what: string, wanted: string, found: string): void => {
+    if (wanted !== found) drifts.push({ topic, what, wanted, found });
+  };
+  compare('partitions', String(spec.partitions), String(state.partitions));
+  if (spec.replicationFactor > 0) {
+    compare('replicationFactor', String(spec.replicationFactor), String(state.replicationFactor));
+  }
+  for (const [key, value] of Object.entries(spec.config)) compare(key, value, state.config.get(key) ?? 'unknown');
+  return drifts;
+}
+
+/** What is known of the topics in use; asked of the cluster when one is new, forgotten after any trouble. */
+export class Topics {
+  private readonly client: StreamClient;
+  private readonly settings: TopicSettings;
+  private readonly states = new Map<string, TopicState>();
+  private readonly onDrift: (drift: Drift) => void;
+
+  constructor(client: StreamClient, settings: TopicSettings, onDrift: (drift: Drift) => void) {
+    this.client = client;
+    this.settings = settings;
+    this.onDrift = onDrift;
+  }
+
+  /** Undefined until `ensure` has named it. */
+  get(topic: string): TopicState | undefined {
+    return this.states.get(topic);
+  }
+
+  /** Look at topics that are new to us, and create those that are missing. */
+  async ensure(specs: readonly TopicSpec[]): Promise<void> {
+    const fresh = specs.filter(({ topic }) => !this.states.has(topic));
+    if (fresh.length === 0) return;
+    const names = fresh.map(({ topic }) => topic);
+    let found = await this.client.describeTopics(names);
+    const missing = fresh.filter(({ topic }) => !found.has(topic));
+    const own = new Set(ownTopics(this.settings).map(({ topic }) => topic));
+    const creatable = missing.filter(({ topic }) => this.settings.create || own.has(topic));
+    if (creatable.length > 0) {
+      await this.client.createTopics(creatable);
+      found = await this.whenKnown(names);
+    }
+    for (const spec of fresh) {
+      const state = found.get(spec.topic);
+      if (state) this.states.set(spec.topic, state);
+      if (!state || !missing.includes(spec)) for (const drift of driftOf(spec, state)) this.onDrift(drift);
+      if (!state) throw new Error(`topic ${spec.topic} does not exist, and topics.create is false`);
+    }
+  }
+
+  /** A topic that has just been created is not known to every broker at once. */
+  private async whenKnown(names: readonly string[]): Promise<Map<string, TopicState>> {
+    for (let look = 1; ; look++) {
+      try {
+        const found = await this.client.describeTopics(names);
+        if (look === looksMost || names.every((name) => found.has(name))) return found;
+      } catch (error) {
+        if (look === looksMost) throw error;
+      }
+      await pause(lookMs);
+    }
+  }
+
+  forget(): void {
+    this.states.clear();
+  }
+}

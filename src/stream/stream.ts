@@ -1,0 +1,78 @@
+// The contract of the stream stage: what the Kafka sink needs of a client library, in a few methods, so that another one
+// fits. All of it runs on the flush thread.
+
+/** A record on its way out. The partition is ours to choose, so that every client puts a key where the others do. */
+export interface OutRecord {
+  topic: string;
+  partition: number;
+  key: string;
+  value: Buffer;
+  headers: Record<string, string>;
+}
+
+/** A topic as the cluster has it. */
+export interface TopicState {
+  partitions: number;
+  replicationFactor: number;
+  /** Effective settings by Kafka's names. */
+  config: ReadonlyMap<string, string>;
+}
+
+/** A topic as it should be. `replicationFactor` 0: as many as there are brokers, three at most. */
+export interface TopicSpec {
+  topic: string;
+  partitions: number;
+  replicationFactor: number;
+  config: Readonly<Record<string, string>>;
+}
+
+/** A record as it is read back. */
+export interface InRecord {
+  key: string;
+  value: string;
+  offset: bigint;
+}
+
+/** What a cluster can be asked for. Every method rejects with {@link StreamFault}. */
+export interface StreamClient {
+  /** Those of the topics that exist. */
+  describeTopics(topics: readonly string[]): Promise<Map<string, TopicState>>;
+  /** Those that exist already stay as they are. */
+  createTopics(specs: readonly TopicSpec[]): Promise<void>;
+  /** Raise the number of partitions, set these settings. */
+  changeTopic(topic: string, partitions: number | undefined, config: Readonly<Record<string, string>>): Promise<void>;
+  /** A transactional producer; its first transaction fences every other one of this id. */
+  producer(transactionalId: string): Promise<TransactionalProducer>;
+  /** One record outside of any transaction. */
+  send(record: OutRecord): Promise<void>;
+  /** First offset that is kept, and the one after the last. */
+  offsets(topic: string, partition: number): Promise<{ first: bigint; next: bigint }>;
+  /** Visit the committed records of a partition from an offset on, until `visit` says true. */
+  read(topic: string, partition: number, from: bigint, visit: (record: InRecord) => boolean): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Used by one transaction at a time; after any rejection, of no use any more: abandon it. */
+export interface TransactionalProducer {
+  /** Resolves when all requests, in this order, are committed together. */
+  transaction(requests: readonly (readonly OutRecord[])[]): Promise<void>;
+  /** Let go of it without a word to the cluster: whether the last transaction is committed is for the successor to see. */
+  abandon(): void;
+}
+
+/**
+ * `fenced`: another producer has this transactional id, or the broker has given up on the transaction. `too-large`: a
+ * record or batch is over the topic's limit. `denied`: credentials or rights. `unavailable`: no answer. `failed`: the rest.
+ */
+export type FaultKind = 'fenced' | 'too-large' | 'denied' | 'unavailable' | 'failed';
+
+/** What went wrong in a client library, in our words. */
+export class StreamFault extends Error {
+  readonly kind: FaultKind;
+
+  constructor(kind: FaultKind, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.name = 'StreamFault';
+    this.kind = kind;
+  }
+}

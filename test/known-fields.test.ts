@@ -1,0 +1,45 @@
+// Option objects: fields that nobody knows are refused, with what was probably meant.
+import { describe, expect, test } from 'vitest';
+import { checkFields, fieldsOf, unknownField } from '../src/known-fields.ts';
+
+const known = fieldsOf<{ idempotencyKey?: string; type?: string; every?: number }>({
+  idempotencyKey: true,
+  type: true,
+  every: true,
+});
+
+test('known fields pass, in any number', () => {
+  checkFields('with', {}, known);
+  checkFields('with', { type: undefined, every: 1 }, known);
+  checkFields('with', Object.create({ inherited: 1 }), known);
+});
+
+describe('what was meant', () => {
+  test.each([
+    ['idempotencykey', 'idempotencyKey'],
+    ['idempotency_key', 'idempotencyKey'],
+    ['typ', 'type'],
+    ['tpye', 'type'],
+    ['evry', 'every'],
+    ['EVERY', 'every'],
+  ])('%s: %s', (field, meant) => {
+    expect(unknownField({ type: 1, [field]: 2 }, known)).toEqual({
+      field,
+      reason: `is unknown; did you mean '${meant}'? (known: idempotencyKey, type, every)`,
+    });
+  });
+  test('nothing that is near', () => {
+    expect(unknownField({ colour: 1 }, known)!.reason).toBe('is unknown (known: idempotencyKey, type, every)');
+  });
+});
+
+const { proxy, revoke } = Proxy.revocable({}, {});
+revoke();
+
+test.each([null, undefined, 5, 'x', [], () => {}])('%o is no object of options', (given) => {
+  expect(() => checkFields('with', given, known)).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+});
+
+test('what cannot be looked at is refused, not thrown back', () => {
+  expect(() => checkFields('with', proxy, known)).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+});

@@ -1,0 +1,82 @@
+// A real PostgreSQL server of one's own, on a free loopback port: to be killed, stopped, held, started again.
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import type { HostReport, HostRequest } from './postgres-host.ts';
+
+const host = fileURLToPath(new URL('./postgres-host.ts', import.meta.url));
+
+export class PostgresServer implements AsyncDisposable {
+  private readonly child: ChildProcess;
+  private pid = 0;
+  port = 0;
+
+  private constructor(settings: readonly string[]) {
+    this.child = fork(host, [JSON.stringify(settings)], {
+      execArgv: [],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
+  }
+
+  /** `settings`: as in postgresql.conf, `name=value`. */
+  static async start(settings: readonly string[] = []): Promise<PostgresServer> {
+    const server = new PostgresServer(settings);
+    await server.ready();
+    return server;
+  }
+
+  url(database = 'postgres', user = 'postgres', password = 'trunkline'): string {
+    return `postgres://${user}:${password}@127.0.0.1:${this.port}/${database}`;
+  }
+
+  /** SIGKILL: its processes notice and go at once, nothing is written. SIGQUIT: an immediate shutdown. */
+  kill(signal: 'SIGKILL' | 'SIGQUIT' = 'SIGKILL'): void {
+    process.kill(this.pid, signal);
+  }
+
+  /** Start again after a {@link kill}, on the same port and files. */
+  async restart(): Promise<void> {
+    this.send({ type: 'start' });
+    await this.ready();
+  }
+
+  /** Hold every process of the server (SIGSTOP), as a hanging disk would. */
+  hold(): void {
+    for (const pid of this.processes()) process.kill(pid, 'SIGSTOP');
+  }
+
+  release(): void {
+    for (const pid of this.processes()) process.kill(pid, 'SIGCONT');
+  }
+
+  private processes(): number[] {
+    const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
+    return [this.pid, ...children.trim().split(/\s+/).filter(Boolean).map(Number)];
+  }
+
+  async stop(): Promise<void> {
+    if (this.child.exitCode !== null) return;
+    const ended = once(this.child, 'exit');
+    this.send({ type: 'stop' });
+    await ended;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  private send(request: HostRequest): void {
+    this.child.send(request);
+  }
+
+  private async ready(): Promise<void> {
+    const [report] = (await Promise.race([
+      once(this.child, 'message'),
+      once(this.child, 'exit').then(([code]) => [{ type: 'failed', reason: `the host ended with ${code}` }]),
+    ])) as [HostReport];
+    if (report.type === 'failed') throw new Error(`PostgreSQL does not start: ${report.reason}`);
+    this.port = report.port;
+    this.pid = report.pid;
+  }
+}

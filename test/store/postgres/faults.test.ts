@@ -1,0 +1,205 @@
+// What can go wrong between a runtime and its PostgreSQL: each a typed error or a recovery, nothing lost, nothing twice.
+import pg from 'pg';
+import { beforeEach, expect, test } from 'vitest';
+import { migrate, openEventStore, postgres, type Runtime } from '../../../src/index.ts';
+import { CuttingProxy } from '../../cutting-proxy.ts';
+import { administer, freshDatabase } from '../../postgres.ts';
+import { PostgresServer } from '../../postgres-server.ts';
+import { Counter } from '../../runtime/aggregates.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
+
+const long = { timeout: 180_000 }; // servers that are killed and started, on a machine that may be busy
+let connectionString: string;
+
+beforeEach(async () => {
+  connectionString = await freshDatabase();
+  await migrate({ connection: connectionString });
+});
+
+const start = (options: object = {}): Promise<Runtime> =>
+  startRuntime({ store: postgres({ connectionString }), shards: 1, ...options });
+
+/** Collects the codes of what is logged as an error. */
+function listening(): { codes: string[]; logger: any } {
+  const codes: string[] = [];
+  const error = ({ err }: { err?: { code: string } }): void => void (err && codes.push(err.code));
+  return { codes, logger: { debug() {}, info() {}, warn() {}, error } };
+}
+
+const amounts = async (url: string): Promise<number[]> => {
+  const sql = `select (data ->> 'amount')::int as amount from trunkline.domain_events order by position`;
+  return (await administer(url, sql)).map(({ amount }) => amount);
+};
+
+test('refused at the start: wrong password, no schema, no rights', async () => {
+  const wrong = new URL(connectionString);
+  wrong.password = 'open-sesame';
+  const denied = await errorOf(start({ store: postgres({ connectionString: wrong.href }) }));
+  expect(denied.code).toBe('StoreAccessDenied');
+  expect(`${denied.message}${JSON.stringify(denied)}`).not.toContain('sesame');
+  const elsewhere = postgres({ connectionString, schema: 'nowhere' });
+  expect(await errorOf(start({ store: elsewhere }))).toMatchObject({
+    code: 'StoreSchemaMissing',
+    details: { schema: 'nowhere' },
+  });
+  expect((await errorOf(openEventStore(elsewhere))).code).toBe('StoreSchemaMissing');
+  const role = `reader_${Date.now()}`;
+  await administer(
+    connectionString,
+    `create role ${role} login password 'r'; grant usage on schema trunkline to ${role};
+     grant select on all tables in schema trunkline to ${role}`,
+  );
+  const reader = new URL(connectionString);
+  reader.username = role;
+  reader.password = 'r';
+  expect((await errorOf(start({ store: postgres({ connectionString: reader.href }) }))).code).toBe('StoreAccessDenied');
+  await using store = await openEventStore(postgres({ connectionString: reader.href }));
+  expect(await store.getByType('Added')).toEqual([]);
+  expect((await errorOf(store.save())).code).toBe('StoreReadOnly');
+});
+
+test('migrate: true brings the schema along', async () => {
+  const runtime = await start({ store: postgres({ connectionString, schema: 'fresh', migrate: true }) });
+  await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(1);
+  expect(await administer(connectionString, 'select version from fresh.aggregates')).toEqual([{ version: 1 }]);
+});
+
+test('a table altered by hand holds the store up, says so, and loses nothing', async () => {
+  const { codes, logger } = listening();
+  const runtime = await start({ logger });
+  await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(1);
+  await administer(connectionString, 'alter table trunkline.domain_events rename column data to payload');
+  await runtime.ref(Counter, 'x').add(2);
+  await until(
+    () => codes,
+    (seen) => seen.includes('StoreSchemaAltered'),
+  );
+  await runtime.ref(Counter, 'x').add(3);
+  await administer(connectionString, 'alter table trunkline.domain_events rename column payload to data');
+  await runtime.reached('stored');
+  expect(await amounts(connectionString)).toEqual([1, 2, 3]);
+});
+
+test.each(['before', 'after'] as const)('a connection cut %s the server has committed', async (moment) => {
+  await using proxy = await CuttingProxy.before(connectionString);
+  const { codes, logger } = listening();
+  const runtime = await start({ logger, store: postgres({ connectionString: proxy.url }) });
+  for (let i = 1; i <= 3; i++) {
+    proxy.cutCommit(moment);
+    await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(i);
+  }
+  expect(proxy.cuts).toBe(3);
+  expect(codes).toContain('StoreUnavailable');
+  expect(await amounts(connectionString)).toEqual([1, 2, 3]);
+  expect(runtime.status().quarantined).toBe(0);
+});
+
+test('two processes that flush the same log: the second one stops', async () => {
+  const { codes, logger } = listening();
+  const runtime = await start({ logger });
+  await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(1);
+  await administer(connectionString, 'update trunkline.flush_checkpoints set position = position + 1');
+  await runtime.ref(Counter, 'x').add(2);
+  await until(
+    () => codes,
+    (seen) => seen.includes('LogFenced'),
+  );
+  expect(await amounts(connectionString)).toEqual([1]);
+});
+
+test("a pool of the user's own, and one that is exhausted", async () => {
+  const pool = new pg.Pool({ connectionString, max: 1, connectionTimeoutMillis: 300 });
+  try {
+    const runtime = await start({ store: postgres({ pool }) });
+    await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(7);
+    const client = await pool.connect();
+    const exhausted = await errorOf(runtime.store.getByAggregate(Counter, 'x'));
+    expect(exhausted.code).toBe('StoreUnavailable');
+    client.release();
+    expect(await runtime.store.getByAggregate(Counter, 'x')).toHaveLength(1);
+  } finally {
+    await pool.end();
+  }
+});
+
+test('while the server is away the service goes on; it starts without it, and everything arrives', long, async () => {
+  await using server = await PostgresServer.start();
+  await migrate({ connection: server.url() });
+  const dataDir = scratchFolder();
+  const store = postgres({ connectionString: server.url(), loadTimeoutMs: 1_000 });
+  const first = await start({ dataDir, store });
+  const [known, own] = [first.ref(Counter, 'known'), first.newId()];
+  await known.with({ ack: 'stored' }).add(1);
+  server.kill();
+  expect((await known.add(2)).value).toBe(3);
+  expect((await first.ref(Counter, own).add(3)).value).toBe(3);
+  const repeated = known.with({ idempotencyKey: 'k' });
+  const outcome = await repeated.add(0);
+  expect((await repeated.add(0)).events).toEqual(outcome.events);
+  const unknown = await errorOf(first.ref(Counter, 'unknown').add(1));
+  expect(unknown.code).toBe('StoreUnavailable');
+  expect((await errorOf(first.store.getByAggregate(Counter, 'known'))).code).toBe('StoreUnavailable');
+  const live = [];
+  for await (const event of first.events()) live.push(event.data);
+  expect(live).toEqual([{ amount: 1 }, { amount: 2 }, { amount: 3 }, { amount: 0 }]);
+  await first.close();
+  const second = await start({ dataDir, store });
+  expect((await second.ref(Counter, 'known').add(4)).value).toBe(7);
+  expect(await second.ref(Counter, 'known').with({ idempotencyKey: 'k' }).add(0)).toMatchObject({ version: 3 });
+  expect((await second.ref(Counter, own).add(5)).value).toBe(8);
+  expect((await errorOf(second.ref(Counter, 'unknown').add(1))).code).toBe('StoreUnavailable');
+  await server.restart();
+  await second.reached('stored');
+  expect(await amounts(server.url())).toEqual([1, 2, 3, 0, 4, 5]);
+  const late = await until(
+    () =>
+      second
+        .ref(Counter, 'unknown')
+        .add(6)
+        .catch(() => undefined),
+    (receipt) => receipt !== undefined,
+  );
+  expect(late!.value).toBe(6);
+});
+
+test('the log grows to its limit, pushes back, and takes more when the store has come back', long, async () => {
+  await using server = await PostgresServer.start();
+  await migrate({ connection: server.url() });
+  const store = postgres({ connectionString: server.url() });
+  const flush = { whenFull: 'reject', ringBytes: 1 << 16, batchBytes: 1 << 16 } as const;
+  const runtime = await start({ store, flush, log: { maxBytes: 1 << 20, retainBytes: 0 } });
+  const id = runtime.newId();
+  await runtime.ref(Counter, id).with({ ack: 'stored' }).label('first');
+  server.kill();
+  const refusals: string[] = [];
+  const sent: Promise<unknown>[] = [];
+  await until(
+    () => {
+      const label = runtime.ref(Counter, id).label('x'.repeat(2_000));
+      sent.push(label.catch(({ code }) => refusals.push(code)));
+      return refusals;
+    },
+    ({ length }) => length > 0,
+    50_000,
+  );
+  expect(refusals.filter((code) => code !== 'LogFull')).toEqual([]);
+  await server.restart();
+  await Promise.all(sent);
+  const count = sent.length - refusals.length;
+  expect(count).toBeGreaterThan(50);
+  await until(
+    () =>
+      runtime
+        .ref(Counter, id)
+        .label('last')
+        .catch(() => undefined),
+    (receipt) => receipt !== undefined,
+  );
+  await runtime.reached('stored');
+  const [{ events, version }] = await administer(
+    server.url(),
+    `select count(*)::int as events, max(version) as version from trunkline.domain_events`,
+  );
+  expect(events).toBe(version);
+  expect(events).toBe(count + 2);
+});

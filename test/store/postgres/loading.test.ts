@@ -1,0 +1,178 @@
+// Actors that come from PostgreSQL: what is needed is asked for and nothing else, nothing stale, and whoever loses an
+// aggregate to another log loses no event.
+import { beforeEach, expect, test } from 'vitest';
+import { migrate, newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
+import { administer, freshDatabase } from '../../postgres.ts';
+import { Counter } from '../../runtime/aggregates.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
+
+let connectionString: string;
+
+beforeEach(async () => {
+  connectionString = await freshDatabase();
+  await migrate({ connection: connectionString });
+});
+
+const start = (options: object = {}): Promise<Runtime> =>
+  startRuntime({ store: postgres({ connectionString }), shards: 1, ...options });
+
+const versionsOf = async (runtime: Runtime, id: string): Promise<number[]> =>
+  (await runtime.store.getByAggregate(Counter, id)).map(({ version }: StoredEvent) => version);
+
+test('another machine goes on with what the first one stored: events alone, and a snapshot with events', async () => {
+  const first = await start();
+  await first.ref(Counter, 'few').addMany(3);
+  for (let i = 0; i < 23; i++) await first.ref(Counter, 'many').add(1);
+  await first.reached('stored');
+  await first.close();
+  const second = await start();
+  expect((await second.ref(Counter, 'few').whole()).value).toMatchObject({ state: { total: 3 }, version: 3 });
+  const [a, b, c] = await Promise.all([1, 1, 1].map(() => second.ref(Counter, 'many').add(1)));
+  expect([a!.value, b!.value, c!.value]).toEqual([24, 25, 26]);
+  expect((await second.ref(Counter, 'new').add(1)).version).toBe(1);
+  expect(await versionsOf(second, 'many')).toEqual(Array.from({ length: 26 }, (_, i) => i + 1));
+  expect(
+    await administer(connectionString, "select epoch from trunkline.aggregates where aggregate_id = 'many'"),
+  ).toEqual([{ epoch: '2' }]);
+  expect(second.status().quarantined).toBe(0);
+});
+
+test('other aggregates go on while one is loaded', async () => {
+  const first = await start();
+  await first.ref(Counter, 'x').add(1);
+  await first.reached('stored');
+  await first.close();
+  const second = await start();
+  const known = second.newId();
+  await second.ref(Counter, known).add(1);
+  // The server holds the load back: its head is locked.
+  const locked = administerSlowly(connectionString, 'lock table trunkline.aggregates in access exclusive mode');
+  await locked.held;
+  const loading = second.ref(Counter, 'x').add(1);
+  expect((await second.ref(Counter, known).add(1)).value).toBe(2);
+  locked.release();
+  expect((await loading).value).toBe(2);
+});
+
+test('an id of this runtime costs no query, any other does', async () => {
+  const runtime = await start({ store: postgres({ connectionString, loadTimeoutMs: 200 }) });
+  await administer(connectionString, 'alter table trunkline.aggregates rename to hidden');
+  expect((await runtime.ref(Counter, runtime.newId()).add(1)).value).toBe(1);
+  expect((await errorOf(runtime.ref(Counter, newId()).add(1))).code).toBe('StoreSchemaMissing');
+  expect((await errorOf(runtime.ref(Counter, 'x').add(1))).code).toBe('StoreSchemaMissing');
+  await administer(connectionString, 'alter table trunkline.hidden rename to aggregates');
+  expect((await runtime.ref(Counter, 'x').add(1)).value).toBe(1);
+});
+
+test('what has left memory comes back from here, without a query, also what the store does not have yet', async () => {
+  const dataDir = scratchFolder();
+  const first = await start({ dataDir, actorIdleMs: 1 });
+  const [plain, snapped] = [first.newId(), first.newId()];
+  for (let i = 0; i < 14; i++) await first.ref(Counter, snapped).add(1);
+  await first.ref(Counter, plain).addMany(5);
+  await first.close();
+  const again = await start({ dataDir, actorIdleMs: 1 });
+  await administer(connectionString, 'alter table trunkline.aggregates rename to hidden');
+  for (let round = 1; round <= 3; round++) {
+    expect((await again.ref(Counter, snapped).add(1)).value).toBe(14 + round);
+    expect((await again.ref(Counter, plain).add(1)).value).toBe(5 + round);
+    await again.reached('synced');
+    await new Promise((resolve) => setTimeout(resolve, 150)); // a sweep or two; nothing hangs on it
+  }
+  await administer(connectionString, 'alter table trunkline.hidden rename to aggregates');
+  expect(await versionsOf(again, snapped)).toHaveLength(17);
+});
+
+test('an idempotency key answers as before, also after a restart', async () => {
+  const dataDir = scratchFolder();
+  const first = await start({ dataDir });
+  const ref = first.ref(Counter, 'x').with({ idempotencyKey: 'k' });
+  const outcome = await ref.add(5);
+  expect(await ref.add(5)).toMatchObject({ value: outcome.value, version: outcome.version });
+  await first.close();
+  const again = await start({ dataDir });
+  expect(await again.ref(Counter, 'x').with({ idempotencyKey: 'k' }).add(5)).toMatchObject({ value: 5, version: 1 });
+  expect(await versionsOf(again, 'x')).toEqual([1]);
+});
+
+test('two writers of one aggregate: the loser is fenced, its late events are kept, and it goes on from what is true', async () => {
+  const one = await start();
+  await one.ref(Counter, 'x').add(1);
+  await one.reached('stored');
+  const two = await start();
+  expect((await two.ref(Counter, 'x').add(10)).value).toBe(11);
+  await two.reached('stored');
+  // The first one does not know yet.
+  const late = [one.ref(Counter, 'x').add(100), one.ref(Counter, 'x').add(100)];
+  expect((await late[0]!).value).toBe(101);
+  await Promise.all(late);
+  await one.reached('stored');
+  await until(
+    () => one.status().quarantined,
+    (count) => count === 2,
+  );
+  const refused = [];
+  for await (const { code, event, reason } of two.store.quarantined())
+    refused.push({ code, version: event.version, reason });
+  expect(refused).toMatchObject([
+    { code: 'Fenced', version: 2 },
+    { code: 'Fenced', version: 3 },
+  ]);
+  const back = await until(
+    () => one.ref(Counter, 'x').add(1000),
+    ({ value }) => value !== 1201,
+  );
+  expect(back.value).toBe(1011);
+  await one.reached('stored');
+  const stored = await one.store.getByAggregate(Counter, 'x');
+  expect(stored.map((event) => (event.data as { amount: number }).amount)).toEqual([1, 10, 1000]);
+  expect(one.status().quarantined).toBe(2);
+});
+
+test('two that begin the same aggregate: one stays, the other one is quarantined whole', async () => {
+  const [one, two] = [await start(), await start()];
+  const events = (amount: number) =>
+    [1, 2, 3].map(() => ({ aggregateType: 's', aggregateId: 'x', type: 'T', data: { amount } }));
+  await two.store.save(events(2), { expectedVersion: 0 });
+  const conflict = await errorOf(one.store.save(events(1), { expectedVersion: 0 }));
+  expect(conflict).toMatchObject({ code: 'ConcurrencyConflict', details: { expectedVersion: 0, actualVersion: 3 } });
+  await one.store.save(events(1), { expectedVersion: 3 });
+  expect(await one.store.head('s', 'x')).toMatchObject({ version: 6 });
+  two.publisher.publishAsync(...events(9));
+  await two.reached('stored');
+  await until(
+    () => two.status().quarantined,
+    (count) => count === 3,
+  );
+  expect((await errorOf(two.store.save(events(9), { expectedVersion: 3 }))).code).toBe('ConcurrencyConflict');
+  await two.store.save(events(9), { expectedVersion: 6 });
+  const stored = await two.store.getByAggregate('s', 'x');
+  expect(stored.map((event) => (event.data as { amount: number }).amount)).toEqual([2, 2, 2, 1, 1, 1, 9, 9, 9]);
+});
+
+test('a data directory belongs to one store', async () => {
+  const dataDir = scratchFolder();
+  await (await startRuntime({ dataDir })).close();
+  expect((await errorOf(start({ dataDir }))).code).toBe('InvalidOptions');
+  const other = scratchFolder();
+  await (await start({ dataDir: other })).close();
+  expect((await errorOf(startRuntime({ dataDir: other }))).code).toBe('InvalidOptions');
+});
+
+/** Holds a lock until it is told to let go. */
+function administerSlowly(url: string, sql: string): { held: Promise<void>; release(): void } {
+  const held = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  void (async () => {
+    const { default: pg } = await import('pg');
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    await client.query('begin');
+    await client.query(sql);
+    held.resolve();
+    await released.promise;
+    await client.query('rollback');
+    await client.end();
+  })();
+  return { held: held.promise, release: () => released.resolve() };
+}

@@ -1,0 +1,116 @@
+// Migrations against the real server: applied once, whole or not at all, refused when they do not fit.
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeEach, expect, test } from 'vitest';
+import { migrate } from '../../../src/store/postgres/migrate.ts';
+import { administer, freshDatabase } from '../../postgres.ts';
+import { errorOf } from '../../runtime/scratch.ts';
+
+const own = fileURLToPath(new URL('../../../migrations', import.meta.url));
+const folders: string[] = [];
+let connection: string;
+
+beforeEach(async () => {
+  connection = await freshDatabase();
+});
+
+afterAll(() => {
+  for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+});
+
+function folderWith(name: string, sql: string): string {
+  const folder = mkdtempSync(join(tmpdir(), 'trunkline-migrations-'));
+  folders.push(folder);
+  cpSync(own, folder, { recursive: true });
+  writeFileSync(join(folder, name), sql);
+  return folder;
+}
+
+const next = (count: number, name: string): string => `${String(count + 1).padStart(6, '0')}-${name}.sql`;
+
+test('an empty database gets all of them, and nothing the second time', async () => {
+  const planned = await migrate({ connection, dryRun: true });
+  expect(planned.version).toBe(0);
+  expect(await administer(connection, "select to_regnamespace('trunkline') as schema")).toEqual([{ schema: null }]);
+  const first = await migrate({ connection });
+  expect(first.migrations).toEqual(planned.migrations);
+  expect(first.version).toBe(first.migrations.length);
+  expect(await migrate({ connection })).toMatchObject({ migrations: [], version: first.version });
+});
+
+test('the schema has the name that was asked for, quotes and all', async () => {
+  const schema = 'Call "events"';
+  await migrate({ connection, schema });
+  const rows = await administer(connection, 'select count(*)::int as count from pg_tables where schemaname = $1', [
+    schema,
+  ]);
+  expect(rows[0].count).toBeGreaterThan(5);
+  expect(await migrate({ connection, schema: 'another' })).toMatchObject({ schema: 'another' });
+});
+
+test('many at once: each file is applied once', async () => {
+  const reports = await Promise.all(Array.from({ length: 5 }, () => migrate({ connection })));
+  const applied = reports.flatMap(({ migrations }) => migrations.map(({ number }) => number));
+  expect(applied.sort()).toEqual(Array.from({ length: reports[0]!.version }, (_, i) => i + 1));
+});
+
+test('a migration that fails half-way leaves nothing, and the next try goes through', async () => {
+  const { version } = await migrate({ connection });
+  const name = next(version, 'extra');
+  const broken = folderWith(name, 'create table extra (id int); select 1 / 0;');
+  const error = await errorOf(migrate({ connection, folder: broken }));
+  expect(error).toMatchObject({ code: 'MigrationFailed', details: { migration: name.slice(0, -4) } });
+  expect(await administer(connection, "select to_regclass('trunkline.extra') as table")).toEqual([{ table: null }]);
+  const cured = folderWith(name, 'create table extra (id int);');
+  expect((await migrate({ connection, folder: cured })).version).toBe(version + 1);
+});
+
+test('a connection cut in the middle of a migration leaves nothing', async () => {
+  const { version } = await migrate({ connection });
+  const name = next(version, 'cut');
+  const cut = folderWith(name, 'create table cut_off (id int); select pg_terminate_backend(pg_backend_pid());');
+  expect(await errorOf(migrate({ connection, folder: cut }))).toMatchObject({ code: 'StoreUnavailable' });
+  expect(await administer(connection, "select to_regclass('trunkline.cut_off') as table")).toEqual([{ table: null }]);
+  expect((await migrate({ connection, folder: own })).version).toBe(version);
+});
+
+test('a newer database is refused, and so is one that other files made', async () => {
+  const { version } = await migrate({ connection });
+  const newer = folderWith(next(version, 'newer'), 'select 1;');
+  await migrate({ connection, folder: newer });
+  expect(await errorOf(migrate({ connection }))).toMatchObject({
+    code: 'StoreSchemaNewer',
+    details: { found: version + 1, supported: version },
+  });
+  const changed = folderWith(next(version, 'newer'), 'select 2;');
+  expect(await errorOf(migrate({ connection, folder: changed }))).toMatchObject({ code: 'StoreSchemaAltered' });
+});
+
+test('partitions are made by month, for any time; what lies in the default partition is left there', async () => {
+  await migrate({ connection });
+  const make = async (moment: string): Promise<unknown> =>
+    (await administer(connection, 'select trunkline.make_partition($1) as name', [moment]))[0].name;
+  expect(await make('2026-12-31T23:59:59.999Z')).toBe('domain_events_2026_12');
+  expect(await make('2026-12-01T00:00:00Z')).toBe(null);
+  expect(await make('1970-01-01T00:00:00Z')).toBe('domain_events_1970_01');
+  const insert = `insert into trunkline.domain_events
+    (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+    values (gen_random_uuid(), 'call', '1', 1, 'CallCreated', 1, $1, '{}') returning tableoid::regclass::text as partition`;
+  const rows = await administer(connection, insert, ['2026-12-31T23:59:59.999Z']);
+  expect(rows[0].partition).toBe('trunkline.domain_events_2026_12');
+  expect((await administer(connection, insert, ['2100-02-01T00:00:00Z']))[0].partition).toMatch(/default/);
+  expect(await make('2100-02-11T00:00:00Z')).toBe(null);
+});
+
+test('no secret gets into an error', async () => {
+  const wrong = new URL(connection);
+  wrong.password = 'sesame-open';
+  const denied = await errorOf(migrate({ connection: wrong.href }));
+  expect(denied.code).toBe('StoreAccessDenied');
+  wrong.port = '1';
+  const away = await errorOf(migrate({ connection: wrong.href }));
+  expect(away.code).toBe('StoreUnavailable');
+  for (const error of [denied, away]) expect(JSON.stringify(error) + error.message).not.toContain('sesame');
+});

@@ -1,0 +1,161 @@
+// Months made and filled while others insert; archives that a crash, a cut or a curious hand has touched.
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import pg from 'pg';
+import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { migrate } from '../../../src/store/postgres/migrate.ts';
+import { archiveMonth, dropMonth, readArchive, verifyArchive } from '../../../src/store/postgres/month-archive.ts';
+import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
+import { freshDatabase } from '../../postgres.ts';
+import { errorOf, scratchFolder } from '../../runtime/scratch.ts';
+
+let url: string;
+let schema: string;
+let schemas = 0;
+let client: pg.Client;
+const open: pg.Client[] = [];
+
+async function connected(): Promise<pg.Client> {
+  const made = new pg.Client({ connectionString: url });
+  made.on('error', () => {});
+  await made.connect();
+  open.push(made);
+  return made;
+}
+
+/** Events of one aggregate, one a day from the first of that month. */
+const insert = (on: pg.Client, month: string, count: number, id = 'a', first = 1): Promise<unknown> =>
+  on.query(
+    `insert into ${schema}.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata)
+     select gen_random_uuid(), 'stock', $1, i, 'Sold', 1, $2::timestamptz + make_interval(secs => i),
+       json_build_object('text', E'tab\\t, \\\\back\\\\slash, "quote", ü, 😀, line\\n', 'n', i, 'big', 12345678901234567890)::jsonb, '{"source": "test"}'
+     from generate_series($3::int, $4::int) i`,
+    [id, `${month}-01T00:00:00Z`, first, first + count - 1],
+  );
+
+beforeAll(async () => {
+  url = await freshDatabase();
+});
+beforeEach(async () => {
+  schema = `months_${++schemas}`;
+  await migrate({ connection: url, schema });
+  client = await connected();
+});
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.end().catch(() => {});
+});
+
+describe('upkeep', () => {
+  test('makes this month and the next ones, once', async () => {
+    expect(await keepPartitions(client, schema, 3)).toHaveLength(4);
+    expect(await keepPartitions(client, schema, 3)).toEqual([]);
+  });
+
+  test('empties the default partition while others go on inserting into it; no event is lost, none is seen twice', async () => {
+    await insert(client, '2024-05', 2000);
+    const writers = await Promise.all([connected(), connected()]);
+    const reader = await connected();
+    let isOver = false;
+    const counts: number[] = [];
+    const writing = writers.map(async (writer, w) => {
+      let n = 0;
+      while (!isOver) await insert(writer, w === 0 ? '2024-05' : '2024-06', 1, `w${w}`, ++n);
+      return n;
+    });
+    const reading = (async () => {
+      while (!isOver) {
+        const { rows } = await reader.query(
+          `select count(*)::int as count from ${schema}.domain_events where aggregate_id = 'a'`,
+        );
+        counts.push(rows[0].count);
+      }
+    })();
+    const made = await keepPartitions(client, schema, 0);
+    isOver = true;
+    const written = await Promise.all(writing);
+    await reading;
+    expect(written.every((count) => count > 0)).toBe(true);
+    expect(made).toContain('domain_events_2024_05');
+    expect(new Set(counts)).toEqual(new Set([2000]));
+    await keepPartitions(client, schema, 0);
+    const partitions = await listPartitions(client, schema);
+    const rows = Object.fromEntries(partitions.map(({ name, rows: count }) => [name, count]));
+    expect(rows).toMatchObject({
+      domain_events_2024_05: 2000 + written[0]!,
+      domain_events_2024_06: written[1],
+      domain_events_default: 0,
+    });
+  });
+
+  test('of several at once one works, and a lock that somebody holds for long is not waited for', async () => {
+    await insert(client, '2024-05', 10);
+    const holder = await connected();
+    await holder.query(`begin; lock table ${schema}.domain_events in row exclusive mode`);
+    const blocked = errorOf(keepPartitions(client, schema, 0));
+    expect((await blocked).code).toBe('55P03');
+    await holder.query('rollback');
+    const made = await Promise.all(
+      [client, await connected(), await connected()].map((each) => keepPartitions(each, schema, 0)),
+    );
+    expect(made.flat().sort()).toEqual([...new Set(made.flat())].sort());
+    expect(made.flat()).toContain('domain_events_2024_05');
+  }, 90_000);
+
+  test('times beyond any month stay where they are', async () => {
+    await client.query(
+      `insert into ${schema}.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+       values (gen_random_uuid(), 'stock', 'a', 1, 'Sold', 1, '0044-03-15 BC', '{}'), (gen_random_uuid(), 'stock', 'a', 2, 'Sold', 1, '99999-01-01', '{}')`,
+    );
+    await keepPartitions(client, schema, 0);
+    expect((await listPartitions(client, schema)).at(-1)).toMatchObject({ month: undefined, rows: 2 });
+  });
+});
+
+describe('archives', () => {
+  test('what is read from one is what was in the month, in order', async () => {
+    await insert(client, '2024-05', 300);
+    await keepPartitions(client, schema, 0);
+    const { rows } = await client.query(
+      `select id::text, version, data, metadata, occurred_at from ${schema}.domain_events order by sequence`,
+    );
+    const { file, events } = await archiveMonth(client, schema, '2024-05', scratchFolder());
+    expect(events).toBe(300);
+    const read: unknown[] = [];
+    for await (const { id, version, data, metadata, occurredAt } of readArchive(file)) {
+      read.push({ id, version, data, metadata, occurred_at: occurredAt });
+    }
+    expect(read).toEqual(rows);
+  });
+
+  test('a file that is cut, changed, empty or not there is none, and drops nothing', async () => {
+    await insert(client, '2024-05', 300);
+    await keepPartitions(client, schema, 0);
+    const folder = scratchFolder();
+    const { file } = await archiveMonth(client, schema, '2024-05', folder);
+    const whole = readFileSync(file);
+    const spoilt = [
+      whole.subarray(0, whole.length - 64),
+      whole.subarray(0, whole.length >> 1),
+      Buffer.from(whole).fill(whole[200]! ^ 1, 200, 201),
+      Buffer.alloc(0),
+      Buffer.from('no archive'),
+    ];
+    for (const bytes of spoilt) {
+      writeFileSync(file, bytes);
+      expect((await errorOf(verifyArchive(file))).code).toBe('ArchiveDamaged');
+      expect((await errorOf(dropMonth(client, schema, '2024-05', folder, false))).code).toBe('ArchiveDamaged');
+    }
+    expect((await listPartitions(client, schema))[0]).toMatchObject({ month: '2024-05', rows: 300 });
+    writeFileSync(file, whole);
+    await dropMonth(client, schema, '2024-05', folder, false);
+    expect((await listPartitions(client, schema)).map(({ month }) => month)).not.toContain('2024-05');
+  });
+
+  test('an archive that is broken off leaves no file', async () => {
+    await insert(client, '2024-05', 2000);
+    await keepPartitions(client, schema, 0);
+    const folder = scratchFolder();
+    const stop = AbortSignal.abort(new Error('enough'));
+    await expect(archiveMonth(client, schema, '2024-05', folder, stop)).rejects.toThrow();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+});

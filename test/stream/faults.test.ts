@@ -1,0 +1,147 @@
+// A real broker in trouble: killed, frozen, silent; topics that go away; a second process with the same log.
+import { cpSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Kafka } from '../kafka.ts';
+import { Counter } from '../runtime/aggregates.ts';
+import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { freePorts } from '../watched.ts';
+import { audit, nothing } from './audit.ts';
+import { Service } from './child.ts';
+import { Reader } from './consume.ts';
+import { LossyProxy } from './lossy-proxy.ts';
+import { atEnd, clients, keepingLogger, setUp } from './setup.ts';
+
+let broker: Kafka;
+beforeAll(async () => {
+  broker = await Kafka.start();
+});
+afterAll(() => broker.stop());
+
+const impatient = { requestTimeoutMs: 1000, connectTimeoutMs: 500, transactionTimeoutMs: 5000 };
+
+describe.each(clients)('%s', (client) => {
+  test('the broker is killed under load, again and again', { timeout: 240_000 }, async () => {
+    const { prefix, stream } = await setUp({ client, ...impatient }, broker.address);
+    const runtime = await startRuntime({ stream });
+    const acknowledged: string[] = [];
+    const state = { stop: false };
+    const load = Array.from({ length: 8 }, async (_, number) => {
+      for (let i = 0; !state.stop; i++) {
+        const { events } = await runtime.ref(Counter, `c${(number + i) % 5}`).addMany(3);
+        acknowledged.push(...events.map(({ id }) => id));
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    });
+    for (let kill = 0; kill < 2; kill++) {
+      const before = runtime.status().published;
+      await until(
+        () => runtime.status().published,
+        (published) => published > before + 100,
+        60_000,
+      );
+      await broker.kill();
+      await broker.restart();
+    }
+    state.stop = true;
+    await Promise.all(load);
+    await runtime.reached('published');
+    await using reader = await Reader.start(broker.address, [`${prefix}.counter`]);
+    await until(
+      () => reader.records.length,
+      (count) => count >= acknowledged.length,
+    );
+    expect(reader.records).toHaveLength(acknowledged.length);
+    expect(audit(reader.records, acknowledged)).toEqual(nothing);
+  });
+
+  test('a broker that hangs holds nobody up; what waited comes when it goes on', async () => {
+    const { stream, records } = await setUp({ client, ...impatient }, broker.address);
+    const { errors, logger } = keepingLogger();
+    const runtime = await startRuntime({ stream, logger });
+    const counter = runtime.ref(Counter, 'c');
+    await counter.with({ ack: 'published' }).add(1);
+    broker.freeze();
+    try {
+      const { position } = await counter.with({ ack: 'stored' }).add(1);
+      await until(
+        () => errors.length,
+        (count) => count > 0,
+      );
+      expect(runtime.status().published).toBeLessThan(position);
+      expect(errors[0]!.code).toMatch(/StreamUnavailable|SinkFailed/);
+    } finally {
+      broker.thaw();
+    }
+    await runtime.reached('published');
+    expect(audit(await records(2), [])).toEqual(nothing);
+  });
+
+  test('answers get lost, those to the commit among them', async () => {
+    const [port, target, controller] = await freePorts(3);
+    const behind = await Kafka.start({
+      listeners: `PLAINTEXT://127.0.0.1:${target},CONTROLLER://127.0.0.1:${controller}`,
+      'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+      'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+    });
+    const proxy = new LossyProxy(port!, target!);
+    atEnd(async () => {
+      await proxy.close();
+      await behind.stop();
+    });
+    const { stream, records } = await setUp({ client, ...impatient }, `127.0.0.1:${port}`);
+    const { errors, logger } = keepingLogger();
+    const runtime = await startRuntime({ stream, logger });
+    const acknowledged: string[] = [];
+    for (let round = 0; round < 25; round++) {
+      const receipts = await Promise.all(Array.from({ length: 4 }, (_, i) => runtime.ref(Counter, `c${i}`).addMany(2)));
+      acknowledged.push(...receipts.flatMap(({ events }) => events.map(({ id }) => id)));
+      // Some rounds lose the first answer, to partitions or messages; some the second or third, up to the commit's.
+      await new Promise((resolve) => setTimeout(resolve, round % 5));
+      proxy.toLose = round % 3 === 0 ? 1 : 0;
+      await runtime.reached('published');
+    }
+    expect(proxy.lost).toBeGreaterThan(3);
+    expect(errors.every(({ code }) => code !== 'StreamFenced' && code !== 'CheckpointMissing')).toBe(true);
+    const found = await records(acknowledged.length);
+    expect(found).toHaveLength(acknowledged.length);
+    expect(audit(found, acknowledged)).toEqual(nothing);
+  });
+
+  test('a topic that is deleted under way is made again, and what comes next is published there', async () => {
+    const { prefix, stream, records, admin } = await setUp({ client, ...impatient }, broker.address);
+    const runtime = await startRuntime({ stream });
+    const counter = runtime.ref(Counter, 'c');
+    await counter.with({ ack: 'published' }).add(1);
+    await (await admin()).deleteTopics({ topics: [`${prefix}.counter`] });
+    const { version } = await counter.with({ ack: 'published' }).add(1);
+    const found = await records(1);
+    expect(found.map(({ headers }) => headers['aggregate-version'])).toEqual([String(version)]);
+  });
+
+  test('a frozen process that comes back finds itself fenced, and stops; nothing is published twice', async () => {
+    const options = { client, ...impatient };
+    const { prefix, stream } = await setUp(options, broker.address);
+    const dataDir = scratchFolder();
+    const zombie = new Service(dataDir, stream.options as never);
+    atEnd(() => zombie.kill());
+    await zombie.heard(50);
+    zombie.process.kill('SIGSTOP');
+    const copy = scratchFolder();
+    cpSync(dataDir, copy, { recursive: true });
+    const runtime = await startRuntime({ dataDir: copy, stream });
+    await runtime.ref(Counter, 'c0').with({ ack: 'published' }).add(1);
+    zombie.process.kill('SIGCONT');
+    await zombie.heard(({ code }) => code === 'StreamFenced');
+    await zombie.kill();
+    await runtime.ref(Counter, 'c0').with({ ack: 'published' }).add(1);
+    const published: string[] = [];
+    for await (const { id } of runtime.events()) published.push(id);
+    await using reader = await Reader.start(broker.address, [`${prefix}.counter`]);
+    await until(
+      () => reader.records.length,
+      (count) => count >= published.length,
+    );
+    expect(audit(reader.records, published)).toEqual(nothing);
+    expect(reader.records).toHaveLength(published.length);
+  });
+});

@@ -1,0 +1,2 @@
+// A user's naming of topics.
+export default (aggregateType: string, eventType: string): string => `named-${aggregateType}-${eventType.length}`;

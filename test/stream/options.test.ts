@@ -1,0 +1,42 @@
+// What kafka() refuses, before anything is started.
+import { expect, test } from 'vitest';
+import { isError, type KafkaOptions, kafka } from '../../src/index.ts';
+
+const brokers = ['localhost:9092'];
+const refused: [string, unknown][] = [
+  ['stream', undefined],
+  ['stream.brokers', { brokers: [] }],
+  ['stream.brokers', { brokers: ['localhost'] }],
+  ['stream.clientID', { brokers, clientID: 'x' }],
+  ['stream.clientId', { brokers, clientId: 'a b' }],
+  ['stream.client', { brokers, client: 'librdkafka' }],
+  ['stream.format', { brokers, format: 'avro' }],
+  ['stream.sasl.mechanism', { brokers, sasl: { mechanism: 'magic' } }],
+  ['stream.topics.partition', { brokers, topics: { partition: 3 } }],
+  ['stream.topics.partitions', { brokers, topics: { partitions: 0 } }],
+  ['stream.topics.template', { brokers, topics: { template: '{prefix}.{tenant}' } }],
+  ['stream.topics.module', { brokers, topics: { module: 'not a url' } }],
+  ['stream.topics.naming', { brokers, topics: { naming: () => 'x' } }],
+  ['stream.registry.url', { brokers, registry: { url: 'not a url' } }],
+  ['stream.batch.count', { brokers, batch: { count: 0 } }],
+  ['stream.batch.delayMs', { brokers, batch: { delayMs: -1 } }],
+  ['stream.compression', { brokers, compression: 'brotli' }],
+  ['stream.resumeAfter', { brokers, resumeAfter: -1 }],
+  ['stream.ssl.checkServerIdentity', { brokers, ssl: { checkServerIdentity() {} } }],
+];
+
+test.each(refused)('%s is refused by name', (option, options) => {
+  let error: unknown;
+  try {
+    kafka(options as KafkaOptions);
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(isError(error, 'InvalidOptions') && error.details.option).toBe(option);
+});
+
+test('what it returns crosses threads, with every default', () => {
+  const stream = kafka({ brokers, sasl: { mechanism: 'plain', username: 'u', password: 'p' } });
+  expect(structuredClone(stream)).toEqual(stream);
+  expect(stream).toMatchObject({ name: 'kafka', batch: { count: 5000, bytes: 4 << 20, delayMs: 10 } });
+});
