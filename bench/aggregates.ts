@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { defineAggregate, event } from '../src/index.ts';
-import { type Percentiles, percentiles } from './measure.ts';
+import { Latencies, type Percentiles } from './histogram.ts';
 import { type Routed, routed } from './payload.ts';
 
 export const Probe = defineAggregate('probe', {
@@ -23,21 +23,31 @@ export const Probe = defineAggregate('probe', {
     /** Rounds of stringify and raise in turn, each timed alone and in bursts of 16 (which hides the clock's own cost). */
     timeRaise(probe, rounds: number): { stringify: Percentiles; raise: Percentiles; single: Percentiles } {
       const data = routed(1);
-      const [stringify, raise, single] = [[], [], []] as [number[], number[], number[]];
+      const [stringify, raise, single] = [new Latencies(), new Latencies(), new Latencies()];
       let length = 0;
       for (let round = 0; round < rounds; round++) {
         let start = performance.now();
         for (let i = 0; i < 16; i++) length += JSON.stringify(data).length;
-        stringify.push(((performance.now() - start) * 1000) / 16);
+        stringify.record(((performance.now() - start) * 1000) / 16);
         start = performance.now();
         for (let i = 0; i < 16; i++) probe.raise('CallRouted', data);
-        raise.push(((performance.now() - start) * 1000) / 16);
+        raise.record(((performance.now() - start) * 1000) / 16);
         start = performance.now();
         probe.raise('CallRouted', data);
-        single.push((performance.now() - start) * 1000);
+        single.since(start);
       }
       if (length < 0) throw new Error('unreachable: keeps the work alive');
-      return { stringify: percentiles(stringify), raise: percentiles(raise), single: percentiles(single) };
+      return { stringify: stringify.percentiles, raise: raise.percentiles, single: single.percentiles };
+    },
+
+    /** So many raises, each timed alone: microseconds. */
+    timeEach(probe, count: number): number[] {
+      const data = routed(1);
+      return Array.from({ length: count }, () => {
+        const start = performance.now();
+        probe.raise('CallRouted', data);
+        return (performance.now() - start) * 1000;
+      });
     },
 
     /** Bytes of this thread's heap after a full collection. */

@@ -2,7 +2,19 @@
 // one wants the events, against that one alone.
 import { createRuntime, type Runtime } from '../src/index.ts';
 import { Probe } from './aggregates.ts';
-import { interleave, median, onScratchFolder, type Row, runAlone, type Suite, thousands, times } from './measure.ts';
+import {
+  answer,
+  interleave,
+  median,
+  micros,
+  onScratchFolder,
+  type Row,
+  roundsOf,
+  runAlone,
+  type Suite,
+  sized,
+  thousands,
+} from './measure.ts';
 
 let named = 0;
 
@@ -46,54 +58,35 @@ async function live(runtime: Runtime, idle: number, commands: number): Promise<n
   return (user + system) / (commands * perCommand);
 }
 
-export const handlersCatchUp: Suite = ({ smoke }) =>
+export const handlersCatchUp: Suite = (settings) =>
   onScratchFolder(async (dataDir): Promise<Row[]> => {
     await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
-    const aggregates = smoke ? 10 : 5000;
+    const aggregates = sized(settings, { smoke: 10, quick: 500, full: 5000 });
     await Promise.all(Array.from({ length: aggregates }, (_, i) => runtime.ref(Probe, `p${i}`).routeMany(100)));
     await runtime.reached('stored');
-    const rounds = smoke ? 1 : 5;
+    const rounds = roundsOf(settings, 5);
     const rates = await interleave(
       rounds,
       () => catchUp(runtime, () => {}),
       () => catchUp(runtime, async () => {}),
     );
-    const replays = await interleave(
-      rounds,
-      () => replay(runtime),
-      async () => 0,
-    );
-    const commands = smoke ? 10 : 1000;
+    const replays: number[] = [];
+    for (let round = 0; round < rounds; round++) replays.push(await replay(runtime));
+    const commands = sized(settings, { smoke: 10, quick: 100, full: 1000 });
     const many = await interleave(
-      smoke ? 1 : 3,
+      rounds,
       () => live(runtime, 0, commands),
       () => live(runtime, 199, commands),
     );
-    const [plain, promised, replayed] = [median(rates.a), median(rates.b), median(replays.a)];
-    const ratio = median(many.b) / median(many.a);
-    const detail = `${aggregates * 100} events in the embedded store; checkpoint at most once in 20 ms`;
+    const detail = `${aggregates * 100} events in the embedded store`;
     return [
-      {
-        measure: 'durable handler (no-op), catch-up, events/s',
-        asked: '≥ 300,000',
-        measured: thousands(plain),
-        holds: plain >= 300_000,
-        detail: `${detail}; with an async no-op ${thousands(promised)}`,
-      },
-      {
-        measure: 'replay into a function, embedded store, events/s',
-        asked: '≥ 500,000',
-        measured: thousands(replayed),
-        holds: replayed >= 500_000,
-        detail: 'runtime.replay, every event decoded but for its payload',
-      },
-      {
-        measure: '200 subscriptions of which one matches, against one, CPU of the thread',
-        asked: '≤ 1.5 ×',
-        measured: times(ratio),
-        holds: ratio <= 1.5,
-        detail: `${median(many.a).toFixed(2)} µs an event with one, ${median(many.b).toFixed(2)} µs with 200, commands included`,
-      },
+      answer('handler-catch-up', rates.a, `${detail}, no-op; an async no-op ${thousands(median(rates.b))}`),
+      answer('handler-replay', replays, `${detail}, into a function, payloads decoded when read`),
+      answer(
+        'handler-fan',
+        many.b.map((cost, i) => cost / many.a[i]!),
+        `CPU of the thread: ${micros(median(many.a))} an event with one, ${micros(median(many.b))} with 200, commands included`,
+      ),
     ];
   });
 

@@ -1,38 +1,42 @@
-// Percentiles, rounds in turn, and a place on disk: what the suites share.
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// What the suites share: sizes, rounds in turn, and load.
+import { fileURLToPath } from 'node:url';
+import type { Row } from './budget.ts';
+import { Latencies, type Percentiles, type Point } from './histogram.ts';
 
-export interface Percentiles {
-  p50: number;
-  p99: number;
-  p999: number;
+export { answer, type Row } from './budget.ts';
+export { Latencies, type Paced, type Percentiles, type Point, paced } from './histogram.ts';
+export { median } from './median.ts';
+export { onScratchFolder } from './scratch.ts';
+
+export function percentiles(values: readonly number[]): Percentiles {
+  const latencies = new Latencies();
+  for (const value of values) latencies.record(value);
+  return latencies.percentiles;
 }
 
-export function percentiles(values: number[]): Percentiles {
-  const sorted = Float64Array.from(values).sort();
-  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0;
-  return { p50: at(0.5), p99: at(0.99), p999: at(0.999) };
-}
-
-export const median = (values: number[]): number => percentiles(values).p50;
-
-/** One line of the table: what was asked, what was measured. */
-export interface Row {
-  measure: string;
-  asked: string;
-  measured: string;
-  holds: boolean;
-  /** What the figure is made of. */
-  detail: string;
+/** A latency distribution, drawn in the report under this name. */
+export interface Curve {
+  label: string;
+  points: Point[];
 }
 
 export interface Settings {
   /** Tiny sizes: proves that the suite runs, measures nothing. */
   smoke: boolean;
+  /** Seconds instead of minutes: enough for budgets with a wide margin. */
+  quick: boolean;
+  /** Keep a latency distribution for the report. */
+  draw: (label: string, latencies: Latencies) => void;
 }
 
 export type Suite = (settings: Settings) => Promise<Row[]>;
+
+/** The size for this run. */
+export const sized = <T>({ smoke, quick }: Settings, sizes: { smoke: T; quick: T; full: T }): T =>
+  smoke ? sizes.smoke : quick ? sizes.quick : sizes.full;
+
+/** Rounds of a budget: five are the least that is measured. */
+export const roundsOf = ({ smoke, quick }: Settings, full: number): number => (smoke ? 1 : quick ? 5 : full);
 
 /** Run two kinds of work in turn, several rounds, the first one not counted; both see the same state of the machine. */
 export async function interleave<A, B>(
@@ -51,18 +55,8 @@ export async function interleave<A, B>(
   return results;
 }
 
-export async function onScratchFolder<T>(work: (dataDir: string) => Promise<T>): Promise<T> {
-  const folder = mkdtempSync(join(process.env.TRUNKLINE_BENCH_DIR ?? tmpdir(), 'trunkline-bench-'));
-  try {
-    return await work(join(folder, 'data'));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
 export const micros = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} µs`;
-export const thousands = (value: number): string =>
-  `${Math.round(value / 1000)},000`.replace(/^(\d+)(\d{3}),/, '$1,$2,');
+export const thousands = (value: number): string => (Math.round(value / 1000) * 1000).toLocaleString('en');
 export const times = (value: number): string => `${value.toFixed(2)} ×`;
 
 /** Keep `depth` calls in flight until `count` have been made; calls per second. */
@@ -76,10 +70,36 @@ export async function pipelined(count: number, depth: number, call: (i: number) 
   return count / ((performance.now() - start) / 1000);
 }
 
-/** Run a suite by itself when its file is the program. */
+/** `count` calls, one after the other. */
+export async function oneAtATime(count: number, call: (i: number) => Promise<unknown>): Promise<Latencies> {
+  const latencies = new Latencies();
+  for (let i = 0; i < count; i++) {
+    const start = performance.now();
+    await call(i);
+    latencies.since(start);
+  }
+  return latencies;
+}
+
+/** What a suite tells the run that started it in a process of its own. */
+export interface Told {
+  rows: Row[];
+  curves: Curve[];
+}
+
+/** Run a suite by itself when its file is the program: to a person it prints, to the run that forked it it tells. */
 export async function runAlone(url: string, suite: Suite): Promise<void> {
-  if (process.argv[1] !== new URL(url).pathname) return;
-  const { printMachine, printRows } = await import('./report.ts');
-  printMachine();
-  printRows(await suite({ smoke: process.argv.includes('--smoke') }));
+  if (process.argv[1] !== fileURLToPath(url)) return;
+  const has = (flag: string): boolean => process.argv.includes(`--${flag}`);
+  const curves: Curve[] = [];
+  const draw = (label: string, latencies: Latencies): void => void curves.push({ label, points: latencies.points });
+  const run = (): Promise<Row[]> => suite({ smoke: has('smoke'), quick: has('quick'), draw });
+  if (process.send !== undefined) {
+    process.send({ rows: await run(), curves } satisfies Told, () => process.disconnect());
+    return;
+  }
+  const { describe, machine } = await import('./machine.ts');
+  const { printRows } = await import('./table.ts');
+  console.log(`${describe(machine()).join('\n')}\n`);
+  printRows(await run());
 }

@@ -1,12 +1,12 @@
 // Replay from PostgreSQL: every event read, decoded, and its payload looked at.
 import { openEventStore, postgres } from '../src/index.ts';
-import { median, type Row, runAlone, type Suite, thousands } from './measure.ts';
+import { answer, type Row, roundsOf, runAlone, type Suite } from './measure.ts';
 import type { Routed } from './payload.ts';
 import { flush, schemaWith, withDatabase, withLog } from './postgres-bench.ts';
 
-export const postgresReplay: Suite = ({ smoke }) =>
+export const postgresReplay: Suite = (settings) =>
   withDatabase((url) =>
-    withLog(smoke ? 1 : 20, smoke ? 20 : 1_000, async (log, last): Promise<Row[]> => {
+    withLog(settings.smoke ? 1 : 20, settings.smoke ? 20 : 1_000, async (log, last): Promise<Row[]> => {
       await schemaWith(url, 'replay', 2);
       await flush(url, 'replay', log, last, 10_000);
       await using store = await openEventStore(postgres({ connectionString: url, schema: 'replay' }));
@@ -19,17 +19,8 @@ export const postgresReplay: Suite = ({ smoke }) =>
       };
       await replay();
       const rates: number[] = [];
-      for (let i = 0; i < (smoke ? 1 : 5); i++) rates.push(await replay());
-      const rate = median(rates);
-      return [
-        {
-          measure: 'replay with decode, PostgreSQL, events/s',
-          asked: '≥ 200,000',
-          measured: thousands(rate),
-          holds: rate >= 200_000,
-          detail: `${last} events in pages of 5,000, one connection; the seed asks for 10,000`,
-        },
-      ];
+      for (let i = 0; i < roundsOf(settings, 5); i++) rates.push(await replay());
+      return [answer('postgres-replay', rates, `${last} events in pages of 5,000, one connection`)];
     }),
   );
 

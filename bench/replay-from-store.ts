@@ -1,15 +1,15 @@
 // Replay from the embedded store: every event decoded and folded into its aggregate's state, as a load does it.
-
 import { evolveFrame } from '../src/actor/evolve.ts';
 import { createRuntime } from '../src/index.ts';
 import { openEmbeddedReader } from '../src/store/lmdb/reader.ts';
 import { Probe } from './aggregates.ts';
-import { median, onScratchFolder, type Row, runAlone, type Suite, thousands } from './measure.ts';
+import { answer, onScratchFolder, roundsOf, runAlone, type Suite, sized } from './measure.ts';
 
-export const replayFromStore: Suite = ({ smoke }) =>
-  onScratchFolder(async (dataDir): Promise<Row[]> => {
-    const aggregates = smoke ? 4 : 2000;
-    const events = 100;
+const events = 100;
+
+export const replayFromStore: Suite = (settings) =>
+  onScratchFolder(async (dataDir) => {
+    const aggregates = sized(settings, { smoke: 4, quick: 500, full: 2000 });
     {
       await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
       await Promise.all(Array.from({ length: aggregates }, (_, i) => runtime.ref(Probe, `p${i}`).routeMany(events)));
@@ -29,17 +29,10 @@ export const replayFromStore: Suite = ({ smoke }) =>
       return count / ((performance.now() - start) / 1000);
     };
     replay();
-    const rate = median(Array.from({ length: smoke ? 1 : 7 }, replay));
+    const rounds = Array.from({ length: roundsOf(settings, 9) }, replay);
     await reader.close();
-    return [
-      {
-        measure: 'replay with decode and evolve, embedded store, events/s',
-        asked: '≥ 500,000',
-        measured: thousands(rate),
-        holds: rate >= 500_000,
-        detail: `${aggregates} aggregates of ${events} events, one thread; the seed asks for 10,000`,
-      },
-    ];
+    const detail = `${aggregates} aggregates of ${events} events, one thread`;
+    return [answer('replay-embedded', rounds, detail), answer('replay-floor', rounds, 'the same figure')];
   });
 
 await runAlone(import.meta.url, replayFromStore);

@@ -1,58 +1,74 @@
-// All suites, one table: what was asked, what was measured. `--smoke` runs each in tiny size, to see that it runs at all.
-import { commandsInFlight } from './commands-in-flight.ts';
-import { diskBytes } from './disk-bytes.ts';
-import { handlersCatchUp } from './handlers-catch-up.ts';
-import { handlersLive } from './handlers-live.ts';
-import { idleActors } from './idle-actors.ts';
-import { kafkaFlusher } from './kafka-flusher.ts';
-import { kafkaHangs } from './kafka-hangs.ts';
-import { kafkaLag } from './kafka-lag.ts';
-import { logSize } from './log-size.ts';
-import type { Row, Suite } from './measure.ts';
-import { oneCommand } from './one-command.ts';
-import { postgresFlush } from './postgres-flush.ts';
-import { postgresLag } from './postgres-lag.ts';
-import { postgresReplay } from './postgres-replay.ts';
-import { publishAsync } from './publish-async.ts';
-import { raiseInCommand } from './raise-in-command.ts';
-import { replayFromStore } from './replay-from-store.ts';
-import { printMachine, printRows } from './report.ts';
-import { saveWithTx } from './save-with-tx.ts';
-import { serialisePayload } from './serialise-payload.ts';
-import { startAfterKill } from './start-after-kill.ts';
-import { writtenAndSynced } from './written-and-synced.ts';
+// npm run bench: what was promised, what is measured, whether it holds.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { noiseRuns } from './noise.ts';
+import { profileSuite } from './profile.ts';
+import { gate, measureAll } from './promise.ts';
+import { writeReport } from './report/results.ts';
+import { measureScales } from './scale/run.ts';
+import { scales, suites } from './suites.ts';
 
-const suites: Record<string, Suite> = {
-  'serialise-payload': serialisePayload,
-  'raise-in-command': raiseInCommand,
-  'one-command': oneCommand,
-  'commands-in-flight': commandsInFlight,
-  'written-and-synced': writtenAndSynced,
-  'disk-bytes': diskBytes,
-  'replay-from-store': replayFromStore,
-  'handlers-catch-up': handlersCatchUp,
-  'handlers-live': handlersLive,
-  'idle-actors': idleActors,
-  'start-after-kill': startAfterKill,
-  'log-size': logSize,
-  'save-with-tx': saveWithTx,
-  'postgres-flush': postgresFlush,
-  'postgres-replay': postgresReplay,
-  'postgres-lag': postgresLag,
-  'kafka-flusher': kafkaFlusher,
-  'kafka-lag': kafkaLag,
-  'kafka-hangs': kafkaHangs,
-  'publish-async': publishAsync,
-};
+const usage = `npm run bench [-- options] [suites]
 
-const smoke = process.argv.includes('--smoke');
-const only = process.argv.slice(2).filter((argument) => !argument.startsWith('--'));
-const rows: Row[] = [];
-if (!smoke) printMachine();
-for (const [name, suite] of Object.entries(suites)) {
-  if (only.length > 0 && !only.includes(name)) continue;
-  process.stderr.write(`${name} …\n`);
-  rows.push(...(await suite({ smoke })));
+  (none)            measure every suite in full size and print asked / measured / verdict     about 20 minutes
+  --resume          go on with a run that was cut off: what it has measured is kept
+  --gate            the same, and exit 1 if a budget is breached
+  --attempts N      a suite with a breach is measured up to N times (3): noise goes, a regression stays
+  --gate --quick    the seeds' absolute budgets only, in small size                           about 1 minute
+  --smoke           every suite in tiny size: that it runs, no figures                        about 15 seconds
+  --profile SUITE   one suite with a CPU profile
+  --scale [SCALE]   how each cost grows, and its exponent; --resume goes on with one cut off     about 15 minutes
+  --everything      suites, scales and peers as far as they are not measured yet, then the report      about 50 minutes
+  --report          write bench/RESULTS.md and its plots from what these runs have kept
+  --noise N         run everything N times, and write into budget.json by how much runs differ
+
+suites: ${suites.join(', ')}
+scales: ${scales.join(', ')}`;
+
+const { values: flags, positionals: names } = parseArgs({
+  allowPositionals: true,
+  options: {
+    resume: { type: 'boolean' },
+    gate: { type: 'boolean' },
+    attempts: { type: 'string', default: '3' },
+    quick: { type: 'boolean' },
+    smoke: { type: 'boolean' },
+    profile: { type: 'string' },
+    everything: { type: 'boolean' },
+    report: { type: 'boolean' },
+    scale: { type: 'boolean' },
+    noise: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+});
+
+const known = flags.scale ? scales : suites;
+const unknown = names.filter((name) => !known.includes(name));
+const size = flags.smoke ? 'smoke' : flags.quick ? 'quick' : 'full';
+
+if (flags.help || unknown.length > 0) {
+  console.log(unknown.length > 0 ? `unknown: ${unknown.join(', ')}\n\n${usage}` : usage);
+  process.exitCode = unknown.length > 0 ? 2 : 0;
+} else if (flags.profile !== undefined) await profileSuite(flags.profile, size);
+else if (flags.everything) await everything();
+else if (flags.report) writeReport();
+else if (flags.scale) await measureScales({ names, size, resume: flags.resume ?? false });
+else if (flags.noise !== undefined) await noiseRuns(Number(flags.noise), names);
+else if (flags.gate) {
+  const run = { names, size, resume: flags.resume ?? false } as const;
+  process.exitCode = (await gate(run, Number(flags.attempts))) ? 0 : 1;
+} else {
+  await measureAll({ names, size, resume: flags.resume ?? false });
+  if (flags.smoke && names.length === 0) await measureScales({ names, size, resume: false });
 }
-if (smoke) console.log(`bench: ${rows.length} measures taken in smoke size; their figures mean nothing`);
-else printRows(rows);
+
+/** Resumable: what is kept is not measured again. */
+async function everything(): Promise<void> {
+  const run = { names: [], size: 'full', resume: true } as const;
+  await measureAll(run);
+  await measureScales(run);
+  const program = fileURLToPath(new URL('./peers/run.ts', import.meta.url));
+  spawnSync(process.execPath, ['--conditions=trunkline-source', program, '--resume'], { stdio: 'inherit' });
+  writeReport();
+}

@@ -5,14 +5,14 @@ import pg from 'pg';
 import { Transactions } from '../src/entity/transactions.ts';
 import { migrate, type NewEvent, newId } from '../src/index.ts';
 import { PostgresAppend } from '../src/store/postgres/append.ts';
-import { median, micros, percentiles, type Row, runAlone, type Suite, times } from './measure.ts';
+import { answer, median, micros, percentiles, type Row, roundsOf, runAlone, type Suite } from './measure.ts';
 import { routed } from './payload.ts';
 import { withDatabase } from './postgres-bench.ts';
 
 const schema = 'trunkline';
 const versions = 4; // each aggregate gets so many events: the first makes its head, the others move it
 
-export const saveWithTx: Suite = ({ smoke }): Promise<Row[]> =>
+export const saveWithTx: Suite = (settings): Promise<Row[]> =>
   withDatabase(async (url) => {
     await migrate({ connection: url, schema });
     const client = new pg.Client({ connectionString: url });
@@ -65,8 +65,8 @@ export const saveWithTx: Suite = ({ smoke }): Promise<Row[]> =>
       }
       return samples;
     };
-    const rounds = smoke ? 1 : 40;
-    const count = smoke ? 20 : 100;
+    const rounds = roundsOf(settings, 40);
+    const count = settings.smoke ? 20 : 100;
     const [bareSamples, saveSamples]: [number[], number[]] = [[], []];
     const ratios: number[] = [];
     for (let round = 0; round <= rounds; round++) {
@@ -77,15 +77,12 @@ export const saveWithTx: Suite = ({ smoke }): Promise<Row[]> =>
       ratios.push(median(saved) / median(plain));
     }
     await client.end();
-    const ratio = median(ratios);
     return [
-      {
-        measure: 'saveWithTx of one event in an open transaction, p50, against a bare one-row INSERT',
-        asked: '≤ 1.5 ×',
-        measured: times(ratio),
-        holds: ratio <= 1.5,
-        detail: `p50 ${micros(median(saveSamples))} against ${micros(median(bareSamples))}; p99 ${micros(percentiles(saveSamples).p99)} against ${micros(percentiles(bareSamples).p99)}; head, event, outbox row; median of ${rounds} rounds in turn`,
-      },
+      answer(
+        'postgres-save',
+        ratios,
+        `p50 ${micros(median(saveSamples))} against ${micros(median(bareSamples))}; p99 ${micros(percentiles(saveSamples).p99)} against ${micros(percentiles(bareSamples).p99)}; head, event, outbox row`,
+      ),
     ];
   });
 

@@ -1,17 +1,22 @@
 // What checking a payload adds to serialising it: one thread, no runtime. By tinybench.
 import { Bench } from 'tinybench';
 import { plainToJson, toPlain } from '../src/payload.ts';
-import { type Row, runAlone, type Suite, times } from './measure.ts';
+import { answer, median, micros, roundsOf, runAlone, type Suite, sized } from './measure.ts';
 import { routed } from './payload.ts';
+import { slowPath } from './slow.ts';
 
-export const serialisePayload: Suite = async ({ smoke }): Promise<Row[]> => {
-  const bench = new Bench({ time: smoke ? 1 : 500, warmupTime: smoke ? 1 : 200 });
-  const data = routed(1);
+const data = routed(1);
+const slowly = slowPath('serialise');
+
+/** p50 of both, in microseconds. */
+async function round(time: number): Promise<{ bare: number; checked: number }> {
+  const bench = new Bench({ time, warmupTime: time / 2 });
   let length = 0;
-  bench.add('JSON.stringify', () => {
+  bench.add('bare', () => {
     length += JSON.stringify(data).length;
   });
   bench.add('checked', () => {
+    slowly?.();
     length += plainToJson(toPlain(data, 'data'), 'data').length;
   });
   await bench.run();
@@ -19,14 +24,19 @@ export const serialisePayload: Suite = async ({ smoke }): Promise<Row[]> => {
   const [bare, checked] = bench.tasks.map(({ result }) =>
     'latency' in result ? result.latency.p50 * 1000 : Number.NaN,
   );
+  return { bare: bare!, checked: checked! };
+}
+
+export const serialisePayload: Suite = async (settings) => {
+  const time = sized(settings, { smoke: 1, quick: 100, full: 300 });
+  const rounds = [];
+  for (let i = 0; i < roundsOf(settings, 5); i++) rounds.push(await round(time));
   return [
-    {
-      measure: 'check, copy and serialise a payload / JSON.stringify',
-      asked: '≤ 2 ×',
-      measured: times(checked! / bare!),
-      holds: smoke || checked! <= 2 * bare!,
-      detail: `p50 ${checked!.toFixed(2)} µs against ${bare!.toFixed(2)} µs, tinybench`,
-    },
+    answer(
+      'serialise-ratio',
+      rounds.map(({ bare, checked }) => checked / bare),
+      `p50 ${micros(median(rounds.map((r) => r.checked)))} against ${micros(median(rounds.map((r) => r.bare)))}, tinybench`,
+    ),
   ];
 };
 

@@ -1,0 +1,111 @@
+// Trunkline beside its peers: one table, ordered by what an acknowledgement survives.
+
+import type { Curve, Point } from '../measure.ts';
+import { median } from '../median.ts';
+
+/** What an acknowledgement survives. */
+export const survivals = ['nothing', 'kill', 'power loss', 'database'] as const;
+export type Survives = (typeof survivals)[number];
+
+/** One round of one system, in a process of its own. */
+export interface Round {
+  /** With many in flight; events, not calls. */
+  perSecond: number;
+  events: number;
+  /** One at a time, microseconds a call. */
+  p50: number;
+  p99: number;
+  p999: number;
+  points: Point[];
+  /** Of the process and of its server, by the kernel's account. */
+  cpuSeconds: number;
+  /** Most resident memory of both. */
+  memoryMiB: number;
+}
+
+export interface Peer {
+  id: string;
+  system: string;
+  version: string;
+  work: string;
+  survives: Survives;
+  /** What the acknowledgement is worth, in words. */
+  durability: string;
+  rounds: Round[];
+}
+
+export interface Comparison {
+  command: string;
+  peers: Peer[];
+  /** What could not be measured, and why. */
+  missing: { system: string; reason: string }[];
+}
+
+export const isOurs = ({ system }: Peer): boolean => system.startsWith('Trunkline');
+export const middle = ({ rounds }: Peer, of: keyof Omit<Round, 'points'>): number =>
+  median(rounds.map((round) => round[of]));
+
+/** Where somebody else is ahead, or that nobody is: the table's first line. */
+export function ahead({ peers }: Comparison): string {
+  const found: string[] = [];
+  for (const survives of survivals) {
+    const level = peers.filter((peer) => peer.survives === survives);
+    const ours = level.filter(isOurs);
+    if (ours.length === 0) continue;
+    const best = Math.max(...ours.map((peer) => middle(peer, 'perSecond')));
+    const fastest = Math.min(...ours.map((peer) => middle(peer, 'p50')));
+    for (const peer of level) {
+      if (isOurs(peer)) continue;
+      const more = middle(peer, 'perSecond') / best;
+      const sooner = fastest / middle(peer, 'p50');
+      const says = [
+        ...(more > 1 ? [`${more.toFixed(1)} × the events/s`] : []),
+        ...(sooner > 1 ? [`${sooner.toFixed(1)} × as soon, one at a time`] : []),
+      ];
+      if (says.length > 0) found.push(`${peer.system} (${survives}): ${says.join(', ')}`);
+    }
+  }
+  return found.length === 0
+    ? 'Nobody here is ahead of Trunkline at what it survives.'
+    : `**Ahead of Trunkline at the same survival:** ${found.join('; ')}.`;
+}
+
+export function comparisonTable(comparison: Comparison): string[] {
+  const { peers, missing, command } = comparison;
+  const sorted = survivals.flatMap((survives) =>
+    peers
+      .filter((peer) => peer.survives === survives)
+      .sort((a, b) => Number(isOurs(b)) - Number(isOurs(a)) || middle(b, 'perSecond') - middle(a, 'perSecond')),
+  );
+  return [
+    ahead(comparison),
+    '',
+    '| survives | system | work | events/s | p50 | p99 | p99.9 | CPU s per million | most MiB | the acknowledgement |',
+    '|---|---|---|---:|---:|---:|---:|---:|---:|---|',
+    ...sorted.map((peer) => {
+      const name = isOurs(peer) ? `**${peer.system}**` : `${peer.system} ${peer.version}`;
+      const cpu = median(peer.rounds.map(({ cpuSeconds, events }) => (cpuSeconds / events) * 1e6));
+      const figures = [
+        Math.round(middle(peer, 'perSecond')).toLocaleString('en'),
+        ...(['p50', 'p99', 'p999'] as const).map((of) => time(middle(peer, of))),
+        Number(cpu.toPrecision(2)).toLocaleString('en'),
+        Math.round(middle(peer, 'memoryMiB')).toLocaleString('en'),
+      ];
+      return `| ${peer.survives} | ${name} | ${peer.work} | ${figures.join(' | ')} | ${peer.durability} |`;
+    }),
+    '',
+    `Medians of ${Math.max(0, ...peers.map(({ rounds }) => rounds.length))} rounds, all systems in turn, a process of its own each; p50, p99, p99.9 one call at a time; CPU and memory include a server of its own. Made by \`${command}\`.`,
+    ...(missing.length === 0 ? [] : ['', 'Not measured:', ...missing.map((m) => `- ${m.system}: ${m.reason}`)]),
+  ];
+}
+
+const time = (micros: number): string =>
+  micros < 1000 ? `${Number(micros.toPrecision(2))} µs` : `${Number((micros / 1000).toPrecision(3))} ms`;
+
+/** One line a kind, so that the plot stays legible: what Node users know best. */
+const drawn = ['piscina', 'sqlite-full', 'pekko-leveldb', 'emmett-postgresql', 'bullmq'];
+
+export const latencyCurves = (comparison: Comparison | undefined): Curve[] =>
+  (comparison?.peers ?? [])
+    .filter(({ id }) => drawn.includes(id))
+    .map(({ system, rounds }) => ({ label: system, points: rounds[rounds.length >> 1]!.points }));

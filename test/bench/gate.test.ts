@@ -1,0 +1,35 @@
+// The gate can fail: each path that a budget runs through, slowed on purpose in the product itself (bench/slow.ts), turns it
+// red, and a budget on that path is named first. Tiny sizes: the waits are far beyond any limit, on any machine.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { budgets } from '../../bench/budget.ts';
+import { slowedPaths } from '../../bench/slow.ts';
+
+const program = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
+
+async function gate(
+  slow: string,
+  suites: readonly string[],
+): Promise<{ code: number; breaches: string[]; last: string }> {
+  const flags = ['--conditions=trunkline-source', program, '--gate', '--smoke', '--attempts', '1', ...suites];
+  const env = { ...process.env, TRUNKLINE_BENCH_SLOW: slow };
+  const child = spawn(process.execPath, flags, { env, stdio: ['ignore', 'pipe', 'ignore'] });
+  const [output, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  const lines = output.trim().split('\n');
+  return { code, breaches: lines.filter((line) => line.startsWith('breach: ')), last: lines.at(-1)! };
+}
+
+describe('the gate turns red when a path is slow, and names it first', () => {
+  test.each(slowedPaths)('%s', { timeout: 180_000 }, async (path) => {
+    const own = budgets.filter((budget) => budget.path === path).map(({ suite }) => suite);
+    const measured = [...new Set(own.filter((suite) => suite !== null))].slice(0, 2);
+    expect(measured).not.toHaveLength(0);
+    const { code, breaches, last } = await gate(path, [...new Set([...measured, 'one-command'])]);
+    expect(code).toBe(1);
+    expect(breaches[0]).toMatch(new RegExp(`path ${path}\\]$`));
+    expect(last).toMatch(/^gate: \d+ held, [1-9]\d* breached$/);
+  });
+});
