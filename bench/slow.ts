@@ -108,7 +108,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   },
   async kafka() {
     const { Planner } = await import('../src/stream/kafka/plan.ts');
-    before(Planner, 'plan', () => hold(200 * waitMs));
+    before(Planner, 'requests', () => hold(200 * waitMs));
   },
   async handlers() {
     const { Handling } = await import('../src/handlers/handling.ts');

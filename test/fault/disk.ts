@@ -124,8 +124,8 @@ function judge(run: FaultRun, where: string, lines: readonly ServiceLine[]): voi
   for (const line of lines) {
     if (line.kind === 'rejected') {
       if (!line.typed) run.fail(`${where}: ${line.command} was rejected by ${line.code}`);
-      if (line.code === 'LogPoisoned') poisoned = true;
-    } else if (line.kind === 'acknowledged' && poisoned) run.fail(`${where}: ${line.command} acknowledged afterwards`);
+    } else if (line.kind === 'poisoned') poisoned = true;
+    else if (line.kind === 'acknowledged' && poisoned) run.fail(`${where}: ${line.command} acknowledged afterwards`);
     else if (line.kind === 'ended' && !line.typed) run.fail(`${where}: ended by ${line.code}`);
   }
 }

@@ -138,7 +138,7 @@ function take(
     } else if (line.kind === 'rejected') run.fail(`${where}: ${line.command} was rejected: ${line.code}`);
     else if (line.kind === 'ended') {
       if (line.code !== '') run.fail(`${where}: ended by ${line.code}`);
-    } else if (line.kind !== 'process') {
+    } else if (line.kind !== 'process' && line.kind !== 'poisoned') {
       told.push(line);
       // Answered at a level that the kill did not touch: now and then ask again all the same.
       if (line.kind === 'acknowledged' && random() < 0.9) keyed.delete(line.command!);

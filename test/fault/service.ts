@@ -40,6 +40,8 @@ export type ServiceLine =
   | { kind: 'keyed'; keyed: KeyedCommand }
   /** A command was rejected; `typed`: by an error of the closed list. */
   | { kind: 'rejected'; command: string; code: string; typed: boolean }
+  /** The log has failed, and whatever was acknowledged before has been told. */
+  | { kind: 'poisoned' }
   | { kind: 'ended'; code: string; typed: boolean; state: string };
 
 const settings = await argumentFromParent<ServiceSettings>();
@@ -156,6 +158,8 @@ async function tellAbout(
   } catch (error) {
     const code = codeOf(error);
     if (isError(error, 'LogPoisoned') || isError(error, 'RuntimeClosed')) failed = true;
+    // One turn of the runtime settles many promises, whose awaiters speak in an order of their own.
+    if (isError(error, 'LogPoisoned')) setImmediate(() => tell({ kind: 'poisoned' }));
     tell({ kind: 'rejected', command, code, typed: error instanceof TrunklineError });
     if (refusals.some((refusal) => code === refusal)) tell({ kind: 'refused', command });
     await new Promise((resolve) => setTimeout(resolve, 1));

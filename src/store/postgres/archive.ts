@@ -3,7 +3,7 @@ import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import type { StoredEvent } from '../../event.ts';
 import { checkFields } from '../../known-fields.ts';
-import { type EventFilter, filterOf, storeQueryFields } from '../filter.ts';
+import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
 import {
   type EventArchive,
@@ -83,15 +83,8 @@ export class PostgresArchive implements EventArchive {
     return this.eventsOf(nameOf(aggregate), id, Math.max(1, version), limit);
   }
 
-  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
-    const { limit = Number.POSITIVE_INFINITY, ...rest } = query;
-    const events: StoredEvent[] = [];
-    if (limit <= 0) return events;
-    for await (const event of this.query({ ...rest, type, pageSize: Math.min(limit, eventsPerPage) })) {
-      events.push(event);
-      if (events.length >= limit) break;
-    }
-    return events;
+  getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    return eventsOfType(this, type, query, eventsPerPage);
   }
 
   async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
