@@ -186,6 +186,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       published: levels.position('published'),
       inFlight: caller.inFlight,
       messagesUnderWay: deliveries.count,
+      actors: shards?.actors ?? 0,
       shardRestarts: shards?.restartCount ?? 0,
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,

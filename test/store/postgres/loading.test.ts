@@ -77,7 +77,10 @@ test('what has left memory comes back from here, without a query, also what the 
     expect((await again.ref(Counter, snapped).add(1)).value).toBe(14 + round);
     expect((await again.ref(Counter, plain).add(1)).value).toBe(5 + round);
     await again.reached('synced');
-    await new Promise((resolve) => setTimeout(resolve, 150)); // a sweep or two; nothing hangs on it
+    await until(
+      () => again.status().actors,
+      (actors) => actors === 0,
+    );
   }
   await administer(connectionString, 'alter table trunkline.hidden rename to aggregates');
   expect(await versionsOf(again, snapped)).toHaveLength(17);
