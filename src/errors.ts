@@ -62,6 +62,7 @@ export interface ErrorDetails {
   PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
   StoreFailed: { dataDir: string; cause: string };
+  Quarantined: { aggregateType: string; aggregateId: string; version: number; position: number; reason: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
   VersionOutOfOrder: {
@@ -159,6 +160,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   StoreFailed: (d) =>
     `a commit of the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
+  Quarantined: (d) =>
+    `version ${d.version} of ${d.aggregateType}/${d.aggregateId} is in the log (position ${d.position}), and not in the store: ${d.reason}; it is kept, see store.quarantined()`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,

@@ -176,7 +176,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   }
 
   status(): RuntimeStatus {
-    const { levels, caller, deliveries, shards, outbox, flushThread, handlers, failure } = this.stages;
+    const { levels, caller, deliveries, shards, outbox, handlers, failure } = this.stages;
     const hasFailed = failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
     return {
       state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
@@ -191,7 +191,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,
-      quarantined: flushThread?.quarantinedCount ?? 0,
+      quarantined: caller.refusals.count,
       subscriptions: handlers?.status() ?? [],
     };
   }

@@ -22,8 +22,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'log/lmdb.ts',
     'ring/bell.ts',
     'store/lmdb/sink.ts',
-    'store/postgres/heads.ts',
     'store/postgres/postgres.ts',
+    'store/postgres/quarantine.ts',
     'store/postgres/sink.ts',
   ],
   actor: [

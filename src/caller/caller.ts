@@ -24,6 +24,7 @@ import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
 import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
 import type { CommandSender } from './ref.ts';
+import { Refusals } from './refusals.ts';
 import { replyError } from './reply-error.ts';
 import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
@@ -70,6 +71,7 @@ export class Caller implements CommandSender, LevelWait {
   private readonly slots: Slots<Pending>;
   private readonly sleeper: Sleeper;
   readonly progress: Progress;
+  readonly refusals: Refusals = new Refusals();
   private heard: StoredEvent[] = [];
   private readonly drained: (() => void)[] = [];
 
@@ -80,7 +82,7 @@ export class Caller implements CommandSender, LevelWait {
     this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
-    this.progress = new Progress(levels, options.hasStream);
+    this.progress = new Progress(levels, options.hasStream, this.refusals);
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
   }
 
@@ -324,7 +326,7 @@ export class Caller implements CommandSender, LevelWait {
     } else if (pending.ack === 'written' || pending.ack === 'raised') {
       pending.resolve(receipt);
     } else {
-      this.reached(pending.ack, receipt.lastPosition, undefined).then(() => pending.resolve(receipt), pending.reject);
+      receipt.whenAt(pending.ack).then(() => pending.resolve(receipt), pending.reject);
     }
   }
 
@@ -339,6 +341,11 @@ export class Caller implements CommandSender, LevelWait {
 
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     return this.progress.reached(level, position, signal);
+  }
+
+  /** Why the store does not have all of these positions, to which it has come; undefined if it has. */
+  refused(from: number, to: number): TrunklineError | undefined {
+    return this.refusals.between(from, to);
   }
 
   /** The last level that a position, which is written, has come to. */

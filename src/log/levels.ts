@@ -57,6 +57,8 @@ export const LevelWord = {
   transactions: 18,
   /** 1: somebody waits for `published`: as for `stored` */
   awaitsPublished: 20,
+  /** how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
+  quarantined: 21,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,

@@ -106,14 +106,17 @@ test('two writers of one aggregate: the loser is fenced, its late events are kep
   expect((await two.ref(Counter, 'x').add(10)).value).toBe(11);
   await two.reached('stored');
   // The first one does not know yet.
-  const late = [one.ref(Counter, 'x').add(100), one.ref(Counter, 'x').add(100)];
-  expect((await late[0]!).value).toBe(101);
-  await Promise.all(late);
+  const late = [
+    one.ref(Counter, 'x').add(100),
+    errorOf(one.ref(Counter, 'x').with({ ack: 'stored' }).add(100)),
+  ] as const;
+  const receipt = await late[0];
+  expect(receipt.value).toBe(101);
+  const details = { aggregateType: 'counter', aggregateId: 'x', version: 3 };
+  expect(await late[1]).toMatchObject({ code: 'Quarantined', details });
+  expect(await errorOf(receipt.reached('stored'))).toMatchObject({ code: 'Quarantined', details: { version: 2 } });
   await one.reached('stored');
-  await until(
-    () => one.status().quarantined,
-    (count) => count === 2,
-  );
+  expect(one.status().quarantined).toBe(2);
   const refused = [];
   for await (const { code, event, reason } of two.store.quarantined())
     refused.push({ code, version: event.version, reason });
