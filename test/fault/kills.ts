@@ -6,7 +6,7 @@
 // some that were answered.
 import { join } from 'node:path';
 import { integerFrom, oneOf, type Random, randomFrom } from '../random.ts';
-import { audit, survivesKill, type Told } from './audit.ts';
+import { audit, isTold, survivesKill, type Told } from './audit.ts';
 import { runChild } from './child.ts';
 import type { Family, FaultRun } from './family.ts';
 import { recoverPlaces } from './places.ts';
@@ -138,7 +138,7 @@ function take(
     } else if (line.kind === 'rejected') run.fail(`${where}: ${line.command} was rejected: ${line.code}`);
     else if (line.kind === 'ended') {
       if (line.code !== '') run.fail(`${where}: ended by ${line.code}`);
-    } else if (line.kind !== 'process' && line.kind !== 'poisoned') {
+    } else if (isTold(line)) {
       told.push(line);
       // Answered at a level that the kill did not touch: now and then ask again all the same.
       if (line.kind === 'acknowledged' && random() < 0.9) keyed.delete(line.command!);
