@@ -2,6 +2,7 @@
 import { bytes } from './bytes.ts';
 import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
+import { downstream } from './downstream.ts';
 import type { Family } from './family.ts';
 import { kills } from './kills.ts';
 import { network } from './network.ts';
@@ -11,6 +12,7 @@ import { threads } from './threads.ts';
 
 export const families: Readonly<Record<string, Family>> = {
   kills,
+  downstream,
   network,
   bytes,
   disk,
