@@ -3,7 +3,7 @@
 // more; and the next start, on a healed disk, finds everything that was.
 import { join } from 'node:path';
 import { integerFrom, oneOf, type Random, randomFrom } from '../random.ts';
-import { audit, survivesKill, type Told } from './audit.ts';
+import { audit, isTold, survivesKill, type Told } from './audit.ts';
 import { runChild } from './child.ts';
 import type { Family, FaultRun } from './family.ts';
 import { fillDisk } from './full-disk.ts';
@@ -114,9 +114,6 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
  */
 const isUpstreamAbort = (trouble: string): boolean =>
   /^Write error: /.test(trouble) && /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);
-
-const isTold = (line: ServiceLine): line is Extract<ServiceLine, Told> =>
-  line.kind === 'sent' || line.kind === 'acknowledged' || line.kind === 'refused' || line.kind === 'heard';
 
 /** What a service may say under a failing disk: typed errors, and nothing acknowledged once the log has failed. */
 function judge(run: FaultRun, where: string, lines: readonly ServiceLine[]): void {

@@ -2,10 +2,14 @@
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-export function argumentFromParent<T>(): Promise<T> {
-  const lines = createInterface({ input: process.stdin });
-  lines.on('close', () => process.exit(9));
-  return new Promise((resolve) => lines.once('line', (line) => resolve(JSON.parse(line) as T)));
+const lines = createInterface({ input: process.stdin });
+lines.on('close', () => process.exit(9));
+
+export const argumentFromParent = async <T>(): Promise<T> => JSON.parse(await wordFromParent()) as T;
+
+/** The next line that the parent says. */
+export function wordFromParent(): Promise<string> {
+  return new Promise((resolve) => lines.once('line', resolve));
 }
 
 const retryMs = 1;

@@ -45,6 +45,18 @@ test('history first, then live, no gap and no seam, while others go on writing',
   );
 });
 
+test('who waits from the start on for what was handled in an earlier run waits for nothing', async () => {
+  const dataDir = scratchFolder();
+  for (let run = 1; run <= 2; run++) {
+    const runtime = await startRuntime({ dataDir });
+    if (run === 1) await runtime.ref(Counter, 'c').add(1);
+    const subscription = runtime.subscribe({ name: 'all', handle() {} });
+    expect(subscription.status().state).toBe('starting');
+    await subscription.caughtUpTo(written(runtime), { timeoutMs: 5_000 });
+    await runtime.close();
+  }
+});
+
 test('goes on from its checkpoint in the next run, and only there', async () => {
   const dataDir = scratchFolder();
   const { heard, hear, wrong } = sequence();

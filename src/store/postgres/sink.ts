@@ -121,14 +121,14 @@ export class PostgresSink implements Sink {
     const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline flush' });
     try {
       await checkSchema(session.client, schema);
-      const { rows } = await session.client.query(
-        `with made as (insert into ${this.schema}.flush_checkpoints (log_id, position) values ($1, 0)
-           on conflict do nothing returning position)
-         select position from made union all
-         select position from ${this.schema}.flush_checkpoints where log_id = $1`,
-        [this.logId],
-      );
-      this.checkpoint = Number(rows[0].position);
+      const results = (await session.client.query(
+        // The row is locked, so this waits for what a connection that was given up may still commit.
+        `begin; set local lock_timeout = ${lockTimeoutMs};
+         insert into ${this.schema}.flush_checkpoints (log_id, position) values (${pg.escapeLiteral(this.logId)}, 0)
+           on conflict (log_id) do update set updated_at = now() returning position;
+         commit`,
+      )) as unknown as pg.QueryResult[];
+      this.checkpoint = Number(results[2]!.rows[0].position);
       this.session = session;
     } catch (error) {
       session.destroy();

@@ -1,10 +1,11 @@
 // What can go wrong between a runtime and its PostgreSQL: each a typed error or a recovery, nothing lost, nothing twice.
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { migrate, openEventStore, postgres, type Runtime } from '../../../src/index.ts';
-import { CuttingProxy } from '../../cutting-proxy.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { PostgresServer } from '../../postgres-server.ts';
+import { commits, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
@@ -81,17 +82,31 @@ test('a table altered by hand holds the store up, says so, and loses nothing', a
 });
 
 test.each(['before', 'after'] as const)('a connection cut %s the server has committed', async (moment) => {
-  await using proxy = await CuttingProxy.before(connectionString);
+  await using proxy = await TcpProxy.before(Number(new URL(connectionString).port || 5432));
   const { codes, logger } = listening();
-  const runtime = await start({ logger, store: postgres({ connectionString: proxy.url }) });
+  const runtime = await start({ logger, store: postgres({ connectionString: proxy.through(connectionString) }) });
   for (let i = 1; i <= 3; i++) {
-    proxy.cutCommit(moment);
+    proxy.set({ matches: commits, at: moment });
     await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(i);
   }
-  expect(proxy.cuts).toBe(3);
+  expect(proxy.sprung).toBe(3);
   expect(codes).toContain('StoreUnavailable');
   expect(await amounts(connectionString)).toEqual([1, 2, 3]);
   expect(runtime.status().quarantined).toBe(0);
+});
+
+test('a COMMIT that comes to the server after it was given up: nobody is taken for another process', async () => {
+  await using proxy = await TcpProxy.before(Number(new URL(connectionString).port || 5432));
+  const { codes, logger } = listening();
+  const store = postgres({ connectionString: proxy.through(connectionString), statementTimeoutMs: 1_000 });
+  const runtime = await start({ logger, store });
+  for (let i = 1; i <= 3; i++) {
+    proxy.set({ matches: commits, at: 'before', spring: () => pause(1_600) });
+    await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(i);
+  }
+  expect(proxy.sprung).toBe(3);
+  expect(codes).not.toContain('LogFenced');
+  expect(await amounts(connectionString)).toEqual([1, 2, 3]);
 });
 
 test('two processes that flush the same log: the second one stops', async () => {
