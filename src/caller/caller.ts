@@ -22,7 +22,7 @@ import type { Deliveries } from './deliveries.ts';
 import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
-import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
+import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 import type { CommandSender } from './ref.ts';
 import { Refusals } from './refusals.ts';
 import { replyError } from './reply-error.ts';
@@ -54,7 +54,7 @@ export interface OtherRing {
   inFlight(): number;
 }
 
-export class Caller implements CommandSender, LevelWait {
+export class Caller implements CommandSender {
   options: CallerOptions;
   /** Why nothing is admitted any more, if so. */
   closed: TrunklineError | undefined;
@@ -317,7 +317,7 @@ export class Caller implements CommandSender, LevelWait {
       pending.reject(replyError(ring, pending.deadlineMs));
       return;
     }
-    const receipt = new CommandReceipt(ring, firstPosition, this);
+    const receipt = new CommandReceipt(ring, firstPosition, this.progress);
     if ((ring.flags & GroupFlag.repeated) !== 0) {
       this.repeated(pending, receipt).then(pending.resolve, pending.reject);
     } else if (firstPosition === 0) {
@@ -336,22 +336,11 @@ export class Caller implements CommandSender, LevelWait {
     const from = receipt.version - count + 1;
     const { aggregate } = pending;
     const events = aggregate && count > 0 ? await this.eventsFrom(aggregate.type, aggregate.id, from, count) : [];
-    return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this);
+    return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this.progress);
   }
 
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     return this.progress.reached(level, position, signal);
-  }
-
-  /** Why the store does not have all of these positions, to which it has come; undefined if it has. */
-  refused(from: number, to: number): TrunklineError | undefined {
-    return this.refusals.between(from, to);
-  }
-
-  /** The last level that a position, which is written, has come to. */
-  levelOf(position: number): Level {
-    if (this.levels.position('stored') >= position) return 'stored';
-    return this.levels.position('synced') >= position ? 'synced' : 'written';
   }
 
   /** Resolves when nothing is in flight. */

@@ -4,6 +4,7 @@ import { TrunklineError } from '../errors.ts';
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';
 import type { Level } from '../receipt.ts';
 import { LevelWaiters } from './level-waiters.ts';
+import type { LevelWait } from './receipt.ts';
 import type { Refusals } from './refusals.ts';
 
 type WaitedLevel = Exclude<Level, 'raised' | 'written'>;
@@ -31,7 +32,7 @@ class Waiting {
   }
 }
 
-export class Progress {
+export class Progress implements LevelWait {
   private readonly levels: Levels;
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
   private readonly refusals: Refusals;
@@ -71,6 +72,17 @@ export class Progress {
       this.ask();
       this.advance(); // it may have come to the level before the flag stood
     });
+  }
+
+  /** Why the store does not have all of these positions, to which it has come; undefined if it has. */
+  refused(from: number, to: number): TrunklineError | undefined {
+    return this.refusals.between(from, to);
+  }
+
+  /** The last level that a position, which is written, has come to. */
+  levelOf(position: number): Level {
+    if (this.levels.position('stored') >= position && !this.refused(position, position)) return 'stored';
+    return this.levels.position('synced') >= position ? 'synced' : 'written';
   }
 
   /**

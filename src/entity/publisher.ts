@@ -289,7 +289,7 @@ export class EventPublisher {
     for (const [i, { event, version }] of events.entries()) {
       this.heads.written(event.aggregateType, event.aggregateId, version, firstPosition + i);
     }
-    resolve(new CommandReceipt(ring, firstPosition, this.caller));
+    resolve(new CommandReceipt(ring, firstPosition, this.caller.progress));
   }
 
   private fail(error: TrunklineError): void {
