@@ -109,7 +109,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.aggregateType}.${d.eventType}: its validator is asynchronous; raise() needs a synchronous one`,
   UnserialisableValue: (d) => `${d.path}: ${d.reason}; JSON cannot carry it`,
   CommandTooLarge: (d) =>
-    `one command's frames take ${d.bytes} bytes and may take ${d.limit}; raise ringBytes or split`,
+    `what goes into the log as one takes ${d.bytes} bytes and may take ${d.limit}: split it, or raise flush.ringBytes, half of which is a command's limit`,
   WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,

@@ -248,9 +248,9 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     await watch(flushers);
   } finally {
     for (const flusher of flushers) flusher.stop();
-    await Promise.race([runs[0], abandoned()]); // the environment here takes what is synced, unless nobody waits any longer
-    const graceMs = levels.flag(LevelWord.abandoned) !== 0 ? 0 : (data.stopGraceMs ?? stopGraceMs);
-    if (!(await within(graceMs, runs))) {
+    const gaveUp = abandoned();
+    await Promise.race([runs[0], gaveUp]); // the environment here takes what is synced, unless nobody waits any longer
+    if (!(await within(data.stopGraceMs ?? stopGraceMs, runs, gaveUp))) {
       for (const flusher of flushers) flusher.abort();
       await within(abortGraceMs, runs);
     }
@@ -334,11 +334,16 @@ function configure(
   report({ type: 'configured', number, error });
 }
 
-/** Whether all have ended within so many milliseconds. */
-async function within(boundMs: number, runs: readonly Promise<void>[]): Promise<boolean> {
+/** Whether all have ended within so many milliseconds, and before it was `cutShort`. */
+async function within(
+  boundMs: number,
+  runs: readonly Promise<void>[],
+  cutShort: Promise<void> = new Promise(() => {}),
+): Promise<boolean> {
   const timer = new AbortController();
   const late = pause(boundMs, false, { signal: timer.signal }).catch(() => false);
-  const inTime = await Promise.race([Promise.all(runs).then(() => true), late]);
+  const ended = Promise.all(runs).then(() => true);
+  const inTime = await Promise.race([ended, late, cutShort.then(() => false)]);
   timer.abort();
   return inTime;
 }
