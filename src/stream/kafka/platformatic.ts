@@ -1,5 +1,6 @@
 // The port on @platformatic/kafka: `client: 'platformatic'`, an optional peer of ours. A producer is told explicitly that it
-// has no id yet; by its defaults (0 and epoch 0) the broker would take it for an old producer and fence the wrong one.
+// has no id yet; by its defaults (0 and epoch 0) the broker would take it for an old producer and fence the wrong one. And
+// it never ends a transaction twice: a first request to end one, late, could end the transaction after it (KIP-890).
 import {
   Admin,
   Consumer,
@@ -41,6 +42,7 @@ const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
 const retries = 3;
 const producerRetries = 8; // while the broker still ends the transaction before
+const retryDelayMs = (attempt: number): number => Math.min(5 * 2 ** attempt, 500);
 
 export class PlatformaticClient implements StreamClient {
   private readonly settings: KafkaSettings;
@@ -56,7 +58,7 @@ export class PlatformaticClient implements StreamClient {
       requestTimeout: settings.requestTimeoutMs,
       connectTimeout: settings.connectTimeoutMs,
       retries,
-      retryDelay: (_client, _operation, attempt) => Math.min(5 * 2 ** attempt, 500),
+      retryDelay: (_client, _operation, attempt) => retryDelayMs(attempt),
       autocreateTopics: false,
     };
     if (settings.ssl) this.base.tls = settings.ssl === true ? {} : settings.ssl;
@@ -117,6 +119,10 @@ export class PlatformaticClient implements StreamClient {
   async producer(transactionalId: string): Promise<TransactionalProducer> {
     const producer: Text = new Producer({
       ...this.base,
+      retryDelay: (_client, operation, attempt) => {
+        if (operation === 'endTransaction') queueMicrotask(() => void producer.close(true).catch(() => {}));
+        return retryDelayMs(attempt);
+      },
       // It is what the broker is told of how long a transaction may stand.
       timeout: this.settings.transactionTimeoutMs,
       requestTimeout: this.settings.requestTimeoutMs,
