@@ -4,11 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Kafka } from '../kafka.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
-import { freePorts } from '../watched.ts';
 import { audit, nothing } from './audit.ts';
 import { Service } from './child.ts';
 import { Reader } from './consume.ts';
-import { ApiKey, LossyProxy } from './lossy-proxy.ts';
+import { ApiKey, startBehindProxy } from './lossy-proxy.ts';
 import { atEnd, clients, keepingLogger, setUp } from './setup.ts';
 
 let broker: Kafka;
@@ -78,18 +77,8 @@ describe.each(clients)('%s', (client) => {
   });
 
   test('answers get lost, those to the commit among them', async () => {
-    const [port, target, controller] = await freePorts(3);
-    const behind = await Kafka.start({
-      listeners: `PLAINTEXT://127.0.0.1:${target},CONTROLLER://127.0.0.1:${controller}`,
-      'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    });
-    const proxy = new LossyProxy(port!, target!);
-    atEnd(async () => {
-      await proxy.close();
-      await behind.stop();
-    });
-    const { stream, records } = await setUp({ client, ...impatient }, `127.0.0.1:${port}`);
+    const { proxy, address } = await startBehindProxy();
+    const { stream, records } = await setUp({ client, ...impatient }, address);
     const { errors, logger } = keepingLogger();
     const runtime = await startRuntime({ stream, logger });
     const acknowledged: string[] = [];
@@ -119,6 +108,27 @@ describe.each(clients)('%s', (client) => {
     const found = await records(acknowledged.length);
     expect(found).toHaveLength(acknowledged.length);
     expect(audit(found, acknowledged)).toEqual(nothing);
+  });
+
+  test('the broker is killed between a transaction’s messages and its end', { timeout: 120_000 }, async () => {
+    const { broker: behind, proxy, address } = await startBehindProxy();
+    const { stream, records } = await setUp({ client, ...impatient }, address);
+    const runtime = await startRuntime({ stream });
+    const counter = runtime.ref(Counter, 'c');
+    await counter.with({ ack: 'published' }).add(1);
+    proxy.keep(ApiKey.endTransaction);
+    await counter.with({ ack: 'stored' }).addMany(3);
+    await until(
+      () => proxy.requests.some(({ isKept }) => isKept),
+      (isKept) => isKept,
+    );
+    await behind.kill();
+    await counter.addMany(3);
+    await behind.restart();
+    await runtime.reached('published');
+    const found = await records(7);
+    expect(found).toHaveLength(7);
+    expect(audit(found, [])).toEqual(nothing);
   });
 
   test('a topic that is deleted under way is made again, and what comes next is published there', async () => {
