@@ -179,7 +179,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   EventQuarantined: (d) =>
     `position ${d.position}, ${d.eventType} of ${d.aggregateType}/${d.aggregateId}, is not published: ${d.reason}`,
   SchemaRefused: (d) => `the registry refuses the schema of subject ${d.subject}: ${d.reason}`,
-  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer: ${d.cause}`,
+  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer as it should: ${d.cause}`,
   SubscriptionExists: (d) =>
     `a subscription or projection named '${d.handler}' is running; close it, or choose another name`,
   UnknownSubscription: (d) => `no subscription '${d.handler}' is running; running: ${d.known.join(', ')}`,
