@@ -100,8 +100,13 @@ export class Deliveries {
   }
 }
 
+/** Pushed back; or the target cannot be loaded before the store is back, or mended. */
+const passing = [
+  ...(['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'NotExecuted', 'OutcomeUnknown'] as const),
+  ...(['StoreUnavailable', 'StoreAccessDenied', 'StoreSchemaMissing', 'StoreSchemaAltered'] as const),
+];
+
 function isPassing(error: unknown): boolean {
   if (error instanceof Rejected) return false;
-  const codes = ['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'NotExecuted', 'OutcomeUnknown'] as const;
-  return codes.some((code) => isError(error, code));
+  return passing.some((code) => isError(error, code));
 }

@@ -1,7 +1,20 @@
 import { expect, test } from 'vitest';
 import type { StoredEvent } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
+
+test('a question is not asked again by a restart', async () => {
+  const dataDir = scratchFolder();
+  const first = await startRuntime({ dataDir });
+  await first.ref(Counter, 'a').askOther('b', 5);
+  await first.close();
+  const second = await startRuntime({ dataDir });
+  await until(
+    () => second.status().messagesUnderWay,
+    (count) => count === 0,
+  );
+  expect((await second.ref(Counter, 'b').whole()).value).toMatchObject({ version: 1 });
+});
 
 test('ask awaits the other aggregate, on the same shard and on another', async () => {
   const runtime = await startRuntime({ shards: 2 });
