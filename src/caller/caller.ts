@@ -264,7 +264,6 @@ export class Caller implements CommandSender {
   }
 
   private readFrames(ring: RingConsumer, frame: FrameReader): void {
-    if (ring.kind === GroupKind.ask) return;
     frame.at(ring.framesStart);
     for (let i = 0; i < ring.frameCount; i++) {
       const position = ring.firstPosition + i;

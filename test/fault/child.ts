@@ -44,7 +44,10 @@ export async function runChild<Line>(settings: ChildSettings<Line>): Promise<End
     child.once('close', (code, signal) => resolve(signal ?? code!)),
   );
   let servicePid = settings.injection ? undefined : child.pid;
-  const kill = (): void => void (servicePid === undefined || process.kill(servicePid, 'SIGKILL'));
+  const kill = (): void => {
+    if (child.exitCode !== null || child.signalCode !== null || servicePid === undefined) return;
+    process.kill(servicePid, 'SIGKILL');
+  };
   let timedOut = false;
   const bound = setTimeout(() => {
     timedOut = true;

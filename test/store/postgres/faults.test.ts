@@ -194,6 +194,24 @@ test('while the server is away the service goes on; it starts without it, and ev
   expect(late!.value).toBe(6);
 });
 
+test('a message to an aggregate that cannot be loaded while the server is away comes later', long, async () => {
+  await using server = await PostgresServer.start();
+  await migrate({ connection: server.url() });
+  const runtime = await start({ store: postgres({ connectionString: server.url(), loadTimeoutMs: 500 }) });
+  await runtime.ref(Counter, 'known').with({ ack: 'stored' }).add(1);
+  server.kill();
+  await runtime.ref(Counter, 'known').sendOther('unknown', 2);
+  expect((await errorOf(runtime.ref(Counter, 'unknown').add(1))).code).toBe('StoreUnavailable');
+  expect(runtime.status().messagesUnderWay).toBe(2);
+  await server.restart();
+  await until(
+    () => runtime.status().messagesUnderWay,
+    (count) => count === 0,
+    60_000,
+  );
+  expect((await runtime.ref(Counter, 'unknown').total()).value).toBe(4);
+});
+
 test('the log grows to its limit, pushes back, and takes more when the store has come back', long, async () => {
   await using server = await PostgresServer.start();
   await migrate({ connection: server.url() });
