@@ -45,6 +45,7 @@ export type {
   EffectTransaction,
   From,
   OnExhausted,
+  PostgresClient,
   RetryOptions,
   SubscribeBatchOptions,
   SubscribeOptions,
@@ -60,6 +61,7 @@ export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export {
   type FlushPolicy,
+  type HandlerOptions,
   flushPresets,
   type Logger,
   type LogOptions,

@@ -11,7 +11,17 @@ import { describe, expect, test } from 'vitest';
 const mayImport: Readonly<Record<string, readonly string[]>> = {
   ring: [],
   bus: [],
-  handlers: ['log/durable-file.ts', 'log/levels.ts', 'store/filter.ts', 'store/history.ts'],
+  handlers: [
+    'log/durable-file.ts',
+    'log/levels.ts',
+    'store/filter.ts',
+    'store/history.ts',
+    'store/store.ts',
+    'store/postgres/failure.ts',
+    'store/postgres/guard.ts',
+    'store/postgres/postgres.ts',
+    'store/postgres/session.ts',
+  ],
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts', 'outbox/outbox.ts'],
   stream: ['flush/flush.ts', 'log/durable-file.ts'],

@@ -76,7 +76,7 @@ class Generation<Row> {
   constructor(definition: ProjectionDefinition<Row>, number: number, stage: HandlerStage) {
     this.definition = definition;
     this.number = number;
-    this.tables = stage.tables;
+    this.tables = stage.local;
     this.table = rowTable(definition.name);
     const { name, events, aggregates, into } = definition;
     const settings = resolveSubscription({
@@ -89,7 +89,7 @@ class Generation<Row> {
       handle: () => {},
     });
     const call = (event: StoredEvent): unknown => this.fold(event);
-    this.subscription = stage.begin(settings, call, { volatile: into === 'memory' });
+    this.subscription = stage.begin(settings, call, { volatile: into === 'memory', tables: stage.local });
   }
 
   /** In one turn with the event's completion; or, where the store answers later, in the turn after the last row is there. */
@@ -159,7 +159,7 @@ export class Projection<Row> {
     if (generation) return generation.get(key);
     const { shownBefore } = this;
     if (shownBefore === undefined) return this.next!.get(key);
-    return this.stage.tables.get(rowTable(this.name), `${shownBefore.generation}\0${key}`) as Promise<Row | undefined>;
+    return this.stage.local.get(rowTable(this.name), `${shownBefore.generation}\0${key}`) as Promise<Row | undefined>;
   }
 
   /** Rows in the order of their keys' bytes: from `start` on, before `end`, beginning with `prefix`. */
@@ -178,7 +178,7 @@ export class Projection<Row> {
       return sorted.slice(0, limit).map((key) => ({ key, row: memory.get(key)! }));
     }
     const own = `${number}\0`;
-    const found = await this.stage.tables.range(rowTable(this.name), {
+    const found = await this.stage.local.range(rowTable(this.name), {
       prefix: own + prefix,
       start: own + (start ?? prefix),
       ...(end !== undefined && { end: own + end }),
@@ -229,7 +229,7 @@ export class Projection<Row> {
 
   private async open(): Promise<void> {
     const { into, version = 1 } = this.definition;
-    const { tables } = this.stage;
+    const { local: tables } = this.stage;
     const found = into === 'memory' ? undefined : await tables.get(projectionTable, this.name);
     const { shown, building } = (found ?? {}) as Kept;
     const isShown = shown?.version === version;
@@ -248,7 +248,7 @@ export class Projection<Row> {
   }
 
   private keep(kept: Kept): void {
-    if (this.definition.into !== 'memory') this.stage.tables.stage(projectionTable, this.name, kept);
+    if (this.definition.into !== 'memory') this.stage.local.stage(projectionTable, this.name, kept);
   }
 
   private build(number: number): void {
@@ -281,7 +281,7 @@ export class Projection<Row> {
 
   private async forget(generation: number): Promise<void> {
     if (this.definition.into === 'memory') return;
-    const { tables } = this.stage;
+    const { local: tables } = this.stage;
     tables.stage('positions', `projection:${this.name}#${generation}`, undefined);
     for (;;) {
       const rows = await tables.range(rowTable(this.name), { prefix: `${generation}\0`, limit: rowsPerTrim });
