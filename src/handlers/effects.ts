@@ -39,6 +39,8 @@ export class Effects implements EffectTransaction {
   private transaction: OwnTransaction | undefined;
   /** They had happened before: their transaction finds its entry. */
   haveHappened = false;
+  /** Told when the transaction has been committed. */
+  onCommitted: () => void = () => {};
   private hasMissedStore = false;
 
   constructor(tables: Tables, entry: Change | undefined) {
@@ -89,6 +91,7 @@ export class Effects implements EffectTransaction {
     if (this.haveHappened) return true;
     if (this.beginning === undefined) return false;
     await (await this.beginning).commit(changes);
+    this.onCommitted();
     return true;
   }
 

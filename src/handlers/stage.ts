@@ -13,10 +13,12 @@ import { checkTable, effectTable } from './effects.ts';
 import { Feed } from './feed.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from './handlers.ts';
 import { LmdbTables } from './lmdb/tables.ts';
+import { LocalProjection } from './local-projection.ts';
 import { Inbox } from './once.ts';
 import { carryOut } from './outside.ts';
+import { TableProjection } from './postgres/projection.ts';
 import { PostgresTables } from './postgres/tables.ts';
-import { Projection, type ProjectionDefinition } from './projection.ts';
+import { defineProjection, type Projection, type ProjectionDefinition } from './projection.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
 import { type HandlerRequest, Requests } from './requests.ts';
 import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
@@ -144,10 +146,14 @@ export class HandlerStage {
   }
 
   project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
-    const { name } = definition;
+    const { name, into } = defineProjection(definition);
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.projections.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
-    const projection = new Projection(definition, this, () => this.projections.delete(name));
+    const closed = (): unknown => this.projections.delete(name);
+    const projection =
+      typeof into === 'object'
+        ? new TableProjection(definition, into, this, closed)
+        : new LocalProjection(definition, this, closed);
     this.projections.set(name, projection);
     return projection;
   }

@@ -116,6 +116,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.goOnFrom(low, done);
     this.isPaused = kept?.paused ?? false;
     this.state = 'catching up';
+    this.waiters.advance();
     if (kept === undefined) tables.touch(this);
     for (const aggregate of requeued) void this.handling.requeue(aggregate);
   }
@@ -294,6 +295,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       this.leave();
       this.unhalt();
       this.goOnFrom(low, []);
+      this.waiters.advance();
       this.handling.lastTaken = undefined;
       await this.kept();
     } finally {

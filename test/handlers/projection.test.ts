@@ -146,5 +146,8 @@ describe.each(stores)('%s store', (store) => {
     expect(wrong({ name: 'a', init })).toBe('projection.apply');
     expect(wrong({ name: 'a', init, apply, version: 0 })).toBe('projection.version');
     expect(wrong({ name: 'a', init, apply, into: 'redis' })).toBe('projection.into');
+    expect(wrong({ name: 'a', init, apply, into: {} })).toBe('projection.into.table');
+    expect(wrong({ name: 'a', init, apply, into: { table: 't', colum: 'k' } })).toBe('projection.into.colum');
+    expect(wrong({ name: 'a', init, apply, into: { table: 't', batchEvents: 0 } })).toBe('projection.into.batchEvents');
   });
 });

@@ -61,6 +61,10 @@ describe.each(stores)('%s store', (store) => {
       expect(heard).toHaveLength(run * 100);
     }
     expect(wrong).toEqual([]);
+    // Where there is nothing to do, that is told at once.
+    const runtime = await startRuntime({ dataDir });
+    await caughtUp(runtime, runtime.subscribe({ name: 'all', handle: hear }));
+    expect(heard).toHaveLength(300);
   });
 
   test('what is not done at the end comes again; what is done above it does not', async () => {
