@@ -135,7 +135,7 @@ function importsOf(from: string): Import[] {
 
 const stageOf = (file: string): string | undefined => (file.includes('/') ? file.split('/')[0] : undefined);
 const isEntry = (file: string): boolean =>
-  /\/(?:[a-z-]+-)?thread\.ts$/.test(file) || file === 'store/lmdb/examination.ts';
+  /\/(?:[a-z-]+-)?thread\.ts$/.test(file) || /\/lmdb\/examination\.ts$/.test(file);
 const allows = (list: readonly string[], file: string): boolean =>
   list.some((entry) => entry === file || (entry.endsWith('/*') && file.startsWith(entry.slice(0, -1))));
 
