@@ -1,6 +1,9 @@
 // The closed list of what can go wrong. One class, one code each, the values that explain it, and what to do.
 // Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
 
+/** Whether a command was carried out. `yes`: it is in the log; what its caller waited for beyond that (a level) did not come in time. */
+export type Executed = 'no' | 'unknown' | 'yes';
+
 /** What each code carries. The codes are a closed list: a `switch` over them can be exhaustive. */
 export interface ErrorDetails {
   // refused at the edge, before anything is written
@@ -31,8 +34,8 @@ export interface ErrorDetails {
   CommandFailed: { aggregateType: string; command: string; name: string; stack: string };
   NotExecuted: { reason: string };
   OutcomeUnknown: { reason: string };
-  DeadlineExceeded: { deadlineMs: number; executed: 'no' | 'unknown' };
-  Aborted: { executed: 'no' | 'unknown' };
+  DeadlineExceeded: { deadlineMs: number; executed: Executed };
+  Aborted: { executed: Executed };
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };

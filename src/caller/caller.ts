@@ -8,7 +8,7 @@ import { sentKeyPrefix, shardOf } from '../actor/actor.ts';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
 import { checkId } from '../checks.ts';
-import { isError, TrunklineError } from '../errors.ts';
+import { type Executed, isError, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
@@ -194,7 +194,8 @@ export class Caller implements CommandSender {
   }
 
   private watch(slot: number, pending: Pending, options: SendOptions): void {
-    const giveUp = (error: (executed: 'no' | 'unknown') => TrunklineError): void => {
+    const giveUp = (error: (executed: Executed) => TrunklineError): void => {
+      if (pending.isCarriedOut) return pending.fail(error('yes'));
       pending.fail(error(pending.endOfGroup === undefined ? 'no' : 'unknown'));
       const { line } = pending;
       const cancel: CommandWrite = (ring) => ring.publish(GroupKind.cancel, 0, slot, 0, '');
@@ -310,22 +311,20 @@ export class Caller implements CommandSender {
   }
 
   private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
-    pending.answered = true;
-    pending.unwatch();
     if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
-      pending.reject(replyError(ring, pending.deadlineMs));
+      pending.fail(replyError(ring, pending.deadlineMs));
       return;
     }
     const receipt = new CommandReceipt(ring, firstPosition, this.progress);
     if ((ring.flags & GroupFlag.repeated) !== 0) {
-      this.repeated(pending, receipt).then(pending.resolve, pending.reject);
+      pending.succeedWith(this.repeated(pending, receipt));
     } else if (firstPosition === 0) {
       pending.raised = receipt;
-      pending.resolve(receipt);
+      pending.succeed(receipt);
     } else if (pending.ack === 'written' || pending.ack === 'raised') {
-      pending.resolve(receipt);
+      pending.succeed(receipt);
     } else {
-      receipt.whenAt(pending.ack).then(() => pending.resolve(receipt), pending.reject);
+      pending.succeedWith(receipt.whenAt(pending.ack).then(() => receipt));
     }
   }
 
@@ -335,7 +334,9 @@ export class Caller implements CommandSender {
     const from = receipt.version - count + 1;
     const { aggregate } = pending;
     const events = aggregate && count > 0 ? await this.eventsFrom(aggregate.type, aggregate.id, from, count) : [];
-    return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this.progress);
+    const repeated = new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this.progress);
+    await repeated.reached(pending.ack);
+    return repeated;
   }
 
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {

@@ -139,6 +139,32 @@ test('two processes that flush the same log: the second one stops', async () => 
   expect(await amounts(connectionString)).toEqual([1]);
 });
 
+test(
+  'a server that hangs holds nobody beyond deadline or signal, and what was sent is stored afterwards',
+  long,
+  async () => {
+    await using server = await PostgresServer.start();
+    const runtime = await start({ store: postgres({ connectionString: server.url(), migrate: true }) });
+    const counter = runtime.ref(Counter, runtime.newId()).with({ ack: 'stored' });
+    await counter.add(1);
+    server.hold();
+    const late = await errorOf(counter.with({ ack: 'stored', deadlineMs: 100 }).add(2));
+    expect(late).toMatchObject({ code: 'DeadlineExceeded', details: { deadlineMs: 100, executed: 'yes' } });
+    const controller = new AbortController();
+    const aborted = errorOf(counter.with({ ack: 'stored', signal: controller.signal }).add(3));
+    await until(
+      () => runtime.status().inFlight,
+      (count) => count === 0,
+    );
+    controller.abort();
+    expect(await aborted).toMatchObject({ code: 'Aborted', details: { executed: 'yes' } });
+    server.release();
+    expect((await counter.add(4)).value).toBe(10);
+    expect(await amounts(server.url())).toEqual([1, 2, 3, 4]);
+    await runtime.close();
+  },
+);
+
 test("a pool of the user's own, and one that is exhausted", async () => {
   const pool = new pg.Pool({ connectionString, max: 1 }); // whoever asks it waits for ever
   try {
