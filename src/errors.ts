@@ -135,7 +135,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   IdempotencyKeyReused: (d) =>
     `key '${d.idempotencyKey}' belongs to an earlier '${d.firstCommand}', and came with '${d.command}'; use another key`,
   VersionGap: (d) =>
-    `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due`,
+    `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due; was a month dropped that has what is missing?`,
   UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
   EndlessHandlers: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
   TransactionRolledBack: (d) => `the server has rolled the transaction back: ${d.reason}`,

@@ -4,6 +4,7 @@
 // Invariant: an aggregate that another log owned is taken over before its events are read, so that what has been read is
 // all that the other log will ever have stored of it.
 import pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../store.ts';
 import { isAway } from './failure.ts';
 import { type Guard, guard } from './guard.ts';
@@ -57,24 +58,17 @@ export class PostgresAggregateReader implements RemoteReader {
 
   load(type: string, id: string, fingerprint: string, after: number, at: number): Promise<RemoteAggregate | undefined> {
     return this.run(async (client) => {
-      const head = await this.ownHead(client, type, id, at);
+      const head = await this.ownHead(client, type, id, fingerprint, after, at);
       if (head === undefined) return undefined;
       const { version, snapshot_version, state } = head;
       const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
       const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
       const base = snapshot?.version ?? after;
-      const { escapeLiteral } = pg;
-      const key = `aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}`;
-      const bound = (column: string): string => `(select ${column} from ${this.schema}.aggregates where ${key})`;
       const events =
         version > base
-          ? await copyEvents(
-              client,
-              `${this.schema}.domain_events where ${key} and version > ${base} and version <= ${version}
-                 and occurred_at >= ${bound('first_occurred_at')} and occurred_at <= ${bound('last_occurred_at')}
-               order by version`,
-            )
+          ? await copyEvents(client, `${this.eventsOf(type, id, base, version)} order by version`)
           : { frames: Buffer.alloc(0), count: 0 };
+      checkWhole(type, id, base, version, events.count);
       return { version, snapshot, frames: events.frames, eventCount: events.count };
     });
   }
@@ -84,12 +78,33 @@ export class PostgresAggregateReader implements RemoteReader {
     await this.session?.close();
   }
 
+  /** From where its events behind version `after` come, up to `last`; times bounded, so that other months are left alone. */
+  private eventsOf(type: string, id: string, after: number, last: number): string {
+    const { escapeLiteral } = pg;
+    const key = `aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}`;
+    const bound = (column: string): string => `(select ${column} from ${this.schema}.aggregates where ${key})`;
+    return `${this.schema}.domain_events where ${key} and version > ${after} and version <= ${last}
+      and occurred_at >= ${bound('first_occurred_at')} and occurred_at <= ${bound('last_occurred_at')}`;
+  }
+
   /** Its head, this log's from now on. */
-  private async ownHead(client: pg.Client, type: string, id: string, at: number): Promise<HeadRow | undefined> {
+  private async ownHead(
+    client: pg.Client,
+    type: string,
+    id: string,
+    fingerprint: string,
+    after: number,
+    at: number,
+  ): Promise<HeadRow | undefined> {
     for (let attempt = 0; attempt < claimAttempts; attempt++) {
       const { rows } = await client.query(this.headSql, [type, id]);
       const [head] = rows as HeadRow[];
       if (head === undefined || head.log_id === this.logId) return head;
+      // Nobody is fenced for what cannot be loaded.
+      const base = Math.max(after, head.fingerprint === fingerprint ? head.snapshot_version! : 0);
+      const from = this.eventsOf(type, id, base, head.version);
+      const { rows: found } = await client.query(`select count(*)::int as count from ${from}`);
+      checkWhole(type, id, base, head.version, found[0].count);
       await client.query(this.claimSql, [type, id, this.logId, head.epoch, at]);
     }
     throw new Error(`${type}/${id} is being taken over by several logs at once`);
@@ -137,4 +152,11 @@ export class PostgresAggregateReader implements RemoteReader {
     this.session = session;
     return session;
   }
+}
+
+/** Months may have been dropped with events that no snapshot stands for. @throws VersionGap */
+function checkWhole(aggregateType: string, aggregateId: string, after: number, last: number, found: number): void {
+  if (found >= last - after) return;
+  const details = { aggregateType, aggregateId, expectedVersion: after + 1, foundVersion: last - found + 1 };
+  throw new TrunklineError('VersionGap', details);
 }
