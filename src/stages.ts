@@ -123,7 +123,7 @@ export class Stages {
             { err: error, sink: name },
             `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
           );
-          if (!isFinal) return;
+          if (!isFinal || this.caller.closed !== undefined) return; // at the end every error is the last
           if (name === options.stream?.name) this.caller.progress.failLevel('published', error);
           // Nothing becomes `stored` any more, and shards may not load: whoever waits is told.
           else if (storeSinks.includes(name)) this.fail(error);

@@ -13,6 +13,7 @@ import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { flushPresets } from '../options.ts';
 import { toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
@@ -104,8 +105,11 @@ class GuardedExecution extends Execution {
   }
 }
 
+// What a command's events may take with the default rings: half of one.
+const commandBytesLimit = flushPresets.balanced.ringBytes / 2;
+
 class Trial<A extends AnyAggregate> {
-  private readonly group = new StagedGroup(64 << 20);
+  private readonly group = new StagedGroup(commandBytesLimit);
   private readonly actor: Actor;
   private readonly result: Outcome<A> | Promise<Outcome<A>> | undefined;
   private readonly error: unknown;

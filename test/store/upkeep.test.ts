@@ -1,8 +1,9 @@
 // What the embedded store does beside events: receipts, the index, damaged blocks, whose store it is.
+import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FrameKind } from '../../src/frame.ts';
 import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { identityKey, indexedKey, openEnvironment, readNumber } from '../../src/store/lmdb/environment.ts';
+import { dataFileOf, identityKey, indexedKey, openEnvironment, readNumber } from '../../src/store/lmdb/environment.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
 import { batchOf, type Group, temporaryFolder } from './sample.ts';
@@ -186,3 +187,21 @@ function thrownBy(action: () => unknown): unknown {
     return error;
   }
 }
+
+test('a store that was closed in order and has a changed byte anywhere is refused', async () => {
+  write([{ version: 1 }, { version: 2 }], [{ version: 3 }]);
+  await reader.close();
+  await sink.close();
+  const file = dataFileOf(folder);
+  const whole = readFileSync(file);
+  for (let at = 0; at < whole.length; at += 509) {
+    const changed = Buffer.from(whole);
+    changed[at]! ^= 1 << (at % 8);
+    writeFileSync(file, changed);
+    await expect(new EmbeddedSink(folder, 'log-1').open()).rejects.toMatchObject({ code: 'StoreDamaged' });
+  }
+  writeFileSync(file, whole);
+  sink = new EmbeddedSink(folder, 'log-1');
+  expect(await sink.open()).toBe(3);
+  reader = openEmbeddedReader(folder);
+});

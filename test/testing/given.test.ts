@@ -47,6 +47,16 @@ test('a rejection by class, code or details; an error of the library by its code
   expect(() => (given(Counter).when as never as { nope(): void }).nope()).toThrow(/no command 'nope'/);
 });
 
+test('more events than a command may raise are refused, as by a shard', () => {
+  const details = expect.objectContaining({ limit: 4 << 20 });
+  const error = expect.objectContaining({ code: 'CommandTooLarge', details });
+  expect(() =>
+    given(Counter)
+      .when.label('x'.repeat(5 << 20))
+      .then(['Labelled']),
+  ).toThrow(error);
+});
+
 test('what was refused has left the state alone', () => {
   const { state, version } = given(Counter, [added(2)])
     .when.addThenReject(3)

@@ -1,21 +1,37 @@
-// The marker: a small file that stands while nobody writes the store, and says which file ended in order. It is removed
-// before the store is opened for writing, and made after it is closed.
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+// The marker: a small file that stands while nobody writes the store, and says what the data file was like when it was
+// closed in order. It is removed before the store is opened for writing, and made after it is closed.
+//
+// LMDB has no checksums, and a changed byte in a key would make an aggregate vanish in silence: so the marker holds one of
+// the whole file. A file beyond the limit is only recognised, by its inode, size and time.
+import { closeSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
+import { TrunklineError } from '../../errors.ts';
 import { dataFileOf } from './environment.ts';
+
+const summedBytesLimit = 1 << 30; // read and summed in half a second
+const pieceBytes = 4 << 20;
 
 const markerOf = (folder: string): string => join(folder, 'clean');
 
-/** Whether there is a data file, and it is not known to have ended in order. */
+/**
+ * Whether there is a data file, and it is not known to have ended in order.
+ * @throws StoreDamaged if it ended in order, and has been changed since
+ */
 export function needsProbe(folder: string): boolean {
   const now = describe(folder);
   if (now === undefined) return false;
+  let then: string;
   try {
-    return readFileSync(markerOf(folder), 'utf8') !== now;
+    then = readFileSync(markerOf(folder), 'utf8');
   } catch {
     return true;
   }
+  if (then === now) return false;
+  if (!then.startsWith('crc32 ')) return true;
+  const reason = 'its bytes are not those that it was closed with';
+  throw new TrunklineError('StoreDamaged', { dataDir: dirname(folder), reason });
 }
 
 export function markInUse(folder: string): void {
@@ -29,6 +45,23 @@ export function markClean(folder: string): void {
 }
 
 function describe(folder: string): string | undefined {
-  const stats = statSync(dataFileOf(folder), { throwIfNoEntry: false });
-  return stats && `${stats.ino} ${stats.size} ${stats.mtimeMs}`;
+  const file = dataFileOf(folder);
+  const stats = statSync(file, { throwIfNoEntry: false });
+  if (stats === undefined) return undefined;
+  const { ino, size, mtimeMs } = stats;
+  return size > summedBytesLimit ? `${ino} ${size} ${mtimeMs}` : `crc32 ${sumOf(file)} ${size}`;
+}
+
+function sumOf(file: string): number {
+  const descriptor = openSync(file, 'r');
+  try {
+    const piece = Buffer.allocUnsafe(pieceBytes);
+    let sum = 0;
+    for (let count = readSync(descriptor, piece); count > 0; count = readSync(descriptor, piece)) {
+      sum = crc32(piece.subarray(0, count), sum);
+    }
+    return sum;
+  } finally {
+    closeSync(descriptor);
+  }
 }
