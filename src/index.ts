@@ -45,6 +45,7 @@ export type {
   EffectTransaction,
   From,
   OnExhausted,
+  PostgresClient,
   RetryOptions,
   SubscribeBatchOptions,
   SubscribeOptions,
@@ -54,13 +55,19 @@ export type {
   SubscriptionStatus,
 } from './handlers/handlers.ts';
 export type { LetterError } from './handlers/letters.ts';
-export { defineProjection, type Projection, type ProjectionDefinition } from './handlers/projection.ts';
+export {
+  defineProjection,
+  type Projection,
+  type ProjectionDefinition,
+  type ProjectionTable,
+} from './handlers/projection.ts';
 export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export {
   type FlushPolicy,
   flushPresets,
+  type HandlerOptions,
   type Logger,
   type LogOptions,
   type RuntimeOptions,
@@ -70,9 +77,9 @@ export {
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
+export { type ArchiveInfo, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
 export type { Connection, ConnectionParts } from './store/postgres/connection.ts';
 export { type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
-export { type ArchiveInfo, readArchive, verifyArchive } from './store/postgres/month-archive.ts';
 export {
   type PostgresOptions,
   type PostgresPool,

@@ -10,7 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileDurably } from '../../log/durable-file.ts';
+import { writeFileDurably } from '../../durable-file.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
 import { partitionOf } from './partition.ts';
 
