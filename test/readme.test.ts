@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { sharedKafka } from './brokers.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 mkdirSync(join(root, 'data'), { recursive: true });
@@ -14,9 +15,10 @@ const readme = readFileSync(join(root, 'README.md'), 'utf8');
 const files = new Map([...readme.matchAll(/```ts file=(\S+)\n([\s\S]*?)```/g)].map((match) => [match[1]!, match[2]!]));
 for (const [file, text] of files) writeFileSync(join(folder, file), text);
 
-function run(file: string): string {
+function run(file: string, variables: Record<string, string> = {}): string {
   const args = ['--conditions=trunkline-source', file];
-  const result = spawnSync(process.execPath, args, { cwd: folder, encoding: 'utf8', timeout: 30_000 });
+  const env = { ...process.env, ...variables };
+  const result = spawnSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8', timeout: 30_000 });
   expect(result.stderr).toBe('');
   expect(result.status).toBe(0);
   return result.stdout;
@@ -49,6 +51,10 @@ test('the unit of work around a transaction', () => {
 
 test('the sink', () => {
   expect(run('sinking.ts')).toBe('{"amount":2}\n');
+});
+
+test('the stream, quietly', async () => {
+  expect(run('publishing.ts', { KAFKA: await sharedKafka() })).toBe('published: true\n');
 });
 
 test('the aggregate under test', () => {

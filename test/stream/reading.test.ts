@@ -3,6 +3,7 @@ import { Producer } from '@platformatic/kafka';
 import { expect, test } from 'vitest';
 import { connect } from '../../src/stream/kafka/connect.ts';
 import type { KafkaSettings } from '../../src/stream/kafka.ts';
+import { until } from '../runtime/scratch.ts';
 import { clients, setUp } from './setup.ts';
 
 test.each(clients)(
@@ -21,6 +22,16 @@ test.each(clients)(
       retries: 8,
       retryDelay: 20,
     });
+    // A topic that is new may not be known at once.
+    const look = producer.metadata.bind(producer, { topics: [topic], forceUpdate: true });
+    await until(
+      () =>
+        look().then(
+          () => true,
+          () => false,
+        ),
+      (isKnown) => isKnown,
+    );
     const write = async (value: string | undefined, end: 'commit' | 'abort'): Promise<void> => {
       const transaction = await producer.beginTransaction();
       const message = { topic, partition: 0, key: Buffer.from('k'), value: Buffer.from(value ?? '') };

@@ -1,6 +1,7 @@
 // The port on kafkajs, the default client. `initialRetryTime` matters: by its default of
 // 300 ms every transaction would wait that follows another one closely.
 import kafkajs, { type Admin, type KafkaConfig, type Message, type Producer, type SASLOptions } from 'kafkajs';
+import './kafkajs-quiet.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import {
   errorsIn,
