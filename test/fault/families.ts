@@ -7,6 +7,7 @@ import type { Family } from './family.ts';
 import { kills } from './kills.ts';
 import { model } from './model.ts';
 import { network } from './network.ts';
+import { overload, soak } from './overload.ts';
 import { powerLoss } from './power-loss.ts';
 import { ring } from './ring.ts';
 import { threads } from './threads.ts';
@@ -22,4 +23,6 @@ export const families: Readonly<Record<string, Family>> = {
   ring,
   threads,
   cycles,
+  overload,
+  soak,
 };
