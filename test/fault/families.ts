@@ -10,6 +10,7 @@ import { network } from './network.ts';
 import { overload, soak } from './overload.ts';
 import { powerLoss } from './power-loss.ts';
 import { ring } from './ring.ts';
+import { security } from './security.ts';
 import { threads } from './threads.ts';
 
 export const families: Readonly<Record<string, Family>> = {
@@ -25,4 +26,5 @@ export const families: Readonly<Record<string, Family>> = {
   cycles,
   overload,
   soak,
+  security,
 };
