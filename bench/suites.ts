@@ -19,6 +19,7 @@ export const suites: readonly string[] = [
   'replay-from-store',
   'handlers-catch-up',
   'handlers-live',
+  'handlers-postgres',
   'idle-actors',
   'start-after-kill',
   'log-size',

@@ -197,7 +197,7 @@ export interface SendOptions {
    * another command: `IdempotencyKeyReused`. Arguments are not compared. 1 to 255 bytes of UTF-8.
    */
   idempotencyKey?: string;
-  /** Milliseconds, more than 0; afterwards `DeadlineExceeded`, which says whether the command was executed. */
+  /** For all of it, its level included: milliseconds, more than 0; then `DeadlineExceeded`, which says whether it was executed. */
   deadlineMs?: number;
   signal?: AbortSignal;
   /** Goes into every event of the command. JSON values. */

@@ -1,6 +1,9 @@
 // The closed list of what can go wrong. One class, one code each, the values that explain it, and what to do.
 // Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
 
+/** Whether a command was carried out. `yes`: it is in the log; what its caller waited for beyond that (a level) did not come in time. */
+export type Executed = 'no' | 'unknown' | 'yes';
+
 /** What each code carries. The codes are a closed list: a `switch` over them can be exhaustive. */
 export interface ErrorDetails {
   // refused at the edge, before anything is written
@@ -31,8 +34,8 @@ export interface ErrorDetails {
   CommandFailed: { aggregateType: string; command: string; name: string; stack: string };
   NotExecuted: { reason: string };
   OutcomeUnknown: { reason: string };
-  DeadlineExceeded: { deadlineMs: number; executed: 'no' | 'unknown' };
-  Aborted: { executed: 'no' | 'unknown' };
+  DeadlineExceeded: { deadlineMs: number; executed: Executed };
+  Aborted: { executed: Executed };
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
@@ -62,6 +65,7 @@ export interface ErrorDetails {
   PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
   StoreFailed: { dataDir: string; cause: string };
+  Quarantined: { aggregateType: string; aggregateId: string; version: number; position: number; reason: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
   VersionOutOfOrder: {
@@ -108,7 +112,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.aggregateType}.${d.eventType}: its validator is asynchronous; raise() needs a synchronous one`,
   UnserialisableValue: (d) => `${d.path}: ${d.reason}; JSON cannot carry it`,
   CommandTooLarge: (d) =>
-    `one command's frames take ${d.bytes} bytes and may take ${d.limit}; raise ringBytes or split`,
+    `what goes into the log as one takes ${d.bytes} bytes and may take ${d.limit}: split it, or raise flush.ringBytes, half of which is a command's limit`,
   WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
@@ -159,6 +163,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   StoreFailed: (d) =>
     `a commit of the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
+  Quarantined: (d) =>
+    `version ${d.version} of ${d.aggregateType}/${d.aggregateId} is in the log (position ${d.position}), and not in the store: ${d.reason}; it is kept, see store.quarantined()`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,
@@ -176,7 +182,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   EventQuarantined: (d) =>
     `position ${d.position}, ${d.eventType} of ${d.aggregateType}/${d.aggregateId}, is not published: ${d.reason}`,
   SchemaRefused: (d) => `the registry refuses the schema of subject ${d.subject}: ${d.reason}`,
-  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer: ${d.cause}`,
+  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer as it should: ${d.cause}`,
   SubscriptionExists: (d) =>
     `a subscription or projection named '${d.handler}' is running; close it, or choose another name`,
   UnknownSubscription: (d) => `no subscription '${d.handler}' is running; running: ${d.known.join(', ')}`,

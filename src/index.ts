@@ -45,6 +45,7 @@ export type {
   EffectTransaction,
   From,
   OnExhausted,
+  PostgresClient,
   RetryOptions,
   SubscribeBatchOptions,
   SubscribeOptions,
@@ -54,13 +55,19 @@ export type {
   SubscriptionStatus,
 } from './handlers/handlers.ts';
 export type { LetterError } from './handlers/letters.ts';
-export { defineProjection, type Projection, type ProjectionDefinition } from './handlers/projection.ts';
+export {
+  defineProjection,
+  type Projection,
+  type ProjectionDefinition,
+  type ProjectionTable,
+} from './handlers/projection.ts';
 export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export {
   type FlushPolicy,
   flushPresets,
+  type HandlerOptions,
   type Logger,
   type LogOptions,
   type RuntimeOptions,

@@ -68,6 +68,21 @@ export interface StreamOptions extends SinkOptions {
   backlogLimit?: number;
 }
 
+/** How durable handlers keep what must survive: all subscriptions and projections together. */
+export interface HandlerOptions {
+  /**
+   * How long checkpoints and effects wait for others before they are committed together, milliseconds, 0 to 60,000; default
+   * 20. More: fewer transactions, and more to be handled again after a crash.
+   */
+  checkpointDelayMs?: number;
+  /** How long `runtime.once` remembers a key, milliseconds, at least 1,000; default 604,800,000 (7 days). */
+  inboxTtlMs?: number;
+  /** From so many changes that wait for the store on, subscriptions take nothing more, 100 to 10,000,000; default 50,000. */
+  stagedChangesLimit?: number;
+  /** With `store: postgres(…)`: most transactions of handlers (`tx.client()`) at a time, 1 to 1,000; default 8. */
+  connections?: number;
+}
+
 /** What Trunkline logs through: a pino logger, or anything with these. */
 export interface Logger {
   debug(details: object, message: string): void;
@@ -95,6 +110,7 @@ export interface RuntimeOptions {
   sinks?: readonly SinkOptions[];
   /** Where events are published: `kafka({ brokers })`; default: nowhere. */
   stream?: StreamOptions;
+  handlers?: HandlerOptions;
   /** Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave. */
   actorLimit?: number;
   /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
@@ -114,7 +130,10 @@ export interface RuntimeOptions {
 }
 
 export interface ResolvedOptions
-  extends Required<Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'log' | 'logger' | 'store' | 'stream'>> {
+  extends Required<
+    Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'handlers' | 'log' | 'logger' | 'store' | 'stream'>
+  > {
+  handlers: Required<HandlerOptions>;
   store: PostgresStoreOptions | undefined;
   stream: StreamOptions | undefined;
   context: string | undefined;
@@ -132,6 +151,12 @@ function within(option: string, value: number, low: number, high: number): numbe
 }
 
 const logFields = fieldsOf<LogOptions>({ maxBytes: true, retainMs: true, retainBytes: true });
+const handlerFields = fieldsOf<HandlerOptions>({
+  checkpointDelayMs: true,
+  inboxTtlMs: true,
+  stagedChangesLimit: true,
+  connections: true,
+});
 const sinkFields = fieldsOf<SinkOptions>({ name: true, module: true, options: true });
 const streamFields = fieldsOf<StreamOptions>({
   name: true,
@@ -152,6 +177,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'store',
   'sinks',
   'stream',
+  'handlers',
   'actorLimit',
   'actorIdleMs',
   'mailboxLimit',
@@ -214,6 +240,15 @@ function checkLogger(logger: Logger): void {
 
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
+function resolveHandlers(options: HandlerOptions): Required<HandlerOptions> {
+  return {
+    checkpointDelayMs: within('handlers.checkpointDelayMs', options.checkpointDelayMs ?? 20, 0, 60_000),
+    inboxTtlMs: within('handlers.inboxTtlMs', options.inboxTtlMs ?? 7 * 86_400_000, 1000, 2 ** 40),
+    stagedChangesLimit: within('handlers.stagedChangesLimit', options.stagedChangesLimit ?? 50_000, 100, 10_000_000),
+    connections: within('handlers.connections', options.connections ?? 8, 1, 1000),
+  };
+}
+
 /** Everything with its default, or `InvalidOptions` naming the first option that cannot work. */
 export function resolveOptions(options: RuntimeOptions, cores: number): ResolvedOptions {
   checkFields('', options, knownOptions);
@@ -224,6 +259,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     invalid('aggregates', options.aggregates, 'must name at least one aggregate');
   }
   if (options.log !== undefined) checkFields('log', options.log, logFields);
+  if (options.handlers !== undefined) checkFields('handlers', options.handlers, handlerFields);
   if (options.sinks !== undefined && !Array.isArray(options.sinks)) invalid('sinks', options.sinks, 'must be an array');
   const names = new Set<string>();
   for (const aggregate of options.aggregates as AnyAggregate[]) {
@@ -281,6 +317,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     store: options.store,
     sinks: options.sinks ?? [],
     stream: options.stream,
+    handlers: resolveHandlers(options.handlers ?? {}),
     actorLimit: within('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
     actorIdleMs: within('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
     mailboxLimit: within('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),

@@ -133,6 +133,8 @@ export class Stages {
           options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
           this.publisher?.fenced(fenced);
           this.shards?.fenced(fenced);
+          this.caller.refusals.add(refused);
+          this.caller.turn(); // who waits for `stored` has waited for this news
         },
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
       },
@@ -157,8 +159,17 @@ export class Stages {
     this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
     this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.log.recovery.lastPosition);
     const { progress } = this.caller;
-    const handlerParts = { folder: directory.handlersFolder, history: reading.history, levels, progress };
-    this.handlers = new HandlerStage({ ...handlerParts, definitions: this.refs.definitions, logger: options.logger });
+    this.handlers = new HandlerStage({
+      folder: directory.handlersFolder,
+      logId: this.log.logId,
+      store: options.store?.settings,
+      history: reading.history,
+      levels,
+      progress,
+      definitions: this.refs.definitions,
+      logger: options.logger,
+      options: options.handlers,
+    });
     await this.startShards(mapBytes);
     this.caller.turn();
     this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.log.recovery.lastPosition);

@@ -8,7 +8,7 @@ import { sentKeyPrefix, shardOf } from '../actor/actor.ts';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
 import { checkId } from '../checks.ts';
-import { isError, TrunklineError } from '../errors.ts';
+import { type Executed, isError, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
@@ -22,8 +22,9 @@ import type { Deliveries } from './deliveries.ts';
 import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
-import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
+import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 import type { CommandSender } from './ref.ts';
+import { Refusals } from './refusals.ts';
 import { replyError } from './reply-error.ts';
 import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
@@ -53,7 +54,7 @@ export interface OtherRing {
   inFlight(): number;
 }
 
-export class Caller implements CommandSender, LevelWait {
+export class Caller implements CommandSender {
   options: CallerOptions;
   /** Why nothing is admitted any more, if so. */
   closed: TrunklineError | undefined;
@@ -70,6 +71,7 @@ export class Caller implements CommandSender, LevelWait {
   private readonly slots: Slots<Pending>;
   private readonly sleeper: Sleeper;
   readonly progress: Progress;
+  readonly refusals: Refusals = new Refusals();
   private heard: StoredEvent[] = [];
   private readonly drained: (() => void)[] = [];
 
@@ -80,7 +82,7 @@ export class Caller implements CommandSender, LevelWait {
     this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
-    this.progress = new Progress(levels, options.hasStream);
+    this.progress = new Progress(levels, options.hasStream, this.refusals);
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
   }
 
@@ -192,7 +194,8 @@ export class Caller implements CommandSender, LevelWait {
   }
 
   private watch(slot: number, pending: Pending, options: SendOptions): void {
-    const giveUp = (error: (executed: 'no' | 'unknown') => TrunklineError): void => {
+    const giveUp = (error: (executed: Executed) => TrunklineError): void => {
+      if (pending.isCarriedOut) return pending.fail(error('yes'));
       pending.fail(error(pending.endOfGroup === undefined ? 'no' : 'unknown'));
       const { line } = pending;
       const cancel: CommandWrite = (ring) => ring.publish(GroupKind.cancel, 0, slot, 0, '');
@@ -308,22 +311,20 @@ export class Caller implements CommandSender, LevelWait {
   }
 
   private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
-    pending.answered = true;
-    pending.unwatch();
     if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
-      pending.reject(replyError(ring, pending.deadlineMs));
+      pending.fail(replyError(ring, pending.deadlineMs));
       return;
     }
-    const receipt = new CommandReceipt(ring, firstPosition, this);
+    const receipt = new CommandReceipt(ring, firstPosition, this.progress);
     if ((ring.flags & GroupFlag.repeated) !== 0) {
-      this.repeated(pending, receipt).then(pending.resolve, pending.reject);
+      pending.succeedWith(this.repeated(pending, receipt));
     } else if (firstPosition === 0) {
       pending.raised = receipt;
-      pending.resolve(receipt);
+      pending.succeed(receipt);
     } else if (pending.ack === 'written' || pending.ack === 'raised') {
-      pending.resolve(receipt);
+      pending.succeed(receipt);
     } else {
-      this.reached(pending.ack, receipt.lastPosition, undefined).then(() => pending.resolve(receipt), pending.reject);
+      pending.succeedWith(receipt.whenAt(pending.ack).then(() => receipt));
     }
   }
 
@@ -333,17 +334,13 @@ export class Caller implements CommandSender, LevelWait {
     const from = receipt.version - count + 1;
     const { aggregate } = pending;
     const events = aggregate && count > 0 ? await this.eventsFrom(aggregate.type, aggregate.id, from, count) : [];
-    return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this);
+    const repeated = new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this.progress);
+    await repeated.reached(pending.ack);
+    return repeated;
   }
 
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     return this.progress.reached(level, position, signal);
-  }
-
-  /** The last level that a position, which is written, has come to. */
-  levelOf(position: number): Level {
-    if (this.levels.position('stored') >= position) return 'stored';
-    return this.levels.position('synced') >= position ? 'synced' : 'written';
   }
 
   /** Resolves when nothing is in flight. */

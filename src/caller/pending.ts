@@ -16,6 +16,8 @@ export class Pending {
   endOfGroup: number | undefined;
   /** The caller has its answer, early: by deadline, abort, or because `raised` was enough. */
   answered = false;
+  /** Its reply is here, and its caller waits for what is left: events to be fetched, a level to be reached. */
+  isCarriedOut = false;
   /** Given out at `raised`; told when it is written. */
   raised: CommandReceipt | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -49,6 +51,22 @@ export class Pending {
   unwatch(): void {
     if (this.timer !== undefined) clearTimeout(this.timer);
     if (this.onAbort) this.signal?.removeEventListener('abort', this.onAbort);
+  }
+
+  succeed(receipt: Receipt<unknown>): void {
+    if (this.answered) return;
+    this.answered = true;
+    this.unwatch();
+    this.resolve(receipt);
+  }
+
+  /** The same as soon as the receipt is complete; until then deadline and signal go on. */
+  succeedWith(receipt: Promise<Receipt<unknown>>): void {
+    this.isCarriedOut = true;
+    receipt.then(
+      (complete) => this.succeed(complete),
+      (error) => this.fail(error),
+    );
   }
 
   /** Answer the caller, once. */

@@ -3,15 +3,21 @@
 // - A first attempt that returns at once costs a call; everything else is p-retry's.
 // - A slot is held by an attempt, not by the pause after it: one event that is retried holds up nobody.
 // - Attempts that fail while the circuit is open are not made: they wait.
+// - Attempts that fail because the store is away are not counted: they wait.
 // - An attempt out of time has its signal aborted and is waited for no longer. It may go on by itself; what it puts into its
 //   transaction afterwards is thrown away.
+import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
-import { TrunklineError } from '../errors.ts';
+import { isError, TrunklineError } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
 import type { Breaker } from './breaker.ts';
 import { Effects } from './effects.ts';
+import { handledEntry } from './handled.ts';
 import type { Delivery, EffectTransaction } from './handlers.ts';
+import { patienceMs } from './patience.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
+import type { Change } from './table-store.ts';
 import type { Tables } from './tables.ts';
 
 /** What is handed over: an event, or the events of a batch. */
@@ -22,6 +28,12 @@ export type Outcome =
   | { kind: 'failed'; error: unknown; attempts: number }
   /** The runtime waits no longer. */
   | { kind: 'abandoned' };
+
+/** An event, or the events of a batch. */
+type Subject = StoredEvent | readonly StoredEvent[];
+
+/** `again`: what it read has changed meanwhile. `away`: so is the store. Neither counts. */
+type Result = 'done' | 'again' | 'away';
 
 type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'retry' | 'timeoutMs'>;
 
@@ -49,8 +61,8 @@ export class Attempts {
    * The first attempt, in a slot that the caller holds. `true`: done at once, and nothing else is to be told. Else what it
    * came to, retries included; the slot has been given back. `done` is called with the effects staged, in the same turn.
    */
-  begin(subject: unknown, eventId: string, done: () => void): true | Promise<Outcome> {
-    const attempt = this.attempt(eventId, 1, false);
+  begin(subject: Subject, eventId: string, done: () => void): true | Promise<Outcome> {
+    const attempt = this.attempt(subject, eventId, 1);
     let result: unknown;
     try {
       result = this.call(subject, attempt);
@@ -66,7 +78,7 @@ export class Attempts {
 
   /** All attempts, first to last; takes slots by itself. `mayBegin` is asked when there is one. */
   async run(
-    subject: unknown,
+    subject: Subject,
     eventId: string,
     done: () => void,
     mayBegin: () => boolean = () => true,
@@ -83,9 +95,9 @@ export class Attempts {
     return { kind: 'done' };
   }
 
-  /** One attempt outside of the road; its effects in the tables are thrown away. */
-  async dryRun(subject: unknown, eventId: string, dryRun = true): Promise<Outcome> {
-    const attempt = this.attempt(eventId, 1, dryRun);
+  /** One attempt outside of the road; its effects are thrown away. */
+  async dryRun(subject: Subject, eventId: string, dryRun = true): Promise<Outcome> {
+    const attempt = new Attempt(this.settings.name, eventId, 1, this.tables, undefined, dryRun);
     try {
       await this.settled(attempt, (async () => this.call(subject, attempt))());
       return { kind: 'done' };
@@ -110,12 +122,12 @@ export class Attempts {
     this.breaker.close();
   }
 
-  private attempt(eventId: string, number: number, dryRun: boolean): Attempt {
-    return new Attempt(this.settings.name, eventId, number, this.tables, dryRun);
+  private attempt(subject: Subject, eventId: string, number: number): Attempt {
+    return new Attempt(this.settings.name, eventId, number, this.tables, subject, false);
   }
 
   private async goOn(
-    subject: unknown,
+    subject: Subject,
     eventId: string,
     first: Attempt,
     result: unknown,
@@ -123,8 +135,12 @@ export class Attempts {
   ): Promise<Outcome> {
     let made = 1;
     let error: unknown;
+    let misses = 0;
+    let last: Result | undefined;
     try {
-      if (await this.settle(first, result, done)) return { kind: 'done' };
+      last = await this.settle(first, result, done);
+      if (last === 'done') return { kind: 'done' };
+      made--;
     } catch (thrown) {
       error = thrown ?? new Error(`the handler rejected with ${thrown}`);
     } finally {
@@ -136,16 +152,19 @@ export class Attempts {
         hasFailed = false;
         throw error;
       }
-      for (let isDone = false; !isDone; ) {
+      while (last !== 'done') {
+        if (last === 'away') await pause(patienceMs(++misses), undefined, { signal: this.ending.signal });
+        else misses = 0;
         await this.slots.take();
         try {
           await this.breaker.pass();
           this.ending.signal.throwIfAborted();
-          const attempt = this.attempt(eventId, made + 1, false);
+          const attempt = this.attempt(subject, eventId, made + 1);
           const outcome = this.invoke(subject, attempt);
           made++;
-          isDone = await this.settle(attempt, outcome, done);
-          if (!isDone) made--;
+          last = undefined;
+          last = await this.settle(attempt, outcome, done);
+          if (last !== 'done') made--;
         } finally {
           this.slots.free();
         }
@@ -184,7 +203,7 @@ export class Attempts {
     }
   }
 
-  private invoke(subject: unknown, attempt: Attempt): unknown {
+  private invoke(subject: Subject, attempt: Attempt): unknown {
     try {
       return this.call(subject, attempt);
     } catch (error) {
@@ -192,17 +211,30 @@ export class Attempts {
     }
   }
 
-  /** Resolves when the attempt has gone well and all has been told; false if another attempt must decide anew. */
-  private async settle(attempt: Attempt, result: unknown, done: () => void): Promise<boolean> {
+  /** Resolves when the attempt has gone well and all has been told, or does not count. */
+  private async settle(attempt: Attempt, result: unknown, done: () => void): Promise<Result> {
     try {
-      await this.settled(attempt, result);
+      await this.settled(attempt, result).catch((error: unknown) => {
+        if (attempt.usedEffects?.haveHappened !== true) throw error;
+      });
+      const isCommitted = await attempt.usedEffects?.commit();
       if (!this.breaker.isQuiet) await this.breaker.succeeded();
-      if (attempt.usedEffects?.stage() === false) return false;
+      if (isCommitted) this.tables.stage(attempt.entry!.table, attempt.entry!.key, undefined);
+      else if (attempt.usedEffects?.stage() === false) return 'again';
       done();
-      return true;
+      return 'done';
+    } catch (error) {
+      if (!this.isAway(attempt, error)) throw error;
+      this.lastError = error;
+      await this.breaker.failed(error);
+      return 'away';
     } finally {
       attempt.usedEffects?.close();
     }
+  }
+
+  private isAway({ usedEffects }: Attempt, error: unknown): boolean {
+    return usedEffects?.hasMissed(error) ?? isError(error, 'StoreUnavailable');
   }
 
   /** Resolves as the attempt does, or rejects when its time is up. */
@@ -267,17 +299,29 @@ class Attempt implements Delivery {
   deadline = 0;
   giveUp: (error: unknown) => void = () => {};
   usedEffects: Effects | undefined;
+  /** What says of a transaction of its own that it has been committed. */
+  entry: Change | undefined;
   readonly #handler: string;
   readonly #eventId: string;
   readonly #tables: Tables;
+  readonly #subject: Subject | undefined;
   #controller: AbortController | undefined;
   #reason: unknown;
 
-  constructor(handler: string, eventId: string, attempt: number, tables: Tables, dryRun: boolean) {
+  /** `subject` undefined: its effects are thrown away. */
+  constructor(
+    handler: string,
+    eventId: string,
+    attempt: number,
+    tables: Tables,
+    subject: Subject | undefined,
+    dryRun: boolean,
+  ) {
     this.#handler = handler;
     this.#eventId = eventId;
     this.attempt = attempt;
     this.#tables = tables;
+    this.#subject = subject;
     this.dryRun = dryRun;
   }
 
@@ -294,7 +338,10 @@ class Attempt implements Delivery {
   }
 
   get tx(): EffectTransaction {
-    this.usedEffects ??= new Effects(this.#tables);
+    if (this.usedEffects === undefined) {
+      if (this.#subject !== undefined) this.entry = handledEntry(this.#handler, this.#subject);
+      this.usedEffects = new Effects(this.#tables, this.entry);
+    }
     return this.usedEffects;
   }
 

@@ -12,6 +12,7 @@ export class Breaker {
   private waiting: (() => void)[] = [];
   private timer: NodeJS.Timeout | undefined;
   private isProbing = false;
+  private isClosed = false;
 
   constructor(settings: { failures: number; pauseMs: number } | undefined) {
     this.pauseMs = settings?.pauseMs ?? 0;
@@ -34,7 +35,7 @@ export class Breaker {
 
   /** Resolves when an attempt may be made; it must be followed by `succeeded` or `failed`. */
   async pass(): Promise<void> {
-    while (this.isOpen) {
+    while (this.isOpen && !this.isClosed) {
       if (this.timer === undefined && !this.isProbing) this.timer = setTimeout(() => this.probe(), this.pauseMs);
       await new Promise<void>((resolve) => this.waiting.push(resolve));
       if (this.isProbing) return;
@@ -58,7 +59,7 @@ export class Breaker {
   close(): void {
     clearTimeout(this.timer);
     this.timer = undefined;
-    this.isProbing = true;
+    this.isClosed = true;
     this.release();
   }
 

@@ -1,11 +1,13 @@
-// Effects of one attempt, gathered in memory: read through to the tables, staged only together with the completion of what
-// caused them. Owned by the caller's thread.
+// Effects of one attempt. Those in our tables are gathered in memory: read through to the tables, staged only together with
+// the completion of what caused them. Or a transaction in PostgreSQL, with an entry in it that says that they have happened.
+// Owned by the caller's thread.
 //
 // Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides anew. So two
 // handlers side by side never lose one another's change.
-import { TrunklineError } from '../errors.ts';
+import { isError, TrunklineError } from '../errors.ts';
 import { toPlain } from '../payload.ts';
-import type { EffectTransaction } from './handlers.ts';
+import type { EffectTransaction, PostgresClient } from './handlers.ts';
+import type { Change, OwnTransaction } from './table-store.ts';
 import { checkKey, type Tables } from './tables.ts';
 
 /** User tables are kept apart from ours. */
@@ -27,13 +29,23 @@ interface Effect {
 
 export class Effects implements EffectTransaction {
   private readonly tables: Tables;
+  /** What a transaction is begun with; undefined: it is thrown away in the end. */
+  private readonly entry: Change | undefined;
   private readonly seen = new Map<string, Effect>();
   private readonly changes = new Map<string, Effect>();
   private since: number | undefined;
   private isClosed = false;
+  private beginning: Promise<OwnTransaction> | undefined;
+  private transaction: OwnTransaction | undefined;
+  /** They had happened before: their transaction finds its entry. */
+  haveHappened = false;
+  /** Told when the transaction has been committed. */
+  onCommitted: () => void = () => {};
+  private hasMissedStore = false;
 
-  constructor(tables: Tables) {
+  constructor(tables: Tables, entry: Change | undefined) {
     this.tables = tables;
+    this.entry = entry;
   }
 
   async get<T>(table: string, key: string): Promise<T | undefined> {
@@ -43,17 +55,44 @@ export class Effects implements EffectTransaction {
     const known = this.seen.get(full);
     if (known !== undefined) return known.value as T | undefined;
     this.since ??= this.tables.beginReading();
-    const value = await this.tables.get(effectTable(table), key);
+    const value = await this.noticing(async () => this.tables.get(effectTable(table), key));
     this.seen.set(full, { table, key, value });
     return value as T | undefined;
   }
 
   put(table: string, key: string, value: unknown): void {
-    this.changes.set(this.check(table, key), { table, key, value: toPlain(value, 'value') });
+    this.change({ table, key, value: toPlain(value, 'value') });
   }
 
   remove(table: string, key: string): void {
-    this.changes.set(this.check(table, key), { table, key, value: undefined });
+    this.change({ table, key, value: undefined });
+  }
+
+  async client(): Promise<PostgresClient> {
+    this.checkOpen();
+    if (this.changes.size > 0) throw mixed();
+    if (this.beginning === undefined) {
+      this.beginning = this.begin();
+      this.beginning.catch(() => {}); // the handler is told, and the commit
+    }
+    return (await this.beginning).client as PostgresClient;
+  }
+
+  /** Whether an attempt that failed has done so because the store is away. */
+  hasMissed(error: unknown): boolean {
+    return this.hasMissedStore || this.transaction?.isLost === true || isError(error, 'StoreUnavailable');
+  }
+
+  /**
+   * Commit the transaction, if there is one; then there is nothing to be staged.
+   * @throws TransactionRolledBack, StoreUnavailable, what the server says
+   */
+  async commit(changes: readonly Change[] = []): Promise<boolean> {
+    if (this.haveHappened) return true;
+    if (this.beginning === undefined) return false;
+    await (await this.beginning).commit(changes);
+    this.onCommitted();
+    return true;
   }
 
   /** Stage what was changed, at once; false, with nothing staged, if what was read has changed since. */
@@ -74,12 +113,52 @@ export class Effects implements EffectTransaction {
     this.isClosed = true;
     this.changes.clear();
     this.seen.clear();
+    this.transaction?.rollback();
+  }
+
+  private async begin(): Promise<OwnTransaction> {
+    const begun = await this.noticing(() => this.tables.begin(this.entry));
+    if (begun === 'taken') {
+      this.haveHappened = true;
+      throw new Error('these effects have happened before');
+    }
+    this.transaction = begun;
+    if (!this.isClosed) return begun;
+    begun.rollback();
+    throw ended();
+  }
+
+  private async noticing<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      if (isError(error, 'StoreUnavailable')) this.hasMissedStore = true;
+      throw error;
+    }
+  }
+
+  private change(effect: Effect): void {
+    const full = this.check(effect.table, effect.key);
+    if (this.beginning !== undefined) throw mixed();
+    this.changes.set(full, effect);
   }
 
   private check(table: string, key: string): string {
-    if (this.isClosed) throw new Error('this attempt has ended: await what it starts before it returns');
+    this.checkOpen();
     checkTable(table);
     checkKey('key', key);
     return `${table}\0${key}`;
   }
+
+  private checkOpen(): void {
+    if (this.isClosed) throw ended();
+  }
 }
+
+const ended = (): Error => new Error('this attempt has ended: await what it starts before it returns');
+
+const mixed = (): TrunklineError =>
+  new TrunklineError('InvalidOptions', {
+    option: 'tx',
+    reason: 'put and remove go into our own tables, client() into PostgreSQL: an attempt uses the one or the other',
+  });

@@ -22,6 +22,7 @@ const pageSize = 1000;
 /** Handlers that return at once run in the feed's turn; others get theirs after so long. */
 export const sliceMs = 4;
 const eventsPerLook = 16;
+const retryMs = 1_000;
 
 export class Feed {
   private readonly history: History;
@@ -68,7 +69,10 @@ export class Feed {
     if (this.isRunning || this.isClosed) return;
     this.isRunning = true;
     this.run()
-      .catch((error: Error) => this.onError(error))
+      .catch((error: Error) => {
+        this.onError(error);
+        setTimeout(() => this.turn(), retryMs).unref();
+      })
       .finally(() => {
         this.isRunning = false;
       });

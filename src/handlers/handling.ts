@@ -7,12 +7,13 @@ import type { StoredEvent } from '../event.ts';
 import { Attempts, type Call, type Outcome } from './attempts.ts';
 import { Batches } from './batches.ts';
 import { Breaker } from './breaker.ts';
+import { doneIn, handledPrefix, handledTable } from './handled.ts';
 import { aggregateKey, type LetterError, letterError, letterEvent } from './letters.ts';
 import { type Letter, Parked } from './parked.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
-import { type Pending, Tracker } from './tracker.ts';
+import { DoneRanges, joinRanges, type Pending, Tracker } from './tracker.ts';
 
 /** One event, or one letter, on its way through the handler. */
 export interface Work {
@@ -65,6 +66,22 @@ export class Handling {
         done: (work) => this.done(work),
         exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
       });
+  }
+
+  /**
+   * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having
+   * said so. That the checkpoint is going to say. (What it says already belongs to letters, and goes with them.)
+   */
+  async doneAbove(low: number, done: readonly number[]): Promise<number[]> {
+    const { tables, settings } = this;
+    const entries = await tables.range(handledTable, { prefix: handledPrefix(settings.name) });
+    const news = entries.filter(({ value }) => {
+      const ranges = doneIn(value);
+      return ranges[0]! > low && !new DoneRanges(done).has(ranges[0]!);
+    });
+    for (const { key } of news) tables.stage(handledTable, key, undefined);
+    if (news.length > 0) this.events.touched();
+    return joinRanges([done, ...news.map(({ value }) => doneIn(value))]);
   }
 
   /** Everything up to `low`, and in the ranges, is done. Nothing is under way. */

@@ -53,7 +53,7 @@ export function letterError(error: unknown): LetterError {
   }
 }
 
-const clip = (text: string): string => text.slice(0, textLimit).toWellFormed();
+const clip = (text: string): string => text.slice(0, textLimit).toWellFormed().replaceAll('\0', '');
 
 /** The event in a letter, as a handler sees it: frozen, with `occurredAt` a Date. */
 export function letterEvent({ event }: Pick<LetterRecord, 'event'>): StoredEvent {

@@ -3,6 +3,7 @@ import { TrunklineError } from '../errors.ts';
 import { toPlain } from '../payload.ts';
 import { Effects } from './effects.ts';
 import type { EffectTransaction } from './handlers.ts';
+import type { Change } from './table-store.ts';
 import { checkKey, type Tables } from './tables.ts';
 
 const inboxTable = 'inbox';
@@ -48,21 +49,34 @@ export class Inbox {
       return row.value as T;
     }
     for (let i = 0; i < conflictLimit; i++) {
-      const effects = new Effects(this.tables);
+      const effects = new Effects(this.tables, change(inboxTable, key, {} satisfies InboxRow));
       try {
         const result = await effect(effects);
         const value = result === undefined ? undefined : (toPlain(result, 'result') as T);
-        if (!effects.stage()) continue;
-        this.tables.stage(inboxTable, key, { value } satisfies InboxRow);
-        this.tables.stage(ageTable, `${String(Date.now()).padStart(16, '0')}\0${key}`, true);
-        await this.tables.durable();
-        void this.trim();
+        const row: InboxRow = { value };
+        const age = `${String(Date.now()).padStart(16, '0')}\0${key}`;
+        const changes = [change(inboxTable, key, row), change(ageTable, age, true)];
+        if (!(await effects.commit(changes))) {
+          if (!effects.stage()) continue;
+          this.tables.stage(inboxTable, key, row);
+          this.tables.stage(ageTable, age, true);
+          await this.tables.durable();
+        } else if (effects.haveHappened) return this.result(key);
+        this.trim().catch(() => {}); // another time, then
         return value as T;
+      } catch (error) {
+        if (effects.haveHappened) return await this.result(key);
+        throw error;
       } finally {
         effects.close();
       }
     }
     throw new TrunklineError('HandlerFailed', { handler: key, cause: 'what it read went on changing under it' });
+  }
+
+  /** Of the one who has come first. */
+  private async result<T>(key: string): Promise<T> {
+    return ((await this.tables.get(inboxTable, key)) as InboxRow | undefined)?.value as T;
   }
 
   private async trim(): Promise<void> {
@@ -76,3 +90,5 @@ export class Inbox {
     }
   }
 }
+
+const change = (table: string, key: string, value: unknown): Change => ({ table, key, json: JSON.stringify(value) });

@@ -59,7 +59,8 @@ export function carryOut(
 
 async function using<T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLetters) => Promise<T>): Promise<T> {
   const tables = new Tables(open, {
-    checkpointMs: 0,
+    checkpointDelayMs: 0,
+    stagedChangesLimit: Number.MAX_SAFE_INTEGER,
     onError(error) {
       throw error;
     },

@@ -3,6 +3,7 @@
 // Invariants: an event enters the dead letters in the same commit that marks it as done in the checkpoint, and leaves them in
 // the same commit as its effects; so no crash loses one or parks it twice. The letters of one aggregate leave in order.
 import type { StoredEvent } from '../event.ts';
+import { handledKey, handledTable } from './handled.ts';
 import {
   aggregateKey,
   type LetterRecord,
@@ -40,11 +41,13 @@ export class Parked {
 
   /** Read what an earlier run has parked; returns the aggregates that were being handled again. */
   async load(): Promise<string[]> {
-    for (const { value } of await this.tables.range(letterTable, { prefix: `${this.handler}\0` })) {
+    const prefix = `${this.handler}\0`;
+    const letters = await this.tables.range(letterTable, { prefix });
+    const requeued = await this.tables.range(requeuedTable, { prefix });
+    for (const { value } of letters) {
       const { event } = value as LetterRecord;
       this.add(aggregateKey(event), event.position as number);
     }
-    const requeued = await this.tables.range(requeuedTable, { prefix: `${this.handler}\0` });
     return requeued.map(({ key }) => key.slice(this.handler.length + 1, -1));
   }
 
@@ -97,6 +100,7 @@ export class Parked {
     const aggregate = aggregateKey(record.event);
     const sequence = this.sequences.get(aggregate);
     this.tables.stage(letterTable, key, undefined);
+    this.tables.stage(handledTable, handledKey(this.handler, record.event.position as number), undefined);
     if (sequence === undefined) return;
     this.count--;
     const position = record.event.position as number;

@@ -1,19 +1,26 @@
-// Projections: rows folded from events, one subscription each. Owned by the caller's thread.
-//
-//   rows      table `rows:<name>`, key: generation, 0, row key
-//   which     table `projections`, key: name → the rows that are shown, and those that are being built
-//
-// Invariants: rows and checkpoint are committed together, so each event is folded once. Rows that are shown are complete up to
-// their position: a generation is shown when it has caught up, and the one before it is shown, and kept current, until then.
+// Projections: rows folded from events. What a user says of one, and may ask of it; where its rows lie is the matter of
+// `local-projection.ts` and `postgres/projection.ts`.
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
-import { deepFreeze, toPlain } from '../payload.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { SubscriptionStatus } from './handlers.ts';
-import { resolveSubscription, within } from './settings.ts';
-import type { HandlerStage } from './stage.ts';
-import type { RunningSubscription } from './subscription.ts';
-import { checkKey, type Tables } from './tables.ts';
+import { within } from './settings.ts';
+
+/** A table of yours in PostgreSQL, for the rows of a projection. You make it, and may index, read and join it as you like. */
+export interface ProjectionTable {
+  /** With its schema unless that is on the search path: `reports.daily`. Columns have the names of the row's fields. */
+  table: string;
+  /** The column of the row's key, a primary key or unique, of any type that the key's text can be; default `key`. */
+  keyColumn?: string;
+  /** Most events of one transaction, 1 to 100,000; default 2,000. */
+  batchEvents?: number;
+  /**
+   * Rows that are remembered rather than read again for the next batch, 0 to 10,000,000; default 20,000. Columns must
+   * therefore hold what fields say: `apply` sees what one has rounded only when the row is read again.
+   */
+  cachedRows?: number;
+}
 
 /** What a projection is made of; see {@link defineProjection}. */
 export interface ProjectionDefinition<Row> {
@@ -30,23 +37,33 @@ export interface ProjectionDefinition<Row> {
   init: (key: string) => Row;
   /** The next row; undefined: it goes. Pure: rows are frozen. */
   apply: (row: Row, event: StoredEvent, key: string) => Row | undefined;
-  /** `lmdb` (default): kept on disk. `memory`: folded anew at each start. */
-  into?: 'lmdb' | 'memory';
+  /**
+   * `lmdb` (default): kept on this machine's disk. `memory`: folded anew at each start. A table: with `store: postgres(…)`,
+   * rows are written in the transaction that moves the position. While they are built they are in a table beside (which
+   * takes the right to create it), and come into yours in one transaction when they have caught up. Fields that `init`
+   * makes text come back as text: decimals keep their digits.
+   */
+  into?: 'lmdb' | 'memory' | ProjectionTable;
 }
 
-const projectionTable = 'projections';
+export const projectionTable = 'projections';
 const nameBytesLimit = 80;
-const rowsPerTrim = 1000;
 
-interface Rows {
+/** Which rows they are: of which version of the definition, and built how manyth. */
+export interface Generation {
   version: number;
   generation: number;
 }
 
-interface Kept {
-  shown?: Rows;
-  building?: Rows;
+/** What is kept of a projection: the rows that are shown, and those that are being built. */
+export interface KeptProjection {
+  shown?: Generation;
+  building?: Generation;
 }
+
+export const subscriptionName = (name: string, generation: number): string => `projection:${name}#${generation}`;
+
+const tableFields = fieldsOf<ProjectionTable>({ table: true, keyColumn: true, batchEvents: true, cachedRows: true });
 
 /** Checks a definition, and gives it its type. @throws InvalidOptions */
 export function defineProjection<Row>(definition: ProjectionDefinition<Row>): ProjectionDefinition<Row> {
@@ -60,234 +77,41 @@ export function defineProjection<Row>(definition: ProjectionDefinition<Row>): Pr
   within('projection.version', version, 1, 1_000_000_000);
   if (typeof init !== 'function') invalid('init', init, 'must be a function');
   if (typeof apply !== 'function') invalid('apply', apply, 'must be a function');
-  if (into !== 'lmdb' && into !== 'memory') invalid('into', into, "must be 'lmdb' or 'memory'");
+  if (typeof into === 'object' && into !== null) {
+    checkFields('projection.into', into, tableFields);
+    if (typeof into.table !== 'string' || into.table === '') invalid('into.table', into.table, 'must name a table');
+    within('projection.into.batchEvents', into.batchEvents ?? 1, 1, 100_000);
+    within('projection.into.cachedRows', into.cachedRows ?? 1, 0, 10_000_000);
+  } else if (into !== 'lmdb' && into !== 'memory') {
+    invalid('into', into, "must be 'lmdb', 'memory' or { table }");
+  }
   return definition;
 }
 
-/** One set of rows, and the subscription that folds them. */
-class Generation<Row> {
-  readonly number: number;
-  readonly subscription: RunningSubscription;
-  readonly memory = new Map<string, Row>();
-  private readonly definition: ProjectionDefinition<Row>;
-  private readonly tables: Tables;
-  private readonly table: string;
-
-  constructor(definition: ProjectionDefinition<Row>, number: number, stage: HandlerStage) {
-    this.definition = definition;
-    this.number = number;
-    this.tables = stage.tables;
-    this.table = rowTable(definition.name);
-    const { name, events, aggregates, into } = definition;
-    const settings = resolveSubscription({
-      name: `projection:${name}#${number}`,
-      events: events ?? '*',
-      aggregates,
-      onExhausted: 'stop',
-      concurrency: 1,
-      retry: { attempts: 3 },
-      handle: () => {},
-    });
-    const call = (event: StoredEvent): unknown => this.fold(event);
-    this.subscription = stage.begin(settings, call, { volatile: into === 'memory' });
-  }
-
-  /** In one turn with the event's completion; or, where the store answers later, in the turn after the last row is there. */
-  private fold(event: StoredEvent): unknown {
-    const { key = (one: StoredEvent) => one.aggregateId, apply, init } = this.definition;
-    const wanted = key(event);
-    if (wanted === undefined) return undefined;
-    const keys = typeof wanted === 'string' ? [wanted] : wanted;
-    const rows = keys.map((one) => this.get(one));
-    const put = (current: readonly (Row | undefined)[]): void => {
-      const next = current.map((row, i) => {
-        const folded = apply(row ?? deepFreeze(init(keys[i]!)), event, keys[i]!);
-        return folded === undefined ? undefined : (deepFreeze(toPlain(folded, 'row')) as Row);
-      });
-      for (const [i, row] of next.entries()) this.put(keys[i]!, row);
-    };
-    if (rows.some((row) => row instanceof Promise)) return Promise.all(rows).then(put);
-    return put(rows as (Row | undefined)[]);
-  }
-
-  get(key: string): Row | undefined | Promise<Row | undefined> {
-    if (this.definition.into === 'memory') return this.memory.get(key);
-    const found = this.tables.get(this.table, this.keyOf(key));
-    return found as Row | undefined | Promise<Row | undefined>;
-  }
-
-  private put(key: string, row: Row | undefined): void {
-    checkKey('row key', key);
-    if (this.definition.into !== 'memory') this.tables.stage(this.table, this.keyOf(key), row);
-    else if (row === undefined) this.memory.delete(key);
-    else this.memory.set(key, row);
-  }
-
-  keyOf(key: string): string {
-    return `${this.number}\0${key}`;
-  }
-}
-
-const rowTable = (name: string): string => `rows:${name}`;
-
 /** A running projection; made by `runtime.project`. */
-export class Projection<Row> {
+export interface Projection<Row> {
   readonly name: string;
-  private readonly definition: ProjectionDefinition<Row>;
-  private readonly stage: HandlerStage;
-  private readonly onClosed: () => void;
-  private shown: Generation<Row> | undefined;
-  private shownBefore: Rows | undefined;
-  private next: Generation<Row> | undefined;
-  private closed = false;
-  private readonly opening: Promise<void>;
-
-  /** @internal */
-  constructor(definition: ProjectionDefinition<Row>, stage: HandlerStage, onClosed: () => void) {
-    this.definition = defineProjection(definition);
-    this.name = definition.name;
-    this.stage = stage;
-    this.onClosed = onClosed;
-    this.opening = this.open();
-    this.opening.catch(() => {}); // told to whoever asks
-  }
-
   /** The row under a key; undefined if there is none. Frozen. */
-  async get(key: string): Promise<Row | undefined> {
-    await this.opening;
-    const generation = this.shown;
-    if (generation) return generation.get(key);
-    const { shownBefore } = this;
-    if (shownBefore === undefined) return this.next!.get(key);
-    return this.stage.tables.get(rowTable(this.name), `${shownBefore.generation}\0${key}`) as Promise<Row | undefined>;
-  }
-
+  get(key: string): Promise<Row | undefined>;
   /** Rows in the order of their keys' bytes: from `start` on, before `end`, beginning with `prefix`. */
-  async entries(
-    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
-  ): Promise<{ key: string; row: Row }[]> {
-    await this.opening;
-    const { prefix = '', start, end, limit = Number.MAX_SAFE_INTEGER } = range;
-    const number = this.shown?.number ?? this.shownBefore?.generation ?? this.next!.number;
-    if (this.definition.into === 'memory') {
-      const { memory } = this.shown ?? this.next!;
-      const keys = [...memory.keys()].filter(
-        (key) => key.startsWith(prefix) && (start === undefined || key >= start) && (end === undefined || key < end),
-      );
-      const sorted = keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-      return sorted.slice(0, limit).map((key) => ({ key, row: memory.get(key)! }));
-    }
-    const own = `${number}\0`;
-    const found = await this.stage.tables.range(rowTable(this.name), {
-      prefix: own + prefix,
-      start: own + (start ?? prefix),
-      ...(end !== undefined && { end: own + end }),
-      limit,
-    });
-    return found.map(({ key, value }) => ({ key: key.slice(own.length), row: value as Row }));
-  }
-
+  entries(range?: {
+    prefix?: string;
+    start?: string;
+    end?: string;
+    limit?: number;
+  }): Promise<{ key: string; row: Row }[]>;
   /**
    * Resolves when the rows that are shown hold everything up to this receipt (or position): read your own writes.
    * @throws CaughtUpTimedOut
    */
-  async caughtUpTo(
+  caughtUpTo(
     target: number | { readonly position: number },
-    options: { timeoutMs?: number; signal?: AbortSignal } = {},
-  ): Promise<void> {
-    await this.opening;
-    const { next } = this;
-    if (this.shown) return this.shown.subscription.caughtUpTo(target, options);
-    await next!.subscription.caughtUpTo(target, options);
-    await this.switching;
-  }
-
+    options?: { timeoutMs?: number; signal?: AbortSignal },
+  ): Promise<void>;
   /** Build the rows anew beside those that are shown, and show them when they have caught up. Resolves then. */
-  async rebuild(): Promise<void> {
-    await this.opening;
-    if (this.next === undefined) this.build((this.shown?.number ?? 0) + 1);
-    return this.switching;
-  }
-
+  rebuild(): Promise<void>;
   /** Of the rows that are shown, or are about to be. */
-  status(): SubscriptionStatus & { version: number; isRebuilding: boolean } {
-    const generation = this.shown ?? this.next;
-    const version = this.definition.version ?? 1;
-    if (generation === undefined) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return { ...generation.subscription.status(), name: this.name, version, isRebuilding: this.next !== undefined };
-  }
-
+  status(): SubscriptionStatus & { version: number; isRebuilding: boolean };
   /** End it in this run; rows and checkpoint stay. */
-  async close(): Promise<void> {
-    this.closed = true;
-    await this.opening.catch(() => {});
-    await Promise.all([this.shown?.subscription.close(), this.next?.subscription.close()]);
-    this.onClosed();
-  }
-
-  private switching: Promise<void> = Promise.resolve();
-
-  private async open(): Promise<void> {
-    const { into, version = 1 } = this.definition;
-    const { tables } = this.stage;
-    const found = into === 'memory' ? undefined : await tables.get(projectionTable, this.name);
-    const { shown, building } = (found ?? {}) as Kept;
-    const isShown = shown?.version === version;
-    const last = Math.max(shown?.generation ?? 0, building?.generation ?? 0);
-    // What was being built goes on if it is ours; else it is of no use.
-    const goesOn = !isShown && building?.version === version;
-    if (building && !goesOn) await this.forget(building.generation);
-    if (this.closed) return;
-    if (isShown) {
-      this.shown = new Generation(this.definition, shown.generation, this.stage);
-      return;
-    }
-    // Rows of another version are shown as they are until ours have come as far.
-    this.shownBefore = shown;
-    this.build(goesOn ? last : last + 1);
-  }
-
-  private keep(kept: Kept): void {
-    if (this.definition.into !== 'memory') this.stage.tables.stage(projectionTable, this.name, kept);
-  }
-
-  private build(number: number): void {
-    const { version = 1 } = this.definition;
-    const shown = this.shown ? { version, generation: this.shown.number } : this.shownBefore;
-    this.keep({ ...(shown && { shown }), building: { version, generation: number } });
-    const next = new Generation(this.definition, number, this.stage);
-    this.next = next;
-    this.switching = this.switchTo(next);
-    this.switching.catch(() => {}); // told to whoever asks
-  }
-
-  private async switchTo(next: Generation<Row>): Promise<void> {
-    const target = this.shown
-      ? (): number => this.shown!.subscription.position
-      : (): number => this.stage.syncedPosition;
-    for (let position = target(); ; position = target()) {
-      await next.subscription.caughtUpTo(position, { timeoutMs: 2 ** 31 - 1 });
-      if (next.subscription.position >= target()) break;
-    }
-    const before = this.shown;
-    const old = before?.number ?? this.shownBefore?.generation;
-    this.keep({ shown: { version: this.definition.version ?? 1, generation: next.number } });
-    this.shown = next;
-    this.shownBefore = undefined;
-    this.next = undefined;
-    await before?.subscription.close();
-    if (old !== undefined) await this.forget(old);
-  }
-
-  private async forget(generation: number): Promise<void> {
-    if (this.definition.into === 'memory') return;
-    const { tables } = this.stage;
-    tables.stage('positions', `projection:${this.name}#${generation}`, undefined);
-    for (;;) {
-      const rows = await tables.range(rowTable(this.name), { prefix: `${generation}\0`, limit: rowsPerTrim });
-      for (const { key } of rows) tables.stage(rowTable(this.name), key, undefined);
-      await tables.durable();
-      if (rows.length < rowsPerTrim || this.closed) return;
-    }
-  }
+  close(): Promise<void>;
 }

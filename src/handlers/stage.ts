@@ -5,6 +5,7 @@ import { TrunklineError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { History } from '../store/history.ts';
+import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Call } from './attempts.ts';
 import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -12,19 +13,27 @@ import { checkTable, effectTable } from './effects.ts';
 import { Feed } from './feed.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from './handlers.ts';
 import { LmdbTables } from './lmdb/tables.ts';
+import { LocalProjection } from './local-projection.ts';
 import { Inbox } from './once.ts';
 import { carryOut } from './outside.ts';
-import { Projection, type ProjectionDefinition } from './projection.ts';
+import { TableProjection } from './postgres/projection.ts';
+import { PostgresTables } from './postgres/tables.ts';
+import { defineProjection, type Projection, type ProjectionDefinition } from './projection.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
 import { type HandlerRequest, Requests } from './requests.ts';
 import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
 import { Starts } from './starts.ts';
 import { RunningSubscription } from './subscription.ts';
+import type { TableStore } from './table-store.ts';
 import { Tables } from './tables.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export interface StageParts {
   folder: string;
+  logId: string;
+  /** undefined: what handlers keep is in `folder`. */
+  store: PostgresSettings | undefined;
+  options: ResolvedOptions['handlers'];
   history: History;
   levels: Levels;
   definitions: ReadonlyMap<string, AnyAggregate>;
@@ -35,8 +44,11 @@ export interface StageParts {
   };
 }
 
-const checkpointMs = 20;
-const inboxTtlMs = 7 * 86_400_000;
+interface BeginOptions {
+  volatile?: boolean;
+  tables?: Tables;
+  closed?: () => Promise<void> | void;
+}
 
 export class HandlerStage {
   readonly deadLetters: DeadLetters;
@@ -44,7 +56,11 @@ export class HandlerStage {
   private readonly parts: StageParts;
   private readonly feed: Feed;
   private readonly subscriptions = new Map<string, RunningSubscription>();
+  /** PostgreSQL's, if the store is there. */
+  readonly remote: PostgresTables | undefined;
+  /** Where handlers keep what must survive; and what is kept on this machine in any case. */
   readonly tables: Tables;
+  readonly local: Tables;
   private readonly inbox: Inbox;
   private readonly requests: Requests;
   private readonly projections = new Map<string, Projection<any>>();
@@ -54,20 +70,29 @@ export class HandlerStage {
 
   constructor(parts: StageParts) {
     this.parts = parts;
+    const { store, logId, options } = parts;
+    this.remote = store && new PostgresTables(store, logId, options.connections);
     this.starts = new Starts(parts.history, parts.levels);
     this.feed = new Feed(parts.history, parts.levels, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
-    this.tables = new Tables(() => LmdbTables.open(parts.folder), {
-      checkpointMs,
-      onError: (error) => parts.logger.error({ err: error }, 'keeping what handlers did failed; it is tried again'),
-    });
-    this.tables.onRoom = () => {
-      for (const subscription of this.subscriptions.values()) subscription.wake();
-    };
-    this.inbox = new Inbox(this.tables, inboxTtlMs);
+    this.local = this.tablesIn(() => LmdbTables.open(parts.folder));
+    this.tables = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
+    this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs);
     this.requests = new Requests(parts.folder, (request, onProgress) => this.carryOut(request, onProgress));
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions);
+  }
+
+  private tablesIn(open: () => Promise<TableStore>): Tables {
+    const { logger, options } = this.parts;
+    const tables = new Tables(open, {
+      ...options,
+      onError: (error) => logger.error({ err: error }, 'keeping what handlers did failed; it is tried again'),
+    });
+    tables.onRoom = () => {
+      for (const subscription of this.subscriptions.values()) subscription.wake();
+    };
+    return tables;
   }
 
   subscribe(options: AnySubscribeOptions): RunningSubscription {
@@ -81,7 +106,7 @@ export class HandlerStage {
   begin(
     settings: SubscriptionSettings,
     call: Call,
-    { volatile = false, closed = () => {} }: { volatile?: boolean; closed?: () => Promise<void> | void } = {},
+    { volatile = false, tables = this.tables, closed = () => {} }: BeginOptions = {},
   ): RunningSubscription {
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     const { name } = settings;
@@ -91,7 +116,7 @@ export class HandlerStage {
     this.isFollowing = true;
     this.requests.start();
     const subscription: RunningSubscription = new RunningSubscription(settings, {
-      tables: this.tables,
+      tables,
       feed: this.feed,
       starts: this.starts,
       call,
@@ -100,7 +125,6 @@ export class HandlerStage {
       onClosed: async () => {
         this.subscriptions.delete(name);
         await closed();
-        await this.tables.durable();
       },
     });
     this.subscriptions.set(name, subscription);
@@ -122,10 +146,14 @@ export class HandlerStage {
   }
 
   project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
-    const { name } = definition;
+    const { name, into } = defineProjection(definition);
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.projections.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
-    const projection = new Projection(definition, this, () => this.projections.delete(name));
+    const closed = (): unknown => this.projections.delete(name);
+    const projection =
+      typeof into === 'object'
+        ? new TableProjection(definition, into, this, closed)
+        : new LocalProjection(definition, this, closed);
     this.projections.set(name, projection);
     return projection;
   }
@@ -182,10 +210,13 @@ export class HandlerStage {
   async close(): Promise<void> {
     this.isClosing = true;
     this.requests.close();
+    this.tables.lastCall();
+    this.local.lastCall();
     await Promise.all([...this.projections.values()].map((projection) => projection.close()));
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
     this.feed.close();
     await this.tables.close();
+    if (this.local !== this.tables) await this.local.close();
     this.isClosed = true;
   }
 }

@@ -13,6 +13,7 @@ import type { Call } from './attempts.ts';
 import { type Feed, type Follower, sliceMs } from './feed.ts';
 import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
+import { mayComeBack, patienceMs } from './patience.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import type { Starts } from './starts.ts';
 import type { Checkpointed, Tables } from './tables.ts';
@@ -58,6 +59,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private holds = 0;
   private touchedAt = 0;
   private failure: unknown;
+  /** What reading waits for. */
+  private trouble: unknown;
   private closing: Promise<void> | undefined;
   private changed: () => void = () => {};
   private onIdle: (() => void)[] = [];
@@ -80,11 +83,27 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   // ——— reading
 
   private async run(): Promise<void> {
-    await this.load();
+    await this.patiently(() => this.load());
     while (this.closing === undefined) {
       if (!this.mayTake()) await this.change();
       else if (this.next > this.parts.feed.frontier()) await this.follow();
-      else await this.catchUp();
+      else await this.patiently(() => this.catchUp());
+    }
+  }
+
+  /** Again and again while the store is away, or until somebody closes it. */
+  private async patiently(read: () => Promise<void>): Promise<void> {
+    for (let failures = 1; this.closing === undefined; failures++) {
+      try {
+        await read();
+        this.trouble = undefined;
+        return;
+      } catch (error) {
+        if (!mayComeBack(error)) throw error;
+        this.trouble = error;
+        this.parts.onError(error, { handler: this.name });
+        await this.change(patienceMs(failures));
+      }
     }
   }
 
@@ -92,10 +111,12 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const { tables, starts, volatile } = this.parts;
     const kept = volatile ? undefined : ((await tables.get(checkpointTable, this.name)) as KeptCheckpoint | undefined);
     const low = kept?.low ?? (await starts.positionOf(this.settings.from)) - 1;
+    const done = volatile ? [] : await this.handling.doneAbove(low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();
-    this.goOnFrom(low, kept?.done ?? []);
+    this.goOnFrom(low, done);
     this.isPaused = kept?.paused ?? false;
     this.state = 'catching up';
+    this.waiters.advance();
     if (kept === undefined) tables.touch(this);
     for (const aggregate of requeued) void this.handling.requeue(aggregate);
   }
@@ -209,7 +230,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const { tracker, attempts, breaker, parked, handled } = this.handling;
     const { low, count } = tracker;
     const { synced } = this.parts.feed;
-    const shown = this.failure ?? attempts.lastError;
+    const shown = this.failure ?? this.trouble ?? attempts.lastError;
     const isReading = this.state === 'live' || this.state === 'catching up';
     return {
       name: this.name,
@@ -275,6 +296,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       this.leave();
       this.unhalt();
       this.goOnFrom(low, []);
+      this.waiters.advance();
       this.handling.lastTaken = undefined;
       await this.kept();
     } finally {
@@ -312,10 +334,21 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     await this.handling.close(graceMs);
     await this.running;
     if (this.state !== 'starting') this.parts.tables.touch(this);
-    await this.parts.tables.durable();
+    await this.lastlyKept(graceMs);
     if (this.state !== 'failed') this.state = 'closed';
     this.waiters.fail(this.ended());
     await this.parts.onClosed();
+  }
+
+  /** While the store is away, what was done since the last checkpoint comes again in the next run. */
+  private async lastlyKept(boundMs: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const bound = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, boundMs);
+    });
+    const kept = this.parts.tables.durable().catch((error) => this.parts.onError(error, { handler: this.name }));
+    await Promise.race([kept, bound]);
+    clearTimeout(timer);
   }
 
   private ended(): unknown {

@@ -3,6 +3,7 @@
 //
 // Invariants: commits are durable when they resolve, and happen in the order in which they were asked for; a read sees
 // every commit that has resolved.
+import type { TransactionClient } from '../store/store.ts';
 
 /** `json` undefined: the entry goes. */
 export interface Change {
@@ -26,10 +27,30 @@ export interface KeyRange {
 
 export type MaybePromise<T> = T | Promise<T>;
 
+/** A transaction of the user's own in the place itself, beside the commits. */
+export interface OwnTransaction {
+  readonly client: TransactionClient;
+  /** Whether it has failed because the server is away, which is nobody's fault. */
+  readonly isLost: boolean;
+  /**
+   * Together with these changes.
+   * @throws TransactionRolledBack, the server's own error; StoreUnavailable: then only its entry tells whether it counts
+   */
+  commit(changes: readonly Change[]): Promise<void>;
+  /** What is under way in it is broken off. */
+  rollback(): void;
+}
+
 export interface TableStore {
   get(table: string, key: string): MaybePromise<string | undefined>;
   /** Entries in key order. */
   range(table: string, range: KeyRange): MaybePromise<Entry[]>;
   commit(changes: readonly Change[]): Promise<void>;
+  /**
+   * Begin a transaction of the user's own, with a new entry in it; `taken`: there is such an entry already. Where this is
+   * missing, the place knows no such transactions.
+   * @throws StoreUnavailable
+   */
+  begin?(entry: Change | undefined): Promise<OwnTransaction | 'taken'>;
   close(): Promise<void>;
 }

@@ -6,17 +6,24 @@
 // that belongs to it, nor behind in another order.
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../errors.ts';
-import type { Change, KeyRange, MaybePromise, TableStore } from './table-store.ts';
+import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
 
 export interface TablesSettings {
-  /** How long changes may wait for others before they are committed together, milliseconds. */
-  checkpointMs: number;
+  /** How long changes may wait for others before they are committed together. */
+  checkpointDelayMs: number;
+  /** Beyond so many staged changes, subscriptions wait for the store. */
+  stagedChangesLimit: number;
   onError(error: Error): void;
 }
 
 /** Whoever has something to say at every commit, if it has changed: a checkpoint. */
 export interface Checkpointed {
   stageCheckpoint(): void;
+}
+
+interface Waiter {
+  resolve(): void;
+  reject(error: Error): void;
 }
 
 interface Staged {
@@ -28,8 +35,8 @@ interface Staged {
 const KEY_BYTES_LIMIT = 1000;
 const retryMs = 100;
 const retryMsLimit = 5_000;
-/** Beyond so many staged changes, subscriptions wait for the store. */
-const stagedLimit = 50_000;
+/** At the end, how long a store that is away is waited for. */
+const lastCallMs = 5_000;
 
 export class Tables {
   private readonly openStore: () => Promise<TableStore>;
@@ -39,14 +46,14 @@ export class Tables {
   private readonly dirty = new Set<Checkpointed>();
   private staged = new Map<string, Staged>();
   private committing: ReadonlyMap<string, Staged> = new Map();
-  private waiters: (() => void)[] = [];
+  private waiters: Waiter[] = [];
   private readonly changedAt = new Map<string, number>();
   private moment = 0;
   private readers = 0;
   private running: Promise<void> | undefined;
   private hurried: () => void = () => {};
   private isHurried = false;
-  private closing = false;
+  private giveUpAt = Number.POSITIVE_INFINITY;
   /** Called when the store has caught up with what was staged. */
   onRoom: () => void = () => {};
 
@@ -62,13 +69,26 @@ export class Tables {
 
   async open(): Promise<TableStore> {
     this.opening ??= this.openStore();
-    this.store = await this.opening;
-    return this.store;
+    try {
+      this.store = await this.opening;
+      return this.store;
+    } catch (error) {
+      this.opening = undefined;
+      throw error;
+    }
+  }
+
+  /** See `TableStore.begin`. @throws InvalidOptions, StoreUnavailable */
+  async begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
+    const store = this.store ?? (await this.open());
+    if (store.begin !== undefined) return store.begin(entry);
+    const reason = 'there are transactions with store: postgres(…) only';
+    throw new TrunklineError('InvalidOptions', { option: 'tx.client', reason });
   }
 
   /** Whether so much waits for the store that nothing should be added. */
   get isFull(): boolean {
-    return this.staged.size >= stagedLimit;
+    return this.staged.size >= this.settings.stagedChangesLimit;
   }
 
   get(table: string, key: string): MaybePromise<unknown> {
@@ -132,17 +152,25 @@ export class Tables {
     this.running ??= this.run();
   }
 
-  /** Resolves when everything staged and touched so far is durable. */
+  /**
+   * Resolves when everything staged and touched so far is durable. While the store is away it waits; after `lastCall` not
+   * for long. @throws StoreUnavailable
+   */
   durable(): Promise<void> {
     if (this.running === undefined) return Promise.resolve();
     this.isHurried = true;
     this.hurried();
-    return new Promise((resolve) => this.waiters.push(resolve));
+    return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
+  }
+
+  /** From now on a store that is away is not waited for much longer: what it does not take will be handled again. */
+  lastCall(): void {
+    this.giveUpAt = Math.min(this.giveUpAt, performance.now() + lastCallMs);
   }
 
   /** Commit what is left. */
   async close(): Promise<void> {
-    this.closing = true;
+    this.lastCall();
     this.isHurried = true;
     this.hurried();
     await this.running;
@@ -159,20 +187,28 @@ export class Tables {
       const changes = [...this.staged.values()].map(toChange);
       this.committing = this.staged;
       this.staged = new Map();
-      if (changes.length > 0 && !(await this.commit(changes))) return;
+      const failed = changes.length > 0 ? await this.commit(changes) : undefined;
+      if (failed !== undefined) return this.giveUp(failed, waiters);
       this.committing = new Map();
-      for (const resolve of waiters) resolve();
+      for (const { resolve } of waiters) resolve();
       this.onRoom();
       if (this.staged.size > 0 || this.dirty.size > 0) continue;
       this.running = undefined;
-      for (const resolve of this.waiters.splice(0)) resolve();
+      for (const { resolve } of this.waiters.splice(0)) resolve();
       return;
     }
   }
 
+  private giveUp(error: Error, waiters: readonly Waiter[]): void {
+    this.staged = new Map([...this.committing, ...this.staged]);
+    this.committing = new Map();
+    this.running = undefined;
+    for (const { reject } of [...waiters, ...this.waiters.splice(0)]) reject(error);
+  }
+
   private linger(): Promise<void> {
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.settings.checkpointMs);
+      const timer = setTimeout(resolve, this.settings.checkpointDelayMs);
       this.hurried = () => {
         clearTimeout(timer);
         resolve();
@@ -180,15 +216,15 @@ export class Tables {
     });
   }
 
-  /** Until it works; false if the runtime closes meanwhile: then what is lost will be handled again. */
-  private async commit(changes: readonly Change[]): Promise<boolean> {
+  /** Until it works; or what went wrong, if that is not to be waited for. */
+  private async commit(changes: readonly Change[]): Promise<Error | undefined> {
     for (let waitMs = retryMs; ; waitMs = Math.min(2 * waitMs, retryMsLimit)) {
       try {
         await (this.store ?? (await this.open())).commit(changes);
-        return true;
+        return undefined;
       } catch (error) {
         this.settings.onError(error as Error);
-        if (this.closing) return false;
+        if (performance.now() >= this.giveUpAt) return error as Error;
         await pause(waitMs);
       }
     }

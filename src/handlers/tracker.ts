@@ -122,6 +122,19 @@ export class Tracker {
   }
 }
 
+/** Ranges that cover what any of these do; each list flat and ascending. */
+export function joinRanges(lists: readonly (readonly number[])[]): number[] {
+  const pairs = lists.flatMap((list) =>
+    list.flatMap((first, i) => (i % 2 === 0 ? [[first, list[i + 1]!] as const] : [])),
+  );
+  const joined: number[] = [];
+  for (const [first, last] of pairs.sort(([a], [b]) => a - b)) {
+    if (joined.length > 0 && first <= joined.at(-1)! + 1) joined[joined.length - 1] = Math.max(joined.at(-1)!, last);
+    else joined.push(first, last);
+  }
+  return joined;
+}
+
 const firstOf = (entry: Pending | Run): number => ('count' in entry ? entry.first : entry.position);
 const lastOf = (entry: Pending | Run): number => ('count' in entry ? entry.last : entry.position);
 

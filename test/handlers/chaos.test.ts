@@ -1,15 +1,19 @@
 // Kill -9 at any instant, and handlers that fail at random: at the end each event has been handled, in the order of its
-// aggregate, with an effect that happened once; or it lies in the dead letters. TRUNKLINE_LONG=1: 200 kills, 100,000 events.
+// aggregate, with an effect that happened once; or it lies in the dead letters. On both stores; TRUNKLINE_LONG=1: 200 kills,
+// 100,000 events; TRUNKLINE_KILLS: so many, 500 events each.
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { expect, test } from 'vitest';
+import { migrate, postgres } from '../../src/index.ts';
+import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { count } from './counts.ts';
 
 const service = new URL('./chaotic-service.ts', import.meta.url).pathname;
 const isLong = process.env.TRUNKLINE_LONG === '1';
-const kills = isLong ? 200 : 6;
-const events = isLong ? 100_000 : 3_000;
+const kills = isLong ? 200 : Number(process.env.TRUNKLINE_KILLS ?? 6);
+const events = 500 * kills;
 
 interface Told {
   kind: 'handled' | 'wrong' | 'sent';
@@ -18,8 +22,9 @@ interface Told {
   version: number;
 }
 
-async function runAndKill(dataDir: string, seed: number, wanted: number, lines: number): Promise<Told[]> {
-  const args = ['--conditions=trunkline-source', service, dataDir, String(seed), String(wanted)];
+async function runAndKill(given: readonly string[], seed: number, wanted: number, lines: number): Promise<Told[]> {
+  const [dataDir, ...database] = given;
+  const args = ['--conditions=trunkline-source', service, dataDir!, String(seed), String(wanted), ...database];
   const child = spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const told: Told[] = [];
   const exited = new Promise<NodeJS.Signals | null>((resolve) => child.once('exit', (_, signal) => resolve(signal)));
@@ -49,27 +54,36 @@ function checkOrder(run: readonly Told[], reached: Map<string, number>, wrong: s
   }
 }
 
-test(
-  `${kills} kills over ${events} events lose, reorder or repeat nothing`,
-  async () => {
+/** Its name, with its table for the effects that happen there. */
+async function databaseWithCounts(): Promise<string> {
+  const url = await freshDatabase();
+  await migrate({ connection: url });
+  await administer(url, 'create table counts (aggregate_id text primary key, version int)');
+  return url;
+}
+
+test.each(['embedded', 'postgres'])(
+  `%s: ${kills} kills over ${events} events lose, reorder or repeat nothing`,
+  async (where) => {
     const dataDir = scratchFolder();
+    const url = where === 'postgres' ? await databaseWithCounts() : undefined;
+    const given = url === undefined ? [dataDir] : [dataDir, url];
     const reached = new Map<string, number>();
     const handled = new Set<string>();
     const wrong: string[] = [];
     for (let run = 1; run <= kills; run++) {
-      const told = await runAndKill(dataDir, run, (events / kills) * run, Math.ceil((events / kills) * 0.9));
+      const told = await runAndKill(given, run, (events / kills) * run, Math.ceil((events / kills) * 0.9));
       checkOrder(told, reached, wrong);
       for (const { kind, id } of told) if (kind === 'handled') handled.add(id);
     }
     // The last run: no failures, and what is parked is left where it is first.
-    const runtime = await startRuntime({ dataDir });
+    const runtime = await startRuntime({ dataDir, ...(url && { store: postgres({ connectionString: url }) }) });
     const last: Told[] = [];
     const subscription = runtime.subscribe({
       name: 'chaos',
       async handle({ id, aggregateId, version }, { tx }) {
-        const counted = (await tx.get<number>('counts', aggregateId)) ?? 0;
+        const counted = await count(tx, aggregateId, version, url !== undefined);
         if (counted !== version - 1) last.push({ kind: 'wrong', id, aggregateId, version });
-        tx.put('counts', aggregateId, version);
         last.push({ kind: 'handled', id, aggregateId, version });
       },
     });
@@ -77,12 +91,12 @@ test(
     const parked = new Set((await runtime.deadLetters.list({ limit: 1e6 })).map(({ event }) => event.id));
     for (const { id } of last) handled.add(id);
     const lost: string[] = [];
-    let count = 0;
+    let total = 0;
     for await (const { id } of runtime.events()) {
-      count++;
+      total++;
       if (!handled.has(id) && !parked.has(id)) lost.push(id);
     }
-    expect(count).toBeGreaterThanOrEqual(events / 2);
+    expect(total).toBeGreaterThanOrEqual(events / 2);
     await runtime.deadLetters.requeue({ limit: 1e6 });
     await until(
       () => subscription.status().deadLetters,
@@ -90,9 +104,18 @@ test(
     );
     checkOrder(last, reached, wrong);
     expect({ wrong, lost }).toEqual({ wrong: [], lost: [] });
+    await runtime.reached('stored');
+    const rows = url ? await administer(url, 'select * from counts') : [];
+    const counts = new Map<string, unknown>(rows.map((row) => [row.aggregate_id, row.version]));
+    for (const { key, value } of await runtime.effects('counts')) counts.set(key, value);
     for await (const { id, version } of runtime.store.heads(Counter)) {
-      expect([id, reached.get(id), await runtime.effect('counts', id)]).toEqual([id, version, version]);
+      expect([id, reached.get(id), counts.get(id)]).toEqual([id, version, version]);
     }
+    if (!url) return;
+    await until(
+      () => administer(url, `select from trunkline.handler_entries where table_name = 'handled'`),
+      (left) => left.length === 0,
+    );
   },
-  isLong ? 3_600_000 : 240_000,
+  240_000 + kills * 20_000,
 );

@@ -1,10 +1,12 @@
 // A service whose handler fails at random, to be killed at any instant. Tells its parent, line by line and at once, what was
 // handled. Its effect counts each aggregate's events in the event's own transaction: one counted twice, or left out, is told.
 import { writeSync } from 'node:fs';
-import { createRuntime } from '../../src/index.ts';
+import { createRuntime, postgres } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
+import { count } from './counts.ts';
 
-const [dataDir, seedText, wantedText] = process.argv.slice(2) as [string, string, string];
+// With a database its events and its handlers' tables are there, and half of its effects happen in a transaction there.
+const [dataDir, seedText, wantedText, connectionString] = process.argv.slice(2) as [string, string, string, string?];
 process.stdin.on('end', () => process.exit(0)).resume(); // no service outlives its parent
 let seed = Number(seedText);
 const random = (below: number): number => {
@@ -31,6 +33,7 @@ const runtime = await createRuntime({
   aggregates: [Counter],
   shards: 1,
   flush: { syncIntervalMs: random(10) },
+  ...(connectionString && { store: postgres({ connectionString }) }),
 });
 runtime.subscribe({
   name: 'chaos',
@@ -39,9 +42,8 @@ runtime.subscribe({
   retry: { attempts: 2, minDelayMs: 0, maxDelayMs: 2 },
   breaker: false,
   async handle({ id, aggregateId, version }, { tx }) {
-    const counted = (await tx.get<number>('counts', aggregateId)) ?? 0;
+    const counted = await count(tx, aggregateId, version, connectionString !== undefined);
     if (counted !== version - 1) tell({ kind: 'wrong', aggregateId, version, counted });
-    tx.put('counts', aggregateId, version);
     if (random(3) === 0) await new Promise((resolve) => setTimeout(resolve, random(3)));
     if (random(12) === 0) throw new Error('by chance');
     tell({ kind: 'handled', id, aggregateId, version });

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AggregateRoot, type StoredEvent, TrunklineError } from '../../src/index.ts';
+import { AggregateRoot, newId, type StoredEvent, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
@@ -129,6 +129,15 @@ test('a rollback publishes nothing', async () => {
   const all: StoredEvent[] = [];
   for await (const event of runtime.events()) all.push(event);
   expect(all).toEqual([]);
+});
+
+test('an event dated in the future leaves the ids of all others in the present', async () => {
+  const runtime = await startRuntime();
+  const stock = { aggregateType: 'stock', aggregateId: 'x', type: 'Imported', data: {} };
+  const year = (id: string): number => new Date(Number.parseInt(id.replace('-', '').slice(0, 12), 16)).getUTCFullYear();
+  const { events } = await runtime.publisher.publishBatch([{ ...stock, occurredAt: new Date('2100-01-01') }, stock]);
+  const ids = [...events.map(({ id }) => id), newId()];
+  expect(ids.map(year)).toEqual(ids.map(() => new Date().getUTCFullYear()));
 });
 
 test('when the runtime fails, whoever publishes is told, and what comes out of the ring afterwards harms nobody', async () => {

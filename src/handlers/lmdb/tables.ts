@@ -6,15 +6,18 @@ import { TrunklineError } from '../../errors.ts';
 import { Thread } from '../../thread.ts';
 import type { Change, Entry, KeyRange, TableStore } from '../table-store.ts';
 import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
+import { markClean, markInUse, openingIsSafe } from './probe.ts';
 import type { WriteReply, WriteRequest, WriteThreadData } from './write-thread.ts';
 
 export class LmdbTables implements TableStore {
   private readonly thread: Thread | undefined;
   private readonly environment: Environment;
+  private readonly folder: string;
   private waiting: { resolve(): void; reject(error: unknown): void } | undefined;
 
-  private constructor(environment: Environment, thread: Thread | undefined) {
+  private constructor(environment: Environment, thread: Thread | undefined, folder: string) {
     this.environment = environment;
+    this.folder = folder;
     this.thread = thread;
     thread?.worker.on('message', ({ error }: WriteReply) => {
       const { waiting } = this;
@@ -28,8 +31,10 @@ export class LmdbTables implements TableStore {
     );
   }
 
-  /** Open for reading and writing: by the owner of the data directory alone. */
+  /** Open for reading and writing: by the owner of the data directory alone. @throws StoreDamaged, StoreUnavailable */
   static async open(folder: string): Promise<LmdbTables> {
+    await openingIsSafe(folder);
+    markInUse(folder);
     const data: WriteThreadData = { folder };
     const thread = new Thread('handlers', './write-thread', import.meta.url, data, []);
     await new Promise<void>((resolve, reject) => {
@@ -38,12 +43,14 @@ export class LmdbTables implements TableStore {
       );
       thread.ended.catch(reject);
     });
-    return new LmdbTables(openEnvironment(folder, true), thread);
+    return new LmdbTables(openEnvironment(folder, true), thread, folder);
   }
 
   /** Open for reading alone, from any process; undefined if nothing has been kept yet. */
   static read(folder: string): LmdbTables | undefined {
-    return existsSync(dataFileOf(folder)) ? new LmdbTables(openEnvironment(folder, true), undefined) : undefined;
+    return existsSync(dataFileOf(folder))
+      ? new LmdbTables(openEnvironment(folder, true), undefined, folder)
+      : undefined;
   }
 
   get(table: string, key: string): string | undefined {
@@ -79,6 +86,7 @@ export class LmdbTables implements TableStore {
     this.thread?.worker.postMessage(null satisfies WriteRequest);
     await this.thread?.ended;
     await this.environment.close();
+    if (this.thread) markClean(this.folder);
   }
 
   private fresh<T>(read: () => T): T {

@@ -2,9 +2,9 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
-import { to as copyTo } from 'pg-copy-streams';
 import { TrunklineError } from '../../errors.ts';
 import { type ArchiveInfo, verifyArchive, writeArchive } from './archive-file.ts';
+import { copiedOut } from './copy-out.ts';
 import { partitionOf, retried } from './months.ts';
 
 const lockTimeoutMs = 2000;
@@ -25,7 +25,7 @@ export async function archiveMonth(
   const file = fileOf(await realpath(folder), month);
   const table = `${pg.escapeIdentifier(schema)}.${partitionOf(month)}`;
   // Text, not CSV: JSON text has no tabs or newlines; only its backslashes are doubled.
-  const rows = client.query(copyTo(`copy (select to_jsonb(e) from ${table} e order by sequence) to stdout`));
+  const rows = copiedOut(client, `copy (select to_jsonb(e) from ${table} e order by sequence) to stdout`);
   return writeArchive(file, rows, signal);
 }
 

@@ -1,0 +1,34 @@
+// What handlers have done in transactions of their own, until the checkpoint says so too: one entry a transaction, begun
+// with it and removed in the commit of the checkpoint (or of the letter's removal) that covers it. So an event whose effects
+// are committed is known as done, whatever is lost afterwards.
+import type { StoredEvent } from '../event.ts';
+import type { Change } from './table-store.ts';
+
+export const handledTable = 'handled';
+
+interface HandledRecord {
+  /** First and last position of each run of events, flat, ascending. */
+  done: number[];
+  /** Id of the first. */
+  eventId: string;
+}
+
+export const handledPrefix = (handler: string): string => `${handler}\0`;
+
+export function handledKey(handler: string, position: number): string {
+  return `${handledPrefix(handler)}${String(position).padStart(16, '0')}`;
+}
+
+/** The entry of a transaction for an event, or for the events of a batch. */
+export function handledEntry(handler: string, subject: StoredEvent | readonly StoredEvent[]): Change {
+  const events = Array.isArray(subject) ? (subject as readonly StoredEvent[]) : [subject as StoredEvent];
+  const done: number[] = [];
+  for (const { position } of events) {
+    if (done.at(-1) === position - 1) done[done.length - 1] = position;
+    else done.push(position, position);
+  }
+  const record: HandledRecord = { done, eventId: events[0]!.id };
+  return { table: handledTable, key: handledKey(handler, events[0]!.position), json: JSON.stringify(record) };
+}
+
+export const doneIn = (value: unknown): readonly number[] => (value as HandledRecord).done;

@@ -1,0 +1,15 @@
+// Waiting for a store that is away: what reads it asks again, less and less often, until somebody has seen to it.
+import { isError } from '../errors.ts';
+
+const firstMs = 100;
+const longestMs = 5_000;
+
+/** Whether it may be there again without anything being changed here. */
+export function mayComeBack(error: unknown): boolean {
+  return (
+    isError(error, 'StoreUnavailable') || isError(error, 'StoreAccessDenied') || isError(error, 'StoreSchemaMissing')
+  );
+}
+
+/** How long to wait before the next try, milliseconds: for one who counts the tries that failed running. */
+export const patienceMs = (failures: number): number => Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));

@@ -1,0 +1,151 @@
+// The handlers' tables as SQL: checkpoints are rows of `event_handler_positions`, everything else is an entry. Each log has
+// its own. Keys travel as bytes, values as the text of their JSON, which is kept letter for letter.
+import pg from 'pg';
+import type { Change, Entry, KeyRange } from '../table-store.ts';
+import type { CheckpointRecord } from '../tracker.ts';
+
+export const positionTable = 'positions';
+
+/** Of one statement; a commit may take several. */
+const entriesPerStatement = 5_000;
+const bytesPerStatement = 8 << 20;
+
+interface Checkpoint extends CheckpointRecord {
+  paused?: boolean;
+}
+
+export class EntryStatements {
+  private readonly logId: string;
+  private readonly schema: string;
+  private readonly entries: string;
+  private readonly positions: string;
+
+  constructor(schema: string, logId: string) {
+    this.logId = logId;
+    this.schema = pg.escapeIdentifier(schema);
+    this.entries = `(select key, value::text as json from ${this.schema}.handler_entries
+      where log_id = $1 and table_name = $2)`;
+    this.positions = `(select convert_to(handler_name, 'UTF8') as key,
+        json_strip_nulls(json_build_object('low', position, 'done', completed, 'lastId', last_processed_id,
+          'lastAt', last_processed_at, 'updatedAt', updated_at, 'paused', paused))::text as json
+      from ${this.schema}.event_handler_positions where log_id = $1 and $2 = '${positionTable}')`;
+  }
+
+  private source(table: string): string {
+    return table === positionTable ? this.positions : this.entries;
+  }
+
+  async get(client: pg.ClientBase, table: string, key: string): Promise<string | undefined> {
+    const sql = `select json from ${this.source(table)} e where key = $3`;
+    const { rows } = await client.query(sql, [this.logId, table, Buffer.from(key)]);
+    return rows[0]?.json;
+  }
+
+  async range(client: pg.ClientBase, table: string, { prefix = '', start, end, limit }: KeyRange): Promise<Entry[]> {
+    const bytes = Buffer.from(prefix);
+    const first = start === undefined ? bytes : Buffer.from(start);
+    const sql = `select key, json from ${this.source(table)} e
+      where key >= $3 and ($4::bytea is null or key < $4) and ($5::bytea is null or key < $5) order by key limit $6`;
+    const bounds = [
+      first.compare(bytes) < 0 ? bytes : first,
+      end === undefined ? null : Buffer.from(end),
+      behind(bytes),
+    ];
+    const most = limit === undefined || limit >= Number.MAX_SAFE_INTEGER ? null : limit;
+    const { rows } = await client.query(sql, [this.logId, table, ...bounds, most]);
+    return rows.map(({ key, json }: { key: Buffer; json: string }) => ({ key: key.toString(), json }));
+  }
+
+  /** `begin`, and the entry if there is none; one round trip. */
+  beginWith(entry: Change | undefined): string {
+    if (entry === undefined) return 'begin';
+    const { table, key, json } = entry;
+    const values = [this.logId, table].map(pg.escapeLiteral).join();
+    return `begin; insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
+      values (${values}, '\\x${Buffer.from(key).toString('hex')}', ${pg.escapeLiteral(json!)}) on conflict do nothing`;
+  }
+
+  /** Within a transaction. */
+  async write(client: pg.ClientBase, changes: readonly Change[]): Promise<void> {
+    const put: Change[] = [];
+    const removed: Change[] = [];
+    const moved: Change[] = [];
+    for (const change of changes) {
+      if (change.table === positionTable) moved.push(change);
+      else if (change.json === undefined) removed.push(change);
+      else put.push(change);
+    }
+    for (const slice of slices(put)) {
+      await client.query(
+        `insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
+         select $1, t, k, v::json from unnest($2::text[], $3::bytea[], $4::text[]) as r (t, k, v)
+         on conflict (log_id, table_name, key) do update set value = excluded.value`,
+        [this.logId, ...columnsOf(slice), slice.map(({ json }) => json)],
+      );
+    }
+    for (const slice of slices(removed)) {
+      await client.query(
+        `delete from ${this.schema}.handler_entries e using unnest($2::text[], $3::bytea[]) as r (t, k)
+         where e.log_id = $1 and e.table_name = r.t and e.key = r.k`,
+        [this.logId, ...columnsOf(slice)],
+      );
+    }
+    if (moved.length > 0) await this.move(client, moved);
+  }
+
+  private async move(client: pg.ClientBase, changes: readonly Change[]): Promise<void> {
+    const gone = changes.filter(({ json }) => json === undefined).map(({ key }) => key);
+    if (gone.length > 0) {
+      const sql = `delete from ${this.schema}.event_handler_positions where log_id = $1 and handler_name = any($2)`;
+      await client.query(sql, [this.logId, gone]);
+    }
+    const rows = changes.filter(({ json }) => json !== undefined).map(({ key, json }) => rowOf(key, json!));
+    if (rows.length === 0) return;
+    await client.query(
+      `insert into ${this.schema}.event_handler_positions as p
+         (log_id, handler_name, position, completed, paused, last_processed_id, last_processed_at, updated_at)
+       select $1, r.* from json_to_recordset($2) as r (handler_name text, position bigint, completed bigint[],
+         paused boolean, last_id uuid, last_at timestamptz, updated_at timestamptz)
+       on conflict (log_id, handler_name) do update set position = excluded.position, completed = excluded.completed,
+         paused = excluded.paused, updated_at = excluded.updated_at,
+         last_processed_id = coalesce(excluded.last_processed_id, p.last_processed_id),
+         last_processed_at = coalesce(excluded.last_processed_at, p.last_processed_at)`,
+      [this.logId, JSON.stringify(rows)],
+    );
+  }
+}
+
+function rowOf(name: string, json: string): object {
+  const { low, done, lastId, lastAt, updatedAt, paused = false } = JSON.parse(json) as Checkpoint;
+  const last = { last_id: lastId, last_at: lastAt };
+  return { handler_name: name, position: low, completed: done, paused, ...last, updated_at: updatedAt };
+}
+
+const columnsOf = (changes: readonly Change[]): unknown[] => [
+  changes.map(({ table }) => table),
+  changes.map(({ key }) => Buffer.from(key)),
+];
+
+function* slices(changes: readonly Change[]): Generator<readonly Change[]> {
+  let first = 0;
+  let bytes = 0;
+  for (const [i, { json = '' }] of changes.entries()) {
+    if (i > first && (i - first === entriesPerStatement || bytes + json.length > bytesPerStatement)) {
+      yield changes.slice(first, i);
+      [first, bytes] = [i, 0];
+    }
+    bytes += json.length;
+  }
+  if (first < changes.length) yield changes.slice(first);
+}
+
+/** The first key behind all that begin with these bytes; null: there is none. */
+function behind(prefix: Buffer): Buffer | null {
+  for (let last = prefix.length - 1; last >= 0; last--) {
+    if (prefix[last] === 0xff) continue;
+    const next = Buffer.from(prefix.subarray(0, last + 1));
+    next[last]!++;
+    return next;
+  }
+  return null;
+}

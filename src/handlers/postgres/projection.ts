@@ -1,0 +1,270 @@
+// A projection into a table of the user's own: batches of events folded into rows, written in the transaction that says that
+// they are handled. Owned by the caller's thread.
+//
+//   nothing shown ─ build beside ─▶ caught up ─ one transaction: its rows into the table, `shown` ─▶ folded into the table
+//                        ▲                                                                                    │
+//                        └───────────── another version, or rebuild(): beside the running one ────────────────┘
+//
+// Invariants: rows and the fact that their events are handled count together, so each event is folded once. The table is
+// complete up to the position of what folds into it, and has a single writer: nobody folds while it takes over other rows.
+import { setTimeout as pause } from 'node:timers/promises';
+import { isError, TrunklineError } from '../../errors.ts';
+import type { StoredEvent } from '../../event.ts';
+import { deepFreeze, toPlain } from '../../payload.ts';
+import type { Effects } from '../effects.ts';
+import type { Delivery, SubscriptionStatus } from '../handlers.ts';
+import { mayComeBack, patienceMs } from '../patience.ts';
+import {
+  type KeptProjection,
+  type Projection,
+  type ProjectionDefinition,
+  type ProjectionTable,
+  projectionTable,
+  subscriptionName,
+} from '../projection.ts';
+import { resolveSubscription } from '../settings.ts';
+import type { HandlerStage } from '../stage.ts';
+import type { RunningSubscription } from '../subscription.ts';
+import type { Change } from '../table-store.ts';
+import { checkKey } from '../tables.ts';
+import { positionTable } from './entries.ts';
+import { KnownRows } from './known-rows.ts';
+import { type RowRange, RowTable } from './row-table.ts';
+import type { PostgresTables } from './tables.ts';
+
+interface Building {
+  readonly generation: number;
+  readonly subscription: RunningSubscription;
+}
+
+type SqlClient = Parameters<RowTable<unknown>['read']>[0];
+
+export class TableProjection<Row> implements Projection<Row> {
+  readonly name: string;
+  private readonly definition: ProjectionDefinition<Row>;
+  private readonly into: ProjectionTable;
+  private readonly stage: HandlerStage;
+  private readonly store: PostgresTables;
+  private readonly onClosed: () => void;
+  private readonly opening: Promise<void>;
+  private readonly closed = new AbortController();
+  private table!: RowTable<Row>;
+  private kept: KeptProjection = {};
+  private shown: RunningSubscription | undefined;
+  private next: Building | undefined;
+  private switching: Promise<void> = Promise.resolve();
+
+  /** @throws InvalidOptions */
+  constructor(definition: ProjectionDefinition<Row>, into: ProjectionTable, stage: HandlerStage, onClosed: () => void) {
+    if (stage.remote === undefined) {
+      const reason = 'a table needs store: postgres(…)';
+      throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: into.table, reason });
+    }
+    this.store = stage.remote;
+    this.definition = definition;
+    this.into = into;
+    this.name = definition.name;
+    this.stage = stage;
+    this.onClosed = onClosed;
+    this.opening = this.open();
+    this.opening.catch(() => {}); // told to whoever asks
+  }
+
+  async get(key: string): Promise<Row | undefined> {
+    await this.opening;
+    return (await this.store.read((client) => this.table.read(client, [key]))).get(key);
+  }
+
+  async entries(range: RowRange = {}): Promise<{ key: string; row: Row }[]> {
+    await this.opening;
+    return this.store.read((client) => this.table.range(client, range));
+  }
+
+  async caughtUpTo(
+    target: number | { readonly position: number },
+    { timeoutMs = 30_000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
+  ): Promise<void> {
+    await this.opening;
+    const giveUpAt = performance.now() + timeoutMs;
+    for (;;) {
+      const { shown, next, switching } = this;
+      const current = shown ?? next!.subscription;
+      try {
+        await current.caughtUpTo(target, { timeoutMs: Math.max(1, giveUpAt - performance.now()), signal });
+      } catch (error) {
+        // One that is closed gives its place to another, which knows better.
+        if (this.closed.signal.aborted || !isError(error, 'RuntimeClosed')) throw error;
+      }
+      if (shown !== undefined && shown === this.shown) return;
+      await switching;
+    }
+  }
+
+  async rebuild(): Promise<void> {
+    await this.opening;
+    if (this.next === undefined) await this.build((this.kept.shown?.generation ?? 0) + 1, false);
+    return this.switching;
+  }
+
+  status(): SubscriptionStatus & { version: number; isRebuilding: boolean } {
+    const subscription = this.shown ?? this.next?.subscription;
+    if (subscription === undefined) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    return {
+      ...subscription.status(),
+      name: this.name,
+      version: this.version,
+      isRebuilding: this.next !== undefined,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.closed.abort(new TrunklineError('RuntimeClosed', { state: 'closed' }));
+    await this.opening.catch(() => {});
+    await Promise.all([this.shown?.close(), this.next?.subscription.close()]);
+    await this.switching.catch(() => {});
+    this.onClosed();
+  }
+
+  private get version(): number {
+    return this.definition.version ?? 1;
+  }
+
+  private async open(): Promise<void> {
+    const { init } = this.definition;
+    this.table = await this.patiently(() => this.store.read((client) => RowTable.find(client, this.into, init)));
+    const json = await this.patiently(() => this.store.get(projectionTable, this.name));
+    this.kept = json === undefined ? {} : (JSON.parse(json) as KeptProjection);
+    const { shown, building } = this.kept;
+    const goesOn = shown?.version !== this.version && building?.version === this.version;
+    if (building && !goesOn) await this.forget(building.generation);
+    if (shown?.version === this.version) this.shown = this.fold(shown.generation, this.table);
+    else if (goesOn) await this.build(building.generation, true);
+    // Rows of another version stay as they are until ours have come as far.
+    else await this.build(Math.max(shown?.generation ?? 0, building?.generation ?? 0) + 1, false);
+  }
+
+  private async build(generation: number, goesOn: boolean): Promise<void> {
+    const beside = this.table.beside(generation);
+    const { shown } = this.kept;
+    const kept = { ...(shown && { shown }), building: { version: this.version, generation } };
+    await this.transact(kept, [], (client) => beside.make(client, this.table, goesOn));
+    this.closed.signal.throwIfAborted();
+    const next = { generation, subscription: this.fold(generation, beside) };
+    this.next = next;
+    this.switching = this.switchTo(next, beside);
+    this.switching.catch(() => {}); // told to whoever asks
+  }
+
+  private async switchTo({ generation, subscription }: Building, beside: RowTable<Row>): Promise<void> {
+    const target = this.shown ? (): number => this.shown!.position : (): number => this.stage.syncedPosition;
+    for (let position = target(); ; position = target()) {
+      await subscription.caughtUpTo(position, { timeoutMs: 2 ** 31 - 1 });
+      if (subscription.position >= target()) break;
+    }
+    await this.shown?.close();
+    await subscription.close();
+    this.closed.signal.throwIfAborted();
+    const old = this.kept.shown?.generation;
+    const gone = old === undefined ? [] : [removed(positionTable, subscriptionName(this.name, old))];
+    const kept = { shown: { version: this.version, generation } };
+    await this.transact(kept, gone, (client) => this.table.become(client, beside));
+    this.closed.signal.throwIfAborted();
+    this.shown = this.fold(generation, this.table);
+    this.next = undefined;
+  }
+
+  private forget(generation: number): Promise<void> {
+    const { shown } = this.kept;
+    const gone = [removed(positionTable, subscriptionName(this.name, generation))];
+    return this.transact({ ...(shown && { shown }) }, gone, (client) => this.table.beside(generation).drop(client));
+  }
+
+  /** What is kept of the projection changes together with the tables. */
+  private async transact(
+    kept: KeptProjection,
+    changes: readonly Change[],
+    work: (client: SqlClient) => Promise<void>,
+  ): Promise<void> {
+    await this.patiently(async () => {
+      const transaction = await this.store.begin(undefined);
+      if (transaction === 'taken') return;
+      try {
+        await work(transaction.client as unknown as SqlClient);
+        await transaction.commit([{ table: projectionTable, key: this.name, json: JSON.stringify(kept) }, ...changes]);
+      } finally {
+        transaction.rollback();
+      }
+    });
+    this.kept = kept;
+  }
+
+  /** Again and again while the store is away. */
+  private async patiently<T>(work: () => Promise<T>): Promise<T> {
+    for (let failures = 1; ; failures++) {
+      this.closed.signal.throwIfAborted();
+      try {
+        return await work();
+      } catch (error) {
+        if (!mayComeBack(error)) throw error;
+        await pause(patienceMs(failures), undefined, { signal: this.closed.signal });
+      }
+    }
+  }
+
+  private fold(generation: number, table: RowTable<Row>): RunningSubscription {
+    const { name, events = '*', aggregates } = this.definition;
+    const settings = resolveSubscription({
+      name: subscriptionName(name, generation),
+      events,
+      aggregates,
+      batch: { max: this.into.batchEvents ?? 2_000 },
+      onExhausted: 'stop',
+      retry: { attempts: 3 },
+      handle: () => {},
+    });
+    const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
+    const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
+      const client = (await tx.client()) as unknown as SqlClient;
+      const rows = known.take();
+      const changed = await this.foldInto(table, client, events, rows);
+      (tx as Effects).onCommitted = () => known.giveBack(rows, changed);
+    };
+    return this.stage.begin(settings, call);
+  }
+
+  /** The rows that have changed: written, not committed yet. */
+  private async foldInto(
+    table: RowTable<Row>,
+    client: SqlClient,
+    events: readonly StoredEvent[],
+    known: ReadonlyMap<string, Row | undefined>,
+  ): Promise<Map<string, Row | undefined>> {
+    const { key = (event: StoredEvent) => event.aggregateId, apply, init } = this.definition;
+    const steps: { event: StoredEvent; keys: readonly string[] }[] = [];
+    const wanted = new Set<string>();
+    for (const event of events) {
+      const found = key(event);
+      if (found === undefined) continue;
+      const keys = typeof found === 'string' ? [found] : found;
+      for (const one of keys) {
+        checkKey('row key', one);
+        wanted.add(one);
+      }
+      steps.push({ event, keys });
+    }
+    const changed = new Map<string, Row | undefined>();
+    const unknown = [...wanted].filter((one) => !known.has(one));
+    const read = unknown.length > 0 ? await table.read(client, unknown) : new Map<string, Row>();
+    for (const { event, keys } of steps) {
+      for (const one of keys) {
+        const before = changed.has(one) ? changed.get(one) : (known.get(one) ?? read.get(one));
+        const next = apply(before ?? deepFreeze(init(one)), event, one);
+        changed.set(one, next === undefined ? undefined : (deepFreeze(toPlain(next, 'row')) as Row));
+      }
+    }
+    await table.write(client, changed);
+    return changed;
+  }
+}
+
+const removed = (table: string, key: string): Change => ({ table, key, json: undefined });

@@ -1,0 +1,177 @@
+// A table of the user's own, as a projection reads and writes it: one row a key, the row's fields in columns of their names.
+// PostgreSQL itself turns JSON into the columns' types and back, so any type will do that has a JSON form.
+import pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
+import { deepFreeze } from '../../payload.ts';
+import type { ProjectionTable } from '../projection.ts';
+
+interface Column {
+  readonly name: string;
+  readonly type: string;
+}
+
+type Client = Pick<pg.ClientBase, 'query'>;
+
+export interface RowRange {
+  prefix?: string;
+  start?: string;
+  end?: string;
+  limit?: number;
+}
+
+const nameBytesLimit = 63;
+
+export class RowTable<Row> {
+  /** With its schema, quoted. */
+  readonly name: string;
+  private readonly schema: string;
+  private readonly plainName: string;
+  private readonly key: Column;
+  private readonly columns: readonly Column[];
+  private readonly known: ReadonlySet<string>;
+  private readonly init: (key: string) => Row;
+
+  private constructor(
+    schema: string,
+    plainName: string,
+    key: Column,
+    columns: readonly Column[],
+    init: (key: string) => Row,
+  ) {
+    this.schema = schema;
+    this.plainName = plainName;
+    this.name = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(plainName)}`;
+    this.key = key;
+    this.columns = columns;
+    this.known = new Set(columns.map(({ name }) => name));
+    this.init = init;
+  }
+
+  /** @throws InvalidOptions: there is no such table, or none that rows can be kept in by their key */
+  static async find<Row>(client: Client, into: ProjectionTable, init: (key: string) => Row): Promise<RowTable<Row>> {
+    const { table, keyColumn = 'key' } = into;
+    const invalid = (reason: string): never => {
+      throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: table, reason });
+    };
+    const { rows: found } = await client.query(
+      `select c.oid, n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+       where c.oid = to_regclass($1) and c.relkind in ('r', 'p')`,
+      [table],
+    );
+    const place = found[0] ?? invalid('there is no table of this name');
+    const { rows: columns } = await client.query(
+      `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
+       where attrelid = $1 and attnum > 0 and not attisdropped and attgenerated = '' order by attnum`,
+      [place.oid],
+    );
+    const key = (columns as Column[]).find(({ name }) => name === keyColumn);
+    if (key === undefined) return invalid(`has no column '${keyColumn}'; name the key's by keyColumn`);
+    const { rowCount } = await client.query(
+      `select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+       where i.indrelid = $1 and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and a.attname = $2`,
+      [place.oid, keyColumn],
+    );
+    if (rowCount === 0) invalid(`column '${keyColumn}' must be a primary key, or unique`);
+    const others = (columns as Column[]).filter((column) => column !== key);
+    return new RowTable(place.schema, place.name, key, others, init);
+  }
+
+  /** The table in which another generation of rows is built; its columns, defaults and indexes are this one's. */
+  beside(generation: number): RowTable<Row> {
+    const ending = `_g${generation}`;
+    const start = Buffer.from(this.plainName)
+      .subarray(0, nameBytesLimit - ending.length)
+      .toString();
+    return new RowTable(this.schema, `${start}${ending}`, this.key, this.columns, this.init);
+  }
+
+  async make(client: Client, like: RowTable<Row>, goesOn: boolean): Promise<void> {
+    if (!goesOn) await this.drop(client);
+    await client.query(`create table if not exists ${this.name} (like ${like.name} including all)`);
+  }
+
+  async drop(client: Client): Promise<void> {
+    await client.query(`drop table if exists ${this.name}`);
+  }
+
+  /** Take over all rows of another, and drop that. Whoever reads meanwhile sees the rows as they were before. */
+  async become(client: Client, next: RowTable<Row>): Promise<void> {
+    const columns = [this.key, ...this.columns].map(({ name }) => pg.escapeIdentifier(name)).join();
+    await client.query(`delete from ${this.name}`);
+    await client.query(
+      `insert into ${this.name} (${columns}) overriding system value select ${columns} from ${next.name}`,
+    );
+    await next.drop(client);
+  }
+
+  /** Rows under keys; what is not there is left out. */
+  async read(client: Client, keys: readonly string[]): Promise<Map<string, Row>> {
+    const { key } = this;
+    const sql = `${this.select()} where ${pg.escapeIdentifier(key.name)} = any($1::text[]::${key.type}[])`;
+    const { rows } = await client.query<any[]>({ text: sql, values: [keys], rowMode: 'array' });
+    return new Map(rows.map((row: string[]) => [row[0]!, this.rowOf(row)]));
+  }
+
+  /** Rows in the order of their keys' bytes. */
+  async range(
+    client: Client,
+    { prefix = '', start = prefix, end, limit }: RowRange,
+  ): Promise<{ key: string; row: Row }[]> {
+    const key = `${pg.escapeIdentifier(this.key.name)}::text collate "C"`;
+    const sql = `${this.select()} where ${key} >= $1 and starts_with(${key}, $2) and ($3::text is null or ${key} < $3)
+      order by ${key} limit $4`;
+    const values = [start, prefix, end, limit];
+    const { rows } = await client.query<any[]>({ text: sql, values, rowMode: 'array' });
+    return rows.map((row: string[]) => ({ key: row[0]!, row: this.rowOf(row) }));
+  }
+
+  /** undefined: the row goes. */
+  async write(client: Client, rows: ReadonlyMap<string, Row | undefined>): Promise<void> {
+    const kept: object[] = [];
+    const gone: string[] = [];
+    const fields = new Set<string>();
+    for (const [key, row] of rows) {
+      if (row === undefined) {
+        gone.push(key);
+        continue;
+      }
+      for (const field in row) fields.add(field);
+      kept.push({ ...row, [this.key.name]: key });
+    }
+    fields.delete(this.key.name);
+    const stranger = [...fields].find((field) => !this.known.has(field));
+    if (stranger !== undefined)
+      throw new Error(`rows have a field '${stranger}', and table ${this.name} no such column`);
+    if (kept.length > 0) await client.query(this.upsert([...fields]), [JSON.stringify(kept)]);
+    if (gone.length === 0) return;
+    const sql = `delete from ${this.name} where ${pg.escapeIdentifier(this.key.name)} = any($1::text[]::${this.key.type}[])`;
+    await client.query(sql, [gone]);
+  }
+
+  private upsert(fields: readonly string[]): string {
+    const key = pg.escapeIdentifier(this.key.name);
+    const columns = fields.map((field) => pg.escapeIdentifier(field));
+    const all = [key, ...columns].join();
+    const changes = columns.map((column) => `${column} = excluded.${column}`).join();
+    return `insert into ${this.name} (${all}) select ${all} from json_populate_recordset(null::${this.name}, $1)
+      on conflict (${key}) do ${changes === '' ? 'nothing' : `update set ${changes}`}`;
+  }
+
+  private select(): string {
+    const columns = this.columns.map(({ name }) => `to_json(${pg.escapeIdentifier(name)})::text`);
+    return `select ${pg.escapeIdentifier(this.key.name)}::text, ${columns.join() || 'null'} from ${this.name}`;
+  }
+
+  /** A field that `init` makes text stays text: a decimal keeps its digits. */
+  private rowOf(values: readonly (string | null)[]): Row {
+    const key = values[0]!;
+    const initial = this.init(key) as Record<string, unknown>;
+    const row: Record<string, unknown> = {};
+    for (const [i, { name }] of this.columns.entries()) {
+      const json = values[i + 1]!;
+      if (json === null) row[name] = null;
+      else row[name] = typeof initial[name] === 'string' && json[0] !== '"' ? json : JSON.parse(json);
+    }
+    return deepFreeze(row) as Row;
+  }
+}

@@ -1,0 +1,106 @@
+// The handlers' tables in PostgreSQL. Commits have a connection of their own, reads a few, transactions of handlers others:
+// whoever holds one of these never waits for one of those. Owned by the caller's thread.
+//
+// Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time.
+import pg from 'pg';
+import { failure } from '../../store/postgres/failure.ts';
+import { type Guard, guard } from '../../store/postgres/guard.ts';
+import type { PostgresSettings } from '../../store/postgres/postgres.ts';
+import { checkSchema, Session } from '../../store/postgres/session.ts';
+import type { Change, Entry, KeyRange, OwnTransaction, TableStore } from '../table-store.ts';
+import { EntryStatements } from './entries.ts';
+import { HandlerTransactions } from './transactions.ts';
+
+const readConnections = 4;
+const name = 'trunkline handlers';
+
+export class PostgresTables implements TableStore {
+  private readonly settings: PostgresSettings;
+  private readonly statements: EntryStatements;
+  private readonly reading: pg.Pool;
+  private readonly guard: Guard;
+  private readonly transactions: HandlerTransactions;
+  private session: Session | undefined;
+
+  /** `connections`: most transactions of handlers at a time. Connects when it is first needed. */
+  constructor(settings: PostgresSettings, logId: string, connections: number) {
+    this.settings = settings;
+    this.statements = new EntryStatements(settings.schema, logId);
+    this.guard = guard(settings.schema);
+    this.reading = poolOf(settings, readConnections);
+    this.transactions = new HandlerTransactions(settings, this.statements, poolOf(settings, connections), connections);
+  }
+
+  get(table: string, key: string): Promise<string | undefined> {
+    return this.read((client) => this.statements.get(client, table, key));
+  }
+
+  range(table: string, range: KeyRange): Promise<Entry[]> {
+    return this.read((client) => this.statements.range(client, table, range));
+  }
+
+  /** @throws StoreUnavailable */
+  read<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    return this.guard(async () => {
+      const client = await this.reading.connect();
+      let isLost = true;
+      try {
+        const result = await work(client);
+        isLost = false;
+        return result;
+      } finally {
+        client.release(isLost);
+      }
+    });
+  }
+
+  /** One at a time. */
+  async commit(changes: readonly Change[]): Promise<void> {
+    const session = await this.connected();
+    const { client } = session;
+    try {
+      await client.query('begin');
+      await this.statements.write(client, changes);
+      await client.query('commit');
+    } catch (error) {
+      session.destroy();
+      throw failure(error, this.settings.schema);
+    }
+  }
+
+  begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
+    return this.transactions.begin(entry);
+  }
+
+  private async connected(): Promise<Session> {
+    if (this.session !== undefined && !this.session.isBroken) return this.session;
+    const { connection, schema, statementTimeoutMs } = this.settings;
+    const session = await Session.open({ connection, schema, timeoutMs: statementTimeoutMs, name });
+    try {
+      await checkSchema(session.client, schema);
+    } catch (error) {
+      session.destroy();
+      throw failure(error, schema);
+    }
+    this.session = session;
+    return session;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.session?.close(), this.reading.end(), this.transactions.close()]);
+  }
+}
+
+function poolOf({ connection, statementTimeoutMs, loadTimeoutMs }: PostgresSettings, max: number): pg.Pool {
+  const pool = new pg.Pool({
+    ...connection,
+    application_name: name,
+    max,
+    query_timeout: statementTimeoutMs,
+    connectionTimeoutMillis: loadTimeoutMs,
+    allowExitOnIdle: true,
+  });
+  pool.on('error', () => {}); // an idle connection was lost: the next one is opened anew
+  pool.on('connect', (client) => client.on('error', () => {})); // one in use: its next query says so
+  return pool;
+}

@@ -1,0 +1,153 @@
+// Transactions of handlers in PostgreSQL: what a handler does with the client, and the entry that says that it has been done,
+// count together or not at all.
+//
+// Invariant: once it has ended, nobody can use its connection by its client any more; so what comes too late from an attempt
+// that was given up does not get into another's transaction.
+import type pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
+import { codeOf, failure, isAway, isServerError } from '../../store/postgres/failure.ts';
+import type { PostgresSettings } from '../../store/postgres/postgres.ts';
+import type { TransactionClient } from '../../store/store.ts';
+import { Slots } from '../slots.ts';
+import type { Change, OwnTransaction } from '../table-store.ts';
+import type { EntryStatements } from './entries.ts';
+
+export class HandlerTransactions {
+  private readonly schema: string;
+  private readonly statements: EntryStatements;
+  private readonly pool: pg.Pool;
+  private readonly slots: Slots;
+
+  constructor(settings: PostgresSettings, statements: EntryStatements, pool: pg.Pool, connections: number) {
+    this.schema = settings.schema;
+    this.statements = statements;
+    this.pool = pool;
+    this.slots = new Slots(connections);
+  }
+
+  async begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
+    await this.slots.take();
+    let client: pg.PoolClient | undefined;
+    const end = (isLost: boolean): void => {
+      client?.release(isLost);
+      this.slots.free();
+    };
+    try {
+      client = await this.pool.connect();
+      const begun: unknown = await client.query(this.statements.beginWith(entry));
+      const inserted = Array.isArray(begun) ? (begun as pg.QueryResult[])[1]!.rowCount : undefined;
+      if (inserted !== 0) return new Transaction(client, this.statements, this.schema, end);
+      await client.query('rollback');
+      end(false);
+      return 'taken';
+    } catch (error) {
+      end(true);
+      throw failure(error, this.schema);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.pool.end();
+  }
+}
+
+const inFailedTransaction = '25P02';
+
+class Transaction implements OwnTransaction {
+  readonly client: GuardedClient;
+  private readonly connection: pg.PoolClient;
+  private readonly statements: EntryStatements;
+  private readonly schema: string;
+  private readonly end: (isLost: boolean) => void;
+
+  constructor(connection: pg.PoolClient, statements: EntryStatements, schema: string, end: (isLost: boolean) => void) {
+    this.connection = connection;
+    this.client = new GuardedClient(connection);
+    this.statements = statements;
+    this.schema = schema;
+    this.end = end;
+  }
+
+  get isLost(): boolean {
+    return this.client.isLost;
+  }
+
+  async commit(changes: readonly Change[]): Promise<void> {
+    this.client.isEnded = true;
+    try {
+      if (changes.length > 0) await this.statements.write(this.connection, changes);
+      const { command } = await this.connection.query('commit');
+      this.end(false);
+      if (command === 'COMMIT') return;
+    } catch (error) {
+      this.end(true);
+      if (codeOf(error) !== inFailedTransaction) throw isAway(error) ? failure(error, this.schema) : error;
+    }
+    // To COMMIT in a transaction that an error has ended the server answers that it has rolled back.
+    const reason = 'one of its statements had failed, and the handler went on';
+    throw new TrunklineError('TransactionRolledBack', { reason });
+  }
+
+  rollback(): void {
+    if (this.client.isEnded) return;
+    this.client.isEnded = true;
+    if (this.client.isBusy) return this.end(true);
+    this.connection.query('rollback').then(
+      () => this.end(false),
+      () => this.end(true),
+    );
+  }
+}
+
+const endings = /^\s*(?:begin|start\s+transaction|commit|end|abort|prepare\s+transaction|rollback(?!\s+to\b))\b/i;
+
+/** The client as the handler gets it: good for queries, until the transaction ends. */
+class GuardedClient implements TransactionClient {
+  isEnded = false;
+  isLost = false;
+  private pending = 0;
+  private isStreaming = false;
+  private readonly connection: pg.PoolClient;
+
+  constructor(connection: pg.PoolClient) {
+    this.connection = connection;
+  }
+
+  /** Something is under way, or may be. */
+  get isBusy(): boolean {
+    return this.pending > 0 || this.isStreaming;
+  }
+
+  query(...args: any[]): any {
+    if (this.isEnded) throw new Error('this attempt has ended: await what it starts before it returns');
+    const text: unknown = typeof args[0] === 'string' ? args[0] : args[0]?.text;
+    if (typeof text === 'string' && endings.test(text)) {
+      const reason = 'begins or ends a transaction; this one is ended by what becomes of the handler';
+      throw new TrunklineError('InvalidOptions', { option: 'tx.client query', value: text, reason });
+    }
+    const result = (this.connection.query as (...args: any[]) => any)(...args);
+    if (typeof result?.then !== 'function') {
+      this.isStreaming = true; // a stream of the user's: nobody tells us its end
+      return result;
+    }
+    this.pending++;
+    return this.told(result);
+  }
+
+  private async told(result: Promise<unknown>): Promise<unknown> {
+    try {
+      return await result;
+    } catch (error) {
+      if (isServersFault(error)) this.isLost = true;
+      throw error;
+    } finally {
+      this.pending--;
+    }
+  }
+}
+
+/** A statement that takes too long is the handler's fault, whoever gives it up. */
+function isServersFault(error: unknown): boolean {
+  if (isServerError(error)) return isAway(error) && codeOf(error) !== '57014';
+  return !(error instanceof Error && error.message === 'Query read timeout');
+}

@@ -1,0 +1,76 @@
+// The handlers' own environment after an unclean end, or damaged on the disk: examined before it is opened, in a process that
+// may crash; a typed error here, and everything but the handlers goes on.
+import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Runtime } from '../../src/index.ts';
+import { Counter } from '../runtime/aggregates.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+
+const heard: number[] = [];
+const subscribe = (runtime: Runtime): ReturnType<Runtime['subscribe']> =>
+  runtime.subscribe({
+    name: 'all',
+    handle({ version }, { tx }) {
+      heard.push(version);
+      tx.put('texts', String(version), 'x'.repeat(500));
+    },
+  });
+
+async function filled(): Promise<{ dataDir: string; file: string }> {
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir });
+  const subscription = subscribe(runtime);
+  await runtime.ref(Counter, 'a').addMany(200);
+  await subscription.caughtUpTo(runtime.status().written);
+  await runtime.close();
+  return { dataDir, file: join(dataDir, 'handlers', 'handlers.mdb') };
+}
+
+test.each([
+  ['overwritten in the middle', (file: string) => overwrite(file, 0.3, 0.7)],
+  ['overwritten from its beginning', (file: string) => overwrite(file, 0, 0.5)],
+  ['cut short', (file: string) => truncateSync(file, Math.floor(statSync(file).size / 3))],
+  ['not LMDB', (file: string) => writeFileSync(file, 'something else')],
+])(
+  '%s: StoreDamaged for the handlers, the rest of the service goes on, the file stays',
+  async (_, damage) => {
+    const { dataDir, file } = await filled();
+    damage(file);
+    const damaged = readFileSync(file);
+    const runtime = await startRuntime({ dataDir });
+    const subscription = subscribe(runtime);
+    await until(
+      () => subscription.status().state,
+      (state) => state === 'failed',
+    );
+    expect(subscription.status().lastError).toMatch(/handlers\.mdb cannot be read .*move the handlers folder aside/);
+    const error = await errorOf(runtime.once('key', () => 1));
+    expect(error).toMatchObject({ code: 'StoreDamaged', details: { dataDir } });
+    expect((await runtime.ref(Counter, 'a').add(1)).version).toBe(201);
+    await runtime.close();
+    expect(readFileSync(file).equals(damaged)).toBe(true);
+  },
+  120_000,
+);
+
+test('an unclean end of a sound file costs a look, and nothing else', async () => {
+  const { dataDir, file } = await filled();
+  const marker = join(dataDir, 'handlers', 'clean');
+  expect(readFileSync(marker, 'utf8')).toContain(String(statSync(file).size));
+  writeFileSync(marker, 'of another file');
+  heard.length = 0;
+  const runtime = await startRuntime({ dataDir });
+  const subscription = subscribe(runtime);
+  await subscription.caughtUpTo(runtime.status().written);
+  expect(heard).toEqual([]);
+  expect(await runtime.effect('texts', '200')).toHaveLength(500);
+});
+
+function overwrite(file: string, from: number, to: number): void {
+  const { size } = statSync(file);
+  const descriptor = openSync(file, 'r+');
+  const garbage = Buffer.alloc(Math.floor(size * (to - from)), 0xa5);
+  writeSync(descriptor, garbage, 0, garbage.length, Math.floor(size * from));
+  closeSync(descriptor);
+}

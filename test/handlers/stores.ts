@@ -1,0 +1,31 @@
+// The two places where handlers keep what must survive: each test of handlers runs on both.
+import { type PostgresStoreOptions, postgres, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import { freshDatabase } from '../postgres.ts';
+import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
+
+export const stores = ['embedded', 'postgres'] as const;
+export type Store = (typeof stores)[number];
+
+let database: Promise<string> | undefined;
+const schemas = new Map<string, string>();
+
+export const databaseUrl = (): Promise<string> => (database ??= freshDatabase());
+
+/** A schema for each data directory, the same one each time. */
+export function schemaOf(dataDir: string): string {
+  const schema = schemas.get(dataDir) ?? `store_${schemas.size}`;
+  schemas.set(dataDir, schema);
+  return schema;
+}
+
+export async function storeOf(dataDir: string): Promise<PostgresStoreOptions> {
+  return postgres({ connectionString: await databaseUrl(), schema: schemaOf(dataDir), migrate: true });
+}
+
+/** `startRuntime` on that store. */
+export function startOn(store: Store): (options?: Partial<RuntimeOptions>) => Promise<Runtime> {
+  return async (options = {}) => {
+    const dataDir = options.dataDir ?? scratchFolder();
+    return startRuntime({ dataDir, ...(store === 'postgres' && { store: await storeOf(dataDir) }), ...options });
+  };
+}

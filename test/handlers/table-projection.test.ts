@@ -1,0 +1,183 @@
+// Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
+import { beforeAll, expect, test } from 'vitest';
+import { defineProjection, type ProjectionDefinition } from '../../src/index.ts';
+import { administer } from '../postgres.ts';
+import { Counter } from '../runtime/aggregates.ts';
+import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
+import { databaseUrl, startOn } from './stores.ts';
+
+interface Totals {
+  total: number;
+  events: number;
+  price: string;
+  labels: string[];
+}
+
+const startRuntime = startOn('postgres');
+let url: string;
+
+beforeAll(async () => {
+  url = await databaseUrl();
+  await administer(
+    url,
+    `create schema reports;
+     create table reports.totals (name text primary key, total int not null, events bigint not null,
+       price numeric(12, 2) not null, labels jsonb, at timestamptz not null default now());
+     create view reports.big as select name from reports.totals where total > 5;
+     create table reports.days (day date primary key, events int);
+     create table reports.keyless (name text, total int)`,
+  );
+});
+
+const totals = (settings: Partial<ProjectionDefinition<Totals>> = {}): ProjectionDefinition<Totals> =>
+  defineProjection<Totals>({
+    name: 'totals',
+    aggregates: [Counter],
+    into: { table: 'reports.totals', keyColumn: 'name', batchEvents: 7 },
+    init: () => ({ total: 0, events: 0, price: '0.10', labels: [] }),
+    apply(row, { type, data }) {
+      const events = row.events + 1;
+      if (type === 'Labelled') return { ...row, events, labels: [...row.labels, (data as { label: string }).label] };
+      const { amount } = data as { amount: number };
+      return amount === 99 ? undefined : { ...row, events, total: row.total + amount };
+    },
+    ...settings,
+  });
+
+const rows = (): Promise<any[]> =>
+  administer(url, `select name, total, events::int, price::text, labels from reports.totals order by name`);
+
+test('rows in the columns of their fields, read after one is written, over restarts; other versions beside', async () => {
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir });
+  const projection = runtime.project(totals());
+  for (const id of ['b', 'a', 'c']) for (let i = 0; i < 10; i++) await runtime.ref(Counter, id).add(1);
+  await runtime.ref(Counter, 'a').label('x"\\y');
+  await projection.caughtUpTo(await runtime.ref(Counter, 'c').add(99));
+  const a = { total: 10, events: 11, price: '0.10', labels: ['x"\\y'] };
+  const b = { total: 10, events: 10, price: '0.10', labels: [] };
+  expect(await rows()).toEqual([
+    { name: 'a', ...a },
+    { name: 'b', ...b },
+  ]);
+  expect(await projection.get('a')).toMatchObject(a);
+  expect(Object.isFrozen(await projection.get('a'))).toBe(true);
+  expect(await projection.get('c')).toBeUndefined();
+  expect((await projection.entries({ start: 'b' })).map(({ key }) => key)).toEqual(['b']);
+  expect((await projection.entries({ prefix: 'a' })).map(({ key }) => key)).toEqual(['a']);
+  await runtime.close();
+
+  const second = await startRuntime({ dataDir });
+  const again = second.project(totals());
+  await again.caughtUpTo(await second.ref(Counter, 'b').add(5));
+  expect(await rows()).toMatchObject([{ total: 10 }, { name: 'b', total: 15, events: 11, price: '0.10' }]);
+  await second.close();
+
+  // Another version: the old rows until its own are there; the user's view stands all the while.
+  const gate = { open: false };
+  const doubling = totals({
+    version: 2,
+    apply(row, { type, data }) {
+      if (!gate.open) throw new Error('not yet');
+      const amount = type === 'Added' ? (data as { amount: number }).amount : 0;
+      return { ...row, total: row.total + 2 * amount, events: row.events + 1 };
+    },
+  });
+  const third = await startRuntime({ dataDir });
+  const stopped = third.project(doubling);
+  await until(
+    () => stopped.get('a').then(() => stopped.status().state),
+    (state) => state === 'stopped',
+  );
+  expect(await rows()).toMatchObject([
+    { name: 'a', total: 10 },
+    { name: 'b', total: 15 },
+  ]);
+  expect(stopped.status()).toMatchObject({ isRebuilding: true, version: 2 });
+  await third.close();
+  gate.open = true;
+  const fourth = await startRuntime({ dataDir });
+  const doubled = fourth.project(doubling);
+  const [receipt] = await Promise.all([fourth.ref(Counter, 'a').add(1), doubled.caughtUpTo(fourth.status().written)]);
+  await doubled.caughtUpTo(receipt);
+  expect(await rows()).toMatchObject([
+    { name: 'a', total: 22, events: 12 },
+    { name: 'b', total: 30 },
+    { name: 'c', total: 20 + 198 },
+  ]);
+  const rebuilt = doubled.rebuild();
+  const during = await fourth.ref(Counter, 'a').add(1);
+  await Promise.all([rebuilt, doubled.caughtUpTo(during)]);
+  expect(await doubled.get('a')).toMatchObject({ total: 24, events: 13 });
+  expect(await administer(url, 'select name from reports.big order by name')).toHaveLength(3);
+  const tables = await administer(url, `select tablename as name from pg_tables where schemaname = 'reports'`);
+  expect(tables.map(({ name }) => name).sort()).toEqual(['days', 'keyless', 'totals']);
+  expect(doubled.status()).toMatchObject({ isRebuilding: false, state: 'live' });
+});
+
+test('a key of another type', async () => {
+  const runtime = await startRuntime();
+  const days = runtime.project(
+    defineProjection({
+      name: 'days',
+      into: { table: 'reports.days', keyColumn: 'day' },
+      key: ({ occurredAt }) => occurredAt.toISOString().slice(0, 10),
+      init: () => ({ events: 0 }),
+      apply: ({ events }) => ({ events: events + 1 }),
+    }),
+  );
+  let receipt = { position: 0, events: [{ occurredAt: new Date() }] as readonly { occurredAt: Date }[] };
+  for (let i = 0; i < 5; i++) receipt = await runtime.ref(Counter, 'a').add(1);
+  await days.caughtUpTo(receipt);
+  const entries = await days.entries();
+  expect(entries.reduce((sum, { row }) => sum + row.events, 0)).toBe(5);
+  expect(entries[0]!.key).toMatch(/^\d{4}-\d\d-\d\d$/);
+});
+
+test('tables that will not do are refused, and rows that do not fit stop the projection', async () => {
+  const embedded = await startEmbedded();
+  expect(() => embedded.project(totals())).toThrow(/needs store: postgres/);
+  const runtime = await startRuntime();
+  const reason = async (name: string, into: object): Promise<string> => {
+    const projection = runtime.project(totals({ name, into: into as { table: string } }));
+    return (await errorOf(projection.get('a'))).message;
+  };
+  expect(await reason('nowhere', { table: 'reports.nowhere' })).toMatch(/there is no table of this name/);
+  expect(await reason('column', { table: 'reports.totals' })).toMatch(/has no column 'key'/);
+  expect(await reason('unique', { table: 'reports.keyless', keyColumn: 'name' })).toMatch(/must be a primary key/);
+  await administer(url, 'create table reports.narrow (key text primary key, total int check (total < 3), events int)');
+  const narrow = runtime.project(
+    defineProjection({
+      name: 'narrow',
+      into: { table: 'reports.narrow' },
+      init: () => ({ total: 0, events: 0 }),
+      apply: (row, { data }) => ({
+        ...row,
+        total: row.total + (data as { amount: number }).amount,
+        events: row.events + 1,
+      }),
+    }),
+  );
+  await narrow.caughtUpTo(await runtime.ref(Counter, 'fits').add(2));
+  await runtime.ref(Counter, 'fits').add(2);
+  await until(
+    () => narrow.status().state,
+    (state) => state === 'stopped',
+  );
+  expect(narrow.status().lastError).toMatch(/violates check constraint/);
+  expect(await narrow.get('fits')).toEqual({ total: 2, events: 1 });
+  const stranger = runtime.project(
+    defineProjection({
+      name: 'stranger',
+      into: { table: 'reports.days', keyColumn: 'day' },
+      key: ({ occurredAt }) => occurredAt.toISOString().slice(0, 10),
+      init: () => ({ colour: 'red' }),
+      apply: (row) => row,
+    }),
+  );
+  await until(
+    () => stranger.get('2026-01-01').then(() => stranger.status()),
+    ({ state }) => state === 'stopped',
+  );
+  expect(stranger.status().lastError).toMatch(/have a field 'colour'/);
+});
