@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { runChild } from './child.ts';
 import type { CyclesLine, CyclesSettings } from './cycles-child.ts';
 import type { Family } from './family.ts';
+import { slopeOf } from './slope.ts';
 
 const cycleBoundMs = 15_000;
 const heapSlopeMost = 30_000; // bytes a cycle: what a garbage collector leaves, not what a runtime takes
@@ -47,15 +48,3 @@ export const cycles: Family = {
     if (seen.length >= enoughForASlope && slope > heapSlopeMost) run.fail(`the heap grows by ${slope} bytes a cycle`);
   },
 };
-
-/** Of the straight line through the values, by least squares. */
-function slopeOf(values: readonly number[]): number {
-  const middle = (values.length - 1) / 2;
-  const mean = values.reduce((sum, value) => sum + value, 0) / values.length;
-  let [above, below] = [0, 0];
-  for (const [i, value] of values.entries()) {
-    above += (i - middle) * (value - mean);
-    below += (i - middle) ** 2;
-  }
-  return below === 0 ? 0 : above / below;
-}

@@ -7,8 +7,10 @@ import type { Family } from './family.ts';
 import { kills } from './kills.ts';
 import { model } from './model.ts';
 import { network } from './network.ts';
+import { overload, soak } from './overload.ts';
 import { powerLoss } from './power-loss.ts';
 import { ring } from './ring.ts';
+import { security } from './security.ts';
 import { threads } from './threads.ts';
 
 export const families: Readonly<Record<string, Family>> = {
@@ -22,4 +24,7 @@ export const families: Readonly<Record<string, Family>> = {
   ring,
   threads,
   cycles,
+  overload,
+  soak,
+  security,
 };

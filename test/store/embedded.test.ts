@@ -1,7 +1,10 @@
 // Events and snapshots in the embedded store: what is written comes back, aggregate by aggregate.
+import { mkdirSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { FrameKind, type FrameReader } from '../../src/frame.ts';
 import { newId } from '../../src/ids.ts';
+import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
+import { dataFileOf } from '../../src/store/lmdb/environment.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
 import type { LoadedAggregate } from '../../src/store/store.ts';
@@ -178,4 +181,10 @@ describe('what is written', () => {
     }
     for (const id of [ids[0]!, ids[20_000]!, ids[59_999]!]) expect(versionsOf(id)).toEqual([1, 2]);
   });
+});
+
+test('a file that cannot be opened is a typed error', () => {
+  const folder = temporaryFolder(onTestFinished);
+  mkdirSync(dataFileOf(folder));
+  expect(() => EmbeddedStore.open(folder)).toThrow(expect.objectContaining({ code: 'StoreDamaged' }));
 });

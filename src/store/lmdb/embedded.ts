@@ -1,6 +1,7 @@
 // The embedded store as the caller's thread reads it: the reading half of the public event store.
 import { setImmediate } from 'node:timers/promises';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
+import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
 import { checkFields } from '../../known-fields.ts';
@@ -16,7 +17,7 @@ import {
   type StoreQuery,
   type TypeQuery,
 } from '../store.ts';
-import { openEnvironment } from './environment.ts';
+import { damaged, openEnvironment } from './environment.ts';
 import { HeadRecord } from './heads.ts';
 import { KeyWriter } from './layout.ts';
 import { EmbeddedReader } from './reader.ts';
@@ -29,9 +30,17 @@ export class EmbeddedStore implements EventArchive {
     this.reader = reader;
   }
 
-  /** Open the store for reading; the flush thread has opened it for writing before. */
+  /**
+   * Open the store for reading; the flush thread has opened it for writing before.
+   * @throws StoreDamaged
+   */
   static open(folder: string): EmbeddedStore {
-    return new EmbeddedStore(new EmbeddedReader(openEnvironment(folder, true)));
+    try {
+      return new EmbeddedStore(new EmbeddedReader(openEnvironment(folder, true)));
+    } catch (error) {
+      if (error instanceof TrunklineError) throw error;
+      throw damaged(folder, `it cannot be opened: ${(error as Error).message}`, error);
+    }
   }
 
   checkpoint(): number {

@@ -1,0 +1,119 @@
+// A service that is offered what it is told: its own pace, then ten times as much, then its own again; or for a long time the
+// same. Tells what was admitted, refused, and how it fared meanwhile.
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createRuntime, type Runtime, TrunklineError } from '../../src/index.ts';
+import { argumentFromParent, say } from './parent.ts';
+import { Slow } from './slow.ts';
+
+export interface OverloadSettings {
+  dataDir: string;
+  /** What is slow. */
+  bottleneck: 'shard' | 'sink' | 'nothing';
+  seconds: number;
+  workMs: number;
+}
+
+export interface Spell {
+  offered: number;
+  admitted: number;
+  /** Milliseconds, of those admitted. */
+  p50: number;
+  p99: number;
+  refused: Record<string, number>;
+}
+
+export type OverloadLine =
+  | { kind: 'spell'; name: 'normal' | 'overload' | 'after'; spell: Spell }
+  | { kind: 'sample'; rssBytes: number; heapBytes: number; descriptors: number; logBytes: number }
+  | { kind: 'back'; ms: number }
+  | { kind: 'wrong'; what: string };
+
+const settings = await argumentFromParent<OverloadSettings>();
+const { dataDir, bottleneck, seconds, workMs } = settings;
+const tell = (line: OverloadLine): void => say(JSON.stringify(line));
+const hold = join(dataDir, '..', 'hold');
+const text = 'x'.repeat(bottleneck === 'sink' ? 1000 : 100);
+const sampleMs = 250;
+const share = 0.7;
+const overloadFactor = 10;
+
+const runtime = await createRuntime({
+  ...{ dataDir, aggregates: [Slow], shards: 1 },
+  // Few in flight: whoever is admitted waits for few others.
+  maxInFlight: bottleneck === 'shard' ? 3 : 1000,
+  flush: { whenFull: 'reject', ringBytes: 1 << 18, batchBytes: 1 << 17 },
+  log: { maxBytes: 8 << 20, retainBytes: 1 << 18 },
+  sinks: [{ name: 'slow', module: import.meta.resolve('./slow.ts'), options: { whileThere: hold } }],
+});
+const sampling = setInterval(sample, sampleMs);
+const capacity = await measure(runtime);
+if (bottleneck === 'nothing') await offer(runtime, 'normal', share * capacity, seconds);
+else await outrun(runtime);
+clearInterval(sampling);
+await runtime.close();
+process.exit(0);
+
+async function outrun(runtime: Runtime): Promise<void> {
+  await offer(runtime, 'normal', share * capacity, Math.min(10, seconds));
+  if (bottleneck === 'sink') writeFileSync(hold, '');
+  await offer(runtime, 'overload', overloadFactor * capacity, seconds);
+  rmSync(hold, { force: true });
+  const began = performance.now();
+  // Back: as many commands in a row as a normal quarter of a second has, and none refused.
+  for (let inARow = 0; inARow < Math.max(20, (share * capacity) / 4) && performance.now() - began < 60_000; ) {
+    inARow = (await refusalOf(runtime)) === undefined ? inARow + 1 : 0;
+  }
+  tell({ kind: 'back', ms: performance.now() - began });
+  await offer(runtime, 'after', share * capacity, Math.min(5, seconds));
+}
+
+/** Commands a second, one behind the other. */
+async function measure(runtime: Runtime): Promise<number> {
+  const began = performance.now();
+  let done = 0;
+  for (; performance.now() - began < 1_000; done++) await refusalOf(runtime);
+  return (1000 * done) / (performance.now() - began);
+}
+
+async function refusalOf(runtime: Runtime): Promise<string | undefined> {
+  try {
+    await runtime.ref(Slow, 'a').work(workMs, text);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof TrunklineError)) tell({ kind: 'wrong', what: `refused by ${error}` });
+    return (error as TrunklineError).code;
+  }
+}
+
+/** So many commands a second, whatever becomes of them. */
+async function offer(runtime: Runtime, name: 'normal' | 'overload' | 'after', rate: number, forSeconds: number) {
+  const spell: Spell = { offered: 0, admitted: 0, p50: 0, p99: 0, refused: {} };
+  const latencies: number[] = [];
+  const open = new Set<Promise<void>>();
+  const began = performance.now();
+  const one = async (): Promise<void> => {
+    const sent = performance.now();
+    const refusal = await refusalOf(runtime);
+    if (refusal === undefined) latencies.push(performance.now() - sent);
+    else spell.refused[refusal] = (spell.refused[refusal] ?? 0) + 1;
+  };
+  for (let now = began; now - began < forSeconds * 1000; now = performance.now()) {
+    for (; spell.offered < ((now - began) / 1000) * rate; spell.offered++) {
+      const sending: Promise<void> = one().finally(() => open.delete(sending));
+      open.add(sending);
+    }
+    await pause(1);
+  }
+  await Promise.all(open);
+  latencies.sort((a, b) => a - b);
+  const at = (part: number): number => latencies[Math.floor(part * (latencies.length - 1))] ?? 0;
+  tell({ kind: 'spell', name, spell: { ...spell, admitted: latencies.length, p50: at(0.5), p99: at(0.99) } });
+}
+
+function sample(): void {
+  const { rss: rssBytes, heapUsed: heapBytes } = process.memoryUsage();
+  const descriptors = readdirSync('/proc/self/fd').length;
+  tell({ kind: 'sample', rssBytes, heapBytes, descriptors, logBytes: statSync(join(dataDir, 'log/log.mdb')).size });
+}
