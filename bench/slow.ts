@@ -74,7 +74,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   },
   async listener() {
     const { Bus } = await import('../src/bus/bus.ts');
-    before(Bus, 'emit', () => hold(10 * waitMs));
+    before(Bus, 'emit', () => hold(4 * waitMs));
   },
   async publish() {
     const { EventPublisher } = await import('../src/entity/publisher.ts');
@@ -100,19 +100,19 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   },
   async postgres() {
     const { PostgresSink } = await import('../src/store/postgres/sink.ts');
-    before(PostgresSink, 'write', () => hold(200 * waitMs));
+    before(PostgresSink, 'write', () => hold(40 * waitMs));
   },
   async 'postgres-replay'() {
     const { PostgresArchive } = await import('../src/store/postgres/archive.ts');
-    before(PostgresArchive, 'copy', () => hold(100 * waitMs));
+    before(PostgresArchive, 'copy', () => hold(20 * waitMs));
   },
   async kafka() {
     const { Planner } = await import('../src/stream/kafka/plan.ts');
-    before(Planner, 'plan', () => hold(200 * waitMs));
+    before(Planner, 'requests', () => hold(100 * waitMs));
   },
   async handlers() {
     const { Handling } = await import('../src/handlers/handling.ts');
-    before(Handling, 'take', () => hold(waitMs));
+    before(Handling, 'take', () => hold(1)); // each event of a catch-up
   },
   async disk() {
     const { EmbeddedSink } = await import('../src/store/lmdb/sink.ts');

@@ -87,8 +87,10 @@ begin
   if jsonb_typeof(metadata) <> 'object' or octet_length(metadata::text) > 65536 then
     raise exception using errcode = '22023', message = 'metadata must be a JSON object of at most 64 KiB';
   end if;
-  if data @? '$.** ? (@.type() == "number" && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))' then
-    raise exception using errcode = '22023', message = 'data holds a number beyond what JSON readers can take';
+  if jsonb_build_array(data, metadata)
+     @? '$.** ? (@.type() == "number" && (@ > 1.7976931348623157e308 || @ < -1.7976931348623157e308))' then
+    raise exception using errcode = '22023',
+      message = 'data or metadata holds a number beyond what JSON readers can take';
   end if;
   if exists (select from actor_types t where t.aggregate_type = aggregate_type) then
     perform refuse_append(array[aggregate_type], array[aggregate_id], array[coalesce(expected_version, 0)]);

@@ -45,7 +45,7 @@ export type Carried<T> = unknown extends T
 
 /** What stands in a compiler's message where a payload has what JSON cannot carry. */
 export type NotCarried =
-  'JSON cannot carry it: no function, bigint, symbol, Map or Set; send text, or give it toJSON()';
+  'JSON cannot carry it: no function, bigint, symbol, Map or Set, no undefined in a list; send text, or give it toJSON()';
 
 /** The payload's own type if JSON can carry it; else one that it does not fit. */
 export type Carriable<T> = unknown extends T
@@ -56,7 +56,16 @@ export type Carriable<T> = unknown extends T
       ? NotCarried
       : T extends Scalar | { toJSON(...args: any): unknown }
         ? T
-        : CarriableFields<T>;
+        : T extends readonly unknown[]
+          ? CarriableList<T>
+          : CarriableFields<T>;
+
+// A hole in a list cannot be left out, as a property can.
+type CarriableList<T extends readonly unknown[]> = unknown extends T[number]
+  ? T
+  : undefined extends T[number]
+    ? NotCarried
+    : CarriableFields<T>;
 
 /** The same of its fields: as a type parameter's own constraint, which may not be conditional. */
 export type CarriableFields<T> = { [K in keyof T]: Carriable<T[K]> };

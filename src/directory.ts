@@ -6,8 +6,8 @@
 import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { writeFileDurably } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
-import { writeFileDurably } from './log/durable-file.ts';
 
 const DIRECTORY_FORMAT = 1;
 const SQLITE_BUSY = 5;

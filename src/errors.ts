@@ -62,6 +62,7 @@ export interface ErrorDetails {
   PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
   StoreFailed: { dataDir: string; cause: string };
+  Quarantined: { aggregateType: string; aggregateId: string; version: number; position: number; reason: string };
   PositionGone: { position: number; firstKept: number };
   // what a sink finds or does
   VersionOutOfOrder: {
@@ -108,7 +109,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.aggregateType}.${d.eventType}: its validator is asynchronous; raise() needs a synchronous one`,
   UnserialisableValue: (d) => `${d.path}: ${d.reason}; JSON cannot carry it`,
   CommandTooLarge: (d) =>
-    `one command's frames take ${d.bytes} bytes and may take ${d.limit}; raise ringBytes or split`,
+    `what goes into the log as one takes ${d.bytes} bytes and may take ${d.limit}: split it, or raise flush.ringBytes, half of which is a command's limit`,
   WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
@@ -159,6 +160,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   StoreFailed: (d) =>
     `a commit of the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
+  Quarantined: (d) =>
+    `version ${d.version} of ${d.aggregateType}/${d.aggregateId} is in the log (position ${d.position}), and not in the store: ${d.reason}; it is kept, see store.quarantined()`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,
@@ -176,7 +179,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   EventQuarantined: (d) =>
     `position ${d.position}, ${d.eventType} of ${d.aggregateType}/${d.aggregateId}, is not published: ${d.reason}`,
   SchemaRefused: (d) => `the registry refuses the schema of subject ${d.subject}: ${d.reason}`,
-  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer: ${d.cause}`,
+  RegistryUnavailable: (d) => `the schema registry ${d.registry} does not answer as it should: ${d.cause}`,
   SubscriptionExists: (d) =>
     `a subscription or projection named '${d.handler}' is running; close it, or choose another name`,
   UnknownSubscription: (d) => `no subscription '${d.handler}' is running; running: ${d.known.join(', ')}`,

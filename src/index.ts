@@ -77,9 +77,9 @@ export {
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, type Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
+export { type ArchiveInfo, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
 export type { Connection, ConnectionParts } from './store/postgres/connection.ts';
 export { type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
-export { type ArchiveInfo, readArchive, verifyArchive } from './store/postgres/month-archive.ts';
 export {
   type PostgresOptions,
   type PostgresPool,

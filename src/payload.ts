@@ -44,8 +44,24 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
     if (error === tooDeep && depth === 0) return refuseDepth(value, path);
     if (error === tooDeep || isOurs(error)) throw error;
     // Whatever the user's own code throws: a getter, toJSON, a proxy.
-    return refuse(path, `cannot be read: ${messageOf(error)}`);
+    return refuse(unreadablePlace(value, path), `cannot be read: ${messageOf(error)}`);
   }
+}
+
+/** The field that cannot be read, or the value itself. */
+function unreadablePlace(value: object, path: string): string {
+  try {
+    for (const key of Object.keys(value)) {
+      try {
+        void (value as Record<string, unknown>)[key];
+      } catch {
+        return Array.isArray(value) ? `${path}[${key}]` : `${path}.${key}`;
+      }
+    }
+  } catch {
+    // not even its keys
+  }
+  return path;
 }
 
 function isOurs(error: unknown): boolean {
@@ -138,9 +154,23 @@ export function plainToJson(plain: unknown, path: string): string {
   const json = JSON.stringify(plain);
   // JSON.stringify escapes U+0000 and lone surrogates as \uXXXX: text without that sequence needs no second look.
   if (json.includes('\\u') && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(json)) {
-    refuse(path, 'holds text with U+0000 or a lone surrogate');
+    refuse(unstorablePlace(plain, path) ?? path, 'holds text with U+0000 or a lone surrogate');
   }
   return json;
+}
+
+const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
+
+/** Where a plain value holds such text: in a string, or in a key. */
+function unstorablePlace(plain: unknown, path: string): string | undefined {
+  if (typeof plain === 'string') return isStorable(plain) ? undefined : path;
+  if (typeof plain !== 'object' || plain === null) return undefined;
+  for (const [key, item] of Object.entries(plain)) {
+    if (!isStorable(key)) return path;
+    const place = unstorablePlace(item, Array.isArray(plain) ? `${path}[${key}]` : `${path}.${key}`);
+    if (place !== undefined) return place;
+  }
+  return undefined;
 }
 
 /** Check and serialise in one step. */

@@ -176,7 +176,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   }
 
   status(): RuntimeStatus {
-    const { levels, caller, deliveries, shards, outbox, flushThread, handlers, failure } = this.stages;
+    const { levels, caller, deliveries, shards, outbox, handlers, failure } = this.stages;
     const hasFailed = failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
     return {
       state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
@@ -186,11 +186,12 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       published: levels.position('published'),
       inFlight: caller.inFlight,
       messagesUnderWay: deliveries.count,
+      actors: shards?.actors ?? 0,
       shardRestarts: shards?.restartCount ?? 0,
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,
-      quarantined: flushThread?.quarantinedCount ?? 0,
+      quarantined: caller.refusals.count,
       subscriptions: handlers?.status() ?? [],
     };
   }

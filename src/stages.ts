@@ -133,6 +133,8 @@ export class Stages {
           options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
           this.publisher?.fenced(fenced);
           this.shards?.fenced(fenced);
+          this.caller.refusals.add(refused);
+          this.caller.turn(); // who waits for `stored` has waited for this news
         },
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
       },

@@ -14,6 +14,8 @@ export interface RuntimeStatus {
   published: number;
   inFlight: number;
   messagesUnderWay: number;
+  /** Live actors in all shards, as of their last sweeps; the others are in the store, and come back when they are asked. */
+  actors: number;
   shardRestarts: number;
   /** Shards whose thread one command's synchronous code has held for more than a second. */
   heldShards: HeldShard[];

@@ -66,6 +66,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   ArchiveDamaged: { file: 'a.zst', reason: 'its last line is missing' },
   PartitionNeeded: { partition: 'domain_events_2026_01', reason: 'events wait' },
   MigrationFailed: { schema: 'trunkline', migration: '000002-outbox', cause: 'division by zero' },
+  Quarantined: { aggregateType: 'call', aggregateId: 'c-1', version: 2, position: 9, reason: 'written by log b since' },
   StoreFailed: { dataDir: './data', cause: 'Input/output error' },
   PositionGone: { position: 3, firstKept: 9 },
   VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },

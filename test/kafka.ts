@@ -20,16 +20,15 @@ export class Kafka {
     this.address = address;
   }
 
-  /** `settings` go into server.properties, over ours. */
-  static async start(settings: Record<string, string> = {}): Promise<Kafka> {
+  /** `settings` go into server.properties, over ours; `formatWords` to the tool that formats its folder. */
+  static async start(settings: Record<string, string> = {}, formatWords: readonly string[] = []): Promise<Kafka> {
     const folder = mkdtempSync(join(tmpdir(), 'trunkline-kafka-'));
     const [port, controllerPort] = await freePorts(2);
     writeFileSync(join(folder, 'server.properties'), properties(folder, port!, controllerPort!, settings));
     const kafka = new Kafka(folder, `127.0.0.1:${port}`);
     const words = ['-cp', kafkaClassPath, 'kafka.tools.StorageTool', 'format', '-t', clusterId];
-    const format = spawnSync('java', [...fast(), ...words, '-c', join(folder, 'server.properties')], {
-      encoding: 'utf8',
-    });
+    const file = join(folder, 'server.properties');
+    const format = spawnSync('java', [...fast(), ...words, '-c', file, ...formatWords], { encoding: 'utf8' });
     if (format.status !== 0) throw new Error(`the broker's folder cannot be formatted: ${format.stderr}`);
     await kafka.restart();
     return kafka;

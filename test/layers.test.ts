@@ -12,7 +12,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ring: [],
   bus: [],
   handlers: [
-    'log/durable-file.ts',
     'log/levels.ts',
     'store/filter.ts',
     'store/history.ts',
@@ -24,7 +23,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts', 'outbox/outbox.ts'],
-  stream: ['flush/flush.ts', 'log/durable-file.ts'],
+  stream: ['flush/flush.ts'],
   flush: [
     'log/log.ts',
     'log/levels.ts',
@@ -32,8 +31,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'log/lmdb.ts',
     'ring/bell.ts',
     'store/lmdb/sink.ts',
-    'store/postgres/heads.ts',
     'store/postgres/postgres.ts',
+    'store/postgres/quarantine.ts',
     'store/postgres/sink.ts',
   ],
   actor: [
@@ -91,7 +90,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 /** The vocabulary itself: which of its files look into a stage, and where. */
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
   'options.ts': ['ring/ring.ts', 'store/postgres/postgres.ts'],
-  'directory.ts': ['log/durable-file.ts'],
   'status.ts': ['caller/shards.ts', 'handlers/handlers.ts', 'outbox/outbox.ts'],
   'shard-settings.ts': ['actor/pool.ts'],
   'ending.ts': ['log/levels.ts'],

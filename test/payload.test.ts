@@ -179,6 +179,10 @@ describe('text that not every sink can store', () => {
     (text: string): unknown => ({ a: [text] }),
     (text: string): unknown => ({ [text]: 1 }),
   );
+  const placeOf = (put: (text: string) => unknown): 'text' | 'a' | 'key' => {
+    const value = put('x');
+    return typeof value === 'string' ? 'text' : 'a' in (value as object) ? 'a' : 'key';
+  };
   const around = fc.array(fc.constantFrom('\\', '"', 'u', 'u0000', '\\u0000', 'ud800', '\n', '\u0001', 'é', '😀', 'x'));
 
   test('U+0000 and lone surrogates are refused wherever they stand', () => {
@@ -187,7 +191,11 @@ describe('text that not every sink can store', () => {
       fc.property(around, bad, around, place, (before, char, after, put) => {
         const text = before.join('') + char + after.join('');
         fc.pre(text.includes('\0') || !text.isWellFormed());
-        expect(() => toJson(put(text), 'data')).toThrow(expect.objectContaining({ code: 'UnserialisableValue' }));
+        const path = { text: 'data', a: 'data.a[0]', key: 'data' }[placeOf(put)];
+        const details = expect.objectContaining({ path });
+        expect(() => toJson(put(text), 'data')).toThrow(
+          expect.objectContaining({ code: 'UnserialisableValue', details }),
+        );
       }),
       { numRuns: 2000 },
     );
@@ -257,14 +265,12 @@ test('what cannot be read is refused with its place, whatever it throws', () => 
         throw error;
       },
     });
-  for (const value of [
-    proxy,
-    throwing(new Error('no')),
-    throwing(proxy),
-    throwing(undefined),
-    { toJSON: () => proxy },
-  ]) {
+  for (const value of [proxy, { toJSON: () => proxy }]) {
     expect(refusal({ a: [value] })).toEqual({ path: 'data.a[0]', reason: expect.stringMatching(/^cannot be read: /) });
+  }
+  for (const error of [new Error('no'), proxy, undefined]) {
+    const reason = expect.stringMatching(/^cannot be read: /);
+    expect(refusal({ a: [throwing(error)] })).toEqual({ path: 'data.a[0].x', reason });
   }
 });
 

@@ -35,7 +35,7 @@ export class Asks {
     const number = (this.lastNumber = (this.lastNumber + 1) >>> 0);
     const deadlineAt = Date.now() + deadlineMs;
     this.ring.frame(
-      FrameKind.message,
+      FrameKind.question,
       0,
       deadlineAt,
       Math.ceil(deadlineMs),

@@ -140,6 +140,7 @@ export class Shard {
     this.horizon.update();
     this.remembered.forget(this.horizon.storedBytes);
     this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
+    this.levels.setFlag(LevelWord.firstShardActors + this.data.index, this.residents.count);
   }
 
   private definition(name: string): AnyAggregate {

@@ -22,8 +22,9 @@ import type { Deliveries } from './deliveries.ts';
 import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
-import { CommandReceipt, type LevelWait, RepeatedReceipt } from './receipt.ts';
+import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 import type { CommandSender } from './ref.ts';
+import { Refusals } from './refusals.ts';
 import { replyError } from './reply-error.ts';
 import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
@@ -53,7 +54,7 @@ export interface OtherRing {
   inFlight(): number;
 }
 
-export class Caller implements CommandSender, LevelWait {
+export class Caller implements CommandSender {
   options: CallerOptions;
   /** Why nothing is admitted any more, if so. */
   closed: TrunklineError | undefined;
@@ -70,6 +71,7 @@ export class Caller implements CommandSender, LevelWait {
   private readonly slots: Slots<Pending>;
   private readonly sleeper: Sleeper;
   readonly progress: Progress;
+  readonly refusals: Refusals = new Refusals();
   private heard: StoredEvent[] = [];
   private readonly drained: (() => void)[] = [];
 
@@ -80,7 +82,7 @@ export class Caller implements CommandSender, LevelWait {
     this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
-    this.progress = new Progress(levels, options.hasStream);
+    this.progress = new Progress(levels, options.hasStream, this.refusals);
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
   }
 
@@ -262,7 +264,6 @@ export class Caller implements CommandSender, LevelWait {
   }
 
   private readFrames(ring: RingConsumer, frame: FrameReader): void {
-    if (ring.kind === GroupKind.ask) return;
     frame.at(ring.framesStart);
     for (let i = 0; i < ring.frameCount; i++) {
       const position = ring.firstPosition + i;
@@ -315,7 +316,7 @@ export class Caller implements CommandSender, LevelWait {
       pending.reject(replyError(ring, pending.deadlineMs));
       return;
     }
-    const receipt = new CommandReceipt(ring, firstPosition, this);
+    const receipt = new CommandReceipt(ring, firstPosition, this.progress);
     if ((ring.flags & GroupFlag.repeated) !== 0) {
       this.repeated(pending, receipt).then(pending.resolve, pending.reject);
     } else if (firstPosition === 0) {
@@ -324,7 +325,7 @@ export class Caller implements CommandSender, LevelWait {
     } else if (pending.ack === 'written' || pending.ack === 'raised') {
       pending.resolve(receipt);
     } else {
-      this.reached(pending.ack, receipt.lastPosition, undefined).then(() => pending.resolve(receipt), pending.reject);
+      receipt.whenAt(pending.ack).then(() => pending.resolve(receipt), pending.reject);
     }
   }
 
@@ -334,17 +335,11 @@ export class Caller implements CommandSender, LevelWait {
     const from = receipt.version - count + 1;
     const { aggregate } = pending;
     const events = aggregate && count > 0 ? await this.eventsFrom(aggregate.type, aggregate.id, from, count) : [];
-    return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this);
+    return new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this.progress);
   }
 
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     return this.progress.reached(level, position, signal);
-  }
-
-  /** The last level that a position, which is written, has come to. */
-  levelOf(position: number): Level {
-    if (this.levels.position('stored') >= position) return 'stored';
-    return this.levels.position('synced') >= position ? 'synced' : 'written';
   }
 
   /** Resolves when nothing is in flight. */

@@ -31,6 +31,8 @@ export class Deliveries {
   /** All messages up to here have been added. */
   private seen = 0;
   private published = -1;
+  /** Until the last run's messages are known, nothing counts as done: a chunk that said so would lose them to a kill. */
+  private isRecovered = false;
 
   constructor(caller: Caller, levels: Levels, onError: DeliveryErrorHandler) {
     this.caller = caller;
@@ -47,6 +49,7 @@ export class Deliveries {
     eachFrame(log, from, to, (frame, position) => {
       if (frame.kind === FrameKind.message) this.add(frame, position);
     });
+    this.isRecovered = true;
   }
 
   add(frame: FrameReader, position: number): void {
@@ -86,6 +89,7 @@ export class Deliveries {
   /** Tell the log how far everything is done, given that all messages up to `written` have been seen. */
   settledUpTo(written: number): void {
     this.seen = written;
+    if (!this.isRecovered) return;
     let done = 0;
     while (done < this.open.length && this.open[done]!.settled) done++;
     if (done > 0) this.open = this.open.slice(done);
@@ -100,8 +104,13 @@ export class Deliveries {
   }
 }
 
+/** Pushed back; or the target cannot be loaded before the store is back, or mended. */
+const passing = [
+  ...(['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'NotExecuted', 'OutcomeUnknown'] as const),
+  ...(['StoreUnavailable', 'StoreAccessDenied', 'StoreSchemaMissing', 'StoreSchemaAltered'] as const),
+];
+
 function isPassing(error: unknown): boolean {
   if (error instanceof Rejected) return false;
-  const codes = ['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'NotExecuted', 'OutcomeUnknown'] as const;
-  return codes.some((code) => isError(error, code));
+  return passing.some((code) => isError(error, code));
 }

@@ -4,6 +4,8 @@ import { TrunklineError } from '../errors.ts';
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';
 import type { Level } from '../receipt.ts';
 import { LevelWaiters } from './level-waiters.ts';
+import type { LevelWait } from './receipt.ts';
+import type { Refusals } from './refusals.ts';
 
 type WaitedLevel = Exclude<Level, 'raised' | 'written'>;
 
@@ -30,13 +32,15 @@ class Waiting {
   }
 }
 
-export class Progress {
+export class Progress implements LevelWait {
   private readonly levels: Levels;
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
+  private readonly refusals: Refusals;
   private onSynced: (() => void) | undefined;
 
-  constructor(levels: Levels, hasStream: boolean) {
+  constructor(levels: Levels, hasStream: boolean, refusals: Refusals) {
     this.levels = levels;
+    this.refusals = refusals;
     if (hasStream) return;
     const reason = 'needs a stream, and none is configured';
     this.failLevel('published', new TrunklineError('InvalidOptions', { option: 'level', value: 'published', reason }));
@@ -46,8 +50,9 @@ export class Progress {
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     if (level === 'raised' || level === 'written') return Promise.resolve();
     const one = this.of(level);
-    if (one.failure && this.levels.position(level) === 0) return Promise.reject(one.failure); // it never was
-    if (this.levels.position(level) >= position) return Promise.resolve();
+    const come = this.positionOf(one);
+    if (one.failure && come === 0) return Promise.reject(one.failure); // it never was
+    if (come >= position) return Promise.resolve();
     if (one.failure) return Promise.reject(one.failure);
     const { waiters } = one;
     return new Promise((resolve, reject) => {
@@ -67,6 +72,27 @@ export class Progress {
       this.ask();
       this.advance(); // it may have come to the level before the flag stood
     });
+  }
+
+  /** Why the store does not have all of these positions, to which it has come; undefined if it has. */
+  refused(from: number, to: number): TrunklineError | undefined {
+    return this.refusals.between(from, to);
+  }
+
+  /** The last level that a position, which is written, has come to. */
+  levelOf(position: number): Level {
+    if (this.levels.position('stored') >= position && !this.refused(position, position)) return 'stored';
+    return this.levels.position('synced') >= position ? 'synced' : 'written';
+  }
+
+  /**
+   * How far the level has come, as far as the news of it is here: what the store has refused is counted before `stored` moves
+   * past it (so: read it after the position), and told by messages, which come when this thread turns to them.
+   */
+  private positionOf({ level, seen }: Waiting): number {
+    const position = this.levels.position(level);
+    const isToldOf = level !== 'stored' || this.levels.flag(LevelWord.quarantined) === this.refusals.count;
+    return isToldOf ? position : seen;
   }
 
   private of(level: WaitedLevel): Waiting {
@@ -90,7 +116,7 @@ export class Progress {
     const synced = this.of('synced');
     const before = synced.seen;
     for (const one of this.waiting) {
-      one.seen = this.levels.position(one.level);
+      one.seen = this.positionOf(one);
       one.waiters.advance(one.seen);
     }
     this.ask();
@@ -99,7 +125,7 @@ export class Progress {
 
   /** Whether a level that is waited for has moved since: to be asked before going to sleep. */
   hasMoved(): boolean {
-    return this.waiting.some((one) => this.isWatched(one) && this.levels.position(one.level) !== one.seen);
+    return this.waiting.some((one) => this.isWatched(one) && this.positionOf(one) !== one.seen);
   }
 
   /** Say which levels are waited for. */

@@ -1,6 +1,7 @@
 // The receipt of a command: holds a copy of the group as it stood in the ring, and decodes what is looked at.
 import { inspect } from 'node:util';
 import { checkLevel } from '../checks.ts';
+import type { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -10,6 +11,8 @@ import { GroupFlag } from '../ring/ring.ts';
 /** What a receipt needs to wait for later levels. */
 export interface LevelWait {
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void>;
+  /** Why the store does not have all of these positions, to which it has come. */
+  refused(from: number, to: number): TrunklineError | undefined;
   /** How far a position that is written has come by now. */
   levelOf(position: number): Level;
 }
@@ -80,7 +83,15 @@ export class CommandReceipt implements Receipt<unknown> {
     options.signal?.throwIfAborted();
     if (level === 'raised') return;
     if (this.#firstPosition === 0) await new Promise<void>((resolve) => this.#whenWritten.push(resolve));
-    return this.#wait.reached(level, this.lastPosition, options.signal);
+    return this.whenAt(level, options.signal);
+  }
+
+  /** The same for a receipt whose position is known. */
+  whenAt(level: Level, signal?: AbortSignal): Promise<void> {
+    const reached = this.#wait.reached(level, this.lastPosition, signal);
+    return level === 'stored'
+      ? reached.then(() => checkStored(this.#wait, this.#firstPosition, this.lastPosition))
+      : reached;
   }
 
   /** Position of the group's last frame, events or not: everything that the command has seen or done is before it. */
@@ -120,7 +131,8 @@ export class RepeatedReceipt implements Receipt<unknown> {
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
     checkLevel('level', level);
     options.signal?.throwIfAborted();
-    return this.#wait.reached(level, this.position, options.signal);
+    await this.#wait.reached(level, this.position, options.signal);
+    if (level === 'stored') for (const { position } of this.events) checkStored(this.#wait, position, position);
   }
 
   toJSON(): Shown {
@@ -129,6 +141,12 @@ export class RepeatedReceipt implements Receipt<unknown> {
 }
 
 const pendingValue = Symbol('not decoded yet');
+
+/** The store has come there: with these, or past them? @throws Quarantined */
+function checkStored(wait: LevelWait, from: number, to: number): void {
+  const refused = wait.refused(from, to);
+  if (refused) throw refused;
+}
 
 for (const { prototype } of [CommandReceipt, RepeatedReceipt]) {
   Object.defineProperty(prototype, inspect.custom, { value: prototype.toJSON });

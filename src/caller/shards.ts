@@ -139,6 +139,13 @@ export class Shards {
     for (const line of this.caller.lines) line?.ring();
   }
 
+  /** Live actors in all of them. */
+  get actors(): number {
+    let actors = 0;
+    for (let shard = 0; shard < this.count; shard++) actors += this.levels.flag(LevelWord.firstShardActors + shard);
+    return actors;
+  }
+
   /** Shards that one command's synchronous code holds, and for how long already. */
   get held(): HeldShard[] {
     const now = performance.now();

@@ -31,15 +31,12 @@ function printLog(folder: string): void {
   if (log === undefined) {
     throw new TrunklineError('DataDirUnreadable', { dataDir: folder, reason: 'there is no log in it' });
   }
-  const { logId, isClean, firstPosition, lastPosition, floor, fault } = log;
+  const { logId, isClean, firstPosition, lastPosition, fault } = log;
   print(`log ${logId}\n`);
   print(`  ${isClean ? 'closed in order' : 'in use, or not closed in order'}, ${bytes(log.bytes)}\n`);
   if (fault !== undefined) print(`  positions cannot be read: ${fault}; the next start recovers it\n`);
   else if (lastPosition === 0) print('  empty\n');
-  else
-    print(
-      `  positions ${firstPosition} to ${lastPosition}; everybody has what is below ${Math.max(floor, firstPosition)}\n`,
-    );
+  else print(`  positions ${firstPosition} to ${lastPosition}\n`);
 }
 
 async function printStore(client: pg.Client, schema: string): Promise<void> {

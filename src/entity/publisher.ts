@@ -245,11 +245,11 @@ export class EventPublisher {
     try {
       for (const { event, version, metadataJson, dataJson } of events) {
         const { aggregateType, aggregateId, type, schemaVersion = 1 } = event;
-        const at = event.occurredAt?.getTime() ?? Date.now();
+        const now = Date.now();
         const offset = producer.frame(
           FrameKind.event,
           schemaVersion,
-          at,
+          event.occurredAt?.getTime() ?? now,
           version,
           aggregateType,
           aggregateId,
@@ -258,7 +258,7 @@ export class EventPublisher {
           dataJson,
         );
         const { bytes } = producer.frames;
-        if (event.id === undefined) writeNewId(bytes, offset + 16, at);
+        if (event.id === undefined) writeNewId(bytes, offset + 16, now);
         else writeIdText(bytes, offset + 16, event.id);
       }
       producer.publish(GroupKind.publish, 0, slot, events.at(-1)!.version, '');
@@ -289,7 +289,7 @@ export class EventPublisher {
     for (const [i, { event, version }] of events.entries()) {
       this.heads.written(event.aggregateType, event.aggregateId, version, firstPosition + i);
     }
-    resolve(new CommandReceipt(ring, firstPosition, this.caller));
+    resolve(new CommandReceipt(ring, firstPosition, this.caller.progress));
   }
 
   private fail(error: TrunklineError): void {

@@ -36,10 +36,7 @@ export class Transactions {
       const reason = 'has no transactions to take part in; saveWithTx needs store: postgres(…)';
       throw new TrunklineError('InvalidOptions', { option: 'store', value: 'embedded', reason });
     }
-    if (typeof client?.query !== 'function') {
-      const reason = "must be a connected client of 'pg' with a transaction open on it";
-      throw new TrunklineError('InvalidOptions', { option: 'client', value: typeof client, reason });
-    }
+    checkClient(client);
     if (events.length === 0) return [];
     checkNewEvents(events);
     const prepared = this.prepare(events);
@@ -88,6 +85,20 @@ export class Transactions {
     const expectedVersion = event.version === undefined ? undefined : event.version - 1;
     return { id, aggregateType, aggregateId, type, schemaVersion, occurredAt, dataJson, metadataJson, expectedVersion };
   }
+}
+
+/** Without a transaction every statement would be one of its own, and a pool may send each to another connection. */
+function checkClient(
+  client: TransactionClient & { totalCount?: unknown; getTransactionStatus?(): string | null },
+): void {
+  const invalid = (value: string, reason: string): never => {
+    throw new TrunklineError('InvalidOptions', { option: 'client', value, reason });
+  };
+  if (typeof client?.query !== 'function' || typeof client.totalCount === 'number') {
+    invalid(typeof client, "must be a connected client of 'pg' with a transaction open on it, and no pool");
+  }
+  const status = client.getTransactionStatus?.(); // of pg's own clients, since 8.18
+  if (status === 'I') invalid('idle', 'has no transaction open: await its BEGIN before');
 }
 
 function checkBytes(json: string, limit: number): void {

@@ -16,8 +16,8 @@ import type { LogSource } from '../log/log.ts';
 import type { SinkOptions, StreamOptions } from '../options.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
-import type { Refusal } from '../store/postgres/heads.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
 import { PostgresSink } from '../store/postgres/sink.ts';
 import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
@@ -53,22 +53,12 @@ export type FlushThreadRequest =
 
 export type SinkStatus = Omit<FlusherStatus, 'lastError'> & { lastError: WireError | undefined };
 
-/** An event that the store has not taken: it lies in quarantine. */
-export interface QuarantineNotice {
-  aggregateType: string;
-  aggregateId: string;
-  version: number;
-  position: number;
-  code: string;
-  reason: string;
-}
-
 export type FlushThreadReport =
   /** the store is open, and every sink has been tried once; the checkpoints of those that are open */
   | { type: 'ready'; checkpoints: Record<string, number> }
   | { type: 'failed'; error: WireError }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
-  | { type: 'quarantined'; refused: QuarantineNotice[] }
+  | { type: 'quarantined'; refused: readonly QuarantineNotice[] }
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
   /** something that did not stop it */
   | { type: 'sink-report'; name: string; error: WireError }
@@ -158,7 +148,10 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     const storedPosition = (): number => levels.position('stored');
     const memory = new EmbeddedSink(storeFolder, logId, { memory: { storedPosition } });
     const store = new PostgresSink(postgres, logId, log.firstPosition(), {
-      quarantined: (refused) => quarantined(refused, memory),
+      quarantined: async (refused, isNews) => {
+        await flushers[0]!.tried; // the memory is open
+        quarantined(refused, memory, isNews);
+      },
     });
     add(memoryName, uncut(memory), { onPosition: onRemembered, lingerMs: storeLingerMs });
     const { flushDelayMs: lingerMs, batchBytes, batchEvents: batchFrames } = postgres;
@@ -177,19 +170,16 @@ const noticesAtOnce = 100;
 const retryMsLimit = 1_000; // a store that comes back has a backlog: it is noticed soon
 
 /** Fenced aggregates are another log's: what this machine remembers of them is not their state any more. */
-function quarantined(refused: readonly Refusal[], memory: EmbeddedSink): void {
-  const fenced = refused.filter(({ code }) => code === 'Fenced').map(({ entry }) => entry.run);
-  if (fenced.length > 0) throughGate(levels, () => memory.contest(fenced));
+function quarantined(refused: readonly QuarantineNotice[], memory: EmbeddedSink, isNews: boolean): void {
+  const fenced = refused.filter(({ code }) => code === 'Fenced');
+  if (fenced.length > 0) {
+    const aggregates = fenced.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
+    throughGate(levels, () => memory.contest(aggregates));
+  }
+  if (!isNews) return;
+  Atomics.add(levels.words, LevelWord.quarantined, refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
-    const notices = refused.slice(i, i + noticesAtOnce).map(({ entry, code, reason }) => ({
-      aggregateType: entry.run.type,
-      aggregateId: entry.run.id,
-      version: entry.version,
-      position: entry.position,
-      code,
-      reason,
-    }));
-    report({ type: 'quarantined', refused: notices });
+    report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce) });
   }
 }
 
@@ -258,9 +248,9 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     await watch(flushers);
   } finally {
     for (const flusher of flushers) flusher.stop();
-    await Promise.race([runs[0], abandoned()]); // the environment here takes what is synced, unless nobody waits any longer
-    const graceMs = levels.flag(LevelWord.abandoned) !== 0 ? 0 : (data.stopGraceMs ?? stopGraceMs);
-    if (!(await within(graceMs, runs))) {
+    const gaveUp = abandoned();
+    await Promise.race([runs[0], gaveUp]); // the environment here takes what is synced, unless nobody waits any longer
+    if (!(await within(data.stopGraceMs ?? stopGraceMs, runs, gaveUp))) {
       for (const flusher of flushers) flusher.abort();
       await within(abortGraceMs, runs);
     }
@@ -344,11 +334,16 @@ function configure(
   report({ type: 'configured', number, error });
 }
 
-/** Whether all have ended within so many milliseconds. */
-async function within(boundMs: number, runs: readonly Promise<void>[]): Promise<boolean> {
+/** Whether all have ended within so many milliseconds, and before it was `cutShort`. */
+async function within(
+  boundMs: number,
+  runs: readonly Promise<void>[],
+  cutShort: Promise<void> = new Promise(() => {}),
+): Promise<boolean> {
   const timer = new AbortController();
   const late = pause(boundMs, false, { signal: timer.signal }).catch(() => false);
-  const inTime = await Promise.race([Promise.all(runs).then(() => true), late]);
+  const ended = Promise.all(runs).then(() => true);
+  const inTime = await Promise.race([ended, late, cutShort.then(() => false)]);
   timer.abort();
   return inTime;
 }

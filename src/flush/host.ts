@@ -1,8 +1,9 @@
 // The flush thread as the runtime starts and stops it.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire, TrunklineError } from '../errors.ts';
+import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
 import { Thread } from '../thread.ts';
-import type { FlushThreadData, FlushThreadReport, QuarantineNotice } from './flush-thread.ts';
+import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
 
 export interface FlushEvents {
   /** A null message: a level has moved. */
@@ -19,8 +20,6 @@ export interface FlushEvents {
 export class FlushThread {
   private readonly thread: Thread;
   private readonly port: MessagePort;
-  /** Events that the store has not taken since the start. */
-  quarantinedCount = 0;
   private changes = 0;
 
   private constructor(thread: Thread, port: MessagePort) {
@@ -50,7 +49,6 @@ export class FlushThread {
           else if (message.type === 'sink-report')
             events.sinkReport(message.name, fromWire(message.error) as TrunklineError);
           else if (message.type === 'quarantined') {
-            flushThread.quarantinedCount += message.refused.length;
             const fenced = message.refused.filter(({ code }) => code === 'Fenced');
             events.quarantined(
               message.refused,

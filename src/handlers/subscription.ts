@@ -125,6 +125,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.handling.begin(low, done);
     this.next = low + 1;
     this.reader = undefined;
+    this.waiters.advance();
   }
 
   private mayTake(): boolean {

@@ -9,7 +9,7 @@
 import { closeSync, existsSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { writeFileDurably } from './durable-file.ts';
+import { writeFileDurably } from '../durable-file.ts';
 
 const SLOT_BYTES = 12;
 const slotOffsets = [0, 512] as const;

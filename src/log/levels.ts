@@ -57,9 +57,13 @@ export const LevelWord = {
   transactions: 18,
   /** 1: somebody waits for `published`: as for `stored` */
   awaitsPublished: 20,
+  /** how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
+  quarantined: 21,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,
+  /** how many actors each shard held after its last sweep */
+  firstShardActors: 160,
 } as const;
 
 /** Threads stop one stage after the other, each when `stopping` has come to its number and its work is drained. */
@@ -73,7 +77,7 @@ export class Levels {
   private readonly positions: BigInt64Array;
 
   constructor(memory?: SharedArrayBuffer) {
-    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardBeat + shardLimit) * 4);
+    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardActors + shardLimit) * 4);
     this.positions = new BigInt64Array(this.memory, 0, positionCount);
     this.words = new Int32Array(this.memory, wordsOffset);
   }

@@ -8,9 +8,9 @@ import { randomBytes, randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
+import { writeFileDurably } from '../durable-file.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Incarnation } from './chunk.ts';
-import { writeFileDurably } from './durable-file.ts';
 
 const MARKER_FORMAT = 1;
 

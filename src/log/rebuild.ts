@@ -2,8 +2,8 @@
 // `log.mdb` being the old file or the new one, whole, and the next start does what is still to do.
 import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { syncFile, syncFolder } from '../durable-file.ts';
 import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
-import { syncFile, syncFolder } from './durable-file.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
 import type { Levels } from './levels.ts';
 import { LogWriter, mapBytesFor } from './lmdb.ts';

@@ -1,8 +1,9 @@
 // Which events a query wants, told from a frame without decoding it.
 import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
+import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { fieldsOf } from '../known-fields.ts';
-import { nameOf, type StoreQuery } from './store.ts';
+import { type EventStore, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
 
 export class EventFilter {
   readonly aggregateType: string | undefined;
@@ -58,6 +59,22 @@ export function filterOf(query: StoreQuery): EventFilter {
   const aggregateType = aggregate === undefined ? undefined : nameOf(aggregate);
   const types = type === undefined ? query.types : [type, ...(query.types ?? [])];
   return new EventFilter({ aggregateType, aggregateId, types, since, until, correlationId });
+}
+
+/** The first `limit` events of a type. */
+export async function eventsOfType(
+  store: Pick<EventStore, 'query'>,
+  type: string,
+  { limit = Number.POSITIVE_INFINITY, ...rest }: TypeQuery,
+  eventsPerPage: number,
+): Promise<StoredEvent[]> {
+  const events: StoredEvent[] = [];
+  if (limit <= 0) return events;
+  for await (const event of store.query({ ...rest, type, pageSize: Math.min(limit, eventsPerPage) })) {
+    events.push(event);
+    if (events.length >= limit) break;
+  }
+  return events;
 }
 
 /** The fields that a store's query may have. */

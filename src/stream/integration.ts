@@ -3,6 +3,9 @@
 import type { AnyAggregate, EventNamed, EventOf } from '../aggregate.ts';
 import type { StoredEvent } from '../event.ts';
 
+/** What settings call them: `integration.{type}`, for their schemas, and for whether they are published. */
+export const integrationName = 'integration';
+
 /** An event for the outside. */
 export interface IntegrationEvent {
   /** Public name, 1 to 100 bytes, for example `call-billing.v2`. */
@@ -15,6 +18,8 @@ export interface IntegrationEvent {
   topic?: string;
   /** Default: the aggregate's id. */
   key?: string;
+  /** Who says so; default: what the cause says, or else the stream's `clientId`. */
+  source?: string;
 }
 
 /** What a mapping returns: one, several, or nothing. */

@@ -1,9 +1,8 @@
 // The public side of the Kafka stream: what a user says, checked, and turned into plain data for the flush thread, which
 // imports the sink by its URL.
-import { TrunklineError } from '../errors.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { StreamOptions } from '../options.ts';
-import { type Format, formats } from './kafka/format.ts';
+import type { Format } from './kafka/format.ts';
+import { resolveKafka, within } from './settings.ts';
 
 /** Where events go, and what the topics are like. */
 export interface TopicOptions {
@@ -53,7 +52,10 @@ export interface RegistryOptions {
    * `{topic}-value`, for topics that carry one event type.
    */
   subjects?: 'topicRecord' | 'record' | 'topic';
-  /** JSON Schemas of payloads by `{aggregateType}.{eventType}`, where the definition's validator does not give one. */
+  /**
+   * JSON Schemas of payloads by `{aggregateType}.{eventType}`, where the definition's validator does not give one; of
+   * integration events by `integration.{type}`, registered under the subject `{type}`.
+   */
   schemas?: Readonly<Record<string, object>>;
 }
 
@@ -74,7 +76,10 @@ export interface KafkaOptions {
   registry?: RegistryOptions;
   /** URL of a module whose default export is a list of `integration(…)`. */
   integration?: string;
-  /** Which events are published, by `{aggregateType}` or `{aggregateType}.{eventType}`; default all. */
+  /**
+   * Which events are published, by `{aggregateType}` or `{aggregateType}.{eventType}`; default all. Integration events are
+   * turned on and off for themselves, by `integration` or `integration.{type}`.
+   */
   publishing?: Readonly<Record<string, boolean>>;
   /** One transaction takes what has arrived, up to so many events (default 5,000) or bytes (default 4 MiB). */
   batch?: {
@@ -93,7 +98,8 @@ export interface KafkaOptions {
   /** How long a connection may take, milliseconds; default 3,000. */
   connectTimeoutMs?: number;
   /**
-   * After `CheckpointMissing` only: the last log position that counts as published. The stream goes on behind it.
+   * After `CheckpointMissing` only: the last log position that counts as published. The stream goes on behind it. One
+   * that is lower than what is known to be published is refused, so that an option left behind publishes nothing again.
    */
   resumeAfter?: number;
 }
@@ -142,126 +148,4 @@ export function kafka(options: KafkaOptions): StreamOptions {
     },
     backlogLimit: within('backlogLimit', options.backlogLimit ?? 100_000, 1, Number.MAX_SAFE_INTEGER),
   };
-}
-
-const kafkaFields = fieldsOf<KafkaOptions>({
-  brokers: true,
-  clientId: true,
-  client: true,
-  ssl: true,
-  sasl: true,
-  topics: true,
-  format: true,
-  registry: true,
-  integration: true,
-  publishing: true,
-  batch: true,
-  compression: true,
-  backlogLimit: true,
-  transactionTimeoutMs: true,
-  requestTimeoutMs: true,
-  connectTimeoutMs: true,
-  resumeAfter: true,
-});
-const topicFields = fieldsOf<TopicOptions>({
-  prefix: true,
-  template: true,
-  module: true,
-  partitions: true,
-  replicationFactor: true,
-  retentionMs: true,
-  cleanupPolicy: true,
-  config: true,
-  create: true,
-  internalPrefix: true,
-});
-const registryFields = fieldsOf<RegistryOptions>({
-  url: true,
-  username: true,
-  password: true,
-  compatibility: true,
-  subjects: true,
-  schemas: true,
-});
-const batchFields = fieldsOf<NonNullable<KafkaOptions['batch']>>({ count: true, bytes: true, delayMs: true });
-
-/** Check, and fill in. */
-export function resolveKafka(options: KafkaOptions): KafkaSettings {
-  checkFields('stream', options, kafkaFields);
-  if (options.topics !== undefined) checkFields('stream.topics', options.topics, topicFields);
-  if (options.registry !== undefined) checkFields('stream.registry', options.registry, registryFields);
-  if (options.batch !== undefined) checkFields('stream.batch', options.batch, batchFields);
-  const { brokers, sasl, topics = {}, registry } = options;
-  if (!Array.isArray(brokers) || brokers.length === 0) invalid('brokers', brokers, 'must name at least one host:port');
-  for (const broker of brokers) {
-    if (typeof broker !== 'string' || !/^.+:\d{1,5}$/.test(broker)) invalid('brokers', broker, 'must be host:port');
-  }
-  refuseFunctions('', options);
-  const clientId = options.clientId ?? 'trunkline';
-  if (!/^[\w.-]{1,100}$/.test(clientId)) invalid('clientId', clientId, 'must be 1 to 100 of a-z A-Z 0-9 . _ -');
-  if (sasl !== undefined) oneOf('sasl.mechanism', sasl.mechanism, ['plain', 'scram-sha-256', 'scram-sha-512']);
-  if (topics.module !== undefined) url('topics.module', topics.module);
-  if (options.integration !== undefined) url('integration', options.integration);
-  if (registry !== undefined && !URL.canParse(registry.url)) invalid('registry.url', 'not shown', 'must be a URL');
-  const { resumeAfter } = options;
-  if (resumeAfter !== undefined) within('resumeAfter', resumeAfter, 0, Number.MAX_SAFE_INTEGER);
-  return {
-    brokers: [...brokers],
-    clientId,
-    client: oneOf('client', options.client ?? 'kafkajs', ['kafkajs', 'platformatic']),
-    ssl: options.ssl,
-    sasl,
-    topics: resolveTopics(topics),
-    format: oneOf('format', options.format ?? 'trunkline', formats),
-    registry: registry && { compatibility: 'BACKWARD', subjects: 'topicRecord', schemas: {}, ...registry },
-    integration: options.integration,
-    publishing: options.publishing ?? {},
-    compression: oneOf('compression', options.compression ?? 'none', ['none', 'gzip']),
-    backlogLimit: options.backlogLimit ?? 100_000,
-    transactionTimeoutMs: within('transactionTimeoutMs', options.transactionTimeoutMs ?? 30_000, 1000, 900_000),
-    requestTimeoutMs: within('requestTimeoutMs', options.requestTimeoutMs ?? 10_000, 100, 600_000),
-    connectTimeoutMs: within('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, 100, 600_000),
-    resumeAfter,
-  };
-}
-
-function resolveTopics(topics: TopicOptions): TopicSettings {
-  const template = topics.template ?? '{prefix}.{aggregateType}';
-  const unknown = /\{(?!(?:prefix|aggregateType|aggregate_type|eventType|event_type)\})[^}]*\}?/.exec(template)?.[0];
-  if (unknown !== undefined) invalid('topics.template', template, `${unknown} is no placeholder`);
-  return {
-    ...topics,
-    prefix: topics.prefix ?? 'events',
-    template,
-    partitions: within('topics.partitions', topics.partitions ?? 6, 1, 10_000),
-    replicationFactor: within('topics.replicationFactor', topics.replicationFactor ?? 0, 0, 100),
-    config: topics.config ?? {},
-    create: topics.create ?? true,
-    internalPrefix: topics.internalPrefix ?? 'trunkline',
-  };
-}
-
-function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option: `stream.${option}`, value, reason });
-}
-
-function within(option: string, value: number, low: number, high: number): number {
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  return invalid(option, value, `must be an integer from ${low} to ${high}`);
-}
-
-function oneOf<T extends string>(option: string, value: T, allowed: readonly T[]): T {
-  return allowed.includes(value) ? value : invalid(option, value, `must be one of ${allowed.join(', ')}`);
-}
-
-function url(option: string, value: string): void {
-  if (!URL.canParse(value)) invalid(option, value, 'must be a URL: import.meta.resolve(…)');
-}
-
-/** They cannot cross to the flush thread. */
-function refuseFunctions(path: string, value: unknown): void {
-  if (typeof value === 'function')
-    invalid(path, 'a function', 'cannot cross threads: put it into a module, and name that');
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
-  for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item);
 }

@@ -38,7 +38,7 @@ export interface Reading {
   topic: string;
   partition: number;
   from: bigint;
-  /** Leave out what is aborted, and wait for what is not decided. */
+  /** Leave out what is aborted, and wait for what is not decided; one transaction after the other, as they were ended. */
   committedOnly: boolean;
   visit(record: InRecord): boolean;
 }
@@ -98,8 +98,22 @@ export class StreamFault extends Error {
   readonly kind: FaultKind;
 
   constructor(kind: FaultKind, cause: unknown) {
-    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    const messages = new Set(Array.from(errorsIn(cause), (one) => String(one.message ?? one)));
+    super([...messages].slice(0, messagesMost).join(': '), { cause });
     this.name = 'StreamFault';
     this.kind = kind;
   }
+}
+
+const messagesMost = 4;
+const errorsMost = 100;
+
+/** An error and all that it is made of, each once: its causes, and the parts of those that stand for several. */
+export function errorsIn(error: unknown): readonly any[] {
+  const found = new Set<any>([error]);
+  for (const one of found) {
+    const parts = [one?.cause, one?.originalError, ...(Array.isArray(one?.errors) ? one.errors : [])];
+    for (const part of parts) if (part && found.size < errorsMost) found.add(part);
+  }
+  return [...found];
 }

@@ -100,9 +100,11 @@ describe('migrate and status', () => {
     const runtime = await startRuntime({ dataDir });
     for (let i = 0; i < 10; i++) await runtime.ref(Counter, 'a').add(1);
     await runtime.reached('stored');
-    expect(trunkline(['status', '--data-dir', dataDir]).stdout).toMatch(/in use, .*\n {2}positions 1 to 1\d;/);
+    expect(trunkline(['status', '--data-dir', dataDir]).stdout).toMatch(/in use, .*\n {2}positions 1 to 1\d\n/);
     await runtime.close();
-    expect(trunkline(['status', '--data-dir', dataDir]).stdout).toMatch(/closed in order, .*\n {2}positions 1 to 1\d;/);
+    expect(trunkline(['status', '--data-dir', dataDir]).stdout).toMatch(
+      /closed in order, .*\n {2}positions 1 to 1\d\n/,
+    );
     const file = join(dataDir, 'log', 'log.mdb');
     writeFileSync(file, readFileSync(file).fill(7, 0, 8192));
     expect(trunkline(['status', '--data-dir', dataDir])).toMatchObject({

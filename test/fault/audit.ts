@@ -26,6 +26,10 @@ export type Told =
   | { kind: 'refused'; command: string }
   | { kind: 'heard'; aggregateType: string; aggregateId: string; version: number; id: string };
 
+/** Whether a line of a service is for the auditor. */
+export const isTold = (line: { kind: string }): line is Told =>
+  line.kind === 'sent' || line.kind === 'acknowledged' || line.kind === 'refused' || line.kind === 'heard';
+
 /** An event as a place holds it. */
 export interface Held {
   id: string;
@@ -50,8 +54,10 @@ export interface Place {
   events: Iterable<Held> | AsyncIterable<Held>;
   /** Whatever was acknowledged at one of these levels must be here. */
   bears: readonly Level[];
-  /** Sees events at least once, so that repetitions are no fault (a handler's effects). Default: no. */
+  /** Sees events at least once, so that repetitions are no fault. Default: no. */
   repeats?: boolean;
+  /** Keeps the order within each aggregate only (a topic of several partitions, a handler's effects). Default: no. */
+  isPerAggregate?: boolean;
   /** Holds a tail only: commands and aggregates may have begun before its first event. Default: no. */
   isTail?: boolean;
   /** Every message that was sent must have been carried out by now, once. Default: no. */
@@ -196,8 +202,7 @@ class PlaceAuditor {
       this.found('gapped', `${at} after ${version ?? 0}`);
     } else if (version !== undefined && event.version < version) this.found('reordered', `${at} after ${version}`);
     this.versions.set(aggregate, Math.max(version ?? 0, event.version));
-    // Handlers work on many aggregates at a time: theirs is the order within each.
-    if (!this.place.repeats && event.position <= this.lastPosition) {
+    if (!this.place.isPerAggregate && event.position <= this.lastPosition) {
       this.found('reordered', `${at}: position ${event.position} after ${this.lastPosition}`);
     }
     this.lastPosition = Math.max(this.lastPosition, event.position);

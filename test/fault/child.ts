@@ -13,8 +13,8 @@ export interface ChildSettings<Line> {
   options?: string[];
   /** Called with each line; true: kill it now. */
   onLine?(line: Line, count: number): boolean;
-  /** Kill it so long after its start, milliseconds. */
-  killAfterMs?: number;
+  /** What is done to the world while it runs. It is given a way to speak to the child, and one to kill it. */
+  meanwhile?(child: { say(word: string): void; kill(): void }): Promise<void>;
   /** It has failed if it has not ended by then. */
   boundMs: number;
 }
@@ -44,14 +44,19 @@ export async function runChild<Line>(settings: ChildSettings<Line>): Promise<End
     child.once('close', (code, signal) => resolve(signal ?? code!)),
   );
   let servicePid = settings.injection ? undefined : child.pid;
-  const kill = (): void => void (servicePid === undefined || process.kill(servicePid, 'SIGKILL'));
+  const kill = (): void => {
+    if (child.exitCode !== null || child.signalCode !== null || servicePid === undefined) return;
+    process.kill(servicePid, 'SIGKILL');
+  };
   let timedOut = false;
   const bound = setTimeout(() => {
     timedOut = true;
     kill();
     child.kill('SIGKILL');
   }, settings.boundMs);
-  const planned = settings.killAfterMs === undefined ? undefined : setTimeout(kill, settings.killAfterMs);
+  const say = (word: string): void => void child.stdin.write(`${word}\n`);
+  const meanwhile = settings.meanwhile?.({ say, kill });
+  meanwhile?.catch(kill);
   const lines: Line[] = [];
   try {
     for await (const text of createInterface({ input: child.stdout })) {
@@ -61,9 +66,9 @@ export async function runChild<Line>(settings: ChildSettings<Line>): Promise<End
       lines.push(line);
       if (settings.onLine?.(line, lines.length)) kill();
     }
+    await meanwhile;
     return { lines, end: await ended, timedOut, trouble };
   } finally {
     clearTimeout(bound);
-    clearTimeout(planned);
   }
 }

@@ -46,7 +46,7 @@ async function one(): Promise<void> {
   // Closes at any moment of another close, some with a deadline that cannot be kept.
   const closes: Promise<void>[] = [];
   for (let i = integerFrom(random, 1, 3); i > 0; i--) {
-    const deadlineMs = random() < 0.3 ? integerFrom(random, 0, 20) : 30_000;
+    const deadlineMs = random() < 0.3 ? integerFrom(random, 1, 20) : 30_000;
     closes.push(runtime.close({ deadlineMs }));
     await pause(integerFrom(random, 0, 10));
   }

@@ -3,7 +3,7 @@
 // more; and the next start, on a healed disk, finds everything that was.
 import { join } from 'node:path';
 import { integerFrom, oneOf, type Random, randomFrom } from '../random.ts';
-import { audit, survivesKill, type Told } from './audit.ts';
+import { audit, isTold, survivesKill, type Told } from './audit.ts';
 import { runChild } from './child.ts';
 import type { Family, FaultRun } from './family.ts';
 import { fillDisk } from './full-disk.ts';
@@ -115,17 +115,14 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
 const isUpstreamAbort = (trouble: string): boolean =>
   /^Write error: /.test(trouble) && /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);
 
-const isTold = (line: ServiceLine): line is Extract<ServiceLine, Told> =>
-  line.kind === 'sent' || line.kind === 'acknowledged' || line.kind === 'refused' || line.kind === 'heard';
-
 /** What a service may say under a failing disk: typed errors, and nothing acknowledged once the log has failed. */
 function judge(run: FaultRun, where: string, lines: readonly ServiceLine[]): void {
   let poisoned = false;
   for (const line of lines) {
     if (line.kind === 'rejected') {
       if (!line.typed) run.fail(`${where}: ${line.command} was rejected by ${line.code}`);
-      if (line.code === 'LogPoisoned') poisoned = true;
-    } else if (line.kind === 'acknowledged' && poisoned) run.fail(`${where}: ${line.command} acknowledged afterwards`);
+    } else if (line.kind === 'poisoned') poisoned = true;
+    else if (line.kind === 'acknowledged' && poisoned) run.fail(`${where}: ${line.command} acknowledged afterwards`);
     else if (line.kind === 'ended' && !line.typed) run.fail(`${where}: ended by ${line.code}`);
   }
 }

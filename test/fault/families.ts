@@ -2,14 +2,20 @@
 import { bytes } from './bytes.ts';
 import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
+import { downstream } from './downstream.ts';
 import type { Family } from './family.ts';
 import { kills } from './kills.ts';
+import { model } from './model.ts';
+import { network } from './network.ts';
 import { powerLoss } from './power-loss.ts';
 import { ring } from './ring.ts';
 import { threads } from './threads.ts';
 
 export const families: Readonly<Record<string, Family>> = {
   kills,
+  downstream,
+  network,
+  model,
   bytes,
   disk,
   'power-loss': powerLoss,

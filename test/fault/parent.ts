@@ -2,10 +2,21 @@
 import { writeSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 
-export function argumentFromParent<T>(): Promise<T> {
-  const lines = createInterface({ input: process.stdin });
-  lines.on('close', () => process.exit(9));
-  return new Promise((resolve) => lines.once('line', (line) => resolve(JSON.parse(line) as T)));
+const words: string[] = [];
+let onWord: () => void = () => {};
+createInterface({ input: process.stdin })
+  .on('line', (word) => {
+    words.push(word);
+    onWord();
+  })
+  .on('close', () => process.exit(9));
+
+export const argumentFromParent = async <T>(): Promise<T> => JSON.parse(await wordFromParent()) as T;
+
+/** The next line that the parent says. */
+export async function wordFromParent(): Promise<string> {
+  while (words.length === 0) await new Promise<void>((resolve) => (onWord = resolve));
+  return words.shift()!;
 }
 
 const retryMs = 1;

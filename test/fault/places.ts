@@ -1,13 +1,15 @@
 // What each place of a data directory holds: recovered by a runtime as a user would start it, then read place by place
-// behind its back. Other sinks join here: one more place each.
+// behind its back; and what PostgreSQL, Kafka and a durable handler hold, if they were there.
 import { join } from 'node:path';
-import { createRuntime, type RecoveryReport, type RuntimeOptions, type StoredEvent } from '../../src/index.ts';
+import { createRuntime, type RecoveryReport, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import { Levels } from '../../src/log/levels.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
 import { History } from '../../src/store/history.ts';
 import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { type Held, heldBy, heldFrom, type Place } from './audit.ts';
+import { type Held, heldBy, type Place } from './audit.ts';
+import { type ElsewhereSettings, readKafka, readPostgres, storeAndStream } from './elsewhere.ts';
+import { readHandled, recorder } from './handled.ts';
 import { Victim } from './mischief.ts';
 import { readSink } from './sink.ts';
 
@@ -17,38 +19,62 @@ const settleBoundMs = 30_000;
 export interface Recovered {
   places: Place[];
   recovery: RecoveryReport;
+  /** Events that PostgreSQL has not taken. */
+  quarantined: number;
 }
 
-/** Start, let what was under way end, stop, and read. `bears`: the acknowledgements that the fault may not have touched. */
+/**
+ * Start, let what was under way end, stop, and read. `bears`: the acknowledgements that the fault may not have touched.
+ * With `elsewhere` the store is there, and what lies here is a memory of it.
+ */
 export async function recoverPlaces(
   dataDir: string,
   bears: Place['bears'],
-  options: Partial<RuntimeOptions> = {},
+  { elsewhere, ...options }: Partial<RuntimeOptions> & { elsewhere?: ElsewhereSettings } = {},
 ): Promise<Recovered> {
   const runtime = await createRuntime({
     ...{ dataDir, aggregates: [Counter, Victim], shards: 1, log: { maxBytes, retainBytes: 1 << 17 } },
     sinks: [{ name: 'file', module: import.meta.resolve('./sink.ts') }],
     ...options,
+    ...(elsewhere && storeAndStream(elsewhere)),
   });
-  const all: Held[] = [];
   const { recovery } = runtime;
+  let [all, handled]: Held[][] = [[], []];
   try {
     const until = Date.now() + settleBoundMs;
     while (runtime.status().messagesUnderWay > 0 && Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
-    for await (const held of heldBy(runtime.events())) all.push(held);
+    if (elsewhere) handled = await settle(runtime);
+    all = await collect(heldBy(runtime.events()));
   } finally {
     await runtime.close();
   }
-  const [store, log] = [await readStore(dataDir), await readLog(dataDir)];
   const places: Place[] = [
-    { name: 'runtime', events: all, bears, isSettled: true },
-    { name: 'store', events: store, bears },
-    { name: 'log', events: log, bears, isTail: true },
+    { name: 'runtime', events: all!, bears, isSettled: true },
+    { name: 'log', events: await readLog(dataDir), bears, isTail: true },
     { name: 'sink', events: readSink(dataDir).held, bears },
   ];
-  return { places, recovery };
+  if (!elsewhere) {
+    places.push({ name: 'store', events: await readStore(dataDir), bears });
+    return { places, recovery, quarantined: 0 };
+  }
+  const { held, quarantined } = await readPostgres(elsewhere);
+  places.push(
+    { name: 'PostgreSQL', events: held, bears },
+    { name: 'Kafka', events: await readKafka(elsewhere), bears, isPerAggregate: true },
+    { name: 'handler', events: handled!, bears, isPerAggregate: true },
+  );
+  return { places, recovery, quarantined };
+}
+
+/** Until store, stream and handler have everything; what the handler has done. */
+async function settle(runtime: Runtime): Promise<Held[]> {
+  const subscription = runtime.subscribe(recorder(() => {}));
+  const signal = AbortSignal.timeout(settleBoundMs);
+  await Promise.all([runtime.reached('stored', { signal }), runtime.reached('published', { signal })]);
+  await subscription.caughtUpTo(runtime.status().written, { signal });
+  return readHandled(runtime);
 }
 
 /** The store alone, as it would answer if the log were empty. */
@@ -58,7 +84,7 @@ async function readStore(dataDir: string): Promise<Held[]> {
     const levels = new Levels();
     levels.publish('written', store.checkpoint());
     const emptyLog = { read: () => undefined, firstPosition: () => 0, close: async () => {} };
-    return await collect(new History(store, emptyLog, levels).events());
+    return await collect(heldBy(new History(store, emptyLog, levels).events()));
   } finally {
     await store.close();
   }
@@ -73,15 +99,16 @@ async function readLog(dataDir: string): Promise<Held[]> {
   try {
     const levels = new Levels();
     levels.publish('written', writer.lastPosition);
-    return await collect(new History(noStore, reader, levels).events({ from: Math.max(1, writer.firstPosition) }));
+    const from = Math.max(1, writer.firstPosition);
+    return await collect(heldBy(new History(noStore, reader, levels).events({ from })));
   } finally {
     await reader.close();
     await writer.close();
   }
 }
 
-async function collect(events: AsyncIterable<StoredEvent>): Promise<Held[]> {
+async function collect(events: AsyncIterable<Held>): Promise<Held[]> {
   const held: Held[] = [];
-  for await (const event of events) held.push(heldFrom(event));
+  for await (const one of events) held.push(one);
   return held;
 }

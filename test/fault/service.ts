@@ -1,12 +1,22 @@
 // A service under random load, to be struck at any instant. Tells its parent, line by line and at once, what it is about to
 // send, what was acknowledged at which level, and what its listeners heard. What has been said
 // outlives the process. Ends by itself after so many commands, when the log has failed, and with its parent.
-import { createRuntime, isError, type Receipt, type Runtime, TrunklineError } from '../../src/index.ts';
+import {
+  createRuntime,
+  isError,
+  type Level,
+  type Logger,
+  type Receipt,
+  type Runtime,
+  TrunklineError,
+} from '../../src/index.ts';
 import { integerFrom, oneOf, randomFrom } from '../random.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import type { Told } from './audit.ts';
+import { type ElsewhereSettings, storeAndStream } from './elsewhere.ts';
+import { recorder } from './handled.ts';
 import { type Mischief, Victim } from './mischief.ts';
-import { argumentFromParent, say } from './parent.ts';
+import { argumentFromParent, say, wordFromParent } from './parent.ts';
 import type { SinkOptions } from './sink.ts';
 
 export interface ServiceSettings {
@@ -22,6 +32,10 @@ export interface ServiceSettings {
   whenFull?: 'wait' | 'reject';
   /** What a shard or the flush thread suffers, after so many commands or batches. */
   mischief?: { thread: 'shard' | 'flush'; kind: Mischief; at: number };
+  /** Where events go beyond `dataDir`, with a durable handler beside; default: nowhere. */
+  elsewhere?: ElsewhereSettings;
+  /** Each client's pause after a command, milliseconds; default 0. */
+  pauseMs?: number;
 }
 
 /** A command as it is sent, so that it can be sent again. */
@@ -38,8 +52,14 @@ export type ServiceLine =
   | { kind: 'process'; pid: number }
   | { kind: 'started'; lastEnd: string; leftOut: unknown[] }
   | { kind: 'keyed'; keyed: KeyedCommand }
+  /** A handler has done its work with an event; its effects are not committed yet. */
+  | { kind: 'handled' }
+  /** Told to the logger. */
+  | { kind: 'trouble'; what: string }
   /** A command was rejected; `typed`: by an error of the closed list. */
   | { kind: 'rejected'; command: string; code: string; typed: boolean }
+  /** The log has failed, and whatever was acknowledged before has been told. */
+  | { kind: 'poisoned' }
   | { kind: 'ended'; code: string; typed: boolean; state: string };
 
 const settings = await argumentFromParent<ServiceSettings>();
@@ -47,14 +67,23 @@ const random = randomFrom(settings.seed);
 const integer = (low: number, high: number): number => integerFrom(random, low, high);
 const tell = (line: ServiceLine): void => say(JSON.stringify(line));
 
-const acks = ['raised', 'written', 'written', 'written', 'synced', 'stored'] as const;
+const levels = ['raised', 'written', 'written', 'written', 'synced', 'stored'] as const;
+const acks: readonly Level[] = settings.elsewhere ? [...levels, 'published'] : levels;
 // Certain not to have been carried out, whatever happens later.
 const refusals = ['NotExecuted', 'RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull'] as const;
 let sent = 0;
 let failed = false;
+// Whatever the parent says after its argument: it is enough.
+let isEnough = false;
+void wordFromParent().then(() => {
+  isEnough = true;
+});
 
 const { mischief } = settings;
 const sinkOptions: SinkOptions = mischief?.thread === 'flush' ? { mischief: mischief.kind, at: mischief.at } : {};
+const hear = (details: object, what: string): void =>
+  tell({ kind: 'trouble', what: `${what}: ${(details as { err?: Error }).err?.message}` });
+const logger: Logger = { debug() {}, info() {}, warn: hear, error: hear };
 
 tell({ kind: 'process', pid: process.pid });
 try {
@@ -66,7 +95,9 @@ try {
     log: { maxBytes: 32 << 20, retainBytes: 1 << 17 },
     sinks: [{ name: 'file', module: import.meta.resolve('./sink.ts'), options: sinkOptions }],
     bootId: settings.bootId,
+    ...(settings.elsewhere && { ...storeAndStream(settings.elsewhere), logger }),
   });
+  if (settings.elsewhere) runtime.subscribe(recorder(() => tell({ kind: 'handled' })));
   const { lastEnd, leftOut } = runtime.recovery;
   tell({ kind: 'started', lastEnd, leftOut });
   runtime.bus.on('*', ({ aggregateType, aggregateId, version, id }) =>
@@ -85,8 +116,12 @@ try {
 }
 process.exit(0);
 
+function goesOn(): boolean {
+  return sent < settings.commands && !failed && !isEnough;
+}
+
 async function client(runtime: Runtime): Promise<void> {
-  while (sent < settings.commands && !failed) {
+  while (goesOn()) {
     if (mischief?.thread === 'shard' && sent === mischief.at)
       runtime
         .ref(Victim, 'v')
@@ -120,7 +155,7 @@ async function actor(runtime: Runtime, keyed: KeyedCommand, isKeyed: boolean): P
 /** Entities in this thread: one group may hold events of two of them, and enters the log whole. */
 async function entities(runtime: Runtime, number: number): Promise<void> {
   const metadataOf = (command: string, commandEvents: number) => ({ commandId: command, commandEvents });
-  while (sent < settings.commands && !failed) {
+  while (goesOn()) {
     const command = `${settings.name}/${sent++}`;
     const count = integer(1, 4);
     const ack = oneOf(random, acks);
@@ -139,7 +174,7 @@ async function entities(runtime: Runtime, number: number): Promise<void> {
 async function tellAbout(
   command: string,
   events: number,
-  ack: (typeof acks)[number],
+  ack: Level,
   aggregateType: string,
   ids: string | string[],
   send: () => Promise<Receipt<unknown>>,
@@ -156,10 +191,13 @@ async function tellAbout(
   } catch (error) {
     const code = codeOf(error);
     if (isError(error, 'LogPoisoned') || isError(error, 'RuntimeClosed')) failed = true;
+    // One turn of the runtime settles many promises, whose awaiters speak in an order of their own.
+    if (isError(error, 'LogPoisoned')) setImmediate(() => tell({ kind: 'poisoned' }));
     tell({ kind: 'rejected', command, code, typed: error instanceof TrunklineError });
     if (refusals.some((refusal) => code === refusal)) tell({ kind: 'refused', command });
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
+  if (settings.pauseMs) await new Promise((resolve) => setTimeout(resolve, settings.pauseMs));
 }
 
 function codeOf(error: unknown): string {

@@ -3,7 +3,7 @@
 // is lost.
 import { join } from 'node:path';
 import { integerFrom, type Random, randomFrom } from '../random.ts';
-import { audit, survivesKill, type Told } from './audit.ts';
+import { audit, isTold, survivesKill, type Told } from './audit.ts';
 import { runChild } from './child.ts';
 import type { Family, FaultRun } from './family.ts';
 import { type Mischief, mischiefs } from './mischief.ts';
@@ -50,9 +50,7 @@ async function strike(run: FaultRun, random: Random, thread: 'shard' | 'flush', 
   for (const line of lines) {
     if (line.kind === 'rejected' && !line.typed) run.fail(`${where}: ${line.command} was rejected by ${line.code}`);
     if (line.kind === 'ended' && line.code !== '') run.fail(`${where}: ended by ${line.code}`);
-    if (line.kind === 'sent' || line.kind === 'acknowledged' || line.kind === 'refused' || line.kind === 'heard') {
-      told.push(line);
-    }
+    if (isTold(line)) told.push(line);
   }
   try {
     const { places } = await recoverPlaces(dataDir, survivesKill);

@@ -42,7 +42,7 @@ beforeEach(() => {
   };
 });
 
-async function start(sinks: SinkOptions[] = []) {
+async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
   const bells = new MessageChannel();
   const callers = new MessageChannel();
   let rung = 0;
@@ -57,7 +57,7 @@ async function start(sinks: SinkOptions[] = []) {
     sinks,
     stream: undefined,
     events: [],
-    stopGraceMs: 100,
+    stopGraceMs,
     bellPort: bells.port2,
     callerPort: callers.port2,
   };
@@ -249,3 +249,13 @@ test.each([{ hang: true }, { leak: true }])(
     expect(await thread.stop()).toBe(0);
   },
 );
+
+test('nobody waits for a sink any longer once close has given up', { timeout: 30_000 }, async () => {
+  const thread = await start([fileSink('mine', { hang: true })], 3_600_000);
+  log.append([{ version: 1 }]);
+  thread.sync();
+  await until(() => levels.position('stored') === 1);
+  const stopped = thread.stop();
+  levels.setFlag(LevelWord.abandoned, 1);
+  expect(await stopped).toBe(0);
+});

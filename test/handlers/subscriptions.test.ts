@@ -31,6 +31,18 @@ function sequence(): { heard: StoredEvent[]; hear(event: StoredEvent): void; wro
 describe.each(stores)('%s store', (store) => {
   const startRuntime = startOn(store);
 
+  test('who waits from the start on for what was handled in an earlier run waits for nothing', async () => {
+    const dataDir = scratchFolder();
+    for (let run = 1; run <= 2; run++) {
+      const runtime = await startRuntime({ dataDir });
+      if (run === 1) await runtime.ref(Counter, 'c').add(1);
+      const subscription = runtime.subscribe({ name: 'all', handle() {} });
+      expect(subscription.status().state).toBe('starting');
+      await subscription.caughtUpTo(written(runtime), { timeoutMs: 5_000 });
+      await runtime.close();
+    }
+  });
+
   test('history first, then live, no gap and no seam, while others go on writing', async () => {
     const runtime = await startRuntime();
     await addAll(runtime, 10, 200);

@@ -3,9 +3,9 @@ import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import type { Runtime, RuntimeOptions, Subscription } from '../../src/index.ts';
 import { postgres } from '../../src/index.ts';
-import { CuttingProxy } from '../cutting-proxy.ts';
 import { administer } from '../postgres.ts';
 import { PostgresServer } from '../postgres-server.ts';
+import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
 import { databaseUrl, schemaOf, startOn } from './stores.ts';
@@ -163,9 +163,9 @@ test('bad use is refused: another store, both kinds of effects, ending the trans
 });
 
 test('a connection that is cut at COMMIT, before the server hears of it or when it has answered: done once', async () => {
-  await using proxy = await CuttingProxy.before(url);
+  await using proxy = await TcpProxy.before(Number(new URL(url).port));
   const dataDir = scratchFolder();
-  const store = postgres({ connectionString: proxy.url, schema: schemaOf(dataDir), migrate: true });
+  const store = postgres({ connectionString: proxy.through(url), schema: schemaOf(dataDir), migrate: true });
   const runtime = await startRuntime({ dataDir, store });
   const cutAt = new Map<number, 'before' | 'after'>([
     [3, 'before'],
@@ -183,12 +183,12 @@ test('a connection that is cut at COMMIT, before the server hears of it or when 
       const at = cutAt.get(version);
       if (!at) return;
       cutAt.delete(version);
-      proxy.cutCommit(at);
+      proxy.set({ matches: commits, at });
     },
   });
   for (let i = 0; i < 10; i++) await runtime.ref(Counter, 'x').add(1);
   await caughtUp(runtime, subscription);
-  expect(proxy.cuts).toBe(4);
+  expect(proxy.sprung).toBe(4);
   expect(await versions('cut-x')).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   expect(subscription.status()).toMatchObject({ deadLetters: 0, failures: 0, handled: 10 });
 });

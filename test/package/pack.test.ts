@@ -143,7 +143,9 @@ describe('a program that has installed it', () => {
       status: 1,
       stderr: expect.stringMatching(/^trunkline: .*TRUNKLINE_POSTGRES\n$/),
     });
-    expect(call('status', '--data', join(consumer, 'data')).stdout).toMatch(/^log [0-9a-f]{16}\n {2}closed in order/);
+    expect(call('status', '--data-dir', join(consumer, 'data')).stdout).toMatch(
+      /^log [0-9a-f]{16}\n {2}closed in order/,
+    );
   });
 
   test.each(['true', 'false'])('compiles against its types, skipLibCheck %s', (skipLibCheck) => {

@@ -86,19 +86,25 @@ test('another number of shards finds every aggregate again', async () => {
 test('an actor that was passivated comes back as it was', async () => {
   const runtime = await startRuntime({ shards: 1, actorLimit: 2, flush: 'durable' });
   for (let i = 0; i < 6; i++) await runtime.ref(Counter, `c${i}`).with({ ack: 'stored' }).addMany(12);
-  // Keep the shard busy until its sweep has let the first ones go: a snapshot load then shows in nothing but the result.
   for (let round = 0; round < 3; round++) {
     for (let i = 0; i < 6; i++)
       expect(await runtime.ref(Counter, `c${i}`).total()).toMatchObject({ value: 12, version: 12 });
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    // All but two leave again, and come back from their snapshots.
+    await until(
+      () => runtime.status().actors,
+      (actors) => actors <= 2,
+    );
   }
 });
 
 test('an actor stays until the store has what it raised, however many there are', async () => {
   const runtime = await startRuntime({ shards: 1, actorLimit: 1, flush: { syncIntervalMs: 60_000 } });
   for (let i = 0; i < 6; i++) await runtime.ref(Counter, `c${i}`).addMany(3);
-  // Two sweeps of the shard, which would let them go.
-  await new Promise((resolve) => setTimeout(resolve, 130));
+  // Counted by a sweep, which would have let them go.
+  await until(
+    () => runtime.status().actors,
+    (actors) => actors === 6,
+  );
   for (let i = 0; i < 6; i++)
     expect(await runtime.ref(Counter, `c${i}`).add(1)).toMatchObject({ value: 4, version: 4 });
   expect(runtime.status().stored).toBe(0);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import type { StoredEvent } from '../../src/index.ts';
+import type { Runtime, StoredEvent } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
 test('ask awaits the other aggregate, on the same shard and on another', async () => {
   const runtime = await startRuntime({ shards: 2 });
@@ -55,6 +55,29 @@ test('whom a question or a message cannot reach is refused where it is put', asy
 test('a rejection crosses both threads as it is', async () => {
   const runtime = await startRuntime();
   expect((await runtime.ref(Counter, 'a').askForRejection('b')).value).toBe('too-much');
+});
+
+test('a restart asks nobody again: who asked is gone, or has heard', async () => {
+  const dataDir = scratchFolder();
+  const options = { dataDir, shards: 1, idempotencyTtlMs: 1 };
+  const before = await startRuntime(options);
+  await before.ref(Counter, 'a').askOther('answers', 3);
+  await before.ref(Counter, 'b').askForRejection('refuses');
+  const totals = async (runtime: Runtime): Promise<unknown[]> =>
+    Promise.all(['answers', 'refuses'].map(async (id) => (await runtime.ref(Counter, id).total()).value));
+  const seen = await totals(before);
+  await before.close();
+  const warnings: string[] = [];
+  const logger = { debug() {}, info() {}, warn: (_: object, message: string) => warnings.push(message), error() {} };
+  const after = await startRuntime({ ...options, logger });
+  // Whatever a start has to deliver has been sent by now, and comes before this.
+  await after.ref(Counter, 'last').with({ ack: 'synced' }).add(1);
+  await until(
+    () => after.status().messagesUnderWay,
+    (count) => count === 0,
+  );
+  expect(await totals(after)).toEqual(seen);
+  expect(warnings).toEqual([]);
 });
 
 test('a sent command is executed once, with the cause named', async () => {

@@ -19,7 +19,7 @@ export class Service {
 
   constructor(dataDir: string, options: KafkaOptions) {
     const words = ['--conditions=trunkline-source', '--no-warnings', service, dataDir, JSON.stringify(options)];
-    this.process = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.process = spawn(process.execPath, words, { stdio: ['pipe', 'pipe', 'inherit'] });
     const lines = createInterface({ input: this.process.stdout! });
     // The last line may have been cut off by the kill: then nobody was told.
     lines.on('line', (line) => line.endsWith('}') && this.said.push(JSON.parse(line) as Said));

@@ -4,11 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Kafka } from '../kafka.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
-import { freePorts } from '../watched.ts';
 import { audit, nothing } from './audit.ts';
 import { Service } from './child.ts';
 import { Reader } from './consume.ts';
-import { LossyProxy } from './lossy-proxy.ts';
+import { ApiKey, startBehindProxy } from './lossy-proxy.ts';
 import { atEnd, clients, keepingLogger, setUp } from './setup.ts';
 
 let broker: Kafka;
@@ -78,34 +77,58 @@ describe.each(clients)('%s', (client) => {
   });
 
   test('answers get lost, those to the commit among them', async () => {
-    const [port, target, controller] = await freePorts(3);
-    const behind = await Kafka.start({
-      listeners: `PLAINTEXT://127.0.0.1:${target},CONTROLLER://127.0.0.1:${controller}`,
-      'controller.quorum.voters': `1@127.0.0.1:${controller}`,
-      'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
-    });
-    const proxy = new LossyProxy(port!, target!);
-    atEnd(async () => {
-      await proxy.close();
-      await behind.stop();
-    });
-    const { stream, records } = await setUp({ client, ...impatient }, `127.0.0.1:${port}`);
+    const { proxy, address } = await startBehindProxy();
+    const { stream, records } = await setUp({ client, ...impatient }, address);
     const { errors, logger } = keepingLogger();
     const runtime = await startRuntime({ stream, logger });
     const acknowledged: string[] = [];
-    for (let round = 0; round < 25; round++) {
+    const { produce, initProducerId, addPartitions, endTransaction } = ApiKey;
+    const losses = [
+      [produce],
+      [endTransaction],
+      [addPartitions],
+      [endTransaction, initProducerId],
+      [],
+      [endTransaction],
+    ];
+    for (const kinds of [...losses, ...losses]) {
+      for (const kind of kinds) proxy.lose(kind);
       const receipts = await Promise.all(Array.from({ length: 4 }, (_, i) => runtime.ref(Counter, `c${i}`).addMany(2)));
       acknowledged.push(...receipts.flatMap(({ events }) => events.map(({ id }) => id)));
-      // Some rounds lose the first answer, to partitions or messages; some the second or third, up to the commit's.
-      await new Promise((resolve) => setTimeout(resolve, round % 5));
-      proxy.toLose = round % 3 === 0 ? 1 : 0;
       await runtime.reached('published');
     }
-    expect(proxy.lost).toBeGreaterThan(3);
+    expect(proxy.requests.filter(({ isLost }) => isLost)).toHaveLength(2 * losses.flat().length);
     expect(errors.every(({ code }) => code !== 'StreamFenced' && code !== 'CheckpointMissing')).toBe(true);
+    // A transaction is ended once: a second request for it could meet the one after it. Only a new producer goes on.
+    const ends = proxy.requests.filter(({ kind }) => kind === endTransaction || kind === initProducerId);
+    const nextOnes = ends.flatMap(({ kind, isLost }, i) =>
+      kind === endTransaction && isLost ? [ends[i + 1]!.kind] : [],
+    );
+    expect(nextOnes).toEqual(nextOnes.map(() => initProducerId));
     const found = await records(acknowledged.length);
     expect(found).toHaveLength(acknowledged.length);
     expect(audit(found, acknowledged)).toEqual(nothing);
+  });
+
+  test('the broker is killed between a transaction’s messages and its end', { timeout: 120_000 }, async () => {
+    const { broker: behind, proxy, address } = await startBehindProxy();
+    const { stream, records } = await setUp({ client, ...impatient }, address);
+    const runtime = await startRuntime({ stream });
+    const counter = runtime.ref(Counter, 'c');
+    await counter.with({ ack: 'published' }).add(1);
+    proxy.keep(ApiKey.endTransaction);
+    await counter.with({ ack: 'stored' }).addMany(3);
+    await until(
+      () => proxy.requests.some(({ isKept }) => isKept),
+      (isKept) => isKept,
+    );
+    await behind.kill();
+    await counter.addMany(3);
+    await behind.restart();
+    await runtime.reached('published');
+    const found = await records(7);
+    expect(found).toHaveLength(7);
+    expect(audit(found, [])).toEqual(nothing);
   });
 
   test('a topic that is deleted under way is made again, and what comes next is published there', async () => {

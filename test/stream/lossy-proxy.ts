@@ -1,42 +1,111 @@
-// A way to the broker that loses answers: when told to, it swallows what the broker says and cuts the connection, so that
-// nobody can know what has been done.
+// A way to the broker that knows what goes by: it notes each request's kind, and when told to it swallows the answer to
+// the next one of a kind and cuts the connection, so that nobody can know what has been done; or it keeps the request.
+//
+//   request:  bytes i32 | api key i16 | api version i16 | correlation i32 | …
+//   answer:   bytes i32 | correlation i32 | …
 import { connect, createServer, type Server, type Socket } from 'node:net';
+import { Kafka } from '../kafka.ts';
+import { freePorts } from '../watched.ts';
+import { atEnd } from './setup.ts';
+
+/** Kinds of requests by Kafka's numbers. */
+export const ApiKey = { produce: 0, initProducerId: 22, addPartitions: 24, endTransaction: 26 } as const;
+
+const lengthBytes = 4;
 
 export class LossyProxy {
   private readonly server: Server;
   private readonly sockets = new Set<Socket>();
-  /** How many of the next answers are lost. */
-  toLose = 0;
-  lost = 0;
+  private readonly toLose: number[] = [];
+  private readonly toKeep: number[] = [];
+  /** All requests, in the order in which they came, and whose answers were lost; and those that the broker never saw. */
+  readonly requests: { kind: number; isLost: boolean; isKept: boolean }[] = [];
 
   /** `port`: where clients come to; `target`: where the broker listens. */
   constructor(port: number, target: number) {
-    this.server = createServer((client) => {
-      const broker = connect(target, '127.0.0.1');
-      for (const socket of [client, broker]) {
-        this.sockets.add(socket);
-        socket.on('error', () => {});
-        socket.on('close', () => {
-          this.sockets.delete(socket);
-          client.destroy();
-          broker.destroy();
-        });
-      }
-      client.on('data', (bytes) => broker.write(bytes));
-      broker.on('data', (bytes) => {
-        if (this.toLose === 0) {
-          client.write(bytes);
-          return;
-        }
-        this.toLose--;
-        this.lost++;
+    this.server = createServer((client) => this.join(client, target)).listen(port, '127.0.0.1');
+  }
+
+  /** Lose the answer to the next request of this kind. */
+  lose(kind: number): void {
+    this.toLose.push(kind);
+  }
+
+  /** Do not hand on the next request of this kind. */
+  keep(kind: number): void {
+    this.toKeep.push(kind);
+  }
+
+  private join(client: Socket, target: number): void {
+    const broker = connect(target, '127.0.0.1');
+    for (const socket of [client, broker]) {
+      this.sockets.add(socket);
+      socket.on('error', () => {});
+      socket.on('close', () => {
+        this.sockets.delete(socket);
         client.destroy();
+        broker.destroy();
       });
-    }).listen(port, '127.0.0.1');
+    }
+    const doomed = new Set<number>();
+    const requests = framesOf((frame) => {
+      const kind = frame.readInt16BE(lengthBytes);
+      const isLost = taken(this.toLose, kind);
+      const isKept = taken(this.toKeep, kind);
+      if (isLost) doomed.add(frame.readInt32BE(lengthBytes + 4));
+      this.requests.push({ kind, isLost, isKept });
+      if (!isKept) broker.write(frame);
+    });
+    const answers = framesOf((frame) => {
+      if (!doomed.has(frame.readInt32BE(lengthBytes))) {
+        client.write(frame);
+        return;
+      }
+      client.destroy();
+    });
+    client.on('data', requests);
+    broker.on('data', answers);
   }
 
   async close(): Promise<void> {
     for (const socket of this.sockets) socket.destroy();
     await new Promise((resolve) => this.server.close(resolve));
   }
+}
+
+/** Whether it was in the list; it is not any more. */
+function taken(list: number[], kind: number): boolean {
+  const index = list.indexOf(kind);
+  if (index >= 0) list.splice(index, 1);
+  return index >= 0;
+}
+
+/** A broker that clients reach by the proxy only. */
+export async function startBehindProxy(): Promise<{ broker: Kafka; proxy: LossyProxy; address: string }> {
+  const [port, target, controller] = await freePorts(3);
+  const broker = await Kafka.start({
+    listeners: `PLAINTEXT://127.0.0.1:${target},CONTROLLER://127.0.0.1:${controller}`,
+    'controller.quorum.voters': `1@127.0.0.1:${controller}`,
+    'advertised.listeners': `PLAINTEXT://127.0.0.1:${port}`,
+  });
+  const proxy = new LossyProxy(port!, target!);
+  atEnd(async () => {
+    await proxy.close();
+    await broker.stop();
+  });
+  return { broker, proxy, address: `127.0.0.1:${port}` };
+}
+
+/** Puts a stream's pieces together, and visits each whole frame. */
+function framesOf(visit: (frame: Buffer) => void): (bytes: Buffer) => void {
+  let rest: Buffer = Buffer.alloc(0);
+  return (bytes) => {
+    rest = Buffer.concat([rest, bytes]);
+    while (rest.length >= lengthBytes) {
+      const end = lengthBytes + rest.readInt32BE(0);
+      if (rest.length < end) return;
+      visit(rest.subarray(0, end));
+      rest = rest.subarray(end);
+    }
+  };
 }

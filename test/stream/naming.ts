@@ -1,2 +1,5 @@
-// A user's naming of topics.
-export default (aggregateType: string, eventType: string): string => `named-${aggregateType}-${eventType.length}`;
+// A user's naming of topics, that knows no answer for some.
+export default (aggregateType: string, eventType: string): string => {
+  if (/ /.test(eventType)) throw new Error('no topic for that');
+  return `named-${aggregateType}-${eventType.length}`;
+};

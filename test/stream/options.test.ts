@@ -17,7 +17,17 @@ const refused: [string, unknown][] = [
   ['stream.topics.template', { brokers, topics: { template: '{prefix}.{tenant}' } }],
   ['stream.topics.module', { brokers, topics: { module: 'not a url' } }],
   ['stream.topics.naming', { brokers, topics: { naming: () => 'x' } }],
+  ['stream.brokers', { brokers: ['localhost:99999'] }],
+  ['stream.sasl.user', { brokers, sasl: { mechanism: 'plain', user: 'u', password: 'p' } }],
+  ['stream.sasl.password', { brokers, sasl: { mechanism: 'plain', username: 'u' } }],
+  ['stream.ssl', { brokers, ssl: 'yes' }],
   ['stream.registry.url', { brokers, registry: { url: 'not a url' } }],
+  ['stream.registry.url', { brokers, registry: { url: 'ftp://localhost' } }],
+  ['stream.registry.compatibility', { brokers, registry: { url: 'http://localhost', compatibility: 'SOMEHOW' } }],
+  ['stream.registry.subjects', { brokers, registry: { url: 'http://localhost', subjects: 'mine' } }],
+  ['stream.registry.schemas', { brokers, registry: { url: 'http://localhost', schemas: { Routed: {} } } }],
+  ['stream.registry.schemas.a.B', { brokers, registry: { url: 'http://localhost', schemas: { 'a.B': true } } }],
+  ['stream.publishing', { brokers, publishing: { call: 'no' } }],
   ['stream.batch.count', { brokers, batch: { count: 0 } }],
   ['stream.batch.delayMs', { brokers, batch: { delayMs: -1 } }],
   ['stream.compression', { brokers, compression: 'brotli' }],
@@ -33,6 +43,16 @@ test.each(refused)('%s is refused by name', (option, options) => {
     error = thrown;
   }
   expect(isError(error, 'InvalidOptions') && error.details.option).toBe(option);
+});
+
+test('a password in the registry’s address is refused, and not told', () => {
+  const registry = { url: 'http://user:sesame@localhost:8081' };
+  expect(() => kafka({ brokers, registry })).toThrow(/username/);
+  try {
+    kafka({ brokers, registry });
+  } catch (error) {
+    expect(JSON.stringify(error) + String(error)).not.toContain('sesame');
+  }
 });
 
 test('what it returns crosses threads, with every default', () => {

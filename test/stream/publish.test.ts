@@ -3,7 +3,8 @@ import { describe, expect, test } from 'vitest';
 import { isError } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
-import { clients, keepingLogger, setUp } from './setup.ts';
+import { clients, keepingLogger, refusalOf, setUp } from './setup.ts';
+import { Trunk } from './trunks.ts';
 
 describe.each(clients)('%s', (client) => {
   test('every event once, in order per aggregate, over restarts; a command can wait for it', async () => {
@@ -28,6 +29,34 @@ describe.each(clients)('%s', (client) => {
       expect(partitions.get(key) ?? partition).toBe(partition);
       partitions.set(key, partition);
     }
+  });
+
+  test('key, headers and value: who, what, when, and because of what', async () => {
+    const { stream, records } = await setUp({ client });
+    const runtime = await startRuntime({ stream });
+    const metadata = { correlationId: 'k-1', traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' };
+    const sent = runtime.ref(Counter, 'sender').with({ metadata, ack: 'published' });
+    const { events } = await sent.sendOther('rüssel', 2);
+    await runtime.reached('published');
+    const found = await until(
+      () => records(3),
+      ({ length }) => length === 3,
+    );
+    const [cause, effect] = ['sender', 'rüssel'].map((id) => found.find(({ key }) => key === id)!);
+    expect(cause!.headers).toMatchObject({
+      'event-id': events[0]!.id,
+      'event-type': 'Added',
+      'aggregate-type': 'counter',
+      'aggregate-version': '1',
+      'schema-version': '1',
+      'content-type': 'application/json',
+      'correlation-id': 'k-1',
+      traceparent: metadata.traceparent,
+    });
+    expect(effect!.headers).toMatchObject({ 'correlation-id': 'k-1', 'causation-id': events[0]!.id });
+    expect(new Date(cause!.headers['occurred-at']!).getTime()).toBeGreaterThan(Date.now() - 600_000);
+    const stored = await runtime.store.getByAggregate(Counter, 'sender');
+    expect(JSON.parse(String(cause!.value))).toEqual(JSON.parse(JSON.stringify(stored[0])));
   });
 
   test('more than a topic takes at once goes in several requests, compressed or not', async () => {
@@ -73,13 +102,19 @@ describe.each(clients)('%s', (client) => {
     await runtime.ref(Counter, 'c').with({ ack: 'published' }).addMany(5);
     await runtime.close();
     await (await admin()).deleteTopics({ topics: [`${prefix}.own.checkpoints`] });
-    const error = await errorOf(startRuntime({ dataDir, stream }));
+    const error = await refusalOf({ dataDir, stream });
     expect(error).toMatchObject({ code: 'CheckpointMissing', details: { topic: `${prefix}.own.checkpoints` } });
     expect(error.message).toContain('resumeAfter');
     const resumed = await startRuntime({ dataDir, stream: streamWith({ resumeAfter: 5 }) });
     await resumed.ref(Counter, 'c').with({ ack: 'published' }).add(1);
     const found = await records(6);
     expect(found.map(({ headers }) => headers['aggregate-version'])).toEqual(['1', '2', '3', '4', '5', '6']);
+    // An option that was left behind would publish the sixth again.
+    await resumed.close();
+    await (await admin()).deleteTopics({ topics: [`${prefix}.own.checkpoints`] });
+    const again = await refusalOf({ dataDir, stream: streamWith({ resumeAfter: 5 }) });
+    expect(again).toMatchObject({ code: 'CheckpointMissing' });
+    expect(again.message).toContain('position 6');
   });
 
   test('a broker that is not there delays nobody else, and is reported; what waited is published when it comes', async () => {
@@ -114,7 +149,9 @@ test('publishing is turned off and on while running, by aggregate and by event',
   await counter.add(6);
   const found = await records(3);
   expect(found.map(({ headers }) => headers['aggregate-version'])).toEqual(['2', '4', '6']);
-  expect(await errorOf(runtime.setPublishing({ counter: 1 as never }))).toMatchObject({ code: 'InvalidOptions' });
+  for (const wrong of [{ counter: 1 }, { 'counter.Labeled': false }, undefined]) {
+    expect(await errorOf(runtime.setPublishing(wrong as never))).toMatchObject({ code: 'InvalidOptions' });
+  }
 });
 
 test('integration events are mapped, split, merged and left out, in the transaction of their causes', async () => {
@@ -136,7 +173,7 @@ test('integration events are mapped, split, merged and left out, in the transact
     { type: 'counter-named.v2', schemaVersion: 2, data: { name: 'seven' } },
     { type: 'counter-burst.v1', schemaVersion: 1, data: { count: 3 } },
   ]);
-  expect(own[0].metadata).toMatchObject({ correlationId: 'k', causationId: events[0]!.id });
+  expect(own[0].metadata).toMatchObject({ correlationId: 'k', causationId: events[0]!.id, source: 'trunkline' });
   expect(found.find(({ topic }) => topic.endsWith('.luck'))).toMatchObject({ key: 'luck' });
   expect(new Set(values.map(({ id }) => id)).size).toBe(values.length);
   const told = await until(
@@ -145,6 +182,48 @@ test('integration events are mapped, split, merged and left out, in the transact
   );
   expect(told).toMatchObject([{ code: 'EventQuarantined', details: { eventType: 'Labelled' } }]);
   expect(await records(7)).toHaveLength(7); // the domain events themselves, all of them
+});
+
+test('either kind can be published alone, domain events or integration events', async () => {
+  const { prefix, stream, records } = await setUp({
+    integration: new URL('./integrations.ts', import.meta.url).href,
+    publishing: { counter: false },
+  });
+  const runtime = await startRuntime({ stream });
+  const counter = runtime.ref(Counter, 'c').with({ ack: 'published' });
+  await counter.label('inside only');
+  await runtime.setPublishing({ 'integration.counter-named.v2': false, counter: true });
+  await counter.label('domain event only');
+  const topics = [`${prefix}.integration.counter`, `${prefix}.counter`];
+  const found = await records(2, ...topics);
+  expect(found.map(({ topic, headers }) => [topic, headers['aggregate-version']]).sort()).toEqual([
+    [topics[1], '2'],
+    [topics[0], '1'],
+  ]);
+});
+
+test('a topic that cannot be told, or that Kafka would not take, sets its event aside', async () => {
+  const { prefix, streamWith, records } = await setUp();
+  for (const topics of [
+    { template: '{prefix}.{eventType}' },
+    { module: new URL('./naming.ts', import.meta.url).href },
+  ]) {
+    const { errors, logger } = keepingLogger();
+    const runtime = await startRuntime({ aggregates: [Trunk], stream: streamWith({ topics }), logger });
+    const event = { aggregateType: 'price', aggregateId: 'p', data: {} };
+    await runtime.publisher.publish({ ...event, type: 'Unnameable price' });
+    await runtime.publisher.publish({ ...event, type: 'Changed' });
+    await runtime.reached('published');
+    const told = await until(
+      () => errors.filter(({ code }) => code === 'EventQuarantined'),
+      ({ length }) => length > 0,
+    );
+    expect(told).toMatchObject([
+      { details: { eventType: 'Unnameable price', reason: expect.stringMatching(/topic/) } },
+    ]);
+  }
+  expect(await records(1, `${prefix}.Changed`)).toHaveLength(1);
+  expect(await records(2, `${prefix}.own.quarantine`)).toHaveLength(2);
 });
 
 test('topics are created as configured; what differs is reported and left alone', async () => {

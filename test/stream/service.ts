@@ -12,6 +12,8 @@ const tell = (line: object): void => {
     process.kill(process.pid, 'SIGKILL'); // nobody listens any more
   }
 };
+// However the parent ends, so do we.
+process.stdin.resume().once('close', () => process.kill(process.pid, 'SIGKILL'));
 const keep = ({ err }: { err?: { code: string } }): void => void (err && tell({ kind: 'error', code: err.code }));
 
 const runtime = await createRuntime({

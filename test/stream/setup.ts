@@ -2,9 +2,9 @@
 import { randomUUID } from 'node:crypto';
 import kafkajs from 'kafkajs';
 import { afterEach } from 'vitest';
-import { type KafkaOptions, kafka, type StreamOptions } from '../../src/index.ts';
+import { type KafkaOptions, kafka, type RuntimeOptions, type StreamOptions } from '../../src/index.ts';
 import { sharedKafka } from '../brokers.ts';
-import { until } from '../runtime/scratch.ts';
+import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
 import { type Consumed, Reader } from './consume.ts';
 
 export const clients: readonly NonNullable<KafkaOptions['client']>[] = ['kafkajs', 'platformatic'];
@@ -63,4 +63,9 @@ export function keepingLogger() {
   const errors: { code: string; message: string; details: any }[] = [];
   const keep = (details: { err?: any }): void => void (details.err && errors.push(details.err));
   return { errors, logger: { debug() {}, info() {}, warn: keep, error: keep } as never };
+}
+
+/** Why the stream cannot be: the start is refused, or, where a busy machine takes longer to find out, `published` is. */
+export function refusalOf(options: Partial<RuntimeOptions>): ReturnType<typeof errorOf> {
+  return errorOf(startRuntime(options).then((runtime) => runtime.reached('published')));
 }

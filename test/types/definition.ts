@@ -146,6 +146,9 @@ event<{ lines: { amount: bigint }[] }>();
 event<{ amount: number | bigint }>();
 // @ts-expect-error: a Map
 event<{ byName: Map<string, number> }>();
+// @ts-expect-error: undefined in a list
+event<{ notes: (string | undefined)[] }>();
+event<{ notes?: string[]; anything: unknown[]; pair: [string, number] }>();
 // @ts-expect-error: a symbol
 event<{ of?: symbol }>();
 // @ts-expect-error: an instance with methods of its own

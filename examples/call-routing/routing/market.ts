@@ -26,8 +26,8 @@ export function startMarket(
       await runtime.ref(Bid, id).update(fromMicros(Math.round(toMicros(bid.ratePerMinute) * factor)));
       return;
     }
-    const { trunk, prefix, ratePerMinute } = bid;
-    await runtime.ref(Bid, `${id.split('#')[0]}#${moves}`).place({ trunk, prefix, ratePerMinute });
+    const { trunk, prefix, ratePerMinute } = bid; // its successor has an id of its own, also after a restart
+    await runtime.ref(Bid, `${id.split('#')[0]}#${runtime.newId()}`).place({ trunk, prefix, ratePerMinute });
     await runtime.ref(Bid, id).expire();
   };
   const timer = setInterval(() => void move().catch(failed), moveEveryMs).unref();

@@ -7,8 +7,8 @@ import { execFile } from 'node:child_process';
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
-import { syncFolder } from '../../log/durable-file.ts';
 import { dataFileOf } from './environment.ts';
 
 // `.ts` in development, `.js` when published.

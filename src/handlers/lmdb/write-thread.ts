@@ -2,7 +2,7 @@
 // changes. Each request is one synced transaction. workerData: {@link WriteThreadData}.
 import { mkdirSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { syncFolder } from '../../log/durable-file.ts';
+import { syncFolder } from '../../durable-file.ts';
 import type { Change } from '../table-store.ts';
 import { type Environment, keyOf, openEnvironment } from './environment.ts';
 

@@ -4,7 +4,7 @@ import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
 import { checkFields } from '../../known-fields.ts';
-import { type EventFilter, filterOf, storeQueryFields } from '../filter.ts';
+import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
 import {
   type EventArchive,
@@ -65,15 +65,8 @@ export class EmbeddedStore implements EventArchive {
     return this.eventsOf(nameOf(aggregate), id, from, Math.min(Number.MAX_SAFE_INTEGER, from + limit - 1));
   }
 
-  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
-    const { limit = Number.POSITIVE_INFINITY, ...rest } = query;
-    const events: StoredEvent[] = [];
-    if (limit <= 0) return events;
-    for await (const event of this.query({ ...rest, type, pageSize: Math.min(limit, eventsPerPage) })) {
-      events.push(event);
-      if (events.length >= limit) break;
-    }
-    return events;
+  getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    return eventsOfType(this, type, query, eventsPerPage);
   }
 
   async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {

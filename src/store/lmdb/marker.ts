@@ -1,7 +1,8 @@
 // The marker: a small file that stands while nobody writes the store, and says which file ended in order. It is removed
 // before the store is opened for writing, and made after it is closed.
-import { closeSync, fsyncSync, openSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { syncFolder } from '../../durable-file.ts';
 import { dataFileOf } from './environment.ts';
 
 const markerOf = (folder: string): string => join(folder, 'clean');
@@ -25,16 +26,6 @@ export function markInUse(folder: string): void {
 export function markClean(folder: string): void {
   writeFileSync(markerOf(folder), describe(folder)!);
   syncFolder(folder);
-}
-
-/** The folder's own entries (created and removed files) survive power loss once it is synced. */
-export function syncFolder(folder: string): void {
-  const descriptor = openSync(folder, 'r');
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }
 
 function describe(folder: string): string | undefined {

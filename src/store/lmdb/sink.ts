@@ -1,11 +1,12 @@
 // The embedded store as the flusher drives it: whose it is, how it is opened and closed. Owned by the flush thread.
 import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { damaged, type Environment, type Holds, identityKey, openEnvironment } from './environment.ts';
 import { STORE_FORMAT } from './layout.ts';
-import { markClean, markInUse, needsProbe, syncFolder } from './marker.ts';
+import { markClean, markInUse, needsProbe } from './marker.ts';
 import { Memory, memoryBlockLimit } from './memory.ts';
 import { BLOCKS_PER_ENTRY } from './postings.ts';
 import { probe } from './probe.ts';

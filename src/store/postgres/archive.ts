@@ -1,9 +1,10 @@
 // PostgreSQL as the caller's thread reads it: the reading half of the public event store, and pages for the history.
 import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
+import { TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
 import { checkFields } from '../../known-fields.ts';
-import { type EventFilter, filterOf, storeQueryFields } from '../filter.ts';
+import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
 import {
   type EventArchive,
@@ -15,6 +16,7 @@ import {
   type StoreQuery,
   type TypeQuery,
 } from '../store.ts';
+import { storeName } from './failure.ts';
 import { type Guard, guard } from './guard.ts';
 import { conditions, copyEvents, eventsIn } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
@@ -32,6 +34,7 @@ export class PostgresArchive implements EventArchive {
   private readonly schema: string;
   private readonly schemaName: string;
   private readonly guard: Guard;
+  private readonly loadTimeoutMs: number;
   private isChecked = false;
 
   constructor({ settings, pool }: PostgresStoreOptions) {
@@ -48,6 +51,7 @@ export class PostgresArchive implements EventArchive {
       });
     if (this.isOwnPool) this.pool.on('error', () => {}); // an idle connection was lost: the next read opens another
     this.schemaName = settings.schema;
+    this.loadTimeoutMs = settings.loadTimeoutMs;
     this.schema = pg.escapeIdentifier(settings.schema);
     this.guard = guard(settings.schema);
   }
@@ -83,15 +87,8 @@ export class PostgresArchive implements EventArchive {
     return this.eventsOf(nameOf(aggregate), id, Math.max(1, version), limit);
   }
 
-  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
-    const { limit = Number.POSITIVE_INFINITY, ...rest } = query;
-    const events: StoredEvent[] = [];
-    if (limit <= 0) return events;
-    for await (const event of this.query({ ...rest, type, pageSize: Math.min(limit, eventsPerPage) })) {
-      events.push(event);
-      if (events.length >= limit) break;
-    }
-    return events;
+  getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    return eventsOfType(this, type, query, eventsPerPage);
   }
 
   async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
@@ -192,7 +189,7 @@ export class PostgresArchive implements EventArchive {
 
   private run<T>(read: (client: pg.PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.guard(async () => {
-      const client = await this.pool.connect();
+      const client = await this.connected();
       const giveUp = (): void => client.release(true);
       signal?.addEventListener('abort', giveUp);
       let isLost = true;
@@ -209,5 +206,27 @@ export class PostgresArchive implements EventArchive {
         if (!signal?.aborted) client.release(isLost);
       }
     });
+  }
+
+  /** A connection of the pool; one of the user's own may have none free, for ever. @throws StoreUnavailable */
+  private async connected(): Promise<pg.PoolClient> {
+    const { loadTimeoutMs } = this;
+    const connecting = this.pool.connect();
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const cause = `no connection of the pool was free within ${loadTimeoutMs} ms`;
+      reject(new TrunklineError('StoreUnavailable', { store: storeName, cause }));
+    }, loadTimeoutMs);
+    try {
+      return await Promise.race([connecting, late]);
+    } catch (error) {
+      connecting.then(
+        (client) => client.release(),
+        () => {},
+      );
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 }

@@ -1,4 +1,5 @@
 // How to reach PostgreSQL, as users say it. No type of the client library's is in what they see.
+import { invalid } from '../../checks.ts';
 
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
 export type Connection = string | ConnectionParts;
@@ -19,6 +20,14 @@ export interface ConnectionParts {
 }
 
 export const defaultSchema = 'trunkline';
+
+/** PostgreSQL cuts longer names off in silence, and keeps those that begin with pg_ for itself. @throws InvalidOptions */
+export function checkSchemaName(schema: unknown): asserts schema is string {
+  if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63 || schema.includes('\0')) {
+    invalid('schema', schema, 'must be 1 to 63 bytes');
+  }
+  if (schema.startsWith('pg_')) invalid('schema', schema, 'must not begin with pg_, as the names of the server do');
+}
 
 export function configOf(connection: Connection): ConnectionParts {
   const given = typeof connection === 'string' ? { connectionString: connection } : connection;

@@ -26,8 +26,9 @@ export function isAway(error: unknown): boolean {
 
 /** Whether the server refuses the data: no repetition of the same statement will do. */
 export function refusesData(error: unknown): boolean {
-  // Data exceptions, constraint violations, limits of a row or an index entry.
-  return isServerError(error) && /^(22|23|54)/.test(codeOf(error));
+  // Data exceptions, constraint violations, limits of a row or an index entry. A column that must not be null is not ours:
+  // every event would be refused.
+  return isServerError(error) && /^(22|23(?!502)|54)/.test(codeOf(error));
 }
 
 /** The same error in our words; ours as they are. */
@@ -43,8 +44,8 @@ export function failure(error: unknown, schema: string): TrunklineError {
     if (code === '3D000' || code === '3F000' || code === '42P01') {
       return new TrunklineError('StoreSchemaMissing', { schema, reason: cause }, options);
     }
-    // A column, function or constraint that is not there, another type than ours, or a COPY that does not fit.
-    if (code.startsWith('42') || code === '22P03' || code === '22P04' || code === '428C9') {
+    // A column, function or constraint that is not there, one that is too many, another type, or a COPY that does not fit.
+    if (code.startsWith('42') || code === '23502' || code === '22P03' || code === '22P04' || code === '428C9') {
       return new TrunklineError('StoreSchemaAltered', { schema, reason: cause }, options);
     }
   }

@@ -2,7 +2,7 @@
 // that what is cut off leaves nothing, two at once wait for each other, and a pooler between does not matter.
 import pg from 'pg';
 import { isError, TrunklineError } from '../../errors.ts';
-import { type Connection, configOf, defaultSchema } from './connection.ts';
+import { type Connection, checkSchemaName, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { type Migration, readMigrations, versionOf } from './migrations.ts';
 
@@ -36,6 +36,7 @@ const lockTimeoutMs = 30_000;
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   const { connection, schema = defaultSchema, dryRun = false, signal, folder } = options;
+  checkSchemaName(schema);
   const known = await readMigrations(folder);
   const client = new pg.Client(configOf(connection));
   client.on('error', () => {}); // whoever waits for a query is told

@@ -1,20 +1,19 @@
 // Pages of events, by COPY in its binary format: the rows become frames without a text between. COPY takes no parameters,
 // so every value is written as a literal, escaped by the client.
-import type { Readable } from 'node:stream';
 import pg from 'pg';
-import { to as copyTo } from 'pg-copy-streams';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
 import type { EventFilter } from '../filter.ts';
+import { copiedOut } from './copy-out.ts';
 import { type EventFrames, framesOf, readColumns } from './rows.ts';
 
 const { escapeLiteral } = pg;
 
 /** `from`: what follows `select … from`, up to the limit. */
 export async function copyEvents(client: pg.ClientBase, from: string): Promise<EventFrames> {
-  const stream: Readable = client.query(copyTo(`copy (select ${readColumns} from ${from}) to stdout (format binary)`));
   const chunks: Buffer[] = [];
-  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  const sql = `copy (select ${readColumns} from ${from}) to stdout (format binary)`;
+  for await (const chunk of copiedOut(client, sql)) chunks.push(chunk);
   return framesOf(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
 }
 

@@ -2,7 +2,7 @@
 import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
-import { type Connection, type ConnectionParts, configOf, defaultSchema } from './connection.ts';
+import { type Connection, type ConnectionParts, checkSchemaName, configOf, defaultSchema } from './connection.ts';
 
 /** A `pg.Pool`, as far as it matters here. */
 export interface PostgresPool {
@@ -86,9 +86,7 @@ const known = fieldsOf<PostgresOptions>({
 export function postgres(options: PostgresOptions): PostgresStoreOptions {
   checkFields('store', options, known);
   const { schema = defaultSchema, migrate = false } = options;
-  if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63 || schema.includes('\0')) {
-    invalid('schema', schema, 'must be 1 to 63 bytes');
-  }
+  checkSchemaName(schema);
   if (typeof migrate !== 'boolean') invalid('migrate', migrate, 'must be true or false');
   const settings: PostgresSettings = {
     connection: connectionOf(options),

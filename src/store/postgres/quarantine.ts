@@ -5,7 +5,49 @@ import { FrameReader } from '../../frame.ts';
 import type { QuarantinedEvent } from '../store.ts';
 import type { Refusal } from './heads.ts';
 
+/** An event that the store has not taken: it lies in quarantine. */
+export interface QuarantineNotice {
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly position: number;
+  readonly code: string;
+  readonly reason: string;
+}
+
 const pageRows = 500;
+
+export const noticeOf = ({ entry, code, reason }: Refusal): QuarantineNotice => ({
+  aggregateType: entry.run.type,
+  aggregateId: entry.run.id,
+  version: entry.version,
+  position: entry.position,
+  code,
+  reason,
+});
+
+/** What was refused of these positions of a log, `to` included. */
+export async function refusedBetween(
+  client: pg.ClientBase,
+  schema: string,
+  logId: string,
+  from: number,
+  to: number,
+): Promise<QuarantineNotice[]> {
+  const { rows } = await client.query(
+    `select aggregate_type, aggregate_id, version, position::float8 as position, code, reason
+     from ${schema}.quarantined_events where log_id = $1 and position between $2 and $3 order by position`,
+    [logId, from, to],
+  );
+  return rows.map((row) => ({
+    aggregateType: row.aggregate_type,
+    aggregateId: row.aggregate_id,
+    version: row.version,
+    position: row.position,
+    code: row.code,
+    reason: row.reason,
+  }));
+}
 
 /** Within the batch's transaction. `bytes`: the batch's. */
 export async function quarantine(

@@ -5,6 +5,7 @@ import { TrunklineError } from '../../errors.ts';
 import type { ConnectionParts } from './connection.ts';
 import { failure, isServerError, storeName } from './failure.ts';
 import { readMigrations, versionOf } from './migrations.ts';
+import { checkTables } from './tables.ts';
 
 export interface SessionSettings {
   readonly connection: ConnectionParts;
@@ -80,6 +81,7 @@ export async function checkSchema(client: pg.ClientBase, schema: string): Promis
     const reason = version === 0 ? 'it has no tables of ours' : `it is at migration ${version} of ${known.length}`;
     throw new TrunklineError('StoreSchemaMissing', { schema, reason });
   }
+  await checkTables(client, schema);
   const { rows } = await client.query('show server_encoding');
   const encoding: string = rows[0].server_encoding;
   if (encoding !== 'UTF8') {

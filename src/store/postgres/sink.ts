@@ -16,14 +16,14 @@ import { migrate } from './migrate.ts';
 import { Partitions } from './partitions.ts';
 import { type Entry, type Plan, planOf } from './plan.ts';
 import type { PostgresSettings } from './postgres.ts';
-import { quarantine } from './quarantine.ts';
+import { noticeOf, type QuarantineNotice, quarantine, refusedBetween } from './quarantine.ts';
 import { RelayedStatements, relayedIn } from './relayed.ts';
 import { EventRowWriter, eventColumns } from './rows.ts';
 import { checkSchema, Session } from './session.ts';
 
 export interface PostgresSinkEvents {
-  /** Committed: these were not taken. */
-  quarantined(refused: readonly Refusal[]): void;
+  /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
+  quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void | Promise<void>;
 }
 
 const lockTimeoutMs = 10_000;
@@ -42,6 +42,8 @@ export class PostgresSink implements Sink {
   private session: Session | undefined;
   private isMigrated = false;
   private checkpoint = 0;
+  /** What was refused up to here has been told. */
+  private told = 0;
 
   /** `firstPosition`: the first that the log still keeps; 0 or 1: all of it. */
   constructor(settings: PostgresSettings, logId: string, firstPosition: number, events: PostgresSinkEvents) {
@@ -68,11 +70,13 @@ export class PostgresSink implements Sink {
     if (this.checkpoint === 0 && this.firstPosition > 1) {
       throw new TrunklineError('PositionGone', { position: 1, firstKept: this.firstPosition });
     }
+    // A crash right behind a COMMIT has told nobody what that transaction refused.
+    this.told = Math.max(0, this.checkpoint - this.settings.batchEvents);
+    await this.tellMissed(this.session!.client, false);
     return this.checkpoint;
   }
 
   async write(batch: Batch, signal: AbortSignal): Promise<void> {
-    if (this.checkpoint >= batch.toPosition) return; // committed, and what was told of it went wrong
     let { session } = this;
     const giveUp = (): void => session?.destroy();
     signal.addEventListener('abort', giveUp);
@@ -80,15 +84,16 @@ export class PostgresSink implements Sink {
       if (session === undefined || session.isBroken) {
         await this.connect();
         session = this.session!;
-        // The reply to a COMMIT was lost, and it had happened.
-        if (this.checkpoint === batch.toPosition) return;
       }
       const { client } = session;
+      // Committed: its reply was lost, or what it was to tell.
+      if (this.told < this.checkpoint) await this.tellMissed(client, true);
+      if (this.checkpoint >= batch.toPosition) return;
       const plan = planOf(batch);
       await this.partitions.prepare(client, plan.months, Date.now());
       const refused = await this.commit(client, batch, plan);
       this.checkpoint = batch.toPosition;
-      if (refused.length > 0) this.events.quarantined(refused);
+      await this.tell(refused.map(noticeOf), true);
     } catch (error) {
       this.session?.failed(error);
       throw failure(error, this.settings.schema);
@@ -101,20 +106,29 @@ export class PostgresSink implements Sink {
     await this.session?.close();
   }
 
+  private async tell(refused: readonly QuarantineNotice[], isNews: boolean): Promise<void> {
+    if (refused.length > 0) await this.events.quarantined(refused, isNews);
+    this.told = this.checkpoint;
+  }
+
+  private async tellMissed(client: pg.ClientBase, isNews: boolean): Promise<void> {
+    await this.tell(await refusedBetween(client, this.schema, this.logId, this.told + 1, this.checkpoint), isNews);
+  }
+
   private async connect(): Promise<void> {
     const { connection, schema, statementTimeoutMs: timeoutMs } = this.settings;
     this.session?.destroy();
     const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline flush' });
     try {
       await checkSchema(session.client, schema);
-      const { rows } = await session.client.query(
-        `with made as (insert into ${this.schema}.flush_checkpoints (log_id, position) values ($1, 0)
-           on conflict do nothing returning position)
-         select position from made union all
-         select position from ${this.schema}.flush_checkpoints where log_id = $1`,
-        [this.logId],
-      );
-      this.checkpoint = Number(rows[0].position);
+      const results = (await session.client.query(
+        // The row is locked, so this waits for what a connection that was given up may still commit.
+        `begin; set local lock_timeout = ${lockTimeoutMs};
+         insert into ${this.schema}.flush_checkpoints (log_id, position) values (${pg.escapeLiteral(this.logId)}, 0)
+           on conflict (log_id) do update set updated_at = now() returning position;
+         commit`,
+      )) as unknown as pg.QueryResult[];
+      this.checkpoint = Number(results[2]!.rows[0].position);
       this.session = session;
     } catch (error) {
       session.destroy();

@@ -8,9 +8,9 @@
 //
 // Whoever reads, reads up to a record that it has just written: what it does not find before it is not there.
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeFileDurably } from '../../log/durable-file.ts';
+import { writeFileDurably } from '../../durable-file.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
 import { partitionOf } from './partition.ts';
 
@@ -101,8 +101,18 @@ export class Checkpoint {
  */
 export const noteFile = (dataDir: string, name: string): string => join(dataDir, `published-${name}.json`);
 
-export const isNoted = (file: string): boolean => existsSync(file);
+interface Note {
+  logId: string;
+  topic: string;
+  /** So far it had been published at least. */
+  position: number;
+}
 
-export function note(file: string, what: { logId: string; topic: string; position: number }): void {
-  writeFileDurably(file, `${JSON.stringify(what)}\n`);
+/** Undefined if there is none. */
+export function readNote(file: string): Note | undefined {
+  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Note) : undefined;
+}
+
+export function writeNote(file: string, note: Note): void {
+  writeFileDurably(file, `${JSON.stringify(note)}\n`);
 }

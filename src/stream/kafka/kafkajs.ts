@@ -3,6 +3,7 @@
 import kafkajs, { type Admin, type KafkaConfig, type Message, type Producer, type SASLOptions } from 'kafkajs';
 import type { KafkaSettings } from '../kafka.ts';
 import {
+  errorsIn,
   type FaultKind,
   type OutRecord,
   type Reading,
@@ -201,7 +202,7 @@ const denied = [
 const fencedCode = 90; // kafkajs has no name for it
 
 function kindOf(error: unknown): FaultKind {
-  for (let one = error as any; one; one = one.cause ?? one.originalError) {
+  for (const one of errorsIn(error)) {
     if (one instanceof StreamFault) return one.kind;
     if (fencing.includes(one.type) || one.code === fencedCode) return 'fenced';
     if (tooLarge.includes(one.type)) return 'too-large';

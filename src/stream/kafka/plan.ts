@@ -6,7 +6,7 @@ import { decodeEvent, type Metadata, type StoredEvent } from '../../event.ts';
 import type { Batch } from '../../flush/flush.ts';
 import { FrameKind, FrameReader } from '../../frame.ts';
 import { toJson } from '../../payload.ts';
-import type { Integrations } from '../integration.ts';
+import { type Integrations, integrationName } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import type { OutRecord, TopicState } from '../stream.ts';
 import { type Formatted, formatEvent, type OutEvent } from './format.ts';
@@ -143,7 +143,13 @@ export class Planner {
       metadataJson: metadataJson === '' ? '{}' : metadataJson,
       data: frame.dataBytes,
     };
-    const topic = topicOf(aggregateType, type);
+    let topic: string;
+    try {
+      topic = topicOf(aggregateType, type);
+    } catch (error) {
+      setAside.push(refusal(event, `its topic cannot be told: ${wordsOf(error)}`));
+      return;
+    }
     const schemaId = schemas?.idOf(aggregateType, type);
     if (!isLegalTopic(topic)) setAside.push(refusal(event, `'${topic}' is no legal topic`));
     else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
@@ -157,8 +163,13 @@ export class Planner {
     const [{ aggregateType }] = events as [StoredEvent];
     try {
       const made = this.parts.integrations.map(aggregateType, events);
-      const fresh = made.map(({ event: { type, version = 1, data, topic, key }, cause }, index): Draft => {
-        const metadata: Metadata = { ...cause.metadata, causationId: cause.id };
+      const fresh = made.map(({ event: { type, version = 1, data, topic, key, source }, cause }, index): Draft => {
+        const metadata: Metadata = {
+          ...cause.metadata,
+          correlationId: cause.metadata.correlationId ?? cause.id,
+          causationId: cause.id,
+          source: source ?? cause.metadata.source ?? settings.clientId,
+        };
         const event: OutEvent = {
           id: `${cause.id}/${index}`,
           type,
@@ -175,14 +186,16 @@ export class Planner {
         const target = topic ?? `${settings.topics.prefix}.integration.${aggregateType}`;
         if (typeof type !== 'string' || type === '') throw new Error('an integration event needs a type');
         if (!isLegalTopic(target)) throw new Error(`'${target}' is no legal topic`);
-        const formatted = formatEvent(settings.format, event, schemas?.idOf('integration', type));
+        const schemaId = schemas?.idOf(integrationName, type);
+        if (schemas && schemaId === undefined) throw new Error(`'${type}' has no schema in the registry`);
+        const formatted = formatEvent(settings.format, event, schemaId);
         return { topic: target, key: key ?? cause.aggregateId, formatted, event };
       });
-      drafts.push(...fresh);
+      drafts.push(...fresh.filter(({ event: { type } }) => this.isOn(integrationName, type)));
     } catch (error) {
       const cause = events.at(-1)!;
       const { position, aggregateId, type } = cause;
-      const reason = `its integration mapping failed: ${error instanceof Error ? error.message : String(error)}`;
+      const reason = `its integration mapping failed: ${wordsOf(error)}`;
       setAside.push(
         new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType: type, reason }),
       );
@@ -191,6 +204,7 @@ export class Planner {
 }
 
 const noMetadata: Metadata = {};
+const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
 function refusal({ position, aggregateType, aggregateId, type }: OutEvent, reason: string): SetAside {
   return new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType: type, reason });

@@ -1,50 +1,33 @@
-// The port on @platformatic/kafka: `client: 'platformatic'`, an optional peer of ours. A producer is told explicitly that it
-// has no id yet; by its defaults (0 and epoch 0) the broker would take it for an old producer and fence the wrong one.
-import {
-  Admin,
-  Consumer,
-  findErrorBy,
-  type MessageToProduce,
-  type Producer as NativeProducer,
-  Producer,
-  type RecordsBatch,
-} from '@platformatic/kafka';
+// The port on @platformatic/kafka: `client: 'platformatic'`, an optional peer of ours.
+import { Admin, type BaseOptions, Consumer, Producer } from '@platformatic/kafka';
 import type { KafkaSettings } from '../kafka.ts';
 import {
-  type FaultKind,
-  type InRecord,
+  errorsIn,
   type OutRecord,
   type Reading,
-  type Requests,
   type StreamClient,
   StreamFault,
-  sendInTurn,
   type TopicSpec,
   type TopicState,
   type TransactionalProducer,
 } from '../stream.ts';
-
-type Base = ConstructorParameters<typeof Admin>[0];
-type Text = NativeProducer<string, Buffer, string, string>;
+import { inOurWords, kindOf } from './platformatic-faults.ts';
+import { PlatformaticProducer, retryDelayMs, serializers } from './platformatic-producer.ts';
+import { Decisions, everyRecord } from './platformatic-records.ts';
 
 const replicasMost = 3;
 const topicResource = 2;
 const setOperation = 0;
 const readUncommitted = 0;
-const readCommitted = 1;
 const latest = -1n;
 const earliest = -2n;
-const transactionalFlag = 0x10;
-const controlFlag = 0x20;
-const abortMarker = 0;
 const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
 const retries = 3;
-const producerRetries = 8; // while the broker still ends the transaction before
 
 export class PlatformaticClient implements StreamClient {
   private readonly settings: KafkaSettings;
-  private readonly base: Base;
+  private readonly base: BaseOptions;
   private admin: Admin | undefined;
 
   constructor(settings: KafkaSettings) {
@@ -56,7 +39,7 @@ export class PlatformaticClient implements StreamClient {
       requestTimeout: settings.requestTimeoutMs,
       connectTimeout: settings.connectTimeoutMs,
       retries,
-      retryDelay: (_client, _operation, attempt) => Math.min(5 * 2 ** attempt, 500),
+      retryDelay: (_client, _operation, attempt) => retryDelayMs(attempt),
       autocreateTopics: false,
     };
     if (settings.ssl) this.base.tls = settings.ssl === true ? {} : settings.ssl;
@@ -95,7 +78,7 @@ export class PlatformaticClient implements StreamClient {
         try {
           await admin.createTopics({ topics: [topic], partitions, replicas, configs });
         } catch (error) {
-          if (!findErrorBy(error as Error, 'apiId', 'TOPIC_ALREADY_EXISTS')) throw error;
+          if (!errorsIn(error).some(({ apiId }) => apiId === 'TOPIC_ALREADY_EXISTS')) throw error;
         }
       }
     });
@@ -115,24 +98,11 @@ export class PlatformaticClient implements StreamClient {
   }
 
   async producer(transactionalId: string): Promise<TransactionalProducer> {
-    const producer: Text = new Producer({
-      ...this.base,
-      // It is what the broker is told of how long a transaction may stand.
-      timeout: this.settings.transactionTimeoutMs,
-      requestTimeout: this.settings.requestTimeoutMs,
-      retries: producerRetries,
-      transactionalId,
-      idempotent: true,
-      producerId: -1n,
-      producerEpoch: -1,
-      serializers,
-      compression: this.settings.compression,
-    });
-    return new PlatformaticProducer(producer);
+    return new PlatformaticProducer(this.base, transactionalId, this.settings);
   }
 
   async send({ topic, partition, key, value, headers }: OutRecord): Promise<void> {
-    const producer: Text = new Producer({ ...this.base, serializers });
+    const producer = new Producer<string, Buffer, string, string>({ ...this.base, serializers });
     try {
       await inOurWords(producer.send({ messages: [{ topic, partition, key, value, headers }], acks: -1 }));
     } finally {
@@ -156,6 +126,7 @@ export class PlatformaticClient implements StreamClient {
     try {
       const metadata = await inOurWords(consumer.metadata({ topics: [topic] }));
       const { id: topicId, partitions } = metadata.topics.get(topic)!;
+      const decisions = new Decisions();
       let next = from;
       while (Date.now() < until) {
         const wanted = { partition, currentLeaderEpoch: -1, fetchOffset: next, lastFetchedEpoch: -1 };
@@ -163,7 +134,7 @@ export class PlatformaticClient implements StreamClient {
           consumer.fetch({
             node: partitions[partition]!.leader,
             topics: [{ topicId, partitions: [{ ...wanted, partitionMaxBytes: fetchBytes }] }],
-            isolationLevel: committedOnly ? readCommitted : readUncommitted,
+            isolationLevel: readUncommitted,
             maxWaitTime: maxWaitMs,
             minBytes: 1,
             maxBytes: fetchBytes,
@@ -171,7 +142,8 @@ export class PlatformaticClient implements StreamClient {
         );
         const data = responses[0]?.partitions[0];
         const batches = data?.records ?? [];
-        for (const record of committed(batches, data?.abortedTransactions ?? [], next)) if (visit(record)) return;
+        const records = committedOnly ? decisions.committed(batches, next) : everyRecord(batches, next);
+        for (const record of records) if (visit(record)) return;
         const last = batches.at(-1);
         if (last) next = last.firstOffset + BigInt(last.lastOffsetDelta) + 1n;
       }
@@ -193,83 +165,7 @@ export class PlatformaticClient implements StreamClient {
     } catch (error) {
       this.admin.close().catch(() => {});
       this.admin = undefined;
-      throw new StreamFault(kindOf(error as Error), error);
+      throw new StreamFault(kindOf(error), error);
     }
-  }
-}
-
-class PlatformaticProducer implements TransactionalProducer {
-  private readonly producer: Text;
-
-  constructor(producer: Text) {
-    this.producer = producer;
-  }
-
-  async transaction(requests: Requests): Promise<void> {
-    const transaction = await inOurWords(this.producer.beginTransaction());
-    await sendInTurn(requests, (records) =>
-      inOurWords(transaction.send({ messages: records as MessageToProduce<string, Buffer, string, string>[] })),
-    );
-    await inOurWords(transaction.commit());
-  }
-
-  abandon(): void {
-    this.producer.close(true).catch(() => {});
-  }
-}
-
-const utf8 = (text?: string): Buffer | undefined => (text === undefined ? undefined : Buffer.from(text));
-const serializers = { key: utf8, value: (value?: Buffer) => value, headerKey: utf8, headerValue: utf8 };
-
-/** The library hands out what was aborted, too: told apart here, by the markers and the broker's list. */
-function* committed(
-  batches: readonly RecordsBatch[],
-  aborted: readonly { producerId: bigint; firstOffset: bigint }[],
-  from: bigint,
-): Iterable<InRecord> {
-  const waiting = [...aborted].sort((a, b) => Number(a.firstOffset - b.firstOffset));
-  const open = new Set<bigint>();
-  for (const { attributes, firstOffset, lastOffsetDelta, producerId, records } of batches) {
-    const end = firstOffset + BigInt(lastOffsetDelta);
-    while (waiting.length > 0 && waiting[0]!.firstOffset <= end) open.add(waiting.shift()!.producerId);
-    if (attributes & controlFlag) {
-      if (records[0]?.key?.readInt16BE(2) === abortMarker) open.delete(producerId);
-      continue;
-    }
-    if (attributes & transactionalFlag && open.has(producerId)) continue;
-    for (const { key, value, offsetDelta } of records) {
-      const offset = firstOffset + BigInt(offsetDelta);
-      if (offset >= from) yield { key: String(key), value: String(value ?? ''), offset };
-    }
-  }
-}
-
-const kinds: readonly (readonly [FaultKind, readonly string[]])[] = [
-  ['fenced', ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'TRANSACTION_COORDINATOR_FENCED']],
-  ['too-large', ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']],
-  [
-    'denied',
-    [
-      'SASL_AUTHENTICATION_FAILED',
-      'TOPIC_AUTHORIZATION_FAILED',
-      'CLUSTER_AUTHORIZATION_FAILED',
-      'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
-    ],
-  ],
-];
-
-function kindOf(error: Error): FaultKind {
-  if (error instanceof StreamFault) return error.kind;
-  for (const [kind, ids] of kinds) if (ids.some((id) => findErrorBy(error, 'apiId', id))) return kind;
-  if (findErrorBy(error, 'code', 'PLT_KFK_AUTHENTICATION')) return 'denied';
-  const isAway = ['PLT_KFK_NETWORK', 'PLT_KFK_TIMEOUT'].some((code) => findErrorBy(error, 'code', code));
-  return isAway ? 'unavailable' : 'failed';
-}
-
-async function inOurWords<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (error) {
-    throw new StreamFault(kindOf(error as Error), error);
   }
 }

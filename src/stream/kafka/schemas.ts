@@ -1,7 +1,9 @@
 // Schemas on the wire: each declared event's JSON Schema, wrapped as the format wraps the payload, registered under its
-// subject before the first event is published; afterwards an event's id is a look into a map.
+// subject before the first event is published; afterwards an event's id is a look into a map. Integration events have their
+// public name as their subject: it is the contract, on whatever topic they are.
 import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
+import { integrationName } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import type { Format } from './format.ts';
 import { Registry } from './registry.ts';
@@ -79,7 +81,8 @@ export class Schemas {
   async prepare(events: readonly EventDeclaration[], topicOf: TopicName): Promise<void> {
     const all = new Map(events.map((one) => [`${one.aggregateType}.${one.type}`, one]));
     for (const name of Object.keys(this.settings.schemas)) {
-      const [aggregateType, type] = split(name);
+      const dot = name.indexOf('.');
+      const [aggregateType, type] = [name.slice(0, dot), name.slice(dot + 1)];
       if (!all.has(name)) all.set(name, { aggregateType, type, schemaVersion: 1 });
     }
     const subjects = new Map<string, string>();
@@ -90,7 +93,7 @@ export class Schemas {
         const reason = `${name} has no validator that tells its JSON Schema; give one here, or leave the registry out`;
         throw new TrunklineError('InvalidOptions', { option: 'stream.registry.schemas', value: name, reason });
       }
-      const subject = this.subjectOf(topicOf(aggregateType, type), aggregateType, type);
+      const subject = aggregateType === integrationName ? type : this.subjectOf(topicOf, aggregateType, type);
       const other = subjects.get(subject);
       if (other !== undefined) {
         const reason = `${subject} would be the subject of ${other} and of ${name}: choose topicRecord`;
@@ -111,21 +114,14 @@ export class Schemas {
     return this.ids.get(`${aggregateType}.${type}`);
   }
 
-  private subjectOf(topic: string, aggregateType: string, type: string): string {
+  private subjectOf(topicOf: TopicName, aggregateType: string, type: string): string {
     switch (this.settings.subjects) {
       case 'topicRecord':
-        return `${topic}-${type}`;
+        return `${topicOf(aggregateType, type)}-${type}`;
       case 'record':
         return `${aggregateType}.${type}`;
       case 'topic':
-        return `${topic}-value`;
+        return `${topicOf(aggregateType, type)}-value`;
     }
   }
-}
-
-function split(name: string): [string, string] {
-  const dot = name.indexOf('.');
-  if (dot > 0) return [name.slice(0, dot), name.slice(dot + 1)];
-  const reason = 'must be {aggregateType}.{eventType}';
-  throw new TrunklineError('InvalidOptions', { option: 'stream.registry.schemas', value: name, reason });
 }

@@ -15,8 +15,9 @@ import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
+import { checkPublishing } from '../settings.ts';
 import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
-import { Checkpoint, isNoted, note, noteFile } from './checkpoint.ts';
+import { Checkpoint, noteFile, readNote, writeNote } from './checkpoint.ts';
 import { connect } from './connect.ts';
 import { Planner, type SetAside } from './plan.ts';
 import { Schemas } from './schemas.ts';
@@ -36,6 +37,7 @@ export async function createSink(options: unknown, info: SinkInfo): Promise<Sink
   const settings = options as KafkaSettings;
   const topicOf = await topicNaming(settings.topics);
   declaredTopics(info.events, topicOf); // refuses names that Kafka would not take
+  refuseUnknown('stream.publishing', settings.publishing, info.events);
   const client = await connect(settings);
   return new KafkaSink(settings, info, client, topicOf, await integrationsOf(settings.integration));
 }
@@ -47,6 +49,16 @@ async function integrationsOf(module: string | undefined): Promise<Integrations>
   if (Array.isArray(made) && made.every(isMapping)) return new Integrations(made as Integration[]);
   const reason = 'its default export must be a list of integration(…)';
   throw new TrunklineError('InvalidOptions', { option: 'stream.integration', value: module, reason });
+}
+
+/** Aggregate types may be entities', which nobody declares; of those that are declared, all events are known. */
+function refuseUnknown(option: string, publishing: KafkaSettings['publishing'], events: SinkInfo['events']): void {
+  const known = new Set(events.flatMap(({ aggregateType, type }) => [aggregateType, `${aggregateType}.${type}`]));
+  const wrong = Object.keys(publishing).find(
+    (name) => !known.has(name) && events.some(({ aggregateType }) => name.startsWith(`${aggregateType}.`)),
+  );
+  if (wrong === undefined) return;
+  throw new TrunklineError('InvalidOptions', { option, value: wrong, reason: 'its aggregate declares no such event' });
 }
 
 class KafkaSink implements Sink {
@@ -108,17 +120,14 @@ class KafkaSink implements Sink {
   }
 
   async close(): Promise<void> {
+    if (this.producer) this.note();
     this.producer?.abandon();
     await this.client.close();
   }
 
   configure(change: unknown): void {
-    const { publishing } = change as { publishing?: Record<string, boolean> };
-    const wrong = Object.entries(publishing ?? {}).find(([, value]) => typeof value !== 'boolean');
-    if (!publishing || wrong) {
-      const reason = 'must say true or false by {aggregateType} or {aggregateType}.{eventType}';
-      throw new TrunklineError('InvalidOptions', { option: 'publishing', value: wrong?.[0] ?? publishing, reason });
-    }
+    const publishing = checkPublishing('publishing', (change as { publishing?: unknown }).publishing);
+    refuseUnknown('publishing', publishing, this.info.events);
     this.planner.publishing = { ...this.planner.publishing, ...publishing };
   }
 
@@ -138,7 +147,15 @@ class KafkaSink implements Sink {
     const { position } = await this.checkpoint.read(turn);
     this.hasOwned = true;
     this.held = position ?? (await this.firstCheckpoint());
-    if (!isNoted(this.noteFile)) note(this.noteFile, { logId: info.logId, topic, position: this.held });
+    this.note();
+  }
+
+  /** At the beginning and at the end; in between it would cost a sync of the disk each time. */
+  private note(): void {
+    const { logId } = this.info;
+    const topic = checkpointTopicOf(this.settings.topics);
+    if (readNote(this.noteFile)?.position !== this.held)
+      writeNote(this.noteFile, { logId, topic, position: this.held });
   }
 
   /** A client may go on trying for longer than is of use: what it is still at is abandoned, and fenced by the next. */
@@ -161,7 +178,11 @@ class KafkaSink implements Sink {
   /** No checkpoint is there: has there ever been one? */
   private async firstCheckpoint(): Promise<number> {
     const { resumeAfter } = this.settings;
-    if (isNoted(this.noteFile) && resumeAfter === undefined) throw this.missing('it holds no checkpoint of this log');
+    const noted = readNote(this.noteFile);
+    if (noted && (resumeAfter === undefined || resumeAfter < noted.position)) {
+      const after = resumeAfter === undefined ? '' : `, so resumeAfter ${resumeAfter} would publish again`;
+      throw this.missing(`it holds no checkpoint of this log; position ${noted.position} had been published${after}`);
+    }
     const start = resumeAfter ?? Math.max(0, this.info.firstPosition - 1);
     await this.commit([[this.checkpoint!.record(start)]]);
     return start;

@@ -49,7 +49,13 @@ export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
 export function declaredTopics(events: readonly EventDeclaration[], topicOf: TopicName): string[] {
   const topics = new Set<string>();
   for (const { aggregateType, type } of events) {
-    const topic = topicOf(aggregateType, type);
+    let topic: string;
+    try {
+      topic = topicOf(aggregateType, type);
+    } catch (error) {
+      const reason = `cannot tell the topic of ${aggregateType}.${type}: ${String(error)}`;
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: undefined, reason });
+    }
     if (!isLegalTopic(topic)) {
       const reason = `is the topic of ${aggregateType}.${type}; a topic has 1 to ${nameBytesLimit} of a-z A-Z 0-9 . _ -`;
       throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: topic, reason });
@@ -115,6 +121,7 @@ export class Topics {
   private readonly settings: TopicSettings;
   private readonly states = new Map<string, TopicState>();
   private readonly onDrift: (drift: Drift) => void;
+  private readonly told = new Set<string>();
 
   constructor(client: StreamClient, settings: TopicSettings, onDrift: (drift: Drift) => void) {
     this.client = client;
@@ -143,9 +150,17 @@ export class Topics {
     for (const spec of fresh) {
       const state = found.get(spec.topic);
       if (state) this.states.set(spec.topic, state);
-      if (!state || !missing.includes(spec)) for (const drift of driftOf(spec, state)) this.onDrift(drift);
+      if (!state || !missing.includes(spec)) for (const drift of driftOf(spec, state)) this.tell(drift);
       if (!state) throw new Error(`topic ${spec.topic} does not exist, and topics.create is false`);
     }
+  }
+
+  /** Each drift once, however often we have to look again. */
+  private tell(drift: Drift): void {
+    const known = JSON.stringify(drift);
+    if (this.told.has(known)) return;
+    this.told.add(known);
+    this.onDrift(drift);
   }
 
   /** A topic that has just been created is not known to every broker at once. */

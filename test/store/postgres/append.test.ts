@@ -1,6 +1,6 @@
 // Events of entities within transactions of the user's own, against a real server.
 import pg from 'pg';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { isError } from '../../../src/errors.ts';
 import type { NewEvent } from '../../../src/event.ts';
@@ -62,6 +62,19 @@ afterAll(async () => {
 
 beforeEach(() => client.query('rollback'));
 
+/** In a transaction of its own. */
+async function save(events: readonly NewEvent[]): Promise<number[]> {
+  await client.query('begin');
+  try {
+    const versions = await transactions.append(client, events);
+    await client.query('commit');
+    return versions;
+  } catch (error) {
+    await client.query('rollback');
+    throw error;
+  }
+}
+
 describe('saveWithTx', () => {
   test('nothing is visible before the commit; then event, head and outbox row are there together', async () => {
     const id = newId();
@@ -99,8 +112,8 @@ describe('saveWithTx', () => {
 
   test('events without a version get the next', async () => {
     const [a, b] = [newId(), newId()];
-    await transactions.append(client, [price(a, 1), price(b, 1)]);
-    expect(await transactions.append(client, [price(a, 2), price(b, 2), price(a, 3)])).toEqual([2, 2, 3]);
+    await save([price(a, 1), price(b, 1)]);
+    expect(await save([price(a, 2), price(b, 2), price(a, 3)])).toEqual([2, 2, 3]);
   });
 
   test.each([
@@ -108,7 +121,7 @@ describe('saveWithTx', () => {
     ['several', 3],
   ])('%s behind another version: ConcurrencyConflict, and nothing is written', async (_, count) => {
     const [a, b] = [newId(), newId()];
-    await transactions.append(client, [price(a, 1, 1), price(a, 2, 2)]);
+    await save([price(a, 1, 1), price(a, 2, 2)]);
     for (const from of [1, 2, 4]) {
       const stale = Array.from({ length: count }, (_, i) => price(a, i, from + i));
       const others = count === 1 ? [] : [price(b, 1, 1)];
@@ -122,7 +135,7 @@ describe('saveWithTx', () => {
         actualVersion: 2,
       });
     }
-    expect(await code(transactions.append(client, [price(newId(), 1, 7)]))).toBe('ConcurrencyConflict');
+    expect(await code(save([price(newId(), 1, 7)]))).toBe('ConcurrencyConflict');
     expect(await stored(a)).toHaveLength(2);
     expect(await stored(b)).toEqual([]);
   });
@@ -142,10 +155,12 @@ describe('saveWithTx', () => {
   test('types of actors are refused, by the runtime that has them and by the database for all others', async () => {
     const actors = new Transactions(new PostgresAppend(schema), new Map([['call', {} as never]]), () => {});
     const called = { ...price(newId(), 1, 1), aggregateType: 'call' };
+    await client.query('begin');
     expect(await code(actors.append(client, [called]))).toBe('WrongDoor');
+    await client.query('rollback');
     await other.query(`insert into ${name}.actor_types values ('call')`);
     for (const events of [[called], [called, { ...called, version: 2 }], [{ ...called, version: undefined }]]) {
-      expect(await code(transactions.append(client, events as NewEvent[]))).toBe('WrongDoor');
+      expect(await code(save(events as NewEvent[]))).toBe('WrongDoor');
     }
     const raise = `select ${name}.raise_event('call', 'c-1', 'CallRouted', '{}')`;
     expect(await code(client.query(raise))).toBe('TKWRD');
@@ -154,9 +169,9 @@ describe('saveWithTx', () => {
 
   test('an aggregate whose events come through a log is refused', async () => {
     const id = newId();
-    await transactions.append(client, [price(id, 1, 1)]);
+    await save([price(id, 1, 1)]);
     await other.query(`update ${name}.aggregates set log_id = 'l' where aggregate_id = $1`, [id]);
-    expect(await code(transactions.append(client, [price(id, 2, 2)]))).toBe('WrongDoor');
+    expect(await code(save([price(id, 2, 2)]))).toBe('WrongDoor');
     expect(await code(client.query(`select ${name}.raise_event('stock', $1, 'X', '{}')`, [id]))).toBe('TKWRD');
   });
 
@@ -184,10 +199,21 @@ describe('saveWithTx', () => {
       occurredAt: new Date(Date.UTC([1970, 2100, -200][i]!, 0)),
       metadata: { correlationId: "it's" },
     }));
-    await transactions.append(client, events);
+    await save(events);
     for (const { aggregateId, data } of events) {
       expect((await stored(aggregateId))[0]).toMatchObject({ data, metadata: { correlationId: "it's" } });
     }
+  });
+
+  test('without a transaction, or given a pool: InvalidOptions, and nothing is written', async () => {
+    const id = newId();
+    const pool = new pg.Pool({ connectionString: url });
+    onTestFinished(() => pool.end());
+    for (const one of [client, pool]) {
+      const error = await transactions.append(one, [price(id, 1, 1)]).catch((thrown: unknown) => thrown);
+      expect(error).toMatchObject({ code: 'InvalidOptions', details: { option: 'client' } });
+    }
+    expect(await stored(id)).toEqual([]);
   });
 
   test('without a store that has transactions: InvalidOptions', async () => {
@@ -205,7 +231,7 @@ describe('raise_event', () => {
     const version = async (...more: unknown[]): Promise<number> =>
       (await raise('stock', id, 'PriceUpdated', { amount: 1 }, ...more)).rows[0].version;
     expect(await version()).toBe(1);
-    expect(await transactions.append(client, [price(id, 2, 2)])).toEqual([2]);
+    expect(await save([price(id, 2, 2)])).toEqual([2]);
     expect(await version({ source: 'sql' }, 2)).toBe(3);
     expect(await code(version({}, 2))).toBe('TKCON');
     expect(await code(raise('stock', newId(), 'X', {}, {}, 5))).toBe('TKCON');
@@ -226,6 +252,7 @@ describe('raise_event', () => {
     ['no type', [null, 'a', 'X', {}]],
     ['a type of 101 bytes', ['s'.repeat(101), 'a', 'X', {}]],
     ['a number that JSON readers cannot take', ['stock', 'a', 'X', '{"a":[1e400]}']],
+    ['such a number in metadata', ['stock', 'a', 'X', {}, '{"a":[1e400]}']],
     ['metadata that is no object', ['stock', 'a', 'X', {}, '[]']],
     ['more than 1 MiB', ['stock', 'a', 'X', JSON.stringify('x'.repeat(1 << 20))]],
     ['no data', ['stock', 'a', 'X', null]],

@@ -1,10 +1,11 @@
 // What can go wrong between a runtime and its PostgreSQL: each a typed error or a recovery, nothing lost, nothing twice.
+import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { migrate, openEventStore, postgres, type Runtime } from '../../../src/index.ts';
-import { CuttingProxy } from '../../cutting-proxy.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { PostgresServer } from '../../postgres-server.ts';
+import { commits, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
@@ -64,34 +65,65 @@ test('migrate: true brings the schema along', async () => {
   expect(await administer(connectionString, 'select version from fresh.aggregates')).toEqual([{ version: 1 }]);
 });
 
-test('a table altered by hand holds the store up, says so, and loses nothing', async () => {
+test.each([
+  ['rename column data to payload', 'rename column payload to data'],
+  ['add column region text not null default null', 'drop column region'],
+])('a table altered by hand holds the store up, says so, and loses nothing: %s', async (alter, restore) => {
   const { codes, logger } = listening();
   const runtime = await start({ logger });
   await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(1);
-  await administer(connectionString, 'alter table trunkline.domain_events rename column data to payload');
+  await administer(connectionString, 'create table kept as table trunkline.domain_events');
+  await administer(connectionString, 'delete from trunkline.domain_events'); // or no column could be added that is not null
+  await administer(connectionString, `alter table trunkline.domain_events ${alter}`);
   await runtime.ref(Counter, 'x').add(2);
   await until(
     () => codes,
     (seen) => seen.includes('StoreSchemaAltered'),
   );
   await runtime.ref(Counter, 'x').add(3);
-  await administer(connectionString, 'alter table trunkline.domain_events rename column payload to data');
+  await administer(connectionString, `alter table trunkline.domain_events ${restore}`);
   await runtime.reached('stored');
+  await administer(connectionString, 'insert into trunkline.domain_events select * from kept');
   expect(await amounts(connectionString)).toEqual([1, 2, 3]);
+  expect(runtime.status().quarantined).toBe(0);
+});
+
+test.each([
+  ['alter table trunkline.aggregates drop column epoch', 'aggregates.epoch'],
+  ['drop table trunkline.snapshots', 'snapshots.state'],
+])('altered before the start: %s', async (sql, lacks) => {
+  await administer(connectionString, sql);
+  const altered = { code: 'StoreSchemaAltered', details: { reason: expect.stringContaining(lacks) } };
+  expect(await errorOf(start())).toMatchObject(altered);
+  expect(await errorOf(openEventStore(postgres({ connectionString })))).toMatchObject(altered);
 });
 
 test.each(['before', 'after'] as const)('a connection cut %s the server has committed', async (moment) => {
-  await using proxy = await CuttingProxy.before(connectionString);
+  await using proxy = await TcpProxy.before(Number(new URL(connectionString).port || 5432));
   const { codes, logger } = listening();
-  const runtime = await start({ logger, store: postgres({ connectionString: proxy.url }) });
+  const runtime = await start({ logger, store: postgres({ connectionString: proxy.through(connectionString) }) });
   for (let i = 1; i <= 3; i++) {
-    proxy.cutCommit(moment);
+    proxy.set({ matches: commits, at: moment });
     await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(i);
   }
-  expect(proxy.cuts).toBe(3);
+  expect(proxy.sprung).toBe(3);
   expect(codes).toContain('StoreUnavailable');
   expect(await amounts(connectionString)).toEqual([1, 2, 3]);
   expect(runtime.status().quarantined).toBe(0);
+});
+
+test('a COMMIT that comes to the server after it was given up: nobody is taken for another process', async () => {
+  await using proxy = await TcpProxy.before(Number(new URL(connectionString).port || 5432));
+  const { codes, logger } = listening();
+  const store = postgres({ connectionString: proxy.through(connectionString), statementTimeoutMs: 1_000 });
+  const runtime = await start({ logger, store });
+  for (let i = 1; i <= 3; i++) {
+    proxy.set({ matches: commits, at: 'before', spring: () => pause(1_600) });
+    await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(i);
+  }
+  expect(proxy.sprung).toBe(3);
+  expect(codes).not.toContain('LogFenced');
+  expect(await amounts(connectionString)).toEqual([1, 2, 3]);
 });
 
 test('two processes that flush the same log: the second one stops', async () => {
@@ -108,9 +140,9 @@ test('two processes that flush the same log: the second one stops', async () => 
 });
 
 test("a pool of the user's own, and one that is exhausted", async () => {
-  const pool = new pg.Pool({ connectionString, max: 1, connectionTimeoutMillis: 300 });
+  const pool = new pg.Pool({ connectionString, max: 1 }); // whoever asks it waits for ever
   try {
-    const runtime = await start({ store: postgres({ pool }) });
+    const runtime = await start({ store: postgres({ pool, loadTimeoutMs: 300 }) });
     await runtime.ref(Counter, 'x').with({ ack: 'stored' }).add(7);
     const client = await pool.connect();
     const exhausted = await errorOf(runtime.store.getByAggregate(Counter, 'x'));
@@ -162,6 +194,24 @@ test('while the server is away the service goes on; it starts without it, and ev
   expect(late!.value).toBe(6);
 });
 
+test('a message to an aggregate that cannot be loaded while the server is away comes later', long, async () => {
+  await using server = await PostgresServer.start();
+  await migrate({ connection: server.url() });
+  const runtime = await start({ store: postgres({ connectionString: server.url(), loadTimeoutMs: 500 }) });
+  await runtime.ref(Counter, 'known').with({ ack: 'stored' }).add(1);
+  server.kill();
+  await runtime.ref(Counter, 'known').sendOther('unknown', 2);
+  expect((await errorOf(runtime.ref(Counter, 'unknown').add(1))).code).toBe('StoreUnavailable');
+  expect(runtime.status().messagesUnderWay).toBe(2);
+  await server.restart();
+  await until(
+    () => runtime.status().messagesUnderWay,
+    (count) => count === 0,
+    60_000,
+  );
+  expect((await runtime.ref(Counter, 'unknown').total()).value).toBe(4);
+});
+
 test('the log grows to its limit, pushes back, and takes more when the store has come back', long, async () => {
   await using server = await PostgresServer.start();
   await migrate({ connection: server.url() });
@@ -179,10 +229,11 @@ test('the log grows to its limit, pushes back, and takes more when the store has
       sent.push(label.catch(({ code }) => refusals.push(code)));
       return refusals;
     },
-    ({ length }) => length > 0,
+    (codes) => codes.includes('LogFull'),
     50_000,
   );
-  expect(refusals.filter((code) => code !== 'LogFull')).toEqual([]);
+  // A busy machine's log thread may be behind its ring before the log is full.
+  expect(refusals.filter((code) => code !== 'LogFull' && code !== 'RingFull')).toEqual([]);
   await server.restart();
   await Promise.all(sent);
   const count = sent.length - refusals.length;

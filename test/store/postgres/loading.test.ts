@@ -1,8 +1,9 @@
 // Actors that come from PostgreSQL: what is needed is asked for and nothing else, nothing stale, and whoever loses an
 // aggregate to another log loses no event.
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { migrate, newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
+import { commits, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
@@ -77,7 +78,10 @@ test('what has left memory comes back from here, without a query, also what the 
     expect((await again.ref(Counter, snapped).add(1)).value).toBe(14 + round);
     expect((await again.ref(Counter, plain).add(1)).value).toBe(5 + round);
     await again.reached('synced');
-    await new Promise((resolve) => setTimeout(resolve, 150)); // a sweep or two; nothing hangs on it
+    await until(
+      () => again.status().actors,
+      (actors) => actors === 0,
+    );
   }
   await administer(connectionString, 'alter table trunkline.hidden rename to aggregates');
   expect(await versionsOf(again, snapped)).toHaveLength(17);
@@ -103,14 +107,17 @@ test('two writers of one aggregate: the loser is fenced, its late events are kep
   expect((await two.ref(Counter, 'x').add(10)).value).toBe(11);
   await two.reached('stored');
   // The first one does not know yet.
-  const late = [one.ref(Counter, 'x').add(100), one.ref(Counter, 'x').add(100)];
-  expect((await late[0]!).value).toBe(101);
-  await Promise.all(late);
+  const late = [
+    one.ref(Counter, 'x').add(100),
+    errorOf(one.ref(Counter, 'x').with({ ack: 'stored' }).add(100)),
+  ] as const;
+  const receipt = await late[0];
+  expect(receipt.value).toBe(101);
+  const details = { aggregateType: 'counter', aggregateId: 'x', version: 3 };
+  expect(await late[1]).toMatchObject({ code: 'Quarantined', details });
+  expect(await errorOf(receipt.reached('stored'))).toMatchObject({ code: 'Quarantined', details: { version: 2 } });
   await one.reached('stored');
-  await until(
-    () => one.status().quarantined,
-    (count) => count === 2,
-  );
+  expect(one.status().quarantined).toBe(2);
   const refused = [];
   for await (const { code, event, reason } of two.store.quarantined())
     refused.push({ code, version: event.version, reason });
@@ -127,6 +134,52 @@ test('two writers of one aggregate: the loser is fenced, its late events are kep
   const stored = await one.store.getByAggregate(Counter, 'x');
   expect(stored.map((event) => (event.data as { amount: number }).amount)).toEqual([1, 10, 1000]);
   expect(one.status().quarantined).toBe(2);
+});
+
+describe('a refusal whose COMMIT is answered to nobody', () => {
+  let proxy: TcpProxy;
+  let dataDir: string;
+  let one: Runtime;
+  let two: Runtime;
+
+  beforeEach(async () => {
+    proxy = await TcpProxy.before(Number(new URL(connectionString).port));
+    onTestFinished(() => proxy[Symbol.asyncDispose]());
+    dataDir = scratchFolder();
+    one = await start({ dataDir, store: postgres({ connectionString: proxy.through(connectionString) }) });
+    await one.ref(Counter, 'x').with({ ack: 'stored' }).add(1);
+    two = await start();
+    await two.ref(Counter, 'x').with({ ack: 'stored' }).add(10);
+  });
+
+  test('is told all the same', async () => {
+    proxy.set({ matches: commits, at: 'after' });
+    const late = await errorOf(one.ref(Counter, 'x').with({ ack: 'stored' }).add(100));
+    expect(late).toMatchObject({ code: 'Quarantined', details: { version: 2 } });
+    expect(proxy.sprung).toBe(1);
+    expect(one.status().quarantined).toBe(1);
+    expect((await one.ref(Counter, 'x').with({ ack: 'stored' }).add(1000)).value).toBe(1011);
+  });
+
+  test('is heeded by the next run, if this one ends without it', async () => {
+    proxy.set({
+      matches: commits,
+      at: 'after',
+      spring(cut) {
+        cut();
+        proxy.weather = { isClosed: true };
+      },
+    });
+    expect((await one.ref(Counter, 'x').add(100)).value).toBe(101);
+    await until(
+      () => proxy.sprung,
+      (sprung) => sprung === 1,
+    );
+    await one.close();
+    const again = await start({ dataDir });
+    expect((await again.ref(Counter, 'x').with({ ack: 'stored' }).add(1000)).value).toBe(1011);
+    expect(again.status().quarantined).toBe(0);
+  });
 });
 
 test('two that begin the same aggregate: one stays, the other one is quarantined whole', async () => {

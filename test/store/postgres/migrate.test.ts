@@ -50,6 +50,14 @@ test('the schema has the name that was asked for, quotes and all', async () => {
   expect(await migrate({ connection, schema: 'another' })).toMatchObject({ schema: 'another' });
 });
 
+test.each(['x'.repeat(64), 'pg_events', ''])(
+  'a schema name that the server would bend is refused: %j',
+  async (schema) => {
+    const error = await errorOf(migrate({ connection, schema }));
+    expect(error).toMatchObject({ code: 'InvalidOptions', details: { option: 'schema' } });
+  },
+);
+
 test('many at once: each file is applied once', async () => {
   const reports = await Promise.all(Array.from({ length: 5 }, () => migrate({ connection })));
   const applied = reports.flatMap(({ migrations }) => migrations.map(({ number }) => number));

@@ -2,8 +2,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import pg from 'pg';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { readArchive, verifyArchive } from '../../../src/store/postgres/archive-file.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
-import { archiveMonth, dropMonth, readArchive, verifyArchive } from '../../../src/store/postgres/month-archive.ts';
+import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder } from '../../runtime/scratch.ts';

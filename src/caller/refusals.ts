@@ -1,0 +1,39 @@
+// Events that the store has refused, for as long as somebody may ask for them: nobody is told that these are `stored`.
+import { TrunklineError } from '../errors.ts';
+
+export interface Refused {
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly position: number;
+  readonly reason: string;
+}
+
+const keptLimit = 65_536; // whoever waits for `stored` asks as soon as the store has come there
+
+export class Refusals {
+  /** Since the start. */
+  count = 0;
+  private readonly byPosition: Map<number, Refused> = new Map();
+
+  add(refused: readonly Refused[]): void {
+    this.count += refused.length;
+    for (const one of refused) this.byPosition.set(one.position, one);
+    for (const position of this.byPosition.keys()) {
+      if (this.byPosition.size <= keptLimit) break;
+      this.byPosition.delete(position);
+    }
+  }
+
+  /** Why not everything from `from` to `to` is stored; undefined if it is. */
+  between(from: number, to: number): TrunklineError | undefined {
+    if (this.byPosition.size === 0) return undefined;
+    for (let position = from; position <= to; position++) {
+      const refused = this.byPosition.get(position);
+      if (refused === undefined) continue;
+      const { aggregateType, aggregateId, version, reason } = refused;
+      return new TrunklineError('Quarantined', { aggregateType, aggregateId, version, position, reason });
+    }
+    return undefined;
+  }
+}

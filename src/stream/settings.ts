@@ -1,0 +1,186 @@
+// What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
+// `InvalidOptions` here, before anything is started; no secret is told.
+import { TrunklineError } from '../errors.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
+import { formats } from './kafka/format.ts';
+import type { KafkaOptions, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
+
+const kafkaFields = fieldsOf<KafkaOptions>({
+  brokers: true,
+  clientId: true,
+  client: true,
+  ssl: true,
+  sasl: true,
+  topics: true,
+  format: true,
+  registry: true,
+  integration: true,
+  publishing: true,
+  batch: true,
+  compression: true,
+  backlogLimit: true,
+  transactionTimeoutMs: true,
+  requestTimeoutMs: true,
+  connectTimeoutMs: true,
+  resumeAfter: true,
+});
+const topicFields = fieldsOf<TopicOptions>({
+  prefix: true,
+  template: true,
+  module: true,
+  partitions: true,
+  replicationFactor: true,
+  retentionMs: true,
+  cleanupPolicy: true,
+  config: true,
+  create: true,
+  internalPrefix: true,
+});
+const registryFields = fieldsOf<RegistryOptions>({
+  url: true,
+  username: true,
+  password: true,
+  compatibility: true,
+  subjects: true,
+  schemas: true,
+});
+const saslFields = fieldsOf<NonNullable<KafkaOptions['sasl']>>({ mechanism: true, username: true, password: true });
+const batchFields = fieldsOf<NonNullable<KafkaOptions['batch']>>({ count: true, bytes: true, delayMs: true });
+
+const compatibilities = [
+  'NONE',
+  'BACKWARD',
+  'BACKWARD_TRANSITIVE',
+  'FORWARD',
+  'FORWARD_TRANSITIVE',
+  'FULL',
+  'FULL_TRANSITIVE',
+] as const;
+
+/** Check, and fill in. */
+export function resolveKafka(options: KafkaOptions): KafkaSettings {
+  checkFields('stream', options, kafkaFields);
+  if (options.topics !== undefined) checkFields('stream.topics', options.topics, topicFields);
+  if (options.registry !== undefined) checkFields('stream.registry', options.registry, registryFields);
+  if (options.batch !== undefined) checkFields('stream.batch', options.batch, batchFields);
+  const { brokers, sasl, topics = {}, registry } = options;
+  if (!Array.isArray(brokers) || brokers.length === 0) invalid('brokers', brokers, 'must name at least one host:port');
+  for (const broker of brokers) {
+    const port = Number(/^[^\s/@]+:(\d{1,5})$/.exec(String(broker))?.[1]);
+    if (!(port > 0 && port <= 65_535)) invalid('brokers', broker, 'must be host:port');
+  }
+  refuseFunctions('', options);
+  const clientId = options.clientId ?? 'trunkline';
+  if (!/^[\w.-]{1,100}$/.test(clientId)) invalid('clientId', clientId, 'must be 1 to 100 of a-z A-Z 0-9 . _ -');
+  if (sasl !== undefined) checkSasl(sasl);
+  if (options.ssl !== undefined && typeof options.ssl !== 'boolean') checkObject('ssl', options.ssl);
+  if (topics.module !== undefined) url('topics.module', topics.module);
+  if (options.integration !== undefined) url('integration', options.integration);
+  if (registry !== undefined) checkRegistry(registry);
+  const { resumeAfter } = options;
+  if (resumeAfter !== undefined) within('resumeAfter', resumeAfter, 0, Number.MAX_SAFE_INTEGER);
+  return {
+    brokers: [...brokers],
+    clientId,
+    client: oneOf('client', options.client ?? 'kafkajs', ['kafkajs', 'platformatic']),
+    ssl: options.ssl,
+    sasl,
+    topics: resolveTopics(topics),
+    format: oneOf('format', options.format ?? 'trunkline', formats),
+    registry: registry && { compatibility: 'BACKWARD', subjects: 'topicRecord', schemas: {}, ...registry },
+    integration: options.integration,
+    publishing: checkPublishing('stream.publishing', options.publishing ?? {}),
+    compression: oneOf('compression', options.compression ?? 'none', ['none', 'gzip']),
+    backlogLimit: options.backlogLimit ?? 100_000,
+    transactionTimeoutMs: within('transactionTimeoutMs', options.transactionTimeoutMs ?? 30_000, 1000, 900_000),
+    requestTimeoutMs: within('requestTimeoutMs', options.requestTimeoutMs ?? 10_000, 100, 600_000),
+    connectTimeoutMs: within('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, 100, 600_000),
+    resumeAfter,
+  };
+}
+
+function checkSasl(sasl: NonNullable<KafkaOptions['sasl']>): void {
+  checkFields('stream.sasl', sasl, saslFields);
+  oneOf('sasl.mechanism', sasl.mechanism, ['plain', 'scram-sha-256', 'scram-sha-512']);
+  for (const field of ['username', 'password'] as const) {
+    if (typeof sasl[field] !== 'string') invalid(`sasl.${field}`, 'not shown', 'must be a text');
+  }
+}
+
+function checkRegistry({ url, compatibility, subjects, schemas }: RegistryOptions): void {
+  const parsed = URL.parse(url);
+  if (!parsed || !/^https?:$/.test(parsed.protocol)) invalid('registry.url', 'not shown', 'must be a URL with http(s)');
+  if (parsed.username !== '' || parsed.password !== '') {
+    invalid(
+      'registry.url',
+      'not shown',
+      'must hold no user and password: there are `username` and `password` for them',
+    );
+  }
+  if (compatibility !== undefined) oneOf('registry.compatibility', compatibility, compatibilities);
+  if (subjects !== undefined) oneOf('registry.subjects', subjects, ['topicRecord', 'record', 'topic']);
+  if (schemas === undefined) return;
+  for (const [name, schema] of Object.entries(checkObject('registry.schemas', schemas))) {
+    if (!/^[^.]+\../.test(name)) invalid('registry.schemas', name, 'must be named {aggregateType}.{eventType}');
+    checkObject(`registry.schemas.${name}`, schema);
+  }
+}
+
+/**
+ * Which events are published: true or false by name.
+ * @throws InvalidOptions
+ */
+export function checkPublishing(option: string, given: unknown): Readonly<Record<string, boolean>> {
+  const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
+  const wrong = isObject ? Object.entries(given).find(([, value]) => typeof value !== 'boolean')?.[0] : given;
+  if (isObject && wrong === undefined) return given as Readonly<Record<string, boolean>>;
+  const reason = 'must say true or false by {aggregateType} or {aggregateType}.{eventType}';
+  throw new TrunklineError('InvalidOptions', { option, value: wrong, reason });
+}
+
+function resolveTopics(topics: TopicOptions): TopicSettings {
+  const template = topics.template ?? '{prefix}.{aggregateType}';
+  const unknown = /\{(?!(?:prefix|aggregateType|aggregate_type|eventType|event_type)\})[^}]*\}?/.exec(template)?.[0];
+  if (unknown !== undefined) invalid('topics.template', template, `${unknown} is no placeholder`);
+  return {
+    ...topics,
+    prefix: topics.prefix ?? 'events',
+    template,
+    partitions: within('topics.partitions', topics.partitions ?? 6, 1, 10_000),
+    replicationFactor: within('topics.replicationFactor', topics.replicationFactor ?? 0, 0, 100),
+    config: topics.config ?? {},
+    create: topics.create ?? true,
+    internalPrefix: topics.internalPrefix ?? 'trunkline',
+  };
+}
+
+function invalid(option: string, value: unknown, reason: string): never {
+  throw new TrunklineError('InvalidOptions', { option: `stream.${option}`, value, reason });
+}
+
+function checkObject(option: string, value: unknown): object {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  return invalid(option, typeof value, 'must be an object');
+}
+
+/** An integer within these bounds. */
+export function within(option: string, value: number, low: number, high: number): number {
+  if (Number.isInteger(value) && value >= low && value <= high) return value;
+  return invalid(option, value, `must be an integer from ${low} to ${high}`);
+}
+
+function oneOf<T extends string>(option: string, value: T, allowed: readonly T[]): T {
+  return allowed.includes(value) ? value : invalid(option, value, `must be one of ${allowed.join(', ')}`);
+}
+
+function url(option: string, value: string): void {
+  if (!URL.canParse(value)) invalid(option, value, 'must be a URL: import.meta.resolve(…)');
+}
+
+/** They cannot cross to the flush thread. */
+function refuseFunctions(path: string, value: unknown): void {
+  if (typeof value === 'function')
+    invalid(path, 'a function', 'cannot cross threads: put it into a module, and name that');
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
+  for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item);
+}

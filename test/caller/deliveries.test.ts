@@ -1,0 +1,30 @@
+// What the log is told of messages: it may forget those that are carried out, and knows of none before all are known.
+import { expect, test } from 'vitest';
+import type { Caller } from '../../src/caller/caller.ts';
+import { Deliveries } from '../../src/caller/deliveries.ts';
+import { FrameKind } from '../../src/frame.ts';
+import { Levels } from '../../src/log/levels.ts';
+import { MemoryLog } from '../store/sample.ts';
+
+test('a start says nothing of messages before it has found those of the last run', async () => {
+  const log = new MemoryLog();
+  log.append(
+    [{ version: 1 }],
+    [{ version: 2 }, { kind: FrameKind.message, version: 2, name: 'add' }],
+    [{ version: 3 }],
+  );
+  const carriedOut: (() => void)[] = [];
+  const sendNamed = (): Promise<unknown> => new Promise<void>((resolve) => carriedOut.push(resolve));
+  const levels = new Levels();
+  const deliveries = new Deliveries({ sendNamed } as unknown as Caller, levels, () => {});
+  // The caller's turns begin before: with the log as it is, all of it would count as done.
+  deliveries.settledUpTo(log.last);
+  expect(levels.position('settled')).toBe(0);
+  deliveries.recover(log, 1, log.last);
+  deliveries.settledUpTo(log.last);
+  expect([deliveries.count, levels.position('settled')]).toEqual([1, 2]);
+  await Promise.resolve();
+  carriedOut[0]!();
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([deliveries.count, levels.position('settled')]).toEqual([0, log.last]);
+});

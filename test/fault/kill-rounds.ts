@@ -1,0 +1,112 @@
+// Kills in rounds: a service under load is killed, started again, killed again, on one data directory; then everything that
+// anyone was told is held against what each place holds. Commands that were sent under an idempotency key and not answered
+// are sent again after the restart, and so are some that were answered.
+import { join } from 'node:path';
+import { integerFrom, type Random } from '../random.ts';
+import { audit, isTold, survivesKill, type Told } from './audit.ts';
+import { type ChildSettings, runChild } from './child.ts';
+import type { ElsewhereSettings } from './elsewhere.ts';
+import type { FaultRun } from './family.ts';
+import { recoverPlaces } from './places.ts';
+import type { KeyedCommand, ServiceLine, ServiceSettings } from './service.ts';
+
+/** How a service is killed. It may happen that it ends before: then it is another one's turn. */
+export interface Blow extends Pick<ChildSettings<ServiceLine>, 'injection' | 'onLine' | 'meanwhile'> {
+  name: string;
+  /** Only a start that rebuilds the log comes to this point. */
+  rebuilds?: boolean | undefined;
+}
+
+export interface Killing {
+  kills: number;
+  /** That a service sends if it is let live. */
+  commands: number;
+  blow(dataDir: string): Blow;
+  /** A place of its own for each round's events. */
+  elsewhere?(): Promise<ElsewhereSettings>;
+  /** Rejections by these codes are no fault. */
+  allowed?: readonly string[];
+}
+
+const killsPerRound = 10;
+const runBoundMs = 60_000;
+
+export async function killAgainAndAgain(run: FaultRun, random: Random, killing: Killing): Promise<void> {
+  const hits = new Map<string, number>();
+  for (let left = killing.kills; left > 0; left -= killsPerRound) {
+    await round(run, random, { ...killing, kills: Math.min(left, killsPerRound) }, hits);
+  }
+  run.notes.push([...hits].map(([name, count]) => `${name}: ${count}`).join('; '));
+}
+
+/** One data directory, so many kills, one audit. */
+async function round(run: FaultRun, random: Random, killing: Killing, hits: Map<string, number>): Promise<void> {
+  const folder = run.folder();
+  const dataDir = join(folder, 'data');
+  const elsewhere = await killing.elsewhere?.();
+  const told: Told[] = [];
+  const keyed = new Map<string, KeyedCommand>();
+  let boots = 1;
+  for (let killed = 0, attempt = 0; killed < killing.kills && attempt < killing.kills * 3; attempt++) {
+    const { name, rebuilds, ...blow } = killing.blow(dataDir);
+    // Another boot: the start takes it for a power loss that took nothing, and rebuilds the log.
+    if (rebuilds && attempt > 0) boots++;
+    const argument: ServiceSettings = {
+      dataDir,
+      seed: integerFrom(random, 1, 2 ** 31),
+      name: `${run.seed}-${attempt}`,
+      commands: killing.commands,
+      clients: integerFrom(random, 1, 40),
+      again: [...keyed.values()],
+      bootId: `boot ${boots}`,
+      ...(elsewhere && { elsewhere }),
+    };
+    keyed.clear();
+    const ended = await runChild<ServiceLine>({ program: './service.ts', argument, boundMs: runBoundMs, ...blow });
+    const where = `${name}, run ${argument.name}`;
+    const wasKilled = ended.end === 'SIGKILL';
+    if (ended.timedOut) run.fail(`${where}: it hangs`);
+    else if (wasKilled) {
+      killed++;
+      run.faults++;
+      hits.set(name, (hits.get(name) ?? 0) + 1);
+    } else if (ended.end !== 0) run.fail(`${where}: ended with ${ended.end} ${ended.trouble}`);
+    for (const line of ended.lines) {
+      const wrong = take(line, told, keyed, random, killing.allowed ?? []);
+      if (wrong) run.fail(`${where}: ${wrong}`);
+    }
+  }
+  try {
+    const settings = { bootId: `boot ${boots}`, ...(elsewhere && { elsewhere }) };
+    const { places, recovery, quarantined } = await recoverPlaces(dataDir, survivesKill, settings);
+    if (recovery.leftOut.length > 0) run.fail(`left out: ${JSON.stringify(recovery.leftOut)}`);
+    if (quarantined > 0) run.fail(`${quarantined} events in quarantine`);
+    run.add(await audit(told, places));
+  } catch (error) {
+    run.fail(`the last start: ${error}`);
+  }
+  run.drop(folder);
+}
+
+/** What the service has told; into `keyed` what is to be sent again. Returns what is wrong with it. */
+function take(
+  line: ServiceLine,
+  told: Told[],
+  keyed: Map<string, KeyedCommand>,
+  random: Random,
+  allowed: readonly string[],
+): string | undefined {
+  if (line.kind === 'keyed') keyed.set(line.keyed.command, line.keyed);
+  else if (line.kind === 'started') {
+    if (line.leftOut.length > 0) return `left out ${JSON.stringify(line.leftOut)}`;
+  } else if (line.kind === 'rejected') {
+    if (!allowed.includes(line.code)) return `${line.command} was rejected: ${line.code}`;
+  } else if (line.kind === 'ended') {
+    if (line.code !== '') return `ended by ${line.code}`;
+  } else if (isTold(line)) {
+    told.push(line);
+    // Answered at a level that the kill did not touch: now and then ask again all the same.
+    if (line.kind === 'acknowledged' && random() < 0.9) keyed.delete(line.command!);
+  }
+  return undefined;
+}
