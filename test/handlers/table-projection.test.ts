@@ -1,8 +1,8 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
 import { beforeAll, expect, test } from 'vitest';
 import { defineProjection, type ProjectionDefinition, postgres } from '../../src/index.ts';
-import { CuttingProxy } from '../cutting-proxy.ts';
 import { administer } from '../postgres.ts';
+import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
 import { databaseUrl, schemaOf, startOn } from './stores.ts';
@@ -118,9 +118,9 @@ test('rows in the columns of their fields, read after one is written, over resta
 
 test('connections cut at COMMIT, before and after the server hears of it: each event is folded once', async () => {
   await administer(url, 'create table reports.cut (key text primary key, total int, events int)');
-  await using proxy = await CuttingProxy.before(url);
+  await using proxy = await TcpProxy.before(Number(new URL(url).port));
   const dataDir = scratchFolder();
-  const store = postgres({ connectionString: proxy.url, schema: schemaOf(dataDir), migrate: true });
+  const store = postgres({ connectionString: proxy.through(url), schema: schemaOf(dataDir), migrate: true });
   const runtime = await startRuntime({ dataDir, store });
   let folded = 0;
   const projection = runtime.project(
@@ -130,7 +130,9 @@ test('connections cut at COMMIT, before and after the server hears of it: each e
       init: () => ({ total: 0, events: 0 }),
       apply(row, { data }) {
         // Soon after a row of this batch has been folded, its transaction is committed.
-        if (++folded % 20 === 0 && proxy.cuts < 8) proxy.cutCommit(folded % 40 === 0 ? 'before' : 'after');
+        if (++folded % 20 === 0 && proxy.sprung < 8) {
+          proxy.set({ matches: commits, at: folded % 40 === 0 ? 'before' : 'after' });
+        }
         return { total: row.total + (data as { amount: number }).amount, events: row.events + 1 };
       },
     }),
@@ -139,7 +141,7 @@ test('connections cut at COMMIT, before and after the server hears of it: each e
   const ids = Array.from({ length: 8 }, (_, i) => `c${i}`);
   for (let i = 0; i < 25; i++) await Promise.all(ids.map((id) => runtime.ref(Counter, id).add(i)));
   await projection.caughtUpTo(runtime.status().written, { timeoutMs: 60_000 });
-  expect(proxy.cuts).toBeGreaterThan(4);
+  expect(proxy.sprung).toBeGreaterThan(4);
   const found = await administer(url, 'select key, total, events from reports.cut order by key');
   expect(found).toEqual(ids.map((key) => ({ key, total: 300, events: 25 })));
 }, 120_000);
