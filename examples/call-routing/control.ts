@@ -1,6 +1,7 @@
 // What the demo and its router process say to each other over IPC, and the pipe beside it on which every acknowledgement is
 // written, synchronously, before the SIP message that depends on it leaves: so the demo knows of each that anyone can know.
 import { writeSync } from 'node:fs';
+import type { BackOfficeReport } from './back-office/report.ts';
 import type { Provision } from './routing/provision.ts';
 import type { RouterReport } from './routing/router.ts';
 import type { Address } from './sip/message.ts';
@@ -15,12 +16,13 @@ export interface RouterSettings {
   readonly kafka: string | undefined;
 }
 
-export type Question = 'report' | 'events' | 'stop';
+export type Question = 'report' | 'events' | 'back-office' | 'stop';
 
 export type Answer =
   | { readonly kind: 'started'; readonly address: Address; readonly startMs: number; readonly closedCalls: number }
   | { readonly kind: 'report'; readonly report: RouterReport }
   | { readonly kind: 'events'; readonly events: readonly EventLine[]; readonly isLast: boolean }
+  | { readonly kind: 'back-office'; readonly report: BackOfficeReport }
   | { readonly kind: 'failed'; readonly message: string };
 
 /** An event, as much of it as the demo checks. */

@@ -5,7 +5,7 @@ import { startProgress } from './report/progress.ts';
 import type { Check } from './report/proof.ts';
 import { prove } from './report/proof.ts';
 import { Published } from './report/published.ts';
-import { count, row, summarise, time } from './report/summary.ts';
+import { count, row, summarise, summariseOffice, time } from './report/summary.ts';
 import { RouterClient } from './router-client.ts';
 import { makeTimers } from './sip/timers.ts';
 import { Callee } from './traffic/callee.ts';
@@ -102,6 +102,10 @@ export async function demonstrate({ calls, rate, postgres, kafka, dataDir }: Dem
     checks.push(check);
     console.log(describe(check));
   }
+  const office = await second.router.backOffice();
+  console.log(summariseOffice(office));
+  checks.push({ what: 'call records, numbered without a gap', checked: office.callRecords, wrong: office.wrong });
+  console.log(describe(checks.at(-1)!));
   await second.router.stop();
   const rowsAreWhole =
     database === undefined || (await proveRows(database, [...acknowledgements, ...second.router.acknowledgements]));

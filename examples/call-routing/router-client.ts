@@ -5,6 +5,7 @@ import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import type { BackOfficeReport } from './back-office/report.ts';
 import type { Acknowledgement, Answer, EventLine, Question, RouterSettings } from './control.ts';
 import { acknowledgementsDescriptor, readAcknowledgement } from './control.ts';
 import type { RouterReport } from './routing/router.ts';
@@ -76,6 +77,12 @@ export class RouterClient {
     this.#ask('events');
     await all;
     return events;
+  }
+
+  /** What the handlers behind the calls have made of everything that has happened. */
+  async backOffice(): Promise<BackOfficeReport> {
+    this.#ask('back-office');
+    return (await this.#next('back-office', () => true)).report;
   }
 
   async stop(): Promise<void> {

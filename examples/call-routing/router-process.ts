@@ -1,4 +1,5 @@
 // The router as the demo's child process. It ends when it is told to, when its parent goes, or when it is killed.
+import { join } from 'node:path';
 import type { StoredEvent } from 'trunkline';
 import type { Answer, EventLine, Question, RouterSettings } from './control.ts';
 import { writeAcknowledgement } from './control.ts';
@@ -7,6 +8,7 @@ import { startRouter } from './routing/router.ts';
 const eventsPerMessage = 1_000;
 
 const settings = JSON.parse(process.argv[2]!) as RouterSettings;
+const cdrFile = join(settings.dataDir, 'call-records.csv');
 let isStopping = false;
 // No router outlives its demo. It ends as by a kill: the log is made for that.
 process.once('disconnect', () => isStopping || process.kill(process.pid, 'SIGKILL'));
@@ -26,6 +28,7 @@ answer({ kind: 'started', address, startMs, closedCalls });
 async function reply(question: Question): Promise<void> {
   if (question === 'report') answer({ kind: 'report', report: router.report() });
   else if (question === 'events') await answerEvents();
+  else if (question === 'back-office') answer({ kind: 'back-office', report: await router.backOffice(cdrFile) });
   else {
     isStopping = true;
     await router.stop();

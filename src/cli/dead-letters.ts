@@ -5,9 +5,12 @@ import { join, resolve } from 'node:path';
 import { type Command, InvalidArgumentError } from 'commander';
 import { TrunklineError } from '../errors.ts';
 import type { DeadLetter, DeadLetterOutcome, DeadLetterQuery } from '../handlers/dead-letters.ts';
-import { changeDeadLetters, readDeadLetters } from '../handlers/outside.ts';
+import { changeDeadLetters, type Place, readDeadLetters } from '../handlers/outside.ts';
+import { inspectLog } from '../log/inspect.ts';
+import { postgres } from '../store/postgres/postgres.ts';
+import { type ConnectionOptions, connectionOf, withConnection } from './connection.ts';
 
-interface Selection {
+interface Selection extends ConnectionOptions {
   dataDir: string;
   handler?: string;
   aggregate?: string;
@@ -38,7 +41,7 @@ export function addDeadLetters(program: Command): void {
     .requiredOption('--data <file>', "JSON file; '-': standard input")
     .action(async (id: string, options: Selection & { data: string }) => {
       const data = parse(readFileSync(options.data === '-' ? 0 : options.data, 'utf8'));
-      await changeDeadLetters(options.dataDir, folderOf(options), { kind: 'edit', id, data });
+      await changeDeadLetters(placeOf(options), { kind: 'edit', id, data });
       print(`${id} edited`);
     });
 }
@@ -53,7 +56,7 @@ function change(group: Command, kind: 'requeue' | 'discard', description: string
         throw new TrunklineError('InvalidOptions', { option: kind, value: undefined, reason });
       }
       const request = { kind, which: letter ?? query, dryRun: options.dryRun ?? false };
-      const outcomes = await changeDeadLetters(options.dataDir, folderOf(options), request);
+      const outcomes = await changeDeadLetters(placeOf(options), request);
       for (const { id, outcome, error } of outcomes as DeadLetterOutcome[]) {
         print(`${id}  ${outcome}${error ? `  ${error.name}: ${error.message}` : ''}`);
       }
@@ -61,7 +64,9 @@ function change(group: Command, kind: 'requeue' | 'discard', description: string
 }
 
 const withDataDir = (command: Command): Command =>
-  command.requiredOption('--data-dir <folder>', "the service's data directory", process.env.TRUNKLINE_DATA_DIR);
+  withConnection(
+    command.requiredOption('--data-dir <folder>', "the service's data directory", process.env.TRUNKLINE_DATA_DIR),
+  );
 
 const selection = (command: Command): Command =>
   withDataDir(command)
@@ -86,10 +91,18 @@ function queryOf({ handler, aggregate, id, type, reason, olderThan, limit }: Sel
   return query;
 }
 
-const folderOf = ({ dataDir }: Selection): string => join(resolve(dataDir), 'handlers');
+/** @throws InvalidOptions, DataDirUnreadable */
+function placeOf({ dataDir, ...connection }: Selection): Place {
+  const place = { dataDir, handlersFolder: join(resolve(dataDir), 'handlers'), postgres: undefined };
+  if (connection.postgres === undefined) return place;
+  const logId = inspectLog(join(resolve(dataDir), 'log'))?.logId;
+  if (logId === undefined) throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
+  const { settings } = postgres({ connectionString: connectionOf(connection), schema: connection.schema });
+  return { ...place, postgres: { settings, logId } };
+}
 
 const read = <T>(options: Selection, action: Parameters<typeof readDeadLetters<T>>[1]): Promise<T> =>
-  readDeadLetters(folderOf(options), action);
+  readDeadLetters(placeOf(options), action);
 
 function line({ id, reason, event, attempts, error, parkedAt }: DeadLetter): string {
   const place = `${event.aggregateType}/${event.aggregateId}@${event.version}`;

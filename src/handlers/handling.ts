@@ -70,18 +70,17 @@ export class Handling {
 
   /**
    * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having
-   * said so. That the checkpoint is going to say. (What it says already belongs to letters, and goes with them.)
+   * said so. That the checkpoint is going to say: then, and not before, `entries` may go. (What it says already belongs to
+   * letters, and goes with them.)
    */
-  async doneAbove(low: number, done: readonly number[]): Promise<number[]> {
+  async doneAbove(low: number, done: readonly number[]): Promise<{ done: number[]; entries: string[] }> {
     const { tables, settings } = this;
     const entries = await tables.range(handledTable, { prefix: handledPrefix(settings.name) });
     const news = entries.filter(({ value }) => {
       const ranges = doneIn(value);
       return ranges[0]! > low && !new DoneRanges(done).has(ranges[0]!);
     });
-    for (const { key } of news) tables.stage(handledTable, key, undefined);
-    if (news.length > 0) this.events.touched();
-    return joinRanges([done, ...news.map(({ value }) => doneIn(value))]);
+    return { done: joinRanges([done, ...news.map(({ value }) => doneIn(value))]), entries: news.map(({ key }) => key) };
   }
 
   /** Everything up to `low`, and in the ranges, is done. Nothing is under way. */

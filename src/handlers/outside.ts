@@ -1,9 +1,13 @@
 // Dead letters from outside of the runtime: read at any time; changed by asking the owner of the data directory, or, when
 // nobody owns it, by owning it for a moment. Without an owner a requeue is noted, and carried out at the handler's next start.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { openDirectory } from '../directory.ts';
-import { isError } from '../errors.ts';
+import { isError, TrunklineError } from '../errors.ts';
+import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { LmdbTables } from './lmdb/tables.ts';
+import { PostgresTables } from './postgres/tables.ts';
 import { ask, type HandlerRequest } from './requests.ts';
 import type { TableStore } from './table-store.ts';
 import { Tables } from './tables.ts';
@@ -17,20 +21,35 @@ const nothingKept: TableStore = {
   close: () => Promise.resolve(),
 };
 
-/** Read; nothing is kept open afterwards. */
-export async function readDeadLetters<T>(
-  handlersFolder: string,
-  read: (deadLetters: DeadLetters) => Promise<T>,
-): Promise<T> {
-  return using(async () => LmdbTables.read(handlersFolder) ?? nothingKept, read);
+/** A data directory's handlers, as somebody outside has to know them. */
+export interface Place {
+  readonly dataDir: string;
+  readonly handlersFolder: string;
+  /** If the events are there, so is what handlers keep. */
+  readonly postgres: { readonly settings: PostgresSettings; readonly logId: string } | undefined;
+}
+
+/** Says to those outside that what handlers keep is not in their folder. */
+export const elsewhereFile = (handlersFolder: string): string => join(handlersFolder, 'in-postgres');
+
+/** Read; nothing is kept open afterwards. @throws InvalidOptions: they are in PostgreSQL, and nobody has said where */
+export async function readDeadLetters<T>(place: Place, read: (deadLetters: DeadLetters) => Promise<T>): Promise<T> {
+  return using(async () => tablesOf(place) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept, read);
+}
+
+function tablesOf({ handlersFolder, postgres }: Place): PostgresTables | undefined {
+  if (postgres) return new PostgresTables(postgres.settings, postgres.logId, 1);
+  if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
+  const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
+  throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
 }
 
 /** Requeue, discard or edit. */
 export async function changeDeadLetters(
-  dataDir: string,
-  handlersFolder: string,
+  place: Place,
   request: Extract<HandlerRequest, { kind: 'requeue' | 'discard' | 'edit' }>,
 ): Promise<unknown> {
+  const { dataDir, handlersFolder } = place;
   let directory: ReturnType<typeof openDirectory>;
   try {
     directory = openDirectory(dataDir);
@@ -40,7 +59,7 @@ export async function changeDeadLetters(
   }
   try {
     return await using(
-      () => LmdbTables.open(handlersFolder),
+      async () => tablesOf(place) ?? LmdbTables.open(handlersFolder),
       (deadLetters) => carryOut(deadLetters, request),
     );
   } finally {

@@ -1,5 +1,6 @@
 // The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
 // first needed. Owned by the caller's thread.
+import { writeFileSync } from 'node:fs';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
@@ -15,7 +16,7 @@ import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from 
 import { LmdbTables } from './lmdb/tables.ts';
 import { LocalProjection } from './local-projection.ts';
 import { Inbox } from './once.ts';
-import { carryOut } from './outside.ts';
+import { carryOut, elsewhereFile } from './outside.ts';
 import { TableProjection } from './postgres/projection.ts';
 import { PostgresTables } from './postgres/tables.ts';
 import { defineProjection, type Projection, type ProjectionDefinition } from './projection.ts';
@@ -115,6 +116,7 @@ export class HandlerStage {
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
     this.requests.start();
+    if (this.remote) writeFileSync(elsewhereFile(this.parts.folder), '', { mode: 0o600 });
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       tables,
       feed: this.feed,

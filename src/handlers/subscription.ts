@@ -11,6 +11,7 @@ import type { StoredEvent } from '../event.ts';
 import type { PageReader } from '../store/history.ts';
 import type { Call } from './attempts.ts';
 import { type Feed, type Follower, sliceMs } from './feed.ts';
+import { handledTable } from './handled.ts';
 import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
 import { mayComeBack, patienceMs } from './patience.ts';
@@ -111,13 +112,15 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const { tables, starts, volatile } = this.parts;
     const kept = volatile ? undefined : ((await tables.get(checkpointTable, this.name)) as KeptCheckpoint | undefined);
     const low = kept?.low ?? (await starts.positionOf(this.settings.from)) - 1;
-    const done = volatile ? [] : await this.handling.doneAbove(low, kept?.done ?? []);
+    const above = volatile ? { done: [], entries: [] } : await this.handling.doneAbove(low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();
-    this.goOnFrom(low, done);
+    this.goOnFrom(low, above.done);
     this.isPaused = kept?.paused ?? false;
     this.state = 'catching up';
     this.waiters.advance();
-    if (kept === undefined) tables.touch(this);
+    // In one turn: the checkpoint says what the entries said.
+    for (const key of above.entries) tables.stage(handledTable, key, undefined);
+    if (kept === undefined || above.entries.length > 0) tables.touch(this);
     for (const aggregate of requeued) void this.handling.requeue(aggregate);
   }
 

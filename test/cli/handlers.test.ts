@@ -3,7 +3,8 @@ import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, test } from 'vitest';
-import type { Runtime } from '../../src/index.ts';
+import { postgres, type Runtime } from '../../src/index.ts';
+import { freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 
@@ -88,4 +89,47 @@ test('list, show, dry run, edit, requeue, discard, replay', async () => {
   expect(heard.at(-1)).toEqual({ amount: 1 });
   expect(await second.deadLetters.list()).toEqual([]);
   rmSync(file);
+}, 120_000);
+
+test('with PostgreSQL: the same, with --postgres; without it, a word on what is missing', async () => {
+  const connectionString = await freshDatabase();
+  const dataDir = scratchFolder();
+  const store = postgres({ connectionString, migrate: true });
+  const runtime = await startRuntime({ dataDir, store });
+  let isBroken = true;
+  const heard: string[] = [];
+  const subscribe = (on: Runtime): unknown =>
+    on.subscribe({
+      name: 'broken',
+      retry: { attempts: 1 },
+      handle({ aggregateId }) {
+        if (isBroken) throw new Error('broken');
+        heard.push(aggregateId);
+      },
+    });
+  subscribe(runtime);
+  for (const id of ['a', 'b']) await runtime.ref(Counter, id).add(1);
+  await runtime.subscription('broken').caughtUpTo(runtime.status().written);
+  const at = ['--data-dir', dataDir];
+  const withServer = [...at, '--postgres', connectionString];
+  expect((await run('dead-letters', 'list', ...at)).err).toMatch(/--postgres: is missing/);
+  await until(
+    () => run('dead-letters', 'list', ...withServer),
+    ({ out }) => out.includes('2 dead letters'),
+  );
+  isBroken = false;
+  expect((await run('dead-letters', 'requeue', '--id', 'a', ...withServer)).out).toContain('requeued');
+  await until(
+    () => heard,
+    (ids) => ids.length === 1,
+  );
+  await runtime.close();
+  expect((await run('dead-letters', 'requeue', '--handler', 'broken', ...withServer)).out).toContain('requeued');
+  const second = await startRuntime({ dataDir, store });
+  subscribe(second);
+  await until(
+    () => heard,
+    (ids) => ids.length === 2,
+  );
+  expect(heard).toEqual(['a', 'b']);
 }, 120_000);

@@ -28,6 +28,7 @@ describe('npm run demo', () => {
       expect(output).toContain(line);
     }
     expect(output).toContain('✓ acknowledged events that are there');
+    expect(output).toMatch(/back office, caught up after .*audit trail, entries .*✓ call records, numbered/s);
     expect(output).toContain('nothing is lost');
     // Not a terminal: no moving line.
     expect(output).not.toContain('\r');

@@ -1,5 +1,5 @@
 // Effects that happen exactly once; handlers in threads of their own; handlers as classes; replay.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
@@ -107,6 +107,53 @@ describe.each(stores)('%s store', (store) => {
       ['waits', expect.stringMatching(/did not settle/)],
     ]);
   });
+
+  test('a handler that blocks its thread for five seconds: others go on, nothing is lost', async () => {
+    const dataDir = scratchFolder();
+    const file = join(dirname(dataDir), 'lines');
+    writeFileSync(file, '');
+    const runtime = await startRuntime({ dataDir });
+    const inPool = runtime.subscribe({
+      name: 'elsewhere',
+      thread: 'worker',
+      module: new URL('./elsewhere.ts', import.meta.url).href,
+      threads: 2,
+      timeoutMs: 60_000,
+      breaker: false,
+    });
+    const metadata = { file };
+    await runtime.ref(Counter, 'holds').with({ metadata }).add(1);
+    // The blocked thread is released by what the other one does meanwhile: were that held up, it would fail.
+    for (let i = 0; i < 20; i++) await runtime.ref(Counter, 'free').with({ metadata }).add(1);
+    await inPool.caughtUpTo(runtime.status().written, { timeoutMs: 60_000 });
+    const lines = readFileSync(file, 'utf8').trim().split('\n');
+    expect(lines.filter((line) => line.startsWith('holds'))).toEqual(['holds@1 true']);
+    expect(lines.filter((line) => line.startsWith('free'))).toHaveLength(20);
+    expect(inPool.status()).toMatchObject({ failures: 0, deadLetters: 0 });
+    await inPool.close();
+    // In the service's own thread everybody waits for it, and then goes on where it was.
+    const heard: string[] = [];
+    const hear = (name: string) => (event: StoredEvent) => {
+      if (name === 'holding' && event.version === 3) {
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5_000);
+      }
+      heard.push(`${name} ${event.version}`);
+    };
+    const both = ['holding', 'other'].map((name) =>
+      runtime.subscribe({ name, from: 'now', timeoutMs: 1_000, handle: hear(name) }),
+    );
+    await until(
+      () => both.map((one) => one.status().state),
+      (states) => states.every((state) => state === 'live'),
+    );
+    await add(runtime, 'own', 100);
+    for (const one of both) await one.caughtUpTo(runtime.status().written);
+    for (const name of ['holding', 'other']) {
+      const versions = heard.filter((line) => line.startsWith(name)).map((line) => Number(line.split(' ')[1]));
+      expect(versions).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
+    }
+    expect(runtime.status().subscriptions.map(({ failures }) => failures)).toEqual([0, 0]);
+  }, 120_000);
 
   test('classes: what they handle, by type, by aggregate, by question, or all', async () => {
     const runtime = await startRuntime();

@@ -1,5 +1,5 @@
 // A handler that runs in threads of its own: appends a line per event, and misbehaves where its id says so.
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, readFileSync } from 'node:fs';
 import { threadId } from 'node:worker_threads';
 
 export default async function handle(event: any, { attempt, effectKey, signal }: any): Promise<void> {
@@ -7,6 +7,7 @@ export default async function handle(event: any, { attempt, effectKey, signal }:
   if (aggregateId === 'exits' && attempt === 1) process.exit(3);
   if (aggregateId === 'throws') throw new RangeError('broken over there');
   if (aggregateId === 'blocks') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+  if (aggregateId === 'holds') holdUntil(5_000, () => readFileSync(metadata.file, 'utf8').includes('free@20'));
   if (aggregateId === 'waits') {
     await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     appendFileSync(metadata.file, 'aborted\n');
@@ -14,5 +15,15 @@ export default async function handle(event: any, { attempt, effectKey, signal }:
   }
   if (Object.isFrozen(event.data) && threadId > 0) {
     appendFileSync(metadata.file, `${aggregateId}@${version} ${effectKey === `${event.id}/elsewhere`}\n`);
+  }
+}
+
+/** Block the thread, for so long and until it is so; but not for ever. */
+function holdUntil(leastMs: number, isSo: () => boolean): void {
+  const moment = new Int32Array(new SharedArrayBuffer(4));
+  const begun = performance.now();
+  while (performance.now() - begun < leastMs || !isSo()) {
+    if (performance.now() - begun > 40_000) throw new Error('the others have not gone on');
+    Atomics.wait(moment, 0, 0, 20);
   }
 }

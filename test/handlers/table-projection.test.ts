@@ -1,10 +1,11 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
 import { beforeAll, expect, test } from 'vitest';
-import { defineProjection, type ProjectionDefinition } from '../../src/index.ts';
+import { defineProjection, type ProjectionDefinition, postgres } from '../../src/index.ts';
 import { administer } from '../postgres.ts';
+import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
-import { databaseUrl, startOn } from './stores.ts';
+import { databaseUrl, schemaOf, startOn } from './stores.ts';
 
 interface Totals {
   total: number;
@@ -114,6 +115,36 @@ test('rows in the columns of their fields, read after one is written, over resta
   expect(tables.map(({ name }) => name).sort()).toEqual(['days', 'keyless', 'totals']);
   expect(doubled.status()).toMatchObject({ isRebuilding: false, state: 'live' });
 });
+
+test('connections cut at COMMIT, before and after the server hears of it: each event is folded once', async () => {
+  await administer(url, 'create table reports.cut (key text primary key, total int, events int)');
+  await using proxy = await TcpProxy.before(Number(new URL(url).port));
+  const dataDir = scratchFolder();
+  const store = postgres({ connectionString: proxy.through(url), schema: schemaOf(dataDir), migrate: true });
+  const runtime = await startRuntime({ dataDir, store });
+  let folded = 0;
+  const projection = runtime.project(
+    defineProjection({
+      name: 'cut',
+      into: { table: 'reports.cut', batchEvents: 5 },
+      init: () => ({ total: 0, events: 0 }),
+      apply(row, { data }) {
+        // Soon after a row of this batch has been folded, its transaction is committed.
+        if (++folded % 20 === 0 && proxy.sprung < 8) {
+          proxy.set({ matches: commits, at: folded % 40 === 0 ? 'before' : 'after' });
+        }
+        return { total: row.total + (data as { amount: number }).amount, events: row.events + 1 };
+      },
+    }),
+  );
+  await projection.get('begun');
+  const ids = Array.from({ length: 8 }, (_, i) => `c${i}`);
+  for (let i = 0; i < 25; i++) await Promise.all(ids.map((id) => runtime.ref(Counter, id).add(i)));
+  await projection.caughtUpTo(runtime.status().written, { timeoutMs: 60_000 });
+  expect(proxy.sprung).toBeGreaterThan(4);
+  const found = await administer(url, 'select key, total, events from reports.cut order by key');
+  expect(found).toEqual(ids.map((key) => ({ key, total: 300, events: 25 })));
+}, 120_000);
 
 test('a key of another type', async () => {
   const runtime = await startRuntime();

@@ -1,4 +1,5 @@
 // What the router did and what it cost, for people.
+import type { BackOfficeReport } from '../back-office/report.ts';
 import type { RouterReport } from '../routing/router.ts';
 
 const meanings: readonly [name: keyof RouterReport['latencies'], text: string][] = [
@@ -26,6 +27,19 @@ export function summarise(report: RouterReport): string {
     row('malformed, dropped', count(counters.malformedDropped ?? 0)),
     ...(failures > 0 ? [row('commands that failed', count(failures))] : []),
     '',
+  ].join('\n');
+}
+
+/** The handlers behind the calls: what they made of it. */
+export function summariseOffice(report: BackOfficeReport): string {
+  const { caughtUpMs, auditEntries, notifications, calls, transactions, complianceChecks } = report;
+  return [
+    heading('back office, caught up after', time(caughtUpMs)),
+    row('audit trail, entries', count(auditEntries)),
+    row('notifications', count(notifications)),
+    row('analytics, completed calls', count(calls)),
+    row('billing, transactions', count(transactions)),
+    row('compliance, checks', count(complianceChecks)),
   ].join('\n');
 }
 

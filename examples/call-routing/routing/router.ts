@@ -2,6 +2,7 @@
 import type { Receipt, StoredEvent } from 'trunkline';
 import { createRuntime, kafka, postgres } from 'trunkline';
 import { type BackOfficeOptions, startBackOffice } from '../back-office/back-office.ts';
+import { type BackOfficeReport, reportBackOffice } from '../back-office/report.ts';
 import type { BalanceUpdated } from '../domain/account.ts';
 import { Account } from '../domain/account.ts';
 import { Bid } from '../domain/bid.ts';
@@ -62,6 +63,8 @@ export interface Router {
   readonly closedCalls: number;
   report(): RouterReport;
   events(): AsyncIterable<StoredEvent>;
+  /** Start the back office, let it handle everything that has happened, and say what it has done. */
+  backOffice(cdrFile: string): Promise<BackOfficeReport>;
   stop(): Promise<void>;
 }
 
@@ -133,6 +136,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     closedCalls: left.length,
     report: () => ({ ...tally.report(), latencies: measures.latencies(), counters: proxy.counters, failures }),
     events: () => runtime.events(),
+    backOffice: (cdrFile) => reportBackOffice(runtime, cdrFile),
     async stop() {
       stopMarket();
       await proxy.stop();
