@@ -19,6 +19,9 @@ export interface CallRecord {
   readonly completed: boolean;
 }
 
+// An INVITE and a BYE that both go unanswered until their transactions give up (RFC 3261: 32 s each).
+const callBoundMs = 64_000;
+
 const sessionDescription = [
   'v=0',
   'o=caller 1 1 IN IP4 127.0.0.1',
@@ -63,6 +66,8 @@ export class Caller {
     const abandoned = Promise.withResolvers<undefined>();
     const abandon = (): void => abandoned.resolve(undefined);
     this.#abandon.add(abandon);
+    // Whoever should have hung up may have given up: nobody waits for that for ever.
+    const bound = setTimeout(abandon, callBoundMs + plan.holdMs);
     try {
       const answer = await Promise.race([this.#send(invite, plan.kind === 'cancelled'), abandoned.promise]);
       if (!answer || answer.status >= 300) return { callId, plan, status: answer?.status ?? 0, completed: false };
@@ -70,6 +75,7 @@ export class Caller {
       const completed = (await Promise.race([ended, abandoned.promise])) ?? false;
       return { callId, plan, status: answer.status, completed };
     } finally {
+      clearTimeout(bound);
       this.#abandon.delete(abandon);
       this.#hungUp.delete(callId);
     }
