@@ -18,11 +18,14 @@ export class EntryStatements {
   private readonly logId: string;
   private readonly schema: string;
   private readonly entries: string;
+  /** Held by each commit from its beginning to its end. */
+  readonly lock: string;
   private readonly positions: string;
 
   constructor(schema: string, logId: string) {
     this.logId = logId;
     this.schema = pg.escapeIdentifier(schema);
+    this.lock = `select pg_advisory_xact_lock(hashtext('trunkline.handlers'), hashtext(${pg.escapeLiteral(logId)}))`;
     this.entries = `(select key, value::text as json from ${this.schema}.handler_entries
       where log_id = $1 and table_name = $2)`;
     this.positions = `(select convert_to(handler_name, 'UTF8') as key,

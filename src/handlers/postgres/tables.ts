@@ -1,7 +1,8 @@
 // The handlers' tables in PostgreSQL. Commits have a connection of their own, reads a few, transactions of handlers others:
 // whoever holds one of these never waits for one of those. Owned by the caller's thread.
 //
-// Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time.
+// Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time. Nothing is
+// read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
 import pg from 'pg';
 import { failure } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
@@ -21,6 +22,8 @@ export class PostgresTables implements TableStore {
   private readonly guard: Guard;
   private readonly transactions: HandlerTransactions;
   private session: Session | undefined;
+  /** No earlier run's commit is under way any more. */
+  private isSettled = false;
 
   /** `connections`: most transactions of handlers at a time. Connects when it is first needed. */
   constructor(settings: PostgresSettings, logId: string, connections: number) {
@@ -45,6 +48,8 @@ export class PostgresTables implements TableStore {
       const client = await this.reading.connect();
       let isLost = true;
       try {
+        if (!this.isSettled) await client.query(this.statements.lock);
+        this.isSettled = true;
         const result = await work(client);
         isLost = false;
         return result;
@@ -59,7 +64,7 @@ export class PostgresTables implements TableStore {
     const session = await this.connected();
     const { client } = session;
     try {
-      await client.query('begin');
+      await client.query(`begin; ${this.statements.lock}`);
       await this.statements.write(client, changes);
       await client.query('commit');
     } catch (error) {
