@@ -91,7 +91,8 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
   run.faults += injected(trace).length;
   judge(run, where, struck.lines);
   if (struck.timedOut) run.fail(`${where}: it hangs`);
-  else if (isUpstreamAbort(struck.trouble)) run.notes.push(`ended by lmdb-js itself: ${where}`);
+  else if (isUpstreamAbort(struck.trouble) || isUpstreamCrash(place, struck.end))
+    run.notes.push(`ended by lmdb-js itself: ${where}`);
   else if (struck.end !== 0) run.fail(`${where}: ended with ${struck.end} ${struck.trouble}`);
   told.push(...struck.lines.filter(isTold));
   try {
@@ -114,6 +115,10 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
  */
 const isUpstreamAbort = (trouble: string): boolean =>
   /^Write error: /.test(trouble) && /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);
+
+/** lmdb-js 3.5.6 goes on with an environment that it could not open (`openat` failed): to us that is a kill, too. */
+const isUpstreamCrash = ({ calls, file }: Place, end: unknown): boolean =>
+  calls === 'openat' && file.endsWith('.mdb') && end === 'SIGSEGV';
 
 /** What a service may say under a failing disk: typed errors, and nothing acknowledged once the log has failed. */
 function judge(run: FaultRun, where: string, lines: readonly ServiceLine[]): void {

@@ -20,6 +20,7 @@ interface Told {
   id: string;
   aggregateId: string;
   version: number;
+  counted?: number;
 }
 
 async function runAndKill(given: readonly string[], seed: number, wanted: number, lines: number): Promise<Told[]> {
@@ -41,14 +42,14 @@ async function runAndKill(given: readonly string[], seed: number, wanted: number
 }
 
 /** In a run an aggregate's events come one after the other; a new run begins no later than where the last one was. */
-function checkOrder(run: readonly Told[], reached: Map<string, number>, wrong: string[]): void {
+function checkOrder(name: string, run: readonly Told[], reached: Map<string, number>, wrong: string[]): void {
   const inRun = new Map<string, number>();
-  for (const { kind, aggregateId, version } of run) {
-    if (kind === 'wrong') wrong.push(`${aggregateId}@${version}: its effect was counted otherwise`);
+  for (const { kind, aggregateId, version, counted } of run) {
+    if (kind === 'wrong') wrong.push(`${name}: ${aggregateId}@${version} finds ${counted} counted`);
     if (kind !== 'handled') continue;
     const last = inRun.get(aggregateId);
-    if (last !== undefined && version !== last + 1) wrong.push(`${aggregateId}@${version} after ${last}`);
-    if (version > (reached.get(aggregateId) ?? 0) + 1) wrong.push(`${aggregateId}@${version} skips`);
+    if (last !== undefined && version !== last + 1) wrong.push(`${name}: ${aggregateId}@${version} after ${last}`);
+    if (version > (reached.get(aggregateId) ?? 0) + 1) wrong.push(`${name}: ${aggregateId}@${version} skips`);
     inRun.set(aggregateId, version);
     reached.set(aggregateId, Math.max(reached.get(aggregateId) ?? 0, version));
   }
@@ -73,7 +74,7 @@ test.each(['embedded', 'postgres'])(
     const wrong: string[] = [];
     for (let run = 1; run <= kills; run++) {
       const told = await runAndKill(given, run, (events / kills) * run, Math.ceil((events / kills) * 0.9));
-      checkOrder(told, reached, wrong);
+      checkOrder(`run ${run}`, told, reached, wrong);
       for (const { kind, id } of told) if (kind === 'handled') handled.add(id);
     }
     // The last run: no failures, and what is parked is left where it is first.
@@ -83,7 +84,7 @@ test.each(['embedded', 'postgres'])(
       name: 'chaos',
       async handle({ id, aggregateId, version }, { tx }) {
         const counted = await count(tx, aggregateId, version, url !== undefined);
-        if (counted !== version - 1) last.push({ kind: 'wrong', id, aggregateId, version });
+        if (counted !== version - 1) last.push({ kind: 'wrong', id, aggregateId, version, counted });
         last.push({ kind: 'handled', id, aggregateId, version });
       },
     });
@@ -102,7 +103,7 @@ test.each(['embedded', 'postgres'])(
       () => subscription.status().deadLetters,
       (left) => left === 0,
     );
-    checkOrder(last, reached, wrong);
+    checkOrder('last run', last, reached, wrong);
     expect({ wrong, lost }).toEqual({ wrong: [], lost: [] });
     await runtime.reached('stored');
     const rows = url ? await administer(url, 'select * from counts') : [];

@@ -226,6 +226,15 @@ test('a message to an aggregate that cannot be loaded while the server is away c
   const runtime = await start({ store: postgres({ connectionString: server.url(), loadTimeoutMs: 500 }) });
   await runtime.ref(Counter, 'known').with({ ack: 'stored' }).add(1);
   server.kill();
+  // Its processes go at once, but not before they have noticed.
+  await until(
+    () =>
+      runtime.store.head(Counter, 'unknown').then(
+        () => 'there',
+        (error) => error.code as string,
+      ),
+    (code) => code === 'StoreUnavailable',
+  );
   await runtime.ref(Counter, 'known').sendOther('unknown', 2);
   expect((await errorOf(runtime.ref(Counter, 'unknown').add(1))).code).toBe('StoreUnavailable');
   expect(runtime.status().messagesUnderWay).toBe(2);

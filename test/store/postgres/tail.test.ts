@@ -24,7 +24,15 @@ async function connected(): Promise<pg.Client> {
 }
 
 const event = (id: string, n = 0): NewEvent => ({ aggregateType: 'stock', aggregateId: id, type: 'Sold', data: { n } });
-const append = (client: pg.Client, ...events: NewEvent[]): Promise<number[]> => transactions.append(client, events);
+/** In the client's transaction, or in one of its own. */
+async function append(client: pg.Client, ...events: NewEvent[]): Promise<number[]> {
+  const { getTransactionStatus } = client as unknown as { getTransactionStatus(): string | null };
+  if (getTransactionStatus.call(client) === 'T') return transactions.append(client, events);
+  await client.query('begin');
+  const versions = await transactions.append(client, events);
+  await client.query('commit');
+  return versions;
+}
 const told = ({ event: { aggregateId, version } }: TailedEvent): string => `${aggregateId}${version}`;
 
 /** Follow until `count` events have come. */
