@@ -16,7 +16,8 @@ import {
 import type { Tables } from './tables.ts';
 
 interface Sequence {
-  count: number;
+  /** Positions of the letters. */
+  readonly letters: Set<number>;
   /** No letter lies before `first` or behind `last`. */
   first: number;
   last: number;
@@ -95,29 +96,27 @@ export class Parked {
     this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregateKey(record.event)), undefined);
   }
 
-  /** Handled, or discarded. */
+  /** Handled, or discarded; again, if both at once: that changes nothing. */
   remove({ key, record }: Letter): void {
     const aggregate = aggregateKey(record.event);
     const sequence = this.sequences.get(aggregate);
     this.tables.stage(letterTable, key, undefined);
     this.tables.stage(handledTable, handledKey(this.handler, record.event.position as number), undefined);
-    if (sequence === undefined) return;
-    this.count--;
     const position = record.event.position as number;
-    if (position === sequence.first || this.count === 0) sequence.first = position + 1;
-    if (--sequence.count > 0) return;
+    if (!sequence?.letters.delete(position)) return;
+    this.count--;
+    if (position === sequence.first) sequence.first = position + 1;
+    if (sequence.letters.size > 0) return;
     this.sequences.delete(aggregate);
     this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregate), undefined);
   }
 
   private add(aggregate: string, position: number): void {
+    const sequence = this.sequences.get(aggregate) ?? { letters: new Set(), first: position, last: position };
+    this.sequences.set(aggregate, sequence);
+    if (sequence.letters.has(position)) return;
+    sequence.letters.add(position);
     this.count++;
-    const sequence = this.sequences.get(aggregate);
-    if (sequence === undefined) {
-      this.sequences.set(aggregate, { count: 1, first: position, last: position });
-      return;
-    }
-    sequence.count++;
     sequence.first = Math.min(sequence.first, position);
     sequence.last = Math.max(sequence.last, position);
   }

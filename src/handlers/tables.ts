@@ -1,11 +1,12 @@
 // What handlers keep, as they see it: the store, overlaid with what has not been committed yet. Changes are staged in memory
 // and committed together, one transaction at a time, off the caller's way. Owned by the caller's thread.
 //
-// Invariants: what was staged before a commit begins is in it, all of it; commits follow each other in order. So the store
+// Invariants: what was staged before a commit begins is in it, all of it; commits follow each other, never two at once. So the store
 // always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or projection row
 // that belongs to it, nor behind in another order.
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../errors.ts';
+import { fullKey, Overlay, type Staged } from './overlay.ts';
 import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
 
 export interface TablesSettings {
@@ -26,12 +27,6 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-interface Staged {
-  table: string;
-  key: string;
-  value: unknown;
-}
-
 const KEY_BYTES_LIMIT = 1000;
 const retryMs = 100;
 const retryMsLimit = 5_000;
@@ -44,8 +39,7 @@ export class Tables {
   private store: TableStore | undefined;
   private readonly settings: TablesSettings;
   private readonly dirty = new Set<Checkpointed>();
-  private staged = new Map<string, Staged>();
-  private committing: ReadonlyMap<string, Staged> = new Map();
+  private readonly overlay = new Overlay();
   private waiters: Waiter[] = [];
   private readonly changedAt = new Map<string, number>();
   private moment = 0;
@@ -88,45 +82,51 @@ export class Tables {
 
   /** Whether so much waits for the store that nothing should be added. */
   get isFull(): boolean {
-    return this.staged.size >= this.settings.stagedChangesLimit;
+    return this.overlay.size >= this.settings.stagedChangesLimit;
   }
 
   get(table: string, key: string): MaybePromise<unknown> {
-    const full = `${table}\0${key}`;
-    const held = this.staged.get(full) ?? this.committing.get(full);
+    const full = fullKey(table, key);
+    const held = this.overlay.get(full);
     if (held !== undefined) return held.value;
     if (this.store === undefined) return this.open().then(() => this.get(table, key));
     const json = this.store.get(table, key);
-    return json instanceof Promise ? json.then(parse) : parse(json);
+    return json instanceof Promise ? this.current(full, json) : parse(json);
+  }
+
+  private async current(full: string, reading: Promise<string | undefined>): Promise<unknown> {
+    const [json, layers] = await this.overlay.during(reading);
+    const changed = layers.findLast((layer) => layer.has(full));
+    return changed === undefined ? parse(json) : changed.get(full)!.value;
   }
 
   /** Entries in key order. */
   async range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
     const store = this.store ?? (await this.open());
     const { limit = Number.MAX_SAFE_INTEGER, prefix = '', start = '', end } = range;
-    // What is staged may remove entries: ask the store for as many more. And a commit may end while the store is read: what
-    // it took away must not come back.
-    const before = [this.committing, this.staged];
-    const spare = this.staged.size + this.committing.size;
-    const stored = await store.range(table, { ...range, limit: Math.min(Number.MAX_SAFE_INTEGER, limit + spare) });
+    // What is staged may remove entries: ask the store for as many more.
+    const wanted = Math.min(Number.MAX_SAFE_INTEGER, limit + this.overlay.total);
+    const reading = Promise.resolve(store.range(table, { ...range, limit: wanted }));
+    const [stored, layers] = await this.overlay.during(reading);
     const entries = new Map<string, unknown>(stored.map(({ key, json }) => [key, JSON.parse(json) as unknown]));
-    for (const overlay of [...before, this.committing, this.staged]) {
-      for (const { table: of, key, value } of overlay.values()) {
+    for (const layer of layers) {
+      for (const { table: of, key, value } of layer.values()) {
         if (of !== table || !key.startsWith(prefix)) continue;
         if (compareBytes(key, start) < 0 || (end !== undefined && compareBytes(key, end) >= 0)) continue;
         if (value === undefined) entries.delete(key);
         else entries.set(key, value);
       }
     }
+    // What has been removed meanwhile may have left room for some that were not read.
+    if (entries.size < limit && stored.length === wanted) return this.range(table, range);
     const sorted = [...entries].sort(([a], [b]) => compareBytes(a, b));
     return sorted.slice(0, limit).map(([key, value]) => ({ key, value }));
   }
 
   /** `value` is JSON, and not changed afterwards; undefined: the entry goes. */
   stage(table: string, key: string, value: unknown): void {
-    const full = `${table}\0${key}`;
-    this.staged.delete(full); // so that the order is that of the last changes
-    this.staged.set(full, { table, key, value });
+    const full = fullKey(table, key);
+    this.overlay.stage(full, { table, key, value });
     if (this.readers > 0) this.changedAt.set(full, ++this.moment);
     this.running ??= this.run();
   }
@@ -142,7 +142,7 @@ export class Tables {
   }
 
   changedSince(moment: number | undefined, table: string, key: string): boolean {
-    return moment !== undefined && (this.changedAt.get(`${table}\0${key}`) ?? 0) > moment;
+    return moment !== undefined && (this.changedAt.get(fullKey(table, key)) ?? 0) > moment;
   }
 
   /** It has moved: at the next commit it will be asked. */
@@ -179,41 +179,42 @@ export class Tables {
 
   private async run(): Promise<void> {
     while (true) {
-      if (!this.isHurried) await this.linger();
-      this.isHurried = false;
+      await this.linger();
       for (const source of this.dirty) source.stageCheckpoint();
       this.dirty.clear();
       const waiters = this.waiters.splice(0);
-      const changes = [...this.staged.values()].map(toChange);
-      this.committing = this.staged;
-      this.staged = new Map();
+      const changes = [...this.overlay.begin().values()].map(toChange);
       const failed = changes.length > 0 ? await this.commit(changes) : undefined;
       if (failed !== undefined) return this.giveUp(failed, waiters);
-      this.committing = new Map();
+      this.overlay.end();
       for (const { resolve } of waiters) resolve();
       this.onRoom();
-      if (this.staged.size > 0 || this.dirty.size > 0) continue;
+      if (this.overlay.size > 0 || this.dirty.size > 0) continue;
       this.running = undefined;
+      this.isHurried = false;
       for (const { resolve } of this.waiters.splice(0)) resolve();
       return;
     }
   }
 
   private giveUp(error: Error, waiters: readonly Waiter[]): void {
-    this.staged = new Map([...this.committing, ...this.staged]);
-    this.committing = new Map();
+    this.overlay.takeBack();
     this.running = undefined;
     for (const { reject } of [...waiters, ...this.waiters.splice(0)]) reject(error);
   }
 
-  private linger(): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, this.settings.checkpointDelayMs);
-      this.hurried = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  /** Hurried or not, never within the turn that began the run: what a checkpoint stages there must find it running. */
+  private async linger(): Promise<void> {
+    if (!this.isHurried) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, this.settings.checkpointDelayMs);
+        this.hurried = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    } else await undefined;
+    this.isHurried = false;
   }
 
   /** Until it works; or what went wrong, if that is not to be waited for. */

@@ -1,0 +1,73 @@
+// What lies over the store: changes that are staged, and those that a commit is carrying there now. Owned by the caller's
+// thread.
+//
+// Invariant: who reads the store while commits come and go sees each change that was here when the reading began, or has come
+// since, however many commits have ended meanwhile: the layers that a reading may need stay until it has ended.
+
+export interface Staged {
+  readonly table: string;
+  readonly key: string;
+  readonly value: unknown;
+}
+
+/** Under `table \0 key`, in the order of the last changes. */
+export type Layer = ReadonlyMap<string, Staged>;
+
+export const fullKey = (table: string, key: string): string => `${table}\0${key}`;
+
+export class Overlay {
+  private staged = new Map<string, Staged>();
+  private committing: Layer = new Map();
+  /** Of each reading under way, the layers since it began, oldest first. */
+  private readonly readings = new Set<Layer[]>();
+
+  /** Changes that are not on their way yet. */
+  get size(): number {
+    return this.staged.size;
+  }
+
+  /** Changes in all. */
+  get total(): number {
+    return this.staged.size + this.committing.size;
+  }
+
+  get(full: string): Staged | undefined {
+    return this.staged.get(full) ?? this.committing.get(full);
+  }
+
+  stage(full: string, change: Staged): void {
+    this.staged.delete(full);
+    this.staged.set(full, change);
+  }
+
+  /** A commit begins: what it is to carry. */
+  begin(): Layer {
+    this.committing = this.staged;
+    this.staged = new Map();
+    for (const layers of this.readings) layers.push(this.staged);
+    return this.committing;
+  }
+
+  /** The commit has ended: the store has it. */
+  end(): void {
+    this.committing = new Map();
+  }
+
+  /** There will be no such commit. */
+  takeBack(): void {
+    this.staged = new Map([...this.committing, ...this.staged]);
+    this.committing = new Map();
+    for (const layers of this.readings) layers.push(this.staged);
+  }
+
+  /** What was read, and what has lain over it since the reading began: later layers count for more. */
+  async during<T>(reading: Promise<T>): Promise<[T, readonly Layer[]]> {
+    const layers = [this.committing, this.staged];
+    this.readings.add(layers);
+    try {
+      return [await reading, layers];
+    } finally {
+      this.readings.delete(layers);
+    }
+  }
+}

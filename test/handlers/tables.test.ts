@@ -1,0 +1,120 @@
+// What handlers keep, over a store whose commits and readings end when the test says so.
+import { setTimeout as pause } from 'node:timers/promises';
+import { expect, test, vi } from 'vitest';
+import type { Change, Entry } from '../../src/handlers/table-store.ts';
+import { type Checkpointed, Tables } from '../../src/handlers/tables.ts';
+
+/** Commits wait to be let go, one after the other; readings, if told to. */
+class SlowStore {
+  readonly kept = new Map<string, string>();
+  readonly commits: (() => void)[] = [];
+  readonly readings: (() => void)[] = [];
+  underWay = 0;
+  mostUnderWay = 0;
+  readonly tables: Tables;
+
+  constructor() {
+    this.tables = new Tables(async () => this, {
+      checkpointDelayMs: 0,
+      stagedChangesLimit: 1000,
+      onError: (error) => {
+        throw error;
+      },
+    });
+  }
+
+  async get(_: string, key: string): Promise<string | undefined> {
+    const json = this.kept.get(key);
+    await new Promise<void>((resolve) => this.readings.push(resolve));
+    return json;
+  }
+
+  async range(_: string, { limit = 100 }: { limit?: number }): Promise<Entry[]> {
+    const entries = [...this.kept].map(([key, json]) => ({ key, json }));
+    await new Promise<void>((resolve) => this.readings.push(resolve));
+    return entries.sort((a, b) => (a.key < b.key ? -1 : 1)).slice(0, limit);
+  }
+
+  async commit(changes: readonly Change[]): Promise<void> {
+    this.mostUnderWay = Math.max(this.mostUnderWay, ++this.underWay);
+    await new Promise<void>((resolve) => this.commits.push(resolve));
+    this.underWay--;
+    for (const { key, json } of changes) json === undefined ? this.kept.delete(key) : this.kept.set(key, json);
+  }
+
+  async close(): Promise<void> {}
+
+  /** Resolves when the next one has begun, with what lets it go. */
+  async next(line: (() => void)[]): Promise<() => void> {
+    return vi.waitUntil(() => line.shift());
+  }
+
+  /** Stage, and let the commit go. */
+  async commitNow(key: string, value: unknown): Promise<void> {
+    this.tables.stage('t', key, value);
+    (await this.next(this.commits))();
+    await this.tables.durable();
+  }
+}
+
+async function opened(): Promise<SlowStore> {
+  const store = new SlowStore();
+  await store.tables.open();
+  return store;
+}
+
+test('commits never overlap, also after a wait that began while the last one ran; what one carries is seen meanwhile', async () => {
+  const store = await opened();
+  const { tables } = store;
+  tables.stage('t', 'a', 1);
+  const first = await store.next(store.commits);
+  const kept = tables.durable(); // nothing is staged: it waits for the commit under way only
+  first();
+  await kept;
+  const checkpoint: Checkpointed = { stageCheckpoint: () => tables.stage('t', 'checkpoint', 'moved') };
+  tables.touch(checkpoint);
+  const second = await store.next(store.commits);
+  tables.stage('t', 'b', 2);
+  await pause(20); // time enough for a second commit, if one could begin now
+  expect(tables.get('t', 'checkpoint')).toBe('moved');
+  expect(tables.get('t', 'b')).toBe(2);
+  second();
+  (await store.next(store.commits))();
+  await tables.durable();
+  expect(store.mostUnderWay).toBe(1);
+  expect(Object.fromEntries(store.kept)).toEqual({ a: '1', b: '2', checkpoint: '"moved"' });
+});
+
+test('a reading that outlasts several commits brings nothing back that they took away, and misses nothing they brought', async () => {
+  const store = await opened();
+  const { tables } = store;
+  for (const key of ['a', 'b', 'c']) await store.commitNow(key, 1);
+  tables.stage('t', 'd', 1);
+  const commit = await store.next(store.commits);
+  const all = tables.range('t');
+  const one = tables.get('t', 'a');
+  const [endRange, endGet] = [await store.next(store.readings), await store.next(store.readings)];
+  commit();
+  await tables.durable();
+  await store.commitNow('d', undefined);
+  await store.commitNow('a', undefined);
+  await store.commitNow('e', 2);
+  await store.commitNow('f', 3);
+  endRange();
+  endGet();
+  const asItIs = ['b', 'c', 'e', 'f'];
+  expect((await all).map(({ key }) => key)).toEqual(asItIs);
+  expect(await one).toBeUndefined();
+});
+
+test('a limited reading is not cut short by what was removed while it ran', async () => {
+  const store = await opened();
+  const { tables } = store;
+  for (const key of ['a', 'b', 'c']) await store.commitNow(key, 1);
+  const first = tables.range('t', { limit: 1 });
+  const endOne = await store.next(store.readings);
+  await store.commitNow('a', undefined);
+  endOne();
+  (await store.next(store.readings))();
+  expect((await first).map(({ key }) => key)).toEqual(['b']);
+});
