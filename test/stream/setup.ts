@@ -2,7 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import kafkajs from 'kafkajs';
 import { afterEach } from 'vitest';
-import { type KafkaOptions, kafka, type RuntimeOptions, type StreamOptions } from '../../src/index.ts';
+import { type KafkaOptions, kafka, type Runtime, type RuntimeOptions, type StreamOptions } from '../../src/index.ts';
 import { sharedKafka } from '../brokers.ts';
 import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
 import { type Consumed, Reader } from './consume.ts';
@@ -66,6 +66,11 @@ export function keepingLogger() {
 }
 
 /** Why the stream cannot be: the start is refused, or, where a busy machine takes longer to find out, `published` is. */
-export function refusalOf(options: Partial<RuntimeOptions>): ReturnType<typeof errorOf> {
-  return errorOf(startRuntime(options).then((runtime) => runtime.reached('published')));
+export async function refusalOf(options: Partial<RuntimeOptions>): ReturnType<typeof errorOf> {
+  let runtime: Runtime | undefined;
+  try {
+    return await errorOf(startRuntime(options).then((started) => (runtime = started).reached('published')));
+  } finally {
+    await runtime?.close().catch(() => {}); // what made it fail has been told
+  }
 }
