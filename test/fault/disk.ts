@@ -88,8 +88,11 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
     injection: { calls: place.calls, fault, when, files: [join(dataDir, place.file)], trace },
     boundMs: runBoundMs,
   });
-  run.faults += injected(trace).length;
+  const failed = injected(trace).length;
+  run.faults += failed;
   judge(run, where, struck.lines);
+  // Pages that a failed sync has dropped come back by no second one: the log must not go on after it.
+  if (isSyncOfLog(place, fault) && failed > 0 && !hasGivenUp(struck.lines)) run.fail(`${where}: it went on`);
   if (struck.timedOut) run.fail(`${where}: it hangs`);
   else if (isUpstreamAbort(struck.trouble) || isUpstreamCrash(place, struck.end))
     run.notes.push(`ended by lmdb-js itself: ${where}`);
@@ -119,6 +122,12 @@ const isUpstreamAbort = (trouble: string): boolean =>
 /** lmdb-js 3.5.6 goes on with an environment that it could not open (`openat` failed): to us that is a kill, too. */
 const isUpstreamCrash = ({ calls, file }: Place, end: unknown): boolean =>
   calls === 'openat' && file.endsWith('.mdb') && end === 'SIGSEGV';
+
+const isSyncOfLog = ({ calls, file }: Place, fault: string): boolean =>
+  calls === 'fdatasync' && file === 'log/log.mdb' && fault !== 'error=EINTR';
+
+const hasGivenUp = (lines: readonly ServiceLine[]): boolean =>
+  lines.some((line) => line.kind === 'poisoned' || (line.kind === 'ended' && line.code !== ''));
 
 /** What a service may say under a failing disk: typed errors, and nothing acknowledged once the log has failed. */
 function judge(run: FaultRun, where: string, lines: readonly ServiceLine[]): void {
