@@ -16,7 +16,7 @@ import {
   sized,
 } from './measure.ts';
 import { routed } from './payload.ts';
-import { withDatabase } from './postgres-bench.ts';
+import { recycleWal, withDatabase } from './postgres-bench.ts';
 
 const perSecond = 5_000;
 const tickMs = 4;
@@ -25,6 +25,7 @@ export const postgresLag: Suite = (settings) =>
   withDatabase((url, server) =>
     onScratchFolder(async (dataDir): Promise<Row[]> => {
       await migrate({ connection: url });
+      if (server !== undefined) await recycleWal(url, sized(settings, { smoke: 1, quick: 8, full: 32 }));
       const store = postgres({ connectionString: url });
       await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, store });
       const ids = Array.from({ length: 200 }, () => runtime.newId());

@@ -162,7 +162,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   PartitionNeeded: (d) => `${d.partition} is not dropped: ${d.reason}`,
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   StoreFailed: (d) =>
-    `a commit of the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
+    `the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
   Quarantined: (d) =>
     `version ${d.version} of ${d.aggregateType}/${d.aggregateId} is in the log (position ${d.position}), and not in the store: ${d.reason}; it is kept, see store.quarantined()`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,

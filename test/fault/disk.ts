@@ -117,7 +117,7 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
  * process. To us that is a kill; what was acknowledged is audited as after any other.
  */
 const isUpstreamAbort = (trouble: string): boolean =>
-  /^Write error: /.test(trouble) && /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);
+  /Write error: /.test(trouble) && /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);
 
 /** lmdb-js 3.5.6 goes on with an environment that it could not open (`openat` failed): to us that is a kill, too. */
 const isUpstreamCrash = ({ calls, file }: Place, end: unknown): boolean =>

@@ -2,6 +2,7 @@
 //
 // Invariant: every call sees the newest commit, and holds no snapshot of the environment afterwards. The library would let
 // go of it in a timer, which does not fire in a thread that blocks.
+import { dirname } from 'node:path';
 import { TrunklineError } from '../../errors.ts';
 import { FrameReader } from '../../frame.ts';
 import type { Head, LoadedAggregate, StoredReceipt, StoreReader } from '../store.ts';
@@ -73,15 +74,23 @@ export class EmbeddedReader implements StoreReader {
     await this.environment.root.close();
   }
 
-  /** Look at the newest commit, and let go of it. */
+  /**
+   * Look at the newest commit, and let go of it.
+   * @throws StoreFailed: after a commit that failed on the disk LMDB may refuse to be read, too
+   */
   fresh<T>(read: () => T): T {
     if (this.closed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    const { root } = this.environment;
-    root.resetReadTxn();
+    const { root, folder } = this.environment;
     try {
-      return read();
-    } finally {
       root.resetReadTxn();
+      try {
+        return read();
+      } finally {
+        root.resetReadTxn();
+      }
+    } catch (error) {
+      if (error instanceof TrunklineError) throw error;
+      throw new TrunklineError('StoreFailed', { dataDir: dirname(folder), cause: String(error) }, { cause: error });
     }
   }
 
