@@ -149,6 +149,16 @@ describe('the flush thread', () => {
     expect(thread.reports.filter(({ type }) => type === 'sink-error')).toEqual([]);
   });
 
+  test('reads no further than what is synced, also when it drains', async () => {
+    for (let version = 1; version <= 3; version++) log.append([{ version }]);
+    levels.publish('written', last);
+    levels.publish('synced', 1);
+    const thread = await start([fileSink('mine')]);
+    await thread.stop();
+    expect(levels.position('stored')).toBe(1);
+    expect(positionsOf('mine')).toEqual([1]);
+  });
+
   test('goes on where each sink had come to', async () => {
     log.append([{ version: 1 }], [{ version: 2 }]);
     levels.publish('synced', last);
