@@ -9,15 +9,12 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { isError, TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
+import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
-import { Effects } from './effects.ts';
-import { handledEntry } from './handled.ts';
-import type { Delivery, EffectTransaction } from './handlers.ts';
+import type { Delivery } from './handlers.ts';
 import { patienceMs } from './patience.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
-import type { Change } from './table-store.ts';
 import type { Tables } from './tables.ts';
 
 /** What is handed over: an event, or the events of a batch. */
@@ -28,9 +25,6 @@ export type Outcome =
   | { kind: 'failed'; error: unknown; attempts: number }
   /** The runtime waits no longer. */
   | { kind: 'abandoned' };
-
-/** An event, or the events of a batch. */
-type Subject = StoredEvent | readonly StoredEvent[];
 
 /** `again`: what it read has changed meanwhile. `away`: so is the store. Neither counts. */
 type Result = 'done' | 'again' | 'away';
@@ -290,65 +284,6 @@ export class Attempts {
       if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);
       return (one as (error: unknown) => boolean)(error);
     });
-  }
-}
-
-class Attempt implements Delivery {
-  readonly attempt: number;
-  readonly dryRun: boolean;
-  deadline = 0;
-  giveUp: (error: unknown) => void = () => {};
-  usedEffects: Effects | undefined;
-  /** What says of a transaction of its own that it has been committed. */
-  entry: Change | undefined;
-  readonly #handler: string;
-  readonly #eventId: string;
-  readonly #tables: Tables;
-  readonly #subject: Subject | undefined;
-  #controller: AbortController | undefined;
-  #reason: unknown;
-
-  /** `subject` undefined: its effects are thrown away. */
-  constructor(
-    handler: string,
-    eventId: string,
-    attempt: number,
-    tables: Tables,
-    subject: Subject | undefined,
-    dryRun: boolean,
-  ) {
-    this.#handler = handler;
-    this.#eventId = eventId;
-    this.attempt = attempt;
-    this.#tables = tables;
-    this.#subject = subject;
-    this.dryRun = dryRun;
-  }
-
-  get effectKey(): string {
-    return `${this.#eventId}/${this.#handler}`;
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
-    }
-    return this.#controller.signal;
-  }
-
-  get tx(): EffectTransaction {
-    if (this.usedEffects === undefined) {
-      if (this.#subject !== undefined) this.entry = handledEntry(this.#handler, this.#subject);
-      this.usedEffects = new Effects(this.#tables, this.entry);
-    }
-    return this.usedEffects;
-  }
-
-  expire(reason: unknown): void {
-    this.#reason = reason;
-    this.giveUp(reason);
-    this.#controller?.abort(reason);
   }
 }
 

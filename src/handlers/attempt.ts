@@ -1,0 +1,70 @@
+// One attempt, as the handler is handed it: its number, its signal, and the transaction that is made when it is asked for.
+// Owned by the caller's thread.
+import type { StoredEvent } from '../event.ts';
+import { Effects } from './effects.ts';
+import { handledEntry } from './handled.ts';
+import type { Delivery, EffectTransaction } from './handlers.ts';
+import type { Change } from './table-store.ts';
+import type { Tables } from './tables.ts';
+
+/** An event, or the events of a batch. */
+export type Subject = StoredEvent | readonly StoredEvent[];
+
+export class Attempt implements Delivery {
+  readonly attempt: number;
+  readonly dryRun: boolean;
+  deadline = 0;
+  giveUp: (error: unknown) => void = () => {};
+  usedEffects: Effects | undefined;
+  /** What says of a transaction of its own that it has been committed. */
+  entry: Change | undefined;
+  readonly #handler: string;
+  readonly #eventId: string;
+  readonly #tables: Tables;
+  readonly #subject: Subject | undefined;
+  #controller: AbortController | undefined;
+  #reason: unknown;
+
+  /** `subject` undefined: its effects are thrown away. */
+  constructor(
+    handler: string,
+    eventId: string,
+    attempt: number,
+    tables: Tables,
+    subject: Subject | undefined,
+    dryRun: boolean,
+  ) {
+    this.#handler = handler;
+    this.#eventId = eventId;
+    this.attempt = attempt;
+    this.#tables = tables;
+    this.#subject = subject;
+    this.dryRun = dryRun;
+  }
+
+  get effectKey(): string {
+    return `${this.#eventId}/${this.#handler}`;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  get tx(): EffectTransaction {
+    if (this.usedEffects === undefined) {
+      if (this.#subject !== undefined) this.entry = handledEntry(this.#handler, this.#subject);
+      this.usedEffects = new Effects(this.#tables, this.entry);
+    }
+    return this.usedEffects;
+  }
+
+  expire(reason: unknown): void {
+    this.#reason = reason;
+    this.giveUp(reason);
+    this.#controller?.abort(reason);
+  }
+}
