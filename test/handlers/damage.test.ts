@@ -27,10 +27,11 @@ async function filled(): Promise<{ dataDir: string; file: string }> {
   return { dataDir, file: join(dataDir, 'handlers', 'handlers.mdb') };
 }
 
+// So much of it that pages in use are hit for certain: those that are free may be anything, and are.
 test.each([
-  ['overwritten in the middle', (file: string) => overwrite(file, 0.3, 0.7)],
+  ['overwritten in the middle', (file: string) => overwrite(file, 0.1, 0.9)],
   ['overwritten from its beginning', (file: string) => overwrite(file, 0, 0.5)],
-  ['cut short', (file: string) => truncateSync(file, Math.floor(statSync(file).size / 3))],
+  ['cut short', (file: string) => truncateSync(file, Math.floor(statSync(file).size / 8))],
   ['not LMDB', (file: string) => writeFileSync(file, 'something else')],
 ])(
   '%s: StoreDamaged for the handlers, the rest of the service goes on, the file stays',
