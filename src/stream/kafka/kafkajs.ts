@@ -1,6 +1,14 @@
 // The port on kafkajs, the default client. `initialRetryTime` matters: by its default of
 // 300 ms every transaction would wait that follows another one closely.
-import kafkajs, { type Admin, type KafkaConfig, type Message, type Producer, type SASLOptions } from 'kafkajs';
+import kafkajs, {
+  type Admin,
+  type KafkaConfig,
+  type Message,
+  type Producer,
+  type RecordMetadata,
+  type SASLOptions,
+  type TopicMessages,
+} from 'kafkajs';
 import './kafkajs-quiet.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import {
@@ -118,7 +126,10 @@ export class KafkajsClient implements StreamClient {
     const producer = this.kafka.producer({ allowAutoTopicCreation: false, createPartitioner: () => givenPartition });
     try {
       await inOurWords(producer.connect());
-      await inOurWords(producer.send({ topic: record.topic, acks: -1, messages: [record] }));
+      const messages = [record];
+      const { topic } = record;
+      const answers = await inOurWords(producer.send({ topic, acks: -1, messages }));
+      checkAllAnswered([{ topic, messages }], answers);
     } finally {
       await producer.disconnect().catch(() => {});
     }
@@ -178,13 +189,31 @@ class KafkajsProducer implements TransactionalProducer {
         else topics.set(record.topic, [record]);
       }
       const topicMessages = [...topics].map(([topic, messages]) => ({ topic, messages }));
-      return inOurWords(transaction.sendBatch({ acks: -1, compression: this.compression, topicMessages }));
+      return inOurWords(
+        transaction
+          .sendBatch({ acks: -1, compression: this.compression, topicMessages })
+          .then((answers) => checkAllAnswered(topicMessages, answers)),
+      );
     });
     await inOurWords(transaction.commit());
   }
 
   abandon(): void {
     this.producer.disconnect().catch(() => {});
+  }
+}
+
+/**
+ * kafkajs leaves out, in silence, records for a partition that its metadata do not know (any more): of a topic that somebody
+ * has made anew with fewer. Who has answered tells. @throws StreamFault
+ */
+function checkAllAnswered(sent: readonly TopicMessages[], answers: readonly RecordMetadata[]): void {
+  const answered = new Set(answers.map(({ topicName, partition }) => `${topicName}/${partition}`));
+  for (const { topic, messages } of sent) {
+    for (const { partition } of messages) {
+      if (answered.has(`${topic}/${partition}`)) continue;
+      throw new StreamFault('failed', new Error(`topic ${topic} has no partition ${partition} any more`));
+    }
   }
 }
 
