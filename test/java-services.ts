@@ -13,7 +13,7 @@ const attempts = 3;
 export const servicesFolder: string = join(
   process.env.XDG_CACHE_HOME || join(homedir(), '.cache'),
   'trunkline',
-  'services-1',
+  'services-2',
 );
 const doneFile = join(servicesFolder, 'done');
 

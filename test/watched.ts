@@ -1,6 +1,7 @@
 // A foreign process that ends with us, however we end: a shell stands between, holds the reading end of a pipe from us,
 // and kills its child when the pipe closes.
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
@@ -93,19 +94,23 @@ async function quiet(pid: number): Promise<void> {
   while (!hasEnded(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
 }
 
-/** So many ports of 127.0.0.1 that are free now. */
+/**
+ * So many ports of 127.0.0.1 that are free now, below those that the system gives to outgoing connections: while a server
+ * is down, a client that calls it again and again could otherwise get its port, or even reach itself.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from(
-      { length: count },
-      () =>
-        new Promise<ReturnType<typeof createServer>>((resolve, reject) => {
-          const server = createServer().once('error', reject);
-          server.listen(0, '127.0.0.1', () => resolve(server));
-        }),
-    ),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
+  const ports = new Set<number>();
+  for (let tries = 0; ports.size < count; tries++) {
+    if (tries > 1000) throw new Error('no free ports');
+    const port = randomInt(20_000, 32_000);
+    if (await isFree(port)) ports.add(port);
+  }
+  return [...ports];
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer().once('error', () => resolve(false));
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)));
+  });
 }

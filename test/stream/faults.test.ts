@@ -31,17 +31,20 @@ describe.each(clients)('%s', (client) => {
         await new Promise((resolve) => setTimeout(resolve, 1));
       }
     });
-    for (let kill = 0; kill < 2; kill++) {
-      const before = runtime.status().published;
-      await until(
-        () => runtime.status().published,
-        (published) => published > before + 100,
-        60_000,
-      );
-      await broker.kill();
-      await broker.restart();
+    try {
+      for (let kill = 0; kill < 2; kill++) {
+        const before = runtime.status().published;
+        await until(
+          () => runtime.status().published,
+          (published) => published > before + 100,
+          60_000,
+        );
+        await broker.kill();
+        await broker.restart();
+      }
+    } finally {
+      state.stop = true;
     }
-    state.stop = true;
     await Promise.all(load);
     await runtime.reached('published');
     await using reader = await Reader.start(broker.address, [`${prefix}.counter`]);
