@@ -1,5 +1,8 @@
 // Topics that are not as we know them, or have changed under way.
 import { describe, expect, test } from 'vitest';
+import { connect } from '../../src/stream/kafka/connect.ts';
+import { resolveKafka } from '../../src/stream/settings.ts';
+import { StreamFault } from '../../src/stream/stream.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { audit, nothing } from './audit.ts';
@@ -34,6 +37,24 @@ describe.each(clients)('%s', (client) => {
     expect(new Set(found.map(({ partition }) => partition))).toEqual(new Set([0]));
     const drifts = errors.filter(({ code }) => code === 'TopicDrift').map(({ details }) => details.found);
     expect(drifts).toEqual(['2', '1']);
+  });
+
+  test('no transaction leaves a record out whose partition is gone: it fails, or puts it elsewhere', async () => {
+    const { broker, prefix, records, admin } = await setUp({ client });
+    const topic = `${prefix}.counter`;
+    await (await admin()).createTopics({ topics: [{ topic, numPartitions: 1 }] });
+    const connected = await connect(resolveKafka({ brokers: [broker], client }));
+    const record = (partition: number) => ({ topic, partition, key: 'k', value: Buffer.from('{}'), headers: {} });
+    const producer = await connected.producer(prefix);
+    const failure = await producer.transaction([[record(0), record(5)]]).catch((thrown: unknown) => thrown);
+    producer.abandon();
+    if (failure) expect(failure).toBeInstanceOf(StreamFault);
+    const next = await connected.producer(prefix);
+    await next.transaction([[record(0)]]);
+    const count = failure ? 1 : 3;
+    expect(await records(count)).toHaveLength(count);
+    next.abandon();
+    await connected.close();
   });
 
   test('a limit that was lowered under way: what is too large is set aside, and the rest goes on', async () => {

@@ -208,10 +208,16 @@ class KafkajsProducer implements TransactionalProducer {
  * has made anew with fewer. Who has answered tells. @throws StreamFault
  */
 function checkAllAnswered(sent: readonly TopicMessages[], answers: readonly RecordMetadata[]): void {
-  const answered = new Set(answers.map(({ topicName, partition }) => `${topicName}/${partition}`));
+  const answered = new Map<string, Set<number>>();
+  for (const { topicName, partition } of answers) {
+    const partitions = answered.get(topicName);
+    if (partitions) partitions.add(partition);
+    else answered.set(topicName, new Set([partition]));
+  }
   for (const { topic, messages } of sent) {
+    const partitions = answered.get(topic);
     for (const { partition } of messages) {
-      if (answered.has(`${topic}/${partition}`)) continue;
+      if (partitions?.has(partition!)) continue;
       throw new StreamFault('failed', new Error(`topic ${topic} has no partition ${partition} any more`));
     }
   }
