@@ -76,9 +76,10 @@ export class Handling {
   async doneAbove(low: number, done: readonly number[]): Promise<{ done: number[]; entries: string[] }> {
     const { tables, settings } = this;
     const entries = await tables.range(handledTable, { prefix: handledPrefix(settings.name) });
+    const told = new DoneRanges(done); // asked in the order of the keys, which is that of the positions
     const news = entries.filter(({ value }) => {
-      const ranges = doneIn(value);
-      return ranges[0]! > low && !new DoneRanges(done).has(ranges[0]!);
+      const [first] = doneIn(value);
+      return first! > low && !told.has(first!);
     });
     return { done: joinRanges([done, ...news.map(({ value }) => doneIn(value))]), entries: news.map(({ key }) => key) };
   }

@@ -3,7 +3,7 @@
 //
 // LMDB has no checksums, and a changed byte in a key would make an aggregate vanish in silence: so the marker holds one of
 // the whole file. A file beyond the limit is only recognised, by its inode, size and time.
-import { closeSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
@@ -20,15 +20,14 @@ const markerOf = (folder: string): string => join(folder, 'clean');
  * @throws StoreDamaged if it ended in order, and has been changed since
  */
 export function needsProbe(folder: string): boolean {
-  const now = describe(folder);
-  if (now === undefined) return false;
+  if (!existsSync(dataFileOf(folder))) return false;
   let then: string;
   try {
     then = readFileSync(markerOf(folder), 'utf8');
   } catch {
-    return true;
+    return true; // and what the file sums up to does not matter: half a second for each GiB, at a start after a kill
   }
-  if (then === now) return false;
+  if (then === describe(folder)) return false;
   if (!then.startsWith('crc32 ')) return true;
   const reason = 'its bytes are not those that it was closed with';
   throw new TrunklineError('StoreDamaged', { dataDir: dirname(folder), reason });
