@@ -27,9 +27,9 @@ export function checkId(what: string, id: string, limit: number = AGGREGATE_ID_B
   }
 }
 
-export function checkInteger(option: string, value: number, low: number, high: number): void {
-  if (Number.isSafeInteger(value) && value >= low && value <= high) return;
-  invalid(option, value, `must be an integer from ${low} to ${high}`);
+export function checkInteger(option: string, value: number, low: number, high: number): number {
+  if (Number.isSafeInteger(value) && value >= low && value <= high) return value;
+  return invalid(option, value, `must be an integer from ${low} to ${high}`);
 }
 
 export function checkDeadline(option: string, deadlineMs: number): void {

@@ -1,6 +1,6 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
 import type { AnyAggregate } from './aggregate.ts';
-import { checkDeadline, checkFunction, invalid } from './checks.ts';
+import { checkDeadline, checkFunction, checkInteger, invalid } from './checks.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
@@ -143,13 +143,6 @@ export interface ResolvedOptions
   logger: Logger;
 }
 
-function within(option: string, value: number, low: number, high: number): number {
-  if (!Number.isInteger(value) || value < low || value > high) {
-    invalid(option, value, `must be an integer from ${low} to ${high}`);
-  }
-  return value;
-}
-
 const logFields = fieldsOf<LogOptions>({ maxBytes: true, retainMs: true, retainBytes: true });
 const handlerFields = fieldsOf<HandlerOptions>({
   checkpointDelayMs: true,
@@ -199,11 +192,11 @@ export function resolveFlush(
   }
   if (flush !== undefined) checkFields('flush', flush, Object.keys(current));
   const policy = { ...current, ...flush };
-  within('flush.syncIntervalMs', policy.syncIntervalMs, 0, 60_000);
-  within('flush.syncBytes', policy.syncBytes, 4096, 1 << 30);
-  within('flush.batchBytes', policy.batchBytes, 4096, 64 << 20);
-  within('flush.spinMicros', policy.spinMicros, 0, 10_000);
-  within('flush.ringBytes', policy.ringBytes, 1 << 16, 1 << 30);
+  checkInteger('flush.syncIntervalMs', policy.syncIntervalMs, 0, 60_000);
+  checkInteger('flush.syncBytes', policy.syncBytes, 4096, 1 << 30);
+  checkInteger('flush.batchBytes', policy.batchBytes, 4096, 64 << 20);
+  checkInteger('flush.spinMicros', policy.spinMicros, 0, 10_000);
+  checkInteger('flush.ringBytes', policy.ringBytes, 1 << 16, 1 << 30);
   if (!isPowerOfTwo(policy.ringBytes)) invalid('flush.ringBytes', policy.ringBytes, 'must be a power of two');
   if (policy.whenFull !== 'wait' && policy.whenFull !== 'reject') {
     invalid('flush.whenFull', policy.whenFull, "must be 'wait' or 'reject'");
@@ -242,10 +235,15 @@ const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 function resolveHandlers(options: HandlerOptions): Required<HandlerOptions> {
   return {
-    checkpointDelayMs: within('handlers.checkpointDelayMs', options.checkpointDelayMs ?? 20, 0, 60_000),
-    inboxTtlMs: within('handlers.inboxTtlMs', options.inboxTtlMs ?? 7 * 86_400_000, 1000, 2 ** 40),
-    stagedChangesLimit: within('handlers.stagedChangesLimit', options.stagedChangesLimit ?? 50_000, 100, 10_000_000),
-    connections: within('handlers.connections', options.connections ?? 8, 1, 1000),
+    checkpointDelayMs: checkInteger('handlers.checkpointDelayMs', options.checkpointDelayMs ?? 20, 0, 60_000),
+    inboxTtlMs: checkInteger('handlers.inboxTtlMs', options.inboxTtlMs ?? 7 * 86_400_000, 1000, 2 ** 40),
+    stagedChangesLimit: checkInteger(
+      'handlers.stagedChangesLimit',
+      options.stagedChangesLimit ?? 50_000,
+      100,
+      10_000_000,
+    ),
+    connections: checkInteger('handlers.connections', options.connections ?? 8, 1, 1000),
   };
 }
 
@@ -295,9 +293,9 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   }
   const flush = resolveFlush(options.flush);
   const log = {
-    maxBytes: within('log.maxBytes', options.log?.maxBytes ?? 4 * 2 ** 30, 2 ** 20, 2 ** 40),
-    retainMs: within('log.retainMs', options.log?.retainMs ?? 0, 0, 2 ** 40),
-    retainBytes: within(
+    maxBytes: checkInteger('log.maxBytes', options.log?.maxBytes ?? 4 * 2 ** 30, 2 ** 20, 2 ** 40),
+    retainMs: checkInteger('log.retainMs', options.log?.retainMs ?? 0, 0, 2 ** 40),
+    retainBytes: checkInteger(
       'log.retainBytes',
       options.log?.retainBytes ?? Math.min(64 << 20, (options.log?.maxBytes ?? 2 ** 32) / 4),
       0,
@@ -309,7 +307,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   return {
     dataDir: options.dataDir,
     aggregates: options.aggregates,
-    shards: within('shards', options.shards ?? Math.min(4, Math.max(1, cores - 1)), 1, 64),
+    shards: checkInteger('shards', options.shards ?? Math.min(4, Math.max(1, cores - 1)), 1, 64),
     ack,
     flush,
     context: options.context,
@@ -318,12 +316,12 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     sinks: options.sinks ?? [],
     stream: options.stream,
     handlers: resolveHandlers(options.handlers ?? {}),
-    actorLimit: within('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
-    actorIdleMs: within('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
-    mailboxLimit: within('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),
-    maxInFlight: within('maxInFlight', options.maxInFlight ?? 65_536, 1, 1_000_000),
-    idempotencyTtlMs: within('idempotencyTtlMs', options.idempotencyTtlMs ?? 86_400_000, 1, 2 ** 40),
-    askDeadlineMs: within('askDeadlineMs', options.askDeadlineMs ?? 5_000, 1, 2 ** 31 - 1),
+    actorLimit: checkInteger('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
+    actorIdleMs: checkInteger('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
+    mailboxLimit: checkInteger('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),
+    maxInFlight: checkInteger('maxInFlight', options.maxInFlight ?? 65_536, 1, 1_000_000),
+    idempotencyTtlMs: checkInteger('idempotencyTtlMs', options.idempotencyTtlMs ?? 86_400_000, 1, 2 ** 40),
+    askDeadlineMs: checkInteger('askDeadlineMs', options.askDeadlineMs ?? 5_000, 1, 2 ** 31 - 1),
     logger: options.logger ?? silent,
     bootId: options.bootId,
   };

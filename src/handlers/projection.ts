@@ -1,11 +1,11 @@
 // Projections: rows folded from events. What a user says of one, and may ask of it; where its rows lie is the matter of
 // `local-projection.ts` and `postgres/projection.ts`.
 import type { AnyAggregate } from '../aggregate.ts';
+import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { SubscriptionStatus } from './handlers.ts';
-import { within } from './settings.ts';
 
 /** A table of yours in PostgreSQL, for the rows of a projection. You make it, and may index, read and join it as you like. */
 export interface ProjectionTable {
@@ -74,14 +74,14 @@ export function defineProjection<Row>(definition: ProjectionDefinition<Row>): Pr
   if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > nameBytesLimit || name.includes('\0')) {
     invalid('name', name, `must be 1 to ${nameBytesLimit} bytes of text`);
   }
-  within('projection.version', version, 1, 1_000_000_000);
+  checkInteger('projection.version', version, 1, 1_000_000_000);
   if (typeof init !== 'function') invalid('init', init, 'must be a function');
   if (typeof apply !== 'function') invalid('apply', apply, 'must be a function');
   if (typeof into === 'object' && into !== null) {
     checkFields('projection.into', into, tableFields);
     if (typeof into.table !== 'string' || into.table === '') invalid('into.table', into.table, 'must name a table');
-    within('projection.into.batchEvents', into.batchEvents ?? 1, 1, 100_000);
-    within('projection.into.cachedRows', into.cachedRows ?? 1, 0, 10_000_000);
+    checkInteger('projection.into.batchEvents', into.batchEvents ?? 1, 1, 100_000);
+    checkInteger('projection.into.cachedRows', into.cachedRows ?? 1, 0, 10_000_000);
   } else if (into !== 'lmdb' && into !== 'memory') {
     invalid('into', into, "must be 'lmdb', 'memory' or { table }");
   }

@@ -2,10 +2,11 @@
 // Owned by the caller's thread.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AnyAggregate } from '../aggregate.ts';
+import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import type { History } from '../store/history.ts';
-import { checkFrom, within } from './settings.ts';
+import { checkFrom } from './settings.ts';
 import type { Starts } from './starts.ts';
 import type { RunningSubscription } from './subscription.ts';
 
@@ -57,7 +58,7 @@ export async function replay(
   checkFrom(from);
   if (to !== undefined) checkFrom(to);
   const rate = options.eventsPerSecond;
-  if (rate !== undefined) within('eventsPerSecond', rate, 1, 1_000_000_000);
+  if (rate !== undefined) checkInteger('eventsPerSecond', rate, 1, 1_000_000_000);
   if (typeof into !== 'string' && typeof into !== 'function' && !dryRun) {
     throw new TrunklineError('InvalidOptions', { option: 'into', value: into, reason: 'must be a function or a name' });
   }

@@ -1,5 +1,6 @@
 // The options of a subscription with their defaults, checked as a whole before anything begins.
 import type { AnyAggregate } from '../aggregate.ts';
+import { checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import type { AnySubscribeOptions, BatchDelivery, Delivery, From, OnExhausted, RetryOptions } from './handlers.ts';
@@ -76,34 +77,34 @@ export function resolveSubscription(options: AnySubscribeOptions): SubscriptionS
     aggregates: options.aggregates && new Set(options.aggregates.map(nameOf)),
     where: options.where,
     from: checkFrom(options.from ?? 'start'),
-    concurrency: batch ? 1 : within('concurrency', options.concurrency ?? 16, 1, 10_000),
-    window: within('window', options.window ?? 10_000, 1, 1_000_000),
+    concurrency: batch ? 1 : checkInteger('concurrency', options.concurrency ?? 16, 1, 10_000),
+    window: checkInteger('window', options.window ?? 10_000, 1, 1_000_000),
     batch: batch && {
-      max: within('batch.max', batch.max, 1, 100_000),
-      maxDelayMs: within('batch.maxDelayMs', batch.maxDelayMs ?? 0, 0, 3_600_000),
+      max: checkInteger('batch.max', batch.max, 1, 100_000),
+      maxDelayMs: checkInteger('batch.maxDelayMs', batch.maxDelayMs ?? 0, 0, 3_600_000),
       latestPer: batch.latestPer as ((event: StoredEvent) => string) | undefined,
     },
     retry: {
-      attempts: within('retry.attempts', retry.attempts ?? 5, 1, 1000),
-      minDelayMs: within('retry.minDelayMs', retry.minDelayMs ?? 100, 0, 2 ** 31 - 1),
+      attempts: checkInteger('retry.attempts', retry.attempts ?? 5, 1, 1000),
+      minDelayMs: checkInteger('retry.minDelayMs', retry.minDelayMs ?? 100, 0, 2 ** 31 - 1),
       factor: retry.factor === undefined || retry.factor >= 1 ? (retry.factor ?? 2) : invalidFactor(retry.factor),
-      maxDelayMs: within('retry.maxDelayMs', retry.maxDelayMs ?? 30_000, 0, 2 ** 31 - 1),
+      maxDelayMs: checkInteger('retry.maxDelayMs', retry.maxDelayMs ?? 30_000, 0, 2 ** 31 - 1),
       jitter: retry.jitter ?? true,
       notRetried: retry.notRetried ?? [],
     },
-    timeoutMs: within('timeoutMs', options.timeoutMs ?? 30_000, 1, 2 ** 31 - 1),
+    timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 30_000, 1, 2 ** 31 - 1),
     breaker:
       breaker === false
         ? undefined
         : {
-            failures: within('breaker.failures', breaker.failures ?? 20, 1, 1_000_000),
-            pauseMs: within('breaker.pauseMs', breaker.pauseMs ?? 5_000, 1, 2 ** 31 - 1),
+            failures: checkInteger('breaker.failures', breaker.failures ?? 20, 1, 1_000_000),
+            pauseMs: checkInteger('breaker.pauseMs', breaker.pauseMs ?? 5_000, 1, 2 ** 31 - 1),
           },
     onExhausted,
-    deadLetterLimit: within('deadLetterLimit', options.deadLetterLimit ?? 100_000, 1, 10_000_000),
+    deadLetterLimit: checkInteger('deadLetterLimit', options.deadLetterLimit ?? 100_000, 1, 10_000_000),
     handle: options.handle as SubscriptionSettings['handle'],
     module: options.thread === 'worker' ? options.module : undefined,
-    threads: within('threads', (options.thread === 'worker' ? options.threads : 1) ?? 1, 1, 64),
+    threads: checkInteger('threads', (options.thread === 'worker' ? options.threads : 1) ?? 1, 1, 64),
   };
 }
 
@@ -150,12 +151,3 @@ const nameOf = (aggregate: AnyAggregate | string): string =>
   typeof aggregate === 'string' ? aggregate : aggregate.name;
 
 const invalidFactor = (factor: number): never => invalid('retry.factor', factor, 'must be at least 1');
-
-function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option, value, reason });
-}
-
-export function within(option: string, value: number, low: number, high: number): number {
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  return invalid(option, value, `must be an integer from ${low} to ${high}`);
-}

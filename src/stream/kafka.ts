@@ -1,8 +1,9 @@
 // The public side of the Kafka stream: what a user says, checked, and turned into plain data for the flush thread, which
 // imports the sink by its URL.
+import { checkInteger } from '../checks.ts';
 import type { StreamOptions } from '../options.ts';
 import type { Format } from './kafka/format.ts';
-import { resolveKafka, within } from './settings.ts';
+import { resolveKafka } from './settings.ts';
 
 /** Where events go, and what the topics are like. */
 export interface TopicOptions {
@@ -142,10 +143,10 @@ export function kafka(options: KafkaOptions): StreamOptions {
     module: new URL(`./kafka/sink${extension}`, import.meta.url).href,
     options: settings,
     batch: {
-      count: within('batch.count', count, 1, 100_000),
-      bytes: within('batch.bytes', bytes, 4096, 64 << 20),
-      delayMs: within('batch.delayMs', delayMs, 0, 60_000),
+      count: checkInteger('stream.batch.count', count, 1, 100_000),
+      bytes: checkInteger('stream.batch.bytes', bytes, 4096, 64 << 20),
+      delayMs: checkInteger('stream.batch.delayMs', delayMs, 0, 60_000),
     },
-    backlogLimit: within('backlogLimit', options.backlogLimit ?? 100_000, 1, Number.MAX_SAFE_INTEGER),
+    backlogLimit: checkInteger('stream.backlogLimit', options.backlogLimit ?? 100_000, 1, Number.MAX_SAFE_INTEGER),
   };
 }

@@ -1,5 +1,6 @@
 // What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
 // `InvalidOptions` here, before anything is started; no secret is told.
+import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { formats } from './kafka/format.ts';
@@ -78,7 +79,7 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
   if (options.integration !== undefined) url('integration', options.integration);
   if (registry !== undefined) checkRegistry(registry);
   const { resumeAfter } = options;
-  if (resumeAfter !== undefined) within('resumeAfter', resumeAfter, 0, Number.MAX_SAFE_INTEGER);
+  if (resumeAfter !== undefined) checkInteger('stream.resumeAfter', resumeAfter, 0, Number.MAX_SAFE_INTEGER);
   return {
     brokers: [...brokers],
     clientId,
@@ -92,9 +93,14 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
     publishing: checkPublishing('stream.publishing', options.publishing ?? {}),
     compression: oneOf('compression', options.compression ?? 'none', ['none', 'gzip']),
     backlogLimit: options.backlogLimit ?? 100_000,
-    transactionTimeoutMs: within('transactionTimeoutMs', options.transactionTimeoutMs ?? 30_000, 1000, 900_000),
-    requestTimeoutMs: within('requestTimeoutMs', options.requestTimeoutMs ?? 10_000, 100, 600_000),
-    connectTimeoutMs: within('connectTimeoutMs', options.connectTimeoutMs ?? 3_000, 100, 600_000),
+    transactionTimeoutMs: checkInteger(
+      'stream.transactionTimeoutMs',
+      options.transactionTimeoutMs ?? 30_000,
+      1000,
+      900_000,
+    ),
+    requestTimeoutMs: checkInteger('stream.requestTimeoutMs', options.requestTimeoutMs ?? 10_000, 100, 600_000),
+    connectTimeoutMs: checkInteger('stream.connectTimeoutMs', options.connectTimeoutMs ?? 3_000, 100, 600_000),
     resumeAfter,
   };
 }
@@ -146,8 +152,8 @@ function resolveTopics(topics: TopicOptions): TopicSettings {
     ...topics,
     prefix: topics.prefix ?? 'events',
     template,
-    partitions: within('topics.partitions', topics.partitions ?? 6, 1, 10_000),
-    replicationFactor: within('topics.replicationFactor', topics.replicationFactor ?? 0, 0, 100),
+    partitions: checkInteger('stream.topics.partitions', topics.partitions ?? 6, 1, 10_000),
+    replicationFactor: checkInteger('stream.topics.replicationFactor', topics.replicationFactor ?? 0, 0, 100),
     config: topics.config ?? {},
     create: topics.create ?? true,
     internalPrefix: topics.internalPrefix ?? 'trunkline',
@@ -161,12 +167,6 @@ function invalid(option: string, value: unknown, reason: string): never {
 function checkObject(option: string, value: unknown): object {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
   return invalid(option, typeof value, 'must be an object');
-}
-
-/** An integer within these bounds. */
-export function within(option: string, value: number, low: number, high: number): number {
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  return invalid(option, value, `must be an integer from ${low} to ${high}`);
 }
 
 function oneOf<T extends string>(option: string, value: T, allowed: readonly T[]): T {

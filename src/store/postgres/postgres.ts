@@ -1,5 +1,6 @@
 // `postgres(…)`: the event store in PostgreSQL, as the user describes it. A plain value, so that it can be sent to threads.
 import type pg from 'pg';
+import { checkInteger } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { type Connection, type ConnectionParts, checkSchemaName, configOf, defaultSchema } from './connection.ts';
@@ -92,11 +93,11 @@ export function postgres(options: PostgresOptions): PostgresStoreOptions {
     connection: connectionOf(options),
     schema,
     migrate,
-    batchEvents: within('batchEvents', options.batchEvents ?? 16_384, 1, 100_000),
-    batchBytes: within('batchBytes', options.batchBytes ?? 4 << 20, 1 << 16, 1 << 28),
-    flushDelayMs: within('flushDelayMs', options.flushDelayMs ?? 5, 0, 60_000),
-    statementTimeoutMs: within('statementTimeoutMs', options.statementTimeoutMs ?? 30_000, 100, 600_000),
-    loadTimeoutMs: within('loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 10, 600_000),
+    batchEvents: checkInteger('store.batchEvents', options.batchEvents ?? 16_384, 1, 100_000),
+    batchBytes: checkInteger('store.batchBytes', options.batchBytes ?? 4 << 20, 1 << 16, 1 << 28),
+    flushDelayMs: checkInteger('store.flushDelayMs', options.flushDelayMs ?? 5, 0, 60_000),
+    statementTimeoutMs: checkInteger('store.statementTimeoutMs', options.statementTimeoutMs ?? 30_000, 100, 600_000),
+    loadTimeoutMs: checkInteger('store.loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 10, 600_000),
   };
   return new PostgresStoreOptions(settings, options.pool as pg.Pool | undefined);
 }
@@ -123,11 +124,6 @@ function connectionOf({ connectionString, pool }: PostgresOptions): ConnectionPa
   } catch (error) {
     return invalid('pool', '…', `its options must survive structured cloning: ${(error as Error).message}`);
   }
-}
-
-function within(option: string, value: number, low: number, high: number): number {
-  if (Number.isInteger(value) && value >= low && value <= high) return value;
-  return invalid(option, value, `must be an integer from ${low} to ${high}`);
 }
 
 function invalid(option: string, value: unknown, reason: string): never {
