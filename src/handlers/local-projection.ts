@@ -22,6 +22,7 @@ import { resolveSubscription } from './settings.ts';
 import type { HandlerStage } from './stage.ts';
 import type { RunningSubscription } from './subscription.ts';
 import { checkKey, type Tables } from './tables.ts';
+import { checkpointTable } from './tracker.ts';
 
 const rowsPerTrim = 1000;
 
@@ -232,7 +233,7 @@ export class LocalProjection<Row> implements Projection<Row> {
   private async forget(generation: number): Promise<void> {
     if (this.definition.into === 'memory') return;
     const { local: tables } = this.stage;
-    tables.stage('positions', subscriptionName(this.name, generation), undefined);
+    tables.stage(checkpointTable, subscriptionName(this.name, generation), undefined);
     for (;;) {
       const rows = await tables.range(rowTable(this.name), { prefix: `${generation}\0`, limit: rowsPerTrim });
       for (const { key } of rows) tables.stage(rowTable(this.name), key, undefined);

@@ -18,18 +18,13 @@ import { mayComeBack, patienceMs } from './patience.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import type { Starts } from './starts.ts';
 import type { Checkpointed, Tables } from './tables.ts';
-import type { CheckpointRecord } from './tracker.ts';
+import { type CheckpointRecord, checkpointTable } from './tracker.ts';
 import { Waiters } from './waiters.ts';
 
-const checkpointTable = 'positions';
 const pageSize = 1000;
 const closeGraceMs = 10_000;
 /** A subscription that gets no events moves its checkpoint so often. */
 const idleCheckpointMs = 10_000;
-
-interface KeptCheckpoint extends CheckpointRecord {
-  paused?: boolean;
-}
 
 /** What a subscription needs of its surroundings. */
 export interface SubscriptionParts {
@@ -110,7 +105,9 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   private async load(): Promise<void> {
     const { tables, starts, volatile } = this.parts;
-    const kept = volatile ? undefined : ((await tables.get(checkpointTable, this.name)) as KeptCheckpoint | undefined);
+    const kept = volatile
+      ? undefined
+      : ((await tables.get(checkpointTable, this.name)) as CheckpointRecord | undefined);
     const low = kept?.low ?? (await starts.positionOf(this.settings.from)) - 1;
     const above = volatile ? { done: [], entries: [] } : await this.handling.doneAbove(low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();
@@ -215,7 +212,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   stageCheckpoint(): void {
     if (this.parts.volatile || this.state === 'starting') return;
     const { tracker, lastTaken } = this.handling;
-    const record: KeptCheckpoint = {
+    const record: CheckpointRecord = {
       low: tracker.low,
       done: tracker.done(),
       ...(lastTaken && { lastId: lastTaken.id, lastAt: lastTaken.occurredAt.toISOString() }),

@@ -3,6 +3,9 @@
 //
 // Invariant: what lies below the mark or in a range is handled, parked, or of no interest to the subscription.
 
+/** Where checkpoints are kept, by the subscription's name. */
+export const checkpointTable = 'positions';
+
 /** The checkpoint as it is kept. */
 export interface CheckpointRecord {
   /** Everything up to here is done. */
@@ -13,6 +16,7 @@ export interface CheckpointRecord {
   lastId?: string;
   lastAt?: string;
   updatedAt: string;
+  paused?: boolean;
 }
 
 /** An event under way. */

@@ -2,17 +2,11 @@
 // its own. Keys travel as bytes, values as the text of their JSON, which is kept letter for letter.
 import pg from 'pg';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
-import type { CheckpointRecord } from '../tracker.ts';
-
-export const positionTable = 'positions';
+import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 
 /** Of one statement; a commit may take several. */
 const entriesPerStatement = 5_000;
 const bytesPerStatement = 8 << 20;
-
-interface Checkpoint extends CheckpointRecord {
-  paused?: boolean;
-}
 
 export class EntryStatements {
   private readonly logId: string;
@@ -31,11 +25,11 @@ export class EntryStatements {
     this.positions = `(select convert_to(handler_name, 'UTF8') as key,
         json_strip_nulls(json_build_object('low', position, 'done', completed, 'lastId', last_processed_id,
           'lastAt', last_processed_at, 'updatedAt', updated_at, 'paused', paused))::text as json
-      from ${this.schema}.event_handler_positions where log_id = $1 and $2 = '${positionTable}')`;
+      from ${this.schema}.event_handler_positions where log_id = $1 and $2 = '${checkpointTable}')`;
   }
 
   private source(table: string): string {
-    return table === positionTable ? this.positions : this.entries;
+    return table === checkpointTable ? this.positions : this.entries;
   }
 
   async get(client: pg.ClientBase, table: string, key: string): Promise<string | undefined> {
@@ -74,7 +68,7 @@ export class EntryStatements {
     const removed: Change[] = [];
     const moved: Change[] = [];
     for (const change of changes) {
-      if (change.table === positionTable) moved.push(change);
+      if (change.table === checkpointTable) moved.push(change);
       else if (change.json === undefined) removed.push(change);
       else put.push(change);
     }
@@ -119,7 +113,7 @@ export class EntryStatements {
 }
 
 function rowOf(name: string, json: string): object {
-  const { low, done, lastId, lastAt, updatedAt, paused = false } = JSON.parse(json) as Checkpoint;
+  const { low, done, lastId, lastAt, updatedAt, paused = false } = JSON.parse(json) as CheckpointRecord;
   const last = { last_id: lastId, last_at: lastAt };
   return { handler_name: name, position: low, completed: done, paused, ...last, updated_at: updatedAt };
 }

@@ -27,7 +27,7 @@ import type { HandlerStage } from '../stage.ts';
 import type { RunningSubscription } from '../subscription.ts';
 import type { Change } from '../table-store.ts';
 import { checkKey } from '../tables.ts';
-import { positionTable } from './entries.ts';
+import { checkpointTable } from '../tracker.ts';
 import { KnownRows } from './known-rows.ts';
 import { type RowRange, RowTable } from './row-table.ts';
 import type { PostgresTables } from './tables.ts';
@@ -165,7 +165,7 @@ export class TableProjection<Row> implements Projection<Row> {
     await subscription.close();
     this.closed.signal.throwIfAborted();
     const old = this.kept.shown?.generation;
-    const gone = old === undefined ? [] : [removed(positionTable, subscriptionName(this.name, old))];
+    const gone = old === undefined ? [] : [removed(checkpointTable, subscriptionName(this.name, old))];
     const kept = { shown: { version: this.version, generation } };
     await this.transact(kept, gone, (client) => this.table.become(client, beside));
     this.closed.signal.throwIfAborted();
@@ -175,7 +175,7 @@ export class TableProjection<Row> implements Projection<Row> {
 
   private forget(generation: number): Promise<void> {
     const { shown } = this.kept;
-    const gone = [removed(positionTable, subscriptionName(this.name, generation))];
+    const gone = [removed(checkpointTable, subscriptionName(this.name, generation))];
     return this.transact({ ...(shown && { shown }) }, gone, (client) => this.table.beside(generation).drop(client));
   }
 
