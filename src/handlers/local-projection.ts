@@ -8,7 +8,7 @@
 // their position: a generation is shown when it has caught up, and the one before it is shown, and kept current, until then.
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
-import { deepFreeze, toPlain } from '../payload.ts';
+import { catchUp, keysOf, nextRow } from './folding.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 import {
   type Generation,
@@ -21,7 +21,7 @@ import {
 import { resolveSubscription } from './settings.ts';
 import type { HandlerStage } from './stage.ts';
 import type { RunningSubscription } from './subscription.ts';
-import { checkKey, type Tables } from './tables.ts';
+import type { Tables } from './tables.ts';
 import { checkpointTable } from './tracker.ts';
 
 const rowsPerTrim = 1000;
@@ -56,16 +56,10 @@ class RowSet<Row> {
 
   /** In one turn with the event's completion; or, where the store answers later, in the turn after the last row is there. */
   private fold(event: StoredEvent): unknown {
-    const { key = (one: StoredEvent) => one.aggregateId, apply, init } = this.definition;
-    const wanted = key(event);
-    if (wanted === undefined) return undefined;
-    const keys = typeof wanted === 'string' ? [wanted] : wanted;
-    const rows = keys.map((one) => this.get(one));
+    const keys = keysOf(this.definition, event);
+    const rows = keys.map((key) => this.get(key));
     const put = (current: readonly (Row | undefined)[]): void => {
-      const next = current.map((row, i) => {
-        const folded = apply(row ?? deepFreeze(init(keys[i]!)), event, keys[i]!);
-        return folded === undefined ? undefined : (deepFreeze(toPlain(folded, 'row')) as Row);
-      });
+      const next = current.map((row, i) => nextRow(this.definition, row, event, keys[i]!));
       for (const [i, row] of next.entries()) this.put(keys[i]!, row);
     };
     if (rows.some((row) => row instanceof Promise)) return Promise.all(rows).then(put);
@@ -79,7 +73,6 @@ class RowSet<Row> {
   }
 
   private put(key: string, row: Row | undefined): void {
-    checkKey('row key', key);
     if (this.definition.into !== 'memory') this.tables.stage(this.table, this.keyOf(key), row);
     else if (row === undefined) this.memory.delete(key);
     else this.memory.set(key, row);
@@ -216,10 +209,7 @@ export class LocalProjection<Row> implements Projection<Row> {
     const target = this.shown
       ? (): number => this.shown!.subscription.position
       : (): number => this.stage.syncedPosition;
-    for (let position = target(); ; position = target()) {
-      await next.subscription.caughtUpTo(position, { timeoutMs: 2 ** 31 - 1 });
-      if (next.subscription.position >= target()) break;
-    }
+    await catchUp(next.subscription, target);
     const before = this.shown;
     const old = before?.number ?? this.shownBefore?.generation;
     this.keep({ shown: { version: this.definition.version ?? 1, generation: next.number } });

@@ -10,8 +10,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
-import { deepFreeze, toPlain } from '../../payload.ts';
 import type { Effects } from '../effects.ts';
+import { catchUp, keysOf, nextRow } from '../folding.ts';
 import type { Delivery, SubscriptionStatus } from '../handlers.ts';
 import { mayComeBack, patienceMs } from '../patience.ts';
 import {
@@ -26,7 +26,6 @@ import { resolveSubscription } from '../settings.ts';
 import type { HandlerStage } from '../stage.ts';
 import type { RunningSubscription } from '../subscription.ts';
 import type { Change } from '../table-store.ts';
-import { checkKey } from '../tables.ts';
 import { checkpointTable } from '../tracker.ts';
 import { KnownRows } from './known-rows.ts';
 import { type RowRange, RowTable } from './row-table.ts';
@@ -157,10 +156,7 @@ export class TableProjection<Row> implements Projection<Row> {
 
   private async switchTo({ generation, subscription }: Building, beside: RowTable<Row>): Promise<void> {
     const target = this.shown ? (): number => this.shown!.position : (): number => this.stage.syncedPosition;
-    for (let position = target(); ; position = target()) {
-      await subscription.caughtUpTo(position, { timeoutMs: 2 ** 31 - 1 });
-      if (subscription.position >= target()) break;
-    }
+    await catchUp(subscription, target);
     await this.shown?.close();
     await subscription.close();
     this.closed.signal.throwIfAborted();
@@ -239,27 +235,15 @@ export class TableProjection<Row> implements Projection<Row> {
     events: readonly StoredEvent[],
     known: ReadonlyMap<string, Row | undefined>,
   ): Promise<Map<string, Row | undefined>> {
-    const { key = (event: StoredEvent) => event.aggregateId, apply, init } = this.definition;
-    const steps: { event: StoredEvent; keys: readonly string[] }[] = [];
-    const wanted = new Set<string>();
-    for (const event of events) {
-      const found = key(event);
-      if (found === undefined) continue;
-      const keys = typeof found === 'string' ? [found] : found;
-      for (const one of keys) {
-        checkKey('row key', one);
-        wanted.add(one);
-      }
-      steps.push({ event, keys });
-    }
+    const steps = events.map((event) => ({ event, keys: keysOf(this.definition, event) }));
+    const wanted = new Set(steps.flatMap(({ keys }) => keys));
     const changed = new Map<string, Row | undefined>();
     const unknown = [...wanted].filter((one) => !known.has(one));
     const read = unknown.length > 0 ? await table.read(client, unknown) : new Map<string, Row>();
     for (const { event, keys } of steps) {
       for (const one of keys) {
         const before = changed.has(one) ? changed.get(one) : (known.get(one) ?? read.get(one));
-        const next = apply(before ?? deepFreeze(init(one)), event, one);
-        changed.set(one, next === undefined ? undefined : (deepFreeze(toPlain(next, 'row')) as Row));
+        changed.set(one, nextRow(this.definition, before, event, one));
       }
     }
     await table.write(client, changed);
