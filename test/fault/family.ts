@@ -77,13 +77,15 @@ export class FaultRun {
   }
 }
 
-/** Run a family in its small sizes, or those given; whatever it found is in what is returned. */
+/** Run a family in its small sizes, or those given; whatever it found is in what is returned, and in what `onBegin` got. */
 export async function runFamily(
   family: Family,
   seed: number,
   sizes: Readonly<Record<string, number>> = {},
+  onBegin: (run: FaultRun) => void = () => {},
 ): Promise<FaultRun> {
   const run = new FaultRun(seed, { ...family.sizes, ...sizes });
+  onBegin(run);
   try {
     await family.run(run);
   } finally {

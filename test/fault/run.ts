@@ -1,8 +1,10 @@
 // npm run fault -- [FAMILY …] [--seed S] [--SIZE N …]: runs families of faults by name (all, if none is named) and prints one
-// line for each. Ends with 1 if any of them found anything. The seed makes the schedule of faults; what the operating system
-// does with it meanwhile, it does not.
+// line for each; what it has come to every half minute, and when it is stopped (Ctrl-C). Ends with 1 if any of them found
+// anything. The seed makes the schedule of faults; what the operating system does with it meanwhile, it does not.
 import { families } from './families.ts';
-import { runFamily } from './family.ts';
+import { type FaultRun, runFamily } from './family.ts';
+
+const tellEveryMs = 30_000;
 
 const { names, numbers } = readArguments(process.argv.slice(2));
 for (const name of names) {
@@ -13,9 +15,25 @@ for (const name of names) {
     continue;
   }
   const began = performance.now();
-  const run = await runFamily(family, numbers.seed ?? 1, numbers);
-  const seconds = ((performance.now() - began) / 1000).toFixed(1);
-  console.log(`${run.summary(name)} (${seconds} s)`);
+  const tell = (run: FaultRun, how: string): void => {
+    const seconds = ((performance.now() - began) / 1000).toFixed(1);
+    console.log(`${run.summary(name)} (${seconds} s${how})`);
+  };
+  let forget = (): void => {};
+  const run = await runFamily(family, numbers.seed ?? 1, numbers, (begun) => {
+    const timer = setInterval(() => tell(begun, ', going on'), tellEveryMs);
+    const stopped = (): never => {
+      tell(begun, ', stopped');
+      begun.end();
+      process.exit(130);
+    };
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, stopped);
+    forget = () => {
+      clearInterval(timer);
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) process.off(signal, stopped);
+    };
+  }).finally(() => forget());
+  tell(run, '');
   for (const difference of run.differences.slice(0, Number(process.env.FAULT_LINES ?? 20)))
     console.log(`  ${difference}`);
   if (!run.isWhole) process.exitCode = 1;
