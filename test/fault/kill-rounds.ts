@@ -79,13 +79,24 @@ async function round(run: FaultRun, random: Random, killing: Killing, hits: Map<
   try {
     const settings = { bootId: `boot ${boots}`, ...(elsewhere && { elsewhere }) };
     const { places, recovery, quarantined } = await recoverPlaces(dataDir, survivesKill, settings);
-    if (recovery.leftOut.length > 0) run.fail(`left out: ${JSON.stringify(recovery.leftOut)}`);
+    const leftOut = leftOutWrongly(recovery);
+    if (leftOut) run.fail(leftOut);
     if (quarantined > 0) run.fail(`${quarantined} events in quarantine`);
     run.add(await audit(told, places));
   } catch (error) {
     run.fail(`the last start: ${error}`);
   }
   run.drop(folder);
+}
+
+/**
+ * A start after a kill has LMDB's word for what was committed, and finds all of that whole. One after (what it takes for) power
+ * loss sees only pages: a chunk that the kill caught half written counts as left out, though nobody was told of it; that
+ * nothing else is missing is for the audit to see.
+ */
+function leftOutWrongly({ lastEnd, leftOut }: { lastEnd: string; leftOut: readonly unknown[] }): string | undefined {
+  if (leftOut.length === 0 || lastEnd === 'power loss') return undefined;
+  return `left out after '${lastEnd}': ${JSON.stringify(leftOut)}`;
 }
 
 /** What the service has told; into `keyed` what is to be sent again. Returns what is wrong with it. */
@@ -98,7 +109,7 @@ function take(
 ): string | undefined {
   if (line.kind === 'keyed') keyed.set(line.keyed.command, line.keyed);
   else if (line.kind === 'started') {
-    if (line.leftOut.length > 0) return `left out ${JSON.stringify(line.leftOut)}`;
+    return leftOutWrongly(line);
   } else if (line.kind === 'rejected') {
     if (!allowed.includes(line.code)) return `${line.command} was rejected: ${line.code}`;
   } else if (line.kind === 'ended') {
