@@ -125,7 +125,7 @@ export class Loader {
     const end = performance.now() + this.timeoutMs;
     let target = -1;
     for (;;) {
-      if (target < 0 && isPublished()) target = this.levels.position('written');
+      if (target < 0 && isPublished()) target = this.levels.position('appended');
       if (target >= 0 && this.levels.position('stored') >= target) return;
       if (performance.now() > end) {
         const cause = `it is at position ${this.levels.position('stored')} of ${target}`;

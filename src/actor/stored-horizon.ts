@@ -24,6 +24,6 @@ export class StoredHorizon {
     // In this order: a position read later covers every byte that was in the log before.
     const bytes = this.ring.writtenBytes();
     if (this.marks.length >= markLimit || bytes === (this.marks.at(-1)?.bytes ?? this.storedBytes)) return;
-    this.marks.push({ bytes, position: this.levels.position('written') });
+    this.marks.push({ bytes, position: this.levels.position('appended') });
   }
 }

@@ -18,6 +18,8 @@ const Position = {
   begun: 7,
   /** what this machine's own environment holds: the embedded store, or the memory beside another store */
   remembered: 8,
+  /** what has been committed. Rings let it be read after this, and before `written` says so: who looks at a ring first reads this */
+  appended: 9,
   /** not a position: bytes that the log takes, told when it is full */
   usedBytes: 6,
 } as const;

@@ -2,7 +2,8 @@
 // each ring how far it has come, and rings whoever sleeps. Blocks when there is nothing to do; never serves an event loop.
 //
 // Invariants: a group enters the log whole or not at all; positions follow each other without a gap; `written` moves only
-// after the commit; after a failed write nothing is acknowledged any more.
+// after the commit, and only once the rings let everything up to it be read; after a failed write nothing is acknowledged
+// any more.
 import { closeSync, fdatasyncSync, openSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { isError, toWire } from '../errors.ts';
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
   fdatasyncSync(dataFile);
   closeSync(dataFile);
   levels.publish('begun', recovered.nextPosition);
+  levels.publish('appended', recovered.nextPosition - 1);
   levels.publish('written', recovered.nextPosition - 1);
   levels.publish('synced', recovered.nextPosition - 1);
   const { report: recovery, floor, identity } = recovered;
@@ -130,11 +132,16 @@ class LogThread {
     this.workedAt = performance.now();
     if (builder.frames > 0) {
       this.append();
+      this.levels.publish('appended', position - 1);
+    }
+    // The rings come between: what a reader does not find in them up to `written`, it takes for nothing to look after; and
+    // what a shard finds told by its ring, `appended` covers.
+    for (const { ring } of rings) if (ring.cursor !== ring.written()) ring.publishWritten();
+    if (builder.frames > 0) {
       this.nextPosition = position;
       this.levels.publish('written', position - 1);
+      this.syncBell.ring();
     }
-    for (const { ring } of rings) if (ring.cursor !== ring.written()) ring.publishWritten();
-    if (builder.frames > 0) this.syncBell.ring();
     // While there is more to take, one wake-up tells the caller of several commits.
     if (++this.untold >= commitsPerWakeUp || !this.ringsHaveWork()) {
       this.untold = 0;

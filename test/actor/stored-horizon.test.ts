@@ -35,7 +35,7 @@ test('what it calls stored is stored, and in the end everything is', () => {
             groups[groups.length - unwritten]!.position = ++position;
           }
           // As the log thread does it: the positions first, then the ring.
-          levels.publish('written', position);
+          levels.publish('appended', position);
           log.publishWritten();
           log.release();
         };
@@ -56,7 +56,7 @@ test('what it calls stored is stored, and in the end everything is', () => {
           } else if (what === 'other') position += count;
           else if (what === 'write') write(count);
           else if (what === 'store') {
-            const stored = Math.min(levels.position('written'), levels.position('remembered') + count);
+            const stored = Math.min(levels.position('appended'), levels.position('remembered') + count);
             levels.publish('remembered', stored);
           } else check();
         }
@@ -80,7 +80,7 @@ test('a store that is away for long costs bounded memory, and is noticed when it
   for (let i = 1; i <= 5000; i++) {
     ring.publish(GroupKind.reply, 0, 0, 0, '');
     log.take(log.published());
-    levels.publish('written', i);
+    levels.publish('appended', i);
     log.publishWritten();
     log.release();
     horizon.update();

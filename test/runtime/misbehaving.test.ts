@@ -61,6 +61,7 @@ test.each(['hang', 'loop', 'loopLater'] as const)('close gives up on a command t
 test('a second close with a shorter deadline is heard', async () => {
   const runtime = await start();
   const endless = errorOf(runtime.ref(Rogue, 'a').hang());
+  await runtime.ref(Rogue, 'b').count(); // by then the other has begun
   const patient = errorOf(runtime.close());
   expect(await errorOf(runtime.close({ deadlineMs: 1 }))).toMatchObject({ code: 'CloseTimedOut' });
   expect([(await patient).code, (await endless).code]).toEqual(['CloseTimedOut', 'OutcomeUnknown']);
