@@ -94,7 +94,7 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
   // Pages that a failed sync has dropped come back by no second one: the log must not go on after it.
   if (isSyncOfLog(place, fault) && failed > 0 && !hasGivenUp(struck.lines)) run.fail(`${where}: it went on`);
   if (struck.timedOut) run.fail(`${where}: it hangs`);
-  else if (isUpstreamAbort(place, struck.trouble) || isUpstreamCrash(place, struck.end))
+  else if ((failed > 0 && isUpstreamAbort(place, struck.end, struck.trouble)) || isUpstreamCrash(place, struck.end))
     run.notes.push(`ended by lmdb-js itself: ${where}`);
   else if (struck.end !== 0) run.fail(`${where}: ended with ${struck.end} ${struck.trouble}`);
   told.push(...struck.lines.filter(isTold));
@@ -116,7 +116,8 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
  * lmdb-js 3.5.6 words the failed write of a page in 100 bytes that it may overrun (mdb_page_flush): then glibc ends the
  * process, whether the words came out or not. To us that is a kill; what was acknowledged is audited as after any other.
  */
-const isUpstreamAbort = ({ calls, file }: Place, trouble: string): boolean =>
+const isUpstreamAbort = ({ calls, file }: Place, end: unknown, trouble: string): boolean =>
+  end === 'SIGABRT' &&
   calls.startsWith('pwrite64') &&
   file.endsWith('.mdb') &&
   /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);

@@ -7,6 +7,7 @@ import {
   type Level,
   type Logger,
   type Receipt,
+  type RecoveryReport,
   type Runtime,
   TrunklineError,
 } from '../../src/index.ts';
@@ -50,7 +51,7 @@ export interface KeyedCommand {
 export type ServiceLine =
   | Told
   | { kind: 'process'; pid: number }
-  | { kind: 'started'; lastEnd: string; leftOut: unknown[] }
+  | ({ kind: 'started' } & Pick<RecoveryReport, 'lastEnd' | 'leftOut'>)
   | { kind: 'keyed'; keyed: KeyedCommand }
   /** A handler has done its work with an event; its effects are not committed yet. */
   | { kind: 'handled' }

@@ -14,6 +14,13 @@ import { removeTemporaryFolders, temporaryFolder } from './sample-log.ts';
 afterEach(removeTemporaryFolders);
 
 const ringBytes = 1 << 20;
+const spinBoundMs = 10_000;
+
+/** Looks as closely as a thread can, and not for ever: a log that has failed moves no more. */
+function spinUntil(holds: () => boolean): void {
+  const end = performance.now() + spinBoundMs;
+  while (!holds()) if (performance.now() > end) throw new Error('the log stands still');
+}
 
 // Whoever reads the rings goes by the level: what it has not found there up to that position has never been, messages to
 // other aggregates among it. A ring that tells later loses them.
@@ -45,24 +52,27 @@ test('`appended`, then the ring, then `written`: whoever sees one of them finds 
   const bell = new Bell(levels.words, LevelWord.logBell);
   const producer = new RingProducer(ring, () => false);
   let late = 0;
-  for (let position = levels.position('written') + 1, end = position + 5_000; position < end; position++) {
-    producer.frame(FrameKind.event, 1, 0, position, 'counter', 'c', 'Added', '', '{}');
-    producer.publish(GroupKind.reply, 0, 0, 1, '');
-    bell.ring();
-    if (position % 2 === 0) {
-      while (levels.position('written') < position);
-      if (reader.written() !== producer.head) late++;
-    } else {
-      while (reader.written() !== producer.head);
-      if (levels.position('appended') < position) late++;
+  try {
+    for (let position = levels.position('written') + 1, end = position + 5_000; position < end; position++) {
+      producer.frame(FrameKind.event, 1, 0, position, 'counter', 'c', 'Added', '', '{}');
+      producer.publish(GroupKind.reply, 0, 0, 1, '');
+      bell.ring();
+      if (position % 2 === 0) {
+        spinUntil(() => levels.position('written') >= position);
+        if (reader.written() !== producer.head) late++;
+      } else {
+        spinUntil(() => reader.written() === producer.head);
+        if (levels.position('appended') < position) late++;
+      }
+      while (reader.take(reader.written()));
+      reader.release();
     }
-    while (reader.take(reader.written()));
-    reader.release();
+  } finally {
+    levels.setFlag(LevelWord.stopping, StopStage.log);
+    await log.logEnded();
+    levels.setFlag(LevelWord.stopping, StopStage.sync);
+    await log.syncEnded();
+    flush.port1.close();
   }
-  levels.setFlag(LevelWord.stopping, StopStage.log);
-  await log.logEnded();
-  levels.setFlag(LevelWord.stopping, StopStage.sync);
-  await log.syncEnded();
-  flush.port1.close();
   expect(late).toBe(0);
 });
