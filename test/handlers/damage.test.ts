@@ -1,8 +1,19 @@
 // The handlers' own environment after an unclean end, or damaged on the disk: examined before it is opened, in a process that
 // may crash; a typed error here, and everything but the handlers goes on.
-import { closeSync, openSync, readFileSync, statSync, truncateSync, writeFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { dataFileOf, keyOf, openEnvironment } from '../../src/handlers/lmdb/environment.ts';
+import { openingIsSafe } from '../../src/handlers/lmdb/probe.ts';
 import type { Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
@@ -54,6 +65,24 @@ test.each([
   },
   120_000,
 );
+
+test('pages that make no sense are not taken for the end of the table', async () => {
+  const folder = join(scratchFolder(), 'handlers');
+  mkdirSync(folder, { recursive: true });
+  const environment = openEnvironment(folder, false);
+  const put = (key: string): void =>
+    environment.putSync(keyOf('texts', key), Buffer.from(JSON.stringify('x'.repeat(500))));
+  environment.transactionSync(() => {
+    for (let i = 0; i < 199; i++) put(`${i}`);
+  });
+  environment.transactionSync(() => put('199')); // its pages come last: the root, which leads to those before
+  await environment.close();
+  await openingIsSafe(folder);
+  overwrite(dataFileOf(folder), 0.1, 0.9);
+  const error = await errorOf(openingIsSafe(folder));
+  expect(error).toMatchObject({ code: 'StoreDamaged' });
+  expect(error.message).toMatch(/\d of its 200 entries can be read/);
+});
 
 test('an unclean end of a sound file costs a look, and nothing else', async () => {
   const { dataDir, file } = await filled();

@@ -10,12 +10,17 @@ const tableEnd = 0;
 try {
   const environment = openEnvironment(process.argv[2]!, false);
   const until = performance.now() + budgetMs;
+  const { entryCount } = environment.getStats() as { entryCount: number };
   let count = 0;
+  let isCutShort = false;
   for (const { key, value } of environment.getRange()) {
     if (!Buffer.from(key).includes(tableEnd)) throw new Error('an entry belongs to no table');
     JSON.parse(value.toString());
-    if ((++count & 63) === 0 && performance.now() > until) break;
+    isCutShort = (++count & 63) === 0 && performance.now() > until;
+    if (isCutShort) break;
   }
+  // lmdb-js takes a page that makes no sense for the end, unless LMDB itself says that it does not.
+  if (!isCutShort && count !== entryCount) throw new Error(`${count} of its ${entryCount} entries can be read`);
   // Writing needs the list of free pages, which nothing above has read.
   environment.transactionSync(() => {
     environment.putSync(Buffer.from('examination'), Buffer.alloc(64 << 10));
