@@ -124,7 +124,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   RingFull: (d) => `the ring (${d.ringBytes} bytes) is full; slow down, or use whenFull: 'wait'`,
   MailboxFull: (d) => `${d.aggregateType}/${d.id} has ${d.limit} commands waiting; slow down or raise mailboxLimit`,
   TooManyInFlight: (d) => `${d.limit} commands are in flight; slow down or raise maxInFlight`,
-  LogFull: (d) => `the log holds ${d.usedBytes} of ${d.limitBytes} bytes; wait for its cursors or raise log.maxBytes`,
+  LogFull: (d) =>
+    `the log holds ${d.usedBytes} bytes, and takes new commands below ${d.limitBytes}; wait for its cursors or raise log.maxBytes`,
   CommandFailed: (d) => `${d.aggregateType}.${d.command} threw ${d.name}`,
   NotExecuted: (d) => `the command was not executed: ${d.reason}; it is safe to send it again`,
   OutcomeUnknown: (d) => `the command may or may not have been executed: ${d.reason}; use an idempotencyKey to retry`,

@@ -18,7 +18,7 @@ import { FlushThread } from './flush/host.ts';
 import { HandlerStage } from './handlers/stage.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
-import { mapBytesFor, openLogReader } from './log/lmdb.ts';
+import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource } from './log/log.ts';
 import { bootId } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
@@ -64,7 +64,7 @@ export class Stages {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
       whenFull: options.flush.whenFull,
-      logLimitBytes: options.log.maxBytes,
+      logLimitBytes: admitBytesOf(options.log),
       hasStream: options.stream !== undefined,
     });
     this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
@@ -88,6 +88,7 @@ export class Stages {
         folder: directory.logFolder,
         mapBytes,
         maxBytes: options.log.maxBytes,
+        admitBytes: admitBytesOf(options.log),
         batchBytesLimit: 64 << 20,
         groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
         retainMs: options.log.retainMs,

@@ -42,6 +42,8 @@ export interface LogThreadData {
   folder: string;
   mapBytes: number;
   maxBytes: number;
+  /** From here on nobody new is let in, if commands are rejected rather than delayed. */
+  admitBytes: number;
   batchBytesLimit: number;
   groupLimit: number;
   retainMs: number;

@@ -90,7 +90,7 @@ class LogThread {
     const hasWork = (): boolean => this.hasWork();
     for (;;) {
       if (this.levels.flag(LevelWord.logInbox) !== this.inboxTaken) this.takeInbox();
-      if (this.isFull()) {
+      if (this.makeRoom() === 0) {
         this.sleeper.block(() => false, fullBoundMs);
       } else if (this.drain()) {
         this.truncate();
@@ -102,8 +102,7 @@ class LogThread {
       }
       if (this.spinner.look(hasWork, this.levels.flag(LevelWord.spinMicros))) continue;
       if (this.truncate()) continue;
-      const isBusy = performance.now() - this.workedAt < busyForMs;
-      this.sleeper.block(hasWork, isBusy ? busyBoundMs : idleBoundMs);
+      this.sleeper.block(hasWork, this.sleepBoundMs());
     }
   }
 
@@ -170,15 +169,22 @@ class LogThread {
     return Math.min(this.levels.position('floor'), this.levels.position('settled') + 1);
   }
 
-  private isFull(): boolean {
-    const full = this.writer.usedBytes >= data.maxBytes && !this.truncate(true);
-    const flag = full ? 1 : 0;
+  /** Truncate if it must be; returns the bytes that are left. Says `full` while only those under way may have them. */
+  private makeRoom(): number {
+    if (this.writer.usedBytes >= data.admitBytes) this.truncate(true);
+    const { usedBytes } = this.writer;
+    const flag = usedBytes >= data.admitBytes ? 1 : 0;
     if (this.levels.flag(LevelWord.full) !== flag) {
-      this.levels.publish('usedBytes', this.writer.usedBytes);
+      this.levels.publish('usedBytes', usedBytes);
       this.levels.setFlag(LevelWord.full, flag);
       this.callerBell.ring();
     }
-    return full;
+    return Math.max(0, data.maxBytes - usedBytes);
+  }
+
+  private sleepBoundMs(): number {
+    if (performance.now() - this.workedAt < busyForMs) return busyBoundMs;
+    return this.levels.flag(LevelWord.full) === 0 ? idleBoundMs : fullBoundMs;
   }
 
   /** Give back what every cursor has passed and the retention lets go. True if something went. */

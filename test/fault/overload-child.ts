@@ -9,8 +9,8 @@ import { Slow } from './slow.ts';
 
 export interface OverloadSettings {
   dataDir: string;
-  /** What is slow. */
-  bottleneck: 'shard' | 'sink' | 'nothing';
+  /** What is slow; a sink that stands takes nothing at all. */
+  bottleneck: 'shard' | 'sink' | 'standing sink' | 'nothing';
   seconds: number;
   workMs: number;
 }
@@ -33,8 +33,10 @@ export type OverloadLine =
 const settings = await argumentFromParent<OverloadSettings>();
 const { dataDir, bottleneck, seconds, workMs } = settings;
 const tell = (line: OverloadLine): void => say(JSON.stringify(line));
-const hold = join(dataDir, '..', 'hold');
-const text = 'x'.repeat(bottleneck === 'sink' ? 1000 : 100);
+const paceFile = join(dataDir, '..', 'pace');
+const bySink = bottleneck === 'sink' || bottleneck === 'standing sink';
+const sinkRate = 100; // events a second: far less than the shard can do, so that it is the sink alone that is outrun
+const text = 'x'.repeat(bySink ? 8_000 : 100); // the log is full within a second
 const sampleMs = 250;
 const share = 0.7;
 const overloadFactor = 10;
@@ -45,10 +47,11 @@ const runtime = await createRuntime({
   maxInFlight: bottleneck === 'shard' ? 3 : 1000,
   flush: { whenFull: 'reject', ringBytes: 1 << 18, batchBytes: 1 << 17 },
   log: { maxBytes: 8 << 20, retainBytes: 1 << 18 },
-  sinks: [{ name: 'slow', module: import.meta.resolve('./slow.ts'), options: { whileThere: hold } }],
+  sinks: [{ name: 'slow', module: import.meta.resolve('./slow.ts'), options: { paceFile } }],
 });
 const sampling = setInterval(sample, sampleMs);
-const capacity = await measure(runtime);
+const measured = await measure(runtime);
+const capacity = bySink ? sinkRate : measured;
 if (bottleneck === 'nothing') await offer(runtime, 'normal', share * capacity, seconds);
 else await outrun(runtime);
 clearInterval(sampling);
@@ -57,9 +60,9 @@ process.exit(0);
 
 async function outrun(runtime: Runtime): Promise<void> {
   await offer(runtime, 'normal', share * capacity, Math.min(10, seconds));
-  if (bottleneck === 'sink') writeFileSync(hold, '');
-  // What had been admitted when the log became full waits there for the sink: it goes on before they are awaited.
-  await offer(runtime, 'overload', overloadFactor * capacity, seconds, () => rmSync(hold, { force: true }));
+  if (bySink) writeFileSync(paceFile, bottleneck === 'sink' ? `${1000 / sinkRate}` : 'Infinity');
+  await offer(runtime, 'overload', overloadFactor * capacity, seconds);
+  rmSync(paceFile, { force: true });
   const began = performance.now();
   // Back: as many commands in a row as a normal quarter of a second has, and none refused.
   for (let inARow = 0; inARow < Math.max(20, (share * capacity) / 4) && performance.now() - began < 60_000; ) {
@@ -93,7 +96,6 @@ async function offer(
   name: 'normal' | 'overload' | 'after',
   rate: number,
   forSeconds: number,
-  offered: () => void = () => {},
 ): Promise<void> {
   const spell: Spell = { offered: 0, admitted: 0, p50: 0, p99: 0, refused: {} };
   const latencies: number[] = [];
@@ -112,7 +114,6 @@ async function offer(
     }
     await pause(1);
   }
-  offered();
   await Promise.all(open);
   latencies.sort((a, b) => a - b);
   const at = (part: number): number => latencies[Math.floor(part * (latencies.length - 1))] ?? 0;

@@ -1,6 +1,6 @@
-// What can be outrun: an aggregate whose command takes as long as it is told, and a sink that stands still while a file is
-// there.
-import { existsSync } from 'node:fs';
+// What can be outrun: an aggregate whose command takes as long as it is told, and a sink that takes as long for an event as
+// a file says, while that is there.
+import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type Batch, defineAggregate, event, type Sink } from '../../src/index.ts';
 
@@ -19,14 +19,24 @@ export const Slow = defineAggregate('slow', {
 
 const lookMs = 10;
 
-export function createSink({ whileThere }: { whileThere: string }): Sink {
+export function createSink({ paceFile }: { paceFile: string }): Sink {
   let position = 0;
   return {
     open: () => position,
     async write(batch: Batch, signal: AbortSignal) {
-      while (existsSync(whileThere) && !signal.aborted) await pause(lookMs);
+      const began = performance.now();
+      const events = batch.toPosition - position;
+      while (performance.now() - began < events * msPerEvent(paceFile) && !signal.aborted) await pause(lookMs);
       position = batch.toPosition;
     },
     close() {},
   };
+}
+
+function msPerEvent(paceFile: string): number {
+  try {
+    return Number(readFileSync(paceFile, 'utf8'));
+  } catch {
+    return 0;
+  }
 }

@@ -33,6 +33,7 @@ test('`appended`, then the ring, then `written`: whoever sees one of them finds 
       folder: temporaryFolder(),
       mapBytes: mapBytesFor(maxBytes),
       maxBytes,
+      admitBytes: maxBytes,
       batchBytesLimit: 1 << 16,
       groupLimit: new RingMemory(createRing(ringBytes)).groupLimit,
       retainMs: 0,
