@@ -119,9 +119,9 @@ export function show({ unit }: Pick<Budget, 'unit'>, value: number): string {
 
 const figures = (value: number): string => String(Number(value.toPrecision(value < 1 ? 2 : 3)));
 
-/** Write down what repeated runs have shown: one share a budget, and where it comes from. */
+/** Write down what repeated runs have shown: one share a budget, and where it comes from. What is new gets the middle one. */
 export function keepNoise(shares: ReadonlyMap<string, number>, from: string): void {
-  const share = Math.max(0.02, ...shares.values());
+  const share = median([...shares].filter(([id]) => !isSeed(budgetOf(id))).map(([, own]) => own));
   const known = file.budgets.map((budget) => {
     const own = shares.get(budget.id);
     return own === undefined || isSeed(budget) ? budget : { ...budget, noise: own };

@@ -41,7 +41,9 @@ const fewestRounds = 5;
 export function printNotes(rows: readonly Row[], about: Noise = noise): void {
   const seldom = rows.filter(({ rounds }) => (rounds?.length ?? 0) < fewestRounds).map(({ measure }) => measure);
   const unmeasured = budgets.filter(({ suite }) => suite === null).map(({ id }) => id);
-  console.log(`\nnoise: ${about.measured ? '' : 'NOT MEASURED YET, '}±${percent(about.share)}: ${about.from}`);
+  console.log(
+    `\nnoise: ${about.measured ? '' : 'NOT MEASURED YET, '}each budget its own, ±${percent(about.share)} in the middle: ${about.from}`,
+  );
   console.log('the seeds’ budgets hold without it');
   if (seldom.length > 0) console.log(`fewer than ${fewestRounds} rounds: ${seldom.join('; ')}`);
   if (unmeasured.length > 0) console.log(`budgets without a suite yet: ${unmeasured.join(', ')}`);

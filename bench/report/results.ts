@@ -50,7 +50,7 @@ export function writeReport(): void {
     '',
     ...promiseTable(results.flatMap(({ rows }) => rows)),
     '',
-    `Each figure is the median of its rounds, their range in brackets. Noise margin of ratios: ±${Math.round(noise.share * 100)} % (${noise.from})`,
+    `Each figure is the median of its rounds, their range in brackets. Each ratio has its own noise margin, ±${Math.round(noise.share * 100)} % in the middle (${noise.from})`,
     '',
     ...plots.map(({ file, title }) => `![${title}](plots/${file})\n`),
     '## How costs grow',
