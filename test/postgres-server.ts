@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { HostReport, HostRequest } from './postgres-host.ts';
 
@@ -31,8 +32,11 @@ export class PostgresServer implements AsyncDisposable {
   }
 
   /** SIGKILL: its processes notice and go at once, nothing is written. SIGQUIT: an immediate shutdown. */
-  kill(signal: 'SIGKILL' | 'SIGQUIT' = 'SIGKILL'): void {
+  /** Resolves when it serves nobody any more: its backends outlive it until they notice. */
+  async kill(signal: 'SIGKILL' | 'SIGQUIT' = 'SIGKILL'): Promise<void> {
+    const processes = this.processes();
     process.kill(this.pid, signal);
+    while (processes.some(isAtWork)) await pause(1);
   }
 
   /** Start again after a {@link kill}, on the same port and files. */
@@ -78,5 +82,14 @@ export class PostgresServer implements AsyncDisposable {
     if (report.type === 'failed') throw new Error(`PostgreSQL does not start: ${report.reason}`);
     this.port = report.port;
     this.pid = report.pid;
+  }
+}
+
+/** Not a zombie either, which nobody may have waited for yet. */
+function isAtWork(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  } catch {
+    return false;
   }
 }

@@ -44,7 +44,7 @@ test(`${kills} server kills`, { timeout: 120_000 + kills * 15_000 }, async () =>
       (now) => now >= told + commandsBetweenKills || runtime.status().written > runtime.status().stored + backlogLimit,
       60_000,
     );
-    server.kill(kill % 3 === 0 ? 'SIGQUIT' : 'SIGKILL');
+    await server.kill(kill % 3 === 0 ? 'SIGQUIT' : 'SIGKILL');
     await server.restart();
   }
   stopped = true;

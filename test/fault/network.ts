@@ -95,7 +95,7 @@ const faults: readonly Fault[] = [
   {
     name: 'PostgreSQL: killed',
     async strike({ postgres }, random) {
-      postgres.kill(oneOf(random, ['SIGKILL', 'SIGQUIT'] as const));
+      await postgres.kill(oneOf(random, ['SIGKILL', 'SIGQUIT'] as const));
       await moment(random);
       await postgres.restart();
     },

@@ -219,7 +219,7 @@ test('while PostgreSQL is away handlers wait, commands go on, and nothing is los
   const ids = ['a', 'b', 'c'];
   for (const id of ids) await runtime.ref(Counter, id).add(1);
   await caughtUp(runtime, byClient);
-  server.kill();
+  await server.kill();
   for (let i = 0; i < 30; i++) await runtime.ref(Counter, ids[i % 3]!).add(1);
   await until(
     () => live,
@@ -229,8 +229,7 @@ test('while PostgreSQL is away handlers wait, commands go on, and nothing is los
     () => byClient.status().lastError,
     (error) => error !== undefined,
   );
-  expect(byClient.status()).toMatchObject({ deadLetters: 0, failures: 0 });
-  expect(byClient.status().handled).toBeLessThan(33); // a backend at work outlives its postmaster for a moment
+  expect(byClient.status()).toMatchObject({ handled: 3, deadLetters: 0, failures: 0 });
   await server.restart();
   await Promise.all([byClient, byTables].map((one) => caughtUp(runtime, one)));
   for (const id of ids) {
@@ -243,7 +242,7 @@ test('while PostgreSQL is away handlers wait, commands go on, and nothing is los
   ]);
   // A start without the server: subscriptions wait for it.
   await runtime.close();
-  server.kill();
+  await server.kill();
   const second = await startRuntime(options);
   const again = second.subscribe({
     name: 'by-client',
@@ -263,7 +262,7 @@ test('while PostgreSQL is away handlers wait, commands go on, and nothing is los
   // An end without the server: in bounded time.
   await second.ref(Counter, 'a').add(1);
   await caughtUp(second, again);
-  server.kill();
+  await server.kill();
   await second
     .ref(Counter, 'a')
     .add(1)

@@ -34,7 +34,7 @@ describe.each(clients)('%s', (client) => {
     const id = first.newId();
     await first.ref(Counter, id).with({ ack: 'published' }).add(1);
     await first.reached('stored');
-    server.kill();
+    await server.kill();
     await broker.kill();
     for (let i = 0; i < 20; i++) await first.ref(Counter, id).addMany(2);
     await first.close();
