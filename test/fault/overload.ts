@@ -14,7 +14,7 @@ const growthMostBytes = 192 * megabyte;
 const logMostBytes = 2 * (8 << 20);
 const backMostMs = 5_000;
 const latencyMost = 3;
-const leastForASlope = 60;
+const leastForASlope = 300; // seconds: a step of the log file, or of the heap, is no slope
 const hourlyMost = { heap: 48 * megabyte, descriptors: 4, log: 4 * megabyte };
 const startBoundMs = 120_000;
 
@@ -36,10 +36,11 @@ export const soak: Family = {
   sizes: { seconds: 20 },
   missing: overload.missing!,
   async run(run) {
-    const { lines } = await serve(run, { bottleneck: 'nothing', workMs: 0.2 });
+    const { lines } = await serve(run, { bottleneck: 'nothing', workMs: 0.2 }, ['--expose-gc']);
     const samples = lines.filter((line) => line.kind === 'sample');
     const half = samples.slice(samples.length >> 1);
-    const hourly = (values: number[]): number => slopeOf(values) * 4 * 3600; // four samples a second
+    const sampleMs = (half.at(-1)!.atMs - half[0]!.atMs) / (half.length - 1);
+    const hourly = (values: number[]): number => (slopeOf(values) * 3_600_000) / sampleMs;
     const slopes = {
       heap: hourly(half.map(({ heapBytes }) => heapBytes)),
       descriptors: hourly(half.map(({ descriptors }) => descriptors)),
@@ -62,12 +63,13 @@ export const soak: Family = {
 async function serve(
   run: FaultRun,
   what: Pick<OverloadSettings, 'bottleneck' | 'workMs'>,
+  options: string[] = [],
 ): Promise<{ lines: OverloadLine[] }> {
   const folder = run.folder();
   const argument: OverloadSettings = { dataDir: join(folder, 'data'), seconds: run.size('seconds'), ...what };
   const boundMs = startBoundMs + 3_000 * argument.seconds;
   const { lines, end, timedOut, trouble } = await runChild<OverloadLine>({
-    ...{ program: './overload-child.ts', argument, boundMs },
+    ...{ program: './overload-child.ts', argument, options, boundMs },
   });
   if (timedOut || end !== 0) run.fail(`${what.bottleneck}: ${timedOut ? 'it hangs' : `ended with ${end}`} ${trouble}`);
   for (const line of lines) if (line.kind === 'wrong') run.fail(`${what.bottleneck}: ${line.what}`);
