@@ -74,7 +74,8 @@ export class Deliveries {
     }).then(
       () => this.settle(delivery),
       (error: unknown) => {
-        if (this.stop.signal.aborted || isError(error, 'RuntimeClosed') || isError(error, 'LogPoisoned')) return;
+        // What ends the runtime says nothing about the message: the next start delivers it again.
+        if (this.stop.signal.aborted || this.caller.closed) return;
         this.onError(error, target);
         this.settle(delivery);
       },

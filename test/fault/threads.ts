@@ -45,7 +45,7 @@ async function strike(run: FaultRun, random: Random, thread: 'shard' | 'flush', 
   });
   run.faults++;
   if (timedOut) run.fail(`${where}: it hangs`);
-  else if (end === 'SIGABRT' && trouble.includes('Reached heap limit')) {
+  else if (end === 'SIGABRT' && trouble.includes('heap out of memory')) {
     run.notes.push(`${where}: V8 ended the whole process before Node could end the thread`);
   } else if (end !== 0) run.fail(`${where}: the process ended with ${end} ${trouble}`);
   const told: Told[] = [];

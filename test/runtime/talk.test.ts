@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import type { Runtime, StoredEvent } from '../../src/index.ts';
+import { type Runtime, type StoredEvent, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
@@ -121,4 +121,35 @@ test('context is made once per shard', async () => {
   expect(new Set(values.map((value) => JSON.stringify(value)))).toEqual(
     new Set(['{"shard":0,"made":1}', '{"shard":1,"made":1}']),
   );
+});
+
+test('what ends the runtime ends no message: the next start delivers it', async () => {
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir, shards: 1, mailboxLimit: 1 });
+  // The target is busy and its mailbox full for longer than a message waits between two attempts.
+  const busy = [1, 2].map(() =>
+    runtime
+      .ref(Counter, 'busy')
+      .addSlowly(1, 1_200)
+      .catch(() => {}),
+  );
+  await runtime.ref(Counter, 'sender').sendOther('busy', 5);
+  expect(runtime.status().messagesUnderWay).toBe(2);
+  const failing = runtime as unknown as { stages: { fail(error: TrunklineError): void } };
+  const { written } = runtime.status();
+  failing.stages.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
+  await Promise.all(busy);
+  // What its shard still writes says how far everything is done.
+  await until(
+    () => runtime.status().written,
+    (now) => now > written,
+  );
+  expect(runtime.status().messagesUnderWay).toBe(2);
+  await runtime.close().catch(() => {});
+  const second = await startRuntime({ dataDir, shards: 1 });
+  await until(
+    () => second.status().messagesUnderWay,
+    (count) => count === 0,
+  );
+  expect((await second.ref(Counter, 'busy').total()).value).toBeGreaterThanOrEqual(11);
 });
