@@ -42,8 +42,10 @@ function preset(syncIntervalMs: number, syncBytes: number, spinMicros: number): 
 
 /** How much the log may hold, and keeps. */
 export interface LogOptions {
-  /** Most bytes the log may hold, 1 MiB to 1 TiB; default 4 GiB. Beyond, commands wait; those that are rejected instead
-   * get `LogFull` somewhat earlier (64 MiB, in a small log a quarter), so that none that was let in has to wait. */
+  /**
+   * Most bytes the log may hold, 1 MiB to 1 TiB; default 4 GiB. Beyond, commands wait; those that are rejected instead get
+   * `LogFull` somewhat earlier (64 MiB, in a small log a quarter): that is room for those already let in.
+   */
   maxBytes?: number;
   /** Keep events in the log for so long after everyone has them, milliseconds; default 0. */
   retainMs?: number;

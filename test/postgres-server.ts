@@ -8,6 +8,8 @@ import type { HostReport, HostRequest } from './postgres-host.ts';
 
 const host = fileURLToPath(new URL('./postgres-host.ts', import.meta.url));
 
+const goneBoundMs = 30_000;
+
 export class PostgresServer implements AsyncDisposable {
   private readonly child: ChildProcess;
   private pid = 0;
@@ -31,12 +33,16 @@ export class PostgresServer implements AsyncDisposable {
     return `postgres://${user}:${password}@127.0.0.1:${this.port}/${database}`;
   }
 
-  /** SIGKILL: its processes notice and go at once, nothing is written. SIGQUIT: an immediate shutdown. */
-  /** Resolves when it serves nobody any more: its backends outlive it until they notice. */
+  /**
+   * SIGKILL: its processes notice and go, nothing is written. SIGQUIT: an immediate shutdown. Resolves when it serves nobody
+   * any more: its backends outlive it until they notice.
+   */
   async kill(signal: 'SIGKILL' | 'SIGQUIT' = 'SIGKILL'): Promise<void> {
     const processes = this.processes();
     process.kill(this.pid, signal);
-    while (processes.some(isAtWork)) await pause(1);
+    for (const end = Date.now() + goneBoundMs; processes.some(isAtWork); await pause(1)) {
+      if (Date.now() > end) throw new Error('the server was killed, and a process of it goes on');
+    }
   }
 
   /** Start again after a {@link kill}, on the same port and files. */

@@ -14,6 +14,11 @@ import { latencyPlot, peersPlot, scalePlot } from './plots.ts';
 const bench = new URL('../', import.meta.url);
 const present = <T>(value: T | undefined): value is T => value !== undefined;
 const day = ({ at }: Taken): string => at.slice(0, 16).replace('T', ' ');
+/** When what a command makes was measured: each has its own time. */
+function taken(command: string, figures: readonly Taken[]): string[] {
+  const days = figures.map(day).sort();
+  return days.length === 0 ? [] : [`- \`${command}\`: measured from ${days[0]} to ${days.at(-1)} (UTC)`];
+}
 const short = ({ cpu, cores, node }: Machine): string => `${cpu}, ${cores} cores, Node ${node}`;
 const cell = (text: string): string => text.replaceAll('|', '\\|');
 
@@ -44,7 +49,9 @@ export function writeReport(): void {
     'Written by `npm run bench -- --report`; every figure comes from a run on the machine named here.',
     '',
     ...describe(oldest.machine).map((line) => `- ${line}`),
-    `- measured from ${day(oldest)} (UTC) on, by \`npm run bench\`, \`npm run bench -- --scale\` and \`npm run bench:peers\``,
+    ...taken('npm run bench', results),
+    ...taken('npm run bench -- --scale', scaled.map(({ scale }) => scale).filter(present)),
+    ...taken('npm run bench:peers', peers ? [peers] : []),
     '',
     '## The promise',
     '',

@@ -31,7 +31,7 @@ export const mapBytesFor = (maxBytes: number): number =>
   PAGE_BYTES * Math.ceil((maxBytes * 1.5 + SPARE_BYTES) / PAGE_BYTES);
 /**
  * From how many bytes on nobody new is let in (`whenFull: 'reject'`): what is left is for commands that are under way, so
- * that none of them waits for a cursor. A quarter of what retention does not keep, or 64 MiB, which eight rings hold.
+ * that they need not wait for a cursor. A quarter of what retention does not keep, or 64 MiB, which eight rings hold.
  */
 export const admitBytesOf = ({ maxBytes, retainBytes }: { maxBytes: number; retainBytes: number }): number =>
   maxBytes - Math.min(Math.floor((maxBytes - retainBytes) / 4), 64 << 20);
