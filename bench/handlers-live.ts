@@ -1,7 +1,7 @@
 // From `written` to a handler having handled, at a steady rate; and from a command to a live listener, against bare
 // MessagePort hops between two threads.
 import { MessageChannel, Worker } from 'node:worker_threads';
-import { createRuntime, type Runtime } from '../src/index.ts';
+import { createRuntime, type Receipt, type Runtime } from '../src/index.ts';
 import { Probe } from './aggregates.ts';
 import {
   answer,
@@ -42,8 +42,10 @@ async function portHop(count: number): Promise<number> {
 async function steadily(runtime: Runtime, round: number, count: number): Promise<number[]> {
   const writtenAt = new Map<string, number>();
   const handled: number[] = [];
-  const noted = (event: { id: string }): void => void writtenAt.set(event.id, performance.now());
-  runtime.bus.on('*', noted);
+  const note = async (sending: Promise<Receipt<unknown>>): Promise<void> => {
+    const { events } = await sending;
+    writtenAt.set(events[0]!.id, performance.now());
+  };
   const subscription = runtime.subscribe({
     name: `live-${round}`,
     from: 'now',
@@ -54,16 +56,15 @@ async function steadily(runtime: Runtime, round: number, count: number): Promise
   });
   while (subscription.status().state !== 'live') await new Promise((resolve) => setTimeout(resolve, 1));
   const begun = performance.now();
-  const sent: Promise<unknown>[] = [];
+  const sent: Promise<void>[] = [];
   for (let i = 0; i < count; ) {
     const due = Math.min(count, Math.floor(((performance.now() - begun) / 1000) * perSecond));
-    for (; i < due; i++) sent.push(runtime.ref(Probe, `p${i % 100}`).routeMany(1));
+    for (; i < due; i++) sent.push(note(runtime.ref(Probe, `p${i % 100}`).routeMany(1)));
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await Promise.all(sent);
   await subscription.caughtUpTo(runtime.status().written);
   await subscription.close();
-  runtime.bus.off('*', noted);
   return handled;
 }
 

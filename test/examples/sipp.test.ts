@@ -1,4 +1,4 @@
-// The router between SIPp's own client and server: a real SIP implementation that shares nothing with it.
+// The router between SIPp as caller and SIPp as callee: a real SIP implementation that shares nothing with it.
 // 900 calls; 3,000 if TRUNKLINE_LONG is set.
 import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
@@ -47,9 +47,10 @@ async function freePorts(howMany: number): Promise<number[]> {
   return ports;
 }
 
-function startSipp(name: string, ...words: string[]): ChildProcess {
-  const files = ['-trace_err', '-error_file', join(folder, `${name}.errors`)];
-  const child = spawn('sipp', ['-sn', name, '-i', '127.0.0.1', '-nostdin', ...files, ...words], {
+function startSipp(name: 'caller' | 'callee', ...words: string[]): ChildProcess {
+  const scenario = fileURLToPath(new URL(`./sipp-${name}.xml`, import.meta.url));
+  const files = ['-sf', scenario, '-trace_err', '-error_file', join(folder, `${name}.errors`)];
+  const child = spawn('sipp', ['-i', '127.0.0.1', '-nostdin', ...files, ...words], {
     cwd: folder,
     stdio: 'ignore',
   });
@@ -67,12 +68,17 @@ describe.skipIf(!sipp.isPresent())(`SIPp (missing? ${sipp.how})`, () => {
   test(`${calls} calls, ${callsPerSecond} a second: none fails, each leaves its four events`, {
     timeout: 120_000,
   }, async () => {
-    const [uasPort, uasMedia, uacPort, uacMedia] = (await freePorts(4)).map(String) as [string, string, string, string];
+    const [calleePort, calleeMedia, callerPort, callerMedia] = (await freePorts(4)).map(String) as [
+      string,
+      string,
+      string,
+      string,
+    ];
     const dataDir = join(folder, 'data');
-    const uas = startSipp('uas', '-p', uasPort, '-mp', uasMedia);
+    const callee = startSipp('callee', '-p', calleePort, '-mp', calleeMedia);
     const serving = spawn(
       process.execPath,
-      ['--conditions=trunkline-source', demo, '--listen', '0', '--trunk', `127.0.0.1:${uasPort}`, '--data', dataDir],
+      ['--conditions=trunkline-source', demo, '--listen', '0', '--trunk', `127.0.0.1:${calleePort}`, '--data', dataDir],
       { stdio: ['ignore', 'pipe', 'inherit'] },
     );
     processes.push(serving);
@@ -87,8 +93,8 @@ describe.skipIf(!sipp.isPresent())(`SIPp (missing? ${sipp.how})`, () => {
     });
 
     const load = ['-r', String(callsPerSecond), '-m', String(calls), '-timeout', '90s', '-timeout_error'];
-    const uac = startSipp('uac', `127.0.0.1:${port}`, '-p', uacPort, '-mp', uacMedia, ...load);
-    const [code] = (await once(uac, 'exit')) as [number | null];
+    const caller = startSipp('caller', `127.0.0.1:${port}`, '-p', callerPort, '-mp', callerMedia, ...load);
+    const [code] = (await once(caller, 'exit')) as [number | null];
     expect(code, await errors()).toBe(0);
 
     const stopped = once(serving, 'exit');
@@ -97,7 +103,7 @@ describe.skipIf(!sipp.isPresent())(`SIPp (missing? ${sipp.how})`, () => {
     expect(await stopped).toEqual([0, null]);
     await closed;
     expect(summary).toContain('CallCompleted');
-    uas.kill('SIGKILL');
+    callee.kill('SIGKILL');
 
     await using runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account] });
     const types = new Map<string, string[]>();

@@ -16,7 +16,10 @@ export function makeTimers(t1Ms = 500): Timers {
   return { t1Ms, t2Ms: 8 * t1Ms, giveUpMs: 64 * t1Ms, ringingMs: 200_000, callMs: 4 * 3_600_000 };
 }
 
-/** Calls `again` after `firstMs`, then after twice that, up to `longestMs` apart, until stopped. */
+/**
+ * Calls `again` after `firstMs`, then after twice that, up to `longestMs` apart, until stopped. Each time only once the
+ * sockets have been read: after a stall, timers come first, and the answer may be among what waits there.
+ */
 export class Retransmission {
   #timer: NodeJS.Timeout | undefined;
   readonly #longestMs: number;
@@ -34,9 +37,12 @@ export class Retransmission {
   }
 
   #arm(intervalMs: number): void {
-    this.#timer = setTimeout(() => {
-      this.#arm(Math.min(2 * intervalMs, this.#longestMs));
-      this.#again();
-    }, intervalMs).unref();
+    this.#timer = setTimeout(() => setImmediate(() => this.#repeat(intervalMs)), intervalMs).unref();
+  }
+
+  #repeat(intervalMs: number): void {
+    if (this.#timer === undefined) return; // stopped meanwhile
+    this.#arm(Math.min(2 * intervalMs, this.#longestMs));
+    this.#again();
   }
 }
