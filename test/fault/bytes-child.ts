@@ -83,7 +83,7 @@ function plant(number: number): string {
 }
 
 async function judge(bootId: string): Promise<string[]> {
-  const log = await SampleLog.open(work, { bootId });
+  const log = await SampleLog.open(work, { bootId }, 64 << 10); // small buffers: it is opened very often
   const { report, nextPosition } = log.recovered;
   log.append([2, 1]);
   await log.close();

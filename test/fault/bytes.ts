@@ -17,7 +17,7 @@ export const bytes: Family = {
   sizes: { stride: 1499, random: 60, largeChunks: 300 },
   async run(run) {
     const folder = run.folder();
-    const small = await makeSample(join(folder, 'small'), 6, run.seed);
+    const small = await makeSample(join(folder, 'small'), 4, run.seed);
     const stride = run.size('stride');
     await strike(run, folder, small, { from: run.seed % stride, stride });
     const large = await makeSample(join(folder, 'large'), run.size('largeChunks'), run.seed);

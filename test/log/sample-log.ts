@@ -40,6 +40,8 @@ export function writeGroup(target: Buffer, offset: number, position: number, cou
   return end;
 }
 
+const groupBuffer: Buffer = Buffer.alloc(256 << 10);
+
 /** A writer with its builder, appending groups as the log thread does. */
 export class SampleLog {
   readonly folder: string;
@@ -48,20 +50,19 @@ export class SampleLog {
   readonly life: number;
   nextPosition: number;
   private readonly builder: ChunkBuilder;
-  private readonly group: Buffer = Buffer.alloc(1 << 20);
 
-  private constructor(folder: string, writer: LogWriter, recovered: Recovered) {
+  private constructor(folder: string, writer: LogWriter, recovered: Recovered, chunkBytes: number) {
     this.folder = folder;
     this.writer = writer;
     this.recovered = recovered;
     this.life = recovered.identity.number;
     this.nextPosition = recovered.nextPosition;
-    this.builder = new ChunkBuilder(recovered.identity, recovered.previousCrc, 4 << 20, 1 << 20);
+    this.builder = new ChunkBuilder(recovered.identity, recovered.previousCrc, chunkBytes, groupBuffer.length);
   }
 
-  static async open(folder: string, options: Partial<RecoveryOptions> = {}): Promise<SampleLog> {
+  static async open(folder: string, options: Partial<RecoveryOptions> = {}, chunkBytes = 4 << 20): Promise<SampleLog> {
     const recovered = await recoverLog({ folder, mapBytes, bootId: boot, ...options });
-    return new SampleLog(folder, LogWriter.open(folder, options.mapBytes ?? mapBytes), recovered);
+    return new SampleLog(folder, LogWriter.open(folder, options.mapBytes ?? mapBytes), recovered, chunkBytes);
   }
 
   /** Append one chunk of groups of `sizes` frames; returns its bytes, as sealed. `unpadded`: as the log never would. */
@@ -69,8 +70,8 @@ export class SampleLog {
     this.builder.begin(this.nextPosition);
     let position = this.nextPosition;
     for (const size of sizes) {
-      const end = writeGroup(this.group, 0, position, size, this.life);
-      this.builder.add(this.group, 0, end, size);
+      const end = writeGroup(groupBuffer, 0, position, size, this.life);
+      this.builder.add(groupBuffer, 0, end, size);
       position += size;
     }
     const sealed = this.builder.seal(floor);
