@@ -167,6 +167,7 @@ export class Stages {
       history: reading.history,
       levels,
       progress,
+      runtimeHasFailed: () => this.caller.closed !== undefined,
       definitions: this.refs.definitions,
       logger: options.logger,
       options: options.handlers,

@@ -4,6 +4,7 @@
 // - A slot is held by an attempt, not by the pause after it: one event that is retried holds up nobody.
 // - Attempts that fail while the circuit is open are not made: they wait.
 // - Attempts that fail because the store is away are not counted: they wait.
+// - Once the runtime has failed, no failure says anything about the handler: the next start delivers again.
 // - An attempt out of time has its signal aborted and is waited for no longer. It may go on by itself; what it puts into its
 //   transaction afterwards is thrown away.
 import { setTimeout as pause } from 'node:timers/promises';
@@ -37,18 +38,27 @@ export class Attempts {
   private readonly tables: Tables;
   private readonly breaker: Breaker;
   private readonly slots: Slots;
+  private readonly runtimeHasFailed: () => boolean;
   private readonly ending = new AbortController();
   private readonly running = new Set<Attempt>();
   private timer: NodeJS.Timeout | undefined;
   failures = 0;
   lastError: unknown;
 
-  constructor(settings: AttemptSettings, call: Call, tables: Tables, breaker: Breaker, slots: Slots) {
+  constructor(
+    settings: AttemptSettings,
+    call: Call,
+    tables: Tables,
+    breaker: Breaker,
+    slots: Slots,
+    runtimeHasFailed: () => boolean,
+  ) {
     this.settings = settings;
     this.call = call;
     this.tables = tables;
     this.breaker = breaker;
     this.slots = slots;
+    this.runtimeHasFailed = runtimeHasFailed;
   }
 
   /**
@@ -169,6 +179,7 @@ export class Attempts {
       await pRetry(
         () =>
           again().catch(async (thrown) => {
+            if (this.runtimeHasFailed()) this.stopRetrying();
             this.ending.signal.throwIfAborted();
             error = thrown ?? new Error(`the handler rejected with ${thrown}`);
             this.failures++;

@@ -31,6 +31,7 @@ export interface HandlingEvents {
   advanced(): void;
   halted(error: unknown): void;
   failed(error: unknown, details: Record<string, unknown>): void;
+  runtimeHasFailed(): boolean;
 }
 
 export class Handling {
@@ -57,7 +58,7 @@ export class Handling {
     this.events = events;
     this.breaker = new Breaker(settings.breaker);
     this.slots = new Slots(settings.concurrency);
-    this.attempts = new Attempts(settings, call, tables, this.breaker, this.slots);
+    this.attempts = new Attempts(settings, call, tables, this.breaker, this.slots, events.runtimeHasFailed);
     this.parked = new Parked(settings.name, tables);
     this.batches =
       settings.batch &&

@@ -43,6 +43,7 @@ export interface StageParts {
     /** Call it whenever more is synced, from now on. */
     follow(onSynced: () => void): void;
   };
+  runtimeHasFailed(): boolean;
 }
 
 interface BeginOptions {
@@ -123,6 +124,7 @@ export class HandlerStage {
       starts: this.starts,
       call,
       volatile,
+      runtimeHasFailed: this.parts.runtimeHasFailed,
       onError: (error, details) => logger.error({ err: error, ...details }, 'a handler failed'),
       onClosed: async () => {
         this.subscriptions.delete(name);

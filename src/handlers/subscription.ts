@@ -34,6 +34,7 @@ export interface SubscriptionParts {
   call: Call;
   /** Kept in memory only: begins anew with each run. */
   volatile: boolean;
+  runtimeHasFailed(): boolean;
   onError(error: unknown, details: Record<string, unknown>): void;
   onClosed(): Promise<void> | void;
 }
@@ -72,6 +73,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       advanced: () => this.advanced(),
       halted: (error) => this.halted(error),
       failed: (error, details) => parts.onError(error, { handler: settings.name, ...details }),
+      runtimeHasFailed: parts.runtimeHasFailed,
     });
     this.running = this.run().catch((error: unknown) => this.fail(error));
   }

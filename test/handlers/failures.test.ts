@@ -1,6 +1,6 @@
 // Handlers that fail, in every way there is: retries, time-outs, the circuit, dead letters. Nobody else notices.
 import { describe, expect, test } from 'vitest';
-import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
+import { type Runtime, type StoredEvent, type Subscription, TrunklineError } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
 import { startOn, stores } from './stores.ts';
@@ -348,5 +348,32 @@ describe.each(stores)('%s store', (store) => {
     expect(heard).toHaveLength(24);
     expect(await runtime.deadLetters.list({ handler: 'batched' })).toHaveLength(6);
     expect(latest).toEqual(['a0@10', 'a1@10', 'a2@10']);
+  });
+
+  test('what fails because the runtime has failed is no dead letter: the next start delivers it', async () => {
+    const dataDir = scratchFolder();
+    const runtime = await startRuntime({ dataDir });
+    const [begun, hasFailed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    const subscribe = (on: Runtime, handle: (event: StoredEvent) => unknown): Subscription =>
+      on.subscribe({ name: 'talks', retry: { attempts: 1 }, breaker: false, handle });
+    subscribe(runtime, async () => {
+      const slow = runtime.ref(Counter, 'busy').addSlowly(1, 500);
+      begun.resolve();
+      await slow.finally(hasFailed.resolve);
+    });
+    await runtime.ref(Counter, 'told').add(1);
+    await begun.promise;
+    const failing = runtime as unknown as { stages: { fail(error: TrunklineError): void } };
+    failing.stages.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
+    await hasFailed.promise;
+    await new Promise((resolve) => setImmediate(resolve)); // what follows from it has followed
+    await runtime.close().catch(() => {});
+
+    const second = await startRuntime({ dataDir });
+    const told: string[] = [];
+    const again = subscribe(second, (event) => told.push(place(event)));
+    await caughtUp(second, again);
+    expect(told).toContain('told@1');
+    expect(await second.deadLetters.list({ handler: 'talks' })).toEqual([]);
   });
 });
