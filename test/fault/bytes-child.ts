@@ -17,6 +17,8 @@ export interface Sample {
 export interface BytesSettings {
   sample: Sample;
   work: string;
+  /** End after so many: each environment that lmdb-js opens leaves some 4 KB behind. */
+  most: number;
   /** Which damages, by their numbers: every `stride`-th from `from`, or so many at random. */
   cases: { from: number; stride: number } | { seed: number; count: number };
 }
@@ -24,21 +26,29 @@ export interface BytesSettings {
 export type BytesLine =
   | { kind: 'case'; damage: string }
   | { kind: 'wrong'; damage: string; what: string }
-  | { kind: 'done'; cases: number; refused: number; shortened: number; harmless: number };
+  | ({ kind: 'done' } & BytesCounts);
+
+export interface BytesCounts {
+  cases: number;
+  refused: number;
+  shortened: number;
+  harmless: number;
+}
 
 const files = ['log.mdb', 'log.json', 'floor'] as const;
 
-const { sample, work, cases } = await argumentFromParent<BytesSettings>();
+const { sample, work, most, cases } = await argumentFromParent<BytesSettings>();
 const originals = files.map((name) => readFileSync(join(sample.folder, name)));
 // Of each file first every bit, then every length that it can be cut to.
 const sizes = originals.map(({ length }) => length * 8 + length);
 const space = sizes.reduce((sum, size) => sum + size, 0);
-const count = { cases: 0, refused: 0, shortened: 0, harmless: 0 };
+const count: BytesCounts = { cases: 0, refused: 0, shortened: 0, harmless: 0 };
 
-if ('stride' in cases) for (let n = cases.from; n < space; n += cases.stride) await one(n);
-else {
+if ('stride' in cases) {
+  for (let n = cases.from; n < space && count.cases < most; n += cases.stride) await one(n);
+} else {
   const random = randomFrom(cases.seed);
-  for (let i = 0; i < cases.count; i++) await one(Math.floor(random() * space));
+  for (let i = 0; i < cases.count && count.cases < most; i++) await one(Math.floor(random() * space));
 }
 say(JSON.stringify({ kind: 'done', ...count } satisfies BytesLine));
 process.exit(0);

@@ -4,13 +4,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { SampleLog } from '../log/sample-log.ts';
 import { integerFrom, randomFrom } from '../random.ts';
-import type { BytesLine, BytesSettings, Sample } from './bytes-child.ts';
+import type { BytesCounts, BytesLine, BytesSettings, Sample } from './bytes-child.ts';
 import { runChild } from './child.ts';
 import type { Family, FaultRun } from './family.ts';
 
 const caseMs = 400; // far more than one takes; a hang takes longer
 const leastMs = 60_000;
 const crashesMost = 20;
+const casesInChild = 5_000;
 
 export const bytes: Family = {
   about: 'flipped bits and cuts: every stride-th of a small log, random ones of a large one',
@@ -47,14 +48,15 @@ async function makeSample(folder: string, chunks: number, seed: number): Promise
 async function strike(run: FaultRun, folder: string, sample: Sample, cases: BytesSettings['cases']): Promise<void> {
   // Thousands of starts, each with its syncs: in memory, if the machine has a place for that.
   const work = existsSync('/dev/shm') ? `/dev/shm/trunkline-fault-${process.pid}` : join(folder, 'work');
+  const all: BytesCounts = { cases: 0, refused: 0, shortened: 0, harmless: 0 };
   let todo = cases;
-  for (let crashes = 0; crashes < crashesMost; crashes++) {
+  for (let crashes = 0; crashes < crashesMost; ) {
     let current = '';
     let done = false;
     let begun = 0;
     const { end, timedOut, trouble } = await runChild<BytesLine>({
       program: './bytes-child.ts',
-      argument: { sample, work, cases: todo } satisfies BytesSettings,
+      argument: { sample, work, most: casesInChild, cases: todo } satisfies BytesSettings,
       onLine(line) {
         if (line.kind === 'case') {
           current = line.damage;
@@ -63,18 +65,20 @@ async function strike(run: FaultRun, folder: string, sample: Sample, cases: Byte
         } else if (line.kind === 'wrong') run.fail(`${line.damage}: ${line.what}`);
         else {
           done = true;
-          const { cases, refused, shortened, harmless } = line;
-          run.notes.push(`${cases} cases: ${refused} refused, ${shortened} shortened, ${harmless} harmless`);
+          for (const name in all) all[name as keyof BytesCounts] += line[name as keyof BytesCounts];
         }
         return false;
       },
-      boundMs: leastMs + caseMs * ('count' in cases ? cases.count : 600_000 / cases.stride),
+      boundMs: leastMs + caseMs * casesInChild,
     });
     run.drop(work);
-    if (done) return;
-    run.fail(`${current}: ${timedOut ? 'it hangs' : `the process ended with ${end} ${trouble}`}`);
-    // Go on behind the case that ended it.
+    if (!done) {
+      run.fail(`${current}: ${timedOut ? 'it hangs' : `the process ended with ${end} ${trouble}`}`);
+      crashes++;
+    } else if (begun < casesInChild) break;
+    // Go on behind the last case, also if that ended the child.
     if ('count' in todo) todo = { seed: todo.seed + 1, count: todo.count - begun };
     else todo = { from: Number(current.split(':')[0]) + todo.stride, stride: todo.stride };
   }
+  run.notes.push(`${all.cases} cases: ${all.refused} refused, ${all.shortened} shortened, ${all.harmless} harmless`);
 }
