@@ -76,7 +76,7 @@ export const kafkaLag: Suite = async (settings) => {
       }
     }
     const row = (client: keyof typeof rounds, budget: string): Row =>
-      answer(budget, rounds[client], `${client}, ${perSecond} events/s; median ${micros(median(rounds[client]))}`);
+      answer(budget, rounds[client], `${client}, ${perSecond} events/s; p99 ${micros(median(rounds[client]))}`);
     return [row('kafkajs', 'kafka-lag'), row('platformatic', 'kafka-lag-platformatic')];
   } finally {
     await broker.stop();

@@ -1,15 +1,18 @@
-// Append and load by aggregate with many events in the store, against few: two runtimes, measured in turn.
+// Append and load by aggregate with many events in the store, against few: two runtimes, started anew on what is there and
+// measured in turn.
 import { createRuntime, newId, type Runtime } from '../src/index.ts';
 import { openEmbeddedReader } from '../src/store/lmdb/reader.ts';
 import { Probe } from './aggregates.ts';
 import { answer, Latencies, median, onScratchFolder, roundsOf, runAlone, type Suite, sized } from './measure.ts';
 
 const perAggregate = 10;
+const sampleLimit = 200_000;
 
-/** A runtime, and which aggregates are in its store. */
+/** A runtime, and which aggregates are in its store: at most so many of them, all with the same chance. */
 export class GrowingStore {
-  readonly runtime: Runtime;
+  runtime: Runtime;
   private readonly folder: string;
+  private aggregates = 0;
   private readonly ids: string[] = [];
   events = 0;
 
@@ -26,7 +29,9 @@ export class GrowingStore {
       while (left-- > 0) {
         const id = newId();
         await this.runtime.ref(Probe, id).routeMany(perAggregate);
-        if (this.ids.length < 200_000 || Math.random() < 0.05) this.ids.push(id);
+        const place = this.aggregates < sampleLimit ? this.aggregates : Math.floor(Math.random() * this.aggregates);
+        if (place < sampleLimit) this.ids[place] = id;
+        this.aggregates++;
       }
     };
     await Promise.all(Array.from({ length: 64 }, lane));
@@ -56,14 +61,21 @@ export const logSize: Suite = (settings) =>
   onScratchFolder((smallDir) =>
     onScratchFolder(async (largeDir) => {
       const largeEvents = sized(settings, { smoke: 1000, quick: 200_000, full: 10_000_000 });
-      const [smallEvents, step, loads] = settings.smoke ? [500, 500, 50] : [100_000, 20_000, 5_000];
+      const [smallEvents, step, loads, warmUps] = settings.smoke ? [500, 500, 50, 1] : [100_000, 20_000, 5_000, 3];
       const options = { aggregates: [Probe], shards: 1, actorLimit: 20_000 };
+      const filled = async (dataDir: string, events: number): Promise<GrowingStore> => {
+        const runtime = await createRuntime({ ...options, dataDir });
+        const store = new GrowingStore(runtime, dataDir);
+        await store.append(events);
+        await runtime.close();
+        return store;
+      };
+      const small = await filled(smallDir, smallEvents);
+      const large = await filled(largeDir, largeEvents);
       await using smallRuntime = await createRuntime({ ...options, dataDir: smallDir });
       await using largeRuntime = await createRuntime({ ...options, dataDir: largeDir });
-      const small = new GrowingStore(smallRuntime, smallDir);
-      const large = new GrowingStore(largeRuntime, largeDir);
-      await small.append(smallEvents);
-      await large.append(largeEvents);
+      [small.runtime, large.runtime] = [smallRuntime, largeRuntime];
+      for (let i = 0; i < warmUps; i++) for (const store of [small, large]) await store.append(step);
       const rounds: { appends: readonly [number, number]; loads: readonly [number, number] }[] = [];
       for (let i = 0; i < roundsOf(settings, 5); i++) {
         rounds.push({
@@ -73,7 +85,7 @@ export const logSize: Suite = (settings) =>
       }
       const middle = (kind: 'appends' | 'loads', at: 0 | 1): string =>
         `${median(rounds.map((round) => round[kind][at])).toFixed(2)} µs`;
-      const sizes = `${smallEvents} and ${largeEvents} events, rounds in turn`;
+      const sizes = `${small.events} and ${large.events} events at the end, rounds in turn`;
       return [
         answer(
           'append-growth',

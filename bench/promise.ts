@@ -31,8 +31,8 @@ export async function measure({ names, size, resume }: Run, on: Machine): Promis
     process.stderr.write(`${i + 1}/${chosen.length} ${name}${before ? ` (of ${before.at})` : ''} …\n`);
     try {
       const told = before ?? (await runSuite(name, size));
-      if (!before && keeps) keep(name, told, on);
       measured.rows.push(...told.rows);
+      if (!before && keeps) keep(name, told, on);
     } catch (error) {
       measured.failed.push({ name, reason: (error as Error).message });
     }
@@ -55,6 +55,9 @@ export async function measureAll(run: Run): Promise<void> {
   } else {
     printRows(measured.rows);
     printNotes(measured.rows);
+    console.log(
+      '\nbeside what a user would pick instead: npm run bench:peers; all of it, with pictures: bench/RESULTS.md',
+    );
   }
   complain(measured);
 }

@@ -11,15 +11,15 @@ import { scales, suites } from './suites.ts';
 
 const usage = `npm run bench [-- options] [suites]
 
-  (none)            measure every suite in full size and print asked / measured / verdict     about 20 minutes
+  (none)            measure every suite in full size and print asked / measured / verdict     about 10 minutes
   --resume          go on with a run that was cut off: what it has measured is kept
   --gate            the same, and exit 1 if a budget is breached
   --attempts N      a suite with a breach is measured up to N times (3): noise goes, a regression stays
   --gate --quick    the seeds' absolute budgets only, in small size                           about 1 minute
-  --smoke           every suite in tiny size: that it runs, no figures                        about 15 seconds
+  --smoke           every suite in tiny size: that it runs, no figures                        about a minute
   --profile SUITE   one suite with a CPU profile
-  --scale [SCALE]   how each cost grows, and its exponent; --resume goes on with one cut off     about 15 minutes
-  --everything      suites, scales and peers as far as they are not measured yet, then the report      about 50 minutes
+  --scale [SCALE]   how each cost grows, and its exponent; --resume goes on with one cut off     about 8 minutes
+  --everything      suites, scales and peers as far as they are not measured yet, then the report      about 40 minutes
   --report          write bench/RESULTS.md and its plots from what these runs have kept
   --noise N         run everything N times, and write into budget.json by how much runs differ
 

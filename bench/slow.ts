@@ -1,10 +1,6 @@
 // Slows one path of the product on purpose, to show that the gate sees it: test/bench/gate.test.ts. Nothing in src knows of
 // it: loaded before everything else in every thread (`node --import bench/slow.ts`, which worker threads inherit), it wraps
 // one method, named by TRUNKLINE_BENCH_SLOW, of the class that the path runs through.
-
-// Slows one path of the product on purpose, to show that the gate sees it: test/bench/gate.test.ts. Nothing in src knows of
-// it: loaded before everything else in every thread (`node --import bench/slow.ts`, which worker threads inherit), it wraps
-// one method, named by TRUNKLINE_BENCH_SLOW, of the class that the path runs through.
 import fs, { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';

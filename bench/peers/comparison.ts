@@ -2,6 +2,7 @@
 
 import type { Curve, Point } from '../measure.ts';
 import { median } from '../median.ts';
+import { targetTable } from './targets.ts';
 
 /** What an acknowledgement survives. */
 export const survivals = ['nothing', 'kill', 'power loss', 'database'] as const;
@@ -31,6 +32,7 @@ export interface Peer {
   survives: Survives;
   /** What the acknowledgement is worth, in words. */
   durability: string;
+  eventsPerCall: number;
   rounds: Round[];
 }
 
@@ -45,29 +47,50 @@ export const isOurs = ({ system }: Peer): boolean => system.startsWith('Trunklin
 export const middle = ({ rounds }: Peer, of: keyof Omit<Round, 'points'>): number =>
   median(rounds.map((round) => round[of]));
 
+const perMillion = ({ rounds }: Peer): number =>
+  median(rounds.map(({ cpuSeconds, events }) => (cpuSeconds / events) * 1e6));
+
+/** What is compared: more is better, or less. */
+const respects: readonly { says: string; less: boolean; of(peer: Peer): number }[] = [
+  { says: 'the events/s', less: false, of: (peer) => middle(peer, 'perSecond') },
+  { says: 'sooner at p50', less: true, of: (peer) => middle(peer, 'p50') },
+  { says: 'sooner at p99', less: true, of: (peer) => middle(peer, 'p99') },
+  { says: 'sooner at p99.9', less: true, of: (peer) => middle(peer, 'p999') },
+  { says: 'less CPU', less: true, of: perMillion },
+];
+
+/** Ours that a peer is held against: same survival, as many events a call where we have that; latencies, the quickest. */
+function against(peer: Peer, ours: readonly Peer[]): readonly Peer[] {
+  const alike = ours.filter(({ eventsPerCall }) => eventsPerCall === peer.eventsPerCall);
+  return alike.length > 0 ? alike : ours;
+}
+
 /** Where somebody else is ahead, or that nobody is: the table's first line. */
 export function ahead({ peers }: Comparison): string {
+  if (!peers.some(isOurs)) return 'Trunkline was not measured in this run: nothing is said about who is ahead.';
   const found: string[] = [];
+  const leaner: string[] = [];
   for (const survives of survivals) {
     const level = peers.filter((peer) => peer.survives === survives);
     const ours = level.filter(isOurs);
     if (ours.length === 0) continue;
-    const best = Math.max(...ours.map((peer) => middle(peer, 'perSecond')));
-    const fastest = Math.min(...ours.map((peer) => middle(peer, 'p50')));
     for (const peer of level) {
       if (isOurs(peer)) continue;
-      const more = middle(peer, 'perSecond') / best;
-      const sooner = fastest / middle(peer, 'p50');
-      const says = [
-        ...(more > 1 ? [`${more.toFixed(1)} × the events/s`] : []),
-        ...(sooner > 1 ? [`${sooner.toFixed(1)} × as soon, one at a time`] : []),
-      ];
-      if (says.length > 0) found.push(`${peer.system} (${survives}): ${says.join(', ')}`);
+      const rivals = against(peer, ours);
+      const says = respects.flatMap(({ says: what, less, of }) => {
+        const best = less ? Math.min(...rivals.map(of)) : Math.max(...rivals.map(of));
+        const by = less ? best / of(peer) : of(peer) / best;
+        return by > 1.05 ? [`${Number(by.toPrecision(2))} × ${what}`] : [];
+      });
+      const name = `${peer.system}, ${peer.work} (${survives})`;
+      if (says.length > 0) found.push(`${name}: ${says.join(', ')}`);
+      if (middle(peer, 'memoryMiB') < Math.min(...rivals.map((rival) => middle(rival, 'memoryMiB')))) leaner.push(name);
     }
   }
-  return found.length === 0
-    ? 'Nobody here is ahead of Trunkline at what it survives.'
-    : `**Ahead of Trunkline at the same survival:** ${found.join('; ')}.`;
+  if (found.length === 0 && leaner.length === 0) return 'Nobody here is ahead of Trunkline at what it survives.';
+  const lines = found.length === 0 ? [] : [`**Ahead of Trunkline at the same survival:** ${found.join('; ')}.`];
+  if (leaner.length > 0) lines.push(`Less memory: ${leaner.join('; ')}.`);
+  return lines.join(' ');
 }
 
 export function comparisonTable(comparison: Comparison): string[] {
@@ -80,21 +103,21 @@ export function comparisonTable(comparison: Comparison): string[] {
   return [
     ahead(comparison),
     '',
+    ...targetTable(comparison),
     '| survives | system | work | events/s | p50 | p99 | p99.9 | CPU s per million | most MiB | the acknowledgement |',
     '|---|---|---|---:|---:|---:|---:|---:|---:|---|',
     ...sorted.map((peer) => {
       const name = isOurs(peer) ? `**${peer.system}**` : `${peer.system} ${peer.version}`;
-      const cpu = median(peer.rounds.map(({ cpuSeconds, events }) => (cpuSeconds / events) * 1e6));
       const figures = [
         Math.round(middle(peer, 'perSecond')).toLocaleString('en'),
         ...(['p50', 'p99', 'p999'] as const).map((of) => time(middle(peer, of))),
-        Number(cpu.toPrecision(2)).toLocaleString('en'),
+        Number(perMillion(peer).toPrecision(2)).toLocaleString('en'),
         Math.round(middle(peer, 'memoryMiB')).toLocaleString('en'),
       ];
       return `| ${peer.survives} | ${name} | ${peer.work} | ${figures.join(' | ')} | ${peer.durability} |`;
     }),
     '',
-    `Medians of ${Math.max(0, ...peers.map(({ rounds }) => rounds.length))} rounds, all systems in turn, a process of its own each; p50, p99, p99.9 one call at a time; CPU and memory include a server of its own. Made by \`${command}\`.`,
+    `Medians of ${Math.max(0, ...peers.map(({ rounds }) => rounds.length))} rounds, all systems in turn, a process of its own each, its server emptied before; every server as it comes; p50, p99, p99.9 one call at a time, with all its events; CPU and memory include a server of its own. Made by \`${command}\`.`,
     ...(missing.length === 0 ? [] : ['', 'Not measured:', ...missing.map((m) => `- ${m.system}: ${m.reason}`)]),
   ];
 }

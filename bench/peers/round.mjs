@@ -17,7 +17,7 @@ async function load(forMs) {
   if (!isPromise(first)) {
     while (performance.now() < end) {
       for (let i = 0; i < 64; i++) call(next++);
-      if ((next & 4095) < 64) await new Promise(setImmediate); // threads behind it want to be heard too
+      if ((next & 255) < 64) await new Promise(setImmediate); // what a call leaves for later, and threads behind it, have their turn
     }
     return next - from;
   }

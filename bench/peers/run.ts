@@ -28,16 +28,19 @@ const here = new URL('./', import.meta.url);
 const ms = flags.smoke ? 100 : 1500;
 const rounds = flags.smoke ? 1 : Number(flags.rounds);
 const limitMs = 60_000;
+const unknown = names.filter((name) => !systems.some(({ id }) => id === name));
 
-if (flags.help) {
+if (flags.help || unknown.length > 0 || !Number.isSafeInteger(rounds) || rounds < 1) {
+  if (unknown.length > 0) console.log(`unknown: ${unknown.join(', ')}\n`);
+  if (!(rounds >= 1)) console.log(`--rounds ${flags.rounds}: must be a whole number from 1\n`);
   console.log(`npm run bench:peers [-- options] [systems]
 
-  --rounds N   how often each is measured, in turn (5): about 3 minutes a round
+  --rounds N   how often each is measured, in turn (5): about 4 minutes a round
   --resume     go on after the last whole round of a run that was cut off
   --smoke      one tiny round: that they run, no figures
 
 systems: ${systems.map(({ id }) => id).join(', ')}`);
-  process.exit(0);
+  process.exit(flags.help ? 0 : 2);
 }
 
 /** npm ci, unless what is installed is what the lock says. */
@@ -125,6 +128,7 @@ async function measureRound(system: System, servers: Map<string, Server>): Promi
   try {
     const { runs, needs } = system;
     const server = needs && servers.get(needs);
+    await server?.empty();
     if ('java' in runs) return await onJvm(runs.java, runs.mode, folder, server);
     return await onNode(system, runs.module, runs.export, folder, server);
   } finally {
@@ -156,9 +160,11 @@ try {
   }
   const done = Math.max(0, ...comparison.peers.map((peer) => peer.rounds.length));
   for (let round = done; round < rounds; round++) {
-    for (const [i, system] of chosen.entries()) {
+    comparison.missing = []; // tried again in each round
+    // Another one begins each round, so that nobody always comes behind the same one.
+    const begin = (round * 7) % chosen.length;
+    for (const [i, system] of [...chosen.slice(begin), ...chosen.slice(0, begin)].entries()) {
       const { id, system: name, runs, needs } = system;
-      if (comparison.missing.some((missing) => missing.system === `${name} (${id})`)) continue;
       process.stderr.write(`round ${round + 1}/${rounds}, ${i + 1}/${chosen.length} ${id} …\n`);
       try {
         const why = ('java' in runs ? jvm : undefined) ?? (needs && unfit.get(needs));
@@ -166,7 +172,7 @@ try {
         const figures = await measureRound(system, servers);
         let peer = comparison.peers.find((candidate) => candidate.id === id);
         if (peer === undefined) {
-          const { work, survives, durability } = system;
+          const { work, survives, durability, eventsPerCall } = system;
           peer = {
             id,
             system: name,
@@ -174,6 +180,7 @@ try {
             work,
             survives,
             durability,
+            eventsPerCall,
             rounds: [],
           } satisfies Peer;
           comparison.peers.push(peer);

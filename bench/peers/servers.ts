@@ -12,6 +12,8 @@ export interface Server {
   /** What a system gets to reach it. */
   reach: { postgres?: string; redis?: number };
   pid: number;
+  /** Empty, for the next system: nobody pays for what another has left. */
+  empty(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -49,12 +51,20 @@ export async function startPostgres(folder: string): Promise<Server> {
   });
   await server.initialise();
   await server.start();
-  await server.createDatabase('peers');
+  let database = 0;
+  const url = (): string => `postgresql://bench:${password}@127.0.0.1:${port}/peers${database}`;
+  await server.createDatabase('peers0');
   const pid = Number(readFileSync(join(databaseDir, 'postmaster.pid'), 'utf8').split('\n')[0]);
   const dog = watch(pid);
+  const reach = { postgres: url() };
   return {
-    reach: { postgres: `postgresql://bench:${password}@127.0.0.1:${port}/peers` },
+    reach,
     pid,
+    async empty() {
+      await server.dropDatabase(`peers${database}`).catch(() => {}); // somebody who was ended may not be gone yet
+      await server.createDatabase(`peers${++database}`);
+      reach.postgres = url();
+    },
     async stop() {
       await server.stop();
       dog.stdin?.end();
@@ -85,6 +95,9 @@ export async function startRedis(folder: string): Promise<Server> {
   return {
     reach: { redis: port },
     pid: child.pid!,
+    async empty() {
+      spawnSync('redis-cli', ['-p', String(port), 'flushall']);
+    },
     async stop() {
       child.kill();
       if (child.exitCode === null) await once(child, 'exit');

@@ -11,7 +11,6 @@ export interface System extends Omit<Peer, 'rounds' | 'version'> {
   /** Server that it needs. */
   needs?: 'postgres' | 'redis';
   inFlight: number;
-  eventsPerCall: number;
 }
 
 export const systems: readonly System[] = JSON.parse(

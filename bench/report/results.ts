@@ -14,10 +14,16 @@ import { latencyPlot, peersPlot, scalePlot } from './plots.ts';
 const bench = new URL('../', import.meta.url);
 const present = <T>(value: T | undefined): value is T => value !== undefined;
 const day = ({ at }: Taken): string => at.slice(0, 16).replace('T', ' ');
-/** When what a command makes was measured: each has its own time. */
+/** When, and on what, what a command makes was measured: each has its own time, and its own noise. */
 function taken(command: string, figures: readonly Taken[]): string[] {
+  if (figures.length === 0) return [];
   const days = figures.map(day).sort();
-  return days.length === 0 ? [] : [`- \`${command}\`: measured from ${days[0]} to ${days.at(-1)} (UTC)`];
+  const busiest = figures.reduce((a, b) => (b.machine.load > a.machine.load ? b : a));
+  const when = days[0] === days.at(-1) ? `ended ${days[0]}` : `ended from ${days[0]} to ${days.at(-1)}`;
+  return [
+    `- \`${command}\`: ${when} (UTC); at its busiest on`,
+    ...describe(busiest.machine).map((line) => `  - ${line}`),
+  ];
 }
 const short = ({ cpu, cores, node }: Machine): string => `${cpu}, ${cores} cores, Node ${node}`;
 const cell = (text: string): string => text.replaceAll('|', '\\|');
@@ -48,7 +54,6 @@ export function writeReport(): void {
     '',
     'Written by `npm run bench -- --report`; every figure comes from a run on the machine named here.',
     '',
-    ...describe(oldest.machine).map((line) => `- ${line}`),
     ...taken('npm run bench', results),
     ...taken('npm run bench -- --scale', scaled.map(({ scale }) => scale).filter(present)),
     ...taken('npm run bench:peers', peers ? [peers] : []),

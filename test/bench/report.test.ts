@@ -67,6 +67,7 @@ describe('the comparison', () => {
     work: 'w',
     survives,
     durability: 'd',
+    eventsPerCall: 1,
     rounds: [{ perSecond, p50, events: 10, p99: 1, p999: 1, points: [], cpuSeconds: 1, memoryMiB: 1 }],
   });
   const comparison = (...peers: Peer[]): Comparison => ({
@@ -77,7 +78,27 @@ describe('the comparison', () => {
 
   test('says in its first line who is ahead, and in what', () => {
     const table = comparisonTable(comparison(peer('Trunkline, written', 100, 10), peer('fast', 200, 20)));
-    expect(table[0]).toBe('**Ahead of Trunkline at the same survival:** fast (kill): 2.0 × the events/s.');
+    expect(table[0]).toBe('**Ahead of Trunkline at the same survival:** fast, w (kill): 2 × the events/s.');
+  });
+
+  test('is as frank about tails, CPU and memory, and sets single events against single events', () => {
+    const ours = peer('Trunkline, written', 100, 10);
+    const batches = { ...peer('Trunkline, written by 100', 900, 100), eventsPerCall: 100 };
+    const calm = peer('calm', 100, 10);
+    calm.rounds = [{ ...calm.rounds[0]!, p999: 0.5, cpuSeconds: 0.25, memoryMiB: 0.5 }];
+    expect(ahead(comparison(ours, batches, calm))).toBe(
+      '**Ahead of Trunkline at the same survival:** calm, w (kill): 2 × sooner at p99.9, 4 × less CPU. Less memory: calm, w (kill).',
+    );
+    expect(ahead(comparison(ours, batches, peer('more', 300, 10)))).toContain('more, w (kill): 3 × the events/s');
+    expect(ahead(comparison(peer('alone', 1, 1)))).toMatch(/^Trunkline was not measured/);
+  });
+
+  test('holds its targets against what was measured, round by round', () => {
+    const named = (id: string, perSecond: number): Peer => ({ ...peer(id, perSecond, 10), id });
+    const lines = (theirs: number): string =>
+      comparisonTable(comparison(named('trunkline-written', 100), named('pekko-leveldb', theirs))).join('\n');
+    expect(lines(20)).toMatch(/the events\/s \| ≥ 4 × \| 5 × \[.*\] \| holds \|/);
+    expect(lines(50)).toMatch(/\| ≥ 4 × \| 2 × \[.*\] \| missed by 50 % \|/);
   });
 
   test('compares only what survives the same', () => {

@@ -24,11 +24,14 @@ export const synced = at('synced', { flush: 'durable' });
 export const synced100 = at('synced', { flush: 'durable' }, 100);
 export const stored = at('stored', { flush: 'durable' });
 
-export const postgresql = {
+const inPostgresql = (perCall) => ({
   async open({ folder, postgres }) {
     const schema = 'trunkline_peers';
     await trunkline.migrate({ connection: postgres, schema });
     const store = trunkline.postgres({ connectionString: postgres, schema });
-    return at('stored', { flush: 'durable', store }).open({ folder });
+    return at('stored', { flush: 'durable', store }, perCall).open({ folder });
   },
-};
+});
+
+export const postgresql = inPostgresql(1);
+export const postgresql100 = inPostgresql(100);
