@@ -222,7 +222,11 @@ export class Stages {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     this.waitingFor = 'handlers';
-    await Promise.race([this.handlers?.close(), this.ending.abandoned]);
+    // What goes wrong there keeps nothing else from ending in order.
+    const handlers = this.handlers?.close().catch((error: unknown) => {
+      this.options.logger.error({ err: error }, 'the handlers did not end in order');
+    });
+    await Promise.race([handlers, this.ending.abandoned]);
     this.deliveries.close();
     this.waitingFor = 'the relay of the outbox';
     await Promise.race([this.outbox?.stop(), this.ending.abandoned]);

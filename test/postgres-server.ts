@@ -53,14 +53,16 @@ export class PostgresServer implements AsyncDisposable {
 
   /** Hold every process of the server (SIGSTOP), as a hanging disk would. */
   hold(): void {
-    for (const pid of this.processes()) process.kill(pid, 'SIGSTOP');
+    signal([this.pid], 'SIGSTOP'); // first the one that makes the others: then there are no more of them
+    signal(this.processes(), 'SIGSTOP');
   }
 
   release(): void {
-    for (const pid of this.processes()) process.kill(pid, 'SIGCONT');
+    signal(this.processes(), 'SIGCONT');
   }
 
   private processes(): number[] {
+    if (!isAtWork(this.pid)) return [];
     const children = readFileSync(`/proc/${this.pid}/task/${this.pid}/children`, 'utf8');
     return [this.pid, ...children.trim().split(/\s+/).filter(Boolean).map(Number)];
   }
@@ -68,6 +70,7 @@ export class PostgresServer implements AsyncDisposable {
   async stop(): Promise<void> {
     if (this.child.exitCode !== null) return;
     const ended = once(this.child, 'exit');
+    this.release(); // what is held cannot end
     this.send({ type: 'stop' });
     await ended;
   }
@@ -88,6 +91,17 @@ export class PostgresServer implements AsyncDisposable {
     if (report.type === 'failed') throw new Error(`PostgreSQL does not start: ${report.reason}`);
     this.port = report.port;
     this.pid = report.pid;
+  }
+}
+
+/** To all that are still there. */
+function signal(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+    }
   }
 }
 

@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { createInterface } from 'node:readline';
 
 const script = '"$@" </dev/null & echo "pid $!"; read -r line; kill -9 $! 2>/dev/null; wait';
-const readyBoundMs = 60_000;
+const readyBoundMs = 180_000;
 
 export interface Watched {
   /** Process id of the program itself, for SIGSTOP and the like. */

@@ -11,6 +11,7 @@ export interface ChildSettings<Line> {
   injection?: Injection;
   /** Options for Node. */
   options?: string[];
+  environment?: NodeJS.ProcessEnv;
   /** Called with each line; true: kill it now. */
   onLine?(line: Line, count: number): boolean;
   /** What is done to the world while it runs. It is given a way to speak to the child, and one to kill it. */
@@ -33,7 +34,10 @@ export async function runChild<Line>(settings: ChildSettings<Line>): Promise<End
   const node = [process.execPath, '--conditions=trunkline-source', ...(settings.options ?? []), program];
   const [command, ...words] = settings.injection ? [...straceWords(settings.injection), ...node] : node;
   // Its standard input ends when this process does: then it ends too.
-  const child = spawn(command!, words, { stdio: ['pipe', 'pipe', 'pipe'] });
+  const child = spawn(command!, words, {
+    stdio: ['pipe', 'pipe', 'pipe'],
+    env: { ...process.env, ...settings.environment },
+  });
   child.stdin.on('error', () => {});
   child.stdin.write(`${JSON.stringify(settings.argument)}\n`);
   let trouble = '';

@@ -1,14 +1,12 @@
 // Kills at named points of what follows the log: PostgreSQL, Kafka, handlers. The proxy before a server knows the request
 // that makes a point: it kills the service before the server hears of it, or when the server has answered and the service
 // does not know it yet.
-import { join } from 'node:path';
 import { asks, commits } from '../proxy.ts';
 import { integerFrom, oneOf, type Random, randomFrom } from '../random.ts';
 import { Elsewhere, withoutServers } from './elsewhere.ts';
 import type { Family } from './family.ts';
 import { type Blow, killAgainAndAgain } from './kill-rounds.ts';
 import type { ServiceLine } from './service.ts';
-import { hasStrace } from './strace.ts';
 
 /** The n-th such request to a server. */
 interface Point {
@@ -51,7 +49,6 @@ const points: readonly Point[] = [
     most: 8,
   },
 ];
-const handlersFile = 'handlers/handlers.mdb';
 
 export const downstream: Family = {
   about: 'SIGKILL at named points of PostgreSQL, Kafka and handlers, under random load',
@@ -67,27 +64,19 @@ export const downstream: Family = {
       elsewhere: () => world.fresh(oneOf(random, ['kafkajs', 'platformatic'] as const)),
       // On a busy machine an answer takes longer than an impatient service waits for it.
       allowed: ['StoreUnavailable'],
-      blow: (dataDir) => blow(random, world, dataDir, turn++ % (points.length + 2)),
+      blow: () => blow(random, world, turn++ % (points.length + 1)),
     });
   },
 };
 
-/** Each point in turn, and two of the handlers. */
-function blow(random: Random, world: Elsewhere, dataDir: string, turn: number): Blow {
+/** Each point in turn, and one of the handlers. */
+function blow(random: Random, world: Elsewhere, turn: number): Blow {
   const point = points[turn];
   for (const way of [world.ways.postgres, world.ways.kafka]) way.set(undefined);
   if (point) return { name: point.name, meanwhile: ({ kill }) => setTrap(world, point, random, kill) };
-  if (turn === points.length || !hasStrace) {
-    let left = integerFrom(random, 1, 300);
-    const onLine = ({ kind }: ServiceLine): boolean => kind === 'handled' && --left === 0;
-    return { name: 'between handling and checkpoint', onLine };
-  }
-  const when = String(integerFrom(random, 1, 40));
-  const files = [join(dataDir, handlersFile)];
-  return {
-    name: 'in the commit of a handler',
-    injection: { calls: 'pwrite64,pwritev,fdatasync', fault: 'signal=SIGKILL', when, files },
-  };
+  let left = integerFrom(random, 1, 300);
+  const onLine = ({ kind }: ServiceLine): boolean => kind === 'handled' && --left === 0;
+  return { name: 'between handling and checkpoint', onLine };
 }
 
 async function setTrap({ ways }: Elsewhere, point: Point, random: Random, kill: () => void): Promise<void> {

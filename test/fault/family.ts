@@ -88,6 +88,8 @@ export async function runFamily(
   onBegin(run);
   try {
     await family.run(run);
+  } catch (error) {
+    run.fail(`the family could not go on: ${error instanceof Error ? error.stack : error}`);
   } finally {
     run.end();
   }

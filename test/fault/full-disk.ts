@@ -84,7 +84,10 @@ async function onDisk(run: FaultRun, disk: string): Promise<void> {
   } finally {
     await runtime.close();
   }
-  const { places } = await recoverPlaces(dataDir, survivesKill, { log: { maxBytes: 64 << 20, retainBytes: 32 << 20 } });
+  const { places } = await recoverPlaces(dataDir, survivesKill, {
+    hasHandler: false,
+    log: { maxBytes: 64 << 20, retainBytes: 32 << 20 },
+  });
   run.add(await audit(told, places));
 }
 

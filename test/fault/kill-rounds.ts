@@ -22,7 +22,8 @@ export interface Killing {
   kills: number;
   /** That a service sends if it is let live. */
   commands: number;
-  blow(dataDir: string): Blow;
+  /** `hits`: how often each name has killed so far. */
+  blow(dataDir: string, hits: ReadonlyMap<string, number>): Blow;
   /** A place of its own for each round's events. */
   elsewhere?(): Promise<ElsewhereSettings>;
   /** Rejections by these codes are no fault. */
@@ -32,12 +33,18 @@ export interface Killing {
 const killsPerRound = 10;
 const runBoundMs = 60_000;
 
-export async function killAgainAndAgain(run: FaultRun, random: Random, killing: Killing): Promise<void> {
+/** Returns how often each name has killed. */
+export async function killAgainAndAgain(
+  run: FaultRun,
+  random: Random,
+  killing: Killing,
+): Promise<ReadonlyMap<string, number>> {
   const hits = new Map<string, number>();
   for (let left = killing.kills; left > 0; left -= killsPerRound) {
     await round(run, random, { ...killing, kills: Math.min(left, killsPerRound) }, hits);
   }
   run.notes.push([...hits].map(([name, count]) => `${name}: ${count}`).join('; '));
+  return hits;
 }
 
 /** One data directory, so many kills, one audit. */
@@ -49,7 +56,7 @@ async function round(run: FaultRun, random: Random, killing: Killing, hits: Map<
   const keyed = new Map<string, KeyedCommand>();
   let boots = 1;
   for (let killed = 0, attempt = 0; killed < killing.kills && attempt < killing.kills * 3; attempt++) {
-    const { name, rebuilds, ...blow } = killing.blow(dataDir);
+    const { name, rebuilds, ...blow } = killing.blow(dataDir, hits);
     // Another boot: the start takes it for a power loss that took nothing, and rebuilds the log.
     if (rebuilds && attempt > 0) boots++;
     const argument: ServiceSettings = {

@@ -42,7 +42,10 @@ export const points: readonly Point[] = [
   },
   { name: 'in recovery, exchanging', calls: 'rename,link,fsync', most: 8, rebuilds: true },
   { name: 'in a sink of the user', calls: 'write', file: 'file-sink.jsonl', most: 40 },
+  { name: 'in the commit of a handler', calls: `${writes},${syncs}`, file: 'handlers/handlers.mdb', most: 60 },
 ];
+/** So many kills come to every point. */
+const killsForAll = 3 * points.length;
 
 export const kills: Family = {
   about: 'SIGKILL at random instants and named points under random load',
@@ -50,23 +53,37 @@ export const kills: Family = {
   async run(run) {
     const random = randomFrom(run.seed);
     const commands = run.size('commands');
-    await killAgainAndAgain(run, random, {
+    const tries = new Map<string, number>();
+    const hits = await killAgainAndAgain(run, random, {
       kills: run.size('kills'),
       commands,
-      blow: (dataDir) => blow(random, commands, dataDir),
+      blow: (dataDir, sofar) => blow(random, commands, dataDir, sofar, tries),
     });
+    if (hasStrace && run.size('kills') >= killsForAll) {
+      for (const { name } of points) if (!hits.has(name)) run.fail(`nothing was killed ${name}`);
+    }
     if (!hasStrace) run.notes.push('without strace (apt-get install strace): random instants only');
   },
 };
 
-function blow(random: Random, commands: number, dataDir: string): Blow {
-  const point = hasStrace && random() < 0.6 ? oneOf(random, points) : undefined;
+function blow(
+  random: Random,
+  commands: number,
+  dataDir: string,
+  hits: ReadonlyMap<string, number>,
+  tries: Map<string, number>,
+): Blow {
+  // Those first that have killed nobody yet, with an n that falls from try to try.
+  const unhit = points.filter(({ name }) => !hits.has(name));
+  const point = hasStrace && random() < 0.6 ? oneOf(random, unhit.length > 0 ? unhit : points) : undefined;
   if (!point) {
     const lines = integerFrom(random, 1, 3 * commands);
     return { name: 'at random', onLine: (_, count) => count === lines };
   }
   const { name, calls, file, most, rebuilds } = point;
-  const when = String(integerFrom(random, 1, most));
+  const tried = hits.has(name) ? 0 : (tries.get(name) ?? 0);
+  tries.set(name, tried + 1);
+  const when = String(integerFrom(random, 1, Math.max(1, most >> tried)));
   const files = file === undefined ? [] : [join(dataDir, file)];
   return { name, rebuilds, injection: { calls, fault: 'signal=SIGKILL', when, files } };
 }

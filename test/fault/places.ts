@@ -1,7 +1,7 @@
 // What each place of a data directory holds: recovered by a runtime as a user would start it, then read place by place
-// behind its back; and what PostgreSQL, Kafka and a durable handler hold, if they were there.
+// behind its back; what its durable handler has done; and what PostgreSQL and Kafka hold, if they were there.
 import { join } from 'node:path';
-import { createRuntime, type RecoveryReport, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import { createRuntime, type Level, type RecoveryReport, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import { Levels } from '../../src/log/levels.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
 import { History } from '../../src/store/history.ts';
@@ -23,6 +23,12 @@ export interface Recovered {
   quarantined: number;
 }
 
+type RecoverySettings = Partial<RuntimeOptions> & {
+  elsewhere?: ElsewhereSettings;
+  /** Whether the service had its durable handler. */
+  hasHandler?: boolean;
+};
+
 /**
  * Start, let what was under way end, stop, and read. `bears`: the acknowledgements that the fault may not have touched.
  * With `elsewhere` the store is there, and what lies here is a memory of it.
@@ -30,7 +36,7 @@ export interface Recovered {
 export async function recoverPlaces(
   dataDir: string,
   bears: Place['bears'],
-  { elsewhere, ...options }: Partial<RuntimeOptions> & { elsewhere?: ElsewhereSettings } = {},
+  { elsewhere, hasHandler = true, ...options }: RecoverySettings = {},
 ): Promise<Recovered> {
   const runtime = await createRuntime({
     ...{ dataDir, aggregates: [Counter, Victim], shards: 1, log: { maxBytes, retainBytes: 1 << 17 } },
@@ -45,7 +51,7 @@ export async function recoverPlaces(
     while (runtime.status().messagesUnderWay > 0 && Date.now() < until) {
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
-    if (elsewhere) handled = await settle(runtime);
+    if (hasHandler) handled = await settle(runtime, elsewhere ? ['stored', 'published'] : ['stored']);
     all = await collect(heldBy(runtime.events()));
   } finally {
     await runtime.close();
@@ -55,6 +61,7 @@ export async function recoverPlaces(
     { name: 'log', events: await readLog(dataDir), bears, isTail: true },
     { name: 'sink', events: readSink(dataDir).held, bears },
   ];
+  if (hasHandler) places.push({ name: 'handler', events: handled!, bears, isPerAggregate: true });
   if (!elsewhere) {
     places.push({ name: 'store', events: await readStore(dataDir), bears });
     return { places, recovery, quarantined: 0 };
@@ -63,16 +70,15 @@ export async function recoverPlaces(
   places.push(
     { name: 'PostgreSQL', events: held, bears },
     { name: 'Kafka', events: await readKafka(elsewhere), bears, isPerAggregate: true },
-    { name: 'handler', events: handled!, bears, isPerAggregate: true },
   );
   return { places, recovery, quarantined };
 }
 
 /** Until store, stream and handler have everything; what the handler has done. */
-async function settle(runtime: Runtime): Promise<Held[]> {
+async function settle(runtime: Runtime, levels: readonly Level[]): Promise<Held[]> {
   const subscription = runtime.subscribe(recorder(() => {}));
   const signal = AbortSignal.timeout(settleBoundMs);
-  await Promise.all([runtime.reached('stored', { signal }), runtime.reached('published', { signal })]);
+  await Promise.all(levels.map((level) => runtime.reached(level, { signal })));
   await subscription.caughtUpTo(runtime.status().written, { signal });
   return readHandled(runtime);
 }

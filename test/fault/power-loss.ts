@@ -14,12 +14,15 @@ import { fileURLToPath } from 'node:url';
 import { boot, nextBoot, readAll, SampleLog, textAt } from '../log/sample-log.ts';
 import { type Random, randomFrom } from '../random.ts';
 import type { Family, FaultRun } from './family.ts';
+import { holdSyncs } from './held-sync.ts';
 import { type Expectation, Recording } from './recording.ts';
 
 export const powerLoss: Family = {
-  about: 'images of what a disk may hold after power loss, each followed by a second one; and the controls',
+  about:
+    'nobody is told what a power loss could take; images of what a disk may hold after one, and after a second; controls',
   sizes: { images: 40, controls: 20 },
   async run(run) {
+    await holdSyncs(run);
     for (let image = 0; image < run.size('images'); image++) {
       await twice(run, image);
       await setImmediate();

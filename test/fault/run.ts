@@ -50,22 +50,24 @@ function readArguments(words: readonly string[]): { names: string[]; numbers: Re
       names.push(word);
       continue;
     }
+    if (option[1] === 'help') refuse();
     const value = Number(option[2] ?? words[++i]);
     if (!Number.isFinite(value)) refuse(`--${option[1]} wants a number`);
     numbers[option[1]!.replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())] = value;
   }
-  for (const name of names) if (!Object.hasOwn(families, name)) refuse(`no family '${name}'`);
+  for (const name of names)
+    if (!Object.hasOwn(families, name)) refuse(`no family '${name}'; sizes go behind --, as below`);
   const chosen = names.length > 0 ? names : Object.keys(families);
   const known = new Set(['seed', ...chosen.flatMap((name) => Object.keys(families[name]!.sizes))]);
   for (const name of Object.keys(numbers)) if (!known.has(name)) refuse(`no size '${name}' in ${chosen.join(', ')}`);
   return { names: chosen, numbers };
 }
 
-function refuse(why: string): never {
-  console.error(`${why}\n\nnpm run fault -- [FAMILY …] [--seed S] [--SIZE N …]\n`);
+function refuse(why?: string): never {
+  console.error(`${why === undefined ? '' : `${why}\n\n`}npm run fault -- [FAMILY …] [--seed S] [--SIZE N …]\n`);
   for (const [name, { about, sizes }] of Object.entries(families)) {
     const options = Object.entries(sizes).map(([size, value]) => `--${size} ${value}`);
     console.error(`  ${name.padEnd(12)} ${about}  ${options.join(' ')}`);
   }
-  process.exit(2);
+  process.exit(why === undefined ? 0 : 2);
 }

@@ -33,7 +33,7 @@ export interface ServiceSettings {
   whenFull?: 'wait' | 'reject';
   /** What a shard or the flush thread suffers, after so many commands or batches. */
   mischief?: { thread: 'shard' | 'flush'; kind: Mischief; at: number };
-  /** Where events go beyond `dataDir`, with a durable handler beside; default: nowhere. */
+  /** Where events, and what the durable handler keeps, go beyond `dataDir`; default: nowhere. */
   elsewhere?: ElsewhereSettings;
   /** Each client's pause after a command, milliseconds; default 0. */
   pauseMs?: number;
@@ -98,7 +98,7 @@ try {
     bootId: settings.bootId,
     ...(settings.elsewhere && { ...storeAndStream(settings.elsewhere), logger }),
   });
-  if (settings.elsewhere) runtime.subscribe(recorder(() => tell({ kind: 'handled' })));
+  runtime.subscribe(recorder(settings.elsewhere ? () => tell({ kind: 'handled' }) : () => {}));
   const { lastEnd, leftOut } = runtime.recovery;
   tell({ kind: 'started', lastEnd, leftOut });
   runtime.bus.on('*', ({ aggregateType, aggregateId, version, id }) =>

@@ -104,3 +104,18 @@ function overwrite(file: string, from: number, to: number): void {
   writeSync(descriptor, garbage, 0, garbage.length, Math.floor(size * from));
   closeSync(descriptor);
 }
+
+test('a close that has no room for its marks ends all the same; the next start looks, and goes on', async () => {
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir });
+  await runtime.ref(Counter, 'a').addMany(5);
+  await subscribe(runtime).caughtUpTo(runtime.status().written);
+  // What stands where the marks would be written fails them as a full disk does.
+  for (const folder of ['handlers', 'store'])
+    mkdirSync(join(dataDir, folder, 'clean', 'in the way'), { recursive: true });
+  await runtime.close();
+  const second = await startRuntime({ dataDir });
+  await subscribe(second).caughtUpTo(second.status().written);
+  expect((await second.ref(Counter, 'a').total()).value).toBe(5);
+  await second.close();
+});

@@ -27,14 +27,19 @@ export async function openingIsSafe(folder: string): Promise<void> {
 }
 
 export function markInUse(folder: string): void {
-  rmSync(markerOf(folder), { force: true });
+  rmSync(markerOf(folder), { force: true, recursive: true });
 }
 
+/** Where there is no room for it, the next start examines: that is all. */
 export function markClean(folder: string): void {
   const file = describe(folder);
   if (file === undefined) return;
-  writeFileSync(markerOf(folder), file, { mode: 0o600 });
-  syncFolder(folder);
+  try {
+    writeFileSync(markerOf(folder), file, { mode: 0o600 });
+    syncFolder(folder);
+  } catch {
+    rmSync(markerOf(folder), { force: true, recursive: true });
+  }
 }
 
 function isMarked(folder: string, file: string): boolean {

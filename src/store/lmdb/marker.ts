@@ -34,13 +34,18 @@ export function needsProbe(folder: string): boolean {
 }
 
 export function markInUse(folder: string): void {
-  rmSync(markerOf(folder), { force: true });
+  rmSync(markerOf(folder), { force: true, recursive: true });
   syncFolder(folder);
 }
 
+/** Where there is no room for it, the next start probes: that is all. */
 export function markClean(folder: string): void {
-  writeFileSync(markerOf(folder), describe(folder)!);
-  syncFolder(folder);
+  try {
+    writeFileSync(markerOf(folder), describe(folder)!);
+    syncFolder(folder);
+  } catch {
+    rmSync(markerOf(folder), { force: true, recursive: true });
+  }
 }
 
 function describe(folder: string): string | undefined {
