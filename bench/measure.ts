@@ -95,7 +95,12 @@ export async function runAlone(url: string, suite: Suite): Promise<void> {
   const draw = (label: string, latencies: Latencies): void => void curves.push({ label, points: latencies.points });
   const run = (): Promise<Row[]> => suite({ smoke: has('smoke'), quick: has('quick'), draw });
   if (process.send !== undefined) {
-    process.send({ rows: await run(), curves } satisfies Told, () => process.disconnect());
+    const abandoned = (): never => process.exit(1); // the run is gone: so are we
+    process.on('disconnect', abandoned);
+    process.send({ rows: await run(), curves } satisfies Told, () => {
+      process.off('disconnect', abandoned);
+      process.disconnect();
+    });
     return;
   }
   const { describe, machine } = await import('./machine.ts');

@@ -92,6 +92,7 @@ export async function gate(run: Run, attempts: number): Promise<boolean> {
   const all = await measure({ ...run, names }, on);
   const { rows, failed } = await again(run, on, { ...all, rows: all.rows.filter(asksFor) }, attempts);
   printRows(rows);
+  if (rows.length === 0 && seedsOnly) console.log('none of these suites answers to a budget of the seeds');
   if (!seedsOnly) printNotes(rows);
   const breached = breaches(rows);
   console.log('');

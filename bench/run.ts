@@ -26,7 +26,7 @@ const usage = `npm run bench [-- options] [suites]
 suites: ${suites.join(', ')}
 scales: ${scales.join(', ')}`;
 
-const { values: flags, positionals: names } = parseArgs({
+const { values: flags, positionals: names } = readArguments({
   allowPositionals: true,
   options: {
     resume: { type: 'boolean' },
@@ -50,6 +50,10 @@ const size = flags.smoke ? 'smoke' : flags.quick ? 'quick' : 'full';
 if (flags.help || unknown.length > 0) {
   console.log(unknown.length > 0 ? `unknown: ${unknown.join(', ')}\n\n${usage}` : usage);
   process.exitCode = unknown.length > 0 ? 2 : 0;
+} else if (flags.profile !== undefined && !suites.includes(flags.profile))
+  refuse(`--profile ${flags.profile}: no such suite`);
+else if ([flags.attempts, flags.noise ?? '1'].some((count) => !/^[1-9]\d*$/.test(count))) {
+  refuse('--attempts and --noise want a whole number from 1');
 } else if (flags.profile !== undefined) await profileSuite(flags.profile, size);
 else if (flags.everything) await everything();
 else if (flags.report) writeReport();
@@ -61,6 +65,23 @@ else if (flags.gate) {
 } else {
   await measureAll({ names, size, resume: flags.resume ?? false });
   if (flags.smoke && names.length === 0) await measureScales({ names, size, resume: false });
+}
+
+function refuse(why: string): void {
+  console.log(`${why}\n\n${usage}`);
+  process.exitCode = 2;
+}
+
+/** As `parseArgs`; what it does not know is said in a sentence, with the usage. */
+function readArguments<T extends NonNullable<Parameters<typeof parseArgs>[0]>>(
+  config: T,
+): ReturnType<typeof parseArgs<T>> {
+  try {
+    return parseArgs(config);
+  } catch (error) {
+    console.log(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
 }
 
 /** Resumable: what is kept is not measured again. */

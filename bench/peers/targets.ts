@@ -5,9 +5,13 @@ import type { Comparison } from './comparison.ts';
 /** `atLeast` times as much of `of`; for latencies, as little. */
 const targets: readonly { ours: string; theirs: string; of: 'perSecond' | 'p50'; atLeast: number }[] = [
   { ours: 'trunkline-written', theirs: 'pekko-leveldb', of: 'perSecond', atLeast: 4 },
+  { ours: 'trunkline-written-100', theirs: 'pekko-leveldb', of: 'perSecond', atLeast: 4 },
   { ours: 'trunkline-synced', theirs: 'pekko-leveldb-fsync', of: 'perSecond', atLeast: 35 },
+  { ours: 'trunkline-synced-100', theirs: 'pekko-leveldb-fsync', of: 'perSecond', atLeast: 35 },
   { ours: 'trunkline-postgresql', theirs: 'pekko-postgresql', of: 'perSecond', atLeast: 2 },
+  { ours: 'trunkline-postgresql-100', theirs: 'pekko-postgresql', of: 'perSecond', atLeast: 2 },
   { ours: 'trunkline-postgresql', theirs: 'emmett-postgresql', of: 'perSecond', atLeast: 20 },
+  { ours: 'trunkline-postgresql-100', theirs: 'emmett-postgresql', of: 'perSecond', atLeast: 20 },
   { ours: 'trunkline-written', theirs: 'pekko-leveldb', of: 'p50', atLeast: 1 },
   { ours: 'trunkline-raised', theirs: 'piscina', of: 'perSecond', atLeast: 3 },
 ];

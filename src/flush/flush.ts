@@ -77,6 +77,7 @@ const fatalCodes: readonly ErrorCode[] = [
   'StoreFailed',
   'LogDamaged',
   'DataDirNewerFormat',
+  'DataDirUnreadable',
   'DataDirNotWritable',
   'VersionOutOfOrder',
   'PositionGone',

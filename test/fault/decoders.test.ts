@@ -1,5 +1,5 @@
 // Random bytes into each decoder: refused or read, never a crash, a hang, or a step outside of what was given.
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -19,6 +19,9 @@ import { PageFile } from '../../src/log/pages.ts';
 import { scanFile } from '../../src/log/scan.ts';
 import { readTree } from '../../src/log/tree.ts';
 import { Block } from '../../src/store/lmdb/block.ts';
+import { readArchive, writeArchive } from '../../src/store/postgres/archive-file.ts';
+import { readToken } from '../../src/store/postgres/tail-token.ts';
+import { positionIn, readNote } from '../../src/stream/kafka/checkpoint.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'trunkline-decoders-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -109,6 +112,87 @@ test('blocks of the store: random bytes are not intact', () => {
     fc.property(anyBytes(300), fc.nat(), (bytes, key) => {
       const block = new Block();
       if (block.over(key, bytes)) expect(block.isIntact()).toBe(false);
+    }),
+    runs,
+  );
+});
+
+const anyText = fc.oneof(
+  fc.string({ maxLength: 80 }),
+  fc.json(),
+  fc.constantFrom('{"position":1}', '{"position":-1}', '{"position":"1"}', 'null', ''),
+);
+
+test('checkpoints of a stream, and the note of one: a position, or none; never a wrong number', () => {
+  const file = join(folder, 'published-kafka.json');
+  fc.assert(
+    fc.property(anyText, (text) => {
+      const position = positionIn(text);
+      if (position !== undefined) expect(JSON.parse(text).position).toBe(position);
+      writeFileSync(file, text);
+      try {
+        expect(readNote(file)).toBe(position);
+      } catch (error) {
+        expect(position).toBeUndefined();
+        expect((error as TrunklineError).code).toBe('DataDirUnreadable');
+      }
+    }),
+    runs,
+  );
+});
+
+test('tokens of a tail: any text is one, or refused by name', () => {
+  const text = fc.oneof(anyText, fc.stringMatching(/^1;\d+:\d+:[\d,]*;(\d+:\d+:)?;\d+$/));
+  fc.assert(
+    fc.property(text, (token) => {
+      try {
+        expect(readToken(token).sequence).toBeGreaterThanOrEqual(0);
+      } catch (error) {
+        expect((error as TrunklineError).code).toBe('InvalidOptions');
+      }
+    }),
+    runs,
+  );
+});
+
+test('archives: whatever one byte of them becomes, and wherever they are cut, ArchiveDamaged or the same events', async () => {
+  const [whole, hurt] = [join(folder, 'whole.zst'), join(folder, 'hurt.zst')];
+  const rows = Array.from({ length: 20 }, (_, i) => {
+    const row = {
+      id: `e${i}`,
+      aggregate_type: 'a',
+      aggregate_id: 'b',
+      version: i + 1,
+      event_type: 'T',
+      sequence: i + 1,
+    };
+    return Buffer.from(`${JSON.stringify({ ...row, schema_version: 1, occurred_at: '2026-01-01', data: { i } })}\n`);
+  });
+  async function* chunks(): AsyncGenerator<Buffer> {
+    yield* rows;
+  }
+  await writeArchive(whole, chunks());
+  const bytes = readFileSync(whole);
+  const read = async (file: string): Promise<string> => {
+    const events: unknown[] = [];
+    for await (const event of readArchive(file)) events.push(event);
+    return JSON.stringify(events);
+  };
+  const expected = await read(whole);
+  const damage = fc.oneof(
+    fc.record({ at: fc.nat(bytes.length - 1), xor: fc.integer({ min: 1, max: 255 }) }),
+    fc.record({ cut: fc.nat(bytes.length - 1) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(damage, async (how) => {
+      const copy = Buffer.from(bytes);
+      if ('at' in how) copy[how.at]! ^= how.xor;
+      writeFileSync(hurt, 'cut' in how ? copy.subarray(0, how.cut) : copy);
+      try {
+        expect(await read(hurt)).toBe(expected);
+      } catch (error) {
+        expect((error as TrunklineError).code).toBe('ArchiveDamaged');
+      }
     }),
     runs,
   );

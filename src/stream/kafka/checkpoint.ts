@@ -8,9 +8,10 @@
 //
 // Whoever reads, reads up to a record that it has just written: what it does not find before it is not there.
 import { randomUUID } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../../durable-file.ts';
+import { TrunklineError } from '../../errors.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
 import { partitionOf } from './partition.ts';
 
@@ -27,11 +28,13 @@ export class Checkpoint {
   readonly instance: string = randomUUID();
   readonly topic: string;
   private readonly partition: number;
+  private readonly stream: string;
   private readonly logId: string;
   private readonly client: StreamClient;
 
-  constructor(client: StreamClient, topic: string, partitions: number, logId: string) {
+  constructor(client: StreamClient, stream: string, topic: string, partitions: number, logId: string) {
     this.client = client;
+    this.stream = stream;
     this.topic = topic;
     this.logId = logId;
     this.partition = partitionOf(logId, partitions);
@@ -59,8 +62,7 @@ export class Checkpoint {
 
   /** What stands before our own record of this turn, which has been committed. */
   async read(turn: string): Promise<Found> {
-    const isEnd = ({ key, value }: InRecord): boolean =>
-      key === `${this.logId}/owner` && (JSON.parse(value) as { turn?: string }).turn === turn;
+    const isEnd = ({ key, value }: InRecord): boolean => key === `${this.logId}/owner` && fieldsOf(value).turn === turn;
     const { first, next } = await this.client.offsets(this.topic, this.partition);
     const near = next - lookBack > first ? next - lookBack : first;
     const found = await this.scan(near, true, isEnd);
@@ -81,18 +83,41 @@ export class Checkpoint {
     return (found.owner === undefined && near > first ? await this.scan(first, false, isEnd) : found).owner;
   }
 
+  private positionOf(text: string): number {
+    const position = positionIn(text);
+    if (position !== undefined) return position;
+    const { stream, logId, topic } = this;
+    const reason = `it holds ${JSON.stringify(text.slice(0, 80))}, which is no checkpoint`;
+    throw new TrunklineError('CheckpointMissing', { stream, logId, topic, reason });
+  }
+
   private async scan(from: bigint, committedOnly: boolean, isEnd: (record: InRecord) => boolean): Promise<Found> {
     const found: Found = { position: undefined, owner: undefined };
     const visit = (record: InRecord): boolean => {
       const { key, value } = record;
       if (isEnd(record)) return true;
-      if (key === this.logId) found.position = (JSON.parse(value) as { position: number }).position;
-      if (key === `${this.logId}/owner`) found.owner = (JSON.parse(value) as { instance: string }).instance;
+      if (key === this.logId) found.position = this.positionOf(value);
+      if (key === `${this.logId}/owner`) found.owner = String(fieldsOf(value).instance);
       return false;
     };
     await this.client.read({ topic: this.topic, partition: this.partition, from, committedOnly, visit });
     return found;
   }
+}
+
+/** What a record of ours says; nothing if it is none. */
+function fieldsOf(text: string): Record<string, unknown> {
+  try {
+    return Object(JSON.parse(text)) as Record<string, unknown>;
+  } catch {
+    return {};
+  }
+}
+
+/** A position as a record or a note says it; undefined if it says none. */
+export function positionIn(text: string): number | undefined {
+  const { position } = fieldsOf(text);
+  return Number.isSafeInteger(position) && (position as number) >= 0 ? (position as number) : undefined;
 }
 
 /**
@@ -108,11 +133,29 @@ interface Note {
   position: number;
 }
 
-/** Undefined if there is none. */
-export function readNote(file: string): Note | undefined {
-  return existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Note) : undefined;
+/**
+ * The position that is noted; undefined if there is no note.
+ * @throws DataDirUnreadable
+ */
+export function readNote(file: string): number | undefined {
+  const text = textOf(file);
+  if (text === undefined) return undefined;
+  const position = positionIn(text);
+  if (position !== undefined) return position;
+  const reason = `${file} does not say how far the log is published; set the stream's resumeAfter, and remove it`;
+  throw new TrunklineError('DataDirUnreadable', { dataDir: dirname(file), reason });
 }
 
+/** Unless it stands there already. */
 export function writeNote(file: string, note: Note): void {
-  writeFileDurably(file, `${JSON.stringify(note)}\n`);
+  const text = `${JSON.stringify(note)}\n`;
+  if (textOf(file) !== text) writeFileDurably(file, text);
+}
+
+function textOf(file: string): string | undefined {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return undefined;
+  }
 }

@@ -139,7 +139,7 @@ class KafkaSink implements Sink {
     await topics.ensure(declared.map((topic) => eventTopic(topic, settings.topics)));
     await this.schemas?.prepare(info.events, this.topicOf);
     const topic = checkpointTopicOf(settings.topics);
-    this.checkpoint ??= new Checkpoint(client, topic, topics.get(topic)!.partitions, info.logId);
+    this.checkpoint ??= new Checkpoint(client, info.name, topic, topics.get(topic)!.partitions, info.logId);
     if (this.hasOwned) await this.refuseToFenceBack();
     this.producer = await client.producer(`trunkline-${info.logId}`);
     const turn = randomUUID();
@@ -154,8 +154,7 @@ class KafkaSink implements Sink {
   private note(): void {
     const { logId } = this.info;
     const topic = checkpointTopicOf(this.settings.topics);
-    if (readNote(this.noteFile)?.position !== this.held)
-      writeNote(this.noteFile, { logId, topic, position: this.held });
+    writeNote(this.noteFile, { logId, topic, position: this.held });
   }
 
   /** A client may go on trying for longer than is of use: what it is still at is abandoned, and fenced by the next. */
@@ -179,9 +178,9 @@ class KafkaSink implements Sink {
   private async firstCheckpoint(): Promise<number> {
     const { resumeAfter } = this.settings;
     const noted = readNote(this.noteFile);
-    if (noted && (resumeAfter === undefined || resumeAfter < noted.position)) {
+    if (noted !== undefined && (resumeAfter === undefined || resumeAfter < noted)) {
       const after = resumeAfter === undefined ? '' : `, so resumeAfter ${resumeAfter} would publish again`;
-      throw this.missing(`it holds no checkpoint of this log; position ${noted.position} had been published${after}`);
+      throw this.missing(`it holds no checkpoint of this log; position ${noted} had been published${after}`);
     }
     const start = resumeAfter ?? Math.max(0, this.info.firstPosition - 1);
     await this.commit([[this.checkpoint!.record(start)]]);
