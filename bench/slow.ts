@@ -1,7 +1,7 @@
 // Slows one path of the product on purpose, to show that the gate sees it: test/bench/gate.test.ts. Nothing in src knows of
 // it: loaded before everything else in every thread (`node --import bench/slow.ts`, which worker threads inherit), it wraps
 // one method, named by TRUNKLINE_BENCH_SLOW, of the class that the path runs through.
-import fs, { closeSync, fdatasyncSync, openSync, rmSync, writeSync } from 'node:fs';
+import fs, { closeSync, existsSync, fdatasyncSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { isMainThread } from 'node:worker_threads';
@@ -105,6 +105,22 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   async kafka() {
     const { Planner } = await import('../src/stream/kafka/plan.ts');
     before(Planner, 'requests', () => hold(100 * waitMs));
+  },
+  /** Commands suffer while a server behind the log hangs. */
+  async hang() {
+    const flag = join(scratchRoot(), `trunkline-bench-hang-${process.pid}`);
+    const { Shard } = await import('../src/actor/shard.ts');
+    before(Shard, 'execute', () => existsSync(flag) && hold(4 * waitMs));
+    if (!isMainThread) return;
+    const { Kafka } = await import('../test/kafka.ts');
+    const { PostgresServer } = await import('../test/postgres-server.ts');
+    for (const [of, begins, ends] of [
+      [Kafka, 'freeze', 'thaw'],
+      [PostgresServer, 'hold', 'release'],
+    ] as const) {
+      before(of as unknown as { prototype: object }, begins, () => writeFileSync(flag, ''));
+      before(of as unknown as { prototype: object }, ends, () => rmSync(flag, { force: true }));
+    }
   },
   async handlers() {
     const { Handling } = await import('../src/handlers/handling.ts');
