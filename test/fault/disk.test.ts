@@ -5,7 +5,7 @@ import { runFamily } from './family.ts';
 test.skipIf(disk.missing?.() !== undefined)(
   'failing writes, syncs and opens; a full disk: typed errors, nothing acknowledged that is lost (needs strace)',
   async () => {
-    const run = await runFamily(disk, 3, { runs: 10, commands: 120 });
+    const run = await runFamily(disk, 3, { runs: 12, commands: 120 });
     expect(run.differences).toEqual([]);
     expect(run.faults).toBeGreaterThan(3);
   },

@@ -36,30 +36,50 @@ const places: readonly Place[] = [
   { calls: 'openat', file: 'store/store.mdb', faults: errors, most: 4, forGood: false },
   { calls: 'openat,ftruncate,write', file: 'file-sink.jsonl', faults: errors, most: 15, forGood: false },
   { calls: 'openat,write,fsync', file: 'trunkline.json.new', faults: errors, most: 3, forGood: true },
+  { calls: 'pwrite64,pwritev', file: 'handlers/handlers.mdb', faults: errors, most: 40, forGood: false },
+  { calls: 'fdatasync,fsync', file: 'handlers/handlers.mdb', faults: errors, most: 15, forGood: false },
 ];
 
 const runBoundMs = 90_000;
 
 export const disk: Family = {
   about: 'failing and short writes, syncs and opens on the data directory',
-  sizes: { runs: 14, commands: 200 },
+  /** `everyNth`: instead, every so many-th call of each kind, from the first until there is no such call any more. */
+  sizes: { runs: 14, commands: 200, everyNth: 0 },
   missing: withoutStrace,
   async run(run) {
     const random = randomFrom(run.seed);
-    for (let i = 0; i < run.size('runs'); i++) await strike(run, random, i);
+    const step = run.size('everyNth');
+    let number = 0;
+    if (step === 0) {
+      // Each place in turn, so that a few runs see all of them.
+      for (; number < run.size('runs'); number++) {
+        const place = places[number % places.length]!;
+        const n = integerFrom(random, 1, place.most);
+        await strike(run, random, number, { place, fault: oneOf(random, place.faults), n });
+      }
+    } else {
+      for (const place of places) {
+        for (const fault of place.faults) {
+          for (let n = 1; (await strike(run, random, number++, { place, fault, n })) > 0; n += step);
+        }
+      }
+    }
     await fillDisk(run);
   },
 };
 
-/** An honest run, a run with the fault, and a start on a healed disk. */
-async function strike(run: FaultRun, random: Random, number: number): Promise<void> {
+interface Strike {
+  place: Place;
+  fault: string;
+  n: number;
+}
+
+/** An honest run, a run with the fault, and a start on a healed disk. Returns how many calls have failed. */
+async function strike(run: FaultRun, random: Random, number: number, { place, fault, n }: Strike): Promise<number> {
   const folder = run.folder();
   const dataDir = join(folder, 'data');
   const trace = join(folder, 'trace');
-  // Each place in turn, so that a few runs see all of them.
-  const place = places[number % places.length]!;
-  const fault = oneOf(random, place.faults);
-  const n = integerFrom(random, 1, place.most);
   // An interrupted call is begun again, for ever if need be: that is no fault of ours.
   const isForGood = place.forGood && fault !== 'error=EINTR' && random() < 0.5;
   const when = isForGood ? `${n}+` : String(n);
@@ -94,7 +114,10 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
   // Pages that a failed sync has dropped come back by no second one: the log must not go on after it.
   if (isSyncOfLog(place, fault) && failed > 0 && !hasGivenUp(struck.lines)) run.fail(`${where}: it went on`);
   if (struck.timedOut) run.fail(`${where}: it hangs`);
-  else if ((failed > 0 && isUpstreamAbort(place, struck.end, struck.trouble)) || isUpstreamCrash(place, struck.end))
+  else if (
+    (failed > 0 && isUpstreamAbort(place, struck.end, struck.trouble)) ||
+    isUpstreamCrash({ place, fault, n }, struck.end)
+  )
     run.notes.push(`ended by lmdb-js itself: ${where}`);
   else if (struck.end !== 0) run.fail(`${where}: ended with ${struck.end} ${struck.trouble}`);
   told.push(...struck.lines.filter(isTold));
@@ -110,6 +133,7 @@ async function strike(run: FaultRun, random: Random, number: number): Promise<vo
     run.fail(`${where}: the start on a healed disk: ${error}`);
   }
   run.drop(folder);
+  return failed;
 }
 
 /**
@@ -122,9 +146,9 @@ const isUpstreamAbort = ({ calls, file }: Place, end: unknown, trouble: string):
   file.endsWith('.mdb') &&
   /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);
 
-/** lmdb-js 3.5.6 goes on with an environment that it could not open (`openat` failed): to us that is a kill, too. */
-const isUpstreamCrash = ({ calls, file }: Place, end: unknown): boolean =>
-  calls === 'openat' && file.endsWith('.mdb') && end === 'SIGSEGV';
+/** lmdb-js 3.5.6 goes on with an environment that it could not open or make: to us that is a kill, too. */
+const isUpstreamCrash = ({ place: { calls, file }, n }: Strike, end: unknown): boolean =>
+  (calls === 'openat' || n === 1) && file.endsWith('.mdb') && end === 'SIGSEGV';
 
 const isSyncOfLog = ({ calls, file }: Place, fault: string): boolean =>
   calls === 'fdatasync' && file === 'log/log.mdb' && fault !== 'error=EINTR';
