@@ -54,7 +54,10 @@ export class Deliveries {
 
   add(frame: FrameReader, position: number): void {
     const delivery: Delivery = { position, settled: false };
-    this.open.push(delivery);
+    // Each ring is in log order; what several bring in one turn is not.
+    let at = this.open.length;
+    while (at > 0 && this.open[at - 1]!.position > position) at--;
+    this.open.splice(at, 0, delivery);
     const target = { aggregateType: frame.aggregateType, id: frame.aggregateId, command: frame.name };
     const [key, data, metadata] = [`${sentKeyPrefix}${frame.id}`, frame.dataJson, frame.metadataJson];
     const attempt = (): Promise<unknown> =>

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest';
 import type { Caller } from '../../src/caller/caller.ts';
 import { Deliveries } from '../../src/caller/deliveries.ts';
 import { FrameKind } from '../../src/frame.ts';
+import { eachFrame } from '../../src/log/frames.ts';
 import { Levels } from '../../src/log/levels.ts';
 import { MemoryLog } from '../store/sample.ts';
 
@@ -27,4 +28,22 @@ test('a start says nothing of messages before it has found those of the last run
   carriedOut[0]!();
   await new Promise((resolve) => setImmediate(resolve));
   expect([deliveries.count, levels.position('settled')]).toEqual([0, log.last]);
+});
+
+test('messages that several rings bring in one turn are done in log order, whatever order they came in', async () => {
+  const log = new MemoryLog();
+  const message = { kind: FrameKind.message, version: 1, name: 'add' };
+  log.append([message], [message], [message]);
+  const carriedOut: (() => void)[] = [];
+  const sendNamed = (): Promise<unknown> => new Promise<void>((resolve) => carriedOut.push(resolve));
+  const levels = new Levels();
+  const deliveries = new Deliveries({ sendNamed } as unknown as Caller, levels, () => {});
+  deliveries.recover(log, 1, 0);
+  // One shard's ring holds the first and the third, another's the second.
+  for (const position of [1, 3, 2]) eachFrame(log, position, position, (frame) => deliveries.add(frame, position));
+  await Promise.resolve();
+  carriedOut[0]!();
+  await new Promise((resolve) => setImmediate(resolve));
+  deliveries.settledUpTo(log.last);
+  expect([deliveries.count, levels.position('settled')]).toEqual([2, 1]);
 });
