@@ -29,9 +29,9 @@ export class GrowingStore {
       while (left-- > 0) {
         const id = newId();
         await this.runtime.ref(Probe, id).routeMany(perAggregate);
-        const place = this.aggregates < sampleLimit ? this.aggregates : Math.floor(Math.random() * this.aggregates);
+        const before = this.aggregates++;
+        const place = before < sampleLimit ? before : Math.floor(Math.random() * this.aggregates);
         if (place < sampleLimit) this.ids[place] = id;
-        this.aggregates++;
       }
     };
     await Promise.all(Array.from({ length: 64 }, lane));

@@ -80,7 +80,7 @@ export function ahead({ peers }: Comparison): string {
       const says = respects.flatMap(({ says: what, less, of }) => {
         const best = less ? Math.min(...rivals.map(of)) : Math.max(...rivals.map(of));
         const by = less ? best / of(peer) : of(peer) / best;
-        return by > 1.05 ? [`${Number(by.toPrecision(2))} × ${what}`] : [];
+        return by > 1 ? [`${Number(by.toPrecision(3))} × ${what}`] : [];
       });
       const name = `${peer.system}, ${peer.work} (${survives})`;
       if (says.length > 0) found.push(`${name}: ${says.join(', ')}`);

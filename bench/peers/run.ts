@@ -141,7 +141,7 @@ const on = machine();
 console.log(`${describe(on).join('\n')}\n`);
 const chosen = systems.filter(({ id }) => names.length === 0 || names.includes(id));
 const before = flags.resume ? kept<Comparison>('peers') : undefined;
-const comparison: Comparison = before ?? { command: 'npm run bench:peers', peers: [], missing: [] };
+const comparison: Comparison = { command: 'npm run bench:peers', peers: before?.peers ?? [], missing: [] };
 const unfit = new Map<string, string>();
 const jvm = chosen.some(({ runs }) => 'java' in runs) ? prepareJvm() : undefined;
 const folder = mkdtempSync(join(scratchRoot(), 'trunkline-peers-servers-'));
@@ -160,7 +160,6 @@ try {
   }
   const done = Math.max(0, ...comparison.peers.map((peer) => peer.rounds.length));
   for (let round = done; round < rounds; round++) {
-    comparison.missing = []; // tried again in each round
     // Another one begins each round, so that nobody always comes behind the same one.
     const begin = (round * 7) % chosen.length;
     for (const [i, system] of [...chosen.slice(begin), ...chosen.slice(0, begin)].entries()) {
@@ -187,6 +186,8 @@ try {
         }
         peer.rounds.push(figures);
       } catch (error) {
+        // Tried again in the next round; that it failed in one is said all the same.
+        comparison.missing = comparison.missing.filter((missing) => missing.system !== `${name} (${id})`);
         comparison.missing.push({ system: `${name} (${id})`, reason: (error as Error).message });
       }
     }

@@ -141,6 +141,11 @@ test('checkpoints of a stream, and the note of one: a position, or none; never a
   );
 });
 
+test('a note that cannot be read is not taken for none', () => {
+  expect(readNote(join(folder, 'nobody'))).toBeUndefined();
+  expect(() => readNote(folder)).toThrow('EISDIR');
+});
+
 test('tokens of a tail: any text is one, or refused by name', () => {
   const text = fc.oneof(anyText, fc.stringMatching(/^1;\d+:\d+:[\d,]*;(\d+:\d+:)?;\d+$/));
   fc.assert(

@@ -146,9 +146,11 @@ const isUpstreamAbort = ({ calls, file }: Place, end: unknown, trouble: string):
   file.endsWith('.mdb') &&
   /corrupt|double free|malloc|free\(\)|invalid (size|pointer)/.test(trouble);
 
-/** lmdb-js 3.5.6 goes on with an environment that it could not open or make: to us that is a kill, too. */
+/** lmdb-js 3.5.6 goes on with an environment that it could not open, or not make: to us that is a kill, too. */
 const isUpstreamCrash = ({ place: { calls, file }, n }: Strike, end: unknown): boolean =>
-  (calls === 'openat' || n === 1) && file.endsWith('.mdb') && end === 'SIGSEGV';
+  end === 'SIGSEGV' &&
+  ((calls === 'openat' && file.endsWith('.mdb')) ||
+    (calls.startsWith('pwrite64') && file === 'handlers/handlers.mdb' && n === 1));
 
 const isSyncOfLog = ({ calls, file }: Place, fault: string): boolean =>
   calls === 'fdatasync' && file === 'log/log.mdb' && fault !== 'error=EINTR';

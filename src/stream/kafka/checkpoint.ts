@@ -152,10 +152,12 @@ export function writeNote(file: string, note: Note): void {
   if (textOf(file) !== text) writeFileDurably(file, text);
 }
 
+/** Undefined if there is none; one that cannot be read is not taken for that: what it holds would be published again. */
 function textOf(file: string): string | undefined {
   try {
     return readFileSync(file, 'utf8');
-  } catch {
-    return undefined;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
 }
