@@ -37,7 +37,7 @@ export interface ErrorDetails {
   DeadlineExceeded: { deadlineMs: number; executed: Executed };
   Aborted: { executed: Executed };
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
-  UnitOfWorkEnded: { state: 'committed' | 'rolled back' };
+  UnitOfWorkEnded: { state: 'committing' | 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
   TransactionRolledBack: { reason: string };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };

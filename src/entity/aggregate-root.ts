@@ -86,9 +86,10 @@ export abstract class AggregateRoot {
     return [...this.#uncommitted];
   }
 
-  markEventsAsCommitted(): void {
-    this.#uncommitted = [];
-    this.#committedVersion = this.#version;
+  /** `through`: the version of the last event that has been committed, if others have been raised since. */
+  markEventsAsCommitted(through: number = this.#version): void {
+    this.#uncommitted = this.#uncommitted.filter(({ version }) => version > through);
+    this.#committedVersion = through;
   }
 
   /** The uncommitted events, which count as committed from here on. */

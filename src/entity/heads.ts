@@ -25,8 +25,9 @@ export class Heads {
     return this.recent.has(key) || this.storedHead(type, id) !== undefined || this.learned.has(key);
   }
 
-  learn(type: string, id: string, version: number): void {
-    if (this.learned.size >= learnedLimit) this.learned.delete(this.learned.keys().next().value!);
+  /** `together`: so many are wanted at once; none of them goes for another. */
+  learn(type: string, id: string, version: number, together = 1): void {
+    if (this.learned.size >= Math.max(learnedLimit, together)) this.learned.delete(this.learned.keys().next().value!);
     this.learned.set(`${type}\0${id}`, version);
   }
 

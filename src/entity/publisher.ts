@@ -7,7 +7,7 @@ import { Slots } from '../caller/slots.ts';
 import { checkLevel, invalid } from '../checks.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
+import { FrameFlag, FrameKind, FrameReader, frameBytesBound, frameBytesExact } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
 import { checkFields } from '../known-fields.ts';
 import { eachFrame } from '../log/frames.ts';
@@ -19,7 +19,7 @@ import type { Level, Receipt } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
-import { createRing, GroupKind, Word } from '../ring/ring.ts';
+import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../ring/ring.ts';
 import { Heads } from './heads.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { Transactions } from './transactions.ts';
@@ -30,11 +30,17 @@ interface Publishing {
   reject: (error: unknown) => void;
 }
 
+/** An event with all that will be written of it: what its owner changes in it later does not get in. */
 interface Prepared {
-  event: NewEvent;
-  version: number;
-  metadataJson: string;
-  dataJson: string;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly type: string;
+  readonly id: string | undefined;
+  readonly schemaVersion: number;
+  readonly occurredAt: number | undefined;
+  readonly version: number;
+  readonly metadataJson: string;
+  readonly dataJson: string;
 }
 
 /** The version of an entity in the store; from then on it is this log's. @throws StoreUnavailable */
@@ -105,10 +111,15 @@ export class EventPublisher {
     if (options.ack !== undefined) checkLevel('ack', options.ack);
     if (options.ack === 'published' && !this.hasStream)
       invalid('ack', options.ack, 'needs a stream, and none is configured');
-    await this.known(events);
-    const receipt = await this.append(this.prepare(events));
-    await receipt.reached(options.ack ?? this.options.ack);
-    return receipt as Receipt<undefined>;
+    return this.appendAt(events, undefined, options.ack ?? this.options.ack);
+  }
+
+  /**
+   * @internal The same for events of one aggregate, if it is at `expectedVersion`; resolves when they are `stored`.
+   * @throws ConcurrencyConflict, and as `publish` does
+   */
+  save(events: readonly NewEvent[], expectedVersion: number | undefined): Promise<Receipt<undefined>> {
+    return this.appendAt(events, expectedVersion, 'stored');
   }
 
   /**
@@ -123,8 +134,7 @@ export class EventPublisher {
       events = events.filter((event) => !transactions.hasTaken(event));
       if (events.length === 0) return;
     }
-    const appended = this.areKnown(events) ? this.append(this.prepare(events)) : this.publishBatch(events);
-    (appended as Promise<unknown>).catch((error: unknown) => {
+    this.whenKnown(events, () => this.append(this.prepare(events))).catch((error: unknown) => {
       this.options.logger.error(
         { err: error, count: events.length },
         'events published without waiting were not written',
@@ -151,29 +161,48 @@ export class EventPublisher {
     return this.heads.version(type, id);
   }
 
-  /** @internal Ask the store, where that is elsewhere, for the versions of entities that nobody here knows. */
-  known(events: readonly NewEvent[]): Promise<void> {
-    if (this.areKnown(events)) return Promise.resolve();
-    const asked = this.lookUps.then(async () => {
-      for (const { aggregateType: type, aggregateId: id } of events) {
-        if (!this.isKnown(type, id)) this.heads.learn(type, id, await this.lookUp!(type, id));
-      }
-    });
-    this.lookUps = asked.catch(() => {});
-    return asked;
-  }
-
   /** @internal Another log has written these. */
   fenced(aggregates: readonly { type: string; id: string }[]): void {
     for (const { type, id } of aggregates) this.heads.forgetOne(type, id);
   }
 
-  private areKnown(events: readonly NewEvent[]): boolean {
-    if (this.lookUp === undefined || !Array.isArray(events)) return true;
-    return events.every((event) => this.isKnown(event?.aggregateType, event?.aggregateId));
+  private async appendAt(
+    events: readonly NewEvent[],
+    expectedVersion: number | undefined,
+    level: Level,
+  ): Promise<Receipt<undefined>> {
+    const receipt = await this.whenKnown(events, () => this.append(this.prepare(events, expectedVersion)));
+    await receipt.reached(level);
+    return receipt as Receipt<undefined>;
   }
 
-  private isKnown(type: string, id: string): boolean {
+  /**
+   * Act once the versions of these entities are known: at once, or after the store, where that is elsewhere, has been asked.
+   * `act` compares versions and takes the next ones in one turn, the turn in which they are known.
+   */
+  private whenKnown<T>(events: readonly NewEvent[], act: () => Promise<T>): Promise<T> {
+    const { lookUp } = this;
+    if (lookUp === undefined || !Array.isArray(events) || events.every((event) => this.isKnown(event))) return act();
+    const acted = this.lookUps.then(async () => {
+      // Again: while the store was asked for one, another log may have written one that was known.
+      for (let unknown = events.filter((event) => !this.isKnown(event)); unknown.length > 0; ) {
+        for (const { aggregateType: type, aggregateId: id } of unknown) {
+          if (!this.heads.isKnown(type, id)) this.heads.learn(type, id, await lookUp(type, id), events.length);
+        }
+        unknown = events.filter((event) => !this.isKnown(event));
+      }
+      return { promise: act() }; // the next one's turn comes when this one has been appended, not when it is written
+    });
+    this.lookUps = acted.then(
+      () => {},
+      () => {},
+    );
+    return acted.then(({ promise }) => promise);
+  }
+
+  private isKnown(event: NewEvent): boolean {
+    const type = event?.aggregateType;
+    const id = event?.aggregateId;
     // What is no id is refused later, in words.
     if (typeof type !== 'string' || typeof id !== 'string' || this.actorTypes.has(type)) return true;
     return this.heads.isKnown(type, id);
@@ -189,12 +218,15 @@ export class EventPublisher {
     });
   }
 
-  /** Check everything, and give every event its version, before anything is written. */
-  private prepare(events: readonly NewEvent[]): readonly Prepared[] {
+  /**
+   * Check everything, and give every event its version, before anything is written. `append` takes those versions in the
+   * same turn, so that no other publishing comes in between.
+   */
+  private prepare(events: readonly NewEvent[], expectedVersion?: number): readonly Prepared[] {
     this.caller.admit();
     checkNewEvents(events);
     const versions = new Map<string, number>();
-    const prepared = events.map((event) => {
+    const prepared = events.map((event): Prepared => {
       const { aggregateType, aggregateId, type } = event;
       if (this.transactions?.hasTaken(event)) {
         const reason =
@@ -206,18 +238,36 @@ export class EventPublisher {
         throw new TrunklineError('WrongDoor', { aggregateType, reason });
       }
       const key = `${aggregateType}\0${aggregateId}`;
-      const actualVersion = versions.get(key) ?? this.heads.version(aggregateType, aggregateId);
-      const version = event.version ?? actualVersion + 1;
-      if (version !== actualVersion + 1) {
-        const expectedVersion = version - 1;
-        throw new TrunklineError('ConcurrencyConflict', { aggregateType, aggregateId, expectedVersion, actualVersion });
+      const before = versions.get(key);
+      const actualVersion = before ?? this.heads.version(aggregateType, aggregateId);
+      const expected = before ?? expectedVersion ?? actualVersion;
+      const version = event.version ?? expected + 1;
+      if (expected !== actualVersion || version !== actualVersion + 1) {
+        const details = { aggregateType, aggregateId, actualVersion };
+        const wanted = expected === actualVersion ? version - 1 : expected;
+        throw new TrunklineError('ConcurrencyConflict', { ...details, expectedVersion: wanted });
       }
       versions.set(key, version);
       const metadata = event.metadata ?? {};
       const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
-      return { event, version, metadataJson, dataJson: toJson(event.data, type) };
+      const { id, schemaVersion = 1 } = event;
+      const occurredAt = event.occurredAt?.getTime();
+      const dataJson = toJson(event.data, type);
+      return { aggregateType, aggregateId, type, id, schemaVersion, occurredAt, version, metadataJson, dataJson };
     });
+    this.checkSize(prepared);
     return prepared;
+  }
+
+  /** What the ring can never take is refused before it gets versions: those behind it would follow a gap. */
+  private checkSize(events: readonly Prepared[]): void {
+    const size = (bytesOf: typeof frameBytesBound): number =>
+      events.reduce((sum, { aggregateType, aggregateId, type, metadataJson, dataJson }) => {
+        return sum + bytesOf(aggregateType, aggregateId, type, metadataJson, dataJson);
+      }, GROUP_HEADER_BYTES);
+    if (this.producer.takes(size(frameBytesBound))) return;
+    const bytes = size(frameBytesExact);
+    if (!this.producer.takes(bytes)) throw new TrunklineError('CommandTooLarge', { bytes, limit: this.producer.limit });
   }
 
   /** Into the ring now, or, if it is full, as soon as there is room. Throws what refuses it. */
@@ -235,7 +285,9 @@ export class EventPublisher {
       this.slots.remove(slot);
       throw error;
     }
-    for (const { event, version } of events) this.heads.publishing(event.aggregateType, event.aggregateId, version);
+    for (const { aggregateType, aggregateId, version } of events) {
+      this.heads.publishing(aggregateType, aggregateId, version);
+    }
     return promise;
   }
 
@@ -243,19 +295,18 @@ export class EventPublisher {
   private tryWrite(slot: number, events: readonly Prepared[]): boolean {
     const { producer } = this;
     try {
-      for (const { event, version, metadataJson, dataJson } of events) {
-        const { aggregateType, aggregateId, type, schemaVersion = 1 } = event;
+      for (const event of events) {
         const now = Date.now();
         const offset = producer.frame(
           FrameKind.event,
-          schemaVersion,
-          event.occurredAt?.getTime() ?? now,
-          version,
-          aggregateType,
-          aggregateId,
-          type,
-          metadataJson,
-          dataJson,
+          event.schemaVersion,
+          event.occurredAt ?? now,
+          event.version,
+          event.aggregateType,
+          event.aggregateId,
+          event.type,
+          event.metadataJson,
+          event.dataJson,
         );
         const { bytes } = producer.frames;
         if (event.id === undefined) writeNewId(bytes, offset + 16, now);
@@ -286,8 +337,8 @@ export class EventPublisher {
     if (!publishing) return; // the runtime has failed, and they were told so
     const { events, resolve } = publishing;
     this.slots.remove(slot);
-    for (const [i, { event, version }] of events.entries()) {
-      this.heads.written(event.aggregateType, event.aggregateId, version, firstPosition + i);
+    for (const [i, { aggregateType, aggregateId, version }] of events.entries()) {
+      this.heads.written(aggregateType, aggregateId, version, firstPosition + i);
     }
     resolve(new CommandReceipt(ring, firstPosition, this.caller.progress));
   }

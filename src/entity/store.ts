@@ -60,13 +60,8 @@ export class RuntimeStore implements EventStore {
         const reason = 'is for the events of one aggregate';
         throw new TrunklineError('InvalidOptions', { option: 'expectedVersion', value: expectedVersion, reason });
       }
-      await this.publisher.known(events);
-      const actualVersion = this.publisher.version(aggregateType, aggregateId);
-      if (actualVersion !== expectedVersion) {
-        throw new TrunklineError('ConcurrencyConflict', { aggregateType, aggregateId, expectedVersion, actualVersion });
-      }
     }
-    await this.publisher.publishBatch(events, { ack: 'stored' });
+    await this.publisher.save(events, expectedVersion);
   }
 
   /**

@@ -58,6 +58,8 @@ export class UnitOfWork implements AsyncDisposable {
   private readonly beforeHandlers: { type: string; handler: BeforeHandler }[] = [];
   private readonly afterHandlers: { type: string; handler: AfterHandler }[] = [];
   private state: 'open' | 'committed' | 'rolled back' = 'open';
+  /** From the call of `commit` on: a second one, or a rollback, comes too late. */
+  private committing: Promise<readonly StoredEvent[]> | undefined;
 
   /** @internal Use `runtime.unitOfWork()`. */
   constructor(publisher: EventPublisher, transactions: Transactions, options: UnitOfWorkOptions = {}) {
@@ -116,10 +118,10 @@ export class UnitOfWork implements AsyncDisposable {
     await this.begin();
     try {
       const result = await work(this);
-      if (this.state === 'open') await this.commit();
+      if (this.state === 'open') await (this.committing ?? this.commit());
       return result;
     } catch (error) {
-      if (this.state === 'open') await this.rollback();
+      if (this.state === 'open' && this.committing === undefined) await this.rollback();
       throw error;
     }
   }
@@ -131,23 +133,33 @@ export class UnitOfWork implements AsyncDisposable {
    * @throws RuntimeClosed, UnitOfWorkEnded, and what a handler or the transaction throws: then it is rolled back
    */
   async commit(): Promise<readonly StoredEvent[]> {
-    this.checkOpen();
+    this.checkIdle();
+    this.committing = this.end();
+    return this.committing;
+  }
+
+  private async end(): Promise<readonly StoredEvent[]> {
     const { client } = this.options;
     let versions: readonly number[] = [];
+    let raised: readonly RaisedEvent[];
     try {
-      await this.handleBefore();
+      raised = await this.handleBefore();
       this.publisher.admit(); // what cannot be published must not be committed
-      if (client) versions = await this.transactions.append(client, this.collect());
+      if (client) versions = await this.transactions.append(client, raised);
       await this.transaction?.commit();
     } catch (error) {
-      await this.rollback();
+      this.state = 'rolled back';
+      await this.transaction?.rollback();
       throw error;
     }
-    const raised = this.collect();
     this.state = 'committed';
     if (raised.length === 0) return [];
     const events = client ? this.stored(raised, versions) : await this.published(raised);
-    for (const entity of this.entities) entity.markEventsAsCommitted();
+    // What has been raised since is uncommitted still.
+    for (const entity of this.entities) {
+      const last = raised.findLast((event) => isOf(entity, event));
+      if (last) entity.markEventsAsCommitted(last.version);
+    }
     for (const event of events) {
       for (const { type, handler } of this.afterHandlers) if (type === '*' || type === event.type) await handler(event);
     }
@@ -167,21 +179,23 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** Forget everything that was raised; nothing is published. */
   async rollback(): Promise<void> {
-    this.checkOpen();
+    this.checkIdle();
     this.state = 'rolled back';
     await this.transaction?.rollback();
   }
 
   /** Leaving the scope without a commit is a rollback. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.state === 'open') await this.rollback();
+    if (this.state === 'open' && this.committing === undefined) await this.rollback();
   }
 
-  private async handleBefore(): Promise<void> {
+  /** Returns the events that all handlers have seen: these are committed, and no others. */
+  private async handleBefore(): Promise<readonly RaisedEvent[]> {
     const handled = new Set<string>();
     for (let round = 0; round < roundLimit; round++) {
-      const fresh = this.collect().filter((event) => !handled.has(event.id));
-      if (fresh.length === 0) return;
+      const raised = this.collect();
+      const fresh = raised.filter((event) => !handled.has(event.id));
+      if (fresh.length === 0) return raised;
       for (const event of fresh) {
         handled.add(event.id);
         for (const { type, handler } of this.beforeHandlers)
@@ -198,4 +212,12 @@ export class UnitOfWork implements AsyncDisposable {
   private checkOpen(): void {
     if (this.state !== 'open') throw new TrunklineError('UnitOfWorkEnded', { state: this.state });
   }
+
+  private checkIdle(): void {
+    this.checkOpen();
+    if (this.committing) throw new TrunklineError('UnitOfWorkEnded', { state: 'committing' });
+  }
 }
+
+const isOf = (entity: AggregateRoot, event: RaisedEvent): boolean =>
+  entity.aggregateType === event.aggregateType && entity.id === event.aggregateId;

@@ -10,7 +10,7 @@ export type WhenFull = () => boolean;
 
 export class RingProducer extends Group {
   readonly frames: FrameWriter;
-  protected readonly limit: number;
+  readonly limit: number;
   private readonly ring: RingMemory;
   private readonly whenFull: WhenFull;
   /** Counter of published bytes, as readers see it: wraps, signed. */
@@ -32,6 +32,11 @@ export class RingProducer extends Group {
 
   get ringBytes(): number {
     return this.ring.capacity;
+  }
+
+  /** Whether a group of `bytes` may ever be published. */
+  takes(bytes: number): boolean {
+    return bytes <= this.limit;
   }
 
   protected reserve(bytes: number): void {

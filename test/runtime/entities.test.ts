@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { AggregateRoot, newId, type StoredEvent, TrunklineError } from '../../src/index.ts';
+import { AggregateRoot, type NewEvent, newId, type StoredEvent, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
@@ -52,6 +52,42 @@ test('save checks the expected version', async () => {
   await runtime.store.save([one], { expectedVersion: 2 });
   expect((await runtime.store.head('stock', 'X'))!.version).toBe(3);
   expect(await runtime.store.getFromVersion('stock', 'X', 3)).toHaveLength(1);
+});
+
+test('of saves at one expected version that are made at once, one is saved', async () => {
+  const runtime = await startRuntime();
+  const one = { aggregateType: 'stock', aggregateId: 'X', type: 'StockSplit', data: { ratio: 2 } };
+  for (const expectedVersion of [0, 2]) {
+    const saves = ['a', 'b', 'c'].map(() => runtime.store.save([one, one], { expectedVersion }));
+    const results = await Promise.allSettled(saves);
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'rejected']);
+    for (const result of results.slice(1)) {
+      const actualVersion = expectedVersion + 2;
+      const conflict = { code: 'ConcurrencyConflict', details: { expectedVersion, actualVersion } };
+      expect((result as PromiseRejectedResult).reason).toMatchObject(conflict);
+    }
+  }
+  expect((await runtime.store.head('stock', 'X'))!.version).toBe(4);
+});
+
+test('what can never be written takes no version, wherever it waits; what is changed meanwhile is written as it was', async () => {
+  const runtime = await startRuntime({ flush: { ringBytes: 65_536 } });
+  const event = (id: string, bytes: number): NewEvent => ({
+    aggregateType: 'stock',
+    aggregateId: id,
+    type: 'StockSplit',
+    data: { pad: 'x'.repeat(bytes) },
+  });
+  const waiting = Array.from({ length: 12 }, () => event('before', 10_000));
+  const before = waiting.map((one) => runtime.publisher.publish(one));
+  const tooLarge = runtime.publisher.publish(event('X', 40_000));
+  const changed = event('X', 10);
+  const behind = runtime.publisher.publish(changed);
+  Object.assign(changed, { aggregateId: 'another', type: '' });
+  expect((await errorOf(tooLarge)).code).toBe('CommandTooLarge');
+  await Promise.all(before);
+  expect((await behind).events).toMatchObject([{ aggregateId: 'X', version: 1, type: 'StockSplit' }]);
+  expect((await runtime.store.head('stock', 'before'))!.version).toBe(12);
 });
 
 test('two writers that both read version 1 do not both win', async () => {
@@ -129,6 +165,34 @@ test('a rollback publishes nothing', async () => {
   const all: StoredEvent[] = [];
   for await (const event of runtime.events()) all.push(event);
   expect(all).toEqual([]);
+});
+
+test('a unit of work commits once, and only what its handlers have seen', async () => {
+  const runtime = await startRuntime();
+  const stock = new Stock('X');
+  const seen: number[] = [];
+  const committing = Promise.withResolvers<void>();
+  const transaction = {
+    commit: async () => {
+      committing.resolve();
+      await new Promise((resolve) => setImmediate(resolve));
+      stock.reprice('2'); // too late for this unit of work
+    },
+    rollback: () => {},
+  };
+  const work = runtime.unitOfWork({ transaction });
+  work.register(stock);
+  work.before('*', ({ version }) => void seen.push(version));
+  stock.reprice('1');
+  const committed = work.commit();
+  await committing.promise;
+  expect(await errorOf(work.commit())).toMatchObject({ code: 'UnitOfWorkEnded', details: { state: 'committing' } });
+  expect((await errorOf(work.rollback())).code).toBe('UnitOfWorkEnded');
+  expect((await committed).map(({ version }) => version)).toEqual([1]);
+  expect(seen).toEqual([1]);
+  expect(stock).toMatchObject({ version: 2, committedVersion: 1, uncommittedEvents: [{ version: 2 }] });
+  await runtime.publisher.publish(...stock.pullEvents());
+  expect(await runtime.store.getByAggregate('stock', 'X')).toHaveLength(2);
 });
 
 test('an event dated in the future leaves the ids of all others in the present', async () => {
