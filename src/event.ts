@@ -5,6 +5,7 @@ import type { CarriableFields } from './carried.ts';
 import { TrunklineError } from './errors.ts';
 import type { FrameReader } from './frame.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
+import { ownGetter } from './own-getter.ts';
 import { deepFreeze } from './payload.ts';
 
 declare const phantom: unique symbol;
@@ -116,7 +117,12 @@ export interface NewEvent {
   version?: number;
 }
 
-/** Decoded from a frame: strings at once, payload and metadata when first looked at, and frozen then. */
+const noMetadata: Metadata = Object.freeze({});
+
+/**
+ * Decoded from a frame: names at once, payload and metadata when first read, and frozen then. All of it is own and
+ * enumerable, so that an event copies as it looks: `{ ...event }`, `structuredClone(event)`, `postMessage(event)`.
+ */
 class DecodedEvent implements StoredEvent {
   readonly id: string;
   readonly position: number;
@@ -125,7 +131,10 @@ class DecodedEvent implements StoredEvent {
   readonly version: number;
   readonly type: string;
   readonly schemaVersion: number;
-  #occurredAt: number;
+  declare readonly occurredAt: Date;
+  declare readonly data: unknown;
+  declare readonly metadata: Metadata;
+  readonly #occurredAt: number;
   #data: unknown;
   #dataJson: string | undefined;
   #metadata: Metadata | undefined;
@@ -142,14 +151,18 @@ class DecodedEvent implements StoredEvent {
     this.#occurredAt = frame.occurredAt;
     this.#dataJson = frame.dataJson;
     this.#metadataJson = frame.metadataJson;
+    ownGetter(this, 'occurredAt', this.#readOccurredAt);
+    ownGetter(this, 'data', this.#readData);
+    if (this.#metadataJson === '') this.metadata = noMetadata;
+    else ownGetter(this, 'metadata', this.#readMetadata);
   }
 
   /** A new Date each time, since a Date cannot be frozen. */
-  get occurredAt(): Date {
+  #readOccurredAt(): Date {
     return new Date(this.#occurredAt);
   }
 
-  get data(): unknown {
+  #readData(): unknown {
     if (this.#dataJson !== undefined) {
       this.#data = deepFreeze(JSON.parse(this.#dataJson));
       this.#dataJson = undefined;
@@ -157,11 +170,12 @@ class DecodedEvent implements StoredEvent {
     return this.#data;
   }
 
-  get metadata(): Metadata {
-    this.#metadata ??= deepFreeze(this.#metadataJson === '' ? {} : (JSON.parse(this.#metadataJson) as Metadata));
+  #readMetadata(): Metadata {
+    this.#metadata ??= deepFreeze(JSON.parse(this.#metadataJson) as Metadata);
     return this.#metadata;
   }
 
+  // Reads public properties only: a copy that kept the prototype has no private ones.
   toJSON(): Record<string, unknown> {
     const { id, position, aggregateType, aggregateId, version, type, schemaVersion, data, metadata } = this;
     const occurredAt = this.occurredAt.toISOString();

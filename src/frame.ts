@@ -214,3 +214,13 @@ export class FrameReader {
     return this.length === FRAME_HEADER_BYTES + strings && this.offset + this.length <= limit;
   }
 }
+
+/** Index of the last event among so many frames from the start of `bytes`; -1: none is one. Without an allocation. */
+export function lastEventIndex(bytes: Buffer, frames: number): number {
+  let last = -1;
+  for (let i = 0, offset = 0; i < frames; i++) {
+    if (bytes[offset + 4] === FrameKind.event) last = i;
+    offset += alignUp(bytes.readUInt32LE(offset));
+  }
+  return last;
+}

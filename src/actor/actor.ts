@@ -3,6 +3,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
 import type { WireError } from '../errors.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import type { Reducer } from './evolve.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** An aggregate type as a shard runs it. */
@@ -11,6 +12,7 @@ export interface ActorType {
   readonly definition: AnyAggregate;
   readonly name: string;
   readonly commandNames: readonly string[];
+  readonly reducers: ReadonlyMap<string, Reducer>;
   readonly fingerprint: string;
 }
 

@@ -3,18 +3,26 @@ import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { EvolvingEvent, Metadata } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
+import { ownGetter } from '../own-getter.ts';
 import { deepFreeze } from '../payload.ts';
 
-/** An event as reducers see it. Made once per event: holds the id as four integers until somebody asks for text. */
+/**
+ * An event as reducers see it: id, time and metadata are made when they are read. Own and enumerable like the rest, so
+ * that a reducer may spread the event into its state. Made only for a reducer that can see it.
+ */
 export class AppliedEvent implements EvolvingEvent {
+  declare readonly id: string;
   readonly aggregateType: string;
   readonly aggregateId: string;
   readonly version: number;
   readonly type: string;
   readonly schemaVersion: number;
+  declare readonly occurredAt: Date;
   readonly data: unknown;
+  declare readonly metadata: Metadata;
   readonly #occurredAt: number;
   readonly #metadataJson: string;
+  // The id as four integers: text only if it is read.
   readonly #id0: number;
   readonly #id1: number;
   readonly #id2: number;
@@ -44,19 +52,22 @@ export class AppliedEvent implements EvolvingEvent {
     this.#id1 = view.getInt32(idOffset + 4);
     this.#id2 = view.getInt32(idOffset + 8);
     this.#id3 = view.getInt32(idOffset + 12);
+    ownGetter(this, 'id', this.#readId);
+    ownGetter(this, 'occurredAt', this.#readOccurredAt);
+    ownGetter(this, 'metadata', this.#readMetadata);
   }
 
-  get id(): string {
+  #readId(): string {
     const hex = (word: number): string => (word >>> 0).toString(16).padStart(8, '0');
     const [a, b, c, d] = [hex(this.#id0), hex(this.#id1), hex(this.#id2), hex(this.#id3)];
     return `${a}-${b.slice(0, 4)}-${b.slice(4)}-${c.slice(0, 4)}-${c.slice(4)}${d}`;
   }
 
-  get occurredAt(): Date {
+  #readOccurredAt(): Date {
     return new Date(this.#occurredAt);
   }
 
-  get metadata(): Metadata {
+  #readMetadata(): Metadata {
     return this.#metadataJson === '' ? {} : deepFreeze(JSON.parse(this.#metadataJson) as Metadata);
   }
 
@@ -67,29 +78,55 @@ export class AppliedEvent implements EvolvingEvent {
   }
 }
 
-export type Reducers = Record<string, (state: unknown, data: unknown, event: EvolvingEvent) => unknown>;
+type ReducerFunction = (state: unknown, data: unknown, event: EvolvingEvent | undefined) => unknown;
+
+/** The reducer of one event type, and whether it can see the event itself. */
+export interface Reducer {
+  readonly evolve: ReducerFunction;
+  readonly seesEvent: boolean;
+}
+
+const reducersByDefinition = new WeakMap<AnyAggregate, ReadonlyMap<string, Reducer>>();
+
+/** A definition's reducers by event type; names that the definition does not have are not found. */
+export function reducersOf(definition: AnyAggregate): ReadonlyMap<string, Reducer> {
+  let reducers = reducersByDefinition.get(definition);
+  if (reducers === undefined) {
+    const entries = Object.entries(definition.evolve as Record<string, ReducerFunction>);
+    reducers = new Map(entries.map(([type, evolve]) => [type, { evolve, seesEvent: seesEvent(evolve) }]));
+    reducersByDefinition.set(definition, reducers);
+  }
+  return reducers;
+}
+
+// `name(a, { b }) {`, `(a, b) =>`, `a =>`, `function (a) {`: parameters without a default, a rest or nested parentheses.
+const plainParameters = /^(?:async\s+)?(?:function\b)?\s*[\w$]*\s*(?:\([^()=.]*\)|)\s*(?:=>|\{)/;
+
+/** Whether a function can reach its third argument. In doubt it can: a bound function, a proxy, a rest parameter. */
+export function seesEvent(reducer: (...args: never[]) => unknown): boolean {
+  if (reducer.length >= 3) return true;
+  const text = Function.prototype.toString.call(reducer);
+  return !plainParameters.test(text) || /\barguments\b|\beval\b|\[native code\]/.test(text);
+}
 
 /** The state after one stored event. A type that the definition does not know is an error, never skipped. */
 export function evolveFrame(definition: AnyAggregate, state: unknown, frame: FrameReader, id: string): unknown {
   const type = frame.name;
-  const reducer = (definition.evolve as Reducers)[type];
-  if (!reducer) {
+  const reducer = reducersOf(definition).get(type);
+  if (reducer === undefined) {
     const known = Object.keys(definition.events);
     throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: type, known });
   }
-  const applied = new AppliedEvent(
-    definition.name,
-    id,
-    frame.version,
-    type,
-    frame.schemaVersion,
-    JSON.parse(frame.dataJson),
-    frame.occurredAt,
-    frame.metadataJson,
-    frame.view,
-    frame.offset + 16,
+  const data: unknown = JSON.parse(frame.dataJson);
+  if (!reducer.seesEvent) return reducer.evolve(state, data, undefined);
+  const { version, schemaVersion, occurredAt, metadataJson, view } = frame;
+  const idOffset = frame.offset + 16;
+  const { name } = definition;
+  return reducer.evolve(
+    state,
+    data,
+    new AppliedEvent(name, id, version, type, schemaVersion, data, occurredAt, metadataJson, view, idOffset),
   );
-  return reducer(state, applied.data, applied);
 }
 
 /** Changes when a reducer's text or the declared snapshot version does: a snapshot of another one is not used. */
@@ -99,7 +136,7 @@ export function reducerFingerprint(definition: AnyAggregate): string {
     for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   };
   add(definition.state.toString());
-  const reducers = definition.evolve as Reducers;
-  for (const type of Object.keys(reducers).sort()) add(type + reducers[type]!.toString());
+  const reducers = reducersOf(definition);
+  for (const type of [...reducers.keys()].sort()) add(type + reducers.get(type)!.evolve.toString());
   return `${definition.snapshot.version}:${(hash >>> 0).toString(36)}`;
 }

@@ -10,7 +10,7 @@ import { plainToJson, toJson, toPlain } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
-import { AppliedEvent, type Reducers } from './evolve.ts';
+import { AppliedEvent } from './evolve.ts';
 import { freezeFields } from './frozen.ts';
 import { validate } from './validate.ts';
 
@@ -90,21 +90,10 @@ export class Execution implements CommandContext<any, any> {
     const metadata = command.metadataJson;
     const offset = group.frame(FrameKind.event, spec.schemaVersion, now, version, name, actor.id, type, metadata, json);
     writeNewId(group.frames.bytes, offset + 16, now);
-    const { view } = group.frames;
-    const applied = new AppliedEvent(
-      name,
-      actor.id,
-      version,
-      type,
-      spec.schemaVersion,
-      plain,
-      now,
-      metadata,
-      view,
-      offset + 16,
-    );
+    const reducer = actor.type.reducers.get(type)!;
     try {
-      const state = (definition.evolve as Reducers)[type]!(actor.state, plain, applied);
+      const applied = reducer.seesEvent ? this.applied(offset, type, spec.schemaVersion, plain, now) : undefined;
+      const state = reducer.evolve(actor.state, plain, applied);
       if (state instanceof Promise) {
         const reason = `evolve.${type} is asynchronous; reducers must return the next state itself`;
         throw new TrunklineError('InvalidDefinition', { aggregateType: name, reason });
@@ -117,6 +106,18 @@ export class Execution implements CommandContext<any, any> {
     actor.version = version;
     this.lastEvent = offset - group.start;
     this.events++;
+  }
+
+  /** The event that was just written at `offset`, as a reducer sees it. */
+  private applied(offset: number, type: string, schemaVersion: number, data: unknown, now: number): AppliedEvent {
+    const {
+      id,
+      type: { name },
+      version,
+    } = this.actor;
+    const { metadataJson } = this.command;
+    const { view } = this.group.frames;
+    return new AppliedEvent(name, id, version + 1, type, schemaVersion, data, now, metadataJson, view, offset + 16);
   }
 
   ask<A extends AnyAggregate>(aggregate: A, id: string, options: AskOptions = {}): Asker<A> {

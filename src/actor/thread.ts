@@ -8,7 +8,7 @@ import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
 import type { ActorType, FencedNotice, ShardData, ShardReport } from './actor.ts';
-import { reducerFingerprint } from './evolve.ts';
+import { reducerFingerprint, reducersOf } from './evolve.ts';
 import { enterShard, violation } from './inside.ts';
 import { Loader } from './loader.ts';
 import { Shard } from './shard.ts';
@@ -112,7 +112,8 @@ async function importTypes(data: ShardData): Promise<ActorType[]> {
       throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });
     }
     const commandNames = Object.keys(definition.commands);
-    types.push({ index, definition, name, commandNames, fingerprint: reducerFingerprint(definition) });
+    const reducers = reducersOf(definition);
+    types.push({ index, definition, name, commandNames, reducers, fingerprint: reducerFingerprint(definition) });
   }
   return types;
 }

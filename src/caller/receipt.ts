@@ -3,7 +3,8 @@ import { inspect } from 'node:util';
 import { checkLevel } from '../checks.ts';
 import type { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
-import { FrameKind, FrameReader } from '../frame.ts';
+import { FrameKind, FrameReader, lastEventIndex } from '../frame.ts';
+import { ownGetter } from '../own-getter.ts';
 import type { Level, Receipt } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag } from '../ring/ring.ts';
@@ -32,43 +33,44 @@ const shown = ({ value, version, position }: Receipt<unknown>, level: Level): Sh
   level,
 });
 
+/** Own and enumerable throughout, so that a receipt copies and compares as it looks; events are decoded when read. */
 export class CommandReceipt implements Receipt<unknown> {
+  readonly value: unknown;
   readonly version: number;
+  position: number;
+  declare readonly events: readonly StoredEvent[];
   readonly #group: Buffer;
   readonly #frames: number;
-  readonly #framesBytes: number;
   readonly #wait: LevelWait;
+  /** Index of the last event among the frames; -1: none. */
+  readonly #lastEvent: number;
   #firstPosition: number;
-  #value: unknown;
   #events: readonly StoredEvent[] | undefined;
-  #whenWritten: (() => void)[] = [];
+  #whenWritten: (() => void)[] | undefined;
 
   constructor(ring: RingConsumer, firstPosition: number, wait: LevelWait) {
     // One copy of the group: its bytes in the ring are given back to the shard.
     this.#group = Buffer.from(ring.bytes.subarray(ring.framesStart, ring.replyStart + ring.replyBytes));
     this.#frames = ring.frameCount;
-    this.#framesBytes = ring.framesBytes;
+    this.#lastEvent = lastEventIndex(this.#group, this.#frames);
     this.#firstPosition = firstPosition;
-    this.version = ring.version;
     this.#wait = wait;
-    this.#value = (ring.flags & GroupFlag.value) === 0 ? undefined : pendingValue;
+    const hasValue = (ring.flags & GroupFlag.value) !== 0;
+    this.value = hasValue ? JSON.parse(this.#group.toString('utf8', ring.framesBytes)) : undefined;
+    this.version = ring.version;
+    this.position = this.#lastPositionOfEvents();
+    ownGetter(this, 'events', this.#readEvents);
   }
 
-  get value(): unknown {
-    if (this.#value === pendingValue) this.#value = JSON.parse(this.#group.toString('utf8', this.#framesBytes));
-    return this.#value;
+  #lastPositionOfEvents(): number {
+    return this.#firstPosition === 0 ? 0 : this.#firstPosition + this.#lastEvent;
   }
 
-  get position(): number {
-    if (this.#firstPosition === 0) return 0;
-    return this.events.at(-1)?.position ?? this.#firstPosition - 1;
-  }
-
-  get events(): readonly StoredEvent[] {
+  #readEvents(): readonly StoredEvent[] {
     if (this.#events !== undefined) return this.#events;
     const events: StoredEvent[] = [];
     const frame = new FrameReader(this.#group).at(0);
-    for (let i = 0; i < this.#frames; i++) {
+    for (let i = 0; i <= this.#lastEvent; i++) {
       const position = this.#firstPosition === 0 ? 0 : this.#firstPosition + i;
       if (frame.kind === FrameKind.event) events.push(decodeEvent(frame, position));
       frame.at(frame.next);
@@ -82,7 +84,9 @@ export class CommandReceipt implements Receipt<unknown> {
     checkLevel('level', level);
     options.signal?.throwIfAborted();
     if (level === 'raised') return;
-    if (this.#firstPosition === 0) await new Promise<void>((resolve) => this.#whenWritten.push(resolve));
+    if (this.#firstPosition === 0) {
+      await new Promise<void>((resolve) => (this.#whenWritten ??= []).push(resolve));
+    }
     return this.whenAt(level, options.signal);
   }
 
@@ -107,8 +111,9 @@ export class CommandReceipt implements Receipt<unknown> {
   written(firstPosition: number): void {
     this.#firstPosition = firstPosition;
     this.#events = undefined;
-    for (const resolve of this.#whenWritten) resolve();
-    this.#whenWritten = [];
+    this.position = this.#lastPositionOfEvents();
+    for (const resolve of this.#whenWritten ?? []) resolve();
+    this.#whenWritten = undefined;
   }
 }
 
@@ -139,8 +144,6 @@ export class RepeatedReceipt implements Receipt<unknown> {
     return shown(this, this.#wait.levelOf(this.position));
   }
 }
-
-const pendingValue = Symbol('not decoded yet');
 
 /** The store has come there: with these, or past them? @throws Quarantined */
 function checkStored(wait: LevelWait, from: number, to: number): void {

@@ -1,7 +1,6 @@
 // Refs: one class per aggregate type with a method per command, so that a call costs a method call and not a trap.
 import { inspect } from 'node:util';
-import { type AnyAggregate, reservedCommandNames, type SendOptions } from '../aggregate.ts';
-import { TrunklineError } from '../errors.ts';
+import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import { checkFields } from '../known-fields.ts';
 import type { Receipt } from '../receipt.ts';
 import { sendFields } from './send-options.ts';
@@ -24,54 +23,47 @@ export interface AnyRef {
 
 export type RefClass = new (id: string, options?: SendOptions) => AnyRef;
 
-/** The class of all refs to one aggregate type. */
+// Symbols: a text would stand before a command of its name. Own and enumerable, so that deep equality, as assertion
+// libraries have it, tells two refs apart.
+const aggregateTypeOf = Symbol('aggregateType');
+const idOf = Symbol('id');
+const optionsOf = Symbol('options');
+
+/**
+ * The class of all refs to one aggregate type. A name that is no command is undefined, as on any object: libraries look
+ * for marks (`then`, `asymmetricMatch`, `$$typeof` …) on what they are given, and must not find one.
+ */
 export function refClass(aggregate: AnyAggregate, typeIndex: number, sender: CommandSender): RefClass {
-  // Private fields: a public one would stand before a command of its name.
   class CommandRef {
-    readonly #id: string;
-    readonly #options: SendOptions | undefined;
+    readonly [aggregateTypeOf]: string = aggregate.name;
+    readonly [idOf]: string;
+    declare readonly [optionsOf]?: SendOptions;
 
     constructor(id: string, options?: SendOptions) {
-      this.#id = id;
-      this.#options = options;
+      this[idOf] = id;
+      if (options !== undefined) this[optionsOf] = options;
     }
 
     with(options: SendOptions): CommandRef {
       checkFields('with', options, sendFields);
-      return new CommandRef(this.#id, this.#options ? { ...this.#options, ...options } : options);
+      return new CommandRef(this[idOf], this[optionsOf] ? { ...this[optionsOf], ...options } : options);
     }
 
-    /** `String(ref)` and `${ref}`, which would otherwise find an unknown command. */
+    /** `String(ref)` and `${ref}`. */
     [Symbol.toPrimitive](): string {
-      return `${aggregate.name}/${this.#id}`;
+      return `${aggregate.name}/${this[idOf]}`;
     }
 
     /** As `console.log` shows it. */
     [inspect.custom](): string {
       return `Ref ${this}`;
     }
-
-    static method(commandIndex: number): unknown {
-      return function command(this: CommandRef, ...input: unknown[]): Promise<Receipt<unknown>> {
-        return sender.send(typeIndex, commandIndex, this.#id, input, this.#options);
-      };
-    }
   }
   const methods = CommandRef.prototype as unknown as Record<string, unknown>;
-  const names = Object.keys(aggregate.commands);
-  for (const [commandIndex, name] of names.entries()) methods[name] = CommandRef.method(commandIndex);
-  Object.setPrototypeOf(CommandRef.prototype, unknownCommands(aggregate, names));
+  for (const [commandIndex, name] of Object.keys(aggregate.commands).entries()) {
+    methods[name] = function command(this: CommandRef, ...input: unknown[]): Promise<Receipt<unknown>> {
+      return sender.send(typeIndex, commandIndex, this[idOf], input, this[optionsOf]);
+    };
+  }
   return CommandRef as RefClass;
-}
-
-/** Behind the class: any other name is a method that rejects, save the names that JavaScript itself looks for. */
-function unknownCommands(aggregate: AnyAggregate, known: string[]): object {
-  const error = (command: string): TrunklineError =>
-    new TrunklineError('UnknownCommand', { aggregateType: aggregate.name, command, known });
-  return new Proxy(Object.create(null) as object, {
-    get(_, name) {
-      if (typeof name !== 'string' || (reservedCommandNames as readonly string[]).includes(name)) return undefined;
-      return () => Promise.reject(error(name));
-    },
-  });
 }

@@ -3,7 +3,7 @@
 import { deepStrictEqual, fail } from 'node:assert/strict';
 import { Actor, type ActorType } from '../actor/actor.ts';
 import type { Command } from '../actor/command.ts';
-import { evolveFrame, reducerFingerprint } from '../actor/evolve.ts';
+import { evolveFrame, reducerFingerprint, reducersOf } from '../actor/evolve.ts';
 import { Execution, type Surroundings } from '../actor/execution.ts';
 import { freezeState } from '../actor/frozen.ts';
 import { tellable } from '../actor/tellable.ts';
@@ -190,25 +190,16 @@ class Trial<A extends AnyAggregate> {
 function replay(definition: AnyAggregate, id: string, events: readonly { type: string; data: unknown }[]): Actor {
   const commandNames = Object.keys(definition.commands);
   const fingerprint = reducerFingerprint(definition);
-  const type: ActorType = { index: 0, definition, name: definition.name, commandNames, fingerprint };
+  const { name } = definition;
+  const type: ActorType = { index: 0, definition, name, commandNames, reducers: reducersOf(definition), fingerprint };
   const actor = new Actor(type, id, freezeState(definition.state()), 0, 0);
   const group = new StagedGroup(64 << 20);
-  for (const { type: name, data } of events) {
+  for (const { type: eventType, data } of events) {
     group.clear();
     const now = Date.now();
-    const schemaVersion = definition.events[name]?.schemaVersion ?? 1;
-    const json = toJson(data, name);
-    const offset = group.frame(
-      FrameKind.event,
-      schemaVersion,
-      now,
-      actor.version + 1,
-      definition.name,
-      id,
-      name,
-      '',
-      json,
-    );
+    const schemaVersion = definition.events[eventType]?.schemaVersion ?? 1;
+    const json = toJson(data, eventType);
+    const offset = group.frame(FrameKind.event, schemaVersion, now, actor.version + 1, name, id, eventType, '', json);
     writeNewId(group.frames.bytes, offset + 16, now);
     actor.state = freezeState(evolveFrame(definition, actor.state, new FrameReader(group.frames.bytes).at(offset), id));
     actor.version++;
