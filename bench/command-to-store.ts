@@ -16,7 +16,13 @@ import { routed } from './payload.ts';
 
 export const commandToStore: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, flush: 'durable' });
+    await using runtime = await createRuntime({
+      logger: false,
+      dataDir,
+      aggregates: [Probe],
+      shards: 1,
+      flush: 'durable',
+    });
     const [synced, stored] = (['synced', 'stored'] as const).map((ack) => runtime.ref(Probe, ack).with({ ack }));
     const count = sized(settings, { smoke: 3, quick: 200, full: 1000 });
     const [toSynced, toStored] = [new Latencies(), new Latencies()];

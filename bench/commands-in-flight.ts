@@ -21,7 +21,7 @@ const perWorker = [1, 16, 64, 256];
 
 export const commandsInFlight: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const probes = Array.from({ length: 256 }, (_, i) => runtime.ref(Probe, `p${i}`));
     const commandCount = sized(settings, { smoke: 100, quick: 100_000, full: 200_000 });
     const taskCount = sized(settings, { smoke: 100, quick: 20_000, full: 40_000 });

@@ -45,7 +45,13 @@ const reached = (rounds: readonly { perSecond: number }[]): string =>
 
 export const diskBytes: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, flush: 'latency' });
+    await using runtime = await createRuntime({
+      logger: false,
+      dataDir,
+      aggregates: [Probe],
+      shards: 1,
+      flush: 'latency',
+    });
     const probes = Array.from({ length: 64 }, (_, i) => runtime.ref(Probe, `p${i}`));
     const seconds = sized(settings, { smoke: 0.1, quick: 0.5, full: 3 });
     const { a: batched, b: single } = await interleave(

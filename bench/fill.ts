@@ -4,7 +4,7 @@ import { Probe } from './aggregates.ts';
 
 const [dataDir, count] = process.argv.slice(2) as [string, string];
 const log = { maxBytes: 4 * 2 ** 30, retainBytes: 3 * 2 ** 30 };
-const runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, log });
+const runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, log });
 const perCommand = 100;
 const lanes = 16;
 await Promise.all(

@@ -60,7 +60,7 @@ async function live(runtime: Runtime, idle: number, commands: number): Promise<n
 
 export const handlersCatchUp: Suite = (settings) =>
   onScratchFolder(async (dataDir): Promise<Row[]> => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const aggregates = sized(settings, { smoke: 10, quick: 500, full: 5000 });
     await Promise.all(Array.from({ length: aggregates }, (_, i) => runtime.ref(Probe, `p${i}`).routeMany(100)));
     await runtime.reached('stored');

@@ -87,7 +87,7 @@ async function heard(runtime: Runtime, count: number): Promise<number> {
 
 export const handlersLive: Suite = (settings) =>
   onScratchFolder(async (dataDir): Promise<Row[]> => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const events = sized(settings, { smoke: 100, quick: perSecond, full: 4 * perSecond });
     const singles = sized(settings, { smoke: 20, quick: 500, full: 3000 });
     const handled: number[] = [];

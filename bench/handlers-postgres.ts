@@ -125,7 +125,7 @@ export const handlersPostgres: Suite = (settings) =>
       await migrate({ connection: url });
       const store = postgres({ connectionString: url });
       const log = { retainBytes: 0 };
-      await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, store, log });
+      await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, store, log });
       // Calls go on side by side: the events of a batch are about as many of them.
       const calls = sized(settings, { smoke: 500, quick: 5_000, full: 10_000 });
       const rounds = sized(settings, { smoke: 4, quick: 10, full: 20 });

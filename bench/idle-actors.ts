@@ -6,7 +6,13 @@ import { answer, onScratchFolder, pipelined, roundsOf, runAlone, type Suite, siz
 /** A runtime of its own each round, so that each sees the same empty shard. */
 const bytesPerActor = (count: number): Promise<number> =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, actorLimit: 200_000 });
+    await using runtime = await createRuntime({
+      logger: false,
+      dataDir,
+      aggregates: [Probe],
+      shards: 1,
+      actorLimit: 200_000,
+    });
     const meter = runtime.ref(Probe, 'meter');
     await pipelined(1000, 100, (i) => runtime.ref(Probe, `warm${i}`).nothing());
     const before = (await meter.heapBytes()).value;

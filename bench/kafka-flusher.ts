@@ -43,7 +43,7 @@ const noCheckpoint: OutRecord = { topic: '', partition: 0, key: '', value: Buffe
 /** A log of so many events; returns its last position. */
 async function fill(dataDir: string, events: number): Promise<number> {
   const log = { maxBytes: logBytes, retainBytes: logBytes / 2 };
-  await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, log });
+  await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, log });
   for (let left = events; left > 0; left -= perAggregate) await runtime.ref(Probe, newId()).routeMany(perAggregate);
   await runtime.reached('stored');
   return runtime.status().written;

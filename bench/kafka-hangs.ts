@@ -22,7 +22,7 @@ export const kafkaHangs: Suite = (settings) =>
     const broker = await Kafka.start();
     try {
       const stream = kafka({ brokers: [broker.address], requestTimeoutMs: 2000 });
-      await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, stream });
+      await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, stream });
       const probe = runtime.ref(Probe, 'one');
       const p99 = async (): Promise<number> => {
         const samples: number[] = [];

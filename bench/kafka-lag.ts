@@ -32,7 +32,7 @@ async function lags(
   const prefix = `lag-${client}-${round}`;
   return onScratchFolder(async (dataDir) => {
     const stream = kafka({ brokers: [broker], client, topics: { prefix } });
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, stream });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, stream });
     const reader = new kafkajs.Kafka({ brokers: [broker], logLevel: kafkajs.logLevel.NOTHING });
     const consumer = reader.consumer({ groupId: prefix, maxWaitTimeInMs: 100 });
     const seen = new Map<string, number>();

@@ -64,7 +64,7 @@ export const logSize: Suite = (settings) =>
       const [smallEvents, step, loads, warmUps] = settings.smoke ? [500, 500, 50, 1] : [100_000, 20_000, 5_000, 3];
       const options = { aggregates: [Probe], shards: 1, actorLimit: 20_000 };
       const filled = async (dataDir: string, events: number): Promise<GrowingStore> => {
-        const runtime = await createRuntime({ ...options, dataDir });
+        const runtime = await createRuntime({ logger: false, ...options, dataDir });
         const store = new GrowingStore(runtime, dataDir);
         await store.append(events);
         await runtime.close();
@@ -72,8 +72,8 @@ export const logSize: Suite = (settings) =>
       };
       const small = await filled(smallDir, smallEvents);
       const large = await filled(largeDir, largeEvents);
-      await using smallRuntime = await createRuntime({ ...options, dataDir: smallDir });
-      await using largeRuntime = await createRuntime({ ...options, dataDir: largeDir });
+      await using smallRuntime = await createRuntime({ logger: false, ...options, dataDir: smallDir });
+      await using largeRuntime = await createRuntime({ logger: false, ...options, dataDir: largeDir });
       [small.runtime, large.runtime] = [smallRuntime, largeRuntime];
       for (let i = 0; i < warmUps; i++) for (const store of [small, large]) await store.append(step);
       const rounds: { appends: readonly [number, number]; loads: readonly [number, number] }[] = [];

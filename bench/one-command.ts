@@ -21,7 +21,13 @@ const echo = `require('node:worker_threads').parentPort.on('message', function (
 
 export const oneCommand: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, flush: 'latency' });
+    await using runtime = await createRuntime({
+      logger: false,
+      dataDir,
+      aggregates: [Probe],
+      shards: 1,
+      flush: 'latency',
+    });
     const worker = new Worker(echo, { eval: true });
     const roundTrip = (data: unknown): Promise<void> =>
       new Promise((resolve) => {

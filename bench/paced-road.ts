@@ -9,7 +9,7 @@ const perSecond = 2000;
 
 export const pacedRoad: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const probes = Array.from({ length: 256 }, (_, i) => runtime.ref(Probe, `p${i}`));
     const seconds = sized(settings, { smoke: 0.05, quick: 0.5, full: 4 });
     const rounds: Latencies[] = [];

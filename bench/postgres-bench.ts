@@ -65,7 +65,13 @@ export function withLog<T>(
   return onScratchFolder(async (dataDir) => {
     let last = 0;
     {
-      await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, log: logOptions });
+      await using runtime = await createRuntime({
+        logger: false,
+        dataDir,
+        aggregates: [Probe],
+        shards: 1,
+        log: logOptions,
+      });
       for (let round = 0; round < rounds; round++) {
         const calls = Array.from({ length: aggregates }, (_, i) => runtime.ref(Probe, `call-${i}`).routeMany(10));
         await Promise.all(calls);

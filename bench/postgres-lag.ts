@@ -27,7 +27,7 @@ export const postgresLag: Suite = (settings) =>
       await migrate({ connection: url });
       if (server !== undefined) await recycleWal(url, sized(settings, { smoke: 1, quick: 8, full: 32 }));
       const store = postgres({ connectionString: url });
-      await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, store });
+      await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, store });
       const ids = Array.from({ length: 200 }, () => runtime.newId());
       await lag(runtime, ids, sized(settings, { smoke: 50, quick: 500, full: 2_000 })); // warm
       const lags: number[] = [];

@@ -22,7 +22,7 @@ export const publishAsync: Suite = (settings) =>
     const broker = await Kafka.start();
     try {
       const stream = kafka({ brokers: [broker.address] });
-      await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, stream });
+      await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, stream });
       const probe = runtime.ref(Probe, 'raise').with({ metadata: { correlationId: 'bench-1', source: 'bench' } });
       const [publish, raise]: [number[], number[]] = [[], []];
       const metadata = { correlationId: 'bench-1', source: 'bench' };

@@ -16,7 +16,7 @@ import { routed } from './payload.ts';
 
 export const publishFromCaller: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const probe = runtime.ref(Probe, 'raise').with({ metadata: { correlationId: 'bench-1', source: 'bench' } });
     const bursts = sized(settings, { smoke: 2, quick: 200, full: 1000 });
     const metadata = { correlationId: 'bench-1', source: 'bench' };

@@ -15,7 +15,7 @@ import {
 
 export const raiseInCommand: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const probe = runtime.ref(Probe, 'raise').with({ metadata: { correlationId: 'bench-1', source: 'bench' } });
     const commands = sized(settings, { smoke: 2, quick: 20, full: 40 });
     const bursts = settings.smoke ? 2 : 200;

@@ -12,7 +12,7 @@ export interface Stalled {
 }
 
 const [dataDir, seconds] = process.argv.slice(2) as [string, string];
-const runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+const runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
 const latencies = new Latencies();
 let commits = 0;
 

@@ -25,7 +25,7 @@ export const startAfterKill: Suite = async (settings) => {
       await fillAndKill(dataDir, events);
       const start = performance.now();
       const log = { maxBytes: 4 * 2 ** 30, retainBytes: 3 * 2 ** 30 };
-      await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, log });
+      await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, log });
       await runtime.ref(Probe, 'p0-0').route(routed(1));
       rounds.push((performance.now() - start) / 1000);
       recovery = runtime.recovery.milliseconds;

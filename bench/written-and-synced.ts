@@ -18,7 +18,13 @@ const lanes = 16;
 
 export const writtenAndSynced: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, flush: 'durable' });
+    await using runtime = await createRuntime({
+      logger: false,
+      dataDir,
+      aggregates: [Probe],
+      shards: 1,
+      flush: 'durable',
+    });
     const commands = sized(settings, { smoke: 20, quick: 1000, full: 3000 });
     const rate = (ack: 'written' | 'synced') => async (): Promise<number> => {
       const start = performance.now();

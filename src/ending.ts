@@ -1,5 +1,6 @@
 // How long `close` waits, and what happens then: at the deadline every thread leaves what it is at.
 import { TrunklineError } from './errors.ts';
+import { guarded } from './guarded.ts';
 import { type Levels, LevelWord } from './log/levels.ts';
 
 export const closeDeadlineMs = 30_000;
@@ -26,9 +27,15 @@ export class Ending {
     return new Promise((resolve, reject) => {
       const timedOut = (): TrunklineError =>
         new TrunklineError('CloseTimedOut', { deadlineMs, waitingFor: this.givenUp });
-      const late = setTimeout(() => this.giveUp(), deadlineMs);
+      const late = setTimeout(
+        guarded(() => this.giveUp()),
+        deadlineMs,
+      );
       // Should even that not end it (a disk that does not answer), the caller at least is told.
-      const tooLate = setTimeout(() => reject(timedOut()), deadlineMs + graceMs);
+      const tooLate = setTimeout(
+        guarded(() => reject(timedOut())),
+        deadlineMs + graceMs,
+      );
       stopped
         .then(() => (this.givenUp.length > 0 ? reject(timedOut()) : resolve()), reject)
         .finally(() => {

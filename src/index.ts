@@ -64,11 +64,11 @@ export {
 export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
+export type { Logger } from './logger.ts';
 export {
   type FlushPolicy,
   flushPresets,
   type HandlerOptions,
-  type Logger,
   type LogOptions,
   type RuntimeOptions,
   type SinkOptions,

@@ -1,7 +1,8 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
 import type { AnyAggregate } from './aggregate.ts';
-import { checkDeadline, checkFunction, checkInteger, invalid } from './checks.ts';
+import { checkDeadline, checkInteger, invalid } from './checks.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
+import { type Logger, resolveLogger } from './logger.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import { PostgresStoreOptions } from './store/postgres/postgres.ts';
@@ -86,14 +87,6 @@ export interface HandlerOptions {
   connections?: number;
 }
 
-/** What Trunkline logs through: a pino logger, or anything with these. */
-export interface Logger {
-  debug(details: object, message: string): void;
-  info(details: object, message: string): void;
-  warn(details: object, message: string): void;
-  error(details: object, message: string): void;
-}
-
 /** The options of `createRuntime`; all but two have a default. */
 export interface RuntimeOptions {
   /** Where log and store live; created if absent, mode 0700; one runtime at a time. */
@@ -126,8 +119,11 @@ export interface RuntimeOptions {
   idempotencyTtlMs?: number;
   /** Deadline of an `ask` that names none, milliseconds; default 5,000. */
   askDeadlineMs?: number;
-  /** A pino logger (or one like it); default: silent. */
-  logger?: Logger;
+  /**
+   * A pino logger, or one like it; default: pino at level `warn` on stderr, since a sink, a handler or a shard that fails is
+   * told here first. `false`: silence. A logger that throws hurts nothing: its message goes to stderr.
+   */
+  logger?: Logger | false;
   /** Identity of this boot of the machine; default: the kernel's. For tests of power loss. */
   bootId?: string;
 }
@@ -228,14 +224,6 @@ export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: numb
   }
 }
 
-function checkLogger(logger: Logger): void {
-  if (typeof logger !== 'object' || logger === null)
-    invalid('logger', typeof logger, 'must be a pino logger, or like one');
-  for (const level of ['debug', 'info', 'warn', 'error'] as const) checkFunction(`logger.${level}`, logger[level]);
-}
-
-const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
-
 function resolveHandlers(options: HandlerOptions): Required<HandlerOptions> {
   return {
     checkpointDelayMs: checkInteger('handlers.checkpointDelayMs', options.checkpointDelayMs ?? 20, 0, 60_000),
@@ -290,7 +278,6 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   if (options.context !== undefined && !URL.canParse(options.context)) {
     invalid('context', options.context, 'must be a URL: import.meta.resolve(…)');
   }
-  if (options.logger !== undefined) checkLogger(options.logger);
   if (options.bootId !== undefined && typeof options.bootId !== 'string') {
     invalid('bootId', options.bootId, 'must be text');
   }
@@ -325,7 +312,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     maxInFlight: checkInteger('maxInFlight', options.maxInFlight ?? 65_536, 1, 1_000_000),
     idempotencyTtlMs: checkInteger('idempotencyTtlMs', options.idempotencyTtlMs ?? 86_400_000, 1, 2 ** 40),
     askDeadlineMs: checkInteger('askDeadlineMs', options.askDeadlineMs ?? 5_000, 1, 2 ** 31 - 1),
-    logger: options.logger ?? silent,
+    logger: resolveLogger(options.logger),
     bootId: options.bootId,
   };
 }

@@ -8,7 +8,7 @@ import { runScaleAlone, type ScaleRun, type Series } from './scale.ts';
 export const aggregates: ScaleRun = (smoke) =>
   onScratchFolder(async (dataDir) => {
     const counts = smoke ? [10, 100] : [1_000, 10_000, 100_000, 1_000_000];
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const commands = smoke ? 20 : 50_000;
     const series: Series = { label: 'Trunkline, written', points: [] };
     let made = 0;

@@ -9,7 +9,13 @@ import { runScaleAlone, type ScaleRun, type Series } from './scale.ts';
 export const inFlight: ScaleRun = (smoke) =>
   onScratchFolder(async (dataDir) => {
     const depths = smoke ? [1, 10] : [1, 4, 16, 64, 256, 1024, 4096, 10_000];
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, flush: 'durable' });
+    await using runtime = await createRuntime({
+      logger: false,
+      dataDir,
+      aggregates: [Probe],
+      shards: 1,
+      flush: 'durable',
+    });
     const written = Array.from({ length: 1024 }, (_, i) => runtime.ref(Probe, `p${i}`));
     const synced = written.map((probe) => probe.with({ ack: 'synced' }));
     const filename = new URL('../idle-task.mjs', import.meta.url).href;

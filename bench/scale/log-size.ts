@@ -9,7 +9,13 @@ export const logSize: ScaleRun = (smoke) =>
   onScratchFolder(async (dataDir) => {
     const sizes = smoke ? [500, 1000] : [10_000, 100_000, 1_000_000, 10_000_000];
     const [step, loads] = smoke ? [200, 50] : [5_000, 5_000];
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1, actorLimit: 20_000 });
+    await using runtime = await createRuntime({
+      logger: false,
+      dataDir,
+      aggregates: [Probe],
+      shards: 1,
+      actorLimit: 20_000,
+    });
     const store = new GrowingStore(runtime, dataDir);
     const appends: Series = { label: 'Trunkline: append, stored', points: [] };
     const loaded: Series = { label: 'Trunkline: load ten events', points: [] };

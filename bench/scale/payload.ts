@@ -15,7 +15,7 @@ function payloadOf(bytes: number): any {
 export const payload: ScaleRun = (smoke) =>
   onScratchFolder(async (dataDir) => {
     const sizes = smoke ? [64, 1024] : [64, 256, 1024, 4096, 16_384, 65_536];
-    await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: 1 });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
     const probes = Array.from({ length: 256 }, (_, i) => runtime.ref(Probe, `p${i}`));
     const series: Series = { label: 'Trunkline, written', points: [] };
     const stringify: Series = { label: 'JSON.stringify and JSON.parse', points: [] };

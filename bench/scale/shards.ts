@@ -10,7 +10,7 @@ export const shards: ScaleRun = async (smoke) => {
   const large: Series = { label: 'Trunkline, 100 events a command', points: [] };
   for (const count of smoke ? [1, 2] : [1, 2, 3, 4]) {
     await onScratchFolder(async (dataDir) => {
-      await using runtime = await createRuntime({ dataDir, aggregates: [Probe], shards: count });
+      await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: count });
       const probes = Array.from({ length: 1024 }, (_, i) => runtime.ref(Probe, `p${i}`));
       const rounds: { few: number; many: number }[] = [];
       for (let round = 0; round < (smoke ? 1 : 6); round++) {

@@ -3,6 +3,7 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
+import { guarded } from '../guarded.ts';
 import { toJson } from '../payload.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import type { RingProducer } from '../ring/producer.ts';
@@ -48,10 +49,11 @@ export class Asks {
     this.ring.publish(GroupKind.ask, 0, number, 0, '');
     this.afterPublish();
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const late = guarded(() => {
         this.open.delete(number);
         reject(new TrunklineError('DeadlineExceeded', { deadlineMs, executed: 'unknown' }));
-      }, deadlineMs);
+      });
+      const timer = setTimeout(late, deadlineMs);
       this.open.set(number, { resolve, reject, timer });
     });
   }

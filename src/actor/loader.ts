@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isError, TrunklineError } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
+import { unawaited } from '../guarded.ts';
 import { isMintedBy } from '../ids.ts';
 import { eachFrame } from '../log/frames.ts';
 import { Levels } from '../log/levels.ts';
@@ -171,7 +172,7 @@ export class Loader {
 
   private currentTail(): TailIndex | undefined {
     if (this.tail !== undefined && this.levels.position('remembered') >= this.tail.lastPosition) {
-      void this.tail.close();
+      unawaited(this.tail.close());
       this.tail = undefined;
       this.log = undefined;
     }

@@ -3,6 +3,7 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, TrunklineError } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing } from '../ring/ring.ts';
@@ -85,7 +86,7 @@ export class ShardPool {
         this.threadIds.set(index, threadId);
         resolve(shard);
       };
-      outbox.port1.on('message', take);
+      outbox.port1.on('message', guarded(take));
       const end = (cause: string): void => {
         this.threadIds.delete(index);
         // The task's end may overtake what the shard has reported.

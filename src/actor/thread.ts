@@ -4,6 +4,7 @@ import { setImmediate } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
 import { describeError, TrunklineError, toWire, type WireError } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
@@ -34,7 +35,10 @@ export default async function runShard(data: ShardData): Promise<void> {
     closePorts(data);
     return;
   }
-  process.on('unhandledRejection', (reason) => reportStray(report, reason));
+  process.on(
+    'unhandledRejection',
+    guarded((reason) => reportStray(report, reason)),
+  );
   await serve(shard, data);
   await loader.close();
   closePorts(data);
@@ -58,10 +62,13 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   const sleeper = new Sleeper(levels.words, bellWord);
   const spinner = new Spinner();
   let wake = (): void => {};
-  data.bell.on('message', (fenced: FencedNotice[] | null) => {
-    if (fenced !== null) shard.arrivals.fenced(fenced);
-    wake();
-  });
+  data.bell.on(
+    'message',
+    guarded((fenced: FencedNotice[] | null) => {
+      if (fenced !== null) shard.arrivals.fenced(fenced);
+      wake();
+    }),
+  );
   const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;
   const hasWork = (): boolean => shard.hasWork() || stopping();
   let sweptAt = performance.now();

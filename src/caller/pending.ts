@@ -1,5 +1,6 @@
 // A command in flight, as its caller waits for it.
 import type { SendOptions } from '../aggregate.ts';
+import { guarded } from '../guarded.ts';
 import type { Level, Receipt } from '../receipt.ts';
 import type { Line } from './line.ts';
 import type { CommandReceipt } from './receipt.ts';
@@ -40,11 +41,11 @@ export class Pending {
 
   /** Arrange for the caller to be released before the reply, if it asked for that. */
   watch(options: SendOptions, onDeadline: () => void, onAbort: () => void): void {
-    if (options.deadlineMs !== undefined) this.timer = setTimeout(onDeadline, options.deadlineMs);
+    if (options.deadlineMs !== undefined) this.timer = setTimeout(guarded(onDeadline), options.deadlineMs);
     if (options.signal) {
       this.signal = options.signal;
-      this.onAbort = onAbort;
-      options.signal.addEventListener('abort', onAbort, { once: true });
+      this.onAbort = guarded(onAbort);
+      options.signal.addEventListener('abort', this.onAbort, { once: true });
     }
   }
 

@@ -1,6 +1,7 @@
 // Waiting for the levels behind `written`: the threads that make an event `synced`, `stored` and `published` ring only while
 // somebody here waits, and do not linger then.
 import { TrunklineError } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';
 import type { Level } from '../receipt.ts';
 import { LevelWaiters } from './level-waiters.ts';
@@ -56,10 +57,10 @@ export class Progress implements LevelWait {
     if (one.failure) return Promise.reject(one.failure);
     const { waiters } = one;
     return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
+      const onAbort = guarded(() => {
         waiters.remove(waiter);
         reject(signal!.reason);
-      };
+      });
       const ending = <T>(settle: (value: T) => void): ((value: T) => void) => {
         if (!signal) return settle;
         return (value) => {

@@ -5,6 +5,7 @@ import { type FencedNotice, shardOf } from '../actor/actor.ts';
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import type { Caller } from './caller.ts';
 import { Line } from './line.ts';
@@ -74,7 +75,10 @@ export class Shards {
       if (result.status === 'rejected') throw result.reason;
       this.caller.lines[index] = result.value;
     }
-    this.watch = setInterval(() => this.look(), lookEveryMs).unref();
+    this.watch = setInterval(
+      guarded(() => this.look()),
+      lookEveryMs,
+    ).unref();
   }
 
   private async startOne(index: number): Promise<Line> {

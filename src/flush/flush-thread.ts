@@ -9,6 +9,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { isError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import type { EventDeclaration } from '../event.ts';
+import { guarded } from '../guarded.ts';
 import { throughGate } from '../log/gate.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
@@ -302,13 +303,16 @@ function watch(flushers: readonly Flusher[]): Promise<void> {
         for (const flusher of flushers) flusher.wake();
       } while (!sleeper.arm(hasWork));
     };
-    const timer = setInterval(look, idleBoundMs);
-    data.bellPort.on('message', look);
-    parentPort!.on('message', (request: FlushThreadRequest) => {
-      if (request === null) look();
-      else if (request.type === 'status') reportStatus(flushers);
-      else configure(flushers, request);
-    });
+    const timer = setInterval(guarded(look), idleBoundMs);
+    data.bellPort.on('message', guarded(look));
+    parentPort!.on(
+      'message',
+      guarded((request: FlushThreadRequest) => {
+        if (request === null) look();
+        else if (request.type === 'status') reportStatus(flushers);
+        else configure(flushers, request);
+      }),
+    );
     look();
   });
 }

@@ -1,6 +1,7 @@
 // The flush thread as the runtime starts and stops it.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire, TrunklineError } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
 import { Thread } from '../thread.ts';
 import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
@@ -34,28 +35,38 @@ export class FlushThread {
     events: FlushEvents,
   ): Promise<FlushThread> {
     const caller = new MessageChannel();
-    caller.port1.on('message', () => events.wake());
+    caller.port1.on(
+      'message',
+      guarded(() => events.wake()),
+    );
     const data: FlushThreadData = { ...settings, bellPort, callerPort: caller.port2 };
     const thread = new Thread('flush', './flush-thread', import.meta.url, data, [bellPort, caller.port2]);
     const flushThread = new FlushThread(thread, caller.port1);
     try {
       await new Promise<void>((resolve, reject) => {
         thread.ended.catch(reject);
-        thread.worker.on('message', (message: FlushThreadReport) => {
-          if (message.type === 'ready') resolve();
-          else if (message.type === 'failed') reject(fromWire(message.error));
-          else if (message.type === 'sink-error')
-            events.sinkError(message.name, fromWire(message.error) as TrunklineError, message.retryInMs === undefined);
-          else if (message.type === 'sink-report')
-            events.sinkReport(message.name, fromWire(message.error) as TrunklineError);
-          else if (message.type === 'quarantined') {
-            const fenced = message.refused.filter(({ code }) => code === 'Fenced');
-            events.quarantined(
-              message.refused,
-              fenced.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })),
-            );
-          }
-        });
+        thread.worker.on(
+          'message',
+          guarded((message: FlushThreadReport) => {
+            if (message.type === 'ready') resolve();
+            else if (message.type === 'failed') reject(fromWire(message.error));
+            else if (message.type === 'sink-error')
+              events.sinkError(
+                message.name,
+                fromWire(message.error) as TrunklineError,
+                message.retryInMs === undefined,
+              );
+            else if (message.type === 'sink-report')
+              events.sinkReport(message.name, fromWire(message.error) as TrunklineError);
+            else if (message.type === 'quarantined') {
+              const fenced = message.refused.filter(({ code }) => code === 'Fenced');
+              events.quarantined(
+                message.refused,
+                fenced.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })),
+              );
+            }
+          }),
+        );
       });
     } catch (error) {
       caller.port1.close();
@@ -74,12 +85,12 @@ export class FlushThread {
     const number = this.changes++;
     const { worker } = this.thread;
     return new Promise((resolve, reject) => {
-      const onMessage = (message: FlushThreadReport): void => {
+      const onMessage = guarded((message: FlushThreadReport) => {
         if (message.type !== 'configured' || message.number !== number) return;
         worker.off('message', onMessage);
         if (message.error) reject(fromWire(message.error));
         else resolve();
-      };
+      });
       worker.on('message', onMessage);
       this.thread.ended.then(
         () => reject(new TrunklineError('RuntimeClosed', { state: 'closed' })),

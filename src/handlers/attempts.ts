@@ -10,6 +10,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { isError, TrunklineError } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import type { Delivery } from './handlers.ts';
@@ -273,7 +274,11 @@ export class Attempts {
     if (this.timer !== undefined) return;
     for (const oldest of this.running) {
       // It outlasts what it was set for, rather than being set for each; it must not outlast the process.
-      this.timer = setTimeout(() => this.expire(), Math.max(1, Math.ceil(oldest.deadline - performance.now()))).unref();
+      const inMs = Math.max(1, Math.ceil(oldest.deadline - performance.now()));
+      this.timer = setTimeout(
+        guarded(() => this.expire()),
+        inMs,
+      ).unref();
       return;
     }
   }

@@ -2,6 +2,8 @@
 //
 // A batch whose attempts are used up is taken apart: each event once more, alone, so that those that cannot be handled are
 // the only ones to become dead letters.
+
+import { guarded, unawaited } from '../guarded.ts';
 import type { Attempts, Outcome } from './attempts.ts';
 import type { Work } from './handling.ts';
 import type { SubscriptionSettings } from './settings.ts';
@@ -10,6 +12,8 @@ export interface BatchEnds {
   mayBegin(work: Work): boolean;
   done(work: Work): void;
   exhausted(work: Work, error: unknown, attempts: number): void;
+  /** What should not happen has: nothing more may be begun. */
+  broken(error: unknown): void;
 }
 
 export class Batches {
@@ -30,7 +34,7 @@ export class Batches {
   add(work: Work): void {
     this.gathered.push(work);
     if (this.gathered.length >= this.settings.max || work.letter) this.isDue = true;
-    else this.timer ??= setTimeout(() => this.becomeDue(), this.settings.maxDelayMs);
+    else this.timer ??= setTimeout(this.due, this.settings.maxDelayMs);
     if (this.isDue) this.start();
   }
 
@@ -40,16 +44,18 @@ export class Batches {
     await this.running;
   }
 
-  private becomeDue(): void {
+  private readonly due = guarded(() => {
     this.isDue = true;
     this.start();
-  }
+  });
 
   private start(): void {
-    this.running ??= this.run().finally(() => {
+    if (this.running !== undefined) return;
+    this.running = this.run().finally(() => {
       this.running = undefined;
       if (this.isDue) this.start();
     });
+    unawaited(this.running, this.ends.broken);
   }
 
   private async run(): Promise<void> {
@@ -69,7 +75,7 @@ export class Batches {
     this.isDue = gathered.length >= settings.max || gathered.some(({ letter }) => letter !== undefined);
     clearTimeout(this.timer);
     this.timer = undefined;
-    if (!this.isDue && gathered.length > 0) this.timer = setTimeout(() => this.becomeDue(), settings.maxDelayMs);
+    if (!this.isDue && gathered.length > 0) this.timer = setTimeout(this.due, settings.maxDelayMs);
     return taken.filter((work) => this.ends.mayBegin(work));
   }
 

@@ -3,6 +3,7 @@
 //
 // A closed circuit costs nothing: the library hears of failures, and of the first success after one.
 import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel';
+import { guarded } from '../guarded.ts';
 
 export class Breaker {
   private readonly policy: CircuitBreakerPolicy | undefined;
@@ -36,7 +37,12 @@ export class Breaker {
   /** Resolves when an attempt may be made; it must be followed by `succeeded` or `failed`. */
   async pass(): Promise<void> {
     while (this.isOpen && !this.isClosed) {
-      if (this.timer === undefined && !this.isProbing) this.timer = setTimeout(() => this.probe(), this.pauseMs);
+      if (this.timer === undefined && !this.isProbing) {
+        this.timer = setTimeout(
+          guarded(() => this.probe()),
+          this.pauseMs,
+        );
+      }
       await new Promise<void>((resolve) => this.waiting.push(resolve));
       if (this.isProbing) return;
     }

@@ -2,6 +2,7 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { unawaited } from '../guarded.ts';
 import { toPlain } from '../payload.ts';
 import {
   aggregateKey,
@@ -99,8 +100,7 @@ export class DeadLetters {
       sequences.set(prefix, { handler: record.handler, aggregate });
     }
     await tables.durable();
-    for (const { handler, aggregate } of sequences.values())
-      void this.running.get(handler)?.handling.requeue(aggregate);
+    for (const sequence of sequences.values()) this.goOn(sequence);
     return letters.map(({ record }) => ({ id: idOf(record), outcome: 'requeued' }));
   }
 
@@ -154,10 +154,16 @@ export class DeadLetters {
       const rest = await tables.range(letterTable, { prefix, limit: 1 });
       const goesOn = rest.some(({ value }) => (value as LetterRecord).reason === 'behind');
       tables.stage(requeuedTable, prefix, goesOn ? true : undefined);
-      if (goesOn) void this.running.get(handler)?.handling.requeue(aggregate);
+      if (goesOn) this.goOn({ handler, aggregate });
     }
     await tables.durable();
     return letters.map(({ record }) => ({ id: idOf(record), outcome: 'discarded' }));
+  }
+
+  /** At once, if the handler is here. */
+  private goOn({ handler, aggregate }: { handler: string; aggregate: string }): void {
+    const subscription = this.running.get(handler);
+    if (subscription !== undefined) unawaited(subscription.handling.requeue(aggregate));
   }
 
   private async rehearse(letters: readonly Letter[]): Promise<DeadLetterOutcome[]> {

@@ -4,6 +4,7 @@
 // seam. Nothing is handed out that power loss could still take from the log.
 import { setImmediate } from 'node:timers/promises';
 import type { StoredEvent } from '../event.ts';
+import { guarded } from '../guarded.ts';
 import type { Levels } from '../log/levels.ts';
 import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
@@ -71,7 +72,10 @@ export class Feed {
     this.run()
       .catch((error: Error) => {
         this.onError(error);
-        setTimeout(() => this.turn(), retryMs).unref();
+        setTimeout(
+          guarded(() => this.turn()),
+          retryMs,
+        ).unref();
       })
       .finally(() => {
         this.isRunning = false;

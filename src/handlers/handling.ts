@@ -3,13 +3,17 @@
 //
 // Invariant: an event is done when its handler has succeeded or it is parked, in the same turn in which what goes with that
 // is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
+
+import { setTimeout as pause } from 'node:timers/promises';
 import type { StoredEvent } from '../event.ts';
+import { guarded, unawaited } from '../guarded.ts';
 import { Attempts, type Call, type Outcome } from './attempts.ts';
 import { Batches } from './batches.ts';
 import { Breaker } from './breaker.ts';
 import { doneIn, handledPrefix, handledTable } from './handled.ts';
 import { aggregateKey, type LetterError, letterError, letterEvent } from './letters.ts';
 import { type Letter, Parked } from './parked.ts';
+import { mayComeBack, patienceMs } from './patience.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
@@ -66,6 +70,7 @@ export class Handling {
         mayBegin: (work) => this.mayBegin(work),
         done: (work) => this.done(work),
         exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
+        broken: (error) => this.broken(error),
       });
   }
 
@@ -127,7 +132,10 @@ export class Handling {
     work.pending = this.tracker.begin(event.position, event.occurredAt.getTime());
     const key = aggregateKey(event);
     this.lanes.set(key, []);
-    void this.finish(work, begun).then(() => this.drain(key));
+    unawaited(
+      this.finish(work, begun).then(() => this.drain(key)),
+      (error) => this.broken(error, key),
+    );
   }
 
   private wants(event: StoredEvent): boolean {
@@ -151,7 +159,7 @@ export class Handling {
       return;
     }
     this.lanes.set(key, [work]);
-    void this.drain(key);
+    unawaited(this.drain(key), (error) => this.broken(error, key));
   }
 
   private async drain(key: string): Promise<void> {
@@ -233,18 +241,25 @@ export class Handling {
     this.halt(new Error(`there are ${count} dead letters, as many as may be; resolve some, then resume()`));
   }
 
+  /** What should not happen has, in our own code: it stops this subscription, by its name, and nothing else. */
+  private broken(error: unknown, lane?: string): void {
+    if (lane !== undefined) this.lanes.delete(lane);
+    this.events.failed(error, {});
+    this.halt(error);
+  }
+
   private halt(error: unknown): void {
     this.isHalted = true;
     this.events.halted(error);
   }
 
-  /** Handle the letters of one aggregate again, in order, until one fails or none is left. */
+  /** Handle the letters of one aggregate again, in order, until one fails or none is left. Never rejects. */
   async requeue(aggregate: string): Promise<void> {
     if (this.requeueing.has(aggregate)) return;
     this.requeueing.add(aggregate);
     try {
       while (this.parked.has(aggregate) && !this.isClosing) {
-        const letter = await this.parked.first(aggregate);
+        const letter = await this.firstLetter(aggregate);
         if (letter === undefined) return;
         const outcome = await new Promise<Outcome>((told) => {
           const work: Work = { event: letterEvent(letter.record), pending: undefined, letter, told };
@@ -253,8 +268,24 @@ export class Handling {
         });
         if (outcome.kind !== 'done') return;
       }
+    } catch (error) {
+      this.broken(error);
     } finally {
       this.requeueing.delete(aggregate);
+    }
+  }
+
+  /** While the tables are away it waits: that they were asked for is kept there, too. */
+  private async firstLetter(aggregate: string): Promise<Letter | undefined> {
+    for (let failures = 1; ; failures++) {
+      try {
+        return await this.parked.first(aggregate);
+      } catch (error) {
+        if (this.isClosing) return undefined;
+        if (!mayComeBack(error)) throw error;
+        this.events.failed(error, {});
+        await pause(patienceMs(failures), undefined, { ref: false });
+      }
     }
   }
 
@@ -275,7 +306,10 @@ export class Handling {
   async close(graceMs: number): Promise<void> {
     this.isClosing = true;
     this.attempts.stopRetrying();
-    const timer = setTimeout(() => this.attempts.abort(), graceMs);
+    const timer = setTimeout(
+      guarded(() => this.attempts.abort()),
+      graceMs,
+    );
     await this.whenLanesEmpty();
     await this.batches?.ended();
     clearTimeout(timer);

@@ -6,20 +6,12 @@
 //
 // Invariant: a request is carried out at most once. It appears by a rename, so that nobody reads half of one.
 import { randomUUID } from 'node:crypto';
-import {
-  appendFileSync,
-  type FSWatcher,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  watch,
-  writeFileSync,
-} from 'node:fs';
+import { type FSWatcher, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { appendFile, mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fromWire, TrunklineError, toWire, type WireError } from '../errors.ts';
+import { guarded, unawaited } from '../guarded.ts';
 import type { DeadLetterQuery } from './dead-letters.ts';
 import type { ReplayProgress } from './replay.ts';
 
@@ -44,58 +36,177 @@ type Answer = { progress: ReplayProgress } | { result: unknown } | { error: Wire
 const folderOf = (handlersFolder: string): string => join(handlersFolder, 'requests');
 const lookEveryMs = 1000; // watching a folder is a hint, no more
 const answerLookMs = 20;
+const takenLimit = 16; // carried out at a time; the rest waits in the folder
+const answerTries = 60; // one a look, while the disk or the process has no room for the answer
+const leftAfterMs = 10 * 60_000; // what an asker that was killed leaves behind
 
-/** The owner's side. */
+/**
+ * The owner's side. Nothing that the file system does ends more than the look that met it: a removed folder is made again,
+ * and what cannot be read now (no descriptor is free, the disk is full) is read at the next look.
+ */
 export class Requests {
   private readonly folder: string;
   private readonly carryOut: (
     request: HandlerRequest,
     onProgress: (progress: ReplayProgress) => void,
   ) => Promise<unknown>;
+  private readonly onError: (error: unknown) => void;
+  private readonly everyMs: number;
+  /** Ids of what is being carried out, and of what is to be answered; at most `takenLimit`. */
+  private readonly taken = new Set<string>();
   private watcher: FSWatcher | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private looking: Promise<void> | undefined;
+  private isToLookAgain = false;
+  private isClosed = false;
+  private hasFailed = false;
+  /** A folder that was there is made again; a data directory that is gone is not. */
+  private wasThere = false;
 
-  constructor(handlersFolder: string, carryOut: Requests['carryOut']) {
+  /** `onError`: once for each time that requests cannot be read. */
+  constructor(
+    handlersFolder: string,
+    carryOut: Requests['carryOut'],
+    onError: (error: unknown) => void,
+    everyMs: number = lookEveryMs,
+  ) {
     this.folder = folderOf(handlersFolder);
+    this.everyMs = everyMs;
     this.carryOut = carryOut;
+    this.onError = onError;
   }
 
   start(): void {
-    if (this.timer !== undefined) return;
-    mkdirSync(this.folder, { recursive: true, mode: 0o700 });
-    this.timer = setInterval(() => this.look(), lookEveryMs).unref();
-    try {
-      this.watcher = watch(this.folder, { persistent: false }, () => this.look());
-      this.watcher.on('error', () => {});
-    } catch {}
-    this.look();
+    if (this.timer !== undefined || this.isClosed) return;
+    const look = guarded(() => this.look(), this.onError);
+    this.timer = setInterval(look, this.everyMs).unref();
+    look();
   }
 
   close(): void {
+    this.isClosed = true;
     clearInterval(this.timer);
-    this.watcher?.close();
+    this.unwatch();
   }
 
+  /** One at a time; what comes meanwhile is seen by another look. */
   private look(): void {
-    for (const name of readdirSync(this.folder)) {
-      if (name.endsWith('.json')) void this.take(name.slice(0, -'.json'.length));
+    this.isToLookAgain = this.looking !== undefined;
+    if (this.isClosed) return;
+    this.looking ??= this.lookOnce().then((failure) => {
+      if (failure !== undefined && !this.hasFailed) this.onError(failure);
+      this.hasFailed = failure !== undefined;
+      this.looking = undefined;
+      if (this.isToLookAgain && failure === undefined) this.look();
+    });
+    unawaited(this.looking, this.onError);
+  }
+
+  /** What went wrong, if something did. */
+  private async lookOnce(): Promise<unknown> {
+    try {
+      this.watch();
+      for (const name of await this.names()) {
+        const [id, end] = [name.slice(0, name.lastIndexOf('.')), name.slice(name.lastIndexOf('.') + 1)];
+        if (this.taken.has(id)) continue;
+        if (end === 'json') await this.take(id);
+        else if (end === 'answer' || end === 'new') await this.removeIfLeft(name);
+      }
+      return undefined;
+    } catch (error) {
+      return error;
     }
   }
 
-  private async take(id: string): Promise<void> {
-    const file = join(this.folder, `${id}.json`);
-    const say = (answer: Answer): void =>
-      appendFileSync(join(this.folder, `${id}.answer`), `${JSON.stringify(answer)}\n`, { mode: 0o600 });
+  private watch(): void {
     try {
-      const request = JSON.parse(readFileSync(file, 'utf8')) as HandlerRequest;
-      rmSync(file);
-      say({ result: await this.carryOut(request, (progress) => say({ progress })) });
+      this.watcher ??= watch(
+        this.folder,
+        { persistent: false },
+        guarded(() => this.look(), this.onError),
+      ).on('error', () => this.unwatch());
+    } catch {} // the timer looks, too
+  }
+
+  private unwatch(): void {
+    this.watcher?.close();
+    this.watcher = undefined;
+  }
+
+  private async names(): Promise<string[]> {
+    try {
+      const names = await readdir(this.folder);
+      this.wasThere = true;
+      return names;
     } catch (error) {
-      rmSync(file, { force: true });
-      say({ error: toWire(error, { aggregateType: 'handlers', command: 'request' }) });
+      if (!isMissing(error)) throw error;
+      this.unwatch(); // it watches the folder that is gone
+      await mkdir(this.folder, { recursive: !this.wasThere, mode: 0o700 });
+      this.wasThere = true;
+      return [];
+    }
+  }
+
+  /** Removing the file is what takes the request: of two looks, or two owners, one does. */
+  private async take(id: string): Promise<void> {
+    if (this.taken.size >= takenLimit) return;
+    const file = join(this.folder, `${id}.json`);
+    let text: string;
+    try {
+      text = await readFile(file, 'utf8');
+      await unlink(file);
+    } catch (error) {
+      if (isMissing(error)) return; // its asker has taken it back
+      throw error;
+    }
+    if (this.isClosed) return;
+    this.taken.add(id);
+    unawaited(
+      this.answer(id, text).finally(() => {
+        this.taken.delete(id);
+        if (this.taken.size === takenLimit - 1) this.look();
+      }),
+      this.onError,
+    );
+  }
+
+  private async answer(id: string, text: string): Promise<void> {
+    const file = join(this.folder, `${id}.answer`);
+    const say = (answer: Answer): Promise<void> => appendFile(file, `${JSON.stringify(answer)}\n`, { mode: 0o600 });
+    let saying: Promise<void> = Promise.resolve();
+    const onProgress = (progress: ReplayProgress): void => {
+      // A line of progress that is lost costs nothing; lines keep their order.
+      saying = saying.then(() => say({ progress })).catch(() => {});
+    };
+    let last: Answer;
+    try {
+      last = { result: await this.carryOut(JSON.parse(text) as HandlerRequest, onProgress) };
+    } catch (error) {
+      last = { error: toWire(error, { aggregateType: 'handlers', command: 'request' }) };
+    }
+    await saying;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await say(last);
+      } catch (error) {
+        if (tries >= answerTries || this.isClosed) throw error;
+        if (isMissing(error)) await mkdir(this.folder, { mode: 0o700 }).catch(() => {});
+        await pause(this.everyMs, undefined, { ref: false });
+      }
+    }
+  }
+
+  private async removeIfLeft(name: string): Promise<void> {
+    const file = join(this.folder, name);
+    try {
+      if (Date.now() - (await stat(file)).mtimeMs > leftAfterMs) await unlink(file);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
     }
   }
 }
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 /** The other side: ask, and wait for the answer. @throws what the owner's side threw; HandlerFailed if it does not answer */
 export async function ask(

@@ -1,6 +1,6 @@
 // The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
 // first needed. Owned by the caller's thread.
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
@@ -81,7 +81,11 @@ export class HandlerStage {
     this.local = this.tablesIn(() => LmdbTables.open(parts.folder));
     this.tables = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
     this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs);
-    this.requests = new Requests(parts.folder, (request, onProgress) => this.carryOut(request, onProgress));
+    this.requests = new Requests(
+      parts.folder,
+      (request, onProgress) => this.carryOut(request, onProgress),
+      (error) => parts.logger.warn({ err: error }, 'requests of other processes cannot be served, retrying'),
+    );
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions);
   }
 
@@ -116,6 +120,7 @@ export class HandlerStage {
     const { logger } = this.parts;
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
+    mkdirSync(this.parts.folder, { recursive: true, mode: 0o700 });
     this.requests.start();
     if (this.remote) writeFileSync(elsewhereFile(this.parts.folder), '', { mode: 0o600 });
     const subscription: RunningSubscription = new RunningSubscription(settings, {

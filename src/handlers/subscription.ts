@@ -8,6 +8,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { unawaited } from '../guarded.ts';
 import type { PageReader } from '../store/history.ts';
 import type { Call } from './attempts.ts';
 import { type Feed, type Follower, sliceMs } from './feed.ts';
@@ -120,7 +121,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     // In one turn: the checkpoint says what the entries said.
     for (const key of above.entries) tables.stage(handledTable, key, undefined);
     if (kept === undefined || above.entries.length > 0) tables.touch(this);
-    for (const aggregate of requeued) void this.handling.requeue(aggregate);
+    for (const aggregate of requeued) unawaited(this.handling.requeue(aggregate));
   }
 
   private goOnFrom(low: number, done: readonly number[]): void {

@@ -6,6 +6,7 @@
 // that belongs to it, nor behind in another order.
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../errors.ts';
+import { unawaited } from '../guarded.ts';
 import { fullKey, Overlay, type Staged } from './overlay.ts';
 import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
 
@@ -128,7 +129,7 @@ export class Tables {
     const full = fullKey(table, key);
     this.overlay.stage(full, { table, key, value });
     if (this.readers > 0) this.changedAt.set(full, ++this.moment);
-    this.running ??= this.run();
+    this.start();
   }
 
   /** Somebody reads now and will ask `changedSince` the moment that is returned; `endReading` afterwards. */
@@ -149,7 +150,7 @@ export class Tables {
   touch(source: Checkpointed): void {
     if (this.dirty.has(source)) return;
     this.dirty.add(source);
-    this.running ??= this.run();
+    this.start();
   }
 
   /**
@@ -177,6 +178,12 @@ export class Tables {
     await (await this.opening?.catch(() => undefined))?.close();
   }
 
+  private start(): void {
+    if (this.running !== undefined) return;
+    this.running = this.run();
+    unawaited(this.running, (error) => this.giveUp(error as Error, []));
+  }
+
   private async run(): Promise<void> {
     while (true) {
       await this.linger();
@@ -197,6 +204,7 @@ export class Tables {
     }
   }
 
+  /** What was staged stays, for the next run. */
   private giveUp(error: Error, waiters: readonly Waiter[]): void {
     this.overlay.takeBack();
     this.running = undefined;

@@ -1,5 +1,6 @@
 // Promises that wait until a subscription has come to a position.
 import { TrunklineError } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 
 interface Waiter {
   position: number;
@@ -31,11 +32,12 @@ export class Waiters {
         resolve: () => settle(resolve),
         reject: (error) => settle(() => reject(error)),
       };
-      const onAbort = (): void => waiter.reject(signal!.reason);
-      const timer = setTimeout(() => {
+      const onAbort = guarded(() => waiter.reject(signal!.reason));
+      const late = guarded(() => {
         const details = { handler: this.handler, position, reached: this.reached(), timeoutMs };
         waiter.reject(new TrunklineError('CaughtUpTimedOut', details));
-      }, timeoutMs);
+      });
+      const timer = setTimeout(late, timeoutMs);
       signal?.addEventListener('abort', onAbort);
       this.waiting.add(waiter);
     });

@@ -3,6 +3,7 @@
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { StoredEvent } from '../event.ts';
+import { guarded } from '../guarded.ts';
 import type { Call } from './attempts.ts';
 import type { Delivery } from './handlers.ts';
 import type { WorkerHandlerData, WorkerTask } from './worker-thread.ts';
@@ -40,7 +41,7 @@ export class WorkerPool {
       dryRun,
       abort: port2,
     };
-    const abort = (): void => port1.postMessage(String((signal.reason as Error)?.message ?? signal.reason));
+    const abort = guarded(() => port1.postMessage(String((signal.reason as Error)?.message ?? signal.reason)));
     signal.addEventListener('abort', abort);
     try {
       await this.pool.run(task, { transferList: [port2] });

@@ -1,6 +1,7 @@
 // Entry of a handler's own threads: a leaf, run by a Piscina pool. Imports the user's module, and calls its default export
 // for one event after the other.
 import { type MessagePort, workerData } from 'node:worker_threads';
+import { guarded } from '../guarded.ts';
 import { type LetterRecord, letterEvent } from './letters.ts';
 
 /** One attempt, as it comes here. */
@@ -30,7 +31,10 @@ async function load(): Promise<Handler> {
 
 export default async function handleEvent({ event, abort, ...delivery }: WorkerTask): Promise<void> {
   const controller = new AbortController();
-  abort.once('message', (reason: string) => controller.abort(new Error(reason)));
+  abort.once(
+    'message',
+    guarded((reason: string) => controller.abort(new Error(reason))),
+  );
   try {
     handler ??= load();
     await (await handler)(letterEvent({ event }), { ...delivery, signal: controller.signal });

@@ -1,6 +1,7 @@
 // The log as the runtime starts and stops it: the log thread and the sync thread.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire } from '../errors.ts';
+import { guarded } from '../guarded.ts';
 import { Bell } from '../ring/bell.ts';
 import { Thread } from '../thread.ts';
 import { type Levels, LevelWord } from './levels.ts';
@@ -62,19 +63,25 @@ export class LogThreads {
     const log = new Thread('log', './thread', import.meta.url, data, [inbox.port2, outbox.port2]);
     let threads: LogThreads | undefined;
     const started = new Promise<Extract<LogThreadReport, { type: 'ready' }>>((resolve, reject) => {
-      outbox.port1.on('message', (message: LogThreadReport | null) => {
-        if (message === null) return events.wake();
-        if (message.type === 'ready') return resolve(message);
-        if (message.type === 'failed') return reject(fromWire(message.error));
-        if (message.type === 'poisoned') return events.poisoned(message.cause);
-        threads?.detached.get(message.key)?.();
-      });
+      outbox.port1.on(
+        'message',
+        guarded((message: LogThreadReport | null) => {
+          if (message === null) return events.wake();
+          if (message.type === 'ready') return resolve(message);
+          if (message.type === 'failed') return reject(fromWire(message.error));
+          if (message.type === 'poisoned') return events.poisoned(message.cause);
+          threads?.detached.get(message.key)?.();
+        }),
+      );
       log.ended.catch(reject);
     });
     try {
       const ready = await started;
       const wake = new MessageChannel();
-      wake.port1.on('message', () => events.wake());
+      wake.port1.on(
+        'message',
+        guarded(() => events.wake()),
+      );
       const syncData: SyncThreadData = {
         levels: levels.memory,
         dataFile: ready.dataFile,
@@ -82,8 +89,11 @@ export class LogThreads {
         flushPort,
       };
       const sync = new Thread('sync', './sync-thread', import.meta.url, syncData, [wake.port2, flushPort]);
-      sync.worker.on('message', (failure: SyncThreadFailure) => events.poisoned(failure.poisoned));
-      for (const thread of [log, sync]) thread.ended.catch((error: Error) => events.poisoned(error.message));
+      sync.worker.on(
+        'message',
+        guarded((failure: SyncThreadFailure) => events.poisoned(failure.poisoned)),
+      );
+      for (const thread of [log, sync]) thread.ended.catch(guarded((error: Error) => events.poisoned(error.message)));
       const ports = { inbox: inbox.port1, outbox: outbox.port1, syncWake: wake.port1 };
       threads = new LogThreads(levels, ports, { log, sync }, ready);
       return threads;

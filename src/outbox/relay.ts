@@ -12,6 +12,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { OtherRing } from '../caller/caller.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
+import { guarded } from '../guarded.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
 import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
@@ -107,7 +108,10 @@ export class Relay {
   /** Claim nothing more; resolves when the connection is closed. What is claimed and not appended the next run finds. */
   async stop(): Promise<void> {
     this.beginStop();
-    const patience = setTimeout(() => this.session?.abort(), stopGraceMs);
+    const patience = setTimeout(
+      guarded(() => this.session?.abort()),
+      stopGraceMs,
+    );
     await this.running;
     clearTimeout(patience);
   }

@@ -9,6 +9,7 @@ import { checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameReader } from '../frame.ts';
+import { guarded } from '../guarded.ts';
 import { checkFields } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
@@ -128,12 +129,12 @@ export class History {
   /** Resolves when position `next` may be written, or the history closes. Rejects when the signal aborts. */
   private written(next: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
-      const done = (): void => {
+      const done = guarded(() => {
         clearTimeout(timer);
         this.waiting.delete(done);
         signal?.removeEventListener('abort', done);
         resolve();
-      };
+      });
       const timer = setTimeout(done, followBoundMs);
       this.waiting.add(done);
       signal?.addEventListener('abort', done);

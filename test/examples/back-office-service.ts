@@ -5,7 +5,7 @@ import { allAggregates, makeCall } from './back-office-calls.ts';
 
 const [dataDir, cdrFile, first] = process.argv.slice(2) as [string, string, string];
 process.stdin.on('end', () => process.exit(0)).resume(); // no service outlives its parent
-const runtime = await createRuntime({ dataDir, aggregates: allAggregates, shards: 1 });
+const runtime = await createRuntime({ logger: false, dataDir, aggregates: allAggregates, shards: 1 });
 startBackOffice(runtime, { cdrFile, notify: () => {} });
 console.log('started');
 for (let i = Number(first); ; i++) await makeCall(runtime, `call-${i}`, `44${i % 7}`);

@@ -34,7 +34,7 @@ test('a ledger: transactions, an invoice, a payment, a refund', () => {
 test('the handlers act on calls, each in its way', async () => {
   const dataDir = scratchFolder();
   const cdrFile = join(dirname(dataDir), 'cdr.csv');
-  await using runtime = await createRuntime({ dataDir, aggregates: allAggregates, shards: 1 });
+  await using runtime = await createRuntime({ logger: false, dataDir, aggregates: allAggregates, shards: 1 });
   const notifications: Notification[] = [];
   const office = startBackOffice(runtime, {
     cdrFile,
@@ -96,7 +96,7 @@ test('call records: each once, numbered without a gap, whenever the service is k
     child.kill('SIGKILL');
     await exited;
   }
-  await using runtime = await createRuntime({ dataDir, aggregates: allAggregates, shards: 1 });
+  await using runtime = await createRuntime({ logger: false, dataDir, aggregates: allAggregates, shards: 1 });
   const office = startBackOffice(runtime, { cdrFile, notify: () => {} });
   await office.caughtUpTo(runtime.status().written);
   const audit = await auditCdrs(cdrFile, runtime);

@@ -105,7 +105,7 @@ describe.skipIf(!sipp.isPresent())(`SIPp (missing? ${sipp.how})`, () => {
     expect(summary).toContain('CallCompleted');
     callee.kill('SIGKILL');
 
-    await using runtime = await createRuntime({ dataDir, aggregates: [Call, Bid, Account] });
+    await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Call, Bid, Account] });
     const types = new Map<string, string[]>();
     for await (const event of runtime.events({ aggregate: Call })) {
       types.set(event.aggregateId, [...(types.get(event.aggregateId) ?? []), event.type]);

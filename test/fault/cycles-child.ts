@@ -23,14 +23,14 @@ const tell = (line: CyclesLine): void => say(JSON.stringify(line));
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 let acknowledged = 0;
 for (let cycle = 0; cycle < cycles; cycle++) await one();
-const runtime = await createRuntime({ dataDir, aggregates: [Counter], shards: 1 });
+const runtime = await createRuntime({ logger: false, dataDir, aggregates: [Counter], shards: 1 });
 const { version } = (await runtime.ref(Counter, 'a').whole()).value as { version: number };
 await runtime.close();
 tell({ kind: 'done', acknowledged, version });
 process.exit(0);
 
 async function one(): Promise<void> {
-  const runtime = await createRuntime({ dataDir, aggregates: [Counter], shards: 1 });
+  const runtime = await createRuntime({ logger: false, dataDir, aggregates: [Counter], shards: 1 });
   const sent = Array.from({ length: integerFrom(random, 0, 40) }, () =>
     runtime
       .ref(Counter, 'a')

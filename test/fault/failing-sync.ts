@@ -2,7 +2,13 @@
 import { createRuntime, type TrunklineError } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
-const runtime = await createRuntime({ dataDir: process.argv[2]!, aggregates: [Counter], shards: 1, flush: 'durable' });
+const runtime = await createRuntime({
+  logger: false,
+  dataDir: process.argv[2]!,
+  aggregates: [Counter],
+  shards: 1,
+  flush: 'durable',
+});
 const counter = runtime.ref(Counter, 'a').with({ ack: 'synced' });
 let acknowledged = 0;
 let code = '';

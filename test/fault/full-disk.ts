@@ -33,6 +33,7 @@ async function onDisk(run: FaultRun, disk: string): Promise<void> {
   writeFileSync(ballast, Buffer.alloc(ballastBytes, 1));
   const dataDir = join(disk, 'data');
   const runtime = await createRuntime({
+    logger: false,
     ...{ dataDir, aggregates: [Counter], shards: 1 },
     flush: { whenFull: 'reject', ringBytes: 1 << 21 },
     log: { maxBytes: 64 << 20, retainBytes: 32 << 20 },

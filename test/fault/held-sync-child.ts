@@ -31,7 +31,14 @@ async function heldSync(number: number): Promise<boolean> {
 
 mkdirSync(folder, { recursive: true });
 const sinks = [{ name: 'file', module: import.meta.resolve('./sink.ts') }];
-const runtime = await createRuntime({ dataDir, aggregates: [Counter], shards: 1, flush: { syncIntervalMs: 1 }, sinks });
+const runtime = await createRuntime({
+  logger: false,
+  dataDir,
+  aggregates: [Counter],
+  shards: 1,
+  flush: { syncIntervalMs: 1 },
+  sinks,
+});
 let handled = 0;
 const handler = runtime.subscribe({ name: 'watch', handle: ({ position }) => void (handled = position) });
 const counter = runtime.ref(Counter, 'a');

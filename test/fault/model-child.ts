@@ -13,7 +13,8 @@ export interface ModelSettings {
 export type ModelLine = { kind: 'ready' } | { kind: 'answer'; number: number; answer: Answer };
 
 const { dataDir, actorLimit } = await argumentFromParent<ModelSettings>();
-const start = (): Promise<Runtime> => createRuntime({ dataDir, aggregates: [Counter], shards: 2, actorLimit });
+const start = (): Promise<Runtime> =>
+  createRuntime({ logger: false, dataDir, aggregates: [Counter], shards: 2, actorLimit });
 const tell = (line: ModelLine): void => say(JSON.stringify(line));
 let runtime = await start();
 tell({ kind: 'ready' });

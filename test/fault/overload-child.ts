@@ -44,6 +44,7 @@ const share = 0.7;
 const overloadFactor = 10;
 
 const runtime = await createRuntime({
+  logger: false,
   ...{ dataDir, aggregates: [Slow], shards: 1 },
   // Few in flight: whoever is admitted waits for few others.
   maxInFlight: bottleneck === 'shard' ? 3 : 1000,

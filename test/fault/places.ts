@@ -39,6 +39,7 @@ export async function recoverPlaces(
   { elsewhere, hasHandler = true, ...options }: RecoverySettings = {},
 ): Promise<Recovered> {
   const runtime = await createRuntime({
+    logger: false,
     ...{ dataDir, aggregates: [Counter, Victim], shards: 1, log: { maxBytes, retainBytes: 1 << 17 } },
     sinks: [{ name: 'file', module: import.meta.resolve('./sink.ts') }],
     ...options,

@@ -264,7 +264,7 @@ async function archives(database: string, folder: string): Promise<void> {
 }
 
 const start = (options: Partial<RuntimeOptions> & { dataDir: string }): Promise<Runtime> =>
-  createRuntime({ aggregates: [Counter], shards: 1, ...options });
+  createRuntime({ logger: false, aggregates: [Counter], shards: 1, ...options });
 
 async function errorFrom(promise: Promise<unknown>): Promise<TrunklineError | undefined> {
   try {

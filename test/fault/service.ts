@@ -90,6 +90,7 @@ tell({ kind: 'process', pid: process.pid });
 try {
   const runtime = await createRuntime({
     dataDir: settings.dataDir,
+    logger: false,
     aggregates: [Counter, Victim],
     shards: 2,
     flush: { syncIntervalMs: integer(0, 20), ringBytes: 1 << 18, whenFull: settings.whenFull ?? 'wait' },

@@ -29,6 +29,7 @@ function tell(line: object): void {
 }
 
 const runtime = await createRuntime({
+  logger: false,
   dataDir,
   aggregates: [Counter],
   shards: 1,

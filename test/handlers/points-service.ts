@@ -44,6 +44,7 @@ const points: Record<string, () => void> = {
 points[point]!();
 
 const runtime = await createRuntime({
+  logger: false,
   dataDir,
   aggregates: [Counter],
   shards: 1,

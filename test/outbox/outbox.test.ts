@@ -261,6 +261,7 @@ describe('events that other processes raise in SQL', () => {
     await migrate({ connection: url, schema });
     await client.query(`select ${schema}.raise_event('counter', 'c-1', 'Added', '{}')`);
     const starting = createRuntime({
+      logger: false,
       dataDir: scratchFolder(),
       aggregates: [Counter],
       store: postgres({ connectionString: url, schema }),

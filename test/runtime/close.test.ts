@@ -39,7 +39,7 @@ test('a process ends by itself after close', () => {
 test('a data directory has one owner, and is free again after close', async () => {
   const dataDir = scratchFolder();
   const runtime = await startRuntime({ dataDir });
-  expect(await errorOf(createRuntime({ dataDir, aggregates: [Counter] }))).toMatchObject({
+  expect(await errorOf(createRuntime({ logger: false, dataDir, aggregates: [Counter] }))).toMatchObject({
     code: 'DataDirInUse',
     details: { dataDir: expect.stringContaining('data') },
   });
@@ -50,7 +50,7 @@ test('a data directory has one owner, and is free again after close', async () =
 test('options that contradict each other are refused before anything is touched', async () => {
   const dataDir = scratchFolder();
   const error = await errorOf(
-    createRuntime({ dataDir, aggregates: [Counter], log: { maxBytes: 1 << 20, retainBytes: 2 << 20 } }),
+    createRuntime({ logger: false, dataDir, aggregates: [Counter], log: { maxBytes: 1 << 20, retainBytes: 2 << 20 } }),
   );
   expect(error).toMatchObject({ code: 'InvalidOptions', details: { option: 'log.retainBytes' } });
   expect(existsSync(dataDir)).toBe(false);

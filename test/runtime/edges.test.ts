@@ -23,8 +23,8 @@ const folder = mkdtempSync(join(tmpdir(), 'trunkline-edges-'));
 let runtime: Runtime;
 let closed: Runtime;
 beforeAll(async () => {
-  runtime = await createRuntime({ dataDir: join(folder, 'open'), aggregates: [Counter], shards: 1 });
-  closed = await createRuntime({ dataDir: join(folder, 'closed'), aggregates: [Counter], shards: 1 });
+  runtime = await createRuntime({ logger: false, dataDir: join(folder, 'open'), aggregates: [Counter], shards: 1 });
+  closed = await createRuntime({ logger: false, dataDir: join(folder, 'closed'), aggregates: [Counter], shards: 1 });
   await closed.ref(Counter, 'a').add(1);
   await closed.close();
 });

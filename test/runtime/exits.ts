@@ -3,7 +3,13 @@ import { createRuntime } from '../../src/index.ts';
 import { Rogue } from './rogue.ts';
 
 const [dataDir, way, afterMs] = process.argv.slice(2) as [string, string, string];
-const runtime = await createRuntime({ dataDir, aggregates: [Rogue], shards: 1, flush: { syncIntervalMs: 0 } });
+const runtime = await createRuntime({
+  logger: false,
+  dataDir,
+  aggregates: [Rogue],
+  shards: 1,
+  flush: { syncIntervalMs: 0 },
+});
 let acknowledged = 0;
 const ends = {
   exit: () => process.exit(5),

@@ -53,7 +53,7 @@ test.each(['hang', 'loop', 'loopLater'] as const)('close gives up on a command t
   expect(runtime.status().state).toBe('closed');
   await runtime.close();
   // The directory is free, and what was raised by what never ended is not there.
-  const next = await createRuntime({ dataDir, aggregates: [Rogue], shards: 1 });
+  const next = await createRuntime({ logger: false, dataDir, aggregates: [Rogue], shards: 1 });
   expect(await next.ref(Rogue, 'a').count()).toMatchObject({ value: 2, version: 2 });
   await next.close();
 });

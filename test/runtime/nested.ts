@@ -4,4 +4,4 @@ import { Counter } from './aggregates.ts';
 
 export const Nested: AnyAggregate = { ...Counter, name: 'nested', module: import.meta.url };
 
-void createRuntime({ dataDir: '/nonexistent', aggregates: [Nested] });
+void createRuntime({ logger: false, dataDir: '/nonexistent', aggregates: [Nested] });

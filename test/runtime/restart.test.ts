@@ -53,7 +53,7 @@ test('a store that somebody has removed is made again from the log, or refused w
   truncateSync(join(dataDir, 'log', 'log.mdb'), 0);
   removeStore();
   for (let run = 0; run < 2; run++) {
-    const error = await errorOf(createRuntime({ ...options, aggregates: [Counter] }));
+    const error = await errorOf(createRuntime({ logger: false, ...options, aggregates: [Counter] }));
     expect(error).toMatchObject({
       code: 'StoreDamaged',
       details: { reason: expect.stringContaining('the log begins at') },

@@ -16,7 +16,13 @@ export function scratchFolder(): string {
 }
 
 export async function startRuntime(options: Partial<RuntimeOptions> = {}): Promise<Runtime> {
-  const runtime = await createRuntime({ dataDir: scratchFolder(), aggregates: [Counter], shards: 2, ...options });
+  const runtime = await createRuntime({
+    logger: false,
+    dataDir: scratchFolder(),
+    aggregates: [Counter],
+    shards: 2,
+    ...options,
+  });
   runtimes.push(runtime);
   return runtime;
 }

@@ -35,20 +35,20 @@ test('a shard may die again and again', async () => {
 
 test('a module that does not export its aggregate is ModuleMismatch', async () => {
   const stray = { ...Counter, name: 'stray' };
-  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [stray] }));
+  const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [stray] }));
   expect(error).toMatchObject({ code: 'ModuleMismatch', details: { aggregateType: 'stray' } });
 });
 
 test('a module that starts a runtime of its own inside a shard is refused', async () => {
   const module = new URL('./nested.ts', import.meta.url).href;
   const nested = { ...Counter, name: 'nested', module };
-  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [nested] }));
+  const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [nested] }));
   expect(error).toMatchObject({ code: 'RuntimeInsideShard', details: { module } });
 });
 
 test('a module that cannot be imported is ThreadFailed, with the cause', async () => {
   const missing = { ...Counter, module: new URL('./missing.ts', import.meta.url).href };
-  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [missing] }));
+  const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [missing] }));
   expect(error.code).toBe('ThreadFailed');
   expect(error.message).toContain('missing.ts');
 });

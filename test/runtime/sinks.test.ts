@@ -33,7 +33,7 @@ test('a sink of the user’s follows the log in order, past its failures and ove
 
 test('a sink whose module cannot be loaded is named at the start', async () => {
   const sinks = [{ name: 'missing', module: new URL('./missing.ts', import.meta.url).href }];
-  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [Counter], sinks }));
+  const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [Counter], sinks }));
   expect(error).toMatchObject({ code: 'InvalidOptions', details: { option: 'sinks.missing.module' } });
 });
 
@@ -42,6 +42,6 @@ test('two cursors of one name are refused', async () => {
     { name: 'file', module },
     { name: 'file', module },
   ];
-  const error = await errorOf(createRuntime({ dataDir: scratchFolder(), aggregates: [Counter], sinks }));
+  const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [Counter], sinks }));
   expect(error).toMatchObject({ code: 'InvalidOptions', details: { option: 'sinks' } });
 });

@@ -8,7 +8,13 @@ const { createRuntime } = trunkline;
 
 const at = (ack, options = {}, perCall = 1) => ({
   async open({ folder }) {
-    const runtime = await createRuntime({ dataDir: join(folder, 'data'), aggregates: [Probe], shards: 1, ...options });
+    const runtime = await createRuntime({
+      logger: false,
+      dataDir: join(folder, 'data'),
+      aggregates: [Probe],
+      shards: 1,
+      ...options,
+    });
     const probes = Array.from({ length: 256 }, (_, i) => runtime.ref(Probe, `p${i}`).with({ ack }));
     return {
       call: (i) => (perCall === 1 ? probes[i & 255].route(routed(i)) : probes[i & 255].routeMany(perCall)),

@@ -3,6 +3,7 @@
 // Invariant: every read looks at the newest commit, and holds no snapshot afterwards.
 import { existsSync } from 'node:fs';
 import { TrunklineError } from '../../errors.ts';
+import { guarded } from '../../guarded.ts';
 import { Thread } from '../../thread.ts';
 import type { Change, Entry, KeyRange, TableStore } from '../table-store.ts';
 import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
@@ -19,12 +20,15 @@ export class LmdbTables implements TableStore {
     this.environment = environment;
     this.folder = folder;
     this.thread = thread;
-    thread?.worker.on('message', ({ error }: WriteReply) => {
-      const { waiting } = this;
-      this.waiting = undefined;
-      if (error === undefined) waiting?.resolve();
-      else waiting?.reject(unavailable(error));
-    });
+    thread?.worker.on(
+      'message',
+      guarded(({ error }: WriteReply) => {
+        const { waiting } = this;
+        this.waiting = undefined;
+        if (error === undefined) waiting?.resolve();
+        else waiting?.reject(unavailable(error));
+      }),
+    );
     thread?.ended.then(
       () => this.waiting?.reject(unavailable('its thread has ended')),
       (error: Error) => this.waiting?.reject(unavailable(error.message)),
@@ -38,8 +42,9 @@ export class LmdbTables implements TableStore {
     const data: WriteThreadData = { folder };
     const thread = new Thread('handlers', './write-thread', import.meta.url, data, []);
     await new Promise<void>((resolve, reject) => {
-      thread.worker.once('message', ({ error }: WriteReply) =>
-        error === undefined ? resolve() : reject(unavailable(error)),
+      thread.worker.once(
+        'message',
+        guarded(({ error }: WriteReply) => (error === undefined ? resolve() : reject(unavailable(error)))),
       );
       thread.ended.catch(reject);
     });

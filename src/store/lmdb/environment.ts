@@ -3,6 +3,7 @@
 import { dirname, join } from 'node:path';
 import { type Database, type DatabaseOptions, open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
 import { TrunklineError } from '../../errors.ts';
+import { unawaited } from '../../guarded.ts';
 import { STORE_FORMAT } from './layout.ts';
 
 export type Table = Database<Buffer, Uint8Array>;
@@ -78,7 +79,7 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
       postings: table('postings'),
     };
   } catch (error) {
-    void root.close();
+    unawaited(root.close());
     throw error;
   }
 }

@@ -3,6 +3,7 @@ import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
+import { guarded } from '../../guarded.ts';
 import { checkFields } from '../../known-fields.ts';
 import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
@@ -190,7 +191,7 @@ export class PostgresArchive implements EventArchive {
   private run<T>(read: (client: pg.PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.guard(async () => {
       const client = await this.connected();
-      const giveUp = (): void => client.release(true);
+      const giveUp = guarded(() => client.release(true));
       signal?.addEventListener('abort', giveUp);
       let isLost = true;
       try {
@@ -213,10 +214,11 @@ export class PostgresArchive implements EventArchive {
     const { loadTimeoutMs } = this;
     const connecting = this.pool.connect();
     const { promise: late, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => {
+    const giveUp = guarded(() => {
       const cause = `no connection of the pool was free within ${loadTimeoutMs} ms`;
       reject(new TrunklineError('StoreUnavailable', { store: storeName, cause }));
-    }, loadTimeoutMs);
+    });
+    const timer = setTimeout(giveUp, loadTimeoutMs);
     try {
       return await Promise.race([connecting, late]);
     } catch (error) {

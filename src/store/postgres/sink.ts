@@ -10,6 +10,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
+import { guarded } from '../../guarded.ts';
 import { failure, isServerError, refusesData } from './failure.ts';
 import { HeadStatements, type Refusal } from './heads.ts';
 import { migrate } from './migrate.ts';
@@ -78,7 +79,7 @@ export class PostgresSink implements Sink {
 
   async write(batch: Batch, signal: AbortSignal): Promise<void> {
     let { session } = this;
-    const giveUp = (): void => session?.destroy();
+    const giveUp = guarded(() => session?.destroy());
     signal.addEventListener('abort', giveUp);
     try {
       if (session === undefined || session.isBroken) {

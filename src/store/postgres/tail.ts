@@ -14,6 +14,7 @@ import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';
+import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
 import { type Connection, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
@@ -86,7 +87,7 @@ class Tail {
 
   async *events(): AsyncGenerator<TailedEvent> {
     const { signal, pollMs } = this.settings;
-    const cancel = (): void => this.disconnect();
+    const cancel = guarded(() => this.disconnect());
     signal?.addEventListener('abort', cancel);
     try {
       for (;;) {

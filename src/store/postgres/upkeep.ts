@@ -1,6 +1,7 @@
 // Looks after the partitions while a runtime runs: now and then, for a moment, on a connection opened for it. Of several
 // runtimes on one database one does it at a time.
 import pg from 'pg';
+import { guarded, unawaited } from '../../guarded.ts';
 import { failure } from './failure.ts';
 import { keepPartitions } from './months.ts';
 import type { PostgresSettings } from './postgres.ts';
@@ -35,9 +36,11 @@ export class PartitionUpkeep {
   }
 
   private plan(inMs: number): void {
-    this.timer = setTimeout(() => {
+    const keep = (): void => {
       this.running = this.keep();
-    }, inMs).unref();
+      unawaited(this.running, (error) => this.onError(error as Error));
+    };
+    this.timer = setTimeout(guarded(keep), inMs).unref();
   }
 
   private async keep(): Promise<void> {

@@ -13,6 +13,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
+import { guarded } from '../../guarded.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import { checkPublishing } from '../settings.ts';
@@ -232,7 +233,7 @@ class KafkaSink implements Sink {
 function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason);
+    const onAbort = guarded(() => reject(signal.reason));
     signal.addEventListener('abort', onAbort, { once: true });
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
   });

@@ -5,7 +5,7 @@ import { Counter } from '../../runtime/aggregates.ts';
 const [connectionString, dataDir] = process.argv.slice(2) as [string, string];
 const store = postgres({ connectionString, migrate: true });
 {
-  await using runtime = await createRuntime({ dataDir, store, aggregates: [Counter] });
+  await using runtime = await createRuntime({ logger: false, dataDir, store, aggregates: [Counter] });
   await runtime.ref(Counter, 'c').with({ ack: 'stored' }).addMany(5);
   await runtime.store.getByAggregate(Counter, 'c');
 }

@@ -1,0 +1,111 @@
+// What another process asks of the owner's handlers, while the file system does to the folder what it can do.
+import { execFile } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, expect, test } from 'vitest';
+import { ask, type HandlerRequest, Requests } from '../../src/handlers/requests.ts';
+import { scratchFolder, until } from '../runtime/scratch.ts';
+
+const owners: Requests[] = [];
+const errors: unknown[] = [];
+const request: HandlerRequest = { kind: 'requeue', which: 'x', dryRun: false };
+
+afterEach(() => {
+  for (const owner of owners.splice(0)) owner.close();
+  errors.length = 0;
+});
+
+function serve(carryOut: (request: HandlerRequest) => Promise<unknown>): { folder: string; requests: string } {
+  const folder = scratchFolder();
+  mkdirSync(folder, { recursive: true });
+  const owner = new Requests(folder, carryOut, (error) => errors.push(error), 20);
+  owners.push(owner);
+  owner.start();
+  return { folder, requests: join(folder, 'requests') };
+}
+
+test('a folder that is removed is made again, and requests go on', async () => {
+  const { folder, requests } = serve(async () => 'done');
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
+  rmSync(requests, { recursive: true });
+  await until(() => existsSync(requests), Boolean);
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
+  rmSync(requests, { recursive: true });
+  writeFileSync(requests, 'a file in its place');
+  await until(
+    () => errors.length,
+    (count) => count > 0,
+  );
+  rmSync(requests);
+  await until(() => existsSync(requests), Boolean);
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
+  expect(errors).toHaveLength(1); // told once, and not at every look
+});
+
+test('a folder that is removed under a request gets its answer all the same', async () => {
+  const { folder, requests } = serve(async () => {
+    rmSync(requests, { recursive: true });
+    return 'done';
+  });
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
+});
+
+test('a data directory that is gone is not made again', async () => {
+  const { folder, requests } = serve(async () => 'done');
+  await until(() => existsSync(requests), Boolean);
+  rmSync(folder, { recursive: true });
+  await until(
+    () => errors.length,
+    (count) => count > 0,
+  );
+  expect(existsSync(folder)).toBe(false);
+});
+
+test('many requests: each is carried out once, sixteen at a time; what is no request is answered', async () => {
+  let running = 0;
+  let most = 0;
+  let total = 0;
+  const { folder } = serve(async () => {
+    most = Math.max(most, ++running);
+    total++;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    running--;
+    return total;
+  });
+  const answers = await Promise.all(
+    Array.from({ length: 100 }, () => ask(folder, request, { timeoutMs: 50_000 }) as Promise<number>),
+  );
+  expect(new Set(answers).size).toBeGreaterThan(1);
+  expect(total).toBe(100);
+  expect(most).toBeLessThanOrEqual(16);
+  writeFileSync(join(folder, 'requests', 'broken.json'), '{');
+  await until(() => existsSync(join(folder, 'requests', 'broken.answer')), Boolean);
+});
+
+test('what an asker that was killed has left goes away', async () => {
+  const { folder, requests } = serve(async () => 'done');
+  await until(() => existsSync(requests), Boolean);
+  const longAgo = new Date(Date.now() - 3_600_000);
+  for (let i = 0; i < 50; i++) {
+    for (const end of ['answer', 'new']) {
+      writeFileSync(join(requests, `left-${i}.${end}`), '{}');
+      utimesSync(join(requests, `left-${i}.${end}`), longAgo, longAgo);
+    }
+  }
+  writeFileSync(join(requests, 'fresh.answer'), '');
+  await until(
+    () => readdirSync(requests),
+    (names) => names.length === 1,
+  );
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
+  expect(readdirSync(requests)).toEqual(['fresh.answer']);
+});
+
+test('no descriptor is free for a while: the service goes on, and answers afterwards', async () => {
+  const folder = scratchFolder();
+  const program = join(import.meta.dirname, 'no-descriptors.ts');
+  const node = `${process.execPath} --no-warnings --conditions=trunkline-source ${program} ${folder}`;
+  const { stdout } = await promisify(execFile)('sh', ['-c', `ulimit -n 256; exec ${node}`]);
+  expect(JSON.parse(stdout)).toEqual({ usedUp: 'EMFILE', answer: 'done', value: 1 });
+});
