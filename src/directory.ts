@@ -1,16 +1,26 @@
 // The data directory: made, checked and held by one runtime at a time.
 //
-//   trunkline.json   which format the directory has
-//   lock             an SQLite file, locked by the kernel for as long as this process lives: no pid file goes stale
+//   trunkline.json   which format the directory has, and which log and store have begun in it
+//   lock             locked by the kernel for as long as this process lives: no pid file goes stale; see directory-lock.ts
 //   log/  store/     what the stages keep, each in its own way; handlers/ as well, once there are any
-import { accessSync, constants, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
-import { writeFileDurably } from './durable-file.ts';
+//
+// Invariant: what has begun here is remembered here. A log that is missing afterwards is an error, and no new beginning:
+// positions would be given out twice, and those who follow the old log would skip the new one in silence. A store that is
+// missing is made again from a log that reaches back to its beginning, and is an error where the log does not.
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { DirectoryLock } from './directory-lock.ts';
+import { syncFolder, writeFileDurably } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
 
 const DIRECTORY_FORMAT = 1;
-const SQLITE_BUSY = 5;
+
+/** What has begun in the directory. */
+export interface Origin {
+  readonly logId: string;
+  /** `events`: the store's; `memory`: the store is elsewhere. */
+  readonly holds: 'events' | 'memory';
+}
 
 export interface DataDirectory {
   readonly path: string;
@@ -18,6 +28,10 @@ export interface DataDirectory {
   readonly storeFolder: string;
   /** Made when it is first needed. */
   readonly handlersFolder: string;
+  /** undefined: nothing has begun yet. */
+  readonly origin: Origin | undefined;
+  /** Log and store have begun, durably. */
+  remember(origin: Origin): void;
   /** Let another runtime have it. Idempotent; the kernel does the same when the process ends, however it ends. */
   release(): void;
 }
@@ -38,43 +52,54 @@ export function openDirectory(dataDir: string): DataDirectory {
     writeFileSync(probe, '');
     rmSync(probe);
   });
-  const lock = takeLock(dataDir, join(path, 'lock'));
+  const lock = DirectoryLock.take(dataDir, join(path, 'lock'));
+  const file = join(path, 'trunkline.json');
+  let content: DirectoryLock | undefined;
+  const release = (): void => {
+    content?.release();
+    lock.release();
+  };
   try {
-    checkFormat(dataDir, join(path, 'trunkline.json'));
+    const origin = readContent(dataDir, file);
+    content = DirectoryLock.takeContent(dataDir, file);
     writable(dataDir, () => {
       makeFolder(logFolder);
       makeFolder(storeFolder);
+      syncFolder(path);
     });
+    return {
+      ...{ path, logFolder, storeFolder, handlersFolder: join(path, 'handlers'), origin, release },
+      remember(began) {
+        if (began.logId === origin?.logId && began.holds === origin.holds) return;
+        writable(dataDir, () => writeContent(file, began));
+        const replaced = content;
+        content = DirectoryLock.takeContent(dataDir, file);
+        replaced?.release();
+      },
+    };
   } catch (error) {
-    lock.close();
+    release();
     throw error;
   }
-  return {
-    path,
-    logFolder,
-    storeFolder,
-    handlersFolder: join(path, 'handlers'),
-    release() {
-      if (lock.isOpen) lock.close();
-    },
-  };
 }
 
-/** An exclusive transaction that is never finished: a lock that also keeps out this process's other threads. */
-function takeLock(dataDir: string, file: string): DatabaseSync {
-  let lock: DatabaseSync | undefined;
-  try {
-    lock = new DatabaseSync(file, { timeout: 0 });
-    lock.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
-    return lock;
-  } catch (error) {
-    lock?.close();
-    if ((error as { errcode?: number }).errcode === SQLITE_BUSY) throw new TrunklineError('DataDirInUse', { dataDir });
-    throw new TrunklineError('DataDirNotWritable', { dataDir, cause: messageOf(error) }, { cause: error });
-  }
+/** Throws if the log that has begun here is missing; `file`: is there as soon as it has. */
+export function checkOrigin({ path, origin }: DataDirectory, file: string): void {
+  if (origin === undefined || existsSync(file)) return;
+  const remedy = 'put log and store back from a copy of the whole directory, or begin in another directory';
+  const reason = `${relative(path, file)} is missing, and log ${origin.logId} has begun here; ${remedy}`;
+  throw new TrunklineError('LogDamaged', { dataDir: path, reason });
 }
 
-function checkFormat(dataDir: string, file: string): void {
+/** Throws if this is not the log that has begun here. */
+export function checkLogOrigin({ path, origin }: DataDirectory, logId: string): void {
+  if (origin === undefined || origin.logId === logId) return;
+  const reason = `it is log ${logId}, and in this directory log ${origin.logId} has begun`;
+  throw new TrunklineError('LogDamaged', { dataDir: path, reason });
+}
+
+/** Throws if the directory is not of our format; makes the file where it is missing. */
+function readContent(dataDir: string, file: string): Origin | undefined {
   let text: string;
   try {
     text = readFileSync(file, 'utf8');
@@ -82,33 +107,51 @@ function checkFormat(dataDir: string, file: string): void {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
       throw new TrunklineError('DataDirNotWritable', { dataDir, cause: messageOf(error) }, { cause: error });
     }
-    writable(dataDir, () => writeFileDurably(file, `${JSON.stringify({ format: DIRECTORY_FORMAT })}\n`));
-    return;
+    writable(dataDir, () => writeContent(file));
+    return undefined;
   }
-  let found: unknown;
+  let content: { format?: unknown; logId?: unknown; holds?: unknown } | null;
   try {
-    found = (JSON.parse(text) as { format?: unknown } | null)?.format;
+    content = JSON.parse(text) as typeof content;
   } catch {
-    found = undefined;
+    content = null;
   }
+  const found = content?.format;
   if (typeof found === 'number' && found > DIRECTORY_FORMAT) {
     throw new TrunklineError('DataDirNewerFormat', { dataDir, found, supported: DIRECTORY_FORMAT });
   }
-  if (found !== DIRECTORY_FORMAT) {
+  const { logId, holds } = content ?? {};
+  const isOrigin = typeof logId === 'string' && (holds === 'events' || holds === 'memory');
+  if (found !== DIRECTORY_FORMAT || !(isOrigin || logId === undefined)) {
     throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'trunkline.json cannot be understood' });
   }
+  return isOrigin ? { logId, holds } : undefined;
 }
 
-/** With its parents. Node's own recursive mkdir never returns where the kernel makes no folders, as below /proc. */
+const writeContent = (file: string, origin?: Origin): void =>
+  writeFileDurably(file, `${JSON.stringify({ format: DIRECTORY_FORMAT, ...origin })}\n`);
+
+/** With its parents, each entry durable. Node's own recursive mkdir never returns where the kernel makes no folders, as below /proc. */
 function makeFolder(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 });
+    syncParent(path);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' && statSync(path).isDirectory()) return;
     if (code !== 'ENOENT' || dirname(path) === path) throw error;
     makeFolder(dirname(path));
     mkdirSync(path, { mode: 0o700 });
+    syncParent(path);
+  }
+}
+
+/** A parent that may be written and not be read cannot be synced. */
+function syncParent(path: string): void {
+  try {
+    syncFolder(dirname(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EACCES') throw error;
   }
 }
 

@@ -8,7 +8,7 @@ import { Deliveries } from './caller/deliveries.ts';
 import { Refs } from './caller/refs.ts';
 import { Shards } from './caller/shards.ts';
 import { declaredEvents } from './catalogue.ts';
-import type { DataDirectory } from './directory.ts';
+import { checkLogOrigin, checkOrigin, type DataDirectory } from './directory.ts';
 import { Ending } from './ending.ts';
 import { EventPublisher } from './entity/publisher.ts';
 import { RuntimeStore } from './entity/store.ts';
@@ -20,7 +20,7 @@ import { shutGateAtExit } from './log/gate.ts';
 import { Levels, LevelWord, StopStage } from './log/levels.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource } from './log/log.ts';
-import { bootId } from './log/marker.ts';
+import { bootId, markerFile } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
 import type { FlushPolicy, ResolvedOptions } from './options.ts';
 import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
@@ -81,6 +81,7 @@ export class Stages {
 
   async start(): Promise<void> {
     const { options, directory, levels } = this;
+    checkOrigin(directory, markerFile(directory.logFolder));
     const mapBytes = mapBytesFor(options.log.maxBytes);
     const flushWake = new MessageChannel();
     this.log = await LogThreads.start(
@@ -99,6 +100,7 @@ export class Stages {
       { wake: () => this.caller.turn(), poisoned: (cause) => this.poisoned(cause) },
       flushWake.port2,
     );
+    checkLogOrigin(directory, this.log.logId);
     const { recovery } = this.log;
     if (recovery.leftOut.length > 0) {
       options.logger.warn({ recovery }, 'the log was damaged; what could not be kept is named');
@@ -110,6 +112,7 @@ export class Stages {
         storeFolder: directory.storeFolder,
         dataDir: directory.path,
         logId: this.log.logId,
+        hasBegun: directory.origin !== undefined,
         mapBytes,
         sinks: options.sinks,
         postgres: options.store?.settings,
@@ -140,6 +143,7 @@ export class Stages {
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
       },
     );
+    directory.remember({ logId: this.log.logId, holds: options.store ? 'memory' : 'events' });
     this.logReader = openLogReader(directory.logFolder, mapBytes);
     const reading = new Reading({
       storeFolder: directory.storeFolder,

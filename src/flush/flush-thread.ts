@@ -30,6 +30,8 @@ export interface FlushThreadData {
   storeFolder: string;
   dataDir: string;
   logId: string;
+  /** The directory has had a store, or a memory, before. */
+  hasBegun?: boolean | undefined;
   sinks: readonly SinkOptions[];
   /** The store is there; what lies in `storeFolder` is a memory. */
   postgres?: PostgresSettings | undefined;
@@ -137,8 +139,8 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const stored = level('stored', LevelWord.awaitsStored);
   const onRemembered = (position: number): void => levels.publish('remembered', position);
   const { postgres, storeFolder, logId, stream } = data;
+  const logBegins = log.firstPosition() || levels.position('begun');
   if (postgres === undefined) {
-    const logBegins = log.firstPosition() || levels.position('begun');
     const onPosition = (position: number): void => {
       onRemembered(position);
       stored.onPosition!(position);
@@ -147,7 +149,11 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs });
   } else {
     const storedPosition = (): number => levels.position('stored');
-    const memory = new EmbeddedSink(storeFolder, logId, { memory: { storedPosition } });
+    const memory = new EmbeddedSink(storeFolder, logId, {
+      memory: { storedPosition },
+      logBegins,
+      hasBegun: data.hasBegun,
+    });
     const store = new PostgresSink(postgres, logId, log.firstPosition(), {
       quarantined: async (refused, isNews) => {
         await flushers[0]!.tried; // the memory is open

@@ -26,7 +26,7 @@ export interface Marker {
   incarnations: { number: number; seed: number; fromPosition: number }[];
 }
 
-const markerFile = (folder: string): string => join(folder, 'log.json');
+export const markerFile = (folder: string): string => join(folder, 'log.json');
 
 /** The kernel's name for this boot of the machine: another one means that the page cache is gone. */
 export function bootId(): string {

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, truncateSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createRuntime } from '../../src/index.ts';
@@ -59,6 +59,25 @@ test('a store that somebody has removed is made again from the log, or refused w
       details: { reason: expect.stringContaining('the log begins at') },
     });
   }
+});
+
+test('a log that somebody has moved aside is an error, with and without the store: no second log begins in the directory', async () => {
+  const dataDir = scratchFolder();
+  const first = await startRuntime({ dataDir });
+  await first.ref(Counter, 'a').addMany(5);
+  await first.close();
+  for (const folder of ['log', 'store']) {
+    renameSync(join(dataDir, folder), join(dataDir, `${folder}-aside`));
+    const error = await errorOf(createRuntime({ dataDir, aggregates: [Counter] }));
+    expect(error).toMatchObject({ code: 'LogDamaged', details: { reason: expect.stringContaining('has begun here') } });
+  }
+  for (const folder of ['log', 'store']) {
+    rmSync(join(dataDir, folder), { recursive: true });
+    renameSync(join(dataDir, `${folder}-aside`), join(dataDir, folder));
+  }
+  const again = await startRuntime({ dataDir });
+  expect((await again.ref(Counter, 'a').add(1)).version).toBe(6);
+  await again.close();
 });
 
 test('a log that was lost before the store had anything is no reason to refuse the store', async () => {

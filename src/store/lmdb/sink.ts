@@ -17,6 +17,8 @@ export interface EmbeddedSettings {
   indexEvery?: number;
   /** The first position that the log still has, or will give out next; what lies before it can be in the store alone. */
   logBegins?: number;
+  /** There has been such an environment before: a memory, too, is not made anew from a log that does not reach back. */
+  hasBegun?: boolean | undefined;
   /** Write a {@link Memory}: the store is elsewhere, and has come to `storedPosition()`. */
   memory?: { storedPosition(): number; blockLimit?: number };
 }
@@ -97,13 +99,17 @@ export class EmbeddedSink implements Sink {
 }
 
 /** A store belongs to one log: its positions mean nothing in another. */
-function claim(environment: Environment, logId: string, { memory, logBegins = 1 }: EmbeddedSettings): void {
+function claim(
+  environment: Environment,
+  logId: string,
+  { memory, logBegins = 1, hasBegun = false }: EmbeddedSettings,
+): void {
   const { identity, root, folder } = environment;
   const holds: Holds = memory === undefined ? 'events' : 'memory';
   if (identity === undefined) {
     // A log that has had a store before has been given this identity before its first event. A memory may be new: what it
-    // does not know is asked for elsewhere.
-    if (logBegins > 1 && memory === undefined)
+    // does not know is asked for elsewhere. Outcomes of idempotent commands are nowhere else, once it has begun.
+    if (logBegins > 1 && (memory === undefined || hasBegun))
       throw damaged(folder, `it is gone, and the log begins at ${logBegins}: what was before is nowhere`);
     const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId, holds, since: Date.now() }));
     root.transactionSync(() => root.putSync(identityKey, fresh));
