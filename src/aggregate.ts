@@ -1,5 +1,5 @@
 // Aggregates: how a user defines one, and the types that follow from the definition.
-import type { Carried, DeepReadonly } from './carried.ts';
+import type { Carried, DeepReadonly, DeliveredFields } from './carried.ts';
 import { TrunklineError } from './errors.ts';
 import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
@@ -182,11 +182,21 @@ export type EventOf<A> =
 export type EventNamed<A, T extends string> = T extends '*' ? EventOf<A> : Extract<EventOf<A>, { type: T }>;
 /** The names of an aggregate's events. */
 export type EventTypeOf<A> = A extends Aggregate<any, any, infer E, any> ? keyof E & string : never;
+type IsAny<T> = 0 extends 1 & T ? true : false;
+/** An aggregate as a filter takes it: by its definition, or by its name alone. */
+export type AggregateLike = AnyAggregate | string;
+/** The names by which a filter over these aggregates may choose events; any name where one of them is given by name. */
+export type EventNameOf<A> = IsAny<A> extends true ? string : A extends string ? string : EventTypeOf<A>;
+/** The events of these aggregates that have one of these names. Payloads are typed where the definition is given. */
+export type EventsNamed<A, T extends string> =
+  IsAny<A> extends true ? StoredEvent<T, any> : A extends string ? StoredEvent<T, any, A> : EventNamed<A, T>;
 /** The state of an aggregate type. */
 export type StateOf<A> = A extends Aggregate<any, infer State, any, any> ? State : never;
 
-type Input<F> = F extends (aggregate: any, ...input: infer I) => unknown ? I : never;
-type Result<F> = F extends (...all: any[]) => infer R ? Awaited<R> : never;
+/** A command's arguments after its first parameter, as a sender gives them. */
+export type ArgumentsOf<F> = F extends (aggregate: any, ...input: infer I) => unknown ? DeliveredFields<I> : never;
+/** A command's result as its sender gets it: through JSON. */
+export type ResultOf<F> = F extends (...all: any[]) => infer R ? Carried<Awaited<R>> : never;
 
 /** How one command is sent. */
 export interface SendOptions {
@@ -210,16 +220,18 @@ type CommandNames<C> = Exclude<keyof C & string, Reserved>;
 /** One aggregate, by type and id: each command is a method that resolves to a {@link Receipt}. */
 export type Ref<A> = {
   readonly [K in CommandNames<CommandsOf<A>>]: (
-    ...input: Input<CommandsOf<A>[K]>
-  ) => Promise<Receipt<Result<CommandsOf<A>[K]>, EventOf<A>>>;
+    ...input: ArgumentsOf<CommandsOf<A>[K]>
+  ) => Promise<Receipt<ResultOf<CommandsOf<A>[K]>, EventOf<A>>>;
 } & { with(options: SendOptions): Ref<A> };
 
 /** The same commands, awaited from within another aggregate's command: each resolves to its value. */
 export type Asker<A> = {
-  readonly [K in CommandNames<CommandsOf<A>>]: (...input: Input<CommandsOf<A>[K]>) => Promise<Result<CommandsOf<A>[K]>>;
+  readonly [K in CommandNames<CommandsOf<A>>]: (
+    ...input: ArgumentsOf<CommandsOf<A>[K]>
+  ) => Promise<ResultOf<CommandsOf<A>[K]>>;
 };
 
 /** The same commands, sent and not awaited. */
 export type Sender<A> = {
-  readonly [K in CommandNames<CommandsOf<A>>]: (...input: Input<CommandsOf<A>[K]>) => void;
+  readonly [K in CommandNames<CommandsOf<A>>]: (...input: ArgumentsOf<CommandsOf<A>[K]>) => void;
 };

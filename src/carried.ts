@@ -69,3 +69,31 @@ type CarriableList<T extends readonly unknown[]> = unknown extends T[number]
 
 /** The same of its fields: as a type parameter's own constraint, which may not be conditional. */
 export type CarriableFields<T> = { [K in keyof T]: Carriable<T[K]> };
+
+/** What stands in a compiler's message where a command takes what JSON does not bring back as it was. */
+export type NotDelivered =
+  'A command gets its arguments through JSON: take text instead of a Date, a Decimal or whatever else has toJSON()';
+
+/** The argument's own type if JSON brings it back as it was; else one that nothing fits. */
+export type Delivered<T> = unknown extends T
+  ? T
+  : [Json] extends [T]
+    ? T
+    : T extends bigint | symbol | ReadonlyMap<any, any> | ReadonlySet<any> | Function
+      ? NotCarried
+      : T extends Scalar
+        ? T
+        : T extends { toJSON(...args: any): unknown }
+          ? NotDelivered
+          : T extends readonly unknown[]
+            ? DeliveredList<T>
+            : DeliveredFields<T>;
+
+type DeliveredList<T extends readonly unknown[]> = unknown extends T[number]
+  ? T
+  : undefined extends T[number]
+    ? NotCarried
+    : DeliveredFields<T>;
+
+/** The same of each field, or of each argument: their names and their being optional stay. */
+export type DeliveredFields<T> = { [K in keyof T]: Delivered<T[K]> };

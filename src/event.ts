@@ -192,3 +192,34 @@ class DecodedEvent implements StoredEvent {
 export function decodeEvent(frame: FrameReader, position: number): StoredEvent {
   return Object.freeze(new DecodedEvent(frame, position));
 }
+
+/** Made of fields that are there already: copies and prints as a decoded event does. */
+class MadeEvent {
+  declare readonly occurredAt: Date;
+  readonly #occurredAt: number;
+
+  constructor({ occurredAt, ...fields }: { readonly occurredAt: Date }) {
+    Object.assign(this, fields);
+    this.#occurredAt = occurredAt.getTime();
+    ownGetter(this, 'occurredAt', this.#readOccurredAt);
+  }
+
+  #readOccurredAt(): Date {
+    return new Date(this.#occurredAt);
+  }
+
+  toJSON(): Record<string, unknown> {
+    return { ...(this as object), occurredAt: this.occurredAt.toISOString() };
+  }
+
+  [inspect.custom](): Record<string, unknown> {
+    return { ...(this as object) };
+  }
+}
+
+/** An event with these fields, frozen; what is in `data` and `metadata` is the caller's to freeze. */
+export function eventOf<Fields extends { readonly occurredAt: Date }>(
+  fields: Fields,
+): Readonly<Fields> & { toJSON(): Record<string, unknown> } {
+  return Object.freeze(new MadeEvent(fields)) as unknown as Readonly<Fields> & { toJSON(): Record<string, unknown> };
+}

@@ -1,12 +1,15 @@
 // The only public door.
 export {
   type Aggregate,
+  type AggregateLike,
   type AnyAggregate,
   type Asker,
   type CommandContext,
   defineAggregate,
   type EventNamed,
+  type EventNameOf,
   type EventOf,
+  type EventsNamed,
   type Ref,
   type Sender,
   type SendOptions,
@@ -89,6 +92,7 @@ export {
 export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
 export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
 export type {
+  EventArchive,
   EventQuery,
   EventStore,
   Head,
@@ -97,6 +101,7 @@ export type {
   StateThen,
   StoreQuery,
   TransactionClient,
+  TypedEventArchive,
   TypeQuery,
 } from './store/store.ts';
 export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';

@@ -178,6 +178,14 @@ export function toJson(value: unknown, path: string): string {
   return plainToJson(toPlain(value, path), path);
 }
 
+/** JSON of a command's arguments. `undefined` at the end counts as not given, as in any JavaScript call. */
+export function argumentsJson(input: readonly unknown[]): string {
+  let count = input.length;
+  while (count > 0 && input[count - 1] === undefined) count--;
+  if (count === 0) return '[]';
+  return toJson(count === input.length ? input : input.slice(0, count), 'arguments');
+}
+
 const errorTextLimit = 8192; // a stack and some details; far below the smallest ring's group limit
 
 /**

@@ -1,7 +1,7 @@
 // The runtime as a user has it: its parts are in `stages.ts`.
 import { availableParallelism } from 'node:os';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
-import type { AnyAggregate, Ref, SendOptions } from './aggregate.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import { checkLevel } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
@@ -122,9 +122,11 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * Events in log order, over the store and the tail of the log without a seam: those written when it was called, or, with
    * `follow`, without end.
    */
-  events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
+  events<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    query: EventQuery<A, T> = {},
+  ): AsyncIterableIterator<EventsNamed<A, T>> {
     this.checkOpen();
-    return this.stages.reading!.history.events(query);
+    return this.stages.reading!.history.events(query) as AsyncIterableIterator<EventsNamed<A, T>>;
   }
 
   /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */

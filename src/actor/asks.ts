@@ -4,7 +4,7 @@ import type { AnyAggregate } from '../aggregate.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { guarded } from '../guarded.ts';
-import { toJson } from '../payload.ts';
+import { argumentsJson } from '../payload.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { GroupKind } from '../ring/ring.ts';
@@ -32,7 +32,7 @@ export class Asks {
 
   ask(target: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown> {
     const deadlineMs = question.deadlineMs ?? this.defaultDeadlineMs;
-    const data = toJson(input, 'arguments');
+    const data = argumentsJson(input);
     const number = (this.lastNumber = (this.lastNumber + 1) >>> 0);
     const deadlineAt = Date.now() + deadlineMs;
     this.ring.frame(

@@ -6,7 +6,7 @@ import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { idToText, writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
-import { plainToJson, toJson, toPlain } from '../payload.ts';
+import { argumentsJson, plainToJson, toPlain } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
@@ -142,7 +142,7 @@ export class Execution implements CommandContext<any, any> {
     return commandMethods(target, (command, input) => {
       this.checkOpen();
       const now = Date.now();
-      const data = toJson(input, 'arguments');
+      const data = argumentsJson(input);
       const metadata = this.sendMetadata();
       const offset = this.group.frame(FrameKind.message, 0, now, 0, target.name, id, command, metadata, data);
       writeNewId(this.group.frames.bytes, offset + 16, now);

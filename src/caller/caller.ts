@@ -12,7 +12,7 @@ import { type Executed, isError, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
-import { toJson } from '../payload.ts';
+import { argumentsJson, toJson } from '../payload.ts';
 import type { Level, Receipt, RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
@@ -101,7 +101,7 @@ export class Caller implements CommandSender {
     options: SendOptions | undefined,
   ): Promise<Receipt<unknown>> {
     try {
-      const inputJson = input.length === 0 ? '[]' : toJson(input, 'arguments');
+      const inputJson = argumentsJson(input);
       const metadataJson = options?.metadata === undefined ? '' : toJson(options.metadata, 'metadata');
       return this.dispatch(typeIndex, commandIndex, id, inputJson, metadataJson, options);
     } catch (error) {

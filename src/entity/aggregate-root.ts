@@ -1,7 +1,7 @@
 // Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
 import { checkId, checkMetadata } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
-import type { Metadata, NewEvent, StoredEvent } from '../event.ts';
+import { eventOf, type Metadata, type NewEvent, type StoredEvent } from '../event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
 import { newId } from '../ids.ts';
 import { deepFreeze, toPlain } from '../payload.ts';
@@ -52,7 +52,7 @@ export abstract class AggregateRoot {
   protected raise(type: string, data: unknown, metadata: Metadata = {}): void {
     checkId('event type', type, NAME_BYTES_LIMIT);
     checkMetadata(metadata);
-    const event: RaisedEvent = Object.freeze({
+    const event: RaisedEvent = eventOf({
       id: newId(),
       aggregateType: this.aggregateType,
       aggregateId: this.id,
@@ -62,10 +62,6 @@ export abstract class AggregateRoot {
       occurredAt: new Date(),
       schemaVersion: 1,
       version: this.#version + 1,
-      toJSON() {
-        const { toJSON: _, ...fields } = this;
-        return { ...fields, occurredAt: this.occurredAt.toISOString() };
-      },
     });
     this.apply(event);
     this.#version = event.version;

@@ -1,6 +1,6 @@
 // `runtime.store`: the event store as users have it. Reads show everything that was written before they were called: they
 // wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
-import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
@@ -104,8 +104,12 @@ export class RuntimeStore implements EventStore {
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
+  getByType<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    type: T,
+    query?: TypeQuery<A>,
+  ): Promise<EventsNamed<A, T>[]>;
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
-  async getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+  async getByType(type: string, query: TypeQuery = {}): Promise<any> {
     checkId('event type', type);
     checkFields('getByType', query, typeQueryFields);
     const { since, until, limit, aggregate } = query;
@@ -119,11 +123,14 @@ export class RuntimeStore implements EventStore {
     return this.archive.getByType(type, query);
   }
 
+  query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    query?: StoreQuery<A, T>,
+  ): AsyncIterableIterator<EventsNamed<A, T>>;
   /**
    * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
    * also those that other logs have brought there.
    */
-  async *query(query?: StoreQuery): AsyncIterableIterator<StoredEvent> {
+  async *query(query?: StoreQuery): AsyncIterableIterator<any> {
     await this.caughtUp();
     yield* this.archive.query(query);
   }

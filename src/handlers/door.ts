@@ -1,5 +1,5 @@
 // The part of a runtime's face that is about handlers. Owned by the caller's thread.
-import type { AnyAggregate } from '../aggregate.ts';
+import type { AggregateLike, EventNameOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { type EventHandlerLike, type RegisterOptions, subscriptionOf } from './event-handler.ts';
@@ -25,9 +25,15 @@ export abstract class HandlerDoor {
     throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
-  subscribe<A extends AnyAggregate = any>(options: SubscribeBatchOptions<A>): Subscription;
-  subscribe<A extends AnyAggregate = any>(options: SubscribeWorkerOptions<A>): Subscription;
-  subscribe<A extends AnyAggregate = any>(options: SubscribeOptions<A>): Subscription;
+  subscribe<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    options: SubscribeBatchOptions<A, T>,
+  ): Subscription;
+  subscribe<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    options: SubscribeWorkerOptions<A, T>,
+  ): Subscription;
+  subscribe<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    options: SubscribeOptions<A, T>,
+  ): Subscription;
   /**
    * A durable handler: every event that it wants, at least once, in version order per aggregate, from its own checkpoint on.
    * Events come behind `synced`: power loss takes none that it has seen.
@@ -57,14 +63,20 @@ export abstract class HandlerDoor {
     return this.stageOf().subscribe(subscriptionOf(handler, options));
   }
 
+  project<Row, const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    definition: ProjectionDefinition<Row, A, T>,
+  ): Projection<Row>;
   /**
    * Fold events into rows, from the start, and keep them current.
    * @throws InvalidOptions, SubscriptionExists
    */
-  project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
+  project(definition: ProjectionDefinition<any>): Projection<any> {
     return this.stageOf().project(definition);
   }
 
+  replay<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    options: ReplayOptions<A, T>,
+  ): Promise<ReplayProgress>;
   /**
    * Events of the past, once more, in log order, to a function or a running handler; moves no checkpoint.
    * @throws InvalidOptions, UnknownSubscription, PositionGone, PositionAhead, the signal's reason, what the function throws

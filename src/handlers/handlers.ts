@@ -1,5 +1,5 @@
 // The contract of the handler stage, public: what a subscription is, what a handler is given, what may be asked of both.
-import type { AnyAggregate, EventOf } from '../aggregate.ts';
+import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
 
 /** Entries of a table, read and written together with the event's completion: all of it counts, or nothing. */
 export interface EffectTransaction {
@@ -85,11 +85,11 @@ export type OnExhausted = 'park' | 'park-event' | 'stop';
 /** Where a new subscription begins: an existing one goes on from its checkpoint. Default: `start`. */
 export type From = 'start' | 'now' | number | Date;
 
-interface SubscribeBase<Event> {
+interface SubscribeBase<Event, T extends string> {
   /** Unique; its checkpoint and its dead letters go by it. 1 to 100 bytes, no control characters. */
   name: string;
-  /** Event types; `'*'` or none: all. */
-  events?: '*' | readonly string[];
+  /** Event types; `'*'` or none: all. With `aggregates` by definition, the event that a handler gets is narrowed by them. */
+  events?: '*' | readonly (T | '*')[];
   /** Only events for which it returns true; one that throws counts as a failed attempt. */
   where?: (event: Event) => boolean;
   from?: From;
@@ -135,23 +135,28 @@ interface HandlesElsewhere {
 
 interface FromAggregates<A> {
   /** Aggregates whose events are wanted, by definition or by name; none: all. */
-  aggregates?: readonly (A | string)[];
+  aggregates?: readonly A[];
 }
 
 /** The options of `runtime.subscribe`. Defaults suit a handler that writes to a database or calls a service. */
-export type SubscribeOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
+export type SubscribeOptions<A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>> = SubscribeBase<
+  EventsNamed<A, T>,
+  T
+> &
   FromAggregates<A> &
-  Handles<EventOf<A>>;
+  Handles<EventsNamed<A, T>>;
 
 /** The same for a handler that takes several events at a time, one call after the other. */
-export type SubscribeBatchOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
-  FromAggregates<A> &
-  HandlesBatches<EventOf<A>>;
+export type SubscribeBatchOptions<
+  A extends AggregateLike = any,
+  T extends EventNameOf<A> = EventNameOf<A>,
+> = SubscribeBase<EventsNamed<A, T>, T> & FromAggregates<A> & HandlesBatches<EventsNamed<A, T>>;
 
 /** The same for a handler in threads of a pool of its own: for what would block the service. No `tx` there. */
-export type SubscribeWorkerOptions<A extends AnyAggregate = any> = SubscribeBase<EventOf<A>> &
-  FromAggregates<A> &
-  HandlesElsewhere;
+export type SubscribeWorkerOptions<
+  A extends AggregateLike = any,
+  T extends EventNameOf<A> = EventNameOf<A>,
+> = SubscribeBase<EventsNamed<A, T>, T> & FromAggregates<A> & HandlesElsewhere;
 
 export type AnySubscribeOptions = SubscribeOptions | SubscribeBatchOptions | SubscribeWorkerOptions;
 

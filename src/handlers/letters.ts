@@ -1,6 +1,6 @@
 // Dead letters as they are kept: one entry per handler and event, in the order in which the events happened, so that all that
 // is parked of one aggregate lies together.
-import type { StoredEvent } from '../event.ts';
+import { eventOf, type StoredEvent } from '../event.ts';
 import { deepFreeze } from '../payload.ts';
 
 export const letterTable = 'dead-letters';
@@ -58,13 +58,5 @@ const clip = (text: string): string => text.slice(0, textLimit).toWellFormed().r
 /** The event in a letter, as a handler sees it: frozen, with `occurredAt` a Date. */
 export function letterEvent({ event }: Pick<LetterRecord, 'event'>): StoredEvent {
   const { occurredAt, ...rest } = event as Record<string, unknown>;
-  const at = new Date(occurredAt as string).getTime();
-  const own = deepFreeze(rest);
-  return Object.freeze({
-    ...own,
-    get occurredAt(): Date {
-      return new Date(at);
-    },
-    toJSON: () => ({ ...event }),
-  }) as unknown as StoredEvent;
+  return eventOf({ ...deepFreeze(rest), occurredAt: new Date(occurredAt as string) }) as unknown as StoredEvent;
 }

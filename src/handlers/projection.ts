@@ -1,9 +1,8 @@
 // Projections: rows folded from events. What a user says of one, and may ask of it; where its rows lie is the matter of
 // `local-projection.ts` and `postgres/projection.ts`.
-import type { AnyAggregate } from '../aggregate.ts';
+import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
 import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 
@@ -23,20 +22,20 @@ export interface ProjectionTable {
 }
 
 /** What a projection is made of; see {@link defineProjection}. */
-export interface ProjectionDefinition<Row> {
+export interface ProjectionDefinition<Row, A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>> {
   /** 1 to 80 bytes. */
   name: string;
   /** Raise it when `key`, `init` or `apply` have changed: the rows are built anew. 1 to 1,000,000,000; default 1. */
   version?: number;
-  /** Event types; none: all. */
-  events?: readonly string[];
-  aggregates?: readonly (AnyAggregate | string)[];
+  /** Event types; none: all. With `aggregates` by definition, the events that `key` and `apply` get are narrowed by them. */
+  events?: readonly T[];
+  aggregates?: readonly A[];
   /** Which row, or rows, an event is about; undefined: none. Default: the aggregate's id. */
-  key?: (event: StoredEvent) => string | readonly string[] | undefined;
+  key?: (event: EventsNamed<A, T>) => string | readonly string[] | undefined;
   /** A row that is not there yet. */
   init: (key: string) => Row;
   /** The next row; undefined: it goes. Pure: rows are frozen. */
-  apply: (row: Row, event: StoredEvent, key: string) => Row | undefined;
+  apply: (row: Row, event: EventsNamed<A, T>, key: string) => Row | undefined;
   /**
    * `lmdb` (default): kept on this machine's disk. `memory`: folded anew at each start. A table: with `store: postgres(…)`,
    * rows are written in the transaction that moves the position. While they are built they are in a table beside (which
@@ -66,7 +65,11 @@ export const subscriptionName = (name: string, generation: number): string => `p
 const tableFields = fieldsOf<ProjectionTable>({ table: true, keyColumn: true, batchEvents: true, cachedRows: true });
 
 /** Checks a definition, and gives it its type. @throws InvalidOptions */
-export function defineProjection<Row>(definition: ProjectionDefinition<Row>): ProjectionDefinition<Row> {
+export function defineProjection<
+  Row,
+  const A extends AggregateLike = any,
+  const T extends EventNameOf<A> = EventNameOf<A>,
+>(definition: ProjectionDefinition<Row, A, T>): ProjectionDefinition<Row, A, T> {
   const { name, version = 1, init, apply, into = 'lmdb' } = definition;
   const invalid = (option: string, value: unknown, reason: string): never => {
     throw new TrunklineError('InvalidOptions', { option: `projection.${option}`, value, reason });

@@ -1,7 +1,7 @@
 // Replay: events of the past, once more, to a function or to a running handler, beside what goes on. Moves no checkpoint.
 // Owned by the caller's thread.
 import { setTimeout as pause } from 'node:timers/promises';
-import type { AnyAggregate } from '../aggregate.ts';
+import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
 import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
@@ -11,17 +11,17 @@ import type { Starts } from './starts.ts';
 import type { RunningSubscription } from './subscription.ts';
 
 /** What to replay, into what, how fast. */
-export interface ReplayOptions {
+export interface ReplayOptions<A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>> {
   /** First log position, or a time: from the first event that occurred then or later. Default: the start. */
   from?: number | Date;
   /** Last log position, or a time (before it). Default: what is written now. */
   to?: number | Date;
-  types?: readonly string[];
-  aggregate?: AnyAggregate | string;
+  types?: readonly T[];
+  aggregate?: A;
   /** With `aggregate`. */
   aggregateId?: string;
   /** A function, or the name of a running subscription whose handler is called with one attempt each. */
-  into: string | ((event: StoredEvent) => unknown);
+  into: string | ((event: EventsNamed<A, T>) => unknown);
   signal?: AbortSignal;
   onProgress?: (progress: ReplayProgress) => void;
   /** How often `onProgress` is called, milliseconds; default 1,000. */

@@ -3,7 +3,7 @@ import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid 
 import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { fieldsOf } from '../known-fields.ts';
-import { type EventStore, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
+import { type EventArchive, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
 
 export class EventFilter {
   readonly aggregateType: string | undefined;
@@ -63,7 +63,7 @@ export function filterOf(query: StoreQuery): EventFilter {
 
 /** The first `limit` events of a type. */
 export async function eventsOfType(
-  store: Pick<EventStore, 'query'>,
+  store: Pick<EventArchive, 'query'>,
   type: string,
   { limit = Number.POSITIVE_INFINITY, ...rest }: TypeQuery,
   eventsPerPage: number,

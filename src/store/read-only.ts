@@ -1,6 +1,6 @@
 // The store alone: no log, no threads, no data directory. For whoever only reads: reports, audits, a rollback that keeps the
 // store and writes nothing more.
-import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { PostgresArchive } from './postgres/archive.ts';
@@ -69,13 +69,20 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
+  getByType<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    type: T,
+    query?: TypeQuery<A>,
+  ): Promise<EventsNamed<A, T>[]>;
   /** All events of one type, in the order in which they were stored; bounded by memory: for more, `query`. */
-  getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]> {
+  getByType(type: string, query?: TypeQuery): Promise<any> {
     return this.archive.getByType(type, query);
   }
 
+  query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    query?: StoreQuery<A, T>,
+  ): AsyncIterableIterator<EventsNamed<A, T>>;
   /** Events by aggregate, types, time or correlation, page by page. */
-  query(query?: StoreQuery): AsyncIterableIterator<StoredEvent> {
+  query(query?: StoreQuery): AsyncIterableIterator<any> {
     return this.archive.query(query);
   }
 

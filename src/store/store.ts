@@ -1,5 +1,5 @@
 // The contract of the store: what a shard needs to bring an aggregate back, and what a user may ask.
-import type { AnyAggregate, EventOf, StateOf } from '../aggregate.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
 import type { Outcome } from '../receipt.ts';
@@ -86,7 +86,7 @@ export interface ScanPage {
 }
 
 /** Which events of a type: since when, until when, how many. */
-export interface TypeQuery {
+export interface TypeQuery<A extends AggregateLike = any> {
   /** Events that occurred at this time or later. */
   since?: Date;
   /** Events that occurred before this time. */
@@ -94,16 +94,16 @@ export interface TypeQuery {
   /** At most so many, the earliest in the log first. */
   limit?: number;
   /** Only of this aggregate type. */
-  aggregate?: AnyAggregate | string;
+  aggregate?: A;
 }
 
 /** Which events of the store; all conditions must hold. */
-export interface StoreQuery {
-  aggregate?: AnyAggregate | string;
+export interface StoreQuery<A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>> {
+  aggregate?: A;
   /** With `aggregate`, its events are found directly; alone, every event is looked at. */
   aggregateId?: string;
-  type?: string;
-  types?: readonly string[];
+  type?: T;
+  types?: readonly T[];
   /** Events that occurred at `since` or later, and before `until`. */
   since?: Date;
   until?: Date;
@@ -116,7 +116,8 @@ export interface StoreQuery {
 }
 
 /** Which events of the log and the store behind it, and how. All conditions must hold. */
-export interface EventQuery extends StoreQuery {
+export interface EventQuery<A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>>
+  extends StoreQuery<A, T> {
   /** First and last log position, inclusive. */
   from?: number;
   to?: number;
@@ -199,8 +200,21 @@ export interface QuarantinedEvent {
   readonly quarantinedAt: Date;
 }
 
+/** What an {@link EventArchive} gives, typed by the definitions and names that a user asks with. */
+export interface TypedEventArchive extends Omit<EventArchive, 'getByType' | 'query'> {
+  /** As in {@link EventArchive}; with `aggregate` by definition the events are narrowed. */
+  getByType<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    type: T,
+    query?: TypeQuery<A>,
+  ): Promise<EventsNamed<A, T>[]>;
+  /** As in {@link EventArchive}; with `aggregate` by definition the events are narrowed. */
+  query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    query?: StoreQuery<A, T>,
+  ): AsyncIterableIterator<EventsNamed<A, T>>;
+}
+
 /** The event store: what a user may ask of it, and save through it. */
-export interface EventStore extends EventArchive {
+export interface EventStore extends TypedEventArchive {
   /**
    * Append events of entities. Resolves when they are `stored`.
    * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`

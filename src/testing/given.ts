@@ -1,20 +1,22 @@
 // The test kit: a command on one aggregate, in memory, without threads, files or services. It runs the very code that a
 // shard runs: the same checks, the same serialisation, the same reducers.
-import { deepStrictEqual, fail } from 'node:assert/strict';
+import { AssertionError, deepStrictEqual, fail } from 'node:assert/strict';
+import { inspect } from 'node:util';
 import { Actor, type ActorType } from '../actor/actor.ts';
 import type { Command } from '../actor/command.ts';
 import { evolveFrame, reducerFingerprint, reducersOf } from '../actor/evolve.ts';
 import { Execution, type Surroundings } from '../actor/execution.ts';
 import { freezeState } from '../actor/frozen.ts';
 import { tellable } from '../actor/tellable.ts';
-import type { AnyAggregate, EventOf, ShardContext, StateOf } from '../aggregate.ts';
+import type { AnyAggregate, ArgumentsOf, EventOf, ShardContext, StateOf } from '../aggregate.ts';
+import type { Carried } from '../carried.ts';
 import { type Rejected, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { flushPresets } from '../options.ts';
-import { toJson } from '../payload.ts';
+import { argumentsJson, toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
 
@@ -34,8 +36,9 @@ export interface GivenOptions {
 const givenFields = fieldsOf<GivenOptions>({ id: true, context: true, metadata: true, answer: true });
 
 /** What a command came to. */
-export interface Outcome<A> {
-  readonly value: unknown;
+export interface Outcome<A, Value = unknown> {
+  /** What the command returned, through JSON. */
+  readonly value: Value;
   readonly events: readonly EventOf<A>[];
   readonly state: StateOf<A>;
   readonly version: number;
@@ -54,21 +57,32 @@ export type Expected<A> =
       ...args: any[]
     ) => Error);
 
-/** What follows from the command. */
-export interface Then<A> {
+/** A command's outcome: a promise if the command is asynchronous, either if its type does not tell. */
+type Settled<Returned, O> = [Returned] extends [never]
+  ? O
+  : [Returned] extends [PromiseLike<any>]
+    ? Promise<O>
+    : unknown extends Returned
+      ? O | Promise<O>
+      : [Extract<Returned, PromiseLike<any>>] extends [never]
+        ? O
+        : O | Promise<O>;
+
+/** What follows from the command, which returned `Returned`. */
+export interface Then<A, Returned = unknown> {
   /**
-   * Assert what the command came to; throws an AssertionError with a difference if it did not. For an asynchronous
-   * command it returns a promise: await it.
+   * Assert what the command came to; an AssertionError says what was expected and what came. For an asynchronous command
+   * it returns a promise: await it, or a wrong expectation is not seen.
    */
-  then(expected: Expected<A>): Outcome<A>;
+  then(expected: Expected<A>): Settled<Returned, Outcome<A, Carried<Awaited<Returned>>>>;
   /** What the command came to, nothing asserted; rejects as the command did. */
-  outcome(): Promise<Outcome<A>>;
+  outcome(): Promise<Outcome<A, Carried<Awaited<Returned>>>>;
 }
 
-type InputOf<F> = F extends (aggregate: any, ...input: infer I) => unknown ? I : never;
+type ReturnedBy<F> = F extends (...all: any[]) => infer R ? R : never;
 /** The aggregate's commands, to be tried. */
 export type When<A> = A extends { commands: infer C }
-  ? { readonly [K in keyof C & string]: (...input: InputOf<C[K]>) => Then<A> }
+  ? { readonly [K in keyof C & string]: (...input: ArgumentsOf<C[K]>) => Then<A, ReturnedBy<C[K]>> }
   : never;
 
 /**
@@ -121,7 +135,7 @@ class Trial<A extends AnyAggregate> {
     const execution = new GuardedExecution(this.actor, command, this.group, surroundings(aggregate, options));
     try {
       // Through JSON, as the arguments of a real command travel.
-      const value = aggregate.commands[name](execution, ...JSON.parse(toJson(input, 'arguments')));
+      const value = aggregate.commands[name](execution, ...JSON.parse(argumentsJson(input)));
       this.result =
         value instanceof Promise
           ? value.then(
@@ -237,7 +251,7 @@ function check<A>(
   actor: Actor,
 ): Outcome<A> {
   if (Array.isArray(expected)) {
-    if (outcome === undefined) throw error;
+    if (outcome === undefined) throw mismatch(`the events ${listOf(expected)}`, error, expected);
     const events = outcome.events as readonly StoredEvent[];
     const seen = events.map((event, i) =>
       typeof expected[i] === 'object' ? { type: event.type, data: event.data } : event.type,
@@ -246,19 +260,35 @@ function check<A>(
     return outcome;
   }
   if (outcome !== undefined) {
-    const types = (outcome.events as readonly StoredEvent[]).map((event) => event.type).join(', ') || 'no event';
-    fail(`expected the command to fail, and it raised ${types}`);
+    const events = (outcome.events as readonly StoredEvent[]).map((event) => event.type);
+    fail(`expected the command to fail with ${failureOf(expected)}; it raised ${listOf(events)}`);
   }
   if (isErrorClass(expected)) {
-    if (!(error instanceof expected)) throw error;
+    if (!(error instanceof expected)) throw mismatch(failureOf(expected), error, expected);
   } else {
-    if (!(error instanceof Error)) throw error;
     const wanted = expected as Rejected | TrunklineError;
     const seen = error as Rejected | TrunklineError;
-    if (!('code' in seen)) throw error;
+    if (!(error instanceof Error) || !('code' in error)) throw mismatch(failureOf(expected), error, expected);
     deepStrictEqual({ name: seen.name, code: seen.code }, { name: wanted.name, code: wanted.code });
     if (wanted.details !== undefined) deepStrictEqual(seen.details, wanted.details);
   }
   const state = actor.state as StateOf<A>;
   return { value: undefined, events: [], state, version: actor.version, sent: [] };
+}
+
+/** The command failed otherwise than expected: says both, and keeps what it failed with as the cause. */
+function mismatch(wanted: string, error: unknown, expected: unknown): AssertionError {
+  const message = `expected ${wanted}; the command failed with ${failureOf(error)}`;
+  return Object.assign(new AssertionError({ message, actual: error, expected, operator: 'then' }), { cause: error });
+}
+
+const listOf = (events: readonly (string | { type: string })[]): string =>
+  `[${events.map((event) => (typeof event === 'string' ? event : event.type)).join(', ')}]`;
+
+function failureOf(error: unknown): string {
+  if (typeof error === 'function') return error.name;
+  if (!(error instanceof Error)) return inspect(error);
+  const { name, code, details, message } = error as Error & { code?: unknown; details?: unknown };
+  const shown = details === undefined ? '' : ` ${inspect(details)}`;
+  return code === undefined ? `${name}: ${message}` : `${name} '${code}'${shown}`;
 }

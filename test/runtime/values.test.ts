@@ -3,9 +3,10 @@
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
-import { given } from 'trunkline';
+import { AggregateRoot, given } from 'trunkline';
 import { expect, test, vi } from 'vitest';
 import { AppliedEvent, seesEvent } from '../../src/actor/evolve.ts';
+import { letterEvent } from '../../src/handlers/letters.ts';
 import { Counter } from '../fixtures/counter.ts';
 import { Keeper } from './keeper.ts';
 import { startRuntime } from './scratch.ts';
@@ -60,6 +61,26 @@ test('an event from the store, the bus and the history copies whole, too', async
   for await (const event of runtime.events({ aggregate: Counter, aggregateId: 'everywhere' })) seen.push(event);
   expect(seen.length).toBe(3);
   for (const event of seen) expect({ ...event }).toMatchObject({ data: { amount: 3 }, occurredAt: expect.any(Date) });
+});
+
+test('events made by entities and read from dead letters copy whole, too', () => {
+  class Account extends AggregateRoot {
+    deposit(amount: number): void {
+      this.raise('Deposited', { amount });
+    }
+  }
+  const account = new Account('account', 'a');
+  account.deposit(3);
+  const json = { id: 'e', type: 'T', version: 1, occurredAt: new Date(5).toISOString(), data: { amount: 3 } };
+  const letter = letterEvent({ event: json as never });
+  for (const event of [account.uncommittedEvents[0]!, letter]) {
+    for (const copy of Object.values(copies)) {
+      expect(copy(event)).toMatchObject({ data: { amount: 3 }, occurredAt: event.occurredAt, version: 1 });
+    }
+    expect(JSON.parse(JSON.stringify(event)).occurredAt).toBe(event.occurredAt.toISOString());
+    event.occurredAt.setFullYear(1990);
+    expect(event.occurredAt.getFullYear()).not.toBe(1990);
+  }
 });
 
 test('a reducer that spreads its event into the state keeps all of it, alive and replayed', async () => {

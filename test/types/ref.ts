@@ -19,7 +19,7 @@ expectTypeOf(call.create({ caller: 'a' })).toEqualTypeOf<Of<typeof Call, void>>(
 expectTypeOf(call.route({ trunks: [] })).toEqualTypeOf<Of<typeof Call, string>>();
 expectTypeOf(call.end()).toEqualTypeOf<Of<typeof Call, boolean>>();
 expectTypeOf(carrier.reserve).parameters.toEqualTypeOf<[channels: number, urgent?: boolean | undefined]>();
-expectTypeOf(carrier.reserve(1)).toEqualTypeOf<Of<typeof Carrier, { free: number }>>();
+expectTypeOf(carrier.reserve(1)).toEqualTypeOf<Of<typeof Carrier, { readonly free: number }>>();
 
 // @ts-expect-error: no such command
 call.rout({ trunks: [] });

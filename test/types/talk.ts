@@ -6,7 +6,7 @@ import { Call, type CallState, Carrier } from './calls.ts';
 declare const call: CommandContext<CallState, typeof Call.events>;
 
 // ask: the value itself, behind a promise
-expectTypeOf(call.ask(Carrier, 'c').reserve(1)).toEqualTypeOf<Promise<{ free: number }>>();
+expectTypeOf(call.ask(Carrier, 'c').reserve(1)).toEqualTypeOf<Promise<{ readonly free: number }>>();
 expectTypeOf(call.ask(Carrier, 'c', { deadlineMs: 5 }).price()).toEqualTypeOf<Promise<string>>();
 // @ts-expect-error: no such command
 call.ask(Carrier, 'c').reserv(1);

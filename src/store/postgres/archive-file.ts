@@ -12,7 +12,7 @@ import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
-import type { Metadata, StoredEvent } from '../../event.ts';
+import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
 import { deepFreeze } from '../../payload.ts';
 
 /** What an archive says of itself. */
@@ -130,15 +130,14 @@ async function* eventsIn(file: string, signal: AbortSignal | undefined): AsyncGe
   await verifyArchive(file, signal);
   for await (const line of archiveLines(file, createHash('sha256'), () => {})) {
     signal?.throwIfAborted();
-    yield eventOf(JSON.parse(line));
+    yield eventOfRow(JSON.parse(line));
   }
 }
 
-function eventOf(row: any): StoredEvent {
+function eventOfRow(row: any): StoredEvent {
   const { id, version, schema_version: schemaVersion, event_type: type } = row;
-  const occurredAt = new Date(row.occurred_at).getTime();
   const metadata = deepFreeze(row.metadata ?? {}) as Metadata;
-  const fields = {
+  return eventOf({
     id,
     position: row.position ?? 0,
     aggregateType: row.aggregate_type,
@@ -146,12 +145,8 @@ function eventOf(row: any): StoredEvent {
     version,
     type,
     schemaVersion,
+    occurredAt: new Date(row.occurred_at),
     data: deepFreeze(row.data),
     metadata,
-  };
-  return Object.freeze({
-    ...fields,
-    occurredAt: new Date(occurredAt),
-    toJSON: () => ({ ...fields, occurredAt: new Date(occurredAt).toISOString() }),
   });
 }
