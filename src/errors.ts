@@ -47,6 +47,8 @@ export interface ErrorDetails {
   CloseTimedOut: { deadlineMs: number; waitingFor: string[] };
   LogPoisoned: { cause: string };
   ThreadFailed: { thread: string; cause: string };
+  /** A fault of Trunkline's own, not of what it talks to. */
+  InternalFault: { where: string; cause: string };
   // the data directory
   DataDirInUse: { dataDir: string };
   DataDirNotWritable: { dataDir: string; cause: string };
@@ -56,10 +58,13 @@ export interface ErrorDetails {
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
   StoreAccessDenied: { store: string; cause: string };
+  /** The store as it is set up cannot be used: repetition cures nothing until it, or how it is reached, is changed. */
+  StoreUnsuitable: { store: string; reason: string };
   StoreReadOnly: { store: string };
   StoreSchemaMissing: { schema: string; reason: string };
   StoreSchemaNewer: { schema: string; found: number; supported: number };
   StoreSchemaAltered: { schema: string; reason: string };
+  StoreBehind: { store: string; position: number; expected: number };
   LogFenced: { logId: string; position: number };
   ArchiveDamaged: { file: string; reason: string };
   PartitionNeeded: { partition: string; reason: string };
@@ -144,6 +149,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
   ThreadFailed: (d) => `the ${d.thread} thread failed: ${d.cause}`,
+  InternalFault: (d) => `Trunkline itself failed (${d.where}): ${d.cause}; please report it`,
   DataDirInUse: (d) => `${d.dataDir} is held by another live runtime; one owner at a time`,
   DataDirNotWritable: (d) => `${d.dataDir} cannot be written: ${d.cause}`,
   DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
@@ -152,11 +158,14 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
   StoreAccessDenied: (d) => `the ${d.store} store refuses us: ${d.cause}; check user, password and privileges`,
+  StoreUnsuitable: (d) => `the ${d.store} store cannot be used as it is set up: ${d.reason}`,
   StoreReadOnly: (d) => `the ${d.store} store was opened read-only; open it without readOnly to write`,
   StoreSchemaMissing: (d) => `schema '${d.schema}' is not there: ${d.reason}; run migrate()`,
   StoreSchemaNewer: (d) =>
     `schema '${d.schema}' has migration ${d.found}; this release knows up to ${d.supported}; upgrade it`,
   StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
+  StoreBehind: (d) =>
+    `the ${d.store} store is at position ${d.position}, and was at ${d.expected}: it has come back from an earlier state; what it lacks is written again from the log`,
   LogFenced: (d) =>
     `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
   ArchiveDamaged: (d) => `${d.file} is not a whole archive: ${d.reason}; archive the month again`,

@@ -250,6 +250,7 @@ export class Stages {
     this.waitingFor = 'the flush thread';
     levels.setFlag(LevelWord.stopping, StopStage.flush);
     await this.flushThread?.ended().catch(() => {});
+    await Promise.race([this.outbox?.finish(), this.ending.abandoned]);
     caller.turn();
     caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
     await this.reading?.close();

@@ -91,6 +91,11 @@ export class Loader {
     }
     const after = local?.snapshot?.version ?? 0;
     const stored = await remote.load(type.name, id, type.fingerprint, after, this.levels.position('stored'));
+    // What this machine once read or stored there: a database that has come back from an earlier state lacks it for now.
+    if (local !== undefined && Math.max(stored?.version ?? 0, after) < local.base) {
+      const cause = `it has version ${stored?.version ?? 0} of ${type.name}/${id}, of which this log knows ${local.version}`;
+      throw new TrunklineError('StoreUnavailable', { store: 'PostgreSQL', cause });
+    }
     actor.state = type.definition.state();
     actor.version = 0;
     if (stored !== undefined) {

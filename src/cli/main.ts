@@ -6,6 +6,7 @@ import { Command, CommanderError } from 'commander';
 import { TrunklineError } from '../errors.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addMigrate } from './migrate.ts';
+import { addOutbox } from './outbox.ts';
 import { addPartitions } from './partitions.ts';
 import { addReplay } from './replay.ts';
 import { addStatus } from './status.ts';
@@ -21,7 +22,7 @@ const program: Command = new Command('trunkline')
   .showHelpAfterError('(trunkline --help shows what there is)')
   .exitOverride();
 
-for (const add of [addMigrate, addStatus, addPartitions, addTopics, addDeadLetters, addReplay]) add(program);
+for (const add of [addMigrate, addStatus, addOutbox, addPartitions, addTopics, addDeadLetters, addReplay]) add(program);
 
 try {
   await program.parseAsync();

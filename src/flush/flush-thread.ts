@@ -155,6 +155,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       hasBegun: data.hasBegun,
     });
     const store = new PostgresSink(postgres, logId, log.firstPosition(), {
+      isLastReader: stream === undefined && data.sinks.length === 0,
       quarantined: async (refused, isNews) => {
         await flushers[0]!.tried; // the memory is open
         quarantined(refused, memory, isNews);

@@ -3,7 +3,7 @@
 // still need in the log.
 import { setImmediate } from 'node:timers/promises';
 import pRetry from 'p-retry';
-import { TrunklineError } from '../errors.ts';
+import { isError, TrunklineError } from '../errors.ts';
 import type { LogSource } from '../log/log.ts';
 import { BatchBuffer } from './batch.ts';
 import { type FlusherState, type FlusherStatus, isFatal, type Sink } from './flush.ts';
@@ -35,6 +35,9 @@ export interface FlusherSettings {
   /** An attempt has failed; `retryInMs` is undefined if there will be no other. */
   onFailure?(error: Error, retryInMs: number | undefined): void;
 }
+
+/** No repetition of the same attempt will do. */
+const isFinal = (error: unknown): boolean => isFatal(error) || isError(error, 'StoreBehind');
 
 type Resolved = Required<FlusherSettings>;
 
@@ -161,15 +164,27 @@ export class Flusher {
     if (lag > 0 && !(await this.isDue(lag))) return true;
     if (lag > 0 && this.fill()) {
       const { batch } = this;
-      await this.attempt(() => this.settings.sink.write(batch, this.attempts.signal));
+      const position = await this.write(batch);
       this.committedAt = performance.now();
-      this.moveTo(batch.toPosition);
+      this.moveTo(position);
       await setImmediate(); // the other flushers' turn
       return true;
     }
     if (this.stopping) return false;
     await this.sleep();
     return true;
+  }
+
+  /** Where the sink is afterwards: at the batch's end, or where it finds itself, further back. */
+  private async write(batch: BatchBuffer): Promise<number> {
+    try {
+      await this.attempt(() => this.settings.sink.write(batch, this.attempts.signal));
+      return batch.toPosition;
+    } catch (error) {
+      if (!isError(error, 'StoreBehind') || error.details.position >= batch.toPosition) throw error;
+      this.settings.onFailure(error, 0);
+      return error.details.position;
+    }
   }
 
   private moveTo(position: number): void {
@@ -229,7 +244,7 @@ export class Flusher {
         return done.value;
       } catch (error) {
         // p-retry gives up on a TypeError, and on what is no Error, at once; to us they are failures like any other.
-        if (isFatal(error) || (error instanceof Error && !(error instanceof TypeError))) throw error;
+        if (isFinal(error) || (error instanceof Error && !(error instanceof TypeError))) throw error;
         throw new Error(error instanceof Error ? error.message : String(error), { cause: error });
       }
     };
@@ -247,9 +262,9 @@ export class Flusher {
         unref: false,
         signal: this.backoff.signal,
         shouldConsumeRetry: () => true,
-        shouldRetry: ({ error }) => !this.stopping && !isFatal(error),
+        shouldRetry: ({ error }) => !this.stopping && !isFinal(error),
         onFailedAttempt: ({ error, retryDelay }) => {
-          if (this.stopping || isFatal(error)) return;
+          if (this.stopping || isFinal(error)) return;
           this.state = 'retrying';
           this.lastError = error;
           this.settings.onFailure(error, retryDelay);

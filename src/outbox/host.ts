@@ -46,9 +46,10 @@ export class OutboxHost {
       ringBytes: Math.max(options.flush.ringBytes, relayRingBytesLeast),
       pollMs,
       onError: (error) => onError(error, 'the relay of the outbox failed; it is tried again'),
+      onWarning: (message, details) => options.logger.warn(details, message),
     });
-    caller.others.add(relay.reading);
-    log.attach(relay.ring);
+    caller.others.add(relay.ring.reading);
+    log.attach(relay.ring.memory);
     relay.start(logReader, levels.position('stored') + 1, levels.position('written'));
     await relay.tried;
     const upkeep = new PartitionUpkeep(postgres, (error) => onError(error, 'partitions could not be looked after'));
@@ -69,6 +70,11 @@ export class OutboxHost {
   /** A transaction with events in it has been committed. */
   hint(): void {
     this.relay.hint();
+  }
+
+  /** After the last flush. */
+  finish(): Promise<void> {
+    return this.relay.finish();
   }
 
   async stop(): Promise<void> {

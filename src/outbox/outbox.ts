@@ -2,7 +2,8 @@
 //
 // Invariants: a row is claimed for one log, once, durably, before that log gets it; claims follow each other, and within
 // one the rows follow their sequence: so an aggregate's events come in the order of its versions, and an event whose
-// transaction had seen another's commit comes behind that one's.
+// transaction had seen another's commit comes behind that one's. An aggregate's later events are not claimed for one log
+// while another log still has earlier ones that its sinks have not passed.
 
 /** How far rows have come into the log: every claimed row up to here is in it. Compared batch first. */
 export interface Place {
@@ -20,28 +21,62 @@ export interface ClaimedEvent extends Place {
   readonly schemaVersion: number;
   /** Milliseconds since 1970. */
   readonly occurredAt: number;
-  readonly dataJson: string;
-  /** '' where there is none. */
-  readonly metadataJson: string;
+  /** As the server prints it. */
+  readonly data: string;
+  /** As the server prints it; null where there is none. */
+  readonly metadata: string | null;
 }
 
-/** A connection that is this database's one relay for as long as it lasts. Calls never overlap. Errors end it. */
+/** What one claim has found. */
+export interface Claim {
+  /** Whether this session is the relay; otherwise it has claimed nothing. */
+  readonly isRelay: boolean;
+  /** Events claimed now. */
+  readonly events: number;
+  /** Their batch; 0 if there are none. */
+  readonly batch: number;
+  /** Events that wait until other logs have passed on earlier ones of their aggregates. */
+  readonly held: number;
+  /** Those logs. */
+  readonly heldBy: readonly string[];
+}
+
+/** A row of the outbox that this log may have already: the database has come back from an earlier state. */
+export interface DoubtfulRow {
+  readonly sequence: number;
+  readonly id: string;
+}
+
+/** One connection to the outbox, which may be shared by the statement. Calls never overlap. Errors end it. */
 export interface OutboxSession {
-  /** What this log has claimed and not taken: behind `place`, in order. */
-  claimed(place: Place): Promise<ClaimedEvent[]>;
-  /** Claim what has been committed since, `limit` events at most. */
-  claim(limit: number): Promise<ClaimedEvent[]>;
+  /** Claim what has been committed since, `limit` events at most, if this session is the relay or can become it. */
+  claim(limit: number): Promise<Claim>;
+  /** What this log has claimed and not taken: the first events behind `place`, one at least, then up to `bytes`. */
+  claimed(place: Place, bytes: number): Promise<ClaimedEvent[]>;
+  /** No log can take this event: its row stays, and is not claimed again. */
+  setAside(place: Place, reason: string): Promise<void>;
+  /** Events that were set aside so far, by any relay. */
+  countSetAside(): Promise<number>;
+  /** Every reader of this log has passed the positions below `floor`: their rows go. */
+  settle(floor: number): Promise<void>;
+  /** The number of the last batch, whoever has claimed it. */
+  lastBatch(): Promise<number>;
+  /** Rows that wait, or that this log has claimed and not stored, behind `sequence`. */
+  doubtful(sequence: number, limit: number): Promise<DoubtfulRow[]>;
+  /** These rows are in the log: done. Everything else that this log has claimed and not stored waits again. */
+  resolve(done: readonly { readonly sequence: number; readonly position: number }[]): Promise<void>;
+  /** Batches count on behind this one; what this log has claimed and not stored waits again. */
+  restartBehind(batch: number): Promise<void>;
+  /** Another runtime need not wait until this one's time is over. */
+  resign(): Promise<void>;
   close(): Promise<void>;
   /** Let go of the connection, whatever is under way on it. */
   abort(): void;
 }
 
 export interface Outbox {
-  /**
-   * Become the relay; undefined while another runtime is.
-   * @throws WrongDoor if one of this runtime's actor types has events of entities
-   */
-  open(): Promise<OutboxSession | undefined>;
+  /** @throws WrongDoor if one of this runtime's actor types has events of entities */
+  open(): Promise<OutboxSession>;
 }
 
 /** What the relay tells of itself. */
@@ -49,6 +84,10 @@ export interface RelayStatus {
   state: 'opening' | 'standby' | 'relaying' | 'retrying' | 'stopped';
   /** Events appended to the log since the start. */
   relayed: number;
+  /** Events in the outbox that no log can take; they are not relayed. */
+  setAside: number;
+  /** Events that wait until other logs have passed on earlier ones of their aggregates. */
+  held: number;
   lastError: Error | undefined;
 }
 

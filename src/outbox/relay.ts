@@ -1,69 +1,56 @@
 // The relay: what transactions of the user's own have committed, into this log, exactly once. Runs on the caller's thread,
-// with a ring of its own; its work for an event is about that of publishing one.
+// with a ring of its own; its work for an event is about that of publishing one, and is done in slices of some 256 KiB.
 //
-// A group of frames enters the log whole or not at all, so its last frame, which says how far claimed rows have come
-// (the place), is true whenever the log has it. A claim is durable before its events are in the ring. Hence, wherever a
-// run ends: what is claimed and behind the last place in the log has to be appended, what is before it has not.
-// The events are marked: the store, which has them, only notes their positions and deletes their rows (relayed.ts).
+// A claim is durable before its events are in the ring, and each group in the log says how far claimed rows have come (the
+// place). Hence, wherever a run ends: what is claimed and behind the last place in the log has to be appended, what is
+// before it has not. The events are marked: the store, which has them, only notes their positions and settles their rows
+// (relayed.ts). What this log has claimed it appends also when another runtime relays meanwhile: no other log can.
 //
-//   opening ─▶ standby (another runtime relays) ─▶ opening …
-//      └─────▶ relaying ─▶ (any error: a pause) ─▶ opening …        stop() ends it between two claims
+//   opening ─▶ standby (another runtime relays) ◀─▶ relaying        stop() ends it between two claims
+//      └───────── any error: retrying, after a pause opening again
 import { setTimeout as pause } from 'node:timers/promises';
-import type { OtherRing } from '../caller/caller.ts';
-import { isError, TrunklineError } from '../errors.ts';
-import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
+import { TrunklineError } from '../errors.ts';
+import { FrameKind } from '../frame.ts';
 import { guarded } from '../guarded.ts';
-import { writeIdText, writeNewId } from '../ids.ts';
 import { eachFrame } from '../log/frames.ts';
-import { type Levels, LevelWord } from '../log/levels.ts';
+import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
-import { Bell } from '../ring/bell.ts';
-import { RingConsumer } from '../ring/consumer.ts';
-import { RingProducer } from '../ring/producer.ts';
-import { createRing, GroupKind, Word } from '../ring/ring.ts';
 import {
   type ClaimedEvent,
-  isBehind,
-  nowhere,
   type Outbox,
   type OutboxSession,
   type Place,
   placeName,
   type RelayStatus,
 } from './outbox.ts';
+import { reconcile } from './reconcile.ts';
+import { groupBytes, RelayRing, Unrelayable } from './relay-ring.ts';
 
 export interface RelaySettings {
   outbox: Outbox;
   levels: Levels;
   ringBytes: number;
-  /** How often to look while nothing comes and nobody hints, milliseconds. */
+  /** How often to look while nothing comes and no hint arrives, milliseconds. */
   pollMs: number;
   onError(error: Error): void;
+  onWarning(message: string, details: object): void;
 }
 
 const claimLimit = 500;
-const groupBytes = 256 << 10; // a group ends with the event that takes it there
-const rowsUnderWayLimit = 10_000; // claimed and not yet deleted by the flusher
+const rowsUnderWayLimit = 10_000; // claimed and not yet settled by the flusher
 const standbyMs = 1000;
+const settleMs = 500;
 const retryMs = 100;
 const retryMsLimit = 10_000;
-const stopGraceMs = 1000; // then a statement under way is waited for no longer
+const stopGraceMs = 1000; // then a statement that is running is waited for no longer
 const roomMs = 5; // how often to look for room in the ring, and whether the store has caught up
 
 export class Relay {
-  readonly ring: SharedArrayBuffer;
-  /** For the caller, who is the ring's last reader: listeners hear the events once they are written. */
-  readonly reading: OtherRing;
-  readonly status: RelayStatus = { state: 'opening', relayed: 0, lastError: undefined };
+  readonly status: RelayStatus = { state: 'opening', relayed: 0, setAside: 0, held: 0, lastError: undefined };
+  readonly ring: RelayRing;
   private readonly settings: RelaySettings;
-  private readonly producer: RingProducer;
-  private readonly logBell: Bell;
   private readonly stopping = new AbortController();
-  private place: Place = nowhere;
-  private groupsInRing = 0;
-  /** Groups in the log whose rows the store has still to delete: last position, number of rows. */
-  private underWay: { position: number; rows: number }[] = [];
-  private readonly unwritten: number[] = [];
+  private log: LogSource | undefined;
   private session: OutboxSession | undefined;
   private onTried: () => void = () => {};
   /** Resolves when the outbox has been opened, or could not be, for the first time. */
@@ -72,29 +59,23 @@ export class Relay {
   });
   private failures = 0;
   private hinted = false;
+  private mayHaveSettled = true;
+  private settledAt = Number.NEGATIVE_INFINITY;
   private wakeUp: () => void = () => {};
   private running: Promise<void> | undefined;
 
   constructor(settings: RelaySettings) {
     this.settings = settings;
-    this.ring = createRing(settings.ringBytes);
-    this.producer = new RingProducer(this.ring, () => false);
-    this.logBell = new Bell(settings.levels.words, LevelWord.logBell);
-    const groups = new RingConsumer(this.ring, Word.tail);
-    this.reading = {
-      groups,
-      frame: new FrameReader(groups.bytes),
-      onGroup: (ring) => this.written(ring),
-      endTurn: () => {},
-      fail: () => this.beginStop(),
-      inFlight: () => this.groupsInRing,
-    };
+    this.ring = new RelayRing(settings.levels, settings.ringBytes, () => this.beginStop());
   }
 
   /** Find out how far the log is, from `from` (what the store has is behind it) up to its end; then begin. */
   start(log: LogSource, from: number, to: number): void {
+    const { ring } = this;
+    this.log = log;
+    ring.lastPosition = to;
     eachFrame(log, from, to, (frame) => {
-      if (frame.kind === FrameKind.place && frame.name === placeName) this.place = JSON.parse(frame.dataJson) as Place;
+      if (frame.kind === FrameKind.place && frame.name === placeName) ring.place = JSON.parse(frame.dataJson) as Place;
     });
     this.running = this.run();
   }
@@ -116,6 +97,24 @@ export class Relay {
     clearTimeout(patience);
   }
 
+  /** After the last flush: the rows that every reader of the log has passed go, so that no other log waits for them. */
+  async finish(): Promise<void> {
+    if (!this.mayHaveSettled) return;
+    const patience = setTimeout(
+      guarded(() => this.session?.abort()),
+      stopGraceMs,
+    );
+    try {
+      this.session = await this.settings.outbox.open();
+      await this.session.settle(this.settings.levels.position('floor'));
+      await this.session.close();
+    } catch {
+      // The next start settles them.
+    } finally {
+      clearTimeout(patience);
+    }
+  }
+
   private beginStop(): void {
     this.stopping.abort();
     this.wakeUp();
@@ -130,10 +129,9 @@ export class Relay {
     while (!this.isStopping) {
       try {
         this.session = await this.settings.outbox.open();
-        if (this.session === undefined) status.state = 'standby';
+        status.setAside = await this.session.countSetAside();
         this.onTried();
-        if (this.session === undefined) await this.sleep(standbyMs);
-        else await this.relay(this.session);
+        await this.relay(this.session);
       } catch (error) {
         await this.failed(error as Error);
       } finally {
@@ -144,91 +142,90 @@ export class Relay {
   }
 
   private async relay(session: OutboxSession): Promise<void> {
+    const { status, ring } = this;
+    if ((await session.lastBatch()) < ring.place.batch) await this.reconcile(session);
     // What an earlier session has claimed, and perhaps not appended: its reply may have been lost.
-    await this.append(await session.claimed(this.place));
-    this.status.state = 'relaying';
-    this.status.lastError = undefined;
-    this.failures = 0;
+    await this.drain(session);
     while (!this.isStopping) {
       this.hinted = false;
-      const events = await session.claim(claimLimit);
-      await this.append(events);
-      if (events.length === 0 && !this.hinted) await this.sleep(this.settings.pollMs);
+      const { isRelay, events, batch, held, heldBy } = await session.claim(claimLimit);
+      status.state = isRelay ? 'relaying' : 'standby';
+      status.lastError = undefined;
+      this.failures = 0;
+      this.heldBack(held, heldBy);
+      if (events > 0 && batch <= ring.place.batch) await this.reconcile(session);
+      await this.drain(session);
+      await this.settle(session);
+      if (events === 0 && !this.hinted) await this.sleep(isRelay ? this.settings.pollMs : standbyMs);
       await this.untilStored();
     }
+    await session.resign();
   }
 
-  /** Into the ring, in order, in groups that each end with the place they lead to. */
-  private async append(events: readonly ClaimedEvent[]): Promise<void> {
+  /** Append what is claimed, slice by slice. */
+  private async drain(session: OutboxSession): Promise<void> {
+    for (;;) {
+      const events = await session.claimed(this.ring.place, groupBytes);
+      if (events.length === 0) return;
+      await this.append(session, events);
+    }
+  }
+
+  /** Into the ring, in order. */
+  private async append(session: OutboxSession, events: readonly ClaimedEvent[]): Promise<void> {
+    const { ring, status } = this;
     for (let next = 0; next < events.length; ) {
-      const count = this.tryAppend(events, next);
+      const count = ring.tryAppend(events, next);
+      if (count instanceof Unrelayable) {
+        await this.setAside(session, count);
+        next++;
+        continue;
+      }
       next += count;
-      if (count > 0) continue;
-      if (this.isStopping) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-      await pause(roomMs);
+      status.relayed += count;
+      if (count > 0) this.mayHaveSettled = true;
+      else if (this.isStopping) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+      else await pause(roomMs);
     }
   }
 
-  /** How many events went into one group; 0 if there is no room for it now. */
-  private tryAppend(events: readonly ClaimedEvent[], from: number): number {
-    const { producer } = this;
-    let next = from;
-    try {
-      while (next < events.length && producer.end - producer.start < groupBytes) this.writeEvent(events[next++]!);
-      const { batch, sequence } = events[next - 1]!;
-      const place: Place = { batch, sequence };
-      const now = Date.now();
-      const data = JSON.stringify(place);
-      const offset = producer.frame(FrameKind.place, 1, now, 0, '', '', placeName, '', data);
-      writeNewId(producer.frames.bytes, offset + 16, now);
-      producer.publish(GroupKind.publish, 0, 0, 0, '');
-      this.place = place;
-    } catch (error) {
-      producer.abandon();
-      if (isError(error, 'RingFull')) return 0;
-      throw error;
-    }
-    this.groupsInRing++;
-    this.unwritten.push(next - from);
-    this.status.relayed += next - from;
-    this.logBell.ring();
-    return next - from;
+  private async setAside(session: OutboxSession, { event, reason }: Unrelayable): Promise<void> {
+    await session.setAside(event, reason);
+    this.status.setAside++;
+    const { id, aggregateType, aggregateId, version, type } = event;
+    const details = { reason, id, aggregateType, aggregateId, version, type };
+    this.settings.onWarning('an event of the outbox cannot be relayed, and was set aside', details);
   }
 
-  private writeEvent(event: ClaimedEvent): void {
-    if (!isBehind(event, this.place)) throw new Error(`row ${event.sequence} of the outbox came a second time`);
-    const { producer } = this;
-    const offset = producer.frame(
-      FrameKind.event,
-      event.schemaVersion,
-      event.occurredAt,
-      event.version,
-      event.aggregateType,
-      event.aggregateId,
-      event.type,
-      event.metadataJson,
-      event.dataJson,
-    );
-    writeIdText(producer.frames.bytes, offset + 16, event.id);
-    producer.frames.addFlags(offset, FrameFlag.alreadyStored);
+  private heldBack(held: number, heldBy: readonly string[]): void {
+    const message = 'events of the outbox wait: other logs have earlier events of their aggregates to pass on';
+    if (held > 0 && this.status.held === 0) this.settings.onWarning(message, { events: held, logs: heldBy });
+    this.status.held = held;
   }
 
-  private written(ring: RingConsumer): void {
-    this.groupsInRing--;
-    this.underWay.push({ position: ring.firstPosition + ring.frameCount - 1, rows: this.unwritten.shift()! });
+  /** The database has come back from an earlier state: batches are behind the log's. */
+  private async reconcile(session: OutboxSession): Promise<void> {
+    const { ring, settings } = this;
+    while (!ring.isEmpty && !this.isStopping) await pause(roomMs); // the log is asked: what it will have, it must have
+    const done = await reconcile(session, this.log!, settings.levels.position('written'), ring.place);
+    settings.onWarning('the outbox is an earlier state of itself; what the log has is not relayed again', { done });
+    this.mayHaveSettled = true;
+  }
+
+  /** Rows go once everything that reads the log has passed them. */
+  private async settle(session: OutboxSession): Promise<void> {
+    const now = performance.now();
+    if (!this.mayHaveSettled || now - this.settledAt < settleMs) return;
+    const floor = this.settings.levels.position('floor');
+    const isPassed = this.ring.isPassed(floor);
+    await session.settle(floor);
+    this.settledAt = now;
+    this.mayHaveSettled = !isPassed;
   }
 
   /** While the flusher is far behind, claimed rows would pile up in the outbox. */
   private async untilStored(): Promise<void> {
-    for (;;) {
-      const stored = this.settings.levels.position('stored');
-      while (this.underWay.length > 0 && this.underWay[0]!.position <= stored) this.underWay.shift();
-      let rows = 0;
-      for (const group of this.underWay) rows += group.rows;
-      for (const group of this.unwritten) rows += group;
-      if (rows < rowsUnderWayLimit || this.isStopping) return;
-      await pause(roomMs);
-    }
+    while (this.ring.rowsUnderWay() >= rowsUnderWayLimit && !this.isStopping) await pause(roomMs);
   }
 
   private async failed(error: Error): Promise<void> {

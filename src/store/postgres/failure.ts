@@ -41,16 +41,51 @@ export function failure(error: unknown, schema: string): TrunklineError {
     if (code.startsWith('28') || code === '42501') {
       return new TrunklineError('StoreAccessDenied', { store: storeName, cause }, options);
     }
-    if (code === '3D000' || code === '3F000' || code === '42P01') {
+    if (code === '3F000' || code === '42P01') {
       return new TrunklineError('StoreSchemaMissing', { schema, reason: cause }, options);
+    }
+    const reason = unsuitable[code];
+    if (reason !== undefined) {
+      return new TrunklineError('StoreUnsuitable', { store: storeName, reason: `${reason} (${cause})` }, options);
     }
     // A column, function or constraint that is not there, one that is too many, another type, or a COPY that does not fit.
     if (code.startsWith('42') || code === '23502' || code === '22P03' || code === '22P04' || code === '428C9') {
       return new TrunklineError('StoreSchemaAltered', { schema, reason: cause }, options);
     }
+  } else if (isConnectionSetup(error)) {
+    const reason = `the connection cannot be set up this way: ${cause}`;
+    return new TrunklineError('StoreUnsuitable', { store: storeName, reason }, options);
+  } else if (isProgrammingError(error)) {
+    return new TrunklineError(
+      'InternalFault',
+      { where: storeName, cause: `${(error as Error).name}: ${cause}` },
+      options,
+    );
   }
   return new TrunklineError('StoreUnavailable', { store: storeName, cause }, options);
 }
+
+/** What a server says that no repetition changes, by SQLSTATE. */
+const unsuitable: Readonly<Record<string, string>> = {
+  '3D000': 'the database does not exist',
+  '25006': 'the server takes no writes; is it a standby? Connect to the primary',
+  '22P05': "the database's encoding must be UTF8",
+  '0A000': 'it lacks a feature that is needed; PostgreSQL 15 or newer is',
+};
+
+/** TLS that one side does not have or does not trust, or no password where one is asked for: as configured, never. */
+function isConnectionSetup(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (/^(ERR_TLS_|ERR_SSL_|CERT_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_|HOSTNAME_MISMATCH)/.test(codeOf(error)))
+    return true;
+  return /server does not support SSL|^SASL|client password must be|EPROTO/.test(error.message);
+}
+
+const isProgrammingError = (error: unknown): boolean =>
+  error instanceof RangeError ||
+  error instanceof TypeError ||
+  error instanceof ReferenceError ||
+  error instanceof SyntaxError;
 
 function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) return messageOf(error.errors[0]);

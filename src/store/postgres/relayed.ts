@@ -1,5 +1,6 @@
 // What a batch says of events that came by the outbox: the store has them, and notes where they stand in the log; their
-// rows in the outbox go. In the transaction that moves the checkpoint: so what is claimed and not flushed is in the outbox,
+// rows in the outbox are settled: they go, or, where a stream or sinks have still to pass them, keep the position until the
+// relay removes them. In the transaction that moves the checkpoint: so what is claimed and not settled is in the outbox,
 // and whatever the outbox still has is to be looked for behind the checkpoint.
 import type pg from 'pg';
 import type { Batch } from '../../flush/flush.ts';
@@ -35,21 +36,28 @@ export function relayedIn(batch: Pick<Batch, 'eachFrame'>): RelayedEvents | unde
 export class RelayedStatements {
   private readonly logId: string;
   private readonly note: string;
-  private readonly remove: string;
+  private readonly settled: string;
 
-  /** `schema`: escaped. */
-  constructor(schema: string, logId: string) {
+  /** `schema`: escaped. `isLastReader`: nothing but the store reads the log. */
+  constructor(schema: string, logId: string, isLastReader: boolean) {
     this.logId = logId;
     this.note = `update ${schema}.domain_events e set position = r.position, log_id = $4
       from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) as r (id, occurred_at, position)
       where e.id = r.id and e.occurred_at = r.occurred_at`;
-    this.remove = `delete from ${schema}.outbox
-      where log_id = $1 and batch is not null and (batch, sequence) <= ($2::bigint, $3::bigint)`;
+    const rows = `log_id = $1 and batch is not null and (batch, sequence) <= ($2::bigint, $3::bigint)
+      and position is null and refused is null and $4::bigint > 0`;
+    this.settled = isLastReader
+      ? `delete from ${schema}.outbox where ${rows}`
+      : `update ${schema}.outbox set position = $4 where ${rows}`;
   }
 
-  /** Within the transaction of the batch. */
-  async settle(client: pg.ClientBase, { ids, times, positions, place }: RelayedEvents): Promise<void> {
+  /** Within the transaction of the batch, which comes to `position`. */
+  async settle(
+    client: pg.ClientBase,
+    { ids, times, positions, place }: RelayedEvents,
+    position: number,
+  ): Promise<void> {
     if (ids.length > 0) await client.query(this.note, [ids, times, positions, this.logId]);
-    if (place) await client.query(this.remove, [this.logId, place.batch, place.sequence]);
+    if (place) await client.query(this.settled, [this.logId, place.batch, place.sequence, position]);
   }
 }

@@ -11,7 +11,7 @@ import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
 import { guarded } from '../../guarded.ts';
-import { failure, isServerError, refusesData } from './failure.ts';
+import { failure, isServerError, refusesData, storeName } from './failure.ts';
 import { HeadStatements, type Refusal } from './heads.ts';
 import { migrate } from './migrate.ts';
 import { Partitions } from './partitions.ts';
@@ -25,6 +25,8 @@ import { checkSchema, Session } from './session.ts';
 export interface PostgresSinkEvents {
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
   quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void | Promise<void>;
+  /** Whether nothing else reads the log: a stream, sinks. Default true. */
+  readonly isLastReader?: boolean;
 }
 
 const lockTimeoutMs = 10_000;
@@ -55,7 +57,7 @@ export class PostgresSink implements Sink {
     this.schema = pg.escapeIdentifier(settings.schema);
     this.heads = new HeadStatements(this.schema, logId);
     this.partitions = new Partitions(this.schema);
-    this.relayed = new RelayedStatements(this.schema, logId);
+    this.relayed = new RelayedStatements(this.schema, logId, events.isLastReader ?? true);
     this.rows = new EventRowWriter(logId);
     this.copySql = `copy ${this.schema}.domain_events (${eventColumns}) from stdin (format binary)`;
   }
@@ -171,7 +173,7 @@ export class PostgresSink implements Sink {
     if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
     await this.keepSnapshots(client, batch, plan, refused);
     const relayed = relayedIn(batch);
-    if (relayed) await this.relayed.settle(client, relayed);
+    if (relayed) await this.relayed.settle(client, relayed, batch.toPosition);
     await client.query('commit');
     return all;
   }
@@ -185,9 +187,20 @@ export class PostgresSink implements Sink {
          where log_id = ${pg.escapeLiteral(this.logId)} and position = ${checkpoint};
        savepoint heads`,
     )) as unknown as pg.QueryResult[];
-    if (results[3]!.rowCount === 1 && (batch.fromPosition === checkpoint + 1 || batch.followsLoss)) return;
+    const expected = batch.followsLoss ? checkpoint : batch.fromPosition - 1;
+    if (results[3]!.rowCount === 1 && expected === checkpoint) return;
     await client.query('rollback');
-    throw new TrunklineError('LogFenced', { logId: this.logId, position: checkpoint });
+    const { rows } = await client.query(
+      `select position::float8 as position from ${this.schema}.flush_checkpoints where log_id = $1`,
+      [this.logId],
+    );
+    const position: number = rows[0]?.position ?? 0;
+    // A checkpoint only moves on: one that has moved back is an earlier state of the database, not another process.
+    if (position < expected) {
+      this.session?.destroy(); // the next one makes the row if it is gone
+      throw new TrunklineError('StoreBehind', { store: storeName, position, expected });
+    }
+    throw new TrunklineError('LogFenced', { logId: this.logId, position: expected });
   }
 
   private rowsOf(batch: Batch, entries: readonly Entry[]): Buffer {

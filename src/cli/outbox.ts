@@ -1,0 +1,17 @@
+// `trunkline outbox`: what an operator does about events that a lost machine holds back.
+import type { Command } from 'commander';
+import { releaseOutbox } from '../store/postgres/outbox-release.ts';
+import { type ConnectionOptions, connected, withConnection } from './connection.ts';
+
+export function addOutbox(program: Command): void {
+  const group = program.command('outbox').description('events of transactions on their way into a log');
+  withConnection(group.command('release'))
+    .argument('<log>', 'the log of a machine that is lost for good; see trunkline status')
+    .description('let other logs go on with what this one had claimed')
+    .action((log: string, options: ConnectionOptions) =>
+      connected(options, async (client) => {
+        const { removed, waiting } = await releaseOutbox(client, options.schema, log);
+        process.stdout.write(`${waiting} events wait for another log, ${removed} that were stored are let go\n`);
+      }),
+    );
+}

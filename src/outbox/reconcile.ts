@@ -1,0 +1,35 @@
+// What the relay does when the database has come back from an earlier state (an older dump, a standby that lacked the
+// newest transactions): rows wait there again that this log has already. The log decides, by the events' ids, as far as it
+// still reaches; the rest is relayed. Caller's thread; rare, so it reads the log once for every page of rows.
+import { FrameFlag, FrameKind } from '../frame.ts';
+import { eachFrame } from '../log/frames.ts';
+import type { LogSource } from '../log/log.ts';
+import type { OutboxSession, Place } from './outbox.ts';
+
+const pageRows = 50_000;
+
+/** `written`: the log's end. Returns how many rows the log had. */
+export async function reconcile(
+  session: OutboxSession,
+  log: LogSource,
+  written: number,
+  place: Place,
+): Promise<number> {
+  let count = 0;
+  for (let sequence = -1; ; ) {
+    const rows = await session.doubtful(sequence, pageRows);
+    if (rows.length === 0) break;
+    sequence = rows.at(-1)!.sequence;
+    const sequences = new Map(rows.map(({ id, sequence }) => [id, sequence]));
+    const done: { sequence: number; position: number }[] = [];
+    eachFrame(log, log.firstPosition(), written, (frame, position) => {
+      if (frame.kind !== FrameKind.event || (frame.flags & FrameFlag.alreadyStored) === 0) return;
+      const found = sequences.get(frame.id);
+      if (found !== undefined) done.push({ sequence: found, position });
+    });
+    await session.resolve(done);
+    count += done.length;
+  }
+  await session.restartBehind(place.batch);
+  return count;
+}

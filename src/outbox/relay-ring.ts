@@ -1,0 +1,155 @@
+// The relay's ring into the log: claimed events in groups that each end with the place they lead to. Caller's thread.
+//
+// Invariant: a group of frames enters the log whole or not at all, so its last frame, which says how far claimed rows have
+// come (the place), is true whenever the log has it.
+import type { OtherRing } from '../caller/caller.ts';
+import { isError } from '../errors.ts';
+import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
+import { writeIdText, writeNewId } from '../ids.ts';
+import { type Levels, LevelWord } from '../log/levels.ts';
+import { Bell } from '../ring/bell.ts';
+import { RingConsumer } from '../ring/consumer.ts';
+import { RingProducer } from '../ring/producer.ts';
+import { createRing, GroupKind, Word } from '../ring/ring.ts';
+import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
+
+/** A group ends with the event that takes it there. */
+export const groupBytes: number = 256 << 10;
+
+/** An event that no log can take, with the reason. */
+export class Unrelayable {
+  readonly event: ClaimedEvent;
+  readonly reason: string;
+
+  constructor(event: ClaimedEvent, error: unknown) {
+    this.event = event;
+    this.reason = error instanceof Error ? error.message : String(error);
+  }
+}
+
+export class RelayRing {
+  readonly memory: SharedArrayBuffer;
+  /** For the caller, which is the ring's last reader: listeners hear the events once they are written. */
+  readonly reading: OtherRing;
+  place: Place = nowhere;
+  /** Position of the last group that is in the log. */
+  lastPosition = 0;
+  private readonly producer: RingProducer;
+  private readonly logBell: Bell;
+  private readonly levels: Levels;
+  private groupsInRing = 0;
+  /** Groups in the log whose rows the store has still to settle: last position, number of rows. */
+  private underWay: { position: number; rows: number }[] = [];
+  private readonly unwritten: number[] = [];
+
+  /** `onFail`: nothing that is appended from now on will be written. */
+  constructor(levels: Levels, ringBytes: number, onFail: () => void) {
+    this.levels = levels;
+    this.memory = createRing(ringBytes);
+    this.producer = new RingProducer(this.memory, () => false);
+    this.logBell = new Bell(levels.words, LevelWord.logBell);
+    const groups = new RingConsumer(this.memory, Word.tail);
+    this.reading = {
+      groups,
+      frame: new FrameReader(groups.bytes),
+      onGroup: (ring) => this.written(ring),
+      endTurn: () => {},
+      fail: onFail,
+      inFlight: () => this.groupsInRing,
+    };
+  }
+
+  /**
+   * Append the first of these, from `from` on, as one group. Returns how many; 0 if there is no room for it now; the event
+   * if it is the first and cannot be appended at all.
+   */
+  tryAppend(events: readonly ClaimedEvent[], from: number): number | Unrelayable {
+    const { producer } = this;
+    let next = from;
+    try {
+      for (; next < events.length && producer.end - producer.start < groupBytes; next++) {
+        const refused = this.writeEvent(events[next]!);
+        if (refused === undefined) continue;
+        if (next === from) {
+          producer.abandon();
+          return refused;
+        }
+        break; // the next call meets it first
+      }
+      const { batch, sequence } = events[next - 1]!;
+      this.writePlace({ batch, sequence });
+    } catch (error) {
+      producer.abandon();
+      if (isError(error, 'RingFull')) return 0;
+      throw error;
+    }
+    this.groupsInRing++;
+    this.unwritten.push(next - from);
+    this.logBell.ring();
+    return next - from;
+  }
+
+  /** Rows that the store has not settled yet. */
+  rowsUnderWay(): number {
+    const stored = this.levels.position('stored');
+    while (this.underWay.length > 0 && this.underWay[0]!.position <= stored) this.underWay.shift();
+    let rows = 0;
+    for (const group of this.underWay) rows += group.rows;
+    for (const group of this.unwritten) rows += group;
+    return rows;
+  }
+
+  /** Whether everything that was appended is in the log. */
+  get isEmpty(): boolean {
+    return this.groupsInRing === 0;
+  }
+
+  /** Whether every event of this ring has been passed by all that read the log. */
+  isPassed(floor: number): boolean {
+    return this.isEmpty && this.lastPosition < floor;
+  }
+
+  private writePlace(place: Place): void {
+    const { producer } = this;
+    const now = Date.now();
+    const offset = producer.frame(FrameKind.place, 1, now, 0, '', '', placeName, '', JSON.stringify(place));
+    writeNewId(producer.frames.bytes, offset + 16, now);
+    producer.publish(GroupKind.publish, 0, 0, 0, '');
+    this.place = place;
+  }
+
+  /** Throws only what the ring or the log is to blame for; what the event is to blame for is returned. */
+  private writeEvent(event: ClaimedEvent): Unrelayable | undefined {
+    if (!isBehind(event, this.place)) throw new Error(`row ${event.sequence} of the outbox came a second time`);
+    const { producer } = this;
+    let offset: number;
+    try {
+      offset = producer.frame(
+        FrameKind.event,
+        event.schemaVersion,
+        event.occurredAt,
+        event.version,
+        event.aggregateType,
+        event.aggregateId,
+        event.type,
+        event.metadata === null || event.metadata === '{}' ? '' : compact(event.metadata),
+        compact(event.data),
+      );
+    } catch (error) {
+      if (isError(error, 'RingFull') || isError(error, 'LogPoisoned')) throw error;
+      return new Unrelayable(event, error);
+    }
+    writeIdText(producer.frames.bytes, offset + 16, event.id);
+    producer.frames.addFlags(offset, FrameFlag.alreadyStored);
+    return undefined;
+  }
+
+  private written(ring: RingConsumer): void {
+    this.groupsInRing--;
+    this.lastPosition = ring.firstPosition + ring.frameCount - 1;
+    this.underWay.push({ position: this.lastPosition, rows: this.unwritten.shift()! });
+  }
+}
+
+/** jsonb's text has blanks, and 1e300 in full: back to what JSON.stringify makes of the value, as in any other event. */
+const compact = (text: string): string => JSON.stringify(JSON.parse(text));

@@ -1,0 +1,46 @@
+// The tables of a schema as they stand now, to be put back later: what a restore of an older dump, or a failover to a
+// standby that lacked the newest transactions, makes of a database.
+import type pg from 'pg';
+
+const tables = [
+  'aggregates',
+  'domain_events',
+  'flush_checkpoints',
+  'quarantined_events',
+  'snapshots',
+  'outbox',
+  'outbox_relay',
+  'event_handler_positions',
+  'handler_entries',
+] as const;
+const sequences = ['domain_events_sequence', 'outbox_batch'] as const;
+
+export interface DatabaseCopy {
+  /** One transaction, so that no client sees a part of it. */
+  putBack(): Promise<void>;
+}
+
+export async function copyDatabase(client: pg.Client, schema: string): Promise<DatabaseCopy> {
+  const values: [string, string, boolean][] = [];
+  await client.query('begin isolation level repeatable read');
+  for (const table of tables) await client.query(`create table ${schema}.copy_of_${table} as table ${schema}.${table}`);
+  for (const sequence of sequences) {
+    const { rows } = await client.query(`select last_value, is_called from ${schema}.${sequence}`);
+    values.push([sequence, rows[0].last_value, rows[0].is_called]);
+  }
+  await client.query('commit');
+  return {
+    async putBack() {
+      await client.query('begin');
+      await client.query(`lock table ${tables.map((table) => `${schema}.${table}`).join(', ')}`);
+      for (const table of tables) {
+        await client.query(`delete from ${schema}.${table}`);
+        await client.query(`insert into ${schema}.${table} table ${schema}.copy_of_${table}`);
+      }
+      for (const [sequence, last, isCalled] of values) {
+        await client.query(`select setval('${schema}.${sequence}', ${last}, ${isCalled})`);
+      }
+      await client.query('commit');
+    },
+  };
+}

@@ -1,0 +1,245 @@
+// The relay against a server that loses what it need not keep, against large and impossible events, and when it changes
+// hands: each event once, in the order of its aggregate, and one event stops no other.
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
+import { nowhere, type Place } from '../../src/outbox/outbox.ts';
+import { PostgresOutbox } from '../../src/outbox/postgres.ts';
+import { failure } from '../../src/store/postgres/failure.ts';
+import { releaseOutbox } from '../../src/store/postgres/outbox-release.ts';
+import { freshDatabase } from '../postgres.ts';
+import { PostgresServer } from '../postgres-server.ts';
+import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { copyDatabase } from './database-copy.ts';
+
+let url: string;
+let schema: string;
+let schemas = 0;
+let client: pg.Client;
+
+const fileSink = new URL('../flush/file-sink.ts', import.meta.url).href;
+
+const started = (dataDir = scratchFolder(), more: object = {}): Promise<Runtime> =>
+  startRuntime({ dataDir, store: postgres({ connectionString: url, schema }), shards: 1, ...more });
+
+const raise = async (id: string, data: object = {}): Promise<void> => {
+  await client.query(`select ${schema}.raise_event('invoice', $1, 'Made', $2)`, [id, JSON.stringify(data)]);
+};
+
+/** As an application would that writes the tables itself, or did before `raise_event` had its limits. */
+const putRaw = async (id: string, version: number, json: string): Promise<void> => {
+  await client.query(
+    `with head as (
+       insert into ${schema}.aggregates (aggregate_type, aggregate_id, version, previous_version, first_occurred_at,
+         last_occurred_at) values ('invoice', $1, $2, $2 - 1, now(), now())
+       on conflict (aggregate_type, aggregate_id) do update set version = $2, previous_version = $2 - 1
+     ), event as (
+       insert into ${schema}.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version,
+         occurred_at, data)
+       values (gen_random_uuid(), 'invoice', $1, $2, 'Made', 1, date_trunc('milliseconds', now()), $3)
+       returning sequence, id, occurred_at
+     ) insert into ${schema}.outbox (sequence, id, occurred_at) select * from event`,
+    [id, version, json],
+  );
+};
+
+const waiting = async (): Promise<any[]> =>
+  (await client.query(`select sequence, log_id, position, refused from ${schema}.outbox order by sequence`)).rows;
+
+function heardBy(runtime: Runtime): string[] {
+  const heard: string[] = [];
+  runtime.bus.on('*', ({ aggregateId, version }: StoredEvent) => void heard.push(`${aggregateId}@${version}`));
+  return heard;
+}
+
+const counted = (list: readonly unknown[], count: number): Promise<unknown> =>
+  until(
+    () => list.length,
+    (length) => length >= count,
+  );
+
+beforeAll(async () => {
+  url = await freshDatabase();
+});
+beforeEach(async () => {
+  schema = `relay_${++schemas}`;
+  await migrate({ connection: url, schema });
+  client = new pg.Client({ connectionString: url });
+  await client.connect();
+});
+afterEach(() => client.end());
+
+test('a server without synchronous commits is killed behind an event in the log: the claim is not lost', {
+  timeout: 120_000,
+}, async () => {
+  await using server = await PostgresServer.start(['synchronous_commit=off', 'wal_writer_delay=10000']);
+  const connectionString = server.url();
+  await migrate({ connection: connectionString });
+  const raiseThere = async (id: string): Promise<void> => {
+    const there = new pg.Client({ connectionString });
+    await there.connect();
+    await there.query('set synchronous_commit = on');
+    await there.query(`select trunkline.raise_event('invoice', '${id}', 'Made', '{}')`);
+    await there.end();
+  };
+  // The flusher settles nothing before the kill: only the claim says that the log has the event.
+  const store = postgres({ connectionString, flushDelayMs: 60_000 });
+  const runtime = await startRuntime({ store, shards: 1 });
+  const heard = heardBy(runtime);
+  await raiseThere('first');
+  await counted(heard, 1);
+  let killed: Promise<void> | undefined;
+  runtime.bus.on('*', () => void (killed ??= server.kill()));
+  await raiseThere('second');
+  await counted(heard, 2);
+  await killed;
+  await server.restart();
+  await raiseThere('third');
+  await until(
+    () => heard,
+    (list) => list.includes('third@1'),
+    60_000,
+  );
+  expect(heard).toEqual(['first@1', 'second@1', 'third@1']);
+});
+
+test('claimed events come in slices by their size, the first one whatever it holds', async () => {
+  await raise('small');
+  for (let i = 0; i < 12; i++) await raise(`large-${i}`, { text: 'x'.repeat(i === 5 ? 600_000 : 100_000) });
+  const settings = { connection: url, schema, logId: 'a-log', actorTypes: [] };
+  const session = await new PostgresOutbox(settings).open();
+  expect(await session.claim(500)).toMatchObject({ isRelay: true, events: 13 });
+  const sliceBytes = 256 << 10;
+  let place: Place = nowhere;
+  const seen: string[] = [];
+  for (;;) {
+    const events = await session.claimed(place, sliceBytes);
+    if (events.length === 0) break;
+    const allButLast = events.slice(0, -1).reduce((sum, { data }) => sum + data.length, 0);
+    expect(allButLast).toBeLessThan(sliceBytes);
+    seen.push(...events.map(({ aggregateId }) => aggregateId));
+    place = events.at(-1)!;
+  }
+  expect(seen).toEqual(['small', ...Array.from({ length: 12 }, (_, i) => `large-${i}`)]);
+  await session.close();
+});
+
+test('an event that cannot be printed is set aside, counted and named; the others are relayed', async () => {
+  const warned: any[] = [];
+  const warn = (details: unknown): void => void warned.push(details);
+  const logger: any = { debug() {}, info() {}, warn, error() {} };
+  const runtime = await started(scratchFolder(), { logger });
+  const heard = heardBy(runtime);
+  await raise('before');
+  await putRaw('deep', 1, `${'['.repeat(6000)}${']'.repeat(6000)}`);
+  await putRaw('deep', 2, '{}');
+  await raise('after');
+  await counted(heard, 3);
+  expect(heard).toEqual(['before@1', 'deep@2', 'after@1']);
+  expect(runtime.status().relay).toMatchObject({ state: 'relaying', relayed: 3, setAside: 1, lastError: undefined });
+  expect(warned).toContainEqual(
+    expect.objectContaining({ aggregateId: 'deep', version: 1, reason: expect.any(String) }),
+  );
+  await until(waiting, (rows) => rows.length === 1);
+  expect(await waiting()).toEqual([expect.objectContaining({ refused: expect.stringMatching(/stack/) })]);
+});
+
+test('a fault of our own is not called an outage of PostgreSQL', () => {
+  for (const error of [new RangeError('Maximum call stack size exceeded'), new TypeError('x'), new SyntaxError('x')]) {
+    expect(failure(error, schema).code).toBe('InternalFault');
+  }
+  const refused = Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+  for (const error of [refused, new Error('Connection terminated unexpectedly'), new Error('Query read timeout')]) {
+    expect(failure(error, schema).code).toBe('StoreUnavailable');
+  }
+});
+
+test('the relay changes hands while a sink of the first log is behind: later events of its aggregates wait', async () => {
+  const [first, second] = [scratchFolder(), scratchFolder()];
+  const obstacle = join(second, '..', 'away');
+  const sinks = [{ name: 'partner', module: fileSink, options: { failWhile: obstacle } }];
+  let a = await started(first, { sinks });
+  writeFileSync(obstacle, '');
+  await raise('i-1');
+  await until(waiting, ([row]) => row?.position !== null);
+  const b = await started(second);
+  const heard = heardBy(b);
+  await a.close();
+  await raise('i-1');
+  await raise('i-2');
+  await counted(heard, 1);
+  await until(
+    () => b.status().relay?.held,
+    (held) => held === 1,
+  );
+  expect(heard).toEqual(['i-2@1']);
+  rmSync(obstacle);
+  a = await started(first, { sinks });
+  await counted(heard, 2);
+  expect(heard).toEqual(['i-2@1', 'i-1@2']);
+  await until(waiting, (rows) => rows.length === 0);
+});
+
+test('what a lost log holds back is released on request, and not while the log is flushed', async () => {
+  const folder = scratchFolder();
+  const obstacle = join(folder, '..', 'away');
+  writeFileSync(obstacle, '');
+  const a = await started(folder, { sinks: [{ name: 'partner', module: fileSink, options: { failWhile: obstacle } }] });
+  await raise('i-1');
+  await until(waiting, ([row]) => row?.position !== null);
+  const [{ log_id: logId }] = await waiting();
+  await a.close();
+  const early = await releaseOutbox(client, schema, logId).catch((error) => error);
+  expect(early).toMatchObject({ code: 'InvalidOptions' });
+  expect(await waiting()).toHaveLength(1);
+  for (const table of ['flush_checkpoints set updated_at', 'outbox_relay set seen_at']) {
+    await client.query(`update ${schema}.${table} = now() - interval '5 minutes'`);
+  }
+  expect(await releaseOutbox(client, schema, logId)).toEqual({ removed: 1, waiting: 0 });
+  const b = await started();
+  const heard = heardBy(b);
+  await raise('i-1');
+  await counted(heard, 1);
+  expect(heard).toEqual(['i-1@2']);
+});
+
+test('a log whose sinks have passed everything at its close holds nothing back', async () => {
+  const folder = scratchFolder();
+  const a = await started(folder, { sinks: [{ name: 'partner', module: fileSink }] });
+  await raise('i-1');
+  await until(waiting, ([row]) => row?.log_id !== null);
+  await a.close();
+  expect(await waiting()).toEqual([]);
+});
+
+test('a database that came back from an earlier state: what the log has is not relayed again, what is new is', async () => {
+  const runtime = await started();
+  const heard = heardBy(runtime);
+  await raise('early');
+  await counted(heard, 1);
+  await until(waiting, (rows) => rows.length === 0);
+  // A copy in which the next events wait: they are committed, and the relay is kept from them by a lock meanwhile.
+  const holder = new pg.Client({ connectionString: url });
+  await holder.connect();
+  await holder.query(`begin; select from ${schema}.outbox_relay for update`);
+  for (let i = 0; i < 5; i++) await raise(`late-${i}`);
+  const copy = await copyDatabase(client, schema);
+  await holder.query('rollback');
+  await holder.end();
+  await counted(heard, 6);
+  await until(waiting, (rows) => rows.length === 0);
+  for (let i = 0; i < 3; i++) {
+    await raise(`lost-${i}`);
+    await counted(heard, 7 + i);
+  }
+  await copy.putBack();
+  await raise('new');
+  await counted(heard, 10);
+  expect(heard.filter((one) => !one.startsWith('lost'))).toEqual([
+    'early@1',
+    ...Array.from({ length: 5 }, (_, i) => `late-${i}@1`),
+    'new@1',
+  ]);
+});
