@@ -11,5 +11,11 @@ export function mayComeBack(error: unknown): boolean {
   );
 }
 
+/** Whether no repetition in this run can cure it. */
+export function isFinal(error: unknown): boolean {
+  const codes = ['StoreDamaged', 'StoreFailed', 'LogDamaged', 'DataDirNewerFormat'] as const;
+  return codes.some((code) => isError(error, code));
+}
+
 /** How long to wait before the next try, milliseconds: for one who counts the tries that failed running. */
 export const patienceMs = (failures: number): number => Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));

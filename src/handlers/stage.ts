@@ -1,6 +1,7 @@
 // The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
 // first needed. Owned by the caller's thread.
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
@@ -17,6 +18,7 @@ import { LmdbTables } from './lmdb/tables.ts';
 import { LocalProjection } from './local-projection.ts';
 import { Inbox } from './once.ts';
 import { carryOut, elsewhereFile } from './outside.ts';
+import { isFinal } from './patience.ts';
 import { TableProjection } from './postgres/projection.ts';
 import { PostgresTables } from './postgres/tables.ts';
 import { defineProjection, type Projection, type ProjectionDefinition } from './projection.ts';
@@ -74,11 +76,14 @@ export class HandlerStage {
     this.parts = parts;
     const { store, logId, options } = parts;
     this.remote = store && new PostgresTables(store, logId, options.connections);
-    this.starts = new Starts(parts.history, parts.levels);
+    this.starts = new Starts(parts.history, parts.levels, dirname(parts.folder));
     this.feed = new Feed(parts.history, parts.levels, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
-    this.local = this.tablesIn(() => LmdbTables.open(parts.folder));
+    this.local = this.tablesIn(() => {
+      const lastPosition = parts.levels.position('written');
+      return LmdbTables.open(parts.folder, { logId, lastPosition });
+    });
     this.tables = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
     this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs);
     this.requests = new Requests(
@@ -93,7 +98,8 @@ export class HandlerStage {
     const { logger, options } = this.parts;
     const tables = new Tables(open, {
       ...options,
-      onError: (error) => logger.error({ err: error }, 'keeping what handlers did failed; it is tried again'),
+      onError: (error) =>
+        logger.error({ err: error }, `keeping what handlers did failed${isFinal(error) ? '' : '; it is tried again'}`),
     });
     tables.onRoom = () => {
       for (const subscription of this.subscriptions.values()) subscription.wake();

@@ -5,14 +5,39 @@ import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
 import type { From } from './handlers.ts';
 import type { SubscriptionSettings } from './settings.ts';
+import type { CheckpointRecord } from './tracker.ts';
+
+export const remedy =
+  'put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin anew';
+
+/** A handler that stood ahead of the log would pass over what the log is yet to hold, in silence. @throws LogDamaged */
+export function checkReached(
+  dataDir: string,
+  handler: string,
+  { low, done }: CheckpointRecord,
+  lastPosition: number,
+): void {
+  const reached = Math.max(low, done.at(-1) ?? 0);
+  if (reached <= lastPosition) return;
+  const reason = `it ends at position ${lastPosition}, and handler '${handler}' has come to ${reached} already: log and handlers are not of one copy; ${remedy}`;
+  throw new TrunklineError('LogDamaged', { dataDir, reason });
+}
 
 export class Starts {
   private readonly history: History;
   private readonly levels: Levels;
+  private readonly dataDir: string;
 
-  constructor(history: History, levels: Levels) {
+  constructor(history: History, levels: Levels, dataDir: string) {
     this.history = history;
     this.levels = levels;
+    this.dataDir = dataDir;
+  }
+
+  /** Where a handler goes on: behind what it has done. @throws LogDamaged */
+  kept(handler: string, record: CheckpointRecord | undefined): CheckpointRecord | undefined {
+    if (record) checkReached(this.dataDir, handler, record, this.levels.position('written'));
+    return record;
   }
 
   /** The first position to be taken. @throws PositionGone, PositionAhead */

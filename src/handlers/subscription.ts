@@ -110,7 +110,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const { tables, starts, volatile } = this.parts;
     const kept = volatile
       ? undefined
-      : ((await tables.get(checkpointTable, this.name)) as CheckpointRecord | undefined);
+      : starts.kept(this.name, (await tables.get(checkpointTable, this.name)) as CheckpointRecord | undefined);
     const low = kept?.low ?? (await starts.positionOf(this.settings.from)) - 1;
     const above = volatile ? { done: [], entries: [] } : await this.handling.doneAbove(low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();

@@ -8,6 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
 import { fullKey, Overlay, type Staged } from './overlay.ts';
+import { isFinal } from './patience.ts';
 import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
 
 export interface TablesSettings {
@@ -233,7 +234,7 @@ export class Tables {
         return undefined;
       } catch (error) {
         this.settings.onError(error as Error);
-        if (performance.now() >= this.giveUpAt) return error as Error;
+        if (isFinal(error) || performance.now() >= this.giveUpAt) return error as Error;
         await pause(waitMs);
       }
     }

@@ -2,11 +2,13 @@
 //
 // Invariant: every read looks at the newest commit, and holds no snapshot afterwards.
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { TrunklineError } from '../../errors.ts';
 import { guarded } from '../../guarded.ts';
 import { Thread } from '../../thread.ts';
 import type { Change, Entry, KeyRange, TableStore } from '../table-store.ts';
 import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
+import { checkOrigin, type LogHere } from './origin.ts';
 import { markClean, markInUse, openingIsSafe } from './probe.ts';
 import type { WriteReply, WriteRequest, WriteThreadData } from './write-thread.ts';
 
@@ -35,11 +37,15 @@ export class LmdbTables implements TableStore {
     );
   }
 
-  /** Open for reading and writing: by the owner of the data directory alone. @throws StoreDamaged, StoreUnavailable */
-  static async open(folder: string): Promise<LmdbTables> {
+  /**
+   * Open for reading and writing: by the owner of the data directory alone. `log`: the one that is here; where nobody knows
+   * it, nothing is checked against it.
+   * @throws StoreDamaged, LogDamaged, StoreUnavailable
+   */
+  static async open(folder: string, log?: LogHere): Promise<LmdbTables> {
     await openingIsSafe(folder);
     markInUse(folder);
-    const data: WriteThreadData = { folder };
+    const data: WriteThreadData = { folder, logId: log?.logId };
     const thread = new Thread('handlers', './write-thread', import.meta.url, data, []);
     await new Promise<void>((resolve, reject) => {
       thread.worker.once(
@@ -48,7 +54,14 @@ export class LmdbTables implements TableStore {
       );
       thread.ended.catch(reject);
     });
-    return new LmdbTables(openEnvironment(folder, true), thread, folder);
+    const tables = new LmdbTables(openEnvironment(folder, true), thread, folder);
+    try {
+      if (log) checkOrigin(tables, log, dirname(folder));
+    } catch (error) {
+      await tables.close();
+      throw error;
+    }
+    return tables;
   }
 
   /** Open for reading alone, from any process; undefined if nothing has been kept yet. */

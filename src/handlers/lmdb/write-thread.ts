@@ -5,9 +5,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { syncFolder } from '../../durable-file.ts';
 import type { Change } from '../table-store.ts';
 import { type Environment, keyOf, openEnvironment } from './environment.ts';
+import { originKey, originTable } from './origin.ts';
 
 export interface WriteThreadData {
   folder: string;
+  /** Whose positions they are: told to an environment that does not know yet. */
+  logId: string | undefined;
 }
 
 /** null: end. */
@@ -16,13 +19,17 @@ export type WriteRequest = { changes: readonly Change[] } | null;
 /** One for the start, then one per request, in order. */
 export type WriteReply = { error: string | undefined };
 
-const { folder } = workerData as WriteThreadData;
+const { folder, logId } = workerData as WriteThreadData;
 const port = parentPort!;
 
 function start(): Environment {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const environment = openEnvironment(folder, false);
   syncFolder(folder);
+  const origin = keyOf(originTable, originKey);
+  if (logId !== undefined && !environment.doesExist(origin)) {
+    environment.transactionSync(() => environment.putSync(origin, Buffer.from(JSON.stringify(logId))));
+  }
   return environment;
 }
 
