@@ -42,6 +42,11 @@ export interface Outcome {
   command?: string;
   /** how many events the command raised; they end at the frame's version */
   events: number;
-  /** milliseconds since 1970 */
+  /** milliseconds, by the clock of keys (`Levels.keyClock`); a message's outcome stays until nothing can deliver it again */
   expiresAt: number;
 }
+
+/** Idempotency keys of commands that one aggregate sends another begin with this; the message's id follows. */
+export const messageKeyPrefix = 'sent\u0001';
+
+export const isMessageKey = (key: string): boolean => key.startsWith(messageKeyPrefix);

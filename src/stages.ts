@@ -178,7 +178,8 @@ export class Stages {
     });
     await this.startShards(mapBytes);
     this.caller.turn();
-    this.deliveries.recover(this.logReader, this.log.recoveredFloor, this.log.recovery.lastPosition);
+    const firstOpen = Math.max(this.log.recoveredFloor, levels.position('settledBefore') + 1);
+    this.deliveries.recover(this.logReader, firstOpen, this.log.recovery.lastPosition);
     await this.startOutbox();
     this.caller.turn();
   }

@@ -88,9 +88,6 @@ export interface Answer {
   error?: WireError;
 }
 
-/** Idempotency keys of commands that one aggregate sends another begin with this; the frame's id follows. */
-export const sentKeyPrefix = 'sent\u0001';
-
 /** The shard of an aggregate: stable across restarts and releases (FNV-1a over type and id). */
 export function shardOf(type: string, id: string, shards: number): number {
   if (shards === 1) return 0;

@@ -1,6 +1,7 @@
 // Questions that this shard's commands have put to other aggregates and that are not answered yet. They travel through
 // the shard's ring like replies, so that one leaves only after everything its asker has seen is written.
 import type { AnyAggregate } from '../aggregate.ts';
+import { monotonicMs } from '../clock.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { guarded } from '../guarded.ts';
@@ -34,7 +35,7 @@ export class Asks {
     const deadlineMs = question.deadlineMs ?? this.defaultDeadlineMs;
     const data = argumentsJson(input);
     const number = (this.lastNumber = (this.lastNumber + 1) >>> 0);
-    const deadlineAt = Date.now() + deadlineMs;
+    const deadlineAt = monotonicMs() + deadlineMs;
     this.ring.frame(
       FrameKind.question,
       0,

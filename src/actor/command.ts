@@ -12,7 +12,7 @@ export class Command {
   readonly id: string;
   /** Idempotency key; '' for none. */
   readonly key: string;
-  /** Milliseconds since 1970; 0 for none. */
+  /** By the monotonic clock, milliseconds; 0 for none. */
   readonly deadlineAt: number;
   readonly metadataJson: string;
   readonly inputJson: string;

@@ -3,25 +3,29 @@
 import { FrameKind } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { toJson } from '../payload.ts';
-import type { Outcome } from '../receipt.ts';
+import { isMessageKey, type Outcome } from '../receipt.ts';
 import type { Group } from '../ring/group.ts';
-import { sentKeyPrefix } from './actor.ts';
 import type { Execution } from './execution.ts';
 
-// A message is delivered again after a restart until the log knows that it is done: its outcome must outlive the log.
-const sentTtlMs = 30 * 86_400_000;
+/** A message's outcome is found for as long as the message can be delivered again. */
+export const hasExpired = ({ expiresAt }: Outcome, key: string, keyClock: number): boolean =>
+  expiresAt <= keyClock && !isMessageKey(key);
 
-/** `ttlMs`: how long a user's key is remembered. */
+/**
+ * `keyClock`: see `Levels.keyClock`; `ttlMs`: how long a user's key is remembered, from now on. The outcome of a message is
+ * kept by the store until nothing can deliver the message again, however long that takes.
+ */
 export function keepOutcome(
   group: Group,
   execution: Execution,
+  keyClock: number,
   ttlMs: number,
-  now: number,
   result: Pick<Outcome, 'value' | 'error'>,
 ): Outcome {
   const { actor, command, events } = execution;
   const { name, commandNames } = actor.type;
-  const expiresAt = now + (command.key.startsWith(sentKeyPrefix) ? sentTtlMs : ttlMs);
+  const expiresAt = isMessageKey(command.key) ? Number.MAX_SAFE_INTEGER : keyClock + ttlMs;
+  const now = Date.now();
   const outcome: Outcome = { ...result, command: commandNames[command.commandIndex]!, events, expiresAt };
   const data = toJson(outcome, 'result');
   const offset = group.frame(FrameKind.receipt, 0, now, actor.version, name, actor.id, command.key, '', data);

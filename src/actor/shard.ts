@@ -4,6 +4,7 @@
 // Invariants: a command's frames are published whole, by one store, after the command has succeeded; a reply is behind its
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
 import type { AnyAggregate } from '../aggregate.ts';
+import { monotonicMs } from '../clock.ts';
 import { isError, TrunklineError, toWire } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
@@ -21,7 +22,7 @@ import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
-import { keepOutcome } from './outcome.ts';
+import { hasExpired, keepOutcome } from './outcome.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
 import { Snapshots } from './snapshots.ts';
@@ -70,7 +71,8 @@ export class Shard {
   private isAbandoned = false;
   private isDraining = false;
   private untold = 0;
-  private now = Date.now();
+  /** By the monotonic clock, as of the last turn. */
+  private now = monotonicMs();
 
   constructor(data: ShardData, types: readonly ActorType[], loader: Loader, context: object) {
     this.data = data;
@@ -108,7 +110,7 @@ export class Shard {
   drain(most: number): number {
     const limit = this.commands.published();
     let count = 0;
-    this.now = Date.now();
+    this.now = monotonicMs();
     this.isDraining = true;
     while (count < most && this.commands.take(limit)) {
       count++;
@@ -136,7 +138,7 @@ export class Shard {
 
   /** Now and then: see how far the store is, and let actors go that it can bring back. */
   sweep(): void {
-    this.now = Date.now();
+    this.now = monotonicMs();
     this.horizon.update();
     this.remembered.forget(this.horizon.storedBytes);
     this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
@@ -190,7 +192,7 @@ export class Shard {
       this.refuse(command, type, new TrunklineError('Aborted', { executed: 'no' }));
       return;
     }
-    if (command.deadlineAt !== 0 && Date.now() >= command.deadlineAt) {
+    if (command.deadlineAt !== 0 && monotonicMs() >= command.deadlineAt) {
       this.refuse(command, type, new TrunklineError('DeadlineExceeded', { deadlineMs: 0, executed: 'no' }));
       return;
     }
@@ -264,7 +266,7 @@ export class Shard {
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
       if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
-      this.snapshots.keep(actor, this.ring, this.now);
+      this.snapshots.keep(actor, this.ring);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
       const flags = kind | messages | urgency(command);
@@ -341,7 +343,7 @@ export class Shard {
   }
 
   private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
-    return keepOutcome(this.ring, execution, this.data.idempotencyTtlMs, this.now, result);
+    return keepOutcome(this.ring, execution, this.levels.keyClock(), this.data.idempotencyTtlMs, result);
   }
 
   /** The command has been executed before: answer with the first outcome. */
@@ -350,7 +352,7 @@ export class Shard {
     const first =
       this.remembered.get(RememberedOutcomes.key(type, actor.id, command.key)) ??
       this.loader.outcome(type, actor.id, command.key);
-    if (first === undefined || first.outcome.expiresAt <= this.now) return false;
+    if (first === undefined || hasExpired(first.outcome, command.key, this.levels.keyClock())) return false;
     const name = commandNames[command.commandIndex]!;
     const { value, error, events, command: firstCommand = name } = first.outcome;
     if (firstCommand !== name) {

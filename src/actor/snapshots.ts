@@ -18,7 +18,7 @@ export class Snapshots {
   }
 
   /** Put a snapshot into the group, if one is due. */
-  keep(actor: Actor, group: Group, now: number): void {
+  keep(actor: Actor, group: Group): void {
     const { definition, name, fingerprint } = actor.type;
     const { every } = definition.snapshot;
     if (every === 0 || actor.version - actor.snapshotVersion < every) return;
@@ -31,6 +31,7 @@ export class Snapshots {
     const data = JSON.stringify(freezeState(actor.state));
     if (data.length > this.bytesLimit) return;
     const { version, id } = actor;
+    const now = Date.now();
     const offset = group.frame(FrameKind.snapshot, 0, now, version, name, id, fingerprint, '', data);
     writeNewId(group.frames.bytes, offset + 16, now);
   }

@@ -1,5 +1,6 @@
 // Questions from one aggregate to another: the caller's thread passes them on and brings the answer back.
 import type { Answer } from '../actor/actor.ts';
+import { monotonicMs } from '../clock.ts';
 import { TrunklineError, toWire } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { errorJson } from '../payload.ts';
@@ -25,7 +26,7 @@ export function answerAsk(caller: Caller, line: Line, number: number, frame: Fra
     const wire = toWire(error, { aggregateType: type, command });
     answer(`{"error":${errorJson(wire)}}`);
   };
-  const deadlineMs = Math.ceil(frame.occurredAt - Date.now());
+  const deadlineMs = Math.ceil(frame.occurredAt - monotonicMs());
   const toldDeadlineMs = frame.version; // a question has no version
   if (deadlineMs <= 0)
     return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: toldDeadlineMs, executed: 'no' }));

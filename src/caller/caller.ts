@@ -4,16 +4,17 @@
 // `written`, hand events to the bus in log order, pass questions and messages on. Invariant 4 is kept here: nothing leaves
 // a ring before the log thread has said `written`, save replies to callers that asked for `raised`.
 
-import { sentKeyPrefix, shardOf } from '../actor/actor.ts';
+import { shardOf } from '../actor/actor.ts';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
 import { checkId } from '../checks.ts';
+import { monotonicMs } from '../clock.ts';
 import { type Executed, isError, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import { argumentsJson, toJson } from '../payload.ts';
-import type { Level, Receipt, RepeatedReply } from '../receipt.ts';
+import { isMessageKey, type Level, type Receipt, type RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
@@ -148,7 +149,7 @@ export class Caller implements CommandSender {
     if (options !== undefined) checkSendOptions(options, this.options.hasStream);
     const ack = options?.ack ?? this.options.ack;
     const key = options?.idempotencyKey ?? '';
-    const isMessage = key.startsWith(sentKeyPrefix);
+    const isMessage = isMessageKey(key);
     const deadlineMs = options?.deadlineMs ?? 0;
     const line = this.lines[shardOf(this.types[typeIndex]!.name, id, this.lines.length)]!;
     return new Promise((resolve, reject) => {
@@ -156,7 +157,7 @@ export class Caller implements CommandSender {
       if (key !== '' && !isMessage) pending.aggregate = { type: this.types[typeIndex]!.name, id };
       const slot = this.slots.add(pending);
       const urgent = ack === 'raised' ? GroupFlag.urgent : 0;
-      const deadlineAt = deadlineMs === 0 ? 0 : Date.now() + deadlineMs;
+      const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
       const write: CommandWrite = (ring) => {
         ring.frame(FrameKind.message, typeIndex, deadlineAt, commandIndex, '', id, key, metadataJson, inputJson);
         ring.publish(GroupKind.command, urgent, slot, 0, '');

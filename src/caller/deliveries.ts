@@ -2,12 +2,12 @@
 // when its outcome is synced. Until then the log keeps it, and a restart delivers it again, under a key made of its id:
 // the target executes it once.
 import pRetry from 'p-retry';
-import { sentKeyPrefix } from '../actor/actor.ts';
 import { isError, Rejected } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
+import { messageKeyPrefix } from '../receipt.ts';
 import type { Caller } from './caller.ts';
 
 interface Delivery {
@@ -59,7 +59,7 @@ export class Deliveries {
     while (at > 0 && this.open[at - 1]!.position > position) at--;
     this.open.splice(at, 0, delivery);
     const target = { aggregateType: frame.aggregateType, id: frame.aggregateId, command: frame.name };
-    const [key, data, metadata] = [`${sentKeyPrefix}${frame.id}`, frame.dataJson, frame.metadataJson];
+    const [key, data, metadata] = [`${messageKeyPrefix}${frame.id}`, frame.dataJson, frame.metadataJson];
     const attempt = (): Promise<unknown> =>
       this.caller.sendNamed(target.aggregateType, target.command, target.id, data, metadata, {
         ack: 'synced',

@@ -145,11 +145,12 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       onRemembered(position);
       stored.onPosition!(position);
     };
-    const store = new EmbeddedSink(storeFolder, logId, { logBegins });
+    const store = new EmbeddedSink(storeFolder, logId, { levels, logBegins });
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs });
   } else {
     const storedPosition = (): number => levels.position('stored');
     const memory = new EmbeddedSink(storeFolder, logId, {
+      levels,
       memory: { storedPosition },
       logBegins,
       hasBegun: data.hasBegun,

@@ -20,11 +20,13 @@ export class Inbox {
   private readonly tables: Tables;
   private readonly underWay = new Map<string, Promise<unknown>>();
   private readonly ttlMs: number;
+  private readonly keyClock: () => number;
   private trimmedAt = 0;
 
-  /** Rows are kept for `ttlMs`. */
-  constructor(tables: Tables, ttlMs: number) {
+  /** Rows are kept for `ttlMs` of `keyClock`, see `Levels.keyClock`. */
+  constructor(tables: Tables, ttlMs: number, keyClock: () => number) {
     this.tables = tables;
+    this.keyClock = keyClock;
     this.ttlMs = ttlMs;
   }
 
@@ -54,7 +56,7 @@ export class Inbox {
         const result = await effect(effects);
         const value = result === undefined ? undefined : (toPlain(result, 'result') as T);
         const row: InboxRow = { value };
-        const age = `${String(Date.now()).padStart(16, '0')}\0${key}`;
+        const age = `${String(Math.floor(this.keyClock())).padStart(16, '0')}\0${key}`;
         const changes = [change(inboxTable, key, row), change(ageTable, age, true)];
         if (!(await effects.commit(changes))) {
           if (!effects.stage()) continue;
@@ -80,7 +82,7 @@ export class Inbox {
   }
 
   private async trim(): Promise<void> {
-    const now = Date.now();
+    const now = Math.floor(this.keyClock());
     if (now - this.trimmedAt < 60_000) return;
     this.trimmedAt = now;
     const end = String(Math.max(0, now - this.ttlMs)).padStart(16, '0');

@@ -221,19 +221,19 @@ export async function ask(
   writeFileSync(join(folder, `${id}.new`), JSON.stringify(request), { mode: 0o600 });
   renameSync(join(folder, `${id}.new`), join(folder, `${id}.json`));
   let read = 0;
-  let heardAt = Date.now();
+  let heardAt = performance.now();
   try {
     for (;;) {
       const lines = readLines(answerFile);
       for (const line of lines.slice(read)) {
         const answer = JSON.parse(line) as Answer;
-        heardAt = Date.now();
+        heardAt = performance.now();
         if ('progress' in answer) onProgress(answer.progress);
         else if ('error' in answer) throw fromWire(answer.error);
         else return answer.result;
       }
       read = lines.length;
-      if (Date.now() - heardAt > timeoutMs) {
+      if (performance.now() - heardAt > timeoutMs) {
         const cause = `the process that owns the data directory has not answered for ${timeoutMs} ms`;
         throw new TrunklineError('HandlerFailed', { handler: request.kind, cause });
       }

@@ -85,7 +85,7 @@ export class HandlerStage {
       return LmdbTables.open(parts.folder, { logId, lastPosition });
     });
     this.tables = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
-    this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs);
+    this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs, () => parts.levels.keyClock());
     this.requests = new Requests(
       parts.folder,
       (request, onProgress) => this.carryOut(request, onProgress),

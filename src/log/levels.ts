@@ -1,6 +1,8 @@
 // How far everything has come: one small piece of shared memory that all threads of a runtime look at.
 // Positions have one writer each; anyone may read them.
 
+import { monotonicMs } from '../clock.ts';
+
 const positionCount = 16;
 const wordsOffset = positionCount * 8;
 
@@ -22,6 +24,10 @@ const Position = {
   appended: 9,
   /** not a position: bytes that the log takes, told when it is full */
   usedBytes: 6,
+  /** not a position: what the clock of idempotency keys is ahead of the monotonic clock, milliseconds; see `keyClock` */
+  keyClockAhead: 10,
+  /** `settled` as the store had it when it was opened: messages up to here are never delivered again */
+  settledBefore: 11,
 } as const;
 export type PositionName = keyof typeof Position;
 
@@ -95,6 +101,14 @@ export class Levels {
   /** One turn of a shard's loop. Not atomic: one thread writes, and whoever looks, looks again a second later. */
   beat(shard: number): void {
     this.words[LevelWord.firstShardBeat + shard]!++;
+  }
+
+  /**
+   * The clock by which idempotency keys expire, milliseconds. It goes on by the monotonic clock, and only while a runtime
+   * runs; the store keeps where it stands. So neither a date that is corrected nor a long stop makes a key expire early.
+   */
+  keyClock(): number {
+    return this.position('keyClockAhead') + monotonicMs();
   }
 
   flag(word: number): number {

@@ -34,7 +34,7 @@ export class Retention {
 
   private agedPosition(nextPosition: number): number {
     if (this.retainMs === 0) return nextPosition;
-    const now = Date.now();
+    const now = performance.now();
     const last = this.marks.at(-1);
     if (!last || now - last.at >= this.retainMs / markLimit) this.marks.push({ at: now, position: nextPosition });
     while (this.marks.length > 0 && now - this.marks[0]!.at >= this.retainMs) this.aged = this.marks.shift()!.position;

@@ -2,6 +2,8 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
 import { FrameKind } from '../../src/frame.ts';
+import { Levels } from '../../src/log/levels.ts';
+import { messageKeyPrefix } from '../../src/receipt.ts';
 import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { dataFileOf, identityKey, indexedKey, openEnvironment, readNumber } from '../../src/store/lmdb/environment.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
@@ -48,31 +50,69 @@ describe('receipts', () => {
     data: { value, events: 0, expiresAt },
   });
 
-  test('are found by type, id and key until they expire', () => {
+  test('are found by type, id and key; whether one has expired is for the shard to say', () => {
     const later = Date.now() + 1e6;
-    write([receipt('k', later)], [receipt('gone', Date.now() - 1)]);
-    expect(reader.receipt('call', 'a', 'k')).toEqual({
-      version: 7,
-      position: 1,
-      outcome: { value: 'k', events: 0, expiresAt: later },
-    });
-    expect(reader.receipt('call', 'a', 'gone')).toBeUndefined();
+    write([receipt('k', later)], [receipt('gone', 1)]);
+    const outcome = { value: 'k', events: 0, expiresAt: later };
+    expect(reader.receipt('call', 'a', 'k')).toEqual({ version: 7, position: 1, outcome });
     expect(reader.receipt('call', 'b', 'k')).toBeUndefined();
     expect(reader.receipt('cal', 'la', 'k')).toBeUndefined();
   });
 
   test('those that have expired are swept by later batches, and a key used again lives on', () => {
     const { receipts, expiries } = reader.environment;
-    const past = Date.now() - 1000;
-    vi.useFakeTimers({ toFake: ['Date'], now: past });
+    vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
-    for (let i = 0; i < 300; i++) write([receipt(`k${i}`, past + 10)]);
+    for (let i = 0; i < 300; i++) write([receipt(`k${i}`, Date.now() + 60_000)]);
     write([receipt('k7', Date.now() + 1e6, 'again')]);
     reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([300, 301]));
-    vi.setSystemTime(past + 11);
+    vi.advanceTimersByTime(120_000);
     for (let i = 0; i < 60; i++) write([{ version: i + 1 }]);
     reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([1, 1]));
     expect(reader.receipt('call', 'a', 'k7')!.outcome.value).toBe('again');
+  });
+
+  test('are swept by how long the store was in use, whatever the date says meanwhile', async () => {
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    write([receipt('k', Date.now() + 60_000)]);
+    const month = 31 * 86_400_000;
+    for (const [i, now] of [Date.now() + month, Date.now() - month].entries()) {
+      vi.setSystemTime(now);
+      await sink.close();
+      sink = new EmbeddedSink(folder, 'log-1');
+      await sink.open();
+      write([{ version: i + 1 }]);
+      expect(reader.receipt('call', 'a', 'k')).toBeDefined();
+    }
+  });
+
+  test("a message's outcome goes when nothing can deliver the message again, and no sooner", async () => {
+    const levels = new Levels();
+    await sink.close();
+    sink = new EmbeddedSink(folder, 'log-1', { levels });
+    await sink.open();
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const sent = (id: string): string => `${messageKeyPrefix}${id}`;
+    write([receipt(sent('a'), 1)]); // as an older release wrote it
+    write([receipt(sent('b'), Number.MAX_SAFE_INTEGER)]);
+    vi.advanceTimersByTime(31 * 86_400_000);
+    write([{ version: 1 }]);
+    expect(['a', 'b'].map((id) => reader.receipt('call', 'a', sent(id)) !== undefined)).toEqual([true, true]);
+    levels.publish('settled', 1);
+    write([{ version: 2 }]);
+    expect(['a', 'b'].map((id) => reader.receipt('call', 'a', sent(id)) !== undefined)).toEqual([false, true]);
+    levels.publish('settled', 100);
+    write([{ version: 3 }]);
+    reader.fresh(() => {
+      expect([reader.environment.receipts.getCount(), reader.environment.expiries.getCount()]).toEqual([0, 0]);
+    });
+    // What is given back is never delivered again; and no position counts as done that the store has not seen.
+    await sink.close();
+    sink = new EmbeddedSink(folder, 'log-1', { levels });
+    await sink.open();
+    expect(levels.position('settledBefore')).toBe(next - 1);
   });
 });
 

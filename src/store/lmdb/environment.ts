@@ -42,6 +42,10 @@ const maxReaders = 256; // threads that read at the same time, of all processes
 
 export const identityKey: Buffer = Buffer.from('identity');
 export const checkpointKey: Buffer = Buffer.from('checkpoint');
+/** Where the clock of idempotency keys stands, see `Levels.keyClock`. */
+export const keyClockKey: Buffer = Buffer.from('key-clock');
+/** Every message up to here has been carried out: its outcome is needed no more. */
+export const settledKey: Buffer = Buffer.from('settled');
 /** The last block that the postings tell of. */
 export const indexedKey: Buffer = Buffer.from('indexed');
 

@@ -23,6 +23,7 @@
 //                     ├ expiresAt ┼ position ┼ version u32, outcome JSON
 //                     │ f64       │ f64      │
 //   expiries   key    latest expiresAt u64, position u64;  value  the keys of receipts, each behind its length u16
+//              of messages' outcomes: messageExpiry in place of expiresAt; they go by their position alone
 //
 //   postings   key    dimension u8, name, 0, key of the first block u64
 //              value  0             8          16         24
@@ -30,6 +31,7 @@
 //                     │ f64 ms      │ f64 ms   │ f64 ms   │         occurredAt, of the events that the entry stands for
 //
 //   (root)     'identity' → JSON;  'checkpoint' → f64;  'indexed' → f64, key of the last block that postings tell of
+//              'key-clock' → f64 ms, what expiresAt is compared with;  'settled' → f64, messages up to here are done
 
 import { type Bytes, toBytes } from '../../bytes.ts';
 import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../../frame.ts';

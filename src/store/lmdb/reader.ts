@@ -49,7 +49,7 @@ export class EmbeddedReader implements StoreReader {
   receipt(type: string, id: string, key: string): StoredReceipt | undefined {
     return this.fresh(() => {
       const bytes = this.environment.receipts.getBinaryFast(this.keys.receipt(type, id, key));
-      return bytes && decodeReceipt(bytes, Date.now());
+      return bytes && decodeReceipt(bytes);
     });
   }
 

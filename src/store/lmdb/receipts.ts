@@ -1,22 +1,44 @@
-// Outcomes of commands with an idempotency key, each until it expires. A second table, ordered by expiry, says what may
-// go; every batch takes a little from its front, so that the work is bounded and nothing scans.
+// Outcomes of commands with an idempotency key, each until it expires; those of messages between aggregates, each until no
+// start can deliver its message again. A second table, ordered by expiry (messages: by position, behind all others), says
+// what may go; every batch takes a little from its front, so that the work is bounded and nothing scans.
 import type { FrameReader } from '../../frame.ts';
-import type { Outcome } from '../../receipt.ts';
+import { isMessageKey, type Outcome } from '../../receipt.ts';
 import type { StoredReceipt } from '../store.ts';
 import type { Environment } from './environment.ts';
 import { KeyWriter, RECEIPT_HEADER_BYTES } from './layout.ts';
 
 const packBytes = 1600; // within LMDB's inline limit
 const packsPerSweep = 8;
+/** Where the expiry of a message's outcome would stand: later than any time. */
+const messageExpiry = Number.MAX_SAFE_INTEGER;
+
+/** The keys of receipts that go together, gathered until they fill an entry. */
+class Pack {
+  readonly bytes: Buffer = Buffer.alloc(packBytes + 1024);
+  end = 0;
+  latest = 0;
+  position = 0;
+
+  add(key: Buffer, expiresAt: number, position: number): void {
+    this.bytes.writeUInt16LE(key.length, this.end);
+    this.end += 2 + key.copy(this.bytes, this.end + 2);
+    this.latest = Math.max(this.latest, expiresAt);
+    this.position = Math.max(this.position, position);
+  }
+
+  clear(): void {
+    this.end = 0;
+    this.latest = 0;
+    this.position = 0;
+  }
+}
 
 /** The writer's side. */
 export class ReceiptWriter {
   private readonly environment: Environment;
   private readonly keys = new KeyWriter();
-  private pack: Buffer = Buffer.alloc(packBytes + 1024);
-  private packEnd = 0;
-  private latest = 0;
-  private position = 0;
+  private readonly users = new Pack();
+  private readonly messages = new Pack();
 
   constructor(environment: Environment) {
     this.environment = environment;
@@ -24,7 +46,8 @@ export class ReceiptWriter {
 
   add(frame: FrameReader, position: number): void {
     const json = frame.dataJson;
-    const { expiresAt } = JSON.parse(json) as Outcome;
+    const isMessage = isMessageKey(frame.name);
+    const expiresAt = isMessage ? messageExpiry : (JSON.parse(json) as Outcome).expiresAt;
     const value = Buffer.allocUnsafe(RECEIPT_HEADER_BYTES + Buffer.byteLength(json));
     value.writeDoubleLE(expiresAt, 0);
     value.writeDoubleLE(position, 8);
@@ -32,52 +55,66 @@ export class ReceiptWriter {
     value.write(json, RECEIPT_HEADER_BYTES);
     const key = this.keys.receipt(frame.aggregateType, frame.aggregateId, frame.name);
     this.environment.receipts.putSync(key, value);
-    this.pack.writeUInt16LE(key.length, this.packEnd);
-    this.packEnd += 2 + key.copy(this.pack, this.packEnd + 2);
-    this.latest = Math.max(this.latest, expiresAt);
-    this.position = position;
-    if (this.packEnd >= packBytes) this.putPack();
+    this.expect(isMessage ? this.messages : this.users, key, expiresAt, position);
   }
 
-  /** Within the transaction: write what was collected, and take away a little of what has expired. */
-  write(now: number): void {
-    if (this.packEnd > 0) this.putPack();
-    this.sweep(now);
+  /**
+   * Within the transaction: write what was collected, and take away a little of what is needed no more. `now`: by the clock
+   * of keys; `settled`: every message up to there has been carried out, and is never delivered again.
+   */
+  write(now: number, settled: number): void {
+    for (const pack of [this.users, this.messages]) this.put(pack);
+    const { keys } = this;
+    this.sweep({ end: Buffer.from(keys.expiry(now, 0)) }, now, settled);
+    const start = Buffer.from(keys.expiry(messageExpiry, 0));
+    this.sweep({ start, end: Buffer.from(keys.expiry(messageExpiry, settled + 1)) }, now, settled);
   }
 
   /** The transaction has failed. */
   forget(): void {
-    this.packEnd = 0;
-    this.latest = 0;
+    for (const pack of [this.users, this.messages]) pack.clear();
   }
 
-  private putPack(): void {
-    const key = this.keys.expiry(this.latest, this.position);
-    this.environment.expiries.putSync(key, this.pack.subarray(0, this.packEnd));
-    this.forget();
+  private expect(pack: Pack, key: Buffer, expiresAt: number, position: number): void {
+    pack.add(key, expiresAt, position);
+    if (pack.end >= packBytes) this.put(pack);
   }
 
-  private sweep(now: number): void {
+  private put(pack: Pack): void {
+    if (pack.end === 0) return;
+    const key = this.keys.expiry(pack.latest, pack.position);
+    this.environment.expiries.putSync(key, pack.bytes.subarray(0, pack.end));
+    pack.clear();
+  }
+
+  private sweep(range: { start?: Buffer; end: Buffer }, now: number, settled: number): void {
     const { expiries, receipts } = this.environment;
-    const end = this.keys.expiry(now, 0);
-    const packs = [...expiries.getRange({ end, limit: packsPerSweep })];
-    for (const { key, value } of packs) {
+    for (const { key, value } of [...expiries.getRange({ ...range, limit: packsPerSweep })]) {
       for (let at = 0; at < value.length; ) {
         const length = value.readUInt16LE(at);
-        const receipt = value.subarray(at + 2, at + 2 + length);
-        // The key may have been used again since, and live on.
-        const kept = receipts.getBinaryFast(receipt);
-        if (kept !== undefined && kept.readDoubleLE(0) <= now) receipts.removeSync(receipt);
+        const receipt = Buffer.from(value.subarray(at + 2, at + 2 + length));
         at += 2 + length;
+        const kept = receipts.getBinaryFast(receipt);
+        if (kept === undefined) continue;
+        const position = kept.readDoubleLE(8);
+        // The key may have been used again since, and live on.
+        if (isMessageKey(keyIn(receipt))) {
+          if (position <= settled) receipts.removeSync(receipt);
+          // An older release has given it a time to live.
+          else if (range.start === undefined) this.expect(this.messages, receipt, messageExpiry, position);
+        } else if (kept.readDoubleLE(0) <= now) receipts.removeSync(receipt);
       }
       expiries.removeSync(key);
     }
+    this.put(this.messages);
   }
 }
 
-/** Decode a receipt; undefined if it has expired. */
-export function decodeReceipt(bytes: Buffer, now: number): StoredReceipt | undefined {
-  if (bytes.readDoubleLE(0) <= now) return undefined;
+/** The idempotency key at the end of a receipt's. */
+const keyIn = (receipt: Buffer): string => receipt.toString('utf8', 2 + receipt[0]! + receipt[1]!);
+
+/** Decode a receipt, expired or not: the shard that asks has the clock. */
+export function decodeReceipt(bytes: Buffer): StoredReceipt {
   return {
     position: bytes.readDoubleLE(8),
     version: bytes.readUInt32LE(16),

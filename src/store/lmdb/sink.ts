@@ -4,6 +4,7 @@ import { dirname } from 'node:path';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
+import type { Levels } from '../../log/levels.ts';
 import { damaged, type Environment, type Holds, identityKey, openEnvironment } from './environment.ts';
 import { STORE_FORMAT } from './layout.ts';
 import { markClean, markInUse, needsProbe } from './marker.ts';
@@ -19,6 +20,8 @@ export interface EmbeddedSettings {
   logBegins?: number;
   /** There has been such an environment before: a memory, too, is not made anew from a log that does not reach back. */
   hasBegun?: boolean | undefined;
+  /** Those of the runtime: they are told the clock of keys, and tell how far messages are done. */
+  levels?: Levels;
   /** Write a {@link Memory}: the store is elsewhere, and has come to `storedPosition()`. */
   memory?: { storedPosition(): number; blockLimit?: number };
 }
@@ -50,9 +53,11 @@ export class EmbeddedSink implements Sink {
     try {
       claim(environment, this.logId, this.settings);
       syncFolder(folder); // the data file's own entry
-      const { indexEvery = BLOCKS_PER_ENTRY, memory } = this.settings;
+      const { indexEvery = BLOCKS_PER_ENTRY, memory, levels } = this.settings;
       const kept = memory && new Memory(environment, memory.storedPosition, memory.blockLimit ?? memoryBlockLimit);
-      this.writer = new StoreWriter(environment, indexEvery, kept);
+      this.writer = new StoreWriter(environment, indexEvery, kept, () => levels?.position('settled') ?? 0);
+      levels?.publish('keyClockAhead', this.writer.keyClockAhead);
+      levels?.publish('settledBefore', this.writer.settledBefore);
       this.environment = environment;
       return this.writer.checkpoint;
     } catch (error) {

@@ -3,11 +3,12 @@
 // Invariants: events and checkpoint move together, so a batch that comes again after a crash changes nothing; per aggregate
 // versions run 1, 2, 3 …, and anything else is refused as a whole, by name.
 
+import { monotonicMs } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
 import { BlockBuilder } from './block.ts';
-import { checkpointKey, type Environment, readCheckpoint } from './environment.ts';
+import { checkpointKey, type Environment, keyClockKey, readNumber, settledKey } from './environment.ts';
 import { type HeadRecord, HeadTable } from './heads.ts';
 import { KeyWriter } from './layout.ts';
 import type { Memory } from './memory.ts';
@@ -22,12 +23,18 @@ export class StoreWriter {
   private readonly receipts: ReceiptWriter;
   private readonly blocks: BlockBuilder;
   private readonly snapshots = new Map<HeadRecord, Buffer>();
-  private readonly checkpointValue: Buffer = Buffer.alloc(8);
   private readonly memory: Memory | undefined;
+  private readonly settled: () => number;
+  private readonly number: Buffer = Buffer.alloc(8);
   /** The last position that the store holds. */
   checkpoint: number;
+  /** What the clock of keys is ahead of the monotonic clock, milliseconds: it goes on from where it stood at the last commit. */
+  readonly keyClockAhead: number;
+  /** How far messages had been carried out at the last commit of the last run. */
+  readonly settledBefore: number;
 
-  constructor(environment: Environment, indexEvery: number, memory?: Memory) {
+  /** `settled`: how far messages between aggregates have been carried out. */
+  constructor(environment: Environment, indexEvery: number, memory?: Memory, settled: () => number = () => 0) {
     this.environment = environment;
     this.memory = memory;
     this.heads = new HeadTable(environment);
@@ -38,7 +45,11 @@ export class StoreWriter {
       if (memory === undefined) this.postings.sealed(key);
       else memory.sealed();
     });
+    this.settled = settled;
     this.checkpoint = this.readCheckpoint();
+    // A new clock begins at the date, so that it can be compared with what an older release has written.
+    this.keyClockAhead = Math.round((this.read(keyClockKey) || Date.now()) - monotonicMs());
+    this.settledBefore = this.read(settledKey);
   }
 
   /** Commit what the batch holds beyond the checkpoint. Throws with nothing changed. */
@@ -65,10 +76,14 @@ export class StoreWriter {
   }
 
   private readCheckpoint(): number {
+    return this.read(checkpointKey);
+  }
+
+  private read(key: Buffer): number {
     const { root } = this.environment;
     root.resetReadTxn();
     try {
-      return readCheckpoint(this.environment);
+      return readNumber(this.environment, key);
     } finally {
       root.resetReadTxn();
     }
@@ -91,9 +106,18 @@ export class StoreWriter {
     }
     this.heads.write();
     this.memory?.prune();
-    this.receipts.write(Date.now());
-    this.checkpointValue.writeDoubleLE(batch.toPosition, 0);
-    environment.root.putSync(checkpointKey, this.checkpointValue);
+    const now = this.keyClockAhead + monotonicMs();
+    // No further than what is synced here: behind that, a power loss may give the same positions to other messages.
+    const settled = Math.max(this.settledBefore, Math.min(this.settled(), batch.toPosition));
+    this.receipts.write(now, settled);
+    this.put(keyClockKey, now);
+    this.put(settledKey, settled);
+    this.put(checkpointKey, batch.toPosition);
+  }
+
+  private put(key: Buffer, value: number): void {
+    this.number.writeDoubleLE(value, 0);
+    this.environment.root.putSync(key, this.number);
   }
 
   private addEvent(frame: FrameReader, position: number): void {

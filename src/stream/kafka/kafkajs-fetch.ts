@@ -16,7 +16,7 @@ const readCommitted = 1;
 const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
 
-/** Visit records until `visit` says true; false if that did not happen until `until`, milliseconds since 1970. */
+/** Visit records until `visit` says true; false if that did not happen until `until`, as `performance.now()` tells it. */
 export async function fetchUntil(config: KafkaConfig, reading: Reading, until: number): Promise<boolean> {
   const { topic, partition, visit } = reading;
   const isolationLevel = reading.committedOnly ? readCommitted : readUncommitted;
@@ -36,7 +36,7 @@ export async function fetchUntil(config: KafkaConfig, reading: Reading, until: n
     const leaders: Record<string, number[]> = cluster.findLeaderForPartitions(topic, [partition]);
     const broker = await cluster.findBroker({ nodeId: Object.keys(leaders)[0] });
     let next = reading.from;
-    while (Date.now() < until) {
+    while (performance.now() < until) {
       const { responses } = await broker.fetch({
         isolationLevel,
         maxWaitTime: maxWaitMs,

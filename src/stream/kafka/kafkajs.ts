@@ -143,7 +143,7 @@ export class KafkajsClient implements StreamClient {
   }
 
   async read(reading: Reading): Promise<void> {
-    const until = Date.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
+    const until = performance.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
     if (await inOurWords(fetchUntil(this.config, reading, until))) return;
     throw new StreamFault('unavailable', `no end of ${reading.topic}/${reading.partition} in sight`);
   }

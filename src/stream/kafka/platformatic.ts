@@ -122,13 +122,13 @@ export class PlatformaticClient implements StreamClient {
 
   async read({ topic, partition, from, committedOnly, visit }: Reading): Promise<void> {
     const consumer = new Consumer({ ...this.base, groupId: 'none-is-joined' });
-    const until = Date.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
+    const until = performance.now() + this.settings.transactionTimeoutMs + this.settings.requestTimeoutMs;
     try {
       const metadata = await inOurWords(consumer.metadata({ topics: [topic] }));
       const { id: topicId, partitions } = metadata.topics.get(topic)!;
       const decisions = new Decisions();
       let next = from;
-      while (Date.now() < until) {
+      while (performance.now() < until) {
         const wanted = { partition, currentLeaderEpoch: -1, fetchOffset: next, lastFetchedEpoch: -1 };
         const { responses } = await inOurWords(
           consumer.fetch({
