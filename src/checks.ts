@@ -54,13 +54,6 @@ export function checkFunction(option: string, given: unknown): void {
   if (typeof given !== 'function') invalid(option, given, 'must be a function');
 }
 
-/** Metadata is an object of JSON values; that its values are, serialising it will tell. */
-export function checkMetadata(metadata: object, option = 'metadata'): void {
-  const isObject = typeof metadata === 'object' && metadata !== null && !Array.isArray(metadata);
-  if (isObject && !('toJSON' in metadata)) return;
-  invalid(option, metadata, 'must be an object');
-}
-
 /** A definition, or the name of an aggregate type, which nobody need know. */
 export function checkAggregate(aggregate: AnyAggregate | string): void {
   const name = typeof aggregate === 'string' ? aggregate : aggregate?.name;

@@ -12,7 +12,11 @@
 import { types } from 'node:util';
 import { TrunklineError, type WireError } from './errors.ts';
 
-const depthLimit = 200; // deeper than any document a person writes; far below the stack's limit
+/** Deeper than any document a person writes; far below the stack's limit, here and in PostgreSQL. */
+export const DEPTH_LIMIT = 200;
+
+// `for … in` with this costs nothing beyond `for … in`; a list of the keys doubles the cost of the walk.
+const isOwn = Object.prototype.hasOwnProperty;
 
 function refuse(path: string, reason: string): never {
   throw new TrunklineError('UnserialisableValue', { path, reason });
@@ -37,7 +41,7 @@ export function toPlain(value: unknown, path: string, depth = 0): unknown {
       return refuse(path, `is a ${typeof value}`);
   }
   if (value === null) return null;
-  if (depth > depthLimit) throw tooDeep;
+  if (depth > DEPTH_LIMIT) throw tooDeep;
   try {
     return copyOf(value, path, depth);
   } catch (error) {
@@ -106,6 +110,7 @@ function copyOf(value: object, path: string, depth: number): unknown {
   const symbols = Object.getOwnPropertySymbols(copy); // JSON does not see them
   for (const symbol of symbols) delete copy[symbol as unknown as string];
   for (const key in copy) {
+    if (!isOwn.call(copy, key)) continue; // what a library has put on Object.prototype is no payload
     const item = copy[key];
     if (scalar(item)) continue;
     if (item === undefined) delete copy[key];
@@ -122,7 +127,7 @@ function refuseDepth(root: object, path: string): never {
     if (typeof value !== 'object' || value === null) return;
     const first = above.get(value);
     if (first !== undefined) refuse(at, `is ${first} again, a cycle`);
-    if (seen.has(value) || above.size > depthLimit) return;
+    if (seen.has(value) || above.size > DEPTH_LIMIT) return;
     seen.add(value);
     above.set(value, at);
     for (const key of Object.keys(value)) {
@@ -135,7 +140,7 @@ function refuseDepth(root: object, path: string): never {
   } catch (error) {
     if (error instanceof TrunklineError) throw error;
   }
-  return refuse(path, `is nested deeper than ${depthLimit}`);
+  return refuse(path, `is nested deeper than ${DEPTH_LIMIT}`);
 }
 
 // Strings, booleans and non-zero finite numbers are most of any payload, and need neither a copy nor a path.
@@ -159,7 +164,8 @@ export function plainToJson(plain: unknown, path: string): string {
   return json;
 }
 
-const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
+/** Whether every store can hold the text. */
+export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
 
 /** Where a plain value holds such text: in a string, or in a key. */
 function unstorablePlace(plain: unknown, path: string): string | undefined {
@@ -209,7 +215,7 @@ export function isFaithful(value: unknown, depth = 0): boolean {
     return value !== undefined || depth > 0;
   }
   if (typeof value === 'number') return value - value === 0 && !Object.is(value, -0);
-  if (typeof value !== 'object' || depth > depthLimit) return false;
+  if (typeof value !== 'object' || depth > DEPTH_LIMIT) return false;
   const prototype = Object.getPrototypeOf(value);
   if (Array.isArray(value)) {
     if (prototype !== Array.prototype) return false;
@@ -225,7 +231,7 @@ export function isFaithful(value: unknown, depth = 0): boolean {
 export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
-    for (const key in value) deepFreeze(value[key]);
+    for (const key in value) if (isOwn.call(value, key)) deepFreeze(value[key]);
   }
   return value;
 }

@@ -294,3 +294,25 @@ test('deepFreeze freezes all the way down', () => {
   const frozen = deepFreeze({ a: [{ b: 1 }], c: null });
   expect(Object.isFrozen(frozen) && Object.isFrozen(frozen.a) && Object.isFrozen(frozen.a[0])).toBe(true);
 });
+
+describe('what a library has put on Object.prototype', () => {
+  test.each([true, 0, null, ['admin'], { role: 'admin' }, () => {}, undefined])('is no payload: %o', (value) => {
+    const given = { amount: 1, list: [{ n: 1 }], nothing: undefined };
+    Object.defineProperty(Object.prototype, 'injected', {
+      value,
+      configurable: true,
+      enumerable: true,
+      writable: true,
+    });
+    try {
+      const plain = toPlain(given, 'data');
+      expect(Object.keys(plain as object)).toEqual(['amount', 'list']);
+      expect(toJson(given, 'data')).toBe('{"amount":1,"list":[{"n":1}]}');
+      expect(Object.isFrozen(deepFreeze(plain))).toBe(true);
+      expect(Object.isFrozen(value) && value === Object(value)).toBe(false);
+      expect(isFaithful(plain)).toBe(true);
+    } finally {
+      Reflect.deleteProperty(Object.prototype, 'injected');
+    }
+  });
+});

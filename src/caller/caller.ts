@@ -12,8 +12,9 @@ import { monotonicMs } from '../clock.ts';
 import { type Executed, isError, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
+import { metadataToJson } from '../limits.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
-import { argumentsJson, toJson } from '../payload.ts';
+import { argumentsJson } from '../payload.ts';
 import { isMessageKey, type Level, type Receipt, type RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
@@ -103,7 +104,7 @@ export class Caller implements CommandSender {
   ): Promise<Receipt<unknown>> {
     try {
       const inputJson = argumentsJson(input);
-      const metadataJson = options?.metadata === undefined ? '' : toJson(options.metadata, 'metadata');
+      const metadataJson = options?.metadata === undefined ? '' : metadataToJson(options.metadata);
       return this.dispatch(typeIndex, commandIndex, id, inputJson, metadataJson, options);
     } catch (error) {
       return Promise.reject(error);

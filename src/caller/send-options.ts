@@ -1,9 +1,10 @@
 // The options of one command, checked before anything is sent: their names where they are given, their values here.
 import type { SendOptions } from '../aggregate.ts';
-import { checkDeadline, checkId, checkLevel, checkMetadata, checkSignal, invalid } from '../checks.ts';
+import { checkDeadline, checkId, checkLevel, checkSignal, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../frame.ts';
 import { fieldsOf } from '../known-fields.ts';
+import { checkMetadata } from '../limits.ts';
 
 export const sendFields: readonly string[] = fieldsOf<SendOptions>({
   ack: true,

@@ -1,10 +1,11 @@
 // Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
-import { checkId, checkMetadata } from '../checks.ts';
+import { checkId } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { eventOf, type Metadata, type NewEvent, type StoredEvent } from '../event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
 import { newId } from '../ids.ts';
-import { deepFreeze, toPlain } from '../payload.ts';
+import { plainMetadataToJson, toPlainMetadata } from '../limits.ts';
+import { deepFreeze, plainToJson, toPlain } from '../payload.ts';
 
 /** An event that an entity has raised. Frozen. */
 export type RaisedEvent = Readonly<Required<NewEvent>> & { toJSON(): Record<string, unknown> };
@@ -51,14 +52,18 @@ export abstract class AggregateRoot {
    */
   protected raise(type: string, data: unknown, metadata: Metadata = {}): void {
     checkId('event type', type, NAME_BYTES_LIMIT);
-    checkMetadata(metadata);
+    const plain = toPlain(data, type);
+    const plainMetadata = toPlainMetadata(metadata);
+    // What could not be published is refused here, where it can still be mended.
+    plainToJson(plain, type);
+    plainMetadataToJson(plainMetadata);
     const event: RaisedEvent = eventOf({
       id: newId(),
       aggregateType: this.aggregateType,
       aggregateId: this.id,
       type,
-      data: deepFreeze(toPlain(data, type)),
-      metadata: deepFreeze(toPlain(metadata, 'metadata') as Metadata),
+      data: deepFreeze(plain),
+      metadata: deepFreeze(plainMetadata),
       occurredAt: new Date(),
       schemaVersion: 1,
       version: this.#version + 1,

@@ -1,10 +1,11 @@
 // Events as a caller writes them down, checked before anything is made of them.
-import { checkDate, checkId, checkInteger, checkMetadata, invalid } from '../checks.ts';
+import { checkId, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
 import { isUuid } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { checkMetadata, checkOccurredAt, checkVersion } from '../limits.ts';
 
 // Raised and stored events may be published as they are: what belongs to where they were is passed over.
 const eventFields: readonly string[] = fieldsOf<NewEvent & { position: unknown; toJSON: unknown }>({
@@ -34,11 +35,11 @@ function checkNewEvent(event: NewEvent, path: string): void {
   checkId('aggregate id', aggregateId);
   checkId('event type', type, NAME_BYTES_LIMIT);
   if (id !== undefined && !(typeof id === 'string' && isUuid(id))) {
-    const length = String(id).length;
+    const length = typeof id === 'string' ? id.length : 0;
     throw new TrunklineError('InvalidId', { what: 'event id', length, limit: 36, reason: 'must be a UUID' });
   }
-  if (occurredAt !== undefined) checkDate(`${path}.occurredAt`, occurredAt);
+  if (occurredAt !== undefined) checkOccurredAt(`${path}.occurredAt`, occurredAt);
   if (schemaVersion !== undefined) checkInteger(`${path}.schemaVersion`, schemaVersion, 1, 65535);
-  if (version !== undefined) checkInteger(`${path}.version`, version, 1, 2 ** 32 - 1);
+  if (version !== undefined) checkVersion(`${path}.version`, version);
   if (metadata !== undefined) checkMetadata(metadata, `${path}.metadata`);
 }

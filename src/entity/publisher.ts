@@ -10,6 +10,7 @@ import type { NewEvent } from '../event.ts';
 import { FrameFlag, FrameKind, FrameReader, frameBytesBound, frameBytesExact } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
 import { checkFields } from '../known-fields.ts';
+import { metadataToJson } from '../limits.ts';
 import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
@@ -183,6 +184,7 @@ export class EventPublisher {
   private whenKnown<T>(events: readonly NewEvent[], act: () => Promise<T>): Promise<T> {
     const { lookUp } = this;
     if (lookUp === undefined || !Array.isArray(events) || events.every((event) => this.isKnown(event))) return act();
+    checkNewEvents(events); // before the server is asked about what could not be an id
     const acted = this.lookUps.then(async () => {
       // Again: while the store was asked for one, another log may have written one that was known.
       for (let unknown = events.filter((event) => !this.isKnown(event)); unknown.length > 0; ) {
@@ -248,8 +250,7 @@ export class EventPublisher {
         throw new TrunklineError('ConcurrencyConflict', { ...details, expectedVersion: wanted });
       }
       versions.set(key, version);
-      const metadata = event.metadata ?? {};
-      const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
+      const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
       const { id, schemaVersion = 1 } = event;
       const occurredAt = event.occurredAt?.getTime();
       const dataJson = toJson(event.data, type);

@@ -4,13 +4,10 @@ import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
 import { newId } from '../ids.ts';
+import { checkBytes, metadataToJson, RELAYED_DATA_BYTES_LIMIT, RELAYED_METADATA_BYTES_LIMIT } from '../limits.ts';
 import { toJson } from '../payload.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store/store.ts';
 import { checkNewEvents } from './new-event.ts';
-
-/** Most bytes of one event's JSON: any relay can take it, whatever ring it has. `raise_event` holds the same. */
-export const dataBytesLimit: number = 1 << 20;
-export const metadataBytesLimit: number = 1 << 16;
 
 export class Transactions {
   private readonly store: TransactionAppend | undefined;
@@ -77,11 +74,10 @@ export class Transactions {
       const reason = 'its events are raised by commands of its actors; entities must use another type';
       throw new TrunklineError('WrongDoor', { aggregateType, reason });
     }
-    const metadata = event.metadata ?? {};
-    const metadataJson = Object.keys(metadata).length === 0 ? '' : toJson(metadata, 'metadata');
+    const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
     const dataJson = toJson(event.data, type);
-    checkBytes(dataJson, dataBytesLimit);
-    checkBytes(metadataJson, metadataBytesLimit);
+    checkBytes(dataJson, RELAYED_DATA_BYTES_LIMIT);
+    checkBytes(metadataJson, RELAYED_METADATA_BYTES_LIMIT);
     const expectedVersion = event.version === undefined ? undefined : event.version - 1;
     return { id, aggregateType, aggregateId, type, schemaVersion, occurredAt, dataJson, metadataJson, expectedVersion };
   }
@@ -99,10 +95,4 @@ function checkClient(
   }
   const status = client.getTransactionStatus?.(); // of pg's own clients, since 8.18
   if (status === 'I') invalid('idle', 'has no transaction open: await its BEGIN before');
-}
-
-function checkBytes(json: string, limit: number): void {
-  if (json.length * 3 <= limit) return;
-  const bytes = Buffer.byteLength(json);
-  if (bytes > limit) throw new TrunklineError('CommandTooLarge', { bytes, limit });
 }

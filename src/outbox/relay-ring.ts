@@ -6,6 +6,7 @@ import type { OtherRing } from '../caller/caller.ts';
 import { isError } from '../errors.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
+import { misfitOf } from '../limits.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
@@ -122,6 +123,8 @@ export class RelayRing {
   private writeEvent(event: ClaimedEvent): Unrelayable | undefined {
     if (!isBehind(event, this.place)) throw new Error(`row ${event.sequence} of the outbox came a second time`);
     const { producer } = this;
+    const misfit = misfitOf(event.data, event.metadata ?? '');
+    if (misfit !== undefined) return new Unrelayable(event, new Error(misfit));
     let offset: number;
     try {
       offset = producer.frame(

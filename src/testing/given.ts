@@ -15,6 +15,7 @@ import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { metadataToJson } from '../limits.ts';
 import { flushPresets } from '../options.ts';
 import { argumentsJson, toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
@@ -131,7 +132,7 @@ class Trial<A extends AnyAggregate> {
   constructor(aggregate: A, events: readonly GivenEvent<A>[], options: GivenOptions, name: string, input: unknown[]) {
     const id = options.id ?? 'given';
     this.actor = replay(aggregate, id, events);
-    const command = { metadataJson: toJson(options.metadata ?? {}, 'metadata'), key: '', cancelled: false } as Command;
+    const command = { metadataJson: metadataToJson(options.metadata ?? {}), key: '', cancelled: false } as Command;
     const execution = new GuardedExecution(this.actor, command, this.group, surroundings(aggregate, options));
     try {
       // Through JSON, as the arguments of a real command travel.

@@ -143,7 +143,7 @@ test('an event that cannot be printed is set aside, counted and named; the other
     expect.objectContaining({ aggregateId: 'deep', version: 1, reason: expect.any(String) }),
   );
   await until(waiting, (rows) => rows.length === 1);
-  expect(await waiting()).toEqual([expect.objectContaining({ refused: expect.stringMatching(/stack/) })]);
+  expect(await waiting()).toEqual([expect.objectContaining({ refused: expect.stringMatching(/nested deeper/) })]);
 });
 
 test('a fault of our own is not called an outage of PostgreSQL', () => {
