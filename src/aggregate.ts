@@ -5,6 +5,7 @@ import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
 import { fieldsOf, unknownField } from './known-fields.ts';
 import type { Level, Receipt } from './receipt.ts';
+import { moduleRule, moduleUrl } from './user-module.ts';
 
 declare const phantom: unique symbol;
 
@@ -119,6 +120,7 @@ export type AnyAggregate = Aggregate<any, any, any, any>;
 export function defineAggregate<const Name extends string, State, E extends Events, C extends Commands<State, E>>(
   name: Name,
   spec: {
+    /** The module that exports the definition, by URL or absolute path: `import.meta.url`; in CommonJS `__filename`. */
     module: string;
     state: () => State;
     events: E;
@@ -135,7 +137,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
   for (const part of ['events', 'evolve', 'commands'] as const) {
     if (typeof spec[part] !== 'object' || spec[part] === null) fail(`${part} must be an object of functions by name`);
   }
-  if (typeof spec.module !== 'string' || !URL.canParse(spec.module)) fail('module must be a URL: import.meta.url');
+  const module = moduleUrl(spec.module) ?? fail(`module ${moduleRule}`);
   if (typeof spec.state !== 'function') fail('state must be a function that makes the first state');
   for (const type of Object.keys(spec.events)) {
     checkName('event type', type, NAME_BYTES_LIMIT, fail);
@@ -154,7 +156,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
   const { every = 100, version = 1 } = spec.snapshot ?? {};
   if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
   if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
-  return Object.freeze({ ...spec, name, snapshot: { every, version } }) as Aggregate<Name, State, E, C>;
+  return Object.freeze({ ...spec, name, module, snapshot: { every, version } }) as Aggregate<Name, State, E, C>;
 }
 
 const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });

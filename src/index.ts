@@ -78,7 +78,7 @@ export {
   type StreamOptions,
 } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
-export { createRuntime, type Runtime } from './runtime.ts';
+export { createRuntime, Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
 export { type ArchiveInfo, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
 export type { Connection, ConnectionParts } from './store/postgres/connection.ts';

@@ -1,4 +1,5 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
+
 import type { AnyAggregate } from './aggregate.ts';
 import { checkDeadline, checkInteger, invalid } from './checks.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
@@ -6,6 +7,7 @@ import { type Logger, resolveLogger } from './logger.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import { PostgresStoreOptions } from './store/postgres/postgres.ts';
+import { moduleRule, moduleUrl } from './user-module.ts';
 
 /** How eagerly the log syncs and batches. All fields but `ringBytes` may change while running. */
 export interface FlushPolicy {
@@ -58,7 +60,7 @@ export interface LogOptions {
 export interface SinkOptions {
   /** Name of its cursor; unique, 1 to 100 bytes. */
   name: string;
-  /** URL of the module; the flush thread imports it. */
+  /** The module, by URL or absolute path; the flush thread imports it. */
   module: string;
   /** Passed to `createSink`; must survive structured cloning. */
   options?: unknown;
@@ -97,7 +99,7 @@ export interface RuntimeOptions {
   /** The level a command waits for unless it says otherwise; default `written`. */
   ack?: Level;
   flush?: keyof typeof flushPresets | Partial<FlushPolicy>;
-  /** URL of a module whose default export makes what commands see as `context`, once per shard. */
+  /** A module, by URL or absolute path, whose default export makes what commands see as `context`, once per shard. */
   context?: string;
   log?: LogOptions;
   /** Where events are kept; default: here, in `dataDir`. Elsewhere: `postgres(…)`. */
@@ -265,7 +267,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
       invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
     }
-    if (!URL.canParse(sink.module)) invalid('sinks', sink.module, 'module must be a URL: import.meta.resolve(…)');
+    if (moduleUrl(sink.module) === undefined) invalid('sinks', sink.module, `module ${moduleRule}`);
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
     sinkNames.add(sink.name);
   }
@@ -275,8 +277,8 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
   if (ack === 'published' && !options.stream) invalid('ack', ack, 'needs a stream, and none is configured');
-  if (options.context !== undefined && !URL.canParse(options.context)) {
-    invalid('context', options.context, 'must be a URL: import.meta.resolve(…)');
+  if (options.context !== undefined && moduleUrl(options.context) === undefined) {
+    invalid('context', options.context, moduleRule);
   }
   if (options.bootId !== undefined && typeof options.bootId !== 'string') {
     invalid('bootId', options.bootId, 'must be text');

@@ -15,6 +15,7 @@ import { HandlerDoor } from './handlers/door.ts';
 import { mintId } from './ids.ts';
 import { LevelWord } from './log/levels.ts';
 import type { RecoveryReport } from './log/log.ts';
+import { printAs } from './one-line.ts';
 import {
   changeFlush,
   checkCloseOptions,
@@ -62,7 +63,7 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   return runtime;
 }
 
-/** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. */
+/** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. A class, so that dependency injection can name it. */
 export class Runtime extends HandlerDoor implements AsyncDisposable {
   /** Live listeners. */
   readonly bus: Bus;
@@ -219,3 +220,8 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     return this.close();
   }
 }
+
+printAs(Runtime, (runtime) => {
+  const { state, written, stored } = runtime.status();
+  return `Runtime ${state}: written ${written}, stored ${stored}`;
+});

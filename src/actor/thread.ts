@@ -1,5 +1,6 @@
 // A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
 // its event loop while asynchronous commands are under way, and now and then for the sake of what `context` holds.
+
 import { setImmediate } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
@@ -8,6 +9,7 @@ import { guarded } from '../guarded.ts';
 import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
+import { importUserModule } from '../user-module.ts';
 import type { ActorType, FencedNotice, ShardData, ShardReport } from './actor.ts';
 import { reducerFingerprint, reducersOf } from './evolve.ts';
 import { enterShard, violation } from './inside.ts';
@@ -111,7 +113,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
 async function importTypes(data: ShardData): Promise<ActorType[]> {
   const types: ActorType[] = [];
   for (const [index, { name, module }] of data.types.entries()) {
-    const exported = Object.values((await import(module)) as Record<string, unknown>);
+    const exported = Object.values(await importUserModule(module));
     const found = violation();
     if (found) throw new TrunklineError('RuntimeInsideShard', { module });
     const definition = exported.find((value): value is AnyAggregate => isDefinition(value) && value.name === name);
@@ -131,7 +133,7 @@ function isDefinition(value: unknown): value is AnyAggregate {
 
 async function makeContext(data: ShardData): Promise<object> {
   if (data.context === undefined) return {};
-  const made = ((await import(data.context)) as { default?: unknown }).default;
+  const made = (await importUserModule(data.context)).default;
   return (typeof made === 'function' ? await made({ shard: data.index, shards: data.shards }) : made) ?? {};
 }
 

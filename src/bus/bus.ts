@@ -1,11 +1,13 @@
 // The live bus: listeners in the caller's thread, called in log order once events are `written`. In memory: a listener
 // hears what happens while it listens. One that throws, or rejects, is reported, and hurts nobody else.
+
 import { EventEmitter } from 'eventemitter3';
 import type { AnyAggregate, EventNamed, EventTypeOf } from '../aggregate.ts';
 import { checkAggregate, checkFunction, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { printAs } from '../one-line.ts';
 
 /** What narrows a listening. */
 export interface ListenOptions<Event = StoredEvent> {
@@ -182,3 +184,5 @@ function checkListening(aggregate: AnyAggregate, type: string): void {
 }
 
 const nameOf = (aggregateType: string, type: string): string => `${aggregateType}\0${type}`;
+
+printAs(Bus, (bus) => `Bus ${bus.isIdle ? 'without' : 'with'} listeners`);

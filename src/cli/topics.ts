@@ -1,10 +1,12 @@
 // `trunkline topics`: the topics of a stream, as they are and as they should be.
+
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
 import { declaredEvents } from '../catalogue.ts';
 import { TrunklineError } from '../errors.ts';
 import type { RuntimeOptions } from '../options.ts';
 import { applyTopics, type PlannedChange, planTopics } from '../stream/kafka/topic-plan.ts';
+import { importUserModule } from '../user-module.ts';
 
 interface Given {
   config: string;
@@ -48,7 +50,7 @@ function line({ topic, what, wanted, found, obstacle }: PlannedChange): string {
 
 async function optionsOf({ config }: Given): Promise<Required<Pick<RuntimeOptions, 'stream' | 'aggregates'>>> {
   const url = URL.canParse(config) ? config : pathToFileURL(config).href;
-  const { default: options } = (await import(url)) as { default?: Partial<RuntimeOptions> };
+  const { default: options } = (await importUserModule(url)) as { default?: Partial<RuntimeOptions> };
   const { stream, aggregates } = options ?? {};
   if (stream && aggregates) return { stream, aggregates };
   const reason = 'its default export must have `aggregates` and `stream`';

@@ -1,5 +1,6 @@
 // Publishes events of entities from the caller's own thread, through a ring of its own, into the log. One call is one
 // group: all of its events enter the log together or not at all.
+
 import type { AnyAggregate } from '../aggregate.ts';
 import type { Caller } from '../caller/caller.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
@@ -14,6 +15,7 @@ import { metadataToJson } from '../limits.ts';
 import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
+import { printAs } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { toJson } from '../payload.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -352,3 +354,5 @@ export class EventPublisher {
     }
   }
 }
+
+printAs(EventPublisher, () => 'EventPublisher');

@@ -1,10 +1,12 @@
 // `runtime.store`: the event store as users have it. Reads show everything that was written before they were called: they
 // wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
+
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { printAs } from '../one-line.ts';
 import type {
   EventArchive,
   EventStore,
@@ -179,3 +181,5 @@ function checkMoment(moment: Moment): void {
   if (version !== undefined) checkInteger('moment.version', version, 0, Number.MAX_SAFE_INTEGER);
   if (time !== undefined) checkDate('moment.time', time);
 }
+
+printAs(RuntimeStore, () => 'RuntimeStore');

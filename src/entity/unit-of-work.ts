@@ -1,9 +1,11 @@
 // A unit of work over entities: what they raise between its begin and its commit is published after the commit, all of it
 // or, on a rollback, nothing. With a client of the user's own, events and the user's tables are one transaction.
+
 import { checkFunction, checkLevel, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { printAs } from '../one-line.ts';
 import type { Level } from '../receipt.ts';
 import type { TransactionClient } from '../store/store.ts';
 import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
@@ -221,3 +223,5 @@ export class UnitOfWork implements AsyncDisposable {
 
 const isOf = (entity: AggregateRoot, event: RaisedEvent): boolean =>
   entity.aggregateType === event.aggregateType && entity.id === event.aggregateId;
+
+printAs(UnitOfWork, () => 'UnitOfWork');

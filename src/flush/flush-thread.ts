@@ -20,6 +20,7 @@ import { EmbeddedSink } from '../store/lmdb/sink.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
 import { PostgresSink } from '../store/postgres/sink.ts';
+import { importUserModule } from '../user-module.ts';
 import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
 
@@ -223,7 +224,7 @@ async function makeSink({ name, module, options }: SinkOptions, log: LogSource):
     new TrunklineError('InvalidOptions', { option: `sinks.${name}.module`, value: module, reason }, { cause });
   let made: unknown;
   try {
-    const { createSink } = (await import(module)) as SinkModule;
+    const { createSink } = (await importUserModule(module)) as Partial<SinkModule>;
     if (typeof createSink !== 'function') throw invalid('exports no function createSink');
     made = await createSink(options, info);
   } catch (error) {

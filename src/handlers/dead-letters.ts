@@ -1,8 +1,10 @@
 // Dead letters as users have them: `runtime.deadLetters`. Owned by the caller's thread.
+
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
+import { printAs } from '../one-line.ts';
 import { toPlain } from '../payload.ts';
 import {
   aggregateKey,
@@ -242,3 +244,5 @@ const unknown = (deadLetter: string): TrunklineError => new TrunklineError('Unkn
 function fail(error: Error): never {
   throw error;
 }
+
+printAs(DeadLetters, () => 'DeadLetters');

@@ -125,7 +125,7 @@ interface HandlesBatches<Event> {
 
 interface HandlesElsewhere {
   thread: 'worker';
-  /** URL of a module whose default export is the handler: `import.meta.resolve('./handler.ts')`. */
+  /** A module, by URL or absolute path, whose default export is the handler: `import.meta.resolve('./handler.ts')`. */
   module: string;
   /** 1 to 64; default 1. */
   threads?: number;

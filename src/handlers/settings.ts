@@ -1,8 +1,10 @@
 // The options of a subscription with their defaults, checked as a whole before anything begins.
+
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { moduleRule, moduleUrl } from '../user-module.ts';
 import type { AnySubscribeOptions, BatchDelivery, Delivery, From, OnExhausted, RetryOptions } from './handlers.ts';
 
 export interface SubscriptionSettings {
@@ -142,9 +144,7 @@ function resolveTypes({ events = '*', aggregates }: AnySubscribeOptions): Readon
 }
 
 function checkModule(module: string): void {
-  if (typeof module !== 'string' || !URL.canParse(module)) {
-    invalid('module', module, 'must be a URL: import.meta.resolve(…)');
-  }
+  if (moduleUrl(module) === undefined) invalid('module', module, moduleRule);
 }
 
 const nameOf = (aggregate: AnyAggregate | string): string =>

@@ -1,10 +1,12 @@
 // The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
 // first needed. Owned by the caller's thread.
+
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
+import { printAs, statusLine } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { History } from '../store/history.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
@@ -235,3 +237,7 @@ export class HandlerStage {
     this.isClosed = true;
   }
 }
+
+printAs(RunningSubscription, (one) => statusLine('Subscription', one));
+for (const kind of [LocalProjection, TableProjection])
+  printAs<Projection<unknown>>(kind, (one) => statusLine('Projection', one));

@@ -1,7 +1,9 @@
 // Entry of a handler's own threads: a leaf, run by a Piscina pool. Imports the user's module, and calls its default export
 // for one event after the other.
+
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { guarded } from '../guarded.ts';
+import { importUserModule } from '../user-module.ts';
 import { type LetterRecord, letterEvent } from './letters.ts';
 
 /** One attempt, as it comes here. */
@@ -24,7 +26,7 @@ let handler: Promise<Handler> | undefined;
 
 async function load(): Promise<Handler> {
   const { module } = workerData as WorkerHandlerData;
-  const { default: handle } = (await import(module)) as { default?: unknown };
+  const { default: handle } = await importUserModule(module);
   if (typeof handle !== 'function') throw new Error(`${module} has no default export that is a function`);
   return handle as Handler;
 }

@@ -1,8 +1,10 @@
 // The store alone: no log, no threads, no data directory. For whoever only reads: reports, audits, a rollback that keeps the
 // store and writes nothing more.
+
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { printAs } from '../one-line.ts';
 import { PostgresArchive } from './postgres/archive.ts';
 import { storeName } from './postgres/failure.ts';
 import { PostgresStoreOptions } from './postgres/postgres.ts';
@@ -119,3 +121,5 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     return this.close();
   }
 }
+
+printAs(ReadOnlyEventStore, () => 'ReadOnlyEventStore');

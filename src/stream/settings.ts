@@ -1,8 +1,10 @@
 // What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
 // `InvalidOptions` here, before anything is started; no secret is told.
+
 import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { moduleRule, moduleUrl } from '../user-module.ts';
 import { formats } from './kafka/format.ts';
 import type { KafkaOptions, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
 
@@ -174,7 +176,7 @@ function oneOf<T extends string>(option: string, value: T, allowed: readonly T[]
 }
 
 function url(option: string, value: string): void {
-  if (!URL.canParse(value)) invalid(option, value, 'must be a URL: import.meta.resolve(…)');
+  if (moduleUrl(value) === undefined) invalid(option, value, moduleRule);
 }
 
 /** They cannot cross to the flush thread. */

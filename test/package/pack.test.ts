@@ -119,6 +119,11 @@ describe('a program that has installed it', () => {
     });
   });
 
+  test('may be CommonJS: by require(), its aggregates named by path', () => {
+    const seen = JSON.parse(run(join(bin, 'node'), ['legacy.cjs', join(consumer, 'legacy-data')]));
+    expect(seen).toEqual({ value: 2, isRuntime: true });
+  });
+
   test('gets the compiled code whatever conditions of its own it sets', () => {
     const show = ['--input-type=module', '-e', "console.log(import.meta.resolve('trunkline'))"];
     for (const conditions of [[], ['--conditions=development'], ['--conditions=source'], ['--conditions=production']]) {

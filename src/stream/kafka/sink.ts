@@ -9,11 +9,13 @@
 // then the checkpoint is read up to that very record. So after any error the next attempt knows what has been committed,
 // and the batch is written again or not. Invariants: nothing is published but behind the checkpoint that was read; a
 // process that has been fenced by another one does not fence it back.
+
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
 import { guarded } from '../../guarded.ts';
+import { importUserModule } from '../../user-module.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import { checkPublishing } from '../settings.ts';
@@ -45,7 +47,7 @@ export async function createSink(options: unknown, info: SinkInfo): Promise<Sink
 
 async function integrationsOf(module: string | undefined): Promise<Integrations> {
   if (module === undefined) return new Integrations([]);
-  const made: unknown = ((await import(module)) as { default?: unknown }).default;
+  const made: unknown = (await importUserModule(module)).default;
   const isMapping = (one: any): boolean => typeof one?.aggregateType === 'string' && typeof one.mapping === 'object';
   if (Array.isArray(made) && made.every(isMapping)) return new Integrations(made as Integration[]);
   const reason = 'its default export must be a list of integration(…)';

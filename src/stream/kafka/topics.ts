@@ -1,7 +1,9 @@
 // Topics: which event goes where, what is created, and how what exists differs from what was asked for.
+
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
+import { importUserModule } from '../../user-module.ts';
 import type { TopicSettings } from '../kafka.ts';
 import type { StreamClient, TopicSpec, TopicState } from '../stream.ts';
 
@@ -29,7 +31,7 @@ export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
       .replace(/\{aggregate(?:Type|_type)\}/g, () => aggregateType)
       .replace(/\{event(?:Type|_type)\}/g, () => eventType);
   if (module !== undefined) {
-    const made: unknown = ((await import(module)) as { default?: unknown }).default;
+    const made: unknown = (await importUserModule(module)).default;
     if (typeof made !== 'function') {
       const reason = 'must have a function as its default export';
       throw new TrunklineError('InvalidOptions', { option: 'stream.topics.module', value: module, reason });
