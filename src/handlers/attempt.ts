@@ -14,6 +14,12 @@ export class Attempt implements Delivery {
   readonly attempt: number;
   readonly dryRun: boolean;
   deadline = 0;
+  /** Its call has begun: until then it waits for a thread, or for the end of an earlier call. */
+  hasBegun = true;
+  /** To be called when it begins later. */
+  begun: () => void = () => {};
+  /** It waits no longer. */
+  cancel: () => void = () => {};
   giveUp: (error: unknown) => void = () => {};
   usedEffects: Effects | undefined;
   /** What says of a transaction of its own that it has been committed. */
@@ -64,6 +70,7 @@ export class Attempt implements Delivery {
 
   expire(reason: unknown): void {
     this.#reason = reason;
+    this.cancel();
     this.giveUp(reason);
     this.#controller?.abort(reason);
   }

@@ -3,24 +3,27 @@
 // - A first attempt that returns at once costs a call; everything else is p-retry's.
 // - A slot is held by an attempt, not by the pause after it: one event that is retried holds up nobody.
 // - Attempts that fail while the circuit is open are not made: they wait.
-// - Attempts that fail because the store is away are not counted: they wait.
+// - Attempts that fail because the store is away are not counted: they wait. If the store answers when it is asked, what failed
+//   was the handler's own doing (a transaction that the server has ended, say): that is forgiven a few times, then counted.
 // - Once the runtime has failed, no failure says anything about the handler: the next start delivers again.
 // - An attempt out of time has its signal aborted and is waited for no longer. It may go on by itself; what it puts into its
-//   transaction afterwards is thrown away.
+//   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
 import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { isError, TrunklineError } from '../errors.ts';
-import { guarded } from '../guarded.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
-import type { Delivery } from './handlers.ts';
+import { Deadlines } from './deadlines.ts';
+import { aggregateKey } from './letters.ts';
+import { OverdueCalls } from './overdue.ts';
 import { patienceMs } from './patience.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
+import { checkpointTable } from './tracker.ts';
 
 /** What is handed over: an event, or the events of a batch. */
-export type Call = (subject: any, delivery: Delivery) => unknown;
+export type Call = (subject: any, attempt: Attempt) => unknown;
 
 export type Outcome =
   | { kind: 'done' }
@@ -31,7 +34,14 @@ export type Outcome =
 /** `again`: what it read has changed meanwhile. `away`: so is the store. Neither counts. */
 type Result = 'done' | 'again' | 'away';
 
-type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'retry' | 'timeoutMs'>;
+type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'retry' | 'timeoutMs' | 'module'>;
+
+/** How long a thread may take to start and to load its module. */
+const threadStartMs = 30_000;
+/** How often running an event may fail as if the store were away, while it is not, before that counts. */
+const forgiven = 5;
+/** How often what a replay reads may change under it. */
+const conflictLimit = 100;
 
 export class Attempts {
   private readonly settings: AttemptSettings;
@@ -41,8 +51,10 @@ export class Attempts {
   private readonly slots: Slots;
   private readonly runtimeHasFailed: () => boolean;
   private readonly ending = new AbortController();
-  private readonly running = new Set<Attempt>();
-  private timer: NodeJS.Timeout | undefined;
+  private readonly deadlines: Deadlines;
+  private readonly overdue = new OverdueCalls();
+  /** The handler is in threads of its own: a thread is free when its call has ended, whatever became of the attempt. */
+  private readonly isElsewhere: boolean;
   failures = 0;
   lastError: unknown;
 
@@ -60,6 +72,9 @@ export class Attempts {
     this.breaker = breaker;
     this.slots = slots;
     this.runtimeHasFailed = runtimeHasFailed;
+    this.isElsewhere = settings.module !== undefined;
+    const startMs = this.isElsewhere ? Math.max(threadStartMs, settings.timeoutMs) : settings.timeoutMs;
+    this.deadlines = new Deadlines(settings.name, startMs, settings.timeoutMs);
   }
 
   /**
@@ -70,7 +85,7 @@ export class Attempts {
     const attempt = this.attempt(subject, eventId, 1);
     let result: unknown;
     try {
-      result = this.call(subject, attempt);
+      result = this.invoke(subject, attempt);
       if (!isThenable(result) && attempt.usedEffects === undefined && this.breaker.isQuiet) {
         this.slots.free();
         return true;
@@ -100,24 +115,35 @@ export class Attempts {
     return { kind: 'done' };
   }
 
-  /** One attempt outside of the road; its effects are thrown away. */
-  async dryRun(subject: Subject, eventId: string, dryRun = true): Promise<Outcome> {
-    const attempt = new Attempt(this.settings.name, eventId, 1, this.tables, undefined, dryRun);
-    try {
-      await this.settled(attempt, (async () => this.call(subject, attempt))());
-      return { kind: 'done' };
-    } catch (error) {
-      return { kind: 'failed', error, attempts: 1 };
-    } finally {
-      attempt.usedEffects?.close();
+  /** One attempt beside the checkpoint, never tried again. A dry run's effects are thrown away, a replay's are kept. */
+  async single(subject: Subject, eventId: string, kind: 'dry run' | 'replay'): Promise<Outcome> {
+    for (let i = 0; i < conflictLimit; i++) {
+      await this.slots.take();
+      const attempt = this.attempt(undefined, eventId, 1, kind === 'dry run');
+      let result: unknown;
+      try {
+        this.ending.signal.throwIfAborted();
+        result = this.tryInvoke(subject, attempt);
+        await this.settled(subject, attempt, result);
+        if (kind === 'dry run' || (await attempt.usedEffects?.commit())) return { kind: 'done' };
+        if (attempt.usedEffects?.stage() !== false) return { kind: 'done' };
+      } catch (error) {
+        if (this.ending.signal.aborted) return { kind: 'abandoned' };
+        return { kind: 'failed', error: error ?? new Error(`the handler rejected with ${error}`), attempts: 1 };
+      } finally {
+        this.leave(result);
+        attempt.usedEffects?.close();
+      }
     }
+    const cause = 'what it read went on changing under it';
+    const error = new TrunklineError('HandlerFailed', { handler: this.settings.name, cause });
+    return { kind: 'failed', error, attempts: 1 };
   }
 
   /** Wait no longer: abort what runs, retry nothing. */
   abort(): void {
     this.ending.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
-    for (const attempt of this.running) attempt.expire(this.ending.signal.reason);
-    clearTimeout(this.timer);
+    this.deadlines.expireAll(this.ending.signal.reason);
     this.breaker.close();
   }
 
@@ -127,8 +153,22 @@ export class Attempts {
     this.breaker.close();
   }
 
-  private attempt(subject: Subject, eventId: string, number: number): Attempt {
-    return new Attempt(this.settings.name, eventId, number, this.tables, subject, false);
+  private attempt(subject: Subject | undefined, eventId: string, number: number, dryRun = false): Attempt {
+    const attempt = new Attempt(this.settings.name, eventId, number, this.tables, subject, dryRun);
+    if (this.isElsewhere) this.beginsLater(attempt);
+    return attempt;
+  }
+
+  private beginsLater(attempt: Attempt): void {
+    attempt.hasBegun = false;
+    attempt.begun = () => this.deadlines.begun(attempt);
+  }
+
+  /** Give the slot back. */
+  private leave(result: unknown): void {
+    const free = (): void => this.slots.free();
+    if (this.isElsewhere && isThenable(result)) result.then(free, free);
+    else free();
   }
 
   private async goOn(
@@ -141,15 +181,16 @@ export class Attempts {
     let made = 1;
     let error: unknown;
     let misses = 0;
+    let strikes = 0;
     let last: Result | undefined;
     try {
-      last = await this.settle(first, result, done);
+      last = await this.settle(subject, first, result, done);
       if (last === 'done') return { kind: 'done' };
       made--;
     } catch (thrown) {
       error = thrown ?? new Error(`the handler rejected with ${thrown}`);
     } finally {
-      this.slots.free();
+      this.leave(result);
     }
     let hasFailed = error !== undefined;
     const again = async (): Promise<void> => {
@@ -158,20 +199,27 @@ export class Attempts {
         throw error;
       }
       while (last !== 'done') {
-        if (last === 'away') await pause(patienceMs(++misses), undefined, { signal: this.ending.signal });
-        else misses = 0;
+        if (last === 'away') {
+          await pause(patienceMs(++misses), undefined, { signal: this.ending.signal });
+          if ((await this.storeAnswers()) && ++strikes > forgiven) {
+            made++;
+            last = undefined;
+            throw this.lastError;
+          }
+        } else misses = 0;
         await this.slots.take();
+        let outcome: unknown;
         try {
           await this.breaker.pass();
           this.ending.signal.throwIfAborted();
           const attempt = this.attempt(subject, eventId, made + 1);
-          const outcome = this.invoke(subject, attempt);
+          outcome = this.tryInvoke(subject, attempt);
           made++;
           last = undefined;
-          last = await this.settle(attempt, outcome, done);
+          last = await this.settle(subject, attempt, outcome, done);
           if (last !== 'done') made--;
         } finally {
-          this.slots.free();
+          this.leave(outcome);
         }
       }
     };
@@ -209,18 +257,38 @@ export class Attempts {
     }
   }
 
-  private invoke(subject: Subject, attempt: Attempt): unknown {
+  private tryInvoke(subject: Subject, attempt: Attempt): unknown {
     try {
-      return this.call(subject, attempt);
+      return this.invoke(subject, attempt);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
+  /** Call the handler: at once, or when an earlier call of the same aggregate, which is out of time, has ended. */
+  private invoke(subject: Subject, attempt: Attempt): unknown {
+    if (this.overdue.isEmpty) return this.call(subject, attempt);
+    let go: () => void = () => {};
+    const cancel = this.overdue.wait(keyOf(subject), () => go());
+    if (cancel === undefined) return this.call(subject, attempt);
+    if (!this.isElsewhere) this.beginsLater(attempt);
+    attempt.cancel = cancel;
+    return new Promise((resolve, reject) => {
+      go = () => {
+        if (!this.isElsewhere) attempt.begun();
+        try {
+          resolve(this.call(subject, attempt));
+        } catch (error) {
+          reject(error);
+        }
+      };
+    });
+  }
+
   /** Resolves when the attempt has gone well and all has been told, or does not count. */
-  private async settle(attempt: Attempt, result: unknown, done: () => void): Promise<Result> {
+  private async settle(subject: Subject, attempt: Attempt, result: unknown, done: () => void): Promise<Result> {
     try {
-      await this.settled(attempt, result).catch((error: unknown) => {
+      await this.settled(subject, attempt, result).catch((error: unknown) => {
         if (attempt.usedEffects?.haveHappened !== true) throw error;
       });
       const isCommitted = await attempt.usedEffects?.commit();
@@ -243,56 +311,36 @@ export class Attempts {
     return usedEffects?.hasMissed(error) ?? isError(error, 'StoreUnavailable');
   }
 
-  /** Resolves as the attempt does, or rejects when its time is up. */
-  private settled(attempt: Attempt, result: unknown): Promise<void> {
-    if (!isThenable(result)) {
-      return Promise.resolve();
+  /** Whether the store can be read: then what failed as if it were away was something else. */
+  private async storeAnswers(): Promise<boolean> {
+    try {
+      await this.tables.range(checkpointTable, { limit: 1 });
+      return true;
+    } catch {
+      return false;
     }
+  }
+
+  /** Resolves as the attempt does, or rejects when its time is up. */
+  private settled(subject: Subject, attempt: Attempt, result: unknown): Promise<void> {
+    if (!isThenable(result)) return Promise.resolve();
     return new Promise((resolve, reject) => {
-      attempt.deadline = performance.now() + this.settings.timeoutMs;
-      this.running.add(attempt);
-      attempt.giveUp = reject;
-      this.watch();
-      const end = (): void => {
-        this.running.delete(attempt);
+      attempt.giveUp = (error) => {
+        if (attempt.hasBegun) this.overdue.add(keyOf(subject), result);
+        reject(error);
       };
+      this.deadlines.add(attempt);
       result.then(
         () => {
-          end();
+          this.deadlines.delete(attempt);
           resolve();
         },
         (error) => {
-          end();
+          this.deadlines.delete(attempt);
           reject(error);
         },
       );
     });
-  }
-
-  /** One timer for all that run: all have the same time, so the oldest is the next. */
-  private watch(): void {
-    if (this.timer !== undefined) return;
-    for (const oldest of this.running) {
-      // It outlasts what it was set for, rather than being set for each; it must not outlast the process.
-      const inMs = Math.max(1, Math.ceil(oldest.deadline - performance.now()));
-      this.timer = setTimeout(
-        guarded(() => this.expire()),
-        inMs,
-      ).unref();
-      return;
-    }
-  }
-
-  private expire(): void {
-    this.timer = undefined;
-    const now = performance.now();
-    const { name: handler, timeoutMs } = this.settings;
-    for (const attempt of this.running) {
-      if (attempt.deadline > now) break;
-      this.running.delete(attempt);
-      attempt.expire(new TrunklineError('HandlerTimedOut', { handler, timeoutMs }));
-    }
-    this.watch();
   }
 
   private isRetried(error: unknown): boolean {
@@ -306,3 +354,7 @@ export class Attempts {
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
+
+/** What is called one at a time: the events of one aggregate, or, in batches, whatever comes. */
+const keyOf = (subject: Subject): string =>
+  Array.isArray(subject) ? '' : aggregateKey(subject as Exclude<Subject, readonly unknown[]>);

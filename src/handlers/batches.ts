@@ -33,15 +33,16 @@ export class Batches {
 
   add(work: Work): void {
     this.gathered.push(work);
-    if (this.gathered.length >= this.settings.max || work.letter) this.isDue = true;
+    if (this.gathered.length >= this.settings.max || isAlone(work)) this.isDue = true;
     else this.timer ??= setTimeout(this.due, this.settings.maxDelayMs);
     if (this.isDue) this.start();
   }
 
-  /** What runs has ended; what is gathered is left. */
+  /** Resolves when what runs has ended; what is gathered is left to another run. */
   async ended(): Promise<void> {
     clearTimeout(this.timer);
     await this.running;
+    for (const { told } of this.gathered.splice(0)) told?.({ kind: 'abandoned' });
   }
 
   private readonly due = guarded(() => {
@@ -66,13 +67,13 @@ export class Batches {
     }
   }
 
-  /** What is handed over next: a letter by itself. */
+  /** What is handed over next: a letter, or an attempt beside the checkpoint, by itself. */
   private next(): Work[] {
     const { gathered, settings } = this;
-    const firstLetter = gathered.findIndex(({ letter }) => letter !== undefined);
-    const most = firstLetter < 0 ? settings.max : Math.max(1, Math.min(firstLetter, settings.max));
+    const first = gathered.findIndex(isAlone);
+    const most = first < 0 ? settings.max : Math.max(1, Math.min(first, settings.max));
     const taken = gathered.splice(0, most);
-    this.isDue = gathered.length >= settings.max || gathered.some(({ letter }) => letter !== undefined);
+    this.isDue = gathered.length >= settings.max || gathered.some(isAlone);
     clearTimeout(this.timer);
     this.timer = undefined;
     if (!this.isDue && gathered.length > 0) this.timer = setTimeout(this.due, settings.maxDelayMs);
@@ -90,8 +91,11 @@ export class Batches {
   }
 
   private async alone(work: Work): Promise<void> {
+    if (work.once !== undefined) return work.told?.(await this.attempts.single([work.event], work.event.id, work.once));
     const outcome: Outcome = await this.attempts.run([work.event], work.event.id, () => this.ends.done(work));
     if (outcome.kind === 'failed') this.ends.exhausted(work, outcome.error, outcome.attempts);
     work.told?.(outcome);
   }
 }
+
+const isAlone = ({ letter, once }: Work): boolean => letter !== undefined || once !== undefined;

@@ -11,7 +11,8 @@ export interface EffectTransaction {
   /**
    * With `store: postgres(…)`: a client in a transaction there, which is committed when the handler has succeeded, together
    * with the fact that this event is handled; else rolled back. Instead of `put` and `remove`, not beside them.
-   * While the server is away the attempt is repeated and not counted.
+   * While the server is away the attempt is repeated and not counted. A connection that is lost while the server answers is
+   * forgiven five times for an event, then counted.
    * @throws InvalidOptions (another store), StoreUnavailable
    */
   client(): Promise<PostgresClient>;
@@ -98,7 +99,12 @@ interface SubscribeBase<Event, T extends string> {
   /** Most events between the oldest that is not done and the newest taken, 1 to 1,000,000; default 10,000. */
   window?: number;
   retry?: RetryOptions;
-  /** How long one attempt may take, milliseconds, 1 to 2^31-1; default 30,000. */
+  /**
+   * How long one attempt may take, milliseconds, 1 to 2^31-1; default 30,000. Then `signal` aborts and the attempt has failed.
+   * The next call of the same aggregate (of a batch: any) begins when this one has ended; if it does not end within another
+   * `timeoutMs`, the next attempt has failed as well. So a handler should mind the signal. In threads of its own
+   * (`thread: 'worker'`) a call that goes on for a second more is ended with its thread.
+   */
   timeoutMs?: number;
   /** false: never pauses. */
   breaker?: BreakerOptions | false;
@@ -127,7 +133,7 @@ interface HandlesElsewhere {
   thread: 'worker';
   /** A module, by URL or absolute path, whose default export is the handler: `import.meta.resolve('./handler.ts')`. */
   module: string;
-  /** 1 to 64; default 1. */
+  /** 1 to 64; default 1. No more calls are made at a time, whatever `concurrency` says. */
   threads?: number;
   batch?: undefined;
   handle?: undefined;

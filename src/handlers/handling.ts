@@ -5,6 +5,7 @@
 // is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
 
 import { setTimeout as pause } from 'node:timers/promises';
+import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import { Attempts, type Call, type Outcome } from './attempts.ts';
@@ -19,12 +20,14 @@ import { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
 import { DoneRanges, joinRanges, type Pending, Tracker } from './tracker.ts';
 
-/** One event, or one letter, on its way through the handler. */
+/** One event, one letter, or one attempt beside the checkpoint, on its way through the handler. */
 export interface Work {
   event: StoredEvent;
   pending: Pending | undefined;
   letter?: Letter;
-  /** Told how a letter fared. */
+  /** One attempt, whatever becomes of it; nothing is marked as done. */
+  once?: 'dry run' | 'replay';
+  /** Called with how a letter, or an attempt beside the checkpoint, fared. */
   told?: (outcome: Outcome) => void;
 }
 
@@ -61,7 +64,8 @@ export class Handling {
     this.tables = tables;
     this.events = events;
     this.breaker = new Breaker(settings.breaker);
-    this.slots = new Slots(settings.concurrency);
+    const { concurrency, threads, module } = settings;
+    this.slots = new Slots(module === undefined ? concurrency : Math.min(concurrency, threads));
     this.attempts = new Attempts(settings, call, tables, this.breaker, this.slots, events.runtimeHasFailed);
     this.parked = new Parked(settings.name, tables);
     this.batches =
@@ -168,6 +172,11 @@ export class Handling {
       const work = next;
       if (!this.mayBegin(work)) continue;
       const { event } = work;
+      if (work.once !== undefined) {
+        const outcome = await this.attempts.single(event, event.id, work.once);
+        work.told?.(outcome);
+        continue;
+      }
       const done = (): void => this.done(work);
       const isFree = !this.breaker.isOpen && this.slots.tryTake();
       const begun = isFree
@@ -185,11 +194,12 @@ export class Handling {
 
   /** False: it is left to another run, or parked. */
   private mayBegin(work: Work): boolean {
-    if (this.isClosing || (this.isHalted && work.letter === undefined)) {
+    const isAsked = work.letter !== undefined || work.once !== undefined;
+    if (this.isClosing || (this.isHalted && !isAsked)) {
       work.told?.({ kind: 'abandoned' });
       return false;
     }
-    return work.letter !== undefined || !this.parkIfBehind(work);
+    return isAsked || !this.parkIfBehind(work);
   }
 
   private async finish(work: Work, begun: Promise<Outcome>): Promise<void> {
@@ -261,11 +271,7 @@ export class Handling {
       while (this.parked.has(aggregate) && !this.isClosing) {
         const letter = await this.firstLetter(aggregate);
         if (letter === undefined) return;
-        const outcome = await new Promise<Outcome>((told) => {
-          const work: Work = { event: letterEvent(letter.record), pending: undefined, letter, told };
-          if (this.batches) this.batches.add(work);
-          else this.enter(work);
-        });
+        const outcome = await this.ask({ event: letterEvent(letter.record), pending: undefined, letter });
         if (outcome.kind !== 'done') return;
       }
     } catch (error) {
@@ -289,15 +295,27 @@ export class Handling {
     }
   }
 
-  /** One attempt that moves nothing; what it threw, if it did. */
+  /** One attempt that moves nothing; what it threw, if it did. @throws RuntimeClosed */
   async rehearse(event: StoredEvent): Promise<LetterError | undefined> {
-    const outcome = await this.attempts.dryRun(this.batches ? [event] : event, event.id);
+    const outcome = await this.ask({ event, pending: undefined, once: 'dry run' });
+    if (outcome.kind === 'abandoned') throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     return outcome.kind === 'failed' ? letterError(outcome.error) : undefined;
   }
 
-  /** One attempt, outside of all order and without effects in the tables; whether it went well. */
+  /** One attempt, behind what is going on with its aggregate, with its effects; whether it went well. @throws RuntimeClosed */
   async replay(event: StoredEvent): Promise<boolean> {
-    return (await this.attempts.dryRun(this.batches ? [event] : event, event.id, false)).kind === 'done';
+    const outcome = await this.ask({ event, pending: undefined, once: 'replay' });
+    if (outcome.kind === 'abandoned') throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    return outcome.kind === 'done';
+  }
+
+  /** Put it on its way; resolves with how it fared. */
+  private ask(work: Work): Promise<Outcome> {
+    return new Promise((told) => {
+      const asked: Work = { ...work, told };
+      if (this.batches) this.batches.add(asked);
+      else this.enter(asked);
+    });
   }
 
   // ——— ending

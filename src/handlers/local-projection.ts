@@ -51,7 +51,11 @@ class RowSet<Row> {
       handle: () => {},
     });
     const call = (event: StoredEvent): unknown => this.fold(event);
-    this.subscription = stage.begin(settings, call, { volatile: into === 'memory', tables: stage.local });
+    this.subscription = stage.begin(settings, call, {
+      volatile: into === 'memory',
+      tables: stage.local,
+      isInternal: true,
+    });
   }
 
   /** In one turn with the event's completion; or, where the store answers later, in the turn after the last row is there. */

@@ -2,11 +2,10 @@
 // Owned by the caller's thread.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
-import { checkInteger } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
+import { checkFunction, checkInteger, checkSignal, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { History } from '../store/history.ts';
-import { checkFrom } from './settings.ts';
 import type { Starts } from './starts.ts';
 import type { RunningSubscription } from './subscription.ts';
 
@@ -20,7 +19,10 @@ export interface ReplayOptions<A extends AggregateLike = any, T extends EventNam
   aggregate?: A;
   /** With `aggregate`. */
   aggregateId?: string;
-  /** A function, or the name of a running subscription whose handler is called with one attempt each. */
+  /**
+   * A function, or the name of a running subscription whose handler is called with one attempt each, behind what goes on with
+   * the event's aggregate; its effects (`tx`) are kept.
+   */
   into: string | ((event: EventsNamed<A, T>) => unknown);
   signal?: AbortSignal;
   onProgress?: (progress: ReplayProgress) => void;
@@ -48,20 +50,53 @@ export interface ReplayProgress {
 
 const pageSize = 5000;
 const rateSliceMs = 50;
+const replayFields = fieldsOf<ReplayOptions>({
+  from: true,
+  to: true,
+  types: true,
+  aggregate: true,
+  aggregateId: true,
+  into: true,
+  signal: true,
+  onProgress: true,
+  progressMs: true,
+  eventsPerSecond: true,
+  dryRun: true,
+});
+
+/** @throws InvalidOptions */
+function checkReplay({ from = 1, to, into, ...options }: ReplayOptions): void {
+  const { signal, onProgress, progressMs, eventsPerSecond, dryRun = false, types, aggregate, aggregateId } = options;
+  checkMoment('from', from);
+  if (to !== undefined) checkMoment('to', to);
+  if (typeof from === typeof to && Number(from) > Number(to)) invalid('to', to, 'lies before `from`');
+  if (eventsPerSecond !== undefined) checkInteger('eventsPerSecond', eventsPerSecond, 1, 1_000_000_000);
+  if (progressMs !== undefined) checkInteger('progressMs', progressMs, 0, 2 ** 31 - 1);
+  if (signal !== undefined) checkSignal(signal);
+  if (onProgress !== undefined) checkFunction('onProgress', onProgress);
+  if (typeof dryRun !== 'boolean') invalid('dryRun', dryRun, 'must be true or false');
+  if (types !== undefined && types.length === 0) invalid('types', types, 'is empty: leave it out to replay all');
+  if (aggregateId !== undefined && aggregate === undefined) invalid('aggregateId', aggregateId, 'needs `aggregate`');
+  const isTarget = typeof into === 'function' || (typeof into === 'string' && into !== '');
+  if (!isTarget && !(dryRun && into === undefined)) invalid('into', into, 'must be a function or a name');
+}
+
+function checkMoment(option: string, moment: number | Date): void {
+  if (moment instanceof Date && !Number.isNaN(moment.getTime())) return;
+  if (typeof moment === 'number' && Number.isSafeInteger(moment) && moment >= 0) return;
+  invalid(option, moment, 'must be a log position or a valid Date');
+}
 
 /** @internal see `runtime.replay` */
 export async function replay(
-  { from = 1, to, into, ...options }: ReplayOptions,
+  given: ReplayOptions,
   parts: { history: History; starts: Starts; find(name: string): RunningSubscription; written(): number },
 ): Promise<ReplayProgress> {
+  checkFields('replay', given, replayFields);
+  checkReplay(given);
+  const { from = 1, to, into, ...options } = given;
   const { types, aggregate, aggregateId, signal, onProgress = () => {}, progressMs = 1000, dryRun = false } = options;
-  checkFrom(from);
-  if (to !== undefined) checkFrom(to);
   const rate = options.eventsPerSecond;
-  if (rate !== undefined) checkInteger('eventsPerSecond', rate, 1, 1_000_000_000);
-  if (typeof into !== 'string' && typeof into !== 'function' && !dryRun) {
-    throw new TrunklineError('InvalidOptions', { option: 'into', value: into, reason: 'must be a function or a name' });
-  }
   const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
   const written = parts.written();
   const fromPosition = await parts.starts.positionOf(from);
@@ -107,6 +142,7 @@ export async function replay(
       if (page.length > 0 && performance.now() - told >= progressMs) tell(page.at(-1)!.position);
     }
   }
+  await subscription?.effectsKept();
   tell(Math.max(toPosition, fromPosition - 1));
   return progress;
 }

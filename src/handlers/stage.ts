@@ -51,6 +51,8 @@ export interface StageParts {
 }
 
 interface BeginOptions {
+  /** It folds a projection's rows: nothing for users to steer, who would fold events twice. */
+  isInternal?: boolean;
   volatile?: boolean;
   tables?: Tables;
   closed?: () => Promise<void> | void;
@@ -62,6 +64,7 @@ export class HandlerStage {
   private readonly parts: StageParts;
   private readonly feed: Feed;
   private readonly subscriptions = new Map<string, RunningSubscription>();
+  private readonly internal = new Set<string>();
   /** PostgreSQL's, if the store is there. */
   readonly remote: PostgresTables | undefined;
   /** Where handlers keep what must survive; and what is kept on this machine in any case. */
@@ -120,7 +123,7 @@ export class HandlerStage {
   begin(
     settings: SubscriptionSettings,
     call: Call,
-    { volatile = false, tables = this.tables, closed = () => {} }: BeginOptions = {},
+    { volatile = false, tables = this.tables, isInternal = false, closed = () => {} }: BeginOptions = {},
   ): RunningSubscription {
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     const { name } = settings;
@@ -141,10 +144,12 @@ export class HandlerStage {
       onError: (error, details) => logger.error({ err: error, ...details }, 'a handler failed'),
       onClosed: async () => {
         this.subscriptions.delete(name);
+        this.internal.delete(name);
         await closed();
       },
     });
     this.subscriptions.set(name, subscription);
+    if (isInternal) this.internal.add(name);
     return subscription;
   }
 
@@ -153,9 +158,10 @@ export class HandlerStage {
   }
 
   find(name: string): RunningSubscription {
-    const found = this.subscriptions.get(name);
+    const found = this.internal.has(name) ? undefined : this.subscriptions.get(name);
     if (found) return found;
-    throw new TrunklineError('UnknownSubscription', { handler: name, known: [...this.subscriptions.keys()] });
+    const known = [...this.subscriptions.keys()].filter((one) => !this.internal.has(one));
+    throw new TrunklineError('UnknownSubscription', { handler: name, known });
   }
 
   get syncedPosition(): number {

@@ -18,6 +18,7 @@ import { Handling } from './handling.ts';
 import { mayComeBack, patienceMs } from './patience.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import type { Starts } from './starts.ts';
+import { statusOf } from './subscription-status.ts';
 import type { Checkpointed, Tables } from './tables.ts';
 import { type CheckpointRecord, checkpointTable } from './tracker.ts';
 import { Waiters } from './waiters.ts';
@@ -230,31 +231,9 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   status(): SubscriptionStatus {
-    const { tracker, attempts, breaker, parked, handled } = this.handling;
-    const { low, count } = tracker;
-    const { synced } = this.parts.feed;
-    const shown = this.failure ?? this.trouble ?? attempts.lastError;
     const isReading = this.state === 'live' || this.state === 'catching up';
-    return {
-      name: this.name,
-      state: isReading && this.isPaused ? 'paused' : this.state,
-      position: low,
-      lagEvents: Math.max(0, synced - low),
-      lagSeconds: low >= synced ? 0 : this.ageSeconds(),
-      inFlight: count,
-      handled,
-      failures: attempts.failures,
-      deadLetters: parked.count,
-      circuit: breaker.isOpen ? 'open' : 'closed',
-      lastError: shown === undefined ? undefined : String((shown as Error)?.message ?? shown),
-    };
-  }
-
-  /** Since the oldest event that is not done occurred, as far as it is known. */
-  private ageSeconds(): number {
-    const { tracker, lastTaken } = this.handling;
-    const since = tracker.oldest?.occurredAt ?? lastTaken?.occurredAt.getTime();
-    return since === undefined ? 0 : Math.max(0, (Date.now() - since) / 1000);
+    const state = isReading && this.isPaused ? 'paused' : this.state;
+    return statusOf(this.name, state, this.handling, this.parts.feed.synced, this.failure ?? this.trouble);
   }
 
   caughtUpTo(
@@ -318,6 +297,11 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** Resolves when the checkpoint, as it is, is on disk. */
   private kept(): Promise<void> {
     this.parts.tables.touch(this);
+    return this.parts.tables.durable();
+  }
+
+  /** Resolves when what its handler has put into tables is on disk. */
+  effectsKept(): Promise<void> {
     return this.parts.tables.durable();
   }
 

@@ -1,23 +1,30 @@
 // A handler in threads of its own: one Piscina pool per subscription. What blocks or ends a thread there costs the service
-// nothing; a thread that is gone is a failed attempt, and another takes its place.
+// nothing; a thread that is gone is a failed attempt, and another takes its place. Owned by the caller's thread.
+//
+// Invariant: a call ends. One that is out of time is told so; if it goes on for `blockedGraceMs` all the same, its thread is
+// ended where it stands. No more calls are made at a time than there are threads, so none waits for another one's.
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
+import type { Attempt } from './attempt.ts';
 import type { Call } from './attempts.ts';
-import type { Delivery } from './handlers.ts';
-import type { WorkerHandlerData, WorkerTask } from './worker-thread.ts';
+import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.ts';
 
 // `.ts` in development, `.js` when published.
 const extension = import.meta.filename.slice(-3);
 
-/** A thread that is blocked for longer is ended where it stands. */
+/** A call that is out of time for longer is ended with its thread. */
+const blockedGraceMs = 1_000;
+/** The same at the end. */
 const closeGraceMs = 5_000;
 
 export class WorkerPool {
+  private readonly module: string;
   private readonly pool: Piscina;
 
   constructor(module: string, threads: number) {
+    this.module = module;
     const data: WorkerHandlerData = { module };
     this.pool = new Piscina({
       filename: new URL(`./worker-thread${extension}`, import.meta.url).href,
@@ -32,20 +39,41 @@ export class WorkerPool {
     this.pool.on('error', () => {});
   }
 
-  readonly call: Call = async (event: StoredEvent, { effectKey, attempt, dryRun, signal }: Delivery) => {
+  readonly call: Call = async (event: StoredEvent, given: Attempt) => {
+    const { effectKey, attempt, dryRun, signal } = given;
     const { port1, port2 } = new MessageChannel();
     const task: WorkerTask = {
       event: event.toJSON() as WorkerTask['event'],
       effectKey,
       attempt,
       dryRun,
-      abort: port2,
+      port: port2,
     };
-    const abort = guarded(() => port1.postMessage(String((signal.reason as Error)?.message ?? signal.reason)));
+    const blocked = new AbortController();
+    let grace: NodeJS.Timeout | undefined;
+    const abort = guarded(() => {
+      grace = setTimeout(
+        guarded(() => blocked.abort()),
+        blockedGraceMs,
+      );
+      port1.postMessage(String((signal.reason as Error)?.message ?? signal.reason));
+    });
+    let failed: string | undefined;
+    port1.once(
+      'message',
+      guarded((note: WorkerNote) => {
+        if (note === 'begun') given.begun();
+        else failed = note.failed;
+      }),
+    );
     signal.addEventListener('abort', abort);
+    if (signal.aborted) abort();
     try {
-      await this.pool.run(task, { transferList: [port2] });
+      await this.pool.run(task, { transferList: [port2], signal: blocked.signal });
+    } catch (error) {
+      throw failed === undefined ? error : new Error(`${this.module} cannot be loaded: ${failed}`);
     } finally {
+      clearTimeout(grace);
       signal.removeEventListener('abort', abort);
       port1.close();
     }

@@ -12,9 +12,12 @@ export interface WorkerTask {
   effectKey: string;
   attempt: number;
   dryRun: boolean;
-  /** A message on it aborts the attempt. */
-  abort: MessagePort;
+  /** From the thread: {@link WorkerNote}. To it: the attempt is aborted, and why. */
+  port: MessagePort;
 }
+
+/** The handler is called now; or its module cannot be loaded, and the thread, which will never load it again, ends. */
+export type WorkerNote = 'begun' | { failed: string };
 
 export interface WorkerHandlerData {
   module: string;
@@ -31,16 +34,21 @@ async function load(): Promise<Handler> {
   return handle as Handler;
 }
 
-export default async function handleEvent({ event, abort, ...delivery }: WorkerTask): Promise<void> {
+export default async function handleEvent({ event, port, ...delivery }: WorkerTask): Promise<void> {
   const controller = new AbortController();
-  abort.once(
+  port.once(
     'message',
     guarded((reason: string) => controller.abort(new Error(reason))),
   );
   try {
     handler ??= load();
-    await (await handler)(letterEvent({ event }), { ...delivery, signal: controller.signal });
+    const handle = await handler.catch((error: unknown) => {
+      port.postMessage({ failed: String((error as Error)?.message ?? error) } satisfies WorkerNote);
+      process.exit(1);
+    });
+    port.postMessage('begun' satisfies WorkerNote);
+    await handle(letterEvent({ event }), { ...delivery, signal: controller.signal });
   } finally {
-    abort.close();
+    port.close();
   }
 }

@@ -54,8 +54,11 @@ describe.each(stores)('%s store', (store) => {
     await caughtUp(runtime, other);
     expect(heard).toEqual(['fine@1', 'fine@2']);
     expect(calm).toHaveLength(7);
-    expect(attempts).toEqual(Object.fromEntries(Object.keys(ways).map((way) => [way, [1, 2, 3]])));
-    expect(aborted).toEqual(['HandlerTimedOut', 'HandlerTimedOut', 'HandlerTimedOut']);
+    // A call that goes on is not joined by a second one of its aggregate: the other attempts wait for it in vain.
+    expect(attempts).toEqual(
+      Object.fromEntries(Object.keys(ways).map((way) => [way, way === 'hangs' ? [1] : [1, 2, 3]])),
+    );
+    expect(aborted).toEqual(['HandlerTimedOut']);
     expect(keys.size).toBe(7); // one per event, whatever the attempt
     const letters = await runtime.deadLetters.list({ handler: 'failing' });
     const told = Object.fromEntries(letters.map(({ event, error }) => [event.aggregateId, error?.message]));
@@ -65,7 +68,7 @@ describe.each(stores)('%s store', (store) => {
       mutates: expect.stringMatching(/read only/),
     });
     expect(told.rejects).toMatch(/rejected with undefined/);
-    expect(told.hangs).toMatch(/did not settle within 30 ms/);
+    expect(told.hangs).toMatch(/could not be called within 30 ms: .* an earlier call of the same aggregate/);
     expect(letters.every((letter) => letter.attempts === 3 && letter.reason === 'failed')).toBe(true);
     expect(letters.find(({ event }) => event.aggregateId === 'throws')?.error?.stack).toMatch(/failures\.test/);
     expect(runtime.status().subscriptions.find(({ name }) => name === 'failing')).toMatchObject({

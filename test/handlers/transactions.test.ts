@@ -37,7 +37,6 @@ const left = async (dataDir: string): Promise<number> => {
 test('effects through the client happen once: with failures after them, time-outs, side by side, and leave nothing', async () => {
   const dataDir = scratchFolder();
   const runtime = await startRuntime({ dataDir });
-  const never = new Promise<never>(() => {});
   const late: string[] = [];
   const subscription = runtime.subscribe({
     name: 'sums',
@@ -49,14 +48,12 @@ test('effects through the client happen once: with failures after them, time-out
       await client.query(insert, [aggregateId, version]);
       if (attempt === 1 && version % 3 === 0) throw new Error('after its effects');
       if (attempt === 1 && aggregateId === 'once-a' && version === 4) {
-        setTimeout(() => {
-          try {
-            void client.query(insert, [aggregateId, 99]);
-          } catch (error) {
-            late.push((error as Error).message);
-          }
-        }, 1_100);
-        await never;
+        await new Promise((resolve) => setTimeout(resolve, 1_100)); // out of time, and goes on all the same
+        try {
+          await client.query(insert, [aggregateId, 99]);
+        } catch (error) {
+          late.push((error as Error).message);
+        }
       }
       if (attempt === 1 && version === 5) await client.query('select 1 / 0').catch(() => {}); // and goes on
     },
@@ -191,6 +188,28 @@ test('a connection that is cut at COMMIT, before the server hears of it or when 
   expect(proxy.sprung).toBe(4);
   expect(await versions('cut-x')).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   expect(subscription.status()).toMatchObject({ deadLetters: 0, failures: 0, handled: 10 });
+});
+
+test('a handler that loses its connection by its own doing is tried for a while, then parked; others go on', async () => {
+  const runtime = await startRuntime();
+  const calls: Record<string, number> = {};
+  const subscription = runtime.subscribe({
+    name: 'own doing',
+    retry: { attempts: 2, minDelayMs: 0 },
+    breaker: false,
+    async handle({ aggregateId }, { tx }) {
+      calls[aggregateId] = (calls[aggregateId] ?? 0) + 1;
+      const client = await tx.client();
+      if (aggregateId === 'ends') await client.query('select pg_terminate_backend(pg_backend_pid())');
+      await client.query(insert, [`own-${aggregateId}`, 1]);
+    },
+  });
+  for (const id of ['ends', 'fine', 'good']) await runtime.ref(Counter, id).add(1);
+  await caughtUp(runtime, subscription);
+  expect([await versions('own-fine'), await versions('own-good'), await versions('own-ends')]).toEqual([[1], [1], []]);
+  const letters = await runtime.deadLetters.list({ handler: 'own doing' });
+  expect(letters.map(({ event, attempts }) => [event.aggregateId, attempts])).toEqual([['ends', 2]]);
+  expect(calls).toEqual({ ends: 7, fine: 1, good: 1 }); // five are forgiven
 });
 
 test('while PostgreSQL is away handlers wait, commands go on, and nothing is lost, parked or done twice', async () => {

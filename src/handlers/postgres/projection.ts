@@ -225,7 +225,7 @@ export class TableProjection<Row> implements Projection<Row> {
       const changed = await this.foldInto(table, client, events, rows);
       (tx as Effects).onCommitted = () => known.giveBack(rows, changed);
     };
-    return this.stage.begin(settings, call);
+    return this.stage.begin(settings, call, { isInternal: true });
   }
 
   /** The rows that have changed: written, not committed yet. */

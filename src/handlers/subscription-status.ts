@@ -1,0 +1,35 @@
+// What a subscription tells of itself, out of what its parts know. Owned by the caller's thread.
+import type { SubscriptionState, SubscriptionStatus } from './handlers.ts';
+import type { Handling } from './handling.ts';
+
+/** `failure`: what keeps it from going on, if anything does. */
+export function statusOf(
+  name: string,
+  state: SubscriptionState,
+  handling: Handling,
+  synced: number,
+  failure: unknown,
+): SubscriptionStatus {
+  const { tracker, attempts, breaker, parked, handled } = handling;
+  const { low, count } = tracker;
+  const shown = failure ?? attempts.lastError;
+  return {
+    name,
+    state,
+    position: low,
+    lagEvents: Math.max(0, synced - low),
+    lagSeconds: low >= synced ? 0 : ageSeconds(handling),
+    inFlight: count,
+    handled,
+    failures: attempts.failures,
+    deadLetters: parked.count,
+    circuit: breaker.isOpen ? 'open' : 'closed',
+    lastError: shown === undefined ? undefined : String((shown as Error)?.message ?? shown),
+  };
+}
+
+/** Since the oldest event that is not done occurred, as far as it is known. */
+function ageSeconds({ tracker, lastTaken }: Handling): number {
+  const since = tracker.oldest?.occurredAt ?? lastTaken?.occurredAt.getTime();
+  return since === undefined ? 0 : Math.max(0, (Date.now() - since) / 1000);
+}
