@@ -8,7 +8,7 @@ export function shardSettings(
   { storeFolder, logFolder }: DataDirectory,
   log: { levels: SharedArrayBuffer; logId: string; mapBytes: number },
 ): ShardSettings {
-  const { ringBytes, whenFull } = options.flush;
+  const { ringBytes } = options.flush;
   const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
   return {
     ...log,
@@ -18,7 +18,6 @@ export function shardSettings(
     logFolder,
     ringBytes,
     groupLimit: ringBytes / 2,
-    whenFull,
     actorLimit,
     actorIdleMs,
     mailboxLimit,

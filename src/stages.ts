@@ -60,13 +60,14 @@ export class Stages {
     this.directory = directory;
     this.openGate = shutGateAtExit(this.levels);
     const { aggregates, logger } = options;
-    this.caller = new Caller(aggregates, this.levels, bus, {
+    const callerOptions = {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
       whenFull: options.flush.whenFull,
       logLimitBytes: admitBytesOf(options.log),
       hasStream: options.stream !== undefined,
-    });
+    };
+    this.caller = new Caller(aggregates, this.levels, bus, callerOptions, (error) => this.reportDefect(error));
     this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
       logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
     );
@@ -206,6 +207,13 @@ export class Stages {
     this.fail(new TrunklineError('LogPoisoned', { cause }));
   }
 
+  /** An exception that was caught where none is expected; what it concerned has failed, everything else goes on. */
+  private reportDefect(error: unknown): void {
+    try {
+      this.options.logger.error({ err: error }, 'an unexpected exception; everything else goes on');
+    } catch {} // a logger's own exception has no other place to go
+  }
+
   private fail(error: TrunklineError): void {
     if (this.failure) return;
     this.failure = error;
@@ -220,6 +228,7 @@ export class Stages {
     levels.setFlag(LevelWord.syncBytes, flush.syncBytes);
     levels.setFlag(LevelWord.batchBytes, flush.batchBytes);
     levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
+    levels.setFlag(LevelWord.rejectsWhenFull, flush.whenFull === 'reject' ? 1 : 0);
     caller.options.whenFull = flush.whenFull;
   }
 

@@ -60,7 +60,6 @@ export interface ShardData {
   logId: string;
   mapBytes: number;
   groupLimit: number;
-  whenFull: 'wait' | 'reject';
   actorLimit: number;
   actorIdleMs: number;
   mailboxLimit: number;
@@ -80,7 +79,9 @@ export interface FencedNotice {
 export type ShardReport =
   | { type: 'ready'; commands: string[][]; threadId: number }
   | { type: 'warning'; message: string; details: Record<string, unknown> }
-  | { type: 'failed'; error: WireError };
+  | { type: 'failed'; error: WireError }
+  /** the thread is about to end */
+  | { type: 'dying'; cause: string };
 
 /** An answer as it travels: the data of the answer group's only frame. */
 export interface Answer {

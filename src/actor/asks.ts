@@ -12,6 +12,8 @@ import { GroupKind } from '../ring/ring.ts';
 import type { Answer } from './actor.ts';
 import type { Question } from './execution.ts';
 
+const numbers = 2 ** 32;
+
 interface Asked {
   resolve(value: unknown): void;
   reject(error: Error): void;
@@ -34,7 +36,7 @@ export class Asks {
   ask(target: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown> {
     const deadlineMs = question.deadlineMs ?? this.defaultDeadlineMs;
     const data = argumentsJson(input);
-    const number = (this.lastNumber = (this.lastNumber + 1) >>> 0);
+    const number = this.freeNumber();
     const deadlineAt = monotonicMs() + deadlineMs;
     this.ring.frame(
       FrameKind.question,
@@ -57,6 +59,13 @@ export class Asks {
       const timer = setTimeout(late, deadlineMs);
       this.open.set(number, { resolve, reject, timer });
     });
+  }
+
+  /** The next number, of 32 bits, that stands for no open question. */
+  private freeNumber(): number {
+    do this.lastNumber = (this.lastNumber + 1) % numbers;
+    while (this.open.has(this.lastNumber));
+    return this.lastNumber;
   }
 
   /** An answer group has come. One for a question that nobody waits for any more is dropped. */

@@ -17,6 +17,8 @@ export class Command {
   readonly metadataJson: string;
   readonly inputJson: string;
   cancelled = false;
+  /** Its reply is in the ring. */
+  isAnswered = false;
 
   constructor(ring: RingConsumer, frame: FrameReader) {
     this.slot = ring.slot;

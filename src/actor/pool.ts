@@ -73,10 +73,15 @@ export class ShardPool {
     levels.setFlag(LevelWord.firstShardBell + index, 0);
     return new Promise((resolve, reject) => {
       let shard: RunningShard | undefined;
+      let dying: string | undefined;
       const take = (message: ShardReport | null): void => {
         if (message === null) return this.events.wake();
         if (message.type === 'warning') return this.events.warning(message.message, message.details);
         if (message.type === 'failed') return reject(fromWire(message.error));
+        if (message.type === 'dying') {
+          dying = message.cause;
+          return;
+        }
         const { commands, threadId } = message;
         const fenced = (aggregates: readonly FencedNotice[]): void => {
           bell.port1.postMessage(aggregates);
@@ -94,7 +99,7 @@ export class ShardPool {
           take(last.message);
         bell.port1.close();
         outbox.port1.close();
-        if (cause !== '' && shard) this.events.died(shard, cause);
+        if (cause !== '' && shard) this.events.died(shard, dying ?? cause);
         else reject(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: cause || 'it returned' }));
       };
       const ended = this.pool.run(data, { transferList: [bell.port2, outbox.port2] }).then(

@@ -1,20 +1,21 @@
 // A shard: one thread that runs many actors, one command at a time for each. Takes commands from its command ring, lets
 // the user's functions decide, and publishes what they raised, with the reply, into its event ring.
 //
+// An exception of one command becomes that command's reply (`contain`), and the shard goes on; any other ends the thread.
+//
 // Invariants: a command's frames are published whole, by one store, after the command has succeeded; a reply is behind its
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
 import type { AnyAggregate } from '../aggregate.ts';
 import { monotonicMs } from '../clock.ts';
-import { isError, TrunklineError, toWire } from '../errors.ts';
+import { describeError, isError, TrunklineError, toWire } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { errorJson, toJson } from '../payload.ts';
 import type { Outcome, RepeatedReply } from '../receipt.ts';
-import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { StagedGroup } from '../ring/group.ts';
-import { RingProducer } from '../ring/producer.ts';
-import { GroupFlag, GroupKind } from '../ring/ring.ts';
+import type { RingProducer } from '../ring/producer.ts';
+import { GroupFlag, GroupKind, RingSealed, Word } from '../ring/ring.ts';
 import type { Actor, ActorType, ShardData } from './actor.ts';
 import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
@@ -23,6 +24,7 @@ import { Execution, type Surroundings } from './execution.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
 import { hasExpired, keepOutcome } from './outcome.ts';
+import { Outgoing } from './outgoing.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
 import { Snapshots } from './snapshots.ts';
@@ -30,15 +32,10 @@ import { StoredHorizon } from './stored-horizon.ts';
 import { tellable } from './tellable.ts';
 
 const noInput: unknown[] = [];
-const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
-// A wake-up costs the waker as much as two or three commands; the log thread would find one frame each time.
-const commandsPerRing = 128;
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
 const unfaithfulState =
   'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
-
-const urgency = (command: Command): number => (command.urgent ? GroupFlag.urgent : 0);
 
 export class Shard {
   readonly levels: Levels;
@@ -46,12 +43,13 @@ export class Shard {
   pending = 0;
   /** Called when one of them has settled. */
   onSettled: () => void = () => {};
-  /** What went wrong in this class itself after an asynchronous command had settled: the thread must end. */
+  /** What went wrong in this class itself: the thread must end. */
   failure: unknown;
   private readonly data: ShardData;
   private readonly types: readonly ActorType[];
   private readonly loader: Loader;
   private readonly commands: RingConsumer;
+  private readonly outgoing: Outgoing;
   private readonly ring: RingProducer;
   private readonly frame: FrameReader;
   private readonly residents: Residents;
@@ -60,17 +58,12 @@ export class Shard {
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
   private readonly snapshots: Snapshots;
-  private readonly logBell: Bell;
-  private readonly callerBell: Bell;
   private readonly surroundings: Surroundings;
   /** Asynchronous commands under way, and those behind them in a mailbox, by slot. */
   private readonly running = new Map<number, Execution>();
   private readonly waiting = new Map<number, Command>();
   private readonly idleStages: StagedGroup[] = [];
-  private mustWait = false;
   private isAbandoned = false;
-  private isDraining = false;
-  private untold = 0;
   /** By the monotonic clock, as of the last turn. */
   private now = monotonicMs();
 
@@ -79,11 +72,10 @@ export class Shard {
     this.types = types;
     this.loader = loader;
     this.levels = new Levels(data.levels);
-    this.commands = new RingConsumer(data.commandRing);
+    this.commands = new RingConsumer(data.commandRing, Word.tail, data.outbox);
     this.frame = new FrameReader(this.commands.bytes);
-    this.logBell = new Bell(this.levels.words, LevelWord.logBell);
-    this.callerBell = new Bell(this.levels.words, LevelWord.callerBell, data.outbox);
-    this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
+    this.outgoing = new Outgoing(data, this.levels);
+    this.ring = this.outgoing.ring;
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
     this.arrivals = new Arrivals(loader, this.residents, types, data.mailboxLimit, {
       arrived: (actor) => this.settled(actor),
@@ -94,7 +86,7 @@ export class Shard {
     this.snapshots = new Snapshots(data.groupLimit / 8, (aggregateType) => {
       data.outbox.postMessage({ type: 'warning', message: unfaithfulState, details: { aggregateType } });
     });
-    this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.logBell.ring());
+    this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.outgoing.asked());
     this.surroundings = {
       context,
       definition: (name) => this.definition(name),
@@ -103,37 +95,47 @@ export class Shard {
   }
 
   hasWork(): boolean {
-    return this.commands.published() !== this.commands.cursor;
+    return this.commands.published() !== this.commands.cursor || this.commands.isSealed;
   }
 
-  /** Take and run up to `most` commands; returns how many there were. */
+  /**
+   * Take and run up to `most` commands; returns how many there were.
+   * @throws RingSealed: this shard has been replaced, and must end
+   */
   drain(most: number): number {
+    if (this.commands.isSealed) throw new RingSealed();
     const limit = this.commands.published();
     let count = 0;
     this.now = monotonicMs();
-    this.isDraining = true;
-    while (count < most && this.commands.take(limit)) {
-      count++;
-      if (this.untold === commandsPerRing) {
-        this.logBell.ring();
-        this.untold = 1;
+    this.outgoing.beginDrain();
+    try {
+      while (count < most && this.commands.take(limit)) {
+        count++;
+        this.takeGroup();
       }
-      const { kind } = this.commands;
-      if (kind === GroupKind.command) {
-        const command = new Command(this.commands, this.frame);
-        // Given back before it runs: a command that kills its thread is not met again by the next one.
-        this.commands.release();
-        this.dispatch(command);
-      } else {
-        if (kind === GroupKind.answer) this.asks.settle(this.commands, this.frame);
-        else this.cancel(this.commands.slot);
-        this.commands.release();
-      }
+    } finally {
+      this.outgoing.endDrain();
+      if (count > 0) this.commands.ringRoom();
     }
-    this.isDraining = false;
-    if (this.untold > 1) this.logBell.ring();
-    this.untold = 0;
     return count;
+  }
+
+  private takeGroup(): void {
+    const { commands, frame } = this;
+    if (commands.kind === GroupKind.command) {
+      const command = new Command(commands, frame);
+      // Given back before it runs: a command that kills its thread is not met again by the next one.
+      commands.release();
+      this.dispatch(command);
+      return;
+    }
+    try {
+      if (commands.kind === GroupKind.answer) this.asks.settle(commands, frame);
+      else this.cancel(commands.slot);
+    } catch (error) {
+      this.warn('an answer or an abort could not be passed on', error);
+    }
+    commands.release();
   }
 
   /** Now and then: see how far the store is, and let actors go that it can bring back. */
@@ -167,6 +169,29 @@ export class Shard {
     this.execute(actor, command);
   }
 
+  private execute(actor: Actor, command: Command): void {
+    try {
+      this.run(actor, command);
+    } catch (error) {
+      this.contain(actor.type, command, error);
+    }
+  }
+
+  /**
+   * An exception that nobody expects concerns its command and nothing else: that has its answer, and the shard goes on.
+   * What the command has raised is undone or published by now: both its ends begin with that.
+   */
+  private contain(type: ActorType, command: Command, error: unknown): void {
+    if (error instanceof RingSealed) throw error;
+    this.ring.abandon();
+    if (!(error instanceof TrunklineError)) this.warn('an unexpected exception of one command', error);
+    if (!command.isAnswered) this.refuse(command, type, error);
+  }
+
+  private warn(message: string, error: unknown): void {
+    this.data.outbox.postMessage({ type: 'warning', message, details: describeError(error) });
+  }
+
   /** The actor, loaded if it is not here; undefined if that failed, which the caller has been told. */
   private find(type: ActorType, command: Command): Actor | undefined {
     const resident = this.residents.get(type, command.id);
@@ -185,7 +210,7 @@ export class Shard {
     }
   }
 
-  private execute(actor: Actor, command: Command): void {
+  private run(actor: Actor, command: Command): void {
     const { type } = actor;
     if (this.waiting.size > 0) this.waiting.delete(command.slot);
     if (command.cancelled) {
@@ -204,11 +229,12 @@ export class Shard {
       const input = command.inputJson === '[]' ? noInput : (JSON.parse(command.inputJson) as unknown[]);
       result = type.definition.commands[type.commandNames[command.commandIndex]!](execution, ...input);
       isAsynchronous = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
+      if (isAsynchronous) result = Promise.resolve(result);
     } catch (error) {
       this.fail(execution, error);
       return;
     }
-    if (isAsynchronous) this.await(execution, Promise.resolve(result));
+    if (isAsynchronous) this.await(execution, result as Promise<unknown>);
     else this.succeed(execution, result);
   }
 
@@ -238,11 +264,26 @@ export class Shard {
     const { actor, command } = execution;
     if (this.isAbandoned) return;
     this.running.delete(command.slot);
-    this.ring.copyFrom(stage);
-    stage.clear();
-    this.idleStages.push(stage);
-    settle();
+    try {
+      if (this.takeStage(execution, stage)) settle();
+    } catch (error) {
+      this.contain(actor.type, command, error);
+    }
     this.settled(actor);
+  }
+
+  /** The command's frames move into the ring; if there is no room, and it may not wait for some, it fails. */
+  private takeStage(execution: Execution, stage: StagedGroup): boolean {
+    try {
+      this.ring.copyFrom(stage);
+      return true;
+    } catch (error) {
+      this.fail(execution, error);
+      return false;
+    } finally {
+      stage.clear();
+      this.idleStages.push(stage);
+    }
   }
 
   /** What an actor's commands have waited for has ended. If one is asynchronous again, the rest moves into its mailbox. */
@@ -269,8 +310,7 @@ export class Shard {
       this.snapshots.keep(actor, this.ring);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
-      const flags = kind | messages | urgency(command);
-      this.ring.publish(GroupKind.reply, flags, command.slot, actor.version, reply);
+      this.outgoing.reply(command, kind | messages, actor.version, reply);
     } catch (error) {
       this.fail(execution, error);
       return;
@@ -286,11 +326,11 @@ export class Shard {
     const wire = toWire(tellable(error), { aggregateType: name, command: commandNames[command.commandIndex]! });
     const reply = errorJson(wire);
     try {
-      this.owed(() => {
+      this.outgoing.owed(() => {
         let outcome: Outcome | undefined;
         if (command.key !== '' && wire.kind === 'rejected')
           outcome = this.keep(execution, { error: JSON.parse(reply) });
-        this.ring.publish(GroupKind.reply, urgency(command), command.slot, actor.version, reply);
+        this.outgoing.reply(command, 0, actor.version, reply);
         this.published(actor, command, outcome);
       });
     } catch (tooLarge) {
@@ -303,24 +343,7 @@ export class Shard {
   /** Answer without having run anything. */
   private refuse(command: Command, type: ActorType, error: unknown): void {
     this.waiting.delete(command.slot);
-    const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
-    this.owed(() => {
-      this.ring.publish(GroupKind.reply, urgency(command), command.slot, 0, errorJson(wire));
-      this.ringBells(command);
-    });
-  }
-
-  /** Publish an answer that must not be refused for want of room. Once the log has failed, nobody waits for it. */
-  private owed(publish: () => void): void {
-    this.mustWait = true;
-    try {
-      publish();
-    } catch (error) {
-      this.ring.abandon();
-      if (!isError(error, 'LogPoisoned') && !isError(error, 'RuntimeClosed')) throw error;
-    } finally {
-      this.mustWait = false;
-    }
+    this.outgoing.refuse(command, type, error);
   }
 
   private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
@@ -329,17 +352,6 @@ export class Shard {
       const key = RememberedOutcomes.key(actor.type.name, actor.id, command.key);
       this.remembered.add(key, { version: actor.version, outcome }, this.ring.published);
     }
-    this.ringBells(command);
-  }
-
-  /**
-   * Wake whoever has to know. While commands are being drained, the first one wakes the log thread, and the others are
-   * told of in groups: it looks for them by itself within a millisecond, should the next command take long.
-   */
-  private ringBells(command: Command): void {
-    if (this.untold === 0) this.logBell.ring();
-    if (this.isDraining) this.untold++;
-    if (command.urgent) this.callerBell.ring();
   }
 
   private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
@@ -361,11 +373,8 @@ export class Shard {
       return true;
     }
     const reply = JSON.stringify(error ?? ({ value, events } satisfies RepeatedReply));
-    this.owed(() => {
-      const flags = (error ? 0 : GroupFlag.value) | urgency(command) | GroupFlag.repeated;
-      this.ring.publish(GroupKind.reply, flags, command.slot, first.version, reply);
-      this.ringBells(command);
-    });
+    const flags = (error ? 0 : GroupFlag.value) | GroupFlag.repeated;
+    this.outgoing.owed(() => this.outgoing.reply(command, flags, first.version, reply));
     return true;
   }
 
@@ -383,17 +392,6 @@ export class Shard {
       execution.end();
       execution.cancel(new TrunklineError('RuntimeClosed', { state: 'closing' }));
     }
-  }
-
-  private waitForRoom(): boolean {
-    this.levels.beat(this.data.index);
-    if (this.levels.flag(LevelWord.poisoned) !== 0)
-      throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
-    if (this.levels.flag(LevelWord.abandoned) !== 0) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    if (this.data.whenFull === 'reject' && !this.mustWait) return false;
-    this.logBell.ring();
-    this.callerBell.ring();
-    this.ring.blockForRoom(roomBoundMs);
-    return true;
+    this.running.clear();
   }
 }

@@ -37,20 +37,23 @@ export default async function runShard(data: ShardData): Promise<void> {
     closePorts(data);
     return;
   }
-  process.on(
-    'unhandledRejection',
-    guarded((reason) => reportStray(report, reason)),
-  );
-  await serve(shard, data);
-  await loader.close();
+  const stray = (text: string) => (reason: unknown) =>
+    report({ type: 'warning', message: text, details: describeError(reason) });
+  // What a command has left alone, and has failed, is no trouble of the commands beside it.
+  process.on('unhandledRejection', guarded(stray('a promise that a command did not await was rejected')));
+  process.on('uncaughtException', guarded(stray('a callback of a command (a timer, an abort listener …) has thrown')));
+  let cause: string | undefined;
+  try {
+    await serve(shard, data);
+  } catch (error) {
+    cause = describeError(error).message;
+    shard.abandon();
+    report({ type: 'dying', cause });
+  }
+  await loader.close().catch((error: unknown) => stray('its view of log and store did not close')(error));
   closePorts(data);
-}
-
-/** A command has left a promise alone, and it has failed. That is nobody else's trouble. */
-function reportStray(report: (message: ShardReport) => void, reason: unknown): void {
-  const { name, message, stack } = describeError(reason);
-  const text = 'a promise that a command did not await was rejected';
-  report({ type: 'warning', message: text, details: { name, message, stack } });
+  // Ends this thread, not the process: what its asynchronous commands have begun must not go on beside the next shard.
+  if (cause !== undefined) process.exit(1);
 }
 
 function closePorts(data: ShardData): void {
@@ -64,12 +67,16 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   const sleeper = new Sleeper(levels.words, bellWord);
   const spinner = new Spinner();
   let wake = (): void => {};
+  const failed = (error: unknown): void => {
+    shard.failure = error;
+    wake();
+  };
   data.bell.on(
     'message',
     guarded((fenced: FencedNotice[] | null) => {
       if (fenced !== null) shard.arrivals.fenced(fenced);
       wake();
-    }),
+    }, failed),
   );
   const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;
   const hasWork = (): boolean => shard.hasWork() || stopping();

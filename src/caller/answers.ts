@@ -17,7 +17,7 @@ export function answerAsk(caller: Caller, line: Line, number: number, frame: Fra
       ring.publish(GroupKind.answer, 0, number, 0, '');
     };
     try {
-      if (!line.dead && !line.tryWrite(write)) line.writeLater(write, refuse);
+      line.tell(write, refuse);
     } catch (tooLarge) {
       refuse(tooLarge);
     }

@@ -1,35 +1,28 @@
-// The caller's side: sends commands to shards, and takes what comes back. Lives in the thread that made the runtime.
-//
-// One turn, whenever something has been written: read each ring up to what the log has, release the replies that wait for
-// `written`, hand events to the bus in log order, pass questions and messages on. Invariant 4 is kept here: nothing leaves
-// a ring before the log thread has said `written`, save replies to callers that asked for `raised`.
-
+// The caller's side: sends commands to shards, and knows what is in flight. Lives in the thread that made the runtime. What
+// comes back, `turns.ts` takes.
 import { shardOf } from '../actor/actor.ts';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
 import { checkId } from '../checks.ts';
 import { monotonicMs } from '../clock.ts';
 import { type Executed, isError, TrunklineError } from '../errors.ts';
-import { decodeEvent, type StoredEvent } from '../event.ts';
+import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { metadataToJson } from '../limits.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import { argumentsJson } from '../payload.ts';
-import { isMessageKey, type Level, type Receipt, type RepeatedReply } from '../receipt.ts';
-import { Sleeper } from '../ring/bell.ts';
+import { isMessageKey, type Level, type Receipt } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import { answerAsk } from './answers.ts';
 import type { Deliveries } from './deliveries.ts';
 import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
-import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 import type { CommandSender } from './ref.ts';
 import { Refusals } from './refusals.ts';
-import { replyError } from './reply-error.ts';
 import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
+import { Turns } from './turns.ts';
 
 export interface CallerOptions {
   ack: Level;
@@ -51,6 +44,8 @@ export interface OtherRing {
   groups: RingConsumer;
   frame: FrameReader;
   onGroup(ring: RingConsumer): void;
+  /** Whether something waits for the end of a turn. */
+  hasWaiting(): boolean;
   endTurn(): void;
   fail(error: TrunklineError): void;
   inFlight(): number;
@@ -69,23 +64,27 @@ export class Caller implements CommandSender {
   private readonly types: readonly AnyAggregate[];
   private readonly commandNames: readonly (readonly string[])[];
   private readonly levels: Levels;
-  private readonly bus: Bus;
-  private readonly slots: Slots<Pending>;
-  private readonly sleeper: Sleeper;
+  readonly slots: Slots<Pending>;
   readonly progress: Progress;
   readonly refusals: Refusals = new Refusals();
-  private heard: StoredEvent[] = [];
+  private readonly turns: Turns;
   private readonly drained: (() => void)[] = [];
 
-  constructor(types: readonly AnyAggregate[], levels: Levels, bus: Bus, options: CallerOptions) {
+  /** `report` is told of an exception that nobody expects, and must not throw. */
+  constructor(
+    types: readonly AnyAggregate[],
+    levels: Levels,
+    bus: Bus,
+    options: CallerOptions,
+    report: (error: unknown) => void,
+  ) {
     this.types = types;
     this.commandNames = types.map((type) => Object.keys(type.commands));
     this.levels = levels;
-    this.bus = bus;
     this.options = options;
     this.slots = new Slots(options.maxInFlight);
     this.progress = new Progress(levels, options.hasStream, this.refusals);
-    this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
+    this.turns = new Turns(this, levels, bus, report);
   }
 
   get inFlight(): number {
@@ -157,6 +156,7 @@ export class Caller implements CommandSender {
       const pending = new Pending(resolve, reject, ack, options?.toldDeadlineMs ?? deadlineMs, line);
       if (key !== '' && !isMessage) pending.aggregate = { type: this.types[typeIndex]!.name, id };
       const slot = this.slots.add(pending);
+      if (ack === 'raised') line.urgent++;
       const urgent = ack === 'raised' ? GroupFlag.urgent : 0;
       const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
       const write: CommandWrite = (ring) => {
@@ -169,18 +169,12 @@ export class Caller implements CommandSender {
           if (this.options.whenFull === 'reject' && !line.dead) {
             throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
-          line.writeLater(write, (error) => {
-            if (urgent !== 0) pending.line.urgent--;
-            this.slots.remove(slot);
-            pending.fail(error);
-          });
+          pending.waiting = line.writeLater(write, (error) => this.drop(slot, pending, error));
         }
       } catch (error) {
-        this.slots.remove(slot);
-        reject(error);
+        this.drop(slot, pending, error);
         return;
       }
-      if (urgent !== 0) line.urgent++;
       if (options !== undefined && (deadlineMs > 0 || options.signal)) this.watch(slot, pending, options);
     });
   }
@@ -198,10 +192,18 @@ export class Caller implements CommandSender {
   private watch(slot: number, pending: Pending, options: SendOptions): void {
     const giveUp = (error: (executed: Executed) => TrunklineError): void => {
       if (pending.isCarriedOut) return pending.fail(error('yes'));
-      pending.fail(error(pending.endOfGroup === undefined ? 'no' : 'unknown'));
-      const { line } = pending;
-      const cancel: CommandWrite = (ring) => ring.publish(GroupKind.cancel, 0, slot, 0, '');
-      if (!line.dead && !line.tryWrite(cancel)) line.writeLater(cancel, () => {});
+      if (pending.endOfGroup === undefined) {
+        // It waits for room in the ring: from here on it cannot come there any more, and so is not executed.
+        if (pending.waiting) pending.line.withdraw(pending.waiting);
+        this.drop(slot, pending, error('no'));
+        this.settleDrained();
+        return;
+      }
+      pending.fail(error('unknown'));
+      pending.line.tell(
+        (ring) => ring.publish(GroupKind.cancel, 0, slot, 0, ''),
+        () => {},
+      );
     };
     pending.watch(
       options,
@@ -210,139 +212,25 @@ export class Caller implements CommandSender {
     );
   }
 
-  /** Look after everything that has happened since the last turn, then ask to be woken. */
+  /** Look after everything that has happened since the last turn, then ask to be woken. Throws nothing. */
   turn(): void {
-    this.sleeper.rise();
-    do {
-      if (this.levels.flag(LevelWord.poisoned) !== 0) {
-        // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
-        this.fail(this.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }));
-        return;
-      }
-      // Read once per pass: groups behind it wait for the next pass, so that the bus hears events in log order.
-      const written = this.levels.position('written');
-      for (const line of this.lines) {
-        if (line.urgent > 0) this.scoutAhead(line);
-        this.read(line.groups, line.frame, written, line);
-      }
-      for (const other of this.others) this.read(other.groups, other.frame, written, undefined, other.onGroup);
-      this.tellBus();
-      this.deliveries?.settledUpTo(written);
-      this.progress.advance();
-      for (const line of this.lines) line.flushOverflow();
-      for (const other of this.others) other.endTurn();
-    } while (!this.sleeper.arm(() => this.hasWork()));
-    if (this.inFlight === 0) for (const resolve of this.drained.splice(0)) resolve();
-  }
-
-  private hasWork(): boolean {
-    for (const { groups, scout, urgent } of this.lines) {
-      if (groups.written() !== groups.cursor) return true;
-      if (urgent > 0 && scout.published() !== scout.cursor) return true;
-    }
-    for (const { groups } of this.others) if (groups.written() !== groups.cursor) return true;
-    return this.progress.hasMoved() || (this.inFlight > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
-  }
-
-  private read(
-    ring: RingConsumer,
-    frame: FrameReader,
-    written: number,
-    line: Line | undefined,
-    onGroup?: (ring: RingConsumer) => void,
-  ): void {
-    const limit = ring.written();
-    if (limit === ring.cursor) return;
-    while (ring.take(limit)) {
-      if (ring.firstPosition + ring.frameCount - 1 > written) {
-        ring.untake();
-        break;
-      }
-      if ((ring.flags & GroupFlag.messages) !== 0 || !this.bus.isIdle) this.readFrames(ring, frame);
-      if (onGroup) onGroup(ring);
-      else if (ring.kind === GroupKind.reply) this.settle(ring);
-      else if (ring.kind === GroupKind.ask && line) answerAsk(this, line, ring.slot, frame.at(ring.framesStart));
-    }
-    ring.release();
-  }
-
-  private readFrames(ring: RingConsumer, frame: FrameReader): void {
-    frame.at(ring.framesStart);
-    for (let i = 0; i < ring.frameCount; i++) {
-      const position = ring.firstPosition + i;
-      if (frame.kind === FrameKind.event) {
-        if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
-      } else if (frame.kind === FrameKind.message) {
-        this.deliveries?.add(frame, position);
-      }
-      frame.at(frame.next);
-    }
-  }
-
-  private tellBus(): void {
-    if (this.heard.length === 0) return;
-    const { heard } = this;
-    this.heard = [];
-    heard.sort((a, b) => a.position - b.position);
-    for (const event of heard) this.bus.emit(event);
-    this.bus.endTurn();
-  }
-
-  /** A reply that is in the log. */
-  private settle(ring: RingConsumer): void {
-    const { slot } = ring;
-    const pending = this.slots.get(slot);
-    if (pending === undefined) return;
-    this.slots.remove(slot);
-    if (pending.ack === 'raised') pending.line.urgent--;
-    if (pending.raised) pending.raised.written(ring.firstPosition);
-    if (pending.answered) return;
-    this.answer(pending, ring, ring.firstPosition);
-  }
-
-  /** Replies to callers that wait for `raised` only: they need not wait for the log. */
-  private scoutAhead(line: Line): void {
-    const { scout, groups } = line;
-    if (((groups.cursor - scout.cursor) | 0) > 0) scout.cursor = groups.cursor;
-    const limit = scout.published();
-    while (scout.take(limit)) {
-      if (scout.kind !== GroupKind.reply || (scout.flags & GroupFlag.urgent) === 0) continue;
-      const pending = this.slots.get(scout.slot);
-      if (pending && !pending.answered) this.answer(pending, scout, 0);
-    }
-  }
-
-  private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
-    if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
-      pending.fail(replyError(ring, pending.deadlineMs));
-      return;
-    }
-    const receipt = new CommandReceipt(ring, firstPosition, this.progress);
-    if ((ring.flags & GroupFlag.repeated) !== 0) {
-      pending.succeedWith(this.repeated(pending, receipt));
-    } else if (firstPosition === 0) {
-      pending.raised = receipt;
-      pending.succeed(receipt);
-    } else if (pending.ack === 'written' || pending.ack === 'raised') {
-      pending.succeed(receipt);
-    } else {
-      pending.succeedWith(receipt.whenAt(pending.ack).then(() => receipt));
-    }
-  }
-
-  /** The receipt of an outcome that an earlier command had: its events come from the store. */
-  private async repeated(pending: Pending, receipt: CommandReceipt): Promise<Receipt<unknown>> {
-    const { value, events: count } = receipt.value as RepeatedReply;
-    const from = receipt.version - count + 1;
-    const { aggregate } = pending;
-    const events = aggregate && count > 0 ? await this.eventsFrom(aggregate.type, aggregate.id, from, count) : [];
-    const repeated = new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, this.progress);
-    await repeated.reached(pending.ack);
-    return repeated;
+    this.turns.turn();
   }
 
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
     return this.progress.reached(level, position, signal);
+  }
+
+  /** What was in flight is so no longer, and will not be executed. */
+  private drop(slot: number, pending: Pending, error: unknown): void {
+    if (pending.ack === 'raised') pending.line.urgent--;
+    this.slots.remove(slot);
+    pending.fail(error);
+  }
+
+  /** Tell who waits for that, if nothing is in flight. */
+  settleDrained(): void {
+    if (this.drained.length > 0 && this.inFlight === 0) for (const resolve of this.drained.splice(0)) resolve();
   }
 
   /** Resolves when nothing is in flight. */
@@ -378,7 +266,7 @@ export class Caller implements CommandSender {
       pending.line = next;
       if (pending.ack === 'raised') next.urgent++;
     }
-    for (const { write, fail } of dead.takeOverflow()) next.writeLater(write, fail);
+    next.takeOver(dead);
     this.lines[next.shard] = next;
     next.flushOverflow();
   }
@@ -390,6 +278,7 @@ export class Caller implements CommandSender {
       this.slots.remove(slot);
       pending.fail(error);
     }
+    for (const line of this.lines) line.dropOverflow();
     for (const other of this.others) other.fail(error);
     this.progress.fail(error);
     for (const resolve of this.drained.splice(0)) resolve();

@@ -2,7 +2,7 @@
 import type { SendOptions } from '../aggregate.ts';
 import { guarded } from '../guarded.ts';
 import type { Level, Receipt } from '../receipt.ts';
-import type { Line } from './line.ts';
+import type { Line, Waiting } from './line.ts';
 import type { CommandReceipt } from './receipt.ts';
 
 export class Pending {
@@ -15,6 +15,8 @@ export class Pending {
   aggregate: { type: string; id: string } | undefined;
   /** Where its group ends in the command ring; undefined while it waits for room. */
   endOfGroup: number | undefined;
+  /** As what it waits for room. */
+  waiting: Waiting | undefined;
   /** The caller has its answer, early: by deadline, abort, or because `raised` was enough. */
   answered = false;
   /** Its reply is here, and its caller waits for what is left: events to be fetched, a level to be reached. */
@@ -70,8 +72,9 @@ export class Pending {
     );
   }
 
-  /** Answer the caller, once. */
+  /** Answer the caller, once; and who has a receipt of what was only `raised`, and now never will be more. */
   fail(error: unknown): void {
+    this.raised?.lost(error);
     if (this.answered) return;
     this.answered = true;
     this.unwatch();

@@ -92,7 +92,7 @@ export class Progress implements LevelWait {
    */
   private positionOf({ level, seen }: Waiting): number {
     const position = this.levels.position(level);
-    const isToldOf = level !== 'stored' || this.levels.flag(LevelWord.quarantined) === this.refusals.count;
+    const isToldOf = level !== 'stored' || this.levels.position('quarantined') === this.refusals.count;
     return isToldOf ? position : seen;
   }
 

@@ -4,6 +4,7 @@ import { checkLevel } from '../checks.ts';
 import type { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader, lastEventIndex } from '../frame.ts';
+import { guarded } from '../guarded.ts';
 import { ownGetter } from '../own-getter.ts';
 import type { Level, Receipt } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
@@ -46,7 +47,8 @@ export class CommandReceipt implements Receipt<unknown> {
   readonly #lastEvent: number;
   #firstPosition: number;
   #events: readonly StoredEvent[] | undefined;
-  #whenWritten: (() => void)[] | undefined;
+  #whenWritten: PromiseWithResolvers<void> | undefined;
+  #lost: unknown;
 
   constructor(ring: RingConsumer, firstPosition: number, wait: LevelWait) {
     // One copy of the group: its bytes in the ring are given back to the shard.
@@ -84,9 +86,7 @@ export class CommandReceipt implements Receipt<unknown> {
     checkLevel('level', level);
     options.signal?.throwIfAborted();
     if (level === 'raised') return;
-    if (this.#firstPosition === 0) {
-      await new Promise<void>((resolve) => (this.#whenWritten ??= []).push(resolve));
-    }
+    if (this.#firstPosition === 0) await this.#written(options.signal);
     return this.whenAt(level, options.signal);
   }
 
@@ -112,8 +112,29 @@ export class CommandReceipt implements Receipt<unknown> {
     this.#firstPosition = firstPosition;
     this.#events = undefined;
     this.position = this.#lastPositionOfEvents();
-    for (const resolve of this.#whenWritten ?? []) resolve();
-    this.#whenWritten = undefined;
+    this.#whenWritten?.resolve();
+  }
+
+  /** It was only `raised`, and will never be written. */
+  lost(error: unknown): void {
+    if (this.#firstPosition !== 0) return;
+    this.#lost = error;
+    this.#whenWritten?.reject(error);
+  }
+
+  async #written(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#lost !== undefined) throw this.#lost;
+    this.#whenWritten ??= Promise.withResolvers();
+    this.#whenWritten.promise.catch(() => {});
+    if (signal === undefined) return this.#whenWritten.promise;
+    const { promise, reject } = Promise.withResolvers<never>();
+    const onAbort = guarded(() => reject(signal.reason));
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      await Promise.race([this.#whenWritten.promise, promise]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 }
 

@@ -109,6 +109,7 @@ export class Shards {
     const { caller } = this;
     const dead = caller.lines[index]!;
     this.restartCount++;
+    dead.seal();
     this.events.died(index, cause);
     await this.log.detach(this.ringKeys[index]!);
     caller.turn();

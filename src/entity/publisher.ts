@@ -91,6 +91,7 @@ export class EventPublisher {
       groups,
       frame: new FrameReader(groups.bytes),
       onGroup: (ring) => this.written(ring),
+      hasWaiting: () => this.waiting.length > 0,
       endTurn: () => this.flushWaiting(),
       fail: (error) => this.fail(error),
       inFlight: () => this.slots.count,

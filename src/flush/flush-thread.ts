@@ -187,7 +187,7 @@ function quarantined(refused: readonly QuarantineNotice[], memory: EmbeddedSink,
     throughGate(levels, () => memory.contest(aggregates));
   }
   if (!isNews) return;
-  Atomics.add(levels.words, LevelWord.quarantined, refused.length);
+  levels.publish('quarantined', levels.position('quarantined') + refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
     report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce) });
   }

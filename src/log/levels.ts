@@ -1,5 +1,5 @@
 // How far everything has come: one small piece of shared memory that all threads of a runtime look at.
-// Positions have one writer each; anyone may read them.
+// Positions have one writer each; anyone may read them. What counts without end is a position (64 bits), never a word.
 
 import { monotonicMs } from '../clock.ts';
 
@@ -28,6 +28,10 @@ const Position = {
   keyClockAhead: 10,
   /** `settled` as the store had it when it was opened: messages up to here are never delivered again */
   settledBefore: 11,
+  /** not a position: bytes of chunks committed so far */
+  committedBytes: 12,
+  /** not a position: how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
+  quarantined: 13,
 } as const;
 export type PositionName = keyof typeof Position;
 
@@ -43,7 +47,7 @@ export const LevelWord = {
   poisoned: 5,
   /** 1: the log is at its limit: nothing is taken from the rings until truncation has made room */
   full: 6,
-  /** counts control messages to the log thread: one is waiting when it differs from what the thread has taken */
+  /** 1: a control message waits for the log thread */
   logInbox: 7,
   /** 1: somebody waits for `synced` (`stored`): ring the caller when it moves */
   awaitsSynced: 8,
@@ -55,8 +59,8 @@ export const LevelWord = {
   spinMicros: 13,
   /** 1: somebody waits for `synced` or `stored` now: do not linger */
   hurry: 14,
-  /** bytes of chunks committed so far, wrapping: the log thread adds, the sync thread compares */
-  writtenBytes: 15,
+  /** 1: who is let in may be refused for want of room in a ring, see `whenFull` in options.ts */
+  rejectsWhenFull: 15,
   /** 1: `close` waits no longer; every thread leaves what it is at */
   abandoned: 16,
   /** 1: the process is ending; nobody begins a transaction any more */
@@ -65,8 +69,6 @@ export const LevelWord = {
   transactions: 18,
   /** 1: somebody waits for `published`: as for `stored` */
   awaitsPublished: 20,
-  /** how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
-  quarantined: 21,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,

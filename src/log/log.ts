@@ -49,7 +49,7 @@ export interface LogThreadData {
   retainMs: number;
   retainBytes: number;
   bootId: string;
-  /** runtime → log thread; counted by `LevelWord.logInbox` */
+  /** runtime → log thread; announced by `LevelWord.logInbox` */
   inbox: MessagePort;
   /** log thread → runtime; also the caller's bell (null messages) */
   outbox: MessagePort;

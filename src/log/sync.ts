@@ -28,7 +28,7 @@ export function syncUntilStopped({ levels, sync, flushBell, callerBell }: SyncSu
   let syncedBytes = 0;
   const isStopping = () => levels.flag(LevelWord.stopping) >= StopStage.sync;
   const hasWork = () => levels.position('written') > synced || isStopping();
-  const bytesWaiting = () => (levels.flag(LevelWord.writtenBytes) - syncedBytes) >>> 0;
+  const bytesWaiting = () => levels.position('committedBytes') - syncedBytes;
   const mustNotLinger = () =>
     isStopping() || levels.flag(LevelWord.hurry) !== 0 || bytesWaiting() >= levels.flag(LevelWord.syncBytes);
 
@@ -43,7 +43,7 @@ export function syncUntilStopped({ levels, sync, flushBell, callerBell }: SyncSu
       Atomics.wait(levels.words, LevelWord.hurry, 0, Math.min(remaining, LINGER_SLICE_MS));
     }
     const stopping = isStopping();
-    const bytes = levels.flag(LevelWord.writtenBytes);
+    const bytes = levels.position('committedBytes');
     const written = levels.position('written');
     try {
       sync();

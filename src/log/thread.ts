@@ -25,7 +25,7 @@ const report = (message: LogThreadReport): void => data.outbox.postMessage(messa
 // An idle thread looks at its flags that often, in case a wake-up was missed by a defect. Rests on nothing finer than
 // "unnoticeable in CPU time, bearable as a delay".
 const idleBoundMs = 1000;
-// After work it looks sooner for a while: a shard does not ring for every single command.
+// After work it looks sooner for a while, and naps meanwhile (see bell.ts).
 const busyBoundMs = 1;
 const busyForMs = 100;
 // While the log is full: how often to look whether the cursors have moved on.
@@ -71,7 +71,8 @@ class LogThread {
   private rings: { key: number; ring: RingConsumer }[] = [];
   private first = 0;
   private nextPosition: number;
-  private inboxTaken = 0;
+  /** Bytes committed, and commits that the caller has not been told of. */
+  private committedBytes = 0;
   private untold = 0;
   private workedAt = 0;
 
@@ -89,8 +90,9 @@ class LogThread {
   run(): void {
     const hasWork = (): boolean => this.hasWork();
     for (;;) {
-      if (this.levels.flag(LevelWord.logInbox) !== this.inboxTaken) this.takeInbox();
+      if (this.levels.flag(LevelWord.logInbox) !== 0) this.takeInbox();
       if (this.makeRoom() === 0) {
+        this.tellCaller();
         this.sleeper.block(() => false, fullBoundMs);
       } else if (this.drain()) {
         this.truncate();
@@ -102,7 +104,7 @@ class LogThread {
       }
       if (this.spinner.look(hasWork, this.levels.flag(LevelWord.spinMicros))) continue;
       if (this.truncate()) continue;
-      this.sleeper.block(hasWork, this.sleepBoundMs());
+      this.sleep(hasWork);
     }
   }
 
@@ -142,11 +144,15 @@ class LogThread {
       this.syncBell.ring();
     }
     // While there is more to take, one wake-up tells the caller of several commits.
-    if (++this.untold >= commitsPerWakeUp || !this.ringsHaveWork()) {
-      this.untold = 0;
-      this.callerBell.ring();
-    }
+    if (++this.untold >= commitsPerWakeUp || !this.ringsHaveWork()) this.tellCaller();
     return true;
+  }
+
+  /** Before the thread waits for anything, the caller knows of every commit. */
+  private tellCaller(): void {
+    if (this.untold === 0) return;
+    this.untold = 0;
+    this.callerBell.ring();
   }
 
   /** Commit the builder's chunk; while the map is full, wait for truncation. */
@@ -155,11 +161,13 @@ class LogThread {
     for (;;) {
       try {
         this.writer.append(this.builder.firstPosition, chunk);
-        Atomics.add(this.levels.words, LevelWord.writtenBytes, chunk.length);
+        this.committedBytes += chunk.length;
+        this.levels.publish('committedBytes', this.committedBytes);
         return;
       } catch (error) {
         if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.abandoned) !== 0) throw error;
         this.levels.setFlag(LevelWord.full, 1);
+        this.tellCaller();
         if (!this.truncate(true)) this.sleeper.block(() => false, fullBoundMs);
       }
     }
@@ -182,9 +190,10 @@ class LogThread {
     return Math.max(0, data.maxBytes - usedBytes);
   }
 
-  private sleepBoundMs(): number {
-    if (performance.now() - this.workedAt < busyForMs) return busyBoundMs;
-    return this.levels.flag(LevelWord.full) === 0 ? idleBoundMs : fullBoundMs;
+  /** While it naps, shards do not ring for every single command; once it sleeps, each of them does. */
+  private sleep(hasWork: () => boolean): void {
+    if (performance.now() - this.workedAt < busyForMs) this.sleeper.nap(hasWork, busyBoundMs);
+    else this.sleeper.block(hasWork, this.levels.flag(LevelWord.full) === 0 ? idleBoundMs : fullBoundMs);
   }
 
   /** Give back what every cursor has passed and the retention lets go. True if something went. */
@@ -199,14 +208,14 @@ class LogThread {
   }
 
   private hasWork(): boolean {
-    if (this.ringsHaveWork() || this.levels.flag(LevelWord.logInbox) !== this.inboxTaken) return true;
+    if (this.ringsHaveWork() || this.levels.flag(LevelWord.logInbox) !== 0) return true;
     return this.levels.flag(LevelWord.stopping) >= StopStage.log;
   }
 
   private takeInbox(): void {
+    this.levels.setFlag(LevelWord.logInbox, 0); // first: a message is in its port before it is announced
     for (let next = receiveMessageOnPort(inbox); next; next = receiveMessageOnPort(inbox)) {
       const message = next.message as LogThreadMessage;
-      this.inboxTaken++;
       if (message.type === 'attach') {
         this.rings.push({ key: message.key, ring: new RingConsumer(message.ring, Word.written) });
       } else {

@@ -120,7 +120,7 @@ export class LogThreads {
 
   private tell(message: LogThreadMessage): void {
     this.inbox.postMessage(message);
-    Atomics.add(this.levels.words, LevelWord.logInbox, 1);
+    this.levels.setFlag(LevelWord.logInbox, 1);
     this.bell.ring();
   }
 

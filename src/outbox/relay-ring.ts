@@ -54,6 +54,7 @@ export class RelayRing {
       groups,
       frame: new FrameReader(groups.bytes),
       onGroup: (ring) => this.written(ring),
+      hasWaiting: () => false,
       endTurn: () => {},
       fail: onFail,
       inFlight: () => this.groupsInRing,

@@ -7,6 +7,7 @@ import type { MessagePort } from 'node:worker_threads';
 const awake = 0;
 const blocked = 1; // in Atomics.wait: wake by notify
 const inLoop = 2; // in its event loop: wake by a message that carries no data
+const napping = 3; // in Atomics.wait as well, for so short a time that a publisher may leave it there
 
 /** The sleeper's side of a bell: owned by one thread. */
 export class Sleeper {
@@ -20,8 +21,17 @@ export class Sleeper {
 
   /** Block the thread until rung, for `boundMs` at most; not at all if `hasWork` after the word was set. */
   block(hasWork: () => boolean, boundMs: number): void {
-    Atomics.store(this.words, this.index, blocked);
-    if (!hasWork()) Atomics.wait(this.words, this.index, blocked, boundMs);
+    this.wait(blocked, hasWork, boundMs);
+  }
+
+  /** The same for a moment: {@link Bell.ringSleeper} does not end it. */
+  nap(hasWork: () => boolean, boundMs: number): void {
+    this.wait(napping, hasWork, boundMs);
+  }
+
+  private wait(state: number, hasWork: () => boolean, boundMs: number): void {
+    Atomics.store(this.words, this.index, state);
+    if (!hasWork()) Atomics.wait(this.words, this.index, state, boundMs);
     Atomics.store(this.words, this.index, awake);
   }
 
@@ -56,7 +66,12 @@ export class Bell {
   ring(): void {
     const state = Atomics.load(this.words, this.index);
     if (state === awake || Atomics.compareExchange(this.words, this.index, state, awake) !== state) return;
-    if (state === blocked) Atomics.notify(this.words, this.index);
-    else this.port?.postMessage(null);
+    if (state === inLoop) this.port?.postMessage(null);
+    else Atomics.notify(this.words, this.index);
+  }
+
+  /** The same, but for a sleeper that naps: it looks by itself in a moment. */
+  ringSleeper(): void {
+    if (Atomics.load(this.words, this.index) !== napping) this.ring();
   }
 }

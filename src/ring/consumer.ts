@@ -1,42 +1,51 @@
 // The reading side of a ring: walks groups one by one. The log thread and the last reader each have a cursor of their own.
+import type { MessagePort } from 'node:worker_threads';
 import { Bell } from './bell.ts';
-import { GROUP_HEADER_BYTES, type GroupKind, RingMemory, Word } from './ring.ts';
+import { countNear, firstCount, isSealed, wordOf } from './count.ts';
+import { GROUP_HEADER_BYTES, type GroupKind, RingMemory, RingSealed, Word } from './ring.ts';
 
 export class RingConsumer {
   readonly bytes: Buffer;
   private readonly ring: RingMemory;
   private readonly room: Bell;
-  /** Where the next group starts. */
+  /** Where the next group starts: a count. */
   cursor: number;
   /** Offset in `bytes` of the group last taken by {@link take}. */
   at = 0;
+  private released: number;
 
-  constructor(memory: SharedArrayBuffer, from: typeof Word.tail | typeof Word.written = Word.tail) {
+  /** `producer` leads to a producer that waits for room in its event loop. */
+  constructor(
+    memory: SharedArrayBuffer,
+    from: typeof Word.tail | typeof Word.written = Word.tail,
+    producer?: MessagePort,
+  ) {
     this.ring = new RingMemory(memory);
     this.bytes = this.ring.bytes;
-    this.room = new Bell(this.ring.words, Word.room);
-    this.cursor = Atomics.load(this.ring.words, from);
+    this.room = new Bell(this.ring.words, Word.room, producer);
+    this.cursor = firstCount(Atomics.load(this.ring.words, from));
+    this.released = this.cursor;
   }
 
   /** What may be read: up to what is published, or only up to what is in the log. */
   published(): number {
-    return Atomics.load(this.ring.words, Word.head);
+    return countNear(this.cursor, Atomics.load(this.ring.words, Word.head));
   }
   written(): number {
-    return Atomics.load(this.ring.words, Word.written);
+    return countNear(this.cursor, Atomics.load(this.ring.words, Word.written));
   }
 
   /** Step to the next group before `limit`; false at the end. Its header is then at {@link at}. */
   take(limit: number): boolean {
-    if (((limit - this.cursor) | 0) <= 0) return false;
+    if (this.cursor >= limit) return false;
     this.at = this.cursor & this.ring.mask;
-    this.cursor = (this.cursor + this.ring.view.getUint32(this.at, true)) | 0;
+    this.cursor += this.ring.view.getUint32(this.at, true);
     return true;
   }
 
   /** Step back before the group last taken. */
   untake(): void {
-    this.cursor = (this.cursor - this.groupBytes) | 0;
+    this.cursor -= this.groupBytes;
   }
 
   get kind(): GroupKind {
@@ -78,17 +87,28 @@ export class RingConsumer {
 
   /** The log thread: everything before the cursor is in the log. */
   publishWritten(): void {
-    Atomics.store(this.ring.words, Word.written, this.cursor);
+    Atomics.store(this.ring.words, Word.written, wordOf(this.cursor));
   }
 
-  /** What the last reader has given back so far. */
-  released(): number {
-    return Atomics.load(this.ring.words, Word.tail);
-  }
-
-  /** The last reader: everything before the cursor may be overwritten. */
+  /**
+   * The last reader: everything before the cursor may be overwritten, and is this thread's to act upon. Rings nobody, see
+   * {@link ringRoom}.
+   * @throws RingSealed: this thread has been replaced, and may not act upon it.
+   */
   release(): void {
-    Atomics.store(this.ring.words, Word.tail, this.cursor);
+    const { words } = this.ring;
+    const before = wordOf(this.released);
+    if (Atomics.compareExchange(words, Word.tail, before, wordOf(this.cursor)) !== before) throw new RingSealed();
+    this.released = this.cursor;
+  }
+
+  /** Wake a producer that waits for room; call it after {@link release}, once for many. */
+  ringRoom(): void {
     this.room.ring();
+  }
+
+  /** The last reader has been replaced. */
+  get isSealed(): boolean {
+    return isSealed(Atomics.load(this.ring.words, Word.tail));
   }
 }

@@ -2,8 +2,9 @@
 import { TrunklineError } from '../errors.ts';
 import { FrameWriter } from '../frame.ts';
 import { Sleeper } from './bell.ts';
+import { countNear, firstCount, wordOf } from './count.ts';
 import { Group } from './group.ts';
-import { type GroupKind, RingMemory, Word } from './ring.ts';
+import { type GroupKind, RingMemory, RingSealed, Word } from './ring.ts';
 
 /** What to do when there is no room: true to look again (after having waited), false to refuse with `RingFull`. */
 export type WhenFull = () => boolean;
@@ -13,11 +14,11 @@ export class RingProducer extends Group {
   readonly limit: number;
   private readonly ring: RingMemory;
   private readonly whenFull: WhenFull;
-  /** Counter of published bytes, as readers see it: wraps, signed. */
+  private readonly sleeper: Sleeper;
+  /** Count of published bytes: where the next group starts. */
   head: number;
+  private readonly firstHead: number;
   private knownTail: number;
-  /** Bytes published since the ring was made: the shared counter without its wrap-around. */
-  published = 0;
 
   constructor(memory: SharedArrayBuffer, whenFull: WhenFull) {
     super();
@@ -25,8 +26,10 @@ export class RingProducer extends Group {
     this.frames = new FrameWriter(this.ring.bytes);
     this.limit = this.ring.groupLimit;
     this.whenFull = whenFull;
-    this.head = Atomics.load(this.ring.words, Word.head);
-    this.knownTail = Atomics.load(this.ring.words, Word.tail);
+    this.sleeper = new Sleeper(this.ring.words, Word.room);
+    this.head = firstCount(Atomics.load(this.ring.words, Word.head));
+    this.firstHead = this.head;
+    this.knownTail = this.tail();
     this.reset(this.head & this.ring.mask);
   }
 
@@ -39,6 +42,16 @@ export class RingProducer extends Group {
     return bytes <= this.limit;
   }
 
+  /** Bytes published by this side. */
+  get published(): number {
+    return this.head - this.firstHead;
+  }
+
+  /** Up to where the last reader has given bytes back: a count to compare with {@link head}. */
+  tail(): number {
+    return countNear(this.head, Atomics.load(this.ring.words, Word.tail));
+  }
+
   protected reserve(bytes: number): void {
     if (bytes > this.limit) this.tooLarge(bytes);
     while (!this.hasRoom(bytes)) {
@@ -49,17 +62,21 @@ export class RingProducer extends Group {
   /** Whether a group of `bytes` fits now. Looks at the readers' counter only when its last known value is too old. */
   hasRoom(bytes: number): boolean {
     // A group may run into the spare half behind the ring; what it covers there is counted like any other bytes.
-    if (((this.head + bytes - this.knownTail) | 0) <= this.ring.capacity) return true;
-    this.knownTail = Atomics.load(this.ring.words, Word.tail);
-    return ((this.head + bytes - this.knownTail) | 0) <= this.ring.capacity;
+    if (this.head + bytes - this.knownTail <= this.ring.capacity) return true;
+    this.knownTail = this.tail();
+    return this.head + bytes - this.knownTail <= this.ring.capacity;
   }
 
-  /** Publish the group, whole, by one store. The caller rings whoever reads. */
+  /**
+   * Publish the group, whole, in one step. The caller rings whoever reads.
+   * @throws RingSealed: this thread has been replaced; nothing of the group is visible.
+   */
   publish(kind: GroupKind, flags: number, slot: number, version: number, reply: string): void {
     const size = this.close(kind, flags, slot, version, reply);
-    this.head = (this.head + size) | 0;
-    this.published += size;
-    Atomics.store(this.ring.words, Word.head, this.head);
+    const before = wordOf(this.head);
+    const after = wordOf(this.head + size);
+    if (Atomics.compareExchange(this.ring.words, Word.head, before, after) !== before) throw new RingSealed();
+    this.head += size;
     this.reset(this.head & this.ring.mask);
   }
 
@@ -70,12 +87,20 @@ export class RingProducer extends Group {
 
   /** Block the thread until the readers have moved on from where `hasRoom` last saw them, for `boundMs` at most. */
   blockForRoom(boundMs: number): void {
-    const sleeper = new Sleeper(this.ring.words, Word.room);
-    sleeper.block(() => Atomics.load(this.ring.words, Word.tail) !== this.knownTail, boundMs);
+    this.sleeper.block(() => this.readersHaveMoved(), boundMs);
+  }
+
+  /** Ask for a message once the readers have moved on from where `hasRoom` last saw them; false if they have already. */
+  armForRoom(): boolean {
+    return this.sleeper.arm(() => this.readersHaveMoved());
+  }
+
+  private readersHaveMoved(): boolean {
+    return this.tail() !== this.knownTail;
   }
 
   /** Bytes of frames that are in the log, in the terms of {@link published}. */
   writtenBytes(): number {
-    return this.published - ((this.head - Atomics.load(this.ring.words, Word.written)) | 0);
+    return countNear(this.head, Atomics.load(this.ring.words, Word.written)) - this.firstHead;
   }
 }

@@ -7,7 +7,7 @@
 //                           word 48   room      bell of a producer that waits for room (see bell.ts)
 //   256 …                   capacity + capacity / 2 bytes of groups
 //
-// Counters are signed 32-bit and wrap; only their differences are compared. A group starts at `counter & mask` and is
+// The words are the lower 32 bits of counts that never wrap (see count.ts). A group starts at `count & mask` and is
 // contiguous: one that would cross the end runs on into the spare half behind it, so that no group is ever split, padded
 // or moved. Hence the bound: a group takes at most half the capacity.
 //
@@ -18,6 +18,12 @@
 //   │ u32    │      │       │      │ thread's       │ frames u32 │ u32     │        │        │ u32     │      │
 //
 // The log thread writes firstPosition in place before it publishes `written`; the last reader reads it there.
+
+//
+// Sealing: whoever replaces the thread at one end of a ring sets the lowest bit of the word that this thread moves (`head`
+// of a producer, `tail` of a reader). Both are moved by compare-and-exchange, so that either the move or the seal comes
+// first: after `sealHead` no group is ever published, after `sealTail` none is ever taken, however late the old thread wakes.
+import { sealedBit, wordOf } from './count.ts';
 
 export const GROUP_HEADER_BYTES = 40;
 export const RING_HEADER_BYTES = 256;
@@ -56,9 +62,37 @@ export const GroupFlag = {
 
 export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
 
+let firstCount = 0;
+
+/** For tests: where the counts of rings begin that this thread makes from now on; a multiple of 8. */
+export function beginRingsAt(count: number): void {
+  firstCount = count;
+}
+
 /** Shared memory of a ring; pages that are never touched cost nothing. */
 export function createRing(capacityBytes: number): SharedArrayBuffer {
-  return new SharedArrayBuffer(RING_HEADER_BYTES + capacityBytes + capacityBytes / 2);
+  const memory = new SharedArrayBuffer(RING_HEADER_BYTES + capacityBytes + capacityBytes / 2);
+  const words = new Int32Array(memory, 0, RING_HEADER_BYTES / 4);
+  for (const word of [Word.head, Word.written, Word.tail]) words[word] = wordOf(firstCount);
+  return memory;
+}
+
+/** The producer has been replaced: it publishes nothing any more. Any thread. */
+export function sealHead(ring: SharedArrayBuffer): void {
+  Atomics.or(new Int32Array(ring, 0, RING_HEADER_BYTES / 4), Word.head, sealedBit);
+}
+
+/** The last reader has been replaced: it takes nothing any more. Any thread. */
+export function sealTail(ring: SharedArrayBuffer): void {
+  Atomics.or(new Int32Array(ring, 0, RING_HEADER_BYTES / 4), Word.tail, sealedBit);
+}
+
+/** Thrown at the end of a ring whose thread has been replaced: it must end, and can do no harm until then. */
+export class RingSealed extends Error {
+  constructor() {
+    super('this thread has been replaced, and its ring is sealed');
+    this.name = 'RingSealed';
+  }
 }
 
 /** The views that either side needs. */

@@ -82,8 +82,8 @@ describe('the order of things', () => {
   test('enough bytes, somebody in a hurry, or the stop end the lingering', () => {
     // With an hour to linger, each of these would otherwise run into the test's time limit.
     const starts: ((levels: Levels) => void)[] = [
-      (levels) => levels.setFlag(LevelWord.writtenBytes, 5000),
-      (levels) => levels.setFlag(LevelWord.writtenBytes, -3000), // the counter has wrapped: 2 ** 32 - 3000
+      (levels) => levels.publish('committedBytes', 5000),
+      (levels) => levels.publish('committedBytes', 2 ** 32 + 3000), // more than 32 bits hold
       (levels) => hurrySync(levels),
     ];
     for (const start of starts) {

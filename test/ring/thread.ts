@@ -4,11 +4,11 @@ import { FrameKind, FrameReader } from '../../src/frame.ts';
 import { Bell, Sleeper } from '../../src/ring/bell.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
-import { GroupKind } from '../../src/ring/ring.ts';
+import { GroupKind, RingSealed } from '../../src/ring/ring.ts';
 
 export interface RingRole {
   /** `claimer`: a producer that writes part of a group, rings the last reader's bell, and never gets to publish it. */
-  role: 'producer' | 'log' | 'last' | 'claimer';
+  role: 'producer' | 'log' | 'last' | 'claimer' | 'zombie producer' | 'zombie reader';
   ring: SharedArrayBuffer;
   /** Word 0: the log's bell, word 1: the last reader's bell. */
   bells: SharedArrayBuffer;
@@ -81,6 +81,42 @@ function claim({ ring, bells }: RingRole): never {
   for (;;) Atomics.wait(words, 1, 1, forEver);
 }
 
+/** Publishes until its end of the ring is sealed, which it learns from nothing else; returns how many groups it has published. */
+function publishUntilSealed({ ring, bells }: RingRole): number {
+  const words = new Int32Array(bells);
+  const producer = new RingProducer(ring, () => true);
+  for (let sequence = 0; ; sequence++) {
+    try {
+      producer.publish(GroupKind.reply, 0, sequence, 0, '');
+    } catch (error) {
+      if (error instanceof RingSealed) return sequence;
+      throw error;
+    }
+    if (sequence === 1000) beginFight(words);
+  }
+}
+
+/** Takes until its end of the ring is sealed; returns how many groups it would have acted upon. */
+function takeUntilSealed({ ring, bells }: RingRole): number {
+  const words = new Int32Array(bells);
+  const consumer = new RingConsumer(ring);
+  for (let taken = 0; ; ) {
+    if (!consumer.take(consumer.published())) continue;
+    try {
+      consumer.release();
+    } catch (error) {
+      if (error instanceof RingSealed) return taken;
+      throw error;
+    }
+    if (++taken === 1000) beginFight(words);
+  }
+}
+
+function beginFight(words: Int32Array): void {
+  Atomics.store(words, 1, 1);
+  Atomics.notify(words, 1);
+}
+
 /** Throws at the first group that is not the one that must come. */
 function check(ring: RingConsumer, frame: FrameReader, sequence: number): void {
   if (ring.slot !== sequence) throw new Error(`group ${ring.slot} came where ${sequence} was due`);
@@ -135,6 +171,7 @@ function readLast({ ring, bells, groups }: RingRole): number {
       position += consumer.frameCount;
     }
     consumer.release();
+    consumer.ringRoom();
     if (sequence < groups) sleeper.block(() => consumer.written() !== consumer.cursor, forEver);
   }
   return position - 1;
@@ -201,6 +238,8 @@ const roles = {
   log: readAsLog,
   last: readLast,
   claimer: claim,
+  'zombie producer': publishUntilSealed,
+  'zombie reader': takeUntilSealed,
   ringer: ringOften,
   sleeper: sleepOften,
 };

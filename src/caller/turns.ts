@@ -1,0 +1,211 @@
+// The caller's turns. One turn, whenever something has been written: read each ring up to what the log has, release the
+// replies that wait for `written`, hand events to the bus in log order, pass questions and messages on. Invariant 4 is kept
+// here: nothing leaves a ring before the log thread has said `written`, save replies to callers that asked for `raised`.
+//
+// Invariant: no exception leaves a turn, and none keeps the next group, the next step or the next sleep from coming. The
+// two places that see to it are `read` (one group) and `turn` (one step); both say so by `report`.
+import type { Bus } from '../bus/bus.ts';
+import { TrunklineError } from '../errors.ts';
+import { decodeEvent, type StoredEvent } from '../event.ts';
+import { FrameKind, type FrameReader } from '../frame.ts';
+import { type Levels, LevelWord } from '../log/levels.ts';
+import type { Receipt, RepeatedReply } from '../receipt.ts';
+import { Sleeper } from '../ring/bell.ts';
+import type { RingConsumer } from '../ring/consumer.ts';
+import { GroupFlag, GroupKind } from '../ring/ring.ts';
+import { answerAsk } from './answers.ts';
+import type { Caller, OtherRing } from './caller.ts';
+import type { Line } from './line.ts';
+import type { Pending } from './pending.ts';
+import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
+import { replyError } from './reply-error.ts';
+
+export class Turns {
+  private readonly caller: Caller;
+  private readonly levels: Levels;
+  private readonly bus: Bus;
+  private readonly report: (error: unknown) => void;
+  private readonly sleeper: Sleeper;
+  /** What follows the reading, in order. */
+  private readonly steps: readonly (() => void)[];
+  private readonly hasWork = (): boolean => this.looksForWork();
+  private heard: StoredEvent[] = [];
+  /** Read once per pass: groups behind it wait for the next pass, so that the bus hears events in log order. */
+  private written = 0;
+
+  /** `report` is told of an exception that nobody expects, and must not throw. */
+  constructor(caller: Caller, levels: Levels, bus: Bus, report: (error: unknown) => void) {
+    this.caller = caller;
+    this.levels = levels;
+    this.bus = bus;
+    this.report = report;
+    this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
+    this.steps = [
+      () => this.tellBus(),
+      () => caller.deliveries?.settledUpTo(this.written),
+      () => caller.progress.advance(),
+    ];
+  }
+
+  /** Look after everything that has happened since the last turn, then ask to be woken. */
+  turn(): void {
+    const { caller, levels } = this;
+    this.sleeper.rise();
+    do {
+      if (levels.flag(LevelWord.poisoned) !== 0) {
+        // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
+        caller.fail(
+          caller.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }),
+        );
+        return;
+      }
+      this.written = levels.position('written');
+      for (const line of caller.lines) {
+        if (line.urgent > 0) this.scoutAhead(line);
+        this.read(line.groups, line.frame, line, undefined);
+      }
+      for (const other of caller.others) this.read(other.groups, other.frame, undefined, other);
+      for (const step of this.steps) this.take(step);
+      for (const line of caller.lines) if (line.hasOverflow) this.take(() => line.flushOverflow());
+      for (const other of caller.others) if (other.hasWaiting()) this.take(() => other.endTurn());
+    } while (!this.sleeper.arm(this.hasWork));
+    caller.settleDrained();
+  }
+
+  private take(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  private looksForWork(): boolean {
+    const { lines, others, progress, inFlight } = this.caller;
+    for (const { groups, scout, urgent } of lines) {
+      if (groups.written() !== groups.cursor) return true;
+      if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
+    }
+    for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
+    return progress.hasMoved() || (inFlight > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
+  }
+
+  /** The groups of one ring that are in the log: a shard's, or another's of this thread. */
+  private read(ring: RingConsumer, frame: FrameReader, line: Line | undefined, other: OtherRing | undefined): void {
+    const limit = ring.written();
+    if (limit === ring.cursor) return;
+    while (ring.take(limit)) {
+      if (ring.firstPosition + ring.frameCount - 1 > this.written) {
+        ring.untake();
+        break;
+      }
+      try {
+        if ((ring.flags & GroupFlag.messages) !== 0 || !this.bus.isIdle) this.readFrames(ring, frame);
+        if (other) other.onGroup(ring);
+        else if (ring.kind === GroupKind.reply) this.settle(ring);
+        else if (ring.kind === GroupKind.ask && line) {
+          answerAsk(this.caller, line, ring.slot, frame.at(ring.framesStart));
+        }
+      } catch (error) {
+        this.report(error);
+      }
+    }
+    ring.release();
+    ring.ringRoom();
+  }
+
+  private readFrames(ring: RingConsumer, frame: FrameReader): void {
+    frame.at(ring.framesStart);
+    for (let i = 0; i < ring.frameCount; i++) {
+      const position = ring.firstPosition + i;
+      if (frame.kind === FrameKind.event) {
+        if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
+      } else if (frame.kind === FrameKind.message) {
+        this.caller.deliveries?.add(frame, position);
+      }
+      frame.at(frame.next);
+    }
+  }
+
+  private tellBus(): void {
+    if (this.heard.length === 0) return;
+    const { heard } = this;
+    this.heard = [];
+    heard.sort((a, b) => a.position - b.position);
+    for (const event of heard) {
+      try {
+        this.bus.emit(event);
+      } catch (error) {
+        this.report(error);
+      }
+    }
+    this.bus.endTurn();
+  }
+
+  /** A reply that is in the log. */
+  private settle(ring: RingConsumer): void {
+    const { slots } = this.caller;
+    const { slot } = ring;
+    const pending = slots.get(slot);
+    if (pending === undefined) return;
+    slots.remove(slot);
+    if (pending.ack === 'raised') pending.line.urgent--;
+    if (pending.raised) pending.raised.written(ring.firstPosition);
+    if (pending.answered) return;
+    this.answer(pending, ring, ring.firstPosition);
+  }
+
+  /**
+   * Replies to callers that wait for `raised` only: they need not wait for the log. The scout is not sent while nobody
+   * waits for `raised`: it begins where the reading is, and looks no further than a ring is long.
+   */
+  private scoutAhead(line: Line): void {
+    const { scout, groups } = line;
+    if (scout.cursor < groups.cursor) scout.cursor = groups.cursor;
+    const limit = groups.published();
+    while (scout.take(limit)) {
+      if (scout.kind !== GroupKind.reply || (scout.flags & GroupFlag.urgent) === 0) continue;
+      const pending = this.caller.slots.get(scout.slot);
+      if (pending && !pending.answered) this.answer(pending, scout, 0);
+    }
+  }
+
+  /** Whatever is wrong with a reply, its caller has an answer. */
+  private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
+    try {
+      this.tell(pending, ring, firstPosition);
+    } catch (error) {
+      pending.fail(error);
+    }
+  }
+
+  private tell(pending: Pending, ring: RingConsumer, firstPosition: number): void {
+    if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
+      pending.fail(replyError(ring, pending.deadlineMs));
+      return;
+    }
+    const receipt = new CommandReceipt(ring, firstPosition, this.caller.progress);
+    if ((ring.flags & GroupFlag.repeated) !== 0) {
+      pending.succeedWith(this.repeated(pending, receipt));
+    } else if (firstPosition === 0) {
+      pending.raised = receipt;
+      pending.succeed(receipt);
+    } else if (pending.ack === 'written' || pending.ack === 'raised') {
+      pending.succeed(receipt);
+    } else {
+      pending.succeedWith(receipt.whenAt(pending.ack).then(() => receipt));
+    }
+  }
+
+  /** The receipt of an outcome that an earlier command had: its events come from the store. */
+  private async repeated(pending: Pending, receipt: CommandReceipt): Promise<Receipt<unknown>> {
+    const { eventsFrom, progress } = this.caller;
+    const { value, events: count } = receipt.value as RepeatedReply;
+    const from = receipt.version - count + 1;
+    const { aggregate } = pending;
+    const events = aggregate && count > 0 ? await eventsFrom(aggregate.type, aggregate.id, from, count) : [];
+    const repeated = new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, progress);
+    await repeated.reached(pending.ack);
+    return repeated;
+  }
+}

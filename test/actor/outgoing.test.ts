@@ -1,0 +1,40 @@
+// Who is woken for a reply: the log thread, as it works, naps or sleeps.
+import { MessageChannel } from 'node:worker_threads';
+import { expect, test } from 'vitest';
+import type { ShardData } from '../../src/actor/actor.ts';
+import type { Command } from '../../src/actor/command.ts';
+import { Outgoing } from '../../src/actor/outgoing.ts';
+import { Levels, LevelWord } from '../../src/log/levels.ts';
+import { Sleeper } from '../../src/ring/bell.ts';
+import { createRing } from '../../src/ring/ring.ts';
+
+const command = { urgent: false, slot: 0 } as Command;
+
+/** What the log thread is found to be when it looks for the last time before it sleeps: `says` is said at this moment. */
+function wakes(how: 'nap' | 'block', says: () => void, levels: Levels): boolean {
+  let isRung = false;
+  new Sleeper(levels.words, LevelWord.logBell)[how](() => {
+    says();
+    isRung = levels.flag(LevelWord.logBell) === 0;
+    return true;
+  }, 0);
+  return isRung;
+}
+
+test('replies that follow each other leave the log thread napping, and never sleeping', () => {
+  const levels = new Levels();
+  const { port1 } = new MessageChannel();
+  const data = { index: 0, eventRing: createRing(1 << 16), outbox: port1 } as unknown as ShardData;
+  const outgoing = new Outgoing(data, levels);
+  const say = (): void => outgoing.reply(command, 0, 1, '');
+  expect(wakes('nap', say, levels)).toBe(true); // alone: nothing else will tell of it
+  outgoing.beginDrain();
+  expect(wakes('nap', say, levels)).toBe(true); // the first of many
+  const naps = Array.from({ length: 127 }, () => wakes('nap', say, levels));
+  expect(naps.filter(Boolean)).toEqual([]);
+  // It has gone to sleep, since the command before took long.
+  expect(wakes('block', say, levels)).toBe(true);
+  outgoing.endDrain();
+  expect(wakes('nap', say, levels)).toBe(true);
+  port1.close();
+});
