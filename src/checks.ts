@@ -2,6 +2,7 @@
 import type { AnyAggregate } from './aggregate.ts';
 import { TrunklineError } from './errors.ts';
 import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
+import { checkFields } from './known-fields.ts';
 import { type Level, levels } from './receipt.ts';
 
 export const deadlineLimitMs: number = 2 ** 31 - 1; // what a timer can take
@@ -48,6 +49,12 @@ export function checkLevel(option: string, level: Level): void {
 
 export function checkSignal(signal: AbortSignal): void {
   if (!(signal instanceof AbortSignal)) invalid('signal', typeof signal, 'must be an AbortSignal');
+}
+
+/** Options of what only waits: a signal, or nothing. */
+export function checkSignalOptions(option: string, options: { signal?: AbortSignal }): void {
+  checkFields(option, options, ['signal']);
+  if (options.signal !== undefined) checkSignal(options.signal);
 }
 
 export function checkFunction(option: string, given: unknown): void {

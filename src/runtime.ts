@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
-import { checkLevel } from './checks.ts';
+import { checkLevel, checkSignalOptions } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs } from './ending.ts';
 import type { EventPublisher } from './entity/publisher.ts';
@@ -151,6 +151,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
     this.checkOpen();
     checkLevel('level', level);
+    checkSignalOptions('reached', options);
     const { caller, levels } = this.stages;
     return caller.reached(level, levels.position('written'), options.signal);
   }

@@ -54,6 +54,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'log/levels.ts',
     'log/frames.ts',
     'log/log.ts',
+    'store/arguments.ts',
     'ring/*',
     'store/store.ts',
   ],

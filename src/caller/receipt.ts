@@ -1,6 +1,6 @@
 // The receipt of a command: holds a copy of the group as it stood in the ring, and decodes what is looked at.
 import { inspect } from 'node:util';
-import { checkLevel } from '../checks.ts';
+import { checkLevel, checkSignalOptions } from '../checks.ts';
 import type { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader, lastEventIndex } from '../frame.ts';
@@ -84,6 +84,7 @@ export class CommandReceipt implements Receipt<unknown> {
 
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
     checkLevel('level', level);
+    checkSignalOptions('reached', options);
     options.signal?.throwIfAborted();
     if (level === 'raised') return;
     if (this.#firstPosition === 0) await this.#written(options.signal);
@@ -156,6 +157,7 @@ export class RepeatedReceipt implements Receipt<unknown> {
 
   async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
     checkLevel('level', level);
+    checkSignalOptions('reached', options);
     options.signal?.throwIfAborted();
     await this.#wait.reached(level, this.position, options.signal);
     if (level === 'stored') for (const { position } of this.events) checkStored(this.#wait, position, position);

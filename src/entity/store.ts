@@ -2,11 +2,12 @@
 // wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
 
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
-import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
+import { checkAggregate, checkId, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
+import { checkFields } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
+import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from '../store/arguments.ts';
 import type {
   EventArchive,
   EventStore,
@@ -21,8 +22,6 @@ import type {
 import { checkNewEvents } from './new-event.ts';
 import type { EventPublisher } from './publisher.ts';
 import type { Transactions } from './transactions.ts';
-
-const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });
 
 /** The event store of a runtime. Reads show everything that was written before they were called. */
 export class RuntimeStore implements EventStore {
@@ -83,8 +82,7 @@ export class RuntimeStore implements EventStore {
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   /** All events of an aggregate, in version order; none if nobody knows it. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
-    checkAggregate(aggregate);
-    checkId('aggregate id', id);
+    checkAggregateId(aggregate, id);
     await this.caughtUp();
     return this.archive.getByAggregate(aggregate, id);
   }
@@ -98,10 +96,8 @@ export class RuntimeStore implements EventStore {
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
   /** The same, from this version on, `limit` at most. */
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
-    checkAggregate(aggregate);
-    checkId('aggregate id', id);
-    checkInteger('version', version, 0, Number.MAX_SAFE_INTEGER);
-    if (limit !== undefined) checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+    checkAggregateId(aggregate, id);
+    checkVersionRange(version, limit);
     await this.caughtUp();
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
@@ -112,15 +108,7 @@ export class RuntimeStore implements EventStore {
   ): Promise<EventsNamed<A, T>[]>;
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   async getByType(type: string, query: TypeQuery = {}): Promise<any> {
-    checkId('event type', type);
-    checkFields('getByType', query, typeQueryFields);
-    const { since, until, limit, aggregate } = query;
-    if (since !== undefined) checkDate('since', since);
-    if (until !== undefined) checkDate('until', until);
-    if (limit !== undefined && limit !== Number.POSITIVE_INFINITY) {
-      checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
-    }
-    if (aggregate !== undefined) checkAggregate(aggregate);
+    checkTypeQuery(type, query);
     await this.caughtUp();
     return this.archive.getByType(type, query);
   }
@@ -153,8 +141,7 @@ export class RuntimeStore implements EventStore {
 
   /** Version and position of an aggregate; undefined if nobody knows it. */
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
-    checkAggregate(aggregate);
-    checkId('aggregate id', id);
+    checkAggregateId(aggregate, id);
     await this.caughtUp();
     return this.archive.head(aggregate, id);
   }
@@ -170,16 +157,6 @@ export class RuntimeStore implements EventStore {
     await this.caughtUp();
     yield* this.archive.heads(aggregate);
   }
-}
-
-function checkMoment(moment: Moment): void {
-  checkFields('moment', moment, ['version', 'time']);
-  const { version, time } = moment as { version?: number; time?: Date };
-  if ((version === undefined) === (time === undefined)) {
-    invalid('moment', Object.keys(moment), 'must be { version } or { time }');
-  }
-  if (version !== undefined) checkInteger('moment.version', version, 0, Number.MAX_SAFE_INTEGER);
-  if (time !== undefined) checkDate('moment.time', time);
 }
 
 printAs(RuntimeStore, () => 'RuntimeStore');

@@ -5,6 +5,7 @@ import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, St
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { printAs } from '../one-line.ts';
+import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from './arguments.ts';
 import { PostgresArchive } from './postgres/archive.ts';
 import { storeName } from './postgres/failure.ts';
 import { PostgresStoreOptions } from './postgres/postgres.ts';
@@ -55,7 +56,8 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   /** All events of an aggregate, in version order; none if nobody knows it. */
-  getByAggregate(aggregate: any, id: string): Promise<any> {
+  async getByAggregate(aggregate: any, id: string): Promise<any> {
+    checkAggregateId(aggregate, id);
     return this.archive.getByAggregate(aggregate, id);
   }
 
@@ -67,7 +69,9 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
   ): Promise<EventOf<A>[]>;
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
   /** The same, from this version on, `limit` at most. */
-  getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
+  async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
+    checkAggregateId(aggregate, id);
+    checkVersionRange(version, limit);
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
@@ -76,7 +80,8 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     query?: TypeQuery<A>,
   ): Promise<EventsNamed<A, T>[]>;
   /** All events of one type, in the order in which they were stored; bounded by memory: for more, `query`. */
-  getByType(type: string, query?: TypeQuery): Promise<any> {
+  async getByType(type: string, query: TypeQuery = {}): Promise<any> {
+    checkTypeQuery(type, query);
     return this.archive.getByType(type, query);
   }
 
@@ -89,16 +94,19 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
   }
 
   /** An aggregate's state as it was at a version or a time; undefined if it had none then. */
-  stateAt<A extends AnyAggregate>(
+  async stateAt<A extends AnyAggregate>(
     aggregate: A,
     id: string,
     moment: Moment,
   ): Promise<StateThen<StateOf<A>> | undefined> {
+    checkAggregateId(aggregate, id);
+    checkMoment(moment);
     return this.archive.stateAt(aggregate, id, moment);
   }
 
   /** Version and position of an aggregate; undefined if nobody knows it. */
-  head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+  async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    checkAggregateId(aggregate, id);
     return this.archive.head(aggregate, id);
   }
 

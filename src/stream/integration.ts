@@ -1,7 +1,9 @@
 // Integration events: what the outside is told, in place of or beside the domain events. A pure mapping, declared here by
 // the user's module, carried out on the flush thread; what it makes is published in the transaction of its causes.
 import type { AnyAggregate, EventNamed, EventOf } from '../aggregate.ts';
+import { checkAggregate, checkFunction } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields } from '../known-fields.ts';
 
 /** What settings call them: `integration.{type}`, for their schemas, and for whether they are published. */
 export const integrationName = 'integration';
@@ -47,6 +49,10 @@ export function integration<A extends AnyAggregate>(
   mapping: { readonly [T in EventOf<A>['type']]?: (event: EventNamed<A, T>) => Mapped },
   whole?: (events: readonly EventOf<A>[]) => Mapped,
 ): Integration {
+  checkAggregate(aggregate);
+  checkFields('integration', mapping, Object.keys(aggregate.events));
+  for (const [type, map] of Object.entries(mapping)) checkFunction(`integration.${type}`, map);
+  if (whole !== undefined) checkFunction('integration whole', whole);
   return { aggregateType: aggregate.name, mapping: mapping as Integration['mapping'], whole };
 }
 

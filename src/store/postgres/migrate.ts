@@ -1,7 +1,10 @@
 // Brings a schema up to this release, one migration a transaction, under an advisory lock that the transaction holds: so
 // that what is cut off leaves nothing, two at once wait for each other, and a pooler between does not matter.
+
 import pg from 'pg';
+import { checkSignal } from '../../checks.ts';
 import { isError, TrunklineError } from '../../errors.ts';
+import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { type Connection, checkSchemaName, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { type Migration, readMigrations, versionOf } from './migrations.ts';
@@ -29,13 +32,22 @@ export interface MigrateReport {
 }
 
 const lockTimeoutMs = 30_000;
+const migrateFields = fieldsOf<MigrateOptions>({
+  connection: true,
+  schema: true,
+  dryRun: true,
+  signal: true,
+  folder: true,
+});
 
 /**
  * Apply the migrations that the schema lacks.
  * @throws StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, MigrationFailed
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
+  checkFields('migrate', options, migrateFields);
   const { connection, schema = defaultSchema, dryRun = false, signal, folder } = options;
+  if (signal !== undefined) checkSignal(signal);
   checkSchemaName(schema);
   const known = await readMigrations(folder);
   const client = new pg.Client(configOf(connection));

@@ -9,13 +9,16 @@
 //
 // Windows between two values of pg_snapshot_xmin would not do: with a third transaction open whose number lies between
 // those of the two, the second one's window would close first. (tail.test.ts has the case.)
+
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
+import { checkFunction, checkInteger, checkSignal } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';
 import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
+import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { type Connection, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
@@ -60,12 +63,25 @@ const columns = `sequence, id::text, aggregate_type, aggregate_id, version, even
  * @throws InvalidOptions; StoreAccessDenied, StoreSchemaMissing and the signal's reason while iterating
  */
 export function tailEvents(options: TailOptions): AsyncIterableIterator<TailedEvent> {
-  const { pollMs = 100, pageSize = 2000 } = options;
-  checkInteger('pollMs', pollMs, 60_000);
-  checkInteger('pageSize', pageSize, 100_000);
+  checkFields('tailEvents', options, tailFields);
+  const { pollMs = 100, pageSize = 2000, signal, onError } = options;
+  if (signal !== undefined) checkSignal(signal);
+  if (onError !== undefined) checkFunction('onError', onError);
+  checkInteger('pollMs', pollMs, 1, 60_000);
+  checkInteger('pageSize', pageSize, 1, 100_000);
   const settings = { ...options, pollMs, pageSize };
   return new Tail(settings, readToken(options.from)).events();
 }
+
+const tailFields = fieldsOf<TailOptions>({
+  connection: true,
+  schema: true,
+  from: true,
+  signal: true,
+  pollMs: true,
+  pageSize: true,
+  onError: true,
+});
 
 type Settings = TailOptions & Required<Pick<TailOptions, 'pollMs' | 'pageSize'>>;
 
@@ -279,9 +295,4 @@ class FrameDecoder {
     writeIdText(this.bytes, 16, id);
     return decodeEvent(this.reader.at(0), Number(position ?? 0));
   }
-}
-
-function checkInteger(option: string, value: number, high: number): void {
-  if (Number.isInteger(value) && value >= 1 && value <= high) return;
-  throw new TrunklineError('InvalidOptions', { option, value, reason: `must be an integer from 1 to ${high}` });
 }

@@ -1,0 +1,39 @@
+// What a store's readers check of their arguments, with a runtime and without one.
+import type { AnyAggregate } from '../aggregate.ts';
+import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
+import type { Moment, TypeQuery } from './store.ts';
+
+export function checkAggregateId(aggregate: AnyAggregate | string, id: string): void {
+  checkAggregate(aggregate);
+  checkId('aggregate id', id);
+}
+
+export function checkVersionRange(version: number, limit: number | undefined): void {
+  checkInteger('version', version, 0, Number.MAX_SAFE_INTEGER);
+  if (limit !== undefined) checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+}
+
+const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });
+
+export function checkTypeQuery(type: string, query: TypeQuery): void {
+  checkId('event type', type);
+  checkFields('getByType', query, typeQueryFields);
+  const { since, until, limit, aggregate } = query;
+  if (since !== undefined) checkDate('since', since);
+  if (until !== undefined) checkDate('until', until);
+  if (limit !== undefined && limit !== Number.POSITIVE_INFINITY) {
+    checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+  }
+  if (aggregate !== undefined) checkAggregate(aggregate);
+}
+
+export function checkMoment(moment: Moment): void {
+  checkFields('moment', moment, ['version', 'time']);
+  const { version, time } = moment as { version?: number; time?: Date };
+  if ((version === undefined) === (time === undefined)) {
+    invalid('moment', Object.keys(moment), 'must be { version } or { time }');
+  }
+  if (version !== undefined) checkInteger('moment.version', version, 0, Number.MAX_SAFE_INTEGER);
+  if (time !== undefined) checkDate('moment.time', time);
+}
