@@ -19,6 +19,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'store/postgres/failure.ts',
     'store/postgres/guard.ts',
     'store/postgres/postgres.ts',
+    'store/postgres/server-session.ts',
     'store/postgres/session.ts',
   ],
   log: ['ring/*'],
@@ -66,6 +67,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'ring/*',
     'store/postgres/failure.ts',
     'store/postgres/connection.ts',
+    'store/postgres/server-session.ts',
     'store/postgres/upkeep.ts',
   ],
   cli: [

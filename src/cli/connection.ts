@@ -1,9 +1,10 @@
 // Where the database is: told by --postgres or by the environment, in which passwords are not seen by everybody.
 import { type Command, Option } from 'commander';
-import pg from 'pg';
+import type pg from 'pg';
 import { TrunklineError } from '../errors.ts';
 import { configOf, defaultSchema } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
+import { openClient } from '../store/postgres/server-session.ts';
 
 export interface ConnectionOptions {
   postgres?: string;
@@ -29,15 +30,14 @@ export function connectionOf({ postgres }: ConnectionOptions): string {
 
 /** Work on a connection of the command's own. Its errors in our words, without the connection string. */
 export async function connected<T>(options: ConnectionOptions, work: (client: pg.Client) => Promise<T>): Promise<T> {
-  const client = new pg.Client({ ...configOf(connectionOf(options)), application_name: 'trunkline command line' });
-  client.on('error', () => {}); // whoever waits for a query is told
+  let client: pg.Client | undefined;
   try {
-    await client.connect();
+    client = await openClient(configOf(connectionOf(options)), { name: 'trunkline command line', timeoutMs: 0 });
     return await work(client);
   } catch (error) {
     throw isFromHere(error) ? error : failure(error, options.schema);
   } finally {
-    await client.end().catch(() => {});
+    await client?.end().catch(() => {});
   }
 }
 

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { TrunklineError } from '../errors.ts';
 import { type Connection, configOf } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
+import { openClient } from '../store/postgres/server-session.ts';
 import type { Outbox, OutboxSession } from './outbox.ts';
 import { PostgresOutboxSession } from './postgres-session.ts';
 
@@ -31,14 +32,12 @@ export class PostgresOutbox implements Outbox {
 
   async open(): Promise<OutboxSession> {
     const { connection, schema, actorTypes, logId } = this.settings;
-    const config = { keepAlive: true, query_timeout: queryTimeoutMs, ...configOf(connection) };
-    const client = new pg.Client({ ...config, application_name: 'trunkline relay' });
-    client.on('error', () => {}); // the query that waits for it rejects
+    let client: pg.Client | undefined;
     try {
-      await client.connect();
+      client = await openClient(configOf(connection), { name: 'trunkline relay', timeoutMs: queryTimeoutMs });
       await this.register(client, actorTypes);
     } catch (error) {
-      client.end().catch(() => {});
+      client?.end().catch(() => {});
       throw failure(error, schema);
     }
     const id = randomUUID();

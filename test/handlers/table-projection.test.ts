@@ -26,6 +26,7 @@ beforeAll(async () => {
        price numeric(12, 2) not null, labels jsonb, at timestamptz not null default now());
      create view reports.big as select name from reports.totals where total > 5;
      create table reports.days (day date primary key, events int);
+     create collation reports.either_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
      create table reports.keyless (name text, total int)`,
   );
 });
@@ -164,6 +165,67 @@ test('a key of another type', async () => {
   expect(entries.reduce((sum, { row }) => sum + row.events, 0)).toBe(5);
   expect(entries[0]!.key).toMatch(/^\d{4}-\d\d-\d\d$/);
 });
+
+const keysOfColumns: readonly [type: string, given: readonly string[], printed: string][] = [
+  [
+    'uuid',
+    ['0198AB00-0000-7000-8000-00000000000F', '{0198ab0000007000800000000000000f}'],
+    '0198ab00-0000-7000-8000-00000000000f',
+  ],
+  ['timestamptz', ['2026-11-26T08:00:00.000Z', '2026-11-26 09:00:00+01'], '2026-11-26 08:00:00+00'],
+  ['date', ['2026-11-26', '20261126'], '2026-11-26'],
+  ['numeric', ['7.0', '7.00', '7'], '7.0'],
+  ['numeric(4, 1)', ['7.04', '7.0'], '7.0'],
+  ['float8', ['0.1', '1e-1'], '0.1'],
+  ['interval', ['1 day', '24:00:00', 'P1D'], '1 day'],
+  ['character(5)', ['ab', 'ab  '], 'ab'],
+  ['text', ['A'], 'A'],
+  ['text collate reports.either_case', ['A', 'a'], 'A'],
+];
+
+test.each([
+  { batchEvents: 1, cachedRows: 20_000 },
+  { batchEvents: 50, cachedRows: 1 },
+])(
+  'a row is one row, however its key is written, over restarts: %o',
+  async (settings) => {
+    const round = `${settings.batchEvents}`;
+    for (const [i, [type]] of keysOfColumns.entries()) {
+      await administer(url, `create table reports.keys_${round}_${i} (id ${type} primary key, events int, gone bool)`);
+    }
+    const dataDir = scratchFolder();
+    let receipt!: { position: number };
+    for (let run = 1; run <= 2; run++) {
+      const runtime = await startRuntime({ dataDir });
+      const projections = keysOfColumns.map(([, given], i) =>
+        runtime.project(
+          defineProjection<{ events: number; gone: boolean }>({
+            name: `keys-${round}-${i}`,
+            events: ['Added'],
+            into: { table: `reports.keys_${round}_${i}`, keyColumn: 'id', ...settings },
+            key: ({ version }) => given[version % given.length]!,
+            init: () => ({ events: 0, gone: false }),
+            apply: ({ events, gone }, { data }) =>
+              (data as { amount: number }).amount === 99 ? undefined : { events: events + 1, gone },
+          }),
+        ),
+      );
+      // The row goes in each run, and is made anew by another text of its key.
+      for (const amount of [1, 1, 99, 1, 1, 1, 1]) receipt = await runtime.ref(Counter, `keys-${round}`).add(amount);
+      for (const [i, projection] of projections.entries()) {
+        await projection.caughtUpTo(receipt);
+        const [type, given, printed] = keysOfColumns[i]!;
+        const rows = await administer(url, `select events from reports.keys_${round}_${i}`);
+        expect([type, rows]).toEqual([type, [{ events: 4 }]]);
+        for (const text of given) expect(await projection.get(text)).toEqual({ events: 4, gone: false });
+        expect((await projection.entries()).map(({ key }) => key.toLowerCase())).toHaveLength(1);
+        if (given.length === 1) expect((await projection.entries())[0]!.key).toBe(printed);
+      }
+      await runtime.close();
+    }
+  },
+  60_000,
+);
 
 test('tables that will not do are refused, and rows that do not fit stop the projection', async () => {
   const embedded = await startEmbedded();

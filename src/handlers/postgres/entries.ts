@@ -1,6 +1,7 @@
 // The handlers' tables as SQL: checkpoints are rows of `event_handler_positions`, everything else is an entry. Each log has
 // its own. Keys travel as bytes, values as the text of their JSON, which is kept letter for letter.
 import pg from 'pg';
+import { beginSql } from '../../store/postgres/server-session.ts';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
 import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 
@@ -55,10 +56,10 @@ export class EntryStatements {
 
   /** `begin`, and the entry if there is none; one round trip. */
   beginWith(entry: Change | undefined): string {
-    if (entry === undefined) return 'begin';
+    if (entry === undefined) return beginSql();
     const { table, key, json } = entry;
     const values = [this.logId, table].map(pg.escapeLiteral).join();
-    return `begin; insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
+    return `${beginSql()}; insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
       values (${values}, '\\x${Buffer.from(key).toString('hex')}', ${pg.escapeLiteral(json!)}) on conflict do nothing`;
   }
 

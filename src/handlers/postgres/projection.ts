@@ -28,7 +28,7 @@ import type { RunningSubscription } from '../subscription.ts';
 import type { Change } from '../table-store.ts';
 import { checkpointTable } from '../tracker.ts';
 import { KnownRows } from './known-rows.ts';
-import { type RowRange, RowTable } from './row-table.ts';
+import { type Found, type RowRange, RowTable } from './row-table.ts';
 import type { PostgresTables } from './tables.ts';
 
 interface Building {
@@ -71,7 +71,7 @@ export class TableProjection<Row> implements Projection<Row> {
 
   async get(key: string): Promise<Row | undefined> {
     await this.opening;
-    return (await this.store.read((client) => this.table.read(client, [key]))).get(key);
+    return (await this.store.read((client) => this.table.read(client, [key]))).get(key)?.row;
   }
 
   async entries(range: RowRange = {}): Promise<{ key: string; row: Row }[]> {
@@ -221,33 +221,35 @@ export class TableProjection<Row> implements Projection<Row> {
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
       const client = (await tx.client()) as unknown as SqlClient;
-      const rows = known.take();
-      const changed = await this.foldInto(table, client, events, rows);
-      (tx as Effects).onCommitted = () => known.giveBack(rows, changed);
+      const taken = known.take();
+      const { changed, names } = await this.foldInto(table, client, events, taken);
+      (tx as Effects).onCommitted = () => known.giveBack(taken, changed, names);
     };
     return this.stage.begin(settings, call, { isInternal: true });
   }
 
-  /** The rows that have changed: written, not committed yet. */
+  /** The rows that have changed: written, not committed yet; and which of them each key has named. */
   private async foldInto(
     table: RowTable<Row>,
     client: SqlClient,
     events: readonly StoredEvent[],
-    known: ReadonlyMap<string, Row | undefined>,
-  ): Promise<Map<string, Row | undefined>> {
+    known: KnownRows<Row>,
+  ): Promise<{ changed: Map<string, Row | undefined>; names: Map<string, string> }> {
     const steps = events.map((event) => ({ event, keys: keysOf(this.definition, event) }));
     const wanted = new Set(steps.flatMap(({ keys }) => keys));
+    const unknown = [...wanted].filter((one) => known.find(one) === undefined);
+    const read = unknown.length > 0 ? await table.read(client, unknown) : new Map<string, Found<Row>>();
     const changed = new Map<string, Row | undefined>();
-    const unknown = [...wanted].filter((one) => !known.has(one));
-    const read = unknown.length > 0 ? await table.read(client, unknown) : new Map<string, Row>();
+    const names = new Map<string, string>();
     for (const { event, keys } of steps) {
-      for (const one of keys) {
-        const before = changed.has(one) ? changed.get(one) : (known.get(one) ?? read.get(one));
-        changed.set(one, nextRow(this.definition, before, event, one));
+      for (const given of keys) {
+        const { key, row } = (known.find(given) ?? read.get(given))!;
+        names.set(given, key);
+        changed.set(key, nextRow(this.definition, changed.has(key) ? changed.get(key) : row, event, given));
       }
     }
     await table.write(client, changed);
-    return changed;
+    return { changed, names };
   }
 }
 

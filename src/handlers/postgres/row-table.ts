@@ -8,6 +8,8 @@ import type { ProjectionTable } from '../projection.ts';
 interface Column {
   readonly name: string;
   readonly type: string;
+  /** ` collate …`; '' where it is the type's. */
+  readonly collation: string;
 }
 
 type Client = Pick<pg.ClientBase, 'query'>;
@@ -17,6 +19,14 @@ export interface RowRange {
   start?: string;
   end?: string;
   limit?: number;
+}
+
+/** What a key stands for. */
+export interface Found<Row> {
+  /** The key of the row that it names, as the column prints it: the same for all keys that the column takes for equal. */
+  readonly key: string;
+  /** undefined: there is none yet. */
+  readonly row: Row | undefined;
 }
 
 const nameBytesLimit = 63;
@@ -60,7 +70,13 @@ export class RowTable<Row> {
     );
     const place = found[0] ?? invalid('there is no table of this name');
     const { rows: columns } = await client.query(
-      `select attname as name, format_type(atttypid, atttypmod) as type from pg_attribute
+      // Texts without their length: a cast would cut in silence what the column refuses. Numbers and times are rounded by both.
+      `select attname as name,
+         format_type(atttypid, case when t.typcategory in ('S', 'V') then -1 else atttypmod end) as type,
+         coalesce((select format(' collate %I.%I', n.nspname, c.collname) from pg_collation c
+           join pg_namespace n on n.oid = c.collnamespace
+           where c.oid = attcollation and c.collname <> 'default'), '') as collation
+       from pg_attribute join pg_type t on t.oid = atttypid
        where attrelid = $1 and attnum > 0 and not attisdropped and attgenerated = '' order by attnum`,
       [place.oid],
     );
@@ -104,12 +120,26 @@ export class RowTable<Row> {
     await next.drop(client);
   }
 
-  /** Rows under keys; what is not there is left out. */
-  async read(client: Client, keys: readonly string[]): Promise<Map<string, Row>> {
-    const { key } = this;
-    const sql = `${this.select()} where ${pg.escapeIdentifier(key.name)} = any($1::text[]::${key.type}[])`;
-    const { rows } = await client.query<any[]>({ text: sql, values: [keys], rowMode: 'array' });
-    return new Map(rows.map((row: string[]) => [row[0]!, this.rowOf(row)]));
+  /**
+   * What each of these keys stands for, asked by the key itself and compared by the column's own equality: as text a key may
+   * come back as another one (`7.0` and `7.00`, a UUID in capitals, a time in another zone, a text in another case).
+   */
+  async read(client: Client, keys: readonly string[]): Promise<Map<string, Found<Row>>> {
+    const key = pg.escapeIdentifier(this.key.name);
+    const { rows } = await client.query<any[]>({
+      text: `with wanted as (select place, given::${this.key.type}${this.key.collation} as value
+          from unnest($1::text[]) with ordinality as w (given, place))
+        select place, coalesce(t.${key}, first_value(value) over (partition by value order by place))::text,
+          t.${key} is not null, ${this.selected('t.')} from wanted left join ${this.name} t on t.${key} = value`,
+      values: [keys],
+      rowMode: 'array',
+    });
+    return new Map(
+      rows.map(([place, name, isThere, ...values]: any[]) => {
+        const given = keys[Number(place) - 1]!;
+        return [given, { key: name, row: isThere ? this.rowOf(given, values) : undefined }];
+      }),
+    );
   }
 
   /** Rows in the order of their keys' bytes. */
@@ -122,7 +152,7 @@ export class RowTable<Row> {
       order by ${key} limit $4`;
     const values = [start, prefix, end, limit];
     const { rows } = await client.query<any[]>({ text: sql, values, rowMode: 'array' });
-    return rows.map((row: string[]) => ({ key: row[0]!, row: this.rowOf(row) }));
+    return rows.map(([name, ...values]: string[]) => ({ key: name!, row: this.rowOf(name!, values) }));
   }
 
   /** undefined: the row goes. */
@@ -158,17 +188,20 @@ export class RowTable<Row> {
   }
 
   private select(): string {
-    const columns = this.columns.map(({ name }) => `to_json(${pg.escapeIdentifier(name)})::text`);
-    return `select ${pg.escapeIdentifier(this.key.name)}::text, ${columns.join() || 'null'} from ${this.name}`;
+    return `select ${pg.escapeIdentifier(this.key.name)}::text, ${this.selected('')} from ${this.name}`;
+  }
+
+  private selected(table: string): string {
+    const columns = this.columns.map(({ name }) => `to_json(${table}${pg.escapeIdentifier(name)})::text`);
+    return columns.join() || 'null';
   }
 
   /** A field that `init` makes text stays text: a decimal keeps its digits. */
-  private rowOf(values: readonly (string | null)[]): Row {
-    const key = values[0]!;
+  private rowOf(key: string, values: readonly (string | null)[]): Row {
     const initial = this.init(key) as Record<string, unknown>;
     const row: Record<string, unknown> = {};
     for (const [i, { name }] of this.columns.entries()) {
-      const json = values[i + 1]!;
+      const json = values[i] ?? null;
       if (json === null) row[name] = null;
       else row[name] = typeof initial[name] === 'string' && json[0] !== '"' ? json : JSON.parse(json);
     }

@@ -3,10 +3,11 @@
 //
 // Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time. Nothing is
 // read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
-import pg from 'pg';
+import type pg from 'pg';
 import { failure } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
+import { beginSql, openPool, type SessionUse } from '../../store/postgres/server-session.ts';
 import { checkSchema, Session } from '../../store/postgres/session.ts';
 import type { Change, Entry, KeyRange, OwnTransaction, TableStore } from '../table-store.ts';
 import { EntryStatements } from './entries.ts';
@@ -30,8 +31,8 @@ export class PostgresTables implements TableStore {
     this.settings = settings;
     this.statements = new EntryStatements(settings.schema, logId);
     this.guard = guard(settings.schema);
-    this.reading = poolOf(settings, readConnections);
-    this.transactions = new HandlerTransactions(settings, this.statements, poolOf(settings, connections), connections);
+    this.reading = openPool(settings.connection, useOf(settings), readConnections, settings.loadTimeoutMs);
+    this.transactions = new HandlerTransactions(settings, this.statements, useOf(settings), connections);
   }
 
   get(table: string, key: string): Promise<string | undefined> {
@@ -64,7 +65,7 @@ export class PostgresTables implements TableStore {
     const session = await this.connected();
     const { client } = session;
     try {
-      await client.query(`begin; ${this.statements.lock}`);
+      await client.query(`${beginSql()}; ${this.statements.lock}`);
       await this.statements.write(client, changes);
       await client.query('commit');
     } catch (error) {
@@ -96,16 +97,6 @@ export class PostgresTables implements TableStore {
   }
 }
 
-function poolOf({ connection, statementTimeoutMs, loadTimeoutMs }: PostgresSettings, max: number): pg.Pool {
-  const pool = new pg.Pool({
-    ...connection,
-    application_name: name,
-    max,
-    query_timeout: statementTimeoutMs,
-    connectionTimeoutMillis: loadTimeoutMs,
-    allowExitOnIdle: true,
-  });
-  pool.on('error', () => {}); // an idle connection was lost: the next one is opened anew
-  pool.on('connect', (client) => client.on('error', () => {})); // one in use: its next query says so
-  return pool;
+function useOf({ statementTimeoutMs }: PostgresSettings): SessionUse {
+  return { name, timeoutMs: statementTimeoutMs, isUsers: true };
 }

@@ -7,6 +7,7 @@ import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { codeOf, failure, isAway, isServerError } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
+import { openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
 import type { TransactionClient } from '../../store/store.ts';
 import { Slots } from '../slots.ts';
 import type { Change, OwnTransaction } from '../table-store.ts';
@@ -16,20 +17,22 @@ export class HandlerTransactions {
   private readonly schema: string;
   private readonly statements: EntryStatements;
   private readonly pool: pg.Pool;
+  private readonly use: SessionUse;
   private readonly slots: Slots;
 
-  constructor(settings: PostgresSettings, statements: EntryStatements, pool: pg.Pool, connections: number) {
+  constructor(settings: PostgresSettings, statements: EntryStatements, use: SessionUse, connections: number) {
     this.schema = settings.schema;
     this.statements = statements;
-    this.pool = pool;
+    this.use = use;
+    this.pool = openPool(settings.connection, use, connections, settings.loadTimeoutMs);
     this.slots = new Slots(connections);
   }
 
   async begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
     await this.slots.take();
     let client: pg.PoolClient | undefined;
-    const end = (isLost: boolean): void => {
-      client?.release(isLost);
+    const end = async (isLost: boolean): Promise<void> => {
+      await this.release(client, isLost);
       this.slots.free();
     };
     try {
@@ -49,6 +52,16 @@ export class HandlerTransactions {
   close(): Promise<void> {
     return this.pool.end();
   }
+
+  /** What the handler has set in the session is not left to the next one. */
+  private async release(client: pg.PoolClient | undefined, isLost: boolean): Promise<void> {
+    try {
+      if (client && !isLost) await resetSession(client, this.use);
+      client?.release(isLost);
+    } catch {
+      client?.release(true);
+    }
+  }
 }
 
 const inFailedTransaction = '25P02';
@@ -58,9 +71,14 @@ class Transaction implements OwnTransaction {
   private readonly connection: pg.PoolClient;
   private readonly statements: EntryStatements;
   private readonly schema: string;
-  private readonly end: (isLost: boolean) => void;
+  private readonly end: (isLost: boolean) => Promise<void>;
 
-  constructor(connection: pg.PoolClient, statements: EntryStatements, schema: string, end: (isLost: boolean) => void) {
+  constructor(
+    connection: pg.PoolClient,
+    statements: EntryStatements,
+    schema: string,
+    end: (isLost: boolean) => Promise<void>,
+  ) {
     this.connection = connection;
     this.client = new GuardedClient(connection);
     this.statements = statements;
@@ -91,7 +109,7 @@ class Transaction implements OwnTransaction {
   rollback(): void {
     if (this.client.isEnded) return;
     this.client.isEnded = true;
-    if (this.client.isBusy) return this.end(true);
+    if (this.client.isBusy) return void this.end(true);
     this.connection.query('rollback').then(
       () => this.end(false),
       () => this.end(true),

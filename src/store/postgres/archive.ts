@@ -23,6 +23,7 @@ import { conditions, copyEvents, eventsIn } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
 import { quarantined } from './quarantine.ts';
 import type { EventFrames } from './rows.ts';
+import { openPool } from './server-session.ts';
 import { checkSchema } from './session.ts';
 
 const eventsPerPage = 5_000;
@@ -42,15 +43,12 @@ export class PostgresArchive implements EventArchive {
     this.isOwnPool = pool === undefined;
     this.pool =
       pool ??
-      new pg.Pool({
-        ...settings.connection,
-        application_name: 'trunkline read',
-        max: connections,
-        query_timeout: settings.statementTimeoutMs,
-        connectionTimeoutMillis: settings.loadTimeoutMs,
-        allowExitOnIdle: true,
-      });
-    if (this.isOwnPool) this.pool.on('error', () => {}); // an idle connection was lost: the next read opens another
+      openPool(
+        settings.connection,
+        { name: 'trunkline read', timeoutMs: settings.statementTimeoutMs },
+        connections,
+        settings.loadTimeoutMs,
+      );
     this.schemaName = settings.schema;
     this.loadTimeoutMs = settings.loadTimeoutMs;
     this.schema = pg.escapeIdentifier(settings.schema);

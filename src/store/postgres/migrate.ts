@@ -8,6 +8,7 @@ import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { type Connection, checkSchemaName, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { type Migration, readMigrations, versionOf } from './migrations.ts';
+import { beginSql, openClient } from './server-session.ts';
 
 /** Which database, which schema, and whether only to look. */
 export interface MigrateOptions {
@@ -50,10 +51,9 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   if (signal !== undefined) checkSignal(signal);
   checkSchemaName(schema);
   const known = await readMigrations(folder);
-  const client = new pg.Client(configOf(connection));
-  client.on('error', () => {}); // whoever waits for a query is told
+  let client: pg.Client | undefined;
   try {
-    await client.connect();
+    client = await openClient(configOf(connection), { name: 'trunkline migrate', timeoutMs: 0 });
     let version = await versionOf(client, schema, known);
     if (dryRun) return { schema, migrations: known.slice(version), version };
     const applied: Migration[] = [];
@@ -68,7 +68,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
     if (signal?.aborted && error === signal.reason) throw error;
     throw failure(error, schema);
   } finally {
-    await client.end().catch(() => {});
+    await client?.end().catch(() => {});
   }
 }
 
@@ -79,10 +79,10 @@ async function applyNext(
   known: readonly Migration[],
 ): Promise<Migration | undefined> {
   const name = pg.escapeIdentifier(schema);
-  await client.query('begin');
+  // Whatever the database's default: a snapshot older than the lock would not show what its last holder has done.
+  await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
   let migration: Migration | undefined;
   try {
-    await client.query(`set local lock_timeout = ${lockTimeoutMs}`);
     await client.query('select pg_advisory_xact_lock(hashtext($1), hashtext($2))', ['trunkline.migrate', schema]);
     const version = await versionOf(client, schema, known);
     if (version === 0) await prepare(client, name, schema);

@@ -5,7 +5,8 @@ import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { type ArchiveInfo, verifyArchive, writeArchive } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
-import { partitionOf, retried } from './months.ts';
+import { isAttached, partitionOf, retried } from './months.ts';
+import { beginSql } from './server-session.ts';
 
 const lockTimeoutMs = 2000;
 const fileOf = (folder: string, month: string): string => join(folder, `${partitionOf(month)}.jsonl.zst`);
@@ -30,8 +31,8 @@ export async function archiveMonth(
 }
 
 /**
- * Remove a month from the database: only if the archive in `folder` has all of it and no log lacks any of it, or with
- * `force`, which asks for neither.
+ * Remove a month from the database: only if the archive in `folder` has all of it, and no log, subscription or projection
+ * lacks any of it; or with `force`, which asks none of these. Asked in the transaction that drops, behind its lock.
  * @throws ArchiveDamaged, PartitionNeeded
  */
 export async function dropMonth(
@@ -43,27 +44,54 @@ export async function dropMonth(
 ): Promise<void> {
   const name = pg.escapeIdentifier(schema);
   const partition = partitionOf(month);
-  const table = `${name}.${partition}`;
   const archive = force ? undefined : await verifyArchive(fileOf(folder ?? '.', month));
   await retried(client, async () => {
-    await client.query(`begin; set local lock_timeout = ${lockTimeoutMs}`);
+    await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
     // From the top, as writers do; the other way round they and we would wait for each other.
     await client.query(`lock table ${name}.domain_events in access exclusive mode`);
-    if (archive) {
-      const { rows } = await client.query(
-        `select count(*)::float8 as events, coalesce(max(e.sequence), 0)::float8 as last, count(o.sequence)::float8 as waiting
-         from ${table} e left join ${name}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
-      );
-      const { events, last, waiting } = rows[0];
-      const refuse = (reason: string): never => {
-        throw new TrunklineError('PartitionNeeded', { partition, reason });
-      };
-      if (waiting > 0) refuse(`${waiting} of its events have not come into a log yet`);
-      if (events !== archive.events || last !== archive.lastSequence) {
-        refuse(`it has ${events} events, and its archive ${archive.events}; archive it again`);
-      }
-    }
-    await client.query(`drop table ${table}`);
+    if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
+    if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition);
+    if (archive) await checkPassed(client, name, partition);
+    await client.query(`drop table ${name}.${partition}`);
     await client.query('commit');
   });
 }
+
+async function checkArchived(
+  client: pg.ClientBase,
+  table: string,
+  archive: ArchiveInfo,
+  partition: string,
+): Promise<void> {
+  const { rows } = await client.query(
+    `select count(*)::float8 as events, coalesce(max(e.sequence), 0)::float8 as last from ${table} e`,
+  );
+  const { events, last } = rows[0];
+  if (events === archive.events && last === archive.lastSequence) return;
+  throw needed(partition, `it has ${events} events, and its archive ${archive.events}; archive it again`);
+}
+
+/** Ask everybody who reads the history of their log from here. */
+async function checkPassed(client: pg.ClientBase, schema: string, partition: string): Promise<void> {
+  const table = `${schema}.${partition}`;
+  const { rows: waiting } = await client.query(
+    `select count(*)::int as count from ${table} e
+     join ${schema}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
+  );
+  if (waiting[0].count > 0) throw needed(partition, `${waiting[0].count} of its events have not come into a log yet`);
+  const { rows: behind } = await client.query(
+    `select reader.name, reader.log_id, reader.position::float8 as position, last.position::float8 as last
+     from (select handler_name as name, log_id, position from ${schema}.event_handler_positions
+           union all select name, log_id, position from ${schema}.log_readers) reader
+     join (select log_id, max(position) as position from ${table} where log_id is not null group by log_id) last
+       on last.log_id = reader.log_id and last.position > reader.position
+     order by last.position - reader.position desc limit 1`,
+  );
+  if (behind.length === 0) return;
+  const [{ name, log_id, position, last }] = behind as [Record<string, unknown>];
+  const reason = `handler ${name} of log ${log_id} is at position ${position}, and the month reaches to ${last}`;
+  throw needed(partition, reason);
+}
+
+const needed = (partition: string, reason: string): TrunklineError =>
+  new TrunklineError('PartitionNeeded', { partition, reason });

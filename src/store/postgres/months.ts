@@ -1,11 +1,12 @@
 // The months of domain_events as an administrator sees them: which partitions there are, made ahead, and the default
 // partition emptied into the months that it holds. Runs wherever it is called, on a connection of its own.
 //
-// Invariants: one upkeep at a time (an advisory lock); no lock is waited for longer than `lockTimeoutMs`, so that whoever
+// Invariants: one upkeep at a time (an advisory lock, of the transaction that acts); no lock is waited for longer than `lockTimeoutMs`, so that whoever
 // inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
-import { codeOf } from './failure.ts';
+import { codeOf, refusesData } from './failure.ts';
+import { beginSql } from './server-session.ts';
 
 /** One partition. */
 export interface PartitionInfo {
@@ -62,60 +63,58 @@ export async function listPartitions(client: pg.ClientBase, schema: string): Pro
 /**
  * Make the partitions of this month and the next ones, and those of the months that the default partition holds, whose
  * events move there. Returns the names of those made; nothing if another upkeep is at work.
+ * @throws what stood in the way of one month, once the others have been made
  */
 export async function keepPartitions(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<string[]> {
   const name = pg.escapeIdentifier(schema);
-  const lock = ['trunkline.upkeep', schema];
-  const { rows: held } = await client.query('select pg_try_advisory_lock(hashtext($1), hashtext($2)) as held', lock);
-  if (!held[0].held) return [];
-  try {
-    const made: string[] = [];
-    const { rows: months } = await client.query(
-      `select to_char(m, 'YYYY-MM') as month from (
-         select distinct date_trunc('month', occurred_at at time zone 'UTC') as m from ${name}.domain_events_default
-         where occurred_at >= '0001-01-01' and occurred_at < '9999-12-01'
-         union select date_trunc('month', now() at time zone 'UTC') + make_interval(months => i)
-         from generate_series(0, $1::int) i) each order by m`,
-      [monthsAhead],
-    );
-    for (const { month } of months) {
-      const partition = await retried(client, () => makeMonth(client, name, month));
-      if (partition !== undefined) made.push(partition);
+  const { rows: months } = await client.query(
+    `select to_char(m, 'YYYY-MM') as month from (
+       select distinct date_trunc('month', occurred_at at time zone 'UTC') as m from ${name}.domain_events_default
+       where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z'
+       union select date_trunc('month', now() at time zone 'UTC') + make_interval(months => i)
+       from generate_series(0, $1::int) i) each order by m`,
+    [monthsAhead],
+  );
+  const made: string[] = [];
+  const failures: unknown[] = [];
+  for (const { month } of months) {
+    try {
+      if (await retried(client, () => makeMonth(client, schema, month))) made.push(partitionOf(month));
+    } catch (error) {
+      // What lies in the way of one month is no reason to leave out the others; a lock or a server that does not come is.
+      const isOfThisMonth = error instanceof TrunklineError || refusesData(error);
+      if (!isOfThisMonth) throw error;
+      failures.push(error);
     }
-    return made;
-  } finally {
-    await client.query('select pg_advisory_unlock(hashtext($1), hashtext($2))', lock);
   }
+  if (failures.length > 0) throw failures[0];
+  return made;
 }
 
 /**
- * Copied beside while nobody is kept waiting; then, with everybody held for a moment, completed, emptied from the default
- * partition and attached. Undefined if it was there.
+ * One transaction, which holds the lock on upkeep from before it looks whether the month is there until it has attached it:
+ * made and filled beside while all others read and write; then, with them held for a moment, completed, emptied from the
+ * default partition and attached. Nothing is ever dropped here. False if the month is there, or another upkeep at work.
  *
- * Everybody is held at domain_events itself. A writer that had been sent on to the default partition already would wait
+ * All others are held at domain_events itself. A writer that had been sent on to the default partition already would wait
  * there, and afterwards fail for a row that does not belong there any more; a reader would wait there, and afterwards see
  * neither the rows that have gone nor the partition that they have gone to.
  */
-async function makeMonth(client: pg.ClientBase, schema: string, month: string): Promise<string | undefined> {
+async function makeMonth(client: pg.ClientBase, schema: string, month: string): Promise<boolean> {
+  const name = pg.escapeIdentifier(schema);
   const partition = partitionOf(month);
-  const [events, rest, table] = [
-    `${schema}.domain_events`,
-    `${schema}.domain_events_default`,
-    `${schema}.${partition}`,
-  ];
-  const { rows } = await client.query(
-    'select exists (select from pg_inherits where inhrelid = to_regclass($1)) as there',
-    [table],
-  );
-  if (rows[0].there) return undefined;
+  const [events, rest, table] = [`${name}.domain_events`, `${name}.domain_events_default`, `${name}.${partition}`];
   const bounds = `from ('${startOf(month)}') to ('${startOf(after(month))}')`;
   const inMonth = `d.occurred_at >= '${startOf(month)}' and d.occurred_at < '${startOf(after(month))}'`;
-  await client.query(`drop table if exists ${table}`); // what a crash has left
+  await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
+  if (!(await lockUpkeep(client, schema)) || (await isAttached(client, schema, partition))) {
+    await client.query('rollback');
+    return false;
+  }
   await client.query(
     `create table ${table} (like ${events} including defaults including constraints including indexes)`,
   );
   await client.query(`insert into ${table} select d.* from ${rest} d where ${inMonth}`);
-  await client.query(`begin; set local lock_timeout = ${lockTimeoutMs}`);
   await client.query(`lock table ${events} in access exclusive mode`);
   await client.query(`insert into ${table} select d.* from ${rest} d
     where ${inMonth} and not exists (select from ${table} t where t.id = d.id and t.occurred_at = d.occurred_at)`);
@@ -124,7 +123,29 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   await client.query(`delete from ${rest} d where ${inMonth}`);
   await client.query(`alter table ${events} attach partition ${table} for values ${bounds}`);
   await client.query('commit');
-  return partition;
+  return true;
+}
+
+/** Until the transaction ends; the function make_partition takes the same lock. False if another upkeep has it. */
+async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolean> {
+  const sql = 'select pg_try_advisory_xact_lock(hashtext($1), hashtext($2)) as held';
+  const { rows } = await client.query(sql, ['trunkline.upkeep', schema]);
+  return rows[0].held;
+}
+
+/**
+ * Whether the table of this name is a partition of domain_events; false: there is no such table.
+ * @throws StoreSchemaAltered if there is one and it is no partition: a month that was detached, for example
+ */
+export async function isAttached(client: pg.ClientBase, schema: string, partition: string): Promise<boolean> {
+  const { rows } = await client.query(
+    `select exists (select from pg_inherits i where i.inhrelid = c.oid and i.inhparent = to_regclass($3)) as attached
+     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2`,
+    [schema, partition, `${pg.escapeIdentifier(schema)}.domain_events`],
+  );
+  if (rows.length === 0 || rows[0].attached) return rows.length === 1;
+  const reason = `table ${partition} is no partition of domain_events; attach it, or give it another name`;
+  throw new TrunklineError('StoreSchemaAltered', { schema, reason });
 }
 
 const startOf = (month: string): string => `${month}-01T00:00:00Z`;

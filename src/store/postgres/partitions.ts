@@ -2,6 +2,7 @@
 // is far away (a wrong clock), or one for which it lacks the right.
 import type pg from 'pg';
 import { isServerError } from './failure.ts';
+import { beginSql } from './server-session.ts';
 
 const monthsBack = 20 * 12;
 const monthsAhead = 2;
@@ -51,7 +52,7 @@ export class Partitions {
 
   private async prepareMonth(client: pg.ClientBase, month: number): Promise<void> {
     try {
-      await client.query(`begin; set local lock_timeout = ${lockTimeoutMs}`);
+      await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
       await client.query(this.make, [startOf(month)]);
       await client.query('commit');
     } catch (error) {

@@ -95,7 +95,7 @@ export async function* quarantined(
   let [logId, position] = ['', 0];
   for (;;) {
     const { rows } = await query(
-      `select log_id, position, code, reason, quarantined_at, frame from ${schema}.quarantined_events
+      `select log_id, position, code, reason, extract(epoch from quarantined_at) as quarantined_at, frame from ${schema}.quarantined_events
        where (log_id, position) > ($1, $2) order by log_id, position limit ${pageRows}`,
       [logId, position],
     );
@@ -103,7 +103,7 @@ export async function* quarantined(
       logId = row.log_id;
       position = Number(row.position);
       const event = decodeEvent(new FrameReader(row.frame).at(0), position);
-      yield { event, logId, code: row.code, reason: row.reason, quarantinedAt: row.quarantined_at };
+      yield { event, logId, code: row.code, reason: row.reason, quarantinedAt: new Date(1000 * row.quarantined_at) };
     }
     if (rows.length < pageRows) return;
   }

@@ -1,10 +1,11 @@
 // One connection of a thread's own, with its errors in our words. Given up rather than mended: whoever has lost it opens
 // another.
-import pg from 'pg';
+import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { ConnectionParts } from './connection.ts';
 import { failure, isServerError, storeName } from './failure.ts';
 import { readMigrations, versionOf } from './migrations.ts';
+import { destroyClient, openClient } from './server-session.ts';
 import { checkTables } from './tables.ts';
 
 export interface SessionSettings {
@@ -31,21 +32,12 @@ export class Session {
 
   /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing */
   static async open({ connection, schema, timeoutMs, name }: SessionSettings): Promise<Session> {
-    const client = new pg.Client({
-      ...connection,
-      application_name: name,
-      query_timeout: timeoutMs,
-      connectionTimeoutMillis: Math.min(timeoutMs, connection.connectionTimeoutMillis ?? timeoutMs),
-      keepAlive: true,
-    });
-    const session = new Session(client);
+    const connectionTimeoutMillis = Math.min(timeoutMs, connection.connectionTimeoutMillis ?? timeoutMs);
     try {
-      await client.connect();
+      return new Session(await openClient({ ...connection, connectionTimeoutMillis }, { name, timeoutMs }));
     } catch (error) {
-      session.destroy();
       throw failure(error, schema);
     }
-    return session;
   }
 
   /** Whether it can be used no more. */
@@ -61,7 +53,7 @@ export class Session {
   /** Let go at once, whatever is under way; the server rolls back. */
   destroy(): void {
     this.broken = true;
-    (this.client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    destroyClient(this.client);
   }
 
   async close(): Promise<void> {

@@ -20,6 +20,7 @@ import type { PostgresSettings } from './postgres.ts';
 import { noticeOf, type QuarantineNotice, quarantine, refusedBetween } from './quarantine.ts';
 import { RelayedStatements, relayedIn } from './relayed.ts';
 import { EventRowWriter, eventColumns } from './rows.ts';
+import { beginSql } from './server-session.ts';
 import { checkSchema, Session } from './session.ts';
 
 export interface PostgresSinkEvents {
@@ -126,7 +127,7 @@ export class PostgresSink implements Sink {
       await checkSchema(session.client, schema);
       const results = (await session.client.query(
         // The row is locked, so this waits for what a connection that was given up may still commit.
-        `begin; set local lock_timeout = ${lockTimeoutMs};
+        `${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
          insert into ${this.schema}.flush_checkpoints (log_id, position) values (${pg.escapeLiteral(this.logId)}, 0)
            on conflict (log_id) do update set updated_at = now() returning position;
          commit`,
@@ -182,7 +183,7 @@ export class PostgresSink implements Sink {
   private async begin(client: pg.ClientBase, batch: Batch): Promise<void> {
     const { checkpoint } = this;
     const results = (await client.query(
-      `begin; set local lock_timeout = ${lockTimeoutMs}; set local synchronous_commit = on;
+      `${beginSql(`lock_timeout = ${lockTimeoutMs}`, 'synchronous_commit = on')};
        update ${this.schema}.flush_checkpoints set position = ${batch.toPosition}, updated_at = now()
          where log_id = ${pg.escapeLiteral(this.logId)} and position = ${checkpoint};
        savepoint heads`,

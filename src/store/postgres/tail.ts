@@ -21,6 +21,7 @@ import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { type Connection, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
+import { openClient } from './server-session.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
 
 /** Where to begin, and what to be told. */
@@ -178,10 +179,8 @@ class Tail {
   }
 
   private async connect(): Promise<pg.Client> {
-    const config = { keepAlive: true, query_timeout: statementTimeoutMs, ...configOf(this.settings.connection) };
-    const client = new pg.Client({ ...config, application_name: 'trunkline tail' });
-    client.on('error', () => {}); // whoever waits for a query is told
-    await client.connect();
+    const use = { name: 'trunkline tail', timeoutMs: statementTimeoutMs };
+    const client = await openClient(configOf(this.settings.connection), use);
     try {
       await this.checkServer(client);
     } catch (error) {

@@ -1,10 +1,11 @@
 // Looks after the partitions while a runtime runs: now and then, for a moment, on a connection opened for it. Of several
 // runtimes on one database one does it at a time.
-import pg from 'pg';
+import type pg from 'pg';
 import { guarded, unawaited } from '../../guarded.ts';
 import { failure } from './failure.ts';
 import { keepPartitions } from './months.ts';
 import type { PostgresSettings } from './postgres.ts';
+import { openClient } from './server-session.ts';
 
 const firstMs = 5_000; // not in the way of the start
 const everyMs = 10 * 60_000;
@@ -14,7 +15,7 @@ export class PartitionUpkeep {
   private readonly settings: PostgresSettings;
   private readonly onError: (error: Error) => void;
   private timer: NodeJS.Timeout | undefined;
-  private client: pg.Client | undefined;
+  private readonly stopping = new AbortController();
   private running: Promise<void> = Promise.resolve();
 
   constructor(settings: PostgresSettings, onError: (error: Error) => void) {
@@ -30,8 +31,7 @@ export class PartitionUpkeep {
   async stop(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;
-    const stream = (this.client as unknown as { connection?: { stream: { destroy(): void } } })?.connection?.stream;
-    stream?.destroy();
+    this.stopping.abort();
     await this.running;
   }
 
@@ -45,21 +45,15 @@ export class PartitionUpkeep {
 
   private async keep(): Promise<void> {
     const { connection, schema, statementTimeoutMs } = this.settings;
-    const client = new pg.Client({
-      ...connection,
-      application_name: 'trunkline upkeep',
-      query_timeout: statementTimeoutMs,
-    });
-    client.on('error', () => {}); // whoever waits for a query is told
-    this.client = client;
+    const use = { name: 'trunkline upkeep', timeoutMs: statementTimeoutMs };
+    let client: pg.Client | undefined;
     try {
-      await client.connect();
+      client = await openClient(connection, use, this.stopping.signal);
       await keepPartitions(client, schema, monthsAhead);
     } catch (error) {
       if (this.timer !== undefined) this.onError(failure(error, schema));
     } finally {
-      this.client = undefined;
-      await client.end().catch(() => {});
+      await client?.end().catch(() => {});
     }
     if (this.timer !== undefined) this.plan(everyMs);
   }

@@ -32,7 +32,7 @@ async function connected(): Promise<pg.Client> {
 
 async function stored(id: string): Promise<any[]> {
   const { rows } = await other.query(
-    `select version, event_type, data, metadata, position, d.log_id, o.sequence is not null as waits
+    `select version, event_type, data, metadata, d.position, d.log_id, o.sequence is not null as waits
     from ${name}.domain_events d left join ${name}.outbox o using (sequence) where aggregate_id = $1 order by d.sequence`,
     [id],
   );

@@ -101,6 +101,58 @@ describe('upkeep', () => {
     expect(made.flat()).toContain('domain_events_2024_05');
   }, 90_000);
 
+  test('whatever a flusher does between two statements of the upkeep, no event goes', async () => {
+    const thisMonth = new Date().toISOString().slice(0, 7);
+    const flusher = await connected();
+    await flusher.query(`set lock_timeout = '50ms'`);
+    const real = client.query.bind(client) as (...args: unknown[]) => Promise<pg.QueryResult>;
+    const outcomes = new Set<number>();
+    for (let step = 0, count = 1; step < count; step++) {
+      for (const { month, name } of await listPartitions(client, schema)) {
+        if (month !== undefined) await client.query(`drop table ${schema}.${name}`);
+      }
+      let stored = 0;
+      await client.query(`delete from ${schema}.domain_events`);
+      count = 0;
+      client.query = (async (...args: unknown[]) => {
+        if (count++ === step) {
+          const inserted = await flusher.query(`select ${schema}.make_partition(now())`).then(
+            () =>
+              insert(flusher, thisMonth, 5).then(
+                () => 5,
+                () => 0, // the month is being attached
+              ),
+            () => 0,
+          );
+          stored += inserted;
+        }
+        return real(...args);
+      }) as unknown as typeof client.query;
+      await keepPartitions(client, schema, 0);
+      client.query = real as unknown as typeof client.query;
+      const { rows } = await client.query(`select count(*)::int as count from ${schema}.domain_events`);
+      expect([step, rows[0].count]).toEqual([step, stored]);
+      expect((await listPartitions(client, schema)).map(({ month }) => month)).toContain(thisMonth);
+      outcomes.add(stored);
+    }
+    expect([...outcomes].sort()).toEqual([0, 5]); // 0: while all are held at domain_events
+  }, 60_000);
+
+  test('a table that is no partition any more is left alone, and the other months are made', async () => {
+    await keepPartitions(client, schema, 1);
+    const { name } = (await listPartitions(client, schema))[0]!;
+    const month = name.slice(-7).replace('_', '-');
+    await insert(client, month, 3);
+    await client.query(`alter table ${schema}.domain_events detach partition ${schema}.${name}`);
+    await insert(client, '2024-05', 1);
+    expect(await errorOf(keepPartitions(client, schema, 0))).toMatchObject({ code: 'StoreSchemaAltered' });
+    expect(await errorOf(dropMonth(client, schema, month, undefined, true))).toMatchObject({
+      code: 'StoreSchemaAltered',
+    });
+    expect((await client.query(`select from ${schema}.${name}`)).rowCount).toBe(3);
+    expect((await listPartitions(client, schema)).map(({ month: each }) => each)).toContain('2024-05');
+  });
+
   test('times beyond any month stay where they are', async () => {
     await client.query(
       `insert into ${schema}.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
@@ -148,6 +200,34 @@ describe('archives', () => {
     expect((await listPartitions(client, schema))[0]).toMatchObject({ month: '2024-05', rows: 300 });
     writeFileSync(file, whole);
     await dropMonth(client, schema, '2024-05', folder, false);
+    expect((await listPartitions(client, schema)).map(({ month }) => month)).not.toContain('2024-05');
+  });
+
+  test('a month that a log, a handler or a projection still needs is not dropped', async () => {
+    await insert(client, '2024-05', 10);
+    await client.query(`update ${schema}.domain_events set log_id = 'one', position = version * 10`);
+    await keepPartitions(client, schema, 0);
+    const folder = scratchFolder();
+    await archiveMonth(client, schema, '2024-05', folder);
+    const drop = (): Promise<void> => dropMonth(client, schema, '2024-05', folder, false);
+    await client.query(
+      `insert into ${schema}.outbox (sequence, id, occurred_at) select sequence, id, occurred_at from ${schema}.domain_events limit 1;
+       insert into ${schema}.event_handler_positions (log_id, handler_name, position, paused)
+         values ('one', 'billing', 99, true), ('two', 'of another log', 0, false);
+       insert into ${schema}.log_readers (log_id, name, position) values ('one', 'projection:totals#1', 50)`,
+    );
+    const asked: [RegExp, string][] = [
+      [/come into a log/, `delete from ${schema}.outbox`],
+      [/projection:totals#1 .* position 50, .* 100/, `delete from ${schema}.log_readers`],
+      [/billing of log one/, `update ${schema}.event_handler_positions set position = 100 where log_id = 'one'`],
+    ];
+    for (const [reason, cure] of asked) {
+      const error = await errorOf(drop());
+      expect(error).toMatchObject({ code: 'PartitionNeeded' });
+      expect(error.message).toMatch(reason);
+      await client.query(cure);
+    }
+    await drop();
     expect((await listPartitions(client, schema)).map(({ month }) => month)).not.toContain('2024-05');
   });
 

@@ -1,0 +1,145 @@
+// Every connection that this library opens, and what its session at the server is set to: roles and databases may set what
+// our statements would otherwise print, read, wait and commit by. The only file that makes clients and pools.
+//
+// A pooler that hands one server connection to several clients keeps a few settings for each client and no others, so
+// behind one only these few are set: anything else would be left to strangers. A connection is direct if the server process
+// is the one that answered when it was opened. What must hold behind a pooler too is in `beginSql`, for each transaction.
+import pg from 'pg';
+import type { ConnectionParts } from './connection.ts';
+
+/** What a connection is for. */
+export interface SessionUse {
+  /** As the server shows it in pg_stat_activity. */
+  readonly name: string;
+  /** How long one statement may take, milliseconds; 0: without end. The server ends it, or if that hangs, the client. */
+  readonly timeoutMs: number;
+  /** It runs statements of the user's own, too: names without a schema are looked up as the role has it. */
+  readonly isUsers?: boolean;
+}
+
+/** Poolers keep these for each of their clients. */
+const keptByPoolers: Readonly<Record<string, string>> = {
+  datestyle: 'ISO, MDY',
+  timezone: 'UTC',
+  standard_conforming_strings: 'on',
+};
+
+const settings: Readonly<Record<string, string>> = {
+  intervalstyle: 'postgres',
+  bytea_output: 'hex',
+  extra_float_digits: '1',
+  array_nulls: 'on',
+  transform_null_equals: 'off',
+  default_transaction_isolation: 'read committed',
+  default_transaction_read_only: 'off',
+  default_transaction_deferrable: 'off',
+  synchronous_commit: 'on',
+  lock_timeout: '0',
+  idle_in_transaction_session_timeout: '0',
+  idle_session_timeout: '0',
+  transaction_timeout: '0', // since PostgreSQL 17; a setting that the server does not know is passed over
+};
+
+/** Where only tables of ours are read and written: rows that a policy hides are an error, not a smaller result. */
+const ofOwnStatements: Readonly<Record<string, string>> = { search_path: 'pg_catalog', row_security: 'off' };
+
+/** The server ends a statement somewhat before the client gives up its connection. */
+const serverShare = 0.9;
+
+/** Connections that no pooler shares. */
+const direct = new WeakSet<pg.ClientBase>();
+
+/**
+ * Begins a transaction of ours: what the role or the database says of transactions does not count. `locals`: other settings
+ * until its end, as `name = value`.
+ */
+export function beginSql(...locals: string[]): string {
+  return ['begin isolation level read committed read write', ...locals.map((local) => `set local ${local}`)].join('; ');
+}
+
+/** A connected client, its session set. Rejects with what the server or the client says. `signal` lets go of it for good. */
+export async function openClient(
+  connection: ConnectionParts,
+  use: SessionUse,
+  signal?: AbortSignal,
+): Promise<pg.Client> {
+  const client = new pg.Client(configFor(connection, use));
+  client.on('error', () => {}); // the query under way rejects
+  signal?.addEventListener('abort', () => destroyClient(client), { once: true });
+  try {
+    await client.connect();
+    await setSession(client, use);
+    return client;
+  } catch (error) {
+    destroyClient(client);
+    throw error;
+  }
+}
+
+/** A pool whose connections are set before they are handed out. */
+export function openPool(connection: ConnectionParts, use: SessionUse, max: number, connectMs: number): pg.Pool {
+  const pool = new pg.Pool({
+    ...configFor(connection, use),
+    max,
+    connectionTimeoutMillis: connectMs,
+    allowExitOnIdle: true,
+    onConnect: (client) => setSession(client, use) as unknown as undefined, // a promise, which pg-pool awaits
+  });
+  pool.on('error', () => {}); // an idle connection was lost: the next one is opened anew
+  pool.on('connect', (client) => client.on('error', () => {})); // one in use: its next query rejects
+  return pool;
+}
+
+/** Let go at once, whatever is under way; the server rolls back. */
+export function destroyClient(client: pg.ClientBase): void {
+  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+}
+
+/**
+ * Put a session that statements of the user's have used back to what `openClient` has made of it: settings, role, cursors,
+ * prepared statements, temporary tables, locks, listening. Between transactions only.
+ */
+export async function resetSession(client: pg.ClientBase, use: SessionUse): Promise<void> {
+  if (!direct.has(client)) return; // what a pooler shares, it resets by its own rules
+  await client.query(`close all; set session authorization default; reset all; deallocate all; unlisten *; discard temp;
+    select pg_catalog.pg_advisory_unlock_all(); ${allSql(use)}`);
+  // pg remembers by name which statements the server has.
+  (client as unknown as { connection: { parsedStatements: object } }).connection.parsedStatements = {};
+}
+
+async function setSession(client: pg.ClientBase, use: SessionUse): Promise<void> {
+  const { rows } = await client.query('select pg_catalog.pg_backend_pid() as pid');
+  const { processID } = client as unknown as { processID: number | null }; // as it was said when the connection was made
+  if (rows[0].pid === processID) direct.add(client);
+  await client.query(direct.has(client) ? allSql(use) : setSql(keptByPoolers));
+}
+
+const allSql = (use: SessionUse): string =>
+  `${setSql(keptByPoolers, settingsFor(use))}; ${use.isUsers ? ownNamesFirst : ''}`;
+
+// pg_catalog comes before all other schemas unless the path names it: our statements find the server's own functions.
+const ownNamesFirst = `select pg_catalog.set_config('search_path', pg_catalog.ltrim(pg_catalog.regexp_replace(
+    pg_catalog.current_setting('search_path'), '(^|,)[[:space:]]*"?pg_catalog"?[[:space:]]*(?=,|$)', '', 'g'), ', '), false)`;
+
+function settingsFor({ isUsers, timeoutMs }: SessionUse): Record<string, string> {
+  const statement_timeout = String(Math.floor(timeoutMs * serverShare));
+  return { ...settings, ...(!isUsers && ofOwnStatements), statement_timeout };
+}
+
+function setSql(...each: Readonly<Record<string, string>>[]): string {
+  const wanted = each.flatMap((one) => Object.entries(one));
+  const values = wanted.map(([name, value]) => `('${name}', '${value}')`).join();
+  // remote_apply is stronger than what we need: it is kept where it was chosen.
+  return `select pg_catalog.set_config(s.name, w.value, false) from (values ${values}) as w (name, value)
+    join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = w.name
+    where s.setting <> w.value and not (w.name = 'synchronous_commit' and s.setting = 'remote_apply')`;
+}
+
+function configFor(connection: ConnectionParts, { name, timeoutMs }: SessionUse): pg.ClientConfig {
+  return {
+    ...connection,
+    application_name: name,
+    keepAlive: true,
+    ...(timeoutMs > 0 && { query_timeout: timeoutMs }),
+  };
+}

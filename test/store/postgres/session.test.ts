@@ -1,0 +1,300 @@
+// What a role or a database sets for its sessions is not what our connections go by: every family of statements under all
+// settings at once that would make them print, read, wait or commit in another way.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import {
+  defineProjection,
+  migrate,
+  postgres,
+  type Runtime,
+  type RuntimeOptions,
+  tailEvents,
+} from '../../../src/index.ts';
+import { readArchive } from '../../../src/store/postgres/archive-file.ts';
+import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
+import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
+import { openClient } from '../../../src/store/postgres/server-session.ts';
+import { storeStatus } from '../../../src/store/postgres/status.ts';
+import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
+import { Counter } from '../../runtime/aggregates.ts';
+import { scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
+
+const hostile: Readonly<Record<string, string>> = {
+  DateStyle: 'German',
+  TimeZone: 'America/St_Johns',
+  IntervalStyle: 'sql_standard',
+  bytea_output: 'escape',
+  extra_float_digits: '-15',
+  array_nulls: 'off',
+  transform_null_equals: 'on',
+  standard_conforming_strings: 'off',
+  escape_string_warning: 'off',
+  quote_all_identifiers: 'on',
+  client_encoding: 'LATIN1',
+  default_transaction_isolation: 'serializable',
+  default_transaction_read_only: 'on',
+  default_transaction_deferrable: 'on',
+  synchronous_commit: 'off',
+  statement_timeout: '400ms',
+  lock_timeout: '1ms',
+  idle_in_transaction_session_timeout: '1ms',
+  idle_session_timeout: '300ms',
+  transaction_timeout: '400ms',
+  search_path: 'traps, pg_catalog',
+  row_security: 'off',
+  lc_messages: 'C',
+};
+const traps = ['hashtext(text)', 'to_timestamp(float8)', 'now()'];
+
+let owner: string;
+let url: string;
+const role = `hostile_${process.pid}`;
+
+beforeAll(async () => {
+  owner = await freshDatabase();
+  const database = new URL(owner).pathname.slice(1);
+  await administer(
+    owner,
+    `create role ${role} login password 'trunkline';
+     grant create on database ${database} to ${role};
+     create schema traps;
+     grant usage on schema traps to ${role};
+     create schema reports authorization ${role};
+     ${traps.map((trap) => `create function traps.${trap} returns int language sql as 'select 1 / 0';`).join('')}
+     ${Object.entries(hostile)
+       .map(
+         ([name, value]) =>
+           `alter role ${role} in database ${database} set ${name} to ${name === 'search_path' ? value : `'${value}'`};`,
+       )
+       .join('')}`,
+  );
+  const asRole = new URL(owner);
+  asRole.username = role;
+  asRole.password = 'trunkline';
+  url = asRole.href;
+});
+
+afterAll(async () => {
+  await administer(owner, `drop owned by ${role} cascade; drop role ${role}`);
+  expect(await administer(await serverUrl(), 'select from pg_roles where rolname = $1', [role])).toEqual([]);
+});
+
+test('the settings of the role are in force for whoever does not set them', async () => {
+  const client = new pg.Client({ connectionString: url });
+  client.on('error', () => {}); // it idles
+  await client.connect();
+  const { rows } = await client.query(
+    'select s.name, s.setting from pg_catalog.pg_settings s where lower(s.name) = any($1)',
+    [Object.keys(hostile).map((name) => name.toLowerCase())],
+  );
+  await client.end();
+  expect(rows).toHaveLength(Object.keys(hostile).length);
+  const ours = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 20_000 });
+  const { rows: set } = await ours.query('select name, setting from pg_settings');
+  await ours.end();
+  const settingOf = (of: { name: string; setting: string }[], name: string): string =>
+    of.find((row) => row.name === name)!.setting;
+  const same = Object.keys(hostile).filter((name) => settingOf(rows, name) === settingOf(set, name));
+  // These change nothing that we print, read or wait for.
+  // (client_encoding is said when a connection is opened, by every client of this library.)
+  const indifferent = [
+    'client_encoding',
+    'escape_string_warning',
+    'lc_messages',
+    'quote_all_identifiers',
+    'row_security',
+  ];
+  expect(same.sort()).toEqual(indifferent);
+});
+
+test('every family of statements does what it does anywhere', async () => {
+  const connection = url;
+  const migrated = await Promise.all([migrate({ connection }), migrate({ connection }), migrate({ connection })]);
+  expect(new Set(migrated.map(({ version }) => version)).size).toBe(1);
+  await administer(
+    owner,
+    `create table reports.days (day date primary key, events int); alter table reports.days owner to ${role}`,
+  );
+  const logged: string[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    warn: (details: object, message: string) => void logged.push(`${message} ${JSON.stringify(details)}`),
+    error: (details: object, message: string) => void logged.push(`${message} ${JSON.stringify(details)}`),
+  };
+  const start = (options: Partial<RuntimeOptions> = {}): Promise<Runtime> =>
+    startRuntime({ aggregates: [Counter], shards: 1, logger, store: postgres({ connectionString: url }), ...options });
+  const dataDir = scratchFolder();
+  let runtime = await start({ dataDir });
+
+  // Handlers: effects, transactions, dead letters, projections into a table.
+  const handled: number[] = [];
+  const sums: string[] = [];
+  runtime.subscribe({
+    name: 'effects',
+    events: ['Added'],
+    retry: { attempts: 1 },
+    handle: (event, { tx }) => {
+      if (event.data.amount === 7) throw new Error('a letter');
+      tx.put('seen', event.id, { at: event.occurredAt.toISOString() });
+      handled.push(event.version);
+    },
+  });
+  runtime.subscribe({
+    name: 'transactions',
+    events: ['Added'],
+    handle: async (_, { tx }) => {
+      const client = await tx.client();
+      await new Promise((resolve) => setTimeout(resolve, 5)); // idle in its transaction
+      const { rows } = (await client.query({
+        text: `select '2026-11-26T00:00:00Z'::timestamptz::text as at`,
+        values: [],
+      })) as {
+        rows: { at: string }[];
+      };
+      sums.push(rows[0]!.at);
+    },
+  });
+  const days = runtime.project(
+    defineProjection<{ events: number }>({
+      name: 'days',
+      events: ['Added'],
+      into: { table: 'reports.days', keyColumn: 'day', cachedRows: 0 },
+      key: () => '2026-11-26',
+      init: () => ({ events: 0 }),
+      apply: ({ events }) => ({ events: events + 1 }),
+    }),
+  );
+  for (const amount of [1, 2, 7]) await runtime.ref(Counter, "o'brien\\").add(amount);
+  const receipt = await runtime.ref(Counter, 'ü日本😀').add(1);
+  await receipt.reached('stored');
+  await days.caughtUpTo(receipt);
+  expect(await days.get('2026-11-26')).toEqual({ events: 4 });
+
+  // Entities: the log's door, and a transaction of the user's, relayed.
+  const occurredAt = new Date('1931-05-01T00:00:00.123Z');
+  const stock = { aggregateType: 'stock', type: 'Sold', data: { n: 1e21 } };
+  await runtime.store.save([{ ...stock, aggregateId: 'saved', occurredAt }], { expectedVersion: 0 });
+  const users = new pg.Client({ connectionString: owner });
+  await users.connect();
+  await users.query(`set datestyle to 'SQL, DMY'; set timezone to 'Asia/Kolkata'; begin`);
+  await runtime.store.saveWithTx(users, [{ ...stock, aggregateId: 'relayed', occurredAt }]);
+  await users.query(
+    `set search_path to trunkline; select trunkline.raise_event('stock', 'raised', 'Sold', '{"n": 1}')`,
+  );
+  await users.query('commit');
+  await users.end();
+  await until(
+    () => administer(owner, 'select from trunkline.outbox'),
+    (rows) => rows.length === 0,
+  );
+
+  // Reads, and loads by another machine.
+  const times = async (id: string): Promise<string[]> =>
+    (await runtime.store.getByAggregate('stock', id)).map((event) => event.occurredAt.toISOString());
+  expect(await times('saved')).toEqual([occurredAt.toISOString()]);
+  expect(await times('relayed')).toEqual([occurredAt.toISOString()]);
+  const all: string[] = [];
+  for await (const event of runtime.store.query({ until: new Date(8.64e15) })) all.push(event.type);
+  expect(all).toHaveLength(7);
+  expect(await runtime.deadLetters.list()).toHaveLength(1);
+  expect(handled.length).toBe(3);
+  await until(
+    () => sums,
+    (each) => each.length === 4,
+  );
+  expect(new Set(sums)).toEqual(new Set(['2026-11-26 00:00:00+00']));
+  const another = await start();
+  expect((await another.ref(Counter, "o'brien\\").add(1)).version).toBe(4);
+  await another.close();
+  await until(
+    () => runtime.status().stored,
+    (stored) => stored === runtime.status().written,
+  );
+  await runtime.close();
+  runtime = await start({ dataDir });
+  expect((await runtime.ref(Counter, 'ü日本😀').add(1)).version).toBe(2);
+  await runtime.close();
+
+  // Months, archives, status, a tail.
+  const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 20_000 });
+  await keepPartitions(client, 'trunkline', 1);
+  const months = (await listPartitions(client, 'trunkline')).flatMap(({ month }) => month ?? []);
+  expect(months).toContain('1931-05');
+  const folder = scratchFolder();
+  const { file } = await archiveMonth(client, 'trunkline', '1931-05', folder);
+  const archived: string[] = [];
+  for await (const event of readArchive(file)) archived.push(event.occurredAt.toISOString());
+  expect(archived).toEqual([occurredAt.toISOString(), occurredAt.toISOString()]);
+  await dropMonth(client, 'trunkline', '1931-05', folder, true);
+  const { checkpoints } = await storeStatus(client, 'trunkline');
+  expect(checkpoints.every(({ updatedAt }) => Date.now() - updatedAt.getTime() < 600_000)).toBe(true);
+  await client.end();
+  const tailed: string[] = [];
+  const stop = new AbortController();
+  const tail = tailEvents({ connection: url, signal: stop.signal, pollMs: 1 });
+  for await (const { event } of tail) {
+    tailed.push(event.type);
+    if (tailed.length === 7) break;
+  }
+  expect(tailed).toHaveLength(7);
+  expect(logged.filter((line) => !line.includes('"handler":"effects"'))).toEqual([]);
+}, 90_000);
+
+test('what a handler sets in its session is not left to the next one', async () => {
+  const connection = await freshDatabase();
+  const store = postgres({ connectionString: connection, migrate: true });
+  const runtime = await startRuntime({ aggregates: [Counter], shards: 1, store, handlers: { connections: 1 } });
+  const looks = `select current_setting('timezone') || current_setting('search_path') || current_setting('work_mem')
+    || current_user || coalesce(current_setting('app.tenant', true), '') || (select count(*) from pg_prepared_statements)
+    || (select count(*) from pg_locks where locktype = 'advisory' and objid = 77) || (to_regclass('pg_temp.mine') is not null) as state`;
+  const found: string[] = [];
+  const failed: unknown[] = [];
+  await administer(connection, 'create role another; grant another to postgres');
+  const subscription = runtime.subscribe({
+    name: 'setter',
+    retry: { attempts: 1 },
+    handle: async ({ version }, { tx }) => {
+      const client = (await tx.client()) as unknown as pg.Client;
+      found.push((await client.query(looks)).rows[0].state);
+      // Named alike by two handlers, with other texts.
+      await client.query({ name: 'named', text: `select ${version}` }).catch((error) => failed.push(error));
+      for (const statement of [
+        `set timezone to 'Asia/Kolkata'`,
+        `set search_path to nowhere`,
+        `set work_mem to '1MB'`,
+        `set app.tenant to 'acme'`,
+        `prepare mine as select 1`,
+        `select pg_advisory_lock(77)`,
+        `create temp table mine (n int)`,
+        `set role another`,
+      ]) {
+        await client.query(statement);
+      }
+      await client.query('reset role'); // its entry is written with its own rights
+      if (version % 2 === 0) throw new Error('rolled back');
+    },
+  });
+  let receipt!: { position: number };
+  for (let i = 0; i < 4; i++) receipt = await runtime.ref(Counter, `a${i}`).add(1);
+  for (let i = 0; i < 4; i++) receipt = await runtime.ref(Counter, `a${i}`).add(1);
+  await subscription.caughtUpTo(receipt);
+  expect(failed).toEqual([]);
+  expect(found).toHaveLength(8);
+  expect(new Set(found).size).toBe(1);
+  await runtime.close();
+  await administer(connection, 'drop role another');
+});
+
+test('connections are made, and transactions begun, in one place', () => {
+  const source = join(import.meta.dirname, '../../../src');
+  const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  const found = files.filter((file) => {
+    const code = readFileSync(join(source, file), 'utf8').replace(/^\s*(\/\/|\/?\*).*$/gm, '');
+    return /new pg\.(Client|Pool)|new (Client|Pool)\(/.test(code) || /[`'"]begin(;|['"`])/.test(code);
+  });
+  // A unit of work begins the transaction of its user's own client.
+  expect(found.sort()).toEqual(['entity/client-transaction.ts', 'store/postgres/server-session.ts']);
+});
