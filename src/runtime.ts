@@ -1,15 +1,16 @@
 // The runtime as a user has it: its parts are in `stages.ts`.
 import { availableParallelism } from 'node:os';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
-import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions } from './aggregate.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions, StateOf } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
+import type { StateOptions } from './caller/refs.ts';
 import { checkLevel, checkSignalOptions } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs } from './ending.ts';
 import type { EventPublisher } from './entity/publisher.ts';
 import type { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
-import { TrunklineError } from './errors.ts';
+import { isError, TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { HandlerDoor } from './handlers/door.ts';
 import { mintId } from './ids.ts';
@@ -24,10 +25,11 @@ import {
   type RuntimeOptions,
   resolveOptions,
 } from './options.ts';
+import { deepFreeze } from './payload.ts';
 import type { Level } from './receipt.ts';
 import { Stages } from './stages.ts';
 import type { RuntimeStatus } from './status.ts';
-import type { EventQuery } from './store/store.ts';
+import type { EventQuery, StateThen } from './store/store.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -117,6 +119,30 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    */
   async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
     return this.stages.refs.send(type, id, command, input, options);
+  }
+
+  /**
+   * An aggregate as it is now, without a command made for it: its actor answers in its turn, behind the commands that came
+   * before. undefined: it has no event. A state that JSON cannot carry (a `Map`, a `Date`) is folded from its events.
+   *
+   * ```ts
+   * const auction = await runtime.state(Auction, 'a-1');
+   * auction?.state.highestBid; auction?.version;
+   * ```
+   * @throws UnknownAggregateType, InvalidId, InvalidOptions, and what a command does (as rejections)
+   */
+  async state<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    options: StateOptions = {},
+  ): Promise<StateThen<StateOf<A>> | undefined> {
+    try {
+      const { value, version, position } = await this.stages.refs.readState(String(aggregate?.name), id, options);
+      return version === 0 ? undefined : { state: deepFreeze(value) as StateOf<A>, version, position };
+    } catch (error) {
+      if (!isError(error, 'UnserialisableValue')) throw error;
+      return this.store.stateAt(aggregate, id, { version: Number.MAX_SAFE_INTEGER });
+    }
   }
 
   /**

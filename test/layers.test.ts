@@ -80,6 +80,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'stream/kafka/topic-plan.ts',
   ],
   testing: [
+    'actor/actor-type.ts',
     'actor/actor.ts',
     'actor/command.ts',
     'actor/evolve.ts',

@@ -12,6 +12,8 @@ export interface ActorType {
   readonly definition: AnyAggregate;
   readonly name: string;
   readonly commandNames: readonly string[];
+  /** In the same order: commands travel by number. */
+  readonly commands: readonly ((...all: any[]) => unknown)[];
   readonly reducers: ReadonlyMap<string, Reducer>;
   readonly fingerprint: string;
 }

@@ -227,7 +227,7 @@ export class Shard {
     let isAsynchronous: boolean;
     try {
       const input = command.inputJson === '[]' ? noInput : (JSON.parse(command.inputJson) as unknown[]);
-      result = type.definition.commands[type.commandNames[command.commandIndex]!](execution, ...input);
+      result = type.commands[command.commandIndex]!(execution, ...input);
       isAsynchronous = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
       if (isAsynchronous) result = Promise.resolve(result);
     } catch (error) {

@@ -11,7 +11,7 @@ import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
 import { importUserModule } from '../user-module.ts';
 import type { ActorType, FencedNotice, ShardData, ShardReport } from './actor.ts';
-import { reducerFingerprint, reducersOf } from './evolve.ts';
+import { actorTypeOf } from './actor-type.ts';
 import { enterShard, violation } from './inside.ts';
 import { Loader } from './loader.ts';
 import { Shard } from './shard.ts';
@@ -31,7 +31,7 @@ export default async function runShard(data: ShardData): Promise<void> {
     const context = await makeContext(data);
     loader = Loader.open(data);
     shard = new Shard(data, types, loader, context);
-    report({ type: 'ready', commands: types.map((type) => [...type.commandNames]), threadId });
+    report({ type: 'ready', commands: types.map(({ definition }) => Object.keys(definition.commands)), threadId });
   } catch (error) {
     report({ type: 'failed', error: startError(error) });
     closePorts(data);
@@ -127,9 +127,7 @@ async function importTypes(data: ShardData): Promise<ActorType[]> {
     if (!definition) {
       throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });
     }
-    const commandNames = Object.keys(definition.commands);
-    const reducers = reducersOf(definition);
-    types.push({ index, definition, name, commandNames, reducers, fingerprint: reducerFingerprint(definition) });
+    types.push(actorTypeOf(definition, index));
   }
   return types;
 }

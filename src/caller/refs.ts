@@ -2,14 +2,27 @@
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import { checkId, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
+import type { Receipt } from '../receipt.ts';
 import { type AnyRef, type CommandSender, type RefClass, refClass } from './ref.ts';
+
+/** How the state of an aggregate is read. */
+export interface StateOptions {
+  /** Milliseconds; then `DeadlineExceeded`. */
+  deadlineMs?: number;
+  signal?: AbortSignal;
+}
+
+const stateFields = fieldsOf<StateOptions>({ deadlineMs: true, signal: true });
 
 export class Refs {
   /** The runtime's aggregate types, by name. */
   readonly definitions: ReadonlyMap<string, AnyAggregate>;
   private readonly classes: ReadonlyMap<string, RefClass>;
+  private readonly sender: CommandSender;
 
   constructor(aggregates: readonly AnyAggregate[], sender: CommandSender) {
+    this.sender = sender;
     this.definitions = new Map(aggregates.map((definition) => [definition.name, definition]));
     this.classes = new Map(aggregates.map((one, index) => [one.name, refClass(one, index, sender)]));
   }
@@ -21,6 +34,18 @@ export class Refs {
       throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.classes.keys()] });
     checkId('aggregate id', id);
     return new Ref(id);
+  }
+
+  /**
+   * What an aggregate's actor says of its state: the receipt of the command that each type has behind its own.
+   * @throws UnknownAggregateType, InvalidId, InvalidOptions (as rejections)
+   */
+  async readState(type: string, id: string, options: StateOptions): Promise<Receipt<unknown>> {
+    checkFields('state', options, stateFields);
+    this.of(type, id);
+    const typeIndex = [...this.definitions.keys()].indexOf(type);
+    const behindItsOwn = Object.keys(this.definitions.get(type)!.commands).length;
+    return this.sender.send(typeIndex, behindItsOwn, id, [], { ...options, ack: 'written' });
   }
 
   /** A command by names. @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions */

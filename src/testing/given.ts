@@ -2,9 +2,10 @@
 // shard runs: the same checks, the same serialisation, the same reducers.
 import { AssertionError, deepStrictEqual, fail } from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { Actor, type ActorType } from '../actor/actor.ts';
+import { Actor } from '../actor/actor.ts';
+import { actorTypeOf } from '../actor/actor-type.ts';
 import type { Command } from '../actor/command.ts';
-import { evolveFrame, reducerFingerprint, reducersOf } from '../actor/evolve.ts';
+import { evolveFrame } from '../actor/evolve.ts';
 import { Execution, type Surroundings } from '../actor/execution.ts';
 import { freezeState } from '../actor/frozen.ts';
 import { tellable } from '../actor/tellable.ts';
@@ -203,10 +204,8 @@ class Trial<A extends AnyAggregate> {
 
 /** The actor after the given events, which go through frames as stored ones do. */
 function replay(definition: AnyAggregate, id: string, events: readonly { type: string; data: unknown }[]): Actor {
-  const commandNames = Object.keys(definition.commands);
-  const fingerprint = reducerFingerprint(definition);
-  const { name } = definition;
-  const type: ActorType = { index: 0, definition, name, commandNames, reducers: reducersOf(definition), fingerprint };
+  const type = actorTypeOf(definition, 0);
+  const { name } = type;
   const actor = new Actor(type, id, freezeState(definition.state()), 0, 0);
   const group = new StagedGroup(64 << 20);
   for (const { type: eventType, data } of events) {

@@ -11,6 +11,7 @@ const types: ActorType[] = ['counter', 'other'].map((name, index) => ({
   definition: Counter,
   name,
   commandNames: ['add'],
+  commands: [],
   reducers: new Map(),
   fingerprint: '',
 }));
