@@ -59,6 +59,12 @@ export type {
   SubscriptionStatus,
 } from './handlers/handlers.ts';
 export type { LetterError } from './handlers/letters.ts';
+export type {
+  MessageLetter,
+  MessageLetterOutcome,
+  MessageLetterQuery,
+  MessageLetters,
+} from './handlers/message-letters.ts';
 export {
   defineProjection,
   type Projection,
@@ -69,6 +75,8 @@ export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
 export type { Logger } from './logger.ts';
+export type { Address } from './message.ts';
+export type { MessageOptions, MessageRetryOptions, UndeliveredMessage } from './message-options.ts';
 export {
   type FlushPolicy,
   flushPresets,

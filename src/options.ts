@@ -4,6 +4,7 @@ import type { AnyAggregate } from './aggregate.ts';
 import { checkDeadline, checkInteger, invalid } from './checks.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
 import { type Logger, resolveLogger } from './logger.ts';
+import { type MessageOptions, type MessageSettings, resolveMessages } from './message-options.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import { PostgresStoreOptions } from './store/postgres/postgres.ts';
@@ -109,6 +110,8 @@ export interface RuntimeOptions {
   /** Where events are published: `kafka({ brokers })`; default: nowhere. */
   stream?: StreamOptions;
   handlers?: HandlerOptions;
+  /** Messages between aggregates (`send`): attempts, dead letters, and who hears of what failed. */
+  messages?: MessageOptions;
   /** Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave. */
   actorLimit?: number;
   /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
@@ -132,9 +135,13 @@ export interface RuntimeOptions {
 
 export interface ResolvedOptions
   extends Required<
-    Omit<RuntimeOptions, 'context' | 'bootId' | 'flush' | 'handlers' | 'log' | 'logger' | 'store' | 'stream'>
+    Omit<
+      RuntimeOptions,
+      'context' | 'bootId' | 'flush' | 'handlers' | 'log' | 'logger' | 'messages' | 'store' | 'stream'
+    >
   > {
   handlers: Required<HandlerOptions>;
+  messages: MessageSettings;
   store: PostgresStoreOptions | undefined;
   stream: StreamOptions | undefined;
   context: string | undefined;
@@ -172,6 +179,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'sinks',
   'stream',
   'handlers',
+  'messages',
   'actorLimit',
   'actorIdleMs',
   'mailboxLimit',
@@ -308,6 +316,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     sinks: options.sinks ?? [],
     stream: options.stream,
     handlers: resolveHandlers(options.handlers ?? {}),
+    messages: resolveMessages(options.messages),
     actorLimit: checkInteger('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
     actorIdleMs: checkInteger('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
     mailboxLimit: checkInteger('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),

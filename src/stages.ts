@@ -27,6 +27,7 @@ import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import { shardSettings } from './shard-settings.ts';
 import { PostgresAppend } from './store/postgres/append.ts';
 import { Reading } from './store/reading.ts';
+import { deliveryEvents } from './undelivered.ts';
 
 /** See `options.ts`: without these nothing becomes `stored`. */
 const storeSinks: readonly string[] = ['store', 'memory'];
@@ -59,7 +60,7 @@ export class Stages {
     this.options = options;
     this.directory = directory;
     this.openGate = shutGateAtExit(this.levels);
-    const { aggregates, logger } = options;
+    const { aggregates } = options;
     const callerOptions = {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
@@ -68,8 +69,11 @@ export class Stages {
       hasStream: options.stream !== undefined,
     };
     this.caller = new Caller(aggregates, this.levels, bus, callerOptions, (error) => this.reportDefect(error));
-    this.deliveries = new Deliveries(this.caller, this.levels, (error, target) =>
-      logger.warn({ err: error, ...target }, 'a sent command was refused by its target'),
+    this.deliveries = new Deliveries(
+      this.caller,
+      this.levels,
+      options.messages,
+      deliveryEvents(options, () => this.handlers?.serveRequests()),
     );
     this.caller.deliveries = this.deliveries;
     this.refs = new Refs(aggregates, this.caller);
@@ -177,10 +181,14 @@ export class Stages {
       logger: options.logger,
       options: options.handlers,
     });
+    const { messageBox } = this.handlers;
+    const firstOpen = Math.max(this.log.recoveredFloor, levels.position('settledBefore') + 1);
+    const kept = await messageBox.load(firstOpen);
+    if (kept.lanes.size > 0) this.handlers.serveRequests();
     await this.startShards(mapBytes);
     this.caller.turn();
-    const firstOpen = Math.max(this.log.recoveredFloor, levels.position('settledBefore') + 1);
-    this.deliveries.recover(this.logReader, firstOpen, this.log.recovery.lastPosition);
+    this.handlers.lanes = this.deliveries;
+    this.deliveries.recover(this.logReader, firstOpen, this.log.recovery.lastPosition, messageBox, kept);
     await this.startOutbox();
     this.caller.turn();
   }
@@ -235,13 +243,13 @@ export class Stages {
   async stop(): Promise<void> {
     const { levels, caller } = this;
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
+    this.deliveries.close();
     this.waitingFor = 'handlers';
     // What goes wrong there keeps nothing else from ending in order.
     const handlers = this.handlers?.close().catch((error: unknown) => {
       this.options.logger.error({ err: error }, 'the handlers did not end in order');
     });
     await Promise.race([handlers, this.ending.abandoned]);
-    this.deliveries.close();
     this.waitingFor = 'the relay of the outbox';
     await Promise.race([this.outbox?.stop(), this.ending.abandoned]);
     this.waitingFor = 'commands in flight';

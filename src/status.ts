@@ -14,6 +14,11 @@ export interface RuntimeStatus {
   published: number;
   inFlight: number;
   messagesUnderWay: number;
+  /** Messages since the start that their targets have refused (`Rejected`), and that were given up after their attempts. */
+  messagesRefused: number;
+  messagesFailed: number;
+  /** Messages among the dead letters now, see `runtime.deadLetters.messages`. */
+  messageDeadLetters: number;
   /** Live actors in all shards, as of their last sweeps; the others are in the store, and come back when they are asked. */
   actors: number;
   shardRestarts: number;

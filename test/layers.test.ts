@@ -72,6 +72,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'handlers/dead-letters.ts',
+    'handlers/message-letters.ts',
     'handlers/outside.ts',
     'handlers/replay.ts',
     'handlers/requests.ts',

@@ -6,6 +6,7 @@ import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { idToText, writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { type Address, nameWithSenders } from '../message.ts';
 import { argumentsJson, plainToJson, toPlain } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
@@ -144,10 +145,15 @@ export class Execution implements CommandContext<any, any> {
       const now = Date.now();
       const data = argumentsJson(input);
       const metadata = this.sendMetadata();
-      const offset = this.group.frame(FrameKind.message, 0, now, 0, target.name, id, command, metadata, data);
+      const name = nameWithSenders(command, [this.address]);
+      const offset = this.group.frame(FrameKind.message, 0, now, 0, target.name, id, name, metadata, data);
       writeNewId(this.group.frames.bytes, offset + 16, now);
       this.messages++;
     }) as Sender<A>;
+  }
+
+  private get address(): Address {
+    return { aggregateType: this.actor.type.name, aggregateId: this.actor.id };
   }
 
   /** What a sent command inherits: this one's metadata; its cause is the event that was raised last. */

@@ -9,6 +9,7 @@ import { changeDeadLetters, type Place, readDeadLetters } from '../handlers/outs
 import { inspectLog } from '../log/inspect.ts';
 import { postgres } from '../store/postgres/postgres.ts';
 import { type ConnectionOptions, connectionOf, withConnection } from './connection.ts';
+import { addMessageLetters, countMessageLetters } from './message-letters.ts';
 
 interface Selection extends ConnectionOptions {
   dataDir: string;
@@ -30,11 +31,14 @@ export function addDeadLetters(program: Command): void {
       const letters = await read(options, (deadLetters) => deadLetters.list(queryOf(options)));
       for (const letter of letters) print(line(letter));
       print(`${letters.length} dead letter${letters.length === 1 ? '' : 's'}`);
+      const messages = await countMessageLetters(placeOf(options));
+      if (messages !== '') print(messages);
     },
   );
   withDataDir(group.command('show <id>').description('one, whole, as JSON')).action(
     async (id: string, options: Selection) => print(json(await read(options, (deadLetters) => deadLetters.show(id)))),
   );
+  addMessageLetters(group, placeOf);
   change(group, 'requeue', 'handle them again, each aggregate in order', 'call the handler, move nothing');
   change(group, 'discard', 'give them up; what waits behind them is handled', 'only say which');
   withDataDir(group.command('edit <id>').description('replace the data that the handler will get'))

@@ -15,6 +15,7 @@ import {
   requeuedTable,
   sequencePrefix,
 } from './letters.ts';
+import type { MessageLetters } from './message-letters.ts';
 import type { Letter } from './parked.ts';
 import type { RunningSubscription } from './subscription.ts';
 import type { Tables } from './tables.ts';
@@ -60,6 +61,8 @@ export interface DeadLetterOutcome {
 
 /** Dead letters of all handlers; see `runtime.deadLetters`. */
 export class DeadLetters {
+  /** Those of messages between aggregates. */
+  readonly messages: MessageLetters;
   private readonly tables: Tables;
   private readonly running: ReadonlyMap<string, RunningSubscription>;
   private readonly definitions: ReadonlyMap<string, AnyAggregate>;
@@ -69,7 +72,9 @@ export class DeadLetters {
     tables: Tables,
     running: ReadonlyMap<string, RunningSubscription>,
     definitions: ReadonlyMap<string, AnyAggregate>,
+    messages: MessageLetters,
   ) {
+    this.messages = messages;
     this.tables = tables;
     this.running = running;
     this.definitions = definitions;

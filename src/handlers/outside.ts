@@ -7,6 +7,8 @@ import { isError, TrunklineError } from '../errors.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { LmdbTables } from './lmdb/tables.ts';
+import { MessageBox } from './message-box.ts';
+import { MessageLetters } from './message-letters.ts';
 import { PostgresTables } from './postgres/tables.ts';
 import { ask, type HandlerRequest } from './requests.ts';
 import type { TableStore } from './table-store.ts';
@@ -37,6 +39,14 @@ export async function readDeadLetters<T>(place: Place, read: (deadLetters: DeadL
   return using(async () => tablesOf(place) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept, read);
 }
 
+/** Dead letters of messages: they are on this machine, wherever the events are. */
+export async function readMessageLetters<T>(place: Place, read: (letters: MessageLetters) => Promise<T>): Promise<T> {
+  return using(
+    async () => LmdbTables.read(place.handlersFolder) ?? nothingKept,
+    ({ messages }) => read(messages),
+  );
+}
+
 function tablesOf({ handlersFolder, postgres }: Place): PostgresTables | undefined {
   if (postgres) return new PostgresTables(postgres.settings, postgres.logId, 1);
   if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
@@ -44,11 +54,10 @@ function tablesOf({ handlersFolder, postgres }: Place): PostgresTables | undefin
   throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
 }
 
+type Change = Exclude<HandlerRequest, { kind: 'replay' }>;
+
 /** Requeue, discard or edit. */
-export async function changeDeadLetters(
-  place: Place,
-  request: Extract<HandlerRequest, { kind: 'requeue' | 'discard' | 'edit' }>,
-): Promise<unknown> {
+export async function changeDeadLetters(place: Place, request: Change): Promise<unknown> {
   const { dataDir, handlersFolder } = place;
   let directory: ReturnType<typeof openDirectory>;
   try {
@@ -59,7 +68,7 @@ export async function changeDeadLetters(
   }
   try {
     return await using(
-      async () => tablesOf(place) ?? LmdbTables.open(handlersFolder),
+      async () => (request.kind === 'messages' ? undefined : tablesOf(place)) ?? LmdbTables.open(handlersFolder),
       (deadLetters) => carryOut(deadLetters, request),
     );
   } finally {
@@ -68,10 +77,8 @@ export async function changeDeadLetters(
 }
 
 /** What a request asks of the dead letters. */
-export function carryOut(
-  deadLetters: DeadLetters,
-  request: Extract<HandlerRequest, { kind: 'requeue' | 'discard' | 'edit' }>,
-): Promise<unknown> {
+export function carryOut(deadLetters: DeadLetters, request: Change): Promise<unknown> {
+  if (request.kind === 'messages') return deadLetters.messages[request.action](request.which);
   if (request.kind === 'edit') return deadLetters.edit(request.id, request.data);
   return deadLetters[request.kind](request.which, { dryRun: request.dryRun });
 }
@@ -86,7 +93,8 @@ async function using<T>(open: () => Promise<TableStore>, action: (deadLetters: D
   });
   await tables.open();
   try {
-    return await action(new DeadLetters(tables, new Map(), new Map()));
+    const messages = new MessageLetters(new MessageBox(tables, () => true), () => undefined);
+    return await action(new DeadLetters(tables, new Map(), new Map(), messages));
   } finally {
     await tables.close();
   }

@@ -1,7 +1,7 @@
 // The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
 // first needed. Owned by the caller's thread.
 
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
@@ -16,8 +16,11 @@ import { DeadLetters } from './dead-letters.ts';
 import { checkTable, effectTable } from './effects.ts';
 import { Feed } from './feed.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from './handlers.ts';
+import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { LocalProjection } from './local-projection.ts';
+import { MessageBox } from './message-box.ts';
+import { type LaneControl, MessageLetters } from './message-letters.ts';
 import { Inbox } from './once.ts';
 import { carryOut, elsewhereFile } from './outside.ts';
 import { isFinal } from './patience.ts';
@@ -70,6 +73,9 @@ export class HandlerStage {
   /** Where handlers keep what must survive; and what is kept on this machine in any case. */
   readonly tables: Tables;
   readonly local: Tables;
+  readonly messageBox: MessageBox;
+  /** The deliveries of messages, once they have begun. */
+  lanes: LaneControl | undefined;
   private readonly inbox: Inbox;
   private readonly requests: Requests;
   private readonly projections = new Map<string, Projection<any>>();
@@ -86,6 +92,7 @@ export class HandlerStage {
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
     this.local = this.tablesIn(() => {
+      mkdirSync(parts.folder, { recursive: true, mode: 0o700 });
       const lastPosition = parts.levels.position('written');
       return LmdbTables.open(parts.folder, { logId, lastPosition });
     });
@@ -96,7 +103,9 @@ export class HandlerStage {
       (request, onProgress) => this.carryOut(request, onProgress),
       (error) => parts.logger.warn({ err: error }, 'requests of other processes cannot be served, retrying'),
     );
-    this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions);
+    this.messageBox = new MessageBox(this.local, () => existsSync(dataFileOf(parts.folder)));
+    const messages = new MessageLetters(this.messageBox, () => this.lanes);
+    this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions, messages);
   }
 
   private tablesIn(open: () => Promise<TableStore>): Tables {
@@ -131,8 +140,7 @@ export class HandlerStage {
     const { logger } = this.parts;
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
-    mkdirSync(this.parts.folder, { recursive: true, mode: 0o700 });
-    this.requests.start();
+    this.serveRequests();
     if (this.remote) writeFileSync(elsewhereFile(this.parts.folder), '', { mode: 0o600 });
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       tables,
@@ -151,6 +159,13 @@ export class HandlerStage {
     this.subscriptions.set(name, subscription);
     if (isInternal) this.internal.add(name);
     return subscription;
+  }
+
+  /** Other processes may ask from now on: there is something that they could ask about. */
+  serveRequests(): void {
+    if (this.isClosing) return;
+    mkdirSync(this.parts.folder, { recursive: true, mode: 0o700 });
+    this.requests.start();
   }
 
   private checkName(name: string): void {

@@ -1,0 +1,94 @@
+// A message: a command that one aggregate sends another. What its frame says, and the contract of the place where messages
+// lie that could not be delivered. Messages of one sender to one target form a lane, and are carried out in its order.
+import { FrameKind, type FrameReader } from './frame.ts';
+
+/** An aggregate, by its names. */
+export interface Address {
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+}
+
+export interface Message extends Address {
+  readonly id: string;
+  readonly position: number;
+  /** undefined: an older release has written it. */
+  readonly sender: Address | undefined;
+  readonly command: string;
+  readonly inputJson: string;
+  readonly metadataJson: string;
+}
+
+/**
+ * The name of a frame that goes from one aggregate to another: the command, then those it comes from, the nearest one last,
+ * each after U+0000, which no name and no id holds.
+ */
+export const nameWithSenders = (command: string, senders: readonly Address[]): string =>
+  senders.reduce((name, { aggregateType, aggregateId }) => `${name}\0${aggregateType}\0${aggregateId}`, command);
+
+export function sendersIn(name: string): { command: string; senders: Address[] } {
+  const [command = '', ...rest] = name.split('\0');
+  const senders: Address[] = [];
+  for (let i = 0; i + 1 < rest.length; i += 2) senders.push({ aggregateType: rest[i]!, aggregateId: rest[i + 1]! });
+  return { command, senders };
+}
+
+/** undefined: the frame is something else. */
+export function messageIn(frame: FrameReader, position: number): Message | undefined {
+  if (frame.kind !== FrameKind.message) return undefined;
+  const { command, senders } = sendersIn(frame.name);
+  return {
+    id: frame.id,
+    position,
+    sender: senders.at(-1),
+    aggregateType: frame.aggregateType,
+    aggregateId: frame.aggregateId,
+    command,
+    inputJson: frame.dataJson,
+    metadataJson: frame.metadataJson,
+  };
+}
+
+/** What the keys of a lane's letters begin with. */
+export function laneOf({ sender, aggregateType, aggregateId }: Message): string {
+  const { aggregateType: type = '', aggregateId: id = '' } = sender ?? {};
+  return `${type}\0${id}\0${aggregateType}\0${aggregateId}\0`;
+}
+
+/** Why a message lies among the dead letters. */
+export interface MessageFailure {
+  readonly error: unknown;
+  readonly attempts: number;
+}
+
+/** Who hears of messages that were not carried out. */
+export interface DeliveryEvents {
+  /** Its target refused it: an outcome, and the end of it. */
+  refused(message: Message, error: unknown): void;
+  /** It lies among the dead letters now; `failure` undefined: behind another. */
+  parked(message: Message, failure: MessageFailure | undefined): void;
+  /** It has been pushed back for a while, and holds the log. */
+  heldUp(message: Message, error: unknown): void;
+}
+
+/** What an earlier run has left in a {@link LetterBox}. */
+export interface KeptLetters {
+  /** How many letters each lane has. */
+  readonly lanes: ReadonlyMap<string, number>;
+  /** Lanes that are to be delivered again. */
+  readonly requeued: readonly string[];
+  /** Messages that the log may still hold, and that are not to be delivered from there. */
+  readonly resolved: ReadonlySet<string>;
+}
+
+/** Where dead letters are kept. What a method has resolved is durable. */
+export interface LetterBox {
+  /** `from`: the first position that the log may deliver again. */
+  load(from: number): Promise<KeptLetters>;
+  /** `failure` undefined: it waits behind one that has failed. */
+  park(message: Message, failure: MessageFailure | undefined): Promise<void>;
+  /** The first letter of a lane. */
+  first(lane: string): Promise<Message | undefined>;
+  remove(message: Message): Promise<void>;
+  /** A lane is no longer to be delivered again: it is empty, or its first letter has failed again. */
+  endRequeue(lane: string): Promise<void>;
+}
