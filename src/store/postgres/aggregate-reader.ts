@@ -8,7 +8,7 @@ import { TrunklineError } from '../../errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../store.ts';
 import { isAway } from './failure.ts';
 import { type Guard, guard } from './guard.ts';
-import { copyEvents } from './pages.ts';
+import { copyEvents, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresSettings } from './postgres.ts';
 import { checkSchema, Session } from './session.ts';
 
@@ -18,6 +18,9 @@ interface HeadRow {
   version: number;
   log_id: string | null;
   epoch: string;
+  /** Bounds of the times of its events, milliseconds. */
+  first_at: string;
+  last_at: string;
   snapshot_version: number | null;
   fingerprint: string | null;
   state: string | null;
@@ -39,7 +42,7 @@ export class PostgresAggregateReader implements RemoteReader {
     this.schema = pg.escapeIdentifier(settings.schema);
     this.guard = guard(settings.schema);
     this.headSql = `select head.version, log_id, epoch, snapshot.version as snapshot_version, fingerprint,
-        state::text as state
+        state::text as state, ${timeBounds}
       from ${this.schema}.aggregates head left join ${this.schema}.snapshots snapshot using (aggregate_type, aggregate_id)
       where aggregate_type = $1 and aggregate_id = $2`;
     this.claimSql = `update ${this.schema}.aggregates
@@ -66,7 +69,7 @@ export class PostgresAggregateReader implements RemoteReader {
       const base = snapshot?.version ?? after;
       const events =
         version > base
-          ? await copyEvents(client, `${this.eventsOf(type, id, base, version)} order by version`)
+          ? await copyEvents(client, `${this.eventsOf(type, id, base, head)} order by version`)
           : { frames: Buffer.alloc(0), count: 0 };
       checkWhole(type, id, base, version, events.count);
       return { version, snapshot, frames: events.frames, eventCount: events.count };
@@ -78,13 +81,11 @@ export class PostgresAggregateReader implements RemoteReader {
     await this.session?.close();
   }
 
-  /** From where its events behind version `after` come, up to `last`; times bounded, so that other months are left alone. */
-  private eventsOf(type: string, id: string, after: number, last: number): string {
+  /** From where its events behind version `after` come; only the months of its events are looked into, and planned for. */
+  private eventsOf(type: string, id: string, after: number, head: HeadRow): string {
     const { escapeLiteral } = pg;
-    const key = `aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}`;
-    const bound = (column: string): string => `(select ${column} from ${this.schema}.aggregates where ${key})`;
-    return `${this.schema}.domain_events where ${key} and version > ${after} and version <= ${last}
-      and occurred_at >= ${bound('first_occurred_at')} and occurred_at <= ${bound('last_occurred_at')}`;
+    return `${this.schema}.domain_events where aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}
+      and version > ${after} and version <= ${head.version}${withinTimes(head)}`;
   }
 
   /** Its head, this log's from now on. */
@@ -102,7 +103,7 @@ export class PostgresAggregateReader implements RemoteReader {
       if (head === undefined || head.log_id === this.logId) return head;
       // Nobody is fenced for what cannot be loaded.
       const base = Math.max(after, head.fingerprint === fingerprint ? head.snapshot_version! : 0);
-      const from = this.eventsOf(type, id, base, head.version);
+      const from = this.eventsOf(type, id, base, head);
       const { rows: found } = await client.query(`select count(*)::int as count from ${from}`);
       checkWhole(type, id, base, head.version, found[0].count);
       await client.query(this.claimSql, [type, id, this.logId, head.epoch, at]);

@@ -12,6 +12,7 @@ import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store.ts';
 import { codeOf } from './failure.ts';
+import { timeText } from './pages.ts';
 
 export class PostgresAppend implements TransactionAppend {
   private readonly one: { name: string; text: string };
@@ -28,11 +29,8 @@ export class PostgresAppend implements TransactionAppend {
 
   async append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {
     try {
-      const isVersioned = events.every(({ expectedVersion }) => expectedVersion !== undefined);
-      if (events.length > 1 && isVersioned) return await this.appendSeveral(client, events);
-      const versions: number[] = [];
-      for (const event of events) versions.push(await this.appendOne(client, event));
-      return versions;
+      if (events.length > 1) return await this.appendSeveral(client, events);
+      return [await this.appendOne(client, events[0]!)];
     } catch (error) {
       throw refusal(error);
     }
@@ -47,7 +45,7 @@ export class PostgresAppend implements TransactionAppend {
       aggregateId,
       type,
       schemaVersion,
-      occurredAt,
+      timeText(occurredAt.getTime()),
       dataJson,
       metadataJson || null,
       expected,
@@ -58,20 +56,19 @@ export class PostgresAppend implements TransactionAppend {
 
   private async appendSeveral(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {
     const column = <T>(pick: (event: AppendedEvent) => T): T[] => events.map(pick);
-    const versions = column(({ expectedVersion }) => expectedVersion! + 1);
     const values = [
       column(({ id }) => id),
       column(({ aggregateType }) => aggregateType),
       column(({ aggregateId }) => aggregateId),
       column(({ type }) => type),
       column(({ schemaVersion }) => schemaVersion),
-      column(({ occurredAt }) => occurredAt),
+      column(({ occurredAt }) => timeText(occurredAt.getTime())),
       column(({ dataJson }) => dataJson),
       column(({ metadataJson }) => metadataJson || null),
-      versions,
+      column(({ expectedVersion }) => (expectedVersion === undefined ? null : expectedVersion + 1)),
     ];
-    await client.query({ ...this.several, values });
-    return versions;
+    const { rows } = await client.query({ ...this.several, values });
+    return rows[0].versions;
   }
 }
 
@@ -106,43 +103,51 @@ function statementForOne(schema: string): string {
       ${schema}.refuse_append(array[$2], array[$3], array[coalesce($9, 0)])) as version`;
 }
 
+/** Events may carry a version or not; one version that is expected decides for all of its aggregate. */
 function statementForSeveral(schema: string): string {
   return `
     with input as materialized (
-      select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[],
+      select i.*, (row_number() over (partition by aggregate_type, aggregate_id order by place))::integer as nth
+      from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::integer[], $6::timestamptz[],
         $7::jsonb[], $8::jsonb[], $9::integer[]) with ordinality as i (${columns}, place)
     ), wanted as materialized (
-      select aggregate_type, aggregate_id, max(version) as version, min(version) - 1 as expected,
+      select aggregate_type, aggregate_id, count(*)::integer as events, max(version - nth) as expected,
         min(occurred_at) as first, max(occurred_at) as last
       from input group by aggregate_type, aggregate_id
       order by aggregate_type collate "C", aggregate_id collate "C"
     ), head as (
       insert into ${schema}.aggregates as a
         (aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at)
-      select aggregate_type, aggregate_id, version, expected, first, last from wanted w
-      where case when expected = 0
+      select aggregate_type, aggregate_id, coalesce(expected, 0) + events, coalesce(expected, 0), first, last
+      from wanted w
+      where case when coalesce(expected, 0) = 0
         then not exists (select from ${schema}.actor_types t where t.aggregate_type = w.aggregate_type)
         else exists (select from ${schema}.aggregates h
           where h.aggregate_type = w.aggregate_type and h.aggregate_id = w.aggregate_id) end
       on conflict (aggregate_type, aggregate_id) do update set
-        version = excluded.version,
-        previous_version = excluded.previous_version,
+        version = a.version + excluded.version - excluded.previous_version,
+        previous_version = a.version,
         first_occurred_at = least(a.first_occurred_at, excluded.first_occurred_at),
         last_occurred_at = greatest(a.last_occurred_at, excluded.last_occurred_at),
         updated_at = excluded.updated_at
-      where a.log_id is null and a.version = excluded.previous_version
-      returning version
+      where a.log_id is null and (a.version = excluded.previous_version or excluded.previous_version = 0
+        and (select expected from wanted w
+             where w.aggregate_type = a.aggregate_type and w.aggregate_id = a.aggregate_id) is null)
+      returning aggregate_type, aggregate_id, previous_version
+    ), numbered as materialized (
+      select i.*, h.previous_version + i.nth as given from input i join head h using (aggregate_type, aggregate_id)
     ), event as (
       insert into ${schema}.domain_events (${columns})
-      select ${columns} from (
-        select * from input where (select count(*) from head) = (select count(*) from wanted) order by place) as i
+      select id, aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata, given from (
+        select * from numbered where (select count(*) from head) = (select count(*) from wanted) order by place) as i
       returning sequence, id, occurred_at
     ), taken as (
       insert into ${schema}.outbox (sequence, id, occurred_at) select sequence, id, occurred_at from event
     )
-    select case when not exists (select from event) then ${schema}.refuse_append(
-      (select array_agg(aggregate_type) from wanted), (select array_agg(aggregate_id) from wanted),
-      (select array_agg(expected) from wanted)) end`;
+    select (select array_agg(given order by place) from numbered) as versions,
+      case when not exists (select from event) then ${schema}.refuse_append(
+        (select array_agg(aggregate_type) from wanted), (select array_agg(aggregate_id) from wanted),
+        (select array_agg(expected) from wanted)) end`;
 }
 
 /** What the server's functions refuse, as our errors; anything else as it came: it is the user's own connection. */

@@ -7,7 +7,6 @@ import { createHash, type Hash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { createInterface } from 'node:readline';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
@@ -63,6 +62,7 @@ async function* sealed(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
   yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex') })}\n`;
 }
 
+/** Ended by a line feed and by nothing else: node:readline ends them at U+2028 and U+2029, too, which JSON texts may hold. */
 async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
   let rest: Buffer = Buffer.alloc(0);
   for await (const chunk of chunks) {
@@ -99,7 +99,7 @@ async function* archiveLines(file: string, hash: Hash, onEnd: (info: ArchiveInfo
   let events = 0;
   let end: { events: number; lastSequence: number; sha256: string } | undefined;
   try {
-    for await (const line of createInterface({ input: text, crlfDelay: Number.POSITIVE_INFINITY })) {
+    for await (const line of linesOf(text)) {
       if (end) throw damaged('it goes on behind its last line');
       if (line.startsWith('{"end":true,')) {
         end = JSON.parse(line);

@@ -19,7 +19,7 @@ import {
 } from '../store.ts';
 import { storeName } from './failure.ts';
 import { type Guard, guard } from './guard.ts';
-import { conditions, copyEvents, eventsIn } from './pages.ts';
+import { conditions, copyEvents, eventsIn, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
 import { quarantined } from './quarantine.ts';
 import type { EventFrames } from './rows.ts';
@@ -157,18 +157,16 @@ export class PostgresArchive implements EventArchive {
 
   private async eventsOf(type: string, id: string, first: number, limit: number): Promise<StoredEvent[]> {
     const { escapeLiteral } = pg;
-    const [aggregateType, aggregateId] = [escapeLiteral(type), escapeLiteral(id)];
+    const key = `aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}`;
+    const { rows } = await this.select(`select ${timeBounds}, version from ${this.schema}.aggregates where ${key}`, []);
+    if (rows.length === 0) return [];
+    const [head] = rows;
     const events: StoredEvent[] = [];
     for (let next = first; events.length < limit; ) {
       const size = Math.min(eventsPerPage, limit - events.length);
-      // Its head tells in which months its events lie.
+      // Up to the version of the head: what comes later may lie beyond its times.
       const page = await this.copy(
-        `${this.schema}.domain_events where aggregate_type = ${aggregateType} and aggregate_id = ${aggregateId}
-           and version >= ${next}
-           and occurred_at >= (select first_occurred_at from ${this.schema}.aggregates
-             where aggregate_type = ${aggregateType} and aggregate_id = ${aggregateId})
-           and occurred_at <= (select last_occurred_at from ${this.schema}.aggregates
-             where aggregate_type = ${aggregateType} and aggregate_id = ${aggregateId})
+        `${this.schema}.domain_events where ${key} and version >= ${next} and version <= ${head.version}${withinTimes(head)}
          order by version limit ${size}`,
       );
       for (const event of eventsIn(page)) events.push(event);

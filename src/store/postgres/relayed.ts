@@ -6,11 +6,13 @@ import type pg from 'pg';
 import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind } from '../../frame.ts';
 import { type Place, placeName } from '../../outbox/outbox.ts';
+import { timeText, withinTimes } from './pages.ts';
 
 /** Events that a batch brings and the store has. */
 export interface RelayedEvents {
   readonly ids: string[];
-  readonly times: Date[];
+  /** Milliseconds since 1970. */
+  readonly times: number[];
   readonly positions: number[];
   /** How far the outbox has come. */
   place: Place | undefined;
@@ -26,7 +28,7 @@ export function relayedIn(batch: Pick<Batch, 'eachFrame'>): RelayedEvents | unde
     } else if (frame.kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) !== 0) {
       relayed ??= { ids: [], times: [], positions: [], place: undefined };
       relayed.ids.push(frame.id);
-      relayed.times.push(new Date(frame.occurredAt));
+      relayed.times.push(frame.occurredAt);
       relayed.positions.push(position);
     }
   });
@@ -57,7 +59,18 @@ export class RelayedStatements {
     { ids, times, positions, place }: RelayedEvents,
     position: number,
   ): Promise<void> {
-    if (ids.length > 0) await client.query(this.note, [ids, times, positions, this.logId]);
+    if (ids.length > 0) {
+      const bounds = withinTimes({ first_at: least(times), last_at: most(times) });
+      await client.query(`${this.note}${bounds.replaceAll('occurred_at', 'e.occurred_at')}`, [
+        ids,
+        times.map(timeText),
+        positions,
+        this.logId,
+      ]);
+    }
     if (place) await client.query(this.settled, [this.logId, place.batch, place.sequence, position]);
   }
 }
+
+const least = (times: readonly number[]): number => times.reduce((a, b) => Math.min(a, b));
+const most = (times: readonly number[]): number => times.reduce((a, b) => Math.max(a, b));

@@ -114,6 +114,48 @@ describe('saveWithTx', () => {
     const [a, b] = [newId(), newId()];
     await save([price(a, 1), price(b, 1)]);
     expect(await save([price(a, 2), price(b, 2), price(a, 3)])).toEqual([2, 2, 3]);
+    // A version that is given decides for those before it, too.
+    expect(await save([price(a, 4), price(b, 3), price(a, 5, 5)])).toEqual([4, 3, 5]);
+    expect(await code(save([price(b, 4), price(a, 6), price(a, 7, 9)]))).toBe('ConcurrencyConflict');
+    expect((await stored(a)).map(({ version, data }) => [version, data.amount])).toEqual([
+      [1, 1],
+      [2, 2],
+      [3, 3],
+      [4, 4],
+      [5, 5],
+    ]);
+  });
+
+  test('several aggregates are locked in one order, in whichever order their events come: nobody waits in a circle', async () => {
+    const [a, b] = ['circle-a', 'circle-b'];
+    for (const existing of [false, true]) {
+      for (const versions of [false, true]) {
+        const [first, second] = [`${a}${versions}`, `${b}${versions}`];
+        // Between its statements, if it had several, each gives way to the other.
+        const slowly = (on: pg.Client): pg.Client =>
+          ({
+            query: async (...args: Parameters<pg.Client['query']>) => {
+              const result = await on.query(...args);
+              await on.query('select pg_sleep(0.01)');
+              return result;
+            },
+          }) as unknown as pg.Client;
+        const version = versions && !existing ? 1 : undefined;
+        const saving = async (on: pg.Client, ids: string[]): Promise<unknown> => {
+          await on.query('begin');
+          const failed = await code(
+            transactions.append(
+              slowly(on),
+              ids.map((id) => price(id, 1, version)),
+            ),
+          );
+          await on.query(failed === undefined ? 'commit' : 'rollback');
+          return failed;
+        };
+        const outcomes = await Promise.all([saving(client, [first, second]), saving(other, [second, first])]);
+        expect(outcomes.filter((outcome) => outcome !== undefined)).toEqual(version ? ['ConcurrencyConflict'] : []);
+      }
+    }
   });
 
   test.each([

@@ -1,7 +1,10 @@
 // Actors that come from PostgreSQL: what is needed is asked for and nothing else, nothing stale, and whoever loses an
 // aggregate to another log loses no event.
+import type pg from 'pg';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { migrate, newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
+import { PostgresAggregateReader } from '../../../src/store/postgres/aggregate-reader.ts';
+import { PostgresArchive } from '../../../src/store/postgres/archive.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { commits, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
@@ -233,6 +236,48 @@ test('an aggregate whose events were dropped with their month is refused, and st
     expect(await errorOf(two.ref(Counter, id).add(1))).toMatchObject({ code: 'VersionGap' });
   }
   expect(await heads()).toEqual(before);
+});
+
+test('a load looks into the months of its events, however many there are; a wrong clock costs its own aggregate only', async () => {
+  const first = await start();
+  await first.ref(Counter, 'a').add(1);
+  await first.ref(Counter, 'a').add(1);
+  const odd = { aggregateType: 'stock', aggregateId: 'odd', type: 'Sold', data: {} };
+  for (const at of ['0044-03-15T00:00:00.001Z', '2300-01-01T00:00:00Z', new Date().toISOString()]) {
+    await first.publisher.publishBatch([{ ...odd, occurredAt: new Date(at) }], { ack: 'stored' });
+  }
+  await first.close();
+  for (let year = 2024; year < 2026; year++) {
+    const months = Array.from({ length: 12 }, (_, i) => `trunkline.make_partition('${year}-${i + 1}-15T00:00:00Z')`);
+    await administer(connectionString, `select ${months.join()}`);
+  }
+  const { settings } = postgres({ connectionString });
+  const reader = new PostgresAggregateReader(settings, 'another');
+  const archive = new PostgresArchive(postgres({ connectionString }));
+  onTestFinished(() => Promise.all([reader.close(), archive.close()]).then(() => {}));
+  await reader.owner('counter', 'a');
+  await archive.check();
+  // Within a transaction locks stay: of all tables that have been looked at, or planned for.
+  const { client } = (reader as unknown as { session: { client: pg.Client } }).session;
+  const { pool } = archive as unknown as { pool: pg.Pool };
+  const pooled = await pool.connect();
+  const lockedBy = async (on: pg.ClientBase, read: () => Promise<unknown>): Promise<number> => {
+    await on.query('begin');
+    await read();
+    const { rows } = await on.query(
+      `select count(distinct c.oid)::int as count from pg_locks l join pg_class c on c.oid = l.relation
+       where l.pid = pg_backend_pid() and c.relname ~ '^domain_events_\\d{4}_\\d\\d$'`,
+    );
+    await on.query('commit');
+    return rows[0].count;
+  };
+  const load = async (type: string, id: string): Promise<number> => (await reader.load(type, id, '', 0, 1))!.eventCount;
+  expect(await lockedBy(client, async () => expect(await load('counter', 'a')).toBe(2))).toBe(1);
+  expect(await lockedBy(client, async () => expect(await load('stock', 'odd')).toBe(3))).toBeGreaterThan(24);
+  pooled.release();
+  const getting = async (): Promise<void> => void expect(await archive.getByAggregate('counter', 'a')).toHaveLength(2);
+  expect(await lockedBy(pooled, getting)).toBe(1);
+  expect(await archive.getByAggregate('stock', 'odd')).toHaveLength(3);
 });
 
 test('a data directory belongs to one store', async () => {

@@ -1,5 +1,6 @@
 // Months made and filled while others insert; archives that a crash, a cut or a curious hand has touched.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readArchive, verifyArchive } from '../../../src/store/postgres/archive-file.ts';
@@ -177,6 +178,27 @@ describe('archives', () => {
       read.push({ id, version, data, metadata, occurred_at: occurredAt });
     }
     expect(read).toEqual(rows);
+  });
+
+  test('is read back whatever its texts hold', async () => {
+    const texts = ['\u2028', '\u2029', 'a\u0085b', 'a\rb', 'a\nb', '\u000b\u000c\u001c\ufeff', 'a\\u2028b'];
+    await client.query(
+      `insert into ${schema}.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata)
+       select gen_random_uuid(), 'stock', text, i, text, 1, '2024-05-01T00:00:00Z', to_jsonb(text), jsonb_build_object(text, text)
+       from unnest($1::text[]) with ordinality as t (text, i)`,
+      [texts],
+    );
+    await keepPartitions(client, schema, 0);
+    const folder = scratchFolder();
+    const { file } = await archiveMonth(client, schema, '2024-05', folder);
+    const read: unknown[] = [];
+    for await (const event of readArchive(file)) read.push([event.data, event.type, event.metadata]);
+    expect(read).toEqual(texts.map((text) => [text, text, { [text]: text }]));
+    await dropMonth(client, schema, '2024-05', folder, false);
+    // The only way of the library's to cut lines: a line feed, and nothing else, ends one.
+    const source = join(import.meta.dirname, '../../../src');
+    const files = readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith('.ts'));
+    expect(files.filter((name) => /from '(node:)?readline/.test(readFileSync(join(source, name), 'utf8')))).toEqual([]);
   });
 
   test('a file that is cut, changed, empty or not there is none, and drops nothing', async () => {
