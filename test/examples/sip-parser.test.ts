@@ -2,9 +2,10 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { hopsLeft } from '../../examples/call-routing/proxy/forward.ts';
 import { loopbackAddress, parseNameAddress, parseUri, parseVia } from '../../examples/call-routing/sip/fields.ts';
 import { MalformedSip } from '../../examples/call-routing/sip/malformed.ts';
-import type { SipMessage } from '../../examples/call-routing/sip/message.ts';
+import type { ReceivedRequest, SipMessage } from '../../examples/call-routing/sip/message.ts';
 import { headerValue, makeHeader } from '../../examples/call-routing/sip/message.ts';
 import { parseMessage } from '../../examples/call-routing/sip/parse.ts';
 import { serialiseMessage } from '../../examples/call-routing/sip/serialise.ts';
@@ -21,6 +22,19 @@ function refusal(text: string | Buffer): MalformedSip {
 }
 
 const invite = inviteText({ from: 'ann', to: '4412', port: 5062 });
+
+// Each is in the INVITE already, in long form or in another spelling.
+const singles = [
+  'From: <sip:eve@b>;tag=x',
+  'f: <sip:eve@b>;tag=x',
+  'To: <sip:eve@b>',
+  'Call-ID: x',
+  'i: x',
+  'CSeq: 1 INVITE',
+  'Content-Length: 5',
+  'l: 0',
+  'MAX-FORWARDS: 70',
+];
 
 const word = fc.stringMatching(/^[A-Za-z0-9.-]{1,12}$/);
 const text = fc.stringMatching(/^[!-~¡-ÿ]([ -~¡-ÿ]{0,30}[!-~¡-ÿ])?$/);
@@ -77,6 +91,21 @@ describe('reading and writing', () => {
     expect(read.body.toString()).toBe('he');
   });
 
+  test('what looks odd and is legal is read', () => {
+    const odd = invite
+      .replace(/From: .*\r\n/, 'From: "a \\\x07 \\\0" <sip:ann@127.0.0.1>;x="; ,tag=evil";tag=1\r\n')
+      .replace('Max-Forwards: 70', 'Max-Forwards: 0068\r\nX: ;;,,;\r\nContact: <sip:a@b>, <sip:c@d>');
+    const read = parseMessage(Buffer.from(odd, 'latin1'));
+    expect(read.envelope.fromTag).toBe('1');
+    expect(hopsLeft(read as ReceivedRequest)).toBe(68);
+    for (const nonsense of ['256', '300', '-1', '7 0', 'x', '0x1']) {
+      const request = parseMessage(
+        Buffer.from(invite.replace('Max-Forwards: 70', `Max-Forwards: ${nonsense}`), 'latin1'),
+      );
+      expect([nonsense, hopsLeft(request as ReceivedRequest)]).toEqual([nonsense, undefined]);
+    }
+  });
+
   test('addresses', () => {
     expect(parseNameAddress('sip:a@b;tag=1')).toMatchObject({ uri: 'sip:a@b' });
     expect(parseUri('sip:ann:secret@127.0.0.1:5070;transport=udp?x=y')).toMatchObject({ user: 'ann', port: 5070 });
@@ -101,19 +130,44 @@ describe('refusing', () => {
     ['no tag in From', invite.replace(/;tag=[^\r]*/, '')],
     ['too many headers', invite.replace('Max-Forwards', `${'X: y\r\n'.repeat(200)}Max-Forwards`)],
     ['no empty line', invite.slice(0, invite.indexOf('\r\n\r\n'))],
+    ['no Call-ID', without('Call-ID')],
+    ['a space in the request line', invite.replace(' SIP/2.0\r\n', '; lr SIP/2.0\r\n')],
+    ['a bare carriage return', invite.replace('Max-Forwards: 70', 'Max-Forwards: 70\rX: y')],
+    ['a bare carriage return in the request line', invite.replace('4412', '44\r12')],
+    ['a continuation of nothing', invite.replace('\r\n', '\r\n X: y\r\n')],
+    ['an empty element of Via', invite.replace('Via: ', 'Via: SIP/2.0/UDP 127.0.0.1:5062;branch=z9hG4bKx,,')],
+    ['an empty Route', invite.replace('Max-Forwards', 'Route: <sip:a@b>, ,<sip:c@d>\r\nMax-Forwards')],
+    ['an empty parameter of From', invite.replace(';tag=', ';;tag=')],
+    ['two tags in From', invite.replace(';tag=', ';tag=other;tag=')],
+    ['text behind an address', invite.replace(/(From: [^;]*)/, '$1 junk')],
+    ['a second Via that is none', invite.replace('Max-Forwards', 'Via: SIP/9\r\nMax-Forwards')],
+    ...singles.map((line): [string, string] => [
+      `two of ${line}`,
+      invite.replace('Max-Forwards', `${line}\r\nMax-Forwards`),
+    ]),
   ])('%s, with what an answer needs', (_, text) => {
     expect(refusal(text)).toMatchObject({ status: 400, answerable: { via: { host: '127.0.0.1' } } });
   });
 
   test('another version of SIP is 505', () => {
     expect(refusal(invite.replace('SIP/2.0\r\n', 'SIP/3.0\r\n'))).toMatchObject({ status: 505 });
+    expect(refusal(invite.replaceAll('SIP/2.0', 'SIP/7.0'))).toMatchObject({ status: 505, answerable: {} });
+  });
+
+  test('the answer holds each single header once', () => {
+    const { answerable } = refusal(invite.replace('Max-Forwards', 'f: <sip:eve@b>;tag=x\r\nMax-Forwards'));
+    expect(answerable!.headers.filter(({ key }) => key === 'from')).toHaveLength(1);
+  });
+
+  test('a body is delimited by one length, not by the last of several', () => {
+    const smuggled = invite.replace(/Content-Length: \d+/, 'Content-Length: 0\r\nl: 5');
+    expect(refusal(smuggled).message).toBe('two content-length headers');
   });
 
   test.each([
     ['noise', 'hello'],
     ['nothing', ''],
     ['no Via', without('Via')],
-    ['no Call-ID', without('Call-ID')],
     ['a Via that is none', invite.replace('SIP/2.0/UDP', 'SIP/9/UDP')],
     ['a zero byte', invite.replace('ann', 'a\0n')],
     ['an ACK, which has no answer', invite.replaceAll('INVITE', 'ACK').replace('Max-Forwards', '')],

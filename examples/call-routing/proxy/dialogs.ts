@@ -1,6 +1,6 @@
 // The dialogs that run through here (RFC 3261 §12): which call each belongs to, and where each side is. An in-dialog request
 // goes only to the other side of a dialog in this table.
-import { loopbackAddress, parseNameAddress } from '../sip/fields.ts';
+import { loopbackAddress, parseNameAddress, splitList } from '../sip/fields.ts';
 import type { Address, Envelope, ReceivedMessage, ReceivedRequest, ReceivedResponse } from '../sip/message.ts';
 import { headerValue } from '../sip/message.ts';
 import { isOwnUri } from './forward.ts';
@@ -44,7 +44,7 @@ export function makeDialog(
 
 function contact(message: ReceivedMessage): string {
   try {
-    return parseNameAddress(headerValue(message, 'contact') ?? '').uri;
+    return parseNameAddress(splitList(headerValue(message, 'contact') ?? '')[0]!).uri;
   } catch {
     return '';
   }

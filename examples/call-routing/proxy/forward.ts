@@ -8,7 +8,7 @@ import { headerValue, makeHeader } from '../sip/message.ts';
 export function hopsLeft(request: ReceivedRequest): number | undefined {
   const value = headerValue(request, 'max-forwards');
   if (value === undefined) return 70;
-  return /^\d{1,3}$/.test(value) ? Number(value) : undefined;
+  return /^\d{1,9}$/.test(value) && Number(value) <= 255 ? Number(value) : undefined; // 0 to 255 (RFC 3261 §20.22)
 }
 
 export interface Hop {

@@ -4,8 +4,10 @@ import { MalformedSip } from './malformed.ts';
 import type { Address, Via } from './message.ts';
 
 /** Split at commas that stand outside quotes and angle brackets. */
-export function splitList(value: string): string[] {
-  if (!value.includes(',')) return [value.trim()];
+export const splitList = (value: string): string[] => splitOutside(value, ',');
+
+function splitOutside(value: string, separator: ',' | ';'): string[] {
+  if (!value.includes(separator)) return [value.trim()];
   const parts: string[] = [];
   let start = 0;
   let quoted = false;
@@ -18,7 +20,7 @@ export function splitList(value: string): string[] {
     } else if (character === '"') quoted = true;
     else if (character === '<') bracketed = true;
     else if (character === '>') bracketed = false;
-    else if (character === ',' && !bracketed) {
+    else if (character === separator && !bracketed) {
       parts.push(value.slice(start, at).trim());
       start = at + 1;
     }
@@ -27,11 +29,16 @@ export function splitList(value: string): string[] {
   return parts;
 }
 
-function parseParameters(text: string): Map<string, string> {
+/** What stands behind the first ';'. An empty one, or a name that comes twice, is refused: which one would count? */
+function parseParameters(text: string | undefined): Map<string, string> {
   const parameters = new Map<string, string>();
-  for (const part of text.split(';')) {
+  if (text === undefined) return parameters;
+  for (const part of splitOutside(text, ';')) {
     const [name, value] = splitOnce(part, '=');
-    if (name.trim() !== '') parameters.set(name.trim().toLowerCase(), value?.trim() ?? '');
+    const key = name.trim().toLowerCase();
+    if (key === '') throw new MalformedSip('an empty parameter');
+    if (parameters.has(key)) throw new MalformedSip(`two parameters ${key}`);
+    parameters.set(key, value?.trim() ?? '');
   }
   return parameters;
 }
@@ -54,13 +61,25 @@ function parseHostPort(text: string): { host: string; port: number | undefined }
   return { host, port };
 }
 
+const sentProtocol = /^SIP[ \t]*\/[ \t]*(\d{1,3}\.\d{1,3})[ \t]*\/[ \t]*[!%'*+\-.\w`~]{1,16}[ \t]+([^ \t].*)$/i;
+
 /** `SIP/2.0/UDP host:port;branch=…` (RFC 3261 §20.42). */
 export function parseVia(value: string): Via {
-  const [sentProtocol, rest] = splitOnce(value, ';');
-  const match = /^SIP *\/ *2\.0 *\/ *([A-Za-z0-9-]{1,16})[ \t]+([^ \t].*)$/i.exec(sentProtocol);
-  if (!match) throw new MalformedSip('Via is not SIP/2.0/transport host');
-  const parameters = parseParameters(rest ?? '');
+  const [sentBy, rest] = splitOnce(value, ';');
+  const match = sentProtocol.exec(sentBy.trim());
+  if (match?.[1] !== '2.0') throw new MalformedSip('Via is not SIP/2.0/transport host');
+  const parameters = parseParameters(rest);
   return { ...parseHostPort(match[2]!), branch: parameters.get('branch') ?? '', parameters };
+}
+
+/** Where the answer to a refused request goes: a Via of any version, whatever its parameters. */
+export function parseViaForAnswer(value: string): Via {
+  const [sentBy, rest = ''] = splitOnce(value, ';');
+  const match = sentProtocol.exec(sentBy.trim());
+  if (!match) throw new MalformedSip('Via is not SIP/version/transport host');
+  const asksForPort = splitOutside(rest, ';').some((part) => /^rport$/i.test(part));
+  const parameters = new Map(asksForPort ? [['rport', '']] : []);
+  return { ...parseHostPort(match[2]!), branch: '', parameters };
 }
 
 /** `1 INVITE`. */
@@ -86,11 +105,16 @@ export function parseNameAddress(value: string): NameAddress {
   open = value.indexOf('<', open);
   if (open < 0) {
     const [uri, parameters] = splitOnce(value, ';');
-    return { uri: uri.trim(), parameters: parseParameters(parameters ?? '') };
+    return { uri: uri.trim(), parameters: parseParameters(parameters) };
   }
   const close = value.indexOf('>', open);
   if (close < 0) throw new MalformedSip('an address that does not end');
-  return { uri: value.slice(open + 1, close).trim(), parameters: parseParameters(value.slice(close + 1)) };
+  const behind = value.slice(close + 1).trim();
+  if (behind !== '' && !behind.startsWith(';')) throw new MalformedSip('text behind an address');
+  return {
+    uri: value.slice(open + 1, close).trim(),
+    parameters: parseParameters(behind === '' ? undefined : behind.slice(1)),
+  };
 }
 
 export interface Uri {

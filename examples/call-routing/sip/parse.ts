@@ -1,39 +1,53 @@
 // Datagram → message. Throws MalformedSip and nothing else, whatever the bytes; a test feeds it random ones.
 import type { Buffer } from 'node:buffer';
-import { parseNameAddress, parseSequence, parseVia, splitList } from './fields.ts';
+import { parseNameAddress, parseSequence, parseVia, parseViaForAnswer, splitList } from './fields.ts';
 import { MalformedSip } from './malformed.ts';
 import type { Envelope, ReceivedMessage, SipHeader } from './message.ts';
 import { headerValue, makeHeader } from './message.ts';
 
 const headersLimit = 128;
+const looksLikeRequest = /^(?!SIP\/)\S[^\n]*\sSIP\/\d{1,3}\.\d{1,3}$/i;
 const requestLine = /^([!%'*+\-.\w`~]+) +(\S+) +SIP\/(\d{1,3}\.\d{1,3})$/i;
 const statusLine = /^SIP\/2\.0 +([1-6]\d\d)(?: (.*))?$/i;
 const token = /^[!%'*+\-.\w`~]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
 const controlCharacters = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
+const quotedText = /"(?:[^"\\]|\\[^\r\n])*"/g;
 const listHeaders: ReadonlySet<string> = new Set(['via', 'route', 'record-route']);
-const copiedIntoAnswers = ['via', 'from', 'to', 'call-id', 'cseq'] as const;
+/** A second one contradicts the first: a proxy and the next hop could each believe another (RFC 4475 §3.3.8, §3.3.9). */
+const singleHeaders: ReadonlySet<string> = new Set([
+  'call-id',
+  'content-length',
+  'content-type',
+  'cseq',
+  'expires',
+  'from',
+  'max-forwards',
+  'to',
+]);
 
 /** @throws MalformedSip */
 export function parseMessage(datagram: Buffer): ReceivedMessage {
   const { lines, bodyStart } = splitHead(datagram);
+  const startLine = lines[0]!;
   const { headers, defect } = parseHeaders(lines);
-  const status = statusLine.exec(lines[0]!);
-  const request = status ? null : requestLine.exec(lines[0]!);
-  if (!status && !request) throw new MalformedSip('neither a request line nor a status line');
+  const status = statusLine.exec(startLine);
+  const request = status ? null : requestLine.exec(startLine);
+  if (!status && !looksLikeRequest.test(startLine)) throw new MalformedSip('neither a request line nor a status line');
   try {
+    if (!status && !request) throw new MalformedSip('a request line that is none');
+    if (request && request[3] !== '2.0') throw new MalformedSip(`version ${request[3]} of SIP`, 505);
     if (defect) throw new MalformedSip(defect);
     if (bodyStart === undefined) throw new MalformedSip('no empty line after the headers');
     const envelope = parseEnvelope(headers);
     const content = { headers: headers.filter(({ key }) => key !== 'content-length'), envelope };
     const body = measureBody(datagram.subarray(bodyStart), headerValue({ headers }, 'content-length'));
     if (status) return { kind: 'response', status: Number(status[1]), reason: status[2] ?? '', ...content, body };
-    const [, method, uri, version] = request as unknown as [string, string, string, string];
-    if (version !== '2.0') throw new MalformedSip(`version ${version} of SIP`, 505);
+    const [, method, uri] = request as unknown as [string, string, string];
     if (envelope.method !== method) throw new MalformedSip('CSeq names another method than the request line');
     return { kind: 'request', method, uri, ...content, body };
   } catch (error) {
-    const mayAnswer = request && request[1] !== 'ACK';
+    const mayAnswer = !status && !/^ACK\s/i.test(startLine);
     throw mayAnswer && error instanceof MalformedSip ? withAnswer(error, headers) : error;
   }
 }
@@ -46,30 +60,51 @@ function splitHead(datagram: Buffer): { lines: string[]; bodyStart: number | und
   const lenient = strict < 0 ? datagram.indexOf('\n\n', start, 'latin1') : -1;
   const end = strict < 0 ? lenient : strict;
   const head = datagram.toString('latin1', start, end < 0 ? datagram.length : end);
-  if (controlCharacters.test(head)) throw new MalformedSip('a control character before the body');
   const lines: string[] = [];
   for (const line of head.split(/\r?\n/)) {
     if (/^[ \t]/.test(line) && lines.length > 1) lines.push(`${lines.pop()} ${line.trim()}`);
     else lines.push(line);
   }
+  if (lines.some(hasControlCharacter)) throw new MalformedSip('a control character before the body');
   return { lines, bodyStart: end < 0 ? undefined : end + (strict < 0 ? 2 : 4) };
 }
 
-/** The headers that can be read, and the first thing that is wrong with the others. */
+/** One that is not escaped in a quoted text (§25.1, quoted-pair). */
+function hasControlCharacter(line: string): boolean {
+  return controlCharacters.test(line) && controlCharacters.test(line.replace(quotedText, ''));
+}
+
+/** The headers that can be read, of single ones the first, and the first thing that is wrong with the others. */
 function parseHeaders(lines: readonly string[]): { headers: SipHeader[]; defect: string | undefined } {
   const headers: SipHeader[] = [];
+  const seen = new Set<string>();
   let defect: string | undefined;
+  const add = (header: SipHeader): void => {
+    if (singleHeaders.has(header.key) && seen.has(header.key)) {
+      defect ??= `two ${header.key} headers`;
+      return;
+    }
+    seen.add(header.key);
+    headers.push(header);
+  };
   for (const line of lines.slice(1, headersLimit)) {
     const colon = line.indexOf(':');
-    const name = line.slice(0, Math.max(colon, 0)).trim();
-    if (!token.test(name)) {
-      if (line !== '') defect ??= 'a header line without a name';
+    const name = line.slice(0, Math.max(colon, 0)).trimEnd();
+    if (!token.test(name) || line.includes('\r')) {
+      if (line !== '') defect ??= line.includes('\r') ? 'a bare carriage return' : 'a header line without a name';
       continue;
     }
     const header = makeHeader(name, line.slice(colon + 1).trim());
-    if (listHeaders.has(header.key)) for (const value of splitList(header.value)) headers.push({ ...header, value });
-    else headers.push(header);
+    if (!listHeaders.has(header.key)) {
+      add(header);
+      continue;
+    }
+    for (const value of splitList(header.value)) {
+      if (value === '') defect ??= `an empty element in ${header.name}`;
+      else add({ ...header, value });
+    }
   }
+  if (lines[0]!.includes('\r')) defect ??= 'a bare carriage return';
   if (lines.length > headersLimit || headers.length > headersLimit) defect ??= `more than ${headersLimit} headers`;
   return { headers, defect };
 }
@@ -80,7 +115,8 @@ function parseEnvelope(headers: readonly SipHeader[]): Envelope {
     if (!value) throw new MalformedSip(`no ${key} header`);
     return value;
   };
-  const via = parseVia(required('via'));
+  const [via] = headers.filter(({ key }) => key === 'via').map(({ value }) => parseVia(value));
+  if (!via) throw new MalformedSip('no via header');
   const fromTag = parseNameAddress(required('from')).parameters.get('tag');
   if (!fromTag) throw new MalformedSip('no tag in From');
   const toTag = parseNameAddress(required('to')).parameters.get('tag') ?? '';
@@ -95,10 +131,11 @@ function measureBody(rest: Buffer, contentLength: string | undefined): Buffer {
   return rest.subarray(0, Number(contentLength));
 }
 
+/** A refused request is answered wherever its Via can be read; what it lacks beyond that, the answer lacks, too. */
 function withAnswer(error: MalformedSip, headers: readonly SipHeader[]): MalformedSip {
-  if (copiedIntoAnswers.some((key) => !headerValue({ headers }, key))) return error;
   try {
-    return new MalformedSip(error.message, error.status, { headers, via: parseVia(headerValue({ headers }, 'via')!) });
+    const via = parseViaForAnswer(headerValue({ headers }, 'via') ?? '');
+    return new MalformedSip(error.message, error.status, { headers, via });
   } catch {
     return error;
   }
