@@ -2,8 +2,8 @@
 // replies that wait for `written`, hand events to the bus in log order, pass questions and messages on. Invariant 4 is kept
 // here: nothing leaves a ring before the log thread has said `written`, save replies to callers that asked for `raised`.
 //
-// Invariant: no exception leaves a turn, and none keeps the next group, the next step or the next sleep from coming. The
-// two places that see to it are `read` (one group) and `turn` (one step); both say so by `report`.
+// Invariant: no exception leaves a turn, and none keeps the next frame, group, event, step or sleep from coming. Each of
+// these is tried by itself, and what it throws is handed to `report`.
 import type { Bus } from '../bus/bus.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
@@ -99,8 +99,8 @@ export class Turns {
         ring.untake();
         break;
       }
+      if ((ring.flags & GroupFlag.messages) !== 0 || !this.bus.isIdle) this.readFrames(ring, frame);
       try {
-        if ((ring.flags & GroupFlag.messages) !== 0 || !this.bus.isIdle) this.readFrames(ring, frame);
         if (other) other.onGroup(ring);
         else if (ring.kind === GroupKind.reply) this.settle(ring);
         else if (ring.kind === GroupKind.ask && line) {
@@ -117,13 +117,21 @@ export class Turns {
   private readFrames(ring: RingConsumer, frame: FrameReader): void {
     frame.at(ring.framesStart);
     for (let i = 0; i < ring.frameCount; i++) {
-      const position = ring.firstPosition + i;
-      if (frame.kind === FrameKind.event) {
-        if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
-      } else if (frame.kind === FrameKind.message) {
-        this.caller.deliveries?.add(frame, position);
+      const { next } = frame;
+      try {
+        this.readFrame(frame, ring.firstPosition + i);
+      } catch (error) {
+        this.report(error);
       }
-      frame.at(frame.next);
+      frame.at(next);
+    }
+  }
+
+  private readFrame(frame: FrameReader, position: number): void {
+    if (frame.kind === FrameKind.event) {
+      if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
+    } else if (frame.kind === FrameKind.message) {
+      this.caller.deliveries?.add(frame, position);
     }
   }
 

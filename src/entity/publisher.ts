@@ -329,7 +329,14 @@ export class EventPublisher {
   private flushWaiting(): void {
     let count = 0;
     for (const slot of this.waiting) {
-      if (!this.tryWrite(slot, this.slots.get(slot)!.events)) break;
+      const { events, reject } = this.slots.get(slot)!;
+      try {
+        if (!this.tryWrite(slot, events)) break;
+      } catch (error) {
+        // It concerns this one only; those behind it have not waited for it.
+        this.slots.remove(slot);
+        reject(error);
+      }
       count++;
     }
     if (count > 0) this.waiting = this.waiting.slice(count);

@@ -1,8 +1,18 @@
 // A thread whose ring has been sealed is a zombie: it may run, and can do nothing. Real threads, sealed in full flight.
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { RingConsumer } from '../../src/ring/consumer.ts';
+import { isSealed } from '../../src/ring/count.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
-import { beginRingsAt, createRing, GroupKind, RingSealed, sealHead, sealTail } from '../../src/ring/ring.ts';
+import {
+  beginRingsAt,
+  createRing,
+  GroupKind,
+  RingMemory,
+  RingSealed,
+  sealHead,
+  sealTail,
+  Word,
+} from '../../src/ring/ring.ts';
 import { runAll } from './run-threads.ts';
 
 const overallMs = 60_000;
@@ -24,17 +34,18 @@ test.each(begins)(
     const bells = new Int32Array(new SharedArrayBuffer(8));
     const zombie = runAll([{ role: 'zombie producer', ring, bells: bells.buffer, groups: 0 }], overallMs);
     const reader = new RingConsumer(ring);
-    let found = 0;
+    let [found, wrong] = [0, 0];
     const read = (): void => {
-      while (reader.take(reader.published())) expect(reader.slot).toBe(found++);
+      while (reader.take(reader.published())) if (reader.slot !== found++) wrong++;
       reader.release();
     };
-    while (Atomics.load(bells, 1) === 0) read();
-    for (let i = 0; i < 1000; i++) read();
+    await Atomics.waitAsync(bells, 1, 0, overallMs).value; // its first 1,000 groups find room
+    for (let i = 0; i < 300; i++) read();
     sealHead(ring);
     const last = reader.published();
     while (reader.take(last)) found++;
     expect(await zombie).toEqual([found]);
+    expect(wrong).toBe(0);
     expect(reader.published()).toBe(last);
   },
 );
@@ -44,13 +55,18 @@ test.each(begins)(
   async (begin) => {
     const ring = ringAt(begin);
     const bells = new Int32Array(new SharedArrayBuffer(8));
-    const zombie = runAll([{ role: 'zombie reader', ring, bells: bells.buffer, groups: 0 }], overallMs);
     const producer = new RingProducer(ring, () => true);
     const ends: number[] = [];
-    while (Atomics.load(bells, 1) === 0 || ends.length % 1000 !== 0) {
-      producer.publish(GroupKind.command, 0, ends.length, 0, '');
-      ends.push(producer.head);
-    }
+    const publish = (count: number): void => {
+      for (let i = 0; i < count; i++) {
+        producer.publish(GroupKind.command, 0, ends.length, 0, '');
+        ends.push(producer.head);
+      }
+    };
+    publish(1000);
+    const zombie = runAll([{ role: 'zombie reader', ring, bells: bells.buffer, groups: 0 }], overallMs);
+    await Atomics.waitAsync(bells, 1, 0, overallMs).value;
+    publish(20_000);
     sealTail(ring);
     const taken = ends.filter((end) => end <= producer.tail()).length;
     // There is more to take, and it is never taken.
@@ -77,3 +93,70 @@ test('what is sealed stays readable, and says that it is sealed', () => {
   expect(() => reader.release()).toThrow(RingSealed);
   expect(producer.tail()).toBe(producer.head);
 });
+
+afterEach(() => vi.restoreAllMocks());
+
+/** Run `act`, and `between` just before its atomic operation number `at`; returns whether it has so many. */
+function interrupt(at: number, act: () => void, between: () => void): boolean {
+  let count = 0;
+  let isInterrupted = false;
+  for (const name of ['load', 'store', 'exchange', 'compareExchange'] as const) {
+    const original = Atomics[name] as (...args: unknown[]) => number;
+    vi.spyOn(Atomics, name).mockImplementation(((...args: unknown[]) => {
+      if (count++ === at) {
+        isInterrupted = true;
+        between();
+      }
+      return original(...args);
+    }) as never);
+  }
+  try {
+    act();
+  } finally {
+    vi.restoreAllMocks();
+  }
+  return isInterrupted;
+}
+
+/** What came of it: done, or refused by the seal. */
+function outcomeOf(act: () => void): 'done' | 'sealed' {
+  try {
+    act();
+    return 'done';
+  } catch (error) {
+    if (error instanceof RingSealed) return 'sealed';
+    throw error;
+  }
+}
+
+test.each(['publish', 'take'] as const)(
+  'whenever the seal comes between two steps, it holds, and what is seen is what was done: %s',
+  (what) => {
+    for (let at = 0; ; at++) {
+      const ring = createRing(1 << 16);
+      const { words } = new RingMemory(ring);
+      const producer = new RingProducer(ring, () => false);
+      const reader = new RingConsumer(ring);
+      if (what === 'take') producer.publish(GroupKind.command, 0, 0, 0, '');
+      const [word, seal] = what === 'publish' ? [Word.head, sealHead] : [Word.tail, sealTail];
+      const before = words[word]!;
+      let outcome: string | undefined;
+      const act = (): void => {
+        outcome = outcomeOf(() => {
+          if (what === 'publish') return producer.publish(GroupKind.reply, 0, 0, 0, '');
+          expect(reader.take(reader.published())).toBe(true);
+          reader.release();
+        });
+      };
+      if (!interrupt(at, act, () => seal(ring))) {
+        expect(at).toBeGreaterThan(0);
+        return;
+      }
+      expect(isSealed(words[word]!)).toBe(true);
+      expect((words[word]! & -8) !== before).toBe(outcome === 'done');
+      expect(
+        outcomeOf(() => (what === 'publish' ? producer.publish(GroupKind.reply, 0, 0, 0, '') : reader.release())),
+      ).toBe('sealed');
+    }
+  },
+);

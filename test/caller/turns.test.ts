@@ -1,0 +1,197 @@
+// The caller's turns, with one thread playing all sides: what no exception stops, and rings through which more than 32 bits
+// of bytes have gone since one side last looked.
+import { afterEach, expect, test } from 'vitest';
+import { Bus } from '../../src/bus/bus.ts';
+import { Caller, type OtherRing } from '../../src/caller/caller.ts';
+import type { Deliveries } from '../../src/caller/deliveries.ts';
+import { Line } from '../../src/caller/line.ts';
+import { FrameKind, FrameReader } from '../../src/frame.ts';
+import { Levels } from '../../src/log/levels.ts';
+import { Bell } from '../../src/ring/bell.ts';
+import { RingConsumer } from '../../src/ring/consumer.ts';
+import { RingProducer } from '../../src/ring/producer.ts';
+import { beginRingsAt, createRing, GroupFlag, GroupKind, Word } from '../../src/ring/ring.ts';
+import { Held } from '../runtime/held.ts';
+
+const options = {
+  ack: 'written',
+  maxInFlight: 100,
+  whenFull: 'wait',
+  logLimitBytes: 1 << 30,
+  hasStream: false,
+} as const;
+
+afterEach(() => beginRingsAt(0));
+
+class Scene {
+  readonly levels = new Levels();
+  readonly reported: unknown[] = [];
+  readonly bus = new Bus(() => {
+    throw new Error('the handler of listeners errors');
+  });
+  readonly caller: Caller;
+  readonly line: Line;
+  private readonly commands: RingConsumer;
+  private readonly shard: RingProducer;
+  private readonly log: RingConsumer;
+  private position = 0;
+
+  constructor(ringBytes = 1 << 16) {
+    const [commandRing, eventRing] = [createRing(ringBytes), createRing(ringBytes)];
+    this.caller = new Caller([Held], this.levels, this.bus, options, (error) => this.reported.push(error));
+    this.line = new Line(0, commandRing, eventRing, new Bell(new Int32Array(new SharedArrayBuffer(4)), 0));
+    this.caller.lines.push(this.line);
+    this.commands = new RingConsumer(commandRing);
+    this.shard = new RingProducer(eventRing, () => false);
+    this.log = new RingConsumer(eventRing, Word.written);
+  }
+
+  /** The slots of the commands that the shard takes now. */
+  take(): number[] {
+    const slots: number[] = [];
+    for (; this.commands.take(this.commands.published()); this.commands.release()) slots.push(this.commands.slot);
+    return slots;
+  }
+
+  event(kind: FrameKind = FrameKind.event): void {
+    this.shard.frame(kind, 1, 0, 1, 'held', 'a', 'Added', '', '{"pad":""}');
+  }
+
+  /** `bytes`: what the group takes beyond what is in it. */
+  reply(slot: number, flags: number, bytes = 0, json = ''): void {
+    this.shard.end += bytes;
+    this.shard.publish(GroupKind.reply, flags, slot, 1, json);
+  }
+
+  /** The log thread's part. */
+  write(): void {
+    const limit = this.log.published();
+    while (this.log.take(limit)) {
+      this.log.firstPosition = this.position + 1;
+      this.position += this.log.frameCount;
+    }
+    this.levels.publish('appended', this.position);
+    this.log.publishWritten();
+    this.levels.publish('written', this.position);
+  }
+
+  get published(): number {
+    return this.shard.published;
+  }
+}
+
+test.each([0, 2 ** 31 - 4096, 2 ** 32 - 4096])(
+  'a command at `raised` is answered, wherever the counts stand: from %d',
+  async (begin) => {
+    beginRingsAt(begin);
+    const scene = new Scene(1 << 24);
+    const ref = (ack: 'raised' | 'written') => scene.caller.send(0, 1, 'a', [], { ack });
+    const urgently = async (): Promise<void> => {
+      const asked = ref('raised');
+      const [slot] = scene.take();
+      scene.reply(slot!, GroupFlag.urgent | GroupFlag.value, 0, '1');
+      scene.caller.turn(); // it is not written yet
+      expect((await asked).value).toBe(1);
+      scene.write();
+      scene.caller.turn();
+      expect(scene.caller.inFlight).toBe(0);
+    };
+    for (let bytes = 0; bytes < 5 * 2 ** 30; bytes = scene.published) {
+      scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
+      scene.write();
+      scene.caller.turn();
+      // Every 32-bit distance to where the scout stands is met once.
+      if (bytes % 2 ** 30 < 2 ** 23) await urgently();
+    }
+    await urgently();
+    expect(scene.reported).toEqual([]);
+  },
+);
+
+test('after 5 GiB without a command at `raised`, one is answered', async () => {
+  const scene = new Scene(1 << 24);
+  for (const gibibytes of [2, 2.5, 3, 4, 5, 7.5]) {
+    while (scene.published < gibibytes * 2 ** 30) {
+      scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
+      scene.write();
+      scene.caller.turn();
+    }
+    const asked = scene.caller.send(0, 1, 'a', [], { ack: 'raised' });
+    scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
+    scene.caller.turn();
+    expect((await asked).value).toBeUndefined();
+    scene.write();
+    scene.caller.turn();
+  }
+});
+
+test('a receipt of what was only raised, and is lost, says so to whoever waits for more', async () => {
+  const scene = new Scene();
+  const asked = scene.caller.send(0, 1, 'a', [], { ack: 'raised' });
+  scene.event();
+  scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
+  scene.caller.turn();
+  const receipt = await asked;
+  const reached = receipt.reached('written');
+  const aborted = receipt.reached('stored', { signal: AbortSignal.abort(new Error('not waiting')) });
+  await expect(aborted).rejects.toThrow('not waiting');
+  scene.caller.fail(Object.assign(new Error('the log is poisoned')) as never);
+  await expect(reached).rejects.toThrow('the log is poisoned');
+  await expect(receipt.reached('synced')).rejects.toThrow('the log is poisoned');
+});
+
+test('nothing that is thrown in a turn leaves it, or keeps anything else from its turn', async () => {
+  const scene = new Scene();
+  const { caller, reported } = scene;
+  const fail = (what: string) => (): never => {
+    throw new Error(what);
+  };
+  const ended: string[] = [];
+  /** A ring of this thread with one group that is written, and everything of which throws. */
+  const other = (name: string, endTurn: () => void): OtherRing => {
+    const ring = createRing(1 << 16);
+    new RingProducer(ring, () => false).publish(GroupKind.publish, 0, 0, 0, '');
+    const log = new RingConsumer(ring, Word.written);
+    log.take(log.published());
+    log.firstPosition = 1;
+    log.publishWritten();
+    const groups = new RingConsumer(ring);
+    const onGroup = fail(`${name}: group`);
+    return {
+      groups,
+      frame: new FrameReader(groups.bytes),
+      onGroup,
+      hasWaiting: () => true,
+      endTurn,
+      fail() {},
+      inFlight: () => 0,
+    };
+  };
+  caller.others.add(other('first', fail('first: end')));
+  caller.others.add(other('second', () => ended.push('second')));
+  caller.deliveries = { add: fail('message'), settledUpTo: fail('settled') } as unknown as Deliveries;
+  const heard: string[] = [];
+  scene.bus.on(Held, 'Added', fail('listener'));
+  scene.bus.on('*', (event) => heard.push(event.type));
+  scene.bus.on('*', fail('batch listener'), { batch: true });
+  caller.progress.follow(fail('follower'));
+  scene.levels.publish('synced', 1);
+
+  const answers = Promise.allSettled(['a', 'b', 'c'].map((id) => caller.send(0, 0, id, [], undefined)));
+  const [one, two, three] = scene.take();
+  scene.event();
+  scene.event(FrameKind.message);
+  scene.reply(one!, GroupFlag.messages | GroupFlag.nothing);
+  scene.reply(two!, 0, 0, 'no JSON'); // an error that cannot be read
+  scene.event();
+  scene.reply(three!, GroupFlag.nothing);
+  scene.write();
+  caller.turn();
+  expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect(caller.inFlight).toBe(0);
+  expect(ended).toContain('second');
+  const told = reported.map((error) => (error as Error).message);
+  for (const what of ['first: end', 'first: group', 'second: group', 'message', 'settled', 'follower']) {
+    expect(told).toContain(what);
+  }
+});
