@@ -60,6 +60,7 @@ async function flush(settings: KafkaSettings, dataDir: string, log: LogSource, l
     firstPosition: 1,
     events: declaredEvents([Probe]),
     report() {},
+    setAside() {},
   };
   const sink = await createSink(settings, info);
   let limit = 0;
@@ -94,7 +95,8 @@ async function flush(settings: KafkaSettings, dataDir: string, log: LogSource, l
 /** The records that the flusher would send, made beforehand. */
 async function recordsOf(settings: KafkaSettings, log: LogSource, last: number): Promise<OutRecord[]> {
   const client = await connect(settings);
-  const topics = new Topics(client, settings.topics, () => {});
+  const memory = { use: (found: ReadonlyMap<string, number>) => new Map(found) };
+  const topics = new Topics(client, settings.topics, memory, () => {});
   await topics.ensure([...ownTopics(settings.topics), eventTopic('events.probe', settings.topics)]);
   const topicOf = await topicNaming(settings.topics);
   const planner = new Planner({ settings, topicOf, topics, schemas: undefined, integrations: new Integrations([]) });
@@ -102,7 +104,7 @@ async function recordsOf(settings: KafkaSettings, log: LogSource, last: number):
   const records: OutRecord[] = [];
   for (batch.begin(1); batch.toPosition < last; batch.begin(batch.toPosition + 1)) {
     batch.take(log.read(batch.fromPosition)!, last);
-    for await (const request of planner.requests(batch, 0, [], noCheckpoint)) {
+    for await (const request of planner.requests(batch, { after: 0, to: batch.toPosition }, [], noCheckpoint)) {
       records.push(...request.filter((record) => record !== noCheckpoint));
     }
   }

@@ -225,6 +225,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,
       quarantined: caller.refusals.count,
+      setAside: Object.fromEntries(this.stages.setAside),
       subscriptions: handlers?.status() ?? [],
     };
   }

@@ -39,6 +39,8 @@ export class Stages {
   readonly deliveries: Deliveries;
   readonly refs: Refs;
   readonly ending: Ending;
+  /** Events that sinks have passed over, by sink. */
+  readonly setAside: Map<string, number> = new Map();
   log!: LogThreads;
   flushThread: FlushThread | undefined;
   reading: Reading | undefined;
@@ -138,6 +140,12 @@ export class Stages {
           else if (storeSinks.includes(name)) this.fail(error);
         },
         sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
+        setAside: (name, count, errors) => {
+          this.setAside.set(name, (this.setAside.get(name) ?? 0) + count);
+          for (const error of errors) options.logger.error({ err: error, sink: name }, error.message);
+          if (count > errors.length)
+            options.logger.error({ sink: name, count }, 'so many events were set aside in all');
+        },
         quarantined: (refused, fenced) => {
           options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
           this.publisher?.fenced(fenced);

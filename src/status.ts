@@ -27,6 +27,8 @@ export interface RuntimeStatus {
   listenerErrors: number;
   /** Events that the store has not taken since the start; see `runtime.store.quarantined()`. */
   quarantined: number;
+  /** Events that a sink has passed over since the start, by sink: the log names each, a stream's quarantine topic keeps it. */
+  setAside: Readonly<Record<string, number>>;
   /** Where the store takes transactions: how their events come into the log. */
   relay: RelayStatus | undefined;
   subscriptions: SubscriptionStatus[];

@@ -12,6 +12,8 @@ export class BatchBuffer implements Batch {
   fromPosition = 0;
   toPosition = 0;
   count = 0;
+  /** Positions of events that the sink has refused. */
+  private readonly refused = new Map<number, string>();
 
   get bytes(): Buffer {
     return this.buffer.subarray(0, this.used);
@@ -28,6 +30,31 @@ export class BatchBuffer implements Batch {
     this.toPosition = fromPosition - 1;
     this.count = 0;
     this.used = 0;
+    this.refused.clear();
+  }
+
+  /** Leave an event out from now on; false if it is no event of this batch, or left out already. */
+  refuse(position: number, reason: string): boolean {
+    if (this.refused.has(position)) return false;
+    for (const event of this.events()) {
+      if (event.position !== position) continue;
+      this.refused.set(position, reason);
+      return true;
+    }
+    return false;
+  }
+
+  /** The events that were refused, with the reasons. */
+  *refusals(): IterableIterator<{ event: StoredEvent; reason: string }> {
+    if (this.refused.size === 0) return;
+    const frame = new FrameReader(this.bytes);
+    let offset = 0;
+    for (let position = this.fromPosition; position <= this.toPosition; position++) {
+      frame.at(offset);
+      offset = frame.next;
+      const reason = this.refused.get(position);
+      if (reason !== undefined) yield { event: decodeEvent(frame, position), reason };
+    }
   }
 
   /** Copy what follows the last frame taken, up to the last group that ends at or before `limit`. False if nothing does. */
@@ -76,7 +103,7 @@ export class BatchBuffer implements Batch {
     for (let position = this.fromPosition; position <= this.toPosition; position++) {
       frame.at(offset);
       offset = frame.next;
-      if (frame.kind === FrameKind.event) yield decodeEvent(frame, position);
+      if (frame.kind === FrameKind.event && !this.refused.has(position)) yield decodeEvent(frame, position);
     }
   }
 

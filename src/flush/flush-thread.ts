@@ -66,6 +66,8 @@ export type FlushThreadReport =
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
   /** something that did not stop it */
   | { type: 'sink-report'; name: string; error: WireError }
+  /** so many events were passed over; the first of them by name */
+  | { type: 'set-aside'; name: string; count: number; errors: readonly WireError[] }
   | { type: 'configured'; number: number; error: WireError | undefined }
   | { type: 'status'; sinks: Record<string, SinkStatus> };
 
@@ -123,6 +125,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
         settings.onPosition?.(position);
         publishFloor(flushers);
       },
+      onSetAside: (events) => setAside(name, events),
       onFailure(error, retryInMs) {
         report({ type: 'sink-error', name, error: wire(error, name), retryInMs });
       },
@@ -176,6 +179,12 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   return flushers;
 }
 
+/** Counted in full, named up to a bound: a batch may consist of nothing else. */
+function setAside(name: string, events: readonly TrunklineError<'EventQuarantined'>[]): void {
+  const errors = events.slice(0, noticesAtOnce).map((error) => wire(error, name));
+  report({ type: 'set-aside', name, count: events.length, errors });
+}
+
 const noticesAtOnce = 100;
 const retryMsLimit = 1_000; // a store that comes back has a backlog: it is noticed soon
 
@@ -219,6 +228,7 @@ async function makeSink({ name, module, options }: SinkOptions, log: LogSource):
     firstPosition: log.firstPosition(),
     events: data.events,
     report: (error) => report({ type: 'sink-report', name, error: wire(error, name) }),
+    setAside: (events) => setAside(name, events),
   };
   const invalid = (reason: string, cause?: unknown): TrunklineError =>
     new TrunklineError('InvalidOptions', { option: `sinks.${name}.module`, value: module, reason }, { cause });

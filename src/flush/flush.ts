@@ -18,7 +18,7 @@ export interface Batch {
   readonly count: number;
   /** The frames as the log has them, each starting at a multiple of 8. */
   readonly bytes: Buffer;
-  /** The events, decoded one by one: payload and metadata only when looked at. */
+  /** The events, decoded one by one: payload and metadata only when looked at. Without those that the sink refuses. */
   events(): IterableIterator<StoredEvent>;
   /** Every frame, in place: the reader is pointed at it and valid during the visit. */
   eachFrame(visit: (frame: FrameReader, position: number) => void): void;
@@ -32,6 +32,9 @@ export interface Sink {
    * Commit the events and the checkpoint `batch.toPosition` together. A thrown error is retried with the same batch, so a
    * sink that cannot commit both at once must bear repetition. After an unknown outcome (a lost reply to COMMIT) throw:
    * the repetition has to find out. `signal` aborts when the runtime will wait no longer.
+   *
+   * An event that the sink can never take would stop it for ever: an error with a property `refuses`, the event's position,
+   * sets that event aside. It is counted and logged, and the batch comes again without it.
    */
   write(batch: Batch, signal: AbortSignal): Promise<void> | void;
   close(): Promise<void> | void;
@@ -53,6 +56,8 @@ export interface SinkInfo {
   events: readonly EventDeclaration[];
   /** Tell the runtime's logger of something that does not stop the sink. */
   report(error: TrunklineError): void;
+  /** Tell of events that the sink has passed over for good: counted in `runtime.status().setAside`, and logged. */
+  setAside(events: readonly TrunklineError<'EventQuarantined'>[]): void;
 }
 
 /** What a sink's module exports. `options` are the user's, structurally cloned. */
@@ -87,6 +92,12 @@ const fatalCodes: readonly ErrorCode[] = [
   'CheckpointMissing',
   'SchemaRefused',
 ];
+
+/** The position of the one event that an error of a sink refuses; undefined if it is about something else. */
+export function refusedBy(error: unknown): number | undefined {
+  if (typeof error !== 'object' || error === null || !('refuses' in error)) return undefined;
+  return Number.isSafeInteger(error.refuses) ? (error.refuses as number) : undefined;
+}
 
 /** Errors that no repetition can cure: the sink stops. A user's sink marks its own by a property `fatal: true`. */
 export function isFatal(error: unknown): boolean {

@@ -4,9 +4,10 @@
 import { setImmediate } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { isError, TrunklineError } from '../errors.ts';
+import { tame } from '../limits.ts';
 import type { LogSource } from '../log/log.ts';
 import { BatchBuffer } from './batch.ts';
-import { type FlusherState, type FlusherStatus, isFatal, type Sink } from './flush.ts';
+import { type FlusherState, type FlusherStatus, isFatal, refusedBy, type Sink } from './flush.ts';
 
 export interface FlusherSettings {
   name: string;
@@ -32,6 +33,8 @@ export interface FlusherSettings {
   checkOpening?(position: number): void;
   /** The checkpoint is known, or has moved. */
   onPosition?(position: number): void;
+  /** These are committed without the events; the sink had refused them. */
+  onSetAside?(events: readonly TrunklineError<'EventQuarantined'>[]): void;
   /** An attempt has failed; `retryInMs` is undefined if there will be no other. */
   onFailure?(error: Error, retryInMs: number | undefined): void;
 }
@@ -54,6 +57,7 @@ const defaults = {
   checkOpening: () => {},
   onPosition: () => {},
   onFailure: () => {},
+  onSetAside: () => {},
 };
 
 export class Flusher {
@@ -178,13 +182,35 @@ export class Flusher {
   /** Where the sink is afterwards: at the batch's end, or where it finds itself, further back. */
   private async write(batch: BatchBuffer): Promise<number> {
     try {
-      await this.attempt(() => this.settings.sink.write(batch, this.attempts.signal));
+      await this.attempt(() => this.writeWhatGoes(batch));
+      this.tellRefusals(batch);
       return batch.toPosition;
     } catch (error) {
       if (!isError(error, 'StoreBehind') || error.details.position >= batch.toPosition) throw error;
       this.settings.onFailure(error, 0);
       return error.details.position;
     }
+  }
+
+  /** The same batch again, at once, without each event that the sink refuses. */
+  private async writeWhatGoes(batch: BatchBuffer): Promise<void> {
+    for (;;) {
+      try {
+        return await this.settings.sink.write(batch, this.attempts.signal);
+      } catch (error) {
+        const position = refusedBy(error);
+        if (position === undefined || !batch.refuse(position, tame(error))) throw error;
+      }
+    }
+  }
+
+  private tellRefusals(batch: BatchBuffer): void {
+    const events: TrunklineError<'EventQuarantined'>[] = [];
+    for (const { event, reason } of batch.refusals()) {
+      const { position, aggregateType, aggregateId, type: eventType } = event;
+      events.push(new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType, reason }));
+    }
+    if (events.length > 0) this.settings.onSetAside(events);
   }
 
   private moveTo(position: number): void {

@@ -13,6 +13,8 @@ export interface FlushEvents {
   sinkError(name: string, error: TrunklineError, isFinal: boolean): void;
   /** Something that did not stop it. */
   sinkReport(name: string, error: TrunklineError): void;
+  /** It has passed over so many events; some of them by name. */
+  setAside(name: string, count: number, errors: readonly TrunklineError[]): void;
   /** The store has not taken these events. */
   quarantined(refused: readonly QuarantineNotice[], fenced: readonly { type: string; id: string }[]): void;
   failed(cause: string): void;
@@ -58,6 +60,12 @@ export class FlushThread {
               );
             else if (message.type === 'sink-report')
               events.sinkReport(message.name, fromWire(message.error) as TrunklineError);
+            else if (message.type === 'set-aside')
+              events.setAside(
+                message.name,
+                message.count,
+                message.errors.map((error) => fromWire(error) as TrunklineError),
+              );
             else if (message.type === 'quarantined') {
               const fenced = message.refused.filter(({ code }) => code === 'Fenced');
               events.quarantined(

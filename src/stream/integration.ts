@@ -77,6 +77,10 @@ export class Integrations {
     const made: { event: IntegrationEvent; cause: StoredEvent }[] = [];
     const take = (mapped: Mapped, cause: StoredEvent): void => {
       if (mapped === undefined) return;
+      if (mapped instanceof Promise) {
+        mapped.catch(() => {});
+        throw new Error('a mapping must be synchronous, and returned a promise');
+      }
       for (const event of Array.isArray(mapped) ? mapped : [mapped]) made.push({ event, cause });
     };
     for (const { mapping, whole } of this.byType.get(aggregateType) ?? []) {

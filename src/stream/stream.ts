@@ -89,9 +89,10 @@ export interface TransactionalProducer {
 
 /**
  * `fenced`: another producer has this transactional id, or the broker has given up on the transaction. `too-large`: a
- * record or batch is over the topic's limit. `denied`: credentials or rights. `unavailable`: no answer. `failed`: the rest.
+ * record or batch is over the topic's limit. `refused`: the broker will never take this topic or record. `denied`: credentials
+ * or rights. `unavailable`: no answer. `failed`: the rest.
  */
-export type FaultKind = 'fenced' | 'too-large' | 'denied' | 'unavailable' | 'failed';
+export type FaultKind = 'fenced' | 'too-large' | 'refused' | 'denied' | 'unavailable' | 'failed';
 
 /** What went wrong in a client library, in our words. */
 export class StreamFault extends Error {
@@ -104,6 +105,17 @@ export class StreamFault extends Error {
     this.kind = kind;
   }
 }
+
+/** What brokers say of topics and records that they will never take. */
+export const refusals: readonly string[] = [
+  'INVALID_TOPIC_EXCEPTION',
+  'INVALID_TOPIC',
+  'INVALID_PARTITIONS',
+  'INVALID_CONFIG',
+  'POLICY_VIOLATION',
+  'INVALID_RECORD',
+  'INVALID_TIMESTAMP',
+];
 
 const messagesMost = 4;
 const errorsMost = 100;

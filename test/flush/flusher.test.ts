@@ -55,6 +55,41 @@ const until = async (condition: () => boolean): Promise<void> => {
 };
 
 describe('a flusher', () => {
+  test('leaves out, at once and for good, the events that its sink refuses', async () => {
+    const told: { position: number; reason: string }[] = [];
+    const { log, sink, failures, state, flusher } = setUp({
+      onSetAside: (events) => void told.push(...events.map(({ details: { position, reason } }) => ({ position, reason }))),
+    });
+    log.append([{ version: 1 }, { version: 2 }], [{ version: 3 }], [{ version: 4 }]);
+    state.synced = 4;
+    const poison = [2, 4];
+    const refuses = (position: number): Error => Object.assign(new Error(`not ${position}`), { refuses: position });
+    sink.fail = (attempt) => {
+      const position = poison[attempt - 1];
+      if (position !== undefined) throw refuses(position);
+    };
+    const run = flusher.run();
+    await until(() => flusher.position === 4);
+    expect(sink.versions).toEqual([1, 3]);
+    expect(failures).toEqual([]);
+    expect(told).toEqual([
+      { position: 2, reason: 'not 2' },
+      { position: 4, reason: 'not 4' },
+    ]);
+    // What is no event of the batch, or was left out before, is a failure like any other.
+    log.append([{ version: 5 }]);
+    state.synced = 5;
+    let failing = 3;
+    sink.fail = () => {
+      if (failing-- > 0) throw refuses(2);
+    };
+    flusher.wake();
+    await until(() => flusher.position === 5);
+    expect(failures.map(({ message }) => message)).toEqual(['not 2', 'not 2', 'not 2']);
+    flusher.stop();
+    await run;
+  });
+
   test('takes whole groups, in order, no further than synced', async () => {
     const { log, sink, state, flusher } = setUp();
     log.append([{ version: 1 }, { version: 2 }], [{ version: 3 }]);

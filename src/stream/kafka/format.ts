@@ -37,6 +37,11 @@ export interface Formatted {
 }
 
 const json = JSON.stringify;
+
+/** What metadata say, where that is text; a log of an earlier release may hold anything there. */
+const words = (value: unknown): string =>
+  typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
+
 const none = '';
 const wireHeaderBytes = 5;
 
@@ -113,14 +118,14 @@ function ownHeaders(event: OutEvent, time: string): Record<string, string> {
     'occurred-at': time,
     'content-type': 'application/json',
   };
-  if (metadata.correlationId) headers['correlation-id'] = String(metadata.correlationId);
-  if (metadata.causationId) headers['causation-id'] = String(metadata.causationId);
-  if (metadata.traceparent) headers.traceparent = String(metadata.traceparent);
+  if (words(metadata.correlationId)) headers['correlation-id'] = words(metadata.correlationId);
+  if (words(metadata.causationId)) headers['causation-id'] = words(metadata.causationId);
+  if (words(metadata.traceparent)) headers.traceparent = words(metadata.traceparent);
   return headers;
 }
 
 const sourceOf = ({ metadata, aggregateType }: OutEvent): string =>
-  metadata.source ? String(metadata.source) : `/${encodeURIComponent(aggregateType)}`;
+  words(metadata.source) || `/${encodeURIComponent(aggregateType)}`;
 
 function cloudHead(event: OutEvent, time: string): string {
   const { metadata } = event;
@@ -129,9 +134,9 @@ function cloudHead(event: OutEvent, time: string): string {
     `"subject":${json(event.aggregateId)},"time":"${time}","datacontenttype":"application/json",` +
     `"partitionkey":${json(event.aggregateId)},"aggregatetype":${json(event.aggregateType)},` +
     `"aggregateversion":${event.version},"schemaversion":${event.schemaVersion},`;
-  if (metadata.correlationId) head += `"correlationid":${json(String(metadata.correlationId))},`;
-  if (metadata.causationId) head += `"causationid":${json(String(metadata.causationId))},`;
-  if (metadata.traceparent) head += `"traceparent":${json(String(metadata.traceparent))},`;
+  if (words(metadata.correlationId)) head += `"correlationid":${json(words(metadata.correlationId))},`;
+  if (words(metadata.causationId)) head += `"causationid":${json(words(metadata.causationId))},`;
+  if (words(metadata.traceparent)) head += `"traceparent":${json(words(metadata.traceparent))},`;
   return `${head}"data":`;
 }
 
@@ -150,8 +155,8 @@ function cloudHeaders(event: OutEvent, time: string): Record<string, string> {
     ce_schemaversion: String(event.schemaVersion),
     'content-type': 'application/json',
   };
-  if (metadata.correlationId) headers.ce_correlationid = String(metadata.correlationId);
-  if (metadata.causationId) headers.ce_causationid = String(metadata.causationId);
-  if (metadata.traceparent) headers.ce_traceparent = String(metadata.traceparent);
+  if (words(metadata.correlationId)) headers.ce_correlationid = words(metadata.correlationId);
+  if (words(metadata.causationId)) headers.ce_causationid = words(metadata.causationId);
+  if (words(metadata.traceparent)) headers.ce_traceparent = words(metadata.traceparent);
   return headers;
 }

@@ -17,6 +17,7 @@ import {
   type OutRecord,
   type Reading,
   type Requests,
+  refusals,
   type StreamClient,
   StreamFault,
   sendInTurn,
@@ -242,6 +243,7 @@ function kindOf(error: unknown): FaultKind {
     if (one instanceof StreamFault) return one.kind;
     if (fencing.includes(one.type) || one.code === fencedCode) return 'fenced';
     if (tooLarge.includes(one.type)) return 'too-large';
+    if (refusals.includes(one.type)) return 'refused';
     if (denied.includes(one.type) || one.name === 'KafkaJSSASLAuthenticationError') return 'denied';
     if (/^KafkaJS(Connection|RequestTimeout|BrokerNotFound)/.test(one.name)) return 'unavailable';
   }

@@ -1,12 +1,14 @@
 // From a batch of the log to the records of one transaction: which events are published, where, in which form, and in how
 // many requests, since a topic bounds the bytes of what it takes at once. What cannot be published is set aside with the
 // reason; the rest goes on.
+import { checkId, checkInteger } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type Metadata, type StoredEvent } from '../../event.ts';
 import type { Batch } from '../../flush/flush.ts';
-import { FrameKind, FrameReader } from '../../frame.ts';
+import { FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../../frame.ts';
+import { metadataToJson, tame } from '../../limits.ts';
 import { toJson } from '../../payload.ts';
-import { type Integrations, integrationName } from '../integration.ts';
+import { type IntegrationEvent, type Integrations, integrationName } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import type { OutRecord, TopicState } from '../stream.ts';
 import { type Formatted, formatEvent, type OutEvent } from './format.ts';
@@ -42,6 +44,25 @@ export interface PlannerParts {
   integrations: Integrations;
 }
 
+/** What of a batch one transaction publishes: the positions behind `after`, to the end of a command at `to`. */
+export interface Part {
+  readonly after: number;
+  readonly to: number;
+  /** Why the broker takes none of it. */
+  readonly refusal?: string | undefined;
+}
+
+/** Where a part that holds `span` positions, or one command's at least, ends. */
+export function endOfPart(batch: Batch, after: number, span: number): number {
+  if (span >= batch.toPosition - after) return batch.toPosition;
+  const frame = new FrameReader(batch.bytes).at(0);
+  for (let position = batch.fromPosition; position < batch.toPosition; position++) {
+    if (position >= after + span && frame.isLast) return position;
+    frame.at(frame.next);
+  }
+  return batch.toPosition;
+}
+
 export class Planner {
   publishing: Readonly<Record<string, boolean>>;
   private readonly parts: PlannerParts;
@@ -53,23 +74,23 @@ export class Planner {
   }
 
   /**
-   * Requests for everything in the batch behind `after`, the last one with the checkpoint; made one at a time, so that one is
-   * on its way while the next is made. What is set aside is added to `setAside`.
+   * Requests for everything in the part of the batch, the last one with the checkpoint; made one at a time, so that one is
+   * on its way while the next is made. What is set aside is added to `setAside`: with a `refusal`, all of it.
    */
   async *requests(
     batch: Batch,
-    after: number,
+    part: Part,
     setAside: SetAside[],
     checkpoint: OutRecord,
   ): AsyncGenerator<readonly OutRecord[]> {
     const { settings, topics } = this.parts;
     const packer = new Packer(topics);
-    for (const drafts of this.drafts(batch, after, setAside)) {
+    for (const drafts of this.drafts(batch, part, setAside)) {
       const unknown = new Set<string>();
       for (const { topic } of drafts) if (!topics.get(topic)) unknown.add(topic);
-      if (unknown.size > 0) await topics.ensure([...unknown].map((topic) => eventTopic(topic, settings.topics)));
+      const refused = await topics.find([...unknown].map((topic) => eventTopic(topic, settings.topics)));
       for (const draft of drafts) {
-        const reason = packer.add(draft);
+        const reason = part.refusal ?? refused.get(draft.topic) ?? packer.add(draft);
         if (reason !== undefined) setAside.push(refusal(draft.event, reason));
       }
       yield* packer.full;
@@ -77,8 +98,10 @@ export class Planner {
     }
     const quarantine = quarantineTopicOf(settings.topics);
     for (const { details } of setAside) {
-      const value = Buffer.from(JSON.stringify(details));
-      packer.current.push({ topic: quarantine, partition: 0, key: details.aggregateId, value, headers: {} });
+      const formatted = { value: Buffer.from(JSON.stringify(details)), headers: {} };
+      packer.add({ topic: quarantine, key: details.aggregateId, formatted });
+      yield* packer.full;
+      packer.full = [];
     }
     packer.current.push(checkpoint);
     yield packer.current;
@@ -91,14 +114,14 @@ export class Planner {
   }
 
   /** Some at a time. */
-  private *drafts(batch: Batch, after: number, setAside: SetAside[]): Generator<Draft[]> {
+  private *drafts(batch: Batch, { after, to }: Part, setAside: SetAside[]): Generator<Draft[]> {
     const { integrations } = this.parts;
     const frame = new FrameReader(batch.bytes);
     // The events of the command under way that some mapping wants, by aggregate.
     const wanted = new Map<string, StoredEvent[]>();
     let drafts: Draft[] = [];
     let offset = 0;
-    for (let position = batch.fromPosition; position <= batch.toPosition; position++) {
+    for (let position = batch.fromPosition; position <= to; position++) {
       frame.at(offset);
       offset = frame.next;
       if (position > after && frame.kind === FrameKind.event) {
@@ -108,7 +131,14 @@ export class Planner {
           const key = `${aggregateType}\n${event.aggregateId}`;
           wanted.set(key, [...(wanted.get(key) ?? []), event]);
         }
-        this.draftOne(frame, aggregateType, position, drafts, setAside);
+        try {
+          this.draftOne(frame, aggregateType, position, drafts, setAside);
+        } catch (error) {
+          const { aggregateId, name: type } = frame;
+          setAside.push(
+            refusal({ position, aggregateType, aggregateId, type }, `it cannot be formatted: ${tame(error)}`),
+          );
+        }
       }
       if (!frame.isLast) continue;
       for (const events of wanted.values()) this.integrate(events, drafts, setAside);
@@ -147,11 +177,13 @@ export class Planner {
     try {
       topic = topicOf(aggregateType, type);
     } catch (error) {
-      setAside.push(refusal(event, `its topic cannot be told: ${wordsOf(error)}`));
+      setAside.push(refusal(event, `its topic cannot be told: ${tame(error)}`));
       return;
     }
     const schemaId = schemas?.idOf(aggregateType, type);
-    if (!isLegalTopic(topic)) setAside.push(refusal(event, `'${topic}' is no legal topic`));
+    if (!isLegalTopic(topic)) setAside.push(refusal(event, `'${tame(topic)}' is no legal topic`));
+    else if (this.parts.topics.isOwn(topic))
+      setAside.push(refusal(event, `'${topic}' is one of the stream's own topics`));
     else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
     else
       drafts.push({ topic, key: event.aggregateId, formatted: formatEvent(settings.format, event, schemaId), event });
@@ -159,54 +191,63 @@ export class Planner {
 
   /** The events that one command raised on one aggregate. */
   private integrate(events: readonly StoredEvent[], drafts: Draft[], setAside: SetAside[]): void {
-    const { settings, schemas } = this.parts;
     const [{ aggregateType }] = events as [StoredEvent];
     try {
       const made = this.parts.integrations.map(aggregateType, events);
-      const fresh = made.map(({ event: { type, version = 1, data, topic, key, source }, cause }, index): Draft => {
-        const metadata: Metadata = {
-          ...cause.metadata,
-          correlationId: cause.metadata.correlationId ?? cause.id,
-          causationId: cause.id,
-          source: source ?? cause.metadata.source ?? settings.clientId,
-        };
-        const event: OutEvent = {
-          id: `${cause.id}/${index}`,
-          type,
-          aggregateType,
-          aggregateId: cause.aggregateId,
-          version: cause.version,
-          schemaVersion: version,
-          position: cause.position,
-          occurredAt: cause.occurredAt.getTime(),
-          metadata,
-          metadataJson: toJson(metadata, 'metadata'),
-          data: Buffer.from(toJson(data, 'data')),
-        };
-        const target = topic ?? `${settings.topics.prefix}.integration.${aggregateType}`;
-        if (typeof type !== 'string' || type === '') throw new Error('an integration event needs a type');
-        if (!isLegalTopic(target)) throw new Error(`'${target}' is no legal topic`);
-        const schemaId = schemas?.idOf(integrationName, type);
-        if (schemas && schemaId === undefined) throw new Error(`'${type}' has no schema in the registry`);
-        const formatted = formatEvent(settings.format, event, schemaId);
-        return { topic: target, key: key ?? cause.aggregateId, formatted, event };
-      });
+      const fresh = made.map(({ event, cause }, index) => this.integrationDraft(event, cause, index));
       drafts.push(...fresh.filter(({ event: { type } }) => this.isOn(integrationName, type)));
     } catch (error) {
       const cause = events.at(-1)!;
       const { position, aggregateId, type } = cause;
-      const reason = `its integration mapping failed: ${wordsOf(error)}`;
+      const reason = `its integration mapping failed: ${tame(error)}`;
       setAside.push(
         new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType: type, reason }),
       );
     }
   }
+
+  /** Throws whatever makes it no event for the outside. */
+  private integrationDraft(made: IntegrationEvent, cause: StoredEvent, index: number): Draft {
+    const { settings, schemas, topics } = this.parts;
+    const { type, version = 1, data, topic, key = cause.aggregateId, source } = made;
+    const { aggregateType, aggregateId } = cause;
+    checkId('the type of an integration event', type, NAME_BYTES_LIMIT);
+    checkId('the key of an integration event', key);
+    checkInteger('version of an integration event', version, 1, 65535);
+    const metadata: Metadata = {
+      ...cause.metadata,
+      correlationId: cause.metadata.correlationId ?? cause.id,
+      causationId: cause.id,
+      source: source ?? cause.metadata.source ?? settings.clientId,
+    };
+    const metadataJson = metadataToJson(metadata);
+    const event: OutEvent = {
+      id: `${cause.id}/${index}`,
+      type,
+      aggregateType,
+      aggregateId,
+      version: cause.version,
+      schemaVersion: version,
+      position: cause.position,
+      occurredAt: cause.occurredAt.getTime(),
+      metadata,
+      metadataJson,
+      data: Buffer.from(toJson(data, 'data')),
+    };
+    const target = topic ?? `${settings.topics.prefix}.integration.${aggregateType}`;
+    if (!isLegalTopic(target)) throw new Error(`'${tame(target)}' is no legal topic`);
+    if (topics.isOwn(target)) throw new Error(`'${target}' is one of the stream's own topics`);
+    const schemaId = schemas?.idOf(integrationName, type);
+    if (schemas && schemaId === undefined) throw new Error(`'${type}' has no schema in the registry`);
+    return { topic: target, key, formatted: formatEvent(settings.format, event, schemaId), event };
+  }
 }
 
 const noMetadata: Metadata = {};
-const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-function refusal({ position, aggregateType, aggregateId, type }: OutEvent, reason: string): SetAside {
+type Named = Pick<OutEvent, 'position' | 'aggregateType' | 'aggregateId' | 'type'>;
+
+function refusal({ position, aggregateType, aggregateId, type }: Named, reason: string): SetAside {
   return new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType: type, reason });
 }
 
@@ -224,7 +265,7 @@ class Packer {
   }
 
   /** Undefined, or why the topic would not take it. */
-  add({ topic, key, formatted: { value, headers } }: Draft): string | undefined {
+  add({ topic, key, formatted: { value, headers } }: Omit<Draft, 'event'>): string | undefined {
     let places = this.places.get(topic);
     if (!places) this.places.set(topic, (places = new TopicPlaces(this.topics.get(topic)!)));
     let bytes = recordOverheadBytes + 3 * key.length + value.length;

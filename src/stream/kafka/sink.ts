@@ -15,6 +15,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
 import { guarded } from '../../guarded.ts';
+import { tame } from '../../limits.ts';
 import { importUserModule } from '../../user-module.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
@@ -22,7 +23,8 @@ import { checkPublishing } from '../settings.ts';
 import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
 import { Checkpoint, noteFile, readNote, writeNote } from './checkpoint.ts';
 import { connect } from './connect.ts';
-import { Planner, type SetAside } from './plan.ts';
+import { PartitionMemory } from './partition-memory.ts';
+import { endOfPart, type Part, Planner, type SetAside } from './plan.ts';
 import { Schemas } from './schemas.ts';
 import {
   checkpointTopicOf,
@@ -39,7 +41,7 @@ const requestsMost = 3; // that a transaction may have to wait for, at their lon
 export async function createSink(options: unknown, info: SinkInfo): Promise<Sink> {
   const settings = options as KafkaSettings;
   const topicOf = await topicNaming(settings.topics);
-  declaredTopics(info.events, topicOf); // refuses names that Kafka would not take
+  declaredTopics(info.events, topicOf, settings.topics); // refuses names that Kafka would not take
   refuseUnknown('stream.publishing', settings.publishing, info.events);
   const client = await connect(settings);
   return new KafkaSink(settings, info, client, topicOf, await integrationsOf(settings.integration));
@@ -92,7 +94,8 @@ class KafkaSink implements Sink {
     this.client = client;
     this.topicOf = topicOf;
     this.noteFile = noteFile(info.dataDir, info.name);
-    this.topics = new Topics(client, settings.topics, (drift) =>
+    const memory = new PartitionMemory(info.dataDir, info.name);
+    this.topics = new Topics(client, settings.topics, memory, (drift) =>
       info.report(new TrunklineError('TopicDrift', { ...drift })),
     );
     this.schemas = settings.registry && new Schemas(settings.registry, settings.format);
@@ -108,18 +111,33 @@ class KafkaSink implements Sink {
 
   write(batch: Batch, signal: AbortSignal): Promise<void> {
     const work = this.guarded(async () => {
-      if (!this.producer) await this.begin();
-      if (this.held < batch.fromPosition - 1) {
-        throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
+      for (let span = Number.POSITIVE_INFINITY, refusal: string | undefined; ; ) {
+        if (!this.producer) await this.begin();
+        if (this.held < batch.fromPosition - 1) {
+          throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
+        }
+        if (this.held >= batch.toPosition) return;
+        const part = { after: this.held, to: endOfPart(batch, this.held, span), refusal };
+        try {
+          await this.publish(batch, part);
+          [span, refusal] = [2 * span, undefined];
+        } catch (error) {
+          if (!isRefusal(error) || refusal !== undefined) throw error;
+          // Less and less, until the one command is found that the broker never takes: that one is set aside.
+          this.abandon();
+          if (endOfPart(batch, part.after, 1) === part.to) refusal = tame(error);
+          else span = Math.max(1, (part.to - part.after) >> 1);
+        }
       }
-      if (this.held >= batch.toPosition) return;
-      const setAside: SetAside[] = [];
-      const checkpoint = this.checkpoint!.record(batch.toPosition);
-      await this.commit(this.planner.requests(batch, this.held, setAside, checkpoint));
-      this.held = batch.toPosition;
-      for (const error of setAside) this.info.report(error);
     });
     return untilAborted(work, signal);
+  }
+
+  private async publish(batch: Batch, part: Part): Promise<void> {
+    const setAside: SetAside[] = [];
+    await this.commit(this.planner.requests(batch, part, setAside, this.checkpoint!.record(part.to)));
+    this.held = part.to;
+    if (setAside.length > 0) this.info.setAside(setAside);
   }
 
   async close(): Promise<void> {
@@ -138,7 +156,7 @@ class KafkaSink implements Sink {
     const { settings, info, client, topics } = this;
     const own = ownTopics(settings.topics);
     await topics.ensure(own);
-    const declared = declaredTopics(info.events, this.topicOf);
+    const declared = declaredTopics(info.events, this.topicOf, settings.topics);
     await topics.ensure(declared.map((topic) => eventTopic(topic, settings.topics)));
     await this.schemas?.prepare(info.events, this.topicOf);
     const topic = checkpointTopicOf(settings.topics);
@@ -213,11 +231,15 @@ class KafkaSink implements Sink {
     try {
       return await work();
     } catch (error) {
-      this.producer?.abandon();
-      this.producer = undefined;
-      this.topics.forget();
+      this.abandon();
       throw this.typed(error);
     }
+  }
+
+  private abandon(): void {
+    this.producer?.abandon();
+    this.producer = undefined;
+    this.topics.forget();
   }
 
   private typed(error: unknown): unknown {
@@ -230,6 +252,10 @@ class KafkaSink implements Sink {
     return new TrunklineError('SinkFailed', { sink: stream, cause: `${error.kind}: ${cause}` }, { cause: error });
   }
 }
+
+/** Whether the broker says no to the records themselves, and would say so again. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof StreamFault && (error.kind === 'too-large' || error.kind === 'refused');
 
 /** The runtime waits no longer: neither does the sink; what becomes of the transaction is for the next start to see. */
 function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {

@@ -44,7 +44,7 @@ async function withClient<T>(
   work: (client: StreamClient, specs: readonly TopicSpec[]) => Promise<T>,
 ): Promise<T> {
   const settings = stream.options as KafkaSettings;
-  const topics = declaredTopics(events, await topicNaming(settings.topics));
+  const topics = declaredTopics(events, await topicNaming(settings.topics), settings.topics);
   const specs = [...topics.map((topic) => eventTopic(topic, settings.topics)), ...ownTopics(settings.topics)];
   const client = await connect(settings);
   try {

@@ -3,9 +3,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
+import { tame } from '../../limits.ts';
 import { importUserModule } from '../../user-module.ts';
 import type { TopicSettings } from '../kafka.ts';
-import type { StreamClient, TopicSpec, TopicState } from '../stream.ts';
+import { type StreamClient, StreamFault, type TopicSpec, type TopicState } from '../stream.ts';
+import type { PartitionMemory } from './partition-memory.ts';
 
 /** Names an event's topic. */
 export type TopicName = (aggregateType: string, eventType: string) => string;
@@ -47,9 +49,17 @@ export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
   };
 }
 
-/** The topics of all declared events. Throws `InvalidOptions` naming the first that Kafka would not take. */
-export function declaredTopics(events: readonly EventDeclaration[], topicOf: TopicName): string[] {
+/**
+ * The topics of all declared events. Throws `InvalidOptions` naming the first that Kafka would not take, or that another one
+ * is in the way of.
+ */
+export function declaredTopics(
+  events: readonly EventDeclaration[],
+  topicOf: TopicName,
+  settings: TopicSettings,
+): string[] {
   const topics = new Set<string>();
+  const collisions = new Collisions(settings);
   for (const { aggregateType, type } of events) {
     let topic: string;
     try {
@@ -62,10 +72,45 @@ export function declaredTopics(events: readonly EventDeclaration[], topicOf: Top
       const reason = `is the topic of ${aggregateType}.${type}; a topic has 1 to ${nameBytesLimit} of a-z A-Z 0-9 . _ -`;
       throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: topic, reason });
     }
+    const obstacle = collisions.add(topic, aggregateType, type);
+    if (obstacle !== undefined) {
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: topic, reason: obstacle });
+    }
     topics.add(topic);
   }
   return [...topics];
 }
+
+/**
+ * Topics that are one to Kafka, to its metrics or to a person, and were meant to be two: Kafka takes no '.' beside a '_' in
+ * the same place, and a name that differs in case only is mistaken for the other. One topic for two aggregate types is in
+ * order where the naming does not ask for the type at all.
+ */
+class Collisions {
+  private readonly own: ReadonlySet<string>;
+  private readonly isByType: boolean;
+  private readonly taken = new Map<string, { topic: string; aggregateType: string; type: string }>();
+
+  constructor(settings: TopicSettings) {
+    this.own = new Set(ownTopics(settings).map(({ topic }) => normalised(topic)));
+    this.isByType = settings.module === undefined && /\{aggregate(?:Type|_type)\}/.test(settings.template);
+  }
+
+  /** Why an event may not have this topic; undefined if it may. */
+  add(topic: string, aggregateType: string, type: string): string | undefined {
+    const what = `is the topic of ${aggregateType}.${type}`;
+    const key = normalised(topic);
+    if (this.own.has(key)) return `${what}, and one of the stream's own; choose another internalPrefix or template`;
+    const other = this.taken.get(key);
+    if (other === undefined) this.taken.set(key, { topic, aggregateType, type });
+    else if (other.topic !== topic || (this.isByType && other.aggregateType !== aggregateType)) {
+      return `${what}, and collides with ${other.topic}, that of ${other.aggregateType}.${other.type}; name them apart`;
+    }
+    return undefined;
+  }
+}
+
+const normalised = (topic: string): string => topic.toLowerCase().replaceAll('.', '_');
 
 /** A topic of events, as the settings want it. */
 export function eventTopic(topic: string, settings: TopicSettings): TopicSpec {
@@ -117,6 +162,8 @@ export function driftOf(spec: TopicSpec, state: TopicState | undefined): Drift[]
   return drifts;
 }
 
+const isRefusal = (error: unknown): boolean => error instanceof StreamFault && error.kind === 'refused';
+
 /** What is known of the topics in use; asked of the cluster when one is new, forgotten after any trouble. */
 export class Topics {
   private readonly client: StreamClient;
@@ -124,11 +171,48 @@ export class Topics {
   private readonly states = new Map<string, TopicState>();
   private readonly onDrift: (drift: Drift) => void;
   private readonly told = new Set<string>();
+  private readonly memory: Pick<PartitionMemory, 'use'>;
+  private readonly own: ReadonlySet<string>;
 
-  constructor(client: StreamClient, settings: TopicSettings, onDrift: (drift: Drift) => void) {
+  constructor(
+    client: StreamClient,
+    settings: TopicSettings,
+    memory: Pick<PartitionMemory, 'use'>,
+    onDrift: (drift: Drift) => void,
+  ) {
     this.client = client;
     this.settings = settings;
+    this.memory = memory;
     this.onDrift = onDrift;
+    this.own = new Set(ownTopics(settings).map(({ topic }) => topic));
+  }
+
+  /** Whether it is one of the stream's own, where nobody's events go. */
+  isOwn(topic: string): boolean {
+    return this.own.has(topic);
+  }
+
+  /**
+   * The same for topics of events that nobody has declared: which the cluster will never have, with the reasons. What
+   * may pass is thrown.
+   */
+  async find(specs: readonly TopicSpec[]): Promise<ReadonlyMap<string, string>> {
+    const refused = new Map<string, string>();
+    try {
+      await this.ensure(specs);
+      return refused;
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+    }
+    for (const spec of specs) {
+      try {
+        await this.ensure([spec]);
+      } catch (error) {
+        if (!isRefusal(error)) throw error;
+        refused.set(spec.topic, tame(error));
+      }
+    }
+    return refused;
   }
 
   /** Undefined until `ensure` has named it. */
@@ -143,17 +227,25 @@ export class Topics {
     const names = fresh.map(({ topic }) => topic);
     let found = await this.client.describeTopics(names);
     const missing = fresh.filter(({ topic }) => !found.has(topic));
-    const own = new Set(ownTopics(this.settings).map(({ topic }) => topic));
-    const creatable = missing.filter(({ topic }) => this.settings.create || own.has(topic));
+    const creatable = missing.filter(({ topic }) => this.settings.create || this.own.has(topic));
     if (creatable.length > 0) {
       await this.client.createTopics(creatable);
       found = await this.whenKnown(names);
     }
     for (const spec of fresh) {
       const state = found.get(spec.topic);
-      if (state) this.states.set(spec.topic, state);
       if (!state || !missing.includes(spec)) for (const drift of driftOf(spec, state)) this.tell(drift);
-      if (!state) throw new Error(`topic ${spec.topic} does not exist, and topics.create is false`);
+      if (!state) {
+        throw new StreamFault('refused', new Error(`topic ${spec.topic} does not exist, and topics.create is false`));
+      }
+    }
+    const used = this.memory.use(new Map(Array.from(found, ([topic, { partitions }]) => [topic, partitions])));
+    for (const [topic, state] of found) {
+      const partitions = used.get(topic)!;
+      this.states.set(topic, { ...state, partitions });
+      if (partitions === state.partitions) continue;
+      const wanted = `${partitions}, as when this log began to use it (keys stay where they are, the others are not used)`;
+      this.tell({ topic, what: 'partitions', wanted, found: String(state.partitions) });
     }
   }
 

@@ -1,0 +1,52 @@
+// How many partitions each topic had when this log began to use it. A key's partition is a remainder of that number: with
+// more partitions it would move, and an aggregate's events would lie in two of them, without an order between. So a topic
+// that has grown is used as it was. Flush thread; a file in the data directory, durable before the first record of a topic.
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { writeFileDurably } from '../../durable-file.ts';
+import { TrunklineError } from '../../errors.ts';
+
+export class PartitionMemory {
+  private readonly file: string;
+  private readonly known: Map<string, number>;
+
+  /** @throws DataDirUnreadable */
+  constructor(dataDir: string, sink: string) {
+    this.file = join(dataDir, `partitions-${sink}.json`);
+    this.known = readKnown(this.file);
+  }
+
+  /** How many of the partitions found are used, by topic. One that has fewer than we know was made anew. */
+  use(found: ReadonlyMap<string, number>): Map<string, number> {
+    const used = new Map<string, number>();
+    let isNew = false;
+    for (const [topic, partitions] of found) {
+      const before = this.known.get(topic);
+      const isKnown = before !== undefined && before <= partitions;
+      used.set(topic, isKnown ? before : partitions);
+      if (isKnown) continue;
+      this.known.set(topic, partitions);
+      isNew = true;
+    }
+    if (isNew) writeFileDurably(this.file, `${JSON.stringify(Object.fromEntries(this.known))}\n`);
+    return used;
+  }
+}
+
+function readKnown(file: string): Map<string, number> {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
+    throw error;
+  }
+  try {
+    const entries = Object.entries(JSON.parse(text) as Record<string, number>);
+    if (entries.every(([, partitions]) => Number.isSafeInteger(partitions) && partitions > 0)) return new Map(entries);
+  } catch {
+    // said below
+  }
+  const reason = `${file} does not say how many partitions each topic had; remove it if no topic has got more since`;
+  throw new TrunklineError('DataDirUnreadable', { dataDir: dirname(file), reason });
+}

@@ -1,0 +1,140 @@
+// Events that cannot be published, by whatever it is about them: each is set aside, counted and named, and the rest goes on,
+// also over a restart. Against a real broker, by both clients.
+import { describe, expect, test } from 'vitest';
+import { isError } from '../../src/index.ts';
+import { Counter } from '../runtime/aggregates.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { nonsenseLabels } from './poison-integrations.ts';
+import { clients, keepingLogger, setUp } from './setup.ts';
+
+describe.each(clients)('%s', (client) => {
+  test('what a mapping makes of an event', async () => {
+    const integration = new URL('./poison-integrations.ts', import.meta.url).href;
+    const { prefix, stream, records } = await setUp({ client, integration });
+    const { errors, logger } = keepingLogger();
+    const runtime = await startRuntime({ stream, logger });
+    await runtime.ref(Counter, 'c').label('first');
+    const positions: number[] = [];
+    for (const label of nonsenseLabels) positions.push((await runtime.ref(Counter, 'c').label(label)).position);
+    await runtime.ref(Counter, 'c').with({ ack: 'published' }).label('last');
+    await until(
+      () => errors.length,
+      (count) => count >= nonsenseLabels.length,
+    );
+    expect(errors.map(({ code, details }) => [code, details.position])).toEqual(
+      positions.map((position) => ['EventQuarantined', position]),
+    );
+    expect(runtime.status().setAside).toEqual({ [stream.name]: nonsenseLabels.length });
+    // The domain events are all there: it is their public form that is not.
+    expect(await records(nonsenseLabels.length + 2)).toHaveLength(nonsenseLabels.length + 2);
+    expect(await records(2, `${prefix}.integration.counter`)).toHaveLength(2);
+  });
+
+  test('topics that cannot be: no legal name, one that collides with another, one of our own', async () => {
+    const { prefix, streamWith, records } = await setUp({ client });
+    const { errors, logger } = keepingLogger();
+    const stream = streamWith({ topics: { internalPrefix: `${prefix}.own` } });
+    const dataDir = scratchFolder();
+    const runtime = await startRuntime({ dataDir, stream, logger });
+    const types = ['back.office', 'no topic at all', 'back_office', 'own.checkpoints', 'other'];
+    for (const aggregateType of types) {
+      await runtime.publisher.publish({ aggregateType, aggregateId: 'x', type: 'Happened', data: {} });
+      await runtime.reached('published');
+    }
+    await until(
+      () => errors.length,
+      (count) => count >= 3,
+    );
+    expect(errors.map(({ details }) => details.aggregateType)).toEqual([
+      'no topic at all',
+      'back_office',
+      'own.checkpoints',
+    ]);
+    const found = await records(2, `${prefix}.back.office`, `${prefix}.other`);
+    expect(found.map(({ key }) => key)).toEqual(['x', 'x']);
+    await runtime.close();
+    const again = await startRuntime({ dataDir, stream, logger });
+    await again.ref(Counter, 'c').with({ ack: 'published' }).add(1);
+  });
+
+  test('so many at once that their names are more than a request takes', async () => {
+    const { prefix, stream, records } = await setUp({ client, topics: { config: { 'max.message.bytes': '2000' } } });
+    const { logger } = keepingLogger();
+    const runtime = await startRuntime({ stream, logger });
+    const label = 'x'.repeat(3000);
+    const id = 'i'.repeat(250);
+    const count = 1500; // some 800 KB of names, in one batch or a few
+    await Promise.all(Array.from({ length: count }, (_, i) => runtime.ref(Counter, `${id}${i}`).label(label)));
+    await runtime.ref(Counter, 'c').with({ ack: 'published' }).add(1);
+    await until(
+      () => runtime.status().setAside[stream.name],
+      (found) => found === count,
+    );
+    expect(await records(count, `${prefix}.own.quarantine`)).toHaveLength(count);
+  });
+
+  test('records that the broker alone says no to: one by one, and only they', async () => {
+    const { prefix, stream, records, admin } = await setUp({ client, topics: { partitions: 1 } });
+    const { errors, logger } = keepingLogger();
+    const runtime = await startRuntime({ stream, logger });
+    await runtime.ref(Counter, 'c').with({ ack: 'published' }).label('first');
+    // The sink has looked at the topic, and does not look again until something goes wrong.
+    await (await admin()).alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: 2,
+          name: `${prefix}.counter`,
+          configEntries: [{ name: 'message.timestamp.before.max.ms', value: '1' }],
+        },
+      ],
+    });
+    const held = runtime.ref(Counter, 'c').with({ ack: 'published' }).label('late');
+    await until(
+      () => runtime.status().setAside[stream.name] ?? 0,
+      (count) => count > 0,
+    );
+    await held;
+    expect(errors).toMatchObject([{ code: 'EventQuarantined', details: { position: 2 } }]);
+    expect(await records(1)).toHaveLength(1);
+  });
+
+  test('a topic that gets more partitions keeps its keys where they are', async () => {
+    const { prefix, stream, streamWith, records, admin } = await setUp({ client });
+    const dataDir = scratchFolder();
+    const publish = async (with_: typeof stream): Promise<void> => {
+      const { errors, logger } = keepingLogger();
+      const runtime = await startRuntime({ dataDir, stream: with_, logger });
+      await Promise.all(Array.from({ length: 20 }, (_, i) => runtime.ref(Counter, `c${i}`).add(1)));
+      await runtime.reached('published');
+      await runtime.close();
+      told.push(...errors);
+    };
+    const told: { code: string; details: any }[] = [];
+    await publish(stream);
+    await (await admin()).createPartitions({ topicPartitions: [{ topic: `${prefix}.counter`, count: 7 }] });
+    await publish(streamWith({ topics: { partitions: 7 } }));
+    const places = new Map<string, Set<number>>();
+    for (const { key, partition } of await records(40)) places.set(key, (places.get(key) ?? new Set()).add(partition));
+    expect(places.size).toBe(20);
+    for (const [, partitions] of places) expect(partitions.size).toBe(1);
+    expect(told).toMatchObject([{ code: 'TopicDrift', details: { what: 'partitions', found: '7' } }]);
+  });
+});
+
+test('declared types whose topics collide are refused at the start', async () => {
+  const { errors, logger } = keepingLogger();
+  const { streamWith } = await setUp();
+  const { Colliding, Cased } = await import('./colliding.ts');
+  for (const aggregates of [
+    [Colliding.dotted, Colliding.underlined],
+    [Cased.lower, Cased.upper],
+  ]) {
+    const error = await errorOf(startRuntime({ aggregates, stream: streamWith({}), logger }));
+    expect(isError(error, 'InvalidOptions') && error.details).toMatchObject({
+      option: 'stream.topics',
+      reason: expect.stringContaining('collides with'),
+    });
+  }
+  expect(errors).toEqual([]);
+});
