@@ -4,6 +4,7 @@ import { TrunklineError } from './errors.ts';
 import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
 import { fieldsOf, unknownField } from './known-fields.ts';
+import { own } from './own.ts';
 import type { Level, Receipt } from './receipt.ts';
 import { moduleRule, moduleUrl } from './user-module.ts';
 
@@ -141,12 +142,13 @@ export function defineAggregate<const Name extends string, State, E extends Even
   if (typeof spec.state !== 'function') fail('state must be a function that makes the first state');
   for (const type of Object.keys(spec.events)) {
     checkName('event type', type, NAME_BYTES_LIMIT, fail);
-    if (typeof spec.evolve[type] !== 'function') fail(`evolve has no function for event '${type}'`);
+    if (typeof own(spec.evolve, type) !== 'function') fail(`evolve has no function for event '${type}'`);
     const version = spec.events[type]?.schemaVersion;
     if (typeof version !== 'number') return fail(`event '${type}' must be made by event()`);
     if (!Number.isInteger(version) || version < 1 || version > 65535) fail(`event '${type}' has version ${version}`);
   }
-  for (const type of Object.keys(spec.evolve)) if (!spec.events[type]) fail(`evolve names '${type}', no event of its`);
+  for (const type of Object.keys(spec.evolve))
+    if (!Object.hasOwn(spec.events, type)) fail(`evolve names '${type}', no event of its`);
   for (const command of Object.keys(spec.commands)) {
     checkName('command', command, NAME_BYTES_LIMIT, fail);
     if ((reservedCommandNames as readonly string[]).includes(command)) fail(`'${command}' is reserved`);

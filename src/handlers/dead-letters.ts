@@ -5,6 +5,7 @@ import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
 import { printAs } from '../one-line.ts';
+import { own } from '../own.ts';
 import { toPlain } from '../payload.ts';
 import {
   aggregateKey,
@@ -118,7 +119,9 @@ export class DeadLetters {
   async edit(id: string, data: unknown): Promise<DeadLetter> {
     const { key, record } = await this.one(id);
     const { aggregateType, type } = record.event;
-    const schema = this.definitions.get(aggregateType)?.events[type]?.schema;
+    const schema = (
+      own(this.definitions.get(aggregateType)?.events ?? {}, type) as AnyAggregate['events'][string] | undefined
+    )?.schema;
     let checked = data;
     if (schema) {
       const result = await schema['~standard'].validate(data);

@@ -4,6 +4,7 @@
 //
 // Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides anew. So two
 // handlers side by side never lose one another's change.
+import { checkId } from '../checks.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { toPlain } from '../payload.ts';
 import type { EffectTransaction, PostgresClient } from './handlers.ts';
@@ -15,10 +16,7 @@ export const effectTable = (name: string): string => `effects:${name}`;
 
 /** @throws InvalidId */
 export function checkTable(name: string): void {
-  const length = typeof name === 'string' ? Buffer.byteLength(name) : 0;
-  if (length < 1 || length > 100 || name.includes('\0')) {
-    throw new TrunklineError('InvalidId', { what: 'table name', length, limit: 100 });
-  }
+  checkId('table name', name, 100);
 }
 
 interface Effect {

@@ -9,10 +9,10 @@ import { checkKey } from './tables.ts';
 /** Of the rows that an event changes. @throws InvalidId */
 export function keysOf<Row>({ key }: ProjectionDefinition<Row>, event: StoredEvent): readonly string[] {
   const wanted = key ? key(event) : event.aggregateId;
-  if (wanted === undefined) return [];
-  const keys = typeof wanted === 'string' ? [wanted] : wanted;
+  if (wanted === undefined || wanted === null) return [];
+  const keys = Array.isArray(wanted) ? wanted : [wanted as string];
   for (const one of keys) checkKey('row key', one);
-  return keys;
+  return keys.length > 1 ? [...new Set(keys)] : keys;
 }
 
 /** The row after an event; undefined: there is none any more. Nobody can change what it is made of. */

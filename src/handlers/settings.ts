@@ -115,6 +115,7 @@ export function checkHandlerName(name: string): void {
   if (bytes < 1 || bytes > HANDLER_NAME_BYTES_LIMIT) {
     invalid('name', name, `must be 1 to ${HANDLER_NAME_BYTES_LIMIT} bytes of text`);
   }
+  if (!name.isWellFormed()) invalid('name', name, 'must hold no lone surrogate, half a character');
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(name)) invalid('name', name, 'must hold no control characters');
 }

@@ -33,7 +33,7 @@ import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
 import { Starts } from './starts.ts';
 import { RunningSubscription } from './subscription.ts';
 import type { TableStore } from './table-store.ts';
-import { Tables } from './tables.ts';
+import { checkKey, Tables } from './tables.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 export interface StageParts {
@@ -232,6 +232,7 @@ export class HandlerStage {
   /** A value that an effect has put there. */
   async effect(table: string, key: string): Promise<unknown> {
     checkTable(table);
+    checkKey('key', key);
     return this.tables.get(effectTable(table), key);
   }
 

@@ -241,11 +241,13 @@ export class Tables {
   }
 }
 
-/** @throws InvalidId */
+/** Keys are bytes: U+0000 is one of them, half a character is none. @throws InvalidId */
 export function checkKey(what: string, key: string): void {
   const length = typeof key === 'string' ? Buffer.byteLength(key) : 0;
-  if (length >= 1 && length <= KEY_BYTES_LIMIT) return;
-  throw new TrunklineError('InvalidId', { what, length, limit: KEY_BYTES_LIMIT });
+  const details = { what, length, limit: KEY_BYTES_LIMIT };
+  if (length < 1 || length > KEY_BYTES_LIMIT) throw new TrunklineError('InvalidId', details);
+  if (key.isWellFormed()) return;
+  throw new TrunklineError('InvalidId', { ...details, reason: 'holds a lone surrogate, half a character' });
 }
 
 const parse = (json: string | undefined): unknown => (json === undefined ? undefined : JSON.parse(json));

@@ -3,6 +3,7 @@ import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid 
 import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { fieldsOf } from '../known-fields.ts';
+import { isStorable } from '../payload.ts';
 import { type EventArchive, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
 
 export class EventFilter {
@@ -99,8 +100,8 @@ function check(query: StoreQuery): void {
   for (const one of type === undefined ? (types ?? []) : [type, ...(types ?? [])]) checkId('event type', one);
   if (since !== undefined) checkDate('since', since);
   if (until !== undefined) checkDate('until', until);
-  if (correlationId !== undefined && typeof correlationId !== 'string') {
-    invalid('correlationId', correlationId, 'must be a text');
+  if (correlationId !== undefined && (typeof correlationId !== 'string' || !isStorable(correlationId))) {
+    invalid('correlationId', correlationId, 'must be a text, without U+0000 and lone surrogates');
   }
   if (signal !== undefined) checkSignal(signal);
 }

@@ -2,6 +2,7 @@
 import type { AnyAggregate, StateOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { EvolvingEvent, StoredEvent } from '../event.ts';
+import { own } from '../own.ts';
 import type { Moment, StateThen } from './store.ts';
 
 type Reducer = (state: unknown, data: unknown, event: EvolvingEvent) => unknown;
@@ -26,7 +27,7 @@ export function foldTo<A extends AnyAggregate>(
 }
 
 function evolve(aggregate: AnyAggregate, state: unknown, event: StoredEvent): unknown {
-  const reducer = (aggregate.evolve as Record<string, Reducer>)[event.type];
+  const reducer = own(aggregate.evolve as Record<string, Reducer>, event.type);
   if (reducer) return reducer(state, event.data, event);
   const known = Object.keys(aggregate.events);
   throw new TrunklineError('UnknownEventType', { aggregateType: aggregate.name, eventType: event.type, known });

@@ -4,6 +4,7 @@ import type { AnyAggregate, EventNamed, EventOf } from '../aggregate.ts';
 import { checkAggregate, checkFunction } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields } from '../known-fields.ts';
+import { own } from '../own.ts';
 
 /** What settings call them: `integration.{type}`, for their schemas, and for whether they are published. */
 export const integrationName = 'integration';
@@ -85,7 +86,8 @@ export class Integrations {
     };
     for (const { mapping, whole } of this.byType.get(aggregateType) ?? []) {
       for (const event of events) {
-        if (Object.hasOwn(mapping, event.type)) take(mapping[event.type]!(event), event);
+        const map = own(mapping, event.type);
+        if (map !== undefined) take(map(event), event);
       }
       if (whole) take(whole(events), events.at(-1)!);
     }

@@ -18,6 +18,7 @@ import { writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { metadataToJson } from '../limits.ts';
 import { flushPresets } from '../options.ts';
+import { own } from '../own.ts';
 import { argumentsJson, toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
@@ -211,7 +212,8 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
   for (const { type: eventType, data } of events) {
     group.clear();
     const now = Date.now();
-    const schemaVersion = definition.events[eventType]?.schemaVersion ?? 1;
+    const schemaVersion =
+      (own(definition.events, eventType) as { schemaVersion: number } | undefined)?.schemaVersion ?? 1;
     const json = toJson(data, eventType);
     const offset = group.frame(FrameKind.event, schemaVersion, now, actor.version + 1, name, id, eventType, '', json);
     writeNewId(group.frames.bytes, offset + 16, now);

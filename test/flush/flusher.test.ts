@@ -58,7 +58,8 @@ describe('a flusher', () => {
   test('leaves out, at once and for good, the events that its sink refuses', async () => {
     const told: { position: number; reason: string }[] = [];
     const { log, sink, failures, state, flusher } = setUp({
-      onSetAside: (events) => void told.push(...events.map(({ details: { position, reason } }) => ({ position, reason }))),
+      onSetAside: (events) =>
+        void told.push(...events.map(({ details: { position, reason } }) => ({ position, reason }))),
     });
     log.append([{ version: 1 }, { version: 2 }], [{ version: 3 }], [{ version: 4 }]);
     state.synced = 4;

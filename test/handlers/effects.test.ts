@@ -9,6 +9,7 @@ import {
   type Runtime,
   type StoredEvent,
 } from '../../src/index.ts';
+import { objectMembers } from '../hostile.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
 import { startOn, stores } from './stores.ts';
@@ -49,6 +50,39 @@ describe.each(stores)('%s store', (store) => {
       await runtime.close();
     }
     expect(attempts).toBeGreaterThan(60);
+  });
+
+  test('keys are texts that every store can tell apart, or refused: of effects, of once, tables, names, and rows', async () => {
+    const runtime = await startRuntime();
+    const kept = [...objectMembers, 'a\0b', 'a', '\u{10ffff}', '\uffff', ' '];
+    for (const [i, key] of kept.entries()) await runtime.once(`put ${key}`, async (tx) => tx.put('kept', key, i));
+    for (const [i, key] of kept.entries()) expect(await runtime.effect('kept', key)).toBe(i);
+    expect(await runtime.effect('kept', 'isPrototypeOf')).toBeUndefined();
+    for (const key of ['x\ud83d', '\ude00', '', 7 as never, null as never]) {
+      expect((await errorOf(runtime.once(key, () => {}))).code).toBe('InvalidId');
+      expect((await errorOf(runtime.once('o', async (tx) => tx.put('t', key, 1)))).code).toBe('InvalidId');
+      expect((await errorOf(runtime.once('o', async (tx) => tx.put(key, 'k', 1)))).code).toBe('InvalidId');
+      expect((await errorOf(runtime.effect('t', key))).code).toBe('InvalidId');
+      expect((await errorOf((async () => runtime.subscribe({ name: key, handle() {} }))())).code).toBe(
+        'InvalidOptions',
+      );
+    }
+    for (const [name, rows] of [
+      ['none', null],
+      ['twice', ['same', 'same']],
+    ] as const) {
+      const projection = runtime.project<number>({
+        name,
+        into: 'lmdb',
+        key: () => rows as never,
+        init: () => 0,
+        apply: (row) => row + 1,
+      });
+      await projection.caughtUpTo(await runtime.ref(Counter, name).add(1));
+      const events = runtime.status().written;
+      expect((await projection.entries()).length).toBe(name === 'none' ? 0 : 1);
+      if (name === 'twice') expect(await projection.get('same')).toBeLessThanOrEqual(events);
+    }
   });
 
   test('once: the first result for the key, also at the same time, also after a restart; a failure leaves nothing', async () => {

@@ -2,6 +2,7 @@
 // PostgreSQL itself turns JSON into the columns' types and back, so any type will do that has a JSON form.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
+import { own } from '../../own.ts';
 import { deepFreeze } from '../../payload.ts';
 import type { ProjectionTable } from '../projection.ts';
 
@@ -203,7 +204,7 @@ export class RowTable<Row> {
     for (const [i, { name }] of this.columns.entries()) {
       const json = values[i] ?? null;
       if (json === null) row[name] = null;
-      else row[name] = typeof initial[name] === 'string' && json[0] !== '"' ? json : JSON.parse(json);
+      else row[name] = typeof own(initial, name) === 'string' && json[0] !== '"' ? json : JSON.parse(json);
     }
     return deepFreeze(row) as Row;
   }

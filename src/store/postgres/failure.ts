@@ -1,6 +1,7 @@
 // What PostgreSQL and its client report, as our closed list of errors. No connection string or password ever gets into one.
 // SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 import { TrunklineError } from '../../errors.ts';
+import { own } from '../../own.ts';
 
 export const storeName = 'PostgreSQL';
 
@@ -44,7 +45,7 @@ export function failure(error: unknown, schema: string): TrunklineError {
     if (code === '3F000' || code === '42P01') {
       return new TrunklineError('StoreSchemaMissing', { schema, reason: cause }, options);
     }
-    const reason = unsuitable[code];
+    const reason = own(unsuitable, code);
     if (reason !== undefined) {
       return new TrunklineError('StoreUnsuitable', { store: storeName, reason: `${reason} (${cause})` }, options);
     }

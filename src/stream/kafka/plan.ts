@@ -7,6 +7,7 @@ import { decodeEvent, type Metadata, type StoredEvent } from '../../event.ts';
 import type { Batch } from '../../flush/flush.ts';
 import { FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../../frame.ts';
 import { metadataToJson, tame } from '../../limits.ts';
+import { own } from '../../own.ts';
 import { toJson } from '../../payload.ts';
 import { type IntegrationEvent, type Integrations, integrationName } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
@@ -110,7 +111,7 @@ export class Planner {
   private isOn(aggregateType: string, type: string): boolean {
     const { publishing } = this;
     if (publishing === allOn) return true;
-    return publishing[`${aggregateType}.${type}`] ?? publishing[aggregateType] ?? true;
+    return own(publishing, `${aggregateType}.${type}`) ?? own(publishing, aggregateType) ?? true;
   }
 
   /** Some at a time. */

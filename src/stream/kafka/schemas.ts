@@ -3,6 +3,7 @@
 // public name as their subject: it is the contract, on whatever topic they are.
 import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
+import { own } from '../../own.ts';
 import { integrationName } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import type { Format } from './format.ts';
@@ -88,7 +89,7 @@ export class Schemas {
     const subjects = new Map<string, string>();
     for (const [name, { aggregateType, type, jsonSchema }] of all) {
       if (this.ids.has(name)) continue;
-      const payload = (this.settings.schemas[name] as Json | undefined) ?? jsonSchema;
+      const payload = (own(this.settings.schemas, name) as Json | undefined) ?? jsonSchema;
       if (!payload) {
         const reason = `${name} has no validator that tells its JSON Schema; give one here, or leave the registry out`;
         throw new TrunklineError('InvalidOptions', { option: 'stream.registry.schemas', value: name, reason });

@@ -1,0 +1,132 @@
+// No look-up by a name in a plain object finds what Object.prototype has: every computed access in src by something that
+// holds a name is in the list below, with its reason; the rest goes through `own`, a Map, or behind Object.hasOwn.
+import { globSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { parseAst } from 'vite';
+import { describe, expect, test } from 'vitest';
+import { defineAggregate, event } from '../src/index.ts';
+import { own } from '../src/own.ts';
+import { foldTo } from '../src/store/fold.ts';
+import { objectMembers } from './hostile.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** What variables are called that hold a name. */
+const names =
+  /(name|type|key|code|kind|command|field|format|level|topic|handler|id|option|part|action|flush|method|property|setting|table|aggregate|event)$/i;
+
+/** Where such a look-up may stand, and why it finds nothing inherited. */
+const reasons: Readonly<Record<string, string>> = {
+  'src/own.ts record[name]': 'behind Object.hasOwn',
+  'src/actor/actor-type.ts definition.commands[name]': 'name is one of its own keys',
+  'src/handlers/outside.ts deadLetters.messages[request.action]': 'two actions, told apart when the request is read',
+  'src/aggregate.ts spec[part]': 'three fixed names',
+  'src/aggregate.ts spec.events[type]': 'type is one of its own keys',
+  'src/aggregate.ts spec.commands[command]': 'command is one of its own keys',
+  'src/errors.ts messages[code]': 'a code of the closed list',
+  'src/limits.ts plain[key]': 'key is one of its own keys',
+  'src/logger.ts ofStderr()[level]': 'four fixed names',
+  'src/logger.ts logger[level]': 'four fixed names',
+  'src/options.ts flushPresets[flush]': 'behind Object.hasOwn',
+  'src/payload.ts (value)[key]': 'key is one of its own keys',
+  'src/payload.ts copy[key]': 'behind isOwn',
+  'src/payload.ts value[key]': 'behind isOwn',
+  'src/testing/given.ts aggregate.commands[name]': 'name is one of its own keys',
+  'src/stream/settings.ts sasl[field]': 'two fixed names',
+  'src/stream/kafka/plan.ts headers[name]': 'name is one of its own keys',
+  'src/stream/kafka/schemas.ts envelopes[format]': 'a format of four, checked',
+  'src/store/postgres/postgres.ts options[name]': 'eight fixed names',
+  'src/store/postgres/postgres.ts connection[name]': 'written, by eight fixed names',
+  'src/log/levels.ts Position[name]': 'names of levels, by their type',
+  'src/handlers/outside.ts deadLetters[request.kind]': 'two kinds, told apart when the request is read',
+  'src/handlers/postgres/row-table.ts row[name]': 'written, by the names of columns',
+  'src/flush/flush-thread.ts sinks[name]': 'written, by the names of sinks',
+  'src/caller/progress.ts wordOf[one.level]': 'a level, checked',
+  'src/caller/ref.ts methods[name]': 'written; name is one of the own keys',
+  'src/caller/refs.ts (sent)[command]': 'behind Object.hasOwn',
+  'src/actor/execution.ts definition.events[type]': 'behind Object.hasOwn',
+};
+
+interface Node {
+  type: string;
+  start: number;
+  end: number;
+  [key: string]: unknown;
+}
+
+/** Every look-up of a file by something that holds a name. */
+function lookUps(text: string): string[] {
+  const found: string[] = [];
+  const code = stripTypeScriptTypes(text);
+  const isName = (property: Node): boolean => {
+    if (property.type === 'MemberExpression' && property.computed === true) return false; // seen by itself
+    if (property.type === 'Identifier') return names.test(property.name as string);
+    if (property.type === 'MemberExpression') return isName(property.property as Node);
+    return ['TemplateLiteral', 'LogicalExpression', 'AwaitExpression'].includes(property.type);
+  };
+  const visit = (node: unknown): void => {
+    if (typeof node !== 'object' || node === null) return;
+    if (Array.isArray(node)) {
+      for (const one of node) visit(one);
+      return;
+    }
+    const { type, computed, property, start, end } = node as Node;
+    if (type === 'MemberExpression' && computed === true && isName(property as Node)) {
+      found.push(
+        code
+          .slice(start, end)
+          .replaceAll(/\s+(?=[\])[.])/g, '')
+          .replaceAll(/\s+/g, ' '),
+      );
+    }
+    for (const value of Object.values(node)) visit(value);
+  };
+  visit(parseAst(code));
+  return found;
+}
+
+describe('look-ups by a name', () => {
+  test('the sweep sees them', () => {
+    expect(lookUps('const a: any = definition.evolve[event.type];')).toEqual(['definition.evolve[event.type]']);
+    expect(
+      lookUps(
+        'record[name]; list[i]; list[at.next]; list[0]; list[n - 1]; names[type.index]; list[typeIndex]; record[a.type ?? b];',
+      ),
+    ).toEqual(['record[name]', 'record[a.type ?? b]']);
+  });
+
+  test('in src each has its reason', () => {
+    const files = globSync('src/**/*.ts', { cwd: root });
+    const found = files.flatMap((file) =>
+      lookUps(readFileSync(`${root}/${file}`, 'utf8')).map((one) => `${file} ${one}`),
+    );
+    expect([...new Set(found)].filter((one) => !Object.hasOwn(reasons, one)).sort()).toEqual([]);
+  }, 120_000);
+});
+
+test('own finds what an object has, and nothing else', () => {
+  for (const name of objectMembers) {
+    expect(own({}, name)).toBeUndefined();
+    expect(own(JSON.parse(`{${JSON.stringify(name)}:1}`) as Record<string, number>, name)).toBe(1);
+  }
+});
+
+test.each(objectMembers)('an event of type %s that a definition has lost is no member of Object', (type) => {
+  const aggregate = { name: 'odd', state: () => ({}), evolve: {}, events: {} } as never;
+  const lost = { type, version: 1, position: 1, data: {} } as never;
+  expect(() => foldTo(aggregate, [lost], { version: 1 })).toThrow(
+    expect.objectContaining({ code: 'UnknownEventType' }),
+  );
+});
+
+test.each(objectMembers.filter((name) => name !== '__proto__'))('a definition must name %s itself', (name) => {
+  const spec = { module: import.meta.url, state: () => ({}), commands: {} };
+  const declared = { events: { [name]: event<{ n: number }>() }, evolve: {} };
+  const evolved = { events: {}, evolve: { [name]: (state: object) => state } };
+  for (const parts of [declared, evolved]) {
+    expect(() => defineAggregate('odd', { ...spec, ...parts } as never)).toThrow(
+      expect.objectContaining({ code: 'InvalidDefinition' }),
+    );
+  }
+});
