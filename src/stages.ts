@@ -5,7 +5,9 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
+import { unanswered } from './caller/fences.ts';
 import { Refs } from './caller/refs.ts';
+import type { Refused } from './caller/refusals.ts';
 import { Shards } from './caller/shards.ts';
 import { declaredEvents } from './catalogue.ts';
 import { checkLogOrigin, checkOrigin, type DataDirectory } from './directory.ts';
@@ -55,6 +57,8 @@ export class Stages {
   private readonly directory: DataDirectory;
   private readonly openGate: () => void;
   private logReader: LogSource | undefined;
+  /** Refused in an earlier run, which may have ended before its shards answered for it. */
+  private readonly refusedBefore: Refused[] = [];
   /** What `stop` is waiting for. */
   private waitingFor = 'nothing';
 
@@ -146,10 +150,11 @@ export class Stages {
           if (count > errors.length)
             options.logger.error({ sink: name, count }, 'so many events were set aside in all');
         },
-        quarantined: (refused, fenced) => {
+        quarantined: (refused, isNews) => {
+          if (!isNews) return this.refusedEarlier(refused);
           options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
-          this.publisher?.fenced(fenced);
-          this.shards?.fenced(fenced);
+          this.publisher?.fenced(refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })));
+          this.caller.fence(refused);
           this.caller.refusals.add(refused);
           this.caller.turn(); // who waits for `stored` has waited for this news
         },
@@ -194,6 +199,7 @@ export class Stages {
     const kept = await messageBox.load(firstOpen);
     if (kept.lanes.size > 0) this.handlers.serveRequests();
     await this.startShards(mapBytes);
+    this.refusedEarlier([]);
     this.caller.turn();
     this.handlers.lanes = this.deliveries;
     this.deliveries.recover(this.logReader, firstOpen, this.log.recovery.lastPosition, messageBox, kept);
@@ -216,6 +222,13 @@ export class Stages {
       failed: (error) => this.fail(error),
     });
     await this.shards.start();
+  }
+
+  /** As soon as there are shards. */
+  private refusedEarlier(refused: readonly Refused[]): void {
+    this.refusedBefore.push(...refused);
+    if (this.caller.lines.length === 0) return;
+    this.caller.fence(unanswered(this.refusedBefore.splice(0), this.logReader!, this.levels.position('written')));
   }
 
   private poisoned(cause: string): void {

@@ -4,6 +4,7 @@ import type { AnyAggregate } from '../aggregate.ts';
 import type { WireError } from '../errors.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Reducer } from './evolve.ts';
+import type { Fence } from './fencing.ts';
 import type { Mailbox } from './mailbox.ts';
 
 /** An aggregate type as a shard runs it. */
@@ -30,8 +31,12 @@ export class Actor {
   usedAt = 0;
   /** Commands that wait while an asynchronous one runs; undefined while none does. */
   mailbox: Mailbox | undefined;
-  /** Another log has written it: it leaves as soon as nothing runs, and is loaded again. */
-  isFenced = false;
+  /** The store has refused events of it: it leaves as soon as nothing runs, and is loaded again. */
+  fence: Fence | undefined;
+  /** It was loaded after everything up to here was stored or refused; -1: from what this machine knew. */
+  settledPosition = -1;
+  /** Its version when it was loaded from elsewhere. */
+  loadedVersion = 0;
   older: Actor | undefined;
   newer: Actor | undefined;
 
@@ -70,12 +75,6 @@ export interface ShardData {
   shards: number;
   /** The store, if it is not here. */
   postgres?: PostgresSettings | undefined;
-}
-
-/** runtime → shard, beside the null messages that wake it: another log has written this aggregate. */
-export interface FencedNotice {
-  type: string;
-  id: string;
 }
 
 export type ShardReport =

@@ -1,6 +1,6 @@
 // How actors come to a shard, and why they may have to leave again. Most are loaded at once; one that has to be asked for
 // elsewhere is there already, with a mailbox in which its commands wait, as behind an asynchronous one.
-import { Actor, type ActorType, type FencedNotice } from './actor.ts';
+import { Actor, type ActorType } from './actor.ts';
 import type { Command } from './command.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
@@ -17,18 +17,10 @@ export interface ArrivalsEvents {
 export class Arrivals {
   private readonly loader: Loader;
   private readonly residents: Residents;
-  private readonly types: readonly ActorType[];
   private readonly mailboxLimit: number;
   private readonly events: ArrivalsEvents;
 
-  constructor(
-    loader: Loader,
-    residents: Residents,
-    types: readonly ActorType[],
-    mailboxLimit: number,
-    events: ArrivalsEvents,
-  ) {
-    this.types = types;
+  constructor(loader: Loader, residents: Residents, mailboxLimit: number, events: ArrivalsEvents) {
     this.loader = loader;
     this.residents = residents;
     this.mailboxLimit = mailboxLimit;
@@ -40,16 +32,6 @@ export class Arrivals {
     const actor = this.loader.load(type, id) ?? this.fetch(type, id, isPublished);
     this.residents.add(actor, now);
     return actor;
-  }
-
-  /** Another log has written these: what this shard holds of them is not their state. */
-  fenced(aggregates: readonly FencedNotice[]): void {
-    for (const { type: name, id } of aggregates) {
-      const type = this.types.find((known) => known.name === name);
-      const actor = type && this.residents.get(type, id);
-      if (actor?.mailbox) actor.isFenced = true;
-      else if (actor) this.residents.remove(actor);
-    }
   }
 
   private fetch(type: ActorType, id: string, isPublished: () => boolean): Actor {

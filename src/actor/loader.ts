@@ -12,6 +12,7 @@ import { eachFrame } from '../log/frames.ts';
 import { Levels } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
+import { isMessageKey } from '../receipt.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
 import { PostgresAggregateReader } from '../store/postgres/aggregate-reader.ts';
 import type { LoadedAggregate, RemoteReader } from '../store/store.ts';
@@ -87,7 +88,7 @@ export class Loader {
     const isKnown = local !== undefined || tail.length > 0;
     if (isKnown && (local?.isContested || (await remote.owner(type.name, id)) === 'another')) {
       local = undefined;
-      await this.allStored(isPublished);
+      actor.settledPosition = await this.allStored(isPublished);
     }
     const after = local?.snapshot?.version ?? 0;
     const stored = await remote.load(type.name, id, type.fingerprint, after, this.levels.position('stored'));
@@ -111,6 +112,7 @@ export class Loader {
     }
     // The next command's group carries a snapshot, so that this machine knows it from then on.
     actor.snapshotVersion = actor.version === 0 ? 0 : Number.NEGATIVE_INFINITY;
+    actor.loadedVersion = actor.version;
     freezeState(actor.state);
   }
 
@@ -120,19 +122,27 @@ export class Loader {
     return inTail ?? this.store.receipt(type, id, key);
   }
 
+  /** The users' keys under which outcomes of these versions of an aggregate are kept. */
+  outcomeKeys(type: string, id: string, from: number, below: number): Set<string> {
+    const keys = new Set(this.store.receiptKeys(type, id, from, below));
+    for (const key of this.currentTail()?.outcomeKeys(type, id, from, below) ?? []) keys.add(key);
+    for (const key of keys) if (isMessageKey(key)) keys.delete(key);
+    return keys;
+  }
+
   /** Whether this machine's own knowledge reaches back to the beginning, or to a snapshot. */
   private isEnough(loaded: LoadedAggregate | undefined, tail: readonly number[], id: string): boolean {
     if (loaded !== undefined) return !loaded.isContested && loaded.base === (loaded.snapshot?.version ?? 0);
     return tail.length > 0 || isMintedBy(this.logId, id, this.store.since);
   }
 
-  /** Everything that this log had to say is in the store, or in quarantine. */
-  private async allStored(isPublished: () => boolean): Promise<void> {
+  /** Everything that this log had to say is in the store, or in quarantine; up to which position. */
+  private async allStored(isPublished: () => boolean): Promise<number> {
     const end = performance.now() + this.timeoutMs;
     let target = -1;
     for (;;) {
       if (target < 0 && isPublished()) target = this.levels.position('appended');
-      if (target >= 0 && this.levels.position('stored') >= target) return;
+      if (target >= 0 && this.levels.position('stored') >= target) return target;
       if (performance.now() > end) {
         const cause = `it is at position ${this.levels.position('stored')} of ${target}`;
         throw new TrunklineError('StoreUnavailable', { store: 'PostgreSQL', cause });

@@ -25,10 +25,21 @@ export function keepOutcome(
   const { actor, command, events } = execution;
   const { name, commandNames } = actor.type;
   const expiresAt = isMessageKey(command.key) ? Number.MAX_SAFE_INTEGER : keyClock + ttlMs;
-  const now = Date.now();
   const outcome: Outcome = { ...result, command: commandNames[command.commandIndex]!, events, expiresAt };
-  const data = toJson(outcome, 'result');
-  const offset = group.frame(FrameKind.receipt, 0, now, actor.version, name, actor.id, command.key, '', data);
-  writeNewId(group.frames.bytes, offset + 16, now);
+  writeOutcome(group, name, actor.id, command.key, actor.version, outcome);
   return outcome;
+}
+
+export function writeOutcome(
+  group: Group,
+  type: string,
+  id: string,
+  key: string,
+  version: number,
+  outcome: Outcome,
+): void {
+  const now = Date.now();
+  const data = toJson(outcome, 'result');
+  const offset = group.frame(FrameKind.receipt, 0, now, version, type, id, key, '', data);
+  writeNewId(group.frames.bytes, offset + 16, now);
 }

@@ -7,7 +7,7 @@ import { guarded } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing } from '../ring/ring.ts';
-import type { FencedNotice, ShardData, ShardReport } from './actor.ts';
+import type { ShardData, ShardReport } from './actor.ts';
 
 /** What all shards of a runtime have in common. */
 export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox'> & {
@@ -20,8 +20,6 @@ export interface RunningShard {
   readonly commandRing: SharedArrayBuffer;
   readonly eventRing: SharedArrayBuffer;
   readonly bell: Bell;
-  /** Another log has written these aggregates. */
-  fenced(aggregates: readonly FencedNotice[]): void;
   readonly threadId: number;
   /** Names of each type's commands, as the shard has imported them. */
   readonly commands: string[][];
@@ -83,11 +81,7 @@ export class ShardPool {
           return;
         }
         const { commands, threadId } = message;
-        const fenced = (aggregates: readonly FencedNotice[]): void => {
-          bell.port1.postMessage(aggregates);
-          shardBell.ring();
-        };
-        shard = { index, commandRing, eventRing, bell: shardBell, fenced, commands, threadId };
+        shard = { index, commandRing, eventRing, bell: shardBell, commands, threadId };
         this.threadIds.set(index, threadId);
         resolve(shard);
       };

@@ -18,6 +18,14 @@ export class RememberedOutcomes {
     return this.byKey.get(key);
   }
 
+  /** The keys of an aggregate's outcomes from version `from` on, below `below`. */
+  *keysOf(type: string, id: string, from: number, below: number): Generator<string> {
+    const prefix = RememberedOutcomes.key(type, id, '');
+    for (const [name, { version }] of this.byKey) {
+      if (version >= from && version < below && name.startsWith(prefix)) yield name.slice(prefix.length);
+    }
+  }
+
   /** `publishedBytes`: what the ring had published with it; Infinity keeps it for good. */
   add(key: string, remembered: Remembered, publishedBytes: number): void {
     this.byKey.set(key, remembered);

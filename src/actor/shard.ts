@@ -21,21 +21,19 @@ import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
+import { Fencing } from './fencing.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
 import { hasExpired, keepOutcome } from './outcome.ts';
 import { Outgoing } from './outgoing.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
-import { Snapshots } from './snapshots.ts';
+import { Snapshots, unfaithfulState } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
 import { tellable } from './tellable.ts';
 
 const noInput: unknown[] = [];
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
-
-const unfaithfulState =
-  'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
 
 export class Shard {
   readonly levels: Levels;
@@ -53,7 +51,8 @@ export class Shard {
   private readonly ring: RingProducer;
   private readonly frame: FrameReader;
   private readonly residents: Residents;
-  readonly arrivals: Arrivals;
+  private readonly arrivals: Arrivals;
+  private readonly fencing: Fencing;
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
@@ -77,11 +76,12 @@ export class Shard {
     this.outgoing = new Outgoing(data, this.levels);
     this.ring = this.outgoing.ring;
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
-    this.arrivals = new Arrivals(loader, this.residents, types, data.mailboxLimit, {
+    this.arrivals = new Arrivals(loader, this.residents, data.mailboxLimit, {
       arrived: (actor) => this.settled(actor),
       refused: (command, type, error) => this.refuse(command, type, error),
       failed: (error) => this.failed(error),
     });
+    this.fencing = new Fencing(types, this.residents, this.remembered, loader, this.outgoing);
     this.horizon = new StoredHorizon(this.ring, this.levels);
     this.snapshots = new Snapshots(data.groupLimit / 8, (aggregateType) => {
       data.outbox.postMessage({ type: 'warning', message: unfaithfulState, details: { aggregateType } });
@@ -131,6 +131,7 @@ export class Shard {
     }
     try {
       if (commands.kind === GroupKind.answer) this.asks.settle(commands, frame);
+      else if (commands.kind === GroupKind.fence) this.fencing.take(commands, frame);
       else this.cancel(commands.slot);
     } catch (error) {
       this.warn('an answer or an abort could not be passed on', error);
@@ -293,11 +294,12 @@ export class Shard {
     this.onSettled();
     const waiting = actor.mailbox!;
     actor.mailbox = undefined;
+    const hasGone = this.fencing.settled(actor);
     for (let next = waiting.take(); next; next = waiting.take()) {
-      if (actor.mailbox === undefined) this.execute(actor, next);
+      if (hasGone) this.dispatch(next);
+      else if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);
     }
-    if (actor.isFenced && actor.mailbox === undefined) this.residents.remove(actor);
   }
 
   private succeed(execution: Execution, value: unknown): void {

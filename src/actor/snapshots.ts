@@ -6,6 +6,9 @@ import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
 import { freezeState } from './frozen.ts';
 
+export const unfaithfulState =
+  'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
+
 export class Snapshots {
   private readonly bytesLimit: number;
   private readonly onUnfaithful: (aggregateType: string) => void;

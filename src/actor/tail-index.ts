@@ -43,6 +43,14 @@ export class TailIndex {
     return this.outcomes.get(key);
   }
 
+  /** See `RememberedOutcomes.keysOf`. */
+  *outcomeKeys(type: string, id: string, from: number, below: number): Generator<string> {
+    const prefix = RememberedOutcomes.key(type, id, '');
+    for (const [name, { version }] of this.outcomes) {
+      if (version >= from && version < below && name.startsWith(prefix)) yield name.slice(prefix.length);
+    }
+  }
+
   close(): Promise<void> {
     return this.log.close();
   }

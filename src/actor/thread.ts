@@ -10,7 +10,7 @@ import { LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
 import { importUserModule } from '../user-module.ts';
-import type { ActorType, FencedNotice, ShardData, ShardReport } from './actor.ts';
+import type { ActorType, ShardData, ShardReport } from './actor.ts';
 import { actorTypeOf } from './actor-type.ts';
 import { enterShard, violation } from './inside.ts';
 import { Loader } from './loader.ts';
@@ -73,10 +73,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   };
   data.bell.on(
     'message',
-    guarded((fenced: FencedNotice[] | null) => {
-      if (fenced !== null) shard.arrivals.fenced(fenced);
-      wake();
-    }, failed),
+    guarded(() => wake(), failed),
   );
   const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;
   const hasWork = (): boolean => shard.hasWork() || stopping();

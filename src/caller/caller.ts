@@ -19,7 +19,7 @@ import type { CommandWrite, Line } from './line.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
 import type { CommandSender } from './ref.ts';
-import { Refusals } from './refusals.ts';
+import { Refusals, type Refused } from './refusals.ts';
 import { checkSendOptions } from './send-options.ts';
 import { Slots } from './slots.ts';
 import { Turns } from './turns.ts';
@@ -151,10 +151,11 @@ export class Caller implements CommandSender {
     const key = options?.idempotencyKey ?? '';
     const isMessage = isMessageKey(key);
     const deadlineMs = options?.deadlineMs ?? 0;
-    const line = this.lines[shardOf(this.types[typeIndex]!.name, id, this.lines.length)]!;
+    const type = this.types[typeIndex]!.name;
+    const line = this.lineOf(type, id);
     return new Promise((resolve, reject) => {
-      const pending = new Pending(resolve, reject, ack, options?.toldDeadlineMs ?? deadlineMs, line);
-      if (key !== '' && !isMessage) pending.aggregate = { type: this.types[typeIndex]!.name, id };
+      const pending = new Pending(resolve, reject, ack, options?.toldDeadlineMs ?? deadlineMs, line, type, id);
+      pending.isMessage = isMessage;
       const slot = this.slots.add(pending);
       if (ack === 'raised') line.urgent++;
       const urgent = ack === 'raised' ? GroupFlag.urgent : 0;
@@ -177,6 +178,19 @@ export class Caller implements CommandSender {
       }
       if (options !== undefined && (deadlineMs > 0 || options.signal)) this.watch(slot, pending, options);
     });
+  }
+
+  private lineOf(type: string, id: string): Line {
+    return this.lines[shardOf(type, id, this.lines.length)]!;
+  }
+
+  /** The store has refused these: their actors go before any later command. */
+  fence(refused: readonly Refused[]): void {
+    for (const one of refused) {
+      const { aggregateType: type, aggregateId: id } = one;
+      const typeIndex = this.types.findIndex(({ name }) => name === type);
+      if (typeIndex >= 0 && this.lines.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
+    }
   }
 
   /** Whether anything new may come in. */
@@ -266,6 +280,7 @@ export class Caller implements CommandSender {
       pending.line = next;
       if (pending.ack === 'raised') next.urgent++;
     }
+    this.refusals.fences.resend(dead, next);
     next.takeOver(dead);
     this.lines[next.shard] = next;
     next.flushOverflow();

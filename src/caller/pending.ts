@@ -11,8 +11,10 @@ export class Pending {
   readonly ack: Level;
   readonly deadlineMs: number;
   line: Line;
-  /** Whose events a repeated outcome must bring along; undefined where none can, or nobody looks at them. */
-  aggregate: { type: string; id: string } | undefined;
+  readonly type: string;
+  readonly id: string;
+  /** A message between aggregates: its reply needs no events. */
+  isMessage = false;
   /** Where its group ends in the command ring; undefined while it waits for room. */
   endOfGroup: number | undefined;
   /** As what it waits for room. */
@@ -33,12 +35,16 @@ export class Pending {
     ack: Level,
     deadlineMs: number,
     line: Line,
+    type: string,
+    id: string,
   ) {
     this.resolve = resolve;
     this.reject = reject;
     this.ack = ack;
     this.deadlineMs = deadlineMs;
     this.line = line;
+    this.type = type;
+    this.id = id;
   }
 
   /** Arrange for the caller to be released before the reply, if it asked for that. */

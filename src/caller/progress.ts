@@ -80,6 +80,15 @@ export class Progress implements LevelWait {
     return this.refusals.between(from, to);
   }
 
+  /** Why an answer of this aggregate's is not the store's, although nothing that it has raised was refused. */
+  unsound(type: string, id: string, receipt: number, lastPosition: number): TrunklineError | undefined {
+    return this.refusals.fences.refusal(type, id, receipt, lastPosition);
+  }
+
+  nextReceipt(): number {
+    return this.refusals.fences.nextReceipt();
+  }
+
   /** The last level that a position, which is written, has come to. */
   levelOf(position: number): Level {
     if (this.levels.position('stored') >= position && !this.refused(position, position)) return 'stored';

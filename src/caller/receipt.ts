@@ -15,6 +15,10 @@ export interface LevelWait {
   reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void>;
   /** Why the store does not have all of these positions, to which it has come. */
   refused(from: number, to: number): TrunklineError | undefined;
+  /** Why what was answered for this aggregate is not the store's, at a position to which the store has come. */
+  unsound(type: string, id: string, receipt: number, lastPosition: number): TrunklineError | undefined;
+  /** Receipts count, in the order in which their groups were read. */
+  nextReceipt(): number;
   /** How far a position that is written has come by now. */
   levelOf(position: number): Level;
 }
@@ -49,15 +53,22 @@ export class CommandReceipt implements Receipt<unknown> {
   #events: readonly StoredEvent[] | undefined;
   #whenWritten: PromiseWithResolvers<void> | undefined;
   #lost: unknown;
+  readonly #type: string;
+  readonly #id: string;
+  #number: number;
 
-  constructor(ring: RingConsumer, firstPosition: number, wait: LevelWait) {
+  /** `type` and `id`: whose answer it is; '' for events of entities. `hasOutcome`: else the reply is an error. */
+  constructor(ring: RingConsumer, firstPosition: number, wait: LevelWait, type = '', id = '', hasOutcome = true) {
+    this.#type = type;
+    this.#id = id;
+    this.#number = wait.nextReceipt();
     // One copy of the group: its bytes in the ring are given back to the shard.
     this.#group = Buffer.from(ring.bytes.subarray(ring.framesStart, ring.replyStart + ring.replyBytes));
     this.#frames = ring.frameCount;
     this.#lastEvent = lastEventIndex(this.#group, this.#frames);
     this.#firstPosition = firstPosition;
     this.#wait = wait;
-    const hasValue = (ring.flags & GroupFlag.value) !== 0;
+    const hasValue = hasOutcome && (ring.flags & GroupFlag.value) !== 0;
     this.value = hasValue ? JSON.parse(this.#group.toString('utf8', ring.framesBytes)) : undefined;
     this.version = ring.version;
     this.position = this.#lastPositionOfEvents();
@@ -95,8 +106,17 @@ export class CommandReceipt implements Receipt<unknown> {
   whenAt(level: Level, signal?: AbortSignal): Promise<void> {
     const reached = this.#wait.reached(level, this.lastPosition, signal);
     return level === 'stored'
-      ? reached.then(() => checkStored(this.#wait, this.#firstPosition, this.lastPosition))
+      ? reached.then(() => {
+          checkStored(this.#wait, this.#firstPosition, this.lastPosition);
+          this.checkSound();
+        })
       : reached;
+  }
+
+  /** @throws Quarantined: it was decided on a state that the store has refused */
+  checkSound(): void {
+    const refused = this.#wait.unsound(this.#type, this.#id, this.#number, this.lastPosition);
+    if (refused) throw refused;
   }
 
   /** Position of the group's last frame, events or not: everything that the command has seen or done is before it. */
@@ -111,6 +131,7 @@ export class CommandReceipt implements Receipt<unknown> {
   /** The group is in the log now; until then the receipt was of a command that is only `raised`. */
   written(firstPosition: number): void {
     this.#firstPosition = firstPosition;
+    this.#number = this.#wait.nextReceipt();
     this.#events = undefined;
     this.position = this.#lastPositionOfEvents();
     this.#whenWritten?.resolve();
@@ -147,11 +168,15 @@ export class RepeatedReceipt implements Receipt<unknown> {
   readonly events: readonly StoredEvent[];
   readonly #wait: LevelWait;
 
-  constructor(value: unknown, version: number, events: StoredEvent[], seenPosition: number, wait: LevelWait) {
+  readonly #reply: CommandReceipt;
+
+  /** `reply`: the group that brought it. */
+  constructor(value: unknown, version: number, events: StoredEvent[], reply: CommandReceipt, wait: LevelWait) {
+    this.#reply = reply;
     this.value = value;
     this.version = version;
     this.events = Object.freeze(events);
-    this.position = events.at(-1)?.position ?? seenPosition;
+    this.position = events.at(-1)?.position ?? reply.lastPosition;
     this.#wait = wait;
   }
 
@@ -160,7 +185,9 @@ export class RepeatedReceipt implements Receipt<unknown> {
     checkSignalOptions('reached', options);
     options.signal?.throwIfAborted();
     await this.#wait.reached(level, this.position, options.signal);
-    if (level === 'stored') for (const { position } of this.events) checkStored(this.#wait, position, position);
+    if (level !== 'stored') return;
+    for (const { position } of this.events) checkStored(this.#wait, position, position);
+    if (this.events.length === 0) this.#reply.checkSound();
   }
 
   toJSON(): Shown {

@@ -1,5 +1,6 @@
 // Events that the store has refused, for as long as somebody may ask for them: nobody is told that these are `stored`.
 import { TrunklineError } from '../errors.ts';
+import { Fences } from './fences.ts';
 
 export interface Refused {
   readonly aggregateType: string;
@@ -14,6 +15,7 @@ const keptLimit = 65_536; // whoever waits for `stored` asks as soon as the stor
 export class Refusals {
   /** Since the start. */
   count = 0;
+  readonly fences: Fences = new Fences();
   private readonly byPosition: Map<number, Refused> = new Map();
 
   add(refused: readonly Refused[]): void {

@@ -1,7 +1,6 @@
 // The shards as the caller runs them: starts each with a line to it, and replaces the line when a shard has died.
 
 import { setTimeout as pause } from 'node:timers/promises';
-import { type FencedNotice, shardOf } from '../actor/actor.ts';
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
@@ -93,14 +92,6 @@ export class Shards {
     }
     this.running[index] = shard;
     return new Line(index, shard.commandRing, shard.eventRing, shard.bell);
-  }
-
-  /** Another log has written these: their actors go, and are loaded again when they are asked for. */
-  fenced(aggregates: readonly FencedNotice[]): void {
-    for (const [index, shard] of this.running.entries()) {
-      const mine = aggregates.filter(({ type, id }) => shardOf(type, id, this.count) === index);
-      if (mine.length > 0) shard.fenced(mine);
-    }
   }
 
   /** Read the dead shard's ring to the end, tell its callers what is known, and start another. */

@@ -9,7 +9,6 @@ import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
-import type { Receipt, RepeatedReply } from '../receipt.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
@@ -17,8 +16,7 @@ import { answerAsk } from './answers.ts';
 import type { Caller, OtherRing } from './caller.ts';
 import type { Line } from './line.ts';
 import type { Pending } from './pending.ts';
-import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
-import { replyError } from './reply-error.ts';
+import { answer } from './replies.ts';
 
 export class Turns {
   private readonly caller: Caller;
@@ -103,7 +101,9 @@ export class Turns {
       try {
         if (other) other.onGroup(ring);
         else if (ring.kind === GroupKind.reply) this.settle(ring);
-        else if (ring.kind === GroupKind.ask && line) {
+        else if (ring.kind === GroupKind.fenced) {
+          this.caller.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
+        } else if (ring.kind === GroupKind.ask && line) {
           answerAsk(this.caller, line, ring.slot, frame.at(ring.framesStart));
         }
       } catch (error) {
@@ -181,39 +181,9 @@ export class Turns {
   /** Whatever is wrong with a reply, its caller has an answer. */
   private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
     try {
-      this.tell(pending, ring, firstPosition);
+      answer(this.caller, pending, ring, firstPosition);
     } catch (error) {
       pending.fail(error);
     }
-  }
-
-  private tell(pending: Pending, ring: RingConsumer, firstPosition: number): void {
-    if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
-      pending.fail(replyError(ring, pending.deadlineMs));
-      return;
-    }
-    const receipt = new CommandReceipt(ring, firstPosition, this.caller.progress);
-    if ((ring.flags & GroupFlag.repeated) !== 0) {
-      pending.succeedWith(this.repeated(pending, receipt));
-    } else if (firstPosition === 0) {
-      pending.raised = receipt;
-      pending.succeed(receipt);
-    } else if (pending.ack === 'written' || pending.ack === 'raised') {
-      pending.succeed(receipt);
-    } else {
-      pending.succeedWith(receipt.whenAt(pending.ack).then(() => receipt));
-    }
-  }
-
-  /** The receipt of an outcome that an earlier command had: its events come from the store. */
-  private async repeated(pending: Pending, receipt: CommandReceipt): Promise<Receipt<unknown>> {
-    const { eventsFrom, progress } = this.caller;
-    const { value, events: count } = receipt.value as RepeatedReply;
-    const from = receipt.version - count + 1;
-    const { aggregate } = pending;
-    const events = aggregate && count > 0 ? await eventsFrom(aggregate.type, aggregate.id, from, count) : [];
-    const repeated = new RepeatedReceipt(value, receipt.version, events, receipt.lastPosition, progress);
-    await repeated.reached(pending.ack);
-    return repeated;
   }
 }

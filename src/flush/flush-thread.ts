@@ -62,7 +62,7 @@ export type FlushThreadReport =
   | { type: 'ready'; checkpoints: Record<string, number> }
   | { type: 'failed'; error: WireError }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
-  | { type: 'quarantined'; refused: readonly QuarantineNotice[] }
+  | { type: 'quarantined'; refused: readonly QuarantineNotice[]; isNews: boolean }
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
   /** something that did not stop it */
   | { type: 'sink-report'; name: string; error: WireError }
@@ -188,17 +188,13 @@ function setAside(name: string, events: readonly TrunklineError<'EventQuarantine
 const noticesAtOnce = 100;
 const retryMsLimit = 1_000; // a store that comes back has a backlog: it is noticed soon
 
-/** Fenced aggregates are another log's: what this machine remembers of them is not their state any more. */
+/** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
 function quarantined(refused: readonly QuarantineNotice[], memory: EmbeddedSink, isNews: boolean): void {
-  const fenced = refused.filter(({ code }) => code === 'Fenced');
-  if (fenced.length > 0) {
-    const aggregates = fenced.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
-    throughGate(levels, () => memory.contest(aggregates));
-  }
-  if (!isNews) return;
-  levels.publish('quarantined', levels.position('quarantined') + refused.length);
+  const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
+  throughGate(levels, () => memory.contest(aggregates));
+  if (isNews) levels.publish('quarantined', levels.position('quarantined') + refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
-    report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce) });
+    report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce), isNews });
   }
 }
 

@@ -16,7 +16,8 @@ export interface FlushEvents {
   /** It has passed over so many events; some of them by name. */
   setAside(name: string, count: number, errors: readonly TrunklineError[]): void;
   /** The store has not taken these events. */
-  quarantined(refused: readonly QuarantineNotice[], fenced: readonly { type: string; id: string }[]): void;
+  /** Not `isNews`: refused in an earlier run, which may not have said so. */
+  quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void;
   failed(cause: string): void;
 }
 
@@ -67,11 +68,7 @@ export class FlushThread {
                 message.errors.map((error) => fromWire(error) as TrunklineError),
               );
             else if (message.type === 'quarantined') {
-              const fenced = message.refused.filter(({ code }) => code === 'Fenced');
-              events.quarantined(
-                message.refused,
-                fenced.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })),
-              );
+              events.quarantined(message.refused, message.isNews);
             }
           }),
         );

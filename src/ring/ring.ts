@@ -44,6 +44,10 @@ export const GroupKind = {
   answer: 5,
   /** caller → shard: nobody waits for the command in `slot` any more */
   cancel: 6,
+  /** caller → shard: the store has refused events of this aggregate; `slot` is the fence's number */
+  fence: 7,
+  /** shard → caller: that aggregate's actor has gone; 0: more follows */
+  fenced: 8,
 } as const;
 export type GroupKind = (typeof GroupKind)[keyof typeof GroupKind];
 

@@ -33,6 +33,8 @@ export interface StoreReader {
   load(type: string, id: string, fingerprint: string): LoadedAggregate | undefined;
   /** The outcome of an earlier command with this idempotency key; undefined if there is none, or it has expired. */
   receipt(type: string, id: string, key: string): StoredReceipt | undefined;
+  /** The keys of an aggregate's outcomes from version `from` on, below `below`. */
+  receiptKeys(type: string, id: string, from: number, below: number): string[];
   head(type: string, id: string): Head | undefined;
   /** The last log position that the store holds. */
   checkpoint(): number;

@@ -53,6 +53,20 @@ export class EmbeddedReader implements StoreReader {
     });
   }
 
+  receiptKeys(type: string, id: string, from: number, below: number): string[] {
+    return this.fresh(() => {
+      const prefix = Buffer.from(this.keys.receipt(type, id, ''));
+      const found: string[] = [];
+      for (const { key, value } of this.environment.receipts.getRange({ start: prefix })) {
+        const bytes = Buffer.from(key);
+        if (!bytes.subarray(0, prefix.length).equals(prefix)) break;
+        const version = value.readUInt32LE(16);
+        if (version >= from && version < below) found.push(bytes.toString('utf8', prefix.length));
+      }
+      return found;
+    });
+  }
+
   head(type: string, id: string): Head | undefined {
     return this.fresh(() => {
       const record = this.record(type, id);

@@ -6,7 +6,8 @@
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../store.ts';
-import { isAway } from './failure.ts';
+import { isAway, isServerError } from './failure.ts';
+import { endFrozenFlushes, isLockTimeout, patienceMs } from './frozen.ts';
 import { type Guard, guard } from './guard.ts';
 import { copyEvents, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresSettings } from './postgres.ts';
@@ -106,9 +107,22 @@ export class PostgresAggregateReader implements RemoteReader {
       const from = this.eventsOf(type, id, base, head);
       const { rows: found } = await client.query(`select count(*)::int as count from ${from}`);
       checkWhole(type, id, base, head.version, found[0].count);
-      await client.query(this.claimSql, [type, id, this.logId, head.epoch, at]);
+      await this.claim(client, [type, id, this.logId, head.epoch, at]);
     }
     throw new Error(`${type}/${id} is being taken over by several logs at once`);
+  }
+
+  /** Durably, and without waiting for a flush that stands still. */
+  private async claim(client: pg.Client, values: unknown[]): Promise<void> {
+    await client.query(`begin; set local lock_timeout = ${patienceMs}; set local synchronous_commit = on`);
+    try {
+      await client.query(this.claimSql, values);
+      await client.query('commit');
+    } catch (error) {
+      if (isServerError(error)) await client.query('rollback');
+      if (!isLockTimeout(error)) throw error;
+      await endFrozenFlushes(client, this.schema);
+    }
   }
 
   /** One after the other; once the guard has shut, those that wait are told at once. */

@@ -12,6 +12,7 @@ import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
 import { guarded } from '../../guarded.ts';
 import { failure, isServerError, refusesData, storeName } from './failure.ts';
+import { endFrozenFlushes, flushName, isLockTimeout, patienceMs } from './frozen.ts';
 import { HeadStatements, type Refusal } from './heads.ts';
 import { migrate } from './migrate.ts';
 import { Partitions } from './partitions.ts';
@@ -30,7 +31,7 @@ export interface PostgresSinkEvents {
   readonly isLastReader?: boolean;
 }
 
-const lockTimeoutMs = 10_000;
+const lockTimeoutMs = 5 * patienceMs; // then whether a frozen flush holds the lock is looked at
 
 export class PostgresSink implements Sink {
   private readonly settings: PostgresSettings;
@@ -99,6 +100,7 @@ export class PostgresSink implements Sink {
       this.checkpoint = batch.toPosition;
       await this.tell(refused.map(noticeOf), true);
     } catch (error) {
+      if (isLockTimeout(error)) await endFrozenFlushes(this.session!.client, this.schema).catch(() => {});
       this.session?.failed(error);
       throw failure(error, this.settings.schema);
     } finally {
@@ -122,7 +124,7 @@ export class PostgresSink implements Sink {
   private async connect(): Promise<void> {
     const { connection, schema, statementTimeoutMs: timeoutMs } = this.settings;
     this.session?.destroy();
-    const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline flush' });
+    const session = await Session.open({ connection, schema, timeoutMs, name: flushName });
     try {
       await checkSchema(session.client, schema);
       const results = (await session.client.query(

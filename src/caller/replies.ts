@@ -1,0 +1,55 @@
+// What a caller gets for a reply in a ring: a receipt at the level that it waits for, or an error. Caller's thread.
+import { Rejected } from '../errors.ts';
+import type { StoredEvent } from '../event.ts';
+import type { Receipt, RepeatedReply } from '../receipt.ts';
+import type { RingConsumer } from '../ring/consumer.ts';
+import { GroupFlag } from '../ring/ring.ts';
+import type { Pending } from './pending.ts';
+import type { Progress } from './progress.ts';
+import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
+import { replyError } from './reply-error.ts';
+
+export interface ReplyContext {
+  readonly progress: Progress;
+  /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
+  eventsFrom(type: string, id: string, version: number, count: number): Promise<StoredEvent[]>;
+}
+
+/** `firstPosition` 0: the reply is not in the log yet, and its caller waits for `raised` only. */
+export function answer(context: ReplyContext, pending: Pending, ring: RingConsumer, firstPosition: number): void {
+  const { progress } = context;
+  const { type, id } = pending;
+  if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
+    const error = replyError(ring, pending.deadlineMs);
+    if (pending.ack !== 'stored' || !(error instanceof Rejected)) return pending.fail(error);
+    // Decided on a state that the store may refuse: the refusal is then the answer.
+    const refused = new CommandReceipt(ring, firstPosition, progress, type, id, false);
+    return pending.succeedWith(
+      refused.whenAt('stored').then(() => {
+        throw error;
+      }),
+    );
+  }
+  const receipt = new CommandReceipt(ring, firstPosition, progress, type, id);
+  if ((ring.flags & GroupFlag.repeated) !== 0) {
+    pending.succeedWith(repeated(context, pending, receipt));
+  } else if (firstPosition === 0) {
+    pending.raised = receipt;
+    pending.succeed(receipt);
+  } else if (pending.ack === 'written' || pending.ack === 'raised') {
+    pending.succeed(receipt);
+  } else {
+    pending.succeedWith(receipt.whenAt(pending.ack).then(() => receipt));
+  }
+}
+
+/** The receipt of an outcome that an earlier command had: its events come from the store. */
+async function repeated(context: ReplyContext, pending: Pending, receipt: CommandReceipt): Promise<Receipt<unknown>> {
+  const { value, events: count } = receipt.value as RepeatedReply;
+  const from = receipt.version - count + 1;
+  const { type, id, isMessage } = pending;
+  const events = !isMessage && count > 0 ? await context.eventsFrom(type, id, from, count) : [];
+  const result = new RepeatedReceipt(value, receipt.version, events, receipt, context.progress);
+  await result.reached(pending.ack);
+  return result;
+}

@@ -1,0 +1,142 @@
+// Two machines, one aggregate: what the first one goes on saying after the second has taken over. Nothing that the store
+// refused, or that was decided on it, is acknowledged as `stored`, and nothing of it is remembered.
+import pg from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { beforeEach, expect, test } from 'vitest';
+import { migrate, postgres, type Runtime } from '../../../src/index.ts';
+import { administer, freshDatabase } from '../../postgres.ts';
+import { Counter } from '../../runtime/aggregates.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
+
+let connectionString: string;
+let one: Runtime;
+let two: Runtime;
+
+const stored = { ack: 'stored' } as const;
+const folderOfOne = { path: '' };
+
+const start = (dataDir = scratchFolder(), flushDelayMs = 5): Promise<Runtime> =>
+  startRuntime({ dataDir, store: postgres({ connectionString, flushDelayMs }), shards: 1 });
+
+const amounts = async (id: string): Promise<number[]> => {
+  const rows = await administer(
+    connectionString,
+    `select (data ->> 'amount')::int as amount from trunkline.domain_events where aggregate_id = $1 order by version`,
+    [id],
+  );
+  return rows.map(({ amount }) => amount);
+};
+
+beforeEach(async () => {
+  connectionString = await freshDatabase();
+  await migrate({ connection: connectionString });
+  folderOfOne.path = scratchFolder();
+  [one, two] = [await start(folderOfOne.path), await start()];
+});
+
+/** The actor lives on the first machine, and the second has gone on. */
+async function takenOver(id: string): Promise<void> {
+  await one.ref(Counter, id).with(stored).add(1);
+  await two.ref(Counter, id).with(stored).add(10);
+}
+
+test('a command that is refused, tried again at once, is decided on what the store has', async () => {
+  for (let i = 0; i < 10; i++) {
+    const id = `again-${i}`;
+    await takenOver(id);
+    const counter = one.ref(Counter, id).with(stored);
+    expect(await errorOf(counter.add(100))).toMatchObject({ code: 'Quarantined' });
+    expect((await counter.total()).value).toBe(11);
+    expect((await counter.add(1000)).value).toBe(1011);
+    expect(await amounts(id)).toEqual([1, 10, 1000]);
+  }
+});
+
+test('what was decided on a refused state before the news came is not stored either: values, refusals, repetitions', async () => {
+  for (let i = 0; i < 5; i++) {
+    const id = `behind-${i}`;
+    await takenOver(id);
+    const counter = one.ref(Counter, id).with(stored);
+    const [refused, read, rejected] = await Promise.all([
+      errorOf(counter.add(100)),
+      errorOf(counter.total()),
+      errorOf(counter.addThenReject(7)),
+    ]);
+    expect([refused.code, read.code, rejected.code]).toEqual(['Quarantined', 'Quarantined', 'Quarantined']);
+    expect((await counter.total()).value).toBe(11);
+  }
+});
+
+test('the key of a refused command can be used again, that of an accepted one keeps its outcome', async () => {
+  for (let i = 0; i < 5; i++) {
+    const id = `key-${i}`;
+    const keyed = (key: string) => one.ref(Counter, id).with({ ...stored, idempotencyKey: key });
+    await keyed('good').add(1);
+    await two.ref(Counter, id).with(stored).add(10);
+    expect(await errorOf(keyed('bad').add(100))).toMatchObject({ code: 'Quarantined' });
+    expect((await keyed('bad').add(100)).value).toBe(111);
+    expect((await keyed('bad').add(100)).value).toBe(111);
+    expect((await keyed('good').add(1)).value).toBe(1);
+    expect(await amounts(id)).toEqual([1, 10, 100]);
+  }
+});
+
+test('the keys stay as they are after a restart', async () => {
+  const keyed = (key: string) => one.ref(Counter, 'restart').with({ ...stored, idempotencyKey: key });
+  await keyed('good').add(1);
+  await two.ref(Counter, 'restart').with(stored).add(10);
+  expect(await errorOf(keyed('bad').add(100))).toMatchObject({ code: 'Quarantined' });
+  await one.close();
+  one = await start(folderOfOne.path);
+  expect((await keyed('bad').add(100)).value).toBe(111);
+  await one.close();
+  one = await start(folderOfOne.path);
+  expect((await keyed('bad').add(100)).value).toBe(111);
+  expect((await keyed('good').add(1)).value).toBe(1);
+  expect(await amounts('restart')).toEqual([1, 10, 100]);
+});
+
+test('commands that wait behind an asynchronous one of a refused actor run on what the store has', async () => {
+  await takenOver('busy');
+  const counter = one.ref(Counter, 'busy');
+  const refused = errorOf(counter.with(stored).add(100));
+  const slow = errorOf(counter.with(stored).addSlowly(200, 50));
+  const waiting = counter
+    .with(stored)
+    .add(1000)
+    .then(
+      ({ value }) => value,
+      ({ code }) => code,
+    );
+  expect((await refused).code).toBe('Quarantined');
+  expect((await slow).code).toBe('Quarantined');
+  // Where the news came late, it was refused like the others.
+  const told = await waiting;
+  if (told === 'Quarantined') expect((await counter.with(stored).add(1000)).value).toBe(1011);
+  else expect(told).toBe(1011);
+  await until(
+    () => amounts('busy'),
+    (list) => list.length === 3,
+  );
+  expect(await amounts('busy')).toEqual([1, 10, 1000]);
+});
+
+test.each(['between two statements', 'inside a COPY'])(
+  'a flush that stands still %s does not keep its successor waiting',
+  async (where) => {
+    await one.ref(Counter, 'frozen').with(stored).add(1);
+    const flush = new pg.Client({ connectionString, application_name: 'trunkline flush' });
+    flush.on('error', () => {});
+    const user = new pg.Client({ connectionString, application_name: 'an application' });
+    await Promise.all([flush.connect(), user.connect()]);
+    await user.query("begin; insert into trunkline.actor_types values ('theirs'); select from trunkline.aggregates");
+    await flush.query("begin; update trunkline.aggregates set updated_at = now() where aggregate_id = 'frozen'");
+    if (where === 'inside a COPY')
+      flush.query(copyFrom('copy trunkline.domain_events from stdin')).on('error', () => {});
+    expect((await two.ref(Counter, 'frozen').with(stored).add(10)).value).toBe(11);
+    expect(await amounts('frozen')).toEqual([1, 10]);
+    await user.query('commit'); // what is not ours is left alone
+    await user.end();
+    await flush.end().catch(() => {});
+  },
+);
