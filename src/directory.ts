@@ -36,6 +36,13 @@ export interface DataDirectory {
   release(): void;
 }
 
+/** Whether there is a data directory, for those who look at one and make none. @throws DataDirUnreadable */
+export function checkIsDirectory(dataDir: string): void {
+  if (existsSync(join(resolve(dataDir), 'trunkline.json'))) return;
+  const reason = existsSync(dataDir) ? 'there is no trunkline.json in it' : 'it does not exist';
+  throw new TrunklineError('DataDirUnreadable', { dataDir, reason });
+}
+
 /**
  * Create the directory where it is missing (mode 0700) and take it. Throws `DataDirInUse`, `DataDirNotWritable` or
  * `DataDirNewerFormat`; then nothing is held and nothing in it has changed.

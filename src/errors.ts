@@ -54,6 +54,7 @@ export interface ErrorDetails {
   DataDirNotWritable: { dataDir: string; cause: string };
   DataDirNewerFormat: { dataDir: string; found: number; supported: number };
   DataDirUnreadable: { dataDir: string; reason: string };
+  ServiceNotRunning: { dataDir: string; reason: string };
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
@@ -154,6 +155,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   DataDirNotWritable: (d) => `${d.dataDir} cannot be written: ${d.cause}`,
   DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
   DataDirUnreadable: (d) => `${d.dataDir} is not a data directory this release can read: ${d.reason}`,
+  ServiceNotRunning: (d) => `no service runs on ${d.dataDir}: start it; ${d.reason}`,
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,

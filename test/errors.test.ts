@@ -54,6 +54,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   DataDirInUse: { dataDir: './data' },
   DataDirNotWritable: { dataDir: './data', cause: 'EROFS' },
   DataDirNewerFormat: { dataDir: './data', found: 2, supported: 1 },
+  ServiceNotRunning: { dataDir: '/var/lib/calls', reason: 'x' },
   DataDirUnreadable: { dataDir: './data', reason: 'not JSON' },
   LogDamaged: { dataDir: './data', reason: 'no chunk' },
   StoreDamaged: { dataDir: './data', reason: 'no page' },

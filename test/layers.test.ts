@@ -75,7 +75,6 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'handlers/message-letters.ts',
     'handlers/outside.ts',
     'handlers/replay.ts',
-    'handlers/requests.ts',
     'log/inspect.ts',
     'store/postgres/*',
     'stream/kafka/topic-plan.ts',

@@ -14,12 +14,16 @@ export interface ConnectionOptions {
 /** Give a command the options that name the database. */
 export function withConnection(command: Command): Command {
   return command
-    .addOption(new Option('--postgres <url>', 'postgres://user@host:port/database').env('TRUNKLINE_POSTGRES'))
+    .addOption(
+      new Option('--postgres <url>', 'postgres://user@host:port/database')
+        .env('TRUNKLINE_POSTGRES')
+        .argParser((postgres: string) => connectionOf({ postgres })),
+    )
     .option('--schema <name>', 'where the tables are', defaultSchema);
 }
 
 /** @throws InvalidOptions */
-export function connectionOf({ postgres }: ConnectionOptions): string {
+export function connectionOf({ postgres }: Pick<ConnectionOptions, 'postgres'>): string {
   const isUrl = postgres !== undefined && /^postgres(ql)?:\/\//.test(postgres) && URL.canParse(postgres);
   if (isUrl) return postgres;
   const reason = postgres

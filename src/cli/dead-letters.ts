@@ -1,18 +1,17 @@
 // `trunkline dead-letters list | show | requeue | edit | discard`. Looking is done here; changes are the owner's of the data
 // directory to make, or, when no service runs, this process's.
 import { readFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, Option } from 'commander';
 import { TrunklineError } from '../errors.ts';
-import type { DeadLetter, DeadLetterOutcome, DeadLetterQuery } from '../handlers/dead-letters.ts';
-import { changeDeadLetters, type Place, readDeadLetters } from '../handlers/outside.ts';
-import { inspectLog } from '../log/inspect.ts';
-import { postgres } from '../store/postgres/postgres.ts';
-import { type ConnectionOptions, connectionOf, withConnection } from './connection.ts';
+import type { DeadLetter, DeadLetterOutcome, DeadLetterSelection } from '../handlers/dead-letters.ts';
+import { changeDeadLetters, readDeadLetters } from '../handlers/outside.ts';
 import { addMessageLetters, countMessageLetters } from './message-letters.ts';
+import { type OutputOptions, output, withJson } from './output.ts';
+import { type PlaceOptions, placeOf, withPlace } from './place.ts';
+import { positiveInteger, seconds } from './words.ts';
 
-interface Selection extends ConnectionOptions {
-  dataDir: string;
+interface Selection extends PlaceOptions, OutputOptions {
+  all?: boolean;
   handler?: string;
   aggregate?: string;
   id?: string;
@@ -28,62 +27,84 @@ export function addDeadLetters(program: Command): void {
   const group = program.command('dead-letters').description('what handlers could not handle, and what waits behind it');
   selection(group.command('list').description('one line each, in the order in which they would be handled')).action(
     async (options: Selection) => {
-      const letters = await read(options, (deadLetters) => deadLetters.list(queryOf(options)));
-      for (const letter of letters) print(line(letter));
-      print(`${letters.length} dead letter${letters.length === 1 ? '' : 's'}`);
-      const messages = await countMessageLetters(placeOf(options));
-      if (messages !== '') print(messages);
+      const query = queryOf(options);
+      const letters = await read(options, async (deadLetters) => {
+        await deadLetters.checkHandler(query.handler);
+        return deadLetters.list(query);
+      });
+      const messages = options.json ? '' : await countMessageLetters(placeOf(options));
+      output(options, letters, () => [
+        ...letters.map(line),
+        `${letters.length} dead letter${letters.length === 1 ? '' : 's'}`,
+        ...(messages === '' ? [] : [messages]),
+      ]);
     },
   );
-  withDataDir(group.command('show <id>').description('one, whole, as JSON')).action(
-    async (id: string, options: Selection) => print(json(await read(options, (deadLetters) => deadLetters.show(id)))),
-  );
-  addMessageLetters(group, placeOf);
+  one(group.command('show <id>').description('one, whole, as JSON')).action(async (id: string, options: Selection) => {
+    const letter = await read(options, (deadLetters) => deadLetters.show(id));
+    output({ ...options, json: true }, letter, () => []);
+  });
+  addMessageLetters(group);
   change(group, 'requeue', 'handle them again, each aggregate in order', 'call the handler, move nothing');
   change(group, 'discard', 'give them up; what waits behind them is handled', 'only say which');
-  withDataDir(group.command('edit <id>').description('replace the data that the handler will get'))
+  one(group.command('edit <id>').description('replace the data that the handler will get'))
     .requiredOption('--data <file>', "JSON file; '-': standard input")
-    .action(async (id: string, options: Selection & { data: string }) => {
+    .option('--unchecked', "without the running service, which knows the event's schema")
+    .action(async (id: string, options: Selection & { data: string; unchecked?: boolean }) => {
       const data = parse(readFileSync(options.data === '-' ? 0 : options.data, 'utf8'));
-      await changeDeadLetters(placeOf(options), { kind: 'edit', id, data });
-      print(`${id} edited`);
+      const { unchecked = false } = options;
+      const edited = await changeDeadLetters(placeOf(options), { kind: 'edit', id, data }, { unchecked });
+      output(options, edited, () => [`${id} edited`]);
     });
 }
 
 function change(group: Command, kind: 'requeue' | 'discard', description: string, dryRun: string): void {
   selection(group.command(`${kind} [letter]`).description(`${description}: one by its id, or all that are selected`))
+    .option('--all', 'all of them, whatever handler they are of')
     .option('--dry-run', dryRun)
-    .action(async (letter: string | undefined, options: Selection) => {
-      const query = queryOf(options);
-      if (letter === undefined && Object.keys(query).length === 0) {
-        const reason = 'name one, or select some: --handler, --aggregate, --id, --type, --reason, --older-than';
-        throw new TrunklineError('InvalidOptions', { option: kind, value: undefined, reason });
+    .action(async (letter: string | undefined, options: Selection, command: Command) => {
+      const { all, ...query } = queryOf(options);
+      const { limit, ...selectors } = query;
+      const hasSelectors = Object.keys(selectors).length > 0;
+      if ([letter !== undefined, hasSelectors, all === true].filter(Boolean).length !== 1) {
+        const given = letter !== undefined || hasSelectors || all === true;
+        command.error(
+          given
+            ? `error: name one letter, or select some, or say --all: not several of these`
+            : `error: name one, or select some: --handler, --aggregate, --id, --type, --reason, --older-than; or say --all`,
+        );
       }
-      const request = { kind, which: letter ?? query, dryRun: options.dryRun ?? false };
-      const outcomes = await changeDeadLetters(placeOf(options), request);
-      for (const { id, outcome, error } of outcomes as DeadLetterOutcome[]) {
-        print(`${id}  ${outcome}${error ? `  ${error.name}: ${error.message}` : ''}`);
-      }
+      const which = letter ?? (all ? { all, ...(limit !== undefined && { limit }) } : query);
+      const outcomes = (await changeDeadLetters(placeOf(options), {
+        kind,
+        which,
+        dryRun: options.dryRun ?? false,
+      })) as DeadLetterOutcome[];
+      output(options, outcomes, () =>
+        outcomes.length === 0
+          ? ['no dead letter is selected']
+          : outcomes.map(
+              ({ id, outcome, error }) => `${id}  ${outcome}${error ? `  ${error.name}: ${error.message}` : ''}`,
+            ),
+      );
     });
 }
 
-const withDataDir = (command: Command): Command =>
-  withConnection(
-    command.requiredOption('--data-dir <folder>', "the service's data directory", process.env.TRUNKLINE_DATA_DIR),
-  );
+const one = (command: Command): Command => withJson(withPlace(command));
 
 const selection = (command: Command): Command =>
-  withDataDir(command)
+  one(command)
     .option('--handler <name>', 'of this handler')
     .option('--aggregate <type>', 'of this aggregate type')
     .option('--id <id>', 'of this aggregate')
     .option('--type <type>', 'of this event type')
-    .option('--reason <reason>', "'failed', or 'behind' one that failed")
-    .option('--older-than <seconds>', 'parked so long ago or longer', number)
-    .option('--limit <count>', 'at most so many', number);
+    .addOption(new Option('--reason <reason>', "'failed', or 'behind' one that failed").choices(['failed', 'behind']))
+    .option('--older-than <seconds>', 'parked so long ago or longer', seconds)
+    .option('--limit <count>', 'at most so many; 1,000 unless said', positiveInteger);
 
-function queryOf({ handler, aggregate, id, type, reason, olderThan, limit }: Selection): DeadLetterQuery {
-  const query: DeadLetterQuery = {
+function queryOf({ all, handler, aggregate, id, type, reason, olderThan, limit }: Selection): DeadLetterSelection {
+  return {
+    ...(all && { all }),
     ...(handler !== undefined && { handler }),
     ...(aggregate !== undefined && { aggregate }),
     ...(id !== undefined && { aggregateId: id }),
@@ -92,17 +113,6 @@ function queryOf({ handler, aggregate, id, type, reason, olderThan, limit }: Sel
     ...(olderThan !== undefined && { olderThanMs: olderThan * 1000 }),
     ...(limit !== undefined && { limit }),
   };
-  return query;
-}
-
-/** @throws InvalidOptions, DataDirUnreadable */
-function placeOf({ dataDir, ...connection }: Selection): Place {
-  const place = { dataDir, handlersFolder: join(resolve(dataDir), 'handlers'), postgres: undefined };
-  if (connection.postgres === undefined) return place;
-  const logId = inspectLog(join(resolve(dataDir), 'log'))?.logId;
-  if (logId === undefined) throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
-  const { settings } = postgres({ connectionString: connectionOf(connection), schema: connection.schema });
-  return { ...place, postgres: { settings, logId } };
 }
 
 const read = <T>(options: Selection, action: Parameters<typeof readDeadLetters<T>>[1]): Promise<T> =>
@@ -112,15 +122,6 @@ function line({ id, reason, event, attempts, error, parkedAt }: DeadLetter): str
   const place = `${event.aggregateType}/${event.aggregateId}@${event.version}`;
   const why = error ? `${error.name}: ${error.message.split('\n')[0]}` : '';
   return [id, place, event.type, reason, `${attempts} attempts`, parkedAt.toISOString(), why].join('  ').trimEnd();
-}
-
-const json = (value: unknown): string => JSON.stringify(value, null, 2);
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-function number(text: string): number {
-  const value = Number(text);
-  if (Number.isFinite(value) && value >= 0) return value;
-  throw new InvalidArgumentError('It must be a number.');
 }
 
 function parse(text: string): unknown {

@@ -1,14 +1,15 @@
 // `trunkline dead-letters messages list | show | requeue | discard`: messages between aggregates that could not be delivered.
 // Looking is done here; changes are the owner's of the data directory to make, or, when no service runs, this process's.
-import { type Command, InvalidArgumentError } from 'commander';
-import { TrunklineError } from '../errors.ts';
+import { type Command, Option } from 'commander';
 import type { MessageLetter, MessageLetterOutcome, MessageLetterQuery } from '../handlers/message-letters.ts';
 import { changeDeadLetters, type Place, readMessageLetters } from '../handlers/outside.ts';
+import { type OutputOptions, output, withJson } from './output.ts';
+import { placeOf } from './place.ts';
+import { dataDirOption, positiveInteger, seconds } from './words.ts';
 
 /** What the options of these commands say. */
-export interface MessageSelection {
+interface MessageSelection extends OutputOptions {
   dataDir: string;
-  schema: string;
   aggregate?: string;
   id?: string;
   sender?: string;
@@ -21,24 +22,22 @@ export interface MessageSelection {
 
 const countLimit = 1_000_000;
 
-/** `placeOf`: what a data directory holds. */
-export function addMessageLetters(deadLetters: Command, placeOf: (options: MessageSelection) => Place): void {
+export function addMessageLetters(deadLetters: Command): void {
   const group = deadLetters.command('messages').description('messages between aggregates that could not be delivered');
   selection(group.command('list').description('one line each, in the order in which they would be delivered')).action(
     async (options: MessageSelection) => {
-      const letters = await readMessageLetters(placeOf(options), (messages) => messages.list(queryOf(options)));
-      for (const letter of letters) print(line(letter));
-      print(counted(letters.length));
+      const letters = await readMessageLetters(here(options), (messages) => messages.list(queryOf(options)));
+      output(options, letters, () => [...letters.map(line), counted(letters.length)]);
     },
   );
   withDataDir(group.command('show <id>').description('one, whole, as JSON')).action(
     async (id: string, options: MessageSelection) => {
-      const letter = await readMessageLetters(placeOf(options), (messages) => messages.show(id));
-      print(JSON.stringify(letter, null, 2));
+      const letter = await readMessageLetters(here(options), (messages) => messages.show(id));
+      output({ json: true }, letter, () => []);
     },
   );
-  change(group, 'requeue', 'deliver them again, those of one sender to one target in order', placeOf);
-  change(group, 'discard', 'give them up; what waits behind them is delivered', placeOf);
+  change(group, 'requeue', 'deliver them again, those of one sender to one target in order');
+  change(group, 'discard', 'give them up; what waits behind them is delivered');
 }
 
 /** '' if there are none. */
@@ -47,41 +46,41 @@ export async function countMessageLetters(place: Place): Promise<string> {
   return length === 0 ? '' : `${counted(length)}, see: trunkline dead-letters messages list`;
 }
 
-function change(
-  group: Command,
-  action: 'requeue' | 'discard',
-  description: string,
-  placeOf: (options: MessageSelection) => Place,
-): void {
+function change(group: Command, action: 'requeue' | 'discard', description: string): void {
   selection(
     group.command(`${action} [message]`).description(`${description}: one by its id, or all that are selected`),
-  ).action(async (message: string | undefined, options: MessageSelection) => {
+  ).action(async (message: string | undefined, options: MessageSelection, parsed: Command) => {
     const query = queryOf(options);
-    if (message === undefined && Object.keys(query).length === 0) {
-      const reason =
-        'name one, or select some: --aggregate, --id, --sender, --sender-id, --command, --reason, --older-than';
-      throw new TrunklineError('InvalidOptions', { option: action, value: undefined, reason });
+    const { limit: _, ...conditions } = query;
+    if (message === undefined && Object.keys(conditions).length === 0) {
+      parsed.error(
+        'error: name one, or select some: --aggregate, --id, --sender, --sender-id, --command, --reason, --older-than',
+      );
     }
     const request = { kind: 'messages', action, which: message ?? query } as const;
-    for (const { id, outcome } of (await changeDeadLetters(placeOf(options), request)) as MessageLetterOutcome[]) {
-      print(`${id}  ${outcome}`);
-    }
+    const outcomes = (await changeDeadLetters(here(options), request)) as MessageLetterOutcome[];
+    output(options, outcomes, () =>
+      outcomes.length === 0 ? ['no message is selected'] : outcomes.map(({ id, outcome }) => `${id}  ${outcome}`),
+    );
   });
 }
 
 const withDataDir = (command: Command): Command =>
-  command.requiredOption('--data-dir <folder>', "the service's data directory", process.env.TRUNKLINE_DATA_DIR);
+  withJson(command.addOption(dataDirOption("the service's data directory").makeOptionMandatory()));
+
+/** They are on this machine, wherever the events are. */
+const here = ({ dataDir }: MessageSelection): Place => placeOf({ dataDir, schema: '' });
 
 const selection = (command: Command): Command =>
   withDataDir(command)
-    .option('--aggregate <type>', 'to this aggregate type', word)
-    .option('--id <id>', 'to this aggregate', word)
-    .option('--sender <type>', 'from this aggregate type', word)
-    .option('--sender-id <id>', 'from this aggregate', word)
-    .option('--command <name>', 'of this command', word)
-    .option('--reason <reason>', "'failed', or 'behind' one that failed", word)
-    .option('--older-than <seconds>', 'parked so long ago or longer', number)
-    .option('--limit <count>', 'at most so many', number);
+    .option('--aggregate <type>', 'to this aggregate type')
+    .option('--id <id>', 'to this aggregate')
+    .option('--sender <type>', 'from this aggregate type')
+    .option('--sender-id <id>', 'from this aggregate')
+    .option('--command <name>', 'of this command')
+    .addOption(new Option('--reason <reason>', "'failed', or 'behind' one that failed").choices(['failed', 'behind']))
+    .option('--older-than <seconds>', 'parked so long ago or longer', seconds)
+    .option('--limit <count>', 'at most so many; 1,000 unless said', positiveInteger);
 
 function queryOf(options: MessageSelection): MessageLetterQuery {
   const { aggregate, id, sender, senderId, command, reason, olderThan, limit } = options;
@@ -106,15 +105,3 @@ function line({ id, sender, target, command, reason, attempts, error, parkedAt }
 }
 
 const counted = (count: number): string => `${count} undelivered message${count === 1 ? '' : 's'}`;
-const print = (text: string): void => void process.stdout.write(`${text}\n`);
-
-function word(text: string): string {
-  if (text.trim() !== '') return text;
-  throw new InvalidArgumentError('It must not be empty.');
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== '' && Number.isFinite(value) && value >= 0) return value;
-  throw new InvalidArgumentError('It must be a number.');
-}

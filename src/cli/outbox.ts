@@ -2,16 +2,19 @@
 import type { Command } from 'commander';
 import { releaseOutbox } from '../store/postgres/outbox-release.ts';
 import { type ConnectionOptions, connected, withConnection } from './connection.ts';
+import { type OutputOptions, output, withJson } from './output.ts';
 
 export function addOutbox(program: Command): void {
   const group = program.command('outbox').description('events of transactions on their way into a log');
-  withConnection(group.command('release'))
+  withJson(withConnection(group.command('release')))
     .argument('<log>', 'the log of a machine that is lost for good; see trunkline status')
     .description('let other logs go on with what this one had claimed')
-    .action((log: string, options: ConnectionOptions) =>
+    .action((log: string, options: ConnectionOptions & OutputOptions) =>
       connected(options, async (client) => {
         const { removed, waiting } = await releaseOutbox(client, options.schema, log);
-        process.stdout.write(`${waiting} events wait for another log, ${removed} that were stored are let go\n`);
+        output(options, { removed, waiting }, () => [
+          `${waiting} events wait for another log, ${removed} that were stored are let go`,
+        ]);
       }),
     );
 }

@@ -1,11 +1,13 @@
 // `trunkline replay --handler … --since …`: the running service replays events into one of its handlers; progress is shown
 // here, as a bar on a terminal, as plain lines elsewhere.
-import { join, resolve } from 'node:path';
-import { type Command, InvalidArgumentError } from 'commander';
+import { type Command, Option } from 'commander';
+import { askOwner } from '../handlers/outside.ts';
 import type { ReplayProgress } from '../handlers/replay.ts';
-import { ask } from '../handlers/requests.ts';
+import { type OutputOptions, output, withJson } from './output.ts';
+import { placeOf } from './place.ts';
+import { dataDirOption, positiveInteger, time } from './words.ts';
 
-interface Options {
+interface Options extends OutputOptions {
   dataDir: string;
   handler: string;
   since?: string;
@@ -19,29 +21,31 @@ interface Options {
   dryRun?: boolean;
 }
 
-const answerTimeoutMs = 30_000;
 const barWidth = 30;
 
 /** Add the command to a program. */
 export function addReplay(program: Command): void {
-  program
-    .command('replay')
+  withJson(program.command('replay'))
     .description('hand events of the past to a handler once more; moves no checkpoint')
-    .requiredOption('--data-dir <folder>', "the running service's data directory", process.env.TRUNKLINE_DATA_DIR)
+    .addOption(dataDirOption("the running service's data directory").makeOptionMandatory())
     .requiredOption('--handler <name>', 'into this handler')
     .option('--since <time>', 'events that occurred then or later (ISO 8601)', time)
     .option('--until <time>', 'events that occurred before then (ISO 8601)', time)
-    .option('--from <position>', 'from this log position on', number)
-    .option('--to <position>', 'up to this log position', number)
+    .addOption(
+      new Option('--from <position>', 'from this log position on').argParser(positiveInteger).conflicts('since'),
+    )
+    .addOption(new Option('--to <position>', 'up to this log position').argParser(positiveInteger).conflicts('until'))
     .option('--type <type...>', 'of these event types')
     .option('--aggregate <type>', 'of this aggregate type')
     .option('--id <id>', 'of this aggregate')
-    .option('--rate <events>', 'at most so many events a second', number)
+    .option('--rate <events>', 'at most so many events a second', positiveInteger)
     .option('--dry-run', 'only count them')
-    .action(async (options: Options) => {
+    .action(async (options: Options, command: Command) => {
       const { handler, since, until, type, aggregate, id, rate, dryRun = false } = options;
       const from = options.from ?? since;
       const to = options.to ?? until;
+      if (id !== undefined && aggregate === undefined) command.error('error: --id needs --aggregate');
+      if (typeof from === typeof to && from! > to!) command.error('error: it would end before it begins');
       const request = {
         kind: 'replay' as const,
         handler,
@@ -57,12 +61,14 @@ export function addReplay(program: Command): void {
       const show = (progress: ReplayProgress): void => {
         process.stderr.write(isTerminal ? `\r\u001b[K${bar(progress)}` : `${plain(progress)}\n`);
       };
-      const folder = join(resolve(options.dataDir), 'handlers');
-      const result = (await ask(folder, request, { timeoutMs: answerTimeoutMs, onProgress: show })) as ReplayProgress;
+      const place = placeOf({ dataDir: options.dataDir, schema: '' });
+      const result = (await askOwner(place, request, show)) as ReplayProgress;
       if (isTerminal) process.stderr.write('\n');
       const { events, failed, seconds } = result;
       const what = dryRun ? 'would be replayed' : 'replayed';
-      process.stdout.write(`${events} events ${what} into ${handler} in ${seconds.toFixed(1)} s, ${failed} failed\n`);
+      output(options, result, () => [
+        `${events} events ${what} into ${handler} in ${seconds.toFixed(1)} s, ${failed} failed`,
+      ]);
     });
 }
 
@@ -81,15 +87,4 @@ function plain(progress: ReplayProgress): string {
   const percent = `${Math.floor(shareOf(progress) * 100)} %`;
   const rest = remainingSeconds === undefined ? '' : `, ${Math.ceil(remainingSeconds)} s to go`;
   return `${percent}  ${events} events, ${failed} failed, ${Math.round(eventsPerSecond)} events/s${rest}`;
-}
-
-function time(text: string): string {
-  if (!Number.isNaN(Date.parse(text))) return new Date(text).toISOString();
-  throw new InvalidArgumentError('It must be a time, as 2026-11-01T12:00:00Z.');
-}
-
-function number(text: string): number {
-  const value = Number(text);
-  if (Number.isSafeInteger(value) && value >= 1) return value;
-  throw new InvalidArgumentError('It must be a positive integer.');
 }

@@ -1,63 +1,119 @@
-// `trunkline status`: how far logs and stores are. Reads the data directory without owning it.
-import { existsSync } from 'node:fs';
+// `trunkline status`: how far a log, its handlers and a store are. Reads the data directory without owning it.
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type pg from 'pg';
-import { TrunklineError } from '../errors.ts';
-import { inspectLog } from '../log/inspect.ts';
+import { checkIsDirectory } from '../directory.ts';
+import { isError, TrunklineError } from '../errors.ts';
+import { type HandlerState, readHandlers } from '../handlers/outside.ts';
+import { inspectLog, type LogInspection } from '../log/inspect.ts';
 import { readMigrations, versionOf } from '../store/postgres/migrations.ts';
-import { storeStatus } from '../store/postgres/status.ts';
+import { type StoreStatus, storeStatus } from '../store/postgres/status.ts';
 import { type ConnectionOptions, connected, withConnection } from './connection.ts';
+import { type OutputOptions, output, withJson } from './output.ts';
+import { placeOf } from './place.ts';
 import { bytes, table } from './table.ts';
+import { dataDirOption } from './words.ts';
 
-const print = (text: string): void => void process.stdout.write(text);
+/** A handler, and how many log positions it has not come to. */
+type HandlerLine = HandlerState & { readonly lagPositions: number | undefined };
+
+interface Status {
+  log?: LogInspection;
+  /** undefined: they are kept in PostgreSQL, and nobody has said where. */
+  handlers?: HandlerLine[] | undefined;
+  store?: { schema: string; version: number; latestVersion: number; status: StoreStatus | undefined };
+}
 
 export function addStatus(program: Command): void {
-  withConnection(program.command('status'))
-    .description('how far a log (--data-dir) and a store (--postgres) are')
-    .option('--data-dir <folder>', 'the data directory of a runtime; it may be running')
-    .action(async (options: ConnectionOptions & { dataDir?: string }) => {
-      if (options.dataDir === undefined && options.postgres === undefined) {
-        const reason = 'give --data-dir, --postgres, or both';
-        throw new TrunklineError('InvalidOptions', { option: '--data-dir', value: undefined, reason });
+  withJson(withConnection(program.command('status')))
+    .description('how far a log and its handlers (--data-dir) and a store (--postgres) are')
+    .addOption(dataDirOption('the data directory of a runtime; it may be running'))
+    .action(async (options: ConnectionOptions & OutputOptions & { dataDir?: string }, command: Command) => {
+      const { dataDir, postgres, schema } = options;
+      if (dataDir === undefined && postgres === undefined) {
+        command.error('error: give --data-dir, --postgres, or both');
       }
-      if (options.dataDir !== undefined) printLog(options.dataDir);
-      if (options.postgres !== undefined) await connected(options, (client) => printStore(client, options.schema));
+      const status: Status = {
+        ...(dataDir !== undefined && (await statusOfDirectory({ ...options, dataDir }))),
+        ...(postgres !== undefined && {
+          store: await connected(options, (client) => statusOfStore(client, schema)),
+        }),
+      };
+      output(options, status, () => linesOf(status));
     });
 }
 
-function printLog(folder: string): void {
-  const log = existsSync(folder) ? inspectLog(join(folder, 'log')) : undefined;
-  if (log === undefined) {
-    throw new TrunklineError('DataDirUnreadable', { dataDir: folder, reason: 'there is no log in it' });
-  }
-  const { logId, isClean, firstPosition, lastPosition, fault } = log;
-  print(`log ${logId}\n`);
-  print(`  ${isClean ? 'closed in order' : 'in use, or not closed in order'}, ${bytes(log.bytes)}\n`);
-  if (fault !== undefined) print(`  positions cannot be read: ${fault}; the next start recovers it\n`);
-  else if (lastPosition === 0) print('  empty\n');
-  else print(`  positions ${firstPosition} to ${lastPosition}\n`);
+async function statusOfDirectory(options: ConnectionOptions & { dataDir: string }): Promise<Status> {
+  const { dataDir } = options;
+  checkIsDirectory(dataDir);
+  const log = inspectLog(join(dataDir, 'log'));
+  if (log === undefined) throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
+  return { log, handlers: await handlersOf(options, log) };
 }
 
-async function printStore(client: pg.Client, schema: string): Promise<void> {
+async function handlersOf(
+  options: ConnectionOptions & { dataDir: string },
+  { lastPosition, fault }: LogInspection,
+): Promise<HandlerLine[] | undefined> {
+  try {
+    const handlers = await readHandlers(placeOf(options));
+    return handlers.map((handler) => ({
+      ...handler,
+      lagPositions: fault === undefined ? Math.max(0, lastPosition - handler.position) : undefined,
+    }));
+  } catch (error) {
+    if (isError(error, 'InvalidOptions') && error.details.option === '--postgres') return undefined;
+    throw error;
+  }
+}
+
+async function statusOfStore(client: pg.Client, schema: string): Promise<NonNullable<Status['store']>> {
   const known = await readMigrations();
   const version = await versionOf(client, schema, known);
-  print(
-    `schema ${schema}: version ${version} of ${known.length}${version < known.length ? '; run trunkline migrate' : ''}\n`,
+  const status = version < known.length ? undefined : await storeStatus(client, schema);
+  return { schema, version, latestVersion: known.length, status };
+}
+
+function linesOf({ log, handlers, store }: Status): string {
+  const text: string[] = [];
+  if (log !== undefined) text.push(logLines(log), handlerLines(handlers));
+  if (store !== undefined) text.push(storeLines(store));
+  return text.join('');
+}
+
+function logLines({ logId, isClean, firstPosition, lastPosition, fault, bytes: size }: LogInspection): string {
+  const state = `log ${logId}\n  ${isClean ? 'closed in order' : 'in use, or not closed in order'}, ${bytes(size)}\n`;
+  if (fault !== undefined) return `${state}  positions cannot be read: ${fault}; the next start recovers it\n`;
+  return `${state}${lastPosition === 0 ? '  empty' : `  positions ${firstPosition} to ${lastPosition}`}\n`;
+}
+
+function handlerLines(handlers: readonly HandlerLine[] | undefined): string {
+  if (handlers === undefined) return 'handlers: kept in PostgreSQL; give --postgres as well\n';
+  if (handlers.length === 0) return '';
+  return table(
+    ['handler', 'position', 'lag', 'dead letters', 'state', 'at'],
+    handlers.map(({ name, position, lagPositions, deadLetters, isPaused, updatedAt }) => [
+      name,
+      position,
+      lagPositions ?? 'unknown',
+      deadLetters,
+      isPaused ? 'paused' : 'on',
+      updatedAt,
+    ]),
   );
-  if (version < known.length) return;
-  const { checkpoints, outbox, quarantined } = await storeStatus(client, schema);
-  if (checkpoints.length > 0) {
-    print(
-      table(
-        ['log', 'stored up to', 'at'],
-        checkpoints.map(({ logId, position, updatedAt }) => [logId, position, updatedAt.toISOString()]),
-      ),
-    );
-  }
-  print(`quarantined events: ${quarantined}\n`);
-  print(
-    `outbox: ${outbox.waiting} events wait${outbox.oldestMs === undefined ? '' : `, the oldest for ${outbox.oldestMs} ms`}\n`,
-  );
-  for (const { logId, events } of outbox.claimed) print(`  ${events} more are claimed for log ${logId}\n`);
+}
+
+function storeLines({ schema, version, latestVersion, status }: NonNullable<Status['store']>): string {
+  const head = `schema ${schema}: version ${version} of ${latestVersion}`;
+  if (status === undefined) return `${head}; run trunkline migrate\n`;
+  const { checkpoints, outbox, quarantined } = status;
+  const logs = checkpoints.map(({ logId, position, updatedAt }) => [logId, position, updatedAt.toISOString()]);
+  const oldest = outbox.oldestMs === undefined ? '' : `, the oldest for ${outbox.oldestMs} ms`;
+  return [
+    `${head}\n`,
+    logs.length > 0 ? table(['log', 'stored up to', 'at'], logs) : '',
+    `quarantined events: ${quarantined}\n`,
+    `outbox: ${outbox.waiting} events wait${oldest}\n`,
+    ...outbox.claimed.map(({ logId, events }) => `  ${events} more are claimed for log ${logId}\n`),
+  ].join('');
 }

@@ -7,39 +7,38 @@ import { TrunklineError } from '../errors.ts';
 import type { RuntimeOptions } from '../options.ts';
 import { applyTopics, type PlannedChange, planTopics } from '../stream/kafka/topic-plan.ts';
 import { importUserModule } from '../user-module.ts';
+import { type OutputOptions, output, withJson } from './output.ts';
 
-interface Given {
+interface Given extends OutputOptions {
   config: string;
 }
-
-const print = (text: string): void => void process.stdout.write(text);
 
 export function addTopics(program: Command): void {
   const group = program.command('topics').description("a Kafka stream's topics: compare, create, change");
   const config = '--config <module>';
   const what = 'module whose default export has the `aggregates` and the `stream` of createRuntime';
 
-  group
-    .command('plan')
+  withJson(group.command('plan'))
     .description('what differs from the configuration; changes nothing')
     .requiredOption(config, what)
     .action(async (given: Given) => {
       const { stream, aggregates } = await optionsOf(given);
       const changes = await planTopics(stream, declaredEvents(aggregates));
-      print(changes.length === 0 ? 'nothing differs\n' : changes.map((change) => `${line(change)}\n`).join(''));
+      output(given, changes, () => (changes.length === 0 ? ['nothing differs'] : changes.map(line)));
     });
 
-  group
-    .command('apply')
+  withJson(group.command('apply'))
     .description('create what is missing, change what differs')
     .requiredOption(config, what)
     .action(async (given: Given) => {
       const { stream, aggregates } = await optionsOf(given);
       const changes = await applyTopics(stream, declaredEvents(aggregates));
       const done = changes.filter(({ obstacle }) => obstacle === undefined);
-      print(done.length === 0 ? 'nothing changed\n' : done.map((change) => `${line(change)}: done\n`).join(''));
       const left = changes.filter(({ obstacle }) => obstacle !== undefined);
-      if (left.length > 0) print(left.map((change) => `${line(change)}\n`).join(''));
+      output(given, changes, () => [
+        ...(done.length === 0 ? ['nothing changed'] : done.map((change) => `${line(change)}: done`)),
+        ...left.map(line),
+      ]);
     });
 }
 

@@ -7,6 +7,7 @@ import { unawaited } from '../guarded.ts';
 import { printAs } from '../one-line.ts';
 import { own } from '../own.ts';
 import { toPlain } from '../payload.ts';
+import { checkChange, checkLetterQuery } from './letter-query.ts';
 import {
   aggregateKey,
   type LetterError,
@@ -20,6 +21,7 @@ import type { MessageLetters } from './message-letters.ts';
 import type { Letter } from './parked.ts';
 import type { RunningSubscription } from './subscription.ts';
 import type { Tables } from './tables.ts';
+import { checkpointTable } from './tracker.ts';
 
 /** Which dead letters; all conditions must hold. */
 export interface DeadLetterQuery {
@@ -33,6 +35,12 @@ export interface DeadLetterQuery {
   olderThanMs?: number;
   /** At most so many; default 1,000. */
   limit?: number;
+}
+
+/** Which dead letters are changed: some condition, or `all: true`. */
+export interface DeadLetterSelection extends DeadLetterQuery {
+  /** Of all handlers. Not beside conditions. */
+  all?: true;
 }
 
 /** An event that a handler could not handle, or that waits behind one. */
@@ -83,6 +91,7 @@ export class DeadLetters {
 
   /** In the order of handler, aggregate and event. */
   async list(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
+    checkLetterQuery(query);
     return (await this.find(query)).map(({ record }) => shown(record));
   }
 
@@ -94,9 +103,10 @@ export class DeadLetters {
   /**
    * Handle them again, each aggregate's in order: from the first that failed, and what waits behind it. At once if the handler
    * is subscribed, else when it is. `dryRun` calls the handler with what is selected and moves nothing.
-   * @throws UnknownDeadLetter, UnknownSubscription (dry run)
+   * @throws InvalidOptions, UnknownDeadLetter, UnknownSubscription (dry run)
    */
-  async requeue(which: string | DeadLetterQuery, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+  async requeue(which: string | DeadLetterSelection, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+    checkChange('requeue', which, options);
     const letters = await this.select(which);
     if (options.dryRun) return this.rehearse(letters);
     const { tables } = this;
@@ -146,8 +156,12 @@ export class DeadLetters {
     return shown(edited);
   }
 
-  /** Give them up for good. What waits behind a discarded letter is handled, unless it is discarded too. */
-  async discard(which: string | DeadLetterQuery, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+  /**
+   * Give them up for good. What waits behind a discarded letter is handled, unless it is discarded too.
+   * @throws InvalidOptions, UnknownDeadLetter
+   */
+  async discard(which: string | DeadLetterSelection, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+    checkChange('discard', which, options);
     const letters = await this.select(which);
     if (options.dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));
     const { tables } = this;
@@ -191,6 +205,17 @@ export class DeadLetters {
       );
     }
     return outcomes;
+  }
+
+  /** @internal A handler that runs, or has run here. @throws UnknownSubscription */
+  async checkHandler(handler: string | undefined): Promise<void> {
+    if (handler === undefined || this.running.has(handler)) return;
+    if ((await this.tables.get(checkpointTable, handler)) !== undefined) return;
+    const kept = await this.tables.range(checkpointTable);
+    const known = new Set([...this.running.keys(), ...kept.map(({ key }) => key)]);
+    const names = [...known].filter((name) => !name.startsWith('projection:'));
+    const message = `no handler '${handler}' has kept anything here; known: ${names.join(', ') || 'none'}`;
+    throw new TrunklineError('UnknownSubscription', { handler, known: names }, { message });
   }
 
   private select(which: string | DeadLetterQuery): Promise<Letter[]> {

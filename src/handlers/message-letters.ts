@@ -116,7 +116,8 @@ export class MessageLetters {
   private async select(what: string, which: string | MessageLetterQuery): Promise<MessageRecord[]> {
     if (typeof which === 'string') return [await this.one(which)];
     checkFields(what, which, queryFields);
-    if (Object.keys(which).length === 0) invalid(what, which, 'must name a message, or select some: {} selects none');
+    if (Object.keys(which).every((field) => field === 'limit'))
+      invalid(what, which, 'must name a message, or select some: {} selects none');
     return this.find(which);
   }
 

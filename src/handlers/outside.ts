@@ -6,13 +6,16 @@ import { openDirectory } from '../directory.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { letterTable } from './letters.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { MessageBox } from './message-box.ts';
 import { MessageLetters } from './message-letters.ts';
 import { PostgresTables } from './postgres/tables.ts';
+import type { ReplayProgress } from './replay.ts';
 import { ask, type HandlerRequest } from './requests.ts';
 import type { TableStore } from './table-store.ts';
 import { Tables } from './tables.ts';
+import { type CheckpointRecord, checkpointTable } from './tracker.ts';
 
 const answerTimeoutMs = 30_000;
 
@@ -54,19 +57,23 @@ function tablesOf({ handlersFolder, postgres }: Place): PostgresTables | undefin
   throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
 }
 
-type Change = Exclude<HandlerRequest, { kind: 'replay' }>;
-
-/** Requeue, discard or edit. */
-export async function changeDeadLetters(place: Place, request: Change): Promise<unknown> {
+/**
+ * Requeue, discard or edit. `unchecked`: an edit needs no service, which alone knows the event's schema.
+ * @throws ServiceNotRunning (edit)
+ */
+export async function changeDeadLetters(
+  place: Place,
+  request: Change,
+  { unchecked = false }: { unchecked?: boolean } = {},
+): Promise<unknown> {
   const { dataDir, handlersFolder } = place;
-  let directory: ReturnType<typeof openDirectory>;
+  const directory = own(dataDir);
+  if (directory === undefined) return ask(handlersFolder, request, { timeoutMs: answerTimeoutMs });
   try {
-    directory = openDirectory(dataDir);
-  } catch (error) {
-    if (isError(error, 'DataDirInUse')) return ask(handlersFolder, request, { timeoutMs: answerTimeoutMs });
-    throw error;
-  }
-  try {
+    if (request.kind === 'edit' && !unchecked) {
+      const reason = "nobody else knows the event's schema; --unchecked edits without it";
+      throw new TrunklineError('ServiceNotRunning', { dataDir, reason });
+    }
     return await using(
       async () => (request.kind === 'messages' ? undefined : tablesOf(place)) ?? LmdbTables.open(handlersFolder),
       (deadLetters) => carryOut(deadLetters, request),
@@ -76,14 +83,80 @@ export async function changeDeadLetters(place: Place, request: Change): Promise<
   }
 }
 
-/** What a request asks of the dead letters. */
-export function carryOut(deadLetters: DeadLetters, request: Change): Promise<unknown> {
+/** Ask the service that runs on this directory. @throws ServiceNotRunning, at once; what it answers */
+export async function askOwner(
+  { dataDir, handlersFolder }: Place,
+  request: HandlerRequest,
+  onProgress: (progress: ReplayProgress) => void,
+): Promise<unknown> {
+  const directory = own(dataDir);
+  if (directory === undefined) return ask(handlersFolder, request, { timeoutMs: answerTimeoutMs, onProgress });
+  directory.release();
+  throw new TrunklineError('ServiceNotRunning', { dataDir, reason: "only it has the handlers' code" });
+}
+
+/** undefined: a service owns it. */
+function own(dataDir: string): ReturnType<typeof openDirectory> | undefined {
+  try {
+    return openDirectory(dataDir);
+  } catch (error) {
+    if (isError(error, 'DataDirInUse')) return undefined;
+    throw error;
+  }
+}
+
+type Change = Exclude<HandlerRequest, { kind: 'replay' }>;
+
+/** What a request asks of the dead letters. @throws UnknownSubscription: no such handler, running or not */
+export async function carryOut(deadLetters: DeadLetters, request: Change): Promise<unknown> {
   if (request.kind === 'messages') return deadLetters.messages[request.action](request.which);
   if (request.kind === 'edit') return deadLetters.edit(request.id, request.data);
+  if (typeof request.which === 'object') await deadLetters.checkHandler(request.which?.handler);
   return deadLetters[request.kind](request.which, { dryRun: request.dryRun });
 }
 
-async function using<T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLetters) => Promise<T>): Promise<T> {
+/** How a handler stands, as far as its place tells. */
+export interface HandlerState {
+  readonly name: string;
+  /** Everything up to this log position is handled or parked. */
+  readonly position: number;
+  readonly isPaused: boolean;
+  readonly deadLetters: number;
+  readonly updatedAt: string;
+}
+
+/** All handlers that have kept anything, by name. @throws InvalidOptions: it is in PostgreSQL, and nobody has said where */
+export async function readHandlers(place: Place): Promise<HandlerState[]> {
+  return usingTables(
+    async () => tablesOf(place) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,
+    async (tables) => {
+      const letters = new Map<string, number>();
+      for (let start = ''; ; ) {
+        const page = await tables.range(letterTable, { start, limit: lettersPerPage });
+        for (const { key } of page) {
+          const name = key.slice(0, key.indexOf('\0'));
+          letters.set(name, (letters.get(name) ?? 0) + 1);
+        }
+        if (page.length < lettersPerPage) break;
+        start = `${page.at(-1)!.key}\0`;
+      }
+      return (await tables.range(checkpointTable)).map(({ key: name, value }) => {
+        const { low: position, paused: isPaused = false, updatedAt } = value as CheckpointRecord;
+        return { name, position, isPaused, deadLetters: letters.get(name) ?? 0, updatedAt };
+      });
+    },
+  );
+}
+
+const lettersPerPage = 1_000;
+
+const using = <T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLetters) => Promise<T>): Promise<T> =>
+  usingTables(open, (tables) => {
+    const messages = new MessageLetters(new MessageBox(tables, () => true), () => undefined);
+    return action(new DeadLetters(tables, new Map(), new Map(), messages));
+  });
+
+async function usingTables<T>(open: () => Promise<TableStore>, action: (tables: Tables) => Promise<T>): Promise<T> {
   const tables = new Tables(open, {
     checkpointDelayMs: 0,
     stagedChangesLimit: Number.MAX_SAFE_INTEGER,
@@ -93,8 +166,7 @@ async function using<T>(open: () => Promise<TableStore>, action: (deadLetters: D
   });
   await tables.open();
   try {
-    const messages = new MessageLetters(new MessageBox(tables, () => true), () => undefined);
-    return await action(new DeadLetters(tables, new Map(), new Map(), messages));
+    return await action(tables);
   } finally {
     await tables.close();
   }

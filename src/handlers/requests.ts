@@ -12,13 +12,13 @@ import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fromWire, TrunklineError, toWire, type WireError } from '../errors.ts';
 import { guarded, unawaited } from '../guarded.ts';
-import type { DeadLetterQuery } from './dead-letters.ts';
+import type { DeadLetterSelection } from './dead-letters.ts';
 import type { MessageLetterQuery } from './message-letters.ts';
 import type { ReplayProgress } from './replay.ts';
 
 /** What may be asked. Times as ISO 8601. */
 export type HandlerRequest =
-  | { kind: 'requeue' | 'discard'; which: string | DeadLetterQuery; dryRun: boolean }
+  | { kind: 'requeue' | 'discard'; which: string | DeadLetterSelection; dryRun: boolean }
   | { kind: 'edit'; id: string; data: unknown }
   | { kind: 'messages'; action: 'requeue' | 'discard'; which: string | MessageLetterQuery }
   | {

@@ -50,8 +50,8 @@ describe('words and errors', () => {
   test.each<[string, string[], Record<string, string>, number, RegExp]>([
     ['no command', [], {}, 2, /Usage: trunkline/],
     ['an unknown command', ['migrat'], {}, 2, /unknown command 'migrat'/],
-    ['no database', ['migrate'], {}, 1, /^trunkline: option --postgres .* is missing, and so is TRUNKLINE_POSTGRES\n$/],
-    ['no URL', ['migrate', '--postgres', 'secret'], {}, 1, /^trunkline: option --postgres = '…': must be a URL/],
+    ['no database', ['migrate'], {}, 2, /^trunkline: option --postgres .* is missing, and so is TRUNKLINE_POSTGRES\n$/],
+    ['no URL', ['migrate', '--postgres', 'secret'], {}, 2, /^trunkline: option --postgres = '…': must be a URL/],
     [
       'nobody there',
       ['migrate', '--postgres', 'postgres://u:secret@127.0.0.1:1/x'],
@@ -60,7 +60,7 @@ describe('words and errors', () => {
       /^trunkline: .*does not answer/,
     ],
     ['no folder', ['status', '--data-dir', '/nowhere'], {}, 1, /^trunkline: \/nowhere is not a data directory/],
-    ['neither', ['status'], {}, 1, /^trunkline: option --data/],
+    ['neither', ['status'], {}, 2, /^error: give --data-dir, --postgres, or both/],
   ])('%s', (_, words, environment, status, stderr) => {
     const outcome = trunkline(words, environment);
     expect(outcome).toMatchObject({ status, stderr: expect.stringMatching(stderr) });
@@ -152,7 +152,7 @@ describe('partitions', () => {
 
   test.each(['2024', '2024-13', '../../etc', "2024-01'; drop table x"])('--before %j is refused', (before) => {
     const outcome = trunkline(['partitions', 'archive', '--before', before, '--to', '/tmp']);
-    expect(outcome).toMatchObject({ status: 1, stderr: expect.stringMatching(/must be a month like 2026-01\n$/) });
+    expect(outcome).toMatchObject({ status: 2, stderr: expect.stringMatching(/must be a month like 2026-01\.\n/) });
   });
 
   test('a folder that cannot be made is named', () => {

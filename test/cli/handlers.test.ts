@@ -74,8 +74,27 @@ test('list, show, dry run, edit, requeue, discard, replay', async () => {
   expect(replayed.out).toMatch(/^2 events replayed into labels in .* 0 failed/);
   expect(replayed.err).toMatch(/100 % {2}2 events, 0 failed/);
   expect((await run('replay', '--handler', 'nobody', ...at)).err).toMatch(/no subscription 'nobody'/);
+  expect((await run('dead-letters', 'discard', '--handler', 'label', ...at)).err).toMatch(
+    /no handler 'label' .*known: labels/,
+  );
+  const status = JSON.parse((await run('status', '--json', ...at)).out);
+  expect(status.handlers).toMatchObject([{ name: 'labels', lagPositions: 0, deadLetters: 2 }]);
   await runtime.close();
   // Nobody owns the directory now.
+  const began = performance.now();
+  expect(await run('replay', '--handler', 'labels', ...at)).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/no service runs on/),
+  });
+  expect(performance.now() - began).toBeLessThan(25_000); // it has not waited for an answer
+  expect(await run('dead-letters', 'edit', b!, '--data', file, ...at)).toMatchObject({
+    code: 1,
+    err: expect.stringMatching(/no service runs on .* schema; --unchecked/),
+  });
+  expect((await run('dead-letters', 'edit', b!, '--data', file, '--unchecked', ...at)).out).toContain('edited');
+  expect((await run('dead-letters', 'list', '--handler', 'label', ...at)).err).toMatch(
+    /no handler 'label' .*known: labels/,
+  );
   expect((await run('dead-letters', 'list', ...at)).out).toContain('2 dead letters');
   expect((await run('dead-letters', 'discard', ...at)).err).toMatch(/name one, or select some/);
   expect((await run('dead-letters', 'discard', b!, ...at)).out).toContain('discarded');

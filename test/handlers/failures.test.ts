@@ -270,7 +270,7 @@ describe.each(stores)('%s store', (store) => {
     expect(subscription.status().state).toBe('stopped');
     expect(subscription.status().handled).toBeLessThanOrEqual(6);
     broken = false;
-    await runtime.deadLetters.discard({});
+    await runtime.deadLetters.discard({ all: true });
     await subscription.resume();
     await caughtUp(runtime, subscription);
     expect(subscription.status()).toMatchObject({ deadLetters: 0, handled: 26 });

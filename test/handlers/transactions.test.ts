@@ -99,7 +99,7 @@ test('in a batch, in a letter that is handled again, by runtime.once; a rehearsa
     letters.map(() => ({ outcome: 'would succeed' })),
   );
   expect(await versions('batch')).toHaveLength(7);
-  await runtime.deadLetters.requeue({});
+  await runtime.deadLetters.requeue({ all: true });
   await until(
     () => batched.status().deadLetters,
     (count) => count === 0,

@@ -1,0 +1,36 @@
+// The program of the command line: one file a group of commands, put together here.
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { isError } from '../errors.ts';
+import { addDeadLetters } from './dead-letters.ts';
+import { addMigrate } from './migrate.ts';
+import { addOutbox } from './outbox.ts';
+import { addPartitions } from './partitions.ts';
+import { addReplay } from './replay.ts';
+import { addStatus } from './status.ts';
+import { addTopics } from './topics.ts';
+import { refuseEmptyWords } from './words.ts';
+
+const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+export function makeProgram(): Command {
+  // Commands take these settings over from their program when they are made.
+  const program: Command = new Command('trunkline')
+    .description('Look after the logs and stores of Trunkline.')
+    .version(manifest.version)
+    .showHelpAfterError('(trunkline --help shows what there is)')
+    .exitOverride();
+  for (const add of [addMigrate, addStatus, addOutbox, addPartitions, addTopics, addDeadLetters, addReplay]) {
+    add(program);
+  }
+  refuseEmptyWords(program);
+  return program;
+}
+
+/** 2: words that are not understood; 1: everything else that goes wrong. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  return isError(error, 'InvalidOptions') && error.details.option.startsWith('--') ? 2 : 1;
+}

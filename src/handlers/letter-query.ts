@@ -1,0 +1,53 @@
+// What selects dead letters, checked at the edge. A condition that is misspelt, or undefined, must never select everything.
+import { checkAggregate, checkId, checkInteger, invalid } from '../checks.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
+import type { DeadLetterQuery, DeadLetterSelection } from './dead-letters.ts';
+import { checkHandlerName } from './settings.ts';
+
+const conditions = ['handler', 'aggregate', 'aggregateId', 'type', 'reason', 'olderThanMs'] as const;
+const queryFields = fieldsOf<DeadLetterQuery>({
+  handler: true,
+  aggregate: true,
+  aggregateId: true,
+  type: true,
+  reason: true,
+  olderThanMs: true,
+  limit: true,
+});
+const LETTERS_LIMIT = 10_000_000; // as many as there can be of one handler
+
+/** @throws InvalidOptions, InvalidId */
+export function checkLetterQuery(query: DeadLetterQuery, known: readonly string[] = queryFields): void {
+  checkFields('deadLetters', query, known);
+  for (const condition of conditions) {
+    if (Object.hasOwn(query, condition) && query[condition] === undefined) {
+      invalid(condition, undefined, 'is undefined, and would select everything: leave it out, or say what it is');
+    }
+  }
+  const { handler, aggregate, aggregateId, type, reason, olderThanMs, limit } = query;
+  if (handler !== undefined) checkHandlerName(handler);
+  if (aggregate !== undefined) checkAggregate(aggregate);
+  if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
+  if (type !== undefined) checkId('event type', type);
+  if (reason !== undefined && reason !== 'failed' && reason !== 'behind') {
+    invalid('reason', reason, "must be 'failed' or 'behind'");
+  }
+  if (olderThanMs !== undefined && !(Number.isFinite(olderThanMs) && olderThanMs >= 0)) {
+    invalid('olderThanMs', olderThanMs, 'must be milliseconds, 0 or more');
+  }
+  if (limit !== undefined) checkInteger('limit', limit, 1, LETTERS_LIMIT);
+}
+
+/** @throws InvalidOptions, InvalidId */
+export function checkChange(what: string, which: string | DeadLetterSelection, options: { dryRun?: boolean }): void {
+  checkFields(what, options, ['dryRun']);
+  const { dryRun } = options;
+  if (dryRun !== undefined && typeof dryRun !== 'boolean') invalid('dryRun', dryRun, 'must be true or false');
+  if (typeof which === 'string') return;
+  checkLetterQuery(which, [...queryFields, 'all']);
+  const { all } = which;
+  const hasConditions = conditions.some((condition) => which[condition] !== undefined);
+  if (all !== undefined && all !== true) invalid('all', all, 'must be true, or not be there');
+  if (all && hasConditions) invalid('all', all, 'stands beside conditions: leave out the one or the others');
+  if (!all && !hasConditions) invalid('all', all, 'is missing: give a condition, or say `all: true`');
+}
