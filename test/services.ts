@@ -24,7 +24,15 @@ export const sipp: Service = {
   isPresent: () => isOnPath('sipp', '-v'),
 };
 
-export const services: readonly Service[] = [sipp];
+export const pgbouncer: Service = {
+  name: 'PgBouncer',
+  for: 'a store and an outbox behind a pooler (test/store/postgres/pooled.test.ts)',
+  how: 'apt-get install pgbouncer',
+  debianPackages: ['pgbouncer'],
+  isPresent: () => isOnPath('pgbouncer', '--version'),
+};
+
+export const services: readonly Service[] = [sipp, pgbouncer];
 
 const attempts = 3;
 

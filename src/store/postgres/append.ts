@@ -15,16 +15,13 @@ import { codeOf } from './failure.ts';
 import { timeText } from './pages.ts';
 
 export class PostgresAppend implements TransactionAppend {
-  private readonly one: { name: string; text: string };
-  private readonly several: { name: string; text: string };
+  private readonly one: string;
+  private readonly several: string;
 
   constructor(schema: string) {
-    // Prepared once on each connection; the schema is in the name, as one connection may serve two of them.
-    this.one = { name: `trunkline_one_${schema}`.slice(0, 63), text: statementForOne(pg.escapeIdentifier(schema)) };
-    this.several = {
-      name: `trunkline_several_${schema}`.slice(0, 63),
-      text: statementForSeveral(pg.escapeIdentifier(schema)),
-    };
+    // Unnamed: a pooler may run the next one on another connection, which does not know the name.
+    this.one = statementForOne(pg.escapeIdentifier(schema));
+    this.several = statementForSeveral(pg.escapeIdentifier(schema));
   }
 
   async append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {
@@ -50,7 +47,7 @@ export class PostgresAppend implements TransactionAppend {
       metadataJson || null,
       expected,
     ];
-    const { rows } = await client.query({ ...this.one, values });
+    const { rows } = await client.query({ text: this.one, values });
     return rows[0].version;
   }
 
@@ -67,7 +64,7 @@ export class PostgresAppend implements TransactionAppend {
       column(({ metadataJson }) => metadataJson || null),
       column(({ expectedVersion }) => (expectedVersion === undefined ? null : expectedVersion + 1)),
     ];
-    const { rows } = await client.query({ ...this.several, values });
+    const { rows } = await client.query({ text: this.several, values });
     return rows[0].versions;
   }
 }
