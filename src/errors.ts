@@ -30,6 +30,8 @@ export interface ErrorDetails {
   MailboxFull: { aggregateType: string; id: string; limit: number };
   TooManyInFlight: { limit: number };
   LogFull: { usedBytes: number; limitBytes: number };
+  /** `limit`: see `actorLimit`. */
+  TooManyUnstored: { limit: number };
   // the outcome of one command
   CommandFailed: { aggregateType: string; command: string; name: string; stack: string };
   NotExecuted: { reason: string };
@@ -132,6 +134,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   TooManyInFlight: (d) => `${d.limit} commands are in flight; slow down or raise maxInFlight`,
   LogFull: (d) =>
     `the log holds ${d.usedBytes} bytes, and takes new commands below ${d.limitBytes}; wait for its cursors or raise log.maxBytes`,
+  TooManyUnstored: (d) =>
+    `more than ${d.limit} aggregates, or outcomes of commands with keys, have news that the store does not have yet; slow down or raise actorLimit`,
   CommandFailed: (d) => `${d.aggregateType}.${d.command} threw ${d.name}`,
   NotExecuted: (d) => `the command was not executed: ${d.reason}; it is safe to send it again`,
   OutcomeUnknown: (d) => `the command may or may not have been executed: ${d.reason}; use an idempotencyKey to retry`,

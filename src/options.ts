@@ -112,7 +112,12 @@ export interface RuntimeOptions {
   handlers?: HandlerOptions;
   /** Messages between aggregates (`send`): attempts, dead letters, and who hears of what failed. */
   messages?: MessageOptions;
-  /** Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave. */
+  /**
+   * Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave once the store has
+   * what they raised. While the store is behind there may be an eighth more (at least 64): then commands for other aggregates
+   * wait for it, or get `TooManyUnstored` (`whenFull: 'reject'`). The same bounds, until the store has them, the outcomes of
+   * commands with idempotency keys, and the entities that this runtime publishes.
+   */
   actorLimit?: number;
   /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
   actorIdleMs?: number;

@@ -35,6 +35,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   MailboxFull: { aggregateType: 'call', id: 'c-1', limit: 10 },
   TooManyInFlight: { limit: 10 },
   LogFull: { usedBytes: 5, limitBytes: 4 },
+  TooManyUnstored: { limit: 5 },
   CommandFailed: { aggregateType: 'call', command: 'route', name: 'TypeError', stack: 'at x' },
   NotExecuted: { reason: 'its shard died' },
   OutcomeUnknown: { reason: 'its shard died' },

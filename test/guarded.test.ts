@@ -25,7 +25,7 @@ const exempt: Readonly<Record<string, string>> = {
   "store/postgres/session.ts: client.on('end', () =>": 'sets a flag',
   "store/postgres/archive-file.ts: input.on('error', (error) =>": 'hands the error on to the stream that is read',
   "handlers/requests.ts: ).on('error', () =>": 'closes the watcher; close() does not throw',
-  "handlers/postgres/tables.ts: pool.on('connect', (client) =>": 'adds a listener',
+  "store/postgres/server-session.ts: pool.on('connect', (client) =>": 'adds a listener',
   'flush/flush-thread.ts: setTimeout(() => process.exit(0)': 'ends the thread',
 };
 

@@ -1,7 +1,7 @@
 // The contract of the actor stage: what an actor is, and what the caller and a shard say to each other.
 import type { MessagePort } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
-import type { WireError } from '../errors.ts';
+import { TrunklineError, type WireError } from '../errors.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Reducer } from './evolve.ts';
 import type { Fence } from './fencing.ts';
@@ -47,6 +47,13 @@ export class Actor {
     this.version = version;
     this.snapshotVersion = snapshotVersion;
   }
+}
+
+/** @throws UnknownAggregateType */
+export function definitionOf(types: readonly ActorType[], name: string): AnyAggregate {
+  const type = types.find((known) => known.name === name);
+  if (type) return type.definition;
+  throw new TrunklineError('UnknownAggregateType', { aggregateType: name, known: types.map((t) => t.name) });
 }
 
 /** What a shard is started with. */

@@ -1,9 +1,10 @@
 // The outcome of a command with an idempotency key: a frame in the command's own group, so that a repetition finds it,
 // whatever happens in between.
+import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { toJson } from '../payload.ts';
-import { isMessageKey, type Outcome } from '../receipt.ts';
+import { isMessageKey, type Outcome, type RepeatedReply } from '../receipt.ts';
 import type { Group } from '../ring/group.ts';
 import type { Execution } from './execution.ts';
 
@@ -42,4 +43,13 @@ export function writeOutcome(
   const data = toJson(outcome, 'result');
   const offset = group.frame(FrameKind.receipt, 0, now, version, type, id, key, '', data);
   writeNewId(group.frames.bytes, offset + 16, now);
+}
+
+/** What a repeated command is answered with. */
+export function repeatedReply({ value, error, events }: Outcome): string {
+  return JSON.stringify(error ?? ({ value, events } satisfies RepeatedReply));
+}
+
+export function keyReused(idempotencyKey: string, command: string, firstCommand: string): TrunklineError {
+  return new TrunklineError('IdempotencyKeyReused', { idempotencyKey, command, firstCommand });
 }

@@ -1,5 +1,6 @@
 // Outcomes of commands with an idempotency key, until the store has them. Afterwards the store is asked.
 import type { Outcome } from '../receipt.ts';
+import type { Actor } from './actor.ts';
 
 export interface Remembered {
   version: number;
@@ -14,6 +15,11 @@ export class RememberedOutcomes {
     return `${type}\0${id}\0${key}`;
   }
 
+  /** How many there are, those that a newer one of the same key has replaced included. */
+  get count(): number {
+    return this.queue.length;
+  }
+
   get(key: string): Remembered | undefined {
     return this.byKey.get(key);
   }
@@ -24,6 +30,11 @@ export class RememberedOutcomes {
     for (const [name, { version }] of this.byKey) {
       if (version >= from && version < below && name.startsWith(prefix)) yield name.slice(prefix.length);
     }
+  }
+
+  /** What a command has come to: `publishedBytes` as for `add`. */
+  keep({ type, id, version }: Actor, key: string, outcome: Outcome, publishedBytes: number): void {
+    this.add(RememberedOutcomes.key(type.name, id, key), { version, outcome }, publishedBytes);
   }
 
   /** `publishedBytes`: what the ring had published with it; Infinity keeps it for good. */

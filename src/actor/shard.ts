@@ -5,30 +5,31 @@
 //
 // Invariants: a command's frames are published whole, by one store, after the command has succeeded; a reply is behind its
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
-import type { AnyAggregate } from '../aggregate.ts';
 import { monotonicMs } from '../clock.ts';
 import { describeError, isError, TrunklineError, toWire } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { errorJson, toJson } from '../payload.ts';
-import type { Outcome, RepeatedReply } from '../receipt.ts';
+import type { Outcome } from '../receipt.ts';
 import { RingConsumer } from '../ring/consumer.ts';
-import { StagedGroup } from '../ring/group.ts';
+import type { StagedGroup } from '../ring/group.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind, RingSealed, Word } from '../ring/ring.ts';
-import type { Actor, ActorType, ShardData } from './actor.ts';
+import { type Actor, type ActorType, definitionOf, type ShardData } from './actor.ts';
 import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import { Fencing } from './fencing.ts';
+import { IdleStages } from './idle-stages.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
-import { hasExpired, keepOutcome } from './outcome.ts';
+import { hasExpired, keepOutcome, keyReused, repeatedReply } from './outcome.ts';
 import { Outgoing } from './outgoing.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
-import { Snapshots, unfaithfulState } from './snapshots.ts';
+import { Room } from './room.ts';
+import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
 import { tellable } from './tellable.ts';
 
@@ -53,6 +54,9 @@ export class Shard {
   private readonly residents: Residents;
   private readonly arrivals: Arrivals;
   private readonly fencing: Fencing;
+  private readonly room: Room;
+  /** The next command waits for the store, and what is behind it in the ring with it; see {@link Room}. */
+  isHeldUp = false;
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
@@ -61,7 +65,7 @@ export class Shard {
   /** Asynchronous commands under way, and those behind them in a mailbox, by slot. */
   private readonly running = new Map<number, Execution>();
   private readonly waiting = new Map<number, Command>();
-  private readonly idleStages: StagedGroup[] = [];
+  private readonly idleStages: IdleStages;
   private isAbandoned = false;
   /** By the monotonic clock, as of the last turn. */
   private now = monotonicMs();
@@ -76,6 +80,7 @@ export class Shard {
     this.outgoing = new Outgoing(data, this.levels);
     this.ring = this.outgoing.ring;
     this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
+    this.room = new Room(this.residents, this.remembered, this.levels, data.actorLimit);
     this.arrivals = new Arrivals(loader, this.residents, data.mailboxLimit, {
       arrived: (actor) => this.settled(actor),
       refused: (command, type, error) => this.refuse(command, type, error),
@@ -83,13 +88,12 @@ export class Shard {
     });
     this.fencing = new Fencing(types, this.residents, this.remembered, loader, this.outgoing);
     this.horizon = new StoredHorizon(this.ring, this.levels);
-    this.snapshots = new Snapshots(data.groupLimit / 8, (aggregateType) => {
-      data.outbox.postMessage({ type: 'warning', message: unfaithfulState, details: { aggregateType } });
-    });
+    this.snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
+    this.idleStages = new IdleStages(data.groupLimit);
     this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.outgoing.asked());
     this.surroundings = {
       context,
-      definition: (name) => this.definition(name),
+      definition: (name) => definitionOf(types, name),
       ask: (...question) => this.asks.ask(...question),
     };
   }
@@ -107,12 +111,10 @@ export class Shard {
     const limit = this.commands.published();
     let count = 0;
     this.now = monotonicMs();
+    this.isHeldUp = false;
     this.outgoing.beginDrain();
     try {
-      while (count < most && this.commands.take(limit)) {
-        count++;
-        this.takeGroup();
-      }
+      while (count < most && this.commands.take(limit) && this.takeGroup()) count++;
     } finally {
       this.outgoing.endDrain();
       if (count > 0) this.commands.ringRoom();
@@ -120,14 +122,23 @@ export class Shard {
     return count;
   }
 
-  private takeGroup(): void {
-    const { commands, frame } = this;
+  /** False: it must wait, and stays in the ring. */
+  private takeGroup(): boolean {
+    const { commands, frame, room } = this;
     if (commands.kind === GroupKind.command) {
       const command = new Command(commands, frame);
+      const type = this.types[command.typeIndex]!;
+      const hasRoom = room.isFor(type, command, this.pending, this.now, this.horizon.storedBytes);
+      if (!hasRoom && this.levels.flag(LevelWord.rejectsWhenFull) === 0) {
+        commands.untake();
+        this.isHeldUp = true;
+        return false;
+      }
       // Given back before it runs: a command that kills its thread is not met again by the next one.
       commands.release();
-      this.dispatch(command);
-      return;
+      if (hasRoom) this.dispatch(command, type);
+      else this.refuse(command, type, new TrunklineError('TooManyUnstored', { limit: room.limit }));
+      return true;
     }
     try {
       if (commands.kind === GroupKind.answer) this.asks.settle(commands, frame);
@@ -137,6 +148,7 @@ export class Shard {
       this.warn('an answer or an abort could not be passed on', error);
     }
     commands.release();
+    return true;
   }
 
   /** Now and then: see how far the store is, and let actors go that it can bring back. */
@@ -148,14 +160,7 @@ export class Shard {
     this.levels.setFlag(LevelWord.firstShardActors + this.data.index, this.residents.count);
   }
 
-  private definition(name: string): AnyAggregate {
-    const type = this.types.find((known) => known.name === name);
-    if (type) return type.definition;
-    throw new TrunklineError('UnknownAggregateType', { aggregateType: name, known: this.types.map((t) => t.name) });
-  }
-
-  private dispatch(command: Command): void {
-    const type = this.types[command.typeIndex]!;
+  private dispatch(command: Command, type: ActorType): void {
     const actor = this.find(type, command);
     if (actor === undefined) return;
     if (actor.mailbox !== undefined) {
@@ -241,7 +246,7 @@ export class Shard {
 
   /** The command has turned out to be asynchronous: its frames move to a stage, other commands of its actor wait. */
   private await(execution: Execution, result: Promise<unknown>): void {
-    const stage = this.idleStages.pop() ?? new StagedGroup(this.data.groupLimit);
+    const stage = this.idleStages.take();
     stage.copyFrom(this.ring);
     this.ring.abandon();
     execution.group = stage;
@@ -282,8 +287,7 @@ export class Shard {
       this.fail(execution, error);
       return false;
     } finally {
-      stage.clear();
-      this.idleStages.push(stage);
+      this.idleStages.giveBack(stage);
     }
   }
 
@@ -296,7 +300,7 @@ export class Shard {
     actor.mailbox = undefined;
     const hasGone = this.fencing.settled(actor);
     for (let next = waiting.take(); next; next = waiting.take()) {
-      if (hasGone) this.dispatch(next);
+      if (hasGone) this.dispatch(next, actor.type);
       else if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);
     }
@@ -350,10 +354,7 @@ export class Shard {
 
   private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
     actor.lastPublished = this.ring.published;
-    if (outcome) {
-      const key = RememberedOutcomes.key(actor.type.name, actor.id, command.key);
-      this.remembered.add(key, { version: actor.version, outcome }, this.ring.published);
-    }
+    if (outcome) this.remembered.keep(actor, command.key, outcome, this.ring.published);
   }
 
   private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
@@ -368,13 +369,12 @@ export class Shard {
       this.loader.outcome(type, actor.id, command.key);
     if (first === undefined || hasExpired(first.outcome, command.key, this.levels.keyClock())) return false;
     const name = commandNames[command.commandIndex]!;
-    const { value, error, events, command: firstCommand = name } = first.outcome;
+    const { error, command: firstCommand = name } = first.outcome;
     if (firstCommand !== name) {
-      const details = { idempotencyKey: command.key, command: name, firstCommand };
-      this.refuse(command, actor.type, new TrunklineError('IdempotencyKeyReused', details));
+      this.refuse(command, actor.type, keyReused(command.key, name, firstCommand));
       return true;
     }
-    const reply = JSON.stringify(error ?? ({ value, events } satisfies RepeatedReply));
+    const reply = repeatedReply(first.outcome);
     const flags = (error ? 0 : GroupFlag.value) | GroupFlag.repeated;
     this.outgoing.owed(() => this.outgoing.reply(command, flags, first.version, reply));
     return true;

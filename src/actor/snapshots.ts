@@ -3,21 +3,20 @@ import { FrameKind } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { isFaithful } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
-import type { Actor } from './actor.ts';
+import type { Actor, ShardReport } from './actor.ts';
 import { freezeState } from './frozen.ts';
 
-export const unfaithfulState =
-  'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
+const message = 'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
 
 export class Snapshots {
   private readonly bytesLimit: number;
-  private readonly onUnfaithful: (aggregateType: string) => void;
+  private readonly warn: (warning: Extract<ShardReport, { type: 'warning' }>) => void;
   private readonly unfaithful = new Set<string>();
 
-  /** A state beyond `bytesLimit` is too large to ride along with a command. `onUnfaithful`: once for each type. */
-  constructor(bytesLimit: number, onUnfaithful: (aggregateType: string) => void) {
+  /** A state beyond `bytesLimit` is too large to ride along with a command. `warn`: once for each type. */
+  constructor(bytesLimit: number, warn: (warning: Extract<ShardReport, { type: 'warning' }>) => void) {
     this.bytesLimit = bytesLimit;
-    this.onUnfaithful = onUnfaithful;
+    this.warn = warn;
   }
 
   /** Put a snapshot into the group, if one is due. */
@@ -27,7 +26,7 @@ export class Snapshots {
     if (every === 0 || actor.version - actor.snapshotVersion < every) return;
     actor.snapshotVersion = actor.version;
     if (!isFaithful(actor.state)) {
-      if (!this.unfaithful.has(name)) this.onUnfaithful(name);
+      if (!this.unfaithful.has(name)) this.warn({ type: 'warning', message, details: { aggregateType: name } });
       this.unfaithful.add(name);
       return;
     }

@@ -1,7 +1,7 @@
 // A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
 // its event loop while asynchronous commands are under way, and now and then for the sake of what `context` holds.
 
-import { setImmediate } from 'node:timers/promises';
+import { setTimeout as pause, setImmediate } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
 import { describeError, TrunklineError, toWire, type WireError } from '../errors.ts';
@@ -19,6 +19,7 @@ import { Shard } from './shard.ts';
 const commandsPerTurn = 512; // at a few µs each: the event loop is served every few ms under load
 const idleBoundMs = 50; // how late a timer of the context may fire on an idle shard
 const sweepEveryMs = 50;
+const heldUpBoundMs = 2; // how often to look whether the store has come nearer
 
 /** Piscina calls this; it returns when the runtime stops. */
 export default async function runShard(data: ShardData): Promise<void> {
@@ -86,9 +87,15 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
     const count = shard.drain(commandsPerTurn);
     ran += count;
     const now = performance.now();
-    if (now - sweptAt > sweepEveryMs) {
+    if (shard.isHeldUp || now - sweptAt > sweepEveryMs) {
       shard.sweep();
       sweptAt = now;
+    }
+    if (shard.isHeldUp) {
+      // Nobody rings when the store has come nearer.
+      if (shard.pending > 0) await pause(heldUpBoundMs);
+      else sleeper.block(() => false, heldUpBoundMs);
+      continue;
     }
     if (count > 0) {
       if (shard.pending > 0 || ran >= commandsPerTurn) {

@@ -30,7 +30,7 @@ export interface DeliveryParts {
 }
 
 const pushedBack = [
-  ...(['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'NotExecuted'] as const),
+  ...(['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'TooManyUnstored', 'NotExecuted'] as const),
   ...(['StoreUnavailable', 'StoreAccessDenied', 'StoreSchemaMissing', 'StoreSchemaAltered'] as const),
 ];
 const pushedBackMs = 5;

@@ -1,44 +1,38 @@
 // Promises that wait for the log to come to a position at some level.
 import type { TrunklineError } from '../errors.ts';
+import { PositionQueue, type Queued } from '../position-queue.ts';
 
-interface Waiter {
-  position: number;
+interface Waiter extends Queued {
   resolve(): void;
   reject(error: unknown): void;
 }
 
 export class LevelWaiters {
-  private waiters: Waiter[] = [];
+  private readonly waiters = new PositionQueue<Waiter>();
 
   get isEmpty(): boolean {
-    return this.waiters.length === 0;
+    return this.waiters.size === 0;
   }
 
   add(position: number, resolve: () => void, reject: (error: unknown) => void): Waiter {
-    const waiter = { position, resolve, reject };
-    this.waiters.push(waiter);
+    const waiter = { position, resolve, reject, place: -1, order: 0 };
+    this.waiters.add(waiter);
     return waiter;
   }
 
   remove(waiter: Waiter): void {
-    this.waiters = this.waiters.filter((one) => one !== waiter);
+    this.waiters.remove(waiter);
   }
 
-  /** The level has come to `position`. One pass: nearly all that wait are released together. */
+  /** The level has come to `position`. */
   advance(position: number): void {
     const { waiters } = this;
-    if (waiters.length === 0) return;
-    const rest: Waiter[] = [];
-    this.waiters = rest;
-    for (const waiter of waiters) {
-      if (waiter.position <= position) waiter.resolve();
-      else rest.push(waiter);
-    }
+    for (let next = waiters.takeUpTo(position); next; next = waiters.takeUpTo(position)) next.resolve();
   }
 
   fail(error: TrunklineError): void {
     const { waiters } = this;
-    this.waiters = [];
-    for (const waiter of waiters) waiter.reject(error);
+    const waiting = waiters.size; // one that comes meanwhile is not meant
+    for (let i = 0; i < waiting; i++) waiters.takeUpTo(Number.POSITIVE_INFINITY)?.reject(error);
   }
 }

@@ -4,7 +4,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
-import { guarded } from '../guarded.ts';
+import { guarded, unawaited } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import type { Caller } from './caller.ts';
 import { Line } from './line.ts';
@@ -41,7 +41,7 @@ export class Shards {
   private readonly count: number;
   private readonly ringKeys: number[] = [];
   private readonly running: RunningShard[] = [];
-  private readonly restarts: Promise<void>[] = [];
+  private readonly restarts = new Set<Promise<void>>();
   private readonly levels: Levels;
   private readonly beats: { beat: number; since: number; isHeld: boolean }[];
   private watch: NodeJS.Timeout | undefined;
@@ -64,7 +64,11 @@ export class Shards {
     this.pool = new ShardPool(settings, {
       wake: () => caller.turn(),
       warning: events.warning,
-      died: (shard, cause) => this.restarts.push(this.restart(shard, cause)),
+      died: (shard, cause) => {
+        const restart = this.restart(shard, cause).finally(() => this.restarts.delete(restart));
+        this.restarts.add(restart);
+        unawaited(restart);
+      },
     });
   }
 

@@ -1,11 +1,12 @@
 // Versions of entities that this runtime has published and this machine's environment does not have yet.
-import type { Levels } from '../log/levels.ts';
+import { hurrySync, type Levels } from '../log/levels.ts';
 
 const learnedLimit = 10_000;
 
 export class Heads {
   private readonly levels: Levels;
   private readonly storedHead: (type: string, id: string) => { version: number } | undefined;
+  /** In the order in which each was last published, so that what the store has gone past is at the front. */
   private readonly recent = new Map<string, { version: number; position: number }>();
   /** What a store elsewhere has told of those that nobody here knew. */
   private readonly learned = new Map<string, number>();
@@ -37,16 +38,35 @@ export class Heads {
     this.learned.delete(`${type}\0${id}`);
   }
 
+  /** How many of them there are. */
+  get size(): number {
+    return this.recent.size;
+  }
+
+  /** Whether there may be more; if not, the store is made to hurry. */
+  hasRoom(limit: number): boolean {
+    if (this.recent.size < limit) return true;
+    this.forget();
+    if (this.recent.size < limit) return true;
+    hurrySync(this.levels);
+    return false;
+  }
+
   /** On its way: position is not known yet. */
   publishing(type: string, id: string, version: number): void {
-    this.recent.set(`${type}\0${id}`, { version, position: Number.POSITIVE_INFINITY });
+    this.put(`${type}\0${id}`, { version, position: Number.POSITIVE_INFINITY });
   }
 
   written(type: string, id: string, version: number, position: number): void {
     const head = this.recent.get(`${type}\0${id}`);
-    if (!head || head.version < version) this.recent.set(`${type}\0${id}`, { version, position });
+    if (!head || head.version < version) this.put(`${type}\0${id}`, { version, position });
     else if (head.version === version) head.position = position;
     this.forget();
+  }
+
+  private put(key: string, head: { version: number; position: number }): void {
+    this.recent.delete(key);
+    this.recent.set(key, head);
   }
 
   /** The oldest entries go as soon as the store has them. */

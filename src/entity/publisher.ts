@@ -24,6 +24,7 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../ring/ring.ts';
 import { Heads } from './heads.ts';
+import { Later } from './later.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { Transactions } from './transactions.ts';
 
@@ -64,6 +65,8 @@ export class EventPublisher {
   transactions: Transactions | undefined;
   /** Slots of what waits for room, in order. */
   private waiting: number[] = [];
+  private waitingEvents = 0;
+  private readonly later = new Later(() => this.flushWaiting());
 
   private readonly lookUp: HeadLookUp | undefined;
   private lookUps: Promise<void> = Promise.resolve();
@@ -280,10 +283,17 @@ export class EventPublisher {
     const { promise, resolve, reject } = Promise.withResolvers<CommandReceipt>();
     const slot = this.slots.add({ events, resolve, reject });
     try {
-      if (this.waiting.length > 0 || !this.tryWrite(slot, events)) {
+      const hasRoom = this.hasRoom();
+      if (this.waiting.length > 0 || !hasRoom || !this.tryWrite(slot, events)) {
         const { ringBytes } = this.options.flush;
-        if (this.caller.options.whenFull === 'reject') throw new TrunklineError('RingFull', { ringBytes });
+        const { actorLimit: limit } = this.options;
+        if (this.caller.options.whenFull === 'reject')
+          throw hasRoom
+            ? new TrunklineError('RingFull', { ringBytes })
+            : new TrunklineError('TooManyUnstored', { limit });
         this.waiting.push(slot);
+        this.waitingEvents += events.length;
+        if (!hasRoom) this.later.start();
       }
     } catch (error) {
       this.slots.remove(slot);
@@ -326,9 +336,18 @@ export class EventPublisher {
     return true;
   }
 
+  /** Whether the store is near enough: what it does not have yet, somebody here must know. */
+  private hasRoom(): boolean {
+    return this.heads.hasRoom(this.options.actorLimit + this.waitingEvents); // those that wait are among them
+  }
+
   private flushWaiting(): void {
     let count = 0;
     for (const slot of this.waiting) {
+      if (!this.hasRoom()) {
+        this.later.start();
+        break;
+      }
       const { events, reject } = this.slots.get(slot)!;
       try {
         if (!this.tryWrite(slot, events)) break;
@@ -337,6 +356,7 @@ export class EventPublisher {
         this.slots.remove(slot);
         reject(error);
       }
+      this.waitingEvents -= events.length;
       count++;
     }
     if (count > 0) this.waiting = this.waiting.slice(count);
@@ -355,7 +375,9 @@ export class EventPublisher {
   }
 
   private fail(error: TrunklineError): void {
+    this.later.stop();
     this.waiting = [];
+    this.waitingEvents = 0;
     for (const [slot, { reject }] of this.slots.entries()) {
       this.slots.remove(slot);
       reject(error);

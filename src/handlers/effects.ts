@@ -106,7 +106,7 @@ export class Effects implements EffectTransaction {
 
   /** What comes now comes too late. */
   close(): void {
-    if (this.since !== undefined) this.tables.endReading();
+    if (this.since !== undefined) this.tables.endReading(this.since);
     this.since = undefined;
     this.isClosed = true;
     this.changes.clear();

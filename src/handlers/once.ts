@@ -1,5 +1,6 @@
 // Effects that happen once for a key, however often they are asked for: an inbox row in the effect's own transaction.
 import { TrunklineError } from '../errors.ts';
+import { unawaited } from '../guarded.ts';
 import { toPlain } from '../payload.ts';
 import { Effects } from './effects.ts';
 import type { EffectTransaction } from './handlers.ts';
@@ -10,7 +11,10 @@ const inboxTable = 'inbox';
 /** When each row came: milliseconds, 0, key. */
 const ageTable = 'inbox-ages';
 const conflictLimit = 100;
+/** Rows are removed in pages, twice as many as have come since: so a backlog shrinks, too. */
 const trimPage = 1000;
+const trimAfterRows = 200;
+const trimAfterMs = 60_000;
 
 interface InboxRow {
   value?: unknown;
@@ -22,6 +26,9 @@ export class Inbox {
   private readonly ttlMs: number;
   private readonly keyClock: () => number;
   private trimmedAt = 0;
+  /** Rows that have come since the last trim. */
+  private added = 0;
+  private isTrimming = false;
 
   /** Rows are kept for `ttlMs` of `keyClock`, see `Levels.keyClock`. */
   constructor(tables: Tables, ttlMs: number, keyClock: () => number) {
@@ -64,7 +71,8 @@ export class Inbox {
           this.tables.stage(ageTable, age, true);
           await this.tables.durable();
         } else if (effects.haveHappened) return this.result(key);
-        this.trim().catch(() => {}); // another time, then
+        this.added++;
+        unawaited(this.trim(), () => {}); // another time, then
         return value as T;
       } catch (error) {
         if (effects.haveHappened) return await this.result(key);
@@ -83,12 +91,25 @@ export class Inbox {
 
   private async trim(): Promise<void> {
     const now = Math.floor(this.keyClock());
-    if (now - this.trimmedAt < 60_000) return;
+    const isDue = this.added >= trimAfterRows || now - this.trimmedAt >= trimAfterMs;
+    if (!isDue || this.isTrimming) return;
+    this.isTrimming = true;
+    let left = Math.max(trimPage, 2 * this.added);
     this.trimmedAt = now;
-    const end = String(Math.max(0, now - this.ttlMs)).padStart(16, '0');
-    for (const { key } of await this.tables.range(ageTable, { end, limit: trimPage })) {
-      this.tables.stage(ageTable, key, undefined);
-      this.tables.stage(inboxTable, key.slice(key.indexOf('\0') + 1), undefined);
+    this.added = 0;
+    try {
+      const end = String(Math.max(0, now - this.ttlMs)).padStart(16, '0');
+      for (let found = trimPage; left > 0 && found === trimPage; left -= found) {
+        const expired = await this.tables.range(ageTable, { end, limit: trimPage });
+        found = expired.length;
+        for (const { key } of expired) {
+          this.tables.stage(ageTable, key, undefined);
+          this.tables.stage(inboxTable, key.slice(key.indexOf('\0') + 1), undefined);
+        }
+        if (found === trimPage) await this.tables.durable(); // what is staged is read through by every range
+      }
+    } finally {
+      this.isTrimming = false;
     }
   }
 }

@@ -43,9 +43,11 @@ export class Tables {
   private readonly dirty = new Set<Checkpointed>();
   private readonly overlay = new Overlay();
   private waiters: Waiter[] = [];
+  /** When what has changed since the oldest reading began, in this order. */
   private readonly changedAt = new Map<string, number>();
   private moment = 0;
-  private readers = 0;
+  /** Readings that go on, by the moment at which they began, in this order. */
+  private readonly readings = new Map<number, number>();
   private running: Promise<void> | undefined;
   private hurried: () => void = () => {};
   private isHurried = false;
@@ -129,18 +131,29 @@ export class Tables {
   stage(table: string, key: string, value: unknown): void {
     const full = fullKey(table, key);
     this.overlay.stage(full, { table, key, value });
-    if (this.readers > 0) this.changedAt.set(full, ++this.moment);
+    if (this.readings.size > 0) {
+      this.changedAt.delete(full);
+      this.changedAt.set(full, ++this.moment);
+    }
     this.start();
   }
 
-  /** Somebody reads now and will ask `changedSince` the moment that is returned; `endReading` afterwards. */
+  /** Somebody reads now and will ask `changedSince` the moment that is returned; `endReading` with it afterwards. */
   beginReading(): number {
-    this.readers++;
+    this.readings.set(this.moment, (this.readings.get(this.moment) ?? 0) + 1);
     return this.moment;
   }
 
-  endReading(): void {
-    if (--this.readers === 0) this.changedAt.clear();
+  /** Changes that no reading goes back to any more are forgotten. */
+  endReading(since: number): void {
+    const others = this.readings.get(since)! - 1;
+    if (others > 0) this.readings.set(since, others);
+    else this.readings.delete(since);
+    const [oldest = Number.POSITIVE_INFINITY] = this.readings.keys();
+    for (const [full, moment] of this.changedAt) {
+      if (moment > oldest) break;
+      this.changedAt.delete(full);
+    }
   }
 
   changedSince(moment: number | undefined, table: string, key: string): boolean {

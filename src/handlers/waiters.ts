@@ -1,16 +1,16 @@
 // Promises that wait until a subscription has come to a position.
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
+import { PositionQueue, type Queued } from '../position-queue.ts';
 
-interface Waiter {
-  position: number;
+interface Waiter extends Queued {
   resolve(): void;
   reject(error: unknown): void;
 }
 
 export class Waiters {
   private readonly handler: string;
-  private readonly waiting = new Set<Waiter>();
+  private readonly waiting = new PositionQueue<Waiter>();
   private readonly reached: () => number;
 
   constructor(handler: string, reached: () => number) {
@@ -24,11 +24,13 @@ export class Waiters {
       const settle = (end: () => void): void => {
         clearTimeout(timer);
         signal?.removeEventListener('abort', onAbort);
-        this.waiting.delete(waiter);
+        this.waiting.remove(waiter);
         end();
       };
       const waiter: Waiter = {
         position,
+        place: -1,
+        order: 0,
         resolve: () => settle(resolve),
         reject: (error) => settle(() => reject(error)),
       };
@@ -44,12 +46,15 @@ export class Waiters {
   }
 
   advance(): void {
-    if (this.waiting.size === 0) return;
+    const { waiting } = this;
+    if (waiting.size === 0) return;
     const reached = this.reached();
-    for (const waiter of this.waiting) if (waiter.position <= reached) waiter.resolve();
+    for (let next = waiting.takeUpTo(reached); next; next = waiting.takeUpTo(reached)) next.resolve();
   }
 
   fail(error: unknown): void {
-    for (const waiter of this.waiting) waiter.reject(error);
+    const { waiting } = this;
+    for (let next = waiting.takeUpTo(Number.POSITIVE_INFINITY); next; next = waiting.takeUpTo(Number.POSITIVE_INFINITY))
+      next.reject(error);
   }
 }

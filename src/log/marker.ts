@@ -103,10 +103,14 @@ export function addIncarnation(marker: Marker, fromPosition: number): Marker {
 
 /**
  * The run of the last incarnation begins: durable before it appends anything. Incarnations that have no chunk at or above
- * `firstKept` are forgotten.
+ * `firstKept` are forgotten, and those that have none at all, since the next one began where they did: so there are no more
+ * of them than chunks in the log.
  */
 export function beginRun(folder: string, marker: Marker, bootId: string, firstKept: number): Incarnation {
-  const incarnations = marker.incarnations.filter((_, i, all) => (all[i + 1]?.fromPosition ?? Infinity) > firstKept);
+  const incarnations = marker.incarnations.filter(({ fromPosition }, i, all) => {
+    const end = all[i + 1]?.fromPosition ?? Number.POSITIVE_INFINITY;
+    return end > firstKept && end > fromPosition;
+  });
   const { format, logId } = marker;
   writeMarker(folder, { format, logId, bootId, clean: false, incarnations });
   const { number, seed } = incarnations.at(-1)!;

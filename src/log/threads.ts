@@ -71,6 +71,7 @@ export class LogThreads {
           if (message.type === 'failed') return reject(fromWire(message.error));
           if (message.type === 'poisoned') return events.poisoned(message.cause);
           threads?.detached.get(message.key)?.();
+          threads?.detached.delete(message.key);
         }),
       );
       log.ended.catch(reject);

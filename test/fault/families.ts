@@ -1,4 +1,5 @@
 // All families by name.
+import { bounds } from './bounds.ts';
 import { bytes } from './bytes.ts';
 import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
@@ -18,6 +19,7 @@ export const families: Readonly<Record<string, Family>> = {
   downstream,
   network,
   model,
+  bounds,
   bytes,
   disk,
   'power-loss': powerLoss,

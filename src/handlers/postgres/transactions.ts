@@ -109,7 +109,10 @@ class Transaction implements OwnTransaction {
   rollback(): void {
     if (this.client.isEnded) return;
     this.client.isEnded = true;
-    if (this.client.isBusy) return void this.end(true);
+    if (this.client.isBusy) {
+      this.end(true);
+      return;
+    }
     this.connection.query('rollback').then(
       () => this.end(false),
       () => this.end(true),

@@ -1,6 +1,7 @@
 // Outcomes of commands with an idempotency key, each until it expires; those of messages between aggregates, each until no
 // start can deliver its message again. A second table, ordered by expiry (messages: by position, behind all others), says
-// what may go; every batch takes a little from its front, so that the work is bounded and nothing scans.
+// what may go; every batch takes more from its front than it has added, so that neither table grows and
+// nothing scans.
 import type { FrameReader } from '../../frame.ts';
 import { isMessageKey, type Outcome } from '../../receipt.ts';
 import type { StoredReceipt } from '../store.ts';
@@ -8,6 +9,7 @@ import type { Environment } from './environment.ts';
 import { KeyWriter, RECEIPT_HEADER_BYTES } from './layout.ts';
 
 const packBytes = 1600; // within LMDB's inline limit
+/** A batch takes away so many packs at least; else twice as many as it has put, so that a backlog shrinks, too. */
 const packsPerSweep = 8;
 /** Where the expiry of a message's outcome would stand: later than any time. */
 const messageExpiry = Number.MAX_SAFE_INTEGER;
@@ -39,6 +41,8 @@ export class ReceiptWriter {
   private readonly keys = new KeyWriter();
   private readonly users = new Pack();
   private readonly messages = new Pack();
+  /** By this batch. */
+  private packsPut = 0;
 
   constructor(environment: Environment) {
     this.environment = environment;
@@ -59,20 +63,23 @@ export class ReceiptWriter {
   }
 
   /**
-   * Within the transaction: write what was collected, and take away a little of what is needed no more. `now`: by the clock
+   * Within the transaction: write what was collected, and take away what is needed no more. `now`: by the clock
    * of keys; `settled`: every message up to there has been carried out, and is never delivered again.
    */
   write(now: number, settled: number): void {
     for (const pack of [this.users, this.messages]) this.put(pack);
     const { keys } = this;
-    this.sweep({ end: Buffer.from(keys.expiry(now, 0)) }, now, settled);
+    const most = Math.max(packsPerSweep, 2 * this.packsPut);
+    this.sweep({ end: Buffer.from(keys.expiry(now, 0)) }, most, now, settled);
     const start = Buffer.from(keys.expiry(messageExpiry, 0));
-    this.sweep({ start, end: Buffer.from(keys.expiry(messageExpiry, settled + 1)) }, now, settled);
+    this.sweep({ start, end: Buffer.from(keys.expiry(messageExpiry, settled + 1)) }, most, now, settled);
+    this.packsPut = 0;
   }
 
   /** The transaction has failed. */
   forget(): void {
     for (const pack of [this.users, this.messages]) pack.clear();
+    this.packsPut = 0;
   }
 
   private expect(pack: Pack, key: Buffer, expiresAt: number, position: number): void {
@@ -85,11 +92,12 @@ export class ReceiptWriter {
     const key = this.keys.expiry(pack.latest, pack.position);
     this.environment.expiries.putSync(key, pack.bytes.subarray(0, pack.end));
     pack.clear();
+    this.packsPut++;
   }
 
-  private sweep(range: { start?: Buffer; end: Buffer }, now: number, settled: number): void {
+  private sweep(range: { start?: Buffer; end: Buffer }, most: number, now: number, settled: number): void {
     const { expiries, receipts } = this.environment;
-    for (const { key, value } of [...expiries.getRange({ ...range, limit: packsPerSweep })]) {
+    for (const { key, value } of [...expiries.getRange({ ...range, limit: most })]) {
       for (let at = 0; at < value.length; ) {
         const length = value.readUInt16LE(at);
         const receipt = Buffer.from(value.subarray(at + 2, at + 2 + length));

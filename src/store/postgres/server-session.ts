@@ -5,6 +5,7 @@
 // behind one only these few are set: anything else would be left to strangers. A connection is direct if the server process
 // is the one that answered when it was opened. What must hold behind a pooler too is in `beginSql`, for each transaction.
 import pg from 'pg';
+import { guarded } from '../../guarded.ts';
 import type { ConnectionParts } from './connection.ts';
 
 /** What a connection is for. */
@@ -65,7 +66,10 @@ export async function openClient(
 ): Promise<pg.Client> {
   const client = new pg.Client(configFor(connection, use));
   client.on('error', () => {}); // the query under way rejects
-  signal?.addEventListener('abort', () => destroyClient(client), { once: true });
+  const letGo = guarded(() => destroyClient(client));
+  signal?.addEventListener('abort', letGo, { once: true });
+  const ended = guarded(() => signal?.removeEventListener('abort', letGo)); // the signal may outlive many clients
+  client.once('end', ended);
   try {
     await client.connect();
     await setSession(client, use);

@@ -1,0 +1,25 @@
+// A look a moment later, where nobody rings when there is something to see. Owned by the caller's thread.
+import { guarded } from '../guarded.ts';
+
+const laterMs = 5;
+
+export class Later {
+  private readonly look: () => void;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(look: () => void) {
+    this.look = guarded(() => {
+      this.timer = undefined;
+      look();
+    });
+  }
+
+  start(): void {
+    this.timer ??= setTimeout(this.look, laterMs);
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+  }
+}
