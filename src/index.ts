@@ -78,6 +78,7 @@ export type { Logger } from './logger.ts';
 export type { Address } from './message.ts';
 export type { MessageOptions, MessageRetryOptions, UndeliveredMessage } from './message-options.ts';
 export {
+  type CloseOptions,
   type FlushPolicy,
   flushPresets,
   type HandlerOptions,

@@ -18,6 +18,7 @@ import { LevelWord } from './log/levels.ts';
 import type { RecoveryReport } from './log/log.ts';
 import { printAs } from './one-line.ts';
 import {
+  type CloseOptions,
   changeFlush,
   checkCloseOptions,
   type FlushPolicy,
@@ -231,19 +232,21 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   }
 
   /**
-   * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent.
+   * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent; called again, it may
+   * shorten what the first call has left to handlers.
    *
    * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
    * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
    * stays, and the data directory is free again. `close` then says what it gave up:
    * @throws CloseTimedOut; InvalidOptions: nothing is stopped
    */
-  async close(options: { deadlineMs?: number } = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);
     if (this.isClosed) return;
     this.closing ??= this.stages.stop().then(() => {
       this.isClosed = true;
     });
+    if (options.handlerGraceMs !== undefined) this.stages.handlers?.endWithin(options.handlerGraceMs);
     return this.stages.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
   }
 

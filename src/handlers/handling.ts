@@ -324,13 +324,18 @@ export class Handling {
   async close(graceMs: number): Promise<void> {
     this.isClosing = true;
     this.attempts.stopRetrying();
-    const timer = setTimeout(
-      guarded(() => this.attempts.abort()),
-      graceMs,
-    );
+    const timer = this.endWithin(graceMs);
     await this.whenLanesEmpty();
     await this.batches?.ended();
     clearTimeout(timer);
+  }
+
+  /** What runs has no longer than this from now, whatever was said before. */
+  endWithin(graceMs: number): NodeJS.Timeout {
+    return setTimeout(
+      guarded(() => this.attempts.abort()),
+      graceMs,
+    ).unref();
   }
 
   /** Resolves when nothing runs. What was halted before it began counts as not begun. */

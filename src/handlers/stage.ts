@@ -245,6 +245,11 @@ export class HandlerStage {
     return this.tables.range(effectTable(table), range);
   }
 
+  /** While closing: handlers that run have no longer than this, then their signals are aborted and they are waited for no more. */
+  endWithin(graceMs: number): void {
+    for (const subscription of this.subscriptions.values()) subscription.endWithin(graceMs);
+  }
+
   /** Let what runs end, keep where everyone stands, and give the tables back. */
   async close(): Promise<void> {
     this.isClosing = true;

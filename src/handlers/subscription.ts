@@ -311,6 +311,12 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     return this.closing;
   }
 
+  /** The same, also where it is closing already: what runs has no longer than this from now. */
+  endWithin(graceMs: number): void {
+    if (this.closing === undefined) unawaited(this.close(graceMs));
+    else this.handling.endWithin(graceMs);
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
@@ -321,7 +327,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     await this.handling.close(graceMs);
     await this.running;
     if (this.state !== 'starting') this.parts.tables.touch(this);
-    await this.lastlyKept(graceMs);
+    await this.lastlyKept(closeGraceMs);
     if (this.state !== 'failed') this.state = 'closed';
     this.waiters.fail(this.ended());
     await this.parts.onClosed();

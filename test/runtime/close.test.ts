@@ -1,9 +1,9 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { createRuntime } from '../../src/index.ts';
+import { createRuntime, type Runtime, type StoredEvent } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
 test('close drains what is in flight, then refuses; it is idempotent', async () => {
   const runtime = await startRuntime({ shards: 2 });
@@ -68,4 +68,41 @@ test('starting and closing leaves no threads and no descriptors behind', async (
   }
   expect(threads()).toBeLessThanOrEqual(before.threads);
   expect(descriptors()).toBeLessThanOrEqual(before.descriptors);
+});
+
+test('handlers that sleep are aborted at once where close says so, and get their events again', async () => {
+  const dataDir = scratchFolder();
+  const started = new Set<string>();
+  const reasons = new Set<string>();
+  const subscribe = (runtime: Runtime, handle: (event: StoredEvent, delivery: { signal: AbortSignal }) => unknown) =>
+    runtime.subscribe({ name: 'sleeper', from: 'start', concurrency: 200, timeoutMs: 600_000, handle });
+  const runtime = await startRuntime({ dataDir, shards: 1 });
+  subscribe(runtime, (event, { signal }) => {
+    started.add(event.aggregateId);
+    return new Promise((_, reject) => {
+      signal.addEventListener('abort', () => {
+        reasons.add((signal.reason as { code: string }).code);
+        // Every other one does not listen.
+        if (event.aggregateId.endsWith('1')) reject(signal.reason);
+      });
+    });
+  });
+  await Promise.all(Array.from({ length: 100 }, (_, i) => runtime.ref(Counter, `s${i}`).add(1)));
+  await until(
+    () => started.size,
+    (size) => size === 100,
+  );
+  // The first call would leave them ten seconds; the second one does not.
+  const closing = runtime.close();
+  await runtime.close({ handlerGraceMs: 0 });
+  await closing;
+  expect([...reasons]).toEqual(['RuntimeClosed']);
+  const seen = new Set<string>();
+  const after = await startRuntime({ dataDir, shards: 1 });
+  const subscription = subscribe(after, (event) => seen.add(event.aggregateId));
+  await subscription.caughtUpTo(after.status().written);
+  expect(seen.size).toBe(100);
+  expect(subscription.status()).toMatchObject({ deadLetters: 0 });
+  expect((await errorOf(after.close({ handlerGraceMs: -1 }))).code).toBe('InvalidOptions');
+  expect((await errorOf(after.close({ handlerGrace: 1 } as never))).code).toBe('InvalidOptions');
 });

@@ -1,0 +1,118 @@
+// Whatever grows has an owner who deletes at least as fast as it is filled: each collection that outlives a call, with who
+// takes out of it what was put in. A new one is added here on purpose, or not at all. The rates are tried by the fault
+// family `bounds`.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+
+const src = fileURLToPath(new URL('../src', import.meta.url));
+
+const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  'actor/asks.ts': { open: 'answer or deadline, whichever is first' },
+  'actor/idle-stages.ts': { idle: 'at most 256' },
+  'actor/mailbox.ts': { waiting: 'take(); mailboxLimit' },
+  'actor/pool.ts': { running: 'one for each shard', threadIds: 'one for each shard' },
+  'actor/remembered.ts': {
+    byKey: 'forget(), once the store has them; Room holds further ones back',
+    queue: 'as byKey',
+  },
+  'actor/shard.ts': { running: 'the reply; maxInFlight', waiting: 'the command begins; mailboxLimit' },
+  'actor/snapshots.ts': { unfaithful: 'one for each aggregate type' },
+  'actor/stored-horizon.ts': { marks: 'the store has come there; at most 1,000' },
+  'actor/tail-index.ts': { positions: 'dropped whole once the store has caught up', outcomes: 'as positions' },
+  'bus/bus.ts': { entries: "off(): the user's own", batches: 'every turn' },
+  'caller/caller.ts': { lines: 'one for each shard', others: 'publisher and relay' },
+  'caller/refusals.ts': { byPosition: 'at most 65,536' },
+  'caller/shards.ts': {
+    ringKeys: 'one for each shard',
+    running: 'one for each shard',
+    restarts: 'the restart has ended',
+  },
+  'caller/slots.ts': { items: 'reused; maxInFlight', free: 'as items' },
+  'ending.ts': { givenUp: 'one' },
+  'entity/aggregate-root.ts': { uncommitted: "the entity's own: markEventsAsCommitted()" },
+  'entity/heads.ts': {
+    recent: 'forget(), once the store has them; hasRoom() holds further ones back',
+    learned: 'at most 10,000',
+  },
+  'entity/publisher.ts': { waiting: 'flushWaiting(); maxInFlight' },
+  'entity/transactions.ts': { taken: 'weak' },
+  'entity/unit-of-work.ts': {
+    entities: 'goes with the unit',
+    beforeHandlers: 'as entities',
+    afterHandlers: 'as entities',
+  },
+  'handlers/attempts.ts': { running: 'end or time-out; concurrency' },
+  'handlers/batches.ts': { gathered: 'next(); the window' },
+  'handlers/effects.ts': { seen: 'goes with the attempt', changes: 'as seen' },
+  'handlers/feed.ts': { live: 'leave(); one for each subscription', routes: 'as live', rest: 'as live' },
+  'handlers/handling.ts': { lanes: 'drained; the window', requeueing: 'the requeue has ended; deadLetterLimit' },
+  'handlers/known-rows.ts': {},
+  'handlers/local-projection.ts': { memory: "the projection's rows: what it shows" },
+  'handlers/once.ts': { underWay: 'the effect has ended' },
+  'handlers/overlay.ts': {
+    staged: 'the next commit; stagedChangesLimit',
+    committing: 'the commit has ended',
+    readings: 'the reading has ended',
+  },
+  'handlers/parked.ts': { sequences: 'handled or discarded; deadLetterLimit' },
+  'handlers/postgres/known-rows.ts': { rows: 'the oldest, beyond a limit' },
+  'handlers/requests.ts': { taken: 'answered; at most 16' },
+  'handlers/stage.ts': { subscriptions: 'closed', projections: 'closed' },
+  'handlers/tables.ts': {
+    dirty: 'every commit',
+    waiters: 'every commit',
+    changedAt: 'no reading goes back so far any more',
+    readings: 'the attempt has ended',
+  },
+  'handlers/tracker.ts': { line: 'the low-water mark; the window' },
+  'log/gate.ts': { gates: 'close()' },
+  'log/lineage.ts': { byNumber: 'as many as log.json has: no more than chunks in the log' },
+  'log/retention.ts': { marks: 'retainMs; a hundred' },
+  'log/thread.ts': { rings: 'detach' },
+  'log/threads.ts': { detached: 'detached' },
+  'position-queue.ts': { heap: 'reached, aborted, or timed out' },
+  'store/history.ts': { waiting: 'every 20 ms' },
+  'store/lmdb/heads.ts': { byType: 'trim(), after every batch', changed: 'every batch' },
+  'store/lmdb/postings.ts': { blocks: 'put, when sealed', names: 'one for each type' },
+  'store/lmdb/scan.ts': { known: 'goes with the scan' },
+  'store/lmdb/writer.ts': { snapshots: 'every batch' },
+  'store/postgres/partitions.ts': { months: 'one for each month', done: 'one for each month' },
+  'stream/integration.ts': { byType: 'one for each declaration' },
+  'stream/kafka/plan.ts': {
+    full: 'goes with the batch',
+    current: 'as full',
+    places: 'as full',
+    byKey: 'as full',
+  },
+  'stream/kafka/platformatic-records.ts': { undecided: 'goes with the read' },
+  'stream/kafka/schemas.ts': { ids: 'one for each event type' },
+  'stream/kafka/topics.ts': {
+    states: 'one for each topic; forgotten after trouble',
+    told: 'one for each drift of a topic',
+  },
+};
+
+const field =
+  /^ {2}(?:(?:private|protected|readonly|static) )*#?(\w+)(?:: [^=\n]+)? = (?:new (?:Map|Set|WeakMap|WeakSet)\b|\[\];)|^(?:const|let) (\w+)(?:: [^=\n]+)? = new (?:Map|Set)\b[^(]*\(\);/gm;
+
+function* filesOf(folder: string, prefix = ''): Iterable<[string, string]> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = prefix + entry.name;
+    if (entry.isDirectory()) yield* filesOf(join(folder, entry.name), `${path}/`);
+    else if (entry.name.endsWith('.ts')) yield [path, readFileSync(join(folder, entry.name), 'utf8')];
+  }
+}
+
+test('each collection that outlives a call has somebody who takes out of it', () => {
+  const ownerless: string[] = [];
+  for (const [path, text] of filesOf(src)) {
+    if (path.startsWith('cli/') || path.startsWith('testing/')) continue;
+    for (const match of text.matchAll(field)) {
+      const name = match[1] ?? match[2]!;
+      if (owners[path]?.[name] === undefined) ownerless.push(`${path}: ${name}`);
+    }
+  }
+  expect(ownerless).toEqual([]);
+});
