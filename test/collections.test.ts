@@ -23,6 +23,13 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'actor/tail-index.ts': { positions: 'dropped whole once the store has caught up', outcomes: 'as positions' },
   'bus/bus.ts': { entries: "off(): the user's own", batches: 'every turn' },
   'caller/caller.ts': { lines: 'one for each shard', others: 'publisher and relay' },
+  'caller/deliveries.ts': {
+    lanes: 'nothing of the lane is left',
+    open: 'delivered, or a dead letter; what is not done is in the log, and bounded by it',
+  },
+  'caller/fences.ts': { latest: 'the oldest, beyond a limit', open: 'the shard has answered' },
+  'caller/line.ts': { overflow: 'written as soon as there is room; maxInFlight' },
+  'caller/turns.ts': { heard: 'every turn' },
   'caller/refusals.ts': { byPosition: 'at most 65,536' },
   'caller/shards.ts': {
     ringKeys: 'one for each shard',
@@ -43,12 +50,13 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     beforeHandlers: 'as entities',
     afterHandlers: 'as entities',
   },
+  'flush/batch.ts': { refused: 'every batch' },
   'handlers/attempts.ts': { running: 'end or time-out; concurrency' },
   'handlers/batches.ts': { gathered: 'next(); the window' },
+  'handlers/deadlines.ts': { starting: 'begun or ended; concurrency', running: 'end or time-out; concurrency' },
   'handlers/effects.ts': { seen: 'goes with the attempt', changes: 'as seen' },
   'handlers/feed.ts': { live: 'leave(); one for each subscription', routes: 'as live', rest: 'as live' },
   'handlers/handling.ts': { lanes: 'drained; the window', requeueing: 'the requeue has ended; deadLetterLimit' },
-  'handlers/known-rows.ts': {},
   'handlers/local-projection.ts': { memory: "the projection's rows: what it shows" },
   'handlers/once.ts': { underWay: 'the effect has ended' },
   'handlers/overlay.ts': {
@@ -56,10 +64,11 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     committing: 'the commit has ended',
     readings: 'the reading has ended',
   },
+  'handlers/overdue.ts': { running: 'the late call has ended' },
   'handlers/parked.ts': { sequences: 'handled or discarded; deadLetterLimit' },
-  'handlers/postgres/known-rows.ts': { rows: 'the oldest, beyond a limit' },
+  'handlers/postgres/known-rows.ts': { rows: 'the oldest, beyond a limit', names: 'as rows' },
   'handlers/requests.ts': { taken: 'answered; at most 16' },
-  'handlers/stage.ts': { subscriptions: 'closed', projections: 'closed' },
+  'handlers/stage.ts': { subscriptions: 'closed', projections: 'closed', internal: 'closed' },
   'handlers/tables.ts': {
     dirty: 'every commit',
     waiters: 'every commit',
@@ -72,7 +81,9 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'log/retention.ts': { marks: 'retainMs; a hundred' },
   'log/thread.ts': { rings: 'detach' },
   'log/threads.ts': { detached: 'detached' },
+  'outbox/relay-ring.ts': { underWay: 'read from the log; rowsUnderWayLimit', unwritten: 'as underWay' },
   'position-queue.ts': { heap: 'reached, aborted, or timed out' },
+  'stages.ts': { setAside: 'one for each sink', refusedBefore: 'taken at the start, where it ends' },
   'store/history.ts': { waiting: 'every 20 ms' },
   'store/lmdb/heads.ts': { byType: 'trim(), after every batch', changed: 'every batch' },
   'store/lmdb/postings.ts': { blocks: 'put, when sealed', names: 'one for each type' },
@@ -91,6 +102,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'stream/kafka/topics.ts': {
     states: 'one for each topic; forgotten after trouble',
     told: 'one for each drift of a topic',
+    taken: 'one for each topic',
   },
 };
 
