@@ -57,11 +57,14 @@ export class BatchBuffer implements Batch {
     }
   }
 
-  /** Copy what follows the last frame taken, up to the last group that ends at or before `limit`. False if nothing does. */
-  take(chunk: Chunk, limit: number): boolean {
+  /**
+   * Copy what follows the last frame taken, up to the last group that ends at or before `enough`, and one group at least if
+   * that ends at or before `limit`. False if none does.
+   */
+  take(chunk: Chunk, limit: number, enough: number = limit): boolean {
     const from = this.toPosition + 1;
     const { firstPosition, count, frames } = chunk;
-    if (firstPosition === from && firstPosition + count - 1 <= limit) {
+    if (firstPosition === from && firstPosition + count - 1 <= enough) {
       this.append(frames, 0, frames.length, count);
       return true;
     }
@@ -74,6 +77,7 @@ export class BatchBuffer implements Batch {
       if (firstPosition + i === from) start = frame.offset;
       const { next } = frame;
       if (start >= 0 && frame.isLast) {
+        if (taken > 0 && firstPosition + i > enough) break;
         end = next;
         taken = firstPosition + i - from + 1;
       }

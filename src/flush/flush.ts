@@ -31,12 +31,19 @@ export interface Sink {
   /**
    * Commit the events and the checkpoint `batch.toPosition` together. A thrown error is retried with the same batch, so a
    * sink that cannot commit both at once must bear repetition. After an unknown outcome (a lost reply to COMMIT) throw:
-   * the repetition has to find out. `signal` aborts when the runtime will wait no longer.
+   * the repetition has to find out. `signal` aborts when the runtime will wait no longer. A sink that finds that it holds
+   * more than the batch returns the position up to which it does.
    *
    * An event that the sink can never take would stop it for ever: an error with a property `refuses`, the event's position,
    * sets that event aside. It is counted and logged, and the batch comes again without it.
    */
-  write(batch: Batch, signal: AbortSignal): Promise<void> | void;
+  // biome-ignore lint/suspicious/noConfusingVoidType: a sink that has nothing to say returns nothing
+  write(batch: Batch, signal: AbortSignal): Promise<number | void> | number | void;
+  /**
+   * After an error the batch comes again as a smaller one, which begins at the same position: a limit that the whole of it
+   * exceeds is not met for ever. Needs a sink that returns what it holds, as above. Default: the same batch.
+   */
+  readonly takesParts?: boolean;
   close(): Promise<void> | void;
   /** A change of its settings while running, structurally cloned; perhaps during a `write`. Throws if it cannot be. */
   configure?(change: unknown): void;

@@ -3,6 +3,7 @@
 // still need in the log.
 import { setImmediate } from 'node:timers/promises';
 import pRetry from 'p-retry';
+import { BatchSize } from '../batch-size.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { tame } from '../limits.ts';
 import type { LogSource } from '../log/log.ts';
@@ -64,6 +65,9 @@ export class Flusher {
   readonly name: string;
   private readonly settings: Resolved;
   private readonly batch = new BatchBuffer();
+  private readonly size: BatchSize;
+  /** The batch has failed, and is to be filled anew. */
+  private isTooMuch = false;
   private readonly backoff = new AbortController();
   private readonly attempts = new AbortController();
   private state: FlusherState = 'opening';
@@ -85,6 +89,7 @@ export class Flusher {
     const given = Object.entries(settings).filter(([, value]) => value !== undefined);
     this.settings = { ...defaults, ...(Object.fromEntries(given) as unknown as FlusherSettings) };
     this.name = settings.name;
+    this.size = new BatchSize(this.settings.batchFrames);
   }
 
   get status(): FlusherStatus {
@@ -182,9 +187,10 @@ export class Flusher {
   /** Where the sink is afterwards: at the batch's end, or where it finds itself, further back. */
   private async write(batch: BatchBuffer): Promise<number> {
     try {
-      await this.attempt(() => this.writeWhatGoes(batch));
+      const held = await this.attempt(() => this.writePart(batch));
+      this.size.succeeded();
       this.tellRefusals(batch);
-      return batch.toPosition;
+      return Math.max(batch.toPosition, held ?? 0);
     } catch (error) {
       if (!isError(error, 'StoreBehind') || error.details.position >= batch.toPosition) throw error;
       this.settings.onFailure(error, 0);
@@ -192,11 +198,25 @@ export class Flusher {
     }
   }
 
+  /** After a failure with half of the batch, where the sink takes parts. */
+  private async writePart(batch: BatchBuffer): Promise<number | undefined> {
+    const { sink } = this.settings;
+    if (this.isTooMuch) this.fill();
+    this.isTooMuch = false;
+    try {
+      return await this.writeWhatGoes(batch);
+    } catch (error) {
+      if (sink.takesParts) this.size.failed(batch.count);
+      this.isTooMuch = sink.takesParts === true;
+      throw error;
+    }
+  }
+
   /** The same batch again, at once, without each event that the sink refuses. */
-  private async writeWhatGoes(batch: BatchBuffer): Promise<void> {
+  private async writeWhatGoes(batch: BatchBuffer): Promise<number | undefined> {
     for (;;) {
       try {
-        return await this.settings.sink.write(batch, this.attempts.signal);
+        return (await this.settings.sink.write(batch, this.attempts.signal)) ?? undefined;
       } catch (error) {
         const position = refusedBy(error);
         if (position === undefined || !batch.refuse(position, tame(error))) throw error;
@@ -223,21 +243,22 @@ export class Flusher {
     const { log, batchBytes, batchFrames } = this.settings;
     const { batch } = this;
     const limit = this.settings.limit();
+    const enough = Math.min(limit, this.position + this.size.limit);
     batch.begin(this.position + 1);
-    while (batch.toPosition < limit && batch.byteCount < batchBytes && batch.count < batchFrames) {
+    while (batch.toPosition < enough && batch.byteCount < batchBytes && batch.count < batchFrames) {
       const chunk = log.read(batch.toPosition + 1);
       if (chunk === undefined) break;
       if (chunk.firstPosition > batch.toPosition + 1) {
         if (batch.count > 0) break;
         if (chunk.firstPosition <= this.settings.knownHolesEnd()) {
           batch.begin(chunk.firstPosition, true);
-          if (!batch.take(chunk, limit)) break;
+          if (!batch.take(chunk, limit, enough)) break;
           continue;
         }
         const gone = { position: batch.toPosition + 1, firstKept: chunk.firstPosition };
         throw new TrunklineError('PositionGone', gone);
       }
-      if (!batch.take(chunk, limit)) break;
+      if (!batch.take(chunk, limit, enough)) break;
     }
     return batch.count > 0;
   }

@@ -153,6 +153,44 @@ describe('a flusher', () => {
     await run;
   });
 
+  test('a batch that is too much comes in halves, down to a group, and grows again; what a lost reply hid is not written twice', async () => {
+    const { log, sink, state, flusher } = setUp({ batchFrames: 1024 });
+    let most = 5;
+    const counts: number[] = [];
+    const write = sink.write.bind(sink);
+    // Of the first batch that is not too much the reply is lost: the sink holds it.
+    let isReplyLost = false;
+    const parts = Object.assign(sink, {
+      takesParts: true,
+      async write(batch: Batch, signal: AbortSignal): Promise<number> {
+        if (sink.checkpoint >= batch.toPosition) return sink.checkpoint;
+        counts.push(batch.count);
+        if (batch.count > most && groupEnds(batch.bytes, batch.fromPosition, batch.count).length > 1) {
+          throw new Error('canceling statement due to statement timeout');
+        }
+        await write(batch, signal);
+        if (isReplyLost) return sink.checkpoint;
+        isReplyLost = true;
+        throw new Error('no reply to COMMIT');
+      },
+    });
+    expect(parts).toBe(sink);
+    // Groups of one, and one of nine, which cannot be parted.
+    for (let i = 1; i <= 100; i++) state.synced = log.append([{ version: i }]);
+    state.synced = log.append(Array.from({ length: 9 }, (_, i) => ({ version: 101 + i })));
+    for (let i = 110; i <= 400; i++) state.synced = log.append([{ version: i }]);
+    const run = flusher.run();
+    await until(() => flusher.position >= 200);
+    most = 1024;
+    await until(() => flusher.position === 400);
+    expect(sink.versions).toEqual(Array.from({ length: 400 }, (_, i) => i + 1));
+    expect(counts[0]).toBe(400);
+    expect(Math.max(...counts.slice(-3))).toBeGreaterThan(20);
+    state.synced = 0;
+    flusher.stop();
+    await run;
+  });
+
   test('one that fails does not stop another', async () => {
     const good = setUp();
     const bad = setUp();

@@ -1,6 +1,7 @@
 // PostgreSQL as the caller's thread reads it: the reading half of the public event store, and pages for the history.
 import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
+import { BatchSize } from '../../batch-size.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
 import { guarded } from '../../guarded.ts';
@@ -17,7 +18,7 @@ import {
   type StoreQuery,
   type TypeQuery,
 } from '../store.ts';
-import { storeName } from './failure.ts';
+import { storeName, tookTooLong } from './failure.ts';
 import { type Guard, guard } from './guard.ts';
 import { conditions, copyEvents, eventsIn, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
@@ -28,6 +29,8 @@ import { checkSchema } from './session.ts';
 
 const eventsPerPage = 5_000;
 const headsPerPage = 1_000;
+/** A page that takes too long costs the time of a statement: it is not tried often. */
+const pagesToGrow = 64;
 const connections = 4;
 
 export class PostgresArchive implements EventArchive {
@@ -37,6 +40,7 @@ export class PostgresArchive implements EventArchive {
   private readonly schemaName: string;
   private readonly guard: Guard;
   private readonly loadTimeoutMs: number;
+  private readonly pageSize = new BatchSize(eventsPerPage, pagesToGrow);
   private isChecked = false;
 
   constructor({ settings, pool }: PostgresStoreOptions) {
@@ -97,18 +101,18 @@ export class PostgresArchive implements EventArchive {
     const limit = Math.min(pageSize, eventsPerPage);
     for (let after = 0; ; ) {
       signal?.throwIfAborted();
-      const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence limit ${limit}`;
-      const page = await this.copy(from, signal);
+      const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence`;
+      const { page, size } = await this.copyPage(from, limit, signal);
       for (const event of eventsIn(page)) {
         signal?.throwIfAborted();
         yield event;
       }
-      if (page.count < limit) return;
+      if (page.count < size) return;
       after = page.lastSequence;
     }
   }
 
-  /** The events of one log, in its order: positions `from` to `to`, `limit` at most. */
+  /** The events of one log, in its order: positions `from` to `to`, `limit` at most; `size`: how many were asked for. */
   logPage(
     logId: string,
     filter: EventFilter,
@@ -116,10 +120,10 @@ export class PostgresArchive implements EventArchive {
     to: number,
     limit: number,
     signal?: AbortSignal,
-  ): Promise<EventFrames> {
+  ): Promise<{ page: EventFrames; size: number }> {
     const which = `log_id = ${pg.escapeLiteral(logId)} and position between ${from} and ${to}`;
-    const order = `order by position limit ${limit}`;
-    return this.copy(`${this.schema}.domain_events where ${which}${conditions(filter)} ${order}`, signal);
+    const rows = `${this.schema}.domain_events where ${which}${conditions(filter)} order by position`;
+    return this.copyPage(rows, limit, signal);
   }
 
   async stateAt<A extends AnyAggregate>(
@@ -163,11 +167,12 @@ export class PostgresArchive implements EventArchive {
     const [head] = rows;
     const events: StoredEvent[] = [];
     for (let next = first; events.length < limit; ) {
-      const size = Math.min(eventsPerPage, limit - events.length);
+      const wanted = Math.min(eventsPerPage, limit - events.length);
       // Up to the version of the head: what comes later may lie beyond its times.
-      const page = await this.copy(
+      const { page, size } = await this.copyPage(
         `${this.schema}.domain_events where ${key} and version >= ${next} and version <= ${head.version}${withinTimes(head)}
-         order by version limit ${size}`,
+         order by version`,
+        wanted,
       );
       for (const event of eventsIn(page)) events.push(event);
       if (page.count < size) break;
@@ -176,8 +181,23 @@ export class PostgresArchive implements EventArchive {
     return events;
   }
 
-  private copy(from: string, signal?: AbortSignal): Promise<EventFrames> {
-    return this.run((client) => copyEvents(client, from), signal);
+  /** A page of `limit` events at most, or of fewer, where that takes longer than a statement may. */
+  private async copyPage(
+    from: string,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ page: EventFrames; size: number }> {
+    for (;;) {
+      const size = Math.min(limit, this.pageSize.limit);
+      try {
+        const page = await this.run((client) => copyEvents(client, `${from} limit ${size}`), signal);
+        this.pageSize.succeeded();
+        return { page, size };
+      } catch (error) {
+        if (!tookTooLong(error) || size <= 1) throw error;
+        this.pageSize.failed(size);
+      }
+    }
   }
 
   private select(sql: string, values: unknown[]): Promise<pg.QueryResult> {

@@ -25,6 +25,12 @@ export function isAway(error: unknown): boolean {
   return !isServerError(error) || /^(08|53|57|58|XX)/.test(codeOf(error));
 }
 
+/** Whether a statement has taken longer than it may: by the server's clock or the client's. */
+export function tookTooLong(error: unknown): boolean {
+  if (error instanceof TrunklineError) return error.cause !== undefined && tookTooLong(error.cause);
+  return codeOf(error) === '57014' || (error instanceof Error && error.message === 'Query read timeout');
+}
+
 /** Whether the server refuses the data: no repetition of the same statement will do. */
 export function refusesData(error: unknown): boolean {
   // Data exceptions, constraint violations, limits of a row or an index entry. A column that must not be null is not ours:

@@ -2,7 +2,7 @@
 // while is let through to see.
 import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import { isError, TrunklineError } from '../../errors.ts';
-import { failure, storeName } from './failure.ts';
+import { codeOf, failure, storeName } from './failure.ts';
 
 const failuresToOpen = 3;
 const halfOpenAfterMs = 500;
@@ -12,7 +12,8 @@ export type Guard = <T>(read: () => Promise<T>) => Promise<T>;
 
 export function guard(schema: string): Guard {
   const breaker = circuitBreaker(
-    handleWhen((error) => isError(error, 'StoreUnavailable')),
+    // A statement that the server itself has ended for its length says that the server is there.
+    handleWhen((error) => isError(error, 'StoreUnavailable') && codeOf(error.cause) !== '57014'),
     { halfOpenAfter: halfOpenAfterMs, breaker: new ConsecutiveBreaker(failuresToOpen) },
   );
   return async (read) => {

@@ -30,8 +30,8 @@ export class PostgresHistory implements PagedStore {
         if (stored === 0) throw new TrunklineError('StoreUnavailable', { store: storeName, cause: notYet });
         const last = Math.min(to, stored);
         if (from > last) return undefined;
-        const size = Math.min(limit, pageLimit);
-        const page = await this.archive.logPage(this.logId, filter, from, last, size, signal);
+        const most = Math.min(limit, pageLimit);
+        const { page, size } = await this.archive.logPage(this.logId, filter, from, last, most, signal);
         const events = eventsIn(page);
         return { events, next: page.count < size ? last + 1 : events.at(-1)!.position + 1 };
       },

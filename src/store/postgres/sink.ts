@@ -34,6 +34,7 @@ export interface PostgresSinkEvents {
 const lockTimeoutMs = 5 * patienceMs; // then whether a frozen flush holds the lock is looked at
 
 export class PostgresSink implements Sink {
+  readonly takesParts = true;
   private readonly settings: PostgresSettings;
   private readonly logId: string;
   private readonly firstPosition: number;
@@ -81,7 +82,7 @@ export class PostgresSink implements Sink {
     return this.checkpoint;
   }
 
-  async write(batch: Batch, signal: AbortSignal): Promise<void> {
+  async write(batch: Batch, signal: AbortSignal): Promise<number> {
     let { session } = this;
     const giveUp = guarded(() => session?.destroy());
     signal.addEventListener('abort', giveUp);
@@ -93,12 +94,13 @@ export class PostgresSink implements Sink {
       const { client } = session;
       // Committed: its reply was lost, or what it was to tell.
       if (this.told < this.checkpoint) await this.tellMissed(client, true);
-      if (this.checkpoint >= batch.toPosition) return;
+      if (this.checkpoint >= batch.toPosition) return this.checkpoint;
       const plan = planOf(batch);
       await this.partitions.prepare(client, plan.months, Date.now());
       const refused = await this.commit(client, batch, plan);
       this.checkpoint = batch.toPosition;
       await this.tell(refused.map(noticeOf), true);
+      return this.checkpoint;
     } catch (error) {
       if (isLockTimeout(error)) await endFrozenFlushes(this.session!.client, this.schema).catch(() => {});
       this.session?.failed(error);

@@ -67,6 +67,7 @@ function refuseUnknown(option: string, publishing: KafkaSettings['publishing'], 
 }
 
 class KafkaSink implements Sink {
+  readonly takesParts = true;
   private readonly settings: KafkaSettings;
   private readonly info: SinkInfo;
   private readonly client: StreamClient;
@@ -109,14 +110,14 @@ class KafkaSink implements Sink {
     });
   }
 
-  write(batch: Batch, signal: AbortSignal): Promise<void> {
+  write(batch: Batch, signal: AbortSignal): Promise<number> {
     const work = this.guarded(async () => {
       for (let span = Number.POSITIVE_INFINITY, refusal: string | undefined; ; ) {
         if (!this.producer) await this.begin();
         if (this.held < batch.fromPosition - 1) {
           throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
         }
-        if (this.held >= batch.toPosition) return;
+        if (this.held >= batch.toPosition) return this.held;
         const part = { after: this.held, to: endOfPart(batch, this.held, span), refusal };
         try {
           await this.publish(batch, part);
@@ -258,7 +259,7 @@ const isRefusal = (error: unknown): boolean =>
   error instanceof StreamFault && (error.kind === 'too-large' || error.kind === 'refused');
 
 /** The runtime waits no longer: neither does the sink; what becomes of the transaction is for the next start to see. */
-function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
     const onAbort = guarded(() => reject(signal.reason));

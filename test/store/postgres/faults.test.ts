@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { migrate, openEventStore, postgres, type Runtime } from '../../../src/index.ts';
+import { PostgresArchive } from '../../../src/store/postgres/archive.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { PostgresServer } from '../../postgres-server.ts';
 import { commits, TcpProxy } from '../../proxy.ts';
@@ -279,4 +280,55 @@ test('the log grows to its limit, pushes back, and takes more when the store has
   );
   expect(events).toBe(version);
   expect(events).toBe(count + 2);
+});
+
+test('what takes too long as a whole comes in parts: a backlog is flushed, and read', long, async () => {
+  const runtime = await start();
+  await (await runtime.ref(Counter, 'a').add(1)).reached('stored');
+  // Statements beyond a size end as they do when they take too long.
+  await administer(
+    connectionString,
+    `create sequence trunkline.cancelled;
+     create function trunkline.too_long() returns trigger language plpgsql as $$
+     begin
+       if (select count(*) from added) > 20 then
+         perform nextval('trunkline.cancelled');
+         raise exception using errcode = '57014', message = 'canceling statement due to statement timeout';
+       end if;
+       return null;
+     end $$;
+     create trigger too_long after insert on trunkline.domain_events referencing new table as added
+       for each statement execute function trunkline.too_long()`,
+  );
+  await Promise.all(Array.from({ length: 1500 }, (_, i) => runtime.ref(Counter, `c${i % 300}`).add(1)));
+  await runtime.reached('stored');
+  const [{ last_value: cancelled }] = await administer(
+    connectionString,
+    'select last_value::int from trunkline.cancelled',
+  );
+  expect(cancelled).toBeGreaterThan(1);
+  expect(runtime.status().quarantined).toBe(0);
+  expect(await amounts(connectionString)).toHaveLength(1501);
+
+  const archive = new PostgresArchive(postgres({ connectionString }));
+  const pages = archive as unknown as { run(read: (client: pg.ClientBase) => Promise<unknown>): Promise<unknown> };
+  const run = pages.run.bind(archive);
+  const sizes: number[] = [];
+  pages.run = (read) =>
+    run(async (client) => {
+      const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+      const limited = (asked: { cursor?: { text: string }; text?: string }, ...rest: unknown[]): unknown => {
+        const size = Number(/ limit (\d+)\)/.exec(asked.text ?? '')?.[1] ?? 0);
+        sizes.push(size);
+        if (size > 200) throw Object.assign(new Error('canceling statement'), { code: '57014', severity: 'ERROR' });
+        return query(asked, ...rest);
+      };
+      return read(Object.assign(Object.create(client), { query: limited }));
+    });
+  let count = 0;
+  for await (const _ of archive.query()) count++;
+  expect(count).toBe(1501);
+  expect(Math.max(...sizes)).toBe(5000);
+  expect(sizes.filter((size) => size > 0 && size <= 200).length).toBeGreaterThan(7);
+  await archive.close();
 });
