@@ -13,6 +13,7 @@ import { powerLoss } from './power-loss.ts';
 import { ring } from './ring.ts';
 import { security } from './security.ts';
 import { threads } from './threads.ts';
+import { wrap } from './wrap.ts';
 
 export const families: Readonly<Record<string, Family>> = {
   kills,
@@ -24,6 +25,7 @@ export const families: Readonly<Record<string, Family>> = {
   disk,
   'power-loss': powerLoss,
   ring,
+  wrap,
   threads,
   cycles,
   overload,
