@@ -1,6 +1,7 @@
 // What aggregates declare of their events, as plain data that may cross threads: names, versions, and the payloads' JSON
 // Schemas where a validator can tell them (https://standardschema.dev/json-schema).
-import type { AnyAggregate } from './aggregate.ts';
+import type { AggregateLike, AnyAggregate } from './aggregate.ts';
+import { TrunklineError } from './errors.ts';
 import type { EventDeclaration, EventSpec } from './event.ts';
 
 interface JsonSchemaSource {
@@ -24,5 +25,26 @@ function jsonSchemaOf({ schema }: EventSpec<unknown>): Record<string, unknown> |
     return source?.output({ target: 'draft-07' });
   } catch {
     return undefined;
+  }
+}
+
+/**
+ * Refuse names of events that none of these aggregates declares: a misspelt one would never come, in silence. Where one of the
+ * aggregates is not known here (an entity's, or one of the past), anything may be right. `'*'` is no name.
+ * @throws UnknownEventType
+ */
+export function checkEventNames(
+  types: Iterable<string> | undefined,
+  aggregates: readonly (AggregateLike | string)[] | undefined,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+): void {
+  if (types === undefined || aggregates === undefined || aggregates.length === 0) return;
+  const found = aggregates.map((one) => (typeof one === 'string' ? definitions.get(one) : one));
+  if (found.includes(undefined)) return;
+  const known = found.flatMap((one) => Object.keys((one as AnyAggregate).events));
+  for (const eventType of types) {
+    if (eventType === '*' || known.includes(eventType)) continue;
+    const aggregateType = found.map((one) => (one as AnyAggregate).name).join(', ');
+    throw new TrunklineError('UnknownEventType', { aggregateType, eventType: String(eventType), known });
   }
 }

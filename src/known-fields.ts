@@ -40,7 +40,7 @@ export function unknownField(given: object, known: readonly string[]): { field: 
 }
 
 /** The known name that a misspelt one is nearest to; undefined if none is near. */
-function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearest(name: string, known: readonly string[]): string | undefined {
   let best: string | undefined;
   let least = Math.max(2, Math.floor(name.length / 3)) + 1;
   for (const candidate of known) {

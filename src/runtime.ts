@@ -4,6 +4,7 @@ import { isInsideShard, noteViolation } from './actor/inside.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions, StateOf } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import type { StateOptions } from './caller/refs.ts';
+import { checkEventNames } from './catalogue.ts';
 import { checkLevel, checkSignalOptions } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs } from './ending.ts';
@@ -154,6 +155,11 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     query: EventQuery<A, T> = {},
   ): AsyncIterableIterator<EventsNamed<A, T>> {
     this.checkOpen();
+    const { type, types = [], aggregate } = query ?? {};
+    if (Array.isArray(types)) {
+      const names = type === undefined ? types : [type, ...types];
+      checkEventNames(names, aggregate === undefined ? undefined : [aggregate], this.stages.refs.definitions);
+    }
     return this.stages.reading!.history.events(query) as AsyncIterableIterator<EventsNamed<A, T>>;
   }
 
@@ -198,7 +204,12 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * Turn publishing on or off, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first), until the runtime
    * ends: events that pass meanwhile are never published. Resolves when it is in force; `InvalidOptions` without a stream.
    */
-  setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+  async setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+    this.checkOpen();
+    for (const name of Object.keys(publishing ?? {})) {
+      const [aggregate, eventType] = splitOnce(name);
+      if (eventType !== undefined) checkEventNames([eventType], [aggregate], this.stages.refs.definitions);
+    }
     return this.stages.flushThread!.configure(this.options.stream?.name, { publishing });
   }
 
@@ -259,3 +270,9 @@ printAs(Runtime, (runtime) => {
   const { state, written, stored } = runtime.status();
   return `Runtime ${state}: written ${written}, stored ${stored}`;
 });
+
+/** `{aggregateType}.{eventType}`; types of aggregates may hold dots, types of events as well: the first dot counts. */
+function splitOnce(name: string): [string, string | undefined] {
+  const at = name.indexOf('.');
+  return at < 0 ? [name, undefined] : [name.slice(0, at), name.slice(at + 1)];
+}

@@ -56,7 +56,7 @@ export abstract class HandlerDoor {
   }
 
   /**
-   * Subscribe an instance of a class; its name is its class's, unless one is given.
+   * Subscribe an instance of a class, under its `handlerName` or the name that is given.
    * @throws InvalidOptions, SubscriptionExists
    */
   register(handler: EventHandlerLike, options: RegisterOptions = {}): Subscription {
@@ -74,7 +74,7 @@ export abstract class HandlerDoor {
     return this.stageOf().project(definition);
   }
 
-  replay<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+  async replay<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
     options: ReplayOptions<A, T>,
   ): Promise<ReplayProgress>;
   /**
@@ -94,17 +94,17 @@ export abstract class HandlerDoor {
    * Run an effect once for a key (a delivery's `effectKey`), however often it is asked for: its changes and the key are
    * committed together, and its result is remembered for seven days. Resolves when that is on disk.
    */
-  once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+  async once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
     return this.stageOf().once(effectKey, effect);
   }
 
   /** What an effect has put into a table; undefined if there is nothing under that key. */
-  effect(table: string, key: string): Promise<unknown> {
+  async effect(table: string, key: string): Promise<unknown> {
     return this.stageOf().effect(table, key);
   }
 
   /** What effects have put into a table, in the order of the keys' bytes: from `start` on, before `end`. */
-  effects(
+  async effects(
     table: string,
     range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
   ): Promise<{ key: string; value: unknown }[]> {

@@ -10,12 +10,16 @@ import type { AnySubscribeOptions, Delivery, SubscribeOptions } from './handlers
  *
  * ```ts
  * class Welcome extends EventHandler {
+ *   readonly handlerName = 'welcome';
  *   override handles() { return 'UserRegistered'; }
  *   async handle(event: StoredEvent) { await this.mail.send(event.data); }
  * }
  * ```
  */
 export abstract class EventHandler {
+  /** The subscription's name, unless `register` is given one. Never the class's: a minifier gives that to another class. */
+  readonly handlerName?: string;
+
   /** Event types; `'*'`: all; an aggregate's definition: all of its events. */
   handles(): string | readonly string[] | AnyAggregate {
     return '*';
@@ -30,12 +34,13 @@ export abstract class EventHandler {
 
 /** What an instance must have; it need not extend {@link EventHandler}. */
 export interface EventHandlerLike {
+  readonly handlerName?: string;
   handles?(): string | readonly string[] | AnyAggregate;
   canHandle?(eventType: string): boolean;
   handle(event: StoredEvent, delivery: Delivery): unknown;
 }
 
-/** How an instance is subscribed; its name is its class's, unless one is given. */
+/** How an instance is subscribed; `name` is its `handlerName`, unless one is given. */
 export type RegisterOptions = Omit<
   SubscribeOptions,
   'name' | 'handle' | 'events' | 'aggregates' | 'where' | 'batch'
@@ -47,11 +52,17 @@ export function subscriptionOf(handler: EventHandlerLike, options: RegisterOptio
   if (typeof handler?.handle !== 'function') {
     throw new TrunklineError('InvalidOptions', { option: 'handler', value: typeof handler, reason: 'has no handle()' });
   }
+  const name = options.name ?? handler.handlerName;
+  if (name === undefined) {
+    const reason =
+      'is missing: give the handler a handlerName, or register(handler, { name }). Its checkpoint goes by it, and a class has another name once it is minified';
+    throw new TrunklineError('InvalidOptions', { option: 'name', value: name, reason });
+  }
   const wanted = handler.handles?.() ?? '*';
   const isDefinition = typeof wanted === 'object' && !Array.isArray(wanted);
   return {
-    name: handler.constructor.name,
     ...options,
+    name,
     ...(isDefinition ? { aggregates: [wanted as AnyAggregate] } : { events: eventsOf(wanted as string | string[]) }),
     ...(handler.canHandle && { where: (event: StoredEvent) => handler.canHandle!(event.type) }),
     handle: (event: StoredEvent, delivery: Delivery) => handler.handle(event, delivery),

@@ -338,6 +338,11 @@ export class Handling {
     ).unref();
   }
 
+  /** Whether nothing runs. */
+  get isQuiescent(): boolean {
+    return this.lanes.size === 0;
+  }
+
   /** Resolves when nothing runs. What was halted before it began counts as not begun. */
   async whenLanesEmpty(): Promise<void> {
     while (this.lanes.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));

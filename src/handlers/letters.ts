@@ -1,6 +1,7 @@
 // Dead letters as they are kept: one entry per handler and event, in the order in which the events happened, so that all that
 // is parked of one aggregate lies together.
 import { eventOf, type StoredEvent } from '../event.ts';
+import { tame } from '../limits.ts';
 import { deepFreeze } from '../payload.ts';
 
 export const letterTable = 'dead-letters';
@@ -40,20 +41,18 @@ const textLimit = 8192;
 
 export function letterError(error: unknown): LetterError {
   try {
-    if (!(error instanceof Error)) return { name: 'Error', message: clip(String(error)), stack: '' };
+    if (!(error instanceof Error)) return { name: 'Error', message: tame(error, textLimit), stack: '' };
     const { code } = error as { code?: unknown };
     const told = {
-      name: clip(String(error.name)),
-      message: clip(String(error.message)),
-      stack: clip(error.stack ?? ''),
+      name: tame(error.name, textLimit),
+      message: tame(error.message, textLimit),
+      stack: tame(error.stack ?? '', textLimit),
     };
-    return typeof code === 'string' ? { ...told, code } : told;
+    return typeof code === 'string' ? { ...told, code: tame(code, textLimit) } : told;
   } catch {
     return { name: 'Error', message: 'something that cannot be shown', stack: '' };
   }
 }
-
-const clip = (text: string): string => text.slice(0, textLimit).toWellFormed().replaceAll('\0', '');
 
 /** The event in a letter, as a handler sees it: frozen, with `occurredAt` a Date. */
 export function letterEvent({ event }: Pick<LetterRecord, 'event'>): StoredEvent {

@@ -6,7 +6,6 @@
 //
 // Invariants: rows and checkpoint are committed together, so each event is folded once. Rows that are shown are complete up to
 // their position: a generation is shown when it has caught up, and the one before it is shown, and kept current, until then.
-import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { catchUp, keysOf, nextRow } from './folding.ts';
 import type { SubscriptionStatus } from './handlers.ts';
@@ -21,8 +20,10 @@ import {
 import { resolveSubscription } from './settings.ts';
 import type { HandlerStage } from './stage.ts';
 import type { RunningSubscription } from './subscription.ts';
+import { emptyStatus } from './subscription-status.ts';
 import type { Tables } from './tables.ts';
 import { checkpointTable } from './tracker.ts';
+import { filterTable } from './widened.ts';
 
 const rowsPerTrim = 1000;
 
@@ -41,15 +42,18 @@ class RowSet<Row> {
     this.tables = stage.local;
     this.table = rowTable(definition.name);
     const { name, events, aggregates, into } = definition;
-    const settings = resolveSubscription({
-      name: subscriptionName(name, number),
-      events: events ?? '*',
-      aggregates,
-      onExhausted: 'stop',
-      concurrency: 1,
-      retry: { attempts: 3 },
-      handle: () => {},
-    });
+    const settings = resolveSubscription(
+      {
+        name: subscriptionName(name, number),
+        events: events ?? '*',
+        aggregates,
+        onExhausted: 'stop',
+        concurrency: 1,
+        retry: { attempts: 3 },
+        handle: () => {},
+      },
+      stage.definitions,
+    );
     const call = (event: StoredEvent): unknown => this.fold(event);
     this.subscription = stage.begin(settings, call, {
       volatile: into === 'memory',
@@ -98,6 +102,7 @@ export class LocalProjection<Row> implements Projection<Row> {
   private shownBefore: Generation | undefined;
   private next: RowSet<Row> | undefined;
   private closed = false;
+  private failure: unknown;
   private readonly opening: Promise<void>;
 
   constructor(definition: ProjectionDefinition<Row>, stage: HandlerStage, onClosed: () => void) {
@@ -106,7 +111,9 @@ export class LocalProjection<Row> implements Projection<Row> {
     this.stage = stage;
     this.onClosed = onClosed;
     this.opening = this.open();
-    this.opening.catch(() => {}); // told to whoever asks
+    this.opening.catch((error: unknown) => {
+      this.failure = error; // those who ask are told
+    });
   }
 
   async get(key: string): Promise<Row | undefined> {
@@ -162,8 +169,9 @@ export class LocalProjection<Row> implements Projection<Row> {
   status(): SubscriptionStatus & { version: number; isRebuilding: boolean } {
     const generation = this.shown ?? this.next;
     const version = this.definition.version ?? 1;
-    if (generation === undefined) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
-    return { ...generation.subscription.status(), name: this.name, version, isRebuilding: this.next !== undefined };
+    const state = this.closed ? 'closed' : this.failure === undefined ? 'starting' : 'failed';
+    const status = generation?.subscription.status() ?? emptyStatus(this.name, state, this.failure);
+    return { ...status, name: this.name, version, isRebuilding: this.next !== undefined };
   }
 
   async close(): Promise<void> {
@@ -228,6 +236,7 @@ export class LocalProjection<Row> implements Projection<Row> {
     if (this.definition.into === 'memory') return;
     const { local: tables } = this.stage;
     tables.stage(checkpointTable, subscriptionName(this.name, generation), undefined);
+    tables.stage(filterTable, subscriptionName(this.name, generation), undefined);
     for (;;) {
       const rows = await tables.range(rowTable(this.name), { prefix: `${generation}\0`, limit: rowsPerTrim });
       for (const { key } of rows) tables.stage(rowTable(this.name), key, undefined);

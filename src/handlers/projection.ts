@@ -5,6 +5,7 @@ import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { SubscriptionStatus } from './handlers.ts';
+import { PROJECTION_PREFIX } from './settings.ts';
 
 /** A table of yours in PostgreSQL, for the rows of a projection. You make it, and may index, read and join it as you like. */
 export interface ProjectionTable {
@@ -60,7 +61,19 @@ export interface KeptProjection {
   building?: Generation;
 }
 
-export const subscriptionName = (name: string, generation: number): string => `projection:${name}#${generation}`;
+export const subscriptionName = (name: string, generation: number): string =>
+  `${PROJECTION_PREFIX}${name}#${generation}`;
+
+const definitionFields = fieldsOf<ProjectionDefinition<unknown>>({
+  name: true,
+  version: true,
+  events: true,
+  aggregates: true,
+  key: true,
+  init: true,
+  apply: true,
+  into: true,
+});
 
 const tableFields = fieldsOf<ProjectionTable>({ table: true, keyColumn: true, batchEvents: true, cachedRows: true });
 
@@ -70,7 +83,8 @@ export function defineProjection<
   const A extends AggregateLike = any,
   const T extends EventNameOf<A> = EventNameOf<A>,
 >(definition: ProjectionDefinition<Row, A, T>): ProjectionDefinition<Row, A, T> {
-  const { name, version = 1, init, apply, into = 'lmdb' } = definition;
+  checkFields('projection', definition, definitionFields);
+  const { name, version = 1, init, apply, key, into = 'lmdb' } = definition;
   const invalid = (option: string, value: unknown, reason: string): never => {
     throw new TrunklineError('InvalidOptions', { option: `projection.${option}`, value, reason });
   };
@@ -79,6 +93,7 @@ export function defineProjection<
   }
   checkInteger('projection.version', version, 1, 1_000_000_000);
   if (typeof init !== 'function') invalid('init', init, 'must be a function');
+  if (key !== undefined && typeof key !== 'function') invalid('key', key, 'must be a function');
   if (typeof apply !== 'function') invalid('apply', apply, 'must be a function');
   if (typeof into === 'object' && into !== null) {
     checkFields('projection.into', into, tableFields);

@@ -1,7 +1,8 @@
 // Replay: events of the past, once more, to a function or to a running handler, beside what goes on. Moves no checkpoint.
 // Owned by the caller's thread.
 import { setTimeout as pause } from 'node:timers/promises';
-import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../aggregate.ts';
+import { checkEventNames } from '../catalogue.ts';
 import { checkFunction, checkInteger, checkSignal, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
@@ -90,10 +91,17 @@ function checkMoment(option: string, moment: number | Date): void {
 /** @internal see `runtime.replay` */
 export async function replay(
   given: ReplayOptions,
-  parts: { history: History; starts: Starts; find(name: string): RunningSubscription; written(): number },
+  parts: {
+    history: History;
+    starts: Starts;
+    definitions: ReadonlyMap<string, AnyAggregate>;
+    find(name: string): RunningSubscription;
+    written(): number;
+  },
 ): Promise<ReplayProgress> {
   checkFields('replay', given, replayFields);
   checkReplay(given);
+  checkEventNames(given.types, given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
   const { from = 1, to, into, ...options } = given;
   const { types, aggregate, aggregateId, signal, onProgress = () => {}, progressMs = 1000, dryRun = false } = options;
   const rate = options.eventsPerSecond;

@@ -1,11 +1,22 @@
 // The options of a subscription with their defaults, checked as a whole before anything begins.
 
 import type { AnyAggregate } from '../aggregate.ts';
-import { checkInteger, invalid } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
+import { checkEventNames } from '../catalogue.ts';
+import { checkAggregate, checkFunction, checkInteger, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import { moduleRule, moduleUrl } from '../user-module.ts';
-import type { AnySubscribeOptions, BatchDelivery, Delivery, From, OnExhausted, RetryOptions } from './handlers.ts';
+import type {
+  AnySubscribeOptions,
+  BatchDelivery,
+  BreakerOptions,
+  Delivery,
+  From,
+  OnExhausted,
+  RetryOptions,
+  SubscribeOptions,
+  SubscribeWorkerOptions,
+} from './handlers.ts';
 
 export interface SubscriptionSettings {
   name: string;
@@ -29,36 +40,54 @@ export interface SubscriptionSettings {
   threads: number;
 }
 
-const knownOptions = [
-  'name',
-  'events',
-  'aggregates',
-  'where',
-  'from',
-  'concurrency',
-  'window',
-  'batch',
-  'retry',
-  'timeoutMs',
-  'breaker',
-  'onExhausted',
-  'deadLetterLimit',
-  'handle',
-  'thread',
-  'module',
-  'threads',
-];
+const knownOptions = fieldsOf<Record<keyof SubscribeOptions | keyof SubscribeWorkerOptions | 'batch', unknown>>({
+  name: true,
+  events: true,
+  aggregates: true,
+  where: true,
+  from: true,
+  concurrency: true,
+  window: true,
+  batch: true,
+  retry: true,
+  timeoutMs: true,
+  breaker: true,
+  onExhausted: true,
+  deadLetterLimit: true,
+  handle: true,
+  thread: true,
+  module: true,
+  threads: true,
+});
+const batchFields = fieldsOf<BatchDelivery<unknown>>({ max: true, maxDelayMs: true, latestPer: true });
+const retryFields = fieldsOf<RetryOptions>({
+  attempts: true,
+  minDelayMs: true,
+  factor: true,
+  maxDelayMs: true,
+  jitter: true,
+  notRetried: true,
+});
+const breakerFields = fieldsOf<BreakerOptions>({ failures: true, pauseMs: true });
+
+/** Names of the subscriptions that fold projections' rows. */
+export const PROJECTION_PREFIX = 'projection:';
 
 export const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
 
 /** @throws InvalidOptions, UnknownEventType */
-export function resolveSubscription(options: AnySubscribeOptions): SubscriptionSettings {
+export function resolveSubscription(
+  options: AnySubscribeOptions,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+): SubscriptionSettings {
   if (typeof options !== 'object' || options === null) invalid('subscribe', options, 'must be an object');
-  for (const key of Object.keys(options)) {
-    if (!knownOptions.includes(key)) invalid(key, 'given', `is unknown; known: ${knownOptions.join(', ')}`);
-  }
+  checkFields('', options, knownOptions);
   checkHandlerName(options.name);
   const { batch, retry = {}, breaker = {} } = options;
+  if (batch !== undefined) checkFields('batch', batch, batchFields);
+  checkFields('retry', retry, retryFields);
+  if (breaker !== false) checkFields('breaker', breaker, breakerFields);
+  if (batch?.latestPer !== undefined) checkFunction('batch.latestPer', batch.latestPer);
   const { thread, handle } = options as { thread?: unknown; handle?: unknown };
   if (options.thread === 'worker') checkModule(options.module);
   else if (thread !== undefined) invalid('thread', thread, "must be 'worker', or not be there");
@@ -70,13 +99,10 @@ export function resolveSubscription(options: AnySubscribeOptions): SubscriptionS
   if (!['park', 'park-event', 'stop'].includes(onExhausted)) {
     invalid('onExhausted', onExhausted, "must be 'park', 'park-event' or 'stop'");
   }
-  if (breaker !== false && (typeof breaker !== 'object' || breaker === null)) {
-    invalid('breaker', breaker, 'must be an object, or false');
-  }
   return {
     name: options.name,
-    types: resolveTypes(options),
-    aggregates: options.aggregates && new Set(options.aggregates.map(nameOf)),
+    types: resolveTypes(options, definitions),
+    aggregates: resolveAggregates(options),
     where: options.where,
     from: checkFrom(options.from ?? 'start'),
     concurrency: batch ? 1 : checkInteger('concurrency', options.concurrency ?? 16, 1, 10_000),
@@ -127,20 +153,24 @@ export function checkFrom(from: From): From {
   return invalid('from', from, "must be 'start', 'now', a log position or a valid Date");
 }
 
-function resolveTypes({ events = '*', aggregates }: AnySubscribeOptions): ReadonlySet<string> | undefined {
+function resolveAggregates({ aggregates }: AnySubscribeOptions): ReadonlySet<string> | undefined {
+  if (aggregates === undefined) return undefined;
+  if (!Array.isArray(aggregates) || aggregates.length === 0) {
+    invalid('aggregates', typeof aggregates, 'must be a list of definitions or names; leave it out for all');
+  }
+  for (const one of aggregates) checkAggregate(one);
+  return new Set(aggregates.map(nameOf));
+}
+
+function resolveTypes(
+  { events = '*', aggregates }: AnySubscribeOptions,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+): ReadonlySet<string> | undefined {
   if (events === '*') return undefined;
   if (!Array.isArray(events) || events.length === 0 || events.some((type) => typeof type !== 'string')) {
     invalid('events', events, "must be '*' or a list of event types");
   }
-  const definitions = (aggregates ?? []).filter((one): one is AnyAggregate => typeof one !== 'string');
-  if (definitions.length > 0 && definitions.length === aggregates!.length) {
-    const known = definitions.flatMap(({ events: own }) => Object.keys(own as object));
-    const unknown = events.find((type) => type !== '*' && !known.includes(type));
-    if (unknown !== undefined) {
-      const aggregateType = definitions.map(({ name }) => name).join(', ');
-      throw new TrunklineError('UnknownEventType', { aggregateType, eventType: unknown, known });
-    }
-  }
+  checkEventNames(events, aggregates, definitions);
   return events.includes('*') ? undefined : new Set(events);
 }
 

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
+import { nearest } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import { printAs, statusLine } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
@@ -15,7 +16,7 @@ import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { checkTable, effectTable } from './effects.ts';
 import { Feed } from './feed.ts';
-import type { AnySubscribeOptions, EffectTransaction, SubscriptionStatus } from './handlers.ts';
+import type { AnySubscribeOptions, EffectTransaction, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
 import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { LocalProjection } from './local-projection.ts';
@@ -26,10 +27,10 @@ import { carryOut, elsewhereFile } from './outside.ts';
 import { isFinal } from './patience.ts';
 import { TableProjection } from './postgres/projection.ts';
 import { PostgresTables } from './postgres/tables.ts';
-import { defineProjection, type Projection, type ProjectionDefinition } from './projection.ts';
+import { defineProjection, type Projection, type ProjectionDefinition, subscriptionName } from './projection.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
 import { type HandlerRequest, Requests } from './requests.ts';
-import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
+import { PROJECTION_PREFIX, resolveSubscription, type SubscriptionSettings } from './settings.ts';
 import { Starts } from './starts.ts';
 import { RunningSubscription } from './subscription.ts';
 import type { TableStore } from './table-store.ts';
@@ -122,7 +123,12 @@ export class HandlerStage {
   }
 
   subscribe(options: AnySubscribeOptions): RunningSubscription {
-    const settings = resolveSubscription(options);
+    const settings = resolveSubscription(options, this.definitions);
+    if (settings.name.startsWith(PROJECTION_PREFIX)) {
+      const reason = `begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
+      throw new TrunklineError('InvalidOptions', { option: 'name', value: settings.name, reason });
+    }
+    this.noteUndeclared(settings.name, settings);
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
     this.checkName(settings.name);
     const pool = new WorkerPool(settings.module, settings.threads);
@@ -150,6 +156,11 @@ export class HandlerStage {
       volatile,
       runtimeHasFailed: this.parts.runtimeHasFailed,
       onError: (error, details) => logger.error({ err: error, ...details }, 'a handler failed'),
+      onWidened: (details) =>
+        logger.warn(
+          details,
+          'a subscription takes more than in its last run, and has skipped that up to its checkpoint: replay it, or reset',
+        ),
       onClosed: async () => {
         this.subscriptions.delete(name);
         this.internal.delete(name);
@@ -179,12 +190,30 @@ export class HandlerStage {
     throw new TrunklineError('UnknownSubscription', { handler: name, known });
   }
 
+  /** Where any aggregate may be meant, a name that nobody declares may be right; one that looks misspelt is said. */
+  private noteUndeclared(handler: string, { types, aggregates }: SubscriptionSettings): void {
+    if (types === undefined || aggregates !== undefined) return;
+    const known = [...this.definitions.values()].flatMap(({ events }) => Object.keys(events));
+    for (const eventType of types) {
+      const meant = known.includes(eventType) ? undefined : nearest(eventType, known);
+      if (meant === undefined) continue;
+      this.parts.logger.warn({ handler, eventType, meant }, 'no aggregate declares this event; is its name misspelt?');
+    }
+  }
+
+  get definitions(): ReadonlyMap<string, AnyAggregate> {
+    return this.parts.definitions;
+  }
+
   get syncedPosition(): number {
     return this.feed.synced;
   }
 
   project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
-    const { name, into } = defineProjection(definition);
+    const { name, into, events, aggregates } = defineProjection(definition);
+    const handle = (): void => {};
+    const settings = { name: subscriptionName(name, 1), events: events ?? '*', aggregates, handle };
+    this.noteUndeclared(name, resolveSubscription(settings as SubscribeOptions, this.definitions));
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.projections.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
     const closed = (): unknown => this.projections.delete(name);
@@ -198,8 +227,9 @@ export class HandlerStage {
 
   replay(options: ReplayOptions): Promise<ReplayProgress> {
     const { starts } = this;
-    const { history, levels } = this.parts;
+    const { history, levels, definitions } = this.parts;
     return replay(options, {
+      definitions,
       history,
       starts,
       find: (name) => this.find(name),
@@ -259,9 +289,9 @@ export class HandlerStage {
     await Promise.all([...this.projections.values()].map((projection) => projection.close()));
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
     this.feed.close();
+    this.isClosed = true;
     await this.tables.close();
     if (this.local !== this.tables) await this.local.close();
-    this.isClosed = true;
   }
 }
 

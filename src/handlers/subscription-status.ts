@@ -28,6 +28,23 @@ export function statusOf(
   };
 }
 
+/** Of one that has not come to its subscription yet, or has ended before. */
+export function emptyStatus(name: string, state: SubscriptionState, failure: unknown): SubscriptionStatus {
+  return {
+    name,
+    state,
+    position: 0,
+    lagEvents: 0,
+    lagSeconds: 0,
+    inFlight: 0,
+    handled: 0,
+    failures: 0,
+    deadLetters: 0,
+    circuit: 'closed',
+    lastError: failure === undefined ? undefined : String((failure as Error)?.message ?? failure),
+  };
+}
+
 /** Since the oldest event that is not done occurred, as far as it is known. */
 function ageSeconds({ tracker, lastTaken }: Handling): number {
   const since = tracker.oldest?.occurredAt ?? lastTaken?.occurredAt.getTime();

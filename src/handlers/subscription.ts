@@ -10,36 +10,24 @@ import { isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
 import type { PageReader } from '../store/history.ts';
-import type { Call } from './attempts.ts';
-import { type Feed, type Follower, sliceMs } from './feed.ts';
+import { type Follower, sliceMs } from './feed.ts';
 import { handledTable } from './handled.ts';
 import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
+import { Nudge } from './nudge.ts';
 import { mayComeBack, patienceMs } from './patience.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
-import type { Starts } from './starts.ts';
+import type { SubscriptionParts } from './subscription-parts.ts';
 import { statusOf } from './subscription-status.ts';
-import type { Checkpointed, Tables } from './tables.ts';
+import type { Checkpointed } from './tables.ts';
 import { type CheckpointRecord, checkpointTable } from './tracker.ts';
-import { Waiters } from './waiters.ts';
+import { checkWait, Waiters } from './waiters.ts';
+import { compareFilter } from './widened.ts';
 
 const pageSize = 1000;
 const closeGraceMs = 10_000;
 /** A subscription that gets no events moves its checkpoint so often. */
 const idleCheckpointMs = 10_000;
-
-/** What a subscription needs of its surroundings. */
-export interface SubscriptionParts {
-  tables: Tables;
-  feed: Feed;
-  starts: Starts;
-  call: Call;
-  /** Kept in memory only: begins anew with each run. */
-  volatile: boolean;
-  runtimeHasFailed(): boolean;
-  onError(error: unknown, details: Record<string, unknown>): void;
-  onClosed(): Promise<void> | void;
-}
 
 export class RunningSubscription implements Subscription, Follower, Checkpointed {
   readonly name: string;
@@ -61,8 +49,10 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** What reading waits for. */
   private trouble: unknown;
   private closing: Promise<void> | undefined;
-  private changed: () => void = () => {};
-  private onIdle: (() => void)[] = [];
+  private readonly nudge = new Nudge();
+  private onIdle: PromiseWithResolvers<void>[] = [];
+  /** Resolves when the checkpoint has been read; rejects when that fails, or it is closed before. */
+  private readonly loaded = Promise.withResolvers<void>();
 
   constructor(settings: SubscriptionSettings, parts: SubscriptionParts) {
     this.settings = settings;
@@ -77,6 +67,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       failed: (error, details) => parts.onError(error, { handler: settings.name, ...details }),
       runtimeHasFailed: parts.runtimeHasFailed,
     });
+    this.loaded.promise.catch(() => {}); // those who ask are told
     this.running = this.run().catch((error: unknown) => this.fail(error));
   }
 
@@ -85,7 +76,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private async run(): Promise<void> {
     await this.patiently(() => this.load());
     while (this.closing === undefined) {
-      if (!this.mayTake()) await this.change();
+      if (!this.mayTake()) await this.nudge.wait();
       else if (this.next > this.parts.feed.frontier()) await this.follow();
       else await this.patiently(() => this.catchUp());
     }
@@ -102,7 +93,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
         if (!mayComeBack(error)) throw error;
         this.trouble = error;
         this.parts.onError(error, { handler: this.name });
-        await this.change(patienceMs(failures));
+        await this.nudge.wait(patienceMs(failures));
       }
     }
   }
@@ -115,6 +106,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const low = kept?.low ?? (await starts.positionOf(this.settings.from)) - 1;
     const above = volatile ? { done: [], entries: [] } : await this.handling.doneAbove(low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();
+    if (!volatile) await compareFilter(this.settings, tables, kept?.low, this.parts.onWidened);
     this.goOnFrom(low, above.done);
     this.isPaused = kept?.paused ?? false;
     this.state = 'catching up';
@@ -123,6 +115,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     for (const key of above.entries) tables.stage(handledTable, key, undefined);
     if (kept === undefined || above.entries.length > 0) tables.touch(this);
     for (const aggregate of requeued) unawaited(this.handling.requeue(aggregate));
+    this.loaded.resolve();
   }
 
   private goOnFrom(low: number, done: readonly number[]): void {
@@ -143,7 +136,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const { reader } = this;
     const found = reader.page(this.next, feed.frontier(), pageSize);
     const page = found instanceof Promise ? await found : found;
-    if (page === undefined) return this.change(1);
+    if (page === undefined) return this.nudge.wait(1);
     let started = performance.now();
     for (let i = 0; i < page.events.length; i++) {
       if (!this.mayTake() || this.closing || reader !== this.reader) return;
@@ -161,7 +154,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.state = 'live';
     this.isFollowing = true;
     this.parts.feed.join(this);
-    while (this.isFollowing && this.mayTake() && this.closing === undefined) await this.change();
+    while (this.isFollowing && this.mayTake() && this.closing === undefined) await this.nudge.wait();
     this.leave();
   }
 
@@ -177,7 +170,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (!this.isFollowing || event.position < this.next) return;
     if (this.mayTake()) return this.take(event);
     this.leave();
-    this.changed();
+    this.nudge.wake();
   }
 
   /** From the feed: nothing is left up to here. */
@@ -201,15 +194,22 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private advanced(): void {
     this.waiters.advance();
     if (this.onIdle.length > 0) this.checkIdle();
-    this.changed();
+    this.nudge.wake();
   }
 
   private halted(error: unknown): void {
     this.failure = error;
     this.state = 'stopped';
     this.leave();
-    this.changed();
+    this.nudge.wake();
     this.checkIdle();
+    unawaited(this.stopped(error));
+  }
+
+  /** What still ran has ended: nothing goes on before somebody resumes it. */
+  private async stopped(error: unknown): Promise<void> {
+    await this.handling.whenLanesEmpty();
+    if (this.failure === error) this.waiters.fail(error);
   }
 
   /** From the tables: it is time to say how far it has come. */
@@ -236,55 +236,76 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     return statusOf(this.name, state, this.handling, this.parts.feed.synced, this.failure ?? this.trouble);
   }
 
-  caughtUpTo(
+  async caughtUpTo(
     target: number | { readonly position: number },
     { timeoutMs = 30_000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
   ): Promise<void> {
-    const position = typeof target === 'number' ? target : target.position;
-    if (this.state === 'failed' || this.state === 'closed') return Promise.reject(this.ended());
-    if (this.position >= position && this.state !== 'starting') return Promise.resolve();
+    const position = typeof target === 'number' ? target : target?.position;
+    checkWait(position, timeoutMs, signal);
+    if (this.state === 'failed' || this.state === 'closed') throw this.ended();
+    if (this.position >= position && this.state !== 'starting') return;
+    if (this.state === 'stopped' && this.handling.isQuiescent) throw this.failure;
     return this.waiters.wait(position, timeoutMs, signal);
   }
 
   // ——— what may be asked of it
 
-  async pause(): Promise<void> {
-    this.isPaused = true;
-    this.changed();
-    await this.whenIdle();
-    await this.kept();
+  pause(): Promise<void> {
+    return this.control(async () => {
+      this.isPaused = true;
+      await this.whenIdle();
+      await this.kept();
+    });
   }
 
-  async resume(): Promise<void> {
-    this.isPaused = false;
-    const { handling } = this;
-    if (handling.isHalted) {
-      await handling.whenLanesEmpty();
-      this.unhalt();
-      this.goOnFrom(handling.tracker.low, handling.tracker.done()); // what it was halted by is taken again
-    }
-    this.changed();
-    await this.kept();
+  resume(): Promise<void> {
+    return this.control(async () => {
+      this.isPaused = false;
+      const { handling } = this;
+      if (handling.isHalted) {
+        await handling.whenLanesEmpty();
+        this.unhalt();
+        this.goOnFrom(handling.tracker.low, handling.tracker.done()); // what it was halted by is taken again
+      }
+      await this.kept();
+    });
   }
 
   async reset(from: From): Promise<void> {
     checkFrom(from);
-    const low = (await this.parts.starts.positionOf(from)) - 1;
-    this.holds++;
-    this.changed();
-    try {
+    await this.control(async () => {
+      const low = (await this.parts.starts.positionOf(from)) - 1;
       await this.whenIdle();
       await this.handling.whenLanesEmpty();
+      this.checkOpen();
       this.leave();
       this.unhalt();
       this.goOnFrom(low, []);
       this.waiters.advance();
       this.handling.lastTaken = undefined;
       await this.kept();
+    });
+  }
+
+  /** What is asked is done when the checkpoint has been read; nothing is taken from now on until it is done. */
+  private async control(action: () => Promise<void>): Promise<void> {
+    this.checkOpen();
+    this.holds++;
+    this.nudge.wake();
+    try {
+      await this.loaded.promise;
+      this.checkOpen();
+      await action();
     } finally {
       this.holds--;
-      this.changed();
+      this.nudge.wake();
     }
+  }
+
+  /** @throws RuntimeClosed, what it has failed by */
+  private checkOpen(): void {
+    if (this.state === 'failed' || this.state === 'closed') throw this.ended();
+    if (this.closing !== undefined) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
   }
 
   private unhalt(): void {
@@ -323,25 +344,14 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   private async end(graceMs: number): Promise<void> {
     this.leave();
-    this.changed();
+    this.nudge.end();
     await this.handling.close(graceMs);
     await this.running;
     if (this.state !== 'starting') this.parts.tables.touch(this);
-    await this.lastlyKept(closeGraceMs);
+    await this.parts.tables.durableWithin(closeGraceMs, (error) => this.parts.onError(error, { handler: this.name }));
     if (this.state !== 'failed') this.state = 'closed';
-    this.waiters.fail(this.ended());
+    this.giveUpWaiting(this.ended());
     await this.parts.onClosed();
-  }
-
-  /** While the store is away, what was done since the last checkpoint comes again in the next run. */
-  private async lastlyKept(boundMs: number): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const bound = new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, boundMs);
-    });
-    const kept = this.parts.tables.durable().catch((error) => this.parts.onError(error, { handler: this.name }));
-    await Promise.race([kept, bound]);
-    clearTimeout(timer);
   }
 
   private ended(): unknown {
@@ -353,35 +363,30 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.failure = error;
     this.state = 'failed';
     this.parts.onError(error, { handler: this.name });
+    this.giveUpWaiting(error);
+  }
+
+  /** Nothing that is waited for will come. */
+  private giveUpWaiting(error: unknown): void {
+    this.loaded.reject(error);
     this.waiters.fail(error);
+    for (const { reject } of this.onIdle.splice(0)) reject(error);
   }
 
   /** Look again: there may be room. */
   wake(): void {
-    this.changed();
-  }
-
-  /** Resolves when something that is worth another look has happened, or `boundMs` have passed. */
-  private change(boundMs?: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = boundMs === undefined ? undefined : setTimeout(resolve, boundMs);
-      this.changed = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      if (this.closing !== undefined) this.changed();
-    });
+    this.nudge.wake();
   }
 
   private whenIdle(): Promise<void> {
-    return new Promise((resolve) => {
-      this.onIdle.push(resolve);
-      this.checkIdle();
-    });
+    const idle = Promise.withResolvers<void>();
+    this.onIdle.push(idle);
+    this.checkIdle();
+    return idle.promise;
   }
 
   private checkIdle(): void {
-    if (!this.handling.tracker.isIdle && !this.handling.isHalted && this.state !== 'failed') return;
-    for (const resolve of this.onIdle.splice(0)) resolve();
+    if (!this.handling.tracker.isIdle && !this.handling.isHalted) return;
+    for (const { resolve } of this.onIdle.splice(0)) resolve();
   }
 }

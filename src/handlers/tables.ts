@@ -48,6 +48,7 @@ export class Tables {
   private moment = 0;
   /** Readings that go on, by the moment at which they began, in this order. */
   private readonly readings = new Map<number, number>();
+  private isClosed = false;
   private running: Promise<void> | undefined;
   private hurried: () => void = () => {};
   private isHurried = false;
@@ -76,8 +77,14 @@ export class Tables {
     }
   }
 
+  /** @throws RuntimeClosed */
+  private checkOpen(): void {
+    if (this.isClosed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+  }
+
   /** See `TableStore.begin`. @throws InvalidOptions, StoreUnavailable */
   async begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
+    this.checkOpen();
     const store = this.store ?? (await this.open());
     if (store.begin !== undefined) return store.begin(entry);
     const reason = 'there are transactions with store: postgres(…) only';
@@ -90,6 +97,7 @@ export class Tables {
   }
 
   get(table: string, key: string): MaybePromise<unknown> {
+    this.checkOpen();
     const full = fullKey(table, key);
     const held = this.overlay.get(full);
     if (held !== undefined) return held.value;
@@ -106,6 +114,7 @@ export class Tables {
 
   /** Entries in key order. */
   async range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
+    this.checkOpen();
     const store = this.store ?? (await this.open());
     const { limit = Number.MAX_SAFE_INTEGER, prefix = '', start = '', end } = range;
     // What is staged may remove entries: ask the store for as many more.
@@ -178,6 +187,16 @@ export class Tables {
     return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
   }
 
+  /** The same, waited for no longer than this: what is not kept by then comes again in the next run. */
+  async durableWithin(boundMs: number, onError: (error: unknown) => void): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const bound = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, boundMs);
+    });
+    await Promise.race([this.durable().catch(onError), bound]);
+    clearTimeout(timer);
+  }
+
   /** From now on a store that is away is not waited for much longer: what it does not take will be handled again. */
   lastCall(): void {
     this.giveUpAt = Math.min(this.giveUpAt, performance.now() + lastCallMs);
@@ -189,6 +208,7 @@ export class Tables {
     this.isHurried = true;
     this.hurried();
     await this.running;
+    this.isClosed = true;
     await (await this.opening?.catch(() => undefined))?.close();
   }
 

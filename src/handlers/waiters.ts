@@ -1,4 +1,5 @@
 // Promises that wait until a subscription has come to a position.
+import { checkInteger, checkSignal, deadlineLimitMs } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { PositionQueue, type Queued } from '../position-queue.ts';
@@ -6,6 +7,13 @@ import { PositionQueue, type Queued } from '../position-queue.ts';
 interface Waiter extends Queued {
   resolve(): void;
   reject(error: unknown): void;
+}
+
+/** What users say of a wait. @throws InvalidOptions */
+export function checkWait(position: number | undefined, timeoutMs: number, signal: AbortSignal | undefined): void {
+  checkInteger('position', position as number, 0, Number.MAX_SAFE_INTEGER);
+  checkInteger('timeoutMs', Math.ceil(timeoutMs), 0, deadlineLimitMs);
+  if (signal !== undefined) checkSignal(signal);
 }
 
 export class Waiters {

@@ -193,11 +193,13 @@ describe.each(stores)('%s store', (store) => {
     const runtime = await startRuntime();
     const heard: string[] = [];
     class Everything extends EventHandler {
+      override readonly handlerName = 'Everything';
       handle(event: StoredEvent): void {
         heard.push(`all ${event.type}`);
       }
     }
     class Labels extends EventHandler {
+      override readonly handlerName = 'Labels';
       override handles(): string {
         return 'Labelled';
       }
@@ -206,6 +208,7 @@ describe.each(stores)('%s store', (store) => {
       }
     }
     class OfCounter extends EventHandler {
+      override readonly handlerName = 'OfCounter';
       override handles(): AnyAggregate {
         return Counter;
       }
@@ -225,6 +228,16 @@ describe.each(stores)('%s store', (store) => {
     expect(subscriptions.map(({ name }) => name)).toEqual(['Everything', 'Labels', 'OfCounter']);
     expect(() => runtime.register(new Labels())).toThrow(/SubscriptionExists|is running/);
     expect(() => runtime.register({} as never)).toThrow(/has no handle/);
+    // A class's own name is no name: a minifier gives it to another class, and with it the checkpoint.
+    for (const nameless of [
+      new (class a extends EventHandler {
+        handle() {}
+      })(),
+      { handle() {} },
+    ]) {
+      expect(() => runtime.register(nameless)).toThrow(/option name: is missing.*handlerName|name.*is missing/);
+      expect(() => runtime.register(nameless, { name: undefined } as never)).toThrow(/is missing/);
+    }
   });
 
   test('replay: a stretch, a type, a rate; into a function or a handler; progress, abort, and no checkpoint moved', async () => {

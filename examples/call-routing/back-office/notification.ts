@@ -7,6 +7,7 @@ export interface Notification {
 }
 
 export class NotificationHandler extends EventHandler {
+  override readonly handlerName = 'NotificationHandler';
   readonly #notify: (notification: Notification) => Promise<void> | void;
 
   constructor(notify: (notification: Notification) => Promise<void> | void) {

@@ -25,6 +25,7 @@ import {
 import { resolveSubscription } from '../settings.ts';
 import type { HandlerStage } from '../stage.ts';
 import type { RunningSubscription } from '../subscription.ts';
+import { emptyStatus } from '../subscription-status.ts';
 import type { Change } from '../table-store.ts';
 import { checkpointTable } from '../tracker.ts';
 import { KnownRows } from './known-rows.ts';
@@ -47,6 +48,7 @@ export class TableProjection<Row> implements Projection<Row> {
   private readonly onClosed: () => void;
   private readonly opening: Promise<void>;
   private readonly closed = new AbortController();
+  private failure: unknown;
   private table!: RowTable<Row>;
   private kept: KeptProjection = {};
   private shown: RunningSubscription | undefined;
@@ -66,7 +68,9 @@ export class TableProjection<Row> implements Projection<Row> {
     this.stage = stage;
     this.onClosed = onClosed;
     this.opening = this.open();
-    this.opening.catch(() => {}); // told to whoever asks
+    this.opening.catch((error: unknown) => {
+      this.failure = error; // those who ask are told
+    });
   }
 
   async get(key: string): Promise<Row | undefined> {
@@ -107,9 +111,9 @@ export class TableProjection<Row> implements Projection<Row> {
 
   status(): SubscriptionStatus & { version: number; isRebuilding: boolean } {
     const subscription = this.shown ?? this.next?.subscription;
-    if (subscription === undefined) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    const state = this.closed.signal.aborted ? 'closed' : this.failure === undefined ? 'starting' : 'failed';
     return {
-      ...subscription.status(),
+      ...(subscription?.status() ?? emptyStatus(this.name, state, this.failure)),
       name: this.name,
       version: this.version,
       isRebuilding: this.next !== undefined,
@@ -209,15 +213,18 @@ export class TableProjection<Row> implements Projection<Row> {
 
   private fold(generation: number, table: RowTable<Row>): RunningSubscription {
     const { name, events = '*', aggregates } = this.definition;
-    const settings = resolveSubscription({
-      name: subscriptionName(name, generation),
-      events,
-      aggregates,
-      batch: { max: this.into.batchEvents ?? 2_000 },
-      onExhausted: 'stop',
-      retry: { attempts: 3 },
-      handle: () => {},
-    });
+    const settings = resolveSubscription(
+      {
+        name: subscriptionName(name, generation),
+        events,
+        aggregates,
+        batch: { max: this.into.batchEvents ?? 2_000 },
+        onExhausted: 'stop',
+        retry: { attempts: 3 },
+        handle: () => {},
+      },
+      this.stage.definitions,
+    );
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
       const client = (await tx.client()) as unknown as SqlClient;
