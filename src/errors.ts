@@ -242,6 +242,10 @@ export function isError<C extends ErrorCode>(error: unknown, code: C): error is 
   return error instanceof TrunklineError && error.code === code;
 }
 
+/** The store does not serve anybody now; it may again, without anything being changed here (a standby becomes the primary). */
+export const isStoreAway = (error: unknown): boolean =>
+  isError(error, 'StoreUnavailable') || isError(error, 'StoreUnsuitable');
+
 /**
  * A command's considered "no": throw it inside a command to refuse. It raises nothing, leaves the state as it was, and
  * reaches the caller as this class with the same `code` and `details` (JSON values), whole: details that JSON cannot carry

@@ -31,7 +31,13 @@ export interface DeliveryParts {
 
 const pushedBack = [
   ...(['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'TooManyUnstored', 'NotExecuted'] as const),
-  ...(['StoreUnavailable', 'StoreAccessDenied', 'StoreSchemaMissing', 'StoreSchemaAltered'] as const),
+  ...([
+    'StoreUnavailable',
+    'StoreUnsuitable',
+    'StoreAccessDenied',
+    'StoreSchemaMissing',
+    'StoreSchemaAltered',
+  ] as const),
 ];
 const pushedBackMs = 5;
 const pushedBackMsLimit = 1_000;

@@ -10,7 +10,7 @@
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
 import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
-import { isError, TrunklineError } from '../errors.ts';
+import { isStoreAway, TrunklineError } from '../errors.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { Deadlines } from './deadlines.ts';
@@ -308,7 +308,7 @@ export class Attempts {
   }
 
   private isAway({ usedEffects }: Attempt, error: unknown): boolean {
-    return usedEffects?.hasMissed(error) ?? isError(error, 'StoreUnavailable');
+    return usedEffects?.hasMissed(error) ?? isStoreAway(error);
   }
 
   /** Whether the store can be read: then what failed as if it were away was something else. */

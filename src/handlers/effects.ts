@@ -5,7 +5,7 @@
 // Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides anew. So two
 // handlers side by side never lose one another's change.
 import { checkId } from '../checks.ts';
-import { isError, TrunklineError } from '../errors.ts';
+import { isStoreAway, TrunklineError } from '../errors.ts';
 import { toPlain } from '../payload.ts';
 import type { EffectTransaction, PostgresClient } from './handlers.ts';
 import type { Change, OwnTransaction } from './table-store.ts';
@@ -78,7 +78,7 @@ export class Effects implements EffectTransaction {
 
   /** Whether an attempt that failed has done so because the store is away. */
   hasMissed(error: unknown): boolean {
-    return this.hasMissedStore || this.transaction?.isLost === true || isError(error, 'StoreUnavailable');
+    return this.hasMissedStore || this.transaction?.isLost === true || isStoreAway(error);
   }
 
   /**
@@ -130,7 +130,7 @@ export class Effects implements EffectTransaction {
     try {
       return await work();
     } catch (error) {
-      if (isError(error, 'StoreUnavailable')) this.hasMissedStore = true;
+      if (isStoreAway(error)) this.hasMissedStore = true;
       throw error;
     }
   }

@@ -1,14 +1,12 @@
 // Waiting for a store that is away: what reads it asks again, less and less often, until somebody has seen to it.
-import { isError } from '../errors.ts';
+import { isError, isStoreAway } from '../errors.ts';
 
 const firstMs = 100;
 const longestMs = 5_000;
 
 /** Whether it may be there again without anything being changed here. */
 export function mayComeBack(error: unknown): boolean {
-  return (
-    isError(error, 'StoreUnavailable') || isError(error, 'StoreAccessDenied') || isError(error, 'StoreSchemaMissing')
-  );
+  return isStoreAway(error) || isError(error, 'StoreAccessDenied') || isError(error, 'StoreSchemaMissing');
 }
 
 /** Whether no repetition in this run can cure it. */

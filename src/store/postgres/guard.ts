@@ -1,7 +1,7 @@
 // A circuit breaker before reads: once the server has failed a few times running, who asks is told at once, and one in a
 // while is let through to see.
 import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
-import { isError, TrunklineError } from '../../errors.ts';
+import { isStoreAway, TrunklineError } from '../../errors.ts';
 import { codeOf, failure, storeName } from './failure.ts';
 
 const failuresToOpen = 3;
@@ -13,7 +13,7 @@ export type Guard = <T>(read: () => Promise<T>) => Promise<T>;
 export function guard(schema: string): Guard {
   const breaker = circuitBreaker(
     // A statement that the server itself has ended for its length says that the server is there.
-    handleWhen((error) => isError(error, 'StoreUnavailable') && codeOf(error.cause) !== '57014'),
+    handleWhen((error) => isStoreAway(error) && codeOf((error as Error).cause) !== '57014'),
     { halfOpenAfter: halfOpenAfterMs, breaker: new ConsecutiveBreaker(failuresToOpen) },
   );
   return async (read) => {

@@ -9,6 +9,7 @@ import { type Connection, checkSchemaName, configOf, defaultSchema } from './con
 import { failure, isAway } from './failure.ts';
 import { type Migration, readMigrations, versionOf } from './migrations.ts';
 import { beginSql, openClient } from './server-session.ts';
+import { checkServer } from './session.ts';
 
 /** Which database, which schema, and whether only to look. */
 export interface MigrateOptions {
@@ -54,6 +55,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   let client: pg.Client | undefined;
   try {
     client = await openClient(configOf(connection), { name: 'trunkline migrate', timeoutMs: 0 });
+    await checkServer(client);
     let version = await versionOf(client, schema, known);
     if (dryRun) return { schema, migrations: known.slice(version), version };
     const applied: Migration[] = [];

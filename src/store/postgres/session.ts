@@ -67,6 +67,7 @@ export class Session {
  * @throws StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered, StoreUnavailable
  */
 export async function checkSchema(client: pg.ClientBase, schema: string): Promise<void> {
+  await checkServer(client);
   const known = await readMigrations();
   const version = await versionOf(client, schema, known);
   if (version < known.length) {
@@ -74,10 +75,22 @@ export async function checkSchema(client: pg.ClientBase, schema: string): Promis
     throw new TrunklineError('StoreSchemaMissing', { schema, reason });
   }
   await checkTables(client, schema);
-  const { rows } = await client.query('show server_encoding');
-  const encoding: string = rows[0].server_encoding;
-  if (encoding !== 'UTF8') {
-    const cause = `the database's encoding is ${encoding}, and must be UTF8`;
-    throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
-  }
+}
+
+const oldestVersion = 15;
+
+/** What no migration changes. @throws StoreUnsuitable */
+export async function checkServer(client: pg.ClientBase): Promise<void> {
+  const { rows } = await client.query(
+    `select current_setting('server_encoding') as encoding, current_setting('server_version_num')::int as version`,
+  );
+  const { encoding, version } = rows[0] as { encoding: string; version: number };
+  const major = Math.floor(version / 10_000);
+  const reason =
+    major < oldestVersion
+      ? `the server is PostgreSQL ${major}, and must be ${oldestVersion} or newer`
+      : encoding !== 'UTF8'
+        ? `the database's encoding is ${encoding}, and must be UTF8`
+        : undefined;
+  if (reason !== undefined) throw new TrunklineError('StoreUnsuitable', { store: storeName, reason });
 }
