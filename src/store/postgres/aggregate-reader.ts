@@ -11,6 +11,7 @@ import { endFrozenFlushes, isLockTimeout, patienceMs } from './frozen.ts';
 import { type Guard, guard } from './guard.ts';
 import { copyEvents, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresSettings } from './postgres.ts';
+import { beginSql } from './server-session.ts';
 import { checkSchema, Session } from './session.ts';
 
 const claimAttempts = 10;
@@ -114,7 +115,7 @@ export class PostgresAggregateReader implements RemoteReader {
 
   /** Durably, and without waiting for a flush that stands still. */
   private async claim(client: pg.Client, values: unknown[]): Promise<void> {
-    await client.query(`begin; set local lock_timeout = ${patienceMs}; set local synchronous_commit = on`);
+    await client.query(beginSql(`lock_timeout = ${patienceMs}`, 'synchronous_commit = on'));
     try {
       await client.query(this.claimSql, values);
       await client.query('commit');
