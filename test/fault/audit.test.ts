@@ -27,6 +27,7 @@ function life(commands: number): { told: Told[]; held: Held[] } {
         command,
         commandEvents: count,
         content,
+        about: `{"metadata":{"commandId":"${command}"}}`,
       });
     }
     held.push(...events);
@@ -160,7 +161,7 @@ describe('each kind of damage, planted anywhere, is found', () => {
   );
   test('in a copy: a payload that differs, or an event that the log has lost (invented)', async () => {
     const { told, held } = life(20);
-    const altered = held.map((e, i) => (i === 7 ? { ...e, content: '{}' } : e));
+    const altered = held.map((e, i) => (i === 7 ? { ...e, content: '{}' } : i === 8 ? { ...e, about: '{}' } : e));
     expect(found(await auditOf(told, held, altered))).toEqual(['invented']);
     const shorter = held.filter(({ command }) => command !== 'c19' && command !== 'c18');
     expect(found(await auditOf([], shorter, held))).toEqual(['invented']);

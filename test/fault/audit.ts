@@ -47,6 +47,8 @@ export interface Held {
   sends?: number | undefined;
   /** The payload, in any form that is equal for equal payloads. */
   content: string;
+  /** Metadata, time and schema version, likewise. */
+  about?: string | undefined;
 }
 
 export interface Place {
@@ -90,7 +92,8 @@ export const noFindings = (): Findings => ({
 
 /** An event that a runtime hands out, as the auditor wants it. */
 export function heldFrom(event: StoredEvent): Held {
-  const { id, position, aggregateType, aggregateId, version, type, metadata } = event;
+  const { id, position, aggregateType, aggregateId, version, type, metadata, schemaVersion } = event;
+  const occurredAt = new Date(event.occurredAt).toISOString();
   return {
     id,
     position,
@@ -106,7 +109,8 @@ export function heldFrom(event: StoredEvent): Held {
           sends: metadata.sends as number | undefined,
         }
       : { cause: metadata.causationId }),
-    content: JSON.stringify(event.data),
+    content: canonical(event.data),
+    about: canonical({ metadata, occurredAt, schemaVersion }),
   };
 }
 
@@ -270,7 +274,17 @@ const same = (a: Held, b: Held): boolean =>
   a.aggregateId === b.aggregateId &&
   a.version === b.version &&
   a.type === b.type &&
-  a.content === b.content;
+  a.content === b.content &&
+  a.about === b.about;
+
+/** JSON whose keys are in order: PostgreSQL's jsonb has an order of its own. */
+function canonical(value: unknown): string {
+  const inOrder = (_: string, item: unknown): unknown =>
+    typeof item === 'object' && item !== null && !Array.isArray(item)
+      ? Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : item;
+  return JSON.stringify(value, inOrder);
+}
 
 /** Add what another audit found. */
 export function addFindings(to: Findings, more: Findings): void {

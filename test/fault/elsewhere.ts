@@ -122,6 +122,8 @@ export async function readPostgres({ database }: ElsewhereSettings): Promise<{ h
       type: row.event_type,
       data: row.data,
       metadata: row.metadata ?? {},
+      occurredAt: row.occurred_at,
+      schemaVersion: row.schema_version,
     } as StoredEvent),
   );
   return { held, quarantined: count };

@@ -6,6 +6,7 @@ import { disk } from './disk.ts';
 import { downstream } from './downstream.ts';
 import type { Family } from './family.ts';
 import { kills } from './kills.ts';
+import { misuse } from './misuse.ts';
 import { model } from './model.ts';
 import { network } from './network.ts';
 import { overload, soak } from './overload.ts';
@@ -31,4 +32,5 @@ export const families: Readonly<Record<string, Family>> = {
   overload,
   soak,
   security,
+  misuse,
 };
