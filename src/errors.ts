@@ -49,6 +49,7 @@ export interface ErrorDetails {
   CloseTimedOut: { deadlineMs: number; waitingFor: string[] };
   LogPoisoned: { cause: string };
   ThreadFailed: { thread: string; cause: string };
+  LibraryBundled: { entry: string; base: string };
   /** A fault of Trunkline's own, not of what it talks to. */
   InternalFault: { where: string; cause: string };
   // the data directory
@@ -154,6 +155,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
   ThreadFailed: (d) => `the ${d.thread} thread failed: ${d.cause}`,
+  LibraryBundled: (d) =>
+    `'${d.entry}' is not beside ${d.base}: trunkline cannot be bundled, since its threads start from files of their own; ` +
+    "mark 'trunkline' as external in your bundler",
   InternalFault: (d) => `Trunkline itself failed (${d.where}): ${d.cause}; please report it`,
   DataDirInUse: (d) => `${d.dataDir} is held by another live runtime; one owner at a time`,
   DataDirNotWritable: (d) => `${d.dataDir} cannot be written: ${d.cause}`,

@@ -2,9 +2,7 @@
 // (native code may be running in them: they are told to stop by a flag, and return).
 import { type Transferable, Worker } from 'node:worker_threads';
 import { TrunklineError } from './errors.ts';
-
-// `.ts` in development, `.js` when published.
-const extension = import.meta.filename.slice(-3);
+import { ownFile } from './own-file.ts';
 
 export class Thread {
   readonly name: string;
@@ -15,7 +13,7 @@ export class Thread {
   /** `entry`: path without extension, relative to `base` (`import.meta.url` of the caller). */
   constructor(name: string, entry: string, base: string, workerData: unknown, transferList: Transferable[]) {
     this.name = name;
-    this.worker = new Worker(new URL(`${entry}${extension}`, base), {
+    this.worker = new Worker(ownFile(entry, base), {
       workerData,
       transferList,
       name: `trunkline ${name}`,

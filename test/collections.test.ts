@@ -69,6 +69,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'handlers/postgres/known-rows.ts': { rows: 'the oldest, beyond a limit', names: 'as rows' },
   'handlers/requests.ts': { taken: 'answered; at most 16' },
   'handlers/stage.ts': { subscriptions: 'closed', projections: 'closed', internal: 'closed' },
+  'handlers/subscription.ts': { onIdle: 'the subscription is idle, or ends; one for each call that waits' },
   'handlers/tables.ts': {
     dirty: 'every commit',
     waiters: 'every commit',

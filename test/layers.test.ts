@@ -120,7 +120,7 @@ const imports: Import[] = files.flatMap((file) => importsOf(file));
 
 function importsOf(from: string): Import[] {
   const found: Import[] = [];
-  const statement = /^(?:import|export)(\s+type)?\b([^;']*?)(?:\bfrom\s+)?'(\.[^']+)'/gm;
+  const statement = /^(?:import|export)(\s+type)?\b([^;'(]*?)(?:\bfrom\s+)?'(\.[^']+)'/gm;
   for (const [, type, names, target] of texts.get(from)!.matchAll(statement)) {
     const to = relative(src, join(src, dirname(from), target!))
       .split(sep)

@@ -1,4 +1,5 @@
 // From events to state, alive and replayed: one piece of code for both, so that they cannot differ (invariant 10).
+import { inspect } from 'node:util';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { EvolvingEvent, Metadata } from '../event.ts';
@@ -129,13 +130,17 @@ export function evolveFrame(definition: AnyAggregate, state: unknown, frame: Fra
   );
 }
 
-/** Changes when a reducer's text or the declared snapshot version does: a snapshot of another one is not used. */
+/**
+ * Changes when a reducer's text, the first state or the declared snapshot version does: a snapshot of another one is not
+ * used. What a reducer has captured from around it is not seen: that is what the declared version is for.
+ */
 export function reducerFingerprint(definition: AnyAggregate): string {
   let hash = 0x811c9dc5;
   const add = (text: string): void => {
     for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   };
   add(definition.state.toString());
+  add(inspect(definition.state(), { depth: 20, sorted: true, breakLength: Number.POSITIVE_INFINITY }));
   const reducers = reducersOf(definition);
   for (const type of [...reducers.keys()].sort()) add(type + reducers.get(type)!.evolve.toString());
   return `${definition.snapshot.version}:${(hash >>> 0).toString(36)}`;

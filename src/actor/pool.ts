@@ -1,10 +1,12 @@
 // The shards' threads: one Piscina pool, one long-lived task in each of its workers. A shard that dies is started again on
 // new rings, after its old ones have been read to the end.
+
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
+import { ownFile } from '../own-file.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing } from '../ring/ring.ts';
 import type { ShardData, ShardReport } from './actor.ts';
@@ -33,9 +35,6 @@ export interface PoolEvents {
   died(shard: RunningShard, cause: string): void;
 }
 
-// `.ts` in development, `.js` when published.
-const extension = import.meta.filename.slice(-3);
-
 export class ShardPool {
   private readonly pool: Piscina;
   private readonly settings: ShardSettings;
@@ -47,7 +46,7 @@ export class ShardPool {
     this.settings = settings;
     this.events = events;
     this.pool = new Piscina({
-      filename: new URL(`./thread${extension}`, import.meta.url).href,
+      filename: ownFile('./thread', import.meta.url).href,
       minThreads: settings.shards,
       maxThreads: settings.shards,
       concurrentTasksPerWorker: 1,

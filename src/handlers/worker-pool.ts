@@ -3,16 +3,15 @@
 //
 // Invariant: a call ends. One that is out of time is told so; if it goes on for `blockedGraceMs` all the same, its thread is
 // ended where it stands. No more calls are made at a time than there are threads, so none waits for another one's.
+
 import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
+import { ownFile } from '../own-file.ts';
 import type { Attempt } from './attempt.ts';
 import type { Call } from './attempts.ts';
 import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.ts';
-
-// `.ts` in development, `.js` when published.
-const extension = import.meta.filename.slice(-3);
 
 /** A call that is out of time for longer is ended with its thread. */
 const blockedGraceMs = 1_000;
@@ -27,7 +26,7 @@ export class WorkerPool {
     this.module = module;
     const data: WorkerHandlerData = { module };
     this.pool = new Piscina({
-      filename: new URL(`./worker-thread${extension}`, import.meta.url).href,
+      filename: ownFile('./worker-thread', import.meta.url).href,
       workerData: data,
       minThreads: threads,
       maxThreads: threads,

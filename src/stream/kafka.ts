@@ -1,7 +1,9 @@
 // The public side of the Kafka stream: what a user says, checked, and turned into plain data for the flush thread, which
 // imports the sink by its URL.
+
 import { checkInteger } from '../checks.ts';
 import type { StreamOptions } from '../options.ts';
+import { ownFile } from '../own-file.ts';
 import type { Format } from './kafka/format.ts';
 import { resolveKafka } from './settings.ts';
 
@@ -124,9 +126,6 @@ export type TopicSettings = Required<Omit<TopicOptions, 'module' | 'retentionMs'
 /** The name of Kafka's cursor on the log, in `status()` and in errors. */
 export const kafkaName = 'kafka';
 
-// `.ts` in development, `.js` when published.
-const extension = import.meta.filename.slice(-3);
-
 /**
  * Publish every event to Kafka, exactly once for `read_committed` consumers, in order per aggregate.
  *
@@ -140,7 +139,7 @@ export function kafka(options: KafkaOptions): StreamOptions {
   const { count = 5000, bytes = 4 << 20, delayMs = 10 } = options.batch ?? {};
   return {
     name: kafkaName,
-    module: new URL(`./kafka/sink${extension}`, import.meta.url).href,
+    module: ownFile('./kafka/sink', import.meta.url).href,
     options: settings,
     batch: {
       count: checkInteger('stream.batch.count', count, 1, 100_000),

@@ -3,15 +3,14 @@
 //
 // The marker stands while nobody writes, and says which file ended in order: removed before the environment is opened for
 // writing, made when it is closed.
+
 import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import { examine } from '../../examine.ts';
+import { ownFile } from '../../own-file.ts';
 import { dataFileOf } from './environment.ts';
-
-// `.ts` in development, `.js` when published.
-const examination = new URL(`./examination${import.meta.filename.slice(-3)}`, import.meta.url);
 
 const markerOf = (folder: string): string => join(folder, 'clean');
 
@@ -19,7 +18,7 @@ const markerOf = (folder: string): string => join(folder, 'clean');
 export async function openingIsSafe(folder: string): Promise<void> {
   const file = describe(folder);
   if (file === undefined || isMarked(folder, file)) return;
-  const failed = await examine(examination, folder);
+  const failed = await examine(ownFile('./examination', import.meta.url), folder);
   if (!failed) return;
   const found = failed.said === '' ? `examining it ended with ${failed.how}` : failed.said;
   const reason = `handlers/handlers.mdb cannot be read (${found}); put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin anew`;

@@ -1,14 +1,13 @@
 // A store that did not end in order, or is not the file that did, is examined before it is opened.
+
 import { fromWire, type WireError } from '../../errors.ts';
 import { examine } from '../../examine.ts';
+import { ownFile } from '../../own-file.ts';
 import { damaged } from './environment.ts';
-
-// `.ts` in development, `.js` when published.
-const examination = new URL(`./examination${import.meta.filename.slice(-3)}`, import.meta.url);
 
 /** Resolves if the store can be opened. Throws `StoreDamaged`, or what else the examination found. */
 export async function probe(folder: string): Promise<void> {
-  const failed = await examine(examination, folder);
+  const failed = await examine(ownFile('./examination', import.meta.url), folder);
   if (!failed) return;
   if (failed.said !== '') throw fromWire(JSON.parse(failed.said) as WireError);
   throw damaged(folder, `it cannot be read: examining it ended with ${failed.how}`, failed.cause);
