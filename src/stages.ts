@@ -53,6 +53,7 @@ export class Stages {
   shards: Shards | undefined;
   outbox: OutboxHost | undefined;
   failure: TrunklineError | undefined;
+  private readonly admitBytes: number;
   private readonly options: ResolvedOptions;
   private readonly directory: DataDirectory;
   private readonly openGate: () => void;
@@ -67,11 +68,14 @@ export class Stages {
     this.directory = directory;
     this.openGate = shutGateAtExit(this.levels);
     const { aggregates } = options;
+    // Of each shard, of this thread, and of the relay.
+    this.admitBytes = admitBytesOf(options.log, (options.shards + 2) * options.flush.ringBytes);
+    this.levels.publish('admitBytes', this.admitBytes);
     const callerOptions = {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
       whenFull: options.flush.whenFull,
-      logLimitBytes: admitBytesOf(options.log),
+      logLimitBytes: this.admitBytes,
       hasStream: options.stream !== undefined,
     };
     this.caller = new Caller(aggregates, this.levels, bus, callerOptions, (error) => this.reportDefect(error));
@@ -100,7 +104,7 @@ export class Stages {
         folder: directory.logFolder,
         mapBytes,
         maxBytes: options.log.maxBytes,
-        admitBytes: admitBytesOf(options.log),
+        admitBytes: this.admitBytes,
         batchBytesLimit: 64 << 20,
         groupLimit: Math.max(options.flush.ringBytes, options.store ? relayRingBytesLeast : 0) / 2,
         retainMs: options.log.retainMs,

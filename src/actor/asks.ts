@@ -7,10 +7,10 @@ import { FrameKind, type FrameReader } from '../frame.ts';
 import { guarded } from '../guarded.ts';
 import { argumentsJson } from '../payload.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
-import type { RingProducer } from '../ring/producer.ts';
 import { GroupKind } from '../ring/ring.ts';
 import type { Answer } from './actor.ts';
 import type { Question } from './execution.ts';
+import type { Outgoing } from './outgoing.ts';
 
 const numbers = 2 ** 32;
 
@@ -21,16 +21,14 @@ interface Asked {
 }
 
 export class Asks {
-  private readonly ring: RingProducer;
+  private readonly outgoing: Outgoing;
   private readonly defaultDeadlineMs: number;
-  private readonly afterPublish: () => void;
   private readonly open = new Map<number, Asked>();
   private lastNumber = 0;
 
-  constructor(ring: RingProducer, defaultDeadlineMs: number, afterPublish: () => void) {
-    this.ring = ring;
+  constructor(outgoing: Outgoing, defaultDeadlineMs: number) {
+    this.outgoing = outgoing;
     this.defaultDeadlineMs = defaultDeadlineMs;
-    this.afterPublish = afterPublish;
   }
 
   ask(target: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown> {
@@ -38,19 +36,12 @@ export class Asks {
     const data = argumentsJson(input);
     const number = this.freeNumber();
     const deadlineAt = monotonicMs() + deadlineMs;
-    this.ring.frame(
-      FrameKind.question,
-      0,
-      deadlineAt,
-      Math.ceil(deadlineMs),
-      target.name,
-      id,
-      command,
-      question.metadataJson,
-      data,
-    );
-    this.ring.publish(GroupKind.ask, 0, number, 0, '');
-    this.afterPublish();
+    const { metadataJson } = question;
+    this.outgoing.ask((ring) => {
+      const namedMs = Math.ceil(deadlineMs);
+      ring.frame(FrameKind.question, 0, deadlineAt, namedMs, target.name, id, command, metadataJson, data);
+      ring.publish(GroupKind.ask, 0, number, 0, '');
+    });
     return new Promise((resolve, reject) => {
       const late = guarded(() => {
         this.open.delete(number);

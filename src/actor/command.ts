@@ -1,12 +1,15 @@
 // A command as a shard sees it: decoded from its group in the command ring, before the ring's bytes are given back.
 import type { FrameReader } from '../frame.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
+import { GroupFlag } from '../ring/ring.ts';
 
 export class Command {
   /** Where the caller waits; its slot is used by nobody else until it has the reply. */
   readonly slot: number;
   /** The caller wants to know as soon as the command is `raised`. */
   readonly urgent: boolean;
+  /** Sent by an aggregate. */
+  readonly isInternal: boolean;
   readonly typeIndex: number;
   readonly commandIndex: number;
   readonly id: string;
@@ -22,7 +25,8 @@ export class Command {
 
   constructor(ring: RingConsumer, frame: FrameReader) {
     this.slot = ring.slot;
-    this.urgent = ring.flags !== 0;
+    this.urgent = (ring.flags & GroupFlag.urgent) !== 0;
+    this.isInternal = (ring.flags & GroupFlag.internal) !== 0;
     frame.at(ring.framesStart);
     this.typeIndex = frame.schemaVersion;
     this.commandIndex = frame.version;

@@ -1,9 +1,11 @@
-// Commands waiting for one actor. First in, first out, bounded.
+// Commands waiting for one actor. First in, first out, bounded: so many of users, and as many of other aggregates, so that
+// neither keeps the other out.
 import type { Command } from './command.ts';
 
 export class Mailbox {
   private waiting: Command[] = [];
   private first = 0;
+  private internals = 0;
   readonly limit: number;
 
   constructor(limit: number) {
@@ -16,7 +18,9 @@ export class Mailbox {
 
   /** False if it is full. */
   put(command: Command): boolean {
-    if (this.length >= this.limit) return false;
+    const count = command.isInternal ? this.internals : this.length - this.internals;
+    if (count >= this.limit) return false;
+    if (command.isInternal) this.internals++;
     this.waiting.push(command);
     return true;
   }
@@ -24,6 +28,7 @@ export class Mailbox {
   take(): Command | undefined {
     const command = this.waiting[this.first];
     if (command === undefined) return undefined;
+    if (command.isInternal) this.internals--;
     this.first++;
     if (this.first > 64 && this.first * 2 > this.waiting.length) {
       this.waiting = this.waiting.slice(this.first);

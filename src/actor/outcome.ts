@@ -8,9 +8,9 @@ import { isMessageKey, type Outcome, type RepeatedReply } from '../receipt.ts';
 import type { Group } from '../ring/group.ts';
 import type { Execution } from './execution.ts';
 
-/** A message's outcome is found for as long as the message can be delivered again. */
+/** 0: it is void. A message's outcome is found for as long as the message can be delivered again. */
 export const hasExpired = ({ expiresAt }: Outcome, key: string, keyClock: number): boolean =>
-  expiresAt <= keyClock && !isMessageKey(key);
+  expiresAt === 0 || (expiresAt <= keyClock && !isMessageKey(key));
 
 /**
  * `keyClock`: see `Levels.keyClock`; `ttlMs`: how long a user's key is remembered, from now on. The outcome of a message is

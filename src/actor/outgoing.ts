@@ -71,7 +71,21 @@ export class Outgoing {
     this.untold = 0;
   }
 
-  /** A question is in the ring. */
+  /** A question of a command that runs: it waits for room, too. */
+  ask(write: (ring: RingProducer) => void): void {
+    this.mustWait = true;
+    try {
+      write(this.ring);
+    } catch (error) {
+      this.ring.abandon();
+      throw error;
+    } finally {
+      this.mustWait = false;
+    }
+    this.asked();
+  }
+
+  /** Something is in the ring that the caller waits for. */
   asked(): void {
     this.logBell.ring();
   }

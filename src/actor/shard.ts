@@ -23,6 +23,7 @@ import { Execution, type Surroundings } from './execution.ts';
 import { Fencing } from './fencing.ts';
 import { IdleStages } from './idle-stages.ts';
 import type { Loader } from './loader.ts';
+import { LogGate } from './log-gate.ts';
 import { Mailbox } from './mailbox.ts';
 import { hasExpired, keepOutcome, keyReused, repeatedReply } from './outcome.ts';
 import { Outgoing } from './outgoing.ts';
@@ -61,6 +62,7 @@ export class Shard {
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
   private readonly snapshots: Snapshots;
+  private readonly gate: LogGate;
   private readonly surroundings: Surroundings;
   /** Asynchronous commands under way, and those behind them in a mailbox, by slot. */
   private readonly running = new Map<number, Execution>();
@@ -87,10 +89,11 @@ export class Shard {
       failed: (error) => this.failed(error),
     });
     this.fencing = new Fencing(types, this.residents, this.remembered, loader, this.outgoing);
+    this.gate = new LogGate(this.levels);
     this.horizon = new StoredHorizon(this.ring, this.levels);
     this.snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
     this.idleStages = new IdleStages(data.groupLimit);
-    this.asks = new Asks(this.ring, data.askDeadlineMs, () => this.outgoing.asked());
+    this.asks = new Asks(this.outgoing, data.askDeadlineMs);
     this.surroundings = {
       context,
       definition: (name) => definitionOf(types, name),
@@ -99,7 +102,7 @@ export class Shard {
   }
 
   hasWork(): boolean {
-    return this.commands.published() !== this.commands.cursor || this.commands.isSealed;
+    return this.commands.published() !== this.commands.cursor || this.commands.isSealed || this.gate.hasReleased;
   }
 
   /**
@@ -114,6 +117,8 @@ export class Shard {
     this.isHeldUp = false;
     this.outgoing.beginDrain();
     try {
+      for (let held = this.gate.release(); held; held = this.gate.release())
+        this.dispatch(held, this.types[held.typeIndex]!);
       while (count < most && this.commands.take(limit) && this.takeGroup()) count++;
     } finally {
       this.outgoing.endDrain();
@@ -128,7 +133,7 @@ export class Shard {
     if (commands.kind === GroupKind.command) {
       const command = new Command(commands, frame);
       const type = this.types[command.typeIndex]!;
-      const hasRoom = room.isFor(type, command, this.pending, this.now, this.horizon.storedBytes);
+      const hasRoom = command.isInternal || room.isFor(type, command, this.pending, this.now, this.horizon.storedBytes);
       if (!hasRoom && this.levels.flag(LevelWord.rejectsWhenFull) === 0) {
         commands.untake();
         this.isHeldUp = true;
@@ -177,7 +182,8 @@ export class Shard {
 
   private execute(actor: Actor, command: Command): void {
     try {
-      this.run(actor, command);
+      if (this.gate.holds(command)) this.waiting.set(command.slot, command);
+      else this.run(actor, command);
     } catch (error) {
       this.contain(actor.type, command, error);
     }
@@ -193,7 +199,6 @@ export class Shard {
     if (!(error instanceof TrunklineError)) this.warn('an unexpected exception of one command', error);
     if (!command.isAnswered) this.refuse(command, type, error);
   }
-
   private warn(message: string, error: unknown): void {
     this.data.outbox.postMessage({ type: 'warning', message, details: describeError(error) });
   }
@@ -215,7 +220,6 @@ export class Shard {
       return undefined;
     }
   }
-
   private run(actor: Actor, command: Command): void {
     const { type } = actor;
     if (this.waiting.size > 0) this.waiting.delete(command.slot);
@@ -260,12 +264,10 @@ export class Shard {
       )
       .catch((error) => this.failed(error));
   }
-
   private failed(error: unknown): void {
     this.failure = error;
     this.onSettled();
   }
-
   private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
     const { actor, command } = execution;
     if (this.isAbandoned) return;
@@ -305,7 +307,6 @@ export class Shard {
       else (actor.mailbox as Mailbox).put(next);
     }
   }
-
   private succeed(execution: Execution, value: unknown): void {
     const { actor, command } = execution;
     execution.end();
@@ -323,7 +324,6 @@ export class Shard {
     }
     this.published(actor, command, outcome);
   }
-
   private fail(execution: Execution, error: unknown): void {
     const { actor, command } = execution;
     const { name, commandNames } = actor.type;
@@ -351,7 +351,6 @@ export class Shard {
     this.waiting.delete(command.slot);
     this.outgoing.refuse(command, type, error);
   }
-
   private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
     actor.lastPublished = this.ring.published;
     if (outcome) this.remembered.keep(actor, command.key, outcome, this.ring.published);

@@ -30,7 +30,7 @@ export function answerAsk(caller: Caller, line: Line, number: number, frame: Fra
   const toldDeadlineMs = frame.version; // a question has no version
   if (deadlineMs <= 0)
     return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: toldDeadlineMs, executed: 'no' }));
-  const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs };
+  const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs, isInternal: true };
   caller
     .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, options)
     .then(({ value }) => answer(JSON.stringify({ value } satisfies Answer)), refuse);

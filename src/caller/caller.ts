@@ -37,7 +37,12 @@ export interface CallerOptions {
 export interface NamedSendOptions extends SendOptions {
   /** What `DeadlineExceeded` names: the deadline that was set, of which `deadlineMs` is what remains. */
   toldDeadlineMs?: number;
+  /** It comes from an aggregate: see `admitInternal`. */
+  isInternal: true;
 }
+
+const isClosing = (error: TrunklineError): boolean =>
+  isError(error, 'RuntimeClosed') && error.details.state === 'closing';
 
 /** A ring without a shard behind it. */
 export interface OtherRing {
@@ -82,7 +87,7 @@ export class Caller implements CommandSender {
     this.commandNames = types.map((type) => Object.keys(type.commands));
     this.levels = levels;
     this.options = options;
-    this.slots = new Slots(options.maxInFlight);
+    this.slots = new Slots(options.maxInFlight, ({ isInternal }) => isInternal);
     this.progress = new Progress(levels, options.hasStream, this.refusals);
     this.turns = new Turns(this, levels, bus, report);
   }
@@ -143,10 +148,13 @@ export class Caller implements CommandSender {
     id: string,
     inputJson: string,
     metadataJson: string,
-    options: NamedSendOptions | undefined,
+    options: SendOptions | NamedSendOptions | undefined,
   ): Promise<Receipt<unknown>> {
-    this.admit();
-    if (options !== undefined) checkSendOptions(options, this.options.hasStream);
+    const named = options !== undefined && 'isInternal' in options ? options : undefined;
+    const isInternal = named !== undefined;
+    if (isInternal) this.admitInternal();
+    else this.admit();
+    if (options !== undefined && !isInternal) checkSendOptions(options, this.options.hasStream);
     const ack = options?.ack ?? this.options.ack;
     const key = options?.idempotencyKey ?? '';
     const isMessage = isMessageKey(key);
@@ -154,20 +162,21 @@ export class Caller implements CommandSender {
     const type = this.types[typeIndex]!.name;
     const line = this.lineOf(type, id);
     return new Promise((resolve, reject) => {
-      const pending = new Pending(resolve, reject, ack, options?.toldDeadlineMs ?? deadlineMs, line, type, id);
+      const pending = new Pending(resolve, reject, ack, named?.toldDeadlineMs ?? deadlineMs, line, type, id);
       pending.isMessage = isMessage;
+      pending.isInternal = isInternal;
       const slot = this.slots.add(pending);
       if (ack === 'raised') line.urgent++;
-      const urgent = ack === 'raised' ? GroupFlag.urgent : 0;
+      const flags = (ack === 'raised' ? GroupFlag.urgent : 0) | (isInternal ? GroupFlag.internal : 0);
       const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
       const write: CommandWrite = (ring) => {
         ring.frame(FrameKind.message, typeIndex, deadlineAt, commandIndex, '', id, key, metadataJson, inputJson);
-        ring.publish(GroupKind.command, urgent, slot, 0, '');
+        ring.publish(GroupKind.command, flags, slot, 0, '');
         pending.endOfGroup = ring.head;
       };
       try {
         if (!line.tryWrite(write)) {
-          if (this.options.whenFull === 'reject' && !line.dead) {
+          if (this.options.whenFull === 'reject' && !isInternal && !line.dead) {
             throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
           pending.waiting = line.writeLater(write, (error) => this.drop(slot, pending, error));
@@ -193,7 +202,16 @@ export class Caller implements CommandSender {
     }
   }
 
-  /** Whether anything new may come in. */
+  /**
+   * Whether a command of one aggregate to another may come in: it is part of what is under way already, or frees the log.
+   * So it has a limit of its own, may use the log's reserve, and comes in while a closing runtime lets commands end.
+   */
+  private admitInternal(): void {
+    if (this.closed && !isClosing(this.closed)) throw this.closed;
+    if (this.slots.isReserveFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
+  }
+
+  /** Whether anything new of a user's may come in. */
   admit(): void {
     if (this.closed) throw this.closed;
     if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });

@@ -50,7 +50,7 @@ export async function deliver(message: Message, parts: DeliveryParts): Promise<D
   const { caller, settings, stopped } = parts;
   const { retry, patienceMs } = settings;
   const input = [message.inputJson, message.metadataJson] as const;
-  const options = { ack: 'written', idempotencyKey: `${messageKeyPrefix}${message.id}` } as const;
+  const options = { isInternal: true, ack: 'written', idempotencyKey: `${messageKeyPrefix}${message.id}` } as const;
   const attempt = (): Promise<unknown> =>
     caller.sendNamed(message.aggregateType, message.command, message.aggregateId, ...input, options);
   const began = performance.now();

@@ -15,6 +15,8 @@ export class Pending {
   readonly id: string;
   /** A message between aggregates: its reply needs no events. */
   isMessage = false;
+  /** It comes from an aggregate, and counts apart: set before it has a slot. */
+  isInternal = false;
   /** Where its group ends in the command ring; undefined while it waits for room. */
   endOfGroup: number | undefined;
   /** As what it waits for room. */

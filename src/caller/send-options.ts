@@ -5,6 +5,7 @@ import { TrunklineError } from '../errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../frame.ts';
 import { fieldsOf } from '../known-fields.ts';
 import { checkMetadata } from '../limits.ts';
+import { isMessageKey } from '../receipt.ts';
 
 export const sendFields: readonly string[] = fieldsOf<SendOptions>({
   ack: true,
@@ -20,6 +21,9 @@ export function checkSendOptions(options: SendOptions, hasStream: boolean): void
   if (ack === 'published' && !hasStream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (deadlineMs !== undefined) checkDeadline('deadlineMs', deadlineMs);
   if (idempotencyKey !== undefined) checkId('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY_BYTES_LIMIT);
+  if (idempotencyKey !== undefined && isMessageKey(idempotencyKey)) {
+    invalid('idempotencyKey', idempotencyKey, 'begins as those of messages between aggregates do');
+  }
   if (signal !== undefined) checkSignal(signal);
   if (metadata !== undefined) checkMetadata(metadata);
   if (signal?.aborted) throw new TrunklineError('Aborted', { executed: 'no' }, { cause: signal.reason });

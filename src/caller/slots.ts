@@ -1,11 +1,15 @@
-// Slots: small numbers for what is in flight, so that a reply finds its caller by an array index.
+// Slots: small numbers for what is in flight, so that a reply finds its caller by an array index. What is reserved for has
+// a limit of its own, as high as the others'.
 export class Slots<T> {
   private readonly items: (T | undefined)[] = [];
   private readonly free: number[] = [];
   readonly limit: number;
+  private readonly isReserved: (item: T) => boolean;
+  private reserved = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number, isReserved: (item: T) => boolean = () => false) {
     this.limit = limit;
+    this.isReserved = isReserved;
   }
 
   get count(): number {
@@ -13,12 +17,17 @@ export class Slots<T> {
   }
 
   get isFull(): boolean {
-    return this.count >= this.limit;
+    return this.count - this.reserved >= this.limit;
+  }
+
+  get isReserveFull(): boolean {
+    return this.reserved >= this.limit;
   }
 
   add(item: T): number {
     const slot = this.free.pop() ?? this.items.length;
     this.items[slot] = item;
+    if (this.isReserved(item)) this.reserved++;
     return slot;
   }
 
@@ -27,6 +36,8 @@ export class Slots<T> {
   }
 
   remove(slot: number): void {
+    const item = this.items[slot];
+    if (item !== undefined && this.isReserved(item)) this.reserved--;
     this.items[slot] = undefined;
     this.free.push(slot);
   }

@@ -30,6 +30,8 @@ export class Turns {
   private heard: StoredEvent[] = [];
   /** Read once per pass: groups behind it wait for the next pass, so that the bus hears events in log order. */
   private written = 0;
+  /** What the log has left, as last seen; see `LogRoom`. */
+  private room = 0;
 
   /** `report` is told of an exception that nobody expects, and must not throw. */
   constructor(caller: Caller, levels: Levels, bus: Bus, report: (error: unknown) => void) {
@@ -42,6 +44,7 @@ export class Turns {
       () => this.tellBus(),
       () => caller.deliveries?.settledUpTo(this.written),
       () => caller.progress.advance(),
+      () => this.tellRoom(),
     ];
   }
 
@@ -68,6 +71,13 @@ export class Turns {
       for (const other of caller.others) if (other.hasWaiting()) this.take(() => other.endTurn());
     } while (!this.sleeper.arm(this.hasWork));
     caller.settleDrained();
+  }
+
+  /** The log has room again: commands that shards hold may begin. */
+  private tellRoom(): void {
+    const room = this.levels.flag(LevelWord.full);
+    if (room < this.room) for (const line of this.caller.lines) line.ring();
+    this.room = room;
   }
 
   private take(step: () => void): void {

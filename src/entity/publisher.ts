@@ -13,7 +13,7 @@ import { writeIdText, writeNewId } from '../ids.ts';
 import { checkFields } from '../known-fields.ts';
 import { metadataToJson } from '../limits.ts';
 import { eachFrame } from '../log/frames.ts';
-import { type Levels, LevelWord } from '../log/levels.ts';
+import { type Levels, LevelWord, LogRoom } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import { printAs } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
@@ -68,6 +68,7 @@ export class EventPublisher {
   private waitingEvents = 0;
   private readonly later = new Later(() => this.flushWaiting());
 
+  private readonly levels: Levels;
   private readonly lookUp: HeadLookUp | undefined;
   private lookUps: Promise<void> = Promise.resolve();
 
@@ -82,6 +83,7 @@ export class EventPublisher {
   ) {
     this.lookUp = lookUp;
     this.caller = caller;
+    this.levels = levels;
     this.heads = new Heads(levels, storedHead);
     this.actorTypes = actorTypes;
     this.options = options;
@@ -307,7 +309,10 @@ export class EventPublisher {
 
   /** False if there is no room; nothing is written then. */
   private tryWrite(slot: number, events: readonly Prepared[]): boolean {
-    const { producer } = this;
+    const { producer, levels } = this;
+    // The log's last room is for what frees it.
+    const mayWait = this.caller.options.whenFull === 'wait';
+    if (mayWait && levels.flag(LevelWord.full) !== LogRoom.plenty) return false;
     try {
       for (const event of events) {
         const now = Date.now();

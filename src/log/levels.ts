@@ -26,6 +26,8 @@ const Position = {
   usedBytes: 6,
   /** not a position: what the clock of idempotency keys is ahead of the monotonic clock, milliseconds; see `keyClock` */
   keyClockAhead: 10,
+  /** not a position: from how many bytes on users' commands are not let in any more */
+  admitBytes: 12,
   /** `settled` as the store had it when it was opened: messages up to here are never delivered again */
   settledBefore: 11,
   /** not a position: bytes of chunks committed so far */
@@ -45,7 +47,7 @@ export const LevelWord = {
   stopping: 4,
   /** 1: a write or a sync failed; nothing is acknowledged any more */
   poisoned: 5,
-  /** 1: the log is at its limit: nothing is taken from the rings until truncation has made room */
+  /** how much room the log has left, and for whom: see {@link LogRoom} */
   full: 6,
   /** 1: a control message waits for the log thread */
   logInbox: 7,
@@ -75,6 +77,12 @@ export const LevelWord = {
   /** how many actors each shard held after its last sweep */
   firstShardActors: 160,
 } as const;
+
+/**
+ * `plenty`: for everybody. `admitted`: users' commands are not let in any more; with `whenFull: 'reject'` those under way go
+ * on, else they wait. `reserve`: what is left is for internal traffic (messages, answers), which is what frees the log.
+ */
+export const LogRoom = { plenty: 0, admitted: 1, reserve: 2 } as const;
 
 /** Threads stop one stage after the other, each when `stopping` has come to its number and its work is drained. */
 export const StopStage = { shards: 1, log: 2, sync: 3, flush: 4 } as const;

@@ -30,11 +30,12 @@ import { inSnapshot } from './snapshot.ts';
 export const mapBytesFor = (maxBytes: number): number =>
   PAGE_BYTES * Math.ceil((maxBytes * 1.5 + SPARE_BYTES) / PAGE_BYTES);
 /**
- * From how many bytes on nobody new is let in (`whenFull: 'reject'`): what is left is for commands that are under way, so
- * that they need not wait for a cursor. A quarter of what retention does not keep, or 64 MiB, which eight rings hold.
+ * From how many bytes on no user's command is let in: what is left is for those under way (`whenFull: 'reject'`), and for
+ * internal traffic, which frees the log. A quarter of what retention does not keep, or 64 MiB, or twice what the rings
+ * hold, since what is in them is taken on in any case.
  */
-export const admitBytesOf = ({ maxBytes, retainBytes }: { maxBytes: number; retainBytes: number }): number =>
-  maxBytes - Math.min(Math.floor((maxBytes - retainBytes) / 4), 64 << 20);
+export const admitBytesOf = (log: { maxBytes: number; retainBytes: number }, ringsBytes: number): number =>
+  log.maxBytes - Math.min(Math.floor((log.maxBytes - log.retainBytes) / 4), Math.max(64 << 20, 2 * ringsBytes));
 const limitOf = (mapBytes: number): number => Math.floor((mapBytes - SPARE_BYTES) / 1.5);
 const SPARE_BYTES = 16 << 20;
 /** A disk with less room than the largest write may have cut one short. */

@@ -12,7 +12,7 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { Word } from '../ring/ring.ts';
 import { Spinner } from '../ring/spinner.ts';
 import { ChunkBuilder } from './chunk.ts';
-import { Levels, LevelWord, StopStage } from './levels.ts';
+import { Levels, LevelWord, LogRoom, StopStage } from './levels.ts';
 import { LogWriter } from './lmdb.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport } from './log.ts';
 import { recoverLog } from './recovery.ts';
@@ -166,7 +166,7 @@ class LogThread {
         return;
       } catch (error) {
         if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.abandoned) !== 0) throw error;
-        this.levels.setFlag(LevelWord.full, 1);
+        this.levels.setFlag(LevelWord.full, LogRoom.reserve);
         this.tellCaller();
         if (!this.truncate(true)) this.sleeper.block(() => false, fullBoundMs);
       }
@@ -181,7 +181,9 @@ class LogThread {
   private makeRoom(): number {
     if (this.writer.usedBytes >= data.admitBytes) this.truncate(true);
     const { usedBytes } = this.writer;
-    const flag = usedBytes >= data.admitBytes ? 1 : 0;
+    const reserveFrom = data.admitBytes + (data.maxBytes - data.admitBytes) / 4;
+    const { plenty, admitted, reserve } = LogRoom;
+    const flag = usedBytes >= reserveFrom ? reserve : usedBytes >= data.admitBytes ? admitted : plenty;
     if (this.levels.flag(LevelWord.full) !== flag) {
       this.levels.publish('usedBytes', usedBytes);
       this.levels.setFlag(LevelWord.full, flag);

@@ -7,7 +7,7 @@ import { isError } from '../errors.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
 import { misfitOf } from '../limits.ts';
-import { type Levels, LevelWord } from '../log/levels.ts';
+import { type Levels, LevelWord, LogRoom } from '../log/levels.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
@@ -67,6 +67,7 @@ export class RelayRing {
    */
   tryAppend(events: readonly ClaimedEvent[], from: number): number | Unrelayable {
     const { producer } = this;
+    if (this.levels.flag(LevelWord.full) !== LogRoom.plenty) return 0; // the log's last room is for what frees it
     let next = from;
     try {
       for (; next < events.length && producer.end - producer.start < groupBytes; next++) {

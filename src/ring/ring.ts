@@ -62,6 +62,8 @@ export const GroupFlag = {
   repeated: 8,
   /** some of the frames are messages to other aggregates */
   messages: 16,
+  /** command: sent by an aggregate, not by a user; it has a reserve at every bound */
+  internal: 32,
 } as const;
 
 export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;

@@ -14,7 +14,13 @@ export const Courier = defineAggregate('courier', {
   },
   commands: {
     /** Each is a message of its own, to `take` if it says no more. */
-    send(courier, to: string, what: string[], command: 'take' | 'takeUnless' | 'refuse' | 'die' = 'take', file = '') {
+    send(
+      courier,
+      to: string,
+      what: string[],
+      command: 'take' | 'takeUnless' | 'refuse' | 'die' | 'waitFor' = 'take',
+      file = '',
+    ) {
       courier.raise('Sent', { to });
       const target = courier.send(Courier, to);
       for (const one of what) {
@@ -50,6 +56,10 @@ export const Courier = defineAggregate('courier', {
     fill(courier, bytes: number) {
       courier.raise('Taken', { what: 'x'.repeat(bytes) });
     },
+    block(_courier, ms: number) {
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+    },
+    ignore(_courier, _text: string) {},
     taken(courier) {
       return courier.state.taken;
     },
