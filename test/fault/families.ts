@@ -5,6 +5,7 @@ import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
 import { downstream } from './downstream.ts';
 import type { Family } from './family.ts';
+import { interference } from './interference.ts';
 import { kills } from './kills.ts';
 import { misuse } from './misuse.ts';
 import { model } from './model.ts';
@@ -33,4 +34,5 @@ export const families: Readonly<Record<string, Family>> = {
   soak,
   security,
   misuse,
+  interference,
 };
