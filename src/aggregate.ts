@@ -74,9 +74,9 @@ type Evolve<Name extends string, State, E extends Events> = {
 /** When snapshots of an aggregate's state are taken, and which are still good. */
 export interface SnapshotPolicy {
   /** Take a snapshot every so many events of an aggregate; default 100; 0 means never. */
-  every?: number;
+  every?: number | undefined;
   /** Raise it when code that `evolve` calls has changed; a change of `evolve`'s own text is noticed without. */
-  version?: number;
+  version?: number | undefined;
 }
 
 /** A defined aggregate type. */
@@ -205,17 +205,17 @@ export type ResultOf<F> = F extends (...all: any[]) => infer R ? Carried<Awaited
 /** How one command is sent. */
 export interface SendOptions {
   /** Which level to wait for; default: the runtime's `ack`. */
-  ack?: Level;
+  ack?: Level | undefined;
   /**
    * The same key for the same aggregate, within `idempotencyTtlMs`, returns the first outcome and raises nothing. With
    * another command: `IdempotencyKeyReused`. Arguments are not compared. 1 to 255 bytes of UTF-8.
    */
-  idempotencyKey?: string;
+  idempotencyKey?: string | undefined;
   /** For all of it, its level included: milliseconds, more than 0; then `DeadlineExceeded`, which says whether it was executed. */
-  deadlineMs?: number;
-  signal?: AbortSignal;
+  deadlineMs?: number | undefined;
+  signal?: AbortSignal | undefined;
   /** Goes into every event of the command. JSON values. */
-  metadata?: Record<string, unknown>;
+  metadata?: Record<string, unknown> | undefined;
 }
 
 type CommandsOf<A> = A extends Aggregate<any, any, any, infer C> ? C : never;

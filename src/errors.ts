@@ -233,7 +233,7 @@ export class TrunklineError<C extends ErrorCode = ErrorCode> extends Error {
   readonly code: C;
   readonly details: ErrorDetails[C];
 
-  constructor(code: C, details: ErrorDetails[C], options?: { message?: string; cause?: unknown }) {
+  constructor(code: C, details: ErrorDetails[C], options?: { message?: string | undefined; cause?: unknown }) {
     super(options?.message ?? messages[code](details), options && 'cause' in options ? { cause: options.cause } : {});
     this.name = code;
     this.code = code;

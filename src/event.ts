@@ -60,17 +60,17 @@ export interface EventDeclaration {
   type: string;
   schemaVersion: number;
   /** JSON Schema of the payload, where the validator can tell it. */
-  jsonSchema?: Record<string, unknown>;
+  jsonSchema?: Record<string, unknown> | undefined;
 }
 
 /** What metadata may hold; the named fields have a meaning throughout, the rest is the user's own. JSON values. */
 export interface Metadata {
-  readonly correlationId?: string;
-  readonly causationId?: string;
-  readonly commandId?: string;
-  readonly tenantId?: string;
-  readonly traceparent?: string;
-  readonly source?: string;
+  readonly correlationId?: string | undefined;
+  readonly causationId?: string | undefined;
+  readonly commandId?: string | undefined;
+  readonly tenantId?: string | undefined;
+  readonly traceparent?: string | undefined;
+  readonly source?: string | undefined;
   readonly [key: string]: unknown;
 }
 
@@ -106,15 +106,15 @@ export interface NewEvent {
   aggregateId: string;
   type: string;
   data: unknown;
-  metadata?: Metadata;
+  metadata?: Metadata | undefined;
   /** UUID; default: a new UUIDv7. Not compared with those in the store: published twice, it is there twice. */
-  id?: string;
+  id?: string | undefined;
   /** Default: now. */
-  occurredAt?: Date;
+  occurredAt?: Date | undefined;
   /** Version of the payload's shape; default 1. */
-  schemaVersion?: number;
+  schemaVersion?: number | undefined;
   /** The aggregate's version with this event; default: one more than the last. Another one: `ConcurrencyConflict`. */
-  version?: number;
+  version?: number | undefined;
 }
 
 const noMetadata: Metadata = Object.freeze({});

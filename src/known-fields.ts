@@ -7,6 +7,13 @@ export function fieldsOf<Options>(fields: Record<keyof Options, true>): readonly
   return Object.keys(fields);
 }
 
+/** What is given: a field that is `undefined` counts as left out, so that it does not hide a default in a spread. */
+export function given<Options extends object>(options: Options | undefined): Partial<Options> {
+  return Object.fromEntries(
+    Object.entries(options ?? {}).filter(([, value]) => value !== undefined),
+  ) as Partial<Options>;
+}
+
 /** Refuse what is no object, and fields that nobody knows. `option`: what it is called, as `flush`; '' at the top. */
 export function checkFields(option: string, given: unknown, known: readonly string[]): void {
   const refuse = (field: string, reason: string): never => {

@@ -6,12 +6,12 @@ import type { Address } from './message.ts';
 /** Pauses between the attempts of one message. */
 export interface MessageRetryOptions {
   /** Attempts in all while the target throws, 1 to 1,000; default 5. */
-  attempts?: number;
+  attempts?: number | undefined;
   /** Pause before the second attempt, milliseconds; default 100; multiplied by `factor` (2) each time. */
-  minDelayMs?: number;
-  factor?: number;
+  minDelayMs?: number | undefined;
+  factor?: number | undefined;
   /** Longest pause, milliseconds; default 30,000. */
-  maxDelayMs?: number;
+  maxDelayMs?: number | undefined;
 }
 
 /** A message that was not carried out. */
@@ -32,16 +32,16 @@ export interface UndeliveredMessage {
 
 /** How messages between aggregates (`send`) are delivered. */
 export interface MessageOptions {
-  retry?: MessageRetryOptions;
+  retry?: MessageRetryOptions | undefined;
   /**
    * How long a message that is pushed back (a full mailbox, a store that is away) is tried, milliseconds, 1,000 to 2^31-1;
    * default 3,600,000 (an hour). The log keeps it meanwhile; then it is a dead letter.
    */
-  patienceMs?: number;
+  patienceMs?: number | undefined;
   /** From so many dead letters on further messages stay in the log and are tried on, 1 to 10,000,000; default 100,000. */
-  deadLetterLimit?: number;
+  deadLetterLimit?: number | undefined;
   /** Called for each message that is refused or becomes a dead letter. What it throws is logged. */
-  onUndelivered?: (message: UndeliveredMessage) => void;
+  onUndelivered?: ((message: UndeliveredMessage) => void) | undefined;
 }
 
 export interface MessageSettings {

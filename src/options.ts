@@ -2,7 +2,7 @@
 
 import type { AnyAggregate } from './aggregate.ts';
 import { checkDeadline, checkInteger, invalid } from './checks.ts';
-import { checkFields, fieldsOf } from './known-fields.ts';
+import { checkFields, fieldsOf, given } from './known-fields.ts';
 import { type Logger, resolveLogger } from './logger.ts';
 import { type MessageOptions, type MessageSettings, resolveMessages } from './message-options.ts';
 import { type Level, levels } from './receipt.ts';
@@ -50,11 +50,11 @@ export interface LogOptions {
    * Most bytes the log may hold, 1 MiB to 1 TiB; default 4 GiB. Beyond, commands wait; those that are rejected instead get
    * `LogFull` somewhat earlier (64 MiB, in a small log a quarter): that is room for those already let in.
    */
-  maxBytes?: number;
+  maxBytes?: number | undefined;
   /** Keep events in the log for so long after everyone has them, milliseconds; default 0. */
-  retainMs?: number;
+  retainMs?: number | undefined;
   /** Keep at least so many bytes of the newest events; default 64 MiB. */
-  retainBytes?: number;
+  retainBytes?: number | undefined;
 }
 
 /** A user's own sink: a module whose `createSink(options)` returns a {@link import('./flush/flush.ts').Sink}. */
@@ -72,7 +72,7 @@ export interface StreamOptions extends SinkOptions {
   /** Bounds of a batch: frames, bytes, and at most one batch in so many milliseconds unless somebody waits. */
   batch?: { count: number; bytes: number; delayMs: number };
   /** Report `StreamBehind` when more positions wait. */
-  backlogLimit?: number;
+  backlogLimit?: number | undefined;
 }
 
 /** How durable handlers keep what must survive: all subscriptions and projections together. */
@@ -81,13 +81,13 @@ export interface HandlerOptions {
    * How long checkpoints and effects wait for others before they are committed together, milliseconds, 0 to 60,000; default
    * 20. More: fewer transactions, and more to be handled again after a crash.
    */
-  checkpointDelayMs?: number;
+  checkpointDelayMs?: number | undefined;
   /** How long `runtime.once` remembers a key, milliseconds, at least 1,000; default 604,800,000 (7 days). */
-  inboxTtlMs?: number;
+  inboxTtlMs?: number | undefined;
   /** From so many changes that wait for the store on, subscriptions take nothing more, 100 to 10,000,000; default 50,000. */
-  stagedChangesLimit?: number;
+  stagedChangesLimit?: number | undefined;
   /** With `store: postgres(…)`: most transactions of handlers (`tx.client()`) at a time, 1 to 1,000; default 8. */
-  connections?: number;
+  connections?: number | undefined;
 }
 
 /** The options of `createRuntime`; all but two have a default. */
@@ -96,46 +96,46 @@ export interface RuntimeOptions {
   dataDir: string;
   aggregates: readonly AnyAggregate[];
   /** Threads that run aggregates, 1 to 64; default: cores - 1, at least 1, at most 4. */
-  shards?: number;
+  shards?: number | undefined;
   /** The level a command waits for unless it says otherwise; default `written`. */
-  ack?: Level;
-  flush?: keyof typeof flushPresets | Partial<FlushPolicy>;
+  ack?: Level | undefined;
+  flush?: keyof typeof flushPresets | { readonly [K in keyof FlushPolicy]?: FlushPolicy[K] | undefined } | undefined;
   /** A module, by URL or absolute path, whose default export makes what commands see as `context`, once per shard. */
-  context?: string;
-  log?: LogOptions;
+  context?: string | undefined;
+  log?: LogOptions | undefined;
   /** Where events are kept; default: here, in `dataDir`. Elsewhere: `postgres(…)`. */
-  store?: PostgresStoreOptions;
+  store?: PostgresStoreOptions | undefined;
   /** Sinks of your own behind the log, beside the store. */
-  sinks?: readonly SinkOptions[];
+  sinks?: readonly SinkOptions[] | undefined;
   /** Where events are published: `kafka({ brokers })`; default: nowhere. */
-  stream?: StreamOptions;
-  handlers?: HandlerOptions;
+  stream?: StreamOptions | undefined;
+  handlers?: HandlerOptions | undefined;
   /** Messages between aggregates (`send`): attempts, dead letters, and who hears of what failed. */
-  messages?: MessageOptions;
+  messages?: MessageOptions | undefined;
   /**
    * Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave once the store has
    * what they raised. While the store is behind there may be an eighth more (at least 64): then commands for other aggregates
    * wait for it, or get `TooManyUnstored` (`whenFull: 'reject'`). The same bounds, until the store has them, the outcomes of
    * commands with idempotency keys, and the entities that this runtime publishes.
    */
-  actorLimit?: number;
+  actorLimit?: number | undefined;
   /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
-  actorIdleMs?: number;
+  actorIdleMs?: number | undefined;
   /** Most commands waiting for one aggregate, 1 to 1,000,000; default 10,000; beyond: `MailboxFull`. */
-  mailboxLimit?: number;
+  mailboxLimit?: number | undefined;
   /** Most commands in flight in all, 1 to 1,000,000; default 65,536; beyond: `TooManyInFlight`. */
-  maxInFlight?: number;
+  maxInFlight?: number | undefined;
   /** How long an idempotency key is remembered, milliseconds; default 86,400,000 (a day). */
-  idempotencyTtlMs?: number;
+  idempotencyTtlMs?: number | undefined;
   /** Deadline of an `ask` that names none, milliseconds; default 5,000. */
-  askDeadlineMs?: number;
+  askDeadlineMs?: number | undefined;
   /**
    * A pino logger, or one like it; default: pino at level `warn` on stderr, since a sink, a handler or a shard that fails is
    * told here first. `false`: silence. A logger that throws hurts nothing: its message goes to stderr.
    */
-  logger?: Logger | false;
+  logger?: Logger | false | undefined;
   /** Identity of this boot of the machine; default: the kernel's. For tests of power loss. */
-  bootId?: string;
+  bootId?: string | undefined;
 }
 
 export interface ResolvedOptions
@@ -205,7 +205,7 @@ export function resolveFlush(
     return invalid('flush', flush, `must be one of ${Object.keys(flushPresets).join(', ')}`);
   }
   if (flush !== undefined) checkFields('flush', flush, Object.keys(current));
-  const policy = { ...current, ...flush };
+  const policy: FlushPolicy = { ...current, ...(given(flush) as Partial<FlushPolicy>) };
   checkInteger('flush.syncIntervalMs', policy.syncIntervalMs, 0, 60_000);
   checkInteger('flush.syncBytes', policy.syncBytes, 4096, 1 << 30);
   checkInteger('flush.batchBytes', policy.batchBytes, 4096, 64 << 20);
@@ -336,12 +336,12 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
 /** How long `close` waits. */
 export interface CloseOptions {
   /** In all, milliseconds, more than 0; default 30,000. Then what is left is given up: `CloseTimedOut`. */
-  deadlineMs?: number;
+  deadlineMs?: number | undefined;
   /**
    * For handlers that run, milliseconds, 0 to 2,147,483,647; default 10,000. Then their signals are aborted, and they are not
    * waited for: the next start hands them these events again. 0: at once.
    */
-  handlerGraceMs?: number;
+  handlerGraceMs?: number | undefined;
 }
 
 const closeFields = fieldsOf<CloseOptions>({ deadlineMs: true, handlerGraceMs: true });

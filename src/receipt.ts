@@ -23,7 +23,7 @@ export interface Receipt<Value, Event = StoredEvent> {
   /** The events that the command raised, decoded when first looked at. */
   readonly events: readonly Event[];
   /** Resolves when the level is reached; rejects on `signal`, on close, and when the log has failed. */
-  reached(level: Level, options?: { signal?: AbortSignal }): Promise<void>;
+  reached(level: Level, options?: { signal?: AbortSignal | undefined }): Promise<void>;
 }
 
 /** What a shard replies to a repeated idempotency key. JSON. */

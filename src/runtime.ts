@@ -181,7 +181,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * Resolves when everything written so far has come to the level.
    * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason (as rejections)
    */
-  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+  async reached(level: Level, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     this.checkOpen();
     checkLevel('level', level);
     checkSignalOptions('reached', options);

@@ -12,14 +12,14 @@ import { printAs } from '../one-line.ts';
 /** What narrows a listening. */
 export interface ListenOptions<Event = StoredEvent> {
   /** Only events for which it returns true. */
-  where?: (event: Event) => boolean;
-  batch?: false;
+  where?: ((event: Event) => boolean) | undefined;
+  batch?: false | undefined;
 }
 
 /** A listening that hears a turn's events together. */
 export interface BatchOptions<Event = StoredEvent> {
   /** Only events for which it returns true. */
-  where?: (event: Event) => boolean;
+  where?: ((event: Event) => boolean) | undefined;
   /** Call the listener once per turn, with all the events of that turn. */
   batch: true;
 }

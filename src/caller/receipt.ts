@@ -93,7 +93,7 @@ export class CommandReceipt implements Receipt<unknown> {
     return frozen;
   }
 
-  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+  async reached(level: Level, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkLevel('level', level);
     checkSignalOptions('reached', options);
     options.signal?.throwIfAborted();
@@ -180,7 +180,7 @@ export class RepeatedReceipt implements Receipt<unknown> {
     this.#wait = wait;
   }
 
-  async reached(level: Level, options: { signal?: AbortSignal } = {}): Promise<void> {
+  async reached(level: Level, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     checkLevel('level', level);
     checkSignalOptions('reached', options);
     options.signal?.throwIfAborted();

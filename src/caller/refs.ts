@@ -9,8 +9,8 @@ import { type AnyRef, type CommandSender, type RefClass, refClass } from './ref.
 /** How the state of an aggregate is read. */
 export interface StateOptions {
   /** Milliseconds; then `DeadlineExceeded`. */
-  deadlineMs?: number;
-  signal?: AbortSignal;
+  deadlineMs?: number | undefined;
+  signal?: AbortSignal | undefined;
 }
 
 const stateFields = fieldsOf<StateOptions>({ deadlineMs: true, signal: true });

@@ -115,7 +115,10 @@ export class EventPublisher {
   }
 
   /** The same with a list, and a level of its own to wait for. */
-  async publishBatch(events: readonly NewEvent[], options: { ack?: Level } = {}): Promise<Receipt<undefined>> {
+  async publishBatch(
+    events: readonly NewEvent[],
+    options: { ack?: Level | undefined } = {},
+  ): Promise<Receipt<undefined>> {
     checkFields('publishBatch', options, ['ack']);
     if (options.ack !== undefined) checkLevel('ack', options.ack);
     if (options.ack === 'published' && !this.hasStream)

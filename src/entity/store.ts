@@ -47,7 +47,7 @@ export class RuntimeStore implements EventStore {
    * Append events of entities as one group; resolves when they are `stored`.
    * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`; and as `publish` does. Then nothing is saved
    */
-  async save(events: readonly NewEvent[], options: { expectedVersion?: number } = {}): Promise<void> {
+  async save(events: readonly NewEvent[], options: { expectedVersion?: number | undefined } = {}): Promise<void> {
     checkFields('save', options, ['expectedVersion']);
     this.publisher.admit();
     if (Array.isArray(events) && events.length === 0) return;

@@ -26,14 +26,14 @@ export interface CollectingRepository {
 
 /** What a unit of work commits along with. */
 export interface UnitOfWorkOptions {
-  transaction?: OwnTransaction;
+  transaction?: OwnTransaction | undefined;
   /**
    * Your connected `pg` client: `run` begins a transaction on it, `commit` writes the events into that transaction and
    * commits it. Needs `store: postgres(…)`. With `transaction` as well, beginning and committing are yours.
    */
-  client?: TransactionClient;
+  client?: TransactionClient | undefined;
   /** The level that `commit` waits for; default: the runtime's. With `client` the commit itself has stored the events. */
-  ack?: Level;
+  ack?: Level | undefined;
 }
 
 const unitOfWorkFields = fieldsOf<UnitOfWorkOptions>({ transaction: true, client: true, ack: true });

@@ -43,7 +43,7 @@ export interface Sink {
    * After an error the batch comes again as a smaller one, which begins at the same position: a limit that the whole of it
    * exceeds is not met for ever. Needs a sink that returns what it holds, as above. Default: the same batch.
    */
-  readonly takesParts?: boolean;
+  readonly takesParts?: boolean | undefined;
   close(): Promise<void> | void;
   /** A change of its settings while running, structurally cloned; perhaps during a `write`. Throws if it cannot be. */
   configure?(change: unknown): void;

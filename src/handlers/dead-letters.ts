@@ -25,16 +25,16 @@ import { checkpointTable } from './tracker.ts';
 
 /** Which dead letters; all conditions must hold. */
 export interface DeadLetterQuery {
-  handler?: string;
-  aggregate?: AnyAggregate | string;
-  aggregateId?: string;
+  handler?: string | undefined;
+  aggregate?: AnyAggregate | string | undefined;
+  aggregateId?: string | undefined;
   /** Event type. */
-  type?: string;
-  reason?: 'failed' | 'behind';
+  type?: string | undefined;
+  reason?: 'failed' | 'behind' | undefined;
   /** Parked so long ago or longer, milliseconds. */
-  olderThanMs?: number;
+  olderThanMs?: number | undefined;
   /** At most so many; default 1,000. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** Which dead letters are changed: some condition, or `all: true`. */
@@ -65,7 +65,7 @@ export interface DeadLetterOutcome {
   readonly id: string;
   /** `requeued`: it will be handled, in the order of its aggregate. */
   readonly outcome: 'requeued' | 'discarded' | 'would succeed' | 'would fail' | 'would be discarded';
-  readonly error?: LetterError;
+  readonly error?: LetterError | undefined;
 }
 
 /** Dead letters of all handlers; see `runtime.deadLetters`. */
@@ -105,7 +105,10 @@ export class DeadLetters {
    * is subscribed, else when it is. `dryRun` calls the handler with what is selected and moves nothing.
    * @throws InvalidOptions, UnknownDeadLetter, UnknownSubscription (dry run)
    */
-  async requeue(which: string | DeadLetterSelection, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+  async requeue(
+    which: string | DeadLetterSelection,
+    options: { dryRun?: boolean | undefined } = {},
+  ): Promise<DeadLetterOutcome[]> {
     checkChange('requeue', which, options);
     const letters = await this.select(which);
     if (options.dryRun) return this.rehearse(letters);
@@ -160,7 +163,10 @@ export class DeadLetters {
    * Give them up for good. What waits behind a discarded letter is handled, unless it is discarded too.
    * @throws InvalidOptions, UnknownDeadLetter
    */
-  async discard(which: string | DeadLetterSelection, options: { dryRun?: boolean } = {}): Promise<DeadLetterOutcome[]> {
+  async discard(
+    which: string | DeadLetterSelection,
+    options: { dryRun?: boolean | undefined } = {},
+  ): Promise<DeadLetterOutcome[]> {
     checkChange('discard', which, options);
     const letters = await this.select(which);
     if (options.dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));

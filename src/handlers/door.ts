@@ -106,7 +106,12 @@ export abstract class HandlerDoor {
   /** What effects have put into a table, in the order of the keys' bytes: from `start` on, before `end`. */
   async effects(
     table: string,
-    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
+    range: {
+      prefix?: string | undefined;
+      start?: string | undefined;
+      end?: string | undefined;
+      limit?: number | undefined;
+    } = {},
   ): Promise<{ key: string; value: unknown }[]> {
     return this.stageOf().effects(table, range);
   }

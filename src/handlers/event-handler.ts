@@ -34,7 +34,7 @@ export abstract class EventHandler {
 
 /** What an instance must have; it need not extend {@link EventHandler}. */
 export interface EventHandlerLike {
-  readonly handlerName?: string;
+  readonly handlerName?: string | undefined;
   handles?(): string | readonly string[] | AnyAggregate;
   canHandle?(eventType: string): boolean;
   handle(event: StoredEvent, delivery: Delivery): unknown;

@@ -22,9 +22,9 @@ export interface EffectTransaction {
 export interface PostgresClient {
   query<Row = any>(text: string, values?: readonly unknown[]): Promise<{ rows: Row[]; rowCount: number | null }>;
   query<Row = any>(query: {
-    name?: string;
+    name?: string | undefined;
     text: string;
-    values?: readonly unknown[];
+    values?: readonly unknown[] | undefined;
   }): Promise<{ rows: Row[]; rowCount: number | null }>;
   /** What submits itself, as the streams of `pg-copy-streams` do. Await its end before you return. */
   query<Stream extends { submit(connection: any): void }>(stream: Stream): Stream;
@@ -47,24 +47,24 @@ export interface Delivery {
 /** How often, and after which pauses, an event is tried again. */
 export interface RetryOptions {
   /** Attempts in all, 1 to 1,000; default 5. */
-  attempts?: number;
+  attempts?: number | undefined;
   /** Pause before the second attempt, milliseconds; default 100; multiplied by `factor` (2) each time. */
-  minDelayMs?: number;
-  factor?: number;
+  minDelayMs?: number | undefined;
+  factor?: number | undefined;
   /** Longest pause, milliseconds; default 30,000. */
-  maxDelayMs?: number;
+  maxDelayMs?: number | undefined;
   /** Whether pauses are stretched by a random factor of 1 to 2; default true. */
-  jitter?: boolean;
+  jitter?: boolean | undefined;
   /** Errors that are not tried again: classes, or what tells them. */
-  notRetried?: readonly ((abstract new (...args: any[]) => Error) | ((error: unknown) => boolean))[];
+  notRetried?: readonly ((abstract new (...args: any[]) => Error) | ((error: unknown) => boolean))[] | undefined;
 }
 
 /** After so many failures in a row, of whatever events, nothing is delivered for a while; then one attempt decides. */
 export interface BreakerOptions {
   /** 1 to 1,000,000; default 20. */
-  failures?: number;
+  failures?: number | undefined;
   /** Milliseconds; default 5,000. */
-  pauseMs?: number;
+  pauseMs?: number | undefined;
 }
 
 /** Events handed over several at a time. */
@@ -72,9 +72,9 @@ export interface BatchDelivery<Event> {
   /** Most events of one call, 1 to 100,000. */
   max: number;
   /** How long the first event may wait for others, milliseconds; default 0: as many as are there. */
-  maxDelayMs?: number;
+  maxDelayMs?: number | undefined;
   /** Of the events of a batch with the same key only the last is handed over; the others count as handled. */
-  latestPer?: (event: Event) => string;
+  latestPer?: ((event: Event) => string) | undefined;
 }
 
 /**
@@ -90,31 +90,31 @@ interface SubscribeBase<Event, T extends string> {
   /** Unique; its checkpoint and its dead letters go by it. 1 to 100 bytes, no control characters. */
   name: string;
   /** Event types; `'*'` or none: all. With `aggregates` by definition, the event that a handler gets is narrowed by them. */
-  events?: '*' | readonly (T | '*')[];
+  events?: '*' | readonly (T | '*')[] | undefined;
   /** Only events for which it returns true; one that throws counts as a failed attempt. */
-  where?: (event: Event) => boolean;
-  from?: From;
+  where?: ((event: Event) => boolean) | undefined;
+  from?: From | undefined;
   /** Most calls at a time, 1 to 10,000; default 16. Of one aggregate always one event at a time, in version order. */
-  concurrency?: number;
+  concurrency?: number | undefined;
   /** Most events between the oldest that is not done and the newest taken, 1 to 1,000,000; default 10,000. */
-  window?: number;
-  retry?: RetryOptions;
+  window?: number | undefined;
+  retry?: RetryOptions | undefined;
   /**
    * How long one attempt may take, milliseconds, 1 to 2^31-1; default 30,000. Then `signal` aborts and the attempt has failed.
    * The next call of the same aggregate (of a batch: any) begins when this one has ended; if it does not end within another
    * `timeoutMs`, the next attempt has failed as well. So a handler should mind the signal. In threads of its own
    * (`thread: 'worker'`) a call that goes on for a second more is ended with its thread.
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /** false: never pauses. */
-  breaker?: BreakerOptions | false;
-  onExhausted?: OnExhausted;
+  breaker?: BreakerOptions | false | undefined;
+  onExhausted?: OnExhausted | undefined;
   /**
    * From so many dead letters on the subscription stops until some are resolved; what was under way, at most `window`, may
    * still add to them.
    * 1 to 10,000,000; default 100,000.
    */
-  deadLetterLimit?: number;
+  deadLetterLimit?: number | undefined;
 }
 
 interface Handles<Event> {
@@ -134,14 +134,14 @@ interface HandlesElsewhere {
   /** A module, by URL or absolute path, whose default export is the handler: `import.meta.resolve('./handler.ts')`. */
   module: string;
   /** 1 to 64; default 1. No more calls are made at a time, whatever `concurrency` says. */
-  threads?: number;
+  threads?: number | undefined;
   batch?: undefined;
   handle?: undefined;
 }
 
 interface FromAggregates<A> {
   /** Aggregates whose events are wanted, by definition or by name; none: all. */
-  aggregates?: readonly A[];
+  aggregates?: readonly A[] | undefined;
 }
 
 /** The options of `runtime.subscribe`. Defaults suit a handler that writes to a database or calls a service. */
@@ -204,7 +204,7 @@ export interface Subscription extends AsyncDisposable {
   /** Resolves when everything up to this position (or receipt) is handled or parked. */
   caughtUpTo(
     position: number | { readonly position: number },
-    options?: { timeoutMs?: number; signal?: AbortSignal },
+    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
   ): Promise<void>;
   /** End it in this run; its checkpoint stays. */
   close(): Promise<void>;

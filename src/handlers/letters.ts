@@ -12,7 +12,7 @@ export const requeuedTable = 'requeued';
 export interface LetterError {
   name: string;
   message: string;
-  code?: string;
+  code?: string | undefined;
   stack: string;
 }
 

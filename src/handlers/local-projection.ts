@@ -126,7 +126,12 @@ export class LocalProjection<Row> implements Projection<Row> {
   }
 
   async entries(
-    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
+    range: {
+      prefix?: string | undefined;
+      start?: string | undefined;
+      end?: string | undefined;
+      limit?: number | undefined;
+    } = {},
   ): Promise<{ key: string; row: Row }[]> {
     await this.opening;
     const { prefix = '', start, end, limit = Number.MAX_SAFE_INTEGER } = range;
@@ -151,7 +156,7 @@ export class LocalProjection<Row> implements Projection<Row> {
 
   async caughtUpTo(
     target: number | { readonly position: number },
-    options: { timeoutMs?: number; signal?: AbortSignal } = {},
+    options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     await this.opening;
     const { next } = this;

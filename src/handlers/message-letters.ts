@@ -10,17 +10,17 @@ import type { MessageBox, MessageRecord } from './message-box.ts';
 /** Which messages; all conditions must hold. */
 export interface MessageLetterQuery {
   /** Type and id of the target. */
-  aggregate?: AnyAggregate | string;
-  aggregateId?: string;
+  aggregate?: AnyAggregate | string | undefined;
+  aggregateId?: string | undefined;
   /** Type and id of the sender. */
-  sender?: AnyAggregate | string;
-  senderId?: string;
-  command?: string;
-  reason?: 'failed' | 'behind';
+  sender?: AnyAggregate | string | undefined;
+  senderId?: string | undefined;
+  command?: string | undefined;
+  reason?: 'failed' | 'behind' | undefined;
   /** Parked so long ago or longer, milliseconds. */
-  olderThanMs?: number;
+  olderThanMs?: number | undefined;
   /** At most so many; default 1,000. */
-  limit?: number;
+  limit?: number | undefined;
 }
 
 /** A message that could not be delivered, or that waits behind one of the same sender to the same target. */

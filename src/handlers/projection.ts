@@ -12,14 +12,14 @@ export interface ProjectionTable {
   /** With its schema unless that is on the search path: `reports.daily`. Columns have the names of the row's fields. */
   table: string;
   /** The column of the row's key, a primary key or unique, of any type that the key's text can be; default `key`. */
-  keyColumn?: string;
+  keyColumn?: string | undefined;
   /** Most events of one transaction, 1 to 100,000; default 2,000. */
-  batchEvents?: number;
+  batchEvents?: number | undefined;
   /**
    * Rows that are remembered rather than read again for the next batch, 0 to 10,000,000; default 20,000. Columns must
    * therefore hold what fields say: `apply` sees what one has rounded only when the row is read again.
    */
-  cachedRows?: number;
+  cachedRows?: number | undefined;
 }
 
 /** What a projection is made of; see {@link defineProjection}. */
@@ -27,10 +27,10 @@ export interface ProjectionDefinition<Row, A extends AggregateLike = any, T exte
   /** 1 to 80 bytes. */
   name: string;
   /** Raise it when `key`, `init` or `apply` have changed: the rows are built anew. 1 to 1,000,000,000; default 1. */
-  version?: number;
+  version?: number | undefined;
   /** Event types; none: all. With `aggregates` by definition, the events that `key` and `apply` get are narrowed by them. */
-  events?: readonly T[];
-  aggregates?: readonly A[];
+  events?: readonly T[] | undefined;
+  aggregates?: readonly A[] | undefined;
   /** Which row, or rows, an event is about; undefined: none. Default: the aggregate's id. */
   key?: (event: EventsNamed<A, T>) => string | readonly string[] | undefined;
   /** A row that is not there yet. */
@@ -43,7 +43,7 @@ export interface ProjectionDefinition<Row, A extends AggregateLike = any, T exte
    * takes the right to create it), and come into yours in one transaction when they have caught up. Fields that `init`
    * makes text come back as text: decimals keep their digits.
    */
-  into?: 'lmdb' | 'memory' | ProjectionTable;
+  into?: 'lmdb' | 'memory' | ProjectionTable | undefined;
 }
 
 export const projectionTable = 'projections';
@@ -113,10 +113,10 @@ export interface Projection<Row> {
   get(key: string): Promise<Row | undefined>;
   /** Rows in the order of their keys' bytes: from `start` on, before `end`, beginning with `prefix`. */
   entries(range?: {
-    prefix?: string;
-    start?: string;
-    end?: string;
-    limit?: number;
+    prefix?: string | undefined;
+    start?: string | undefined;
+    end?: string | undefined;
+    limit?: number | undefined;
   }): Promise<{ key: string; row: Row }[]>;
   /**
    * Resolves when the rows that are shown hold everything up to this receipt (or position): read your own writes.
@@ -124,7 +124,7 @@ export interface Projection<Row> {
    */
   caughtUpTo(
     target: number | { readonly position: number },
-    options?: { timeoutMs?: number; signal?: AbortSignal },
+    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
   ): Promise<void>;
   /** Build the rows anew beside those that are shown, and show them when they have caught up. Resolves then. */
   rebuild(): Promise<void>;

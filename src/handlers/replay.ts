@@ -13,26 +13,26 @@ import type { RunningSubscription } from './subscription.ts';
 /** What to replay, into what, how fast. */
 export interface ReplayOptions<A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>> {
   /** First log position, or a time: from the first event that occurred then or later. Default: the start. */
-  from?: number | Date;
+  from?: number | Date | undefined;
   /** Last log position, or a time (before it). Default: what is written now. */
-  to?: number | Date;
-  types?: readonly T[];
-  aggregate?: A;
+  to?: number | Date | undefined;
+  types?: readonly T[] | undefined;
+  aggregate?: A | undefined;
   /** With `aggregate`. */
-  aggregateId?: string;
+  aggregateId?: string | undefined;
   /**
    * A function, or the name of a running subscription whose handler is called with one attempt each, behind what goes on with
    * the event's aggregate; its effects (`tx`) are kept.
    */
   into: string | ((event: EventsNamed<A, T>) => unknown);
-  signal?: AbortSignal;
-  onProgress?: (progress: ReplayProgress) => void;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: ReplayProgress) => void) | undefined;
   /** How often `onProgress` is called, milliseconds; default 1,000. */
-  progressMs?: number;
+  progressMs?: number | undefined;
   /** At most so many events a second; default: as fast as it goes. */
-  eventsPerSecond?: number;
+  eventsPerSecond?: number | undefined;
   /** Only count: nothing is called. */
-  dryRun?: boolean;
+  dryRun?: boolean | undefined;
 }
 
 /** How far a replay has come. */

@@ -269,7 +269,12 @@ export class HandlerStage {
   /** What effects have put into a table, in key order. */
   async effects(
     table: string,
-    range: { prefix?: string; start?: string; end?: string; limit?: number } = {},
+    range: {
+      prefix?: string | undefined;
+      start?: string | undefined;
+      end?: string | undefined;
+      limit?: number | undefined;
+    } = {},
   ): Promise<{ key: string; value: unknown }[]> {
     checkTable(table);
     return this.tables.range(effectTable(table), range);

@@ -33,7 +33,7 @@ export interface RecoveryReport {
   /** positions that were seen and could not be kept, each with the reason; empty after an honest kill */
   leftOut: { fromPosition: number; toPosition: number; reason: string }[];
   /** where the damaged file was put aside, if one was */
-  damagedFile?: string;
+  damagedFile?: string | undefined;
 }
 
 /** What the log thread is started with. */

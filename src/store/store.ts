@@ -90,41 +90,41 @@ export interface ScanPage {
 /** Which events of a type: since when, until when, how many. */
 export interface TypeQuery<A extends AggregateLike = any> {
   /** Events that occurred at this time or later. */
-  since?: Date;
+  since?: Date | undefined;
   /** Events that occurred before this time. */
-  until?: Date;
+  until?: Date | undefined;
   /** At most so many, the earliest in the log first. */
-  limit?: number;
+  limit?: number | undefined;
   /** Only of this aggregate type. */
-  aggregate?: A;
+  aggregate?: A | undefined;
 }
 
 /** Which events of the store; all conditions must hold. */
 export interface StoreQuery<A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>> {
-  aggregate?: A;
+  aggregate?: A | undefined;
   /** With `aggregate`, its events are found directly; alone, every event is looked at. */
-  aggregateId?: string;
-  type?: T;
-  types?: readonly T[];
+  aggregateId?: string | undefined;
+  type?: T | undefined;
+  types?: readonly T[] | undefined;
   /** Events that occurred at `since` or later, and before `until`. */
-  since?: Date;
-  until?: Date;
+  since?: Date | undefined;
+  until?: Date | undefined;
   /** As in the events' metadata. */
-  correlationId?: string;
+  correlationId?: string | undefined;
   /** Ends the iteration with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** Events read at once, 1 to 100,000 (PostgreSQL: 5,000 at most); default 1,000. Others get their turn between pages. */
-  pageSize?: number;
+  pageSize?: number | undefined;
 }
 
 /** Which events of the log and the store behind it, and how. All conditions must hold. */
 export interface EventQuery<A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>>
   extends StoreQuery<A, T> {
   /** First and last log position, inclusive. */
-  from?: number;
-  to?: number;
+  from?: number | undefined;
+  to?: number | undefined;
   /** Go on without end, with events as they are written; ends when the runtime closes. Default false. */
-  follow?: boolean;
+  follow?: boolean | undefined;
 }
 
 /** A moment in an aggregate's life: after that version, or after its last event that had occurred by that time. */
@@ -221,7 +221,7 @@ export interface EventStore extends TypedEventArchive {
    * Append events of entities. Resolves when they are `stored`.
    * @throws ConcurrencyConflict if the aggregate is not at `expectedVersion`
    */
-  save(events: readonly NewEvent[], options?: { expectedVersion?: number }): Promise<void>;
+  save(events: readonly NewEvent[], options?: { expectedVersion?: number | undefined }): Promise<void>;
   /**
    * Append events of entities within a transaction of the user's own: they are stored if it commits.
    * @throws ConcurrencyConflict if an aggregate is not at the version before an event's

@@ -14,15 +14,15 @@ export interface IntegrationEvent {
   /** Public name, 1 to 100 bytes, for example `call-billing.v2`. */
   type: string;
   /** Version of its shape; default 1. */
-  version?: number;
+  version?: number | undefined;
   /** JSON. */
   data: unknown;
   /** Default: `{prefix}.integration.{aggregateType}`. */
-  topic?: string;
+  topic?: string | undefined;
   /** Default: the aggregate's id. */
-  key?: string;
+  key?: string | undefined;
   /** Who says so; default: what the cause says, or else the stream's `clientId`. */
-  source?: string;
+  source?: string | undefined;
 }
 
 /** What a mapping returns: one, several, or nothing. */

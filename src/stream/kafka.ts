@@ -10,37 +10,37 @@ import { resolveKafka } from './settings.ts';
 /** Where events go, and what the topics are like. */
 export interface TopicOptions {
   /** Default `events`. */
-  prefix?: string;
+  prefix?: string | undefined;
   /**
    * Name of an event's topic; placeholders `{prefix}`, `{aggregateType}` and `{eventType}` (or `{aggregate_type}`,
    * `{event_type}`). Default `{prefix}.{aggregateType}`. A topic per event type gives up the order across an aggregate's
    * events of several types.
    */
-  template?: string;
+  template?: string | undefined;
   /** URL of a module whose default export names the topic instead: `(aggregateType, eventType) => string`. */
-  module?: string;
+  module?: string | undefined;
   /** Of topics that are created; 1 to 10,000; default 6. */
-  partitions?: number;
+  partitions?: number | undefined;
   /** Of topics that are created; default: as many as there are brokers, three at most. */
-  replicationFactor?: number;
+  replicationFactor?: number | undefined;
   /** How long records are kept, milliseconds, -1 for ever; default: the broker's. */
-  retentionMs?: number;
+  retentionMs?: number | undefined;
   /** Default: the broker's. */
-  cleanupPolicy?: 'delete' | 'compact' | 'compact,delete';
+  cleanupPolicy?: 'delete' | 'compact' | 'compact,delete' | undefined;
   /** Further topic settings by Kafka's names. */
-  config?: Readonly<Record<string, string>>;
+  config?: Readonly<Record<string, string>> | undefined;
   /** Create what is missing; default true. If false, events wait until somebody else has created their topics. */
-  create?: boolean;
+  create?: boolean | undefined;
   /** Prefix of the stream's own topics, of checkpoints and of what was quarantined; default `trunkline`. */
-  internalPrefix?: string;
+  internalPrefix?: string | undefined;
 }
 
 /** A Confluent-compatible schema registry. */
 export interface RegistryOptions {
   /** Base address: `http://host:8081`. A user and a password belong into `username` and `password`. */
   url: string;
-  username?: string;
-  password?: string;
+  username?: string | undefined;
+  password?: string | undefined;
   /** Set for every subject; default `BACKWARD`. */
   compatibility?:
     | 'NONE'
@@ -54,12 +54,12 @@ export interface RegistryOptions {
    * `topicRecord` (default): subject `{topic}-{eventType}`; `record`: `{aggregateType}.{eventType}`; `topic`:
    * `{topic}-value`, for topics that carry one event type.
    */
-  subjects?: 'topicRecord' | 'record' | 'topic';
+  subjects?: 'topicRecord' | 'record' | 'topic' | undefined;
   /**
    * JSON Schemas of payloads by `{aggregateType}.{eventType}`, where the definition's validator does not give one; of
    * integration events by `integration.{type}`, registered under the subject `{type}`.
    */
-  schemas?: Readonly<Record<string, object>>;
+  schemas?: Readonly<Record<string, object>> | undefined;
 }
 
 /** What `kafka()` takes. */
@@ -67,44 +67,44 @@ export interface KafkaOptions {
   /** `host:port`, at least one. */
   brokers: readonly string[];
   /** Default `trunkline`. */
-  clientId?: string;
+  clientId?: string | undefined;
   /** Client library; default `kafkajs`. `platformatic` needs `@platformatic/kafka` beside trunkline. */
-  client?: 'kafkajs' | 'platformatic';
+  client?: 'kafkajs' | 'platformatic' | undefined;
   /** TLS: true, or the options of Node's `tls.connect` that are plain data. */
-  ssl?: boolean | Readonly<Record<string, unknown>>;
+  ssl?: boolean | Readonly<Record<string, unknown>> | undefined;
   sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string };
-  topics?: TopicOptions;
+  topics?: TopicOptions | undefined;
   /** What a record looks like; default `trunkline`, the event as `StoredEvent` shows it. */
-  format?: Format;
-  registry?: RegistryOptions;
+  format?: Format | undefined;
+  registry?: RegistryOptions | undefined;
   /** URL of a module whose default export is a list of `integration(…)`. */
-  integration?: string;
+  integration?: string | undefined;
   /**
    * Which events are published, by `{aggregateType}` or `{aggregateType}.{eventType}`; default all. Integration events are
    * turned on and off for themselves, by `integration` or `integration.{type}`.
    */
-  publishing?: Readonly<Record<string, boolean>>;
+  publishing?: Readonly<Record<string, boolean>> | undefined;
   /** One transaction takes what has arrived, up to so many events (default 5,000) or bytes (default 4 MiB). */
   batch?: {
-    count?: number;
-    bytes?: number /** at most one in so many milliseconds unless somebody waits; default 10 */;
-    delayMs?: number;
+    count?: number | undefined;
+    bytes?: number /** at most one in so many milliseconds unless somebody waits | undefined; default 10 */;
+    delayMs?: number | undefined;
   };
   /** Default `none`. */
-  compression?: 'none' | 'gzip';
+  compression?: 'none' | 'gzip' | undefined;
   /** Tell the logger when more than so many log positions wait to be published; default 100,000. */
-  backlogLimit?: number;
+  backlogLimit?: number | undefined;
   /** How long the broker may let a transaction stand that we have left, milliseconds; default 30,000. */
-  transactionTimeoutMs?: number;
+  transactionTimeoutMs?: number | undefined;
   /** How long one request may take, milliseconds; default 10,000. */
-  requestTimeoutMs?: number;
+  requestTimeoutMs?: number | undefined;
   /** How long a connection may take, milliseconds; default 3,000. */
-  connectTimeoutMs?: number;
+  connectTimeoutMs?: number | undefined;
   /**
    * After `CheckpointMissing` only: the last log position that counts as published. The stream goes on behind it. One
    * that is lower than what is known to be published is refused, so that an option left behind publishes nothing again.
    */
-  resumeAfter?: number;
+  resumeAfter?: number | undefined;
 }
 
 /** With every default. Plain data. */

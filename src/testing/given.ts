@@ -29,9 +29,9 @@ export type GivenEvent<A> =
 
 /** What surrounds the aggregate under test. */
 export interface GivenOptions {
-  id?: string;
-  context?: ShardContext;
-  metadata?: Record<string, unknown>;
+  id?: string | undefined;
+  context?: ShardContext | undefined;
+  metadata?: Record<string, unknown> | undefined;
   /** Answers what the command asks of other aggregates; may throw. */
   answer?: (question: { aggregateType: string; id: string; command: string; input: unknown[] }) => unknown;
 }

@@ -1,22 +1,24 @@
 // How to reach PostgreSQL, as users say it. No type of the client library's is in what they see.
+
 import { invalid } from '../../checks.ts';
+import { given } from '../../known-fields.ts';
 
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
 export type Connection = string | ConnectionParts;
 
 /** The parts of a connection string, for whoever has them one by one. */
 export interface ConnectionParts {
-  connectionString?: string;
-  host?: string;
-  port?: number;
-  user?: string;
-  password?: string;
-  database?: string;
+  connectionString?: string | undefined;
+  host?: string | undefined;
+  port?: number | undefined;
+  user?: string | undefined;
+  password?: string | undefined;
+  database?: string | undefined;
   /** As for Node's `tls.connect`; true: by its defaults. */
-  ssl?: boolean | object;
-  application_name?: string;
+  ssl?: boolean | object | undefined;
+  application_name?: string | undefined;
   /** Milliseconds; default 10,000. */
-  connectionTimeoutMillis?: number;
+  connectionTimeoutMillis?: number | undefined;
 }
 
 export const defaultSchema = 'trunkline';
@@ -30,6 +32,6 @@ export function checkSchemaName(schema: unknown): asserts schema is string {
 }
 
 export function configOf(connection: Connection): ConnectionParts {
-  const given = typeof connection === 'string' ? { connectionString: connection } : connection;
-  return { connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given };
+  const parts = typeof connection === 'string' ? { connectionString: connection } : connection;
+  return { connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given(parts) };
 }

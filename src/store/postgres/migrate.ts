@@ -15,13 +15,13 @@ import { checkServer } from './session.ts';
 export interface MigrateOptions {
   connection: Connection;
   /** Where the tables live; made if absent. Default `trunkline`. */
-  schema?: string;
+  schema?: string | undefined;
   /** Only tell what would be done. */
-  dryRun?: boolean;
+  dryRun?: boolean | undefined;
   /** Ends between two migrations. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** @internal another folder of migrations, for tests */
-  folder?: string;
+  folder?: string | undefined;
 }
 
 /** What {@link migrate} did, or would do. */

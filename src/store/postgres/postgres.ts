@@ -15,26 +15,26 @@ export interface PostgresPool {
 /** How to reach the store, and how to write it. Either `connectionString` or `pool`. */
 export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`. */
-  connectionString?: string;
+  connectionString?: string | undefined;
   /**
    * A pool of your own. Reads from this thread use it; the threads that flush and load open connections of their own with
    * its options, which must therefore survive structured cloning (a password as text, not as a function).
    */
-  pool?: PostgresPool;
+  pool?: PostgresPool | undefined;
   /** Where the tables live; default `trunkline`. */
-  schema?: string;
+  schema?: string | undefined;
   /** Apply missing migrations at the start; default false. */
-  migrate?: boolean;
+  migrate?: boolean | undefined;
   /** Most events of one transaction, 1 to 100,000; default 16,384. A batch is what has arrived meanwhile. */
-  batchEvents?: number;
+  batchEvents?: number | undefined;
   /** Most bytes of one transaction, 64 KiB to 256 MiB; default 4 MiB. */
-  batchBytes?: number;
+  batchBytes?: number | undefined;
   /** At most one transaction in so many milliseconds unless somebody waits, 0 to 60,000; default 5. */
-  flushDelayMs?: number;
+  flushDelayMs?: number | undefined;
   /** How long a statement may take before its connection is given up, milliseconds, 100 to 600,000; default 30,000. */
-  statementTimeoutMs?: number;
+  statementTimeoutMs?: number | undefined;
   /** How long a load of an aggregate may take, milliseconds, 10 to 600,000; default 5,000; then `StoreUnavailable`. */
-  loadTimeoutMs?: number;
+  loadTimeoutMs?: number | undefined;
 }
 
 /** What threads get. */

@@ -28,15 +28,15 @@ import { readToken, snapshotOf, type TailToken, tokenText, type Window } from '.
 export interface TailOptions {
   connection: Connection;
   /** Where the tables live; default `trunkline`. */
-  schema?: string;
+  schema?: string | undefined;
   /** The `token` of the last event that has been dealt with; default: from the first event that is there. */
-  from?: string;
+  from?: string | undefined;
   /** Ends the iteration with its reason. */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
   /** How often to look for more, milliseconds, 1 to 60,000; default 100. */
-  pollMs?: number;
+  pollMs?: number | undefined;
   /** Most events read at once, 1 to 100,000; default 2,000. */
-  pageSize?: number;
+  pageSize?: number | undefined;
   /** Told of lost connections; the tail opens another, from where it is. */
   onError?(error: TrunklineError): void;
 }

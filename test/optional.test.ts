@@ -1,0 +1,74 @@
+// Programs compiled with exactOptionalPropertyTypes pass what may be undefined: each optional field of a public type says
+// that it takes that, and undefined counts as left out.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createRuntime } from 'trunkline';
+import { expect, test } from 'vitest';
+import { resolveOptions } from '../src/options.ts';
+import { Counter } from './fixtures/counter.ts';
+import { errorOf } from './runtime/scratch.ts';
+
+const source = join(import.meta.dirname, '..', 'src');
+const index = readFileSync(join(source, 'index.ts'), 'utf8');
+
+/** The bodies of the interfaces that index.ts exports, by name. */
+function publicInterfaces(): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const [, list, file] of index.matchAll(/export (?:type )?\{([^}]*)\} from '\.\/([^']+)'/g)) {
+    const text = readFileSync(join(source, file!), 'utf8');
+    for (const name of list!.split(',').map((one) => one.replace('type ', '').trim())) {
+      const body = new RegExp(`^export interface ${name}\\b[^{]*\\{\\n(.*?)^\\}`, 'ms').exec(text)?.[1];
+      if (body !== undefined) found.set(`${file}: ${name}`, body);
+    }
+  }
+  return found;
+}
+
+test('each optional field of a public interface takes undefined', () => {
+  const interfaces = publicInterfaces();
+  expect(interfaces.size).toBeGreaterThan(40);
+  const strict: string[] = [];
+  for (const [where, body] of interfaces) {
+    for (const [, field, type] of body.matchAll(/^ {2}(?:readonly )?(\w+)\?: ([^;{]+);/gm)) {
+      if (!/\bundefined\b|^(unknown|any)$/.test(type!)) strict.push(`${where}.${field}: ${type}`);
+    }
+  }
+  expect(strict).toEqual([]);
+});
+
+test('so does each optional field of options that are written where they are taken', () => {
+  const strict: string[] = [];
+  for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' }).filter((name) =>
+    name.endsWith('.ts'),
+  )) {
+    const text = readFileSync(join(source, file), 'utf8');
+    for (const [, fields] of text.matchAll(/^ {2}(?:async )?\w+\([^)]*\b(?:options|range)\??: \{([^}]*)\}/gm)) {
+      for (const [, field, type] of fields!.matchAll(/(\w+)\?: ([^;]+)/g)) {
+        if (!/\bundefined\b|^unknown/.test(type!)) strict.push(`${file}: ${field}: ${type}`);
+      }
+    }
+  }
+  expect(strict).toEqual([]);
+});
+
+test('a field that is undefined counts as left out', () => {
+  const base = { dataDir: 'x', aggregates: [Counter], logger: false as const };
+  const left = resolveOptions(base, 2);
+  const fields = Object.fromEntries(Object.keys(left).map((field) => [field, undefined]));
+  const flush = Object.fromEntries(Object.keys(left.flush).map((field) => [field, undefined]));
+  const log = Object.fromEntries(Object.keys(left.log).map((field) => [field, undefined]));
+  const plain = (options: object): string => JSON.stringify({ ...options, logger: undefined });
+  for (const options of [
+    { ...fields, ...base },
+    { ...base, flush },
+    { ...base, log },
+  ]) {
+    expect(plain(resolveOptions(options, 2))).toBe(plain(left));
+  }
+});
+
+test('required ones do not', async () => {
+  for (const options of [undefined, null, {}, { dataDir: undefined, aggregates: [Counter] }, { dataDir: 'x' }]) {
+    expect((await errorOf(createRuntime(options as never))).code).toBe('InvalidOptions');
+  }
+});
