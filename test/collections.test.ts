@@ -11,6 +11,7 @@ const src = fileURLToPath(new URL('../src', import.meta.url));
 const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'actor/asks.ts': { open: 'answer or deadline, whichever is first' },
   'actor/idle-stages.ts': { idle: 'at most 256' },
+  'actor/log-gate.ts': { held: 'release(), once the log has room; maxInFlight' },
   'actor/mailbox.ts': { waiting: 'take(); mailboxLimit' },
   'actor/pool.ts': { running: 'one for each shard', threadIds: 'one for each shard' },
   'actor/remembered.ts': {
