@@ -1,10 +1,11 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { defineAggregate } from '../../src/aggregate.ts';
 import { event, type StoredEvent } from '../../src/event.ts';
+import { BatchBuffer } from '../../src/flush/batch.ts';
 import { FrameKind } from '../../src/frame.ts';
 import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
-import { batchOf, collect, type Group, temporaryFolder } from './sample.ts';
+import { batchOf, chunkOf, collect, type Group, temporaryFolder } from './sample.ts';
 
 const Counter = defineAggregate('counter', {
   module: import.meta.url,
@@ -21,9 +22,10 @@ describe.each([1, 3, 400])('indexed every %i blocks:', (indexEvery) => {
   let sink: EmbeddedSink;
   let store: EmbeddedStore;
   let next: number;
+  let folder: string;
 
   beforeEach(async () => {
-    const folder = temporaryFolder(onTestFinished);
+    folder = temporaryFolder(onTestFinished);
     sink = new EmbeddedSink(folder, 'log-1', { indexEvery });
     await sink.open();
     store = EmbeddedStore.open(folder);
@@ -50,6 +52,25 @@ describe.each([1, 3, 400])('indexed every %i blocks:', (indexEvery) => {
   });
   const versions = (events: readonly StoredEvent[]): number[] => events.map(({ version }) => version);
   const positions = (events: readonly StoredEvent[]): number[] => events.map(({ position }) => position);
+
+  test('events with more than 2^32 positions between them are found, after a new start as well', async () => {
+    const far = 2 ** 32;
+    for (const [version, position] of [1, 2, 1 + far, 2 + far, 3 + 2 * far, 3 + 3 * far].entries()) {
+      const batch = new BatchBuffer();
+      batch.begin(position, true);
+      batch.take(chunkOf(position, [[added(version + 1)]]), position);
+      sink.write(batch);
+      if (version !== 3) continue;
+      await sink.close();
+      sink = new EmbeddedSink(folder, 'log-1', { indexEvery });
+      await sink.open();
+    }
+    next = 4 + 3 * far;
+    for (let version = 7; version <= 7 + indexEvery; version++) write([added(version)]);
+    const all = Array.from({ length: 7 + indexEvery }, (_, i) => i + 1);
+    expect(versions(await store.getByType('Added'))).toEqual(all);
+    expect(versions(await store.getByType('Added', { since: new Date(4) }))).toEqual(all.slice(3));
+  });
 
   describe('by aggregate', () => {
     test('whole events, by definition or by name; none for an unknown id', async () => {

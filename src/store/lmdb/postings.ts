@@ -12,6 +12,9 @@ import { Dimension, KeyWriter, lastNumber, POSTING_HEADER_BYTES } from './layout
 /** Blocks that an entry may name: 24 + 4 × 400 bytes are within LMDB's inline limit, and take no pages of their own. */
 export const BLOCKS_PER_ENTRY = 400;
 
+/** How far a block may be from the first one of its entry: the distance has 32 bits. */
+const distanceLimit = 2 ** 32 - 1;
+
 class Posting {
   readonly dimension: Dimension;
   readonly name: string;
@@ -70,9 +73,9 @@ export class PostingWriter {
   /** An event lies in this block. */
   add(frame: FrameReader, aggregateType: string, block: number): void {
     const { occurredAt } = frame;
-    this.posting(Dimension.everything, '').add(block, occurredAt);
-    this.posting(Dimension.aggregateType, aggregateType).add(block, occurredAt);
-    this.posting(Dimension.eventType, frame.name).add(block, occurredAt);
+    this.posting(Dimension.everything, '', block).add(block, occurredAt);
+    this.posting(Dimension.aggregateType, aggregateType, block).add(block, occurredAt);
+    this.posting(Dimension.eventType, frame.name, block).add(block, occurredAt);
   }
 
   /** All events of this block have been added, and it is the newest. */
@@ -93,7 +96,11 @@ export class PostingWriter {
     this.isLoaded = false;
   }
 
-  private posting(dimension: Dimension, name: string): Posting {
+  /**
+   * The posting that names `block` next. One whose first block is too far back is written before: outcomes and messages
+   * take positions too, so few blocks may lie among many positions. A later start writes the same entry again.
+   */
+  private posting(dimension: Dimension, name: string, block: number): Posting {
     let postings = this.names.get(dimension);
     if (postings === undefined) {
       postings = new Map();
@@ -104,6 +111,8 @@ export class PostingWriter {
       posting = new Posting(dimension, name, this.lastRunningMax(dimension, name));
       postings.set(name, posting);
     }
+    const { blocks } = posting;
+    if (blocks.length > 0 && block - blocks[0]! > distanceLimit) this.put(posting);
     return posting;
   }
 
