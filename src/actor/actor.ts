@@ -25,7 +25,10 @@ export class Actor {
   readonly id: string;
   state: unknown;
   version: number;
+  /** The next snapshot is due `every` versions after this one: that of the last one taken, unless some were left out. */
   snapshotVersion: number;
+  /** Snapshots that were due and left out since the last one was taken. */
+  snapshotsLeftOut = 0;
   /** Bytes that the shard's ring had published when this actor last said something: tells when the store has it. */
   lastPublished = 0;
   usedAt = 0;

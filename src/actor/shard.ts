@@ -314,7 +314,7 @@ export class Shard {
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
       if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
-      this.snapshots.keep(actor, this.ring);
+      this.snapshots.keep(actor, this.ring, reply);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
       this.outgoing.reply(command, kind | messages, actor.version, reply);

@@ -1,5 +1,8 @@
 // Snapshots of actors' states, taken now and then along with a command: a frame in its group. Owned by a shard.
-import { FrameKind } from '../frame.ts';
+//
+// Invariants: a snapshot never makes its command fail, since it is left out where it does not fit beside the command's
+// frames and reply; one that was left out is tried again after 1, 2, 4 … versions, since each try serialises the state.
+import { FrameKind, frameBytesExact } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { isFaithful } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
@@ -7,6 +10,8 @@ import type { Actor, ShardReport } from './actor.ts';
 import { freezeState } from './frozen.ts';
 
 const message = 'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';
+
+const longestWaitLog2 = 20; // versions between two tries
 
 export class Snapshots {
   private readonly bytesLimit: number;
@@ -19,22 +24,33 @@ export class Snapshots {
     this.warn = warn;
   }
 
-  /** Put a snapshot into the group, if one is due. */
-  keep(actor: Actor, group: Group): void {
-    const { definition, name, fingerprint } = actor.type;
-    const { every } = definition.snapshot;
+  /** Put a snapshot into the group, if one is due and fits beside `reply`. */
+  keep(actor: Actor, group: Group, reply: string): void {
+    const { every } = actor.type.definition.snapshot;
     if (every === 0 || actor.version - actor.snapshotVersion < every) return;
-    actor.snapshotVersion = actor.version;
+    if (this.write(actor, group, reply)) {
+      actor.snapshotVersion = actor.version;
+      actor.snapshotsLeftOut = 0;
+    } else {
+      actor.snapshotVersion = actor.version - every + 2 ** Math.min(actor.snapshotsLeftOut++, longestWaitLog2);
+    }
+  }
+
+  /** False: it is left out. */
+  private write(actor: Actor, group: Group, reply: string): boolean {
+    const { name, fingerprint } = actor.type;
     if (!isFaithful(actor.state)) {
       if (!this.unfaithful.has(name)) this.warn({ type: 'warning', message, details: { aggregateType: name } });
       this.unfaithful.add(name);
-      return;
+      return false;
     }
     const data = JSON.stringify(freezeState(actor.state));
-    if (data.length > this.bytesLimit) return;
+    if (data.length > this.bytesLimit) return false;
     const { version, id } = actor;
+    if (!group.takesOptional(frameBytesExact(name, id, fingerprint, '', data), reply)) return false;
     const now = Date.now();
     const offset = group.frame(FrameKind.snapshot, 0, now, version, name, id, fingerprint, '', data);
     writeNewId(group.frames.bytes, offset + 16, now);
+    return true;
   }
 }

@@ -15,6 +15,8 @@ export abstract class Group {
 
   /** Make sure that the group may grow to `bytes` in all, or throw. */
   protected abstract reserve(bytes: number): void;
+  /** The same for `bytes` within the limit; false where {@link reserve} throws `RingFull`. */
+  protected abstract makeRoom(bytes: number): boolean;
   protected abstract readonly limit: number;
 
   get isEmpty(): boolean {
@@ -43,6 +45,16 @@ export abstract class Group {
     this.priorFrame = this.lastFrame;
     this.lastFrame = offset;
     return offset;
+  }
+
+  /**
+   * Whether a frame of `frameBytes` that may be left out fits beside the frames there are and this reply: then neither it
+   * nor the reply is refused. Room is made for the bounds that {@link frame} and {@link close} reserve.
+   */
+  takesOptional(frameBytes: number, reply: string): boolean {
+    const bytes = this.end - this.start;
+    if (bytes + frameBytes + alignUp(Buffer.byteLength(reply)) > this.limit) return false;
+    return this.makeRoom(Math.min(this.limit, bytes + 3 * frameBytes + alignUp(3 * reply.length)));
   }
 
   /** Take back the last frame, at `offset`, which an error has made void. */
@@ -113,9 +125,14 @@ export class StagedGroup extends Group {
 
   protected reserve(bytes: number): void {
     if (bytes > this.limit) this.tooLarge(bytes);
-    if (bytes <= this.frames.bytes.length) return;
+    this.makeRoom(bytes);
+  }
+
+  protected makeRoom(bytes: number): boolean {
+    if (bytes <= this.frames.bytes.length) return true;
     const grown = Buffer.allocUnsafe(Math.max(bytes, 2 * this.frames.bytes.length));
     this.frames.bytes.copy(grown, 0, 0, this.end);
     this.frames = new FrameWriter(grown);
+    return true;
   }
 }

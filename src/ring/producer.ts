@@ -54,9 +54,12 @@ export class RingProducer extends Group {
 
   protected reserve(bytes: number): void {
     if (bytes > this.limit) this.tooLarge(bytes);
-    while (!this.hasRoom(bytes)) {
-      if (!this.whenFull()) throw new TrunklineError('RingFull', { ringBytes: this.ring.capacity });
-    }
+    if (!this.makeRoom(bytes)) throw new TrunklineError('RingFull', { ringBytes: this.ring.capacity });
+  }
+
+  protected makeRoom(bytes: number): boolean {
+    while (!this.hasRoom(bytes)) if (!this.whenFull()) return false;
+    return true;
   }
 
   /** Whether a group of `bytes` fits now. Looks at the readers' counter only when its last known value is too old. */
