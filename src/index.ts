@@ -71,6 +71,7 @@ export {
   type ProjectionDefinition,
   type ProjectionTable,
 } from './handlers/projection.ts';
+export type { RangeOptions, WaitOptions } from './handlers/reading-options.ts';
 export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';

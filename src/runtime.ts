@@ -155,12 +155,11 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     query: EventQuery<A, T> = {},
   ): AsyncIterableIterator<EventsNamed<A, T>> {
     this.checkOpen();
-    const { type, types = [], aggregate } = query ?? {};
-    if (Array.isArray(types)) {
-      const names = type === undefined ? types : [type, ...types];
-      checkEventNames(names, aggregate === undefined ? undefined : [aggregate], this.stages.refs.definitions);
-    }
-    return this.stages.reading!.history.events(query) as AsyncIterableIterator<EventsNamed<A, T>>;
+    const events = this.stages.reading!.history.events(query); // checks the query
+    const { type, types = [], aggregate } = query;
+    const names = type === undefined ? types : [type, ...types];
+    checkEventNames(names, aggregate === undefined ? undefined : [aggregate], this.stages.refs.definitions);
+    return events as AsyncIterableIterator<EventsNamed<A, T>>;
   }
 
   /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */

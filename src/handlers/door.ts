@@ -1,4 +1,5 @@
 // The part of a runtime's face that is about handlers. Owned by the caller's thread.
+
 import type { AggregateLike, EventNameOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { DeadLetters } from './dead-letters.ts';
@@ -12,6 +13,7 @@ import type {
   Subscription,
 } from './handlers.ts';
 import type { Projection, ProjectionDefinition } from './projection.ts';
+import type { RangeOptions } from './reading-options.ts';
 import type { ReplayOptions, ReplayProgress } from './replay.ts';
 import type { HandlerStage } from './stage.ts';
 
@@ -104,15 +106,7 @@ export abstract class HandlerDoor {
   }
 
   /** What effects have put into a table, in the order of the keys' bytes: from `start` on, before `end`. */
-  async effects(
-    table: string,
-    range: {
-      prefix?: string | undefined;
-      start?: string | undefined;
-      end?: string | undefined;
-      limit?: number | undefined;
-    } = {},
-  ): Promise<{ key: string; value: unknown }[]> {
+  async effects(table: string, range: RangeOptions = {}): Promise<{ key: string; value: unknown }[]> {
     return this.stageOf().effects(table, range);
   }
 }

@@ -2,6 +2,7 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { AnySubscribeOptions, Delivery, SubscribeOptions } from './handlers.ts';
 
 /**
@@ -48,10 +49,24 @@ export type RegisterOptions = Omit<
   name?: string;
 };
 
+const registerFields = fieldsOf<RegisterOptions>({
+  name: true,
+  from: true,
+  concurrency: true,
+  window: true,
+  retry: true,
+  timeoutMs: true,
+  breaker: true,
+  onExhausted: true,
+  deadLetterLimit: true,
+  thread: true,
+});
+
 export function subscriptionOf(handler: EventHandlerLike, options: RegisterOptions = {}): AnySubscribeOptions {
   if (typeof handler?.handle !== 'function') {
     throw new TrunklineError('InvalidOptions', { option: 'handler', value: typeof handler, reason: 'has no handle()' });
   }
+  checkFields('register', options, registerFields);
   const name = options.name ?? handler.handlerName;
   if (name === undefined) {
     const reason =

@@ -1,5 +1,7 @@
 // The contract of the handler stage, public: what a subscription is, what a handler is given, what may be asked of both.
+
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
+import type { WaitOptions } from './reading-options.ts';
 
 /** Entries of a table, read and written together with the event's completion: all of it counts, or nothing. */
 export interface EffectTransaction {
@@ -202,10 +204,7 @@ export interface Subscription extends AsyncDisposable {
    */
   reset(from: From): Promise<void>;
   /** Resolves when everything up to this position (or receipt) is handled or parked. */
-  caughtUpTo(
-    position: number | { readonly position: number },
-    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
-  ): Promise<void>;
+  caughtUpTo(position: number | { readonly position: number }, options?: WaitOptions): Promise<void>;
   /** End it in this run; its checkpoint stays. */
   close(): Promise<void>;
 }

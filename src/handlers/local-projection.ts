@@ -6,6 +6,7 @@
 //
 // Invariants: rows and checkpoint are committed together, so each event is folded once. Rows that are shown are complete up to
 // their position: a generation is shown when it has caught up, and the one before it is shown, and kept current, until then.
+
 import type { StoredEvent } from '../event.ts';
 import { catchUp, keysOf, nextRow } from './folding.ts';
 import type { SubscriptionStatus } from './handlers.ts';
@@ -17,6 +18,7 @@ import {
   projectionTable,
   subscriptionName,
 } from './projection.ts';
+import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from './reading-options.ts';
 import { resolveSubscription } from './settings.ts';
 import type { HandlerStage } from './stage.ts';
 import type { RunningSubscription } from './subscription.ts';
@@ -125,14 +127,8 @@ export class LocalProjection<Row> implements Projection<Row> {
     return this.stage.local.get(rowTable(this.name), `${shownBefore.generation}\0${key}`) as Promise<Row | undefined>;
   }
 
-  async entries(
-    range: {
-      prefix?: string | undefined;
-      start?: string | undefined;
-      end?: string | undefined;
-      limit?: number | undefined;
-    } = {},
-  ): Promise<{ key: string; row: Row }[]> {
+  async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
+    checkRange('entries', range);
     await this.opening;
     const { prefix = '', start, end, limit = Number.MAX_SAFE_INTEGER } = range;
     const number = this.shown?.number ?? this.shownBefore?.generation ?? this.next!.number;
@@ -154,10 +150,8 @@ export class LocalProjection<Row> implements Projection<Row> {
     return found.map(({ key, value }) => ({ key: key.slice(own.length), row: value as Row }));
   }
 
-  async caughtUpTo(
-    target: number | { readonly position: number },
-    options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
-  ): Promise<void> {
+  async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
+    checkWaitFields(options);
     await this.opening;
     const { next } = this;
     if (this.shown) return this.shown.subscription.caughtUpTo(target, options);

@@ -1,10 +1,12 @@
 // Projections: rows folded from events. What a user says of one, and may ask of it; where its rows lie is the matter of
 // `local-projection.ts` and `postgres/projection.ts`.
+
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
 import { checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { SubscriptionStatus } from './handlers.ts';
+import type { RangeOptions, WaitOptions } from './reading-options.ts';
 import { PROJECTION_PREFIX } from './settings.ts';
 
 /** A table of yours in PostgreSQL, for the rows of a projection. You make it, and may index, read and join it as you like. */
@@ -112,20 +114,12 @@ export interface Projection<Row> {
   /** The row under a key; undefined if there is none. Frozen. */
   get(key: string): Promise<Row | undefined>;
   /** Rows in the order of their keys' bytes: from `start` on, before `end`, beginning with `prefix`. */
-  entries(range?: {
-    prefix?: string | undefined;
-    start?: string | undefined;
-    end?: string | undefined;
-    limit?: number | undefined;
-  }): Promise<{ key: string; row: Row }[]>;
+  entries(range?: RangeOptions): Promise<{ key: string; row: Row }[]>;
   /**
    * Resolves when the rows that are shown hold everything up to this receipt (or position): read your own writes.
    * @throws CaughtUpTimedOut
    */
-  caughtUpTo(
-    target: number | { readonly position: number },
-    options?: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined },
-  ): Promise<void>;
+  caughtUpTo(target: number | { readonly position: number }, options?: WaitOptions): Promise<void>;
   /** Build the rows anew beside those that are shown, and show them when they have caught up. Resolves then. */
   rebuild(): Promise<void>;
   /** Of the rows that are shown, or are about to be. */

@@ -28,6 +28,7 @@ import { isFinal } from './patience.ts';
 import { TableProjection } from './postgres/projection.ts';
 import { PostgresTables } from './postgres/tables.ts';
 import { defineProjection, type Projection, type ProjectionDefinition, subscriptionName } from './projection.ts';
+import { checkRange, type RangeOptions } from './reading-options.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
 import { type HandlerRequest, Requests } from './requests.ts';
 import { PROJECTION_PREFIX, resolveSubscription, type SubscriptionSettings } from './settings.ts';
@@ -267,16 +268,9 @@ export class HandlerStage {
   }
 
   /** What effects have put into a table, in key order. */
-  async effects(
-    table: string,
-    range: {
-      prefix?: string | undefined;
-      start?: string | undefined;
-      end?: string | undefined;
-      limit?: number | undefined;
-    } = {},
-  ): Promise<{ key: string; value: unknown }[]> {
+  async effects(table: string, range: RangeOptions = {}): Promise<{ key: string; value: unknown }[]> {
     checkTable(table);
+    checkRange('effects', range);
     return this.tables.range(effectTable(table), range);
   }
 

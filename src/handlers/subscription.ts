@@ -5,6 +5,7 @@
 //
 // Invariants: the checkpoint says no more than what is done, and moves in one commit with what that has caused in the tables.
 // Nothing is taken that is not synced; nothing is left out between the store, the log and the feed.
+
 import { setImmediate } from 'node:timers/promises';
 import { isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
@@ -16,6 +17,7 @@ import type { From, Subscription, SubscriptionState, SubscriptionStatus } from '
 import { Handling } from './handling.ts';
 import { Nudge } from './nudge.ts';
 import { mayComeBack, patienceMs } from './patience.ts';
+import { checkWaitFields, type WaitOptions } from './reading-options.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import type { SubscriptionParts } from './subscription-parts.ts';
 import { statusOf } from './subscription-status.ts';
@@ -236,10 +238,9 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     return statusOf(this.name, state, this.handling, this.parts.feed.synced, this.failure ?? this.trouble);
   }
 
-  async caughtUpTo(
-    target: number | { readonly position: number },
-    { timeoutMs = 30_000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
-  ): Promise<void> {
+  async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
+    checkWaitFields(options);
+    const { timeoutMs = 30_000, signal } = options;
     const position = typeof target === 'number' ? target : target?.position;
     checkWait(position, timeoutMs, signal);
     if (this.state === 'failed' || this.state === 'closed') throw this.ended();

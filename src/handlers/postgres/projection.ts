@@ -7,6 +7,7 @@
 //
 // Invariants: rows and the fact that their events are handled count together, so each event is folded once. The table is
 // complete up to the position of what folds into it, and has a single writer: nobody folds while it takes over other rows.
+
 import { setTimeout as pause } from 'node:timers/promises';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
@@ -22,6 +23,7 @@ import {
   projectionTable,
   subscriptionName,
 } from '../projection.ts';
+import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from '../reading-options.ts';
 import { resolveSubscription } from '../settings.ts';
 import type { HandlerStage } from '../stage.ts';
 import type { RunningSubscription } from '../subscription.ts';
@@ -29,7 +31,7 @@ import { emptyStatus } from '../subscription-status.ts';
 import type { Change } from '../table-store.ts';
 import { checkpointTable } from '../tracker.ts';
 import { KnownRows } from './known-rows.ts';
-import { type Found, type RowRange, RowTable } from './row-table.ts';
+import { type Found, RowTable } from './row-table.ts';
 import type { PostgresTables } from './tables.ts';
 
 interface Building {
@@ -78,15 +80,15 @@ export class TableProjection<Row> implements Projection<Row> {
     return (await this.store.read((client) => this.table.read(client, [key]))).get(key)?.row;
   }
 
-  async entries(range: RowRange = {}): Promise<{ key: string; row: Row }[]> {
+  async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
+    checkRange('entries', range);
     await this.opening;
     return this.store.read((client) => this.table.range(client, range));
   }
 
-  async caughtUpTo(
-    target: number | { readonly position: number },
-    { timeoutMs = 30_000, signal }: { timeoutMs?: number; signal?: AbortSignal } = {},
-  ): Promise<void> {
+  async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
+    checkWaitFields(options);
+    const { timeoutMs = 30_000, signal } = options;
     await this.opening;
     const giveUpAt = performance.now() + timeoutMs;
     for (;;) {

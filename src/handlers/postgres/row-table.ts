@@ -1,10 +1,12 @@
 // A table of the user's own, as a projection reads and writes it: one row a key, the row's fields in columns of their names.
 // PostgreSQL itself turns JSON into the columns' types and back, so any type will do that has a JSON form.
+
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { own } from '../../own.ts';
 import { deepFreeze } from '../../payload.ts';
 import type { ProjectionTable } from '../projection.ts';
+import type { RangeOptions } from '../reading-options.ts';
 
 interface Column {
   readonly name: string;
@@ -14,13 +16,6 @@ interface Column {
 }
 
 type Client = Pick<pg.ClientBase, 'query'>;
-
-export interface RowRange {
-  prefix?: string;
-  start?: string;
-  end?: string;
-  limit?: number;
-}
 
 /** What a key stands for. */
 export interface Found<Row> {
@@ -146,7 +141,7 @@ export class RowTable<Row> {
   /** Rows in the order of their keys' bytes. */
   async range(
     client: Client,
-    { prefix = '', start = prefix, end, limit }: RowRange,
+    { prefix = '', start = prefix, end, limit }: RangeOptions,
   ): Promise<{ key: string; row: Row }[]> {
     const key = `${pg.escapeIdentifier(this.key.name)}::text collate "C"`;
     const sql = `${this.select()} where ${key} >= $1 and starts_with(${key}, $2) and ($3::text is null or ${key} < $3)
