@@ -49,7 +49,8 @@ export interface CommandContext<State, E extends Events> {
   raise<K extends keyof E & string>(type: K, data: InputOf<E[K]>): void;
   /**
    * Await another aggregate's command and get its value; its events are `written` by then. Before the first `raise` only
-   * (`AskAfterRaise`), never of itself (`AskItself`), within a deadline (`DeadlineExceeded`); rejects as that command does.
+   * (`AskAfterRaise`), never of itself (`AskItself`) nor of one that waits for this command (`AskCycle`), within a deadline
+   * (`DeadlineExceeded`); rejects as that command does.
    */
   ask<A extends AnyAggregate>(aggregate: A, id: string, options?: AskOptions): Asker<A>;
   /** Send another aggregate a command after this one is `written`; delivered at least once, executed once. */

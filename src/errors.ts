@@ -22,6 +22,8 @@ export interface ErrorDetails {
   WrongDoor: { aggregateType: string; reason: string };
   AskAfterRaise: { aggregateType: string; id: string };
   AskItself: { aggregateType: string; id: string };
+  /** `chain`: who asks whom; the first one and the last one are the same. */
+  AskCycle: { chain: { aggregateType: string; aggregateId: string }[] };
   CommandEnded: { aggregateType: string; id: string };
   RuntimeInsideShard: { module: string };
   ModuleMismatch: { module: string; aggregateType: string; reason: string };
@@ -127,6 +129,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
   AskItself: (d) =>
     `${d.aggregateType}/${d.id} asks itself, and would wait for itself; call the function, or send() for afterwards`,
+  AskCycle: (d) =>
+    `${d.chain.map((one) => `${one.aggregateType}/${one.aggregateId}`).join(' asks ')}, and each would wait for the next; ` +
+    'let one of them send(), or pass on what the next one needs as an argument',
   CommandEnded: (d) => `${d.aggregateType}/${d.id}: the command has ended; await what it starts before it returns`,
   RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
   ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,

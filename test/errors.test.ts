@@ -28,6 +28,13 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   WrongDoor: { aggregateType: 'call', reason: 'its events are raised by commands' },
   AskAfterRaise: { aggregateType: 'call', id: 'c-1' },
   AskItself: { aggregateType: 'call', id: 'c-1' },
+  AskCycle: {
+    chain: [
+      { aggregateType: 'call', aggregateId: 'c-1' },
+      { aggregateType: 'agent', aggregateId: 'g-1' },
+      { aggregateType: 'call', aggregateId: 'c-1' },
+    ],
+  },
   CommandEnded: { aggregateType: 'call', id: 'c-1' },
   RuntimeInsideShard: { module: 'file:///call.ts' },
   ModuleMismatch: { module: 'file:///call.ts', aggregateType: 'call', reason: 'does not export it' },

@@ -1,10 +1,12 @@
 // Questions that this shard's commands have put to other aggregates and that are not answered yet. They travel through
-// the shard's ring like replies, so that one leaves only after everything its asker has seen is written.
+// the shard's ring like replies, so that one leaves only after everything its asker has seen is written. Each carries the
+// chain of aggregates that wait for its answer: a question to one of them could never be answered, and is refused.
 import type { AnyAggregate } from '../aggregate.ts';
 import { monotonicMs } from '../clock.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { guarded } from '../guarded.ts';
+import { type Address, nameWithSenders } from '../message.ts';
 import { argumentsJson } from '../payload.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupKind } from '../ring/ring.ts';
@@ -13,6 +15,8 @@ import type { Question } from './execution.ts';
 import type { Outgoing } from './outgoing.ts';
 
 const numbers = 2 ** 32;
+// Bounds the chain in a frame: 32 of the longest addresses take 11 KB. A longer cycle ends by its deadline.
+const chainLimit = 32;
 
 interface Asked {
   resolve(value: unknown): void;
@@ -32,14 +36,17 @@ export class Asks {
   }
 
   ask(target: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown> {
+    const cycle = cycleOf(question.askers, { aggregateType: target.name, aggregateId: id });
+    if (cycle) return Promise.reject(new TrunklineError('AskCycle', { chain: cycle }));
     const deadlineMs = question.deadlineMs ?? this.defaultDeadlineMs;
     const data = argumentsJson(input);
     const number = this.freeNumber();
     const deadlineAt = monotonicMs() + deadlineMs;
     const { metadataJson } = question;
+    const name = nameWithSenders(command, question.askers.slice(-chainLimit));
     this.outgoing.ask((ring) => {
       const namedMs = Math.ceil(deadlineMs);
-      ring.frame(FrameKind.question, 0, deadlineAt, namedMs, target.name, id, command, metadataJson, data);
+      ring.frame(FrameKind.question, 0, deadlineAt, namedMs, target.name, id, name, metadataJson, data);
       ring.publish(GroupKind.ask, 0, number, 0, '');
     });
     return new Promise((resolve, reject) => {
@@ -69,4 +76,11 @@ export class Asks {
     if (answer.error) asked.reject(fromWire(answer.error));
     else asked.resolve(answer.value);
   }
+}
+
+/** Who asks whom from the target back to it, if it is among those that wait for the answer. */
+function cycleOf(askers: readonly Address[], target: Address): Address[] | undefined {
+  const { aggregateType, aggregateId } = target;
+  const from = askers.findIndex((one) => one.aggregateType === aggregateType && one.aggregateId === aggregateId);
+  return from < 0 ? undefined : [...askers.slice(from), target];
 }

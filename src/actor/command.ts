@@ -17,6 +17,8 @@ export class Command {
   readonly key: string;
   /** By the monotonic clock, milliseconds; 0 for none. */
   readonly deadlineAt: number;
+  /** The aggregates that wait for its outcome, as `sendersIn` reads them; '': none does. */
+  readonly askers: string;
   readonly metadataJson: string;
   readonly inputJson: string;
   cancelled = false;
@@ -33,6 +35,7 @@ export class Command {
     this.id = frame.aggregateId;
     this.key = frame.name;
     this.deadlineAt = frame.occurredAt;
+    this.askers = this.isInternal ? frame.aggregateType : '';
     this.metadataJson = frame.metadataJson;
     this.inputJson = frame.dataJson;
   }

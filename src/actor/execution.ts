@@ -6,7 +6,7 @@ import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { idToText, writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
-import { type Address, nameWithSenders } from '../message.ts';
+import { type Address, nameWithSenders, sendersIn } from '../message.ts';
 import { argumentsJson, plainToJson, toPlain } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
@@ -27,6 +27,8 @@ export interface Surroundings {
 export interface Question {
   deadlineMs: number | undefined;
   metadataJson: string;
+  /** The aggregates that wait for the answer: who asks is the last one, each before it waits for the next. */
+  askers: readonly Address[];
 }
 
 const askFields = fieldsOf<AskOptions>({ deadlineMs: true });
@@ -125,7 +127,9 @@ export class Execution implements CommandContext<any, any> {
     const target = this.target(aggregate, id);
     checkFields('ask', options, askFields);
     if (options.deadlineMs !== undefined) checkDeadline('deadlineMs', options.deadlineMs);
-    const question = { deadlineMs: options.deadlineMs, metadataJson: this.command.metadataJson };
+    const { metadataJson, askers } = this.command;
+    const chain = askers === '' ? [this.address] : [...sendersIn(askers).senders, this.address];
+    const question: Question = { deadlineMs: options.deadlineMs, metadataJson, askers: chain };
     const asksItself = target.name === this.actor.type.name && id === this.id;
     return commandMethods(target, (command, input) => {
       this.checkOpen();

@@ -3,6 +3,7 @@ import type { Answer } from '../actor/actor.ts';
 import { monotonicMs } from '../clock.ts';
 import { TrunklineError, toWire } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
+import { nameWithSenders, sendersIn } from '../message.ts';
 import { errorJson } from '../payload.ts';
 import { GroupKind } from '../ring/ring.ts';
 import type { Caller, NamedSendOptions } from './caller.ts';
@@ -10,7 +11,8 @@ import type { CommandWrite, Line } from './line.ts';
 
 /** Send what an ask group says, and answer the shard that asked. The asker's deadline bounds it. */
 export function answerAsk(caller: Caller, line: Line, number: number, frame: FrameReader): void {
-  const [type, command] = [frame.aggregateType, frame.name];
+  const type = frame.aggregateType;
+  const { command, senders } = sendersIn(frame.name);
   const answer = (data: string): void => {
     const write: CommandWrite = (ring) => {
       ring.frame(FrameKind.message, 0, 0, 0, '', '', '', '', data);
@@ -30,7 +32,8 @@ export function answerAsk(caller: Caller, line: Line, number: number, frame: Fra
   const toldDeadlineMs = frame.version; // a question has no version
   if (deadlineMs <= 0)
     return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: toldDeadlineMs, executed: 'no' }));
-  const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs, isInternal: true };
+  const askers = nameWithSenders('', senders);
+  const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs, isInternal: true, askers };
   caller
     .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, options)
     .then(({ value }) => answer(JSON.stringify({ value } satisfies Answer)), refuse);

@@ -39,6 +39,8 @@ export interface NamedSendOptions extends SendOptions {
   toldDeadlineMs?: number;
   /** It comes from an aggregate: see `admitInternal`. */
   isInternal: true;
+  /** The aggregates that wait for its outcome: `Command.askers`. */
+  askers?: string;
 }
 
 const isClosing = (error: TrunklineError): boolean =>
@@ -159,6 +161,7 @@ export class Caller implements CommandSender {
     const key = options?.idempotencyKey ?? '';
     const isMessage = isMessageKey(key);
     const deadlineMs = options?.deadlineMs ?? 0;
+    const askers = named?.askers ?? ''; // where other frames name the type: a command's goes by number
     const type = this.types[typeIndex]!.name;
     const line = this.lineOf(type, id);
     return new Promise((resolve, reject) => {
@@ -170,7 +173,7 @@ export class Caller implements CommandSender {
       const flags = (ack === 'raised' ? GroupFlag.urgent : 0) | (isInternal ? GroupFlag.internal : 0);
       const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
       const write: CommandWrite = (ring) => {
-        ring.frame(FrameKind.message, typeIndex, deadlineAt, commandIndex, '', id, key, metadataJson, inputJson);
+        ring.frame(FrameKind.message, typeIndex, deadlineAt, commandIndex, askers, id, key, metadataJson, inputJson);
         ring.publish(GroupKind.command, flags, slot, 0, '');
         pending.endOfGroup = ring.head;
       };

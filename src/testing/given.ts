@@ -134,7 +134,12 @@ class Trial<A extends AnyAggregate> {
   constructor(aggregate: A, events: readonly GivenEvent<A>[], options: GivenOptions, name: string, input: unknown[]) {
     const id = options.id ?? 'given';
     this.actor = replay(aggregate, id, events);
-    const command = { metadataJson: metadataToJson(options.metadata ?? {}), key: '', cancelled: false } as Command;
+    const command = {
+      metadataJson: metadataToJson(options.metadata ?? {}),
+      key: '',
+      askers: '',
+      cancelled: false,
+    } as Command;
     const execution = new GuardedExecution(this.actor, command, this.group, surroundings(aggregate, options));
     try {
       // Through JSON, as the arguments of a real command travel.

@@ -135,6 +135,33 @@ export const Counter = defineAggregate('counter', {
       counter.raise('Added', { amount: total });
       return counter.state.total;
     },
+    /** Asks the first one on the route to go along the rest of it; then counts one. */
+    async askAlong(counter, route: readonly string[]): Promise<number> {
+      const [next, ...rest] = route;
+      const asked: number = next === undefined ? 0 : await counter.ask(Counter, next).askAlong(rest);
+      counter.raise('Added', { amount: 1 });
+      return asked + 1;
+    },
+    async askAlongEach(counter, routes: readonly (readonly string[])[]): Promise<number> {
+      const asked: number[] = await Promise.all(
+        routes.map(([next, ...rest]) => counter.ask(Counter, next!).askAlong(rest)),
+      );
+      return asked.reduce((sum, one) => sum + one, 0);
+    },
+    async catchAlong(counter, route: readonly string[]): Promise<string> {
+      const [next, ...rest] = route;
+      try {
+        await counter.ask(Counter, next!).askAlong(rest);
+        return 'no error';
+      } catch (error) {
+        counter.raise('Added', { amount: 1 });
+        return (error as { code: string }).code;
+      }
+    },
+    sendAlong(counter, route: readonly string[]) {
+      const [next, ...rest] = route;
+      counter.send(Counter, next!).askAlong(rest);
+    },
     async askTooLate(counter, id: string): Promise<number> {
       counter.raise('Added', { amount: 1 });
       return counter.ask(Counter, id).add(1);
