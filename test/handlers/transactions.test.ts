@@ -95,7 +95,7 @@ test('in a batch, in a letter that is handled again, by runtime.once; a rehearsa
   const letters = await runtime.deadLetters.list();
   expect(letters.map(({ event }) => event.version)).toEqual([8, 9, 10]);
   broken = false;
-  expect(await runtime.deadLetters.requeue({}, { dryRun: true })).toMatchObject(
+  expect(await runtime.deadLetters.requeue({ all: true }, { dryRun: true })).toMatchObject(
     letters.map(() => ({ outcome: 'would succeed' })),
   );
   expect(await versions('batch')).toHaveLength(7);
