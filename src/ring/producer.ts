@@ -2,7 +2,7 @@
 import { TrunklineError } from '../errors.ts';
 import { FrameWriter } from '../frame.ts';
 import { Sleeper } from './bell.ts';
-import { countNear, firstCount, wordOf } from './count.ts';
+import { countNear, firstCount, isSealed, wordOf } from './count.ts';
 import { Group } from './group.ts';
 import { type GroupKind, RingMemory, RingSealed, Word } from './ring.ts';
 
@@ -57,8 +57,12 @@ export class RingProducer extends Group {
     if (!this.makeRoom(bytes)) throw new TrunklineError('RingFull', { ringBytes: this.ring.capacity });
   }
 
+  /** @throws RingSealed: the thread has been replaced; the readers may never make room again, so it must not wait for some. */
   protected makeRoom(bytes: number): boolean {
-    while (!this.hasRoom(bytes)) if (!this.whenFull()) return false;
+    while (!this.hasRoom(bytes)) {
+      if (isSealed(Atomics.load(this.ring.words, Word.head))) throw new RingSealed();
+      if (!this.whenFull()) return false;
+    }
     return true;
   }
 

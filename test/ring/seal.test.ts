@@ -94,6 +94,21 @@ test('what is sealed stays readable, and says that it is sealed', () => {
   expect(producer.tail()).toBe(producer.head);
 });
 
+test('a producer that waits for room in a full ring learns that it is sealed, though nobody makes room any more', () => {
+  const ring = createRing(1 << 16);
+  let looks = 0;
+  const producer = new RingProducer(ring, () => {
+    if (looks++ === 0) sealHead(ring);
+    if (looks > 3) throw new Error('it waits for ever');
+    return true;
+  });
+  const fill = (): void => {
+    for (;;) producer.publish(GroupKind.reply, 0, 0, 0, '');
+  };
+  expect(fill).toThrow(RingSealed);
+  expect(looks).toBe(1);
+});
+
 afterEach(() => vi.restoreAllMocks());
 
 /** Run `act`, and `between` just before its atomic operation number `at`; returns whether it has so many. */
