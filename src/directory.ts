@@ -10,10 +10,13 @@
 import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { DirectoryLock } from './directory-lock.ts';
+import { diskFull, isDiskFull } from './disk-reserve.ts';
 import { syncFolder, writeFileDurably } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
 
 const DIRECTORY_FORMAT = 1;
+/** What a small file takes. */
+const fileBytes = 4096;
 
 /** What has begun in the directory. */
 export interface Origin {
@@ -166,6 +169,7 @@ function writable<T>(dataDir: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
+    if (isDiskFull(error)) throw diskFull(dataDir, fileBytes, error);
     throw new TrunklineError('DataDirNotWritable', { dataDir, cause: messageOf(error) }, { cause: error });
   }
 }

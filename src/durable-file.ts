@@ -1,5 +1,5 @@
 // Small files that survive power loss whole: written beside, synced, renamed over, and the folder synced.
-import { closeSync, fsyncSync, openSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** Make the file's content survive power loss. */
@@ -28,6 +28,9 @@ export function writeFileDurably(file: string, content: string | Buffer): void {
   try {
     writeFileSync(descriptor, content);
     fsyncSync(descriptor);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
   } finally {
     closeSync(descriptor);
   }

@@ -57,6 +57,7 @@ export interface ErrorDetails {
   // the data directory
   DataDirInUse: { dataDir: string };
   DataDirNotWritable: { dataDir: string; cause: string };
+  DiskFull: { path: string; neededBytes: number; freeBytes: number };
   DataDirNewerFormat: { dataDir: string; found: number; supported: number };
   DataDirUnreadable: { dataDir: string; reason: string };
   ServiceNotRunning: { dataDir: string; reason: string };
@@ -166,6 +167,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   InternalFault: (d) => `Trunkline itself failed (${d.where}): ${d.cause}; please report it`,
   DataDirInUse: (d) => `${d.dataDir} is held by another live runtime; one owner at a time`,
   DataDirNotWritable: (d) => `${d.dataDir} cannot be written: ${d.cause}`,
+  DiskFull: (d) =>
+    `the disk of ${d.path} has ${d.freeBytes} bytes left, and at least ${d.neededBytes} are needed; make room on it`,
   DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
   DataDirUnreadable: (d) => `${d.dataDir} is not a data directory this release can read: ${d.reason}`,
   ServiceNotRunning: (d) => `no service runs on ${d.dataDir}: start it; ${d.reason}`,

@@ -40,7 +40,7 @@ import type { EventQuery, StateThen } from './store/store.ts';
  * await using runtime = await createRuntime({ dataDir: './data', aggregates: [Counter] });
  * const receipt = await runtime.ref(Counter, 'visits').add(1);
  * ```
- * @throws InvalidOptions, DataDirInUse, DataDirNotWritable, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
+ * @throws InvalidOptions, DataDirInUse, DataDirNotWritable, DiskFull, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
  * RuntimeInsideShard
  */
 export function createRuntime(options: RuntimeOptions): Promise<Runtime> {

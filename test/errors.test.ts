@@ -62,6 +62,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   InternalFault: { where: 'PostgreSQL', cause: 'TypeError: x is not iterable' },
   DataDirInUse: { dataDir: './data' },
   DataDirNotWritable: { dataDir: './data', cause: 'EROFS' },
+  DiskFull: { path: './data/log/log.mdb', neededBytes: 1 << 20, freeBytes: 512 },
   DataDirNewerFormat: { dataDir: './data', found: 2, supported: 1 },
   ServiceNotRunning: { dataDir: '/var/lib/calls', reason: 'x' },
   DataDirUnreadable: { dataDir: './data', reason: 'not JSON' },

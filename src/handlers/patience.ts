@@ -4,9 +4,14 @@ import { isError, isStoreAway } from '../errors.ts';
 const firstMs = 100;
 const longestMs = 5_000;
 
-/** Whether it may be there again without anything being changed here. */
+/** Whether it may be there again, or find room again, without anything being changed here. */
 export function mayComeBack(error: unknown): boolean {
-  return isStoreAway(error) || isError(error, 'StoreAccessDenied') || isError(error, 'StoreSchemaMissing');
+  return (
+    isStoreAway(error) ||
+    isError(error, 'DiskFull') ||
+    isError(error, 'StoreAccessDenied') ||
+    isError(error, 'StoreSchemaMissing')
+  );
 }
 
 /** Whether no repetition in this run can cure it. */

@@ -9,3 +9,6 @@ export const dataFileOf = (folder: string): string => join(folder, 'log.mdb');
 
 /** Pages that a chunk takes. */
 export const pagesOf = (chunkBytes: number): number => Math.ceil((chunkBytes + PAGE_HEADER_BYTES) / PAGE_BYTES);
+
+/** How far the file grows beyond what is needed; see sync-thread.ts, which does so ahead of need. */
+export const AHEAD_PAGES = 1024;

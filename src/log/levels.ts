@@ -71,6 +71,8 @@ export const LevelWord = {
   transactions: 18,
   /** 1: somebody waits for `published`: as for `stored` */
   awaitsPublished: 20,
+  /** 1: a thread makes the log's file longer, see `reserve-lock.ts` */
+  reserving: 24,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,

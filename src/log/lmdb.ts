@@ -7,19 +7,21 @@
 // - A chunk is truncated only after the floor file has said durably that nobody needs it: from then on its pages may be
 //   overwritten at any moment, and a scan after power loss must not take the hole for lost events.
 // - The newest chunk always stays, so that the file itself says which position comes next.
-// - After a failed write nothing more is written: LMDB promises nothing about such an environment.
-import { existsSync, statfsSync, statSync } from 'node:fs';
-import { constants } from 'node:os';
+// - No write runs into the end of the disk: a commit begins only if what it may add lies within the file's reserve (see
+//   disk-reserve.ts). Appends leave enough of it for truncation.
+// - After a failed write nothing more is written, and nothing is tried again: LMDB promises nothing about such an environment.
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { open, type RootDatabase } from 'lmdb';
-import { syncFile, syncFolder } from '../durable-file.ts';
-import { isError, TrunklineError } from '../errors.ts';
+import { DiskReserve, fillHoles, makeDurable, reserveLockFile } from '../disk-reserve.ts';
+import { TrunklineError } from '../errors.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { FloorFile } from './floor.ts';
 import { throughGate } from './gate.ts';
-import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
+import { AHEAD_PAGES, dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
 import { Levels } from './levels.ts';
 import type { Chunk, LogSource } from './log.ts';
+import { reserveLock } from './reserve-lock.ts';
 import { inSnapshot } from './snapshot.ts';
 
 /**
@@ -38,12 +40,12 @@ export const admitBytesOf = (log: { maxBytes: number; retainBytes: number }, rin
   log.maxBytes - Math.min(Math.floor((log.maxBytes - log.retainBytes) / 4), Math.max(64 << 20, 2 * ringsBytes));
 const limitOf = (mapBytes: number): number => Math.floor((mapBytes - SPARE_BYTES) / 1.5);
 const SPARE_BYTES = 16 << 20;
-/** A disk with less room than the largest write may have cut one short. */
-const SPARE_DISK_BYTES = 64 << 20;
-/** Room that appends leave on a disk: for truncation, for small files, for the store to catch up. */
-const LEAST_ROOM_BYTES = 8 << 20;
-/** The disk is looked at again after so many bytes; others may be filling it meanwhile. */
-const LOOK_AGAIN_BYTES = 4 << 20;
+/** What one commit adds beyond its chunk, at most: pages of the tree that are copied or split, and the list of free pages. */
+const treePages = (usedPages: number): number => 32 + (usedPages >> 8);
+/** What appends leave for truncations: some of them, before they give anything back. */
+const keptPages = (usedPages: number): number => 4 * treePages(usedPages);
+/** What one truncation touches beside its tree, for each chunk removed: its entry, and its pages in the list of free ones. */
+const pagesPerRemoved = 1 / 8;
 
 function openData(folder: string, mapBytes: number, readOnly: boolean): RootDatabase<Buffer, Uint8Array> {
   const options = {
@@ -78,7 +80,10 @@ export class LogWriter {
   private readonly key: Buffer = Buffer.allocUnsafeSlow(8);
   private failure: unknown;
   private usedPages: number;
-  private roomBytes = 0;
+  private readonly reserve: DiskReserve;
+  /** LMDB has given out no page beyond this one; exact whenever the reserve has been looked at. */
+  private pageCeiling: number;
+  private isTogether = false;
   /** First and last position kept; 0 and 0 while the log is empty. */
   firstPosition = 0;
   lastPosition = 0;
@@ -87,11 +92,15 @@ export class LogWriter {
     this.dataFile = dataFileOf(folder);
     this.levels = levels;
     const isNew = !existsSync(this.dataFile);
+    fillHoles(this.dataFile);
+    reserveLockFile(this.dataFile);
     this.data = openData(folder, mapBytes, false);
-    if (isNew) {
-      syncFile(this.dataFile);
-      syncFolder(folder);
-    }
+    if (isNew) makeDurable(this.dataFile);
+    this.reserve = new DiskReserve(this.dataFile, reserveLock(levels));
+    this.pageCeiling = this.reserve.usedPages();
+    const startPages = this.pageCeiling + 2 * keptPages(this.pageCeiling);
+    if (isNew) this.reserve.require(startPages);
+    else this.reserve.covers(startPages, 0); // without it nothing is appended until there is room
     this.floorFile = FloorFile.open(folder);
     this.limitBytes = limitOf(mapBytes);
     this.usedPages = inSnapshot(this.data, () => (this.data.getStats() as { overflowPages: number }).overflowPages);
@@ -120,7 +129,10 @@ export class LogWriter {
   append(firstPosition: number, chunk: Buffer): void {
     const bytes = pagesOf(chunk.length) * PAGE_BYTES;
     if (this.usedBytes + bytes > this.limitBytes) this.full();
-    if (!this.hasRoom(bytes)) this.full(new Error('the disk is full'));
+    const pages = pagesOf(chunk.length);
+    if (!this.isTogether && !this.isCovered(pages, keptPages(this.pageCeiling))) {
+      this.full(new Error('the disk is full'));
+    }
     writeKey(this.key, firstPosition);
     this.commit(() => this.data.putSync(this.key, chunk, { append: true }));
     this.usedPages += pagesOf(chunk.length);
@@ -128,9 +140,17 @@ export class LogWriter {
     this.lastPosition = firstPosition + readCount(chunk) - 1;
   }
 
-  /** Several appends in one transaction; for rebuilding, where nobody waits for a single one. */
-  together(appends: () => void): void {
-    this.commit(appends);
+  /** Several appends of so many bytes in one transaction; for rebuilding, where nobody waits for a single one. @throws DiskFull */
+  together(bytes: number, appends: () => void): void {
+    const used = this.reserve.usedPages();
+    // Of a chunk's entry in the tree there are some eighty to a page.
+    this.reserve.require(used + Math.ceil((bytes / PAGE_BYTES) * (1 + 1 / 40)) + treePages(used));
+    this.isTogether = true;
+    try {
+      this.commit(appends);
+    } finally {
+      this.isTogether = false;
+    }
   }
 
   /**
@@ -146,14 +166,10 @@ export class LogWriter {
     let removed = 0;
     while (removed + 1 < heads.length && heads[removed + 1]! <= position) removed++;
     if (removed === 0) return 0;
+    // On a full disk even this may find no room; there will be some when others have given theirs back.
+    if (!this.isCovered(Math.ceil(removed * pagesPerRemoved + (this.usedPages >> 9)), 0)) return 0;
     if (heads[removed]! > this.floorFile.floor) this.guard(() => this.floorFile.raise(position));
-    try {
-      return this.remove(heads, removed);
-    } catch (error) {
-      // On a full disk even this may find no page; there will be some when others have given theirs back.
-      if (isError(error, 'LogFull')) return 0;
-      throw error;
-    }
+    return this.remove(heads, removed);
   }
 
   private remove(heads: readonly number[], removed: number): number {
@@ -175,6 +191,7 @@ export class LogWriter {
   async close(): Promise<void> {
     this.floorFile.close();
     await this.data.close();
+    this.reserve.close();
   }
 
   private commit(write: () => void): void {
@@ -186,35 +203,21 @@ export class LogWriter {
     try {
       write();
     } catch (error) {
-      if (this.isDiskFull(error)) this.full(error);
       this.failure = error;
       throw error;
     }
   }
 
-  /**
-   * Whether a write failed for want of room alone. LMDB has then taken the transaction back and can go on; a write of half
-   * a page it reports as EIO. If it was the meta page that failed (no page is named), LMDB cannot go on.
-   */
-  private isDiskFull(error: unknown): boolean {
-    const { code, message } = error as { code?: number | string; message?: string };
-    if (code === constants.errno.ENOSPC && message?.includes('write page')) return true;
-    if (code !== constants.errno.EIO) return false;
-    const { bavail, bsize } = statfsSync(dirname(this.dataFile));
-    return bavail * bsize < SPARE_DISK_BYTES;
-  }
-
-  /**
-   * Whether the disk can take so much more. No commit shall run into its end: the words that lmdb-js 3.5.6 finds for a
-   * page that could not be written may be longer than the memory it has for them, which can end the process.
-   */
-  private hasRoom(bytes: number): boolean {
-    this.roomBytes -= bytes;
-    if (this.roomBytes > 0) return true;
-    const { bavail, bsize } = statfsSync(dirname(this.dataFile));
-    this.roomBytes = Math.min(bavail * bsize - bytes - LEAST_ROOM_BYTES, LOOK_AGAIN_BYTES);
-    // Without any: what truncation has left in the file may do, if it is plenty.
-    return this.roomBytes > 0 || this.usedBytes + bytes < statSync(this.dataFile).size / 2;
+  /** Whether a commit of so many pages, besides those of the tree, lies within the reserve, and leaves so many of it. */
+  private isCovered(pages: number, left: number): boolean {
+    let added = pages + treePages(this.pageCeiling);
+    if (this.pageCeiling + added + left > this.reserve.pages) {
+      this.pageCeiling = this.reserve.usedPages();
+      added = pages + treePages(this.pageCeiling);
+      if (!this.reserve.covers(this.pageCeiling + added + left, AHEAD_PAGES)) return false;
+    }
+    this.pageCeiling += added;
+    return true;
   }
 
   private full(cause?: unknown): never {

@@ -35,22 +35,25 @@ export async function rebuild(
   const writer = LogWriter.open(beside, Math.max(mapBytes, mapBytesFor(bytesInAll)), levels);
   const padded = Buffer.alloc(CHUNK_BYTES_LEAST);
   for (let i = 0; i < chunks.length; ) {
-    writer.together(() => {
-      for (let bytes = 0; i < chunks.length && bytes < BATCH_BYTES; i++) {
-        const { offset, frameBytes, firstPosition } = chunks[i]!;
+    const first = i;
+    let bytes = 0;
+    for (; i < chunks.length && bytes < BATCH_BYTES; i++) bytes += pagesOf(keptBytes(chunks[i]!)) * PAGE_BYTES;
+    writer.together(bytes, () => {
+      for (const { offset, frameBytes, firstPosition } of chunks.slice(first, i)) {
         let chunk = from.read(offset, CHUNK_HEADER_BYTES + frameBytes);
         if (chunk.length < CHUNK_BYTES_LEAST) {
           chunk.copy(padded.fill(0));
           chunk = padded;
         }
         writer.append(firstPosition, chunk);
-        bytes += pagesOf(chunk.length) * PAGE_BYTES;
       }
     });
   }
   await writer.close();
   syncFile(dataFileOf(beside));
 }
+
+const keptBytes = ({ frameBytes }: FoundChunk): number => Math.max(CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES + frameBytes);
 
 /** The rebuilt file takes the old one's place; for a reason, the old one is kept beside it in a folder of its own. */
 export function exchange(folder: string, reasonToKeep: string | undefined): string | undefined {

@@ -11,6 +11,7 @@
 // is exchanged by one rename. Nothing is removed that is not durable elsewhere.
 import { existsSync, mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
 import { FRAME_HEADER_BYTES } from '../frame.ts';
 import { framesAreSound, type Incarnation, type ParsedChunk } from './chunk.ts';
@@ -69,12 +70,13 @@ interface Outcome {
   damagedFile?: string;
 }
 
-/** Throws `LogDamaged`, `DataDirNewerFormat` or `DataDirNotWritable`; the next start then finds what this one found. */
+/** Throws `LogDamaged`, `DataDirNewerFormat`, `DiskFull` or `DataDirNotWritable`; the next start then finds what this one found. */
 export async function recoverLog(options: RecoveryOptions): Promise<Recovered> {
   try {
     return await recover(options);
   } catch (error) {
     if (error instanceof TrunklineError) throw error;
+    if (isDiskFull(error)) throw diskFull(options.folder, PAGE_BYTES, error);
     const details = { dataDir: dirname(options.folder), cause: String(error) };
     throw new TrunklineError('DataDirNotWritable', details, { cause: error });
   }

@@ -3,9 +3,12 @@
 import { closeSync, fdatasyncSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { DiskReserve, isDiskFull } from '../disk-reserve.ts';
 import { Bell } from '../ring/bell.ts';
+import { AHEAD_PAGES } from './layout.ts';
 import { Levels, LevelWord } from './levels.ts';
 import { markClean, markPoisoned } from './marker.ts';
+import { reserveLock } from './reserve-lock.ts';
 import { syncUntilStopped } from './sync.ts';
 
 export interface SyncThreadData {
@@ -22,9 +25,18 @@ export interface SyncThreadFailure {
 const { levels: memory, dataFile, callerPort, flushPort } = workerData as SyncThreadData;
 const levels = new Levels(memory);
 const descriptor = openSync(dataFile, 'r');
+const reserve = new DiskReserve(dataFile, reserveLock(levels));
+
+/** So that the log thread finds the file long enough. On a disk without room it finds that out by itself. */
+function reserveAhead(): void {
+  const used = reserve.usedPages();
+  if (used + AHEAD_PAGES > reserve.pages) reserve.grow(used + 2 * AHEAD_PAGES);
+}
+
 const failure = syncUntilStopped({
   levels,
   sync: () => fdatasyncSync(descriptor),
+  prepare: reserveAhead,
   flushBell: new Bell(levels.words, LevelWord.flushBell, flushPort),
   callerBell: new Bell(levels.words, LevelWord.callerBell, callerPort),
 });
@@ -32,8 +44,14 @@ if (failure !== undefined) {
   parentPort?.postMessage({ poisoned: String(failure) } satisfies SyncThreadFailure);
   markPoisoned(dirname(dataFile));
 } else if (levels.flag(LevelWord.poisoned) === 0) {
-  markClean(dirname(dataFile), levels.position('synced'));
+  try {
+    markClean(dirname(dataFile), levels.position('synced'));
+  } catch (error) {
+    // Without room for its mark the next start checks the log, as after a kill.
+    if (!isDiskFull(error)) throw error;
+  }
 }
 closeSync(descriptor);
+reserve.close();
 callerPort?.close();
 flushPort?.close();

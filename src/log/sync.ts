@@ -17,12 +17,14 @@ export interface SyncSurroundings {
   levels: Levels;
   /** Makes everything committed so far survive power loss, or throws. */
   sync: () => void;
+  /** Called now and then, between two syncs: what is to be done ahead of need. */
+  prepare?: () => void;
   flushBell: Bell;
   callerBell: Bell;
 }
 
 /** Returns when the runtime stops and all is synced; or with the error that poisoned the log. */
-export function syncUntilStopped({ levels, sync, flushBell, callerBell }: SyncSurroundings): unknown {
+export function syncUntilStopped({ levels, sync, prepare, flushBell, callerBell }: SyncSurroundings): unknown {
   const sleeper = new Sleeper(levels.words, LevelWord.syncBell);
   let synced = levels.position('synced');
   let syncedBytes = 0;
@@ -59,5 +61,6 @@ export function syncUntilStopped({ levels, sync, flushBell, callerBell }: SyncSu
     flushBell.ring();
     if (levels.flag(LevelWord.awaitsSynced) !== 0) callerBell.ring();
     if (stopping) return undefined;
+    prepare?.();
   }
 }

@@ -17,6 +17,7 @@ import { openingIsSafe } from '../../src/handlers/lmdb/probe.ts';
 import type { Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { usedPagesOf } from '../store/sample.ts';
 
 const heard: number[] = [];
 const subscribe = (runtime: Runtime): ReturnType<Runtime['subscribe']> =>
@@ -42,7 +43,7 @@ async function filled(): Promise<{ dataDir: string; file: string }> {
 test.each([
   ['overwritten in the middle', (file: string) => overwrite(file, 0.1, 0.9)],
   ['overwritten from its beginning', (file: string) => overwrite(file, 0, 0.5)],
-  ['cut short', (file: string) => truncateSync(file, Math.floor(statSync(file).size / 8))],
+  ['cut short', (file: string) => truncateSync(file, Math.floor(usedBytesOf(file) / 8))],
   ['not LMDB', (file: string) => writeFileSync(file, 'something else')],
 ])(
   '%s: StoreDamaged for the handlers, the rest of the service goes on, the file stays',
@@ -97,8 +98,11 @@ test('an unclean end of a sound file costs a look, and nothing else', async () =
   expect(await runtime.effect('texts', '200')).toHaveLength(500);
 });
 
+/** What LMDB uses of it: the rest is its reserve. */
+const usedBytesOf = (file: string): number => usedPagesOf(file) * 4096;
+
 function overwrite(file: string, from: number, to: number): void {
-  const { size } = statSync(file);
+  const size = usedBytesOf(file);
   const descriptor = openSync(file, 'r+');
   const garbage = Buffer.alloc(Math.floor(size * (to - from)), 0xa5);
   writeSync(descriptor, garbage, 0, garbage.length, Math.floor(size * from));

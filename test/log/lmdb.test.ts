@@ -158,7 +158,7 @@ test('after a failed write nothing more is written', async () => {
   const log = await SampleLog.open(temporaryFolder());
   for (let i = 0; i < 3; i++) log.append([1]);
   expect(() =>
-    log.writer.together(() => {
+    log.writer.together(0, () => {
       throw new Error('the disk is gone');
     }),
   ).toThrow('the disk is gone');

@@ -12,7 +12,7 @@ import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { dataFileOf } from '../../src/store/lmdb/environment.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
 import { allIds, idAt, killedGroups } from './killed.ts';
-import { batchOf, collect, MemoryLog, temporaryFolder } from './sample.ts';
+import { batchOf, collect, MemoryLog, temporaryFolder, usedPagesOf } from './sample.ts';
 
 const pathOf = (name: string): string => fileURLToPath(new URL(`./${name}`, import.meta.url));
 
@@ -113,7 +113,7 @@ describe('a damaged store', () => {
     async (_, isMarked) => {
       const whole = await makeStore();
       if (!isMarked) rmSync(join(whole, 'clean'));
-      const pages = statSync(dataFileOf(whole)).size / 4096;
+      const pages = usedPagesOf(dataFileOf(whole));
       const outcomes = new Set<string>();
       for (let i = 0; i < 10; i++) {
         const folder = join(temporaryFolder(onTestFinished), 'store');

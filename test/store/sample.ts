@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { DiskReserve } from '../../src/disk-reserve.ts';
 import { BatchBuffer } from '../../src/flush/batch.ts';
 import type { Batch } from '../../src/flush/flush.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesExact } from '../../src/frame.ts';
@@ -109,4 +110,14 @@ export async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   const all: T[] = [];
   for await (const item of items) all.push(item);
   return all;
+}
+
+/** Pages of an LMDB file that are in use: what is behind them is its reserve. */
+export function usedPagesOf(file: string): number {
+  const reserve = new DiskReserve(file);
+  try {
+    return reserve.usedPages();
+  } finally {
+    reserve.close();
+  }
 }

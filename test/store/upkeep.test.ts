@@ -8,7 +8,7 @@ import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { dataFileOf, identityKey, indexedKey, openEnvironment, readNumber } from '../../src/store/lmdb/environment.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
-import { batchOf, type Group, temporaryFolder } from './sample.ts';
+import { batchOf, type Group, temporaryFolder, usedPagesOf } from './sample.ts';
 
 let folder: string;
 let sink: EmbeddedSink;
@@ -234,7 +234,7 @@ test('a store that was closed in order and has a changed byte anywhere is refuse
   await sink.close();
   const file = dataFileOf(folder);
   const whole = readFileSync(file);
-  for (let at = 0; at < whole.length; at += 509) {
+  for (let at = 0; at < usedPagesOf(file) * 4096; at += 509) {
     const changed = Buffer.from(whole);
     changed[at]! ^= 1 << (at % 8);
     writeFileSync(file, changed);

@@ -3,19 +3,24 @@
 //
 // The marker stands while nobody writes, and says which file ended in order: removed before the environment is opened for
 // writing, made when it is closed.
-
-import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import { examine } from '../../examine.ts';
+import { prepareFile } from '../../lmdb-file.ts';
 import { ownFile } from '../../own-file.ts';
 import { dataFileOf } from './environment.ts';
 
 const markerOf = (folder: string): string => join(folder, 'clean');
 
-/** @throws StoreDamaged */
+/** Afterwards its folder is there. @throws StoreDamaged, DiskFull */
 export async function openingIsSafe(folder: string): Promise<void> {
+  if (!existsSync(folder)) {
+    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    syncFolder(dirname(folder));
+  }
+  prepareFile(dataFileOf(folder));
   const file = describe(folder);
   if (file === undefined || isMarked(folder, file)) return;
   const failed = await examine(ownFile('./examination', import.meta.url), folder);
@@ -27,6 +32,7 @@ export async function openingIsSafe(folder: string): Promise<void> {
 
 export function markInUse(folder: string): void {
   rmSync(markerOf(folder), { force: true, recursive: true });
+  syncFolder(folder);
 }
 
 /** Where there is no room for it, the next start examines: that is all. */

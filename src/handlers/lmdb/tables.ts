@@ -16,6 +16,7 @@ export class LmdbTables implements TableStore {
   private readonly thread: Thread | undefined;
   private readonly environment: Environment;
   private readonly folder: string;
+  private hasFailed = false;
   private waiting: { resolve(): void; reject(error: unknown): void } | undefined;
 
   private constructor(environment: Environment, thread: Thread | undefined, folder: string) {
@@ -24,10 +25,13 @@ export class LmdbTables implements TableStore {
     this.thread = thread;
     thread?.worker.on(
       'message',
-      guarded(({ error }: WriteReply) => {
+      guarded(({ error, isFinal }: WriteReply) => {
         const { waiting } = this;
         this.waiting = undefined;
+        if (isFinal) this.hasFailed = true;
         if (error === undefined) waiting?.resolve();
+        else if (isFinal)
+          waiting?.reject(new TrunklineError('StoreFailed', { dataDir: dirname(folder), cause: error }));
         else waiting?.reject(unavailable(error));
       }),
     );
@@ -104,7 +108,7 @@ export class LmdbTables implements TableStore {
     this.thread?.worker.postMessage(null satisfies WriteRequest);
     await this.thread?.ended;
     await this.environment.close();
-    if (this.thread) markClean(this.folder);
+    if (this.thread && !this.hasFailed) markClean(this.folder);
   }
 
   private fresh<T>(read: () => T): T {

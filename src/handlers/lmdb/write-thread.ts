@@ -1,10 +1,9 @@
 // Entry of the handlers' write thread: a leaf. Sole writer of their environment, so that no fsync holds up whoever hands it
 // changes. Each request is one synced transaction. workerData: {@link WriteThreadData}.
-import { mkdirSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
-import { syncFolder } from '../../durable-file.ts';
+import { LmdbRoom } from '../../lmdb-file.ts';
 import type { Change } from '../table-store.ts';
-import { type Environment, keyOf, openEnvironment } from './environment.ts';
+import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
 import { originKey, originTable } from './origin.ts';
 
 export interface WriteThreadData {
@@ -17,15 +16,21 @@ export interface WriteThreadData {
 export type WriteRequest = { changes: readonly Change[] } | null;
 
 /** One for the start, then one per request, in order. */
-export type WriteReply = { error: string | undefined };
+export type WriteReply = {
+  error: string | undefined;
+  /** The write has failed on the disk: nothing is written any more, and the error is the same from now on. */
+  isFinal?: boolean;
+};
+
+/** What the file grows by beyond what is needed. */
+const aheadBytes = 1 << 20;
 
 const { folder, logId } = workerData as WriteThreadData;
 const port = parentPort!;
 
 function start(): Environment {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
   const environment = openEnvironment(folder, false);
-  syncFolder(folder);
+  room = new LmdbRoom(dataFileOf(folder), [environment], aheadBytes);
   const origin = keyOf(originTable, originKey);
   if (logId !== undefined && !environment.doesExist(origin)) {
     environment.transactionSync(() => environment.putSync(origin, Buffer.from(JSON.stringify(logId))));
@@ -33,35 +38,49 @@ function start(): Environment {
   return environment;
 }
 
+let environment: Environment | undefined;
+let room: LmdbRoom | undefined;
+let failure: string | undefined;
+
 function attempt(action: () => void): WriteReply {
   try {
     action();
     return { error: undefined };
   } catch (error) {
-    return { error: error instanceof Error ? error.message : String(error) };
+    return { error: wordsOf(error) };
   }
 }
 
-let environment: Environment | undefined;
+/** A commit begins if there is room for it. One that has failed on the disk is the last: LMDB promises nothing afterwards. */
+function commit(changes: readonly Change[]): WriteReply {
+  if (failure !== undefined) return { error: failure, isFinal: true };
+  const entries = changes.map(({ table, key, json }) => ({ key: keyOf(table, key), json }));
+  const bytes = entries.reduce((sum, { key, json }) => sum + key.length + Buffer.byteLength(json ?? ''), 0);
+  let isAdmitted = false;
+  const { error } = attempt(() =>
+    environment!.transactionSync(() => {
+      room!.require({ changes: entries.length, bytes });
+      isAdmitted = true;
+      for (const { key, json } of entries) {
+        if (json === undefined) environment!.removeSync(key);
+        else environment!.putSync(key, Buffer.from(json));
+      }
+    }),
+  );
+  if (isAdmitted) failure = error;
+  return { error, isFinal: failure !== undefined };
+}
+
+const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
 port.postMessage(
   attempt(() => {
     environment = start();
   }),
 );
 port.on('message', async (request: WriteRequest) => {
-  if (request === null) {
-    await environment?.close();
-    port.close();
-    return;
-  }
-  port.postMessage(
-    attempt(() =>
-      environment!.transactionSync(() => {
-        for (const { table, key, json } of request.changes) {
-          if (json === undefined) environment!.removeSync(keyOf(table, key));
-          else environment!.putSync(keyOf(table, key), Buffer.from(json));
-        }
-      }),
-    ),
-  );
+  if (request !== null) return port.postMessage(commit(request.changes));
+  await environment?.close();
+  room?.close();
+  port.close();
 });

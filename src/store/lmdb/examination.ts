@@ -36,8 +36,8 @@ async function examine(): Promise<void> {
 
 /** Whether the file lacks pages that LMDB has given out. A few of the last may never have been written, and that is fine. */
 function isShort({ root }: Environment): boolean {
-  const { pageSize, root: file } = root.getStats() as { pageSize: number; root: { lastPageNumber: number } };
-  return statSync(dataFileOf(folder)).size < (file.lastPageNumber + 1) * pageSize;
+  const { pageSize, lastPageNumber } = root.getStats() as { pageSize: number; lastPageNumber: number };
+  return statSync(dataFileOf(folder)).size < (lastPageNumber + 1) * pageSize;
 }
 
 function walkBlocks({ blocks }: Environment, checkpoint: number, until: number): void {

@@ -1,11 +1,10 @@
 // The embedded store as the flusher drives it: whose it is, how it is opened and closed. Owned by the flush thread.
-import { statfsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { syncFolder } from '../../durable-file.ts';
-import { TrunklineError } from '../../errors.ts';
+import { isError, TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
+import { type CommitSize, LmdbRoom, prepareFile } from '../../lmdb-file.ts';
 import type { Levels } from '../../log/levels.ts';
-import { damaged, type Environment, type Holds, identityKey, openEnvironment } from './environment.ts';
+import { damaged, dataFileOf, type Environment, type Holds, identityKey, openEnvironment } from './environment.ts';
 import { STORE_FORMAT } from './layout.ts';
 import { markClean, markInUse, needsProbe } from './marker.ts';
 import { Memory, memoryBlockLimit } from './memory.ts';
@@ -26,16 +25,15 @@ export interface EmbeddedSettings {
   memory?: { storedPosition(): number; blockLimit?: number };
 }
 
-// What a commit may take on the disk: the events, their indexes, and the pages above them that are copied.
-const roomPerByte = 3;
-const spareBytes = 2 << 20;
-
+/** What the file grows by beyond what is needed. */
+const aheadBytes = 2 << 20;
 export class EmbeddedSink implements Sink {
   private readonly folder: string;
   private readonly logId: string;
   private readonly settings: EmbeddedSettings;
   private environment: Environment | undefined;
   private writer: StoreWriter | undefined;
+  private room: LmdbRoom | undefined;
   private failure: TrunklineError | undefined;
 
   constructor(folder: string, logId: string, settings: EmbeddedSettings = {}) {
@@ -44,24 +42,29 @@ export class EmbeddedSink implements Sink {
     this.logId = logId;
   }
 
-  /** @throws StoreDamaged, DataDirNewerFormat */
+  /** @throws StoreDamaged, DataDirNewerFormat, DiskFull */
   async open(): Promise<number> {
     const { folder } = this;
+    prepareFile(dataFileOf(folder));
     if (needsProbe(folder)) await probe(folder);
     markInUse(folder);
     const environment = openEnvironment(folder, false);
     try {
+      const { root, blocks, heads, snapshots, receipts, expiries, postings } = environment;
+      const tables = [root, blocks, heads, snapshots, receipts, expiries, postings];
+      this.room = new LmdbRoom(dataFileOf(folder), tables, aheadBytes);
       claim(environment, this.logId, this.settings);
-      syncFolder(folder); // the data file's own entry
       const { indexEvery = BLOCKS_PER_ENTRY, memory, levels } = this.settings;
       const kept = memory && new Memory(environment, memory.storedPosition, memory.blockLimit ?? memoryBlockLimit);
       this.writer = new StoreWriter(environment, indexEvery, kept, () => levels?.position('settled') ?? 0);
       levels?.publish('keyClockAhead', this.writer.keyClockAhead);
       levels?.publish('settledBefore', this.writer.settledBefore);
+      this.writer.admit = (size) => this.checkRoom(size);
       this.environment = environment;
       return this.writer.checkpoint;
     } catch (error) {
       await environment.root.close();
+      this.room?.close();
       throw error;
     }
   }
@@ -73,7 +76,6 @@ export class EmbeddedSink implements Sink {
    */
   write(batch: Batch): void {
     if (this.failure) throw this.failure;
-    this.checkRoom(batch);
     try {
       this.writer!.write(batch);
     } catch (error) {
@@ -86,20 +88,24 @@ export class EmbeddedSink implements Sink {
 
   /** In a memory: another log has written these aggregates. */
   contest(aggregates: Iterable<{ type: string; id: string }>): void {
-    this.writer!.contest(aggregates);
+    if (this.failure) throw this.failure;
+    this.writer!.contest([...aggregates]);
   }
 
   async close(): Promise<void> {
     await this.environment?.root.close();
+    this.room?.close();
     if (!this.failure) markClean(this.folder);
   }
 
-  /** A full disk is no failure as long as no commit runs into it. */
-  private checkRoom(batch: Batch): void {
-    const { bavail, bsize } = statfsSync(this.folder);
-    const room = bavail * bsize;
-    if (room >= roomPerByte * batch.bytes.length + spareBytes) return;
-    throw new TrunklineError('StoreUnavailable', { store: 'embedded', cause: `the disk has ${room} bytes left` });
+  /** A full disk is no failure as long as no commit runs into it. @throws StoreUnavailable */
+  private checkRoom(size: CommitSize): void {
+    try {
+      this.room!.require(size);
+    } catch (error) {
+      if (!isError(error, 'DiskFull')) throw error;
+      throw new TrunklineError('StoreUnavailable', { store: 'embedded', cause: error.message }, { cause: error });
+    }
   }
 }
 

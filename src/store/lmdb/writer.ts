@@ -7,6 +7,7 @@ import { monotonicMs } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
+import type { CommitSize } from '../../lmdb-file.ts';
 import { BlockBuilder } from './block.ts';
 import { checkpointKey, type Environment, keyClockKey, readNumber, settledKey } from './environment.ts';
 import { type HeadRecord, HeadTable } from './heads.ts';
@@ -15,7 +16,17 @@ import type { Memory } from './memory.ts';
 import { PostingWriter } from './postings.ts';
 import { ReceiptWriter } from './receipts.ts';
 
+/** Entries that one frame changes at most: head, snapshot, receipt and its expiry, postings by type and by time. */
+const changesPerFrame = 6;
+/** Entries that upkeep removes in one commit at most, wherever they lie: receipts that have expired, old blocks. */
+const changesOfUpkeep = 1024;
+/** What is put for each byte of a frame, indexes included, and for each frame whatever its length. */
+const putPerByte = 2;
+const putPerFrame = 600;
+
 export class StoreWriter {
+  /** Throws if there is no room for such a commit. */
+  admit: (size: CommitSize) => void = () => {};
   private readonly environment: Environment;
   private readonly keys = new KeyWriter();
   private readonly heads: HeadTable;
@@ -59,7 +70,14 @@ export class StoreWriter {
       throw new TrunklineError('PositionGone', { position: this.checkpoint + 1, firstKept: batch.fromPosition });
     }
     try {
-      this.environment.root.transactionSync(() => this.apply(batch));
+      this.environment.root.transactionSync(() => {
+        const { count, bytes } = batch;
+        this.admit({
+          changes: count * changesPerFrame + changesOfUpkeep,
+          bytes: bytes.length * putPerByte + count * putPerFrame,
+        });
+        this.apply(batch);
+      });
       this.checkpoint = batch.toPosition;
       this.heads.trim();
     } catch (error) {
@@ -146,8 +164,9 @@ export class StoreWriter {
   }
 
   /** In a memory: only the store knows these from now on. */
-  contest(aggregates: Iterable<{ type: string; id: string }>): void {
+  contest(aggregates: readonly { type: string; id: string }[]): void {
     this.environment.root.transactionSync(() => {
+      this.admit({ changes: aggregates.length, bytes: aggregates.length * putPerFrame });
       for (const { type, id } of aggregates) {
         const head = this.heads.get(type, id);
         head.isContested = true;

@@ -1,0 +1,127 @@
+// An LMDB file as its writer begins and fills it: durable before it is used, and never written beyond its reserve (see
+// disk-reserve.ts). For the environments that sync each commit: the embedded store and the handlers' tables.
+//
+// A file that a power loss has met before its first sync has no valid meta pages, and nothing behind them: it never began.
+// Anything else that LMDB would not have written is damage.
+import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { DiskReserve, diskFull, fillHoles, makeDurable, reserveLockFile } from './disk-reserve.ts';
+import { syncFolder } from './durable-file.ts';
+
+const metaPages = 2;
+const pageBytes = 4096;
+const metaMagic = 0xbeefc0de;
+const Field = { magic: 24, txn: 24 + 128 } as const;
+const pieceBytes = 1 << 20;
+/** For the first commits of a new environment, and for a look at the others. */
+const startPages = 64;
+
+/** Statistics of one table, as lmdb-js gives them. */
+interface TableStats {
+  treeBranchPageCount: number;
+  treeLeafPageCount: number;
+}
+
+interface Table {
+  getStats(): object;
+}
+
+/** What one commit changes, at most. */
+export interface CommitSize {
+  /** Entries that are put or removed, wherever they lie. */
+  changes: number;
+  /** Bytes of keys and values that are put. */
+  bytes: number;
+}
+
+/** Before LMDB opens the file for writing. Removes one that never began. @throws DiskFull */
+export function prepareFile(file: string): void {
+  if (neverBegan(file)) {
+    rmSync(file);
+    syncFolder(dirname(file));
+  }
+  fillHoles(file);
+  reserveLockFile(file);
+}
+
+/** Whether the file's beginning never came to the disk. Reads as far as there are zeros. */
+export function neverBegan(file: string): boolean {
+  if (!existsSync(file)) return false;
+  const descriptor = openSync(file, 'r');
+  try {
+    const piece = Buffer.alloc(pieceBytes);
+    let isMissing = false;
+    for (let meta = 0; meta < metaPages; meta++) {
+      const count = readSync(descriptor, piece.fill(0, 0, pageBytes), 0, pageBytes, meta * pageBytes);
+      const page = piece.subarray(0, pageBytes);
+      const isNew = page.readUInt32LE(Field.magic) === metaMagic && page.readBigUInt64LE(Field.txn) === 0n;
+      if (!isNew && !isZero(page)) return false;
+      if (!isNew || count < pageBytes) isMissing = true;
+    }
+    if (!isMissing) return false;
+    const { size } = fstatSync(descriptor);
+    for (let offset = metaPages * pageBytes; offset < size; ) {
+      const count = readSync(descriptor, piece, 0, pieceBytes, offset);
+      if (!isZero(piece.subarray(0, count))) return false;
+      offset += count;
+    }
+    return true;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+const isZero = (bytes: Buffer): boolean => bytes.every((byte) => byte === 0);
+
+/** The room of an environment that is open for writing. Owned by the thread that writes it. */
+export class LmdbRoom {
+  private readonly reserve: DiskReserve;
+  private readonly tables: readonly Table[];
+  private readonly aheadPages: number;
+
+  /** `aheadBytes`: how much the file grows beyond what is needed. The file's beginning is durable afterwards. @throws DiskFull */
+  constructor(file: string, tables: readonly Table[], aheadBytes: number) {
+    makeDurable(file);
+    this.tables = tables;
+    this.reserve = new DiskReserve(file);
+    this.aheadPages = Math.ceil(aheadBytes / this.reserve.pageBytes);
+    try {
+      this.reserve.require(this.reserve.usedPages() + startPages);
+    } catch (error) {
+      this.reserve.close();
+      throw error;
+    }
+  }
+
+  /** From within the transaction, before its first change. @throws DiskFull if there is no room for such a commit */
+  require(size: CommitSize): void {
+    const { reserve, aheadPages } = this;
+    const used = reserve.usedPages();
+    const needed = used + this.pagesOf(size, used);
+    if (!reserve.covers(needed, aheadPages)) throw diskFull(reserve.file, needed * reserve.pageBytes);
+  }
+
+  /**
+   * What a commit adds at most. Each change copies a path of its tree, all of them no more than the trees have; what is put
+   * lies in pages that are half full at least, or in pages of its own; and the list of free pages may be written anew.
+   */
+  private pagesOf({ changes, bytes }: CommitSize, usedPages: number): number {
+    const pathPages = 4;
+    const copied = Math.min(changes * pathPages, this.treePages());
+    const put = bytes / (this.reserve.pageBytes / 8) + changes / 4;
+    return Math.ceil(copied + put) + 64 + (usedPages >> 8);
+  }
+
+  private treePages(): number {
+    let pages = 0;
+    for (const table of this.tables) {
+      const { treeBranchPageCount, treeLeafPageCount } = table.getStats() as TableStats;
+      pages += treeBranchPageCount + treeLeafPageCount;
+    }
+    return pages;
+  }
+
+  close(): void {
+    this.reserve.close();
+  }
+}

@@ -1,0 +1,18 @@
+// Who grows the log's file: the sync thread ahead of need, the log thread if that has not been enough; never both at once.
+import type { ReserveLock } from '../disk-reserve.ts';
+import { type Levels, LevelWord } from './levels.ts';
+
+const lookMs = 10;
+
+export function reserveLock({ words }: Levels): ReserveLock {
+  const word = LevelWord.reserving;
+  return {
+    enter() {
+      while (Atomics.compareExchange(words, word, 0, 1) !== 0) Atomics.wait(words, word, 1, lookMs);
+    },
+    leave() {
+      Atomics.store(words, word, 0);
+      Atomics.notify(words, word);
+    },
+  };
+}
