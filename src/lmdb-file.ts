@@ -108,7 +108,7 @@ export class LmdbRoom {
   private pagesOf({ changes, bytes }: CommitSize, usedPages: number): number {
     const pathPages = 4;
     const copied = Math.min(changes * pathPages, this.treePages());
-    const put = bytes / (this.reserve.pageBytes / 8) + changes / 4;
+    const put = bytes / (this.reserve.pageBytes / 2) + changes / 8;
     return Math.ceil(copied + put) + 64 + (usedPages >> 8);
   }
 

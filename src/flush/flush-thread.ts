@@ -150,7 +150,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       stored.onPosition!(position);
     };
     const store = new EmbeddedSink(storeFolder, logId, { levels, logBegins });
-    add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs });
+    add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs, retryMsLimit });
   } else {
     const storedPosition = (): number => levels.position('stored');
     const memory = new EmbeddedSink(storeFolder, logId, {
@@ -166,7 +166,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
         quarantined(refused, memory, isNews);
       },
     });
-    add(memoryName, uncut(memory), { onPosition: onRemembered, lingerMs: storeLingerMs });
+    add(memoryName, uncut(memory), { onPosition: onRemembered, lingerMs: storeLingerMs, retryMsLimit });
     const { flushDelayMs: lingerMs, batchBytes, batchEvents: batchFrames } = postgres;
     add(storeName, store, { ...stored, lingerMs, batchBytes, batchFrames, retryMsLimit });
   }

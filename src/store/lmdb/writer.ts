@@ -21,7 +21,7 @@ const changesPerFrame = 6;
 /** Entries that upkeep removes in one commit at most, wherever they lie: receipts that have expired, old blocks. */
 const changesOfUpkeep = 1024;
 /** What is put for each byte of a frame, indexes included, and for each frame whatever its length. */
-const putPerByte = 2;
+const putPerByte = 1;
 const putPerFrame = 600;
 
 export class StoreWriter {
