@@ -99,8 +99,14 @@ export class LogWriter {
     this.reserve = new DiskReserve(this.dataFile, reserveLock(levels));
     this.pageCeiling = this.reserve.usedPages();
     const startPages = this.pageCeiling + 2 * keptPages(this.pageCeiling);
-    if (isNew) this.reserve.require(startPages);
-    else this.reserve.covers(startPages, 0); // without it nothing is appended until there is room
+    try {
+      if (isNew) this.reserve.require(startPages);
+      else this.reserve.covers(startPages, 0); // without it nothing is appended until there is room
+    } catch (error) {
+      this.reserve.close();
+      this.data.close().catch(() => {}); // the reason is what counts
+      throw error;
+    }
     this.floorFile = FloorFile.open(folder);
     this.limitBytes = limitOf(mapBytes);
     this.usedPages = inSnapshot(this.data, () => (this.data.getStats() as { overflowPages: number }).overflowPages);

@@ -27,10 +27,12 @@ const levels = new Levels(memory);
 const descriptor = openSync(dataFile, 'r');
 const reserve = new DiskReserve(dataFile, reserveLock(levels));
 
-/** So that the log thread finds the file long enough. On a disk without room it finds that out by itself. */
+/** So that the log thread finds the file long enough. Where this fails, the log thread finds that out by itself. */
 function reserveAhead(): void {
-  const used = reserve.usedPages();
-  if (used + AHEAD_PAGES > reserve.pages) reserve.grow(used + 2 * AHEAD_PAGES);
+  try {
+    const used = reserve.usedPages();
+    if (used + AHEAD_PAGES > reserve.pages) reserve.grow(used + 2 * AHEAD_PAGES);
+  } catch {}
 }
 
 const failure = syncUntilStopped({

@@ -30,12 +30,18 @@ const port = parentPort!;
 
 function start(): Environment {
   const environment = openEnvironment(folder, false);
-  room = new LmdbRoom(dataFileOf(folder), [environment], aheadBytes);
-  const origin = keyOf(originTable, originKey);
-  if (logId !== undefined && !environment.doesExist(origin)) {
-    environment.transactionSync(() => environment.putSync(origin, Buffer.from(JSON.stringify(logId))));
+  try {
+    room = new LmdbRoom(dataFileOf(folder), [environment], aheadBytes);
+    const origin = keyOf(originTable, originKey);
+    if (logId !== undefined && !environment.doesExist(origin)) {
+      environment.transactionSync(() => environment.putSync(origin, Buffer.from(JSON.stringify(logId))));
+    }
+    return environment;
+  } catch (error) {
+    room?.close();
+    environment.close().catch(() => {}); // the reason is what counts
+    throw error;
   }
-  return environment;
 }
 
 let environment: Environment | undefined;

@@ -27,6 +27,7 @@ export interface EmbeddedSettings {
 
 /** What the file grows by beyond what is needed. */
 const aheadBytes = 2 << 20;
+
 export class EmbeddedSink implements Sink {
   private readonly folder: string;
   private readonly logId: string;
@@ -75,21 +76,24 @@ export class EmbeddedSink implements Sink {
    * @throws StoreFailed; StoreUnavailable while the disk is full
    */
   write(batch: Batch): void {
+    this.commit((writer) => writer.write(batch));
+  }
+
+  /** In a memory: another log has written these aggregates. @throws as `write` does */
+  contest(aggregates: Iterable<{ type: string; id: string }>): void {
+    this.commit((writer) => writer.contest([...aggregates]));
+  }
+
+  private commit(action: (writer: StoreWriter) => void): void {
     if (this.failure) throw this.failure;
     try {
-      this.writer!.write(batch);
+      action(this.writer!);
     } catch (error) {
       if (error instanceof TrunklineError) throw error; // ours, before anything was written
       const details = { dataDir: dirname(this.folder), cause: String(error) };
       this.failure = new TrunklineError('StoreFailed', details, { cause: error });
       throw this.failure;
     }
-  }
-
-  /** In a memory: another log has written these aggregates. */
-  contest(aggregates: Iterable<{ type: string; id: string }>): void {
-    if (this.failure) throw this.failure;
-    this.writer!.contest([...aggregates]);
   }
 
   async close(): Promise<void> {
