@@ -186,7 +186,7 @@ function setAside(name: string, events: readonly TrunklineError<'EventQuarantine
 }
 
 const noticesAtOnce = 100;
-const retryMsLimit = 1_000; // a store that comes back has a backlog: it is noticed soon
+const retryMsLimit = 1_000; // a store that comes back, or a disk that has room again, finds a backlog: it is noticed soon
 
 /** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
 function quarantined(refused: readonly QuarantineNotice[], memory: EmbeddedSink, isNews: boolean): void {
