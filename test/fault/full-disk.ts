@@ -1,7 +1,7 @@
 // A full disk: a small one of its own, in memory, with ballast on it. Admission stops with typed errors, reading goes on;
 // the ballast goes, and the service is back. Needs root, to mount it.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRuntime, type Runtime, TrunklineError } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
@@ -85,7 +85,10 @@ async function onDisk(run: FaultRun, disk: string): Promise<void> {
   } finally {
     await runtime.close();
   }
-  const { places } = await recoverPlaces(dataDir, survivesKill, {
+  // Where there is room: what reads it adds a sink, which holds every event once more.
+  const roomy = join(run.folder(), 'data');
+  cpSync(dataDir, roomy, { recursive: true });
+  const { places } = await recoverPlaces(roomy, survivesKill, {
     hasHandler: false,
     log: { maxBytes: 64 << 20, retainBytes: 32 << 20 },
   });
