@@ -192,7 +192,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreFailed: (d) =>
     `the store in ${d.dataDir} failed: ${d.cause}; close and start again: the log still has what it lacks`,
   Quarantined: (d) =>
-    `version ${d.version} of ${d.aggregateType}/${d.aggregateId} is in the log (position ${d.position}), and not in the store: ${d.reason}; it is kept, see store.quarantined()`,
+    `${d.aggregateType}/${d.aggregateId} from version ${d.version} on is not in the store as the log has it (position ${d.position}): ${d.reason}; events are kept, see store.quarantined()`,
   PositionGone: (d) => `position ${d.position} is no longer kept; the first one kept is ${d.firstKept}`,
   VersionOutOfOrder: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} at position ${d.position}, where ${d.expectedVersion} must follow`,

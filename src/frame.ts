@@ -29,6 +29,8 @@ export const FrameKind = {
   place: 6,
   /** question to another aggregate, of an asker that waits for the answer: never delivered again, since nobody waits then; name = command, then who waits */
   question: 7,
+  /** an answer without events rests on the aggregate's state at `version`: for the store elsewhere to confirm */
+  basis: 8,
 } as const;
 export type FrameKind = (typeof FrameKind)[keyof typeof FrameKind];
 

@@ -235,7 +235,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,
-      quarantined: caller.refusals.count,
+      quarantined: caller.refusals.count - caller.refusals.answers,
       setAside: Object.fromEntries(this.stages.setAside),
       subscriptions: handlers?.status() ?? [],
     };

@@ -28,6 +28,7 @@ import type { FlushPolicy, ResolvedOptions } from './options.ts';
 import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import { shardSettings } from './shard-settings.ts';
 import { PostgresAppend } from './store/postgres/append.ts';
+import { staleCode } from './store/postgres/basis.ts';
 import { Reading } from './store/reading.ts';
 import { deliveryEvents } from './undelivered.ts';
 
@@ -156,10 +157,17 @@ export class Stages {
         },
         quarantined: (refused, isNews) => {
           if (!isNews) return this.refusedEarlier(refused);
-          options.logger.error({ refused }, 'the store has not taken these events; they are quarantined');
+          const events = refused.filter(({ code }) => code !== staleCode);
+          if (events.length > 0) {
+            options.logger.error({ refused: events }, 'the store has not taken these events; they are quarantined');
+          }
+          if (events.length < refused.length) {
+            const stale = refused.filter(({ code }) => code === staleCode);
+            options.logger.warn({ stale }, 'another has written these aggregates: they are loaded again');
+          }
           this.publisher?.fenced(refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })));
           this.caller.fence(refused);
-          this.caller.refusals.add(refused);
+          this.caller.refusals.add(refused, refused.length - events.length);
           this.caller.turn(); // who waits for `stored` has waited for this news
         },
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),

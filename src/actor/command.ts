@@ -8,6 +8,8 @@ export class Command {
   readonly slot: number;
   /** The caller wants to know as soon as the command is `raised`. */
   readonly urgent: boolean;
+  /** The caller waits for `stored`. */
+  readonly awaitsStored: boolean;
   /** Sent by an aggregate. */
   readonly isInternal: boolean;
   readonly typeIndex: number;
@@ -28,6 +30,7 @@ export class Command {
   constructor(ring: RingConsumer, frame: FrameReader) {
     this.slot = ring.slot;
     this.urgent = (ring.flags & GroupFlag.urgent) !== 0;
+    this.awaitsStored = (ring.flags & GroupFlag.stored) !== 0;
     this.isInternal = (ring.flags & GroupFlag.internal) !== 0;
     frame.at(ring.framesStart);
     this.typeIndex = frame.schemaVersion;

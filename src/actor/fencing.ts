@@ -4,6 +4,7 @@
 // A void outcome is one that has expired: a frame of its own in the log, so that whatever reads outcomes (the store here, a
 // start's index of the tail) comes to the same. The last one has no key, and says that the shard has done so.
 import type { FrameReader } from '../frame.ts';
+import { isMessageKey } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupKind } from '../ring/ring.ts';
 import type { Actor, ActorType } from './actor.ts';
@@ -72,9 +73,21 @@ export class Fencing {
     return true;
   }
 
+  /** Outcomes without events at the last version before: they may have been decided after another had gone on. */
+  private keysWithoutEvents(type: string, id: string, version: number, below: number): string[] {
+    const last = Math.min(version + 1, below);
+    const keys = this.loader.outcomeKeys(type, id, version, last);
+    for (const key of this.remembered.keysOf(type, id, version, last)) if (!isMessageKey(key)) keys.add(key);
+    return [...keys].filter((key) => {
+      const found = this.remembered.get(RememberedOutcomes.key(type, id, key)) ?? this.loader.outcome(type, id, key);
+      return found?.version === version && found.outcome.events === 0;
+    });
+  }
+
   private conclude(type: ActorType, id: string, { number, version }: Fence, below = Number.POSITIVE_INFINITY): void {
     const keys = this.loader.outcomeKeys(type.name, id, version, below);
     for (const key of this.remembered.keysOf(type.name, id, version, below)) keys.add(key);
+    for (const key of this.keysWithoutEvents(type.name, id, version - 1, below)) keys.add(key);
     keys.delete('');
     const all = [...keys, ''];
     const { ring } = this.outgoing;

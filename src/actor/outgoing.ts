@@ -8,8 +8,11 @@ import { errorJson } from '../payload.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import type { ActorType, ShardData } from './actor.ts';
+import type { Actor, ActorType, ShardData } from './actor.ts';
+import { writeBasis } from './basis.ts';
 import type { Command } from './command.ts';
+import { repeatedReply } from './outcome.ts';
+import type { Remembered } from './remembered.ts';
 
 const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
 // A wake-up costs the waker as much as two or three commands; the log thread would find one frame each time.
@@ -19,6 +22,7 @@ export class Outgoing {
   readonly ring: RingProducer;
   private readonly levels: Levels;
   private readonly shard: number;
+  private readonly isStoreElsewhere: boolean;
   private readonly logBell: Bell;
   private readonly callerBell: Bell;
   private mustWait = false;
@@ -28,6 +32,7 @@ export class Outgoing {
   constructor(data: ShardData, levels: Levels) {
     this.levels = levels;
     this.shard = data.index;
+    this.isStoreElsewhere = data.postgres !== undefined;
     this.logBell = new Bell(levels.words, LevelWord.logBell);
     this.callerBell = new Bell(levels.words, LevelWord.callerBell, data.outbox);
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
@@ -39,6 +44,20 @@ export class Outgoing {
     this.ring.publish(GroupKind.reply, flags | urgent, command.slot, version, json);
     command.isAnswered = true;
     this.ringBells(command.urgent);
+  }
+
+  /** The answer under construction has no events: it rests on the actor's state; see `basis.ts`. */
+  rest(actor: Actor, command: Command): void {
+    if (this.isStoreElsewhere && command.awaitsStored) writeBasis(this.ring, actor);
+  }
+
+  /** Answer with the outcome of an earlier command. */
+  repeat(actor: Actor, command: Command, { outcome, version }: Remembered): void {
+    const flags = (outcome.error ? 0 : GroupFlag.value) | GroupFlag.repeated;
+    this.owed(() => {
+      if (outcome.events === 0) this.rest(actor, command);
+      this.reply(command, flags, version, repeatedReply(outcome));
+    });
   }
 
   /** Answer without having run anything. */

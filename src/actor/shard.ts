@@ -25,7 +25,7 @@ import { IdleStages } from './idle-stages.ts';
 import type { Loader } from './loader.ts';
 import { LogGate } from './log-gate.ts';
 import { Mailbox } from './mailbox.ts';
-import { hasExpired, keepOutcome, keyReused, repeatedReply } from './outcome.ts';
+import { hasExpired, keepOutcome, keyReused } from './outcome.ts';
 import { Outgoing } from './outgoing.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
@@ -314,6 +314,7 @@ export class Shard {
     try {
       const reply = value === undefined ? '' : toJson(value, 'result');
       if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
+      if (execution.events === 0) this.outgoing.rest(actor, command);
       this.snapshots.keep(actor, this.ring, reply);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
@@ -336,6 +337,7 @@ export class Shard {
         let outcome: Outcome | undefined;
         if (command.key !== '' && wire.kind === 'rejected')
           outcome = this.keep(execution, { error: JSON.parse(reply) });
+        if (wire.kind === 'rejected') this.outgoing.rest(actor, command);
         this.outgoing.reply(command, 0, actor.version, reply);
         this.published(actor, command, outcome);
       });
@@ -368,14 +370,12 @@ export class Shard {
       this.loader.outcome(type, actor.id, command.key);
     if (first === undefined || hasExpired(first.outcome, command.key, this.levels.keyClock())) return false;
     const name = commandNames[command.commandIndex]!;
-    const { error, command: firstCommand = name } = first.outcome;
+    const { command: firstCommand = name } = first.outcome;
     if (firstCommand !== name) {
       this.refuse(command, actor.type, keyReused(command.key, name, firstCommand));
       return true;
     }
-    const reply = repeatedReply(first.outcome);
-    const flags = (error ? 0 : GroupFlag.value) | GroupFlag.repeated;
-    this.outgoing.owed(() => this.outgoing.reply(command, flags, first.version, reply));
+    this.outgoing.repeat(actor, command, first);
     return true;
   }
 

@@ -170,7 +170,8 @@ export class Caller implements CommandSender {
       pending.isInternal = isInternal;
       const slot = this.slots.add(pending);
       if (ack === 'raised') line.urgent++;
-      const flags = (ack === 'raised' ? GroupFlag.urgent : 0) | (isInternal ? GroupFlag.internal : 0);
+      const level = ack === 'raised' ? GroupFlag.urgent : ack === 'stored' ? GroupFlag.stored : 0;
+      const flags = level | (isInternal ? GroupFlag.internal : 0);
       const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
       const write: CommandWrite = (ring) => {
         ring.frame(FrameKind.message, typeIndex, deadlineAt, commandIndex, askers, id, key, metadataJson, inputJson);

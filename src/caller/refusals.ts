@@ -13,13 +13,16 @@ export interface Refused {
 const keptLimit = 65_536; // whoever waits for `stored` asks as soon as the store has come there
 
 export class Refusals {
-  /** Since the start. */
+  /** Since the start; so many of them are answers without events. */
   count = 0;
+  answers = 0;
   readonly fences: Fences = new Fences();
   private readonly byPosition: Map<number, Refused> = new Map();
 
-  add(refused: readonly Refused[]): void {
+  /** `answers`: how many of them are answers. */
+  add(refused: readonly Refused[], answers: number): void {
     this.count += refused.length;
+    this.answers += answers;
     for (const one of refused) this.byPosition.set(one.position, one);
     for (const position of this.byPosition.keys()) {
       if (this.byPosition.size <= keptLimit) break;

@@ -64,6 +64,8 @@ export const GroupFlag = {
   messages: 16,
   /** command: sent by an aggregate, not by a user; it has a reserve at every bound */
   internal: 32,
+  /** command: its caller waits for `stored` */
+  stored: 64,
 } as const;
 
 export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;

@@ -268,7 +268,10 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
       bound: 65_536,
       fill(round) {
         const one = { aggregateType: 'a', aggregateId: 'a', version: 1, reason: 'test' };
-        refusals.add(range(20_000).map((i) => ({ ...one, position: round * 20_000 + i })));
+        refusals.add(
+          range(20_000).map((i) => ({ ...one, position: round * 20_000 + i })),
+          0,
+        );
       },
       size: () => kept.size,
     };

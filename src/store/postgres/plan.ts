@@ -28,11 +28,21 @@ export interface Entry {
   readonly run: Run;
 }
 
+/** Answers without events that rest on this version of an aggregate; the first of them is at `position`. */
+export interface Basis {
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  readonly position: number;
+}
+
 export interface Plan {
   readonly entries: Entry[];
   readonly runs: Run[];
   /** Snapshots of aggregates without an event before them in this batch, by offset. */
   readonly lateSnapshots: number[];
+  /** Of aggregates without an event before them in this batch; where there is one, its own fate decides. */
+  readonly bases: readonly Basis[];
   /** The months of its events. */
   readonly months: ReadonlySet<number>;
 }
@@ -42,6 +52,7 @@ export function planOf(batch: Pick<Batch, 'bytes' | 'eachFrame'>): Plan {
   const runs = new Map<string, Run>();
   const entries: Entry[] = [];
   const lateSnapshots: number[] = [];
+  const bases = new Map<string, Basis>();
   const months = new MonthSet();
   const bytes = toBytes(batch.bytes);
   const keyOf = (frame: FrameReader): string => {
@@ -56,6 +67,13 @@ export function planOf(batch: Pick<Batch, 'bytes' | 'eachFrame'>): Plan {
       const run = runs.get(keyOf(frame));
       if (run === undefined) lateSnapshots.push(frame.offset);
       else run.snapshot = frame.offset;
+      return;
+    }
+    if (kind === FrameKind.basis) {
+      const key = keyOf(frame);
+      const { aggregateType: type, aggregateId: id, version } = frame;
+      const name = `${version} ${key}`;
+      if (!runs.has(key) && !bases.has(name)) bases.set(name, { type, id, version, position });
       return;
     }
     if (kind !== FrameKind.event || (frame.flags & FrameFlag.alreadyStored) !== 0) return;
@@ -85,5 +103,5 @@ export function planOf(batch: Pick<Batch, 'bytes' | 'eachFrame'>): Plan {
     }
     entries.push({ offset: frame.offset, position, version, run });
   });
-  return { entries, runs: [...runs.values()], lateSnapshots, months: months.months };
+  return { entries, runs: [...runs.values()], lateSnapshots, bases: [...bases.values()], months: months.months };
 }

@@ -11,6 +11,7 @@ import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
 import { guarded } from '../../guarded.ts';
+import { BasisStatement } from './basis.ts';
 import { failure, isServerError, refusesData, storeName } from './failure.ts';
 import { endFrozenFlushes, flushName, isLockTimeout, patienceMs } from './frozen.ts';
 import { HeadStatements, type Refusal } from './heads.ts';
@@ -41,6 +42,7 @@ export class PostgresSink implements Sink {
   private readonly events: PostgresSinkEvents;
   private readonly schema: string;
   private readonly heads: HeadStatements;
+  private readonly bases: BasisStatement;
   private readonly partitions: Partitions;
   private readonly relayed: RelayedStatements;
   private readonly rows: EventRowWriter;
@@ -50,6 +52,8 @@ export class PostgresSink implements Sink {
   private checkpoint = 0;
   /** What was refused up to here has been told. */
   private told = 0;
+  /** Answers that the last transaction has found contradicted: they are in no table. */
+  private stale: readonly QuarantineNotice[] = [];
 
   /** `firstPosition`: the first that the log still keeps; 0 or 1: all of it. */
   constructor(settings: PostgresSettings, logId: string, firstPosition: number, events: PostgresSinkEvents) {
@@ -59,6 +63,7 @@ export class PostgresSink implements Sink {
     this.events = events;
     this.schema = pg.escapeIdentifier(settings.schema);
     this.heads = new HeadStatements(this.schema, logId);
+    this.bases = new BasisStatement(this.schema, logId);
     this.partitions = new Partitions(this.schema);
     this.relayed = new RelayedStatements(this.schema, logId, events.isLastReader ?? true);
     this.rows = new EventRowWriter(logId);
@@ -115,8 +120,11 @@ export class PostgresSink implements Sink {
   }
 
   private async tell(refused: readonly QuarantineNotice[], isNews: boolean): Promise<void> {
-    if (refused.length > 0) await this.events.quarantined(refused, isNews);
+    const stale = this.stale.filter(({ position }) => position > this.told && position <= this.checkpoint);
+    const all = [...refused, ...stale].sort((a, b) => a.position - b.position);
+    if (all.length > 0) await this.events.quarantined(all, isNews);
     this.told = this.checkpoint;
+    this.stale = [];
   }
 
   private async tellMissed(client: pg.ClientBase, isNews: boolean): Promise<void> {
@@ -170,6 +178,7 @@ export class PostgresSink implements Sink {
     store: (entries: readonly Entry[], rows: Buffer) => Promise<Refusal[]>,
   ): Promise<Refusal[]> {
     await this.begin(client, batch);
+    this.stale = await this.bases.stale(client, plan.bases);
     const deciding = this.heads.decide(client, plan.entries, plan.runs);
     deciding.catch(() => {}); // it is awaited below
     const rows = this.rowsOf(batch, plan.entries); // while the server decides: mostly it takes them all

@@ -2,7 +2,7 @@
 // refused, or that was decided on it, is acknowledged as `stored`, and nothing of it is remembered.
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { beforeEach, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { migrate, postgres, type Runtime } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
@@ -140,3 +140,41 @@ test.each(['between two statements', 'inside a COPY'])(
     await flush.end().catch(() => {});
   },
 );
+
+describe('an answer without events, of a machine that was never refused', () => {
+  const ways: [string, () => Promise<void>][] = [
+    ['a live actor', async () => {}],
+    [
+      'the memory of an earlier run',
+      async () => {
+        await one.close();
+        one = await start(folderOfOne.path);
+      },
+    ],
+  ];
+
+  test.each(ways)('is stored only if it is the store’s: %s', async (_, goOn) => {
+    for (const id of ['value', 'rejection', 'key']) await takenOver(id);
+    await goOn();
+    const keyed = one.ref(Counter, 'key').with({ ...stored, idempotencyKey: 'once' });
+    expect(await errorOf(one.ref(Counter, 'value').with(stored).total())).toMatchObject({ code: 'Quarantined' });
+    expect(await errorOf(one.ref(Counter, 'rejection').with(stored).addThenReject(7))).toMatchObject({
+      code: 'Quarantined',
+    });
+    expect(await errorOf(keyed.total())).toMatchObject({ code: 'Quarantined' });
+    expect((await keyed.total()).value).toBe(11);
+    expect((await one.ref(Counter, 'value').with(stored).total()).value).toBe(11);
+    expect((await one.ref(Counter, 'value').with(stored).add(100)).value).toBe(111);
+    expect((await errorOf(one.ref(Counter, 'rejection').with(stored).addThenReject(7))).code).not.toBe('Quarantined');
+    expect(await amounts('value')).toEqual([1, 10, 100]);
+    expect(one.status().quarantined).toBe(0);
+  });
+
+  test('goes on where no other has written: behind events, between them, of an aggregate that has none', async () => {
+    const counter = one.ref(Counter, 'own').with(stored);
+    expect((await counter.total()).value).toBe(0);
+    const receipts = await Promise.all([counter.add(1), counter.total(), counter.add(2), counter.total()]);
+    expect(receipts.map(({ value }) => value)).toEqual([1, 1, 3, 3]);
+    expect((await counter.total()).value).toBe(3);
+  });
+});
