@@ -25,6 +25,7 @@ import { type LaneControl, MessageLetters } from './message-letters.ts';
 import { Inbox } from './once.ts';
 import { carryOut, elsewhereFile } from './outside.ts';
 import { isFinal } from './patience.ts';
+import { LogReaders } from './postgres/log-readers.ts';
 import { TableProjection } from './postgres/projection.ts';
 import { PostgresTables } from './postgres/tables.ts';
 import { defineProjection, type Projection, type ProjectionDefinition, subscriptionName } from './projection.ts';
@@ -75,6 +76,8 @@ export class HandlerStage {
   /** Where handlers keep what must survive; and what is kept on this machine in any case. */
   readonly tables: Tables;
   readonly local: Tables;
+  /** With PostgreSQL as the store: tells it how far those are whose checkpoints are on this machine. */
+  private readonly readers: LogReaders | undefined;
   readonly messageBox: MessageBox;
   /** The deliveries of messages, once they have begun. */
   lanes: LaneControl | undefined;
@@ -93,10 +96,16 @@ export class HandlerStage {
     this.feed = new Feed(parts.history, parts.levels, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
-    this.local = this.tablesIn(() => {
+    this.readers =
+      store &&
+      new LogReaders(store, logId, (error) =>
+        parts.logger.warn({ err: error }, 'the store does not know how far readers on this machine are; tried again'),
+      );
+    this.local = this.tablesIn(async () => {
       mkdirSync(parts.folder, { recursive: true, mode: 0o700 });
       const lastPosition = parts.levels.position('written');
-      return LmdbTables.open(parts.folder, { logId, lastPosition });
+      const opened = await LmdbTables.open(parts.folder, { logId, lastPosition });
+      return this.readers === undefined ? opened : this.readers.follow(opened);
     });
     this.tables = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
     this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs, () => parts.levels.keyClock());
@@ -291,6 +300,7 @@ export class HandlerStage {
     this.isClosed = true;
     await this.tables.close();
     if (this.local !== this.tables) await this.local.close();
+    await this.readers?.close();
   }
 }
 
