@@ -1,6 +1,7 @@
 // All families by name.
 import { bounds } from './bounds.ts';
 import { bytes } from './bytes.ts';
+import { clocks } from './clocks.ts';
 import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
 import { downstream } from './downstream.ts';
@@ -35,4 +36,5 @@ export const families: Readonly<Record<string, Family>> = {
   security,
   misuse,
   interference,
+  clocks,
 };
