@@ -54,6 +54,9 @@ export function laneOf({ sender, aggregateType, aggregateId }: Message): string 
   return `${type}\0${id}\0${aggregateType}\0${aggregateId}\0`;
 }
 
+/** As if nothing had been kept. */
+export const noLetters = (): KeptLetters => ({ lanes: new Map(), requeued: [], resolved: new Set() });
+
 /** Why a message lies among the dead letters. */
 export interface MessageFailure {
   readonly error: unknown;

@@ -1,6 +1,7 @@
 // Starts the stages in order, stops them in reverse, and is the only file that knows all of them.
 //
 //   directory → log thread → sync thread → flush thread → reading, entities, handlers → shards → messages left over → relay
+
 import { MessageChannel } from 'node:worker_threads';
 import type { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
@@ -24,6 +25,7 @@ import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource } from './log/log.ts';
 import { bootId, markerFile } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
+import { noLetters } from './message.ts';
 import type { FlushPolicy, ResolvedOptions } from './options.ts';
 import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import { shardSettings } from './shard-settings.ts';
@@ -208,7 +210,14 @@ export class Stages {
     });
     const { messageBox } = this.handlers;
     const firstOpen = Math.max(this.log.recoveredFloor, levels.position('settledBefore') + 1);
-    const kept = await messageBox.load(firstOpen);
+    // What handlers keep may be damaged or another log's: commands and messages go on without it.
+    const kept = await messageBox.load(firstOpen).catch((error: unknown) => {
+      options.logger.error(
+        { err: error },
+        'dead letters of messages cannot be read, messages go on as if there were none',
+      );
+      return noLetters();
+    });
     if (kept.lanes.size > 0) this.handlers.serveRequests();
     await this.startShards(mapBytes);
     this.refusedEarlier([]);

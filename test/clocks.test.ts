@@ -11,6 +11,7 @@ const source = fileURLToPath(new URL('../src', import.meta.url));
 
 /** File → how often it looks at the date, and what for. */
 const datesMeant: Readonly<Record<string, readonly [count: number, reason: string]>> = {
+  'actor/basis.ts': [1, 'occurredAt and id of the frame'],
   'actor/execution.ts': [2, 'occurredAt of events and of messages'],
   'actor/outcome.ts': [1, 'occurredAt and id of the frame'],
   'actor/snapshots.ts': [1, 'occurredAt and id of the frame'],

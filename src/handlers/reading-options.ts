@@ -1,6 +1,8 @@
 // What whoever reads rows or waits for them may say, and its checks.
+
 import { checkInteger, invalid } from '../checks.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { own } from '../own.ts';
 
 /** Which keys, in the order of their bytes. */
 export interface RangeOptions {
@@ -28,7 +30,7 @@ const waitFields = fieldsOf<WaitOptions>({ timeoutMs: true, signal: true });
 export function checkRange(option: string, range: RangeOptions): void {
   checkFields(option, range, rangeFields);
   for (const name of ['prefix', 'start', 'end'] as const) {
-    const text = range[name];
+    const text = own(range, name);
     if (text !== undefined && typeof text !== 'string') invalid(`${option}.${name}`, text, 'must be text');
   }
   if (range.limit !== undefined) checkInteger(`${option}.limit`, range.limit, 0, Number.MAX_SAFE_INTEGER);

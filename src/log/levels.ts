@@ -7,7 +7,7 @@ const positionCount = 16;
 const wordsOffset = positionCount * 8;
 
 /** Positions, in the order of the levels. Each is the last position that has reached the level. */
-const Position = {
+export const Position = {
   written: 0,
   synced: 1,
   stored: 2,
@@ -31,7 +31,7 @@ const Position = {
   /** `settled` as the store had it when it was opened: messages up to here are never delivered again */
   settledBefore: 11,
   /** not a position: bytes of chunks committed so far */
-  committedBytes: 12,
+  committedBytes: 14,
   /** not a position: how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
   quarantined: 13,
 } as const;

@@ -1,5 +1,6 @@
 // The test kit: a command on one aggregate, in memory, without threads, files or services. It runs the very code that a
 // shard runs: the same checks, the same serialisation, the same reducers.
+
 import { AssertionError, deepStrictEqual, fail } from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { Actor } from '../actor/actor.ts';
@@ -17,6 +18,7 @@ import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { metadataToJson } from '../limits.ts';
+import { sendersIn } from '../message.ts';
 import { flushPresets } from '../options.ts';
 import { own } from '../own.ts';
 import { argumentsJson, toJson } from '../payload.ts';
@@ -191,7 +193,7 @@ class Trial<A extends AnyAggregate> {
         sent.push({
           aggregateType: frame.aggregateType,
           id: frame.aggregateId,
-          command: frame.name,
+          command: sendersIn(frame.name).command,
           input: JSON.parse(frame.dataJson),
         });
       frame.at(frame.next);

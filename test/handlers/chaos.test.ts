@@ -98,7 +98,7 @@ test.each(['embedded', 'postgres'])(
       if (!handled.has(id) && !parked.has(id)) lost.push(id);
     }
     expect(total).toBeGreaterThanOrEqual(events / 2);
-    await runtime.deadLetters.requeue({ limit: 1e6 });
+    await runtime.deadLetters.requeue({ all: true, limit: 1e6 });
     await until(
       () => subscription.status().deadLetters,
       (left) => left === 0,

@@ -30,7 +30,7 @@ while (!told.includes(failed)) await new Promise((resolve) => setTimeout(resolve
 for (const descriptor of held.splice(0)) closeSync(descriptor);
 
 writeFileSync(join(requests, 'no-request.txt'), '');
-await ask(join(dataDir, 'handlers'), { kind: 'requeue', which: {}, dryRun: false }, { timeoutMs: 30_000 });
+await ask(join(dataDir, 'handlers'), { kind: 'requeue', which: { all: true }, dryRun: false }, { timeoutMs: 30_000 });
 const { value } = await runtime.ref(Counter, 'second').add(1);
 await runtime.close();
 process.stdout.write(JSON.stringify({ usedUp, answer: 'done', value }));
