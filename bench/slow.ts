@@ -100,7 +100,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   },
   async 'postgres-replay'() {
     const { PostgresArchive } = await import('../src/store/postgres/archive.ts');
-    before(PostgresArchive, 'copy', () => hold(20 * waitMs));
+    before(PostgresArchive, 'copyPage', () => hold(20 * waitMs));
   },
   async kafka() {
     const { Planner } = await import('../src/stream/kafka/plan.ts');
