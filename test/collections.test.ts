@@ -101,7 +101,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     places: 'as full',
     byKey: 'as full',
   },
-  'stream/kafka/platformatic-records.ts': { undecided: 'goes with the read' },
+  'stream/kafka/decisions.ts': { undecided: 'goes with the read' },
   'stream/kafka/schemas.ts': { ids: 'one for each event type' },
   'stream/kafka/topics.ts': {
     states: 'one for each topic; forgotten after trouble',

@@ -117,6 +117,9 @@ export const refusals: readonly string[] = [
   'INVALID_TIMESTAMP',
 ];
 
+/** What brokers say while they have not ended the transaction before. One that cannot end it says no more, ever; its log does. */
+export const pending: readonly string[] = ['CONCURRENT_TRANSACTIONS'];
+
 const messagesMost = 4;
 const errorsMost = 100;
 

@@ -3,23 +3,21 @@
 // its door, to the classes that its own consumer is made of. They are those of 2.2.4, which package.json names exactly.
 import { createRequire } from 'node:module';
 import type { KafkaConfig } from 'kafkajs';
-import type { Reading } from '../stream.ts';
+import type { InRecord, Reading } from '../stream.ts';
+import { Decisions, markerOf, type Written } from './decisions.ts';
 
 const require = createRequire(import.meta.url);
 const Cluster = require('kafkajs/src/cluster/index.js');
-const Batch = require('kafkajs/src/consumer/batch.js');
 const socketFactory = require('kafkajs/src/network/socketFactory.js');
 const { createLogger } = require('kafkajs/src/loggers/index.js');
 
 const readUncommitted = 0;
-const readCommitted = 1;
 const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
 
 /** Visit records until `visit` says true; false if that did not happen until `until`, as `performance.now()` tells it. */
 export async function fetchUntil(config: KafkaConfig, reading: Reading, until: number): Promise<boolean> {
   const { topic, partition, visit } = reading;
-  const isolationLevel = reading.committedOnly ? readCommitted : readUncommitted;
   const cluster = new Cluster({
     ...config,
     socketFactory: socketFactory(),
@@ -27,7 +25,7 @@ export async function fetchUntil(config: KafkaConfig, reading: Reading, until: n
     enforceRequestTimeout: true,
     allowAutoTopicCreation: false,
     metadataMaxAge: 300_000,
-    isolationLevel,
+    isolationLevel: readUncommitted,
     offsets: new Map(),
   });
   try {
@@ -35,25 +33,40 @@ export async function fetchUntil(config: KafkaConfig, reading: Reading, until: n
     await cluster.addTargetTopic(topic);
     const leaders: Record<string, number[]> = cluster.findLeaderForPartitions(topic, [partition]);
     const broker = await cluster.findBroker({ nodeId: Object.keys(leaders)[0] });
+    const decisions = new Decisions();
     let next = reading.from;
     while (performance.now() < until) {
       const { responses } = await broker.fetch({
-        isolationLevel,
+        isolationLevel: readUncommitted,
         maxWaitTime: maxWaitMs,
         maxBytes: fetchBytes,
         topics: [{ topic, partitions: [{ partition, fetchOffset: String(next), maxBytes: fetchBytes }] }],
       });
-      const data = responses[0]?.partitions[0];
-      if (!data) continue;
-      const batch = new Batch(topic, String(next), data);
-      for (const { key, value, offset } of batch.messages) {
-        if (visit({ key: String(key), value: String(value ?? ''), offset: BigInt(offset) })) return true;
-      }
-      const last = data.messages.at(-1);
+      const fetched: readonly Fetched[] = responses[0]?.partitions[0]?.messages ?? [];
+      const written = fetched.filter(({ offset }) => BigInt(offset) >= next).map(writtenOf);
+      const records = reading.committedOnly ? decisions.committed(written) : written.flatMap((one) => one.records);
+      for (const record of records) if (visit(record)) return true;
+      const last = fetched.at(-1);
       if (last && BigInt(last.offset) >= next) next = BigInt(last.offset) + 1n;
     }
     return false;
   } finally {
     cluster.disconnect().catch(() => {});
   }
+}
+
+/** A record as kafkajs decodes it, with what its batch says. */
+interface Fetched {
+  key: Buffer | null;
+  value: Buffer | null;
+  offset: string;
+  isControlRecord: boolean;
+  batchContext: { producerId: string; inTransaction: boolean };
+}
+
+function writtenOf({ key, value, offset, isControlRecord, batchContext }: Fetched): Written {
+  const { producerId, inTransaction: isTransactional } = batchContext;
+  const record: InRecord = { key: String(key), value: String(value ?? ''), offset: BigInt(offset) };
+  if (!isControlRecord) return { producerId, isTransactional, marker: undefined, records: [record] };
+  return { producerId, isTransactional: false, marker: markerOf(key), records: [] };
 }

@@ -1,5 +1,5 @@
 // What goes wrong in @platformatic/kafka, in our words.
-import { errorsIn, type FaultKind, refusals, StreamFault } from '../stream.ts';
+import { errorsIn, type FaultKind, pending, refusals, StreamFault } from '../stream.ts';
 
 const kinds: readonly (readonly [FaultKind, readonly string[]])[] = [
   ['fenced', ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'TRANSACTION_COORDINATOR_FENCED']],
@@ -15,7 +15,7 @@ const kinds: readonly (readonly [FaultKind, readonly string[]])[] = [
       'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
     ],
   ],
-  ['unavailable', ['PLT_KFK_NETWORK', 'PLT_KFK_TIMEOUT']],
+  ['unavailable', ['PLT_KFK_NETWORK', 'PLT_KFK_TIMEOUT', ...pending]],
 ];
 
 export function kindOf(error: unknown): FaultKind {

@@ -1,5 +1,5 @@
 // The port on @platformatic/kafka: `client: 'platformatic'`, an optional peer of ours.
-import { Admin, type BaseOptions, Consumer, Producer } from '@platformatic/kafka';
+import { Admin, type BaseOptions, Consumer, Producer, type RecordsBatch } from '@platformatic/kafka';
 import type { KafkaSettings } from '../kafka.ts';
 import {
   errorsIn,
@@ -11,9 +11,9 @@ import {
   type TopicState,
   type TransactionalProducer,
 } from '../stream.ts';
+import { Decisions, markerOf, type Written } from './decisions.ts';
 import { inOurWords, kindOf } from './platformatic-faults.ts';
 import { PlatformaticProducer, retryDelayMs, serializers } from './platformatic-producer.ts';
-import { Decisions, everyRecord } from './platformatic-records.ts';
 
 const replicasMost = 3;
 const topicResource = 2;
@@ -23,6 +23,8 @@ const latest = -1n;
 const earliest = -2n;
 const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
+const transactionalFlag = 0x10;
+const controlFlag = 0x20;
 const retries = 3;
 
 export class PlatformaticClient implements StreamClient {
@@ -142,7 +144,8 @@ export class PlatformaticClient implements StreamClient {
         );
         const data = responses[0]?.partitions[0];
         const batches = data?.records ?? [];
-        const records = committedOnly ? decisions.committed(batches, next) : everyRecord(batches, next);
+        const written = batches.map((batch) => writtenOf(batch, next));
+        const records = committedOnly ? decisions.committed(written) : written.flatMap((one) => one.records);
         for (const record of records) if (visit(record)) return;
         const last = batches.at(-1);
         if (last) next = last.firstOffset + BigInt(last.lastOffsetDelta) + 1n;
@@ -168,4 +171,21 @@ export class PlatformaticClient implements StreamClient {
       throw new StreamFault(kindOf(error), error);
     }
   }
+}
+
+/** Without what lies before an offset: a fetch begins with a whole batch. */
+function writtenOf({ attributes, producerId, firstOffset, records }: RecordsBatch, from: bigint): Written {
+  const isControl = (attributes & controlFlag) !== 0;
+  const inRecords = records
+    .map(({ key, value, offsetDelta }) => {
+      const offset = firstOffset + BigInt(offsetDelta);
+      return { key: String(key), value: String(value ?? ''), offset };
+    })
+    .filter(({ offset }) => offset >= from);
+  return {
+    producerId: String(producerId),
+    isTransactional: !isControl && (attributes & transactionalFlag) !== 0,
+    marker: isControl ? markerOf(records[0]?.key) : undefined,
+    records: isControl ? [] : inRecords,
+  };
 }
