@@ -40,6 +40,8 @@ export interface ErrorDetails {
   OutcomeUnknown: { reason: string };
   DeadlineExceeded: { deadlineMs: number; executed: Executed };
   Aborted: { executed: Executed };
+  /** `what`: what was waited for. It may come yet: what has been done stays done. */
+  WaitTimedOut: { what: string; timeoutMs: number };
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committing' | 'committed' | 'rolled back' };
   EndlessHandlers: { rounds: number };
@@ -148,6 +150,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   OutcomeUnknown: (d) => `the command may or may not have been executed: ${d.reason}; use an idempotencyKey to retry`,
   DeadlineExceeded: (d) => `no outcome within ${d.deadlineMs} ms (executed: ${d.executed})`,
   Aborted: (d) => `the caller aborted (executed: ${d.executed})`,
+  WaitTimedOut: (d) => `${d.what} did not come within ${d.timeoutMs} ms; wait longer (waitTimeoutMs)`,
   ConcurrencyConflict: (d) =>
     `${d.aggregateType}/${d.aggregateId} is at version ${d.actualVersion}, not at ${d.expectedVersion}; load it again`,
   IdempotencyKeyReused: (d) =>

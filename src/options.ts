@@ -127,6 +127,12 @@ export interface RuntimeOptions {
   maxInFlight?: number | undefined;
   /** How long an idempotency key is remembered, milliseconds; default 86,400,000 (a day). */
   idempotencyTtlMs?: number | undefined;
+  /**
+   * How long a call waits for what is not its own work, milliseconds, 1 to 2,147,483,647; default 60,000: `reached`, reads that
+   * wait for the store, `publish` and commands with `ack` above `written` (`DeadlineExceeded`, executed: 'yes'), control of
+   * handlers. Then the call ends with what holds it up, or `WaitTimedOut`. A deadline or `timeoutMs` of the call's own goes first.
+   */
+  waitTimeoutMs?: number | undefined;
   /** Deadline of an `ask` that names none, milliseconds; default 5,000. */
   askDeadlineMs?: number | undefined;
   /**
@@ -190,6 +196,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'mailboxLimit',
   'maxInFlight',
   'idempotencyTtlMs',
+  'waitTimeoutMs',
   'askDeadlineMs',
   'logger',
   'bootId',
@@ -327,6 +334,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     mailboxLimit: checkInteger('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),
     maxInFlight: checkInteger('maxInFlight', options.maxInFlight ?? 65_536, 1, 1_000_000),
     idempotencyTtlMs: checkInteger('idempotencyTtlMs', options.idempotencyTtlMs ?? 86_400_000, 1, 2 ** 40),
+    waitTimeoutMs: checkInteger('waitTimeoutMs', options.waitTimeoutMs ?? 60_000, 1, 2 ** 31 - 1),
     askDeadlineMs: checkInteger('askDeadlineMs', options.askDeadlineMs ?? 5_000, 1, 2 ** 31 - 1),
     logger: resolveLogger(options.logger),
     bootId: options.bootId,

@@ -43,6 +43,11 @@ export class PositionQueue<T extends Queued> {
     return first;
   }
 
+  /** Those that fit, in no order. */
+  all(fits: (entry: T) => boolean): T[] {
+    return this.heap.filter(fits);
+  }
+
   private rise(entry: T, from: number): void {
     const { heap } = this;
     let place = from;

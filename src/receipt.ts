@@ -22,7 +22,10 @@ export interface Receipt<Value, Event = StoredEvent> {
   readonly position: number;
   /** The events that the command raised, decoded when first looked at. */
   readonly events: readonly Event[];
-  /** Resolves when the level is reached; rejects on `signal`, on close, and when the log has failed. */
+  /**
+   * Resolves when the level is reached; rejects on `signal`, on close, when the log has failed, and after `waitTimeoutMs` with
+   * what holds the level up, or `WaitTimedOut`.
+   */
   reached(level: Level, options?: { signal?: AbortSignal | undefined }): Promise<void>;
 }
 

@@ -32,6 +32,7 @@ import type { Level } from './receipt.ts';
 import { Stages } from './stages.ts';
 import type { RuntimeStatus } from './status.ts';
 import type { EventQuery, StateThen } from './store/store.ts';
+import { heldUpBy } from './wait.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -178,14 +179,17 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
 
   /**
    * Resolves when everything written so far has come to the level.
-   * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason (as rejections)
+   * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason; after `waitTimeoutMs` what holds the level up
+   * (StoreUnavailable …), or WaitTimedOut (as rejections)
    */
   async reached(level: Level, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
     this.checkOpen();
     checkLevel('level', level);
     checkSignalOptions('reached', options);
     const { caller, levels } = this.stages;
-    return caller.reached(level, levels.position('written'), options.signal);
+    return caller.progress.reached(level, levels.position('written'), options.signal).catch((error: unknown) => {
+      throw heldUpBy(error);
+    });
   }
 
   /**

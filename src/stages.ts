@@ -80,6 +80,7 @@ export class Stages {
       whenFull: options.flush.whenFull,
       logLimitBytes: this.admitBytes,
       hasStream: options.stream !== undefined,
+      waitTimeoutMs: options.waitTimeoutMs,
     };
     this.caller = new Caller(aggregates, this.levels, bus, callerOptions, (error) => this.reportDefect(error));
     this.deliveries = new Deliveries(
@@ -130,6 +131,7 @@ export class Stages {
         storeFolder: directory.storeFolder,
         dataDir: directory.path,
         logId: this.log.logId,
+        lost: this.log.lost,
         hasBegun: directory.origin !== undefined,
         mapBytes,
         sinks: options.sinks,
@@ -145,8 +147,12 @@ export class Stages {
             { err: error, sink: name },
             `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
           );
-          if (!isFinal || this.caller.closed !== undefined) return; // at the end every error is the last
-          if (name === options.stream?.name) this.caller.progress.failLevel('published', error);
+          const { progress } = this.caller;
+          if (this.caller.closed !== undefined) return; // at the end every error is the last
+          if (!isFinal) {
+            if (name === 'store') progress.troubled('stored', error);
+            if (name === options.stream?.name) progress.troubled('published', error);
+          } else if (name === options.stream?.name) progress.failLevel('published', error);
           // Nothing becomes `stored` any more, and shards may not load: whoever waits is told.
           else if (storeSinks.includes(name)) this.fail(error);
         },
@@ -183,7 +189,8 @@ export class Stages {
       log: this.logReader,
       levels,
       store: options.store,
-      stored: (position, signal) => this.caller.reached('stored', position, signal),
+      progress: this.caller.progress,
+      waitTimeoutMs: options.waitTimeoutMs,
     });
     this.reading = reading;
     const { localHead, lookUp } = reading;
@@ -206,6 +213,7 @@ export class Stages {
       runtimeHasFailed: () => this.caller.closed !== undefined,
       definitions: this.refs.definitions,
       logger: options.logger,
+      waitTimeoutMs: options.waitTimeoutMs,
       options: options.handlers,
     });
     const { messageBox } = this.handlers;

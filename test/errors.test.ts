@@ -82,6 +82,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   MigrationFailed: { schema: 'trunkline', migration: '000002-outbox', cause: 'division by zero' },
   Quarantined: { aggregateType: 'call', aggregateId: 'c-1', version: 2, position: 9, reason: 'written by log b since' },
   StoreFailed: { dataDir: './data', cause: 'Input/output error' },
+  WaitTimedOut: { what: 'the checkpoint', timeoutMs: 60_000 },
   PositionGone: { position: 3, firstKept: 9 },
   VersionOutOfOrder: { aggregateType: 'call', aggregateId: 'c-1', expectedVersion: 3, foundVersion: 5, position: 17 },
   SinkFailed: { sink: 'billing', cause: 'ECONNRESET' },

@@ -28,6 +28,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   flush: [
     'log/log.ts',
     'log/levels.ts',
+    'log/losses.ts',
     'log/gate.ts',
     'log/lmdb.ts',
     'ring/bell.ts',

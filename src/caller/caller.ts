@@ -31,6 +31,7 @@ export interface CallerOptions {
   logLimitBytes: number;
   /** Whether there is a stream, and so the level `published`. */
   hasStream: boolean;
+  waitTimeoutMs: number;
 }
 
 /** How a command of another aggregate's is sent. */
@@ -90,7 +91,7 @@ export class Caller implements CommandSender {
     this.levels = levels;
     this.options = options;
     this.slots = new Slots(options.maxInFlight, ({ isInternal }) => isInternal);
-    this.progress = new Progress(levels, options.hasStream, this.refusals);
+    this.progress = new Progress(levels, options.hasStream, this.refusals, options.waitTimeoutMs);
     this.turns = new Turns(this, levels, bus, report);
   }
 
@@ -253,8 +254,9 @@ export class Caller implements CommandSender {
     this.turns.turn();
   }
 
-  reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
-    return this.progress.reached(level, position, signal);
+  /** On the runtime's own account, without a bound. */
+  reached(level: Level, position: number): Promise<void> {
+    return this.progress.reached(level, position, undefined, 'own');
   }
 
   /** What was in flight is so no longer, and will not be executed. */

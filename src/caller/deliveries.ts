@@ -233,7 +233,7 @@ export class Deliveries {
       await this.box.endRequeue(lane.key);
     } else {
       if (end.kind === 'refused') this.refused(message, end.error);
-      await this.caller.reached('synced', this.levels.position('written'), undefined);
+      await this.caller.reached('synced', this.levels.position('written'));
       await this.box.remove(message);
       this.letters -= Math.min(1, lane.letters);
       lane.letters -= Math.min(1, lane.letters);
@@ -244,7 +244,7 @@ export class Deliveries {
 
   /** The outcome is written, and so lies below what is written now. */
   private async settleWhenSynced(open: Open): Promise<void> {
-    await this.caller.reached('synced', this.levels.position('written'), undefined);
+    await this.caller.reached('synced', this.levels.position('written'));
     this.settle(open);
   }
 

@@ -1,10 +1,12 @@
 // Waiting for the levels behind `written`: the threads that make an event `synced`, `stored` and `published` ring only while
 // somebody here waits, and do not linger then.
+
+import { monotonicMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';
 import type { Level } from '../receipt.ts';
-import { LevelWaiters } from './level-waiters.ts';
+import { LevelWaiters, type Patience } from './level-waiters.ts';
 import type { LevelWait } from './receipt.ts';
 import type { Refusals } from './refusals.ts';
 
@@ -23,6 +25,8 @@ class Waiting {
   readonly waiters: LevelWaiters = new LevelWaiters();
   seen = 0;
   failure: TrunklineError | undefined;
+  /** What its owner has failed by and tries again; it holds as long as the level stands there. */
+  private trouble: { error: TrunklineError; at: number } | undefined;
 
   constructor(level: WaitedLevel) {
     this.level = level;
@@ -31,31 +35,58 @@ class Waiting {
   get isEmpty(): boolean {
     return this.waiters.isEmpty;
   }
+
+  troubled(error: TrunklineError, at: number): void {
+    this.trouble = { error, at };
+    this.waiters.failReading(error);
+  }
+
+  troubleAt(position: number): TrunklineError | undefined {
+    return this.trouble?.at === position ? this.trouble.error : undefined;
+  }
 }
+
+const looksPerBound = 4;
+const lookMsMost = 1_000;
 
 export class Progress implements LevelWait {
   private readonly levels: Levels;
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
   private readonly refusals: Refusals;
+  readonly timeoutMs: number;
   private onSynced: (() => void) | undefined;
+  private looking: NodeJS.Timeout | undefined;
 
-  constructor(levels: Levels, hasStream: boolean, refusals: Refusals) {
+  /** `timeoutMs`: how long a wait of a user's lasts. */
+  constructor(levels: Levels, hasStream: boolean, refusals: Refusals, timeoutMs: number) {
     this.levels = levels;
+    this.timeoutMs = timeoutMs;
     this.refusals = refusals;
     if (hasStream) return;
     const reason = 'needs a stream, and none is configured';
     this.failLevel('published', new TrunklineError('InvalidOptions', { option: 'level', value: 'published', reason }));
   }
 
-  /** Resolves when `position` has come to the level; rejects with the signal's reason, or when that cannot happen. */
-  reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void> {
+  /**
+   * Resolves when `position` has come to the level; rejects with the signal's reason, when that cannot happen, and after the
+   * bound with `WaitTimedOut`, whose cause is what holds the level up.
+   */
+  reached(
+    level: Level,
+    position: number,
+    signal: AbortSignal | undefined,
+    patience: Patience = 'bounded',
+  ): Promise<void> {
     if (level === 'raised' || level === 'written') return Promise.resolve();
     const one = this.of(level);
     const come = this.positionOf(one);
     if (one.failure && come === 0) return Promise.reject(one.failure); // it never was
     if (come >= position) return Promise.resolve();
     if (one.failure) return Promise.reject(one.failure);
+    const trouble = patience === 'reading' ? this.troubleOf(level) : undefined;
+    if (trouble) return Promise.reject(trouble);
     const { waiters } = one;
+    this.lookNowAndThen();
     return new Promise((resolve, reject) => {
       const onAbort = guarded(() => {
         waiters.remove(waiter);
@@ -68,11 +99,42 @@ export class Progress implements LevelWait {
           settle(value);
         };
       };
-      const waiter = waiters.add(position, ending(resolve) as () => void, ending(reject));
+      const waiter = waiters.add(position, ending(resolve) as () => void, ending(reject), patience, monotonicMs());
       signal?.addEventListener('abort', onAbort, { once: true });
       this.ask();
       this.advance(); // it may have come to the level before the flag stood
     });
+  }
+
+  /** The level's owner has failed, and tries again. */
+  troubled(level: WaitedLevel, error: TrunklineError): void {
+    this.of(level).troubled(error, this.levels.position(level));
+  }
+
+  /** What holds a level up: as long as it has not moved since its owner said so. */
+  troubleOf(level: WaitedLevel): TrunklineError | undefined {
+    return this.of(level).troubleAt(this.levels.position(level));
+  }
+
+  /** One timer for all waits: a timer for each would cost more than the wait itself mostly does. */
+  private lookNowAndThen(): void {
+    if (this.looking !== undefined) return;
+    const everyMs = Math.max(1, Math.min(lookMsMost, this.timeoutMs / looksPerBound));
+    this.looking = setInterval(
+      guarded(() => this.giveUpLate()),
+      everyMs,
+    ).unref();
+  }
+
+  private giveUpLate(): void {
+    const { timeoutMs } = this;
+    for (const { level, waiters } of this.waiting) {
+      waiters.expire(monotonicMs() - timeoutMs, (position) => {
+        const what = `position ${position} at level '${level}' (it is at ${this.levels.position(level)})`;
+        return new TrunklineError('WaitTimedOut', { what, timeoutMs }, { cause: this.troubleOf(level) });
+      });
+    }
+    this.ask();
   }
 
   /** Why the store does not have all of these positions, to which it has come; undefined if it has. */
@@ -155,6 +217,7 @@ export class Progress implements LevelWait {
 
   /** Nothing will be reached any more. */
   fail(error: TrunklineError): void {
+    clearInterval(this.looking);
     for (const level of waitedLevels) this.failLevel(level, error);
   }
 }

@@ -9,10 +9,14 @@ import { ownGetter } from '../own-getter.ts';
 import type { Level, Receipt } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag } from '../ring/ring.ts';
+import { heldUpBy, within } from '../wait.ts';
+import type { Patience } from './level-waiters.ts';
 
 /** What a receipt needs to wait for later levels. */
 export interface LevelWait {
-  reached(level: Level, position: number, signal: AbortSignal | undefined): Promise<void>;
+  reached(level: Level, position: number, signal: AbortSignal | undefined, patience?: Patience): Promise<void>;
+  /** How long a wait of a user's lasts. */
+  readonly timeoutMs: number;
   /** Why the store does not have all of these positions, to which it has come. */
   refused(from: number, to: number): TrunklineError | undefined;
   /** Why what was answered for this aggregate is not the store's, at a position to which the store has come. */
@@ -98,13 +102,16 @@ export class CommandReceipt implements Receipt<unknown> {
     checkSignalOptions('reached', options);
     options.signal?.throwIfAborted();
     if (level === 'raised') return;
-    if (this.#firstPosition === 0) await this.#written(options.signal);
-    return this.whenAt(level, options.signal);
+    const { timeoutMs } = this.#wait;
+    if (this.#firstPosition === 0) await within(this.#written(options.signal), { what: 'the log', timeoutMs });
+    return this.whenAt(level, options.signal).catch((error: unknown) => {
+      throw heldUpBy(error);
+    });
   }
 
-  /** The same for a receipt whose position is known. */
-  whenAt(level: Level, signal?: AbortSignal): Promise<void> {
-    const reached = this.#wait.reached(level, this.lastPosition, signal);
+  /** The same for a receipt whose position is known. @throws WaitTimedOut */
+  whenAt(level: Level, signal?: AbortSignal, patience?: Patience): Promise<void> {
+    const reached = this.#wait.reached(level, this.lastPosition, signal, patience);
     return level === 'stored'
       ? reached.then(() => {
           checkStored(this.#wait, this.#firstPosition, this.lastPosition);
@@ -184,7 +191,14 @@ export class RepeatedReceipt implements Receipt<unknown> {
     checkLevel('level', level);
     checkSignalOptions('reached', options);
     options.signal?.throwIfAborted();
-    await this.#wait.reached(level, this.position, options.signal);
+    return this.whenAt(level, options.signal).catch((error: unknown) => {
+      throw heldUpBy(error);
+    });
+  }
+
+  /** @throws WaitTimedOut */
+  async whenAt(level: Level, signal?: AbortSignal, patience?: Patience): Promise<void> {
+    await this.#wait.reached(level, this.position, signal, patience);
     if (level !== 'stored') return;
     for (const { position } of this.events) checkStored(this.#wait, position, position);
     if (this.events.length === 0) this.#reply.checkSound();

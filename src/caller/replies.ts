@@ -4,6 +4,7 @@ import type { StoredEvent } from '../event.ts';
 import type { Receipt, RepeatedReply } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag } from '../ring/ring.ts';
+import { carriedOut } from '../wait.ts';
 import type { Pending } from './pending.ts';
 import type { Progress } from './progress.ts';
 import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
@@ -25,7 +26,7 @@ export function answer(context: ReplyContext, pending: Pending, ring: RingConsum
     // Decided on a state that the store may refuse: the refusal is then the answer.
     const refused = new CommandReceipt(ring, firstPosition, progress, type, id, false);
     return pending.succeedWith(
-      refused.whenAt('stored').then(() => {
+      atLevel(refused, pending).then(() => {
         throw error;
       }),
     );
@@ -39,8 +40,13 @@ export function answer(context: ReplyContext, pending: Pending, ring: RingConsum
   } else if (pending.ack === 'written' || pending.ack === 'raised') {
     pending.succeed(receipt);
   } else {
-    pending.succeedWith(receipt.whenAt(pending.ack).then(() => receipt));
+    pending.succeedWith(atLevel(receipt, pending).then(() => receipt));
   }
+}
+
+/** A command that is carried out says so, although its level does not come: its caller must not send it again. */
+function atLevel(receipt: CommandReceipt | RepeatedReceipt, { ack, deadlineMs }: Pending): Promise<void> {
+  return carriedOut(receipt.whenAt(ack, undefined, deadlineMs > 0 ? 'own' : 'bounded'));
 }
 
 /** The receipt of an outcome that an earlier command had: its events come from the store. */
@@ -50,6 +56,6 @@ async function repeated(context: ReplyContext, pending: Pending, receipt: Comman
   const { type, id, isMessage } = pending;
   const events = !isMessage && count > 0 ? await context.eventsFrom(type, id, from, count) : [];
   const result = new RepeatedReceipt(value, receipt.version, events, receipt, context.progress);
-  await result.reached(pending.ack);
+  await atLevel(result, pending);
   return result;
 }

@@ -23,6 +23,7 @@ import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../ring/ring.ts';
+import { carriedOut } from '../wait.ts';
 import { Heads } from './heads.ts';
 import { Later } from './later.ts';
 import { checkNewEvents } from './new-event.ts';
@@ -184,7 +185,7 @@ export class EventPublisher {
     level: Level,
   ): Promise<Receipt<undefined>> {
     const receipt = await this.whenKnown(events, () => this.append(this.prepare(events, expectedVersion)));
-    await receipt.reached(level);
+    if (level !== 'raised') await carriedOut(receipt.whenAt(level));
     return receipt as Receipt<undefined>;
   }
 

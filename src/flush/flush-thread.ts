@@ -14,6 +14,7 @@ import { throughGate } from '../log/gate.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
+import { endOfLoss, type Lost } from '../log/losses.ts';
 import type { SinkOptions, StreamOptions } from '../options.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
@@ -31,6 +32,8 @@ export interface FlushThreadData {
   storeFolder: string;
   dataDir: string;
   logId: string;
+  /** Positions that recoveries have given up. */
+  lost: readonly Lost[];
   /** The directory has had a store, or a memory, before. */
   hasBegun?: boolean | undefined;
   sinks: readonly SinkOptions[];
@@ -117,8 +120,12 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       sink,
       log,
       limit: () => levels.position('synced'),
-      // They alone were there before every loss: a new sink must be told that it comes too late.
-      knownHolesEnd: () => (name === storeName || name === memoryName ? levels.position('begun') : 0),
+      // The store was there before every loss: what the log does not have from before this run, it never will. Another sink
+      // must be told if it comes too late for what is in the store alone.
+      endOfLoss: (position) =>
+        (name === storeName || name === memoryName) && position < levels.position('begun')
+          ? levels.position('begun')
+          : endOfLoss(data.lost, position),
       checkOpening: (position) => checkOpening(name, position),
       ...settings,
       onPosition(position) {

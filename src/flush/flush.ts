@@ -12,7 +12,7 @@ export interface Batch {
   /** Position of the first frame, and of the last: the checkpoint once the batch is committed. */
   readonly fromPosition: number;
   readonly toPosition: number;
-  /** Positions right before it were lost by damage to the log; the recovery has reported them. */
+  /** Positions right before it were lost by damage to the log, and come no more; the recovery has reported them. */
   readonly followsLoss: boolean;
   /** How many frames there are: events, and frames of other kinds that only the embedded store needs. */
   readonly count: number;

@@ -16,8 +16,8 @@ export interface FlusherSettings {
   log: LogSource;
   /** The last position that may be read: what is synced. */
   limit(): number;
-  /** Holes in the log that end at or before this position are known losses, to be passed over; default 0: none. */
-  knownHolesEnd?(): number;
+  /** The first position behind the loss that this position is part of; undefined if it is in none. Default: no losses. */
+  endOfLoss?(position: number): number | undefined;
   /** Commits at most one batch in so many milliseconds, unless `isHurried()` or much has piled up; default 0. */
   lingerMs?: number;
   isHurried?(): boolean;
@@ -48,7 +48,7 @@ type Resolved = Required<FlusherSettings>;
 const defaults = {
   lingerMs: 0,
   isHurried: () => false,
-  knownHolesEnd: () => 0,
+  endOfLoss: () => undefined,
   batchBytes: 4 << 20,
   batchFrames: 16_384,
   backlogLimit: Number.POSITIVE_INFINITY,
@@ -77,6 +77,8 @@ export class Flusher {
   private committedAt = Number.NEGATIVE_INFINITY;
   private opened = false;
   private behind = false;
+  /** What comes next follows a loss that has been passed over. */
+  private followsLoss = false;
   private onTried: () => void = () => {};
   /** Resolves when the sink has been opened, or could not be at the first attempt. */
   readonly tried: Promise<void> = new Promise((resolve) => {
@@ -171,6 +173,7 @@ export class Flusher {
     if (this.attempts.signal.aborted) return false;
     const lag = this.settings.limit() - this.position;
     if (lag > 0 && !(await this.isDue(lag))) return true;
+    if (lag > 0 && this.passLoss()) return true;
     if (lag > 0 && this.fill()) {
       const { batch } = this;
       const position = await this.write(batch);
@@ -188,12 +191,14 @@ export class Flusher {
   private async write(batch: BatchBuffer): Promise<number> {
     try {
       const held = await this.attempt(() => this.writePart(batch));
+      this.followsLoss = false;
       this.size.succeeded();
       this.tellRefusals(batch);
       return Math.max(batch.toPosition, held ?? 0);
     } catch (error) {
       if (!isError(error, 'StoreBehind') || error.details.position >= batch.toPosition) throw error;
       this.settings.onFailure(error, 0);
+      this.followsLoss = false;
       return error.details.position;
     }
   }
@@ -238,19 +243,31 @@ export class Flusher {
     this.settings.onPosition(position);
   }
 
+  /** Positions that a recovery has given up come no more, and what is written next may come never: go past them at once. */
+  private passLoss(): boolean {
+    const next = this.position + 1;
+    const end = this.settings.endOfLoss(next);
+    if (end === undefined || this.settings.log.read(next) !== undefined) return false;
+    const last = Math.min(end - 1, this.settings.limit());
+    if (last <= this.position) return false;
+    this.followsLoss = true;
+    this.moveTo(last);
+    return true;
+  }
+
   /** Fill the batch with what has arrived; false if that is nothing. */
   private fill(): boolean {
     const { log, batchBytes, batchFrames } = this.settings;
     const { batch } = this;
     const limit = this.settings.limit();
     const enough = Math.min(limit, this.position + this.size.limit);
-    batch.begin(this.position + 1);
+    batch.begin(this.position + 1, this.followsLoss);
     while (batch.toPosition < enough && batch.byteCount < batchBytes && batch.count < batchFrames) {
       const chunk = log.read(batch.toPosition + 1);
       if (chunk === undefined) break;
       if (chunk.firstPosition > batch.toPosition + 1) {
         if (batch.count > 0) break;
-        if (chunk.firstPosition <= this.settings.knownHolesEnd()) {
+        if (this.isLost(batch.toPosition + 1, chunk.firstPosition)) {
           batch.begin(chunk.firstPosition, true);
           if (!batch.take(chunk, limit, enough)) break;
           continue;
@@ -261,6 +278,14 @@ export class Flusher {
       if (!batch.take(chunk, limit, enough)) break;
     }
     return batch.count > 0;
+  }
+
+  /** Whether everything from one position up to another is given up. */
+  private isLost(from: number, end: number): boolean {
+    for (let next: number | undefined = from; next !== undefined; next = this.settings.endOfLoss(next)) {
+      if (next >= end) return true;
+    }
+    return false;
   }
 
   /** Whether to commit now. If not, some time has passed and there may be more to commit. */

@@ -120,8 +120,9 @@ export class DeadLetters {
       tables.stage(requeuedTable, prefix, true);
       sequences.set(prefix, { handler: record.handler, aggregate });
     }
-    await tables.durable();
-    for (const sequence of sequences.values()) this.goOn(sequence);
+    await this.kept(() => {
+      for (const sequence of sequences.values()) this.goOn(sequence);
+    });
     return letters.map(({ record }) => ({ id: idOf(record), outcome: 'requeued' }));
   }
 
@@ -155,7 +156,7 @@ export class DeadLetters {
     const { tables } = this;
     if ((await tables.get(letterTable, key)) === undefined) throw unknown(id);
     tables.stage(letterTable, key, edited);
-    await tables.durable();
+    await this.kept();
     return shown(edited);
   }
 
@@ -186,8 +187,13 @@ export class DeadLetters {
       tables.stage(requeuedTable, prefix, goesOn ? true : undefined);
       if (goesOn) this.goOn({ handler, aggregate });
     }
-    await tables.durable();
+    await this.kept();
     return letters.map(({ record }) => ({ id: idOf(record), outcome: 'discarded' }));
+  }
+
+  /** What has been decided is kept, and `then` done, however long that takes; its caller waits for the bound. */
+  private kept(then: () => void = () => {}): Promise<void> {
+    return this.tables.inTime('the change of dead letters', this.tables.durable().then(then));
   }
 
   /** At once, if the handler is here. */

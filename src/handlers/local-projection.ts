@@ -8,6 +8,7 @@
 // their position: a generation is shown when it has caught up, and the one before it is shown, and kept current, until then.
 
 import type { StoredEvent } from '../event.ts';
+import { within } from '../wait.ts';
 import { catchUp, keysOf, nextRow } from './folding.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 import {
@@ -118,8 +119,13 @@ export class LocalProjection<Row> implements Projection<Row> {
     });
   }
 
+  /** What it keeps has been read. */
+  private opened(timeoutMs: number = this.stage.waitTimeoutMs): Promise<void> {
+    return within(this.opening, { what: `projection '${this.name}'`, timeoutMs, trouble: () => this.failure });
+  }
+
   async get(key: string): Promise<Row | undefined> {
-    await this.opening;
+    await this.opened();
     const generation = this.shown;
     if (generation) return generation.get(key);
     const { shownBefore } = this;
@@ -129,7 +135,7 @@ export class LocalProjection<Row> implements Projection<Row> {
 
   async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
     checkRange('entries', range);
-    await this.opening;
+    await this.opened();
     const { prefix = '', start, end, limit = Number.MAX_SAFE_INTEGER } = range;
     const number = this.shown?.number ?? this.shownBefore?.generation ?? this.next!.number;
     if (this.definition.into === 'memory') {
@@ -152,7 +158,7 @@ export class LocalProjection<Row> implements Projection<Row> {
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
     checkWaitFields(options);
-    await this.opening;
+    await this.opened(options.timeoutMs);
     const { next } = this;
     if (this.shown) return this.shown.subscription.caughtUpTo(target, options);
     await next!.subscription.caughtUpTo(target, options);
@@ -160,7 +166,7 @@ export class LocalProjection<Row> implements Projection<Row> {
   }
 
   async rebuild(): Promise<void> {
-    await this.opening;
+    await this.opened();
     if (this.next === undefined) this.build((this.shown?.number ?? 0) + 1);
     return this.switching;
   }

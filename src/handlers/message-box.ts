@@ -103,6 +103,11 @@ export class MessageBox implements LetterBox {
     await this.tables.durable();
   }
 
+  /** A user's change of letters goes on; its caller waits no longer than the bound. @throws WaitTimedOut */
+  inTime(work: Promise<void>): Promise<void> {
+    return this.tables.inTime('the change of dead letters of messages', work);
+  }
+
   async *letters(): AsyncIterable<MessageRecord> {
     for (let start = ''; ; ) {
       const page = await this.tables.range(letterTable, { start, limit: lettersPerPage });

@@ -95,8 +95,11 @@ export class MessageLetters {
   async requeue(which: string | MessageLetterQuery): Promise<MessageLetterOutcome[]> {
     const records = await this.select('requeue', which);
     const lanes = new Set(records.map(({ message }) => laneOf(message)));
-    await this.box.requeue(lanes);
-    for (const lane of lanes) this.lanes()?.requeue(lane);
+    await this.box.inTime(
+      this.box.requeue(lanes).then(() => {
+        for (const lane of lanes) this.lanes()?.requeue(lane);
+      }),
+    );
     return records.map(({ message }) => ({ id: message.id, outcome: 'requeued' }));
   }
 
@@ -108,8 +111,11 @@ export class MessageLetters {
     const records = await this.select('discard', which);
     const counts = new Map<string, number>();
     for (const { message } of records) counts.set(laneOf(message), (counts.get(laneOf(message)) ?? 0) + 1);
-    await this.box.discard(records.map(({ message }) => message));
-    for (const [lane, count] of counts) this.lanes()?.discarded(lane, count);
+    await this.box.inTime(
+      this.box.discard(records.map(({ message }) => message)).then(() => {
+        for (const [lane, count] of counts) this.lanes()?.discarded(lane, count);
+      }),
+    );
     return records.map(({ message }) => ({ id: message.id, outcome: 'discarded' }));
   }
 

@@ -37,7 +37,7 @@ export class Inbox {
     this.ttlMs = ttlMs;
   }
 
-  /** What `effect` returned, now or the first time; its changes and the row are durable then. */
+  /** What `effect` returned, now or the first time; its changes and the row are durable then. @throws WaitTimedOut */
   async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
     checkKey('effect key', key);
     const same = this.underWay.get(key);
@@ -54,7 +54,7 @@ export class Inbox {
   private async run<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
     const row = (await this.tables.get(inboxTable, key)) as InboxRow | undefined;
     if (row !== undefined) {
-      await this.tables.durable();
+      await this.kept(key);
       return row.value as T;
     }
     for (let i = 0; i < conflictLimit; i++) {
@@ -69,7 +69,7 @@ export class Inbox {
           if (!effects.stage()) continue;
           this.tables.stage(inboxTable, key, row);
           this.tables.stage(ageTable, age, true);
-          await this.tables.durable();
+          await this.kept(key);
         } else if (effects.haveHappened) return this.result(key);
         this.added++;
         unawaited(this.trim(), () => {}); // another time, then
@@ -82,6 +82,10 @@ export class Inbox {
       }
     }
     throw new TrunklineError('HandlerFailed', { handler: key, cause: 'what it read went on changing under it' });
+  }
+
+  private kept(key: string): Promise<void> {
+    return this.tables.inTime(`the effect of '${key}'`, this.tables.durable());
   }
 
   /** Of the one who has come first. */

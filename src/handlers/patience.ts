@@ -20,5 +20,28 @@ export function isFinal(error: unknown): boolean {
   return codes.some((code) => isError(error, code));
 }
 
+/** What tries again while the store is away. */
+export interface Patient {
+  hasEnded(): boolean;
+  /** What holds it up; undefined: nothing any more. */
+  trouble(error: unknown): void;
+  pause(ms: number): Promise<void>;
+}
+
+/** Again and again while the store is away, or until it ends. */
+export async function patiently(work: () => Promise<void>, { hasEnded, trouble, pause }: Patient): Promise<void> {
+  for (let failures = 1; !hasEnded(); failures++) {
+    try {
+      await work();
+      trouble(undefined);
+      return;
+    } catch (error) {
+      if (!mayComeBack(error)) throw error;
+      trouble(error);
+      await pause(patienceMs(failures));
+    }
+  }
+}
+
 /** How long to wait before the next try, milliseconds: for one who counts the tries that failed running. */
 export const patienceMs = (failures: number): number => Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));

@@ -45,6 +45,8 @@ export interface StageParts {
   /** undefined: what handlers keep is in `folder`. */
   store: PostgresSettings | undefined;
   options: ResolvedOptions['handlers'];
+  /** How long a call of a user's waits. */
+  waitTimeoutMs: number;
   history: History;
   levels: Levels;
   definitions: ReadonlyMap<string, AnyAggregate>;
@@ -120,9 +122,10 @@ export class HandlerStage {
   }
 
   private tablesIn(open: () => Promise<TableStore>): Tables {
-    const { logger, options } = this.parts;
+    const { logger, options, waitTimeoutMs } = this.parts;
     const tables = new Tables(open, {
       ...options,
+      waitTimeoutMs,
       onError: (error) =>
         logger.error({ err: error }, `keeping what handlers did failed${isFinal(error) ? '' : '; it is tried again'}`),
     });
@@ -209,6 +212,10 @@ export class HandlerStage {
       if (meant === undefined) continue;
       this.parts.logger.warn({ handler, eventType, meant }, 'no aggregate declares this event; is its name misspelt?');
     }
+  }
+
+  get waitTimeoutMs(): number {
+    return this.parts.waitTimeoutMs;
   }
 
   get definitions(): ReadonlyMap<string, AnyAggregate> {

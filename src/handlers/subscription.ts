@@ -16,7 +16,7 @@ import { handledTable } from './handled.ts';
 import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
 import { Nudge } from './nudge.ts';
-import { mayComeBack, patienceMs } from './patience.ts';
+import { type Patient, patiently } from './patience.ts';
 import { checkWaitFields, type WaitOptions } from './reading-options.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import type { SubscriptionParts } from './subscription-parts.ts';
@@ -52,6 +52,14 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private trouble: unknown;
   private closing: Promise<void> | undefined;
   private readonly nudge = new Nudge();
+  private readonly patience: Patient = {
+    hasEnded: () => this.closing !== undefined,
+    trouble: (error) => {
+      this.trouble = error;
+      if (error !== undefined) this.parts.onError(error, { handler: this.name });
+    },
+    pause: (ms) => this.nudge.wait(ms),
+  };
   private onIdle: PromiseWithResolvers<void>[] = [];
   /** Resolves when the checkpoint has been read; rejects when that fails, or it is closed before. */
   private readonly loaded = Promise.withResolvers<void>();
@@ -61,7 +69,11 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.parts = parts;
     this.name = settings.name;
     this.types = settings.types;
-    this.waiters = new Waiters(settings.name, () => this.position);
+    this.waiters = new Waiters(
+      settings.name,
+      () => this.position,
+      () => this.trouble,
+    );
     this.handling = new Handling(settings, parts.tables, parts.call, {
       touched: () => parts.tables.touch(this),
       advanced: () => this.advanced(),
@@ -76,27 +88,11 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   // ——— reading
 
   private async run(): Promise<void> {
-    await this.patiently(() => this.load());
+    await patiently(() => this.load(), this.patience);
     while (this.closing === undefined) {
       if (!this.mayTake()) await this.nudge.wait();
       else if (this.next > this.parts.feed.frontier()) await this.follow();
-      else await this.patiently(() => this.catchUp());
-    }
-  }
-
-  /** Again and again while the store is away, or until somebody closes it. */
-  private async patiently(read: () => Promise<void>): Promise<void> {
-    for (let failures = 1; this.closing === undefined; failures++) {
-      try {
-        await read();
-        this.trouble = undefined;
-        return;
-      } catch (error) {
-        if (!mayComeBack(error)) throw error;
-        this.trouble = error;
-        this.parts.onError(error, { handler: this.name });
-        await this.nudge.wait(patienceMs(failures));
-      }
+      else await patiently(() => this.catchUp(), this.patience);
     }
   }
 
@@ -291,6 +287,14 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** What is asked is done when the checkpoint has been read; nothing is taken from now on until it is done. */
   private async control(action: () => Promise<void>): Promise<void> {
     this.checkOpen();
+    await this.inTime('control', this.whileHeld(action));
+  }
+
+  private inTime(what: string, work: Promise<void>): Promise<void> {
+    return this.parts.tables.inTime(`${what} of '${this.name}'`, work, () => this.trouble);
+  }
+
+  private async whileHeld(action: () => Promise<void>): Promise<void> {
     this.holds++;
     this.nudge.wake();
     try {
@@ -324,7 +328,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** Resolves when what its handler has put into tables is on disk. */
   effectsKept(): Promise<void> {
-    return this.parts.tables.durable();
+    return this.inTime('effects', this.parts.tables.durable());
   }
 
   /** What runs has `graceMs` to end. */

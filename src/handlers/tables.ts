@@ -7,6 +7,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
+import { within } from '../wait.ts';
 import { fullKey, Overlay, type Staged } from './overlay.ts';
 import { isFinal } from './patience.ts';
 import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
@@ -16,6 +17,8 @@ export interface TablesSettings {
   checkpointDelayMs: number;
   /** Beyond so many staged changes, subscriptions wait for the store. */
   stagedChangesLimit: number;
+  /** How long a call of a user's waits for the store; default 60,000. */
+  waitTimeoutMs?: number;
   onError(error: Error): void;
 }
 
@@ -34,6 +37,7 @@ const retryMs = 100;
 const retryMsLimit = 5_000;
 /** At the end, how long a store that is away is waited for. */
 const lastCallMs = 5_000;
+const waitTimeoutMsMost = 60_000;
 
 export class Tables {
   private readonly openStore: () => Promise<TableStore>;
@@ -53,6 +57,8 @@ export class Tables {
   private hurried: () => void = () => {};
   private isHurried = false;
   private giveUpAt = Number.POSITIVE_INFINITY;
+  /** What the store has failed by; undefined once a commit has succeeded. */
+  private trouble: Error | undefined;
   /** Called when the store has caught up with what was staged. */
   onRoom: () => void = () => {};
 
@@ -187,6 +193,15 @@ export class Tables {
     return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));
   }
 
+  /**
+   * Work that a user waits for: it goes on, but its caller has an end of it after the bound, with what holds it up.
+   * @throws WaitTimedOut, or what the store (or `trouble`) says
+   */
+  inTime<T>(what: string, work: Promise<T>, trouble: () => unknown = () => undefined): Promise<T> {
+    const { waitTimeoutMs: timeoutMs = waitTimeoutMsMost } = this.settings;
+    return within(work, { what, timeoutMs, trouble: () => trouble() ?? this.trouble });
+  }
+
   /** The same, waited for no longer than this: what is not kept by then comes again in the next run. */
   async durableWithin(boundMs: number, onError: (error: unknown) => void): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
@@ -264,8 +279,10 @@ export class Tables {
     for (let waitMs = retryMs; ; waitMs = Math.min(2 * waitMs, retryMsLimit)) {
       try {
         await (this.store ?? (await this.open())).commit(changes);
+        this.trouble = undefined;
         return undefined;
       } catch (error) {
+        this.trouble = error as Error;
         this.settings.onError(error as Error);
         if (isFinal(error) || performance.now() >= this.giveUpAt) return error as Error;
         await pause(waitMs);

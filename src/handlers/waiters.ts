@@ -20,8 +20,11 @@ export class Waiters {
   private readonly handler: string;
   private readonly waiting = new PositionQueue<Waiter>();
   private readonly reached: () => number;
+  private readonly trouble: () => unknown;
 
-  constructor(handler: string, reached: () => number) {
+  /** `trouble`: what holds the subscription up, as far as it knows. */
+  constructor(handler: string, reached: () => number, trouble: () => unknown = () => undefined) {
+    this.trouble = trouble;
     this.handler = handler;
     this.reached = reached;
   }
@@ -45,7 +48,7 @@ export class Waiters {
       const onAbort = guarded(() => waiter.reject(signal!.reason));
       const late = guarded(() => {
         const details = { handler: this.handler, position, reached: this.reached(), timeoutMs };
-        waiter.reject(new TrunklineError('CaughtUpTimedOut', details));
+        waiter.reject(this.trouble() ?? new TrunklineError('CaughtUpTimedOut', details));
       });
       const timer = setTimeout(late, timeoutMs);
       signal?.addEventListener('abort', onAbort);

@@ -1,6 +1,7 @@
 // The contract of the log: what other stages may know of it.
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../errors.ts';
+import type { Lost } from './losses.ts';
 
 /** A run of whole groups, as the log keeps them. */
 export interface Chunk {
@@ -61,7 +62,7 @@ export type LogThreadMessage =
   | { type: 'detach'; key: number };
 
 export type LogThreadReport =
-  | { type: 'ready'; recovery: RecoveryReport; floor: number; logId: string; dataFile: string }
+  | { type: 'ready'; recovery: RecoveryReport; floor: number; lost: readonly Lost[]; logId: string; dataFile: string }
   | { type: 'failed'; error: WireError }
   | { type: 'poisoned'; cause: string }
   | { type: 'detached'; key: number };

@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../durable-file.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Incarnation } from './chunk.ts';
+import type { Lost } from './losses.ts';
 
 const MARKER_FORMAT = 1;
 
@@ -24,6 +25,8 @@ export interface Marker {
   /** a sync failed in the last run */
   poisoned?: boolean;
   incarnations: { number: number; seed: number; fromPosition: number }[];
+  /** what recoveries have given up; none if absent */
+  lost?: Lost[];
 }
 
 export const markerFile = (folder: string): string => join(folder, 'log.json');
@@ -74,6 +77,8 @@ function isMarker(value: unknown): value is Marker {
     /^[0-9a-f]{16}$/.test(marker.logId) &&
     typeof marker.bootId === 'string' &&
     typeof marker.clean === 'boolean' &&
+    (marker.lost === undefined ||
+      (Array.isArray(marker.lost) && marker.lost.every((one) => isCount(one?.from) && isCount(one.to)))) &&
     Array.isArray(marker.incarnations) &&
     marker.incarnations.every(
       (one, i, all) =>
@@ -111,8 +116,8 @@ export function beginRun(folder: string, marker: Marker, bootId: string, firstKe
     const end = all[i + 1]?.fromPosition ?? Number.POSITIVE_INFINITY;
     return end > firstKept && end > fromPosition;
   });
-  const { format, logId } = marker;
-  writeMarker(folder, { format, logId, bootId, clean: false, incarnations });
+  const { format, logId, lost } = marker;
+  writeMarker(folder, { format, logId, bootId, clean: false, incarnations, ...(lost && { lost }) });
   const { number, seed } = incarnations.at(-1)!;
   return { logId, number, seed };
 }

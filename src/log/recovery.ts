@@ -21,6 +21,7 @@ import type { Levels } from './levels.ts';
 import { Lineage } from './lineage.ts';
 import { isCutShort, isOverflowRun } from './lmdb-format.ts';
 import type { RecoveryReport } from './log.ts';
+import { addLost, type Lost } from './losses.ts';
 import { addIncarnation, beginRun, type Marker, newMarker, readMarker, writeMarker } from './marker.ts';
 import { PageFile } from './pages.ts';
 import { discardRebuilt, exchange, rebuild } from './rebuild.ts';
@@ -46,6 +47,8 @@ export interface Recovered {
   nextPosition: number;
   /** As the newest chunk knew it: nobody needs anything below, sinks and messages alike. */
   floor: number;
+  /** What this start and earlier ones have given up. */
+  lost: readonly Lost[];
   report: RecoveryReport;
 }
 
@@ -106,6 +109,7 @@ async function recover(options: RecoveryOptions): Promise<Recovered> {
     previousCrc: content.last?.crc ?? 0,
     nextPosition,
     floor: content.last?.floor ?? nextPosition,
+    lost: marker.lost ?? [],
     report: {
       lastEnd: last ? lastEndOf(last, bootId) : 'new',
       firstPosition: content.first?.firstPosition ?? 0,
@@ -189,13 +193,21 @@ function settle(options: RecoveryOptions, last: Marker, content: Content, lostBy
   const { folder, seenPosition = 0 } = options;
   const behind = Math.max(lastPositionOf(content) + 1, readFloor(folder), begunAt(last), seenPosition + 1);
   const nextPosition = behind + Math.ceil(lostBytes / FRAME_HEADER_BYTES);
+  const expected = content.last ? endOf(content.last) : Math.max(1, readFloor(folder));
+  const firstKept = content.first?.firstPosition ?? expected;
+  const lost = addLost(last.lost ?? [], { from: expected, to: nextPosition - 1 }, firstKept);
   if (!content.last && nextPosition > 1) {
     // Nothing below is there any more; a later scan must not wait for it.
     const floorFile = FloorFile.open(folder);
     floorFile.raise(nextPosition);
     floorFile.close();
   }
-  return { content, nextPosition, marker: addIncarnation(last, nextPosition), leftOut: [] };
+  return {
+    content,
+    nextPosition,
+    marker: { ...addIncarnation(last, nextPosition), ...(lost.length > 0 && { lost }) },
+    leftOut: [],
+  };
 }
 
 /** Check LMDB's pages and every chunk, without LMDB: the content, or what is wrong. */

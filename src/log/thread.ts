@@ -46,8 +46,8 @@ async function main(): Promise<void> {
   levels.publish('appended', recovered.nextPosition - 1);
   levels.publish('written', recovered.nextPosition - 1);
   levels.publish('synced', recovered.nextPosition - 1);
-  const { report: recovery, floor, identity } = recovered;
-  report({ type: 'ready', recovery, floor, logId: identity.logId, dataFile: writer.dataFile });
+  const { report: recovery, floor, lost, identity } = recovered;
+  report({ type: 'ready', recovery, floor, lost, logId: identity.logId, dataFile: writer.dataFile });
   try {
     new LogThread(levels, writer, recovered).run();
   } catch (error) {

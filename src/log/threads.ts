@@ -6,6 +6,7 @@ import { Bell } from '../ring/bell.ts';
 import { Thread } from '../thread.ts';
 import { type Levels, LevelWord } from './levels.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
+import type { Lost } from './losses.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
 
 export type LogSettings = Omit<LogThreadData, 'levels' | 'inbox' | 'outbox'>;
@@ -22,6 +23,8 @@ export class LogThreads {
   readonly logId: string;
   /** Lowest position that anyone still needed, as the last run knew it. */
   readonly recoveredFloor: number;
+  /** Positions that recoveries have given up. */
+  readonly lost: readonly Lost[];
   private readonly levels: Levels;
   private readonly inbox: MessagePort;
   private readonly outbox: MessagePort;
@@ -36,7 +39,7 @@ export class LogThreads {
     levels: Levels,
     ports: { inbox: MessagePort; outbox: MessagePort; syncWake: MessagePort },
     threads: { log: Thread; sync: Thread },
-    ready: { recovery: RecoveryReport; floor: number; logId: string },
+    ready: { recovery: RecoveryReport; floor: number; lost: readonly Lost[]; logId: string },
   ) {
     this.levels = levels;
     this.inbox = ports.inbox;
@@ -47,6 +50,7 @@ export class LogThreads {
     this.recovery = ready.recovery;
     this.logId = ready.logId;
     this.recoveredFloor = ready.floor;
+    this.lost = ready.lost;
     this.bell = new Bell(levels.words, LevelWord.logBell);
   }
 

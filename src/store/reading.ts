@@ -25,8 +25,18 @@ export interface ReadingSettings {
   levels: Levels;
   /** undefined: events are kept here. */
   store: PostgresStoreOptions | undefined;
-  /** Resolves when `position` is stored. */
-  stored(position: number, signal?: AbortSignal): Promise<void>;
+  progress: {
+    /** Resolves when `position` is stored; rejects at once while the store is in trouble. @throws WaitTimedOut */
+    reached(
+      level: 'stored',
+      position: number,
+      signal: AbortSignal | undefined,
+      patience: 'reading' | 'own',
+    ): Promise<void>;
+    /** Why the store does not take what the log has. */
+    troubleOf(level: 'stored'): TrunklineError | undefined;
+  };
+  waitTimeoutMs: number;
 }
 
 export class Reading {
@@ -54,18 +64,20 @@ export class Reading {
 
   /**
    * Resolves when everything written so far is stored; a store that is away says so at once.
-   * @throws StoreUnavailable
+   * @throws StoreUnavailable, or what else keeps the store from it; WaitTimedOut
    */
   async caughtUp(): Promise<void> {
-    const { levels, stored, store } = this.settings;
+    const { levels, progress, store, waitTimeoutMs } = this.settings;
     const written = levels.position('written');
     if (levels.position('stored') >= written) return;
-    if (this.remote === undefined) return stored(written);
-    const timeout = AbortSignal.timeout(store!.settings.statementTimeoutMs);
+    if (this.remote === undefined) return progress.reached('stored', written, undefined, 'reading');
+    const timeout = AbortSignal.timeout(Math.min(waitTimeoutMs, store!.settings.statementTimeoutMs));
     try {
-      await Promise.all([this.remote.check(), stored(written, timeout)]);
+      await Promise.all([this.remote.check(), progress.reached('stored', written, timeout, 'own')]);
     } catch (error) {
       if (!timeout.aborted) throw error;
+      const trouble = progress.troubleOf('stored');
+      if (trouble) throw trouble;
       const cause = `it is at position ${levels.position('stored')} of ${written}`;
       throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
     }

@@ -19,6 +19,7 @@ const options = {
   whenFull: 'wait',
   logLimitBytes: 1 << 30,
   hasStream: false,
+  waitTimeoutMs: 60_000,
 } as const;
 
 afterEach(() => beginRingsAt(0));

@@ -54,6 +54,7 @@ async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
     storeFolder: dataDir,
     dataDir,
     logId: 'log-1',
+    lost: [],
     sinks,
     stream: undefined,
     events: [],

@@ -2,6 +2,7 @@ import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
 import type { Batch, Sink } from '../../src/flush/flush.ts';
 import { Flusher, type FlusherSettings } from '../../src/flush/flusher.ts';
+import { endOfLoss } from '../../src/log/losses.ts';
 import { groupEnds, MemoryLog } from '../store/sample.ts';
 
 /** Keeps what it is given; `fail` may throw before it does. */
@@ -228,6 +229,30 @@ describe('a flusher', () => {
     expect(flusher.status.lastError).toMatchObject({ code: 'PositionGone', details: { position: 2, firstKept: 4 } });
     expect(failures).toHaveLength(1);
     expect(sink.versions).toEqual([]);
+  });
+
+  test('goes past what a recovery has given up at once, and no further', async () => {
+    const lost = [{ from: 2, to: 40 }];
+    const { log, sink, state, flusher } = setUp({ endOfLoss: (position) => endOfLoss(lost, position) });
+    const followed: boolean[] = [];
+    sink.write = async (batch) => {
+      followed.push(batch.followsLoss);
+      sink.checkpoint = batch.toPosition;
+    };
+    log.append([{ version: 1 }]);
+    state.synced = 40; // as a start finds it: nothing has been written behind the loss
+    const run = flusher.run();
+    await until(() => flusher.position === 40);
+    expect(sink.checkpoint).toBe(1);
+    log.leapTo(41);
+    log.append([{ version: 2 }]);
+    state.synced = 42; // 42 is not there, and not lost
+    flusher.wake();
+    await until(() => flusher.position === 41);
+    flusher.stop();
+    await run;
+    expect(followed).toEqual([false, true]);
+    expect(flusher.position).toBe(41);
   });
 
   test('a checkpoint that is none is refused', async () => {

@@ -1,4 +1,4 @@
-import { readdirSync, renameSync, rmSync, truncateSync } from 'node:fs';
+import { readdirSync, readFileSync, renameSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { createRuntime } from '../../src/index.ts';
@@ -35,6 +35,36 @@ test('a damaged log is reported and put aside; the store goes on behind the loss
     expect(versions).toEqual(Array.from({ length: 19 + run }, (_, i) => i + 1));
     await runtime.close();
   }
+});
+
+test('what a recovery has given up holds nothing back: reads, sinks and handlers go past it, before anything new is written', async () => {
+  const dataDir = scratchFolder();
+  const file = join(dataDir, 'sink.txt');
+  const sinks = [{ name: 'file', module: new URL('./file-sink.ts', import.meta.url).href, options: { file } }];
+  const before = await startRuntime({ dataDir, sinks });
+  for (let i = 0; i < 20; i++) await before.ref(Counter, 'a').addMany(5);
+  await before.close();
+  const data = join(dataDir, 'log', 'log.mdb');
+  truncateSync(data, 12 * 4096);
+  const handled: number[] = [];
+  for (let run = 1; run <= 3; run++) {
+    const runtime = await startRuntime({ dataDir, sinks });
+    const subscription = runtime.subscribe({ name: 'all', handle: ({ version }) => void handled.push(version) });
+    const { written } = runtime.status();
+    expect(runtime.recovery.leftOut.length > 0).toBe(run === 1);
+    expect(await runtime.store.getByAggregate(Counter, 'a')).toHaveLength(100);
+    await runtime.reached('stored');
+    await subscription.caughtUpTo(written);
+    expect(runtime.status().stored).toBe(written);
+    await runtime.close();
+  }
+  const last = await startRuntime({ dataDir, sinks });
+  const { position } = await last.ref(Counter, 'a').with({ ack: 'stored' }).add(1);
+  await until(
+    () => readFileSync(file, 'utf8'),
+    (text) => text.endsWith(`${position} a 101\ncheckpoint ${position}\n`),
+  );
+  expect(handled).toEqual(Array.from({ length: 100 }, (_, i) => i + 1));
 });
 
 test('a store that somebody has removed is made again from the log, or refused where the log does not reach back', async () => {

@@ -66,6 +66,11 @@ export class MemoryLog implements LogSource {
     return this.last;
   }
 
+  /** What comes next has this position, as after damage. */
+  leapTo(position: number): void {
+    this.last = position - 1;
+  }
+
   truncateBelow(position: number): void {
     this.chunks = this.chunks.filter(
       (chunk) => chunk.firstPosition + chunk.count > position || chunk === this.chunks.at(-1),

@@ -11,6 +11,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
+import { within } from '../../wait.ts';
 import type { Effects } from '../effects.ts';
 import { catchUp, keysOf, nextRow } from '../folding.ts';
 import type { Delivery, SubscriptionStatus } from '../handlers.ts';
@@ -57,6 +58,9 @@ export class TableProjection<Row> implements Projection<Row> {
   private next: Building | undefined;
   private switching: Promise<void> = Promise.resolve();
 
+  /** While the store is away. */
+  private trouble: unknown;
+
   /** @throws InvalidOptions */
   constructor(definition: ProjectionDefinition<Row>, into: ProjectionTable, stage: HandlerStage, onClosed: () => void) {
     if (stage.remote === undefined) {
@@ -75,21 +79,26 @@ export class TableProjection<Row> implements Projection<Row> {
     });
   }
 
+  /** What it keeps has been read. */
+  private opened(timeoutMs: number = this.stage.waitTimeoutMs): Promise<void> {
+    return within(this.opening, { what: `projection '${this.name}'`, timeoutMs, trouble: () => this.trouble });
+  }
+
   async get(key: string): Promise<Row | undefined> {
-    await this.opening;
+    await this.opened();
     return (await this.store.read((client) => this.table.read(client, [key]))).get(key)?.row;
   }
 
   async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
     checkRange('entries', range);
-    await this.opening;
+    await this.opened();
     return this.store.read((client) => this.table.range(client, range));
   }
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
     checkWaitFields(options);
     const { timeoutMs = 30_000, signal } = options;
-    await this.opening;
+    await this.opened(timeoutMs);
     const giveUpAt = performance.now() + timeoutMs;
     for (;;) {
       const { shown, next, switching } = this;
@@ -106,7 +115,7 @@ export class TableProjection<Row> implements Projection<Row> {
   }
 
   async rebuild(): Promise<void> {
-    await this.opening;
+    await this.opened();
     if (this.next === undefined) await this.build((this.kept.shown?.generation ?? 0) + 1, false);
     return this.switching;
   }
@@ -205,9 +214,12 @@ export class TableProjection<Row> implements Projection<Row> {
     for (let failures = 1; ; failures++) {
       this.closed.signal.throwIfAborted();
       try {
-        return await work();
+        const done = await work();
+        this.trouble = undefined;
+        return done;
       } catch (error) {
         if (!mayComeBack(error)) throw error;
+        this.trouble = error;
         await pause(patienceMs(failures), undefined, { signal: this.closed.signal });
       }
     }

@@ -114,7 +114,7 @@ class KafkaSink implements Sink {
     const work = this.guarded(async () => {
       for (let span = Number.POSITIVE_INFINITY, refusal: string | undefined; ; ) {
         if (!this.producer) await this.begin();
-        if (this.held < batch.fromPosition - 1) {
+        if (this.held < batch.fromPosition - 1 && !batch.followsLoss) {
           throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
         }
         if (this.held >= batch.toPosition) return this.held;

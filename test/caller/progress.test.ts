@@ -1,0 +1,48 @@
+// Waits for a level: each ends by its bound, with what holds the level up.
+import { expect, onTestFinished, test } from 'vitest';
+import { Progress } from '../../src/caller/progress.ts';
+import { Refusals } from '../../src/caller/refusals.ts';
+import { TrunklineError } from '../../src/errors.ts';
+import { Levels } from '../../src/log/levels.ts';
+import { heldUpBy } from '../../src/wait.ts';
+
+const full = new TrunklineError('StoreUnavailable', { store: 'embedded', cause: 'the disk is full' });
+
+function waitingFor(timeoutMs: number): { levels: Levels; progress: Progress } {
+  const levels = new Levels();
+  const progress = new Progress(levels, true, new Refusals(), timeoutMs);
+  onTestFinished(() => progress.fail(full));
+  return { levels, progress };
+}
+
+test('a wait ends after its bound, with the trouble of the level’s owner as its cause, if it has not moved since', async () => {
+  const { levels, progress } = waitingFor(20);
+  progress.troubled('stored', full);
+  const own = progress.reached('stored', 5, undefined, 'own');
+  const [stored, published] = await Promise.all([
+    progress.reached('stored', 5, undefined).catch((error) => error),
+    progress.reached('published', 5, undefined).catch((error) => error),
+  ]);
+  expect(stored).toMatchObject({ code: 'WaitTimedOut', cause: full, details: { timeoutMs: 20 } });
+  expect(heldUpBy(stored)).toBe(full);
+  expect(heldUpBy(published)).toBe(published);
+  levels.publish('stored', 4);
+  const later = await progress.reached('stored', 5, undefined).catch((error) => error);
+  expect(heldUpBy(later)).toMatchObject({ code: 'WaitTimedOut' });
+  levels.publish('stored', 5);
+  progress.advance();
+  await own; // what the runtime itself waits for has no bound
+});
+
+test('who reads does not wait for a store that is in trouble: neither from then on, nor when it comes to it', async () => {
+  const { levels, progress } = waitingFor(1e6);
+  const reading = progress.reached('stored', 5, undefined, 'reading');
+  const patient = progress.reached('stored', 5, undefined);
+  progress.troubled('stored', full);
+  await expect(reading).rejects.toBe(full);
+  await expect(progress.reached('stored', 5, undefined, 'reading')).rejects.toBe(full);
+  levels.publish('stored', 5);
+  progress.advance();
+  await patient;
+  await progress.reached('stored', 5, undefined, 'reading');
+});
