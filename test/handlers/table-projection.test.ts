@@ -147,6 +147,94 @@ test('connections cut at COMMIT, before and after the server hears of it: each e
   expect(found).toEqual(ids.map((key) => ({ key, total: 300, events: 25 })));
 }, 120_000);
 
+/** Rows of `key` and `total`; each event adds `by`. */
+const sums = (name: string, table: string, by: number): ProjectionDefinition<{ total: number }> =>
+  defineProjection<{ total: number }>({
+    name,
+    into: { table },
+    init: () => ({ total: 0 }),
+    apply: (row) => ({ total: row.total + by }),
+  });
+
+test("a user's tables of any name beside are left alone, and long names do not fall together", async () => {
+  const long = 'x'.repeat(60);
+  await administer(
+    url,
+    `create schema beside;
+     create table beside.sums (key text primary key, total int);
+     create table beside.sums_g1 as select generate_series(1, 100) as invoice;
+     create table beside.${long}aaa (key text primary key, total int);
+     create table beside.${long}bbb (key text primary key, total int)`,
+  );
+  const runtime = await startRuntime();
+  const { position } = await runtime.ref(Counter, 'a').add(1);
+  const projections = [
+    sums('sums', 'beside.sums', 1),
+    sums('long', `beside.${long}aaa`, 10),
+    sums('longer', `beside.${long}bbb`, 100),
+  ].map((definition) => runtime.project(definition));
+  await Promise.all(projections.map((one) => one.caughtUpTo(position)));
+  expect(await Promise.all(projections.map((one) => one.get('a')))).toMatchObject([
+    { total: 1 },
+    { total: 10 },
+    { total: 100 },
+  ]);
+  expect(await administer(url, 'select count(*)::int as rows from beside.sums_g1')).toEqual([{ rows: 100 }]);
+  const tables = await administer(url, `select tablename as name from pg_tables where schemaname = 'beside'`);
+  expect(tables.map(({ name }) => name).sort()).toEqual(['sums', 'sums_g1', `${long}aaa`, `${long}bbb`]);
+});
+
+test('a table that lacks our mark is never dropped: the projection fails by its name, and goes on once it is gone', async () => {
+  await administer(url, 'create schema unmarked; create table unmarked.sums (key text primary key, total int)');
+  const built = `select quote_ident(tablename) as name from pg_tables
+    where schemaname = 'unmarked' and tablename like 'trunkline%'`;
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir });
+  const { position } = await runtime.ref(Counter, 'a').add(1);
+  const stopping = runtime.project({
+    ...sums('sums', 'unmarked.sums', 1),
+    apply() {
+      throw new Error('not yet');
+    },
+  });
+  await until(
+    () => stopping.get('a').then(() => stopping.status().state),
+    (state) => state === 'stopped',
+  );
+  const [{ name }] = await administer(url, built);
+  await runtime.close();
+  // Another table of that name, as a restore without comments leaves it.
+  await administer(url, `comment on table unmarked.${name} is null; insert into unmarked.${name} values ('mine', 7)`);
+  const second = await startRuntime({ dataDir });
+  const refused = await errorOf(second.project(sums('sums', 'unmarked.sums', 1)).caughtUpTo(position));
+  expect(refused).toMatchObject({ code: 'InvalidOptions', message: expect.stringContaining(name) });
+  expect(await administer(url, `select * from unmarked.${name}`)).toEqual([{ key: 'mine', total: 7 }]);
+  await second.close();
+  // Without the rows that were being built they are built anew, from the first event on.
+  await administer(url, `drop table unmarked.${name}`);
+  const third = await startRuntime({ dataDir });
+  const cured = third.project(sums('sums', 'unmarked.sums', 1));
+  await cured.caughtUpTo(await third.ref(Counter, 'a').add(1));
+  expect(await administer(url, 'select * from unmarked.sums')).toEqual([{ key: 'a', total: 2 }]);
+  expect(await administer(url, built)).toEqual([]);
+});
+
+test('a lost reply to the COMMIT that brings the rows in is no reason to bring them in again', async () => {
+  await administer(url, 'create schema lost; create table lost.sums (key text primary key, total int)');
+  await using proxy = await TcpProxy.before(Number(new URL(url).port));
+  const dataDir = scratchFolder();
+  const store = postgres({ connectionString: proxy.through(url), schema: schemaOf(dataDir), migrate: true });
+  const runtime = await startRuntime({ dataDir, store });
+  const { position } = await runtime.ref(Counter, 'a').add(1);
+  const bringsIn = (request: Buffer): boolean => request.includes('overriding system value');
+  proxy.set({ matches: bringsIn, at: 'after', spring: () => proxy.set({ matches: commits, at: 'after' }) });
+  const projection = runtime.project(sums('sums', 'lost.sums', 1));
+  await projection.caughtUpTo(position);
+  await projection.caughtUpTo(await runtime.ref(Counter, 'a').add(1));
+  expect(proxy.sprung).toBe(2);
+  expect(await administer(url, 'select * from lost.sums')).toEqual([{ key: 'a', total: 2 }]);
+});
+
 test('a key of another type', async () => {
   const runtime = await startRuntime();
   const days = runtime.project(

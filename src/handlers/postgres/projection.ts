@@ -149,7 +149,10 @@ export class TableProjection<Row> implements Projection<Row> {
     const json = await this.patiently(() => this.store.get(projectionTable, this.name));
     this.kept = json === undefined ? {} : (JSON.parse(json) as KeptProjection);
     const { shown, building } = this.kept;
-    const goesOn = shown?.version !== this.version && building?.version === this.version;
+    const goesOn =
+      shown?.version !== this.version &&
+      building?.version === this.version &&
+      (await this.isThere(building.generation));
     if (building && !goesOn) await this.forget(building.generation);
     if (shown?.version === this.version) this.shown = this.fold(shown.generation, this.table);
     else if (goesOn) await this.build(building.generation, true);
@@ -158,10 +161,12 @@ export class TableProjection<Row> implements Projection<Row> {
   }
 
   private async build(generation: number, goesOn: boolean): Promise<void> {
-    const beside = this.table.beside(generation);
+    const beside = this.beside(generation);
     const { shown } = this.kept;
     const kept = { ...(shown && { shown }), building: { version: this.version, generation } };
-    await this.transact(kept, [], (client) => beside.make(client, this.table, goesOn));
+    await this.transact(kept, [], async (client) => {
+      if (!goesOn) await beside.make(client, this.table);
+    });
     this.closed.signal.throwIfAborted();
     const next = { generation, subscription: this.fold(generation, beside) };
     this.next = next;
@@ -187,7 +192,16 @@ export class TableProjection<Row> implements Projection<Row> {
   private forget(generation: number): Promise<void> {
     const { shown } = this.kept;
     const gone = [removed(checkpointTable, subscriptionName(this.name, generation))];
-    return this.transact({ ...(shown && { shown }) }, gone, (client) => this.table.beside(generation).drop(client));
+    return this.transact({ ...(shown && { shown }) }, gone, (client) => this.beside(generation).drop(client));
+  }
+
+  private beside(generation: number): RowTable<Row> {
+    return this.table.beside({ logId: this.store.logId, projection: this.name }, generation);
+  }
+
+  /** Whether rows that were being built are: without their table they are built anew, from the first event on. */
+  private isThere(generation: number): Promise<boolean> {
+    return this.patiently(() => this.store.read((client) => this.beside(generation).isMade(client)));
   }
 
   /** What is kept of the projection changes together with the tables. */
@@ -196,12 +210,17 @@ export class TableProjection<Row> implements Projection<Row> {
     changes: readonly Change[],
     work: (client: SqlClient) => Promise<void>,
   ): Promise<void> {
+    const json = JSON.stringify(kept);
     await this.patiently(async () => {
       const transaction = await this.store.begin(undefined);
       if (transaction === 'taken') return;
       try {
-        await work(transaction.client as unknown as SqlClient);
-        await transaction.commit([{ table: projectionTable, key: this.name, json: JSON.stringify(kept) }, ...changes]);
+        const client = transaction.client as unknown as SqlClient;
+        // The last try may have been committed, its reply lost: once its lock is ours that is settled.
+        await client.query(this.store.projectionLock(this.name));
+        if ((await this.store.get(projectionTable, this.name)) === json) return;
+        await work(client);
+        await transaction.commit([{ table: projectionTable, key: this.name, json }, ...changes]);
       } finally {
         transaction.rollback();
       }

@@ -1,6 +1,7 @@
 // A table of the user's own, as a projection reads and writes it: one row a key, the row's fields in columns of their names.
 // PostgreSQL itself turns JSON into the columns' types and back, so any type will do that has a JSON form.
 
+import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { own } from '../../own.ts';
@@ -25,7 +26,17 @@ export interface Found<Row> {
   readonly row: Row | undefined;
 }
 
-const nameBytesLimit = 63;
+/** Whose rows are built: names of tables are derived from this. */
+export interface RowsOwner {
+  readonly logId: string;
+  readonly projection: string;
+}
+
+// Tables of ours beside the user's: a name by a hash, so that long names cannot fall together within the server's 63 bytes,
+// and a comment that says whose it is. What lacks that comment is never dropped.
+const nameStart = 'trunkline_rows_';
+const hashLength = 32;
+const markStart = 'trunkline: rows that are built, for [log, projection, schema, table, generation]';
 
 export class RowTable<Row> {
   /** With its schema, quoted. */
@@ -36,6 +47,8 @@ export class RowTable<Row> {
   private readonly columns: readonly Column[];
   private readonly known: ReadonlySet<string>;
   private readonly init: (key: string) => Row;
+  /** The comment of a table that is built beside the user's own. */
+  private readonly mark: string | undefined;
 
   private constructor(
     schema: string,
@@ -43,6 +56,7 @@ export class RowTable<Row> {
     key: Column,
     columns: readonly Column[],
     init: (key: string) => Row,
+    mark?: string,
   ) {
     this.schema = schema;
     this.plainName = plainName;
@@ -51,6 +65,7 @@ export class RowTable<Row> {
     this.columns = columns;
     this.known = new Set(columns.map(({ name }) => name));
     this.init = init;
+    this.mark = mark;
   }
 
   /** @throws InvalidOptions: there is no such table, or none that rows can be kept in by their key */
@@ -88,22 +103,41 @@ export class RowTable<Row> {
     return new RowTable(place.schema, place.name, key, others, init);
   }
 
-  /** The table in which another generation of rows is built; its columns, defaults and indexes are this one's. */
-  beside(generation: number): RowTable<Row> {
-    const ending = `_g${generation}`;
-    const start = Buffer.from(this.plainName)
-      .subarray(0, nameBytesLimit - ending.length)
-      .toString();
-    return new RowTable(this.schema, `${start}${ending}`, this.key, this.columns, this.init);
+  /**
+   * The table in which another generation of rows is built for this one, in its schema; its columns, defaults and indexes
+   * are this one's. `owner`: whose rows they are.
+   */
+  beside(owner: RowsOwner, generation: number): RowTable<Row> {
+    const { logId, projection } = owner;
+    const parts = [logId, projection, this.schema, this.plainName, generation];
+    const hash = createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, hashLength);
+    const mark = `${markStart} ${JSON.stringify(parts)}; trunkline drops this table`;
+    return new RowTable(this.schema, `${nameStart}${hash}`, this.key, this.columns, this.init, mark);
   }
 
-  async make(client: Client, like: RowTable<Row>, goesOn: boolean): Promise<void> {
-    if (!goesOn) await this.drop(client);
-    await client.query(`create table if not exists ${this.name} (like ${like.name} including all)`);
+  /** Whether the table is there, and one that {@link make} has made. @throws InvalidOptions: it is somebody else's */
+  async isMade(client: Client): Promise<boolean> {
+    const { rows } = await client.query(
+      `select pg_catalog.obj_description(c.oid, 'pg_class') as mark from pg_catalog.pg_class c
+       join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2`,
+      [this.schema, this.plainName],
+    );
+    if (rows.length === 0) return false;
+    if (this.mark !== undefined && rows[0].mark === this.mark) return true;
+    const reason = 'stands where rows are built, and lacks the comment of a table that trunkline has made: rename it';
+    throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: this.name, reason });
   }
 
+  /** Anew, and empty. */
+  async make(client: Client, like: RowTable<Row>): Promise<void> {
+    await this.drop(client);
+    await client.query(`create table ${this.name} (like ${like.name} including all)`);
+    await client.query(`comment on table ${this.name} is ${pg.escapeLiteral(this.mark!)}`);
+  }
+
+  /** Only a table that {@link make} has made. */
   async drop(client: Client): Promise<void> {
-    await client.query(`drop table if exists ${this.name}`);
+    if (await this.isMade(client)) await client.query(`drop table ${this.name}`);
   }
 
   /** Take over all rows of another, and drop that. Whoever reads meanwhile sees the rows as they were before. */

@@ -3,7 +3,7 @@
 //
 // Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time. Nothing is
 // read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
-import type pg from 'pg';
+import pg from 'pg';
 import { failure } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
@@ -17,6 +17,7 @@ const readConnections = 4;
 const name = 'trunkline handlers';
 
 export class PostgresTables implements TableStore {
+  readonly logId: string;
   private readonly settings: PostgresSettings;
   private readonly statements: EntryStatements;
   private readonly reading: pg.Pool;
@@ -29,10 +30,17 @@ export class PostgresTables implements TableStore {
   /** `connections`: most transactions of handlers at a time. Connects when it is first needed. */
   constructor(settings: PostgresSettings, logId: string, connections: number) {
     this.settings = settings;
+    this.logId = logId;
     this.statements = new EntryStatements(settings.schema, logId);
     this.guard = guard(settings.schema);
     this.reading = openPool(settings.connection, useOf(settings), readConnections, settings.loadTimeoutMs);
     this.transactions = new HandlerTransactions(settings, this.statements, useOf(settings), connections);
+  }
+
+  /** Held to the end of a transaction that moves a projection's rows. */
+  projectionLock(projection: string): string {
+    const name = pg.escapeLiteral(`trunkline.projection ${projection}`);
+    return `select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${name}), pg_catalog.hashtext(${pg.escapeLiteral(this.logId)}))`;
   }
 
   get(table: string, key: string): Promise<string | undefined> {
