@@ -4,6 +4,7 @@
 // where an exception of the user's code would stop what has nothing to do with it.
 import { pino } from 'pino';
 import { checkFunction, invalid } from './checks.ts';
+import { printableJson } from './printable.ts';
 
 /** What Trunkline logs through: a pino logger, or anything with these. */
 export interface Logger {
@@ -26,7 +27,7 @@ function ofStderr(): Logger {
   if (stderr === undefined) {
     const destination = pino.destination({ dest: 2, sync: false, maxLength: waitingBytesLimit });
     destination.on('error', () => {}); // a disk that is full, a pipe without a reader: there is nobody else to tell
-    stderr = pino({ name: 'trunkline', level: 'warn' }, destination);
+    stderr = pino({ name: 'trunkline', level: 'warn', hooks: { streamWrite: printableJson } }, destination);
   }
   return stderr;
 }

@@ -13,7 +13,9 @@ export function addMigrate(program: Command): void {
       const report = await migrate({ connection: connectionOf(options), schema, dryRun });
       const outcome = report.migrations.length === 0 ? 'nothing to do' : dryRun ? 'nothing applied' : 'done';
       output(options, { dryRun, ...report }, () => [
-        ...report.migrations.map(({ name, sql }) => (dryRun ? `-- ${name}\n${sql}` : `applied ${name}`)),
+        ...report.migrations.flatMap(({ name, sql }) =>
+          dryRun ? [`-- ${name}`, ...sql.split('\n')] : [`applied ${name}`],
+        ),
         `${dryRun ? '-- ' : ''}schema ${schema} is at version ${report.version}: ${outcome}`,
       ]);
     });

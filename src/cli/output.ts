@@ -1,5 +1,6 @@
 // What commands print: lines for people, or, with --json, one JSON value on standard output.
 import type { Command } from 'commander';
+import { printJson, printLines } from './print.ts';
 
 export interface OutputOptions {
   json?: boolean;
@@ -9,11 +10,7 @@ export interface OutputOptions {
 export const withJson = (command: Command): Command => command.option('--json', 'print JSON instead');
 
 /** `lines`: what people read; made only where they do. */
-export function output({ json }: OutputOptions, value: unknown, lines: () => string | readonly string[]): void {
-  if (json) {
-    process.stdout.write(`${JSON.stringify(value, null, 2)}\n`);
-    return;
-  }
-  const text = lines();
-  process.stdout.write(typeof text === 'string' ? text : text.map((line) => `${line}\n`).join(''));
+export function output({ json }: OutputOptions, value: unknown, lines: () => readonly string[]): void {
+  if (json) printJson(value);
+  else printLines(lines());
 }

@@ -6,6 +6,7 @@ import { addDeadLetters } from './dead-letters.ts';
 import { addMigrate } from './migrate.ts';
 import { addOutbox } from './outbox.ts';
 import { addPartitions } from './partitions.ts';
+import { parserError, printError } from './print.ts';
 import { addReplay } from './replay.ts';
 import { addStatus } from './status.ts';
 import { addTopics } from './topics.ts';
@@ -20,6 +21,7 @@ export function makeProgram(): Command {
   const program: Command = new Command('trunkline')
     .description('Look after the logs and stores of Trunkline.')
     .version(manifest.version)
+    .configureOutput({ outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')
     .exitOverride();
   for (const add of [addMigrate, addStatus, addOutbox, addPartitions, addTopics, addDeadLetters, addReplay]) {
@@ -27,6 +29,22 @@ export function makeProgram(): Command {
   }
   refuseEmptyWords(program);
   return program;
+}
+
+/** Run one command line; what went wrong is said on stderr. Returns the exit code. */
+export async function runProgram(argv: readonly string[]): Promise<number> {
+  try {
+    await makeProgram().parseAsync(argv);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof CommanderError)) tell(error); // that one has said what there is to say
+    return exitCodeOf(error);
+  }
+}
+
+function tell(error: unknown): void {
+  printError(`trunkline: ${error instanceof Error ? error.message : String(error)}`);
+  if (process.env.TRUNKLINE_DEBUG && error instanceof Error) printError(...String(error.stack).split('\n'));
 }
 
 /** 2: words that are not understood; 1: everything else that goes wrong. */

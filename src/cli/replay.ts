@@ -5,6 +5,7 @@ import { askOwner } from '../handlers/outside.ts';
 import type { ReplayProgress } from '../handlers/replay.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { placeOf } from './place.ts';
+import { endProgress, printProgress } from './print.ts';
 import { dataDirOption, positiveInteger, time } from './words.ts';
 
 interface Options extends OutputOptions {
@@ -57,13 +58,11 @@ export function addReplay(program: Command): void {
         ...(id !== undefined && { aggregateId: id }),
         ...(rate !== undefined && { eventsPerSecond: rate }),
       };
-      const isTerminal = process.stderr.isTTY === true;
-      const show = (progress: ReplayProgress): void => {
-        process.stderr.write(isTerminal ? `\r\u001b[K${bar(progress)}` : `${plain(progress)}\n`);
-      };
+      const show = (progress: ReplayProgress): void =>
+        printProgress(process.stderr.isTTY ? bar(progress) : plain(progress));
       const place = placeOf({ dataDir: options.dataDir, schema: '' });
       const result = (await askOwner(place, request, show)) as ReplayProgress;
-      if (isTerminal) process.stderr.write('\n');
+      endProgress();
       const { events, failed, seconds } = result;
       const what = dryRun ? 'would be replayed' : 'replayed';
       output(options, result, () => [

@@ -74,22 +74,23 @@ async function statusOfStore(client: pg.Client, schema: string): Promise<NonNull
   return { schema, version, latestVersion: known.length, status };
 }
 
-function linesOf({ log, handlers, store }: Status): string {
-  const text: string[] = [];
-  if (log !== undefined) text.push(logLines(log), handlerLines(handlers));
-  if (store !== undefined) text.push(storeLines(store));
-  return text.join('');
+function linesOf({ log, handlers, store }: Status): string[] {
+  return [
+    ...(log === undefined ? [] : [...logLines(log), ...handlerLines(handlers)]),
+    ...(store === undefined ? [] : storeLines(store)),
+  ];
 }
 
-function logLines({ logId, isClean, firstPosition, lastPosition, fault, bytes: size }: LogInspection): string {
-  const state = `log ${logId}\n  ${isClean ? 'closed in order' : 'in use, or not closed in order'}, ${bytes(size)}\n`;
-  if (fault !== undefined) return `${state}  positions cannot be read: ${fault}; the next start recovers it\n`;
-  return `${state}${lastPosition === 0 ? '  empty' : `  positions ${firstPosition} to ${lastPosition}`}\n`;
+function logLines({ logId, isClean, firstPosition, lastPosition, fault, bytes: size }: LogInspection): string[] {
+  const state = `${isClean ? 'closed in order' : 'in use, or not closed in order'}, ${bytes(size)}`;
+  const positions = lastPosition === 0 ? 'empty' : `positions ${firstPosition} to ${lastPosition}`;
+  const held = fault === undefined ? positions : `positions cannot be read: ${fault}; the next start recovers it`;
+  return [`log ${logId}`, `  ${state}`, `  ${held}`];
 }
 
-function handlerLines(handlers: readonly HandlerLine[] | undefined): string {
-  if (handlers === undefined) return 'handlers: kept in PostgreSQL; give --postgres as well\n';
-  if (handlers.length === 0) return '';
+function handlerLines(handlers: readonly HandlerLine[] | undefined): string[] {
+  if (handlers === undefined) return ['handlers: kept in PostgreSQL; give --postgres as well'];
+  if (handlers.length === 0) return [];
   return table(
     ['handler', 'position', 'lag', 'dead letters', 'state', 'at'],
     handlers.map(({ name, position, lagPositions, deadLetters, isPaused, updatedAt }) => [
@@ -103,17 +104,17 @@ function handlerLines(handlers: readonly HandlerLine[] | undefined): string {
   );
 }
 
-function storeLines({ schema, version, latestVersion, status }: NonNullable<Status['store']>): string {
+function storeLines({ schema, version, latestVersion, status }: NonNullable<Status['store']>): string[] {
   const head = `schema ${schema}: version ${version} of ${latestVersion}`;
-  if (status === undefined) return `${head}; run trunkline migrate\n`;
+  if (status === undefined) return [`${head}; run trunkline migrate`];
   const { checkpoints, outbox, quarantined } = status;
   const logs = checkpoints.map(({ logId, position, updatedAt }) => [logId, position, updatedAt.toISOString()]);
   const oldest = outbox.oldestMs === undefined ? '' : `, the oldest for ${outbox.oldestMs} ms`;
   return [
-    `${head}\n`,
-    logs.length > 0 ? table(['log', 'stored up to', 'at'], logs) : '',
-    `quarantined events: ${quarantined}\n`,
-    `outbox: ${outbox.waiting} events wait${oldest}\n`,
-    ...outbox.claimed.map(({ logId, events }) => `  ${events} more are claimed for log ${logId}\n`),
-  ].join('');
+    head,
+    ...(logs.length > 0 ? table(['log', 'stored up to', 'at'], logs) : []),
+    `quarantined events: ${quarantined}`,
+    `outbox: ${outbox.waiting} events wait${oldest}`,
+    ...outbox.claimed.map(({ logId, events }) => `  ${events} more are claimed for log ${logId}`),
+  ];
 }

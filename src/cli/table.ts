@@ -1,10 +1,12 @@
 // Plain columns, the same with and without a terminal.
 
+import { printable } from '../printable.ts';
+
 /** Lines of columns, each as wide as its widest cell; numbers to the right. */
-export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
+export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string[] {
   const cells = [
     head,
-    ...rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en') : cell))),
+    ...rows.map((row) => row.map((cell) => (typeof cell === 'number' ? cell.toLocaleString('en') : printable(cell)))),
   ];
   const widths = head.map((_, column) => Math.max(...cells.map((row) => row[column]!.length)));
   const isNumber = head.map((_, column) => rows.length > 0 && typeof rows[0]![column] === 'number');
@@ -13,7 +15,7 @@ export function table(head: readonly string[], rows: readonly (readonly (string 
       .map((cell, i) => (isNumber[i] ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
       .join('  ')
       .trimEnd();
-  return `${cells.map(line).join('\n')}\n`;
+  return cells.map(line);
 }
 
 /** Bytes as people read them. */

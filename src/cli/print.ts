@@ -1,0 +1,31 @@
+// The only place that writes to the terminal. Whatever a line is made of, it stays one line and moves nothing: ids, names and
+// error texts come from clients and servers.
+import { printable, printableJson } from '../printable.ts';
+
+export function printLines(lines: readonly string[]): void {
+  process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(''));
+}
+
+export function printJson(value: unknown): void {
+  process.stdout.write(`${printableJson(JSON.stringify(value, null, 2))}\n`);
+}
+
+export function printError(...lines: readonly string[]): void {
+  process.stderr.write(lines.map((line) => `${printable(line)}\n`).join(''));
+}
+
+/** On a terminal each one takes the place of the one before. */
+export function printProgress(line: string): void {
+  process.stderr.write(process.stderr.isTTY ? `\r\u001b[K${printable(line)}` : `${printable(line)}\n`);
+}
+
+/** After the last {@link printProgress}. */
+export function endProgress(): void {
+  if (process.stderr.isTTY) process.stderr.write('\n');
+}
+
+/** What the parser says of words that it does not understand: it repeats them. Its suggestions are lines of their own. */
+export function parserError(text: string): string {
+  const [, message, suggestion = ''] = /^(.*?)(\n\(Did you mean [^\n]*)?\n?$/s.exec(text)!;
+  return `${printable(message!)}${suggestion && `\n${printable(suggestion.slice(1))}`}\n`;
+}
