@@ -20,16 +20,19 @@ const metaPages = 2;
 const fallbackPageBytes = 4096;
 /** In a meta page, behind its header: page size, last page. */
 const Field = { pageBytes: 24 + 24, lastPage: 24 + 120 } as const;
-/** Written at once. */
-const pieceBytes = 256 << 10;
+/**
+ * Written at once: one page. The kernel (Linux 6.16 and later, ext4) makes one folio of each larger piece, and a page that is
+ * written afterwards makes all of its folio dirty: six times the bytes for each commit, and twice its time.
+ */
+const pieceBytes = 4096;
+/** How much of the disk a copy-on-write file system keeps for what runs beside a commit. */
+const besideBytes = 1 << 20;
 /** What growing leaves on the disk: for small files (markers, notes), and for whoever else is there. */
 const leastRoomBytes = 4 << 20;
 /** Longer than LMDB makes its table of readers at 256 of them. */
 const lockFileBytes = 64 << 10;
 /** They write elsewhere than where a page was: btrfs, ZFS, bcachefs. */
 const copyOnWrite: ReadonlySet<number> = new Set([0x9123683e, 0x2fc12fc1, 0xca451a4e]);
-/** There the disk must have so many times what a commit may add. */
-const copyFactor = 4;
 
 const zeros = Buffer.alloc(pieceBytes);
 
@@ -81,7 +84,7 @@ export class DiskReserve {
   /** Whether LMDB may come to `pages` pages in all; grows the file, to `aheadPages` beyond if it has to. */
   covers(pages: number, aheadPages: number): boolean {
     const isCovered = pages <= this.pages || this.grow(pages + aheadPages) || this.grow(pages);
-    return isCovered && !(this.isCopyOnWrite && this.freeBytes() < copyFactor * pieceBytes + leastRoomBytes);
+    return isCovered && !(this.isCopyOnWrite && this.freeBytes() < besideBytes + leastRoomBytes);
   }
 
   /** Make the file so many pages long, of blocks that are its own. False if the disk has no room for them. */

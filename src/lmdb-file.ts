@@ -28,8 +28,10 @@ interface Table {
 
 /** What one commit changes, at most. */
 export interface CommitSize {
-  /** Entries that are put or removed, wherever they lie. */
-  changes: number;
+  /** Entries that are put, wherever they lie. */
+  puts: number;
+  /** Entries that are removed and not put. */
+  removals: number;
   /** Bytes of keys and values that are put. */
   bytes: number;
 }
@@ -78,6 +80,8 @@ export class LmdbRoom {
   private readonly reserve: DiskReserve;
   private readonly tables: readonly Table[];
   private readonly aheadPages: number;
+  /** What the trees have at most: as counted last, and what was put since. Counting them for each commit is dear. */
+  private treePagesMost = Number.POSITIVE_INFINITY;
 
   /** `aheadBytes`: how much the file grows beyond what is needed. The file's beginning is durable afterwards. @throws DiskFull */
   constructor(file: string, tables: readonly Table[], aheadBytes: number) {
@@ -97,19 +101,28 @@ export class LmdbRoom {
   require(size: CommitSize): void {
     const { reserve, aheadPages } = this;
     const used = reserve.usedPages();
-    const needed = used + this.pagesOf(size, used);
+    let needed = used + this.pagesOf(size, used);
+    if (needed > reserve.pages) {
+      this.treePagesMost = this.treePages();
+      needed = used + this.pagesOf(size, used);
+    }
     if (!reserve.covers(needed, aheadPages)) throw diskFull(reserve.file, needed * reserve.pageBytes);
+    this.treePagesMost += this.pagesPut(size);
   }
 
   /**
-   * What a commit adds at most. Each change copies a path of its tree, all of them no more than the trees have; what is put
-   * lies in pages that are half full at least, or in pages of its own; and the list of free pages may be written anew.
+   * What a commit adds at most. Each change copies a path of its tree, all of them no more than the trees have; and the list
+   * of free pages may be written anew.
    */
-  private pagesOf({ changes, bytes }: CommitSize, usedPages: number): number {
+  private pagesOf(size: CommitSize, usedPages: number): number {
     const pathPages = 4;
-    const copied = Math.min(changes * pathPages, this.treePages());
-    const put = bytes / (this.reserve.pageBytes / 2) + changes / 8;
-    return Math.ceil(copied + put) + 64 + (usedPages >> 8);
+    const copied = Math.min((size.puts + size.removals) * pathPages, this.treePagesMost);
+    return copied + this.pagesPut(size) + 64 + (usedPages >> 8);
+  }
+
+  /** What is put lies in pages that are half full at least, or in pages of its own. */
+  private pagesPut({ puts, bytes }: CommitSize): number {
+    return Math.ceil(bytes / (this.reserve.pageBytes / 2) + puts / 8);
   }
 
   private treePages(): number {

@@ -142,7 +142,7 @@ test.skipIf(!canMount())(
     const commit = (): void => {
       const value = Buffer.alloc(20_000, commits);
       data.transactionSync(() => {
-        room.require({ changes: 1, bytes: value.length });
+        room.require({ puts: 1, removals: 0, bytes: value.length });
         data.putSync(Buffer.from(String(commits)), value);
       });
       commits++;

@@ -65,7 +65,7 @@ function commit(changes: readonly Change[]): WriteReply {
   let isAdmitted = false;
   const { error } = attempt(() =>
     environment!.transactionSync(() => {
-      room!.require({ changes: entries.length, bytes });
+      room!.require({ puts: entries.length, removals: 0, bytes });
       isAdmitted = true;
       for (const { key, json } of entries) {
         if (json === undefined) environment!.removeSync(key);

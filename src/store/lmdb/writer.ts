@@ -16,10 +16,10 @@ import type { Memory } from './memory.ts';
 import { PostingWriter } from './postings.ts';
 import { ReceiptWriter } from './receipts.ts';
 
-/** Entries that one frame changes at most: head, snapshot, receipt and its expiry, postings by type and by time. */
-const changesPerFrame = 6;
+/** Entries that one frame puts at most: head, snapshot, receipt and its expiry, postings by type and by time. */
+const putsPerFrame = 6;
 /** Entries that upkeep removes in one commit at most, wherever they lie: receipts that have expired, old blocks. */
-const changesOfUpkeep = 1024;
+const removalsOfUpkeep = 1024;
 /** What is put for each byte of a frame, indexes included, and for each frame whatever its length. */
 const putPerByte = 1;
 const putPerFrame = 600;
@@ -73,7 +73,8 @@ export class StoreWriter {
       this.environment.root.transactionSync(() => {
         const { count, bytes } = batch;
         this.admit({
-          changes: count * changesPerFrame + changesOfUpkeep,
+          puts: count * putsPerFrame,
+          removals: removalsOfUpkeep,
           bytes: bytes.length * putPerByte + count * putPerFrame,
         });
         this.apply(batch);
@@ -166,7 +167,7 @@ export class StoreWriter {
   /** In a memory: only the store knows these from now on. */
   contest(aggregates: readonly { type: string; id: string }[]): void {
     this.environment.root.transactionSync(() => {
-      this.admit({ changes: aggregates.length, bytes: aggregates.length * putPerFrame });
+      this.admit({ puts: aggregates.length, removals: 0, bytes: aggregates.length * putPerFrame });
       for (const { type, id } of aggregates) {
         const head = this.heads.get(type, id);
         head.isContested = true;
