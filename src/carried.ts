@@ -47,35 +47,12 @@ export type Carried<T> = unknown extends T
 export type NotCarried =
   'JSON cannot carry it: no function, bigint, symbol, Map or Set, no undefined in a list; send text, or give it toJSON()';
 
-/** The payload's own type if JSON can carry it; else one that it does not fit. */
-export type Carriable<T> = unknown extends T
-  ? T
-  : [Json] extends [T]
-    ? T
-    : T extends bigint | symbol | ReadonlyMap<any, any> | ReadonlySet<any> | Function
-      ? NotCarried
-      : T extends Scalar | { toJSON(...args: any): unknown }
-        ? T
-        : T extends readonly unknown[]
-          ? CarriableList<T>
-          : CarriableFields<T>;
-
-// A hole in a list cannot be left out, as a property can.
-type CarriableList<T extends readonly unknown[]> = unknown extends T[number]
-  ? T
-  : undefined extends T[number]
-    ? NotCarried
-    : CarriableFields<T>;
-
-/** The same of its fields: as a type parameter's own constraint, which may not be conditional. */
-export type CarriableFields<T> = { [K in keyof T]: Carriable<T[K]> };
-
 /** What stands in a compiler's message where a command takes what JSON does not bring back as it was. */
 export type NotDelivered =
   'A command gets its arguments through JSON: take text instead of a Date, a Decimal or whatever else has toJSON()';
 
-/** The argument's own type if JSON brings it back as it was; else one that nothing fits. */
-export type Delivered<T> = unknown extends T
+/** The type itself if JSON can carry it; else one that it does not fit. `Refusal`: what becomes of a value with `toJSON`, or never. */
+type Checked<T, Refusal> = unknown extends T
   ? T
   : [Json] extends [T]
     ? T
@@ -84,16 +61,30 @@ export type Delivered<T> = unknown extends T
       : T extends Scalar
         ? T
         : T extends { toJSON(...args: any): unknown }
-          ? NotDelivered
+          ? [Refusal] extends [never]
+            ? T
+            : Refusal
           : T extends readonly unknown[]
-            ? DeliveredList<T>
-            : DeliveredFields<T>;
+            ? CheckedList<T, Refusal>
+            : CheckedFields<T, Refusal>;
 
-type DeliveredList<T extends readonly unknown[]> = unknown extends T[number]
+// A hole in a list cannot be left out, as a property can.
+type CheckedList<T extends readonly unknown[], Refusal> = unknown extends T[number]
   ? T
   : undefined extends T[number]
     ? NotCarried
-    : DeliveredFields<T>;
+    : CheckedFields<T, Refusal>;
+
+type CheckedFields<T, Refusal> = { [K in keyof T]: Checked<T[K], Refusal> };
+
+/** The payload's own type if JSON can carry it; else one that it does not fit. */
+export type Carriable<T> = Checked<T, never>;
+
+/** The same of its fields: as a type parameter's own constraint, which may not be conditional. */
+export type CarriableFields<T> = { [K in keyof T]: Checked<T[K], never> };
+
+/** The argument's own type if JSON brings it back as it was; else one that nothing fits. */
+export type Delivered<T> = Checked<T, NotDelivered>;
 
 /** The same of each field, or of each argument: their names and their being optional stay. */
-export type DeliveredFields<T> = { [K in keyof T]: Delivered<T[K]> };
+export type DeliveredFields<T> = { [K in keyof T]: Checked<T[K], NotDelivered> };

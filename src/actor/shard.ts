@@ -6,33 +6,30 @@
 // Invariants: a command's frames are published whole, by one store, after the command has succeeded; a reply is behind its
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
 import { monotonicMs } from '../clock.ts';
-import { describeError, isError, TrunklineError, toWire } from '../errors.ts';
+import { describeError, TrunklineError } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
-import { errorJson, toJson } from '../payload.ts';
-import type { Outcome } from '../receipt.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import type { StagedGroup } from '../ring/group.ts';
 import type { RingProducer } from '../ring/producer.ts';
-import { GroupFlag, GroupKind, RingSealed, Word } from '../ring/ring.ts';
+import { GroupKind, RingSealed, Word } from '../ring/ring.ts';
 import { type Actor, type ActorType, definitionOf, type ShardData } from './actor.ts';
 import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
 import { Command } from './command.ts';
+import { Endings } from './endings.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import { Fencing } from './fencing.ts';
 import { IdleStages } from './idle-stages.ts';
 import type { Loader } from './loader.ts';
 import { LogGate } from './log-gate.ts';
 import { Mailbox } from './mailbox.ts';
-import { hasExpired, keepOutcome, keyReused } from './outcome.ts';
 import { Outgoing } from './outgoing.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import { Residents } from './residents.ts';
 import { Room } from './room.ts';
 import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
-import { tellable } from './tellable.ts';
 
 const noInput: unknown[] = [];
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
@@ -47,7 +44,6 @@ export class Shard {
   failure: unknown;
   private readonly data: ShardData;
   private readonly types: readonly ActorType[];
-  private readonly loader: Loader;
   private readonly commands: RingConsumer;
   private readonly outgoing: Outgoing;
   private readonly ring: RingProducer;
@@ -61,7 +57,7 @@ export class Shard {
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
-  private readonly snapshots: Snapshots;
+  private readonly endings: Endings;
   private readonly gate: LogGate;
   private readonly surroundings: Surroundings;
   /** Asynchronous commands under way, and those behind them in a mailbox, by slot. */
@@ -75,7 +71,6 @@ export class Shard {
   constructor(data: ShardData, types: readonly ActorType[], loader: Loader, context: object) {
     this.data = data;
     this.types = types;
-    this.loader = loader;
     this.levels = new Levels(data.levels);
     this.commands = new RingConsumer(data.commandRing, Word.tail, data.outbox);
     this.frame = new FrameReader(this.commands.bytes);
@@ -91,7 +86,8 @@ export class Shard {
     this.fencing = new Fencing(types, this.residents, this.remembered, loader, this.outgoing);
     this.gate = new LogGate(this.levels);
     this.horizon = new StoredHorizon(this.ring, this.levels);
-    this.snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
+    const snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
+    this.endings = new Endings(data, this.outgoing, this.levels, this.remembered, loader, snapshots);
     this.idleStages = new IdleStages(data.groupLimit);
     this.asks = new Asks(this.outgoing, data.askDeadlineMs);
     this.surroundings = {
@@ -199,6 +195,7 @@ export class Shard {
     if (!(error instanceof TrunklineError)) this.warn('an unexpected exception of one command', error);
     if (!command.isAnswered) this.refuse(command, type, error);
   }
+
   private warn(message: string, error: unknown): void {
     this.data.outbox.postMessage({ type: 'warning', message, details: describeError(error) });
   }
@@ -220,6 +217,7 @@ export class Shard {
       return undefined;
     }
   }
+
   private run(actor: Actor, command: Command): void {
     const { type } = actor;
     if (this.waiting.size > 0) this.waiting.delete(command.slot);
@@ -231,7 +229,7 @@ export class Shard {
       this.refuse(command, type, new TrunklineError('DeadlineExceeded', { deadlineMs: 0, executed: 'no' }));
       return;
     }
-    if (command.key !== '' && this.repeat(actor, command)) return;
+    if (command.key !== '' && this.endings.repeat(actor, command)) return;
     const execution = new Execution(actor, command, this.ring, this.surroundings);
     let result: unknown;
     let isAsynchronous: boolean;
@@ -241,11 +239,11 @@ export class Shard {
       isAsynchronous = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
       if (isAsynchronous) result = Promise.resolve(result);
     } catch (error) {
-      this.fail(execution, error);
+      this.endings.fail(execution, error);
       return;
     }
     if (isAsynchronous) this.await(execution, result as Promise<unknown>);
-    else this.succeed(execution, result);
+    else this.endings.succeed(execution, result);
   }
 
   /** The command has turned out to be asynchronous: its frames move to a stage, other commands of its actor wait. */
@@ -259,15 +257,17 @@ export class Shard {
     this.running.set(execution.command.slot, execution);
     result
       .then(
-        (value) => this.resume(execution, stage, () => this.succeed(execution, value)),
-        (error) => this.resume(execution, stage, () => this.fail(execution, error)),
+        (value) => this.resume(execution, stage, () => this.endings.succeed(execution, value)),
+        (error) => this.resume(execution, stage, () => this.endings.fail(execution, error)),
       )
       .catch((error) => this.failed(error));
   }
+
   private failed(error: unknown): void {
     this.failure = error;
     this.onSettled();
   }
+
   private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
     const { actor, command } = execution;
     if (this.isAbandoned) return;
@@ -286,7 +286,7 @@ export class Shard {
       this.ring.copyFrom(stage);
       return true;
     } catch (error) {
-      this.fail(execution, error);
+      this.endings.fail(execution, error);
       return false;
     } finally {
       this.idleStages.giveBack(stage);
@@ -307,76 +307,11 @@ export class Shard {
       else (actor.mailbox as Mailbox).put(next);
     }
   }
-  private succeed(execution: Execution, value: unknown): void {
-    const { actor, command } = execution;
-    execution.end();
-    let outcome: Outcome | undefined;
-    try {
-      const reply = value === undefined ? '' : toJson(value, 'result');
-      if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
-      if (execution.events === 0) this.outgoing.rest(actor, command);
-      this.snapshots.keep(actor, this.ring, reply);
-      const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
-      const messages = execution.messages > 0 ? GroupFlag.messages : 0;
-      this.outgoing.reply(command, kind | messages, actor.version, reply);
-    } catch (error) {
-      this.fail(execution, error);
-      return;
-    }
-    this.published(actor, command, outcome);
-  }
-  private fail(execution: Execution, error: unknown): void {
-    const { actor, command } = execution;
-    const { name, commandNames } = actor.type;
-    execution.undo();
-    this.ring.abandon();
-    const wire = toWire(tellable(error), { aggregateType: name, command: commandNames[command.commandIndex]! });
-    const reply = errorJson(wire);
-    try {
-      this.outgoing.owed(() => {
-        let outcome: Outcome | undefined;
-        if (command.key !== '' && wire.kind === 'rejected')
-          outcome = this.keep(execution, { error: JSON.parse(reply) });
-        if (wire.kind === 'rejected') this.outgoing.rest(actor, command);
-        this.outgoing.reply(command, 0, actor.version, reply);
-        this.published(actor, command, outcome);
-      });
-    } catch (tooLarge) {
-      // A rejection is told whole or not at all.
-      if (wire.kind !== 'rejected' || !isError(tooLarge, 'CommandTooLarge')) throw tooLarge;
-      this.fail(execution, tooLarge);
-    }
-  }
 
   /** Answer without having run anything. */
   private refuse(command: Command, type: ActorType, error: unknown): void {
     this.waiting.delete(command.slot);
     this.outgoing.refuse(command, type, error);
-  }
-  private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
-    actor.lastPublished = this.ring.published;
-    if (outcome) this.remembered.keep(actor, command.key, outcome, this.ring.published);
-  }
-
-  private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
-    return keepOutcome(this.ring, execution, this.levels.keyClock(), this.data.idempotencyTtlMs, result);
-  }
-
-  /** The command has been executed before: answer with the first outcome. */
-  private repeat(actor: Actor, command: Command): boolean {
-    const { name: type, commandNames } = actor.type;
-    const first =
-      this.remembered.get(RememberedOutcomes.key(type, actor.id, command.key)) ??
-      this.loader.outcome(type, actor.id, command.key);
-    if (first === undefined || hasExpired(first.outcome, command.key, this.levels.keyClock())) return false;
-    const name = commandNames[command.commandIndex]!;
-    const { command: firstCommand = name } = first.outcome;
-    if (firstCommand !== name) {
-      this.refuse(command, actor.type, keyReused(command.key, name, firstCommand));
-      return true;
-    }
-    this.outgoing.repeat(actor, command, first);
-    return true;
   }
 
   /** The caller has given up: tell the command if it is running, and do not begin it if it is waiting. */
