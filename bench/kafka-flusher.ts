@@ -58,6 +58,7 @@ async function flush(settings: KafkaSettings, dataDir: string, log: LogSource, l
     dataDir: join(dataDir, logId),
     logId,
     firstPosition: 1,
+    lastPosition: 0,
     events: declaredEvents([Probe]),
     report() {},
     setAside() {},

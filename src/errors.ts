@@ -96,6 +96,7 @@ export interface ErrorDetails {
   StreamFenced: { stream: string; logId: string };
   StreamBehind: { stream: string; lag: number; limit: number };
   CheckpointMissing: { stream: string; logId: string; topic: string; reason: string };
+  CheckpointInvalid: { stream: string; logId: string; topic: string; reason: string };
   TopicDrift: { topic: string; what: string; wanted: string; found: string };
   EventQuarantined: { position: number; aggregateType: string; aggregateId: string; eventType: string; reason: string };
   SchemaRefused: { subject: string; reason: string };
@@ -208,6 +209,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   CheckpointMissing: (d) =>
     `stream '${d.stream}': log ${d.logId} has been published before, and topic ${d.topic} does not say how far ` +
     `(${d.reason}): is it the right cluster? If so, set resumeAfter to the last position that is published`,
+  CheckpointInvalid: (d) =>
+    `stream '${d.stream}': what topic ${d.topic} says of how far log ${d.logId} is published is not believed (${d.reason}): ` +
+    'see who else may write there; then set resumeAfter to the last position that is published',
   TopicDrift: (d) =>
     `topic ${d.topic}: ${d.what} is ${d.found} and should be ${d.wanted}; see npx trunkline topics plan`,
   EventQuarantined: (d) =>

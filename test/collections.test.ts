@@ -102,6 +102,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     byKey: 'as full',
   },
   'stream/kafka/decisions.ts': { undecided: 'goes with the read' },
+  'stream/kafka/sink.ts': { setAside: 'one transaction; told and let go at its end' },
   'stream/kafka/schemas.ts': { ids: 'one for each event type' },
   'stream/kafka/topics.ts': {
     states: 'one for each topic; forgotten after trouble',

@@ -90,6 +90,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StreamDenied: { stream: 'kafka', cause: 'SASL' },
   StreamFenced: { stream: 'kafka', logId: '00ff' },
   StreamBehind: { stream: 'kafka', lag: 11, limit: 10 },
+  CheckpointInvalid: { stream: 'kafka', logId: '00ff', topic: 'trunkline.checkpoints', reason: 'not signed' },
   CheckpointMissing: { stream: 'kafka', logId: '00ff', topic: 'trunkline.checkpoints', reason: 'no record' },
   TopicDrift: { topic: 'events.call', what: 'partitions', wanted: '6', found: '1' },
   EventQuarantined: {

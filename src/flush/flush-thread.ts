@@ -126,7 +126,8 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
         (name === storeName || name === memoryName) && position < levels.position('begun')
           ? levels.position('begun')
           : endOfLoss(data.lost, position),
-      checkOpening: (position) => checkOpening(name, position),
+      lastPosition: lastPosition(),
+      dataDir: data.dataDir,
       ...settings,
       onPosition(position) {
         settings.onPosition?.(position);
@@ -229,6 +230,7 @@ async function makeSink({ name, module, options }: SinkOptions, log: LogSource):
     dataDir,
     logId,
     firstPosition: log.firstPosition(),
+    lastPosition: lastPosition(),
     events: data.events,
     report: (error) => report({ type: 'sink-report', name, error: wire(error, name) }),
     setAside: (events) => setAside(name, events),
@@ -284,13 +286,8 @@ async function abandoned(): Promise<void> {
   while (levels.flag(LevelWord.abandoned) === 0) await pause(lookMs, undefined, { ref: false });
 }
 
-/** A sink that is ahead of the log would skip what comes next. */
-function checkOpening(sink: string, position: number): void {
-  const written = levels.position('written');
-  if (position <= written) return;
-  const reason = `it ends at position ${written}, and sink '${sink}' holds ${position} already`;
-  throw new TrunklineError('LogDamaged', { dataDir: data.dataDir, reason });
-}
+/** Where the log ended when this run began. */
+const lastPosition = (): number => levels.position('begun') - 1;
 
 /**
  * Without the environment here, with a stream that can never work, or with a log that has lost its end, there is nothing to

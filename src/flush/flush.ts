@@ -59,6 +59,11 @@ export interface SinkInfo {
    * to follow from there; what lies before is in the store (`runtime.events`).
    */
   firstPosition: number;
+  /**
+   * Where the log ended when this run began. What a sink holds of earlier runs ends here or before: one that says more
+   * belongs to another log, or this log has gone back, and it would pass over what comes next.
+   */
+  lastPosition: number;
   /** Events of the aggregates that the runtime was started with; those of entities need not be declared. */
   events: readonly EventDeclaration[];
   /** Tell the runtime's logger of something that does not stop the sink. */
@@ -97,6 +102,7 @@ const fatalCodes: readonly ErrorCode[] = [
   'InvalidOptions',
   'StreamFenced',
   'CheckpointMissing',
+  'CheckpointInvalid',
   'SchemaRefused',
 ];
 

@@ -30,8 +30,10 @@ export interface FlusherSettings {
   /** First and longest pause before a retry, milliseconds; defaults 100 and 30,000. Doubled each time, with jitter. */
   retryMs?: number;
   retryMsLimit?: number;
-  /** Throws if a sink cannot hold such a position. */
-  checkOpening?(position: number): void;
+  /** Where the log ended when this run began: what a sink holds of earlier runs ends there; default: unknown. */
+  lastPosition?: number;
+  /** Whose log it is, for errors. */
+  dataDir?: string;
   /** The checkpoint is known, or has moved. */
   onPosition?(position: number): void;
   /** These are committed without the events; the sink had refused them. */
@@ -55,7 +57,8 @@ const defaults = {
   onBehind: () => {},
   retryMs: 100,
   retryMsLimit: 30_000,
-  checkOpening: () => {},
+  lastPosition: Number.POSITIVE_INFINITY,
+  dataDir: '',
   onPosition: () => {},
   onFailure: () => {},
   onSetAside: () => {},
@@ -68,6 +71,8 @@ export class Flusher {
   private readonly size: BatchSize;
   /** The batch has failed, and is to be filled anew. */
   private isTooMuch = false;
+  /** The last position that the sink can hold: of earlier runs, or of what it has been given in this one. */
+  private most: number;
   private readonly backoff = new AbortController();
   private readonly attempts = new AbortController();
   private state: FlusherState = 'opening';
@@ -92,6 +97,7 @@ export class Flusher {
     this.settings = { ...defaults, ...(Object.fromEntries(given) as unknown as FlusherSettings) };
     this.name = settings.name;
     this.size = new BatchSize(this.settings.batchFrames);
+    this.most = this.settings.lastPosition;
   }
 
   get status(): FlusherStatus {
@@ -156,16 +162,23 @@ export class Flusher {
   }
 
   private async open(): Promise<void> {
-    const { sink, name } = this.settings;
-    const position = await this.attempt(() => sink.open());
-    if (!Number.isSafeInteger(position) || position < 0) {
-      const reason = `open() must return a position, and returned ${position}`;
-      throw new TrunklineError('InvalidOptions', { option: `sinks.${name}`, value: position, reason });
-    }
-    this.settings.checkOpening(position);
+    const { sink } = this.settings;
+    const position = await this.attempt(async () => this.checkHeld('open', await sink.open()));
     this.opened = true;
     this.moveTo(position);
     this.onTried();
+  }
+
+  /** A position by a sink's word is bounded by what the log knows, each time: one beyond it would skip what comes next. */
+  private checkHeld(call: string, position: number): number {
+    const { name, dataDir } = this.settings;
+    if (!Number.isSafeInteger(position) || position < 0) {
+      const reason = `${call}() must return a position, and returned ${tame(position)}`;
+      throw new TrunklineError('InvalidOptions', { option: `sinks.${name}`, value: position, reason });
+    }
+    if (position <= this.most) return position;
+    const reason = `sink '${name}' holds position ${position} already, and can have got no more than ${this.most} from it`;
+    throw new TrunklineError('LogDamaged', { dataDir, reason });
   }
 
   /** One batch, or a pause; false when it is time to end. */
@@ -219,9 +232,11 @@ export class Flusher {
 
   /** The same batch again, at once, without each event that the sink refuses. */
   private async writeWhatGoes(batch: BatchBuffer): Promise<number | undefined> {
+    this.most = Math.max(this.most, batch.toPosition);
     for (;;) {
       try {
-        return (await this.settings.sink.write(batch, this.attempts.signal)) ?? undefined;
+        const held = (await this.settings.sink.write(batch, this.attempts.signal)) ?? undefined;
+        return held === undefined ? undefined : this.checkHeld('write', held);
       } catch (error) {
         const position = refusedBy(error);
         if (position === undefined || !batch.refuse(position, tame(error))) throw error;

@@ -31,7 +31,10 @@ export interface TopicOptions {
   config?: Readonly<Record<string, string>> | undefined;
   /** Create what is missing; default true. If false, events wait until somebody else has created their topics. */
   create?: boolean | undefined;
-  /** Prefix of the stream's own topics, of checkpoints and of what was quarantined; default `trunkline`. */
+  /**
+   * Prefix of the stream's own topics, of checkpoints and of what was quarantined, and of its transactional id; default
+   * `trunkline`. One for each service keeps the rights of several apart.
+   */
   internalPrefix?: string | undefined;
 }
 
@@ -101,7 +104,7 @@ export interface KafkaOptions {
   /** How long a connection may take, milliseconds; default 3,000. */
   connectTimeoutMs?: number | undefined;
   /**
-   * After `CheckpointMissing` only: the last log position that counts as published. The stream goes on behind it. One
+   * After `CheckpointMissing` or `CheckpointInvalid` only: the last log position that counts as published. The stream goes on behind it. One
    * that is lower than what is known to be published is refused, so that an option left behind publishes nothing again.
    */
   resumeAfter?: number | undefined;

@@ -18,6 +18,7 @@ import { readMarker } from '../../src/log/marker.ts';
 import { PageFile } from '../../src/log/pages.ts';
 import { scanFile } from '../../src/log/scan.ts';
 import { readTree } from '../../src/log/tree.ts';
+import { Signer, secretFile } from '../../src/log-secret.ts';
 import { Block } from '../../src/store/lmdb/block.ts';
 import { readArchive, writeArchive } from '../../src/store/postgres/archive-file.ts';
 import { readToken } from '../../src/store/postgres/tail-token.ts';
@@ -125,16 +126,21 @@ const anyText = fc.oneof(
 
 test('checkpoints of a stream, and the note of one: a position, or none; never a wrong number', () => {
   const file = join(folder, 'published-kafka.json');
+  const note = fc
+    .record({ logId: fc.constantFrom('a', 'b', 7), position: fc.nat(20) })
+    .map((one) => JSON.stringify(one));
   fc.assert(
-    fc.property(anyText, (text) => {
+    fc.property(fc.oneof(anyText, note), (text) => {
       const position = positionIn(text);
       if (position !== undefined) expect(JSON.parse(text).position).toBe(position);
       writeFileSync(file, text);
       try {
-        expect(readNote(file)).toBe(position);
+        expect(readNote(file, 'a', 10)).toBe(position);
+        expect([position! <= 10, JSON.parse(text).logId]).toEqual([true, 'a']);
       } catch (error) {
-        expect(position).toBeUndefined();
-        expect((error as TrunklineError).code).toBe('DataDirUnreadable');
+        const isOurs = position !== undefined && position <= 10 && JSON.parse(text).logId === 'a';
+        expect(isOurs).toBe(false);
+        expect((error as TrunklineError).code).toBe(position === undefined ? 'DataDirUnreadable' : 'LogDamaged');
       }
     }),
     runs,
@@ -142,8 +148,42 @@ test('checkpoints of a stream, and the note of one: a position, or none; never a
 });
 
 test('a note that cannot be read is not taken for none', () => {
-  expect(readNote(join(folder, 'nobody'))).toBeUndefined();
-  expect(() => readNote(folder)).toThrow('EISDIR');
+  expect(readNote(join(folder, 'nobody'), 'a', 10)).toBeUndefined();
+  expect(() => readNote(folder, 'a', 10)).toThrow('EISDIR');
+});
+
+test('the secret of a log: whatever else stands in its file, nothing is signed', () => {
+  const file = secretFile(folder);
+  const near = fc.record({
+    logId: fc.constantFrom('a', 'b'),
+    secret: fc.oneof(fc.stringMatching(/^[0-9a-fA-F]{62,66}$/), fc.nat()),
+  });
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        anyText,
+        near.map((one) => JSON.stringify(one)),
+      ),
+      (text) => {
+        writeFileSync(file, text);
+        const { logId, secret } = (() => {
+          try {
+            return Object(JSON.parse(text)) as { logId?: unknown; secret?: unknown };
+          } catch {
+            return {};
+          }
+        })();
+        try {
+          expect(Signer.open(folder, 'a').sign(['x'])).toMatch(/^[\w-]{43}$/);
+          expect([logId, String(secret).length]).toEqual(['a', 64]);
+        } catch (error) {
+          expect(logId === 'a' && /^[0-9a-f]{64}$/.test(String(secret))).toBe(false);
+          expect((error as TrunklineError).code).toBe('DataDirUnreadable');
+        }
+      },
+    ),
+    runs,
+  );
 });
 
 test('tokens of a tail: any text is one, or refused by name', () => {

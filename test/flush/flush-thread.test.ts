@@ -62,6 +62,7 @@ async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
     bellPort: bells.port2,
     callerPort: callers.port2,
   };
+  levels.publish('begun', levels.position('written') + 1);
   const url = new URL('../../src/flush/flush-thread.ts', import.meta.url);
   const worker = new Worker(url, { workerData, transferList: [bells.port2, callers.port2] });
   const reports: FlushThreadReport[] = [];

@@ -92,6 +92,37 @@ describe('a flusher', () => {
     await run;
   });
 
+  test('is told by name where its sink holds more than this log can have given it, however far the log has come since', async () => {
+    // Of earlier runs: the log ended at 2 when this run began.
+    const opened = setUp({ lastPosition: 2, dataDir: '/data' });
+    opened.log.append(Array.from({ length: 9 }, (_, i) => ({ version: i + 1 })));
+    opened.state.synced = 9;
+    opened.sink.checkpoint = 3;
+    await opened.flusher.run();
+    expect(opened.flusher.status).toMatchObject({ state: 'failed', position: 0 });
+    expect(opened.flusher.status.lastError).toMatchObject({ code: 'LogDamaged', details: { dataDir: '/data' } });
+    // Of this run: more than it has been given.
+    for (const [held, code] of [
+      [3, undefined],
+      [4, 'LogDamaged'],
+      [1_000_000_000, 'LogDamaged'],
+      [Number.NaN, 'InvalidOptions'],
+      [1.5, 'InvalidOptions'],
+      ['3', 'InvalidOptions'],
+    ] as const) {
+      const { log, sink, state, flusher } = setUp({ lastPosition: 0 });
+      log.append([{ version: 1 }, { version: 2 }, { version: 3 }]);
+      state.synced = 3;
+      sink.write = () => Promise.resolve(held as never);
+      const run = flusher.run();
+      await flusher.tried;
+      flusher.stop();
+      await run;
+      expect(flusher.position).toBe(code === undefined ? 3 : 0);
+      expect(flusher.status.lastError).toEqual(code === undefined ? undefined : expect.objectContaining({ code }));
+    }
+  });
+
   test('takes whole groups, in order, no further than synced', async () => {
     const { log, sink, state, flusher } = setUp();
     log.append([{ version: 1 }, { version: 2 }], [{ version: 3 }]);

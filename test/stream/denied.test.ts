@@ -103,7 +103,7 @@ describe.each(clients)('%s', (client) => {
       acl: [
         ...may(AclResourceTypes.TOPIC, prefix, [DESCRIBE, DESCRIBE_CONFIGS, CREATE, WRITE]),
         ...may(AclResourceTypes.TOPIC, `${prefix}.own`, [READ]),
-        ...may(AclResourceTypes.TRANSACTIONAL_ID, 'trunkline-', [DESCRIBE, WRITE]),
+        ...may(AclResourceTypes.TRANSACTIONAL_ID, `${prefix}.own-`, [DESCRIBE, WRITE]),
       ],
     });
     await published;

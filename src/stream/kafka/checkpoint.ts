@@ -2,16 +2,21 @@
 // publishes. (The offsets of a consumer group would be the obvious place, but they expire after seven idle days, and
 // then everything would be published once more.)
 //
-//   key `{logId}`         value { position }      the checkpoint
-//   key `{logId}/owner`   value { instance }      who has the log: each producer says so first of all
-//   key `{logId}/mark`    value { mark }          the end of a look at the owner, outside of any transaction
+//   key `{logId}`         value { position, signature }         the checkpoint
+//   key `{logId}/owner`   value { instance, turn, signature }   who has the log: each producer says so first of all
+//   key `{logId}/mark`    value { mark, signature }             the end of a look at the owner, outside of any transaction
 //
-// Whoever reads, reads up to a record that it has just written: what it does not find before it is not there.
+// Whoever reads, reads up to a record that it has just written: what it does not find before it is not there. Others may be
+// able to write to the topic, so each value is signed by the log's own secret, together with its topic and key. An owner
+// record that is not signed is none; a checkpoint that is not, or that goes back, is told: it is never passed over, since
+// compaction leaves nothing else.
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { writeFileDurably } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
+import { tame } from '../../limits.ts';
+import { Signer } from '../../log-secret.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
 import { partitionOf } from './partition.ts';
 
@@ -19,25 +24,37 @@ import { partitionOf } from './partition.ts';
 const lookBack = 2000n;
 
 export interface Found {
-  /** undefined: there is none */
+  /** undefined: there is none, or what stands last is not to be believed */
   position: number | undefined;
+  /** Why what stands last is not to be believed. */
+  invalid: string | undefined;
   owner: string | undefined;
+}
+
+/** What {@link Checkpoint} needs to know. */
+export interface CheckpointParts {
+  client: StreamClient;
+  topic: string;
+  partitions: number;
+  logId: string;
+  dataDir: string;
 }
 
 export class Checkpoint {
   readonly instance: string = randomUUID();
   readonly topic: string;
   private readonly partition: number;
-  private readonly stream: string;
   private readonly logId: string;
   private readonly client: StreamClient;
+  private readonly signer: Signer;
 
-  constructor(client: StreamClient, stream: string, topic: string, partitions: number, logId: string) {
+  /** @throws DataDirUnreadable */
+  constructor({ client, topic, partitions, logId, dataDir }: CheckpointParts) {
     this.client = client;
-    this.stream = stream;
     this.topic = topic;
     this.logId = logId;
     this.partition = partitionOf(logId, partitions);
+    this.signer = Signer.open(dataDir, logId);
   }
 
   /** To be part of the transaction that publishes everything up to `position`. */
@@ -50,14 +67,22 @@ export class Checkpoint {
     return this.make(`${this.logId}/owner`, { instance: this.instance, turn });
   }
 
-  private make(key: string, value: object): OutRecord {
-    return {
-      topic: this.topic,
-      partition: this.partition,
-      key,
-      value: Buffer.from(JSON.stringify(value)),
-      headers: {},
-    };
+  private make(key: string, fields: Fields): OutRecord {
+    const signature = this.signer.sign(this.words(key, fields));
+    const value = Buffer.from(JSON.stringify({ ...fields, signature }));
+    return { topic: this.topic, partition: this.partition, key, value, headers: {} };
+  }
+
+  private words(key: string, fields: Fields): (string | number)[] {
+    return [this.topic, key, ...Object.entries(fields).flat()];
+  }
+
+  /** What a record says that this log has signed; undefined if it has not. */
+  private signedFields({ key, value }: InRecord): Fields | undefined {
+    const { signature, ...fields } = fieldsOf(value);
+    const isPlain = Object.values(fields).every((one) => typeof one === 'string' || typeof one === 'number');
+    if (!isPlain || !this.signer.hasSigned(this.words(key, fields as Fields), signature)) return undefined;
+    return fields as Fields;
   }
 
   /** What stands before our own record of this turn, which has been committed. */
@@ -66,7 +91,8 @@ export class Checkpoint {
     const { first, next } = await this.client.offsets(this.topic, this.partition);
     const near = next - lookBack > first ? next - lookBack : first;
     const found = await this.scan(near, true, isEnd);
-    return found.position === undefined && near > first ? this.scan(first, true, isEnd) : found;
+    const isFound = found.position !== undefined || found.invalid !== undefined;
+    return isFound || near === first ? found : this.scan(first, true, isEnd);
   }
 
   /**
@@ -83,27 +109,40 @@ export class Checkpoint {
     return (found.owner === undefined && near > first ? await this.scan(first, false, isEnd) : found).owner;
   }
 
-  private positionOf(text: string): number {
-    const position = positionIn(text);
-    if (position !== undefined) return position;
-    const { stream, logId, topic } = this;
-    const reason = `it holds ${JSON.stringify(text.slice(0, 80))}, which is no checkpoint`;
-    throw new TrunklineError('CheckpointMissing', { stream, logId, topic, reason });
-  }
-
   private async scan(from: bigint, committedOnly: boolean, isEnd: (record: InRecord) => boolean): Promise<Found> {
-    const found: Found = { position: undefined, owner: undefined };
+    const found: Found = { position: undefined, invalid: undefined, owner: undefined };
     const visit = (record: InRecord): boolean => {
-      const { key, value } = record;
       if (isEnd(record)) return true;
-      if (key === this.logId) found.position = this.positionOf(value);
-      if (key === `${this.logId}/owner`) found.owner = String(fieldsOf(value).instance);
+      if (record.key === this.logId) this.take(record, found);
+      if (record.key === `${this.logId}/owner`) {
+        const instance = this.signedFields(record)?.instance;
+        if (instance !== undefined) found.owner = String(instance);
+      }
       return false;
     };
     await this.client.read({ topic: this.topic, partition: this.partition, from, committedOnly, visit });
     return found;
   }
+
+  private take(record: InRecord, found: Found): void {
+    const fields = this.signedFields(record);
+    const position = fields && positionIn(record.value);
+    if (position === undefined) {
+      const text = JSON.stringify(tame(record.value, 80));
+      found.invalid = `it holds ${text}, which this log has not signed (see log-secret.json in its data directory)`;
+    } else if (found.position !== undefined && position < found.position) {
+      found.invalid = `it says ${position} after it had said ${found.position}: an old record was written again`;
+    } else {
+      found.position = position;
+      found.invalid = undefined;
+      return;
+    }
+    found.position = undefined;
+  }
 }
+
+/** Of a record of ours: plain values by name. */
+type Fields = Readonly<Record<string, string | number>>;
 
 /** What a record of ours says; nothing if it is none. */
 function fieldsOf(text: string): Record<string, unknown> {
@@ -135,15 +174,27 @@ interface Note {
 
 /**
  * The position that is noted; undefined if there is no note.
- * @throws DataDirUnreadable
+ * @throws DataDirUnreadable; LogDamaged if it belongs to another log, or the log ends before it
  */
-export function readNote(file: string): number | undefined {
+export function readNote(file: string, logId: string, lastPosition: number): number | undefined {
   const text = textOf(file);
   if (text === undefined) return undefined;
+  const dataDir = dirname(file);
   const position = positionIn(text);
-  if (position !== undefined) return position;
-  const reason = `${file} does not say how far the log is published; set the stream's resumeAfter, and remove it`;
-  throw new TrunklineError('DataDirUnreadable', { dataDir: dirname(file), reason });
+  if (position === undefined) {
+    const reason = `${file} does not say how far the log is published; set the stream's resumeAfter, and remove it`;
+    throw new TrunklineError('DataDirUnreadable', { dataDir, reason });
+  }
+  const { logId: noted } = fieldsOf(text);
+  if (noted !== logId) {
+    const reason = `${basename(file)} belongs to log ${tame(noted, 80)}, and this is log ${logId}`;
+    throw new TrunklineError('LogDamaged', { dataDir, reason });
+  }
+  if (position > lastPosition) {
+    const reason = `it ends at position ${lastPosition}, and ${basename(file)} says that ${position} was published`;
+    throw new TrunklineError('LogDamaged', { dataDir, reason });
+  }
+  return position;
 }
 
 /** Unless it stands there already. */

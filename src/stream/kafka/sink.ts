@@ -7,8 +7,9 @@
 //
 // `begin`: a new transactional producer, which fences every other one of this log; its first transaction says who it is;
 // then the checkpoint is read up to that very record. So after any error the next attempt knows what has been committed,
-// and the batch is written again or not. Invariants: nothing is published but behind the checkpoint that was read; a
-// process that has been fenced by another one does not fence it back.
+// and the batch is written again or not. Invariants: nothing is published but behind the checkpoint that was read; no
+// checkpoint is believed that this log cannot have written (see `settle`); a process that has been fenced by another one
+// does not fence it back.
 
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -21,7 +22,7 @@ import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import { checkPublishing } from '../settings.ts';
 import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
-import { Checkpoint, noteFile, readNote, writeNote } from './checkpoint.ts';
+import { Checkpoint, type Found, noteFile, readNote, writeNote } from './checkpoint.ts';
 import { connect } from './connect.ts';
 import { PartitionMemory } from './partition-memory.ts';
 import { endOfPart, type Part, Planner, type SetAside } from './plan.ts';
@@ -34,6 +35,7 @@ import {
   type TopicName,
   Topics,
   topicNaming,
+  transactionalIdOf,
 } from './topics.ts';
 
 const requestsMost = 3; // that a transaction may have to wait for, at their longest
@@ -80,8 +82,14 @@ class KafkaSink implements Sink {
   private producer: TransactionalProducer | undefined;
   /** The last position that is published, as far as is known. */
   private held = 0;
+  /** Where the last transaction, of which the outcome may not be known, would have brought it. */
+  private attempted = 0;
+  /** What that transaction passes over: told when it is committed. */
+  private setAside: SetAside[] = [];
   /** The log has been ours in this run: look whether it still is before fencing anybody. */
   private hasOwned = false;
+  /** `held` is known: from here on nobody else moves it. */
+  private isSettled = false;
 
   constructor(
     settings: KafkaSettings,
@@ -115,7 +123,7 @@ class KafkaSink implements Sink {
       for (let span = Number.POSITIVE_INFINITY, refusal: string | undefined; ; ) {
         if (!this.producer) await this.begin();
         if (this.held < batch.fromPosition - 1 && !batch.followsLoss) {
-          throw this.missing(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
+          throw this.invalid(`it says ${this.held}, and ${batch.fromPosition - 1} had been published`);
         }
         if (this.held >= batch.toPosition) return this.held;
         const part = { after: this.held, to: endOfPart(batch, this.held, span), refusal };
@@ -135,10 +143,17 @@ class KafkaSink implements Sink {
   }
 
   private async publish(batch: Batch, part: Part): Promise<void> {
-    const setAside: SetAside[] = [];
-    await this.commit(this.planner.requests(batch, part, setAside, this.checkpoint!.record(part.to)));
-    this.held = part.to;
-    if (setAside.length > 0) this.info.setAside(setAside);
+    this.attempted = part.to;
+    this.setAside = [];
+    await this.commit(this.planner.requests(batch, part, this.setAside, this.checkpoint!.record(part.to)));
+    this.moveTo(part.to);
+  }
+
+  private moveTo(position: number): void {
+    if (position === this.attempted && this.setAside.length > 0) this.info.setAside(this.setAside);
+    this.setAside = [];
+    this.held = position;
+    this.attempted = position;
   }
 
   async close(): Promise<void> {
@@ -161,14 +176,16 @@ class KafkaSink implements Sink {
     await topics.ensure(declared.map((topic) => eventTopic(topic, settings.topics)));
     await this.schemas?.prepare(info.events, this.topicOf);
     const topic = checkpointTopicOf(settings.topics);
-    this.checkpoint ??= new Checkpoint(client, info.name, topic, topics.get(topic)!.partitions, info.logId);
+    const { partitions } = topics.get(topic)!;
+    this.checkpoint ??= new Checkpoint({ client, topic, partitions, logId: info.logId, dataDir: info.dataDir });
     if (this.hasOwned) await this.refuseToFenceBack();
-    this.producer = await client.producer(`trunkline-${info.logId}`);
+    this.producer = await client.producer(transactionalIdOf(settings.topics, info.logId));
     const turn = randomUUID();
     await this.commit([[this.checkpoint.ownerRecord(turn)]]);
-    const { position } = await this.checkpoint.read(turn);
+    const found = await this.checkpoint.read(turn);
     this.hasOwned = true;
-    this.held = position ?? (await this.firstCheckpoint());
+    this.moveTo(await this.settle(found));
+    this.isSettled = true;
     this.note();
   }
 
@@ -196,15 +213,46 @@ class KafkaSink implements Sink {
     }
   }
 
-  /** No checkpoint is there: has there ever been one? */
-  private async firstCheckpoint(): Promise<number> {
-    const { resumeAfter } = this.settings;
-    const noted = readNote(this.noteFile);
-    if (noted !== undefined && (resumeAfter === undefined || resumeAfter < noted)) {
-      const after = resumeAfter === undefined ? '' : `, so resumeAfter ${resumeAfter} would publish again`;
-      throw this.missing(`it holds no checkpoint of this log; position ${noted} had been published${after}`);
+  /**
+   * How far the log is published, by what was found in the topic; nothing is believed that the log itself contradicts. In
+   * a run that has settled this before, the checkpoint stands where it stood, or where the last transaction would have
+   * brought it; at the start, between the note's position and the log's end.
+   */
+  private async settle({ position, invalid }: Found): Promise<number> {
+    const { info, held, attempted } = this;
+    if (this.isSettled) {
+      if (position !== undefined && (position === held || position === attempted)) return position;
+      if (position === undefined && invalid === undefined) throw this.missing('it is gone');
+      throw this.invalid(invalid ?? `it says ${position}, and this run has published up to ${held}`);
     }
-    const start = resumeAfter ?? Math.max(0, this.info.firstPosition - 1);
+    const noted = readNote(this.noteFile, info.logId, info.lastPosition);
+    if (position !== undefined && position > info.lastPosition) {
+      const topic = checkpointTopicOf(this.settings.topics);
+      const reason = `it ends at position ${info.lastPosition}, and topic ${topic} says that ${position} was published`;
+      throw new TrunklineError('LogDamaged', { dataDir: info.dataDir, reason });
+    }
+    const doubt = noted !== undefined && position !== undefined && position < noted;
+    if (position !== undefined && !doubt) return position;
+    return this.firstCheckpoint(noted, doubt ? `it says ${position}, and ${noted} had been published` : invalid);
+  }
+
+  /** No checkpoint that can be believed is there: has there ever been one? */
+  private async firstCheckpoint(noted: number | undefined, invalid: string | undefined): Promise<number> {
+    const { resumeAfter } = this.settings;
+    const { lastPosition, firstPosition } = this.info;
+    const isMeant = resumeAfter !== undefined && resumeAfter >= (noted ?? 0);
+    if (!isMeant) {
+      const after = resumeAfter === undefined ? '' : `, so resumeAfter ${resumeAfter} would publish again`;
+      if (invalid !== undefined) throw this.invalid(`${invalid}${after}`);
+      if (noted !== undefined) {
+        throw this.missing(`it holds no checkpoint of this log; position ${noted} had been published${after}`);
+      }
+    }
+    const start = resumeAfter ?? Math.max(0, firstPosition - 1);
+    if (start > lastPosition) {
+      const reason = `lies beyond the log's end, ${lastPosition}: what comes next would not be published`;
+      throw new TrunklineError('InvalidOptions', { option: 'stream.resumeAfter', value: start, reason });
+    }
     await this.commit([[this.checkpoint!.record(start)]]);
     return start;
   }
@@ -225,6 +273,12 @@ class KafkaSink implements Sink {
     const { name: stream, logId } = this.info;
     const topic = checkpointTopicOf(this.settings.topics);
     return new TrunklineError('CheckpointMissing', { stream, logId, topic, reason });
+  }
+
+  private invalid(reason: string): TrunklineError {
+    const { name: stream, logId } = this.info;
+    const topic = checkpointTopicOf(this.settings.topics);
+    return new TrunklineError('CheckpointInvalid', { stream, logId, topic, reason });
   }
 
   /** After any error the producer is of no use, and what is known of topics may be old. */

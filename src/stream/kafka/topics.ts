@@ -123,6 +123,10 @@ export function eventTopic(topic: string, settings: TopicSettings): TopicSpec {
 export const checkpointTopicOf = ({ internalPrefix }: TopicSettings): string => `${internalPrefix}.checkpoints`;
 export const quarantineTopicOf = ({ internalPrefix }: TopicSettings): string => `${internalPrefix}.quarantine`;
 
+/** By the same prefix as the topics, so that rights to the one service's are none to another's. */
+export const transactionalIdOf = ({ internalPrefix }: TopicSettings, logId: string): string =>
+  `${internalPrefix}-${logId}`;
+
 /** The stream's own topics. Checkpoints are compacted in small segments, so that a start has little to read. */
 export function ownTopics(settings: TopicSettings): TopicSpec[] {
   const { replicationFactor } = settings;
