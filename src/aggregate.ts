@@ -44,7 +44,7 @@ export interface CommandContext<State, E extends Events> {
   readonly context: ShardContext;
   /**
    * Raise an event: checked, serialised, and applied to `state` at once; in the log when the command has succeeded.
-   * @throws SchemaViolation, UnserialisableValue, UnknownEventType, CommandTooLarge
+   * @throws SchemaViolation, UnserialisableValue, UnknownEventType, CommandTooLarge; in a reducer: InsideReducer
    */
   raise<K extends keyof E & string>(type: K, data: InputOf<E[K]>): void;
   /**

@@ -25,6 +25,8 @@ export interface ErrorDetails {
   /** `chain`: who asks whom; the first one and the last one are the same. */
   AskCycle: { chain: { aggregateType: string; aggregateId: string }[] };
   CommandEnded: { aggregateType: string; id: string };
+  /** `called`: what a reducer, or an entity's `apply`, has called. */
+  InsideReducer: { aggregateType: string; id: string; called: string };
   RuntimeInsideShard: { module: string };
   ModuleMismatch: { module: string; aggregateType: string; reason: string };
   // pushed back: nothing was written, try again later
@@ -137,6 +139,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `${d.chain.map((one) => `${one.aggregateType}/${one.aggregateId}`).join(' asks ')}, and each would wait for the next; ` +
     'let one of them send(), or pass on what the next one needs as an argument',
   CommandEnded: (d) => `${d.aggregateType}/${d.id}: the command has ended; await what it starts before it returns`,
+  InsideReducer: (d) =>
+    `${d.aggregateType}/${d.id}: ${d.called}() was called while an event was being applied; a reducer (or apply) only ` +
+    'changes state: call it in the command (or method), after the raise() that it follows from',
   RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
   ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,
   RingFull: (d) => `the ring (${d.ringBytes} bytes) is full; slow down, or use whenFull: 'wait'`,

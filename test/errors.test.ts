@@ -36,6 +36,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
     ],
   },
   CommandEnded: { aggregateType: 'call', id: 'c-1' },
+  InsideReducer: { aggregateType: 'call', id: 'c-1', called: 'raise' },
   RuntimeInsideShard: { module: 'file:///call.ts' },
   ModuleMismatch: { module: 'file:///call.ts', aggregateType: 'call', reason: 'does not export it' },
   RingFull: { ringBytes: 65_536 },

@@ -7,7 +7,6 @@ import { fromWire, TrunklineError } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { guarded } from '../guarded.ts';
 import { type Address, nameWithSenders } from '../message.ts';
-import { argumentsJson } from '../payload.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupKind } from '../ring/ring.ts';
 import type { Answer } from './actor.ts';
@@ -35,11 +34,10 @@ export class Asks {
     this.defaultDeadlineMs = defaultDeadlineMs;
   }
 
-  ask(target: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown> {
+  ask(target: AnyAggregate, id: string, command: string, data: string, question: Question): Promise<unknown> {
     const cycle = cycleOf(question.askers, { aggregateType: target.name, aggregateId: id });
     if (cycle) return Promise.reject(new TrunklineError('AskCycle', { chain: cycle }));
     const deadlineMs = question.deadlineMs ?? this.defaultDeadlineMs;
-    const data = argumentsJson(input);
     const number = this.freeNumber();
     const deadlineAt = monotonicMs() + deadlineMs;
     const { metadataJson } = question;

@@ -110,6 +110,23 @@ export function seesEvent(reducer: (...args: never[]) => unknown): boolean {
   return !plainParameters.test(text) || /\barguments\b|\beval\b|\[native code\]/.test(text);
 }
 
+// Whether a reducer of this thread runs. Reducers return at once, so there is one at a time, or one within another.
+let isReducing = false;
+
+/** Whether a reducer runs: what it calls must raise nothing, since the event before it has not been applied yet. */
+export const insideReducer = (): boolean => isReducing;
+
+/** Run a reducer. All of them run here, alive and replayed. */
+export function reduce(reducer: Reducer, state: unknown, data: unknown, event: AppliedEvent | undefined): unknown {
+  const outer = isReducing;
+  isReducing = true;
+  try {
+    return reducer.evolve(state, data, event);
+  } finally {
+    isReducing = outer;
+  }
+}
+
 /** The state after one stored event. A type that the definition does not know is an error, never skipped. */
 export function evolveFrame(definition: AnyAggregate, state: unknown, frame: FrameReader, id: string): unknown {
   const type = frame.name;
@@ -119,11 +136,12 @@ export function evolveFrame(definition: AnyAggregate, state: unknown, frame: Fra
     throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: type, known });
   }
   const data: unknown = JSON.parse(frame.dataJson);
-  if (!reducer.seesEvent) return reducer.evolve(state, data, undefined);
+  if (!reducer.seesEvent) return reduce(reducer, state, data, undefined);
   const { version, schemaVersion, occurredAt, metadataJson, view } = frame;
   const idOffset = frame.offset + 16;
   const { name } = definition;
-  return reducer.evolve(
+  return reduce(
+    reducer,
     state,
     data,
     new AppliedEvent(name, id, version, type, schemaVersion, data, occurredAt, metadataJson, view, idOffset),

@@ -11,7 +11,7 @@ import { argumentsJson, plainToJson, toPlain } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
-import { AppliedEvent } from './evolve.ts';
+import { AppliedEvent, insideReducer, reduce } from './evolve.ts';
 import { freezeFields } from './frozen.ts';
 import { validate } from './validate.ts';
 
@@ -20,8 +20,8 @@ export interface Surroundings {
   readonly context: ShardContext;
   /** The aggregate type of that name, or `UnknownAggregateType`. */
   definition(name: string): AnyAggregate;
-  /** Put a question to another aggregate; resolves to its value. */
-  ask(aggregate: AnyAggregate, id: string, command: string, input: unknown[], question: Question): Promise<unknown>;
+  /** Put a question to another aggregate, its arguments as JSON; resolves to its value. */
+  ask(aggregate: AnyAggregate, id: string, command: string, data: string, question: Question): Promise<unknown>;
 }
 
 export interface Question {
@@ -79,7 +79,7 @@ export class Execution implements CommandContext<any, any> {
   raise(type: string, data: unknown): void {
     const { actor, group, command } = this;
     const { definition, name } = actor.type;
-    this.checkOpen();
+    this.checkOpen('raise');
     const spec = definition.events[type];
     if (spec === undefined || !Object.hasOwn(definition.events, type)) {
       const known = Object.keys(definition.events);
@@ -96,7 +96,7 @@ export class Execution implements CommandContext<any, any> {
     const reducer = actor.type.reducers.get(type)!;
     try {
       const applied = reducer.seesEvent ? this.applied(offset, type, spec.schemaVersion, plain, now) : undefined;
-      const state = reducer.evolve(actor.state, plain, applied);
+      const state = reduce(reducer, actor.state, plain, applied);
       if (state instanceof Promise) {
         const reason = `evolve.${type} is asynchronous; reducers must return the next state itself`;
         throw new TrunklineError('InvalidDefinition', { aggregateType: name, reason });
@@ -132,20 +132,22 @@ export class Execution implements CommandContext<any, any> {
     const question: Question = { deadlineMs: options.deadlineMs, metadataJson, askers: chain };
     const asksItself = target.name === this.actor.type.name && id === this.id;
     return commandMethods(target, (command, input) => {
-      this.checkOpen();
+      this.checkOpen('ask');
       if (asksItself) return Promise.reject(new TrunklineError('AskItself', { aggregateType: target.name, id }));
+      // The user's own toJSON() may raise: so the arguments become text before the group is looked at.
+      const data = argumentsJson(input);
       if (!this.group.isEmpty) {
         const { type, id: asker } = this.actor;
         return Promise.reject(new TrunklineError('AskAfterRaise', { aggregateType: type.name, id: asker }));
       }
-      return this.surroundings.ask(target, id, command, input, question);
+      return this.surroundings.ask(target, id, command, data, question);
     }) as Asker<A>;
   }
 
   send<A extends AnyAggregate>(aggregate: A, id: string): Sender<A> {
     const target = this.target(aggregate, id);
     return commandMethods(target, (command, input) => {
-      this.checkOpen();
+      this.checkOpen('send');
       const now = Date.now();
       const data = argumentsJson(input);
       const metadata = this.sendMetadata();
@@ -195,9 +197,11 @@ export class Execution implements CommandContext<any, any> {
     return this.surroundings.definition(String(aggregate?.name));
   }
 
-  private checkOpen(): void {
-    if (!this.ended) return;
-    throw new TrunklineError('CommandEnded', { aggregateType: this.actor.type.name, id: this.actor.id });
+  private checkOpen(called: 'raise' | 'send' | 'ask'): void {
+    if (!this.ended && !insideReducer()) return;
+    const { type, id } = this.actor;
+    if (this.ended) throw new TrunklineError('CommandEnded', { aggregateType: type.name, id });
+    throw new TrunklineError('InsideReducer', { aggregateType: type.name, id, called });
   }
 }
 

@@ -34,6 +34,7 @@ export abstract class AggregateRoot {
   #version = 0;
   #committedVersion = 0;
   #uncommitted: RaisedEvent[] = [];
+  #isApplying = false;
 
   /** @throws InvalidId */
   constructor(aggregateType: string, id: string) {
@@ -48,7 +49,7 @@ export abstract class AggregateRoot {
 
   /**
    * Raise an event: past-tense type, JSON payload (decimals as text).
-   * @throws UnserialisableValue, InvalidId, InvalidOptions
+   * @throws UnserialisableValue, InvalidId, InvalidOptions; within `apply`: InsideReducer
    */
   protected raise(type: string, data: unknown, metadata: Metadata = {}): void {
     checkId('event type', type, NAME_BYTES_LIMIT);
@@ -57,6 +58,8 @@ export abstract class AggregateRoot {
     // What could not be published is refused here, where it can still be mended.
     plainToJson(plain, type);
     plainMetadataToJson(plainMetadata);
+    // After the user's own toJSON() has run, which may raise.
+    this.#checkOutside('raise');
     const event: RaisedEvent = eventOf({
       id: newId(),
       aggregateType: this.aggregateType,
@@ -68,9 +71,24 @@ export abstract class AggregateRoot {
       schemaVersion: 1,
       version: this.#version + 1,
     });
-    this.apply(event);
-    this.#version = event.version;
+    this.#applyOne(event);
     this.#uncommitted.push(event);
+  }
+
+  /** Apply one event; its version counts once `apply` has returned. */
+  #applyOne(event: RaisedEvent | StoredEvent): void {
+    this.#isApplying = true;
+    try {
+      this.apply(event);
+    } finally {
+      this.#isApplying = false;
+    }
+    this.#version = event.version;
+  }
+
+  #checkOutside(called: string): void {
+    if (!this.#isApplying) return;
+    throw new TrunklineError('InsideReducer', { aggregateType: this.aggregateType, id: this.id, called });
   }
 
   /** The version with everything raised so far. */
@@ -103,13 +121,13 @@ export abstract class AggregateRoot {
   /** Bring a new entity to where its stored events lead. Returns it. */
   rebuild(events: Iterable<StoredEvent>): this {
     for (const event of events) {
+      this.#checkOutside('rebuild');
       if (event.version !== this.#version + 1) {
         const { aggregateType, id: aggregateId } = this;
         const [expectedVersion, foundVersion] = [this.#version + 1, event.version];
         throw new TrunklineError('VersionGap', { aggregateType, aggregateId, expectedVersion, foundVersion });
       }
-      this.apply(event);
-      this.#version = event.version;
+      this.#applyOne(event);
     }
     this.#committedVersion = this.#version;
     return this;

@@ -235,10 +235,10 @@ function surroundings(aggregate: AnyAggregate, options: GivenOptions): Surroundi
     context: options.context ?? {},
     definition: (name) =>
       name === aggregate.name ? aggregate : ({ name, commands: anyCommand } as unknown as AnyAggregate),
-    ask: async (target, id, command, input) => {
+    ask: async (target, id, command, data) => {
       if (!options.answer)
         fail(`the command asks ${target.name}/${id} to ${command}; give an answer: given(…, …, { answer })`);
-      return options.answer({ aggregateType: target.name, id, command, input });
+      return options.answer({ aggregateType: target.name, id, command, input: JSON.parse(data) });
     },
   };
 }
