@@ -68,6 +68,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'handlers/overdue.ts': { running: 'the late call has ended' },
   'handlers/parked.ts': { sequences: 'handled or discarded; deadLetterLimit' },
   'handlers/postgres/known-rows.ts': { rows: 'the oldest, beyond a limit', names: 'as rows' },
+  'handlers/postgres/entries.ts': { lows: 'the checkpoint is removed; one for each handler' },
   'handlers/postgres/log-readers.ts': { positions: 'the checkpoint is removed; one for each local reader' },
   'handlers/requests.ts': { taken: 'answered; at most 16' },
   'handlers/stage.ts': { subscriptions: 'closed', projections: 'closed', internal: 'closed' },

@@ -16,7 +16,7 @@ export function mayComeBack(error: unknown): boolean {
 
 /** Whether no repetition in this run can cure it. */
 export function isFinal(error: unknown): boolean {
-  const codes = ['StoreDamaged', 'StoreFailed', 'LogDamaged', 'DataDirNewerFormat'] as const;
+  const codes = ['StoreDamaged', 'StoreFailed', 'LogDamaged', 'DataDirNewerFormat', 'StoreBehind'] as const;
   return codes.some((code) => isError(error, code));
 }
 

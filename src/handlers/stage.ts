@@ -2,7 +2,7 @@
 // first needed. Owned by the caller's thread.
 
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import { nearest } from '../known-fields.ts';
@@ -12,6 +12,7 @@ import type { ResolvedOptions } from '../options.ts';
 import type { History } from '../store/history.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Call } from './attempts.ts';
+import { Beginnings } from './beginnings.ts';
 import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { checkTable, effectTable } from './effects.ts';
@@ -94,7 +95,12 @@ export class HandlerStage {
     this.parts = parts;
     const { store, logId, options } = parts;
     this.remote = store && new PostgresTables(store, logId, options.connections);
-    this.starts = new Starts(parts.history, parts.levels, dirname(parts.folder));
+    this.starts = new Starts(
+      parts.history,
+      parts.levels,
+      dirname(parts.folder),
+      store && new Beginnings(join(parts.folder, 'begun.json'), logId),
+    );
     this.feed = new Feed(parts.history, parts.levels, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
@@ -129,6 +135,10 @@ export class HandlerStage {
       onError: (error) =>
         logger.error({ err: error }, `keeping what handlers did failed${isFinal(error) ? '' : '; it is tried again'}`),
     });
+    tables.onBehind = (error) => {
+      for (const subscription of this.subscriptions.values())
+        if (subscription.isKeptIn(tables)) subscription.fail(error);
+    };
     tables.onRoom = () => {
       for (const subscription of this.subscriptions.values()) subscription.wake();
     };

@@ -3,6 +3,7 @@ import { TrunklineError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
 import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
+import type { Beginnings } from './beginnings.ts';
 import type { From } from './handlers.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { CheckpointRecord } from './tracker.ts';
@@ -27,8 +28,11 @@ export class Starts {
   private readonly history: History;
   private readonly levels: Levels;
   private readonly dataDir: string;
+  private readonly beginnings: Beginnings | undefined;
 
-  constructor(history: History, levels: Levels, dataDir: string) {
+  /** `beginnings`: where checkpoints lie in a database, which may come back from an earlier state. */
+  constructor(history: History, levels: Levels, dataDir: string, beginnings?: Beginnings) {
+    this.beginnings = beginnings;
     this.history = history;
     this.levels = levels;
     this.dataDir = dataDir;
@@ -38,6 +42,20 @@ export class Starts {
   kept(handler: string, record: CheckpointRecord | undefined): CheckpointRecord | undefined {
     if (record) checkReached(this.dataDir, handler, record, this.levels.position('written'));
     return record;
+  }
+
+  /** The position before the first one that a subscription takes which has no checkpoint. @throws PositionGone, PositionAhead */
+  async firstLow(handler: string, from: From, isVolatile: boolean): Promise<number> {
+    if (from === 'start') return 0;
+    const begun = isVolatile ? undefined : this.beginnings?.lowOf(handler);
+    if (begun !== undefined && begun <= this.levels.position('written')) return begun;
+    return this.begun(handler, (await this.positionOf(from)) - 1, isVolatile);
+  }
+
+  /** It begins, or begins anew, behind this position. */
+  begun(handler: string, low: number, isVolatile: boolean): number {
+    if (!isVolatile) this.beginnings?.note(handler, low);
+    return low;
   }
 
   /** The first position to be taken. @throws PositionGone, PositionAhead */

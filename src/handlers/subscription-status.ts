@@ -1,6 +1,7 @@
 // What a subscription tells of itself, out of what its parts know. Owned by the caller's thread.
 import type { SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import type { Handling } from './handling.ts';
+import type { CheckpointRecord } from './tracker.ts';
 
 /** `failure`: what keeps it from going on, if anything does. */
 export function statusOf(
@@ -25,6 +26,17 @@ export function statusOf(
     deadLetters: parked.count,
     circuit: breaker.isOpen ? 'open' : 'closed',
     lastError: shown === undefined ? undefined : String((shown as Error)?.message ?? shown),
+  };
+}
+
+/** Where it stands, as it is kept. */
+export function checkpointOf({ tracker, lastTaken }: Handling, isPaused: boolean): CheckpointRecord {
+  return {
+    low: tracker.low,
+    done: tracker.done(),
+    ...(lastTaken && { lastId: lastTaken.id, lastAt: lastTaken.occurredAt.toISOString() }),
+    updatedAt: new Date().toISOString(),
+    ...(isPaused && { paused: true }),
   };
 }
 

@@ -20,8 +20,8 @@ import { type Patient, patiently } from './patience.ts';
 import { checkWaitFields, type WaitOptions } from './reading-options.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import type { SubscriptionParts } from './subscription-parts.ts';
-import { statusOf } from './subscription-status.ts';
-import type { Checkpointed } from './tables.ts';
+import { checkpointOf, statusOf } from './subscription-status.ts';
+import type { Checkpointed, Tables } from './tables.ts';
 import { type CheckpointRecord, checkpointTable } from './tracker.ts';
 import { checkWait, Waiters } from './waiters.ts';
 import { compareFilter } from './widened.ts';
@@ -101,7 +101,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const kept = volatile
       ? undefined
       : starts.kept(this.name, (await tables.get(checkpointTable, this.name)) as CheckpointRecord | undefined);
-    const low = kept?.low ?? (await starts.positionOf(this.settings.from)) - 1;
+    const low = kept?.low ?? (await starts.firstLow(this.name, this.settings.from, volatile));
     const above = volatile ? { done: [], entries: [] } : await this.handling.doneAbove(low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();
     if (!volatile) await compareFilter(this.settings, tables, kept?.low, this.parts.onWidened);
@@ -213,15 +213,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** From the tables: it is time to say how far it has come. */
   stageCheckpoint(): void {
     if (this.parts.volatile || this.state === 'starting') return;
-    const { tracker, lastTaken } = this.handling;
-    const record: CheckpointRecord = {
-      low: tracker.low,
-      done: tracker.done(),
-      ...(lastTaken && { lastId: lastTaken.id, lastAt: lastTaken.occurredAt.toISOString() }),
-      updatedAt: new Date().toISOString(),
-      ...(this.isPaused && { paused: true }),
-    };
-    this.parts.tables.stage(checkpointTable, this.name, record);
+    this.parts.tables.stage(checkpointTable, this.name, checkpointOf(this.handling, this.isPaused));
   }
 
   get position(): number {
@@ -271,7 +263,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   async reset(from: From): Promise<void> {
     checkFrom(from);
     await this.control(async () => {
-      const low = (await this.parts.starts.positionOf(from)) - 1;
+      const { starts, volatile } = this.parts;
+      const low = starts.begun(this.name, (await starts.positionOf(from)) - 1, volatile);
       await this.whenIdle();
       await this.handling.whenLanesEmpty();
       this.checkOpen();
@@ -363,12 +356,16 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     return this.failure ?? new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
-  private fail(error: unknown): void {
+  /** It can go on no more in this run; from what keeps its checkpoint, too. */
+  fail(error: unknown): void {
     if (this.closing !== undefined && isError(error, 'RuntimeClosed')) return;
+    this.leave();
+    this.handling.isHalted = true;
     this.failure = error;
     this.state = 'failed';
     this.parts.onError(error, { handler: this.name });
     this.giveUpWaiting(error);
+    this.nudge.wake();
   }
 
   /** Nothing that is waited for will come. */
@@ -376,6 +373,10 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.loaded.reject(error);
     this.waiters.fail(error);
     for (const { reject } of this.onIdle.splice(0)) reject(error);
+  }
+
+  isKeptIn(tables: Tables): boolean {
+    return this.parts.tables === tables && !this.parts.volatile;
   }
 
   /** Look again: there may be room. */

@@ -5,7 +5,7 @@
 // always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or projection row
 // that belongs to it, nor behind in another order.
 import { setTimeout as pause } from 'node:timers/promises';
-import { TrunklineError } from '../errors.ts';
+import { isError, TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
 import { within } from '../wait.ts';
 import { fullKey, Overlay, type Staged } from './overlay.ts';
@@ -59,6 +59,9 @@ export class Tables {
   private giveUpAt = Number.POSITIVE_INFINITY;
   /** What the store has failed by; undefined once a commit has succeeded. */
   private trouble: Error | undefined;
+  /** Called when the store has come back from an earlier state: nothing more is staged over it in this run. */
+  onBehind: (error: Error) => void = () => {};
+  private failure: Error | undefined;
   /** Called when the store has caught up with what was staged. */
   onRoom: () => void = () => {};
 
@@ -187,6 +190,7 @@ export class Tables {
    * for long. @throws StoreUnavailable
    */
   durable(): Promise<void> {
+    if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.running === undefined) return Promise.resolve();
     this.isHurried = true;
     this.hurried();
@@ -228,7 +232,7 @@ export class Tables {
   }
 
   private start(): void {
-    if (this.running !== undefined) return;
+    if (this.running !== undefined || this.failure !== undefined) return;
     this.running = this.run();
     unawaited(this.running, (error) => this.giveUp(error as Error, []));
   }
@@ -257,7 +261,10 @@ export class Tables {
   private giveUp(error: Error, waiters: readonly Waiter[]): void {
     this.overlay.takeBack();
     this.running = undefined;
+    const isBehind = isError(error, 'StoreBehind');
+    if (isBehind) this.failure = error;
     for (const { reject } of [...waiters, ...this.waiters.splice(0)]) reject(error);
+    if (isBehind) this.onBehind(error);
   }
 
   /** Hurried or not, never within the turn that began the run: what a checkpoint stages there must find it running. */

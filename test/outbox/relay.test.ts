@@ -242,4 +242,12 @@ test('a database that came back from an earlier state: what the log has is not r
     ...Array.from({ length: 5 }, (_, i) => `late-${i}@1`),
     'new@1',
   ]);
+  // What the log has relayed, and the database has lost with its transactions, is kept and named.
+  await until(
+    () => runtime.status().quarantined,
+    (count) => count >= 3,
+  );
+  const kept: unknown[] = [];
+  for await (const { event, code } of runtime.store.quarantined()) kept.push([event.aggregateId, code]);
+  expect(kept).toEqual(Array.from({ length: 3 }, (_, i) => [`lost-${i}`, 'LostByStore']));
 });

@@ -1,6 +1,8 @@
 // The handlers' tables as SQL: checkpoints are rows of `event_handler_positions`, everything else is an entry. Each log has
 // its own. Keys travel as bytes, values as the text of their JSON, which is kept letter for letter.
 import pg from 'pg';
+import { TrunklineError } from '../../errors.ts';
+import { storeName } from '../../store/postgres/failure.ts';
 import { beginSql } from '../../store/postgres/server-session.ts';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
 import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
@@ -16,6 +18,8 @@ export class EntryStatements {
   /** Held by each commit from its beginning to its end. */
   readonly lock: string;
   private readonly positions: string;
+  /** Where this run's commits have put each handler's checkpoint. */
+  private readonly lows = new Map<string, number>();
 
   constructor(schema: string, logId: string) {
     this.logId = logId;
@@ -99,7 +103,7 @@ export class EntryStatements {
     }
     const rows = changes.filter(({ json }) => json !== undefined).map(({ key, json }) => rowOf(key, json!));
     if (rows.length === 0) return;
-    await client.query(
+    const { rows: before } = await client.query(
       `insert into ${this.schema}.event_handler_positions as p
          (log_id, handler_name, position, completed, paused, last_processed_id, last_processed_at, updated_at)
        select $1, r.* from json_to_recordset($2) as r (handler_name text, position bigint, completed bigint[],
@@ -107,9 +111,31 @@ export class EntryStatements {
        on conflict (log_id, handler_name) do update set position = excluded.position, completed = excluded.completed,
          paused = excluded.paused, updated_at = excluded.updated_at,
          last_processed_id = coalesce(excluded.last_processed_id, p.last_processed_id),
-         last_processed_at = coalesce(excluded.last_processed_at, p.last_processed_at)`,
+         last_processed_at = coalesce(excluded.last_processed_at, p.last_processed_at)
+       returning handler_name as name, (select b.position::float8 from ${this.schema}.event_handler_positions b
+         where b.log_id = p.log_id and b.handler_name = p.handler_name) as found`,
       [this.logId, JSON.stringify(rows)],
     );
+    for (const { name, found } of before) this.checkFound(name, found ?? 0);
+  }
+
+  /** What is kept has been committed. */
+  committed(changes: readonly Change[]): void {
+    for (const { table, key, json } of changes) {
+      if (table !== checkpointTable) continue;
+      if (json === undefined) this.lows.delete(key);
+      else this.lows.set(key, (JSON.parse(json) as CheckpointRecord).low);
+    }
+  }
+
+  /** Effects up to what this run has committed would be missing, and nobody would do them again. @throws StoreBehind */
+  private checkFound(handler: string, position: number): void {
+    const expected = this.lows.get(handler) ?? 0;
+    if (position >= expected) return;
+    const message =
+      `handler '${handler}' stands at position ${position} in PostgreSQL, and had come to ${expected}: the database has come ` +
+      'back from an earlier state; start the runtime again, and handlers go on from what the database has';
+    throw new TrunklineError('StoreBehind', { store: storeName, position, expected }, { message });
   }
 }
 

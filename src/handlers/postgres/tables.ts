@@ -3,6 +3,7 @@
 //
 // Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time. Nothing is
 // read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
+// A checkpoint that is found further back than this run has put it is an earlier state of the database (`StoreBehind`).
 import pg from 'pg';
 import { failure } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
@@ -76,6 +77,7 @@ export class PostgresTables implements TableStore {
       await client.query(`${beginSql()}; ${this.statements.lock}`);
       await this.statements.write(client, changes);
       await client.query('commit');
+      this.statements.committed(changes);
     } catch (error) {
       session.destroy();
       throw failure(error, this.settings.schema);

@@ -9,7 +9,7 @@ import type { Entry, Run } from './plan.ts';
 /** Why an event was not taken. */
 export interface Refusal {
   readonly entry: Entry;
-  readonly code: 'Fenced' | 'VersionGap' | 'RefusedByServer';
+  readonly code: 'Fenced' | 'VersionGap' | 'RefusedByServer' | 'LostByStore';
   readonly reason: string;
 }
 

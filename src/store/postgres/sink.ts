@@ -184,10 +184,10 @@ export class PostgresSink implements Sink {
     const rows = this.rowsOf(batch, plan.entries); // while the server decides: mostly it takes them all
     const { accepted, refused } = await deciding;
     const all = [...refused, ...(await store(accepted, rows))];
-    if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
     await this.keepSnapshots(client, batch, plan, refused);
     const relayed = relayedIn(batch);
-    if (relayed) await this.relayed.settle(client, relayed, batch.toPosition);
+    if (relayed) all.push(...(await this.relayed.settle(client, relayed, batch.toPosition)));
+    if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
     await client.query('commit');
     return all;
   }

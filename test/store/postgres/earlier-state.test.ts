@@ -2,11 +2,11 @@
 // standby that lacked the newest transactions. What it lacks is written again from the log; it is not called fenced.
 import pg from 'pg';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { migrate, postgres, type Runtime } from '../../../src/index.ts';
+import { migrate, postgres, type Runtime, type Subscription } from '../../../src/index.ts';
 import { copyDatabase } from '../../outbox/database-copy.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
-import { scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
 let connectionString: string;
 let client: pg.Client;
@@ -71,4 +71,65 @@ test('a database that is empty again, its schema made anew, is filled from the l
     { id: 'a', versions: [1, 2] },
     { id: 'b', versions: [1] },
   ]);
+});
+
+test('handlers whose checkpoints went back with the database end by name, and go on from what it has', async () => {
+  const options = { dataDir: scratchFolder(), store: postgres({ connectionString }), shards: 1 };
+  const subscribe = (runtime: Runtime): Subscription =>
+    runtime.subscribe({
+      name: 'count',
+      handle: async ({ aggregateId }, { tx }) =>
+        tx.put('counts', aggregateId, ((await tx.get<number>('counts', aggregateId)) ?? 0) + 1),
+    });
+  const first = await startRuntime(options);
+  const subscription = subscribe(first);
+  const kept = async (): Promise<void> => {
+    await subscription.pause();
+    await subscription.resume();
+  };
+  await add(first, ['a', 'b']);
+  await subscription.caughtUpTo(first.status().written);
+  await kept();
+  const copy = await copyDatabase(client, 'trunkline');
+  await add(first, ['a', 'b', 'c']);
+  await subscription.caughtUpTo(first.status().written);
+  await kept();
+  await copy.putBack();
+  await add(first, ['a']);
+  expect(await errorOf(subscription.caughtUpTo(first.status().written).then(() => kept()))).toMatchObject({
+    code: 'StoreBehind',
+    message: expect.stringContaining("handler 'count'"),
+  });
+  await until(
+    () => subscription.status().state,
+    (state) => state === 'failed',
+  );
+  await first.close();
+  const second = await startRuntime(options);
+  await subscribe(second).caughtUpTo(second.status().written);
+  const counts = (await second.effects('counts')).map(({ key, value }) => [key, value]);
+  expect(counts).toEqual([
+    ['a', 3],
+    ['b', 2],
+    ['c', 1],
+  ]);
+});
+
+test('a handler that began at some now begins there again, if the database has forgotten it', async () => {
+  const options = { dataDir: scratchFolder(), store: postgres({ connectionString }), shards: 1 };
+  const handled: string[] = [];
+  const subscribe = (runtime: Runtime): Subscription =>
+    runtime.subscribe({ name: 'late', from: 'now', handle: ({ aggregateId }) => void handled.push(aggregateId) });
+  const first = await startRuntime(options);
+  await add(first, ['before']);
+  const copy = await copyDatabase(client, 'trunkline');
+  await subscribe(first).caughtUpTo(first.status().written);
+  await add(first, ['a', 'b']);
+  await first.close();
+  await copy.putBack();
+  handled.length = 0;
+  const second = await startRuntime(options);
+  await add(second, ['c']);
+  await subscribe(second).caughtUpTo(second.status().written);
+  expect(handled.sort()).toEqual(['a', 'b', 'c']);
 });

@@ -1,0 +1,49 @@
+// Where subscriptions of this log have begun, beside checkpoints that lie in a database. If that comes back from a state in
+// which a subscription had not begun yet, `from: 'now'` would mean a later now, and what lies between would be skipped in
+// silence: it begins again where it began. One line for each subscription that did not begin at the start.
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { writeFileDurably } from '../durable-file.ts';
+
+interface Kept {
+  logId: string;
+  /** The position before the first one that each has taken. */
+  lows: [name: string, low: number][];
+}
+
+const namesMost = 10_000; // then the oldest go
+
+export class Beginnings {
+  private readonly file: string;
+  private readonly logId: string;
+
+  constructor(file: string, logId: string) {
+    this.file = file;
+    this.logId = logId;
+  }
+
+  lowOf(name: string): number | undefined {
+    return this.read().get(name);
+  }
+
+  /** Durable when it returns. */
+  note(name: string, low: number): void {
+    const lows = this.read();
+    lows.delete(name);
+    lows.set(name, low);
+    const kept: Kept = { logId: this.logId, lows: [...lows].slice(-namesMost) };
+    mkdirSync(dirname(this.file), { recursive: true, mode: 0o700 });
+    writeFileDurably(this.file, JSON.stringify(kept));
+  }
+
+  /** What cannot be understood counts for nothing: it is needed only where the database has lost what it knew. */
+  private read(): Map<string, number> {
+    if (!existsSync(this.file)) return new Map();
+    try {
+      const { logId, lows } = JSON.parse(readFileSync(this.file, 'utf8')) as Kept;
+      return new Map(logId === this.logId ? lows : []);
+    } catch {
+      return new Map();
+    }
+  }
+}
