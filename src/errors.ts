@@ -78,6 +78,7 @@ export interface ErrorDetails {
   StoreBehind: { store: string; position: number; expected: number };
   LogFenced: { logId: string; position: number };
   ArchiveDamaged: { file: string; reason: string };
+  ArchiveNeeded: { file: string; events: number };
   PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
   StoreFailed: { dataDir: string; cause: string };
@@ -196,6 +197,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   LogFenced: (d) =>
     `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
   ArchiveDamaged: (d) => `${d.file} is not a whole archive: ${d.reason}; archive the month again`,
+  ArchiveNeeded: (d) =>
+    `${d.file} is not replaced: it holds ${d.events} events that the month has no more; move it elsewhere, or archive into another folder`,
   PartitionNeeded: (d) => `${d.partition} is not dropped: ${d.reason}`,
   MigrationFailed: (d) => `migration ${d.migration} of schema '${d.schema}' was undone: ${d.cause}`,
   StoreFailed: (d) =>

@@ -79,6 +79,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StoreBehind: { store: 'PostgreSQL', position: 5, expected: 9 },
   LogFenced: { logId: '0123456789abcdef', position: 17 },
   ArchiveDamaged: { file: 'a.zst', reason: 'its last line is missing' },
+  ArchiveNeeded: { file: 'a.zst', events: 3 },
   PartitionNeeded: { partition: 'domain_events_2026_01', reason: 'events wait' },
   MigrationFailed: { schema: 'trunkline', migration: '000002-outbox', cause: 'division by zero' },
   Quarantined: { aggregateType: 'call', aggregateId: 'c-1', version: 2, position: 9, reason: 'written by log b since' },

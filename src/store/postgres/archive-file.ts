@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
-import { TrunklineError } from '../../errors.ts';
+import { isError, TrunklineError } from '../../errors.ts';
 import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
 import { deepFreeze } from '../../payload.ts';
 
@@ -26,7 +26,9 @@ export interface ArchiveInfo {
 
 /**
  * Write rows (JSON texts with their escapes doubled, as PostgreSQL copies them, a line each) into `file`, whole or not at all;
- * returns what the finished file says when it is read back.
+ * returns what the finished file says when it is read back. An archive that is there is replaced by one that holds as much:
+ * it may be the only place of events whose month has been dropped, and has come again with late ones.
+ * @throws ArchiveNeeded
  */
 export async function writeArchive(
   file: string,
@@ -38,6 +40,8 @@ export async function writeArchive(
     const output = createWriteStream(draft, { mode: 0o600, flags: 'wx', flush: true });
     await pipeline(rows, sealed, createZstdCompress(), output, { signal });
     const info = await verifyArchive(draft, signal);
+    const events = await lacking(draft, file, signal);
+    if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
     await rename(draft, file);
     syncFolder(dirname(file));
     return { ...info, file };
@@ -45,6 +49,23 @@ export async function writeArchive(
     await rm(draft, { force: true });
     throw error;
   }
+}
+
+/** How many events of the archive that is there the new one lacks. Numbers are given once: so counting is enough. */
+async function lacking(draft: string, file: string, signal: AbortSignal | undefined): Promise<number> {
+  let old: ArchiveInfo;
+  try {
+    old = await verifyArchive(file, signal);
+  } catch (error) {
+    if (isError(error, 'ArchiveDamaged')) return 0; // it is not there, or is none
+    throw error;
+  }
+  let held = 0;
+  for await (const line of archiveLines(draft, createHash('sha256'), () => {})) {
+    signal?.throwIfAborted();
+    if ((JSON.parse(line) as { sequence: number }).sequence <= old.lastSequence) held++;
+  }
+  return Math.max(0, old.events - held);
 }
 
 /** The rows as lines, and behind them the line that makes a file an archive. */

@@ -13,7 +13,8 @@ const fileOf = (folder: string, month: string): string => join(folder, `${partit
 
 /**
  * Write one month into `folder` (made if absent); returns what the finished file says when it is read back. An archive of
- * that month that is there already is replaced once the new one is whole.
+ * that month that is there already is replaced once the new one is whole, and holds all that it does.
+ * @throws ArchiveNeeded
  */
 export async function archiveMonth(
   client: pg.ClientBase,

@@ -253,6 +253,25 @@ describe('archives', () => {
     expect((await listPartitions(client, schema)).map(({ month }) => month)).not.toContain('2024-05');
   });
 
+  test('an archive of a dropped month is not replaced by one of what came late for it', async () => {
+    const folder = scratchFolder();
+    await insert(client, '2024-05', 10);
+    await keepPartitions(client, schema, 0);
+    await archiveMonth(client, schema, '2024-05', folder);
+    await insert(client, '2024-05', 5, 'b');
+    const { file, events } = await archiveMonth(client, schema, '2024-05', folder); // it holds more, and takes the place
+    expect(events).toBe(15);
+    await dropMonth(client, schema, '2024-05', folder, false);
+    await insert(client, '2024-05', 20, 'late');
+    await keepPartitions(client, schema, 0);
+    const whole = readFileSync(file);
+    const refused = await errorOf(archiveMonth(client, schema, '2024-05', folder));
+    expect(refused).toMatchObject({ code: 'ArchiveNeeded', details: { file, events: 15 } });
+    expect(readFileSync(file)).toEqual(whole);
+    expect(readdirSync(folder)).toEqual([file.slice(folder.length + 1)]);
+    expect(await archiveMonth(client, schema, '2024-05', scratchFolder())).toMatchObject({ events: 20 });
+  });
+
   test('an archive that is broken off leaves no file', async () => {
     await insert(client, '2024-05', 2000);
     await keepPartitions(client, schema, 0);
