@@ -11,9 +11,18 @@
 // - Where the file system writes in place (ext4, XFS, tmpfs, APFS without clones), a commit within the reserve needs no
 //   block. Where it writes elsewhere (btrfs, ZFS), the reserve promises nothing; there the disk's own room is asked for.
 // - A hole in the file is a block that is not there: one that was copied sparsely is filled before it is opened.
-import { closeSync, fstatSync, openSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  ftruncateSync,
+  openSync,
+  readSync,
+  statfsSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
-import { syncFile, syncFolder } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
 
 const metaPages = 2;
@@ -33,6 +42,8 @@ const leastRoomBytes = 4 << 20;
 const lockFileBytes = 64 << 10;
 /** They write elsewhere than where a page was: btrfs, ZFS, bcachefs. */
 const copyOnWrite: ReadonlySet<number> = new Set([0x9123683e, 0x2fc12fc1, 0xca451a4e]);
+
+const askAgainMs = 100;
 
 const zeros = Buffer.alloc(pieceBytes);
 
@@ -54,6 +65,8 @@ export class DiskReserve {
   private isClosed = false;
   /** Size of the file. */
   private bytes: number;
+  /** So large it could not be made, and is not tried to be until then: each try writes. */
+  private refused: { pages: number; untilMs: number } = { pages: Number.POSITIVE_INFINITY, untilMs: 0 };
 
   /** The file exists. */
   constructor(file: string, lock: ReserveLock = noLock) {
@@ -84,18 +97,20 @@ export class DiskReserve {
   /** Whether LMDB may come to `pages` pages in all; grows the file, to `aheadPages` beyond if it has to. */
   covers(pages: number, aheadPages: number): boolean {
     const isCovered = pages <= this.pages || this.grow(pages + aheadPages) || this.grow(pages);
-    return isCovered && !(this.isCopyOnWrite && this.freeBytes() < besideBytes + leastRoomBytes);
+    return isCovered && !(this.isCopyOnWrite && freeBytesBeside(this.file) < besideBytes + leastRoomBytes);
   }
 
   /** Make the file so many pages long, of blocks that are its own. False if the disk has no room for them. */
   grow(pages: number): boolean {
-    const { descriptor, lock } = this;
+    const { descriptor, lock, refused } = this;
+    if (pages >= refused.pages && performance.now() < refused.untilMs) return false;
     lock.enter();
+    const before = fstatSync(descriptor).size;
     try {
-      this.bytes = fstatSync(descriptor).size;
+      this.bytes = before;
       const end = pages * this.pageBytes;
-      if (end <= this.bytes) return true;
-      if (this.freeBytes() < end - this.bytes + leastRoomBytes) return false;
+      if (end <= before) return true;
+      if (freeBytesBeside(this.file) < end - before + leastRoomBytes) return false;
       while (this.bytes < end) {
         // What is cut short in the middle of a page is written on from there.
         const count = writeSync(descriptor, zeros, 0, Math.min(pieceBytes, end - this.bytes), this.bytes);
@@ -104,8 +119,12 @@ export class DiskReserve {
       }
       return true;
     } catch (error) {
-      if (isDiskFull(error)) return false;
-      throw error;
+      if (!isDiskFull(error)) throw error;
+      // What a quota or a limit has let through until it said no goes back: small files need it.
+      ftruncateSync(descriptor, before);
+      this.bytes = before;
+      this.refused = { pages, untilMs: performance.now() + askAgainMs };
+      return false;
     } finally {
       lock.leave();
     }
@@ -115,11 +134,6 @@ export class DiskReserve {
   require(pages: number): void {
     if (this.covers(pages, 0)) return;
     throw diskFull(this.file, pages * this.pageBytes - this.bytes + leastRoomBytes);
-  }
-
-  private freeBytes(): number {
-    const { bavail, bsize } = statfsSync(dirname(this.file));
-    return bavail * bsize;
   }
 
   /** Idempotent. */
@@ -150,7 +164,7 @@ export function fillHoles(file: string, leastBytes = 0): void {
   const isWhole = blocks * 512 >= size || copyOnWrite.has(statfsSync(dirname(file)).type);
   if (isWhole && size >= leastBytes) return;
   const end = Math.max(size, leastBytes);
-  const descriptor = openSync(file, size < 0 ? 'wx+' : 'r+', 0o600);
+  const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
   try {
     const piece = Buffer.alloc(fallbackPageBytes);
     for (let offset = 0; offset < end; offset += piece.length) {
@@ -166,23 +180,26 @@ export function fillHoles(file: string, leastBytes = 0): void {
   }
 }
 
-/** Afterwards the file is there as it is, with its name, whatever happens to the machine. */
-export function makeDurable(file: string): void {
-  syncFile(file);
-  syncFolder(dirname(file));
+/** Whether a new file of so many bytes has room, and leaves some. @throws DiskFull */
+export function requireRoom(file: string, bytes: number): void {
+  if (freeBytesBeside(file) < bytes + leastRoomBytes) throw diskFull(file, bytes + leastRoomBytes);
 }
 
-/** Whether a file system call failed for want of room. */
+function freeBytesBeside(file: string): number {
+  const { bavail, bsize } = statfsSync(dirname(file));
+  return bavail * bsize;
+}
+
+/** Whether a file system call failed for want of room: on the disk, within a quota, or within the limit of a file's size. */
 export function isDiskFull(error: unknown): boolean {
   const { code } = (error ?? {}) as NodeJS.ErrnoException;
-  return code === 'ENOSPC' || code === 'EDQUOT';
+  return code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG';
 }
 
 export function diskFull(path: string, neededBytes: number, cause?: unknown): TrunklineError {
   let freeBytes = 0;
   try {
-    const { bavail, bsize } = statfsSync(dirname(path));
-    freeBytes = bavail * bsize;
+    freeBytes = freeBytesBeside(path);
   } catch {}
   return new TrunklineError('DiskFull', { path, neededBytes, freeBytes }, cause === undefined ? undefined : { cause });
 }

@@ -33,7 +33,8 @@ export interface ErrorDetails {
   RingFull: { ringBytes: number };
   MailboxFull: { aggregateType: string; id: string; limit: number };
   TooManyInFlight: { limit: number };
-  LogFull: { usedBytes: number; limitBytes: number };
+  /** `diskIsFull`: the log has room left, but its file cannot grow. */
+  LogFull: { usedBytes: number; limitBytes: number; diskIsFull: boolean };
   /** `limit`: see `actorLimit`. */
   TooManyUnstored: { limit: number };
   // the outcome of one command
@@ -148,8 +149,12 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   RingFull: (d) => `the ring (${d.ringBytes} bytes) is full; slow down, or use whenFull: 'wait'`,
   MailboxFull: (d) => `${d.aggregateType}/${d.id} has ${d.limit} commands waiting; slow down or raise mailboxLimit`,
   TooManyInFlight: (d) => `${d.limit} commands are in flight; slow down or raise maxInFlight`,
-  LogFull: (d) =>
-    `the log holds ${d.usedBytes} bytes, and takes new commands below ${d.limitBytes}; wait for its cursors or raise log.maxBytes`,
+  LogFull: (d) => {
+    const room = d.diskIsFull
+      ? "its file cannot grow: make room on the log's disk, or raise its quota"
+      : 'wait for its cursors or raise log.maxBytes';
+    return `the log holds ${d.usedBytes} bytes, and takes new commands below ${d.limitBytes}; ${room} (diskIsFull: ${d.diskIsFull})`;
+  },
   TooManyUnstored: (d) =>
     `more than ${d.limit} aggregates, or outcomes of commands with keys, have news that the store does not have yet; slow down or raise actorLimit`,
   CommandFailed: (d) => `${d.aggregateType}.${d.command} threw ${d.name}`,
@@ -178,7 +183,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   DataDirInUse: (d) => `${d.dataDir} is held by another live runtime; one owner at a time`,
   DataDirNotWritable: (d) => `${d.dataDir} cannot be written: ${d.cause}`,
   DiskFull: (d) =>
-    `the disk of ${d.path} has ${d.freeBytes} bytes left, and at least ${d.neededBytes} are needed; make room on it`,
+    d.freeBytes < d.neededBytes
+      ? `the disk of ${d.path} has ${d.freeBytes} bytes left, and at least ${d.neededBytes} are needed; make room on it`
+      : `${d.path} may not grow by ${d.neededBytes} bytes, and its disk has ${d.freeBytes} left; raise the quota or the limit on the size of files (ulimit -f)`,
   DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
   DataDirUnreadable: (d) => `${d.dataDir} is not a data directory this release can read: ${d.reason}`,
   ServiceNotRunning: (d) => `no service runs on ${d.dataDir}: start it; ${d.reason}`,

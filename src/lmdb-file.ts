@@ -1,11 +1,11 @@
-// An LMDB file as its writer begins and fills it: durable before it is used, and never written beyond its reserve (see
-// disk-reserve.ts). For the environments that sync each commit: the embedded store and the handlers' tables.
+// An LMDB file before it is opened, and as its writer fills it: never written beyond its reserve (see disk-reserve.ts). The
+// writer's part is for the environments that sync each commit: the embedded store and the handlers' tables.
 //
 // A file that a power loss has met before its first sync has no valid meta pages, and nothing behind them: it never began.
 // Anything else that LMDB would not have written is damage.
 import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { DiskReserve, diskFull, fillHoles, makeDurable, reserveLockFile } from './disk-reserve.ts';
+import { DiskReserve, diskFull, fillHoles } from './disk-reserve.ts';
 import { syncFolder } from './durable-file.ts';
 
 const metaPages = 2;
@@ -14,7 +14,7 @@ const metaMagic = 0xbeefc0de;
 const Field = { magic: 24, txn: 24 + 128 } as const;
 const pieceBytes = 1 << 20;
 /** For the first commits of a new environment, and for a look at the others. */
-const startPages = 64;
+export const startPages = 64;
 
 /** Statistics of one table, as lmdb-js gives them. */
 interface TableStats {
@@ -43,7 +43,6 @@ export function prepareFile(file: string): void {
     syncFolder(dirname(file));
   }
   fillHoles(file);
-  reserveLockFile(file);
 }
 
 /** Whether the file's beginning never came to the disk. Reads as far as there are zeros. */
@@ -83,9 +82,8 @@ export class LmdbRoom {
   /** What the trees have at most: as counted last, and what was put since. Counting them for each commit is dear. */
   private treePagesMost = Number.POSITIVE_INFINITY;
 
-  /** `aheadBytes`: how much the file grows beyond what is needed. The file's beginning is durable afterwards. @throws DiskFull */
+  /** `aheadBytes`: how much the file grows beyond what is needed. @throws DiskFull */
   constructor(file: string, tables: readonly Table[], aheadBytes: number) {
-    makeDurable(file);
     this.tables = tables;
     this.reserve = new DiskReserve(file);
     this.aheadPages = Math.ceil(aheadBytes / this.reserve.pageBytes);

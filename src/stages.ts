@@ -116,7 +116,17 @@ export class Stages {
         bootId: options.bootId ?? bootId(),
       },
       levels,
-      { wake: () => this.caller.turn(), poisoned: (cause) => this.poisoned(cause) },
+      {
+        wake: () => this.caller.turn(),
+        poisoned: (cause) => this.poisoned(cause),
+        diskFull: (isFull) =>
+          options.logger.warn(
+            { dataDir: directory.path },
+            isFull
+              ? 'the disk is full: the log takes no commands until there is room on it'
+              : 'the disk has room again: the log goes on',
+          ),
+      },
       flushWake.port2,
     );
     checkLogOrigin(directory, this.log.logId);

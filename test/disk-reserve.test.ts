@@ -1,6 +1,5 @@
 // The room that an LMDB file has for itself: blocks that are its own, holes filled, a beginning told from damage. The disk
-// that is full is a small one in memory, which only root can mount; the family `full-disk` needs it, too.
-import { spawnSync } from 'node:child_process';
+// that is full is a small one in memory, see small-disk.ts.
 import {
   closeSync,
   mkdtempSync,
@@ -18,12 +17,11 @@ import { open } from 'lmdb';
 import { afterEach, expect, test } from 'vitest';
 import { DiskReserve, fillHoles, reserveLockFile } from '../src/disk-reserve.ts';
 import { LmdbRoom, neverBegan, prepareFile } from '../src/lmdb-file.ts';
+import { SmallDisk } from './small-disk.ts';
 
 const pageBytes = 4096;
 const made: string[] = [];
-const mounted: string[] = [];
 afterEach(() => {
-  for (const folder of mounted.splice(0)) spawnSync('umount', ['-l', folder]);
   for (const folder of made.splice(0)) rmSync(folder, { recursive: true, force: true });
 });
 
@@ -41,32 +39,6 @@ async function environment(folder: string, commits = 0): Promise<string> {
     data.transactionSync(() => data.putSync(Buffer.from(`${i}`), Buffer.alloc(5000, 1)));
   await data.close();
   return file;
-}
-
-const diskBytes = 24 << 20;
-const canMount = (): boolean => {
-  const probe = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'none', tmpdir()]);
-  return probe.status === 0;
-};
-
-function smallDisk(): string {
-  const folder = fresh();
-  spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${diskBytes}`, 'none', folder]);
-  mounted.push(folder);
-  return folder;
-}
-
-/** To the last byte. */
-function fill(disk: string): void {
-  const ballast = openSync(join(disk, 'ballast'), 'a');
-  for (let size = 1 << 20; size >= 1; ) {
-    try {
-      if (writeSync(ballast, Buffer.alloc(size)) < size) size >>= 1;
-    } catch {
-      size >>= 1;
-    }
-  }
-  closeSync(ballast);
 }
 
 test('grows by blocks that are written, and covers no more than there are', async () => {
@@ -129,43 +101,40 @@ test('a file that had a commit has begun, whatever became of its first pages', a
   }
 });
 
-test.skipIf(!canMount())(
-  'on a full disk: what is reserved can be committed, what is not is refused (needs root)',
-  async () => {
-    const disk = smallDisk();
-    const file = join(disk, 'x.mdb');
-    reserveLockFile(file);
-    const data = open<Buffer, Uint8Array>(file, { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false });
-    const room = new LmdbRoom(file, [data], 1 << 20);
-    const reserve = new DiskReserve(file);
-    let commits = 0;
-    const commit = (): void => {
-      const value = Buffer.alloc(20_000, commits);
-      data.transactionSync(() => {
-        room.require({ puts: 1, removals: 0, bytes: value.length });
-        data.putSync(Buffer.from(String(commits)), value);
-      });
-      commits++;
-    };
-    commit();
-    fill(disk);
-    const refused = (): unknown => {
-      try {
-        for (;;) commit();
-      } catch (error) {
-        return error;
-      }
-    };
-    expect(refused()).toMatchObject({ code: 'DiskFull' });
-    expect(commits).toBeGreaterThan(5);
-    expect(reserve.usedPages() * pageBytes).toBeLessThanOrEqual(statSync(file).size);
-    expect(refused()).toMatchObject({ code: 'DiskFull' }); // and nothing is broken by that
-    const before = commits;
-    rmSync(join(disk, 'ballast'));
-    commit();
-    expect(data.getKeysCount()).toBe(before + 1);
-    reserve.close();
-    room.close();
-    await data.close();
-  },
-);
+test('on a full disk: what is reserved can be committed, what is not is refused (needs root)', async () => {
+  using disk = SmallDisk.mount(24 << 20, fresh());
+  const file = join(disk.path, 'x.mdb');
+  reserveLockFile(file);
+  const data = open<Buffer, Uint8Array>(file, { encoding: 'binary', keyEncoding: 'binary', overlappingSync: false });
+  const room = new LmdbRoom(file, [data], 1 << 20);
+  const reserve = new DiskReserve(file);
+  let commits = 0;
+  const commit = (): void => {
+    const value = Buffer.alloc(20_000, commits);
+    data.transactionSync(() => {
+      room.require({ puts: 1, removals: 0, bytes: value.length });
+      data.putSync(Buffer.from(String(commits)), value);
+    });
+    commits++;
+  };
+  commit();
+  disk.fill();
+  const refused = (): unknown => {
+    try {
+      for (;;) commit();
+    } catch (error) {
+      return error;
+    }
+  };
+  expect(refused()).toMatchObject({ code: 'DiskFull' });
+  expect(commits).toBeGreaterThan(5);
+  expect(reserve.usedPages() * pageBytes).toBeLessThanOrEqual(statSync(file).size);
+  expect(refused()).toMatchObject({ code: 'DiskFull' }); // and nothing is broken by that
+  const before = commits;
+  disk.free();
+  commit();
+  expect(data.getKeysCount()).toBe(before + 1);
+  reserve.close();
+  room.close();
+  await data.close();
+});

@@ -42,7 +42,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   RingFull: { ringBytes: 65_536 },
   MailboxFull: { aggregateType: 'call', id: 'c-1', limit: 10 },
   TooManyInFlight: { limit: 10 },
-  LogFull: { usedBytes: 5, limitBytes: 4 },
+  LogFull: { usedBytes: 5, limitBytes: 4, diskIsFull: false },
   TooManyUnstored: { limit: 5 },
   CommandFailed: { aggregateType: 'call', command: 'route', name: 'TypeError', stack: 'at x' },
   NotExecuted: { reason: 'its shard died' },

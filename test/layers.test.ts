@@ -182,6 +182,11 @@ describe('who imports whom', () => {
     expect(unused).toEqual([]);
   });
 
+  test('LMDB opens a file through one door, which knows what ends the process there', () => {
+    const callers = files.filter((file) => /^import (?!type)[^;]*\bopen\b[^;]*from 'lmdb'/m.test(texts.get(file)!));
+    expect(callers).toEqual(['lmdb-open.ts']);
+  });
+
   test('entries of threads and processes are leaves: nobody imports one, but for its types', () => {
     expect(files.filter(isEntry).length).toBeGreaterThanOrEqual(5);
     expect(imports.filter(({ to, typeOnly }) => isEntry(to) && !typeOnly)).toEqual([]);

@@ -3,8 +3,7 @@
 // or are refused (`whenFull: 'reject'`). Owned by a shard's thread.
 //
 // Invariants: what is held leaves in its order, before anything that has come later; an internal command is never held.
-import { TrunklineError } from '../errors.ts';
-import { type Levels, LevelWord, LogRoom } from '../log/levels.ts';
+import { type Levels, LevelWord, LogRoom, logFull } from '../log/levels.ts';
 import type { Command } from './command.ts';
 
 export class LogGate {
@@ -19,10 +18,7 @@ export class LogGate {
   /** Keep it until the log has room, if it may not begin now. @throws LogFull */
   holds(command: Command): boolean {
     if (command.isInternal || !this.isShut) return false;
-    if (this.rejects) {
-      const usedBytes = this.levels.position('usedBytes');
-      throw new TrunklineError('LogFull', { usedBytes, limitBytes: this.levels.position('admitBytes') });
-    }
+    if (this.rejects) throw logFull(this.levels, this.levels.position('admitBytes'));
     this.held.push(command);
     return true;
   }

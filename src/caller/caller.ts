@@ -9,7 +9,7 @@ import { type Executed, isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { metadataToJson } from '../limits.ts';
-import { type Levels, LevelWord } from '../log/levels.ts';
+import { type Levels, LevelWord, logFull } from '../log/levels.ts';
 import { argumentsJson } from '../payload.ts';
 import { isMessageKey, type Level, type Receipt } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
@@ -221,8 +221,7 @@ export class Caller implements CommandSender {
     if (this.closed) throw this.closed;
     if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
     if (this.options.whenFull === 'reject' && this.levels.flag(LevelWord.full) !== 0) {
-      const usedBytes = this.levels.position('usedBytes');
-      throw new TrunklineError('LogFull', { usedBytes, limitBytes: this.options.logLimitBytes });
+      throw logFull(this.levels, this.options.logLimitBytes);
     }
   }
 

@@ -2,6 +2,7 @@
 // Positions have one writer each; anyone may read them. What counts without end is a position (64 bits), never a word.
 
 import { monotonicMs } from '../clock.ts';
+import { TrunklineError } from '../errors.ts';
 
 const positionCount = 16;
 const wordsOffset = positionCount * 8;
@@ -73,6 +74,8 @@ export const LevelWord = {
   awaitsPublished: 20,
   /** 1: a thread makes the log's file longer, see `reserve-lock.ts` */
   reserving: 24,
+  /** 1: the log has room left, but its file cannot grow: the disk is full */
+  diskFull: 25,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,
@@ -130,6 +133,12 @@ export class Levels {
   setFlag(word: number, value: number): void {
     Atomics.store(this.words, word, value);
   }
+}
+
+/** Why nothing new is let in, as the log thread has last said. */
+export function logFull(levels: Levels, limitBytes: number): TrunklineError {
+  const diskIsFull = levels.flag(LevelWord.diskFull) !== 0;
+  return new TrunklineError('LogFull', { usedBytes: levels.position('usedBytes'), limitBytes, diskIsFull });
 }
 
 /** Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. */

@@ -10,11 +10,11 @@
 // - No write runs into the end of the disk: a commit begins only if what it may add lies within the file's reserve (see
 //   disk-reserve.ts). Appends leave enough of it for truncation.
 // - After a failed write nothing more is written, and nothing is tried again: LMDB promises nothing about such an environment.
-import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { open, type RootDatabase } from 'lmdb';
-import { DiskReserve, fillHoles, makeDurable, reserveLockFile } from '../disk-reserve.ts';
+import type { RootDatabase } from 'lmdb';
+import { DiskReserve } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
+import { openLmdb } from '../lmdb-open.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { FloorFile } from './floor.ts';
 import { throughGate } from './gate.ts';
@@ -48,20 +48,23 @@ const keptPages = (usedPages: number): number => 4 * treePages(usedPages);
 const pagesPerRemoved = 1 / 8;
 
 function openData(folder: string, mapBytes: number, readOnly: boolean): RootDatabase<Buffer, Uint8Array> {
-  const options = {
+  return openLmdb(dataFileOf(folder), {
     readOnly,
     noSync: true,
     mapSize: mapBytes,
     pageSize: PAGE_BYTES,
-    encoding: 'binary' as const,
-    keyEncoding: 'binary' as const,
+    encoding: 'binary',
+    keyEncoding: 'binary',
     cache: false,
     overlappingSync: false,
     maxDbs: 1,
-    permissionsMode: 0o600,
-  };
-  return open<Buffer, Uint8Array>(dataFileOf(folder), options);
+    startPages: 2 * keptPages(0),
+    damaged: (reason) => damaged(folder, reason),
+  });
 }
+
+const damaged = (folder: string, reason: string): TrunklineError =>
+  new TrunklineError('LogDamaged', { dataDir: dirname(folder), reason });
 
 function writeKey(key: Buffer, position: number): Buffer {
   key.writeBigUInt64BE(BigInt(position));
@@ -91,22 +94,10 @@ export class LogWriter {
   private constructor(folder: string, mapBytes: number, levels: Levels) {
     this.dataFile = dataFileOf(folder);
     this.levels = levels;
-    const isNew = !existsSync(this.dataFile);
-    fillHoles(this.dataFile);
-    reserveLockFile(this.dataFile);
     this.data = openData(folder, mapBytes, false);
-    if (isNew) makeDurable(this.dataFile);
     this.reserve = new DiskReserve(this.dataFile, reserveLock(levels));
     this.pageCeiling = this.reserve.usedPages();
-    const startPages = this.pageCeiling + 2 * keptPages(this.pageCeiling);
-    try {
-      if (isNew) this.reserve.require(startPages);
-      else this.reserve.covers(startPages, 0); // without it nothing is appended until there is room
-    } catch (error) {
-      this.reserve.close();
-      this.data.close().catch(() => {}); // the reason is what counts
-      throw error;
-    }
+    this.reserve.covers(this.pageCeiling + 2 * keptPages(this.pageCeiling), 0); // else nothing is appended until there is room
     this.floorFile = FloorFile.open(folder);
     this.limitBytes = limitOf(mapBytes);
     this.usedPages = inSnapshot(this.data, () => (this.data.getStats() as { overflowPages: number }).overflowPages);
@@ -134,10 +125,10 @@ export class LogWriter {
    */
   append(firstPosition: number, chunk: Buffer): void {
     const bytes = pagesOf(chunk.length) * PAGE_BYTES;
-    if (this.usedBytes + bytes > this.limitBytes) this.full();
+    if (this.usedBytes + bytes > this.limitBytes) this.full(false);
     const pages = pagesOf(chunk.length);
     if (!this.isTogether && !this.isCovered(pages, keptPages(this.pageCeiling))) {
-      this.full(new Error('the disk is full'));
+      this.full(true);
     }
     writeKey(this.key, firstPosition);
     this.commit(() => this.data.putSync(this.key, chunk, { append: true }));
@@ -226,16 +217,15 @@ export class LogWriter {
     return true;
   }
 
-  private full(cause?: unknown): never {
-    const details = { usedBytes: this.usedBytes, limitBytes: this.limitBytes };
-    throw new TrunklineError('LogFull', details, cause === undefined ? undefined : { cause });
+  private full(diskIsFull: boolean): never {
+    throw new TrunklineError('LogFull', { usedBytes: this.usedBytes, limitBytes: this.limitBytes, diskIsFull });
   }
 }
 
 function soundChunk(bytes: Buffer, folder: string): ParsedChunk {
   const chunk = parseChunk(bytes);
   if (chunk) return chunk;
-  throw new TrunklineError('LogDamaged', { dataDir: dirname(folder), reason: 'a chunk is not as it was written' });
+  throw damaged(folder, 'a chunk is not as it was written');
 }
 
 /** The reading side, for any thread; `LogWriter.open` comes first. Holds no pages between reads. */

@@ -65,4 +65,5 @@ export type LogThreadReport =
   | { type: 'ready'; recovery: RecoveryReport; floor: number; lost: readonly Lost[]; logId: string; dataFile: string }
   | { type: 'failed'; error: WireError }
   | { type: 'poisoned'; cause: string }
+  | { type: 'disk'; isFull: boolean }
   | { type: 'detached'; key: number };

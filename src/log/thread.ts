@@ -75,6 +75,7 @@ class LogThread {
   private committedBytes = 0;
   private untold = 0;
   private workedAt = 0;
+  private diskIsFull = false;
 
   constructor(levels: Levels, writer: LogWriter, recovered: Awaited<ReturnType<typeof recoverLog>>) {
     this.levels = levels;
@@ -166,11 +167,20 @@ class LogThread {
         return;
       } catch (error) {
         if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.abandoned) !== 0) throw error;
+        this.sayDiskFull(error.details.diskIsFull);
         this.levels.setFlag(LevelWord.full, LogRoom.reserve);
         this.tellCaller();
         if (!this.truncate(true)) this.sleeper.block(() => false, fullBoundMs);
       }
     }
+  }
+
+  private sayDiskFull(isFull: boolean): void {
+    if (this.diskIsFull === isFull) return;
+    this.diskIsFull = isFull;
+    this.levels.publish('usedBytes', this.writer.usedBytes);
+    this.levels.setFlag(LevelWord.diskFull, isFull ? 1 : 0);
+    report({ type: 'disk', isFull });
   }
 
   private floor(): number {
@@ -189,6 +199,7 @@ class LogThread {
       this.levels.setFlag(LevelWord.full, flag);
       this.callerBell.ring();
     }
+    this.sayDiskFull(false); // nothing waits for it here; not before users are let in
     return Math.max(0, data.maxBytes - usedBytes);
   }
 

@@ -16,6 +16,8 @@ export interface LogEvents {
   wake(): void;
   /** A write or a sync has failed. */
   poisoned(cause: string): void;
+  /** The log's file cannot grow, and nothing is appended until it can; or it can again. */
+  diskFull(isFull: boolean): void;
 }
 
 export class LogThreads {
@@ -74,6 +76,7 @@ export class LogThreads {
           if (message.type === 'ready') return resolve(message);
           if (message.type === 'failed') return reject(fromWire(message.error));
           if (message.type === 'poisoned') return events.poisoned(message.cause);
+          if (message.type === 'disk') return events.diskFull(message.isFull);
           threads?.detached.get(message.key)?.();
           threads?.detached.delete(message.key);
         }),

@@ -3,7 +3,7 @@ import { disk } from './disk.ts';
 import { runFamily } from './family.ts';
 
 test.skipIf(disk.missing?.() !== undefined)(
-  'failing writes, syncs and opens; a full disk: typed errors, nothing acknowledged that is lost (needs strace)',
+  'failing writes, syncs and opens: typed errors, nothing acknowledged that is lost (needs strace)',
   async () => {
     const run = await runFamily(disk, 3, { runs: 12, commands: 120 });
     expect(run.differences).toEqual([]);

@@ -6,6 +6,7 @@ import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
 import { downstream } from './downstream.ts';
 import type { Family } from './family.ts';
+import { fullDisk } from './full-disk.ts';
 import { interference } from './interference.ts';
 import { kills } from './kills.ts';
 import { misuse } from './misuse.ts';
@@ -26,6 +27,7 @@ export const families: Readonly<Record<string, Family>> = {
   bounds,
   bytes,
   disk,
+  'full-disk': fullDisk,
   'power-loss': powerLoss,
   ring,
   wrap,

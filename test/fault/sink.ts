@@ -1,6 +1,15 @@
 // A user's sink that survives kills: one line of JSON a batch holds its events and the checkpoint, and so commits both at
-// once. A line that a kill has cut short is removed by the next start.
-import { appendFileSync, closeSync, existsSync, ftruncateSync, openSync, readFileSync } from 'node:fs';
+// once. A line that a kill has cut short is removed by the next start, one that a full disk has cut short at once.
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import type { Batch, Sink, SinkInfo } from '../../src/index.ts';
 import { type Held, heldFrom } from './audit.ts';
@@ -40,7 +49,13 @@ export function createSink(options: SinkOptions | undefined, { dataDir }: SinkIn
     write(batch: Batch) {
       if (++batches === options?.at) suffer(options.mischief!);
       const line: Line = { events: [...batch.events()].map(heldFrom), checkpoint: batch.toPosition };
-      appendFileSync(file, `${JSON.stringify(line)}\n`);
+      const { size } = statSync(file);
+      try {
+        appendFileSync(file, `${JSON.stringify(line)}\n`);
+      } catch (error) {
+        truncateSync(file, size); // the batch comes again
+        throw error;
+      }
     },
     close() {},
   };

@@ -137,6 +137,7 @@ describe('a full log', () => {
       expect(isError(error, 'LogFull') && error.details).toEqual({
         usedBytes: log.writer.usedBytes,
         limitBytes: limit,
+        diskIsFull: false,
       });
       expect(log.writer.usedBytes).toBeLessThanOrEqual(limit);
       const { lastPosition } = log.writer;

@@ -41,7 +41,7 @@ test('`appended`, then the ring, then `written`: whoever sees one of them finds 
       bootId: 'this boot',
     },
     levels,
-    { wake() {}, poisoned: (cause) => expect.unreachable(cause) },
+    { wake() {}, poisoned: (cause) => expect.unreachable(cause), diskFull() {} },
     flush.port2,
   );
   levels.setFlag(LevelWord.batchBytes, 1 << 16);

@@ -1,7 +1,10 @@
 // The handlers' LMDB environment: one table of JSON text, key = table name, 0, key. Fully synced: a commit returns when it
 // is on the disk. One thread writes (write-thread.ts), any thread of any process reads.
-import { join } from 'node:path';
-import { open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
+import { dirname, join } from 'node:path';
+import type { RootDatabase } from 'lmdb';
+import { TrunklineError } from '../../errors.ts';
+import { startPages } from '../../lmdb-file.ts';
+import { openLmdb } from '../../lmdb-open.ts';
 
 export type Environment = RootDatabase<Buffer, Uint8Array>;
 
@@ -14,7 +17,7 @@ export const KEY_BYTES_LIMIT = 1500; // of the 1,978 that LMDB takes at this pag
 export const dataFileOf = (folder: string): string => join(folder, 'handlers.mdb');
 
 export function openEnvironment(folder: string, readOnly: boolean): Environment {
-  const options: RootDatabaseOptions & { permissionsMode: number } = {
+  return openLmdb(dataFileOf(folder), {
     encoding: 'binary',
     keyEncoding: 'binary',
     cache: false,
@@ -22,9 +25,10 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
     mapSize: mapBytes,
     maxReaders,
     overlappingSync: false,
-    permissionsMode: 0o600,
-  };
-  return open<Buffer, Uint8Array>(dataFileOf(folder), options);
+    startPages,
+    damaged: (reason) =>
+      new TrunklineError('StoreDamaged', { dataDir: dirname(folder), reason: `handlers/handlers.mdb: ${reason}` }),
+  });
 }
 
 export const keyOf = (table: string, key: string): Buffer => Buffer.from(`${table}\0${key}`);

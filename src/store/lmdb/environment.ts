@@ -1,9 +1,11 @@
 // The embedded store's LMDB environment: where it lies, how it is opened, whose it is. Fully synced, no tricks: a commit
 // returns when it is on the disk. One thread writes, any thread reads; within a process they share one map.
 import { dirname, join } from 'node:path';
-import { type Database, type DatabaseOptions, open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
+import type { Database, DatabaseOptions, RootDatabase } from 'lmdb';
 import { TrunklineError } from '../../errors.ts';
 import { unawaited } from '../../guarded.ts';
+import { startPages } from '../../lmdb-file.ts';
+import { openLmdb } from '../../lmdb-open.ts';
 import { STORE_FORMAT } from './layout.ts';
 
 export type Table = Database<Buffer, Uint8Array>;
@@ -54,16 +56,17 @@ export const dataFileOf = (folder: string): string => join(folder, 'store.mdb');
 /** Open the environment. The writer comes first: it makes the file and the tables. Throws if it is not one to read. */
 export function openEnvironment(folder: string, readOnly: boolean): Environment {
   const binary = { encoding: 'binary' as const, keyEncoding: 'binary' as const, cache: false };
-  const options: RootDatabaseOptions & { permissionsMode: number } = {
+  const root = openLmdb(dataFileOf(folder), {
     ...binary,
     readOnly,
     mapSize: mapBytes,
     maxReaders,
     overlappingSync: false,
     maxDbs: 8,
-    permissionsMode: 0o600,
-  };
-  const root = open<Buffer, Uint8Array>(dataFileOf(folder), options);
+    startPages,
+    makesTables: true,
+    damaged: (reason) => damaged(folder, reason),
+  });
   const table = (name: string, compression?: object): Table => {
     const opened = root.openDB<Buffer, Uint8Array>({ name, ...binary, compression } as DatabaseOptions & {
       name: string;
