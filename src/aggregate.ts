@@ -1,5 +1,6 @@
 // Aggregates: how a user defines one, and the types that follow from the definition.
 import type { Carried, DeepReadonly, DeliveredFields } from './carried.ts';
+import { nameFault } from './checks.ts';
 import { TrunklineError } from './errors.ts';
 import type { EventSpec, EvolvingEvent, StoredEvent } from './event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
@@ -132,7 +133,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
   },
 ): Aggregate<Name, State, E, C> {
   const fail = (reason: string): never => {
-    throw new TrunklineError('InvalidDefinition', { aggregateType: String(name), reason });
+    throw new TrunklineError('InvalidDefinition', { aggregateType: String(name).toWellFormed(), reason });
   };
   checkName('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT, fail);
   checkShape('', spec, definitionFields, fail);
@@ -172,9 +173,8 @@ function checkShape(prefix: string, given: object, known: readonly string[], fai
 }
 
 function checkName(what: string, name: string, limit: number, fail: (reason: string) => never): void {
-  if (typeof name !== 'string' || name === '') fail(`${what} must be a text that is not empty`);
-  if (Buffer.byteLength(name) > limit) fail(`${what} '${name.slice(0, 40)}…' is longer than ${limit} bytes`);
-  if (name === '*' || /\p{Cc}/u.test(name)) fail(`${what} '${name}' has a character that names may not have`);
+  const fault = name === '*' ? "may not be '*', which stands for any" : nameFault(name, limit);
+  if (fault !== undefined) fail(`${what} '${String(name).slice(0, 40).toWellFormed()}' ${fault}`);
 }
 
 /** The union of an aggregate's events. */

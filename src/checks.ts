@@ -11,6 +11,17 @@ export function invalid(option: string, value: unknown, reason: string): never {
   throw new TrunklineError('InvalidOptions', { option, value, reason });
 }
 
+/**
+ * What is wrong with a name of the user's; undefined: nothing. Names go into frames, tables and file names as UTF-8, which
+ * has no half characters: one would come back as another name.
+ */
+export function nameFault(name: unknown, limit: number): string | undefined {
+  if (typeof name !== 'string' || name === '') return 'must be a text that is not empty';
+  if (Buffer.byteLength(name) > limit) return `is longer than ${limit} bytes`;
+  if (!name.isWellFormed()) return 'holds a lone surrogate, half a character';
+  return /\p{Cc}/u.test(name) ? 'holds a control character' : undefined;
+}
+
 /** Check an id of an aggregate, a key, a name of the user's. */
 export function checkId(what: string, id: string, limit: number = AGGREGATE_ID_BYTES_LIMIT): void {
   if (typeof id !== 'string') {

@@ -1,7 +1,8 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
 
 import type { AnyAggregate } from './aggregate.ts';
-import { checkDeadline, checkInteger, invalid } from './checks.ts';
+import { checkDeadline, checkInteger, invalid, nameFault } from './checks.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
 import { checkFields, fieldsOf, given } from './known-fields.ts';
 import { type Logger, resolveLogger } from './logger.ts';
 import { type MessageOptions, type MessageSettings, resolveMessages } from './message-options.ts';
@@ -278,15 +279,16 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
       invalid('aggregates', aggregate?.name, 'must be made by defineAggregate()');
     }
     const { name } = aggregate;
+    const fault = nameFault(name, AGGREGATE_TYPE_BYTES_LIMIT);
+    if (fault !== undefined) invalid('aggregates', name, fault);
     if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
     names.add(name);
   }
   const sinkNames = new Set<string>(['store', 'memory']);
   for (const sink of [...(options.stream ? [options.stream] : []), ...(options.sinks ?? [])]) {
     checkFields('sinks', sink, sink === options.stream ? streamFields : sinkFields);
-    if (typeof sink.name !== 'string' || sink.name === '' || Buffer.byteLength(sink.name) > 100) {
-      invalid('sinks', sink.name, 'a name must be 1 to 100 bytes');
-    }
+    const fault = nameFault(sink.name, 100);
+    if (fault !== undefined) invalid('sinks', sink.name, `name ${fault}`);
     if (moduleUrl(sink.module) === undefined) invalid('sinks', sink.module, `module ${moduleRule}`);
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
     sinkNames.add(sink.name);

@@ -2,7 +2,7 @@
 // `local-projection.ts` and `postgres/projection.ts`.
 
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
-import { checkInteger } from '../checks.ts';
+import { checkInteger, nameFault } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { SubscriptionStatus } from './handlers.ts';
@@ -50,6 +50,7 @@ export interface ProjectionDefinition<Row, A extends AggregateLike = any, T exte
 
 export const projectionTable = 'projections';
 const nameBytesLimit = 80;
+const tableBytesLimit = 1024; // a schema and a table, quoted
 
 /** Which rows they are: of which version of the definition, and built how manyth. */
 export interface Generation {
@@ -90,16 +91,16 @@ export function defineProjection<
   const invalid = (option: string, value: unknown, reason: string): never => {
     throw new TrunklineError('InvalidOptions', { option: `projection.${option}`, value, reason });
   };
-  if (typeof name !== 'string' || name === '' || Buffer.byteLength(name) > nameBytesLimit || name.includes('\0')) {
-    invalid('name', name, `must be 1 to ${nameBytesLimit} bytes of text`);
-  }
+  const fault = nameFault(name, nameBytesLimit);
+  if (fault !== undefined) invalid('name', name, fault);
   checkInteger('projection.version', version, 1, 1_000_000_000);
   if (typeof init !== 'function') invalid('init', init, 'must be a function');
   if (key !== undefined && typeof key !== 'function') invalid('key', key, 'must be a function');
   if (typeof apply !== 'function') invalid('apply', apply, 'must be a function');
   if (typeof into === 'object' && into !== null) {
     checkFields('projection.into', into, tableFields);
-    if (typeof into.table !== 'string' || into.table === '') invalid('into.table', into.table, 'must name a table');
+    const tableFault = nameFault(into.table, tableBytesLimit);
+    if (tableFault !== undefined) invalid('into.table', into.table, tableFault);
     checkInteger('projection.into.batchEvents', into.batchEvents ?? 1, 1, 100_000);
     checkInteger('projection.into.cachedRows', into.cachedRows ?? 1, 0, 10_000_000);
   } else if (into !== 'lmdb' && into !== 'memory') {

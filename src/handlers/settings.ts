@@ -2,7 +2,7 @@
 
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkEventNames } from '../catalogue.ts';
-import { checkAggregate, checkFunction, checkInteger, invalid } from '../checks.ts';
+import { checkAggregate, checkFunction, checkInteger, invalid, nameFault } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { moduleRule, moduleUrl } from '../user-module.ts';
@@ -137,13 +137,8 @@ export function resolveSubscription(
 }
 
 export function checkHandlerName(name: string): void {
-  const bytes = typeof name === 'string' ? Buffer.byteLength(name) : 0;
-  if (bytes < 1 || bytes > HANDLER_NAME_BYTES_LIMIT) {
-    invalid('name', name, `must be 1 to ${HANDLER_NAME_BYTES_LIMIT} bytes of text`);
-  }
-  if (!name.isWellFormed()) invalid('name', name, 'must hold no lone surrogate, half a character');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
-  if (/[\u0000-\u001f\u007f]/.test(name)) invalid('name', name, 'must hold no control characters');
+  const fault = nameFault(name, HANDLER_NAME_BYTES_LIMIT);
+  if (fault !== undefined) invalid('name', name, fault);
 }
 
 export function checkFrom(from: From): From {

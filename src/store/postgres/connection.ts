@@ -1,6 +1,6 @@
 // How to reach PostgreSQL, as users say it. No type of the client library's is in what they see.
 
-import { invalid } from '../../checks.ts';
+import { invalid, nameFault } from '../../checks.ts';
 import { given } from '../../known-fields.ts';
 
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
@@ -25,8 +25,8 @@ export const defaultSchema = 'trunkline';
 
 /** PostgreSQL cuts longer names off in silence, and keeps those that begin with pg_ for itself. @throws InvalidOptions */
 export function checkSchemaName(schema: unknown): asserts schema is string {
-  if (typeof schema !== 'string' || schema === '' || Buffer.byteLength(schema) > 63 || schema.includes('\0')) {
-    invalid('schema', schema, 'must be 1 to 63 bytes');
+  if (typeof schema !== 'string' || nameFault(schema, 63) !== undefined) {
+    invalid('schema', schema, 'must be 1 to 63 bytes of text without control characters or half characters');
   }
   if (schema.startsWith('pg_')) invalid('schema', schema, 'must not begin with pg_, as the names of the server do');
 }
