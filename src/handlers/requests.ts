@@ -104,20 +104,28 @@ export class Requests {
     unawaited(this.looking, this.onError);
   }
 
-  /** What went wrong, if something did. */
+  /** What went wrong first, if something did. A file that cannot be read keeps no other one waiting. */
   private async lookOnce(): Promise<unknown> {
-    try {
+    let failure: unknown;
+    const attempt = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        failure ??= error;
+      }
+    };
+    await attempt(async () => {
       this.watch();
       for (const name of await this.names()) {
         const [id, end] = [name.slice(0, name.lastIndexOf('.')), name.slice(name.lastIndexOf('.') + 1)];
         if (this.taken.has(id)) continue;
-        if (end === 'json') await this.take(id);
-        else if (end === 'answer' || end === 'new') await this.removeIfLeft(name);
+        if (end !== 'json' && end !== 'answer' && end !== 'new') continue;
+        await attempt(async () => {
+          if (!(await this.isLeft(name)) && end === 'json') await this.take(id);
+        });
       }
-      return undefined;
-    } catch (error) {
-      return error;
-    }
+    });
+    return failure;
   }
 
   private watch(): void {
@@ -198,13 +206,16 @@ export class Requests {
     }
   }
 
-  private async removeIfLeft(name: string): Promise<void> {
+  /** Whether it is one of an asker that was killed; then it is removed, and never carried out. */
+  private async isLeft(name: string): Promise<boolean> {
     const file = join(this.folder, name);
     try {
-      if (Date.now() - (await stat(file)).mtimeMs > leftAfterMs) await unlink(file);
+      if (Date.now() - (await stat(file)).mtimeMs <= leftAfterMs) return false;
+      await unlink(file);
     } catch (error) {
       if (!isMissing(error)) throw error;
     }
+    return true;
   }
 }
 

@@ -102,6 +102,21 @@ test('what an asker that was killed has left goes away', async () => {
   expect(readdirSync(requests)).toEqual(['fresh.answer']);
 });
 
+test('one that cannot be read keeps no other one waiting', async () => {
+  const { folder, requests } = serve(async () => 'done');
+  await until(() => existsSync(requests), Boolean);
+  // A folder in the place of a file, before every other name: nobody can read it, and nobody can remove it as a file.
+  mkdirSync(join(requests, '0.json'));
+  mkdirSync(join(requests, '0.answer'));
+  utimesSync(join(requests, '0.answer'), new Date(0), new Date(0));
+  await until(
+    () => errors.length,
+    (count) => count > 0,
+  );
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
+  expect(errors).toHaveLength(1);
+});
+
 test('no descriptor is free for a while: the service goes on, and answers afterwards', async () => {
   const folder = scratchFolder();
   const program = join(import.meta.dirname, 'no-descriptors.ts');
