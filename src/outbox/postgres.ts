@@ -3,14 +3,14 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { TrunklineError } from '../errors.ts';
-import { type Connection, configOf } from '../store/postgres/connection.ts';
+import type { ConnectionParts } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
 import { openClient } from '../store/postgres/server-session.ts';
 import type { Outbox, OutboxSession } from './outbox.ts';
 import { PostgresOutboxSession } from './postgres-session.ts';
 
 export interface PostgresOutboxSettings {
-  connection: Connection;
+  connection: ConnectionParts;
   schema: string;
   logId: string;
   /** Types whose events this runtime's actors raise. */
@@ -34,7 +34,7 @@ export class PostgresOutbox implements Outbox {
     const { connection, schema, actorTypes, logId } = this.settings;
     let client: pg.Client | undefined;
     try {
-      client = await openClient(configOf(connection), { name: 'trunkline relay', timeoutMs: queryTimeoutMs });
+      client = await openClient(connection, { name: 'trunkline relay', timeoutMs: queryTimeoutMs });
       await this.register(client, actorTypes);
     } catch (error) {
       client?.end().catch(() => {});

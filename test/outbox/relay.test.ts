@@ -108,7 +108,7 @@ test('a server without synchronous commits is killed behind an event in the log:
 test('claimed events come in slices by their size, the first one whatever it holds', async () => {
   await raise('small');
   for (let i = 0; i < 12; i++) await raise(`large-${i}`, { text: 'x'.repeat(i === 5 ? 600_000 : 100_000) });
-  const settings = { connection: url, schema, logId: 'a-log', actorTypes: [] };
+  const settings = { connection: { connectionString: url }, schema, logId: 'a-log', actorTypes: [] };
   const session = await new PostgresOutbox(settings).open();
   expect(await session.claim(500)).toMatchObject({ isRelay: true, events: 13 });
   const sliceBytes = 256 << 10;

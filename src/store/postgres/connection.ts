@@ -31,7 +31,23 @@ export function checkSchemaName(schema: unknown): asserts schema is string {
   if (schema.startsWith('pg_')) invalid('schema', schema, 'must not begin with pg_, as the names of the server do');
 }
 
+/**
+ * What `pg` is given. A connection that names no server is refused: `pg` would take PGHOST, or this machine, and a
+ * variable that is not set would change a database that nobody has named.
+ * @throws InvalidOptions
+ */
 export function configOf(connection: Connection): ConnectionParts {
   const parts = typeof connection === 'string' ? { connectionString: connection } : connection;
+  const { connectionString, host } = parts ?? {};
+  // The value is not shown: it may hold a password.
+  if (connectionString === undefined) {
+    if (typeof host !== 'string' || host === '') invalid('connection', '…', 'must be postgres://…, or name a host');
+  } else if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
+    invalid('connection', '…', 'must begin with postgres://');
+  }
+  return withDefaults(parts);
+}
+
+export function withDefaults(parts: ConnectionParts): ConnectionParts {
   return { connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given(parts) };
 }

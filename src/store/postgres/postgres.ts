@@ -3,7 +3,7 @@ import type pg from 'pg';
 import { checkInteger } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
-import { type Connection, type ConnectionParts, checkSchemaName, configOf, defaultSchema } from './connection.ts';
+import { type ConnectionParts, checkSchemaName, configOf, defaultSchema, withDefaults } from './connection.ts';
 
 /** A `pg.Pool`, as far as it matters here. */
 export interface PostgresPool {
@@ -120,7 +120,7 @@ function connectionOf({ connectionString, pool }: PostgresOptions): ConnectionPa
   // Not among the pool's own enumerable properties: pg hides it from logs.
   if (options.password !== undefined) connection.password = options.password;
   try {
-    return configOf(structuredClone(connection) as Connection);
+    return withDefaults(structuredClone(connection) as ConnectionParts);
   } catch (error) {
     return invalid('pool', '…', `its options must survive structured cloning: ${(error as Error).message}`);
   }

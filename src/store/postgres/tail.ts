@@ -19,7 +19,7 @@ import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../fram
 import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
-import { type Connection, configOf, defaultSchema } from './connection.ts';
+import { type Connection, type ConnectionParts, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { openClient } from './server-session.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
@@ -70,7 +70,7 @@ export function tailEvents(options: TailOptions): AsyncIterableIterator<TailedEv
   if (onError !== undefined) checkFunction('onError', onError);
   checkInteger('pollMs', pollMs, 1, 60_000);
   checkInteger('pageSize', pageSize, 1, 100_000);
-  const settings = { ...options, pollMs, pageSize };
+  const settings = { ...options, connection: configOf(options.connection), pollMs, pageSize };
   return new Tail(settings, readToken(options.from)).events();
 }
 
@@ -84,7 +84,8 @@ const tailFields = fieldsOf<TailOptions>({
   onError: true,
 });
 
-type Settings = TailOptions & Required<Pick<TailOptions, 'pollMs' | 'pageSize'>>;
+type Settings = Omit<TailOptions, 'connection'> &
+  Required<Pick<TailOptions, 'pollMs' | 'pageSize'>> & { connection: ConnectionParts };
 
 class Tail {
   private readonly settings: Settings;
@@ -180,7 +181,7 @@ class Tail {
 
   private async connect(): Promise<pg.Client> {
     const use = { name: 'trunkline tail', timeoutMs: statementTimeoutMs };
-    const client = await openClient(configOf(this.settings.connection), use);
+    const client = await openClient(this.settings.connection, use);
     try {
       await this.checkServer(client);
     } catch (error) {

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, expect, test } from 'vitest';
-import { migrate } from '../../../src/store/postgres/migrate.ts';
+import { migrate, postgres, tailEvents } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { errorOf } from '../../runtime/scratch.ts';
 
@@ -110,6 +110,25 @@ test('partitions are made by month, for any time; what lies in the default parti
   expect(rows[0].partition).toBe('trunkline.domain_events_2026_12');
   expect((await administer(connection, insert, ['2100-02-01T00:00:00Z']))[0].partition).toMatch(/default/);
   expect(await make('2100-02-11T00:00:00Z')).toBe(null);
+});
+
+test('a connection that names no server is refused, wherever one is taken', async () => {
+  const none = [
+    undefined,
+    null,
+    '',
+    'localhost',
+    5432,
+    {},
+    { host: undefined },
+    { host: '' },
+    { connectionString: '' },
+  ];
+  for (const nameless of none as never[]) {
+    expect(await errorOf(migrate({ connection: nameless }))).toMatchObject({ code: 'InvalidOptions' });
+    expect(() => tailEvents({ connection: nameless })).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+    expect(() => postgres({ connectionString: nameless })).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+  }
 });
 
 test('no secret gets into an error', async () => {
