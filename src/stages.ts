@@ -210,9 +210,11 @@ export class Stages {
     this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
     this.publisher.transactions = this.transactions;
     this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
+    const { progress } = this.caller;
+    progress.isStoreElsewhere = options.store !== undefined;
+    progress.confirm = (basis) => reading.confirm(basis);
     this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
     this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.log.recovery.lastPosition);
-    const { progress } = this.caller;
     this.handlers = new HandlerStage({
       folder: directory.handlersFolder,
       logId: this.log.logId,

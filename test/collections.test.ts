@@ -23,6 +23,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'actor/stored-horizon.ts': { marks: 'the store has come there; at most 1,000' },
   'actor/tail-index.ts': { positions: 'dropped whole once the store has caught up', outcomes: 'as positions' },
   'bus/bus.ts': { entries: "off(): the user's own", batches: 'every turn' },
+  'caller/unconfirmed.ts': { queue: 'the store has come there; from a limit on, lanes wait' },
   'caller/caller.ts': { lines: 'one for each shard', others: 'publisher and relay' },
   'caller/deliveries.ts': {
     lanes: 'nothing of the lane is left',

@@ -8,7 +8,7 @@ export class Command {
   readonly slot: number;
   /** The caller wants to know as soon as the command is `raised`. */
   readonly urgent: boolean;
-  /** The caller waits for `stored`. */
+  /** The caller waits for `stored` or `published`. */
   readonly awaitsStored: boolean;
   /** Sent by an aggregate. */
   readonly isInternal: boolean;

@@ -4,7 +4,6 @@
 // A void outcome is one that has expired: a frame of its own in the log, so that whatever reads outcomes (the store here, a
 // start's index of the tail) comes to the same. The last one has no key, and says that the shard has done so.
 import type { FrameReader } from '../frame.ts';
-import { isMessageKey } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupKind } from '../ring/ring.ts';
 import type { Actor, ActorType } from './actor.ts';
@@ -77,7 +76,7 @@ export class Fencing {
   private keysWithoutEvents(type: string, id: string, version: number, below: number): string[] {
     const last = Math.min(version + 1, below);
     const keys = this.loader.outcomeKeys(type, id, version, last);
-    for (const key of this.remembered.keysOf(type, id, version, last)) if (!isMessageKey(key)) keys.add(key);
+    for (const key of this.remembered.keysOf(type, id, version, last)) keys.add(key);
     return [...keys].filter((key) => {
       const found = this.remembered.get(RememberedOutcomes.key(type, id, key)) ?? this.loader.outcome(type, id, key);
       return found?.version === version && found.outcome.events === 0;

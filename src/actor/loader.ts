@@ -12,7 +12,6 @@ import { eachFrame } from '../log/frames.ts';
 import { Levels } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
-import { isMessageKey } from '../receipt.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
 import { PostgresAggregateReader } from '../store/postgres/aggregate-reader.ts';
 import type { LoadedAggregate, RemoteReader } from '../store/store.ts';
@@ -122,11 +121,10 @@ export class Loader {
     return inTail ?? this.store.receipt(type, id, key);
   }
 
-  /** The users' keys under which outcomes of these versions of an aggregate are kept. */
+  /** The keys under which outcomes of these versions of an aggregate are kept. */
   outcomeKeys(type: string, id: string, from: number, below: number): Set<string> {
     const keys = new Set(this.store.receiptKeys(type, id, from, below));
     for (const key of this.currentTail()?.outcomeKeys(type, id, from, below) ?? []) keys.add(key);
-    for (const key of keys) if (isMessageKey(key)) keys.delete(key);
     return keys;
   }
 

@@ -171,7 +171,12 @@ export class Caller implements CommandSender {
       pending.isInternal = isInternal;
       const slot = this.slots.add(pending);
       if (ack === 'raised') line.urgent++;
-      const level = ack === 'raised' ? GroupFlag.urgent : ack === 'stored' ? GroupFlag.stored : 0;
+      const level =
+        ack === 'raised'
+          ? GroupFlag.urgent
+          : ack === 'stored' || ack === 'published' || isMessage
+            ? GroupFlag.stored
+            : 0;
       const flags = level | (isInternal ? GroupFlag.internal : 0);
       const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
       const write: CommandWrite = (ring) => {

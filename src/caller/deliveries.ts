@@ -22,6 +22,7 @@ import {
 import type { MessageSettings } from '../message-options.ts';
 import type { Caller } from './caller.ts';
 import { type DeliveryEnd, type DeliveryParts, deliver } from './delivery.ts';
+import { type Answer, Unconfirmed } from './unconfirmed.ts';
 
 /** While there is no room for another dead letter. */
 const lookAgainMs = 1_000;
@@ -60,6 +61,10 @@ export class Deliveries {
   private firstOpen = 0;
   private unsettled = 0;
   private suspects: Promise<unknown> = Promise.resolve();
+  private readonly unconfirmed = new Unconfirmed<Open>((open, isStored) => {
+    if (isStored) this.settle(open);
+    else this.refusedByStore(open);
+  });
   /** All messages up to here have been added. */
   private seen = 0;
   private published = -1;
@@ -177,6 +182,10 @@ export class Deliveries {
       const open = lane.waiting[0];
       if (open === undefined) return;
       const message = open.message!;
+      if (this.unconfirmed.isFull) {
+        await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
+        continue;
+      }
       const isBehind = lane.letters > 0;
       const end: DeliveryEnd | undefined = isBehind ? undefined : await deliver(message, this.parts);
       if (end?.kind === 'stopped') return;
@@ -185,7 +194,7 @@ export class Deliveries {
         this.settle(open);
       } else {
         if (end.kind === 'refused') this.refused(message, end.error);
-        unawaited(this.settleWhenSynced(open), () => {}); // what ends the runtime ends no message
+        this.answered(open, end.answer);
       }
       lane.waiting.shift();
     }
@@ -240,6 +249,19 @@ export class Deliveries {
     }
     this.settle(held);
     return true;
+  }
+
+  /** It has an outcome. That counts when it is synced, and stored, where the store is elsewhere and may refuse it. */
+  private answered(open: Open, answer: Answer | undefined): void {
+    if (answer !== undefined && this.caller.progress.isStoreElsewhere) this.unconfirmed.add(open, answer);
+    else unawaited(this.settleWhenSynced(open), () => {}); // what ends the runtime ends no message
+  }
+
+  /** Another log has the target: what was answered is void, and the message is as if it had never been delivered. */
+  private refusedByStore(open: Open): void {
+    const lane = this.lane(laneOf(open.message!));
+    lane.waiting.push(open);
+    this.start(lane);
   }
 
   /** The outcome is written, and so lies below what is written now. */

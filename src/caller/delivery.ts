@@ -10,10 +10,12 @@ import type { Message, MessageFailure } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
 import { messageKeyPrefix } from '../receipt.ts';
 import type { Caller } from './caller.ts';
+import { answerOf } from './replies.ts';
+import type { Answer } from './unconfirmed.ts';
 
 export type DeliveryEnd =
-  | { kind: 'done' }
-  | { kind: 'refused'; error: unknown }
+  | { kind: 'done'; answer: Answer }
+  | { kind: 'refused'; error: unknown; answer: Answer | undefined }
   | ({ kind: 'failed' } & MessageFailure)
   /** The runtime stops, or has failed: the next start delivers it. */
   | { kind: 'stopped' };
@@ -51,8 +53,8 @@ export async function deliver(message: Message, parts: DeliveryParts): Promise<D
   const { retry, patienceMs } = settings;
   const input = [message.inputJson, message.metadataJson] as const;
   const options = { isInternal: true, ack: 'written', idempotencyKey: `${messageKeyPrefix}${message.id}` } as const;
-  const attempt = (): Promise<unknown> =>
-    caller.sendNamed(message.aggregateType, message.command, message.aggregateId, ...input, options);
+  const attempt = async (): Promise<Answer> =>
+    (await caller.sendNamed(message.aggregateType, message.command, message.aggregateId, ...input, options)) as Answer;
   const began = performance.now();
   let toldAt = began;
   let pauseMs = pushedBackMs;
@@ -62,10 +64,9 @@ export async function deliver(message: Message, parts: DeliveryParts): Promise<D
   for (;;) {
     if (stopped.aborted || caller.closed) return { kind: 'stopped' };
     try {
-      await (isSuspect ? parts.alone(attempt) : attempt());
-      return { kind: 'done' };
+      return { kind: 'done', answer: await (isSuspect ? parts.alone(attempt) : attempt()) };
     } catch (error) {
-      if (error instanceof Rejected) return { kind: 'refused', error };
+      if (error instanceof Rejected) return { kind: 'refused', error, answer: answerOf(error) };
       if (stopped.aborted || caller.closed) return { kind: 'stopped' };
       let waitMs: number;
       if (isError(error, 'OutcomeUnknown')) {

@@ -54,6 +54,8 @@ export class Progress implements LevelWait {
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
   private readonly refusals: Refusals;
   readonly timeoutMs: number;
+  isStoreElsewhere = false;
+  confirm: LevelWait['confirm'] = async () => {};
   private onSynced: (() => void) | undefined;
   private looking: NodeJS.Timeout | undefined;
 

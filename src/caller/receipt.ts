@@ -12,11 +12,23 @@ import { GroupFlag } from '../ring/ring.ts';
 import { heldUpBy, within } from '../wait.ts';
 import type { Patience } from './level-waiters.ts';
 
+/** What an answer without events rests on: this version of its aggregate, at a position of the log. */
+export interface Basis {
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  readonly position: number;
+}
+
 /** What a receipt needs to wait for later levels. */
 export interface LevelWait {
   reached(level: Level, position: number, signal: AbortSignal | undefined, patience?: Patience): Promise<void>;
   /** How long a wait of a user's lasts. */
   readonly timeoutMs: number;
+  /** The store is elsewhere, where another log may have gone on. */
+  readonly isStoreElsewhere: boolean;
+  /** Whether the store has what an answer without events rests on. @throws Quarantined, StoreUnavailable */
+  confirm(basis: Basis): Promise<void>;
   /** Why the store does not have all of these positions, to which it has come. */
   refused(from: number, to: number): TrunklineError | undefined;
   /** Why what was answered for this aggregate is not the store's, at a position to which the store has come. */
@@ -104,20 +116,38 @@ export class CommandReceipt implements Receipt<unknown> {
     if (level === 'raised') return;
     const { timeoutMs } = this.#wait;
     if (this.#firstPosition === 0) await within(this.#written(options.signal), { what: 'the log', timeoutMs });
-    return this.whenAt(level, options.signal).catch((error: unknown) => {
+    await this.whenAt(level, options.signal).catch((error: unknown) => {
       throw heldUpBy(error);
     });
+    if (isConfirmed(level, this.#wait) && this.#lastEvent < 0 && !this.#hasBasis()) {
+      const { version, lastPosition: position } = this;
+      await this.#wait.confirm({ type: this.#type, id: this.#id, version, position });
+    }
   }
 
-  /** The same for a receipt whose position is known. @throws WaitTimedOut */
+  /**
+   * The same for a receipt whose position is known; its answer, if it has no events, is confirmed by the flush where the
+   * command was sent with that level. @throws WaitTimedOut
+   */
   whenAt(level: Level, signal?: AbortSignal, patience?: Patience): Promise<void> {
-    const reached = this.#wait.reached(level, this.lastPosition, signal, patience);
-    return level === 'stored'
+    const reached = whenConfirmed(this.#wait, level, this.lastPosition, signal, patience);
+    return level === 'stored' || level === 'published'
       ? reached.then(() => {
           checkStored(this.#wait, this.#firstPosition, this.lastPosition);
           this.checkSound();
         })
       : reached;
+  }
+
+  /** The flush that brought it has compared it with the head. */
+  #hasBasis(): boolean {
+    if (this.#type === '') return true; // events of entities
+    const frame = new FrameReader(this.#group).at(0);
+    for (let i = 0; i < this.#frames; i++) {
+      if (frame.kind === FrameKind.basis) return true;
+      if (i + 1 < this.#frames) frame.at(frame.next);
+    }
+    return false;
   }
 
   /** @throws Quarantined: it was decided on a state that the store has refused */
@@ -167,6 +197,23 @@ export class CommandReceipt implements Receipt<unknown> {
   }
 }
 
+/** Levels at which another log may not have gone on before. */
+const isConfirmed = (level: Level, { isStoreElsewhere }: LevelWait): boolean =>
+  isStoreElsewhere && (level === 'stored' || level === 'published');
+
+/** The stream takes what the log has; whether it counts, the store decides: so `published` is behind `stored`. */
+function whenConfirmed(
+  wait: LevelWait,
+  level: Level,
+  position: number,
+  signal: AbortSignal | undefined,
+  patience: Patience | undefined,
+): Promise<void> {
+  const reached = wait.reached(level, position, signal, patience);
+  if (level !== 'published' || !wait.isStoreElsewhere) return reached;
+  return reached.then(() => wait.reached('stored', position, signal, patience));
+}
+
 /** The outcome of an earlier command with the same idempotency key. */
 export class RepeatedReceipt implements Receipt<unknown> {
   readonly value: unknown;
@@ -198,8 +245,8 @@ export class RepeatedReceipt implements Receipt<unknown> {
 
   /** @throws WaitTimedOut */
   async whenAt(level: Level, signal?: AbortSignal, patience?: Patience): Promise<void> {
-    await this.#wait.reached(level, this.position, signal, patience);
-    if (level !== 'stored') return;
+    await whenConfirmed(this.#wait, level, this.position, signal, patience);
+    if (level !== 'stored' && level !== 'published') return;
     for (const { position } of this.events) checkStored(this.#wait, position, position);
     if (this.events.length === 0) this.#reply.checkSound();
   }

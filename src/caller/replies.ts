@@ -10,6 +10,10 @@ import type { Progress } from './progress.ts';
 import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 import { replyError } from './reply-error.ts';
 
+/** What a message's refusal came with, for who delivers it. */
+const answers = new WeakMap<object, CommandReceipt>();
+export const answerOf = (refusal: unknown): CommandReceipt | undefined => answers.get(refusal as object);
+
 export interface ReplyContext {
   readonly progress: Progress;
   /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
@@ -22,7 +26,12 @@ export function answer(context: ReplyContext, pending: Pending, ring: RingConsum
   const { type, id } = pending;
   if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
     const error = replyError(ring, pending.deadlineMs);
-    if (pending.ack !== 'stored' || !(error instanceof Rejected)) return pending.fail(error);
+    const isConfirmed = pending.ack === 'stored' || pending.ack === 'published';
+    if (!(error instanceof Rejected)) return pending.fail(error);
+    if (!isConfirmed) {
+      if (pending.isMessage) answers.set(error, new CommandReceipt(ring, firstPosition, progress, type, id, false));
+      return pending.fail(error);
+    }
     // Decided on a state that the store may refuse: the refusal is then the answer.
     const refused = new CommandReceipt(ring, firstPosition, progress, type, id, false);
     return pending.succeedWith(

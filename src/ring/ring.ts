@@ -64,7 +64,7 @@ export const GroupFlag = {
   messages: 16,
   /** command: sent by an aggregate, not by a user; it has a reserve at every bound */
   internal: 32,
-  /** command: its caller waits for `stored` */
+  /** command: its caller waits for `stored` or `published` */
   stored: 64,
 } as const;
 

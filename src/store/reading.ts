@@ -18,6 +18,13 @@ import type { EventArchive, Head } from './store.ts';
 const lookEveryMs = 5;
 const looksLimit = 400; // a memory commits every 50 ms
 
+interface AnswerBasis {
+  readonly type: string;
+  readonly id: string;
+  readonly version: number;
+  readonly position: number;
+}
+
 export interface ReadingSettings {
   storeFolder: string;
   logId: string;
@@ -97,6 +104,19 @@ export class Reading {
     if (local.length === count && local[0]?.version === version) return local;
     await this.caughtUp();
     return this.archive.getFromVersion(type, id, version, count);
+  }
+
+  /**
+   * Whether the store has, at some moment, been where an answer without events was decided: at its version now, or gone on
+   * from there by this log behind the answer. What cannot be told apart from a take-over counts as one.
+   * @throws Quarantined, StoreUnavailable
+   */
+  async confirm({ type, id, version, position }: AnswerBasis): Promise<void> {
+    const found = await this.remote?.otherThan(this.settings.logId, type, id, version, position);
+    if (found === undefined) return;
+    const reason = `an answer was decided on version ${version}, and ${found}`;
+    const which = { aggregateType: type, aggregateId: id, version: version + 1, position };
+    throw new TrunklineError('Quarantined', { ...which, reason });
   }
 
   /** For entities, where the store is elsewhere: one that nobody here knows is this log's from then on. */

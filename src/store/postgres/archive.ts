@@ -144,6 +144,36 @@ export class PostgresArchive implements EventArchive {
     return rows[0] && { version: rows[0].version, position: Number(rows[0].position) };
   }
 
+  /**
+   * How the store contradicts that an aggregate was at this version when the log was at `position`; undefined: it does not.
+   * The next event tells: it must be this log's, and behind.
+   */
+  async otherThan(
+    logId: string,
+    type: string,
+    id: string,
+    version: number,
+    position: number,
+  ): Promise<string | undefined> {
+    const key = [type, id];
+    const where = 'aggregate_type = $1 and aggregate_id = $2';
+    const { rows } = await this.select(
+      `select ${timeBounds}, version from ${this.schema}.aggregates where ${where}`,
+      key,
+    );
+    const [head] = rows;
+    const stored: number = head?.version ?? 0;
+    if (stored === version) return undefined;
+    if (stored < version) return `the store has it at version ${stored}`;
+    const sql = `select log_id, position::float8 as position from ${this.schema}.domain_events
+      where ${where} and version = $3${withinTimes(head)}`;
+    const [next] = (await this.select(sql, [...key, version + 1])).rows;
+    if (next === undefined) return undefined; // its month has been dropped: long ago
+    if (next.log_id === logId && next.position > position) return undefined;
+    const owner = next.log_id === null ? 'transactions of the user' : `log ${next.log_id}`;
+    return next.log_id === logId ? `this log had gone on before` : `${owner} has gone on from there`;
+  }
+
   async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
     const sql = `select aggregate_id as id, version, position from ${this.schema}.aggregates
       where aggregate_type = $1 and aggregate_id collate "C" > $2 order by aggregate_id collate "C" limit ${headsPerPage}`;

@@ -1,18 +1,22 @@
 // Two machines, one aggregate: what the first one goes on saying after the second has taken over. Nothing that the store
 // refused, or that was decided on it, is acknowledged as `stored`, and nothing of it is remembered.
+
+import { join } from 'node:path';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { migrate, postgres, type Runtime } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
+import { temporaryFolder } from '../sample.ts';
 
 let connectionString: string;
 let one: Runtime;
 let two: Runtime;
 
 const stored = { ack: 'stored' } as const;
+const fileSink = new URL('../../runtime/file-sink.ts', import.meta.url).href;
 const folderOfOne = { path: '' };
 
 const start = (dataDir = scratchFolder(), flushDelayMs = 5): Promise<Runtime> =>
@@ -121,6 +125,23 @@ test('commands that wait behind an asynchronous one of a refused actor run on wh
   expect(await amounts('busy')).toEqual([1, 10, 1000]);
 });
 
+test('a message whose events the store refuses, or whose refusal rests on what another has changed, is delivered again', async () => {
+  for (const id of ['target', 'other']) await takenOver(id);
+  await one.ref(Counter, 'sender').sendOther('target', 100); // two messages, in their order
+  await one.ref(Counter, 'sender').sendRejected('other');
+  await until(
+    () => amounts('target'),
+    (list) => list.length === 4,
+  );
+  expect(await amounts('target')).toEqual([1, 10, 100, 100]);
+  await until(
+    () => one.status(),
+    ({ messagesUnderWay }) => messagesUnderWay === 0,
+  );
+  expect(one.status()).toMatchObject({ messagesRefused: 2, messageDeadLetters: 0 }); // each time by its target
+  expect(await amounts('target')).toEqual([1, 10, 100, 100]);
+});
+
 test.each(['between two statements', 'inside a COPY'])(
   'a flush that stands still %s does not keep its successor waiting',
   async (where) => {
@@ -168,6 +189,33 @@ describe('an answer without events, of a machine that was never refused', () => 
     expect((await errorOf(one.ref(Counter, 'rejection').with(stored).addThenReject(7))).code).not.toBe('Quarantined');
     expect(await amounts('value')).toEqual([1, 10, 100]);
     expect(one.status().quarantined).toBe(0);
+  });
+
+  test('that was sent at a lower level is confirmed when its receipt is asked for stored', async () => {
+    for (const id of ['late', 'gone on']) await takenOver(id);
+    const stale = await one.ref(Counter, 'late').total();
+    expect(stale.value).toBe(1); // at `written` a machine answers from what it holds
+    expect(await errorOf(stale.reached('stored'))).toMatchObject({ code: 'Quarantined', details: { version: 2 } });
+    const own = one.ref(Counter, 'own');
+    const none = await own.total();
+    await own.add(1);
+    const between = await own.total();
+    await own.add(2);
+    for (const receipt of [none, between, await own.total()]) await receipt.reached('stored');
+  });
+
+  test('is published only if the store has what it rests on; and so are events', async () => {
+    const folder = temporaryFolder(onTestFinished);
+    const stream = { name: 'file', module: fileSink, options: { file: join(folder, 'stream') } };
+    const publishing = await startRuntime({ store: postgres({ connectionString }), shards: 1, stream });
+    const published = { ack: 'published' } as const;
+    for (const id of ['read', 'write']) await publishing.ref(Counter, id).with(published).add(1);
+    for (const id of ['read', 'write']) await two.ref(Counter, id).with(stored).add(10);
+    const late = await publishing.ref(Counter, 'read').total();
+    expect((await errorOf(late.reached('published'))).code).toBe('Quarantined');
+    expect((await errorOf(publishing.ref(Counter, 'read').with(published).total())).code).toBe('Quarantined');
+    expect((await errorOf(publishing.ref(Counter, 'write').with(published).add(100))).code).toBe('Quarantined');
+    expect((await publishing.ref(Counter, 'write').with(published).add(1000)).value).toBe(1011);
   });
 
   test('goes on where no other has written: behind events, between them, of an aggregate that has none', async () => {
