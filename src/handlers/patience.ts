@@ -28,15 +28,19 @@ export interface Patient {
   pause(ms: number): Promise<void>;
 }
 
-/** Again and again while the store is away, or until it ends. */
-export async function patiently(work: () => Promise<void>, { hasEnded, trouble, pause }: Patient): Promise<void> {
+/** Again and again while the store is away (or what else `isPassing` says may come), or until it ends. */
+export async function patiently(
+  work: () => Promise<void>,
+  { hasEnded, trouble, pause }: Patient,
+  isPassing: (error: unknown) => boolean = mayComeBack,
+): Promise<void> {
   for (let failures = 1; !hasEnded(); failures++) {
     try {
       await work();
       trouble(undefined);
       return;
     } catch (error) {
-      if (!mayComeBack(error)) throw error;
+      if (!isPassing(error)) throw error;
       trouble(error);
       await pause(patienceMs(failures));
     }

@@ -64,6 +64,8 @@ interface BeginOptions {
   isInternal?: boolean;
   volatile?: boolean;
   tables?: Tables;
+  /** Resolves when the handler can be called. */
+  ready?: () => Promise<void>;
   closed?: () => Promise<void> | void;
 }
 
@@ -155,13 +157,13 @@ export class HandlerStage {
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
     this.checkName(settings.name);
     const pool = new WorkerPool(settings.module, settings.threads);
-    return this.begin(settings, callOf(settings, pool.call), { closed: () => pool.close() });
+    return this.begin(settings, callOf(settings, pool.call), { ready: () => pool.load(), closed: () => pool.close() });
   }
 
   begin(
     settings: SubscriptionSettings,
     call: Call,
-    { volatile = false, tables = this.tables, isInternal = false, closed = () => {} }: BeginOptions = {},
+    { volatile = false, tables = this.tables, isInternal = false, ready, closed = () => {} }: BeginOptions = {},
   ): RunningSubscription {
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     const { name } = settings;
@@ -176,6 +178,7 @@ export class HandlerStage {
       feed: this.feed,
       starts: this.starts,
       call,
+      ready,
       volatile,
       runtimeHasFailed: this.parts.runtimeHasFailed,
       onError: (error, details) => logger.error({ err: error, ...details }, 'a handler failed'),

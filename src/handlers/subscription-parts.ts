@@ -9,6 +9,8 @@ export interface SubscriptionParts {
   feed: Feed;
   starts: Starts;
   call: Call;
+  /** Resolves when the handler can be called; before that no event is taken. */
+  ready?: (() => Promise<void>) | undefined;
   /** Kept in memory only: begins anew with each run. */
   volatile: boolean;
   runtimeHasFailed(): boolean;

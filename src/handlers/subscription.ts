@@ -89,6 +89,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   private async run(): Promise<void> {
     await patiently(() => this.load(), this.patience);
+    const { ready } = this.parts;
+    if (ready !== undefined) await patiently(ready, this.patience, () => true);
     while (this.closing === undefined) {
       if (!this.mayTake()) await this.nudge.wait();
       else if (this.next > this.parts.feed.frontier()) await this.follow();

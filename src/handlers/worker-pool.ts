@@ -17,6 +17,10 @@ import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.
 const blockedGraceMs = 1_000;
 /** The same at the end. */
 const closeGraceMs = 5_000;
+/** A module that takes longer to load is tried again. */
+const loadLimitMs = 60_000;
+
+type Given = Pick<Attempt, 'effectKey' | 'attempt' | 'dryRun' | 'signal' | 'begun'>;
 
 export class WorkerPool {
   private readonly module: string;
@@ -38,16 +42,19 @@ export class WorkerPool {
     this.pool.on('error', () => {});
   }
 
-  readonly call: Call = async (event: StoredEvent, given: Attempt) => {
+  readonly call: Call = (event: StoredEvent, attempt: Attempt) =>
+    this.run(event.toJSON() as WorkerTask['event'], attempt);
+
+  /** Resolves when a thread has loaded the module: before the first event, which is not to blame for it. */
+  load(): Promise<void> {
+    const signal = AbortSignal.timeout(loadLimitMs);
+    return this.run(undefined, { effectKey: '', attempt: 1, dryRun: true, signal, begun: () => {} });
+  }
+
+  private async run(event: WorkerTask['event'], given: Given): Promise<void> {
     const { effectKey, attempt, dryRun, signal } = given;
     const { port1, port2 } = new MessageChannel();
-    const task: WorkerTask = {
-      event: event.toJSON() as WorkerTask['event'],
-      effectKey,
-      attempt,
-      dryRun,
-      port: port2,
-    };
+    const task: WorkerTask = { event, effectKey, attempt, dryRun, port: port2 };
     const blocked = new AbortController();
     let grace: NodeJS.Timeout | undefined;
     const abort = guarded(() => {
@@ -76,7 +83,7 @@ export class WorkerPool {
       signal.removeEventListener('abort', abort);
       port1.close();
     }
-  };
+  }
 
   /** What waits is given up, what runs may end. */
   async close(): Promise<void> {

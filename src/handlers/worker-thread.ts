@@ -8,7 +8,8 @@ import { type LetterRecord, letterEvent } from './letters.ts';
 
 /** One attempt, as it comes here. */
 export interface WorkerTask {
-  event: LetterRecord['event'];
+  /** undefined: only load the module. */
+  event: LetterRecord['event'] | undefined;
   effectKey: string;
   attempt: number;
   dryRun: boolean;
@@ -47,7 +48,7 @@ export default async function handleEvent({ event, port, ...delivery }: WorkerTa
       process.exit(1);
     });
     port.postMessage('begun' satisfies WorkerNote);
-    await handle(letterEvent({ event }), { ...delivery, signal: controller.signal });
+    if (event !== undefined) await handle(letterEvent({ event }), { ...delivery, signal: controller.signal });
   } finally {
     port.close();
   }
