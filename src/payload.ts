@@ -9,11 +9,25 @@
 // | `undefined` in an array, NaN, ±Infinity, bigint, function, symbol, Map, Set, other class instances, a cycle | refused |
 // | an invalid Date, what cannot be read (a getter or `toJSON` that throws, a revoked proxy) | refused |
 // | text with U+0000 or a lone surrogate | refused: PostgreSQL's jsonb could not take it |
+// | more than a million objects and lists, or 16 million items, where a part used twice counts twice | refused before it is copied |
+import { constants } from 'node:buffer';
 import { types } from 'node:util';
 import { TrunklineError, type WireError } from './errors.ts';
 
 /** Deeper than any document a person writes; far below the stack's limit, here and in PostgreSQL. */
 export const DEPTH_LIMIT = 200;
+
+/**
+ * The most that a walk takes, in words: far more than a command of the default ring can carry. What is too large must
+ * end as an error, before it is copied, and not as the end of the process. Objects and lists cost more than their items.
+ */
+const wordsLimit = 1 << 24;
+const containerWords = 16;
+/** More arguments than that could not be passed on the stack of a call. */
+const argumentsLimit = 65_535;
+
+/** What is left of it in this walk. */
+let wordsLeft = wordsLimit;
 
 // `for … in` with this costs nothing beyond `for … in`; a list of the keys doubles the cost of the walk.
 const isOwn = Object.prototype.hasOwnProperty;
@@ -22,8 +36,19 @@ function refuse(path: string, reason: string): never {
   throw new TrunklineError('UnserialisableValue', { path, reason });
 }
 
-/** A copy of `value` that equals `JSON.parse(JSON.stringify(value))`, or `UnserialisableValue` naming the place. */
+function refuseSize(path: string): never {
+  return refuse(
+    path.slice(0, 200),
+    'holds more than a million objects and lists, or 16 million items (a part that is used twice counts twice)',
+  );
+}
+
+/**
+ * A copy of `value` that equals `JSON.parse(JSON.stringify(value))`, or `UnserialisableValue` naming the place. `depth` is
+ * above 0 within a walk only.
+ */
 export function toPlain(value: unknown, path: string, depth = 0): unknown {
+  if (depth === 0) wordsLeft = wordsLimit;
   switch (typeof value) {
     case 'string':
     case 'boolean':
@@ -88,17 +113,14 @@ const tooDeep = Symbol('nested too deep');
 
 function copyOf(value: object, path: string, depth: number): unknown {
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') {
+    const left = wordsLeft;
     const json = (value as { toJSON(): unknown }).toJSON();
+    wordsLeft = left; // toJSON() may have raised, which is a walk of its own
     if (json === null && types.isDate(value)) refuse(path, 'is an invalid Date');
     return toPlain(json, path, depth + 1);
   }
   if (Array.isArray(value)) {
-    // A spread, for a plain array and without holes, whatever was given.
-    const copy: unknown[] = [...value];
-    for (let i = 0; i < copy.length; i++) {
-      if (!scalar(copy[i])) copy[i] = toPlain(copy[i], `${path}[${i}]`, depth + 1);
-    }
-    return copy;
+    return copyOfArray(value, path, depth);
   }
   const prototype = Object.getPrototypeOf(value);
   if (prototype !== Object.prototype && prototype !== null) {
@@ -106,15 +128,46 @@ function copyOf(value: object, path: string, depth: number): unknown {
       refuse(path, `is a ${prototype.constructor?.name ?? 'class'} instance without toJSON()`);
     }
   }
+  if ((wordsLeft -= containerWords) < 0) refuseSize(path);
+  const left = wordsLeft;
   const copy: Record<string, unknown> = { ...(value as Record<string, unknown>) };
+  wordsLeft = left; // a getter may have raised
+  let words = 0;
   const symbols = Object.getOwnPropertySymbols(copy); // JSON does not see them
   for (const symbol of symbols) delete copy[symbol as unknown as string];
   for (const key in copy) {
     if (!isOwn.call(copy, key)) continue; // what a library has put on Object.prototype is no payload
     const item = copy[key];
+    words++;
     if (scalar(item)) continue;
     if (item === undefined) delete copy[key];
     else copy[key] = toPlain(item, `${path}.${key}`, depth + 1);
+  }
+  wordsLeft -= words;
+  return copy;
+}
+
+const valuesOf = Array.prototype[Symbol.iterator];
+
+/** Item by item, so that a hole is found before the array is as long as it says; and a plain array, whatever was given. */
+function copyOfArray(value: readonly unknown[], path: string, depth: number): unknown[] {
+  const { length } = value;
+  if ((wordsLeft -= containerWords + length) < 0) {
+    for (let i = 0; i < length; i++) if (!(i in value)) refuse(`${path}[${i}]`, 'is undefined');
+    refuseSize(path);
+  }
+  // A spread is the fastest copy; of what is long, or has an iterator of its own, it could be one without an end.
+  if (length <= 64 && value[Symbol.iterator] === valuesOf) {
+    const copy: unknown[] = [...value];
+    for (let i = 0; i < copy.length; i++) {
+      if (!scalar(copy[i])) copy[i] = toPlain(copy[i], `${path}[${i}]`, depth + 1);
+    }
+    return copy;
+  }
+  const copy: unknown[] = [];
+  for (let i = 0; i < length; i++) {
+    const item = value[i];
+    copy.push(scalar(item) ? item : toPlain(item, `${path}[${i}]`, depth + 1));
   }
   return copy;
 }
@@ -156,12 +209,23 @@ function isClassInstance(prototype: object): boolean {
 
 /** JSON text of a plain value (see {@link toPlain}), refused if it holds text that not every sink can store. */
 export function plainToJson(plain: unknown, path: string): string {
-  const json = JSON.stringify(plain);
+  const json = textOf(plain);
   // JSON.stringify escapes U+0000 and lone surrogates as \uXXXX: text without that sequence needs no second look.
   if (json.includes('\\u') && /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/i.test(json)) {
     refuse(unstorablePlace(plain, path) ?? path, 'holds text with U+0000 or a lone surrogate');
   }
   return json;
+}
+
+/** @throws CommandTooLarge: longer than any text may be. */
+function textOf(plain: unknown): string {
+  try {
+    return JSON.stringify(plain);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    const limit = constants.MAX_STRING_LENGTH;
+    throw new TrunklineError('CommandTooLarge', { bytes: limit + 1, limit });
+  }
 }
 
 /** Whether every store can hold the text. */
@@ -187,6 +251,7 @@ export function toJson(value: unknown, path: string): string {
 /** JSON of a command's arguments. `undefined` at the end counts as not given, as in any JavaScript call. */
 export function argumentsJson(input: readonly unknown[]): string {
   let count = input.length;
+  if (count > argumentsLimit) refuse('arguments', `are ${count}, and may be ${argumentsLimit}`);
   while (count > 0 && input[count - 1] === undefined) count--;
   if (count === 0) return '[]';
   return toJson(count === input.length ? input : input.slice(0, count), 'arguments');
@@ -210,21 +275,29 @@ export function errorJson(wire: WireError): string {
 }
 
 /** Whether a value comes back from JSON as it was: nothing but plain data (an undefined property may get lost). */
-export function isFaithful(value: unknown, depth = 0): boolean {
-  if (value === null || value === undefined || typeof value === 'string' || typeof value === 'boolean') {
-    return value !== undefined || depth > 0;
-  }
+export function isFaithful(value: unknown): boolean {
+  wordsLeft = wordsLimit;
+  return value !== undefined && isFaithfulPart(value, 0);
+}
+
+function isFaithfulPart(value: unknown, depth: number): boolean {
+  if (typeof value === 'string') return (wordsLeft -= value.length) >= 0;
+  if (value === null || value === undefined || typeof value === 'boolean') return true;
   if (typeof value === 'number') return value - value === 0 && !Object.is(value, -0);
   if (typeof value !== 'object' || depth > DEPTH_LIMIT) return false;
   const prototype = Object.getPrototypeOf(value);
   if (Array.isArray(value)) {
-    if (prototype !== Array.prototype) return false;
-    for (let i = 0; i < value.length; i++) if (value[i] === undefined || !isFaithful(value[i], depth + 1)) return false;
+    if (prototype !== Array.prototype || (wordsLeft -= containerWords + value.length) < 0) return false;
+    for (let i = 0; i < value.length; i++) {
+      if (value[i] === undefined || !isFaithfulPart(value[i], depth + 1)) return false;
+    }
     return true;
   }
   if (prototype !== null && prototype !== Object.prototype) return false;
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
-  return Object.values(value).every((item) => isFaithful(item, depth + 1));
+  const items = Object.values(value);
+  wordsLeft -= containerWords + items.length;
+  return wordsLeft >= 0 && items.every((item) => isFaithfulPart(item, depth + 1));
 }
 
 /** Freeze a decoded value, all the way down. */

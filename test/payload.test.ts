@@ -3,7 +3,7 @@ import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { isError, TrunklineError } from '../src/errors.ts';
-import { deepFreeze, errorJson, isFaithful, plainToJson, toJson, toPlain } from '../src/payload.ts';
+import { argumentsJson, deepFreeze, errorJson, isFaithful, plainToJson, toJson, toPlain } from '../src/payload.ts';
 
 const refusal = (value: unknown): { path: string; reason: string } => {
   try {
@@ -314,5 +314,53 @@ describe('what a library has put on Object.prototype', () => {
     } finally {
       Reflect.deleteProperty(Object.prototype, 'injected');
     }
+  });
+});
+
+describe('what is far larger than any payload', () => {
+  const sparse = (length: number): unknown[] => {
+    const list: unknown[] = ['first'];
+    list[length - 1] = 'last';
+    return list;
+  };
+  class Endless extends Array<number> {
+    override *[Symbol.iterator](): ArrayIterator<number> {
+      for (;;) yield 1;
+    }
+  }
+
+  test('a list with holes is refused at the first one, however long it says it is', () => {
+    for (const length of [3, 65, 100_000, 2 ** 32 - 1]) {
+      expect(refusal({ seats: sparse(length) })).toEqual({ path: 'data.seats[1]', reason: 'is undefined' });
+      expect(isFaithful(sparse(length))).toBe(false);
+    }
+  });
+
+  test('a proxy that says it has four billion items, and an iterator without an end', () => {
+    const proxy = new Proxy([], { get: (_, key) => (key === 'length' ? 2 ** 32 - 1 : undefined), has: () => false });
+    expect(refusal(proxy).path).toBe('data[0]');
+    expect(toPlain(Endless.of(1, 2), 'data')).toEqual([1, 2]);
+  });
+
+  test('parts that are used again and again count each time', () => {
+    let list: unknown = { x: 1 };
+    for (let i = 0; i < 34; i++) list = [list, list];
+    expect(refusal(list).reason).toMatch(/more than a million/);
+    expect(isFaithful(list)).toBe(false);
+    const wide = Array.from({ length: 4096 }, () => 0);
+    expect(refusal(Array.from({ length: 5000 }, () => wide)).reason).toMatch(/16 million/);
+    expect(toPlain([wide, wide], 'data')).toEqual([wide, wide]);
+  });
+
+  test('a text that no JSON text could hold is CommandTooLarge', () => {
+    const text = 'x'.repeat(2 ** 24);
+    const texts = Array.from({ length: 40 }, () => text);
+    expect(() => toJson(texts, 'data')).toThrow(expect.objectContaining({ code: 'CommandTooLarge' }));
+  });
+
+  test('more arguments than a call can be given', () => {
+    const input: unknown[] = [];
+    input.length = 2 ** 32 - 1;
+    expect(() => argumentsJson(input)).toThrow(expect.objectContaining({ code: 'UnserialisableValue' }));
   });
 });
