@@ -80,3 +80,13 @@ export function checkAggregate(aggregate: AnyAggregate | string): void {
   }
   checkId('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT);
 }
+
+/** What another thread is given must survive the way there. @throws InvalidOptions */
+export function checkCrosses(option: string, value: unknown): void {
+  try {
+    structuredClone(value);
+  } catch (error) {
+    // The value is not shown: it may hold a password.
+    invalid(option, '…', `cannot cross threads (${(error as Error).message}): put functions into the module`);
+  }
+}

@@ -1,7 +1,7 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
 
 import type { AnyAggregate } from './aggregate.ts';
-import { checkDeadline, checkInteger, invalid, nameFault } from './checks.ts';
+import { checkCrosses, checkDeadline, checkInteger, invalid, nameFault } from './checks.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
 import { checkFields, fieldsOf, given } from './known-fields.ts';
 import { type Logger, resolveLogger } from './logger.ts';
@@ -268,15 +268,22 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     invalid('dataDir', options.dataDir, 'must name a folder');
   }
   if (!Array.isArray(options.aggregates) || options.aggregates.length === 0) {
-    invalid('aggregates', options.aggregates, 'must name at least one aggregate');
+    invalid('aggregates', '…', 'must be a list of one aggregate at least');
   }
   if (options.log !== undefined) checkFields('log', options.log, logFields);
   if (options.handlers !== undefined) checkFields('handlers', options.handlers, handlerFields);
   if (options.sinks !== undefined && !Array.isArray(options.sinks)) invalid('sinks', options.sinks, 'must be an array');
   const names = new Set<string>();
-  for (const aggregate of options.aggregates as AnyAggregate[]) {
+  for (const [i, aggregate] of (options.aggregates as AnyAggregate[]).entries()) {
+    if (aggregate === undefined) {
+      invalid(
+        `aggregates[${i}]`,
+        aggregate,
+        'is undefined: do two modules import each other, or is an export misspelt?',
+      );
+    }
     if (typeof aggregate?.commands !== 'object' || typeof aggregate.evolve !== 'object') {
-      invalid('aggregates', aggregate?.name, 'must be made by defineAggregate()');
+      invalid(`aggregates[${i}]`, aggregate?.name ?? aggregate, 'must be made by defineAggregate()');
     }
     const { name } = aggregate;
     const fault = nameFault(name, AGGREGATE_TYPE_BYTES_LIMIT);
@@ -291,6 +298,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (fault !== undefined) invalid('sinks', sink.name, `name ${fault}`);
     if (moduleUrl(sink.module) === undefined) invalid('sinks', sink.module, `module ${moduleRule}`);
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
+    checkCrosses(`sinks.${sink.name}.options`, sink.options);
     sinkNames.add(sink.name);
   }
   if (options.store !== undefined && !(options.store instanceof PostgresStoreOptions)) {
