@@ -7,6 +7,7 @@ import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from './frame.ts';
 import { fieldsOf, unknownField } from './known-fields.ts';
 import { own } from './own.ts';
 import type { Level, Receipt } from './receipt.ts';
+import { tame } from './tame.ts';
 import { moduleRule, moduleUrl } from './user-module.ts';
 
 declare const phantom: unique symbol;
@@ -133,7 +134,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
   },
 ): Aggregate<Name, State, E, C> {
   const fail = (reason: string): never => {
-    throw new TrunklineError('InvalidDefinition', { aggregateType: String(name).toWellFormed(), reason });
+    throw new TrunklineError('InvalidDefinition', { aggregateType: tame(name), reason });
   };
   checkName('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT, fail);
   checkShape('', spec, definitionFields, fail);
@@ -174,7 +175,7 @@ function checkShape(prefix: string, given: object, known: readonly string[], fai
 
 function checkName(what: string, name: string, limit: number, fail: (reason: string) => never): void {
   const fault = name === '*' ? "may not be '*', which stands for any" : nameFault(name, limit);
-  if (fault !== undefined) fail(`${what} '${String(name).slice(0, 40).toWellFormed()}' ${fault}`);
+  if (fault !== undefined) fail(`${what} '${tame(name, 40)}' ${fault}`);
 }
 
 /** The union of an aggregate's events. */

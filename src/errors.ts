@@ -1,5 +1,6 @@
 // The closed list of what can go wrong. One class, one code each, the values that explain it, and what to do.
 // Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
+import { tame, tameDetails } from './tame.ts';
 
 /** Whether a command was carried out. `yes`: it is in the log; what its caller waited for beyond that (a level) did not come in time. */
 export type Executed = 'no' | 'unknown' | 'yes';
@@ -258,16 +259,21 @@ function show(value: unknown): string {
   }
 }
 
+const messageLimit = 8192;
+
 /** Everything that Trunkline itself throws. `code` says what, `details` the values, `message` what to do. */
 export class TrunklineError<C extends ErrorCode = ErrorCode> extends Error {
   readonly code: C;
   readonly details: ErrorDetails[C];
 
+  /** Whatever others have said is in the details (an error's message, a name): tamed here, it can be kept anywhere. */
   constructor(code: C, details: ErrorDetails[C], options?: { message?: string | undefined; cause?: unknown }) {
-    super(options?.message ?? messages[code](details), options && 'cause' in options ? { cause: options.cause } : {});
+    const tamed = tameDetails(details);
+    const message = tame(options?.message ?? messages[code](tamed), messageLimit);
+    super(message, options && 'cause' in options ? { cause: options.cause } : {});
     this.name = code;
     this.code = code;
-    this.details = details;
+    this.details = tamed;
   }
 }
 
@@ -330,11 +336,9 @@ function oursToWire(error: unknown): WireError | undefined {
 
 /** Anything may be thrown, also what cannot be shown; a text too long, or one that JSON cannot carry, is cut to fit. */
 export function describeError(error: unknown): { name: string; message: string; stack: string } {
-  const text = (value: unknown, limit: number): string =>
-    String(value).slice(0, limit).toWellFormed().replaceAll('\0', '');
   try {
-    if (!(error instanceof Error)) return { name: 'Error', message: text(error, 1024), stack: '' };
-    return { name: text(error.name, 100), message: text(error.message, 1024), stack: text(error.stack ?? '', 4096) };
+    if (!(error instanceof Error)) return { name: 'Error', message: tame(error, 1024), stack: '' };
+    return { name: tame(error.name, 100), message: tame(error.message, 1024), stack: tame(error.stack ?? '', 4096) };
   } catch {
     return { name: 'Error', message: 'something that cannot be shown', stack: '' };
   }

@@ -14,7 +14,7 @@
 import { checkDate, checkInteger, invalid } from './checks.ts';
 import { TrunklineError } from './errors.ts';
 import type { Metadata } from './event.ts';
-import { DEPTH_LIMIT, isStorable, plainToJson, toPlain } from './payload.ts';
+import { DEPTH_LIMIT, plainToJson, toPlain } from './payload.ts';
 
 export const METADATA_BYTES_LIMIT: number = 1 << 18;
 export const RELAYED_DATA_BYTES_LIMIT: number = 1 << 20;
@@ -110,16 +110,4 @@ export function depthOf(json: string): number {
     }
   }
   return most;
-}
-
-/** Any words, from anybody (an error's message, a name), as every sink and log line can take them: bounded, well-formed. */
-export function tame(words: unknown, lengthLimit = 500): string {
-  let text: string;
-  try {
-    text = String(words instanceof Error ? words.message : words);
-  } catch {
-    return 'something that cannot be shown';
-  }
-  if (text.length <= lengthLimit && isStorable(text)) return text;
-  return text.slice(0, lengthLimit).toWellFormed().replaceAll('\0', '');
 }

@@ -13,6 +13,7 @@
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
 import { TrunklineError, type WireError } from './errors.ts';
+import { isStorable, tame } from './tame.ts';
 
 /** Deeper than any document a person writes; far below the stack's limit, here and in PostgreSQL. */
 export const DEPTH_LIMIT = 200;
@@ -228,9 +229,6 @@ function textOf(plain: unknown): string {
   }
 }
 
-/** Whether every store can hold the text. */
-export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
-
 /** Where a plain value holds such text: in a string, or in a key. */
 function unstorablePlace(plain: unknown, path: string): string | undefined {
   if (typeof plain === 'string') return isStorable(plain) ? undefined : path;
@@ -268,10 +266,7 @@ export function errorJson(wire: WireError): string {
     const json = toJson(wire, 'error');
     if (wire.kind === 'rejected' || json.length <= errorTextLimit) return json;
   } catch {}
-  return toJson(
-    { ...wire, message: wire.message.slice(0, 1024).toWellFormed().replaceAll('\0', ''), details: {} },
-    'error',
-  );
+  return toJson({ ...wire, message: tame(wire.message, 1024), details: {} }, 'error');
 }
 
 /** Whether a value comes back from JSON as it was: nothing but plain data (an undefined property may get lost). */

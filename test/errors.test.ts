@@ -150,6 +150,42 @@ describe.each(codes)('%s', (code) => {
   });
 });
 
+describe('texts of others, in what an error says', () => {
+  const hostile = `\0${'😀'.repeat(250_000)}\ud83d`;
+  const spoil = (value: unknown): unknown => {
+    if (typeof value === 'string') return hostile;
+    if (Array.isArray(value)) return value.map(spoil);
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, spoil(part)]));
+  };
+  const textsIn = (value: unknown): string[] =>
+    typeof value === 'string'
+      ? [value]
+      : typeof value === 'object' && value
+        ? Object.values(value).flatMap(textsIn)
+        : [];
+
+  test.each(codes)('%s: every store can keep them', (code) => {
+    const error = new TrunklineError(code, spoil(samples[code]) as never);
+    const again = fromWire(cross(toWire(error, where))[0]!);
+    for (const { message, details } of [error, again]) {
+      for (const text of textsIn({ message, details })) {
+        expect(text.isWellFormed() && !text.includes('\0')).toBe(true);
+        expect(text.length).toBeLessThanOrEqual(8192);
+      }
+    }
+  });
+
+  test('a list has an end, and a value of the user is left alone', () => {
+    const known = Array.from({ length: 5000 }, (_, i) => `c${i}`);
+    expect(new TrunklineError('UnknownCommand', { aggregateType: 'a', command: 'b', known }).details.known.length).toBe(
+      1000,
+    );
+    const value = { deep: '\0' };
+    expect(new TrunklineError('InvalidOptions', { option: 'x', value, reason: 'y' }).details.value).toBe(value);
+  });
+});
+
 test('no two codes have one message', () => {
   expect(new Set(codes.map((code) => make(code).message)).size).toBe(codes.length);
 });

@@ -5,8 +5,8 @@ import { setImmediate } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { BatchSize } from '../batch-size.ts';
 import { isError, TrunklineError } from '../errors.ts';
-import { tame } from '../limits.ts';
 import type { LogSource } from '../log/log.ts';
+import { tame } from '../tame.ts';
 import { BatchBuffer } from './batch.ts';
 import { type FlusherState, type FlusherStatus, isFatal, refusedBy, type Sink } from './flush.ts';
 

@@ -1,8 +1,8 @@
 // Dead letters as they are kept: one entry per handler and event, in the order in which the events happened, so that all that
 // is parked of one aggregate lies together.
 import { eventOf, type StoredEvent } from '../event.ts';
-import { tame } from '../limits.ts';
 import { deepFreeze } from '../payload.ts';
+import { tame } from '../tame.ts';
 
 export const letterTable = 'dead-letters';
 /** Sequences that are being handled again; also after a restart. Key: what their letters' keys begin with. */

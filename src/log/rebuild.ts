@@ -3,6 +3,7 @@
 import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { syncFile, syncFolder } from '../durable-file.ts';
+import { tame } from '../tame.ts';
 import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
 import type { Levels } from './levels.ts';
@@ -53,6 +54,7 @@ export async function rebuild(
   syncFile(dataFileOf(beside));
 }
 
+const reasonLimit = 8192;
 const keptBytes = ({ frameBytes }: FoundChunk): number => Math.max(CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES + frameBytes);
 
 /** The rebuilt file takes the old one's place; for a reason, the old one is kept beside it in a folder of its own. */
@@ -61,7 +63,7 @@ export function exchange(folder: string, reasonToKeep: string | undefined): stri
   let damagedFile: string | undefined;
   if (reasonToKeep !== undefined) {
     const damagedFolder = freshFolder(folder);
-    writeFileSync(join(damagedFolder, 'reason.txt'), `${reasonToKeep}\n`);
+    writeFileSync(join(damagedFolder, 'reason.txt'), `${tame(reasonToKeep, reasonLimit)}\n`);
     damagedFile = dataFileOf(damagedFolder);
     linkSync(file, damagedFile);
     syncFolder(damagedFolder);

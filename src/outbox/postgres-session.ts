@@ -5,6 +5,7 @@
 // its statement arrives. A claim is durable when it returns, whatever `synchronous_commit` says of the database.
 import pg from 'pg';
 import { failure } from '../store/postgres/failure.ts';
+import { tame } from '../tame.ts';
 import type { Claim, ClaimedEvent, DoubtfulRow, OutboxSession, Place } from './outbox.ts';
 
 /** Another runtime takes over from a relay that has not been seen for so long. */
@@ -117,7 +118,7 @@ export class PostgresOutboxSession implements OutboxSession {
 
   async setAside({ batch, sequence }: Place, reason: string): Promise<void> {
     const sql = `update ${this.table} set refused = $4 where log_id = $1 and batch = $2 and sequence = $3`;
-    await this.query(sql, [this.identity.logId, batch, sequence, reason.slice(0, 1000)]);
+    await this.query(sql, [this.identity.logId, batch, sequence, tame(reason)]);
   }
 
   async countSetAside(): Promise<number> {

@@ -12,6 +12,7 @@ import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GroupKind, Word } from '../ring/ring.ts';
+import { tame } from '../tame.ts';
 import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
 
 /** A group ends with the event that takes it there. */
@@ -24,7 +25,7 @@ export class Unrelayable {
 
   constructor(event: ClaimedEvent, error: unknown) {
     this.event = event;
-    this.reason = error instanceof Error ? error.message : String(error);
+    this.reason = tame(error);
   }
 }
 

@@ -3,7 +3,7 @@ import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid 
 import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { fieldsOf } from '../known-fields.ts';
-import { isStorable } from '../payload.ts';
+import { isStorable } from '../tame.ts';
 import { type EventArchive, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
 
 export class EventFilter {

@@ -31,6 +31,14 @@ test.each(formats)('%s carries the payload’s very bytes, plain and behind a sc
   expect(withId.subarray(5).equals(value)).toBe(true);
 });
 
+test.each(formats)('%s: metadata of whatever a log holds make headers that any consumer can read', (format) => {
+  const odd = { correlationId: 'a\0b', causationId: `${'😀'.repeat(9)}\ud83d`, traceparent: 7, source: '\udc00\0' };
+  const { headers } = formatEvent(format, { ...event, metadata: odd as never, metadataJson: JSON.stringify(odd) }, 1);
+  const texts = Object.values(headers);
+  expect(texts.every((text) => text.isWellFormed() && !text.includes('\0'))).toBe(true);
+  expect(texts).toContain('ab');
+});
+
 test('the runtime’s own', () => {
   const { value, headers } = formatEvent('trunkline', event, undefined);
   expect(JSON.parse(String(value))).toEqual({

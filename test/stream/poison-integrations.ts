@@ -22,6 +22,9 @@ const nonsense: Record<string, () => unknown> = {
   'throws-nothing': () => {
     throw undefined;
   },
+  'throws-novel': () => {
+    throw new Error(`\0${'😀'.repeat(1_000_000)}`);
+  },
   'throws-unshowable': () => {
     throw Object.create(null);
   },

@@ -2,6 +2,7 @@
 // also over a restart. Against a real broker, by both clients.
 import { describe, expect, test } from 'vitest';
 import { isError } from '../../src/index.ts';
+import { isStorable } from '../../src/tame.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { nonsenseLabels } from './poison-integrations.ts';
@@ -28,6 +29,11 @@ describe.each(clients)('%s', (client) => {
     // The domain events are all there: it is their public form that is not.
     expect(await records(nonsenseLabels.length + 2)).toHaveLength(nonsenseLabels.length + 2);
     expect(await records(2, `${prefix}.integration.counter`)).toHaveLength(2);
+    const aside = await records(nonsenseLabels.length, `${prefix}.own.quarantine`);
+    for (const { value } of aside) {
+      expect(value.length).toBeLessThan(4096);
+      expect(isStorable(JSON.parse(String(value)).reason)).toBe(true);
+    }
   });
 
   test('topics that cannot be: no legal name, one that collides with another, one of our own', async () => {

@@ -11,6 +11,7 @@ import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
 import { guarded } from '../../guarded.ts';
+import { tame } from '../../tame.ts';
 import { BasisStatement } from './basis.ts';
 import { failure, isServerError, refusesData, storeName } from './failure.ts';
 import { endFrozenFlushes, flushName, isLockTimeout, patienceMs } from './frozen.ts';
@@ -242,7 +243,7 @@ export class PostgresSink implements Sink {
       await client.query('rollback to savepoint part');
       if (entries.length === 1) {
         const [entry] = entries;
-        return [{ entry: entry!, code: 'RefusedByServer', reason: (error as Error).message }];
+        return [{ entry: entry!, code: 'RefusedByServer', reason: tame(error) }];
       }
       const middle = entries.length >> 1;
       const first = await this.copyWhatGoes(client, batch, entries.slice(0, middle));

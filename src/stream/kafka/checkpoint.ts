@@ -15,8 +15,8 @@ import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeFileDurably } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
-import { tame } from '../../limits.ts';
 import { Signer } from '../../log-secret.ts';
+import { tame } from '../../tame.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
 import { partitionOf } from './partition.ts';
 

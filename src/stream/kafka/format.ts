@@ -8,6 +8,7 @@
 // | `cloudevents-binary` | the payload | CloudEvents 1.0 attributes as `ce_…` |
 // | `cloudevents-structured` | CloudEvents 1.0, JSON | ours, and its content type |
 import type { Metadata } from '../../event.ts';
+import { isStorable, tame } from '../../tame.ts';
 
 export type Format = 'trunkline' | 'snake-case' | 'cloudevents-binary' | 'cloudevents-structured';
 
@@ -39,8 +40,10 @@ export interface Formatted {
 const json = JSON.stringify;
 
 /** What metadata say, where that is text; a log of an earlier release may hold anything there. */
-const words = (value: unknown): string =>
-  typeof value === 'string' ? value : typeof value === 'number' ? String(value) : '';
+const words = (value: unknown): string => {
+  if (typeof value === 'string') return isStorable(value) ? value : tame(value, value.length);
+  return typeof value === 'number' ? String(value) : '';
+};
 
 const none = '';
 const wireHeaderBytes = 5;

@@ -16,7 +16,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
 import { guarded } from '../../guarded.ts';
-import { tame } from '../../limits.ts';
+import { tame } from '../../tame.ts';
 import { importUserModule } from '../../user-module.ts';
 import { type Integration, Integrations } from '../integration.ts';
 import type { KafkaSettings } from '../kafka.ts';

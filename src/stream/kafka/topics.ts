@@ -3,7 +3,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
-import { tame } from '../../limits.ts';
+import { tame } from '../../tame.ts';
 import { importUserModule } from '../../user-module.ts';
 import type { TopicSettings } from '../kafka.ts';
 import { type StreamClient, StreamFault, type TopicSpec, type TopicState } from '../stream.ts';

@@ -151,9 +151,19 @@ test('what jsonb refuses never gets into the log: in payloads, ids and metadata'
 });
 
 test('what the server refuses is quarantined, and the rest goes on', async () => {
+  // Its words are long, and cut anywhere they end within a character.
   await administer(
     connectionString,
-    `alter table trunkline.domain_events add constraint poison check (data ->> 'amount' is distinct from '13')`,
+    `create function public.poison(data jsonb) returns boolean language plpgsql as $$ begin
+       if data ->> 'amount' = '13' then
+         raise exception using errcode = '23514', message = 'poison' || repeat(U&'\\+01F600', 100000);
+       end if;
+       return true;
+     end $$`,
+  );
+  await administer(
+    connectionString,
+    'alter table trunkline.domain_events add constraint poison check (public.poison(data))',
   );
   const runtime = await startRuntime({ store: postgres({ connectionString }) });
   const commands: Promise<unknown>[] = [];
@@ -173,4 +183,5 @@ test('what the server refuses is quarantined, and the rest goes on', async () =>
     ['RefusedByServer', { amount: 13 }],
   ]);
   expect(refused[0]!.reason).toContain('poison');
+  expect(refused.every(({ reason }) => reason.length <= 500 && !reason.slice(0, -1).includes('\ufffd'))).toBe(true);
 });

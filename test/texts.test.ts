@@ -1,0 +1,136 @@
+// Texts that are no payload, and go into a store, a topic, a header or a file all the same: an error's message, a reason, a
+// name. None may hold what the place cannot (U+0000, half a character), nor grow without bound. Errors of ours tame them
+// where they are made (each code: test/errors.test.ts); here are those who write, each with its reason.
+import { globSync, mkdirSync, readFileSync } from 'node:fs';
+import { stripTypeScriptTypes } from 'node:module';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { describeError, toWire } from '../src/errors.ts';
+import { letterError } from '../src/handlers/letters.ts';
+import { ask, Requests } from '../src/handlers/requests.ts';
+import { Rejected, TrunklineError } from '../src/index.ts';
+import { Unrelayable } from '../src/outbox/relay-ring.ts';
+import { isStorable, tame } from '../src/tame.ts';
+import { errorOf, scratchFolder } from './runtime/scratch.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** A megabyte; whoever cuts it by a round number cuts a character. */
+const hostile = `\0x${'😀'.repeat(250_000)}\ud83d`;
+const unshowable: unknown = Object.create(null);
+
+/** Every text within, each with its length. */
+function* textsIn(value: unknown): Generator<string> {
+  if (typeof value === 'string') yield value;
+  if (typeof value !== 'object' || value === null) return;
+  for (const [name, part] of Object.entries(value)) {
+    yield name;
+    yield* textsIn(part);
+  }
+}
+
+const fits = (value: unknown, most = 8192): boolean =>
+  [...textsIn(value)].every((text) => isStorable(text) && text.length <= most);
+
+test('whatever is thrown can be kept: in dead letters, in quarantine, in answers to other processes', async () => {
+  const thrown: unknown[] = [
+    hostile,
+    new Error(hostile),
+    Object.assign(new Error('x'), { name: hostile, stack: hostile, code: hostile }),
+    new Rejected(hostile, { detail: hostile }, hostile),
+    new TrunklineError('HandlerFailed', { handler: 'x', cause: hostile }),
+    unshowable,
+    Symbol(hostile),
+    undefined,
+  ];
+  const folder = scratchFolder();
+  mkdirSync(folder, { recursive: true });
+  let next: unknown;
+  const owner = new Requests(
+    folder,
+    () => Promise.reject(next),
+    () => {},
+    20,
+  );
+  owner.start();
+  try {
+    for (const error of thrown) {
+      expect(fits(letterError(error))).toBe(true);
+      expect(fits(describeError(error))).toBe(true);
+      expect(fits(new Unrelayable({} as never, error).reason)).toBe(true);
+      expect(fits(tame(error), 500)).toBe(true);
+      if (error instanceof Rejected) continue; // whole, or not at all: a user's answer to a caller
+      expect(fits(toWire(error, { aggregateType: 'a', command: 'c' }))).toBe(true);
+      next = error;
+      const { message, details } = await errorOf(
+        ask(folder, { kind: 'edit', id: 'x', data: 1 }, { timeoutMs: 20_000 }),
+      );
+      expect(fits({ message, details })).toBe(true);
+    }
+  } finally {
+    owner.close();
+  }
+});
+
+/** Who writes files, environments, rows or parameters of SQL, records of topics; and why its texts fit. */
+const writers: Readonly<Record<string, string>> = {
+  'src/directory.ts': 'our own words and ids',
+  'src/durable-file.ts': 'what the others here give it',
+  'src/log-secret.ts': 'hexadecimal',
+  'src/log/floor.ts': 'numbers',
+  'src/log/marker.ts': 'our own words and numbers',
+  'src/log/rebuild.ts': 'tamed',
+  'src/lmdb-open.ts': 'an empty environment',
+  'src/handlers/beginnings.ts': 'names of handlers, checked',
+  'src/handlers/lmdb/probe.ts': 'the name of a file',
+  'src/handlers/requests.ts': 'JSON: what was asked by the command line or our own; errors of ours',
+  'src/handlers/stage.ts': 'nothing',
+  'src/store/lmdb/marker.ts': 'our own words and numbers',
+  'src/store/postgres/archive-file.ts': 'rows of the server as it gives them',
+  'src/stream/kafka/checkpoint.ts': 'numbers, ids, and a topic by its legal name',
+  'src/stream/kafka/format.ts': 'names and metadata of events, through the gate of limits; what is older is tamed',
+  'src/stream/kafka/plan.ts': 'details of errors of ours, tamed',
+  'src/log/lmdb.ts': 'chunks: frames, through the gate of limits',
+  'src/handlers/lmdb/write-thread.ts': 'as entries.ts of PostgreSQL',
+  'src/handlers/lmdb/examination.ts': 'numbers',
+  'src/store/lmdb/examination.ts': 'numbers',
+  'src/store/lmdb/heads.ts': 'ids of events, through the gate of limits',
+  'src/store/lmdb/postings.ts': 'types of events, through the gate of limits',
+  'src/store/lmdb/receipts.ts': 'outcomes as frames have them: errors of ours, rejections whole',
+  'src/store/lmdb/sink.ts': 'numbers and ids',
+  'src/store/lmdb/writer.ts': 'blocks of frames',
+  'src/store/postgres/aggregate-reader.ts': 'ids of aggregates, checked',
+  'src/stream/kafka/partition-memory.ts': 'topics by their legal names',
+  'src/handlers/postgres/entries.ts': 'names, checked; JSON of letters, whose errors are tamed',
+  'src/handlers/postgres/log-readers.ts': 'names of handlers, checked',
+  'src/handlers/postgres/row-table.ts': 'rows of a user: what the server refuses is the event’s fault',
+  'src/outbox/postgres-session.ts': 'reasons, tamed',
+  'src/outbox/postgres.ts': 'types, checked',
+  'src/store/postgres/heads.ts': 'ids of events, through the gate of limits',
+  'src/store/postgres/migrate.ts': 'names of our own files',
+  'src/store/postgres/months.ts': 'rows as they are',
+  'src/store/postgres/outbox-release.ts': 'positions',
+  'src/store/postgres/quarantine.ts': 'reasons: tamed in sink.ts, or our own words',
+  'src/store/postgres/relayed.ts': 'positions',
+  'src/store/postgres/sink.ts': 'positions; states, as JSON',
+};
+
+const writes = [
+  /\b(?:writeFileSync|writeFileDurably|writeFile|appendFile|appendFileSync|createWriteStream)\(/,
+  /\binsert into [$a-z]/,
+  /\bupdate \$/,
+  /\.putSync\(/,
+  /\bconst headers\b|\bheaders: \{\}/,
+];
+const cleans = /\.toWellFormed\(|replaceAll\('\\0'/;
+
+test('who writes texts has a reason why they fit; they are cleaned in one place', () => {
+  const found = { writers: [] as string[], cleaners: [] as string[] };
+  for (const name of globSync('src/**/*.ts', { cwd: root })) {
+    const code = stripTypeScriptTypes(readFileSync(`${root}/${name}`, 'utf8'));
+    if (writes.some((one) => one.test(code))) found.writers.push(name);
+    if (cleans.test(code)) found.cleaners.push(name);
+  }
+  expect(found.writers.filter((name) => !Object.hasOwn(writers, name))).toEqual([]);
+  expect(found.cleaners).toEqual(['src/tame.ts']);
+});
