@@ -197,7 +197,7 @@ export class Shard {
   }
 
   private warn(message: string, error: unknown): void {
-    this.data.outbox.postMessage({ type: 'warning', message, details: describeError(error) });
+    this.data.outbox.postMessage({ type: 'warning', message, details: { err: describeError(error) } });
   }
 
   /** The actor, loaded if it is not here; undefined if that failed, which the caller has been told. */

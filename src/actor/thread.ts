@@ -39,7 +39,7 @@ export default async function runShard(data: ShardData): Promise<void> {
     return;
   }
   const stray = (text: string) => (reason: unknown) =>
-    report({ type: 'warning', message: text, details: describeError(reason) });
+    report({ type: 'warning', message: text, details: { err: describeError(reason) } });
   // What a command has left alone, and has failed, is no trouble of the commands beside it.
   process.on('unhandledRejection', guarded(stray('a promise that a command did not await was rejected')));
   process.on('uncaughtException', guarded(stray('a callback of a command (a timer, an abort listener …) has thrown')));
