@@ -186,7 +186,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   DiskFull: (d) =>
     d.freeBytes < d.neededBytes
       ? `the disk of ${d.path} has ${d.freeBytes} bytes left, and at least ${d.neededBytes} are needed; make room on it`
-      : `${d.path} may not grow by ${d.neededBytes} bytes, and its disk has ${d.freeBytes} left; raise the quota or the limit on the size of files (ulimit -f)`,
+      : `${d.path} may not grow by ${d.neededBytes} bytes, and its disk has ${d.freeBytes} left; raise the quota, the number of files (inodes) or the limit on their size (ulimit -f)`,
   DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
   DataDirUnreadable: (d) => `${d.dataDir} is not a data directory this release can read: ${d.reason}`,
   ServiceNotRunning: (d) => `no service runs on ${d.dataDir}: start it; ${d.reason}`,

@@ -13,11 +13,18 @@ export class SmallDisk {
     this.ballast = join(path, 'ballast');
   }
 
-  /** In a folder `disk` of `parent`. */
-  static mount(bytes: number, parent: string): SmallDisk {
+  /** In a folder `disk` of `parent`; `files`: how many it may have in all, 0 for any number. */
+  static mount(bytes: number, parent: string, files = 0): SmallDisk {
     const path = join(parent, 'disk');
-    mkdirSync(path);
-    const { status, stderr } = spawnSync('mount', ['-t', 'tmpfs', '-o', `size=${bytes}`, 'none', path]);
+    mkdirSync(path, { recursive: true });
+    const { status, stderr } = spawnSync('mount', [
+      '-t',
+      'tmpfs',
+      '-o',
+      `size=${bytes},nr_inodes=${files}`,
+      'none',
+      path,
+    ]);
     if (status === 0) return new SmallDisk(path);
     throw new Error(`tests of a full disk mount a small one, which needs root (CAP_SYS_ADMIN): ${stderr}`);
   }

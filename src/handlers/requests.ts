@@ -182,7 +182,8 @@ export class Requests {
 
   private async answer(id: string, text: string): Promise<void> {
     const file = join(this.folder, `${id}.answer`);
-    const say = (answer: Answer): Promise<void> => appendFile(file, `${JSON.stringify(answer)}\n`, { mode: 0o600 });
+    // A full disk cuts a line short: the next one begins anew.
+    const say = (answer: Answer): Promise<void> => appendFile(file, `\n${JSON.stringify(answer)}\n`, { mode: 0o600 });
     let saying: Promise<void> = Promise.resolve();
     const onProgress = (progress: ReplayProgress): void => {
       // A line of progress that is lost costs nothing; lines keep their order.
@@ -239,7 +240,8 @@ export async function ask(
     for (;;) {
       const lines = readLines(answerFile);
       for (const line of lines.slice(read)) {
-        const answer = JSON.parse(line) as Answer;
+        const answer = answerIn(line);
+        if (answer === undefined) continue;
         heardAt = performance.now();
         if ('progress' in answer) onProgress(answer.progress);
         else if ('error' in answer) throw fromWire(answer.error);
@@ -257,7 +259,16 @@ export async function ask(
   }
 }
 
-/** Whole lines. */
+/** undefined: it is empty, or was cut short. */
+function answerIn(line: string): Answer | undefined {
+  try {
+    return JSON.parse(line) as Answer;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Lines that have an end. */
 function readLines(file: string): string[] {
   try {
     return readFileSync(file, 'utf8').split('\n').slice(0, -1);

@@ -4,6 +4,7 @@
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
+import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
 import { nearest } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
@@ -39,6 +40,9 @@ import { RunningSubscription } from './subscription.ts';
 import type { TableStore } from './table-store.ts';
 import { checkKey, Tables } from './tables.ts';
 import { WorkerPool } from './worker-pool.ts';
+
+/** What a folder or a small file takes. */
+const folderBytes = 4096;
 
 export interface StageParts {
   folder: string;
@@ -112,7 +116,7 @@ export class HandlerStage {
         parts.logger.warn({ err: error }, 'the store does not know how far readers on this machine are; tried again'),
       );
     this.local = this.tablesIn(async () => {
-      mkdirSync(parts.folder, { recursive: true, mode: 0o700 });
+      this.makeFolder();
       const lastPosition = parts.levels.position('written');
       const opened = await LmdbTables.open(parts.folder, { logId, lastPosition });
       return this.readers === undefined ? opened : this.readers.follow(opened);
@@ -172,7 +176,7 @@ export class HandlerStage {
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
     this.serveRequests();
-    if (this.remote) writeFileSync(elsewhereFile(this.parts.folder), '', { mode: 0o600 });
+    if (this.remote) onDisk(this.parts.folder, (folder) => writeFileSync(elsewhereFile(folder), '', { mode: 0o600 }));
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       tables,
       feed: this.feed,
@@ -201,8 +205,12 @@ export class HandlerStage {
   /** Other processes may ask from now on: there is something that they could ask about. */
   serveRequests(): void {
     if (this.isClosing) return;
-    mkdirSync(this.parts.folder, { recursive: true, mode: 0o700 });
+    this.makeFolder();
     this.requests.start();
+  }
+
+  private makeFolder(): void {
+    onDisk(this.parts.folder, (folder) => mkdirSync(folder, { recursive: true, mode: 0o700 }));
   }
 
   private checkName(name: string): void {
@@ -327,3 +335,12 @@ export class HandlerStage {
 printAs(RunningSubscription, (one) => statusLine('Subscription', one));
 for (const kind of [LocalProjection, TableProjection])
   printAs<Projection<unknown>>(kind, (one) => statusLine('Projection', one));
+
+/** @throws DiskFull */
+function onDisk(folder: string, make: (folder: string) => void): void {
+  try {
+    make(folder);
+  } catch (error) {
+    throw isDiskFull(error) ? diskFull(folder, folderBytes, error) : error;
+  }
+}

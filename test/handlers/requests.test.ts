@@ -19,6 +19,13 @@ afterEach(() => {
 function serve(carryOut: (request: HandlerRequest) => Promise<unknown>): { folder: string; requests: string } {
   const folder = scratchFolder();
   mkdirSync(folder, { recursive: true });
+  return serveIn(folder, carryOut);
+}
+
+function serveIn(
+  folder: string,
+  carryOut: (request: HandlerRequest) => Promise<unknown>,
+): { folder: string; requests: string } {
   const owner = new Requests(folder, carryOut, (error) => errors.push(error), 20);
   owners.push(owner);
   owner.start();
@@ -49,6 +56,15 @@ test('a folder that is removed under a request gets its answer all the same', as
     return 'done';
   });
   expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
+});
+
+test('an answer that a full disk has cut short is read from the line that begins anew', async () => {
+  const folder = scratchFolder();
+  const answered = ask(folder, request, { timeoutMs: 20_000 });
+  const [asked] = readdirSync(join(folder, 'requests'));
+  serveIn(folder, async () => 'done');
+  writeFileSync(join(folder, 'requests', asked!.replace('.json', '.answer')), '{"resu'); // of a try that failed
+  expect(await answered).toBe('done');
 });
 
 test('a data directory that is gone is not made again', async () => {

@@ -1,10 +1,12 @@
-// A limit on the size of files, as `ulimit -f` or a quota sets one, is a full disk to the service.
+// Limits on the size of files (`ulimit -f`, a quota) and on their number (inodes) are a full disk to the service.
 import { execFile } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { createRuntime } from '../../src/index.ts';
+import { SmallDisk } from '../small-disk.ts';
 import { Counter } from './aggregates.ts';
 import { scratchFolder } from './scratch.ts';
 
@@ -26,4 +28,30 @@ test('where no file may grow any more: refused for a full disk, closed in time, 
   for await (const _ of runtime.events()) found++;
   expect(found).toBeGreaterThanOrEqual(acknowledged);
   await runtime.ref(Counter, 'c').add(1);
+});
+
+test('where no file may be made any more: a subscription is refused, and begins once one may (needs root)', async () => {
+  using disk = SmallDisk.mount(64 << 20, scratchFolder(), 40);
+  const dataDir = join(disk.path, 'data');
+  await using runtime = await createRuntime({ dataDir, aggregates: [Counter], shards: 1, logger: false });
+  const files: string[] = [];
+  const makeAll = (): void => {
+    for (;;) {
+      const file = join(disk.path, String(files.length));
+      writeFileSync(file, '');
+      files.push(file);
+    }
+  };
+  expect(makeAll).toThrow(expect.objectContaining({ code: 'ENOSPC' }));
+  const handled: number[] = [];
+  const subscribe = () => runtime.subscribe({ name: 'all', handle: ({ version }) => void handled.push(version) });
+  expect(subscribe).toThrow(expect.objectContaining({ code: 'DiskFull' }));
+  const { position } = await runtime.ref(Counter, 'c').add(1);
+  for (const file of files) rmSync(file);
+  const subscription = subscribe();
+  await subscription.caughtUpTo(position);
+  expect(handled.length).toBeLessThanOrEqual(1); // it begins with what is new
+  const next = await runtime.ref(Counter, 'c').add(1);
+  await subscription.caughtUpTo(next.position);
+  expect(handled.at(-1)).toBe(2);
 });
