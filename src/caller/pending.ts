@@ -1,6 +1,7 @@
 // A command in flight, as its caller waits for it.
 import type { SendOptions } from '../aggregate.ts';
 import { guarded } from '../guarded.ts';
+import { onAbort } from '../on-abort.ts';
 import type { Level, Receipt } from '../receipt.ts';
 import type { Line, Waiting } from './line.ts';
 import type { CommandReceipt } from './receipt.ts';
@@ -28,8 +29,7 @@ export class Pending {
   /** Given out at `raised`; told when it is written. */
   raised: CommandReceipt | undefined;
   private timer: NodeJS.Timeout | undefined;
-  private signal: AbortSignal | undefined;
-  private onAbort: (() => void) | undefined;
+  private forget: (() => void) | undefined;
 
   constructor(
     resolve: (receipt: Receipt<unknown>) => void,
@@ -50,18 +50,17 @@ export class Pending {
   }
 
   /** Arrange for the caller to be released before the reply, if it asked for that. */
-  watch(options: SendOptions, onDeadline: () => void, onAbort: () => void): void {
+  watch(options: SendOptions, onDeadline: () => void, aborted: () => void): void {
     if (options.deadlineMs !== undefined) this.timer = setTimeout(guarded(onDeadline), options.deadlineMs);
     if (options.signal) {
-      this.signal = options.signal;
-      this.onAbort = guarded(onAbort);
-      options.signal.addEventListener('abort', this.onAbort, { once: true });
+      this.forget = onAbort(options.signal, aborted);
+      if (this.answered) this.unwatch(); // it was aborted already
     }
   }
 
   unwatch(): void {
     if (this.timer !== undefined) clearTimeout(this.timer);
-    if (this.onAbort) this.signal?.removeEventListener('abort', this.onAbort);
+    this.forget?.();
   }
 
   succeed(receipt: Receipt<unknown>): void {

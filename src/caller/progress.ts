@@ -5,6 +5,7 @@ import { monotonicMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';
+import { onAbort } from '../on-abort.ts';
 import type { Level } from '../receipt.ts';
 import { LevelWaiters, type Patience } from './level-waiters.ts';
 import type { LevelWait } from './receipt.ts';
@@ -90,19 +91,19 @@ export class Progress implements LevelWait {
     const { waiters } = one;
     this.lookNowAndThen();
     return new Promise((resolve, reject) => {
-      const onAbort = guarded(() => {
-        waiters.remove(waiter);
-        reject(signal!.reason);
-      });
+      let forget = (): void => {};
       const ending = <T>(settle: (value: T) => void): ((value: T) => void) => {
         if (!signal) return settle;
         return (value) => {
-          signal.removeEventListener('abort', onAbort);
+          forget();
           settle(value);
         };
       };
       const waiter = waiters.add(position, ending(resolve) as () => void, ending(reject), patience, monotonicMs());
-      signal?.addEventListener('abort', onAbort, { once: true });
+      forget = onAbort(signal, () => {
+        waiters.remove(waiter);
+        reject(signal!.reason);
+      });
       this.ask();
       this.advance(); // it may have come to the level before the flag stood
     });

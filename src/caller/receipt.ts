@@ -4,7 +4,7 @@ import { checkLevel, checkSignalOptions } from '../checks.ts';
 import type { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader, lastEventIndex } from '../frame.ts';
-import { guarded } from '../guarded.ts';
+import { orAborted } from '../on-abort.ts';
 import { ownGetter } from '../own-getter.ts';
 import type { Level, Receipt } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
@@ -185,15 +185,7 @@ export class CommandReceipt implements Receipt<unknown> {
     if (this.#lost !== undefined) throw this.#lost;
     this.#whenWritten ??= Promise.withResolvers();
     this.#whenWritten.promise.catch(() => {});
-    if (signal === undefined) return this.#whenWritten.promise;
-    const { promise, reject } = Promise.withResolvers<never>();
-    const onAbort = guarded(() => reject(signal.reason));
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      await Promise.race([this.#whenWritten.promise, promise]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    return orAborted(this.#whenWritten.promise, signal);
   }
 }
 

@@ -25,6 +25,7 @@ export class Attempt implements Delivery {
   /** What says of a transaction of its own that it has been committed. */
   entry: Change | undefined;
   readonly #handler: string;
+  readonly #timeoutMs: number;
   readonly #eventId: string;
   readonly #tables: Tables;
   readonly #subject: Subject | undefined;
@@ -33,14 +34,15 @@ export class Attempt implements Delivery {
 
   /** `subject` undefined: its effects are thrown away. */
   constructor(
-    handler: string,
+    { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
     eventId: string,
     attempt: number,
     tables: Tables,
     subject: Subject | undefined,
     dryRun: boolean,
   ) {
-    this.#handler = handler;
+    this.#handler = name;
+    this.#timeoutMs = timeoutMs;
     this.#eventId = eventId;
     this.attempt = attempt;
     this.#tables = tables;
@@ -63,7 +65,7 @@ export class Attempt implements Delivery {
   get tx(): EffectTransaction {
     if (this.usedEffects === undefined) {
       if (this.#subject !== undefined) this.entry = handledEntry(this.#handler, this.#subject);
-      this.usedEffects = new Effects(this.#tables, this.entry);
+      this.usedEffects = new Effects(this.#tables, this.entry, this.#timeoutMs);
     }
     return this.usedEffects;
   }

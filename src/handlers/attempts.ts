@@ -154,7 +154,7 @@ export class Attempts {
   }
 
   private attempt(subject: Subject | undefined, eventId: string, number: number, dryRun = false): Attempt {
-    const attempt = new Attempt(this.settings.name, eventId, number, this.tables, subject, dryRun);
+    const attempt = new Attempt(this.settings, eventId, number, this.tables, subject, dryRun);
     if (this.isElsewhere) this.beginsLater(attempt);
     return attempt;
   }

@@ -29,6 +29,8 @@ export class Effects implements EffectTransaction {
   private readonly tables: Tables;
   /** What a transaction is begun with; undefined: it is thrown away in the end. */
   private readonly entry: Change | undefined;
+  /** How long its owner may take, milliseconds; Infinity: without end. */
+  private readonly longestMs: number;
   private readonly seen = new Map<string, Effect>();
   private readonly changes = new Map<string, Effect>();
   private since: number | undefined;
@@ -41,9 +43,10 @@ export class Effects implements EffectTransaction {
   onCommitted: () => void = () => {};
   private hasMissedStore = false;
 
-  constructor(tables: Tables, entry: Change | undefined) {
+  constructor(tables: Tables, entry: Change | undefined, longestMs: number) {
     this.tables = tables;
     this.entry = entry;
+    this.longestMs = longestMs;
   }
 
   async get<T>(table: string, key: string): Promise<T | undefined> {
@@ -115,7 +118,7 @@ export class Effects implements EffectTransaction {
   }
 
   private async begin(): Promise<OwnTransaction> {
-    const begun = await this.noticing(() => this.tables.begin(this.entry));
+    const begun = await this.noticing(() => this.tables.begin(this.entry, this.longestMs));
     if (begun === 'taken') {
       this.haveHappened = true;
       throw new Error('these effects have happened before');

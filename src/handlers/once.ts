@@ -58,7 +58,11 @@ export class Inbox {
       return row.value as T;
     }
     for (let i = 0; i < conflictLimit; i++) {
-      const effects = new Effects(this.tables, change(inboxTable, key, {} satisfies InboxRow));
+      const effects = new Effects(
+        this.tables,
+        change(inboxTable, key, {} satisfies InboxRow),
+        Number.POSITIVE_INFINITY,
+      );
       try {
         const result = await effect(effects);
         const value = result === undefined ? undefined : (toPlain(result, 'result') as T);

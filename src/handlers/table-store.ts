@@ -48,9 +48,10 @@ export interface TableStore {
   commit(changes: readonly Change[]): Promise<void>;
   /**
    * Begin a transaction of the user's own, with a new entry in it; `taken`: there is such an entry already. Where this is
-   * missing, the place knows no such transactions.
+   * missing, the place knows no such transactions. `longestMs`: how long the user's code may take, Infinity: without end; a
+   * transaction that stands idle for longer is ended by the server. Default: only code of ours works in it.
    * @throws StoreUnavailable
    */
-  begin?(entry: Change | undefined): Promise<OwnTransaction | 'taken'>;
+  begin?(entry: Change | undefined, longestMs?: number): Promise<OwnTransaction | 'taken'>;
   close(): Promise<void>;
 }

@@ -92,10 +92,10 @@ export class Tables {
   }
 
   /** See `TableStore.begin`. @throws InvalidOptions, StoreUnavailable */
-  async begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
+  async begin(entry: Change | undefined, longestMs: number): Promise<OwnTransaction | 'taken'> {
     this.checkOpen();
     const store = this.store ?? (await this.open());
-    if (store.begin !== undefined) return store.begin(entry);
+    if (store.begin !== undefined) return store.begin(entry, longestMs);
     const reason = 'there are transactions with store: postgres(…) only';
     throw new TrunklineError('InvalidOptions', { option: 'tx.client', reason });
   }

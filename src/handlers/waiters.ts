@@ -2,6 +2,7 @@
 import { checkInteger, checkSignal, deadlineLimitMs } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
+import { onAbort } from '../on-abort.ts';
 import { PositionQueue, type Queued } from '../position-queue.ts';
 
 interface Waiter extends Queued {
@@ -31,10 +32,10 @@ export class Waiters {
 
   wait(position: number, timeoutMs: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      signal?.throwIfAborted();
+      let forget = (): void => {};
       const settle = (end: () => void): void => {
         clearTimeout(timer);
-        signal?.removeEventListener('abort', onAbort);
+        forget();
         this.waiting.remove(waiter);
         end();
       };
@@ -45,14 +46,13 @@ export class Waiters {
         resolve: () => settle(resolve),
         reject: (error) => settle(() => reject(error)),
       };
-      const onAbort = guarded(() => waiter.reject(signal!.reason));
       const late = guarded(() => {
         const details = { handler: this.handler, position, reached: this.reached(), timeoutMs };
         waiter.reject(this.trouble() ?? new TrunklineError('CaughtUpTimedOut', details));
       });
       const timer = setTimeout(late, timeoutMs);
-      signal?.addEventListener('abort', onAbort);
       this.waiting.add(waiter);
+      forget = onAbort(signal, () => waiter.reject(signal!.reason));
     });
   }
 

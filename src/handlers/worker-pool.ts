@@ -8,6 +8,7 @@ import { MessageChannel } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
+import { onAbort } from '../on-abort.ts';
 import { ownFile } from '../own-file.ts';
 import type { Attempt } from './attempt.ts';
 import type { Call } from './attempts.ts';
@@ -57,13 +58,13 @@ export class WorkerPool {
     const task: WorkerTask = { event, effectKey, attempt, dryRun, port: port2 };
     const blocked = new AbortController();
     let grace: NodeJS.Timeout | undefined;
-    const abort = guarded(() => {
+    const abort = (): void => {
       grace = setTimeout(
         guarded(() => blocked.abort()),
         blockedGraceMs,
       );
       port1.postMessage(String((signal.reason as Error)?.message ?? signal.reason));
-    });
+    };
     let failed: string | undefined;
     port1.once(
       'message',
@@ -72,15 +73,14 @@ export class WorkerPool {
         else failed = note.failed;
       }),
     );
-    signal.addEventListener('abort', abort);
-    if (signal.aborted) abort();
+    const forget = onAbort(signal, abort);
     try {
       await this.pool.run(task, { transferList: [port2], signal: blocked.signal });
     } catch (error) {
       throw failed === undefined ? error : new Error(`${this.module} cannot be loaded: ${failed}`);
     } finally {
       clearTimeout(grace);
-      signal.removeEventListener('abort', abort);
+      forget();
       port1.close();
     }
   }

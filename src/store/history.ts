@@ -13,6 +13,7 @@ import { guarded } from '../guarded.ts';
 import { checkFields } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
+import { onAbort } from '../on-abort.ts';
 import { type EventFilter, filterOf, storeQueryFields } from './filter.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
@@ -129,16 +130,17 @@ export class History {
   /** Resolves when position `next` may be written, or the history closes. Rejects when the signal aborts. */
   private written(next: number, signal: AbortSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
+      let forget = (): void => {};
       const done = guarded(() => {
         clearTimeout(timer);
         this.waiting.delete(done);
-        signal?.removeEventListener('abort', done);
+        forget();
         resolve();
       });
       const timer = setTimeout(done, followBoundMs);
       this.waiting.add(done);
-      signal?.addEventListener('abort', done);
-      if (this.closed || signal?.aborted || this.levels.position('written') >= next) done();
+      forget = onAbort(signal, done);
+      if (this.closed || this.levels.position('written') >= next) done();
     });
   }
 }

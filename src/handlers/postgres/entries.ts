@@ -3,7 +3,7 @@
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { storeName } from '../../store/postgres/failure.ts';
-import { beginSql } from '../../store/postgres/server-session.ts';
+import { beginSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
 import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 
@@ -58,12 +58,13 @@ export class EntryStatements {
     return rows.map(({ key, json }: { key: Buffer; json: string }) => ({ key: key.toString(), json }));
   }
 
-  /** `begin`, and the entry if there is none; one round trip. */
-  beginWith(entry: Change | undefined): string {
-    if (entry === undefined) return beginSql();
+  /** `begin`, and the entry if there is none; one round trip. `longestMs`: as long as it may take, it may also stand idle. */
+  beginWith(entry: Change | undefined, longestMs = 0): string {
+    const begin = beginSql(idleFor(longestMs + silentMs));
+    if (entry === undefined) return begin;
     const { table, key, json } = entry;
     const values = [this.logId, table].map(pg.escapeLiteral).join();
-    return `${beginSql()}; insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
+    return `${begin}; insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
       values (${values}, '\\x${Buffer.from(key).toString('hex')}', ${pg.escapeLiteral(json!)}) on conflict do nothing`;
   }
 

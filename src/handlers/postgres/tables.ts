@@ -84,8 +84,8 @@ export class PostgresTables implements TableStore {
     }
   }
 
-  begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
-    return this.transactions.begin(entry);
+  begin(entry: Change | undefined, longestMs?: number): Promise<OwnTransaction | 'taken'> {
+    return this.transactions.begin(entry, longestMs);
   }
 
   private async connected(): Promise<Session> {

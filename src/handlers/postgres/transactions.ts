@@ -28,7 +28,7 @@ export class HandlerTransactions {
     this.slots = new Slots(connections);
   }
 
-  async begin(entry: Change | undefined): Promise<OwnTransaction | 'taken'> {
+  async begin(entry: Change | undefined, longestMs: number | undefined): Promise<OwnTransaction | 'taken'> {
     await this.slots.take();
     let client: pg.PoolClient | undefined;
     const end = async (isLost: boolean): Promise<void> => {
@@ -37,9 +37,9 @@ export class HandlerTransactions {
     };
     try {
       client = await this.pool.connect();
-      const begun: unknown = await client.query(this.statements.beginWith(entry));
-      const inserted = Array.isArray(begun) ? (begun as pg.QueryResult[])[1]!.rowCount : undefined;
-      if (inserted !== 0) return new Transaction(client, this.statements, this.schema, end);
+      const begun: unknown = await client.query(this.statements.beginWith(entry, longestMs));
+      const inserted = (begun as pg.QueryResult[]).find(({ command }) => command === 'INSERT');
+      if (inserted?.rowCount !== 0) return new Transaction(client, this.statements, this.schema, end);
       await client.query('rollback');
       end(false);
       return 'taken';

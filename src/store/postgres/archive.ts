@@ -2,9 +2,7 @@
 import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import { BatchSize } from '../../batch-size.ts';
-import { TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
-import { guarded } from '../../guarded.ts';
 import { checkFields } from '../../known-fields.ts';
 import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
@@ -18,7 +16,8 @@ import {
   type StoreQuery,
   type TypeQuery,
 } from '../store.ts';
-import { storeName, tookTooLong } from './failure.ts';
+import { borrowed } from './borrowed.ts';
+import { tookTooLong } from './failure.ts';
 import { type Guard, guard } from './guard.ts';
 import { conditions, copyEvents, eventsIn, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
@@ -234,47 +233,23 @@ export class PostgresArchive implements EventArchive {
     return this.run((client) => client.query(sql, values));
   }
 
-  private run<T>(read: (client: pg.PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
-    return this.guard(async () => {
-      const client = await this.connected();
-      const giveUp = guarded(() => client.release(true));
-      signal?.addEventListener('abort', giveUp);
-      let isLost = true;
+  private async run<T>(read: (client: pg.PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
+    // What a signal has ended says nothing of the server: the guard does not count it.
+    const done = await this.guard(async () => {
       try {
-        if (!this.isChecked) {
-          await checkSchema(client, this.schemaName);
-          this.isChecked = true;
-        }
-        const result = await read(client);
-        isLost = false;
-        return result;
-      } finally {
-        signal?.removeEventListener('abort', giveUp);
-        if (!signal?.aborted) client.release(isLost);
+        return { value: await borrowed(this.pool, this.loadTimeoutMs, signal, (client) => this.checked(client, read)) };
+      } catch (error) {
+        if (signal?.aborted) return undefined;
+        throw error;
       }
     });
+    if (done === undefined) throw signal!.reason;
+    return done.value;
   }
 
-  /** A connection of the pool; one of the user's own may have none free, for ever. @throws StoreUnavailable */
-  private async connected(): Promise<pg.PoolClient> {
-    const { loadTimeoutMs } = this;
-    const connecting = this.pool.connect();
-    const { promise: late, reject } = Promise.withResolvers<never>();
-    const giveUp = guarded(() => {
-      const cause = `no connection of the pool was free within ${loadTimeoutMs} ms`;
-      reject(new TrunklineError('StoreUnavailable', { store: storeName, cause }));
-    });
-    const timer = setTimeout(giveUp, loadTimeoutMs);
-    try {
-      return await Promise.race([connecting, late]);
-    } catch (error) {
-      connecting.then(
-        (client) => client.release(),
-        () => {},
-      );
-      throw error;
-    } finally {
-      clearTimeout(timer);
-    }
+  private async checked<T>(client: pg.PoolClient, read: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    if (!this.isChecked) await checkSchema(client, this.schemaName);
+    this.isChecked = true;
+    return read(client);
   }
 }

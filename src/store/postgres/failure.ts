@@ -20,9 +20,12 @@ export function isServerError(error: unknown): boolean {
   return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error));
 }
 
-/** Whether the server cannot serve anybody now, or is not there: connection, resources, intervention, its own system. */
+/**
+ * Whether the server cannot serve anybody now, or is not there: connection, resources, intervention, its own system, or a
+ * transaction that it has ended for its length.
+ */
 export function isAway(error: unknown): boolean {
-  return !isServerError(error) || /^(08|53|57|58|XX)/.test(codeOf(error));
+  return !isServerError(error) || /^(08|53|57|58|XX|25P0[34])/.test(codeOf(error));
 }
 
 /** Whether a statement has taken longer than it may: by the server's clock or the client's. */

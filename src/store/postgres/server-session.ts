@@ -4,8 +4,13 @@
 // A pooler that hands one server connection to several clients keeps a few settings for each client and no others, so
 // behind one only these few are set: anything else would be left to strangers. A connection is direct if the server process
 // is the one that answered when it was opened. What must hold behind a pooler too is in `beginSql`, for each transaction.
+//
+// A machine may disappear without a word (power, network, a suspended guest), and its transaction would keep its locks for as
+// long as the server believes in the connection: two hours by the defaults of TCP. So no transaction of ours stands idle for
+// longer than `silentMs`, and the server's kernel asks after every client of ours that says nothing.
 import pg from 'pg';
 import { guarded } from '../../guarded.ts';
+import { onAbort } from '../../on-abort.ts';
 import type { ConnectionParts } from './connection.ts';
 
 /** What a connection is for. */
@@ -36,9 +41,28 @@ const settings: Readonly<Record<string, string>> = {
   default_transaction_deferrable: 'off',
   synchronous_commit: 'on',
   lock_timeout: '0',
-  idle_in_transaction_session_timeout: '0',
+  idle_in_transaction_session_timeout: '0', // the user's: by their own bound, see beginSql
   idle_session_timeout: '0',
   transaction_timeout: '0', // since PostgreSQL 17; a setting that the server does not know is passed over
+};
+
+/**
+ * How long a transaction of ours may stand idle, milliseconds; then the server ends its connection, and the transaction is
+ * undone and done again. Between its statements ours never wait, except for a thread that is held up.
+ */
+export const silentMs = 5_000;
+
+/** Seconds until the first question to a client that says nothing, between questions, and how many go unanswered. */
+const keepalives: Readonly<Record<string, string>> = {
+  tcp_keepalives_idle: '10',
+  tcp_keepalives_interval: '5',
+  tcp_keepalives_count: '3',
+};
+
+/** What only sessions without statements of the user's are set to: theirs may read slowly, and stand idle by their own bound. */
+const ofSilence: Readonly<Record<string, string>> = {
+  idle_in_transaction_session_timeout: String(silentMs),
+  tcp_user_timeout: '60000', // unacknowledged bytes, milliseconds
 };
 
 /** Where only tables of ours are read and written: rows that a policy hides are an error, not a smaller result. */
@@ -55,7 +79,13 @@ const direct = new WeakSet<pg.ClientBase>();
  * until its end, as `name = value`.
  */
 export function beginSql(...locals: string[]): string {
-  return ['begin isolation level read committed read write', ...locals.map((local) => `set local ${local}`)].join('; ');
+  const all = [idleFor(silentMs), ...locals]; // of two for the same setting the later one counts
+  return ['begin isolation level read committed read write', ...all.map((local) => `set local ${local}`)].join('; ');
+}
+
+/** For {@link beginSql}: how long the transaction may stand idle; Infinity: without end. */
+export function idleFor(ms: number): string {
+  return `idle_in_transaction_session_timeout = ${Number.isFinite(ms) ? Math.min(ms, 2 ** 31 - 1) : 0}`;
 }
 
 /** A connected client, its session set. Rejects with what the server or the client says. `signal` lets go of it for good. */
@@ -64,11 +94,10 @@ export async function openClient(
   use: SessionUse,
   signal?: AbortSignal,
 ): Promise<pg.Client> {
+  signal?.throwIfAborted(); // a socket that has not begun cannot be ended
   const client = new pg.Client(configFor(connection, use));
   client.on('error', () => {}); // the query under way rejects
-  const letGo = guarded(() => destroyClient(client));
-  signal?.addEventListener('abort', letGo, { once: true });
-  const ended = guarded(() => signal?.removeEventListener('abort', letGo)); // the signal may outlive many clients
+  const ended = guarded(onAbort(signal, () => destroyClient(client))); // the signal may outlive many clients
   client.once('end', ended);
   try {
     await client.connect();
@@ -127,7 +156,7 @@ const ownNamesFirst = `select pg_catalog.set_config('search_path', pg_catalog.lt
 
 function settingsFor({ isUsers, timeoutMs }: SessionUse): Record<string, string> {
   const statement_timeout = String(Math.floor(timeoutMs * serverShare));
-  return { ...settings, ...(!isUsers && ofOwnStatements), statement_timeout };
+  return { ...settings, ...keepalives, ...(!isUsers && { ...ofOwnStatements, ...ofSilence }), statement_timeout };
 }
 
 function setSql(...each: Readonly<Record<string, string>>[]): string {

@@ -30,11 +30,11 @@ export class Session {
     });
   }
 
-  /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing */
-  static async open({ connection, schema, timeoutMs, name }: SessionSettings): Promise<Session> {
+  /** `signal` lets go of it for good. @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing */
+  static async open({ connection, schema, timeoutMs, name }: SessionSettings, signal?: AbortSignal): Promise<Session> {
     const connectionTimeoutMillis = Math.min(timeoutMs, connection.connectionTimeoutMillis ?? timeoutMs);
     try {
-      return new Session(await openClient({ ...connection, connectionTimeoutMillis }, { name, timeoutMs }));
+      return new Session(await openClient({ ...connection, connectionTimeoutMillis }, { name, timeoutMs }, signal));
     } catch (error) {
       throw failure(error, schema);
     }

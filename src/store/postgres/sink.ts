@@ -10,7 +10,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
-import { guarded } from '../../guarded.ts';
+import { onAbort } from '../../on-abort.ts';
 import { tame } from '../../tame.ts';
 import { BasisStatement } from './basis.ts';
 import { failure, isServerError, refusesData, storeName } from './failure.ts';
@@ -89,15 +89,10 @@ export class PostgresSink implements Sink {
   }
 
   async write(batch: Batch, signal: AbortSignal): Promise<number> {
-    let { session } = this;
-    const giveUp = guarded(() => session?.destroy());
-    signal.addEventListener('abort', giveUp);
+    const forget = onAbort(signal, () => this.session?.destroy());
     try {
-      if (session === undefined || session.isBroken) {
-        await this.connect();
-        session = this.session!;
-      }
-      const { client } = session;
+      if (this.session === undefined || this.session.isBroken) await this.connect(signal);
+      const { client } = this.session!;
       // Committed: its reply was lost, or what it was to tell.
       if (this.told < this.checkpoint) await this.tellMissed(client, true);
       if (this.checkpoint >= batch.toPosition) return this.checkpoint;
@@ -112,7 +107,7 @@ export class PostgresSink implements Sink {
       this.session?.failed(error);
       throw failure(error, this.settings.schema);
     } finally {
-      signal.removeEventListener('abort', giveUp);
+      forget();
     }
   }
 
@@ -132,24 +127,40 @@ export class PostgresSink implements Sink {
     await this.tell(await refusedBetween(client, this.schema, this.logId, this.told + 1, this.checkpoint), isNews);
   }
 
-  private async connect(): Promise<void> {
+  private async connect(signal?: AbortSignal): Promise<void> {
     const { connection, schema, statementTimeoutMs: timeoutMs } = this.settings;
     this.session?.destroy();
-    const session = await Session.open({ connection, schema, timeoutMs, name: flushName });
+    const session = await Session.open({ connection, schema, timeoutMs, name: flushName }, signal);
     try {
       await checkSchema(session.client, schema);
-      const results = (await session.client.query(
-        // The row is locked, so this waits for what a connection that was given up may still commit.
-        `${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
-         insert into ${this.schema}.flush_checkpoints (log_id, position) values (${pg.escapeLiteral(this.logId)}, 0)
-           on conflict (log_id) do update set updated_at = now() returning position;
-         commit`,
-      )) as unknown as pg.QueryResult[];
-      this.checkpoint = Number(results[2]!.rows[0].position);
+      this.checkpoint = await this.lockCheckpoint(session.client);
       this.session = session;
     } catch (error) {
       session.destroy();
       throw failure(error, schema);
+    }
+  }
+
+  /**
+   * The checkpoint's row is locked, so this waits for what a connection that was given up may still commit; but not for one
+   * whose client is gone and that the server still believes in.
+   */
+  private async lockCheckpoint(client: pg.ClientBase): Promise<number> {
+    const sql = (timeoutMs: number): string => `${beginSql(`lock_timeout = ${timeoutMs}`)};
+      insert into ${this.schema}.flush_checkpoints (log_id, position) values (${pg.escapeLiteral(this.logId)}, 0)
+        on conflict (log_id) do update set updated_at = now() returning position;
+      commit`;
+    for (let hasLooked = false; ; hasLooked = true) {
+      try {
+        const results = (await client.query(
+          sql(hasLooked ? lockTimeoutMs : patienceMs),
+        )) as unknown as pg.QueryResult[];
+        return Number(results.find(({ command }) => command === 'INSERT')!.rows[0].position);
+      } catch (error) {
+        if (hasLooked || !isLockTimeout(error)) throw error;
+        await client.query('rollback');
+        await endFrozenFlushes(client, this.schema);
+      }
     }
   }
 
@@ -203,7 +214,7 @@ export class PostgresSink implements Sink {
        savepoint heads`,
     )) as unknown as pg.QueryResult[];
     const expected = batch.followsLoss ? checkpoint : batch.fromPosition - 1;
-    if (results[3]!.rowCount === 1 && expected === checkpoint) return;
+    if (results.find(({ command }) => command === 'UPDATE')!.rowCount === 1 && expected === checkpoint) return;
     await client.query('rollback');
     const { rows } = await client.query(
       `select position::float8 as position from ${this.schema}.flush_checkpoints where log_id = $1`,

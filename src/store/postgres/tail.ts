@@ -16,9 +16,9 @@ import { checkFunction, checkInteger, checkSignal } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';
-import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
+import { onAbort } from '../../on-abort.ts';
 import { type Connection, type ConnectionParts, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { openClient } from './server-session.ts';
@@ -105,8 +105,7 @@ class Tail {
 
   async *events(): AsyncGenerator<TailedEvent> {
     const { signal, pollMs } = this.settings;
-    const cancel = guarded(() => this.disconnect());
-    signal?.addEventListener('abort', cancel);
+    const forget = onAbort(signal, () => this.disconnect());
     try {
       for (;;) {
         signal?.throwIfAborted();
@@ -121,7 +120,7 @@ class Tail {
         }
       }
     } finally {
-      signal?.removeEventListener('abort', cancel);
+      forget();
       this.disconnect();
     }
   }
@@ -181,7 +180,7 @@ class Tail {
 
   private async connect(): Promise<pg.Client> {
     const use = { name: 'trunkline tail', timeoutMs: statementTimeoutMs };
-    const client = await openClient(this.settings.connection, use);
+    const client = await openClient(this.settings.connection, use, this.settings.signal);
     try {
       await this.checkServer(client);
     } catch (error) {

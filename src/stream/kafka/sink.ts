@@ -15,7 +15,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
-import { guarded } from '../../guarded.ts';
+import { orAborted } from '../../on-abort.ts';
 import { tame } from '../../tame.ts';
 import { importUserModule } from '../../user-module.ts';
 import { type Integration, Integrations } from '../integration.ts';
@@ -139,7 +139,7 @@ class KafkaSink implements Sink {
         }
       }
     });
-    return untilAborted(work, signal);
+    return orAborted(work, signal);
   }
 
   private async publish(batch: Batch, part: Part): Promise<void> {
@@ -311,13 +311,3 @@ class KafkaSink implements Sink {
 /** Whether the broker says no to the records themselves, and would say so again. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof StreamFault && (error.kind === 'too-large' || error.kind === 'refused');
-
-/** The runtime waits no longer: neither does the sink; what becomes of the transaction is for the next start to see. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  if (signal.aborted) return Promise.reject(signal.reason);
-  return new Promise((resolve, reject) => {
-    const onAbort = guarded(() => reject(signal.reason));
-    signal.addEventListener('abort', onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
-}
