@@ -1,6 +1,8 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
 import { beforeAll, expect, test } from 'vitest';
+import { RowTable } from '../../src/handlers/postgres/row-table.ts';
 import { defineProjection, type ProjectionDefinition, postgres } from '../../src/index.ts';
+import { openClient } from '../../src/store/postgres/server-session.ts';
 import { administer } from '../postgres.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
@@ -361,4 +363,33 @@ test('tables that will not do are refused, and rows that do not fit stop the pro
     ({ state }) => state === 'stopped',
   );
   expect(stranger.status().lastError).toMatch(/have a field 'colour'/);
+});
+
+test('a column that a row leaves out has its default, whatever the other rows of its batch have', async () => {
+  await administer(
+    url,
+    `create table reports.noted (key text primary key, total int not null default 7, note text default 'fresh', at timestamptz not null default now())`,
+  );
+  const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 5000, isUsers: true });
+  const table = await RowTable.find<object>(client, { table: 'reports.noted' }, () => ({ total: 0 }));
+  await table.write(client, new Map([['a', { total: 1, note: 'old', at: '2020-01-01T00:00:00Z' }]]));
+  const batch: [string, object | undefined][] = [
+    ['a', { total: 2, note: 'old', at: '2020-01-01T00:00:00Z' }],
+    ['b', { total: 3 }],
+    ['c', {}],
+    ['d', { note: null }],
+    ['e', { note: 'e', total: 5 }],
+    ['f', { total: 5, note: 'f' }],
+  ];
+  await table.write(client, new Map(batch));
+  await table.write(client, new Map([['e', undefined]]));
+  await client.end();
+  const sql = 'select key, total, note, at > now() - interval \'1 year\' as "isNew" from reports.noted order by key';
+  expect(await administer(url, sql)).toEqual([
+    { key: 'a', total: 2, note: 'old', isNew: false },
+    { key: 'b', total: 3, note: 'fresh', isNew: true },
+    { key: 'c', total: 7, note: 'fresh', isNew: true },
+    { key: 'd', total: 7, note: null, isNew: true },
+    { key: 'f', total: 5, note: 'f', isNew: true },
+  ]);
 });

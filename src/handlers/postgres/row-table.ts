@@ -185,27 +185,37 @@ export class RowTable<Row> {
     return rows.map(([name, ...values]: string[]) => ({ key: name!, row: this.rowOf(name!, values) }));
   }
 
-  /** undefined: the row goes. */
+  /** undefined: the row goes. A column that a row leaves out gets its default, or stays, whatever other rows have. */
   async write(client: Client, rows: ReadonlyMap<string, Row | undefined>): Promise<void> {
-    const kept: object[] = [];
+    const kept = new Map<string, { fields: string[]; rows: object[] }>(); // by which fields they have
     const gone: string[] = [];
-    const fields = new Set<string>();
     for (const [key, row] of rows) {
       if (row === undefined) {
         gone.push(key);
         continue;
       }
-      for (const field in row) fields.add(field);
-      kept.push({ ...row, [this.key.name]: key });
+      const fields = this.fieldsOf(row);
+      const signature = fields.join('\0'); // no column's name has one
+      const group = kept.get(signature);
+      if (group === undefined) kept.set(signature, { fields, rows: [{ ...row, [this.key.name]: key }] });
+      else group.rows.push({ ...row, [this.key.name]: key });
     }
-    fields.delete(this.key.name);
-    const stranger = [...fields].find((field) => !this.known.has(field));
-    if (stranger !== undefined)
-      throw new Error(`rows have a field '${stranger}', and table ${this.name} no such column`);
-    if (kept.length > 0) await client.query(this.upsert([...fields]), [JSON.stringify(kept)]);
+    for (const { fields, rows } of kept.values()) await client.query(this.upsert(fields), [JSON.stringify(rows)]);
     if (gone.length === 0) return;
     const sql = `delete from ${this.name} where ${pg.escapeIdentifier(this.key.name)} = any($1::text[]::${this.key.type}[])`;
     await client.query(sql, [gone]);
+  }
+
+  /** Sorted. */
+  private fieldsOf(row: Row): string[] {
+    const fields: string[] = [];
+    for (const field in row) {
+      if (field === this.key.name) continue;
+      if (!this.known.has(field))
+        throw new Error(`rows have a field '${field}', and table ${this.name} no such column`);
+      fields.push(field);
+    }
+    return fields.sort();
   }
 
   private upsert(fields: readonly string[]): string {
