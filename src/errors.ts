@@ -70,6 +70,8 @@ export interface ErrorDetails {
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
+  /** The server has answered, and says no to what it was given; no repetition changes that. */
+  StoreRefused: { store: string; cause: string };
   StoreAccessDenied: { store: string; cause: string };
   /** The store as it is set up cannot be used: repetition cures nothing until it, or how it is reached, is changed. */
   StoreUnsuitable: { store: string; reason: string };
@@ -193,6 +195,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
+  StoreRefused: (d) => `the ${d.store} store refuses what it was given: ${d.cause}`,
   StoreAccessDenied: (d) => `the ${d.store} store refuses us: ${d.cause}; check user, password and privileges`,
   StoreUnsuitable: (d) => `the ${d.store} store cannot be used as it is set up: ${d.reason}`,
   StoreReadOnly: (d) => `the ${d.store} store was opened read-only; open it without readOnly to write`,

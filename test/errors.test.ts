@@ -70,6 +70,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   LogDamaged: { dataDir: './data', reason: 'no chunk' },
   StoreDamaged: { dataDir: './data', reason: 'no page' },
   StoreUnavailable: { store: 'postgres', cause: 'ECONNREFUSED' },
+  StoreRefused: { store: 'PostgreSQL', cause: 'value out of range (22003)' },
   StoreAccessDenied: { store: 'PostgreSQL', cause: 'password authentication failed' },
   StoreUnsuitable: { store: 'PostgreSQL', reason: 'its encoding is LATIN1, and must be UTF8' },
   StoreReadOnly: { store: 'PostgreSQL' },

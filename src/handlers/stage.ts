@@ -140,6 +140,8 @@ export class HandlerStage {
       waitTimeoutMs,
       onError: (error) =>
         logger.error({ err: error }, `keeping what handlers did failed${isFinal(error) ? '' : '; it is tried again'}`),
+      onRefused: (entry, error) =>
+        logger.error({ err: error, ...entry }, 'the store refuses an entry of the handlers, it was left out'),
     });
     tables.onBehind = (error) => {
       for (const subscription of this.subscriptions.values())

@@ -41,11 +41,17 @@ export interface OwnTransaction {
   rollback(): void;
 }
 
+export type OnRefused = (change: Change, error: Error) => void;
+
 export interface TableStore {
   get(table: string, key: string): MaybePromise<string | undefined>;
   /** Entries in key order. */
   range(table: string, range: KeyRange): MaybePromise<Entry[]>;
-  commit(changes: readonly Change[]): Promise<void>;
+  /**
+   * All of them, in one transaction. A change that the place refuses for good, whatever is done, holds up no other: it is left
+   * out, and `onRefused` told.
+   */
+  commit(changes: readonly Change[], onRefused: OnRefused): Promise<void>;
   /**
    * Begin a transaction of the user's own, with a new entry in it; `taken`: there is such an entry already. Where this is
    * missing, the place knows no such transactions. `longestMs`: how long the user's code may take, Infinity: without end; a

@@ -20,6 +20,8 @@ export interface TablesSettings {
   /** How long a call of a user's waits for the store; default 60,000. */
   waitTimeoutMs?: number;
   onError(error: Error): void;
+  /** The store refuses this entry for good: it was left out. `refused`: how many there were in this run. */
+  onRefused?(entry: { table: string; key: string; refused: number }, error: Error): void;
 }
 
 /** Whoever has something to say at every commit, if it has changed: a checkpoint. */
@@ -52,6 +54,7 @@ export class Tables {
   private moment = 0;
   /** Readings that go on, by the moment at which they began, in this order. */
   private readonly readings = new Map<number, number>();
+  private refusals = 0;
   private isClosed = false;
   private running: Promise<void> | undefined;
   private hurried: () => void = () => {};
@@ -281,11 +284,16 @@ export class Tables {
     this.isHurried = false;
   }
 
+  /** It is lost and the others are kept: it would hold up the checkpoints of all handlers. */
+  private refused({ table, key }: Change, error: Error): void {
+    this.settings.onRefused?.({ table, key, refused: ++this.refusals }, error);
+  }
+
   /** Until it works; or what went wrong, if that is not to be waited for. */
   private async commit(changes: readonly Change[]): Promise<Error | undefined> {
     for (let waitMs = retryMs; ; waitMs = Math.min(2 * waitMs, retryMsLimit)) {
       try {
-        await (this.store ?? (await this.open())).commit(changes);
+        await (this.store ?? (await this.open())).commit(changes, (change, error) => this.refused(change, error));
         this.trouble = undefined;
         return undefined;
       } catch (error) {

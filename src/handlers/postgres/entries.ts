@@ -3,6 +3,7 @@
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { storeName } from '../../store/postgres/failure.ts';
+import { timeOf, timeText } from '../../store/postgres/pages.ts';
 import { beginSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
 import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
@@ -142,7 +143,7 @@ export class EntryStatements {
 
 function rowOf(name: string, json: string): object {
   const { low, done, lastId, lastAt, updatedAt, paused = false } = JSON.parse(json) as CheckpointRecord;
-  const last = { last_id: lastId, last_at: lastAt };
+  const last = { last_id: lastId, last_at: lastAt === undefined ? undefined : timeText(timeOf(lastAt)) };
   return { handler_name: name, position: low, completed: done, paused, ...last, updated_at: updatedAt };
 }
 

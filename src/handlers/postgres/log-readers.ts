@@ -43,9 +43,13 @@ export class LogReaders {
     return {
       get: (table, key) => store.get(table, key),
       range: (table, range) => store.range(table, range),
-      commit: async (changes) => {
-        await store.commit(changes);
-        this.committed(changes);
+      commit: async (changes, onRefused) => {
+        const refused = new Set<Change>();
+        await store.commit(changes, (change, error) => {
+          refused.add(change);
+          onRefused(change, error);
+        });
+        this.committed(refused.size === 0 ? changes : changes.filter((change) => !refused.has(change)));
       },
       close: () => store.close(),
     };

@@ -5,12 +5,12 @@
 // read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
 // A checkpoint that is found further back than this run has put it is an earlier state of the database (`StoreBehind`).
 import pg from 'pg';
-import { failure } from '../../store/postgres/failure.ts';
+import { failure, refusesData } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { beginSql, openPool, type SessionUse } from '../../store/postgres/server-session.ts';
 import { checkSchema, Session } from '../../store/postgres/session.ts';
-import type { Change, Entry, KeyRange, OwnTransaction, TableStore } from '../table-store.ts';
+import type { Change, Entry, KeyRange, OnRefused, OwnTransaction, TableStore } from '../table-store.ts';
 import { EntryStatements } from './entries.ts';
 import { HandlerTransactions } from './transactions.ts';
 
@@ -70,17 +70,43 @@ export class PostgresTables implements TableStore {
   }
 
   /** One at a time. */
-  async commit(changes: readonly Change[]): Promise<void> {
+  async commit(changes: readonly Change[], onRefused: OnRefused): Promise<void> {
     const session = await this.connected();
     const { client } = session;
+    const refused: [Change, Error][] = [];
     try {
-      await client.query(`${beginSql()}; ${this.statements.lock}`);
-      await this.statements.write(client, changes);
+      await client.query(`${beginSql()}; ${this.statements.lock}; savepoint part`);
+      await this.writeWhatGoes(client, changes, refused);
       await client.query('commit');
-      this.statements.committed(changes);
+      const isRefused = new Set(refused.map(([change]) => change));
+      this.statements.committed(changes.filter((change) => !isRefused.has(change)));
+      for (const [change, error] of refused) onRefused(change, failure(error, this.settings.schema));
     } catch (error) {
       session.destroy();
       throw failure(error, this.settings.schema);
+    }
+  }
+
+  /** What the server refuses of them is halved until single changes stand alone. Behind the savepoint `part`. */
+  private async writeWhatGoes(
+    client: pg.ClientBase,
+    changes: readonly Change[],
+    refused: [Change, Error][],
+  ): Promise<void> {
+    try {
+      await this.statements.write(client, changes);
+    } catch (error) {
+      if (!refusesData(error)) throw error;
+      await client.query('rollback to savepoint part');
+      if (changes.length === 1) {
+        refused.push([changes[0]!, error as Error]);
+        return;
+      }
+      const middle = changes.length >> 1;
+      for (const half of [changes.slice(0, middle), changes.slice(middle)]) {
+        await this.writeWhatGoes(client, half, refused);
+        await client.query('savepoint part');
+      }
     }
   }
 

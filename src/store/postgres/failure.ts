@@ -62,6 +62,10 @@ export function failure(error: unknown, schema: string): TrunklineError {
     if (code.startsWith('42') || code === '23502' || code === '22P03' || code === '22P04' || code === '428C9') {
       return new TrunklineError('StoreSchemaAltered', { schema, reason: cause }, options);
     }
+    // It is there, and has answered: to say that it does not answer would send its reader to look for an outage.
+    if (!isAway(error) && !mayPass(code)) {
+      return new TrunklineError('StoreRefused', { store: storeName, cause }, options);
+    }
   } else if (isConnectionSetup(error)) {
     const reason = `the connection cannot be set up this way: ${cause}`;
     return new TrunklineError('StoreUnsuitable', { store: storeName, reason }, options);
@@ -74,6 +78,9 @@ export function failure(error: unknown, schema: string): TrunklineError {
   }
   return new TrunklineError('StoreUnavailable', { store: storeName, cause }, options);
 }
+
+/** Deadlocks, conflicts with other transactions, locks that were not to be had, statements that a pooler has lost. */
+const mayPass = (code: string): boolean => /^(40|55|26|25)/.test(code);
 
 /** What a server says that no repetition changes, by SQLSTATE. */
 const unsuitable: Readonly<Record<string, string>> = {

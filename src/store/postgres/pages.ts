@@ -57,6 +57,16 @@ export function timeText(ms: number): string {
   return `${String(1 - year).padStart(4, '0')}${date.toISOString().slice(7)} BC`;
 }
 
+/** The milliseconds of a time that the server has printed in ISO style, in UTC: of any year that it can hold. NaN: it is none. */
+export function timeOf(text: string): number {
+  const parts = /^(\d{4,6})(-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|\+00(?::?00)?)( BC)?$/.exec(text);
+  if (!parts) return Date.parse(text);
+  const [, digits, rest, isBefore] = parts;
+  const year = isBefore ? 1 - Number(digits) : Number(digits);
+  const sign = year < 0 ? '-' : '+';
+  return Date.parse(`${sign}${String(Math.abs(year)).padStart(6, '0')}${rest!.replace(' ', 'T')}Z`);
+}
+
 /** Columns of a head: in which times its events lie, milliseconds. */
 export const timeBounds = `(extract(epoch from first_occurred_at) * 1000)::text as first_at,
   (extract(epoch from last_occurred_at) * 1000)::text as last_at`;
