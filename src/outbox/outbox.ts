@@ -27,6 +27,11 @@ export interface ClaimedEvent extends Place {
   readonly metadata: string | null;
 }
 
+/** A claimed row whose event is not in `domain_events` any more: its month was dropped, or somebody has deleted it. */
+export interface OrphanRow extends Place {
+  readonly id: string;
+}
+
 /** What one claim has found. */
 export interface Claim {
   /** Whether this session is the relay; otherwise it has claimed nothing. */
@@ -51,8 +56,11 @@ export interface DoubtfulRow {
 export interface OutboxSession {
   /** Claim what has been committed since, `limit` events at most, if this session is the relay or can become it. */
   claim(limit: number): Promise<Claim>;
-  /** What this log has claimed and not taken: the first events behind `place`, one at least, then up to `bytes`. */
-  claimed(place: Place, bytes: number): Promise<ClaimedEvent[]>;
+  /**
+   * What this log has claimed and not taken: the first rows behind `place`, one at least, then up to `bytes` of events. Only
+   * where there are neither events nor orphans is there nothing more.
+   */
+  claimed(place: Place, bytes: number): Promise<{ events: ClaimedEvent[]; orphans: OrphanRow[] }>;
   /** No log can take this event: its row stays, and is not claimed again. */
   setAside(place: Place, reason: string): Promise<void>;
   /** Events that were set aside so far, by any relay. */

@@ -6,7 +6,7 @@
 import pg from 'pg';
 import { failure } from '../store/postgres/failure.ts';
 import { tame } from '../tame.ts';
-import type { Claim, ClaimedEvent, DoubtfulRow, OutboxSession, Place } from './outbox.ts';
+import type { Claim, ClaimedEvent, DoubtfulRow, OrphanRow, OutboxSession, Place } from './outbox.ts';
 
 /** Another runtime takes over from a relay that has not been seen for so long. */
 const leaseMs = 5000;
@@ -71,16 +71,16 @@ export class PostgresOutboxSession implements OutboxSession {
         update ${this.table} o set log_id = $1, batch = number.batch from picked, number
         where o.sequence = picked.sequence returning o.batch
       )
-      select session = $2::uuid as is_relay, claimed.events::int, claimed.batch,
+      select session = $2::uuid as is_relay, claimed.events::float8, claimed.batch,
         case when exists (select from elsewhere)
-          then (select count(*) from ${this.table} where log_id is null and refused is null)::int - claimed.events::int
+          then (select count(*) from ${this.table} where log_id is null and refused is null)::float8 - claimed.events::float8
           else 0 end as held,
         array(select distinct log_id from elsewhere) as held_by
       from ${name}.outbox_relay, (select count(*) as events, coalesce(max(batch), 0) as batch from claimed) claimed`;
     // The first is read whatever it holds. What the server adds up is the text, as it will send it.
     this.claimedSql = `
       select * from (
-        select o.batch, o.sequence, d.id::text as id, d.aggregate_type, d.aggregate_id, d.version, d.event_type,
+        select o.batch, o.sequence, o.id::text as id, d.id is null as is_orphan, d.aggregate_type, d.aggregate_id, d.version, d.event_type,
           d.schema_version, extract(epoch from d.occurred_at)::float8 * 1000 as occurred_at, d.data::text as data,
           d.metadata::text as metadata,
           sum(octet_length(d.data::text) + coalesce(octet_length(d.metadata::text), 0))
@@ -90,7 +90,7 @@ export class PostgresOutboxSession implements OutboxSession {
           where log_id = $1 and batch is not null and position is null and refused is null
             and (batch, sequence) > ($2::bigint, $3::bigint)
           order by batch, sequence limit $4
-        ) o join ${event}
+        ) o left join ${event}
       ) e where coalesce(bytes_before, 0) < $5 order by batch, sequence`;
   }
 
@@ -108,12 +108,14 @@ export class PostgresOutboxSession implements OutboxSession {
     return { isRelay: this.isRelay, events, batch: Number(row.batch), held: Math.max(0, held), heldBy };
   }
 
-  async claimed(place: Place, bytes: number): Promise<ClaimedEvent[]> {
+  async claimed(place: Place, bytes: number): Promise<{ events: ClaimedEvent[]; orphans: OrphanRow[] }> {
     const values = [this.identity.logId, place.batch, place.sequence, this.sliceRows, bytes];
     const { rows } = await this.query(this.claimedSql, values);
     // So many rows were added up for so many that fit: the next slice tries with about twice the latter.
     this.sliceRows = Math.min(slice.most, Math.max(slice.fewest, rows.length * 2));
-    return rows.map(claimedEvent);
+    const placed = rows.map((row) => ({ ...row, batch: Number(row.batch), sequence: Number(row.sequence) }));
+    const orphans = placed.filter((row) => row.is_orphan).map(({ batch, sequence, id }) => ({ batch, sequence, id }));
+    return { events: placed.filter((row) => !row.is_orphan).map(claimedEvent), orphans };
   }
 
   async setAside({ batch, sequence }: Place, reason: string): Promise<void> {
@@ -122,7 +124,10 @@ export class PostgresOutboxSession implements OutboxSession {
   }
 
   async countSetAside(): Promise<number> {
-    const { rows } = await this.query(`select count(*)::int as count from ${this.table} where refused is not null`, []);
+    const { rows } = await this.query(
+      `select count(*)::float8 as count from ${this.table} where refused is not null`,
+      [],
+    );
     return rows[0].count;
   }
 
@@ -191,8 +196,8 @@ export class PostgresOutboxSession implements OutboxSession {
 
 function claimedEvent(row: any): ClaimedEvent {
   return {
-    batch: Number(row.batch),
-    sequence: Number(row.sequence),
+    batch: row.batch,
+    sequence: row.sequence,
     id: row.id,
     aggregateType: row.aggregate_type,
     aggregateId: row.aggregate_id,

@@ -17,6 +17,7 @@ import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import {
   type ClaimedEvent,
+  type OrphanRow,
   type Outbox,
   type OutboxSession,
   type Place,
@@ -165,8 +166,9 @@ export class Relay {
   /** Append what is claimed, slice by slice. */
   private async drain(session: OutboxSession): Promise<void> {
     for (;;) {
-      const events = await session.claimed(this.ring.place, groupBytes);
-      if (events.length === 0) return;
+      const { events, orphans } = await session.claimed(this.ring.place, groupBytes);
+      if (events.length + orphans.length === 0) return;
+      for (const orphan of orphans) await this.setAside(session, orphan, 'it is not in domain_events any more');
       await this.append(session, events);
     }
   }
@@ -177,7 +179,7 @@ export class Relay {
     for (let next = 0; next < events.length; ) {
       const count = ring.tryAppend(events, next);
       if (count instanceof Unrelayable) {
-        await this.setAside(session, count);
+        await this.setAside(session, count.event, count.reason);
         next++;
         continue;
       }
@@ -189,11 +191,11 @@ export class Relay {
     }
   }
 
-  private async setAside(session: OutboxSession, { event, reason }: Unrelayable): Promise<void> {
-    await session.setAside(event, reason);
+  private async setAside(session: OutboxSession, row: ClaimedEvent | OrphanRow, reason: string): Promise<void> {
+    await session.setAside(row, reason);
     this.status.setAside++;
-    const { id, aggregateType, aggregateId, version, type } = event;
-    const details = { reason, id, aggregateType, aggregateId, version, type };
+    const { id, aggregateType, aggregateId, version, type }: Partial<ClaimedEvent> = row;
+    const details = { reason, id, ...(type !== undefined && { aggregateType, aggregateId, version, type }) };
     this.settings.onWarning('an event of the outbox cannot be relayed, and was set aside', details);
   }
 

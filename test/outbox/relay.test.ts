@@ -115,7 +115,7 @@ test('claimed events come in slices by their size, the first one whatever it hol
   let place: Place = nowhere;
   const seen: string[] = [];
   for (;;) {
-    const events = await session.claimed(place, sliceBytes);
+    const { events } = await session.claimed(place, sliceBytes);
     if (events.length === 0) break;
     const allButLast = events.slice(0, -1).reduce((sum, { data }) => sum + data.length, 0);
     expect(allButLast).toBeLessThan(sliceBytes);
@@ -144,6 +144,25 @@ test('an event that cannot be printed is set aside, counted and named; the other
   );
   await until(waiting, (rows) => rows.length === 1);
   expect(await waiting()).toEqual([expect.objectContaining({ refused: expect.stringMatching(/nested deeper/) })]);
+});
+
+test('rows without their events, at the front of what is claimed, are set aside and named; the others are relayed', async () => {
+  const warned: any[] = [];
+  const warn = (details: unknown): void => void warned.push(details);
+  const logger: any = { debug() {}, info() {}, warn, error() {} };
+  for (let i = 0; i < 5; i++) await raise(`gone-${i}`);
+  const { rows: gone } = await client.query(`delete from ${schema}.domain_events returning id::text as id`);
+  await raise('there');
+  const runtime = await started(scratchFolder(), { logger });
+  const heard = heardBy(runtime);
+  await raise('later');
+  await counted(heard, 2);
+  expect(heard).toEqual(['there@1', 'later@1']);
+  expect(runtime.status().relay).toMatchObject({ state: 'relaying', relayed: 2, setAside: 5, lastError: undefined });
+  const named = warned.filter(({ reason }) => reason === 'it is not in domain_events any more').map(({ id }) => id);
+  expect(named.sort()).toEqual(gone.map(({ id }) => id).sort());
+  await until(waiting, (rows) => rows.length === 5);
+  expect((await waiting()).every(({ refused }) => refused !== null)).toBe(true);
 });
 
 test('a fault of our own is not called an outage of PostgreSQL', () => {
@@ -191,6 +210,8 @@ test('what a lost log holds back is released on request, and not while the log i
   await until(waiting, ([row]) => row?.position !== null);
   const [{ log_id: logId }] = await waiting();
   await a.close();
+  const unknown = await releaseOutbox(client, schema, 'no-such-log').catch((error) => error);
+  expect(unknown).toMatchObject({ code: 'InvalidOptions', details: { option: 'log', value: 'no-such-log' } });
   const early = await releaseOutbox(client, schema, logId).catch((error) => error);
   expect(early).toMatchObject({ code: 'InvalidOptions' });
   expect(await waiting()).toHaveLength(1);

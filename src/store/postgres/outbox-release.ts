@@ -12,7 +12,7 @@ export interface Released {
 
 const quietSeconds = 60;
 
-/** In one statement. @throws InvalidOptions if the log has been flushed within the last minute */
+/** In one statement. @throws InvalidOptions if the store knows no such log, or it has been flushed within the last minute */
 export async function releaseOutbox(client: pg.ClientBase, schema: string, logId: string): Promise<Released> {
   const name = pg.escapeIdentifier(schema);
   const { rows } = await client.query(
@@ -28,11 +28,18 @@ export async function releaseOutbox(client: pg.ClientBase, schema: string, logId
      ), again as (
        update ${name}.outbox set log_id = null, batch = null
        where log_id = $1 and position is null and refused is null and not exists (select from running) returning 1
-     ) select exists (select from running) as "isRunning", (select count(*)::int from removed) as removed,
-         (select count(*)::int from again) as waiting`,
+     ) select exists (select from running) as "isRunning", exists (
+         select from ${name}.flush_checkpoints where log_id = $1
+         union all select from ${name}.outbox where log_id = $1
+         union all select from ${name}.outbox_relay where log_id = $1) as "isKnown", (select count(*)::float8 from removed) as removed,
+         (select count(*)::float8 from again) as waiting`,
     [logId],
   );
-  const { isRunning, removed, waiting } = rows[0];
+  const { isRunning, isKnown, removed, waiting } = rows[0];
+  if (!isKnown) {
+    const reason = 'this store knows no such log; trunkline status shows those that it knows';
+    throw new TrunklineError('InvalidOptions', { option: 'log', value: logId, reason });
+  }
   if (!isRunning) return { removed, waiting };
   const reason = `a runtime has flushed this log within the last ${quietSeconds} seconds; only a log that is lost is released`;
   throw new TrunklineError('InvalidOptions', { option: 'log', value: logId, reason });
