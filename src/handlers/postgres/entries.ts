@@ -143,7 +143,8 @@ export class EntryStatements {
 
 function rowOf(name: string, json: string): object {
   const { low, done, lastId, lastAt, updatedAt, paused = false } = JSON.parse(json) as CheckpointRecord;
-  const last = { last_id: lastId, last_at: lastAt === undefined ? undefined : timeText(timeOf(lastAt)) };
+  const at = timeOf(lastAt ?? '');
+  const last = { last_id: lastId, last_at: Number.isNaN(at) ? undefined : timeText(at) };
   return { handler_name: name, position: low, completed: done, paused, ...last, updated_at: updatedAt };
 }
 

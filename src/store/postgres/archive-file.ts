@@ -3,7 +3,7 @@
 //
 // Written beside under another name, synced, read back whole, and only then given its name: what a crash leaves behind is
 // never mistaken for an archive.
-import { createHash, type Hash } from 'node:crypto';
+import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -13,6 +13,7 @@ import { syncFolder } from '../../durable-file.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
 import { deepFreeze } from '../../payload.ts';
+import { timeOf } from './pages.ts';
 
 /** What an archive says of itself. */
 export interface ArchiveInfo {
@@ -35,7 +36,7 @@ export async function writeArchive(
   rows: AsyncIterable<Buffer>,
   signal?: AbortSignal,
 ): Promise<ArchiveInfo> {
-  const draft = `${file}.${process.pid}.part`;
+  const draft = `${file}.${randomUUID()}.part`; // process numbers repeat: two containers may share the folder
   try {
     const output = createWriteStream(draft, { mode: 0o600, flags: 'wx', flush: true });
     await pipeline(rows, sealed, createZstdCompress(), output, { signal });
@@ -66,6 +67,13 @@ async function lacking(draft: string, file: string, signal: AbortSignal | undefi
     if ((JSON.parse(line) as { sequence: number }).sequence <= old.lastSequence) held++;
   }
   return Math.max(0, old.events - held);
+}
+
+/** What an archive of these rows would say of itself. */
+export async function summaryOf(rows: AsyncIterable<Buffer>): Promise<Omit<ArchiveInfo, 'file'>> {
+  let last = '';
+  for await (const line of sealed(rows)) last = line;
+  return JSON.parse(last);
 }
 
 /** The rows as lines, and behind them the line that makes a file an archive. */
@@ -166,7 +174,7 @@ function eventOfRow(row: any): StoredEvent {
     version,
     type,
     schemaVersion,
-    occurredAt: new Date(row.occurred_at),
+    occurredAt: new Date(timeOf(row.occurred_at)),
     data: deepFreeze(row.data),
     metadata,
   });

@@ -3,7 +3,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
-import { type ArchiveInfo, verifyArchive, writeArchive } from './archive-file.ts';
+import { type ArchiveInfo, summaryOf, verifyArchive, writeArchive } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
 import { isAttached, partitionOf, retried } from './months.ts';
 import { beginSql } from './server-session.ts';
@@ -26,10 +26,12 @@ export async function archiveMonth(
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const file = fileOf(await realpath(folder), month);
   const table = `${pg.escapeIdentifier(schema)}.${partitionOf(month)}`;
-  // Text, not CSV: JSON text has no tabs or newlines; only its backslashes are doubled.
-  const rows = copiedOut(client, `copy (select to_jsonb(e) from ${table} e order by sequence) to stdout`);
-  return writeArchive(file, rows, signal);
+  return writeArchive(file, rowsOf(client, table), signal);
 }
+
+/** Text, not CSV: JSON text has no tabs or newlines; only its backslashes are doubled. */
+const rowsOf = (client: pg.ClientBase, table: string): AsyncGenerator<Buffer> =>
+  copiedOut(client, `copy (select to_jsonb(e) from ${table} e order by sequence) to stdout`);
 
 /**
  * Remove a month from the database: only if the archive in `folder` has all of it, and no log, subscription or projection
@@ -46,37 +48,55 @@ export async function dropMonth(
   const name = pg.escapeIdentifier(schema);
   const partition = partitionOf(month);
   const archive = force ? undefined : await verifyArchive(fileOf(folder ?? '.', month));
+  // Read whole before the lock, which holds everybody; behind it only whether anything has changed since is looked at.
+  const before = archive && (await stampOf(client, `${name}.${partition}`, schema, partition));
+  if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition);
   await retried(client, async () => {
     await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
     // From the top, as writers do; the other way round they and we would wait for each other.
     await client.query(`lock table ${name}.domain_events in access exclusive mode`);
     if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
-    if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition);
+    if (archive && (await stampOf(client, `${name}.${partition}`, schema, partition)) !== before) {
+      throw needed(partition, 'it has changed meanwhile; try again');
+    }
     if (archive) await checkPassed(client, name, partition);
+    // An event that is gone can go into no log: its row would only stand in the way.
+    await client.query(
+      `delete from ${name}.outbox o using ${name}.${partition} e where o.id = e.id and o.occurred_at = e.occurred_at`,
+    );
     await client.query(`drop table ${name}.${partition}`);
     await client.query('commit');
   });
 }
 
+/** Other rows, other stamp: which row versions there are, without what is in them. */
+async function stampOf(client: pg.ClientBase, table: string, schema: string, partition: string): Promise<string> {
+  if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
+  const { rows } = await client.query(
+    `select count(*) || ' ' || coalesce(sum(hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0) as stamp
+     from ${table} e`,
+  );
+  return rows[0].stamp;
+}
+
+/** Whether the archive has what the month has, byte for byte. */
 async function checkArchived(
   client: pg.ClientBase,
   table: string,
   archive: ArchiveInfo,
   partition: string,
 ): Promise<void> {
-  const { rows } = await client.query(
-    `select count(*)::float8 as events, coalesce(max(e.sequence), 0)::float8 as last from ${table} e`,
-  );
-  const { events, last } = rows[0];
-  if (events === archive.events && last === archive.lastSequence) return;
-  throw needed(partition, `it has ${events} events, and its archive ${archive.events}; archive it again`);
+  const { events, sha256 } = await summaryOf(rowsOf(client, table));
+  if (sha256 === archive.sha256) return;
+  const what = events === archive.events ? 'the same number of events, but not the same' : `${archive.events}`;
+  throw needed(partition, `it has ${events} events, and its archive ${what}; archive it again`);
 }
 
 /** Ask everybody who reads the history of their log from here. */
 async function checkPassed(client: pg.ClientBase, schema: string, partition: string): Promise<void> {
   const table = `${schema}.${partition}`;
   const { rows: waiting } = await client.query(
-    `select count(*)::int as count from ${table} e
+    `select count(*)::float8 as count from ${table} e
      join ${schema}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
   );
   if (waiting[0].count > 0) throw needed(partition, `${waiting[0].count} of its events have not come into a log yet`);

@@ -1,12 +1,14 @@
 // Months made and filled while others insert; archives that a crash, a cut or a curious hand has touched.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import pg from 'pg';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { readArchive, verifyArchive } from '../../../src/store/postgres/archive-file.ts';
+import { readArchive, verifyArchive, writeArchive } from '../../../src/store/postgres/archive-file.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
+import { timeText } from '../../../src/store/postgres/pages.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder } from '../../runtime/scratch.ts';
 
@@ -270,6 +272,56 @@ describe('archives', () => {
     expect(readFileSync(file)).toEqual(whole);
     expect(readdirSync(folder)).toEqual([file.slice(folder.length + 1)]);
     expect(await archiveMonth(client, schema, '2024-05', scratchFolder())).toMatchObject({ events: 20 });
+  });
+
+  test('an archive drops only a month that has, byte for byte, what it has', async () => {
+    await insert(client, '2024-05', 10);
+    await keepPartitions(client, schema, 0);
+    const folder = scratchFolder();
+    const changes = [
+      `update ${schema}.domain_events set log_id = 'one', position = 7 where version = 3`,
+      `update ${schema}.domain_events set data = '{"n": 1}' where version = 10`,
+    ];
+    for (const change of changes) {
+      await archiveMonth(client, schema, '2024-05', folder);
+      await client.query(change);
+      expect(await errorOf(dropMonth(client, schema, '2024-05', folder, false))).toMatchObject({
+        code: 'PartitionNeeded',
+        message: expect.stringMatching(/archive it again/),
+      });
+    }
+    await archiveMonth(client, schema, '2024-05', folder);
+    await dropMonth(client, schema, '2024-05', folder, false);
+    expect(readdirSync(folder)).toEqual(['domain_events_2024_05.jsonl.zst']);
+  });
+
+  test('events of a month that is dropped by force leave nothing in the outbox, those of other months stay', async () => {
+    await insert(client, '2024-05', 3);
+    await insert(client, '2024-06', 2, 'b');
+    await keepPartitions(client, schema, 0);
+    await client.query(
+      `insert into ${schema}.outbox (sequence, id, occurred_at) select sequence, id, occurred_at from ${schema}.domain_events`,
+    );
+    await dropMonth(client, schema, '2024-05', undefined, true);
+    const { rows } = await client.query(
+      `select e.aggregate_id as id from ${schema}.outbox o left join ${schema}.domain_events e using (sequence)`,
+    );
+    expect(rows).toEqual([{ id: 'b' }, { id: 'b' }]);
+  });
+
+  test('events of every year that the store can hold are read back from an archive', async () => {
+    const times = ['2024-05-01T00:00:00.000Z', '+012345-01-02T03:04:05.678Z', '-000043-03-15T00:00:00.000Z'];
+    const file = join(scratchFolder(), '..', 'archive');
+    const { rows } = await client.query(
+      `select (json_build_object('id', i, 'version', 1, 'schema_version', 1, 'event_type', 'x', 'aggregate_type', 'y',
+         'aggregate_id', 'z', 'sequence', i, 'occurred_at', at::timestamptz, 'data', '{}'::json))::text as line
+       from unnest($1::text[]) with ordinality as t (at, i)`,
+      [times.map((text) => timeText(Date.parse(text)))],
+    );
+    await writeArchive(file, Readable.from(rows.map(({ line }) => Buffer.from(`${line}\n`))));
+    const found: string[] = [];
+    for await (const { occurredAt } of readArchive(file)) found.push(occurredAt.toISOString());
+    expect(found).toEqual(times);
   });
 
   test('an archive that is broken off leaves no file', async () => {
