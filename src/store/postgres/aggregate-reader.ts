@@ -106,7 +106,7 @@ export class PostgresAggregateReader implements RemoteReader {
       // Nobody is fenced for what cannot be loaded.
       const base = Math.max(after, head.fingerprint === fingerprint ? head.snapshot_version! : 0);
       const from = this.eventsOf(type, id, base, head);
-      const { rows: found } = await client.query(`select count(*)::int as count from ${from}`);
+      const { rows: found } = await client.query(`select count(*)::float8 as count from ${from}`);
       checkWhole(type, id, base, head.version, found[0].count);
       await this.claim(client, [type, id, this.logId, head.epoch, at]);
     }

@@ -17,7 +17,7 @@ export class BasisStatement {
   /** `schema`: escaped. */
   constructor(schema: string, logId: string) {
     this.logId = logId;
-    this.sql = `select at::int, head.version, log_id, epoch
+    this.sql = `select at::float8, head.version, log_id, epoch
       from unnest($1::text[], $2::text[], $3::int[]) with ordinality as basis (type, id, version, at)
       left join ${schema}.aggregates head on aggregate_type = type and aggregate_id = id
       where coalesce(head.version, 0) <> basis.version or (head.version is not null and log_id is distinct from $4)`;

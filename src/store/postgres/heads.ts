@@ -57,12 +57,12 @@ export class HeadStatements {
         where head.log_id = excluded.log_id and head.version = excluded.previous_version
           and head.position < excluded.position
         returning previous_version > 0 and xmax = 0 as is_orphan)
-      select count(*)::int as count, coalesce(bool_or(is_orphan), false) as has_orphan from moved`;
+      select count(*)::float8 as count, coalesce(bool_or(is_orphan), false) as has_orphan from moved`;
     this.lock = `select aggregate_type, aggregate_id, version, log_id, epoch
       from ${table} where (aggregate_type, aggregate_id) in (select * from unnest($1::text[], $2::text[]))
       order by aggregate_type collate "C", aggregate_id collate "C" for update`;
     this.overwrite = `with moved as (${insert}
-        where head.log_id = excluded.log_id returning 1) select count(*)::int as count from moved`;
+        where head.log_id = excluded.log_id returning 1) select count(*)::float8 as count from moved`;
   }
 
   /** Move the heads, and say which events go with them. Within a transaction that holds savepoint `heads`. */

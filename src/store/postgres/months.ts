@@ -72,7 +72,7 @@ export async function keepPartitions(client: pg.ClientBase, schema: string, mont
        select distinct date_trunc('month', occurred_at at time zone 'UTC') as m from ${name}.domain_events_default
        where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z'
        union select date_trunc('month', now() at time zone 'UTC') + make_interval(months => i)
-       from generate_series(0, $1::int) i) each order by m`,
+       from generate_series(0, $1) i) each order by m`,
     [monthsAhead],
   );
   const made: string[] = [];

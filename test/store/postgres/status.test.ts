@@ -1,0 +1,31 @@
+// What the store says of itself, however much and however old it is.
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { migrate } from '../../../src/index.ts';
+import { openClient } from '../../../src/store/postgres/server-session.ts';
+import { storeStatus } from '../../../src/store/postgres/status.ts';
+import { administer, freshDatabase } from '../../postgres.ts';
+
+test('an event may wait in the outbox for years', async () => {
+  const url = await freshDatabase();
+  await migrate({ connection: url });
+  await administer(url, `select trunkline.raise_event('invoice', 'old', 'Made', '{}')`);
+  await administer(url, `update trunkline.outbox set occurred_at = '1999-12-31T00:00:00Z'`);
+  const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 5000 });
+  const { outbox } = await storeStatus(client, 'trunkline');
+  await client.end();
+  expect(outbox.waiting).toBe(1);
+  expect(outbox.oldestMs).toBeGreaterThan(26 * 365 * 86_400_000);
+  expect(Number.isInteger(outbox.oldestMs)).toBe(true);
+});
+
+test('no statement makes a number smaller than it may become: counts and times are no 32-bit integers', () => {
+  const src = fileURLToPath(new URL('../../../src', import.meta.url));
+  const narrow = readdirSync(src, { recursive: true, encoding: 'utf8' }).filter(
+    (path) =>
+      path.endsWith('.ts') &&
+      /::(?:int|integer|int4|smallint|int2)\b(?!\[)/.test(readFileSync(`${src}/${path}`, 'utf8')),
+  );
+  expect(narrow).toEqual([]);
+});
