@@ -5,7 +5,7 @@ import pg from 'pg';
 import { TrunklineError } from '../errors.ts';
 import type { ConnectionParts } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
-import { openClient } from '../store/postgres/server-session.ts';
+import { beginSql, openClient } from '../store/postgres/server-session.ts';
 import type { Outbox, OutboxSession } from './outbox.ts';
 import { PostgresOutboxSession } from './postgres-session.ts';
 
@@ -18,6 +18,7 @@ export interface PostgresOutboxSettings {
 }
 
 const queryTimeoutMs = 30_000; // a connection that hangs for longer is given up
+const lockTimeoutMs = 1_000; // meanwhile others that write events wait behind it
 
 export class PostgresOutbox implements Outbox {
   private readonly settings: PostgresOutboxSettings;
@@ -46,13 +47,20 @@ export class PostgresOutbox implements Outbox {
     return session;
   }
 
-  /** Close the transactions' door to the actors' types, unless a transaction has gone through it. */
+  /**
+   * Close the transactions' door to the actors' types, unless a transaction has gone through it. Whoever writes events reads
+   * `actor_types` first, and holds its lock until its transaction ends: behind ours there is none that is still open.
+   */
   private async register(client: pg.Client, types: readonly string[]): Promise<void> {
     const { schema } = this;
     const { rows: missing } = await client.query(
       `select type from unnest($1::text[]) as type where not exists (
         select from ${schema}.actor_types where aggregate_type = type)`,
       [types],
+    );
+    if (missing.length === 0) return;
+    await client.query(
+      `${beginSql(`lock_timeout = ${lockTimeoutMs}`)}; lock table ${schema}.actor_types in access exclusive mode`,
     );
     for (const { type } of missing) {
       const { rowCount } = await client.query(
@@ -65,5 +73,6 @@ export class PostgresOutbox implements Outbox {
       const reason = 'transactions have written events of this type; actors must use another';
       throw new TrunklineError('WrongDoor', { aggregateType: type, reason });
     }
+    await client.query('commit');
   }
 }

@@ -272,3 +272,39 @@ test('a database that came back from an earlier state: what the log has is not r
   for await (const { event, code } of runtime.store.quarantined()) kept.push([event.aggregateId, code]);
   expect(kept).toEqual(Array.from({ length: 3 }, (_, i) => [`lost-${i}`, 'LostByStore']));
 });
+
+test("a transaction that has written events of a type, and is still open, keeps it from becoming an actor's", async () => {
+  const outbox = new PostgresOutbox({
+    connection: { connectionString: url },
+    schema,
+    logId: 'a-log',
+    actorTypes: ['invoice'],
+  });
+  const opened = async (): Promise<string> => {
+    for (;;) {
+      try {
+        await (await outbox.open()).close();
+        return 'open';
+      } catch (error) {
+        const { code } = error as { code: string };
+        if (code !== 'StoreUnavailable') return code; // else it has waited for long enough, and tries again
+      }
+    }
+  };
+  const waits = `select from pg_locks where not granted and relation = '${schema}.actor_types'::regclass`;
+  for (const [end, outcome] of [
+    ['rollback', 'open'],
+    ['commit', 'WrongDoor'],
+  ] as const) {
+    await client.query(`delete from ${schema}.actor_types`);
+    await client.query('begin');
+    await raise('i-1');
+    const opening = opened();
+    await until(
+      () => client.query(waits),
+      ({ rowCount }) => rowCount === 1,
+    );
+    await client.query(end);
+    expect(await opening).toBe(outcome);
+  }
+});

@@ -14,6 +14,10 @@ const columns: Readonly<Record<string, string>> = {
   actor_types: 'aggregate_type',
   outbox: 'sequence id occurred_at log_id batch position refused',
   outbox_relay: 'is_only log_id session seen_at',
+  event_handler_positions:
+    'log_id handler_name position completed paused last_processed_id last_processed_at updated_at',
+  handler_entries: 'log_id table_name key value',
+  log_readers: 'log_id name position updated_at',
 };
 
 const needed: readonly string[] = Object.entries(columns).flatMap(([table, names]) =>

@@ -2,6 +2,8 @@
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
 import { migrate, postgres } from '../../../src/index.ts';
 import { failure } from '../../../src/store/postgres/failure.ts';
+import { openClient } from '../../../src/store/postgres/server-session.ts';
+import { checkTables } from '../../../src/store/postgres/tables.ts';
 import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
 import { errorOf, startRuntime } from '../../runtime/scratch.ts';
 
@@ -47,4 +49,23 @@ test('a wrong password and a missing schema have their own names', async () => {
   expect(await startOn(wrong.href)).toMatchObject({ code: 'StoreAccessDenied' });
   const elsewhere = postgres({ connectionString: good, schema: 'nowhere' });
   expect(await errorOf(startRuntime({ store: elsewhere }))).toMatchObject({ code: 'StoreSchemaMissing' });
+});
+
+test('a column of any table of ours that is not there is named at the start', async () => {
+  const client = await openClient({ connectionString: good }, { name: 'test', timeoutMs: 20_000 });
+  const { rows } = await client.query(
+    `select c.relname as table, a.attname as column from pg_class c join pg_attribute a on a.attrelid = c.oid
+     where c.relnamespace = 'trunkline'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+       and c.relname <> 'trunkline_migrations' and a.attnum > 0 and not a.attisdropped
+       and a.attname <> 'created_at'`, // of domain_events: for users; no statement of ours reads or writes it
+  );
+  expect(new Set(rows.map(({ table }) => table)).size).toBeGreaterThan(9);
+  for (const { table, column } of rows) {
+    await client.query(`begin; alter table trunkline.${table} rename ${column} to renamed`);
+    const error = await errorOf(checkTables(client, 'trunkline'));
+    expect(error).toMatchObject({ code: 'StoreSchemaAltered', details: { reason: `it lacks ${table}.${column}` } });
+    await client.query('rollback');
+  }
+  await checkTables(client, 'trunkline');
+  await client.end();
 });
