@@ -21,6 +21,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'store/postgres/postgres.ts',
     'store/postgres/server-session.ts',
     'store/postgres/session.ts',
+    'store/postgres/time-text.ts',
   ],
   log: ['ring/*'],
   store: ['log/log.ts', 'log/levels.ts', 'flush/flush.ts', 'outbox/outbox.ts'],

@@ -3,8 +3,8 @@
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { storeName } from '../../store/postgres/failure.ts';
-import { timeOf, timeText } from '../../store/postgres/pages.ts';
 import { beginSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
+import { timeOf, timeText } from '../../store/postgres/time-text.ts';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
 import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 

@@ -11,7 +11,7 @@ import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store.ts';
 import { codeOf } from './failure.ts';
-import { timeText } from './pages.ts';
+import { timeText } from './time-text.ts';
 
 export class PostgresAppend implements TransactionAppend {
   private readonly one: string;

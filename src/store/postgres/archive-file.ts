@@ -13,7 +13,7 @@ import { syncFolder } from '../../durable-file.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
 import { deepFreeze } from '../../payload.ts';
-import { timeOf } from './pages.ts';
+import { timeOf } from './time-text.ts';
 
 /** What an archive says of itself. */
 export interface ArchiveInfo {

@@ -6,6 +6,7 @@ import { FrameReader } from '../../frame.ts';
 import type { EventFilter } from '../filter.ts';
 import { copiedOut } from './copy-out.ts';
 import { type EventFrames, framesOf, readColumns } from './rows.ts';
+import { timeText } from './time-text.ts';
 
 const { escapeLiteral } = pg;
 
@@ -45,27 +46,6 @@ const leastTime = Date.UTC(-4711, 0, 1);
 
 /** As a literal, so that the planner leaves other months' partitions alone. */
 const timeLiteral = (ms: number): string => `timestamptz '${timeText(Math.max(ms, leastTime))}'`;
-
-/**
- * A time as every session reads it alike. A Date as a parameter goes out in the process's local time, whose offset the
- * client rounds to minutes: times before the standard zones would be stored some seconds off.
- */
-export function timeText(ms: number): string {
-  const date = new Date(ms);
-  const year = date.getUTCFullYear();
-  if (year > 0) return date.toISOString().replace(/^\+/, '');
-  return `${String(1 - year).padStart(4, '0')}${date.toISOString().slice(7)} BC`;
-}
-
-/** The milliseconds of a time that the server has printed in ISO style, in UTC: of any year that it can hold. NaN: it is none. */
-export function timeOf(text: string): number {
-  const parts = /^(\d{4,6})(-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d+)?)(?:Z|\+00(?::?00)?)( BC)?$/.exec(text);
-  if (!parts) return Date.parse(text);
-  const [, digits, rest, isBefore] = parts;
-  const year = isBefore ? 1 - Number(digits) : Number(digits);
-  const sign = year < 0 ? '-' : '+';
-  return Date.parse(`${sign}${String(Math.abs(year)).padStart(6, '0')}${rest!.replace(' ', 'T')}Z`);
-}
 
 /** Columns of a head: in which times its events lie, milliseconds. */
 export const timeBounds = `(extract(epoch from first_occurred_at) * 1000)::text as first_at,

@@ -7,8 +7,9 @@ import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
 import { type Place, placeName } from '../../outbox/outbox.ts';
 import type { Refusal } from './heads.ts';
-import { timeText, withinTimes } from './pages.ts';
+import { withinTimes } from './pages.ts';
 import type { Entry } from './plan.ts';
+import { timeText } from './time-text.ts';
 
 /** Events that a batch brings and the store has. */
 export interface RelayedEvents {

@@ -8,7 +8,7 @@ import { readArchive, verifyArchive, writeArchive } from '../../../src/store/pos
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
-import { timeText } from '../../../src/store/postgres/pages.ts';
+import { timeText } from '../../../src/store/postgres/time-text.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder } from '../../runtime/scratch.ts';
 
