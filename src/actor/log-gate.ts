@@ -1,18 +1,40 @@
-// What stands between commands and a log that is nearly full. The last part of the log is a reserve for internal traffic:
-// messages and answers to questions, whose outcomes are what frees the log. Commands of users that have not begun wait here,
-// or are refused (`whenFull: 'reject'`). Owned by a shard's thread.
+// What stands between users' commands and what they would add to: a log that is nearly full, or what a shard keeps until a
+// store that is behind has it (room.ts). Commands of users that have not begun wait here, beside the ring, or are refused
+// (`whenFull: 'reject'`). Internal traffic (messages, answers, fences) goes past: it is what frees the log. Owned by a shard's thread.
 //
 // Invariants: what is held leaves in its order, before anything that has come later; an internal command is never held.
+import { TrunklineError } from '../errors.ts';
 import { type Levels, LevelWord, LogRoom, logFull } from '../log/levels.ts';
 import type { Command } from './command.ts';
 
 export class LogGate {
   private readonly levels: Levels;
+  private readonly hasRoom: (command: Command) => boolean;
+  /** The next one waits for the store, which does not ring. */
+  waitsForStore = false;
   private held: Command[] = [];
   private first = 0;
 
-  constructor(levels: Levels) {
+  /** `hasRoom`: whether what the store does not have yet leaves room for the command. */
+  constructor(levels: Levels, hasRoom: (command: Command) => boolean) {
     this.levels = levels;
+    this.hasRoom = hasRoom;
+  }
+
+  /**
+   * Before its actor is looked for: keep it until the store has come nearer, and behind what is kept already.
+   * `limit`: see `actorLimit`. @throws TooManyUnstored
+   */
+  keeps(command: Command, limit: number): boolean {
+    if (command.isInternal || (!this.isHolding && this.hasRoom(command))) return false;
+    if (this.rejects && !this.isHolding) throw new TrunklineError('TooManyUnstored', { limit });
+    if (!this.isHolding) this.waitsForStore = true;
+    this.held.push(command);
+    return true;
+  }
+
+  private get isHolding(): boolean {
+    return this.first < this.held.length;
   }
 
   /** Keep it until the log has room, if it may not begin now. @throws LogFull */
@@ -25,13 +47,17 @@ export class LogGate {
 
   /** Whether there are commands that need wait no longer. */
   get hasReleased(): boolean {
-    return this.first < this.held.length && !this.isShut;
+    return this.isHolding && !this.isShut;
   }
 
   /** The next of them. */
   release(): Command | undefined {
+    this.waitsForStore = false;
     if (!this.hasReleased) return undefined;
-    const command = this.held[this.first++]!;
+    const command = this.held[this.first]!;
+    this.waitsForStore = !this.hasRoom(command);
+    if (this.waitsForStore) return undefined;
+    this.first++;
     if (this.first === this.held.length) {
       this.held = [];
       this.first = 0;

@@ -52,8 +52,6 @@ export class Shard {
   private readonly arrivals: Arrivals;
   private readonly fencing: Fencing;
   private readonly room: Room;
-  /** The next command waits for the store, and what is behind it in the ring with it; see {@link Room}. */
-  isHeldUp = false;
   private readonly remembered = new RememberedOutcomes();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
@@ -84,7 +82,7 @@ export class Shard {
       failed: (error) => this.failed(error),
     });
     this.fencing = new Fencing(types, this.residents, this.remembered, loader, this.outgoing);
-    this.gate = new LogGate(this.levels);
+    this.gate = new LogGate(this.levels, (command) => this.hasRoom(command));
     this.horizon = new StoredHorizon(this.ring, this.levels);
     const snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
     this.endings = new Endings(data, this.outgoing, this.levels, this.remembered, loader, snapshots);
@@ -110,12 +108,11 @@ export class Shard {
     const limit = this.commands.published();
     let count = 0;
     this.now = monotonicMs();
-    this.isHeldUp = false;
     this.outgoing.beginDrain();
     try {
       for (let held = this.gate.release(); held; held = this.gate.release())
         this.dispatch(held, this.types[held.typeIndex]!);
-      while (count < most && this.commands.take(limit) && this.takeGroup()) count++;
+      for (; count < most && this.commands.take(limit); count++) this.takeGroup();
     } finally {
       this.outgoing.endDrain();
       if (count > 0) this.commands.ringRoom();
@@ -123,23 +120,24 @@ export class Shard {
     return count;
   }
 
-  /** False: it must wait, and stays in the ring. */
-  private takeGroup(): boolean {
-    const { commands, frame, room } = this;
+  /** The next of the users' commands waits for the store. */
+  get isHeldUp(): boolean {
+    return this.gate.waitsForStore;
+  }
+
+  private hasRoom(command: Command): boolean {
+    const type = this.types[command.typeIndex]!;
+    return this.room.isFor(type, command, this.pending, this.now, this.horizon.storedBytes);
+  }
+
+  private takeGroup(): void {
+    const { commands, frame } = this;
     if (commands.kind === GroupKind.command) {
       const command = new Command(commands, frame);
-      const type = this.types[command.typeIndex]!;
-      const hasRoom = command.isInternal || room.isFor(type, command, this.pending, this.now, this.horizon.storedBytes);
-      if (!hasRoom && this.levels.flag(LevelWord.rejectsWhenFull) === 0) {
-        commands.untake();
-        this.isHeldUp = true;
-        return false;
-      }
       // Given back before it runs: a command that kills its thread is not met again by the next one.
       commands.release();
-      if (hasRoom) this.dispatch(command, type);
-      else this.refuse(command, type, new TrunklineError('TooManyUnstored', { limit: room.limit }));
-      return true;
+      this.begin(command);
+      return;
     }
     try {
       if (commands.kind === GroupKind.answer) this.asks.settle(commands, frame);
@@ -149,7 +147,17 @@ export class Shard {
       this.warn('an answer or an abort could not be passed on', error);
     }
     commands.release();
-    return true;
+  }
+
+  /** Now, or once the store has come nearer. */
+  private begin(command: Command): void {
+    const type = this.types[command.typeIndex]!;
+    try {
+      if (this.gate.keeps(command, this.room.limit)) this.waiting.set(command.slot, command);
+      else this.dispatch(command, type);
+    } catch (error) {
+      this.contain(type, command, error);
+    }
   }
 
   /** Now and then: see how far the store is, and let actors go that it can bring back. */

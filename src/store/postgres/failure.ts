@@ -20,6 +20,9 @@ export function isServerError(error: unknown): boolean {
   return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error));
 }
 
+/** Whether the server has ended the connection with these words: by an administrator, a crash, a time-out of the session. */
+export const endsConnection = (error: unknown): boolean => /^(08|57P|25P0[34])/.test(codeOf(error));
+
 /**
  * Whether the server cannot serve anybody now, or is not there: connection, resources, intervention, its own system, or a
  * transaction that it has ended for its length.

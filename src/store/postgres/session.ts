@@ -3,7 +3,7 @@
 import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { ConnectionParts } from './connection.ts';
-import { failure, isServerError, storeName } from './failure.ts';
+import { endsConnection, failure, isServerError, storeName } from './failure.ts';
 import { readMigrations, versionOf } from './migrations.ts';
 import { destroyClient, openClient } from './server-session.ts';
 import { checkTables } from './tables.ts';
@@ -47,7 +47,7 @@ export class Session {
 
   /** After an error: only what the server itself has said leaves the connection in a known state. */
   failed(error: unknown): void {
-    if (!isServerError(error)) this.destroy();
+    if (!isServerError(error) || endsConnection(error)) this.destroy();
   }
 
   /** Let go at once, whatever is under way; the server rolls back. */

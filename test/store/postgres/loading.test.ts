@@ -1,6 +1,6 @@
 // Actors that come from PostgreSQL: what is needed is asked for and nothing else, nothing stale, and whoever loses an
 // aggregate to another log loses no event.
-import type pg from 'pg';
+import pg from 'pg';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { migrate, newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
 import { PostgresAggregateReader } from '../../../src/store/postgres/aggregate-reader.ts';
@@ -327,3 +327,20 @@ function administerSlowly(url: string, sql: string): { held: Promise<void>; rele
   })();
   return { held: held.promise, release: () => released.resolve() };
 }
+
+test('a load whose connection is ended under it is tried again', async () => {
+  const runtime = await start();
+  await runtime.ref(Counter, 'early').total(); // the connection is there
+  const holder = new pg.Client({ connectionString });
+  await holder.connect();
+  const loads = "application_name = 'trunkline load' and datname = current_database() and wait_event_type = 'Lock'";
+  const isWaiting = async (): Promise<number> =>
+    (await administer(connectionString, `select pid from pg_stat_activity where ${loads}`)).length;
+  await holder.query('begin; lock table trunkline.aggregates');
+  const total = runtime.ref(Counter, 'later').total();
+  await until(isWaiting, (count) => count === 1);
+  await administer(connectionString, `select pg_terminate_backend(pid) from pg_stat_activity where ${loads}`);
+  await holder.query('rollback');
+  await holder.end();
+  expect((await total).value).toBe(0);
+});

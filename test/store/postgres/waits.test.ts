@@ -6,9 +6,9 @@ import { migrate, postgres, type Runtime } from '../../../src/index.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
-import { startRuntime } from '../../runtime/scratch.ts';
+import { startRuntime, until } from '../../runtime/scratch.ts';
 
-const boundMs = 400;
+const boundMs = 1_000;
 const long = { timeout: 90_000 };
 const event = { aggregateType: 'account', aggregateId: 'a', type: 'Opened', data: {} };
 
@@ -61,7 +61,7 @@ test('every wait has an end while the server is silent', long, async () => {
   });
   const runtime = await startRuntime({ store, shards: 1, waitTimeoutMs: boundMs });
   const subscription = runtime.subscribe({ name: 'all', handle() {} });
-  await runtime.ref(Counter, 'a').with({ ack: 'stored' }).add(1);
+  await runtime.ref(Counter, 'a').with({ ack: 'stored', deadlineMs: 60_000 }).add(1);
   await subscription.caughtUpTo(runtime.status().written);
   proxy.weather = { losesAnswers: true };
   const calls = Object.entries(waits(runtime, { subscription: 'all' }));
@@ -89,5 +89,31 @@ test('every wait has an end while the server is silent', long, async () => {
     expect([name, found[name]]).toEqual([name, 'StoreUnavailable']);
   proxy.weather = {};
   await runtime.ref(Counter, 'a').with({ ack: 'stored', deadlineMs: 60_000 }).add(1); // and goes on
+  await runtime.close();
+});
+
+test('while users’ commands wait for the store, messages go past them', long, async () => {
+  const connectionString = await freshDatabase();
+  await migrate({ connection: connectionString });
+  await using proxy = await TcpProxy.before(Number(new URL(connectionString).port || 5432));
+  const store = postgres({ connectionString: proxy.through(connectionString), statementTimeoutMs: 2_000 });
+  const runtime = await startRuntime({ store, shards: 1, actorLimit: 1 });
+  const sender = runtime.ref(Counter, runtime.newId());
+  await sender.with({ ack: 'stored' }).add(1);
+  proxy.weather = { losesAnswers: true };
+  const target = runtime.newId();
+  let delivered = 0;
+  runtime.bus.on(Counter, 'Added', ({ aggregateId }) => void (aggregateId === target && delivered++));
+  const sent = sender.sendOther(target, 5);
+  // More than a shard takes on before the store has what they raise; the messages come behind them.
+  const many = Array.from({ length: 200 }, () => runtime.ref(Counter, runtime.newId()).add(1));
+  await sent;
+  await until(
+    () => delivered,
+    (count) => count === 2,
+  );
+  expect(runtime.status().inFlight).toBeGreaterThan(0);
+  proxy.weather = {};
+  await Promise.all(many);
   await runtime.close();
 });
