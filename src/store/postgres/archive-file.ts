@@ -5,8 +5,8 @@
 // never mistaken for an archive.
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
-import { rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
@@ -14,6 +14,9 @@ import { isError, TrunklineError } from '../../errors.ts';
 import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
 import { deepFreeze } from '../../payload.ts';
 import { timeOf } from './time-text.ts';
+
+/** A draft that has not grown for so long is nobody's. */
+const draftMsMost = 24 * 60 * 60_000;
 
 /** What an archive says of itself. */
 export interface ArchiveInfo {
@@ -45,6 +48,7 @@ export async function writeArchive(
     if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
     await rename(draft, file);
     syncFolder(dirname(file));
+    await removeOldDrafts(file);
     return { ...info, file };
   } catch (error) {
     await rm(draft, { force: true });
@@ -67,6 +71,17 @@ async function lacking(draft: string, file: string, signal: AbortSignal | undefi
     if ((JSON.parse(line) as { sequence: number }).sequence <= old.lastSequence) held++;
   }
   return Math.max(0, old.events - held);
+}
+
+/** What crashes have left behind. A draft that grows is another process's. */
+async function removeOldDrafts(file: string): Promise<void> {
+  const { mtimeMs: now } = await stat(file);
+  for (const name of await readdir(dirname(file))) {
+    if (!name.startsWith(`${basename(file)}.`) || !name.endsWith('.part')) continue;
+    const draft = join(dirname(file), name);
+    const found = await stat(draft).catch(() => undefined); // another process may have finished it
+    if (found && now - found.mtimeMs > draftMsMost) await rm(draft, { force: true });
+  }
 }
 
 /** What an archive of these rows would say of itself. */

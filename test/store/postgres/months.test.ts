@@ -1,6 +1,6 @@
 // Months made and filled while others insert; archives that a crash, a cut or a curious hand has touched.
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
 import pg from 'pg';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
@@ -322,6 +322,18 @@ describe('archives', () => {
     const found: string[] = [];
     for await (const { occurredAt } of readArchive(file)) found.push(occurredAt.toISOString());
     expect(found).toEqual(times);
+  });
+
+  test('drafts that a crash has left are removed, one that another process writes stays', async () => {
+    await insert(client, '2024-05', 3);
+    await keepPartitions(client, schema, 0);
+    const folder = scratchFolder();
+    const { file } = await archiveMonth(client, schema, '2024-05', folder);
+    const [left, growing] = [`${file}.left.part`, `${file}.growing.part`];
+    for (const draft of [left, growing]) writeFileSync(draft, 'x');
+    utimesSync(left, 1_000_000, 1_000_000);
+    await archiveMonth(client, schema, '2024-05', folder);
+    expect(readdirSync(folder).sort()).toEqual([basename(file), basename(growing)]);
   });
 
   test('an archive that is broken off leaves no file', async () => {
