@@ -1,5 +1,6 @@
 // The options of a subscription with their defaults, checked as a whole before anything begins.
 
+import { types } from 'node:util';
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkEventNames } from '../catalogue.ts';
 import { checkAggregate, checkFunction, checkInteger, invalid, nameFault } from '../checks.ts';
@@ -143,7 +144,7 @@ export function checkHandlerName(name: string): void {
 
 export function checkFrom(from: From): From {
   if (from === 'start' || from === 'now') return from;
-  if (from instanceof Date && !Number.isNaN(from.getTime())) return from;
+  if (types.isDate(from) && !Number.isNaN(from.getTime())) return new Date(from); // it may change under us
   if (typeof from === 'number' && Number.isSafeInteger(from) && from >= 0) return from;
   return invalid('from', from, "must be 'start', 'now', a log position or a valid Date");
 }

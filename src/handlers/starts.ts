@@ -44,8 +44,16 @@ export class Starts {
     return record;
   }
 
+  /**
+   * A beginning that no longer depends on when it is looked at. Call it where the user has called, before anything is
+   * awaited: what is acknowledged from then on comes after `now`.
+   */
+  fixed(from: From): Exclude<From, 'now'> {
+    return from === 'now' ? this.levels.position('written') + 1 : from;
+  }
+
   /** The position before the first one that a subscription takes which has no checkpoint. @throws PositionGone, PositionAhead */
-  async firstLow(handler: string, from: From, isVolatile: boolean): Promise<number> {
+  async firstLow(handler: string, from: Exclude<From, 'now'>, isVolatile: boolean): Promise<number> {
     if (from === 'start') return 0;
     const begun = isVolatile ? undefined : this.beginnings?.lowOf(handler);
     if (begun !== undefined && begun <= this.levels.position('written')) return begun;
@@ -59,10 +67,9 @@ export class Starts {
   }
 
   /** The first position to be taken. @throws PositionGone, PositionAhead */
-  async positionOf(from: From): Promise<number> {
+  async positionOf(from: Exclude<From, 'now'>): Promise<number> {
     const last = this.levels.position('written');
     if (from === 'start') return 1;
-    if (from === 'now') return last + 1;
     if (typeof from === 'number') {
       if (from < 1) throw new TrunklineError('PositionGone', { position: from, firstKept: 1 });
       if (from > last + 1) throw new TrunklineError('PositionAhead', { position: from, lastPosition: last });

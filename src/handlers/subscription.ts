@@ -37,6 +37,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   readonly handling: Handling;
   private readonly settings: SubscriptionSettings;
   private readonly parts: SubscriptionParts;
+  /** Where it begins without a checkpoint: `now` is the moment at which it was made. */
+  private readonly from: Exclude<From, 'now'>;
   private readonly waiters: Waiters;
   private readonly running: Promise<void>;
   private state: SubscriptionState = 'starting';
@@ -67,6 +69,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   constructor(settings: SubscriptionSettings, parts: SubscriptionParts) {
     this.settings = settings;
     this.parts = parts;
+    this.from = parts.starts.fixed(settings.from);
     this.name = settings.name;
     this.types = settings.types;
     this.waiters = new Waiters(
@@ -103,7 +106,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const kept = volatile
       ? undefined
       : starts.kept(this.name, (await tables.get(checkpointTable, this.name)) as CheckpointRecord | undefined);
-    const low = kept?.low ?? (await starts.firstLow(this.name, this.settings.from, volatile));
+    const low = kept?.low ?? (await starts.firstLow(this.name, this.from, volatile));
     const above = volatile ? { done: [], entries: [] } : await this.handling.doneAbove(low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();
     if (!volatile) await compareFilter(this.settings, tables, kept?.low, this.parts.onWidened);
@@ -263,10 +266,10 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   async reset(from: From): Promise<void> {
-    checkFrom(from);
+    const first = this.parts.starts.fixed(checkFrom(from));
     await this.control(async () => {
       const { starts, volatile } = this.parts;
-      const low = starts.begun(this.name, (await starts.positionOf(from)) - 1, volatile);
+      const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
       await this.whenIdle();
       await this.handling.whenLanesEmpty();
       this.checkOpen();

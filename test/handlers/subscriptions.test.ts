@@ -11,6 +11,13 @@ const caughtUp = (runtime: Runtime, subscription: Subscription): Promise<void> =
 const addAll = (runtime: Runtime, aggregates: number, each: number): Promise<unknown> =>
   Promise.all(Array.from({ length: aggregates * each }, (_, i) => runtime.ref(Counter, `c${i % aggregates}`).add(i)));
 
+const addReceipts = async (runtime: Runtime, prefix: string): Promise<{ position: number }[]> => {
+  const receipts = await Promise.all(
+    Array.from({ length: 50 }, (_, i) => runtime.ref(Counter, `${prefix}${i}`).add(1)),
+  );
+  return receipts.toSorted((a, b) => a.position - b.position);
+};
+
 /** Complains about an event that is not its aggregate's next. */
 function sequence(): { heard: StoredEvent[]; hear(event: StoredEvent): void; wrong: string[] } {
   const versions = new Map<string, number>();
@@ -206,6 +213,29 @@ describe.each(stores)('%s store', (store) => {
     await counter.add(4);
     for (const name of Object.keys(heard)) await caughtUp(runtime, runtime.subscription(name));
     expect(heard).toEqual({ position: [2, 3, 4], time: [3, 4], now: [4] });
+  });
+
+  test('now is the moment of the call: what is acknowledged afterwards is handled', async () => {
+    const runtime = await startRuntime();
+    await runtime.ref(Counter, 'before').add(1);
+    const heard: number[] = [];
+    const subscription = runtime.subscribe({
+      name: 'all',
+      from: 'now',
+      handle: ({ position }) => heard.push(position),
+    });
+    const first = await addReceipts(runtime, 'first');
+    await subscription.caughtUpTo(first.at(-1)!);
+    expect(heard.toSorted((a, b) => a - b)).toEqual(first.map(({ position }) => position));
+    await subscription.pause();
+    await runtime.ref(Counter, 'skipped').add(1);
+    heard.length = 0;
+    const reset = subscription.reset('now');
+    const second = await addReceipts(runtime, 'second');
+    await reset;
+    await subscription.resume();
+    await subscription.caughtUpTo(second.at(-1)!);
+    expect(heard.toSorted((a, b) => a - b)).toEqual(second.map(({ position }) => position));
   });
 
   test('a full window holds reading back, and loses nothing', async () => {
