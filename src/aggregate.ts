@@ -139,7 +139,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
   checkName('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT, fail);
   checkShape('', spec, definitionFields, fail);
   for (const part of ['events', 'evolve', 'commands'] as const) {
-    if (typeof spec[part] !== 'object' || spec[part] === null) fail(`${part} must be an object of functions by name`);
+    if (!isReadable(spec[part])) fail(`${part} must be an object of functions by name`);
   }
   const module = moduleUrl(spec.module) ?? fail(`module ${moduleRule}`);
   if (typeof spec.state !== 'function') fail('state must be a function that makes the first state');
@@ -157,7 +157,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
     if ((reservedCommandNames as readonly string[]).includes(command)) fail(`'${command}' is reserved`);
     if (typeof spec.commands[command] !== 'function') fail(`command '${command}' is not a function`);
   }
-  if (spec.snapshot !== undefined) checkShape('snapshot.', spec.snapshot, snapshotFields, fail);
+  if (spec.snapshot !== undefined) checkShape('snapshot.', spec.snapshot, snapshotFields.names, fail);
   const { every = 100, version = 1 } = spec.snapshot ?? {};
   if (!Number.isInteger(every) || every < 0) fail(`snapshot.every is ${every}, must be 0 or a positive integer`);
   if (!Number.isInteger(version)) fail(`snapshot.version is ${version}, must be an integer`);
@@ -168,9 +168,21 @@ const snapshotFields = fieldsOf<SnapshotPolicy>({ every: true, version: true });
 const definitionFields = ['module', 'state', 'events', 'evolve', 'commands', 'snapshot'];
 
 function checkShape(prefix: string, given: object, known: readonly string[], fail: (reason: string) => never): void {
-  if (typeof given !== 'object' || given === null) fail(`${prefix.slice(0, -1) || 'the definition'} must be an object`);
+  const what = prefix.slice(0, -1) || 'the definition';
+  if (!isReadable(given)) fail(`${what} must be an object`);
   const unknown = unknownField(given, known);
   if (unknown) fail(`${prefix}${unknown.field} ${unknown.reason}`);
+}
+
+/** An object whose members can be looked at. */
+function isReadable(given: unknown): boolean {
+  try {
+    return (
+      typeof given === 'object' && given !== null && Object.values(given) !== undefined && !(given instanceof Date)
+    );
+  } catch {
+    return false;
+  }
 }
 
 function checkName(what: string, name: string, limit: number, fail: (reason: string) => never): void {

@@ -68,17 +68,40 @@ export function checkSignalOptions(option: string, options: { signal?: AbortSign
   if (options.signal !== undefined) checkSignal(options.signal);
 }
 
+/** `instanceof`, also for what cannot be looked at. */
+export function isMadeBy<T>(made: abstract new (...args: any[]) => T, value: unknown): value is T {
+  try {
+    return value instanceof made;
+  } catch {
+    return false; // a revoked proxy, say
+  }
+}
+
+/** An object whose fields have names of the user's. */
+export function checkRecord(option: string, given: unknown): void {
+  let isObject = typeof given === 'object' && given !== null;
+  try {
+    isObject = isObject && !Array.isArray(given) && Object.entries(given as object) !== undefined;
+  } catch {
+    isObject = false; // a revoked proxy, say
+  }
+  if (!isObject || given instanceof Date) invalid(option, typeof given, 'must be an object');
+}
+
 export function checkFunction(option: string, given: unknown): void {
   if (typeof given !== 'function') invalid(option, given, 'must be a function');
 }
 
 /** A definition, or the name of an aggregate type, which nobody need know. */
 export function checkAggregate(aggregate: AnyAggregate | string): void {
-  const name = typeof aggregate === 'string' ? aggregate : aggregate?.name;
-  if (typeof aggregate !== 'string' && typeof aggregate?.events !== 'object') {
-    invalid('aggregate', typeof aggregate, 'must be a name, or made by defineAggregate()');
+  let name: unknown = aggregate;
+  try {
+    if (typeof aggregate !== 'string') name = typeof aggregate?.events === 'object' ? aggregate.name : undefined;
+  } catch {
+    name = undefined; // a revoked proxy, say
   }
-  checkId('aggregate type', name, AGGREGATE_TYPE_BYTES_LIMIT);
+  if (name === undefined) invalid('aggregate', typeof aggregate, 'must be a name, or made by defineAggregate()');
+  checkId('aggregate type', name as string, AGGREGATE_TYPE_BYTES_LIMIT);
 }
 
 /** What another thread is given must survive the way there. @throws InvalidOptions */

@@ -347,6 +347,14 @@ export function describeError(error: unknown): { name: string; message: string; 
   }
 }
 
+/** What was thrown, as an error: anything may be, also what cannot be looked at (a revoked proxy). */
+export function asError(thrown: unknown): Error {
+  try {
+    if (thrown instanceof Error) return thrown;
+  } catch {}
+  return new Error(describeError(thrown).message, { cause: thrown });
+}
+
 /** The receiving side of {@link toWire}. */
 export function fromWire(wire: WireError): Rejected | TrunklineError {
   if (wire.kind === 'rejected') return new Rejected(wire.code, wire.details, wire.message);

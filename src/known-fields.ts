@@ -1,10 +1,26 @@
-// Option objects: one that is none, or that has a field nobody knows, is refused at the edge. A misspelt field would
-// otherwise be ignored in silence; what was probably meant is suggested.
+// Option objects: one that is none, that has a field nobody knows, or a value that its field cannot take, is refused at the
+// edge. A misspelt field would otherwise be ignored in silence; what was probably meant is suggested.
 import { TrunklineError } from './errors.ts';
+import { own } from './own.ts';
 
-/** The names of an options type, complete by its type: a field that is added there and not here does not compile. */
-export function fieldsOf<Options>(fields: Record<keyof Options, true>): readonly string[] {
-  return Object.keys(fields);
+/**
+ * What a field takes. `true`: its values are checked where they are used; here only what no option takes is refused (symbols,
+ * bigints, proxies that cannot be read). `any`: whatever is given, since it is data.
+ */
+export type Kind = true | 'text' | 'boolean' | 'function' | 'list' | 'object' | 'any';
+
+/** The fields of an options type, and what they take. */
+export interface Fields {
+  readonly names: readonly string[];
+  readonly kinds: Readonly<Record<string, Kind>>;
+  /** Whether there is one to look at. */
+  readonly isChecked: boolean;
+}
+
+/** Complete by the type: a field that is added there and not here does not compile. */
+export function fieldsOf<Options>(kinds: Record<keyof Options, Kind>): Fields {
+  const isChecked = Object.values(kinds).some((kind) => kind !== 'any');
+  return { names: Object.keys(kinds), kinds: { __proto__: null, ...kinds } as never, isChecked };
 }
 
 /** What is given: a field that is `undefined` counts as left out, so that it does not hide a default in a spread. */
@@ -15,7 +31,7 @@ export function given<Options extends object>(options: Options | undefined): Par
 }
 
 /** Refuse what is no object, and fields that nobody knows. `option`: what it is called, as `flush`; '' at the top. */
-export function checkFields(option: string, given: unknown, known: readonly string[]): void {
+export function checkFields(option: string, given: unknown, known: Fields | readonly string[]): void {
   const refuse = (field: string, reason: string): never => {
     throw new TrunklineError('InvalidOptions', { option: field, reason });
   };
@@ -27,7 +43,9 @@ export function checkFields(option: string, given: unknown, known: readonly stri
         `must be an object, and is ${given === null ? 'null' : Array.isArray(given) ? 'a list' : typeof given}`,
       );
     }
-    unknown = unknownField(given, known);
+    if (isNoOptions(given)) return refuse(option || 'options', 'must be a plain object');
+    unknown = unknownField(given, 'names' in known ? known.names : known);
+    if (unknown === undefined) checkKinds(option, given as Record<string, unknown>, known);
   } catch (error) {
     if (error instanceof TrunklineError) throw error;
     return refuse(option || 'options', 'cannot be read'); // a revoked proxy, say
@@ -36,6 +54,61 @@ export function checkFields(option: string, given: unknown, known: readonly stri
   if (unknown === undefined) return;
   refuse(option === '' ? unknown.field : `${option}.${unknown.field}`, unknown.reason);
 }
+
+/** A Date, a Map, a promise …: given in the place of options, it would count as none at all. */
+function isNoOptions(given: object): boolean {
+  const prototype = Object.getPrototypeOf(given);
+  return prototype !== Object.prototype && prototype !== null && Object.keys(given).length === 0 && isBuiltIn(given);
+}
+
+const isBuiltIn = (given: object): boolean => Object.prototype.toString.call(given) !== '[object Object]';
+
+function checkKinds(option: string, given: Readonly<Record<string, unknown>>, known: Fields | readonly string[]): void {
+  if ('isChecked' in known && !known.isChecked) return;
+  for (const field of 'names' in known ? known.names : Object.keys(given)) {
+    const value = own(given, field);
+    if (value === undefined) continue;
+    const kind = 'kinds' in known ? own(known.kinds, field)! : true;
+    const reason = kind === 'any' ? undefined : unfit(value, kind);
+    if (reason === undefined) continue;
+    // Its value is not told: it may be a secret.
+    throw new TrunklineError('InvalidOptions', { option: option === '' ? field : `${option}.${field}`, reason });
+  }
+}
+
+/** Why a value cannot be what is meant; undefined if it may be. */
+function unfit(value: unknown, kind: Kind): string | undefined {
+  const type = typeof value;
+  const what = value === null ? 'null' : type;
+  if (type === 'symbol' || type === 'bigint') return `must not be a ${type}`;
+  let isList = false;
+  if (type === 'object' || type === 'function') {
+    try {
+      isList = Array.isArray(value);
+      Reflect.getPrototypeOf(value as object);
+    } catch {
+      return 'cannot be read'; // a revoked proxy, say
+    }
+  }
+  switch (kind) {
+    case 'text':
+      if (type !== 'string') return `must be text, and is ${isList ? 'a list' : what}`;
+      return isSound(value as string) ? undefined : 'must hold neither U+0000 nor half a character';
+    case 'boolean':
+    case 'function':
+      if (type === kind) return undefined;
+      return `must be ${kind === 'boolean' ? 'true or false' : 'a function'}, and is ${isList ? 'a list' : what}`;
+    case 'list':
+      return isList ? undefined : `must be a list, and is ${what}`;
+    case 'object':
+      if (type !== 'object' || value === null || isList) return `must be an object, and is ${isList ? 'a list' : what}`;
+      return isBuiltIn(value as object) ? 'must be a plain object' : undefined;
+    default:
+      return undefined;
+  }
+}
+
+const isSound = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 
 /** The first field that nobody knows, and what to say about it. */
 export function unknownField(given: object, known: readonly string[]): { field: string; reason: string } | undefined {

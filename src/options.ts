@@ -1,7 +1,7 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
 
 import type { AnyAggregate } from './aggregate.ts';
-import { checkCrosses, checkDeadline, checkInteger, invalid, nameFault } from './checks.ts';
+import { checkCrosses, checkDeadline, checkInteger, checkRecord, invalid, isMadeBy, nameFault } from './checks.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
 import { checkFields, fieldsOf, given } from './known-fields.ts';
 import { type Logger, resolveLogger } from './logger.ts';
@@ -9,6 +9,7 @@ import { type MessageOptions, type MessageSettings, resolveMessages } from './me
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import { PostgresStoreOptions } from './store/postgres/postgres.ts';
+import { isStorable } from './tame.ts';
 import { moduleRule, moduleUrl } from './user-module.ts';
 
 /** How eagerly the log syncs and batches. All fields but `ringBytes` may change while running. */
@@ -264,7 +265,7 @@ function resolveHandlers(options: HandlerOptions): Required<HandlerOptions> {
 /** Everything with its default, or `InvalidOptions` naming the first option that cannot work. */
 export function resolveOptions(options: RuntimeOptions, cores: number): ResolvedOptions {
   checkFields('', options, knownOptions);
-  if (typeof options.dataDir !== 'string' || options.dataDir === '') {
+  if (typeof options.dataDir !== 'string' || options.dataDir === '' || !isStorable(options.dataDir)) {
     invalid('dataDir', options.dataDir, 'must name a folder');
   }
   if (!Array.isArray(options.aggregates) || options.aggregates.length === 0) {
@@ -282,8 +283,9 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
         'is undefined: do two modules import each other, or is an export misspelt?',
       );
     }
-    if (typeof aggregate?.commands !== 'object' || typeof aggregate.evolve !== 'object') {
-      invalid(`aggregates[${i}]`, aggregate?.name ?? aggregate, 'must be made by defineAggregate()');
+    checkRecord(`aggregates[${i}]`, aggregate);
+    if (typeof aggregate.commands !== 'object' || typeof aggregate.evolve !== 'object') {
+      invalid(`aggregates[${i}]`, aggregate.name ?? aggregate, 'must be made by defineAggregate()');
     }
     const { name } = aggregate;
     const fault = nameFault(name, AGGREGATE_TYPE_BYTES_LIMIT);
@@ -291,6 +293,8 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
     names.add(name);
   }
+  const { stream } = options;
+  if (!stream && stream !== undefined && stream !== null) invalid('stream', stream, 'must be made by kafka()');
   const sinkNames = new Set<string>(['store', 'memory']);
   for (const sink of [...(options.stream ? [options.stream] : []), ...(options.sinks ?? [])]) {
     checkFields('sinks', sink, sink === options.stream ? streamFields : sinkFields);
@@ -301,7 +305,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     checkCrosses(`sinks.${sink.name}.options`, sink.options);
     sinkNames.add(sink.name);
   }
-  if (options.store !== undefined && !(options.store instanceof PostgresStoreOptions)) {
+  if (options.store !== undefined && !isMadeBy(PostgresStoreOptions, options.store)) {
     invalid('store', '…', 'must be made by postgres()');
   }
   const ack = options.ack ?? 'written';
@@ -310,7 +314,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   if (options.context !== undefined && moduleUrl(options.context) === undefined) {
     invalid('context', options.context, moduleRule);
   }
-  if (options.bootId !== undefined && typeof options.bootId !== 'string') {
+  if (options.bootId !== undefined && !(typeof options.bootId === 'string' && isStorable(options.bootId))) {
     invalid('bootId', options.bootId, 'must be text');
   }
   const flush = resolveFlush(options.flush);

@@ -5,7 +5,7 @@ import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOp
 import { Bus } from './bus/bus.ts';
 import type { StateOptions } from './caller/refs.ts';
 import { checkEventNames } from './catalogue.ts';
-import { checkLevel, checkSignalOptions } from './checks.ts';
+import { checkLevel, checkRecord, checkSignalOptions } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs } from './ending.ts';
 import type { EventPublisher } from './entity/publisher.ts';
@@ -209,7 +209,8 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    */
   async setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
     this.checkOpen();
-    for (const name of Object.keys(publishing ?? {})) {
+    checkRecord('publishing', publishing);
+    for (const name of Object.keys(publishing)) {
       const [aggregate, eventType] = splitOnce(name);
       if (eventType !== undefined) checkEventNames([eventType], [aggregate], this.stages.refs.definitions);
     }

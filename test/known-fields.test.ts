@@ -23,13 +23,13 @@ describe('what was meant', () => {
     ['evry', 'every'],
     ['EVERY', 'every'],
   ])('%s: %s', (field, meant) => {
-    expect(unknownField({ type: 1, [field]: 2 }, known)).toEqual({
+    expect(unknownField({ type: 1, [field]: 2 }, known.names)).toEqual({
       field,
       reason: `is unknown; did you mean '${meant}'? (known: idempotencyKey, type, every)`,
     });
   });
   test('nothing that is near', () => {
-    expect(unknownField({ colour: 1 }, known)!.reason).toBe('is unknown (known: idempotencyKey, type, every)');
+    expect(unknownField({ colour: 1 }, known.names)!.reason).toBe('is unknown (known: idempotencyKey, type, every)');
   });
 });
 

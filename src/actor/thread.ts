@@ -150,7 +150,8 @@ async function makeContext(data: ShardData): Promise<object> {
 function startError(error: unknown): WireError {
   if (violation()) return toWire(new TrunklineError('RuntimeInsideShard', { module: violation()! }), nowhere);
   if (error instanceof TrunklineError) return toWire(error, nowhere);
-  const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const { stack, message } = describeError(error);
+  const cause = stack || message;
   return toWire(new TrunklineError('ThreadFailed', { thread: 'shard', cause }), nowhere);
 }
 

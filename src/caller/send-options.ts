@@ -3,13 +3,13 @@ import type { SendOptions } from '../aggregate.ts';
 import { checkDeadline, checkId, checkLevel, checkSignal, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../frame.ts';
-import { fieldsOf } from '../known-fields.ts';
+import { type Fields, fieldsOf } from '../known-fields.ts';
 import { checkMetadata } from '../limits.ts';
 import { isMessageKey } from '../receipt.ts';
 
-export const sendFields: readonly string[] = fieldsOf<SendOptions>({
+export const sendFields: Fields = fieldsOf<SendOptions>({
   ack: true,
-  idempotencyKey: true,
+  idempotencyKey: 'any',
   deadlineMs: true,
   signal: true,
   metadata: true,

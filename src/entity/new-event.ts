@@ -7,19 +7,20 @@ import { isUuid } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { checkMetadata, checkOccurredAt, checkVersion } from '../limits.ts';
 
-// Raised and stored events may be published as they are: what belongs to where they were is passed over.
-const eventFields: readonly string[] = fieldsOf<NewEvent & { position: unknown; toJSON: unknown }>({
-  aggregateType: true,
-  aggregateId: true,
-  type: true,
-  data: true,
-  metadata: true,
-  id: true,
-  occurredAt: true,
-  schemaVersion: true,
-  version: true,
-  position: true,
-  toJSON: true,
+// Raised and stored events may be published as they are: what belongs to where they were is passed over. Each value is
+// checked below, with an error of its own.
+const eventFields = fieldsOf<NewEvent & { position: unknown; toJSON: unknown }>({
+  aggregateType: 'any',
+  aggregateId: 'any',
+  type: 'any',
+  data: 'any',
+  metadata: 'any',
+  id: 'any',
+  occurredAt: 'any',
+  schemaVersion: 'any',
+  version: 'any',
+  position: 'any',
+  toJSON: 'any',
 });
 
 /** @throws InvalidOptions, InvalidId, naming the event by its place in the list */

@@ -7,7 +7,7 @@
 import { setPriority } from 'node:os';
 import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { isError, TrunklineError, toWire, type WireError } from '../errors.ts';
+import { describeError, isError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import type { EventDeclaration } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import { throughGate } from '../log/gate.ts';
@@ -243,7 +243,9 @@ async function makeSink({ name, module, options }: SinkOptions, log: LogSource):
     if (typeof createSink !== 'function') throw invalid('exports no function createSink');
     made = await createSink(options, info);
   } catch (error) {
-    throw error instanceof TrunklineError ? error : invalid(`createSink failed: ${String(error)}`, error);
+    throw error instanceof TrunklineError
+      ? error
+      : invalid(`createSink failed: ${describeError(error).message}`, error);
   }
   const sink = made as Partial<Sink> | undefined;
   if (typeof sink?.open === 'function' && typeof sink.write === 'function' && typeof sink.close === 'function') {
@@ -372,7 +374,8 @@ async function within(
 }
 
 function wire(error: unknown, sink: string = storeName): WireError {
-  const cause = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const { stack, message } = describeError(error);
+  const cause = stack || message;
   const ours = error instanceof TrunklineError ? error : new TrunklineError('SinkFailed', { sink, cause });
   return toWire(ours, { aggregateType: '', command: '' });
 }

@@ -4,7 +4,7 @@
 import { setImmediate } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { BatchSize } from '../batch-size.ts';
-import { isError, TrunklineError } from '../errors.ts';
+import { asError, isError, TrunklineError } from '../errors.ts';
 import type { LogSource } from '../log/log.ts';
 import { tame } from '../tame.ts';
 import { BatchBuffer } from './batch.ts';
@@ -329,10 +329,11 @@ export class Flusher {
       try {
         done = { value: await action() };
         return done.value;
-      } catch (error) {
-        // p-retry gives up on a TypeError, and on what is no Error, at once; to us they are failures like any other.
-        if (isFinal(error) || (error instanceof Error && !(error instanceof TypeError))) throw error;
-        throw new Error(error instanceof Error ? error.message : String(error), { cause: error });
+      } catch (thrown) {
+        const error = asError(thrown);
+        // p-retry gives up on a TypeError at once; to us it is a failure like any other.
+        if (isFinal(error) || !(error instanceof TypeError)) throw error;
+        throw new Error(error.message, { cause: error });
       }
     };
     const { retryMs, retryMsLimit } = this.settings;
@@ -372,7 +373,7 @@ export class Flusher {
   }
 
   private failed(error: unknown): void {
-    this.lastError = error instanceof Error ? error : new Error(String(error));
+    this.lastError = asError(error);
     this.settings.onFailure(this.lastError, undefined);
     this.onTried();
   }

@@ -10,7 +10,7 @@
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
 import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
-import { isStoreAway, TrunklineError } from '../errors.ts';
+import { asError, isStoreAway, TrunklineError } from '../errors.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { Deadlines } from './deadlines.ts';
@@ -234,8 +234,9 @@ export class Attempts {
             this.failures++;
             this.lastError = error;
             await this.breaker.failed(error);
-            // The library gives up on a TypeError, and on what is no Error; to us they are failures like any other.
-            throw error instanceof Error && !(error instanceof TypeError) ? error : new Error(String(error));
+            // The library gives up on a TypeError; to us it is a failure like any other.
+            const failure = asError(error);
+            throw failure instanceof TypeError ? new Error(failure.message, { cause: error }) : failure;
           }),
         {
           retries: retry.attempts - 1,
@@ -345,8 +346,12 @@ export class Attempts {
 
   private isRetried(error: unknown): boolean {
     return !this.settings.retry.notRetried.some((one) => {
-      if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);
-      return (one as (error: unknown) => boolean)(error);
+      try {
+        if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);
+        return (one as (error: unknown) => boolean)(error);
+      } catch {
+        return false; // what cannot be told is tried again
+      }
     });
   }
 }

@@ -1,23 +1,27 @@
 // What selects dead letters, checked at the edge. A condition that is misspelt, or undefined, must never select everything.
 import { checkAggregate, checkId, checkInteger, invalid } from '../checks.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
+import { checkFields, type Fields, fieldsOf } from '../known-fields.ts';
 import type { DeadLetterQuery, DeadLetterSelection } from './dead-letters.ts';
 import { checkHandlerName } from './settings.ts';
 
 const conditions = ['handler', 'aggregate', 'aggregateId', 'type', 'reason', 'olderThanMs'] as const;
 const queryFields = fieldsOf<DeadLetterQuery>({
-  handler: true,
+  handler: 'text',
   aggregate: true,
   aggregateId: true,
-  type: true,
-  reason: true,
+  type: 'text',
+  reason: 'text',
   olderThanMs: true,
   limit: true,
 });
+const selectionFields = fieldsOf<Record<keyof DeadLetterQuery | 'all', unknown>>({
+  ...queryFields.kinds,
+  all: true,
+} as never);
 const LETTERS_LIMIT = 10_000_000; // as many as there can be of one handler
 
 /** @throws InvalidOptions, InvalidId */
-export function checkLetterQuery(query: DeadLetterQuery, known: readonly string[] = queryFields): void {
+export function checkLetterQuery(query: DeadLetterQuery, known: Fields = queryFields): void {
   checkFields('deadLetters', query, known);
   for (const condition of conditions) {
     if (Object.hasOwn(query, condition) && query[condition] === undefined) {
@@ -44,7 +48,7 @@ export function checkChange(what: string, which: string | DeadLetterSelection, o
   const { dryRun } = options;
   if (dryRun !== undefined && typeof dryRun !== 'boolean') invalid('dryRun', dryRun, 'must be true or false');
   if (typeof which === 'string') return;
-  checkLetterQuery(which, [...queryFields, 'all']);
+  checkLetterQuery(which, selectionFields);
   const { all } = which;
   const hasConditions = conditions.some((condition) => which[condition] !== undefined);
   if (all !== undefined && all !== true) invalid('all', all, 'must be true, or not be there');

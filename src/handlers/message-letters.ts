@@ -1,6 +1,6 @@
 // Dead letters of messages between aggregates as users have them: `runtime.deadLetters.messages`. Owned by the caller's thread.
 import type { AnyAggregate } from '../aggregate.ts';
-import { checkDate, checkInteger, invalid } from '../checks.ts';
+import { checkAggregate, checkDate, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { type Address, laneOf, type Message } from '../message.ts';
@@ -57,11 +57,11 @@ export interface LaneControl {
 
 const queryFields = fieldsOf<MessageLetterQuery>({
   aggregate: true,
-  aggregateId: true,
+  aggregateId: 'text',
   sender: true,
-  senderId: true,
-  command: true,
-  reason: true,
+  senderId: 'text',
+  command: 'text',
+  reason: 'text',
   olderThanMs: true,
   limit: true,
 });
@@ -149,7 +149,9 @@ function matcherOf(query: MessageLetterQuery): (record: MessageRecord) => boolea
   for (const [field, value] of Object.entries(query)) {
     if (value === undefined || value === '') invalid(field, value, 'must say which, or be left out');
   }
-  const { aggregateId, senderId, command, reason, olderThanMs = 0, limit } = query;
+  const { aggregate, aggregateId, sender, senderId, command, reason, olderThanMs = 0, limit } = query;
+  if (aggregate !== undefined) checkAggregate(aggregate);
+  if (sender !== undefined) checkAggregate(sender);
   if (limit !== undefined) checkInteger('limit', limit, 1, 1_000_000);
   if (!(typeof olderThanMs === 'number' && olderThanMs >= 0))
     invalid('olderThanMs', olderThanMs, 'must be milliseconds');
@@ -158,7 +160,7 @@ function matcherOf(query: MessageLetterQuery): (record: MessageRecord) => boolea
   }
   const before = new Date(Date.now() - olderThanMs);
   checkDate('olderThanMs', before);
-  const [type, senderType] = [nameOf(query.aggregate), nameOf(query.sender)];
+  const [type, senderType] = [nameOf(aggregate), nameOf(sender)];
   return ({ message, ...record }) => {
     if (type !== undefined && message.aggregateType !== type) return false;
     if (aggregateId !== undefined && message.aggregateId !== aggregateId) return false;

@@ -2,7 +2,7 @@
 // `local-projection.ts` and `postgres/projection.ts`.
 
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
-import { checkInteger, nameFault } from '../checks.ts';
+import { checkAggregate, checkId, checkInteger, nameFault } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { SubscriptionStatus } from './handlers.ts';
@@ -68,17 +68,22 @@ export const subscriptionName = (name: string, generation: number): string =>
   `${PROJECTION_PREFIX}${name}#${generation}`;
 
 const definitionFields = fieldsOf<ProjectionDefinition<unknown>>({
-  name: true,
+  name: 'text',
   version: true,
-  events: true,
-  aggregates: true,
+  events: 'list',
+  aggregates: 'list',
   key: true,
   init: true,
   apply: true,
   into: true,
 });
 
-const tableFields = fieldsOf<ProjectionTable>({ table: true, keyColumn: true, batchEvents: true, cachedRows: true });
+const tableFields = fieldsOf<ProjectionTable>({
+  table: 'text',
+  keyColumn: 'text',
+  batchEvents: true,
+  cachedRows: true,
+});
 
 /** Checks a definition, and gives it its type. @throws InvalidOptions */
 export function defineProjection<
@@ -93,6 +98,8 @@ export function defineProjection<
   };
   const fault = nameFault(name, nameBytesLimit);
   if (fault !== undefined) invalid('name', name, fault);
+  for (const type of definition.events ?? []) checkId('event type', type);
+  for (const aggregate of definition.aggregates ?? []) checkAggregate(aggregate);
   checkInteger('projection.version', version, 1, 1_000_000_000);
   if (typeof init !== 'function') invalid('init', init, 'must be a function');
   if (key !== undefined && typeof key !== 'function') invalid('key', key, 'must be a function');

@@ -3,8 +3,9 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../aggregate.ts';
 import { checkEventNames } from '../catalogue.ts';
-import { checkFunction, checkInteger, checkSignal, invalid } from '../checks.ts';
+import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
+import { guarded } from '../guarded.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { History } from '../store/history.ts';
 import type { Starts } from './starts.ts';
@@ -54,15 +55,15 @@ const rateSliceMs = 50;
 const replayFields = fieldsOf<ReplayOptions>({
   from: true,
   to: true,
-  types: true,
+  types: 'list',
   aggregate: true,
   aggregateId: true,
   into: true,
   signal: true,
-  onProgress: true,
+  onProgress: 'function',
   progressMs: true,
   eventsPerSecond: true,
-  dryRun: true,
+  dryRun: 'boolean',
 });
 
 /** @throws InvalidOptions */
@@ -77,6 +78,9 @@ function checkReplay({ from = 1, to, into, ...options }: ReplayOptions): void {
   if (onProgress !== undefined) checkFunction('onProgress', onProgress);
   if (typeof dryRun !== 'boolean') invalid('dryRun', dryRun, 'must be true or false');
   if (types !== undefined && types.length === 0) invalid('types', types, 'is empty: leave it out to replay all');
+  if (aggregate !== undefined) checkAggregate(aggregate);
+  if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
+  for (const type of types ?? []) checkId('event type', type);
   if (aggregateId !== undefined && aggregate === undefined) invalid('aggregateId', aggregateId, 'needs `aggregate`');
   const isTarget = typeof into === 'function' || (typeof into === 'string' && into !== '');
   if (!isTarget && !(dryRun && into === undefined)) invalid('into', into, 'must be a function or a name');
@@ -105,6 +109,7 @@ export async function replay(
   const { from = 1, to, into, ...options } = given;
   const { types, aggregate, aggregateId, signal, onProgress = () => {}, progressMs = 1000, dryRun = false } = options;
   const rate = options.eventsPerSecond;
+  const report = guarded(onProgress); // what it throws does not end the replay: there is the signal for that
   const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
   const written = parts.written();
   const fromPosition = await parts.starts.positionOf(from);
@@ -129,7 +134,7 @@ export async function replay(
     progress.eventsPerSecond = progress.seconds > 0 ? progress.events / progress.seconds : 0;
     const share = (position - fromPosition + 1) / Math.max(1, toPosition - fromPosition + 1);
     if (share > 0) progress.remainingSeconds = (progress.seconds / share) * (1 - share);
-    onProgress({ ...progress });
+    report({ ...progress });
   };
   const hand = (event: StoredEvent): unknown => {
     if (subscription === undefined) return (into as (event: StoredEvent) => unknown)(event);

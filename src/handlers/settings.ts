@@ -45,7 +45,7 @@ const knownOptions = fieldsOf<Record<keyof SubscribeOptions | keyof SubscribeWor
   name: true,
   events: true,
   aggregates: true,
-  where: true,
+  where: 'function',
   from: true,
   concurrency: true,
   window: true,
@@ -66,8 +66,8 @@ const retryFields = fieldsOf<RetryOptions>({
   minDelayMs: true,
   factor: true,
   maxDelayMs: true,
-  jitter: true,
-  notRetried: true,
+  jitter: 'boolean',
+  notRetried: 'list',
 });
 const breakerFields = fieldsOf<BreakerOptions>({ failures: true, pauseMs: true });
 
@@ -116,10 +116,10 @@ export function resolveSubscription(
     retry: {
       attempts: checkInteger('retry.attempts', retry.attempts ?? 5, 1, 1000),
       minDelayMs: checkInteger('retry.minDelayMs', retry.minDelayMs ?? 100, 0, 2 ** 31 - 1),
-      factor: retry.factor === undefined || retry.factor >= 1 ? (retry.factor ?? 2) : invalidFactor(retry.factor),
+      factor: checkFactor(retry.factor ?? 2),
       maxDelayMs: checkInteger('retry.maxDelayMs', retry.maxDelayMs ?? 30_000, 0, 2 ** 31 - 1),
       jitter: retry.jitter ?? true,
-      notRetried: retry.notRetried ?? [],
+      notRetried: checkNotRetried(retry.notRetried ?? []),
     },
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 30_000, 1, 2 ** 31 - 1),
     breaker:
@@ -147,6 +147,11 @@ export function checkFrom(from: From): From {
   if (types.isDate(from) && !Number.isNaN(from.getTime())) return new Date(from); // it may change under us
   if (typeof from === 'number' && Number.isSafeInteger(from) && from >= 0) return from;
   return invalid('from', from, "must be 'start', 'now', a log position or a valid Date");
+}
+
+function checkNotRetried(given: NonNullable<RetryOptions['notRetried']>): NonNullable<RetryOptions['notRetried']> {
+  for (const one of given) checkFunction('retry.notRetried', one);
+  return given;
 }
 
 function resolveAggregates({ aggregates }: AnySubscribeOptions): ReadonlySet<string> | undefined {
@@ -177,4 +182,7 @@ function checkModule(module: string): void {
 const nameOf = (aggregate: AnyAggregate | string): string =>
   typeof aggregate === 'string' ? aggregate : aggregate.name;
 
-const invalidFactor = (factor: number): never => invalid('retry.factor', factor, 'must be at least 1');
+function checkFactor(factor: number): number {
+  if (Number.isFinite(factor) && factor >= 1) return factor;
+  return invalid('retry.factor', factor, 'must be at least 1');
+}

@@ -1,4 +1,5 @@
 // What a subscription tells of itself, out of what its parts know. Owned by the caller's thread.
+import { tame } from '../tame.ts';
 import type { SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import type { Handling } from './handling.ts';
 import type { CheckpointRecord } from './tracker.ts';
@@ -25,7 +26,7 @@ export function statusOf(
     failures: attempts.failures,
     deadLetters: parked.count,
     circuit: breaker.isOpen ? 'open' : 'closed',
-    lastError: shown === undefined ? undefined : String((shown as Error)?.message ?? shown),
+    lastError: shown === undefined ? undefined : tame(shown),
   };
 }
 
@@ -53,7 +54,7 @@ export function emptyStatus(name: string, state: SubscriptionState, failure: unk
     failures: 0,
     deadLetters: 0,
     circuit: 'closed',
-    lastError: failure === undefined ? undefined : String((failure as Error)?.message ?? failure),
+    lastError: failure === undefined ? undefined : tame(failure),
   };
 }
 

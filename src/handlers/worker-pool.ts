@@ -10,6 +10,7 @@ import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import { onAbort } from '../on-abort.ts';
 import { ownFile } from '../own-file.ts';
+import { tame } from '../tame.ts';
 import type { Attempt } from './attempt.ts';
 import type { Call } from './attempts.ts';
 import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.ts';
@@ -63,7 +64,7 @@ export class WorkerPool {
         guarded(() => blocked.abort()),
         blockedGraceMs,
       );
-      port1.postMessage(String((signal.reason as Error)?.message ?? signal.reason));
+      port1.postMessage(tame(signal.reason));
     };
     let failed: string | undefined;
     port1.once(

@@ -3,6 +3,7 @@
 
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { guarded } from '../guarded.ts';
+import { tame } from '../tame.ts';
 import { importUserModule } from '../user-module.ts';
 import { type LetterRecord, letterEvent } from './letters.ts';
 
@@ -44,7 +45,7 @@ export default async function handleEvent({ event, port, ...delivery }: WorkerTa
   try {
     handler ??= load();
     const handle = await handler.catch((error: unknown) => {
-      port.postMessage({ failed: String((error as Error)?.message ?? error) } satisfies WorkerNote);
+      port.postMessage({ failed: tame(error) } satisfies WorkerNote);
       process.exit(1);
     });
     port.postMessage('begun' satisfies WorkerNote);

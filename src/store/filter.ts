@@ -2,7 +2,7 @@
 import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
-import { fieldsOf } from '../known-fields.ts';
+import { type Fields, fieldsOf } from '../known-fields.ts';
 import { isStorable } from '../tame.ts';
 import { type EventArchive, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
 
@@ -79,7 +79,7 @@ export async function eventsOfType(
 }
 
 /** The fields that a store's query may have. */
-export const storeQueryFields: readonly string[] = fieldsOf<StoreQuery>({
+export const storeQueryFields: Fields = fieldsOf<StoreQuery>({
   aggregate: true,
   aggregateId: true,
   type: true,

@@ -10,14 +10,14 @@ import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameReader } from '../frame.ts';
 import { guarded } from '../guarded.ts';
-import { checkFields } from '../known-fields.ts';
+import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
 import { onAbort } from '../on-abort.ts';
 import { type EventFilter, filterOf, storeQueryFields } from './filter.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
-const queryFields = [...storeQueryFields, 'from', 'to', 'follow'];
+const queryFields = fieldsOf<EventQuery>({ ...storeQueryFields.kinds, from: true, to: true, follow: true } as never);
 
 /** Events in log order, a page at a time. */
 export interface PageReader {

@@ -2,6 +2,7 @@
 // store and writes nothing more.
 
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
+import { isMadeBy } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { printAs } from '../one-line.ts';
@@ -21,7 +22,7 @@ import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery,
  * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered
  */
 export async function openEventStore(options: PostgresStoreOptions): Promise<ReadOnlyEventStore> {
-  if (!(options instanceof PostgresStoreOptions)) {
+  if (!isMadeBy(PostgresStoreOptions, options)) {
     throw new TrunklineError('InvalidOptions', { option: 'store', value: '…', reason: 'must be made by postgres()' });
   }
   const archive = new PostgresArchive(options);

@@ -57,6 +57,13 @@ export function integration<A extends AnyAggregate>(
   return { aggregateType: aggregate.name, mapping: mapping as Integration['mapping'], whole };
 }
 
+/** Of a callback that must be synchronous. The promise, if it is one, is nobody's: its rejection would end the thread. */
+export function refusePromise(what: string, returned: unknown): void {
+  if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function') return;
+  Promise.resolve(returned).catch(() => {});
+  throw new Error(`${what} must be synchronous, and returned a promise`);
+}
+
 /** The mappings of a user's module, together. */
 export class Integrations {
   private readonly byType = new Map<string, Integration[]>();
@@ -78,18 +85,16 @@ export class Integrations {
     const made: { event: IntegrationEvent; cause: StoredEvent }[] = [];
     const take = (mapped: Mapped, cause: StoredEvent): void => {
       if (mapped === undefined) return;
-      if (mapped instanceof Promise) {
-        mapped.catch(() => {});
-        throw new Error('a mapping must be synchronous, and returned a promise');
-      }
-      for (const event of Array.isArray(mapped) ? mapped : [mapped]) made.push({ event, cause });
+      const all: readonly IntegrationEvent[] = Array.isArray(mapped) ? mapped : [mapped];
+      for (const one of [mapped, ...all]) refusePromise('a mapping', one);
+      for (const event of all) made.push({ event, cause });
     };
     for (const { mapping, whole } of this.byType.get(aggregateType) ?? []) {
       for (const event of events) {
         const map = own(mapping, event.type);
         if (map !== undefined) take(map(event), event);
       }
-      if (whole) take(whole(events), events.at(-1)!);
+      if (whole) take(whole(Object.freeze([...events])), events.at(-1)!);
     }
     return made;
   }

@@ -1,7 +1,7 @@
 // What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
 // `InvalidOptions` here, before anything is started; no secret is told.
 
-import { checkInteger } from '../checks.ts';
+import { checkCrosses, checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { moduleRule, moduleUrl } from '../user-module.ts';
@@ -9,18 +9,18 @@ import { formats } from './kafka/format.ts';
 import type { KafkaOptions, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
 
 const kafkaFields = fieldsOf<KafkaOptions>({
-  brokers: true,
-  clientId: true,
-  client: true,
+  brokers: 'list',
+  clientId: 'text',
+  client: 'text',
   ssl: true,
-  sasl: true,
-  topics: true,
-  format: true,
-  registry: true,
+  sasl: 'object',
+  topics: 'object',
+  format: 'text',
+  registry: 'object',
   integration: true,
-  publishing: true,
-  batch: true,
-  compression: true,
+  publishing: 'object',
+  batch: 'object',
+  compression: 'text',
   backlogLimit: true,
   transactionTimeoutMs: true,
   requestTimeoutMs: true,
@@ -28,26 +28,30 @@ const kafkaFields = fieldsOf<KafkaOptions>({
   resumeAfter: true,
 });
 const topicFields = fieldsOf<TopicOptions>({
-  prefix: true,
-  template: true,
+  prefix: 'text',
+  template: 'text',
   module: true,
   partitions: true,
   replicationFactor: true,
   retentionMs: true,
-  cleanupPolicy: true,
-  config: true,
-  create: true,
-  internalPrefix: true,
+  cleanupPolicy: 'text',
+  config: 'object',
+  create: 'boolean',
+  internalPrefix: 'text',
 });
 const registryFields = fieldsOf<RegistryOptions>({
-  url: true,
-  username: true,
-  password: true,
-  compatibility: true,
-  subjects: true,
-  schemas: true,
+  url: 'text',
+  username: 'text',
+  password: 'text',
+  compatibility: 'text',
+  subjects: 'text',
+  schemas: 'object',
 });
-const saslFields = fieldsOf<NonNullable<KafkaOptions['sasl']>>({ mechanism: true, username: true, password: true });
+const saslFields = fieldsOf<NonNullable<KafkaOptions['sasl']>>({
+  mechanism: 'text',
+  username: 'text',
+  password: 'text',
+});
 const batchFields = fieldsOf<NonNullable<KafkaOptions['batch']>>({ count: true, bytes: true, delayMs: true });
 
 const compatibilities = [
@@ -69,10 +73,17 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
   const { brokers, sasl, topics = {}, registry } = options;
   if (!Array.isArray(brokers) || brokers.length === 0) invalid('brokers', brokers, 'must name at least one host:port');
   for (const broker of brokers) {
-    const port = Number(/^[^\s/@]+:(\d{1,5})$/.exec(String(broker))?.[1]);
-    if (!(port > 0 && port <= 65_535)) invalid('brokers', broker, 'must be host:port');
+    const port = Number(/^[^\s/@]+:(\d{1,5})$/.exec(typeof broker === 'string' ? broker : '')?.[1]);
+    if (!(port > 0 && port <= 65_535))
+      invalid('brokers', typeof broker === 'string' ? broker : typeof broker, 'must be host:port');
   }
-  refuseFunctions('', options);
+  try {
+    refuseFunctions('', options);
+  } catch (error) {
+    if (error instanceof TrunklineError) throw error;
+    invalid('', typeof options, 'holds what cannot be read'); // a revoked proxy, say
+  }
+  checkCrosses('stream', options);
   const clientId = options.clientId ?? 'trunkline';
   if (!/^[\w.-]{1,100}$/.test(clientId)) invalid('clientId', clientId, 'must be 1 to 100 of a-z A-Z 0-9 . _ -');
   if (sasl !== undefined) checkSasl(sasl);
@@ -150,6 +161,17 @@ function resolveTopics(topics: TopicOptions): TopicSettings {
   const template = topics.template ?? '{prefix}.{aggregateType}';
   const unknown = /\{(?!(?:prefix|aggregateType|aggregate_type|eventType|event_type)\})[^}]*\}?/.exec(template)?.[0];
   if (unknown !== undefined) invalid('topics.template', template, `${unknown} is no placeholder`);
+  const { retentionMs, cleanupPolicy, config = {} } = topics;
+  if (retentionMs !== undefined) checkInteger('stream.topics.retentionMs', retentionMs, -1, Number.MAX_SAFE_INTEGER);
+  if (cleanupPolicy !== undefined)
+    oneOf('topics.cleanupPolicy', cleanupPolicy, ['delete', 'compact', 'compact,delete']);
+  for (const [name, value] of Object.entries(config)) {
+    if (typeof value !== 'string') invalid(`topics.config.${name}`, typeof value, 'must be text, as Kafka takes it');
+  }
+  for (const name of ['prefix', 'internalPrefix'] as const) {
+    const { [name]: text = 'x' } = topics;
+    if (!/^[\w.-]{1,200}$/.test(text)) invalid(`topics.${name}`, text, 'must be 1 to 200 of a-z A-Z 0-9 . _ -');
+  }
   return {
     ...topics,
     prefix: topics.prefix ?? 'events',
@@ -167,7 +189,7 @@ function invalid(option: string, value: unknown, reason: string): never {
 }
 
 function checkObject(option: string, value: unknown): object {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)) return value;
   return invalid(option, typeof value, 'must be an object');
 }
 
@@ -180,9 +202,10 @@ function url(option: string, value: string): void {
 }
 
 /** They cannot cross to the flush thread. */
-function refuseFunctions(path: string, value: unknown): void {
+function refuseFunctions(path: string, value: unknown, seen = new Set<unknown>()): void {
   if (typeof value === 'function')
     invalid(path, 'a function', 'cannot cross threads: put it into a module, and name that');
-  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value)) return;
-  for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item);
+  if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) return;
+  seen.add(value);
+  for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item, seen);
 }

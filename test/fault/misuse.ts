@@ -7,8 +7,11 @@ import { hostileData, hostileMetadata, hostileTexts } from '../hostile.ts';
 import { integerFrom, oneOf, type Random, randomFrom } from '../random.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { audit, survivesKill, type Told } from './audit.ts';
+import { Elsewhere, withoutServers } from './elsewhere.ts';
 import type { Family, FaultRun } from './family.ts';
 import { Victim } from './mischief.ts';
+import { type OptionsDoor, plainDoors, runtimeDoors, runtimeOptions, tryDoor } from './misuse-options.ts';
+import { misuseServices } from './misuse-services.ts';
 import { recoverPlaces } from './places.ts';
 
 const values = (of: Readonly<Record<string, unknown>>): readonly [string, unknown][] => Object.entries(of);
@@ -51,15 +54,23 @@ const misuses: readonly Misuse[] = [
 ];
 
 export const misuse: Family = {
-  about: 'hostile values and misspelt options at every door, callbacks that throw, a sink that refuses events',
-  sizes: { calls: 300, lives: 2 },
+  about: 'hostile values and options at every door, callbacks that throw, poison events, with and without servers',
+  sizes: { calls: 300, lives: 2, served: 200 },
   async run(run) {
     const random = randomFrom(run.seed);
+    for (const door of [...plainDoors, runtimeOptions]) await tryOptions(run, door);
     const dataDir = join(run.folder(), 'data');
     const told: Told[] = [];
     for (let life = 0; life < run.size('lives'); life++) await live(run, dataDir, random, told);
     const { places } = await recoverPlaces(dataDir, survivesKill, { hasHandler: false });
     run.add(await audit(told, places));
+    if (withoutServers() !== undefined || run.size('served') === 0) return;
+    await using world = await Elsewhere.start({ registry: true });
+    for (const client of ['kafkajs', 'platformatic'] as const) {
+      const { database, topics: prefix } = await world.fresh(client);
+      const broker = `127.0.0.1:${world.ways.kafka.port}`;
+      await misuseServices(run, { database, broker, registry: world.registry!.url, prefix, client });
+    }
   },
 };
 
@@ -78,6 +89,7 @@ async function live(run: FaultRun, dataDir: string, random: Random, told: Told[]
       throw undefined;
     },
   });
+  for (const door of runtimeDoors(runtime)) await tryOptions(run, door);
   for (let i = 0; i < run.size('calls'); i++) {
     if (random() < 0.3) {
       const receipt = await runtime.ref(Counter, `c${integerFrom(random, 0, 5)}`).addMany(integerFrom(random, 1, 3));
@@ -97,6 +109,12 @@ async function live(run: FaultRun, dataDir: string, random: Random, told: Told[]
   const { shardRestarts, state } = runtime.status();
   if (shardRestarts > 0 || state !== 'open') run.fail(`${shardRestarts} shards died, the runtime is ${state}`);
   await runtime.close();
+}
+
+async function tryOptions(run: FaultRun, door: OptionsDoor): Promise<void> {
+  const { tries, wrong } = await tryDoor(door);
+  run.faults += tries;
+  for (const what of wrong) run.fail(what);
 }
 
 function acknowledged(receipt: Receipt<unknown>): Told {

@@ -18,6 +18,14 @@ const nonsense: Record<string, () => unknown> = {
   'data-nothing': () => ({ type: 'named.v1' }),
   'no-object': () => 7,
   'null-in-list': () => [null],
+  'promise-in-list': () => [Promise.reject(new Error('too late'))],
+  // biome-ignore lint/suspicious/noThenProperty: it is what is tried
+  thenable: () => ({ ...sound, then() {} }),
+  getter: () => ({
+    get type() {
+      throw Object.create(null);
+    },
+  }),
   promise: () => Promise.reject(new Error('too late')),
   'throws-nothing': () => {
     throw undefined;
@@ -30,10 +38,18 @@ const nonsense: Record<string, () => unknown> = {
   },
 };
 
-export const nonsenseLabels: readonly string[] = Object.keys(nonsense);
+export const nonsenseLabels: readonly string[] = [...Object.keys(nonsense), 'takes-all'];
 
 export default [
-  integration(Counter, {
-    Labelled: (event) => (Object.hasOwn(nonsense, event.data.label) ? nonsense[event.data.label]!() : sound) as never,
-  }),
+  integration(
+    Counter,
+    {
+      Labelled: (event) => (Object.hasOwn(nonsense, event.data.label) ? nonsense[event.data.label]!() : sound) as never,
+    },
+    (events) => {
+      const [first] = events;
+      if (first?.type === 'Labelled' && first.data.label === 'takes-all') (events as unknown[]).length = 0;
+      return undefined;
+    },
+  ),
 ];

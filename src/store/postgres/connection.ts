@@ -1,6 +1,6 @@
 // How to reach PostgreSQL, as users say it. No type of the client library's is in what they see.
 
-import { invalid, nameFault } from '../../checks.ts';
+import { checkRecord, invalid, nameFault } from '../../checks.ts';
 import { given } from '../../known-fields.ts';
 
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
@@ -34,9 +34,11 @@ export function checkSchemaName(schema: unknown): asserts schema is string {
 /**
  * What `pg` is given. A connection that names no server is refused: `pg` would take PGHOST, or this machine, and a
  * variable that is not set would change a database that nobody has named.
- * @throws InvalidOptions
+ * @throws InvalidOptions, without the connection: it may hold a password
  */
 export function configOf(connection: Connection): ConnectionParts {
+  if (typeof connection !== 'string') checkRecord('connection', connection);
+  else if (connection === '') invalid('connection', '…', 'must be postgres://…, or its parts');
   const parts = typeof connection === 'string' ? { connectionString: connection } : connection;
   const { connectionString, host } = parts ?? {};
   // The value is not shown: it may hold a password.

@@ -36,10 +36,10 @@ export interface MigrateReport {
 const lockTimeoutMs = 30_000;
 const migrateFields = fieldsOf<MigrateOptions>({
   connection: true,
-  schema: true,
-  dryRun: true,
+  schema: 'text',
+  dryRun: 'boolean',
   signal: true,
-  folder: true,
+  folder: 'text',
 });
 
 /**
@@ -51,10 +51,11 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   const { connection, schema = defaultSchema, dryRun = false, signal, folder } = options;
   if (signal !== undefined) checkSignal(signal);
   checkSchemaName(schema);
+  const config = configOf(connection);
   const known = await readMigrations(folder);
   let client: pg.Client | undefined;
   try {
-    client = await openClient(configOf(connection), { name: 'trunkline migrate', timeoutMs: 0 });
+    client = await openClient(config, { name: 'trunkline migrate', timeoutMs: 0 });
     await checkServer(client);
     let version = await versionOf(client, schema, known);
     if (dryRun) return { schema, migrations: known.slice(version), version };

@@ -69,9 +69,9 @@ export class PostgresStoreOptions {
 }
 
 const known = fieldsOf<PostgresOptions>({
-  connectionString: true,
-  pool: true,
-  schema: true,
+  connectionString: 'text',
+  pool: 'object',
+  schema: 'text',
   migrate: true,
   batchEvents: true,
   batchBytes: true,

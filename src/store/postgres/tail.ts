@@ -16,10 +16,11 @@ import { checkFunction, checkInteger, checkSignal } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';
+import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { onAbort } from '../../on-abort.ts';
-import { type Connection, type ConnectionParts, configOf, defaultSchema } from './connection.ts';
+import { type Connection, type ConnectionParts, checkSchemaName, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { openClient } from './server-session.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
@@ -68,6 +69,7 @@ export function tailEvents(options: TailOptions): AsyncIterableIterator<TailedEv
   const { pollMs = 100, pageSize = 2000, signal, onError } = options;
   if (signal !== undefined) checkSignal(signal);
   if (onError !== undefined) checkFunction('onError', onError);
+  checkSchemaName(options.schema ?? defaultSchema);
   checkInteger('pollMs', pollMs, 1, 60_000);
   checkInteger('pageSize', pageSize, 1, 100_000);
   const settings = { ...options, connection: configOf(options.connection), pollMs, pageSize };
@@ -76,12 +78,12 @@ export function tailEvents(options: TailOptions): AsyncIterableIterator<TailedEv
 
 const tailFields = fieldsOf<TailOptions>({
   connection: true,
-  schema: true,
+  schema: 'text',
   from: true,
   signal: true,
   pollMs: true,
   pageSize: true,
-  onError: true,
+  onError: 'function',
 });
 
 type Settings = Omit<TailOptions, 'connection'> &
@@ -221,7 +223,7 @@ class Tail {
         const failed = failure(error, this.schemaName);
         if (error instanceof TrunklineError || !isAway(error)) throw failed;
         this.token = token;
-        onError?.(failed);
+        if (onError !== undefined) guarded(onError)(failed);
         const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++) * (0.5 + Math.random() / 2);
         await pause(waitMs, undefined, { signal }).catch(() => {});
         signal?.throwIfAborted();

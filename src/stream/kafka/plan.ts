@@ -128,12 +128,14 @@ export class Planner {
       offset = frame.next;
       if (position > after && frame.kind === FrameKind.event) {
         const { aggregateType } = frame;
-        if (integrations.concerns(aggregateType)) {
-          const event = decodeEvent(frame, position);
-          const key = `${aggregateType}\n${event.aggregateId}`;
-          wanted.set(key, [...(wanted.get(key) ?? []), event]);
-        }
         try {
+          if (integrations.concerns(aggregateType)) {
+            const event = decodeEvent(frame, position);
+            const key = `${aggregateType}\n${event.aggregateId}`;
+            const ofOne = wanted.get(key);
+            if (ofOne === undefined) wanted.set(key, [event]);
+            else ofOne.push(event);
+          }
           this.draftOne(frame, aggregateType, position, drafts, setAside);
         } catch (error) {
           const { aggregateId, name: type } = frame;

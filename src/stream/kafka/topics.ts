@@ -5,6 +5,7 @@ import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
 import { tame } from '../../tame.ts';
 import { importUserModule } from '../../user-module.ts';
+import { refusePromise } from '../integration.ts';
 import type { TopicSettings } from '../kafka.ts';
 import { type StreamClient, StreamFault, type TopicSpec, type TopicState } from '../stream.ts';
 import type { PartitionMemory } from './partition-memory.ts';
@@ -44,7 +45,11 @@ export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
     let ofType = known.get(aggregateType);
     if (!ofType) known.set(aggregateType, (ofType = new Map()));
     let topic = ofType.get(eventType);
-    if (topic === undefined) ofType.set(eventType, (topic = name(aggregateType, eventType)));
+    if (topic === undefined) {
+      topic = name(aggregateType, eventType);
+      refusePromise('a naming of topics', topic);
+      ofType.set(eventType, topic);
+    }
     return topic;
   };
 }
@@ -65,7 +70,7 @@ export function declaredTopics(
     try {
       topic = topicOf(aggregateType, type);
     } catch (error) {
-      const reason = `cannot tell the topic of ${aggregateType}.${type}: ${String(error)}`;
+      const reason = `cannot tell the topic of ${aggregateType}.${type}: ${tame(error)}`;
       throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: undefined, reason });
     }
     if (!isLegalTopic(topic)) {
