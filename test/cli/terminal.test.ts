@@ -21,8 +21,9 @@ const others = [
 /** Of what may stand in an id; each with what a terminal would make of it. */
 const hostile = `x\u001b]0;owned\u0007\u001b[2J\u009b31m\u0008\u007f\u202egnp\u2066\u2028\r\ncounter/innocent@1`;
 
-/** A handler's name holds no C0. */
-const handler = 'bill\u009b31m\u202egni';
+/** Names of handlers and schemas hold no controls. */
+const handler = 'bill\u2066\u202egni';
+const schema = 'innocent \u202egni\u2066 "$$\'';
 
 /** All that has been written since the last look. */
 let written = '';
@@ -135,10 +136,10 @@ test('dead letters, handlers and messages whose names, ids and errors hold such 
 
 test('a schema, logs, partitions and folders named so', async () => {
   const url = await freshDatabase();
-  const to = ['--postgres', url, '--schema', hostile];
+  const to = ['--postgres', url, '--schema', schema];
   expect(await read('migrate', ...to, '--dry-run')).toContain('innocent');
   expect(await read('migrate', ...to)).toContain('innocent');
-  const name = pg.escapeIdentifier(hostile);
+  const name = pg.escapeIdentifier(schema);
   const odd = pg.escapeIdentifier(hostile.slice(0, 60));
   const log = pg.escapeLiteral(hostile);
   await administer(
