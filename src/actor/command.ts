@@ -6,6 +6,8 @@ import { GroupFlag } from '../ring/ring.ts';
 export class Command {
   /** Where the caller waits; its slot is used by nobody else until it has the reply. */
   readonly slot: number;
+  /** Where its group ends in the command ring, a count: commands of one shard by this number are in the order of their coming. */
+  readonly order: number;
   /** The caller wants to know as soon as the command is `raised`. */
   readonly urgent: boolean;
   /** The caller waits for `stored` or `published`. */
@@ -29,6 +31,7 @@ export class Command {
 
   constructor(ring: RingConsumer, frame: FrameReader) {
     this.slot = ring.slot;
+    this.order = ring.cursor;
     this.urgent = (ring.flags & GroupFlag.urgent) !== 0;
     this.awaitsStored = (ring.flags & GroupFlag.stored) !== 0;
     this.isInternal = (ring.flags & GroupFlag.internal) !== 0;

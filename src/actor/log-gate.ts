@@ -2,7 +2,8 @@
 // store that is behind has it (room.ts). Commands of users that have not begun wait here, beside the ring, or are refused
 // (`whenFull: 'reject'`). Internal traffic (messages, answers, fences) goes past: it is what frees the log. Owned by a shard's thread.
 //
-// Invariants: what is held leaves in its order, before anything that has come later; an internal command is never held.
+// Invariants: users' commands begin in the order of their coming, those that were held and those that were not: while one is
+// held, each that has come later waits behind it, whatever the log says meanwhile. An internal command is never held.
 import { TrunklineError } from '../errors.ts';
 import { type Levels, LevelWord, LogRoom, logFull } from '../log/levels.ts';
 import type { Command } from './command.ts';
@@ -39,10 +40,22 @@ export class LogGate {
 
   /** Keep it until the log has room, if it may not begin now. @throws LogFull */
   holds(command: Command): boolean {
-    if (command.isInternal || !this.isShut) return false;
-    if (this.rejects) throw logFull(this.levels, this.levels.position('admitBytes'));
-    this.held.push(command);
+    if (command.isInternal) return false;
+    const isShut = this.isShut;
+    if (!isShut && (!this.isHolding || command.order < this.held[this.first]!.order)) return false;
+    if (isShut && this.rejects) throw logFull(this.levels, this.levels.position('admitBytes'));
+    this.insert(command);
     return true;
+  }
+
+  /** Mostly at the end. One that was held before, or has waited in a mailbox, has come before some that are here. */
+  private insert(command: Command): void {
+    const { held } = this;
+    let at = held.length;
+    while (at > this.first && held[at - 1]!.order > command.order) at--;
+    if (at === held.length) held.push(command);
+    else if (at === this.first && at > 0) held[--this.first] = command;
+    else held.splice(at, 0, command);
   }
 
   /** Whether there are commands that need wait no longer. */
@@ -58,8 +71,8 @@ export class LogGate {
     this.waitsForStore = !this.hasRoom(command);
     if (this.waitsForStore) return undefined;
     this.first++;
-    if (this.first === this.held.length) {
-      this.held = [];
+    if (this.first === this.held.length || (this.first > 64 && this.first * 2 > this.held.length)) {
+      this.held = this.held.slice(this.first);
       this.first = 0;
     }
     return command;

@@ -169,7 +169,9 @@ export class Shard {
     this.levels.setFlag(LevelWord.firstShardActors + this.data.index, this.residents.count);
   }
 
+  /** Before the mailbox comes the gate: a command that is held there has later ones of its actor behind it. */
   private dispatch(command: Command, type: ActorType): void {
+    if (this.isHeld(type, command)) return;
     const actor = this.find(type, command);
     if (actor === undefined) return;
     if (actor.mailbox !== undefined) {
@@ -184,10 +186,20 @@ export class Shard {
     this.execute(actor, command);
   }
 
+  /** Whether it may not begin now, and waits for room in the log, or has been refused. */
+  private isHeld(type: ActorType, command: Command): boolean {
+    try {
+      if (!this.gate.holds(command)) return false;
+      this.waiting.set(command.slot, command);
+    } catch (error) {
+      this.contain(type, command, error);
+    }
+    return true;
+  }
+
   private execute(actor: Actor, command: Command): void {
     try {
-      if (this.gate.holds(command)) this.waiting.set(command.slot, command);
-      else this.run(actor, command);
+      this.run(actor, command);
     } catch (error) {
       this.contain(actor.type, command, error);
     }
@@ -311,6 +323,7 @@ export class Shard {
     const hasGone = this.fencing.settled(actor);
     for (let next = waiting.take(); next; next = waiting.take()) {
       if (hasGone) this.dispatch(next, actor.type);
+      else if (this.isHeld(actor.type, next)) continue;
       else if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);
     }
