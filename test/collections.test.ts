@@ -35,7 +35,8 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'caller/refusals.ts': { byPosition: 'at most 65,536' },
   'caller/shards.ts': {
     ringKeys: 'one for each shard',
-    running: 'one for each shard',
+    lines: 'one for each shard',
+    starts: 'one for each shard',
     restarts: 'the restart has ended',
   },
   'caller/slots.ts': { items: 'reused; maxInFlight', free: 'as items' },

@@ -1,4 +1,7 @@
 // The shards as the caller runs them: starts each with a line to it, and replaces the line when a shard has died.
+//
+// Invariant: whatever a shard's death asks for, its line, comes of the promise of its start; so a shard may die while others
+// still start, and before this thread has seen that it has started.
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
@@ -40,7 +43,9 @@ export class Shards {
   private readonly pool: ShardPool;
   private readonly count: number;
   private readonly ringKeys: number[] = [];
-  private readonly running: RunningShard[] = [];
+  /** By shard. The caller gets them once all shards have started: commands go by how many there are. */
+  private readonly lines: Line[] = [];
+  private readonly starts: Promise<Line>[] = [];
   private readonly restarts = new Set<Promise<void>>();
   private readonly levels: Levels;
   private readonly beats: { beat: number; since: number; isHeld: boolean }[];
@@ -74,17 +79,21 @@ export class Shards {
 
   async start(): Promise<void> {
     const starts = Array.from({ length: this.count }, (_, index) => this.startOne(index));
-    for (const [index, result] of (await Promise.allSettled(starts)).entries()) {
-      if (result.status === 'rejected') throw result.reason;
-      this.caller.lines[index] = result.value;
-    }
+    for (const result of await Promise.allSettled(starts)) if (result.status === 'rejected') throw result.reason;
+    this.caller.lines.push(...this.lines);
     this.watch = setInterval(
       guarded(() => this.look()),
       lookEveryMs,
     ).unref();
   }
 
-  private async startOne(index: number): Promise<Line> {
+  private startOne(index: number): Promise<Line> {
+    const start = this.makeLine(index);
+    this.starts[index] = start;
+    return start;
+  }
+
+  private async makeLine(index: number): Promise<Line> {
     const shard = await this.pool.start(index, (ring) => {
       this.ringKeys[index] = this.log.attach(ring);
     });
@@ -94,23 +103,26 @@ export class Shards {
       const reason = `its commands there are ${there}, and here ${here}`;
       throw new TrunklineError('ModuleMismatch', { module, aggregateType, reason });
     }
-    this.running[index] = shard;
-    return new Line(index, shard.commandRing, shard.eventRing, shard.bell);
+    const line = new Line(index, shard.commandRing, shard.eventRing, shard.bell);
+    this.lines[index] = line;
+    return line;
   }
 
   /** Read the dead shard's ring to the end, tell its callers what is known, and start another. */
   private async restart({ index }: RunningShard, cause: string): Promise<void> {
     if (this.stopping) return;
     const { caller } = this;
-    const dead = caller.lines[index]!;
+    const dead = await this.starts[index]!.catch(() => undefined);
+    if (dead === undefined) return; // it was refused, by whoever started it
     this.restartCount++;
-    dead.seal();
-    this.events.died(index, cause);
-    await this.log.detach(this.ringKeys[index]!);
-    caller.turn();
-    caller.failLine(dead, `its shard died (${cause})`);
     try {
-      caller.replaceLine(dead, await this.startOne(index));
+      dead.seal();
+      this.events.died(index, cause);
+      await this.log.detach(this.ringKeys[index]!);
+      caller.turn();
+      caller.failLine(dead, `its shard died (${cause})`);
+      const next = await this.startOne(index);
+      if (caller.lines.length > 0) caller.replaceLine(dead, next);
       caller.turn();
     } catch (error) {
       this.events.failed(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: String(error) }));
@@ -136,7 +148,7 @@ export class Shards {
   }
 
   private wakeAll(): void {
-    for (const line of this.caller.lines) line?.ring();
+    for (const line of this.lines) line?.ring();
   }
 
   /** Live actors in all of them. */

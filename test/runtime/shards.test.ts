@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { createRuntime } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
@@ -31,6 +32,18 @@ test('a shard may die again and again', async () => {
     expect(receipt).toMatchObject({ value: i, version: i });
   }
   expect(runtime.status().shardRestarts).toBe(3);
+});
+
+test('a shard that dies while the others still start is started again', async () => {
+  const context = new URL('./dies-early.ts', import.meta.url);
+  context.searchParams.set('notes', pathToFileURL(`${scratchFolder()}-notes`).href);
+  const runtime = await startRuntime({ shards: 3, context: context.href });
+  const ids = Array.from({ length: 12 }, (_, i) => `e${i}`);
+  const values = await Promise.all(
+    ids.map(async (id) => (await runtime.ref(Counter, id).with({ deadlineMs: 20_000 }).add(1)).value),
+  );
+  expect(values).toEqual(ids.map(() => 1));
+  expect(runtime.status()).toMatchObject({ state: 'open', shardRestarts: 1 });
 });
 
 test('a module that does not export its aggregate is ModuleMismatch', async () => {
