@@ -20,7 +20,7 @@ import { TrunklineError } from './errors.ts';
 import { FlushThread } from './flush/host.ts';
 import { HandlerStage } from './handlers/stage.ts';
 import { shutGateAtExit } from './log/gate.ts';
-import { Levels, LevelWord, StopStage } from './log/levels.ts';
+import { countOpening, Levels, LevelWord, StopStage } from './log/levels.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource } from './log/log.ts';
 import { bootId, markerFile } from './log/marker.ts';
@@ -300,6 +300,9 @@ export class Stages {
     levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
     levels.setFlag(LevelWord.rejectsWhenFull, flush.whenFull === 'reject' ? 1 : 0);
     caller.options.whenFull = flush.whenFull;
+    // What waits for room in the log may not have to, by the new policy.
+    countOpening(levels);
+    if (caller.lines.length > 0) caller.turn();
   }
 
   async stop(): Promise<void> {

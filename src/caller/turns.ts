@@ -30,8 +30,9 @@ export class Turns {
   private heard: StoredEvent[] = [];
   /** Read once per pass: groups behind it wait for the next pass, so that the bus hears events in log order. */
   private written = 0;
-  /** What the log has left, as last seen; see `LogRoom`. */
+  /** What the log has left, and how often that has become more, as last seen; see `LogRoom`. */
   private room = 0;
+  private openings = 0;
 
   /** `report` is told of an exception that nobody expects, and must not throw. */
   constructor(caller: Caller, levels: Levels, bus: Bus, report: (error: unknown) => void) {
@@ -73,11 +74,19 @@ export class Turns {
     caller.settleDrained();
   }
 
-  /** The log has room again: commands that shards hold may begin. */
+  /** The log has room again: commands that shards hold may begin. Each word is read once, so that no change goes unseen. */
   private tellRoom(): void {
     const room = this.levels.flag(LevelWord.full);
-    if (room < this.room) for (const line of this.caller.lines) line.ring();
+    const openings = this.levels.flag(LevelWord.openings);
+    const hasMore = openings !== this.openings || room < this.room;
     this.room = room;
+    this.openings = openings;
+    if (hasMore) for (const line of this.caller.lines) line.ring();
+  }
+
+  /** By the count as well: between two looks it may have been more, and be less again. */
+  private hasMoreRoom(): boolean {
+    return this.levels.flag(LevelWord.openings) !== this.openings || this.levels.flag(LevelWord.full) < this.room;
   }
 
   private take(step: () => void): void {
@@ -95,6 +104,7 @@ export class Turns {
       if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
     }
     for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
+    if (this.hasMoreRoom()) return true;
     return progress.hasMoved() || (inFlight > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
   }
 

@@ -76,6 +76,8 @@ export const LevelWord = {
   reserving: 24,
   /** 1: the log has room left, but its file cannot grow: the disk is full */
   diskFull: 25,
+  /** how often the log has let in more than before, see {@link countOpening} */
+  openings: 26,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,
@@ -139,6 +141,14 @@ export class Levels {
 export function logFull(levels: Levels, limitBytes: number): TrunklineError {
   const diskIsFull = levels.flag(LevelWord.diskFull) !== 0;
   return new TrunklineError('LogFull', { usedBytes: levels.position('usedBytes'), limitBytes, diskIsFull });
+}
+
+/**
+ * `full` has gone down, or means less: say so after it, and ring the caller. A count, since the log may be full again before
+ * anybody looks: what was let in meanwhile must be woken all the same.
+ */
+export function countOpening({ words }: Levels): void {
+  Atomics.add(words, LevelWord.openings, 1);
 }
 
 /** Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. */

@@ -12,7 +12,7 @@ import { RingConsumer } from '../ring/consumer.ts';
 import { Word } from '../ring/ring.ts';
 import { Spinner } from '../ring/spinner.ts';
 import { ChunkBuilder } from './chunk.ts';
-import { Levels, LevelWord, LogRoom, StopStage } from './levels.ts';
+import { countOpening, Levels, LevelWord, LogRoom, StopStage } from './levels.ts';
 import { LogWriter } from './lmdb.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport } from './log.ts';
 import { recoverLog } from './recovery.ts';
@@ -194,9 +194,11 @@ class LogThread {
     const reserveFrom = data.admitBytes + (data.maxBytes - data.admitBytes) / 4;
     const { plenty, admitted, reserve } = LogRoom;
     const flag = usedBytes >= reserveFrom ? reserve : usedBytes >= data.admitBytes ? admitted : plenty;
-    if (this.levels.flag(LevelWord.full) !== flag) {
+    const before = this.levels.flag(LevelWord.full);
+    if (before !== flag) {
       this.levels.publish('usedBytes', usedBytes);
       this.levels.setFlag(LevelWord.full, flag);
+      if (flag < before) countOpening(this.levels);
       this.callerBell.ring();
     }
     this.sayDiskFull(false); // nothing waits for it here; not before users are let in

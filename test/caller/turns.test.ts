@@ -6,8 +6,8 @@ import { Caller, type OtherRing } from '../../src/caller/caller.ts';
 import type { Deliveries } from '../../src/caller/deliveries.ts';
 import { Line } from '../../src/caller/line.ts';
 import { FrameKind, FrameReader } from '../../src/frame.ts';
-import { Levels } from '../../src/log/levels.ts';
-import { Bell } from '../../src/ring/bell.ts';
+import { countOpening, Levels, LevelWord, LogRoom } from '../../src/log/levels.ts';
+import { Bell, Sleeper } from '../../src/ring/bell.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
 import { beginRingsAt, createRing, GroupFlag, GroupKind, Word } from '../../src/ring/ring.ts';
@@ -32,6 +32,8 @@ class Scene {
   });
   readonly caller: Caller;
   readonly line: Line;
+  /** The shard's bell, as any sleeper's. */
+  readonly shardWords = new Int32Array(new SharedArrayBuffer(4));
   private readonly commands: RingConsumer;
   private readonly shard: RingProducer;
   private readonly log: RingConsumer;
@@ -40,7 +42,7 @@ class Scene {
   constructor(ringBytes = 1 << 16) {
     const [commandRing, eventRing] = [createRing(ringBytes), createRing(ringBytes)];
     this.caller = new Caller([Held], this.levels, this.bus, options, (error) => this.reported.push(error));
-    this.line = new Line(0, commandRing, eventRing, new Bell(new Int32Array(new SharedArrayBuffer(4)), 0));
+    this.line = new Line(0, commandRing, eventRing, new Bell(this.shardWords, 0));
     this.caller.lines.push(this.line);
     this.commands = new RingConsumer(commandRing);
     this.shard = new RingProducer(eventRing, () => false);
@@ -196,3 +198,58 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
     expect(told).toContain(what);
   }
 });
+
+/** What a waiting thread's own look would find: the room that the log has. */
+function waiter(levels: Levels): { other: OtherRing; looks: number[]; during: () => void } {
+  const groups = new RingConsumer(createRing(1 << 16));
+  const looks: number[] = [];
+  const seen = {
+    looks,
+    during: (): void => {},
+    other: {
+      groups,
+      frame: new FrameReader(groups.bytes),
+      onGroup() {},
+      hasWaiting: () => looks.at(-1) !== LogRoom.plenty,
+      endTurn() {
+        looks.push(levels.flag(LevelWord.full));
+        seen.during();
+      },
+      fail() {},
+      inFlight: () => 0,
+    },
+  };
+  return seen;
+}
+
+// Wherever in a turn the log's word comes, and however often it has changed since the last one.
+test.each(['before the turn', 'behind its last look', 'twice between two turns'])(
+  'room in the log is heard of: %s',
+  (when) => {
+    const scene = new Scene();
+    const { levels, caller, shardWords } = scene;
+    const callerBell = new Bell(levels.words, LevelWord.callerBell);
+    const say = (room: number): void => {
+      const before = levels.flag(LevelWord.full);
+      levels.setFlag(LevelWord.full, room);
+      if (room < before) countOpening(levels);
+      callerBell.ring();
+    };
+    const waiting = waiter(levels);
+    caller.others.add(waiting.other);
+    say(LogRoom.admitted);
+    if (when !== 'twice between two turns') caller.turn();
+    const shard = new Sleeper(shardWords, 0);
+    expect(shard.arm(() => false)).toBe(true); // it holds a command, and sleeps
+    if (when === 'behind its last look') waiting.during = () => say(LogRoom.plenty);
+    else say(LogRoom.plenty);
+    if (when === 'twice between two turns') {
+      say(LogRoom.reserve);
+      say(LogRoom.plenty);
+    }
+    caller.turn();
+    expect(waiting.looks.at(-1)).toBe(LogRoom.plenty);
+    expect(Atomics.load(shardWords, 0), 'rung').toBe(0);
+    expect(levels.flag(LevelWord.callerBell), 'asleep').not.toBe(0);
+  },
+);

@@ -92,8 +92,10 @@ test.each(['reject', 'wait'] as const)(
     const file = `${scratchFolder()}-go`;
     const log = { maxBytes: 2 << 20, retainBytes: 0 };
     const runtime = await start({ log, flush: { ringBytes: 65536, batchBytes: 65536, whenFull } });
-    const asked = `${file}-asked`;
+    const [asked, end] = [`${file}-asked`, `${file}-end`];
     const asking = asker(runtime, asked);
+    // Under way all the time: its shard sleeps until it is rung.
+    const long = runtime.ref(Courier, 'long').waitFor(end);
     await runtime.ref(Courier, 'from').send('busy', [file, file, file], 'waitFor');
     const fill = (): Promise<string> =>
       runtime
@@ -110,13 +112,43 @@ test.each(['reject', 'wait'] as const)(
     await Promise.all(Array.from({ length: 200 }, fill));
     writeFileSync(asked, '');
     expect((await asking).value).toEqual([]);
+    const held = whenFull === 'wait' ? runtime.ref(Courier, 'held').take('held') : undefined;
     writeFileSync(file, '');
     await until(
       () => runtime.status().messagesUnderWay,
       (count) => count === 0,
     );
+    await held; // nothing comes to its shard meanwhile but the word that there is room
+    writeFileSync(end, '');
+    await long;
     await until(fill, (code) => code === '');
     expect((await runtime.ref(Courier, 'busy').taken()).value).toEqual([file, file, file]);
     rmSync(file);
   },
 );
+
+test('the log: what waits for room begins once the policy lets it in', async () => {
+  const [file, end] = ['go', 'end'].map((name) => `${scratchFolder()}-${name}`) as [string, string];
+  const runtime = await start({
+    log: { maxBytes: 2 << 20, retainBytes: 0 },
+    flush: { ringBytes: 65536, batchBytes: 65536, whenFull: 'wait' },
+  });
+  const long = runtime.ref(Courier, 'long').waitFor(end); // its shard sleeps until it is rung
+  await runtime.ref(Courier, 'from').send('busy', [file], 'waitFor');
+  const fill = (): Promise<string> =>
+    runtime
+      .ref(Courier, 'filler')
+      .with({ deadlineMs: 500 })
+      .fill(20_000)
+      .then(
+        () => '',
+        (error) => error.code,
+      );
+  await until(fill, (code) => code !== '');
+  const held = runtime.ref(Courier, 'held').take('held');
+  expect(await fill()).toBe('DeadlineExceeded'); // by then the one before it is held, too
+  runtime.setFlush({ whenFull: 'reject' });
+  await held;
+  for (const one of [file, end]) writeFileSync(one, '');
+  await long;
+});
