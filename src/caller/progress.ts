@@ -203,12 +203,11 @@ export class Progress implements LevelWait {
     return this.waiting.some((one) => this.isWatched(one) && this.positionOf(one) !== one.seen);
   }
 
-  /** Say which levels are waited for. */
+  /** Say which levels are waited for; that there is a hurry, again and again: the next sync takes it back. */
   private ask(): void {
     const { levels, waiting } = this;
     for (const one of waiting) levels.setFlag(wordOf[one.level], this.isWatched(one) ? 1 : 0);
-    if (waiting.every(({ isEmpty }) => isEmpty)) levels.setFlag(LevelWord.hurry, 0);
-    else hurrySync(levels);
+    if (waiting.some(({ isEmpty }) => !isEmpty)) hurrySync(levels);
   }
 
   /** The level will come no further. */

@@ -60,7 +60,7 @@ export const LevelWord = {
   syncBytes: 11,
   batchBytes: 12,
   spinMicros: 13,
-  /** 1: somebody waits for `synced` or `stored` now: do not linger */
+  /** 1: somebody waits for `synced` or `stored` now: the next sync does not linger, see {@link hurrySync} */
   hurry: 14,
   /** 1: who is let in may be refused for want of room in a ring, see `whenFull` in options.ts */
   rejectsWhenFull: 15,
@@ -151,7 +151,10 @@ export function countOpening({ words }: Levels): void {
   Atomics.add(words, LevelWord.openings, 1);
 }
 
-/** Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. */
+/**
+ * Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. It holds for the next
+ * sync, which takes it back: whoever still waits then says it again, and whoever does not need not say so.
+ */
 export function hurrySync(levels: Levels): void {
   if (Atomics.exchange(levels.words, LevelWord.hurry, 1) === 0) Atomics.notify(levels.words, LevelWord.hurry);
 }

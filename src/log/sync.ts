@@ -2,6 +2,7 @@
 //
 // - The written position is noted before the fdatasync and published as synced after it; whatever is committed meanwhile
 //   belongs to the next one (natural group commit).
+// - A hurry holds for one sync. Whoever still waits says it again, so that no one who has gone keeps the clock fast.
 // - A failed fdatasync is final. The kernel may have dropped the pages and report success the next time, so it is never
 //   repeated: the log is poisoned, and nothing is acknowledged as synced any more.
 import type { Bell } from '../ring/bell.ts';
@@ -45,6 +46,8 @@ export function syncUntilStopped({ levels, sync, prepare, flushBell, callerBell 
       Atomics.wait(levels.words, LevelWord.hurry, 0, Math.min(remaining, LINGER_SLICE_MS));
     }
     const stopping = isStopping();
+    // Before `written` is noted: what somebody waited for until here is covered.
+    Atomics.store(levels.words, LevelWord.hurry, 0);
     const bytes = levels.position('committedBytes');
     const written = levels.position('written');
     try {

@@ -96,6 +96,37 @@ describe('the order of things', () => {
   });
 });
 
+describe('a hurry', () => {
+  test('is taken back by the sync that it was for, whoever said it; what was written before it is covered', () => {
+    const levels = newLevels({ intervalMs: 3_600_000 });
+    hurrySync(levels);
+    levels.publish('written', 5);
+    const found: number[] = [];
+    run(levels, () => {
+      found.push(levels.flag(LevelWord.hurry), levels.position('written'));
+      if (found.length > 2) return;
+      stop(levels);
+    });
+    expect(found.slice(0, 2)).toEqual([0, 5]);
+    expect([levels.flag(LevelWord.hurry), levels.position('synced')]).toEqual([0, 5]);
+  });
+
+  test('that is said during a sync holds for the next one', () => {
+    const levels = newLevels({ intervalMs: 3_600_000 });
+    hurrySync(levels);
+    levels.publish('written', 5);
+    const syncs: number[] = [];
+    run(levels, () => {
+      syncs.push(levels.flag(LevelWord.hurry));
+      if (syncs.length === 2) return stop(levels);
+      levels.publish('written', levels.position('written') + 1);
+      hurrySync(levels);
+    });
+    // The third is the last sync of the stop.
+    expect(syncs).toEqual([0, 0, 0]);
+  });
+});
+
 describe('the thread', () => {
   function start(levels: Levels, dataFile: string, callerPort?: MessageChannel['port1']): Worker {
     const workerData: SyncThreadData = { levels: levels.memory, dataFile, callerPort };
@@ -123,7 +154,6 @@ describe('the thread', () => {
         hurrySync(levels);
         await rung;
       }
-      levels.setFlag(LevelWord.hurry, 0);
     }
     await log.close();
     stop(levels);
