@@ -3,7 +3,8 @@
 // A batch whose attempts are used up is taken apart: each event once more, alone, so that those that cannot be handled are
 // the only ones to become dead letters.
 
-import { guarded, unawaited } from '../guarded.ts';
+import { guarded } from '../guarded.ts';
+import { Again } from './again.ts';
 import type { Attempts, Outcome } from './attempts.ts';
 import type { Work } from './handling.ts';
 import type { SubscriptionSettings } from './settings.ts';
@@ -23,41 +24,36 @@ export class Batches {
   private gathered: Work[] = [];
   private isDue = false;
   private timer: NodeJS.Timeout | undefined;
-  private running: Promise<void> | undefined;
+  private readonly runs: Again;
 
   constructor(settings: NonNullable<SubscriptionSettings['batch']>, attempts: Attempts, ends: BatchEnds) {
     this.settings = settings;
     this.attempts = attempts;
     this.ends = ends;
+    this.runs = new Again(
+      () => this.run(),
+      (error) => ends.broken(error),
+    );
   }
 
   add(work: Work): void {
     this.gathered.push(work);
     if (this.gathered.length >= this.settings.max || isAlone(work)) this.isDue = true;
     else this.timer ??= setTimeout(this.due, this.settings.maxDelayMs);
-    if (this.isDue) this.start();
+    if (this.isDue) this.runs.ask();
   }
 
   /** Resolves when what runs has ended; what is gathered is left to another run. */
   async ended(): Promise<void> {
     clearTimeout(this.timer);
-    await this.running;
+    await this.runs.ended();
     for (const { told } of this.gathered.splice(0)) told?.({ kind: 'abandoned' });
   }
 
   private readonly due = guarded(() => {
     this.isDue = true;
-    this.start();
+    this.runs.ask();
   });
-
-  private start(): void {
-    if (this.running !== undefined) return;
-    this.running = this.run().finally(() => {
-      this.running = undefined;
-      if (this.isDue) this.start();
-    });
-    unawaited(this.running, this.ends.broken);
-  }
 
   private async run(): Promise<void> {
     while (this.isDue) {

@@ -8,6 +8,7 @@ import { guarded } from '../guarded.ts';
 import type { Levels } from '../log/levels.ts';
 import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
+import { Again } from './again.ts';
 
 /** A live subscription, as the feed sees it. */
 export interface Follower {
@@ -33,7 +34,7 @@ export class Feed {
   private routes = new Map<string, Follower[]>();
   private rest: Follower[] = [];
   private reader: PageReader | undefined;
-  private isRunning = false;
+  private readonly runs: Again;
   private isClosed = false;
   /** Everything up to here has been handed out. */
   position: number;
@@ -43,6 +44,10 @@ export class Feed {
     this.levels = levels;
     this.onError = onError;
     this.position = levels.position('synced');
+    this.runs = new Again(
+      () => this.run(),
+      (error) => this.failed(error as Error),
+    );
   }
 
   get synced(): number {
@@ -67,19 +72,15 @@ export class Feed {
 
   /** More may be synced. */
   turn(): void {
-    if (this.isRunning || this.isClosed) return;
-    this.isRunning = true;
-    this.run()
-      .catch((error: Error) => {
-        this.onError(error);
-        setTimeout(
-          guarded(() => this.turn()),
-          retryMs,
-        ).unref();
-      })
-      .finally(() => {
-        this.isRunning = false;
-      });
+    if (!this.isClosed) this.runs.ask();
+  }
+
+  private failed(error: Error): void {
+    setTimeout(
+      guarded(() => this.turn()),
+      retryMs,
+    ).unref();
+    this.onError(error);
   }
 
   close(): void {
