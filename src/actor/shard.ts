@@ -139,14 +139,19 @@ export class Shard {
       this.begin(command);
       return;
     }
+    // A fence that fails ends the thread: the caller waits for its end, and tells the successor of it again.
+    if (commands.kind === GroupKind.fence) this.fencing.take(commands, frame);
+    else this.passOn();
+    commands.release();
+  }
+
+  private passOn(): void {
     try {
-      if (commands.kind === GroupKind.answer) this.asks.settle(commands, frame);
-      else if (commands.kind === GroupKind.fence) this.fencing.take(commands, frame);
-      else this.cancel(commands.slot);
+      if (this.commands.kind === GroupKind.answer) this.asks.settle(this.commands, this.frame);
+      else this.cancel(this.commands.slot);
     } catch (error) {
       this.warn('an answer or an abort could not be passed on', error);
     }
-    commands.release();
   }
 
   /** Now, or once the store has come nearer. */

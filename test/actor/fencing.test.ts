@@ -1,0 +1,49 @@
+// A fence has an end, whatever goes wrong: the caller takes no answer of the aggregate for stored until it hears of it.
+import { MessageChannel } from 'node:worker_threads';
+import { expect, onTestFinished, test } from 'vitest';
+import { Actor, type ShardData } from '../../src/actor/actor.ts';
+import { actorTypeOf } from '../../src/actor/actor-type.ts';
+import type { Loader } from '../../src/actor/loader.ts';
+import { Shard } from '../../src/actor/shard.ts';
+import { Fences } from '../../src/caller/fences.ts';
+import { Line } from '../../src/caller/line.ts';
+import { Levels } from '../../src/log/levels.ts';
+import { Bell } from '../../src/ring/bell.ts';
+import { RingConsumer } from '../../src/ring/consumer.ts';
+import { createRing, GroupKind } from '../../src/ring/ring.ts';
+import { Held } from '../runtime/held.ts';
+
+/** A shard and the line to it; `outcomeKeys`: what its loader says. */
+function shardWith(outcomeKeys: () => Set<string>): { shard: Shard; line: Line; groups: RingConsumer } {
+  const { port1 } = new MessageChannel();
+  onTestFinished(() => port1.close());
+  const [commandRing, eventRing] = [createRing(1 << 16), createRing(1 << 16)];
+  const limits = { groupLimit: 1 << 14, actorLimit: 100, actorIdleMs: 1e6, mailboxLimit: 100, askDeadlineMs: 1000 };
+  const levels = new Levels().memory;
+  const data = { index: 0, commandRing, eventRing, levels, outbox: port1, ...limits } as unknown as ShardData;
+  const load = (type: Actor['type'], id: string) => new Actor(type, id, {}, 0, 0);
+  const shard = new Shard(data, [actorTypeOf(Held, 0)], { load, outcomeKeys } as unknown as Loader, {});
+  const line = new Line(0, commandRing, eventRing, new Bell(new Int32Array(new SharedArrayBuffer(4)), 0));
+  return { shard, line, groups: new RingConsumer(eventRing) };
+}
+
+test('a fence that its shard cannot carry out ends the shard; the successor carries it out, and the caller hears of it', () => {
+  const failing = shardWith(() => {
+    throw new Error('this machine’s environment cannot be read');
+  });
+  const successor = shardWith(() => new Set());
+  const fences = new Fences();
+  const refused = { aggregateType: 'held', aggregateId: 'a', version: 3, position: 7, reason: 'taken' };
+  fences.add(0, refused as Parameters<Fences['add']>[1], failing.line);
+  expect(() => failing.shard.drain(10)).toThrow('cannot be read');
+  const receipt = fences.nextReceipt();
+  expect(fences.refusal('held', 'a', receipt, 8)).toMatchObject({ code: 'Quarantined' });
+  fences.resend(failing.line, successor.line);
+  successor.shard.drain(10);
+  const { groups } = successor;
+  expect(groups.take(groups.published())).toBe(true);
+  expect(groups.kind).toBe(GroupKind.fenced);
+  fences.concluded(groups.slot, 9);
+  expect(fences.refusal('held', 'a', receipt, 8)).toMatchObject({ code: 'Quarantined' });
+  expect(fences.refusal('held', 'a', fences.nextReceipt(), 10)).toBeUndefined();
+});
