@@ -1,10 +1,12 @@
 // How long `close` waits, and what happens then: at the deadline every thread leaves what it is at.
+import { setTimeout as pause } from 'node:timers/promises';
 import { TrunklineError } from './errors.ts';
 import { guarded } from './guarded.ts';
 import { type Levels, LevelWord } from './log/levels.ts';
 
 export const closeDeadlineMs = 30_000;
 const graceMs = 10_000;
+const momentMs = 1_000;
 
 export class Ending {
   /** Resolves when nothing is waited for any longer. */
@@ -20,6 +22,11 @@ export class Ending {
     this.abandoned = new Promise((resolve) => {
       this.abandon = resolve;
     });
+  }
+
+  /** What ends in a moment by itself: once nothing is waited for any longer, it has that moment and no more. */
+  async orAbandoned(ends: Promise<unknown> | undefined): Promise<void> {
+    await Promise.race([ends, this.abandoned.then(() => pause(momentMs, undefined, { ref: false }))]);
   }
 
   /** Resolves with `stopped`; if something had to be given up for it, rejects with `CloseTimedOut`. */

@@ -332,12 +332,12 @@ export class Stages {
     await this.log?.syncEnded().catch(() => {});
     this.waitingFor = 'the flush thread';
     levels.setFlag(LevelWord.stopping, StopStage.flush);
-    await this.flushThread?.ended().catch(() => {});
+    await this.flushThread?.ended(levels, this.ending.abandoned).catch(() => {});
     await Promise.race([this.outbox?.finish(), this.ending.abandoned]);
     caller.turn();
     caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
-    await this.reading?.close();
-    await this.logReader?.close();
+    await this.ending.orAbandoned(this.reading?.close());
+    await this.ending.orAbandoned(this.logReader?.close());
     this.openGate();
     this.directory.release();
   }

@@ -1,5 +1,5 @@
-// Plain worker threads of the runtime's own: started from a file beside the caller, awaited to their end, never terminated
-// (native code may be running in them: they are told to stop by a flag, and return).
+// Plain worker threads of the runtime's own: started from a file beside the caller and awaited to their end. They are told to
+// stop by a flag, and return: native code may be running in them. Only one that a user's code holds is terminated.
 import { type Transferable, Worker } from 'node:worker_threads';
 import { TrunklineError } from './errors.ts';
 import { ownFile } from './own-file.ts';
@@ -26,5 +26,10 @@ export class Thread {
       this.worker.once('exit', (code) => (code === 0 ? resolve() : fail(`exit code ${code}`)));
     });
     this.ended.catch(() => {}); // whoever waits for it gets it; nobody has to
+  }
+
+  /** End it where it stands; `ended` rejects. It must be outside of every transaction, see `log/gate.ts`. */
+  async terminate(): Promise<void> {
+    await this.worker.terminate();
   }
 }

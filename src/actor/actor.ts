@@ -88,7 +88,9 @@ export interface ShardData {
 }
 
 export type ShardReport =
-  | { type: 'ready'; commands: string[][]; threadId: number }
+  /** the first one: by this id the thread can be ended, should a user's module hold it */
+  | { type: 'begun'; threadId: number }
+  | { type: 'ready'; commands: string[][] }
   | { type: 'warning'; message: string; details: Record<string, unknown> }
   | { type: 'failed'; error: WireError }
   /** the thread is about to end */

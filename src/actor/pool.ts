@@ -22,7 +22,6 @@ export interface RunningShard {
   readonly commandRing: SharedArrayBuffer;
   readonly eventRing: SharedArrayBuffer;
   readonly bell: Bell;
-  readonly threadId: number;
   /** Names of each type's commands, as the shard has imported them. */
   readonly commands: string[][];
 }
@@ -79,17 +78,19 @@ export class ShardPool {
           dying = message.cause;
           return;
         }
-        const { commands, threadId } = message;
-        shard = { index, commandRing, eventRing, bell: shardBell, commands, threadId };
-        this.threadIds.set(index, threadId);
+        if (message.type === 'begun') {
+          this.threadIds.set(index, message.threadId);
+          return;
+        }
+        shard = { index, commandRing, eventRing, bell: shardBell, commands: message.commands };
         resolve(shard);
       };
       outbox.port1.on('message', guarded(take));
       const end = (cause: string): void => {
-        this.threadIds.delete(index);
         // The task's end may overtake what the shard has reported.
         for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1))
           take(last.message);
+        this.threadIds.delete(index);
         bell.port1.close();
         outbox.port1.close();
         if (cause !== '' && shard) this.events.died(shard, dying ?? cause);
@@ -109,8 +110,8 @@ export class ShardPool {
   }
 
   /**
-   * End the thread of each shard that has not returned, although told to: one command's code holds it, so that no native
-   * code of ours runs there.
+   * End the thread of each shard that has not returned, although told to: the code of one command, or of a module that it
+   * imports as it starts, holds it, so that no native code of ours runs there.
    */
   async terminateHeld(): Promise<void> {
     const held = this.pool.threads.filter(({ threadId }) => [...this.threadIds.values()].includes(threadId));

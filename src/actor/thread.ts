@@ -6,7 +6,7 @@ import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
 import { describeError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
-import { LevelWord, StopStage } from '../log/levels.ts';
+import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
 import { importUserModule } from '../user-module.ts';
@@ -24,6 +24,9 @@ const heldUpBoundMs = 2; // how often to look whether the store has come nearer
 /** Piscina calls this; it returns when the runtime stops. */
 export default async function runShard(data: ShardData): Promise<void> {
   const report = (message: ShardReport): void => data.outbox.postMessage(message);
+  report({ type: 'begun', threadId });
+  // A successor that comes as the runtime stops: nothing of the user's is imported that would have to be ended.
+  if (new Levels(data.levels).flag(LevelWord.stopping) >= StopStage.shards) return closePorts(data);
   enterShard();
   let shard: Shard;
   let loader: Loader;
@@ -32,7 +35,7 @@ export default async function runShard(data: ShardData): Promise<void> {
     const context = await makeContext(data);
     loader = Loader.open(data);
     shard = new Shard(data, types, loader, context);
-    report({ type: 'ready', commands: types.map(({ definition }) => Object.keys(definition.commands)), threadId });
+    report({ type: 'ready', commands: types.map(({ definition }) => Object.keys(definition.commands)) });
   } catch (error) {
     report({ type: 'failed', error: startError(error) });
     closePorts(data);

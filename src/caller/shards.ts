@@ -121,10 +121,12 @@ export class Shards {
       await this.log.detach(this.ringKeys[index]!);
       caller.turn();
       caller.failLine(dead, `its shard died (${cause})`);
+      if (this.stopping) return;
       const next = await this.startOne(index);
       if (caller.lines.length > 0) caller.replaceLine(dead, next);
       caller.turn();
     } catch (error) {
+      if (this.stopping) return;
       this.events.failed(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: String(error) }));
     }
   }

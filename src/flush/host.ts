@@ -1,10 +1,17 @@
 // The flush thread as the runtime starts and stops it.
+
+import { setTimeout as pause } from 'node:timers/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
+import { shutGate } from '../log/gate.ts';
+import type { Levels } from '../log/levels.ts';
 import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
 import { Thread } from '../thread.ts';
 import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
+
+/** The thread itself gives its sinks two seconds: see `flush-thread.ts`. */
+const heldGraceMs = 3_000;
 
 export interface FlushEvents {
   /** A null message: a level has moved. */
@@ -25,6 +32,7 @@ export class FlushThread {
   private readonly thread: Thread;
   private readonly port: MessagePort;
   private changes = 0;
+  private isHeld = false;
 
   private constructor(thread: Thread, port: MessagePort) {
     this.thread = thread;
@@ -77,7 +85,9 @@ export class FlushThread {
       caller.port1.close();
       throw error;
     }
-    thread.ended.catch((error: Error) => events.failed(error.message));
+    thread.ended.catch((error: Error) => {
+      if (!flushThread.isHeld) events.failed(error.message); // else `close` tells of it
+    });
     return flushThread;
   }
 
@@ -105,10 +115,20 @@ export class FlushThread {
     });
   }
 
-  /** The stop stage of the flush thread has been set: wait for it. */
-  async ended(): Promise<void> {
+  /**
+   * The stop stage of the flush thread has been set: wait for it. If it still has not returned some time after `abandoned`
+   * has resolved, a sink's synchronous code holds it: it is ended, outside of every transaction of the store.
+   */
+  async ended(levels: Levels, abandoned: Promise<void>): Promise<void> {
     this.thread.worker.postMessage(null);
-    await this.thread.ended;
-    this.port.close();
+    const late = abandoned.then(() => pause(heldGraceMs, 'late', { ref: false }));
+    try {
+      if ((await Promise.race([this.thread.ended, late])) !== 'late') return;
+      this.isHeld = true;
+      await shutGate(levels);
+      await this.thread.terminate();
+    } finally {
+      this.port.close();
+    }
   }
 }

@@ -1,6 +1,7 @@
 // `process.exit()` stops worker threads in the middle of their JavaScript. One that is stopped inside an LMDB write
 // transaction never gives its lock back, and the library's own clean-up then waits for it for ever. So transactions go
 // through a gate, and the thread that made the runtime shuts it before the process ends.
+import { setTimeout as pause } from 'node:timers/promises';
 import { type Levels, LevelWord } from './levels.ts';
 
 // A transaction takes microseconds in the log, and some tens of milliseconds in the store with its sync.
@@ -23,6 +24,17 @@ export function throughGate<T>({ words }: Levels, transaction: () => T): T {
 function leave(words: Int32Array): void {
   Atomics.sub(words, LevelWord.transactions, 1);
   if (Atomics.load(words, LevelWord.exiting) !== 0) Atomics.notify(words, LevelWord.transactions);
+}
+
+const lookEveryMs = 5;
+
+/**
+ * Shut it for good, without holding this thread: no thread is in a transaction then, nor begins one. Takes as long as the disk
+ * does for a transaction under way.
+ */
+export async function shutGate({ words }: Levels): Promise<void> {
+  Atomics.store(words, LevelWord.exiting, 1);
+  while (Atomics.load(words, LevelWord.transactions) !== 0) await pause(lookEveryMs);
 }
 
 const gates = new Set<Levels>();

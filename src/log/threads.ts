@@ -1,6 +1,6 @@
 // The log as the runtime starts and stops it: the log thread and the sync thread.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { fromWire } from '../errors.ts';
+import { fromWire, TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { Bell } from '../ring/bell.ts';
 import { Thread } from '../thread.ts';
@@ -34,7 +34,8 @@ export class LogThreads {
   private readonly logThread: Thread;
   private readonly syncThread: Thread;
   private readonly bell: Bell;
-  private readonly detached = new Map<number, () => void>();
+  private readonly detached = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
+  private hasEnded = false;
   private lastKey = 0;
 
   private constructor(
@@ -54,6 +55,12 @@ export class LogThreads {
     this.recoveredFloor = ready.floor;
     this.lost = ready.lost;
     this.bell = new Bell(levels.words, LevelWord.logBell);
+    const ended = (): void => {
+      this.hasEnded = true;
+      for (const { reject } of this.detached.values()) reject(logEndedError());
+      this.detached.clear();
+    };
+    this.logThread.ended.then(ended, ended);
   }
 
   /** Recover the log and start both threads. `flushPort`: where the sync thread wakes the flush thread. */
@@ -77,7 +84,7 @@ export class LogThreads {
           if (message.type === 'failed') return reject(fromWire(message.error));
           if (message.type === 'poisoned') return events.poisoned(message.cause);
           if (message.type === 'disk') return events.diskFull(message.isFull);
-          threads?.detached.get(message.key)?.();
+          threads?.detached.get(message.key)?.resolve();
           threads?.detached.delete(message.key);
         }),
       );
@@ -119,9 +126,10 @@ export class LogThreads {
     return key;
   }
 
-  /** The ring's producer is gone: resolves when everything that it published is written. */
+  /** The ring's producer is gone: resolves when everything that it published is written, rejects if it never will be. */
   detach(key: number): Promise<void> {
-    const done = new Promise<void>((resolve) => this.detached.set(key, resolve));
+    if (this.hasEnded) return Promise.reject(logEndedError());
+    const done = new Promise<void>((resolve, reject) => this.detached.set(key, { resolve, reject }));
     this.tell({ type: 'detach', key });
     return done;
   }
@@ -135,16 +143,25 @@ export class LogThreads {
   /** The stop stage of the log has been set: wait for its thread. */
   async logEnded(): Promise<void> {
     this.bell.ring();
-    await this.logThread.ended;
-    this.inbox.close();
-    this.outbox.close();
+    try {
+      await this.logThread.ended;
+    } finally {
+      this.inbox.close();
+      this.outbox.close();
+    }
   }
 
   /** The stop stage of the sync thread has been set: wait for it. */
   async syncEnded(): Promise<void> {
     new Bell(this.levels.words, LevelWord.syncBell).ring();
     Atomics.notify(this.levels.words, LevelWord.hurry);
-    await this.syncThread.ended;
-    this.syncWake.close();
+    try {
+      await this.syncThread.ended;
+    } finally {
+      this.syncWake.close();
+    }
   }
 }
+
+const logEndedError = (): TrunklineError =>
+  new TrunklineError('ThreadFailed', { thread: 'log', cause: 'it has ended, and writes nothing more' });

@@ -1,7 +1,10 @@
 // What a command does wrong hurts its own caller and nobody else; and the process can always end.
 import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { createRuntime } from '../../src/index.ts';
+import { createRuntime, type Runtime } from '../../src/index.ts';
+import { LevelWord } from '../../src/log/levels.ts';
 import { Rogue } from './rogue.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
@@ -57,6 +60,63 @@ test.each(['hang', 'loop', 'loopLater'] as const)('close gives up on a command t
   const next = await createRuntime({ logger: false, dataDir, aggregates: [Rogue], shards: 1 });
   expect(await next.ref(Rogue, 'a').count()).toMatchObject({ value: 2, version: 2 });
   await next.close();
+});
+
+// Whatever holds a stage, the directory is free after the deadline, and holds what was acknowledged.
+test.each([
+  {
+    what: 'a sink that does not give the flush thread back',
+    options: (marks: string) => ({
+      sinks: [{ name: 'holding', module: new URL('./holding-sink.ts', import.meta.url).href, options: { marks } }],
+    }),
+    hold: (_runtime: Runtime, marks: string) => until(() => existsSync(`${marks}-begun`), Boolean),
+  },
+  {
+    what: 'a shard whose context is never made again',
+    options: (marks: string) => {
+      const context = new URL('./hangs-later.ts', import.meta.url);
+      context.searchParams.set('notes', pathToFileURL(marks).href);
+      return { context: context.href };
+    },
+    hold: async (runtime: Runtime, marks: string) => {
+      writeFileSync(`${marks}-exit`, '');
+      await errorOf(runtime.ref(Rogue, 'other').exitWhen(`${marks}-exit`));
+      await until(
+        () => readFileSync(marks, 'utf8'),
+        (starts) => starts === '..',
+      );
+    },
+  },
+])('close frees the directory: $what', async ({ options, hold }) => {
+  const dataDir = scratchFolder();
+  const marks = `${dataDir}-marks`;
+  const runtime = await startRuntime({ dataDir, aggregates: [Rogue], shards: 1, ...options(marks) });
+  const { position } = await runtime.ref(Rogue, 'a').count();
+  await hold(runtime, marks);
+  expect((await errorOf(runtime.close({ deadlineMs: 50 }))).code).toBe('CloseTimedOut');
+  expect(runtime.status().state).toBe('closed');
+  const next = await start(dataDir);
+  expect(await next.ref(Rogue, 'a').count()).toMatchObject({ value: 2, version: 2 });
+  await next.close();
+  expect(next.status().stored).toBeGreaterThan(position);
+});
+
+test('close ends where a shard dies after the log was poisoned', async () => {
+  const dataDir = scratchFolder();
+  const runtime = await start(dataDir);
+  await runtime.ref(Rogue, 'a').count();
+  const file = `${dataDir}-exit`;
+  const dying = errorOf(runtime.ref(Rogue, 'b').exitWhen(file));
+  runtime['stages'].levels.setFlag(LevelWord.poisoned, 1); // as after a sync that failed
+  expect((await errorOf(runtime.ref(Rogue, 'a').count())).code).toBe('LogPoisoned');
+  expect((await dying).code).toBe('LogPoisoned');
+  writeFileSync(file, '');
+  await until(
+    () => runtime.status().shardRestarts,
+    (count) => count === 1,
+  );
+  await runtime.close();
+  await (await start(dataDir)).close();
 });
 
 test('a second close with a shorter deadline is heard', async () => {

@@ -1,4 +1,5 @@
 // An aggregate whose commands do what commands must not. Imported by shard threads.
+import { existsSync } from 'node:fs';
 import { defineAggregate, event } from '../../src/index.ts';
 
 function revoked(): object {
@@ -26,6 +27,11 @@ export const Rogue = defineAggregate('rogue', {
     loop(rogue) {
       rogue.raise('Counted', {});
       for (;;);
+    },
+    /** Ends its thread as soon as the file is there. */
+    async exitWhen(_rogue, file: string) {
+      while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 1));
+      process.exit(3);
     },
     async loopLater(rogue) {
       await new Promise((resolve) => setTimeout(resolve, 1));
