@@ -116,6 +116,7 @@ export interface ErrorDetails {
   HandlerFailed: { handler: string; cause: string };
   CaughtUpTimedOut: { handler: string; position: number; reached: number; timeoutMs: number };
   UnknownDeadLetter: { deadLetter: string };
+  OnceCycle: { key: string; within: string };
 }
 
 /** A code of {@link TrunklineError}: what went wrong. */
@@ -246,6 +247,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   HandlerFailed: (d) => `handler '${d.handler}' failed: ${d.cause}`,
   CaughtUpTimedOut: (d) =>
     `'${d.handler}' has come to position ${d.reached}, not to ${d.position}, within ${d.timeoutMs} ms; wait longer`,
+  OnceCycle: (d) =>
+    `once('${d.key}') within the effect of '${d.within}' would wait for itself; ` +
+    'do the work in one effect, or call once() after the outer one has ended',
   UnknownDeadLetter: (d) => `there is no dead letter ${d.deadLetter}; it may have been resolved`,
 };
 

@@ -111,6 +111,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   HandlerTimedOut: { handler: 'billing', timeoutMs: 20 },
   HandlerFailed: { handler: 'billing', cause: 'exit code 3' },
   CaughtUpTimedOut: { handler: 'billing', position: 9, reached: 3, timeoutMs: 20 },
+  OnceCycle: { key: 'k', within: 'k' },
   UnknownDeadLetter: { deadLetter: 'billing/0198' },
 };
 const codes = Object.keys(samples) as ErrorCode[];

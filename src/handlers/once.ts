@@ -1,4 +1,5 @@
 // Effects that happen once for a key, however often they are asked for: an inbox row in the effect's own transaction.
+import { AsyncLocalStorage } from 'node:async_hooks';
 import { TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
 import { toPlain } from '../payload.ts';
@@ -16,13 +17,22 @@ const trimPage = 1000;
 const trimAfterRows = 200;
 const trimAfterMs = 60_000;
 
+/** An effect that runs, and the one within which it was asked for. */
+interface Running {
+  readonly key: string;
+  readonly outer: Running | undefined;
+  /** The running effects of other calls that it waits for. */
+  readonly waitsFor: Set<Running>;
+}
+
 interface InboxRow {
   value?: unknown;
 }
 
 export class Inbox {
   private readonly tables: Tables;
-  private readonly underWay = new Map<string, Promise<unknown>>();
+  private readonly underWay = new Map<string, { running: Running; outcome: Promise<unknown> }>();
+  private readonly within = new AsyncLocalStorage<Running>();
   private readonly ttlMs: number;
   private readonly keyClock: () => number;
   private trimmedAt = 0;
@@ -40,15 +50,44 @@ export class Inbox {
   /** What `effect` returned, now or the first time; its changes and the row are durable then. @throws WaitTimedOut */
   async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
     checkKey('effect key', key);
+    const outer = this.within.getStore();
     const same = this.underWay.get(key);
-    if (same !== undefined) return same as Promise<T>;
-    const run = this.run(key, effect);
-    this.underWay.set(key, run);
+    if (same !== undefined) return this.shared(key, outer, same.running, same.outcome as Promise<T>);
+    const running: Running = { key, outer, waitsFor: new Set() };
+    const outcome = this.within.run(running, () => this.run(key, effect));
+    this.underWay.set(key, { running, outcome });
     try {
-      return await run;
+      return await outcome;
     } finally {
       this.underWay.delete(key);
     }
+  }
+
+  /** The outcome of an effect that runs for another call, unless that one waits for this call. */
+  private async shared<T>(key: string, outer: Running | undefined, running: Running, outcome: Promise<T>): Promise<T> {
+    if (outer === undefined) return outcome;
+    if (this.waitsFor(running, outer)) throw new TrunklineError('OnceCycle', { key, within: outer.key });
+    outer.waitsFor.add(running);
+    try {
+      return await outcome;
+    } finally {
+      outer.waitsFor.delete(running);
+    }
+  }
+
+  /** Whether `one` can end only after `other`: it is that, or waits for it, by whatever it has begun or joined. */
+  private waitsFor(one: Running, other: Running): boolean {
+    const seen = new Set<Running>();
+    const open = [one];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      if (seen.has(next)) continue;
+      seen.add(next);
+      for (let above: Running | undefined = other; above !== undefined; above = above.outer)
+        if (above === next) return true;
+      open.push(...next.waitsFor);
+      for (const { running } of this.underWay.values()) if (running.outer === next) open.push(running);
+    }
+    return false;
   }
 
   private async run<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
