@@ -1,4 +1,5 @@
 // What every edge checks of what a user has given: ids, dates, numbers, levels. Each throws a typed error that names it.
+import { isDate } from 'node:util/types';
 import type { AnyAggregate } from './aggregate.ts';
 import { TrunklineError } from './errors.ts';
 import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
@@ -50,8 +51,9 @@ export function checkDeadline(option: string, deadlineMs: number): void {
 }
 
 export function checkDate(option: string, date: Date): void {
-  if (date instanceof Date && !Number.isNaN(date.getTime())) return;
-  invalid(option, date instanceof Date ? 'an invalid Date' : date, 'must be a valid Date');
+  // Not instanceof: a Date of another realm (a vm context, jest) is one, too.
+  if (isDate(date) && !Number.isNaN(date.getTime())) return;
+  invalid(option, isDate(date) ? 'an invalid Date' : date, 'must be a valid Date');
 }
 
 export function checkLevel(option: string, level: Level): void {

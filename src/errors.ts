@@ -1,5 +1,6 @@
 // The closed list of what can go wrong. One class, one code each, the values that explain it, and what to do.
 // Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
+import { isNativeError } from 'node:util/types';
 import { tame, tameDetails } from './tame.ts';
 
 /** Whether a command was carried out. `yes`: it is in the log; what its caller waited for beyond that (a level) did not come in time. */
@@ -344,7 +345,8 @@ function oursToWire(error: unknown): WireError | undefined {
 /** Anything may be thrown, also what cannot be shown; a text too long, or one that JSON cannot carry, is cut to fit. */
 export function describeError(error: unknown): { name: string; message: string; stack: string } {
   try {
-    if (!(error instanceof Error)) return { name: 'Error', message: tame(error, 1024), stack: '' };
+    if (!(error instanceof Error || isNativeError(error)))
+      return { name: 'Error', message: tame(error, 1024), stack: '' };
     return { name: tame(error.name, 100), message: tame(error.message, 1024), stack: tame(error.stack ?? '', 4096) };
   } catch {
     return { name: 'Error', message: 'something that cannot be shown', stack: '' };

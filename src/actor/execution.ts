@@ -83,7 +83,7 @@ export class Execution implements CommandContext<any, any> {
     const spec = definition.events[type];
     if (spec === undefined || !Object.hasOwn(definition.events, type)) {
       const known = Object.keys(definition.events);
-      throw new TrunklineError('UnknownEventType', { aggregateType: name, eventType: type, known });
+      throw new TrunklineError('UnknownEventType', { aggregateType: name, eventType: String(type), known });
     }
     const checked = spec.schema === undefined ? data : validate(spec.schema, data, name, type);
     const plain = toPlain(checked, type);

@@ -1,5 +1,6 @@
 // Dead letters as they are kept: one entry per handler and event, in the order in which the events happened, so that all that
 // is parked of one aggregate lies together.
+import { isNativeError } from 'node:util/types';
 import { eventOf, type StoredEvent } from '../event.ts';
 import { deepFreeze } from '../payload.ts';
 import { tame } from '../tame.ts';
@@ -41,7 +42,8 @@ const textLimit = 8192;
 
 export function letterError(error: unknown): LetterError {
   try {
-    if (!(error instanceof Error)) return { name: 'Error', message: tame(error, textLimit), stack: '' };
+    if (!(error instanceof Error || isNativeError(error)))
+      return { name: 'Error', message: tame(error, textLimit), stack: '' };
     const { code } = error as { code?: unknown };
     const told = {
       name: tame(error.name, textLimit),

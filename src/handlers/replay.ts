@@ -1,6 +1,8 @@
 // Replay: events of the past, once more, to a function or to a running handler, beside what goes on. Moves no checkpoint.
 // Owned by the caller's thread.
+
 import { setTimeout as pause } from 'node:timers/promises';
+import { isDate } from 'node:util/types';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../aggregate.ts';
 import { checkEventNames } from '../catalogue.ts';
 import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
@@ -87,7 +89,7 @@ function checkReplay({ from = 1, to, into, ...options }: ReplayOptions): void {
 }
 
 function checkMoment(option: string, moment: number | Date): void {
-  if (moment instanceof Date && !Number.isNaN(moment.getTime())) return;
+  if (isDate(moment) && !Number.isNaN(moment.getTime())) return;
   if (typeof moment === 'number' && Number.isSafeInteger(moment) && moment >= 0) return;
   invalid(option, moment, 'must be a log position or a valid Date');
 }
@@ -114,7 +116,7 @@ export async function replay(
   const written = parts.written();
   const fromPosition = await parts.starts.positionOf(from);
   const toPosition = typeof to === 'number' ? Math.min(to, written) : written;
-  const until = to instanceof Date ? to : undefined;
+  const until = isDate(to) ? to : undefined;
   const progress: ReplayProgress = {
     events: 0,
     failed: 0,
