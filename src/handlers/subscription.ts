@@ -1,8 +1,6 @@
 // One durable subscription: takes events in log order, from the store and then from the feed, and keeps its checkpoint.
 // Owned by the caller's thread.
-//
 //   starting → catching up ⇄ live      paused: takes nothing      stopped: halted by an event that cannot be handled
-//
 // Invariants: the checkpoint says no more than what is done, and moves in one commit with what that has caused in the tables.
 // Nothing is taken that is not synced; nothing is left out between the store, the log and the feed.
 
@@ -28,8 +26,7 @@ import { compareFilter } from './widened.ts';
 
 const pageSize = 1000;
 const closeGraceMs = 10_000;
-/** A subscription that gets no events moves its checkpoint so often. */
-const idleCheckpointMs = 10_000;
+const idleCheckpointMs = 10_000; // so often one that gets no events moves its checkpoint
 
 export class RunningSubscription implements Subscription, Follower, Checkpointed {
   readonly name: string;
