@@ -154,7 +154,9 @@ export function defineAggregate<const Name extends string, State, E extends Even
     if (!Object.hasOwn(spec.events, type)) fail(`evolve names '${type}', no event of its`);
   for (const command of Object.keys(spec.commands)) {
     checkName('command', command, NAME_BYTES_LIMIT, fail);
-    if ((reservedCommandNames as readonly string[]).includes(command)) fail(`'${command}' is reserved`);
+    // An object literal with that name sets a prototype, and a ref could not have it as a method.
+    if (command === '__proto__' || (reservedCommandNames as readonly string[]).includes(command))
+      fail(`'${command}' is reserved`);
     if (typeof spec.commands[command] !== 'function') fail(`command '${command}' is not a function`);
   }
   if (spec.snapshot !== undefined) checkShape('snapshot.', spec.snapshot, snapshotFields.names, fail);

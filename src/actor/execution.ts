@@ -205,14 +205,18 @@ export class Execution implements CommandContext<any, any> {
   }
 }
 
-/** An object with a method for each command; any other name is `UnknownCommand`. */
-function commandMethods(target: AnyAggregate, call: (command: string, input: unknown[]) => unknown): object {
-  return new Proxy(Object.create(null) as object, {
-    get(_, name) {
-      if (typeof name !== 'string' || name === 'then') return undefined;
-      if (Object.hasOwn(target.commands, name)) return (...input: unknown[]) => call(name, input);
-      const known = Object.keys(target.commands);
-      throw new TrunklineError('UnknownCommand', { aggregateType: target.name, command: name, known });
+/**
+ * An object with a method for each command. Any other name is what it is on a plain object: libraries look for marks on what
+ * they are given (`toJSON`, `then`, `asymmetricMatch` …), and must find none.
+ */
+export function commandMethods(target: AnyAggregate, call: (command: string, input: unknown[]) => unknown): object {
+  return new Proxy(
+    {},
+    {
+      get(plain, name) {
+        if (typeof name !== 'string' || !Object.hasOwn(target.commands, name)) return Reflect.get(plain, name);
+        return (...input: unknown[]) => call(name, input);
+      },
     },
-  });
+  );
 }

@@ -7,12 +7,19 @@ import { Actor } from '../actor/actor.ts';
 import { actorTypeOf } from '../actor/actor-type.ts';
 import type { Command } from '../actor/command.ts';
 import { evolveFrame } from '../actor/evolve.ts';
-import { Execution, type Surroundings } from '../actor/execution.ts';
+import { commandMethods, Execution, type Surroundings } from '../actor/execution.ts';
 import { freezeState } from '../actor/frozen.ts';
 import { tellable } from '../actor/tellable.ts';
-import type { AnyAggregate, ArgumentsOf, EventOf, ShardContext, StateOf } from '../aggregate.ts';
+import {
+  type AnyAggregate,
+  type ArgumentsOf,
+  type EventOf,
+  reservedCommandNames,
+  type ShardContext,
+  type StateOf,
+} from '../aggregate.ts';
 import type { Carried } from '../carried.ts';
-import { type Rejected, TrunklineError } from '../errors.ts';
+import type { Rejected, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
@@ -104,15 +111,7 @@ export function given<A extends AnyAggregate>(
   options: GivenOptions = {},
 ): { readonly when: When<A> } {
   checkFields('given', options, givenFields);
-  const when = new Proxy(Object.create(null) as object, {
-    get: (_, name) => {
-      if (typeof name !== 'string' || !Object.hasOwn(aggregate.commands, name)) {
-        const known = Object.keys(aggregate.commands);
-        throw new TrunklineError('UnknownCommand', { aggregateType: aggregate.name, command: String(name), known });
-      }
-      return (...input: unknown[]) => new Trial(aggregate, events, options, name, input);
-    },
-  });
+  const when = commandMethods(aggregate, (name, input) => new Trial(aggregate, events, options, name, input));
   return { when: when as When<A> };
 }
 
@@ -243,10 +242,18 @@ function surroundings(aggregate: AnyAggregate, options: GivenOptions): Surroundi
   };
 }
 
+/** Names that no command has, and marks that assertion libraries look for. */
+const notCommands: ReadonlySet<string> = new Set([...reservedCommandNames, 'asymmetricMatch', '$$typeof', 'nodeType']);
+
 // The kit knows no other definitions: whatever is asked of or sent to another aggregate is recorded by name.
 const anyCommand: object = new Proxy(
   {},
-  { getOwnPropertyDescriptor: () => ({ configurable: true, enumerable: true }) },
+  {
+    getOwnPropertyDescriptor: (plain, name) =>
+      typeof name !== 'string' || name in plain || notCommands.has(name)
+        ? undefined
+        : { configurable: true, enumerable: true },
+  },
 );
 
 function isErrorClass(value: unknown): value is new (...args: any[]) => Error {

@@ -1,4 +1,5 @@
 // An aggregate whose own code, called in the middle of a raise, reaches for the command again. Imported by shard threads.
+import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { defineAggregate, event } from '../../src/index.ts';
 
@@ -71,6 +72,14 @@ export const Meddler: any = defineAggregate('meddler', {
     /** The question's argument raises, so that it is no question before the first raise any more. */
     async inArgument(meddler: any): Promise<void> {
       await meddler.ask(Meddler, 'other').total(raising(meddler));
+    },
+    /** What libraries that print or compare find on what `ask` and `send` return. */
+    probe(meddler: any): unknown[] {
+      return ['ask', 'send'].map((called) => {
+        const made = meddler[called](Meddler, 'other');
+        const marks = [made.toJSON, made.then, made.asymmetricMatch, made[Symbol.iterator]].map((mark) => typeof mark);
+        return [JSON.stringify(made), String(made), isDeepStrictEqual(made, {}), typeof made.constructor, ...marks];
+      });
     },
     count(meddler: any): number {
       meddler.raise('Counted', {});

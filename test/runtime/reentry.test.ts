@@ -1,7 +1,7 @@
 // The user's own code runs in the middle of a raise: in reducers, validators, toJSON(). A command that is called from there
 // gives out no version twice.
 import { expect, test } from 'vitest';
-import { AggregateRoot, given } from '../../src/index.ts';
+import { AggregateRoot, defineAggregate, given } from '../../src/index.ts';
 import { Meddler } from './meddler.ts';
 import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
 
@@ -75,4 +75,18 @@ test('an entity raises and is rebuilt outside of apply only, and keeps its versi
   const rebuilt = new Account();
   rebuilt.meddle = () => rebuilt.open();
   expect(() => rebuilt.rebuild([{ version: 1 } as never])).toThrow(refused('raise'));
+});
+
+test('what ask and send return has no mark that a library looks for', async () => {
+  const runtime = await startRuntime({ aggregates: [Meddler], shards: 1 });
+  const none = ['undefined', 'undefined', 'undefined', 'undefined'];
+  const found = ['{}', '[object Object]', true, 'function', ...none];
+  expect((await (runtime.ref(Meddler, 'a') as any).probe()).value).toEqual([found, found]);
+});
+
+test('a command named __proto__ is refused where it is defined', () => {
+  const commands = JSON.parse('{"__proto__": 1}');
+  commands.go = () => 1;
+  const spec = { module: import.meta.url, state: () => ({}), events: {}, evolve: {}, commands };
+  expect(() => defineAggregate('a', spec as any)).toThrow(/'__proto__' is reserved/);
 });
