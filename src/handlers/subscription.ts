@@ -273,7 +273,6 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       this.leave();
       this.unhalt();
       this.goOnFrom(low, []);
-      this.waiters.advance();
       this.handling.lastTaken = undefined;
       await this.kept();
     });
