@@ -55,7 +55,7 @@ export function laneOf({ sender, aggregateType, aggregateId }: Message): string 
 }
 
 /** As if nothing had been kept. */
-export const noLetters = (): KeptLetters => ({ lanes: new Map(), requeued: [], resolved: new Set() });
+export const noLetters = (): KeptLetters => ({ requeued: [], resolved: new Set() });
 
 /** Why a message lies among the dead letters. */
 export interface MessageFailure {
@@ -75,23 +75,33 @@ export interface DeliveryEvents {
 
 /** What an earlier run has left in a {@link LetterBox}. */
 export interface KeptLetters {
-  /** How many letters each lane has. */
-  readonly lanes: ReadonlyMap<string, number>;
-  /** Lanes that are to be delivered again. */
+  /** Lanes that are to be delivered again: on request, or since a letter has an outcome in the log. */
   readonly requeued: readonly string[];
   /** Messages that the log may still hold, and that are not to be delivered from there. */
   readonly resolved: ReadonlySet<string>;
 }
 
-/** Where dead letters are kept. What a method has resolved is durable. */
+/**
+ * Where dead letters are kept. What a method has resolved is durable; it goes on trying until it is, or the runtime is closed.
+ * The counts say what is in the box, changes on their way to the disk included; there are no others.
+ */
 export interface LetterBox {
-  /** `from`: the first position that the log may deliver again. */
-  load(from: number): Promise<KeptLetters>;
-  /** `failure` undefined: it waits behind one that has failed. */
-  park(message: Message, failure: MessageFailure | undefined): Promise<void>;
+  /** Letters in all. */
+  readonly total: number;
+  /** Letters of a lane. */
+  count(lane: string): number;
+  /** Which request to deliver the lane's letters again is open; undefined: none. A later request has a higher number. */
+  requestOf(lane: string): number | undefined;
+  /** `from`: the first position that the log may deliver again. `carriedOut`: messages that have an outcome in the log. */
+  load(from: number, carriedOut: ReadonlySet<string>): Promise<KeptLetters>;
+  /**
+   * `failure` undefined: it waits behind one that has failed. False, and nothing is kept, if there is no such one; and if the
+   * message was a letter before (`isLetter`) and has been discarded since.
+   */
+  park(message: Message, failure: MessageFailure | undefined, isLetter: boolean): Promise<boolean>;
   /** The first letter of a lane. */
   first(lane: string): Promise<Message | undefined>;
   remove(message: Message): Promise<void>;
-  /** A lane is no longer to be delivered again: it is empty, or its first letter has failed again. */
-  endRequeue(lane: string): Promise<void>;
+  /** The lane's letters are no longer to be delivered again, unless that has been requested anew since. */
+  endRequeue(lane: string, request: number): Promise<void>;
 }

@@ -7,6 +7,7 @@ import type { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
 import { unanswered } from './caller/fences.ts';
+import { readLastRun } from './caller/last-run.ts';
 import { Refs } from './caller/refs.ts';
 import type { Refused } from './caller/refusals.ts';
 import { Shards } from './caller/shards.ts';
@@ -231,19 +232,20 @@ export class Stages {
     const { messageBox } = this.handlers;
     const firstOpen = Math.max(this.log.recoveredFloor, levels.position('settledBefore') + 1);
     // What handlers keep may be damaged or another log's: commands and messages go on without it.
-    const kept = await messageBox.load(firstOpen).catch((error: unknown) => {
+    const lastRun = await readLastRun(this.logReader, firstOpen, this.log.recovery.lastPosition);
+    const kept = await messageBox.load(firstOpen, lastRun.carriedOut).catch((error: unknown) => {
       options.logger.error(
         { err: error },
         'dead letters of messages cannot be read, messages go on as if there were none',
       );
       return noLetters();
     });
-    if (kept.lanes.size > 0) this.handlers.serveRequests();
+    if (messageBox.total > 0) this.handlers.serveRequests();
     await this.startShards(mapBytes);
     this.refusedEarlier([]);
     this.caller.turn();
     this.handlers.lanes = this.deliveries;
-    this.deliveries.recover(this.logReader, firstOpen, this.log.recovery.lastPosition, messageBox, kept);
+    this.deliveries.recover(lastRun, messageBox, kept);
     await this.startOutbox();
     this.caller.turn();
   }

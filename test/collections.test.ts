@@ -61,6 +61,10 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'handlers/feed.ts': { live: 'leave(); one for each subscription', routes: 'as live', rest: 'as live' },
   'handlers/handling.ts': { lanes: 'drained; the window', requeueing: 'the requeue has ended; deadLetterLimit' },
   'handlers/local-projection.ts': { memory: "the projection's rows: what it shows" },
+  'handlers/message-box.ts': {
+    counts: 'the lane has no letter; deadLetterLimit',
+    requests: 'endRequeue(), at the latest once the lane has no letter',
+  },
   'handlers/once.ts': { underWay: 'the effect has ended' },
   'handlers/overlay.ts': {
     staged: 'the next commit; stagedChangesLimit',

@@ -3,13 +3,13 @@
 // again, under a key made of its id: the target executes it once. Caller's thread.
 //
 // Invariants: one lane's messages (those of one sender to one target) are delivered one after the other, in log order; while
-// one lies among the dead letters, later ones of its lane follow it there. `settled` says no more than what is done.
+// one lies among the dead letters, later ones of its lane follow it there. How many letters a lane has, and whether they are
+// to be delivered again, the box says. `settled` says no more than what is done, and stays below the outcome of a letter
+// until that letter is gone durably: so a start finds in the log what was carried out (`last-run.ts`).
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FrameReader } from '../frame.ts';
 import { unawaited } from '../guarded.ts';
-import { eachFrame } from '../log/frames.ts';
 import type { Levels } from '../log/levels.ts';
-import type { LogSource } from '../log/log.ts';
 import {
   type DeliveryEvents,
   type KeptLetters,
@@ -22,10 +22,14 @@ import {
 import type { MessageSettings } from '../message-options.ts';
 import type { Caller } from './caller.ts';
 import { type DeliveryEnd, type DeliveryParts, deliver } from './delivery.ts';
+import type { LastRun } from './last-run.ts';
+import { Suspects } from './suspects.ts';
 import { type Answer, Unconfirmed } from './unconfirmed.ts';
 
-/** While there is no room for another dead letter. */
+/** While there is no room for another dead letter, or the box cannot be read. */
 const lookAgainMs = 1_000;
+/** So long a suspect has its shard for itself. */
+const suspectTurnMs = 2_000;
 
 interface Open {
   readonly position: number;
@@ -36,21 +40,20 @@ interface Open {
 interface Lane {
   readonly key: string;
   readonly waiting: Open[];
-  /** Letters in the box. */
-  letters: number;
-  isRequeued: boolean;
   isRunning: boolean;
+  /** The letter that is delivered again: nothing from where its outcome may lie counts as done until its end is durable. */
+  held: Open | undefined;
+  /** Ends that, between two attempts. */
+  letter: { readonly id: string; readonly givenUp: AbortController } | undefined;
 }
 
 export class Deliveries {
   /** Since the start: refused by their targets; given up after their attempts. */
   refusedCount = 0;
   failedCount = 0;
-  /** Dead letters there are. */
-  letters = 0;
-  private readonly caller: Caller;
   private readonly levels: Levels;
-  private box!: LetterBox;
+  private readonly caller: Caller;
+  private box: LetterBox | undefined;
   private readonly events: DeliveryEvents;
   private readonly settings: MessageSettings;
   private readonly parts: DeliveryParts;
@@ -60,7 +63,6 @@ export class Deliveries {
   private open: Open[] = [];
   private firstOpen = 0;
   private unsettled = 0;
-  private suspects: Promise<unknown> = Promise.resolve();
   private readonly unconfirmed = new Unconfirmed<Open>((open, isStored) => {
     if (isStored) this.settle(open);
     else this.refusedByStore(open);
@@ -81,11 +83,7 @@ export class Deliveries {
       settings,
       stopped: this.stop.signal,
       onHeldUp: (message, error) => this.events.heldUp(message, error),
-      alone: (attempt) => {
-        const turn = this.suspects.then(attempt, attempt);
-        this.suspects = turn.catch(() => {});
-        return turn;
-      },
+      suspects: new Suspects(suspectTurnMs),
     };
   }
 
@@ -94,17 +92,17 @@ export class Deliveries {
     return this.unsettled;
   }
 
+  /** Dead letters there are. */
+  get letters(): number {
+    return this.box?.total ?? 0;
+  }
+
   /** What the last run has left: its dead letters, and messages that it had written and perhaps not carried out. */
-  recover(log: LogSource, from: number, to: number, box: LetterBox, kept: KeptLetters): void {
+  recover(lastRun: LastRun, box: LetterBox, kept: KeptLetters): void {
     this.box = box;
-    for (const [key, letters] of kept.lanes) {
-      this.lane(key).letters = letters;
-      this.letters += letters;
-    }
-    eachFrame(log, from, to, (frame, position) => {
-      const message = messageIn(frame, position);
-      if (message !== undefined && !kept.resolved.has(message.id)) this.take(message);
-    });
+    for (const message of lastRun.messages) if (!kept.resolved.has(message.id)) this.take(message);
+    // A letter may have its outcome in the log already: that stays until the letter is gone.
+    for (const key of kept.requeued) this.lane(key).held = this.hold(lastRun.from, undefined);
     this.isRecovered = true;
     for (const key of kept.requeued) this.requeue(key);
   }
@@ -114,27 +112,22 @@ export class Deliveries {
     if (message !== undefined) this.take(message);
   }
 
-  /** Deliver a lane's dead letters again, the first one first. */
+  /** The box has a request to deliver a lane's dead letters again. */
   requeue(key: string): void {
-    const lane = this.lane(key);
-    lane.isRequeued = true;
-    this.start(lane);
+    this.start(this.lane(key));
   }
 
-  /** Dead letters of a lane have been discarded. */
-  discarded(key: string, count: number): void {
-    const lane = this.lanes.get(key);
-    if (lane === undefined) return;
-    this.letters -= Math.min(count, lane.letters);
-    lane.letters = Math.max(0, lane.letters - count);
-    if (lane.letters > 0) this.requeue(key);
-    else this.start(lane);
+  /** Dead letters have been discarded, of this lane among others. */
+  discarded(key: string, ids: ReadonlySet<string>): void {
+    const lane = this.lane(key);
+    if (lane.letter !== undefined && ids.has(lane.letter.id)) lane.letter.givenUp.abort();
+    this.start(lane);
   }
 
   private lane(key: string): Lane {
     let lane = this.lanes.get(key);
     if (lane === undefined) {
-      lane = { key, waiting: [], letters: 0, isRequeued: false, isRunning: false };
+      lane = { key, waiting: [], isRunning: false, held: undefined, letter: undefined };
       this.lanes.set(key, lane);
     }
     return lane;
@@ -163,41 +156,54 @@ export class Deliveries {
   private start(lane: Lane): void {
     if (lane.isRunning) return;
     lane.isRunning = true;
-    const ended = (): void => {
-      lane.isRunning = false;
-      if (lane.waiting.length === 0 && lane.letters === 0 && !lane.isRequeued) this.lanes.delete(lane.key);
-    };
-    unawaited(
-      this.run(lane).finally(ended),
-      () => {}, // its messages stay in the log, and its letters in the box: the next start goes on with them
-    );
+    unawaited(this.run(lane));
   }
 
+  /** Until the lane has nothing to do: it says so in the turn in which it has looked. */
   private async run(lane: Lane): Promise<void> {
-    while (!this.stop.signal.aborted) {
-      if (lane.isRequeued) {
-        if (!(await this.again(lane))) return;
-        continue;
+    try {
+      while (!this.stop.signal.aborted) {
+        try {
+          const work = this.step(lane);
+          if (work === undefined || !(await work)) return;
+        } catch {
+          // The box could not be read, or the runtime stops: everything stays as it is there and in the log.
+          await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
+        }
       }
-      const open = lane.waiting[0];
-      if (open === undefined) return;
-      const message = open.message!;
-      if (this.unconfirmed.isFull) {
-        await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
-        continue;
-      }
-      const isBehind = lane.letters > 0;
-      const end: DeliveryEnd | undefined = isBehind ? undefined : await deliver(message, this.parts);
-      if (end?.kind === 'stopped') return;
-      if (end === undefined || end.kind === 'failed') {
-        if (!(await this.park(lane, message, end))) continue;
-        this.settle(open);
-      } else {
-        if (end.kind === 'refused') this.refused(message, end.error);
-        this.answered(open, end.answer);
-      }
-      lane.waiting.shift();
+    } finally {
+      lane.isRunning = false;
+      if (lane.waiting.length === 0 && lane.held === undefined) this.lanes.delete(lane.key);
     }
+  }
+
+  /** One message, or one letter; false: the runtime stops. undefined: there is nothing to do. */
+  private step(lane: Lane): Promise<boolean> | undefined {
+    const box = this.box!;
+    const request = box.requestOf(lane.key);
+    if (request !== undefined) return this.again(lane, box, request);
+    const open = lane.waiting[0];
+    return open && this.first(lane, box, open);
+  }
+
+  private async first(lane: Lane, box: LetterBox, open: Open): Promise<boolean> {
+    const message = open.message!;
+    if (this.unconfirmed.isFull) {
+      await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
+      return true;
+    }
+    const isBehind = box.count(lane.key) > 0;
+    const end: DeliveryEnd | undefined = isBehind ? undefined : await deliver(message, this.parts);
+    if (end?.kind === 'stopped') return false;
+    if (end === undefined || end.kind === 'failed') {
+      if (!(await this.park(box, message, end))) return true;
+      this.settle(open);
+    } else {
+      if (end.kind === 'refused') this.refused(message, end.error);
+      this.answered(open, end.answer);
+    }
+    lane.waiting.shift();
+    return true;
   }
 
   private refused(message: Message, error: unknown): void {
@@ -205,48 +211,48 @@ export class Deliveries {
     this.events.refused(message, error);
   }
 
-  /** False if there is no room for it: then it is tried on. */
-  private async park(lane: Lane, message: Message, failure: MessageFailure | undefined): Promise<boolean> {
-    if (this.letters >= this.settings.deadLetterLimit) {
+  /** False if it is not among the dead letters: there is no room, or what it was to wait behind has gone. */
+  private async park(box: LetterBox, message: Message, failure: MessageFailure | undefined): Promise<boolean> {
+    if (box.total >= this.settings.deadLetterLimit) {
       this.events.heldUp(message, failure?.error);
       await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
       return false;
     }
-    lane.letters++;
-    this.letters++;
-    await this.box.park(message, failure);
+    if (!(await box.park(message, failure, false))) return false;
     if (failure !== undefined) this.failedCount++;
     this.events.parked(message, failure);
     return true;
   }
 
   /** The first letter of a lane, once more; false when the runtime stops. */
-  private async again(lane: Lane): Promise<boolean> {
-    const message = lane.letters === 0 ? undefined : await this.box.first(lane.key);
+  private async again(lane: Lane, box: LetterBox, request: number): Promise<boolean> {
+    const message = await box.first(lane.key);
     if (message === undefined) {
-      this.letters -= lane.letters;
-      lane.letters = 0;
-      lane.isRequeued = false;
-      await this.box.endRequeue(lane.key);
+      await box.endRequeue(lane.key, request);
+      if (lane.held !== undefined) this.settle(lane.held);
+      lane.held = undefined;
       return true;
     }
     // Its outcome comes behind this position, and is kept until the letter is gone for good.
-    const held = this.hold(this.levels.position('written') + 1, undefined);
-    const end = await deliver(message, this.parts);
-    if (end.kind === 'stopped') return false;
+    lane.held ??= this.hold(this.levels.position('written') + 1, undefined);
+    const givenUp = new AbortController();
+    lane.letter = { id: message.id, givenUp };
+    const end = await deliver(message, this.parts, AbortSignal.any([givenUp.signal, this.stop.signal]));
+    lane.letter = undefined;
+    if (end.kind === 'stopped' && !givenUp.signal.aborted) return false;
     if (end.kind === 'failed') {
-      await this.box.park(message, end);
-      this.failedCount++;
-      this.events.parked(message, end);
-      lane.isRequeued = false;
-      await this.box.endRequeue(lane.key);
-    } else {
+      if (await box.park(message, end, true)) {
+        this.failedCount++;
+        this.events.parked(message, end);
+        await box.endRequeue(lane.key, request);
+      }
+    } else if (end.kind !== 'stopped') {
       if (end.kind === 'refused') this.refused(message, end.error);
       await this.caller.reached('synced', this.levels.position('written'));
-      await this.box.remove(message);
-      this.letters -= Math.min(1, lane.letters);
-      lane.letters -= Math.min(1, lane.letters);
+      await box.remove(message);
     }
+    const { held } = lane;
+    lane.held = undefined;
     this.settle(held);
     return true;
   }

@@ -11,6 +11,7 @@ import type { MessageSettings } from '../message-options.ts';
 import { messageKeyPrefix } from '../receipt.ts';
 import type { Caller } from './caller.ts';
 import { answerOf } from './replies.ts';
+import type { Suspects } from './suspects.ts';
 import type { Answer } from './unconfirmed.ts';
 
 export type DeliveryEnd =
@@ -27,8 +28,7 @@ export interface DeliveryParts {
   stopped: AbortSignal;
   /** A message has been pushed back for so long that somebody should know. */
   onHeldUp(message: Message, error: unknown): void;
-  /** Lets one suspect in at a time. */
-  alone<T>(attempt: () => Promise<T>): Promise<T>;
+  suspects: Suspects;
 }
 
 const pushedBack = [
@@ -47,9 +47,13 @@ const heldUpMs = 60_000; // one word a minute
 /** So often a shard may die under a message that is delivered alone. */
 const deathsLimit = 2;
 
-/** Resolves when the message has an outcome that is in the log, or when it is given up. */
-export async function deliver(message: Message, parts: DeliveryParts): Promise<DeliveryEnd> {
-  const { caller, settings, stopped } = parts;
+/** Resolves when the message has an outcome that is in the log, when it is given up, or on `stopped` between two attempts. */
+export async function deliver(
+  message: Message,
+  parts: DeliveryParts,
+  stopped: AbortSignal = parts.stopped,
+): Promise<DeliveryEnd> {
+  const { caller, settings, suspects } = parts;
   const { retry, patienceMs } = settings;
   const input = [message.inputJson, message.metadataJson] as const;
   const options = { isInternal: true, ack: 'written', idempotencyKey: `${messageKeyPrefix}${message.id}` } as const;
@@ -63,15 +67,19 @@ export async function deliver(message: Message, parts: DeliveryParts): Promise<D
   let isSuspect = false;
   for (;;) {
     if (stopped.aborted || caller.closed) return { kind: 'stopped' };
+    let isCharged = false;
+    const charge = (): void => {
+      isCharged = true;
+    };
     try {
-      return { kind: 'done', answer: await (isSuspect ? parts.alone(attempt) : attempt()) };
+      return { kind: 'done', answer: await (isSuspect ? suspects.alone(attempt, charge) : attempt()) };
     } catch (error) {
       if (error instanceof Rejected) return { kind: 'refused', error, answer: answerOf(error) };
       if (stopped.aborted || caller.closed) return { kind: 'stopped' };
       let waitMs: number;
       if (isError(error, 'OutcomeUnknown')) {
         attempts++;
-        if (isSuspect && ++deaths >= deathsLimit) return { kind: 'failed', error, attempts };
+        if (isCharged && ++deaths >= deathsLimit) return { kind: 'failed', error, attempts };
         isSuspect = true;
         waitMs = pushedBackMs;
       } else if (pushedBack.some((code) => isError(error, code))) {

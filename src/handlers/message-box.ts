@@ -2,9 +2,10 @@
 // a message, in the order of lane and position. Owned by the caller's thread.
 //
 // Invariant: a message is in the box, durably, before the log may forget it; and what has been discarded is remembered for as
-// long as the log may still hold it.
-import type { KeptLetters, LetterBox, Message, MessageFailure } from '../message.ts';
-import { laneOf } from '../message.ts';
+// long as the log may still hold it. What is counted here changes in the turn in which it is staged.
+import { setTimeout as pause } from 'node:timers/promises';
+import { isError } from '../errors.ts';
+import { type KeptLetters, type LetterBox, laneOf, type Message, type MessageFailure, noLetters } from '../message.ts';
 import { type LetterError, letterError } from './letters.ts';
 import type { Tables } from './tables.ts';
 
@@ -15,6 +16,8 @@ const requeuedTable = 'message-lanes-requeued';
 const discardedTable = 'messages-discarded';
 
 const lettersPerPage = 1000;
+/** After a commit that has failed for good. */
+const lookAgainMs = 1_000;
 
 /** A dead letter, as JSON. */
 export interface MessageRecord {
@@ -30,8 +33,15 @@ export interface MessageRecord {
 const keyOf = (message: Message): string => `${laneOf(message)}${String(message.position).padStart(16, '0')}`;
 
 export class MessageBox implements LetterBox {
+  total = 0;
   private readonly tables: Tables;
   private readonly hasTables: () => boolean;
+  /** How many letters each lane has. */
+  private readonly counts = new Map<string, number>();
+  /** Open requests to deliver a lane again, by lane. */
+  private readonly requests = new Map<string, number>();
+  private lastRequest = 0;
+  private changing: Promise<unknown> = Promise.resolve();
 
   /** `hasTables`: whether anything has been kept yet; they are not opened to find nothing. */
   constructor(tables: Tables, hasTables: () => boolean) {
@@ -39,72 +49,158 @@ export class MessageBox implements LetterBox {
     this.hasTables = hasTables;
   }
 
-  async load(from: number): Promise<KeptLetters> {
-    const lanes = new Map<string, number>();
+  count(lane: string): number {
+    return this.counts.get(lane) ?? 0;
+  }
+
+  requestOf(lane: string): number | undefined {
+    return this.requests.get(lane);
+  }
+
+  async load(from: number, carriedOut: ReadonlySet<string>): Promise<KeptLetters> {
     const resolved = new Set<string>();
-    if (!this.hasTables()) return { lanes, requeued: [], resolved };
+    if (!this.hasTables()) return noLetters();
     for await (const { message } of this.letters()) {
-      const lane = laneOf(message);
-      lanes.set(lane, (lanes.get(lane) ?? 0) + 1);
+      this.counted(laneOf(message), 1);
       if (message.position >= from) resolved.add(message.id);
+      if (carriedOut.has(message.id)) this.request(laneOf(message));
     }
     for (const { key, value } of await this.tables.range(discardedTable)) {
       if ((value as { position: number }).position >= from) resolved.add(key);
       else this.tables.stage(discardedTable, key, undefined);
     }
-    const requeued = (await this.tables.range(requeuedTable)).map(({ key }) => key);
-    return { lanes, requeued, resolved };
+    for (const { key } of await this.tables.range(requeuedTable)) this.requests.set(key, ++this.lastRequest);
+    return { requeued: [...this.requests.keys()], resolved };
   }
 
-  async park(message: Message, failure: MessageFailure | undefined): Promise<void> {
-    const before = (await this.tables.get(letterTable, keyOf(message))) as MessageRecord | undefined;
-    const record: MessageRecord = {
-      message,
-      reason: failure ? 'failed' : 'behind',
-      attempts: (before?.attempts ?? 0) + (failure?.attempts ?? 0),
-      ...(failure && { error: letterError(failure.error) }),
-      parkedAt: before?.parkedAt ?? new Date().toISOString(),
-    };
-    this.tables.stage(letterTable, keyOf(message), record);
-    await this.tables.durable();
+  park(message: Message, failure: MessageFailure | undefined, isLetter: boolean): Promise<boolean> {
+    const lane = laneOf(message);
+    return this.changeInTheEnd(async () => {
+      const before = await this.recordOf(message);
+      if (before === undefined && (isLetter || (failure === undefined && this.count(lane) === 0))) return false;
+      const record: MessageRecord = {
+        message,
+        reason: failure ? 'failed' : 'behind',
+        attempts: (before?.attempts ?? 0) + (failure?.attempts ?? 0),
+        ...(failure && { error: letterError(failure.error) }),
+        parkedAt: before?.parkedAt ?? new Date().toISOString(),
+      };
+      this.tables.stage(letterTable, keyOf(message), record);
+      if (before === undefined) this.counted(lane, 1);
+      return true;
+    });
   }
 
   async first(lane: string): Promise<Message | undefined> {
-    const [entry] = await this.tables.range(letterTable, { prefix: lane, limit: 1 });
-    return (entry?.value as MessageRecord | undefined)?.message;
+    return (await this.firstRecord(lane))?.message;
   }
 
   async remove(message: Message): Promise<void> {
+    await this.changeInTheEnd(() => this.take(message));
+  }
+
+  /** `begun` is called for each of the lanes, in the turn in which its request is open. */
+  requeue(lanes: Iterable<string>, begun: (lane: string) => void): Promise<void> {
+    return this.change(async () => {
+      for (const lane of lanes) {
+        this.request(lane);
+        begun(lane);
+      }
+    });
+  }
+
+  endRequeue(lane: string, request: number): Promise<void> {
+    return this.changeInTheEnd(async () => {
+      if (this.requests.get(lane) !== request) return;
+      this.requests.delete(lane);
+      this.tables.stage(requeuedTable, lane, undefined);
+    });
+  }
+
+  /**
+   * Given up for good; a lane whose first letter now waits behind nothing is delivered again. Returns those that were still
+   * letters; `begun` is called for each of their lanes, in the turn in which they are so no longer.
+   */
+  discard(
+    messages: readonly Message[],
+    begun: (lane: string, ids: ReadonlySet<string>) => void,
+  ): Promise<readonly Message[]> {
+    return this.change(async () => {
+      const discarded: Message[] = [];
+      for (const message of messages) {
+        if (!(await this.take(message))) continue;
+        this.tables.stage(discardedTable, message.id, { position: message.position });
+        discarded.push(message);
+      }
+      const ids = new Set(discarded.map(({ id }) => id));
+      for (const lane of new Set(discarded.map(laneOf))) {
+        if ((await this.firstRecord(lane))?.reason === 'behind') this.request(lane);
+        begun(lane, ids);
+      }
+      return discarded;
+    });
+  }
+
+  /**
+   * Changes come one after the other, so that what one has read still holds when it stages; and each is durable before it
+   * resolves. Only what it stages is waited for by the next one.
+   */
+  private async change<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.staged(work);
+    await this.tables.durable();
+    return result;
+  }
+
+  /** The same for a change without which its lane cannot go on. @throws RuntimeClosed */
+  private async changeInTheEnd<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.staged(work);
+    for (;;) {
+      try {
+        await this.tables.durable();
+        return result;
+      } catch (error) {
+        if (isError(error, 'RuntimeClosed')) throw error;
+        await pause(lookAgainMs); // it has been reported, and is staged still
+      }
+    }
+  }
+
+  private staged<T>(work: () => Promise<T>): Promise<T> {
+    const staged = this.changing.then(work);
+    this.changing = staged.catch(() => {});
+    return staged;
+  }
+
+  private async take(message: Message): Promise<boolean> {
+    if ((await this.recordOf(message)) === undefined) return false;
     this.tables.stage(letterTable, keyOf(message), undefined);
-    await this.tables.durable();
+    this.counted(laneOf(message), -1);
+    return true;
   }
 
-  async requeue(lanes: Iterable<string>): Promise<void> {
-    for (const lane of lanes) this.tables.stage(requeuedTable, lane, true);
-    await this.tables.durable();
+  private request(lane: string): void {
+    this.requests.set(lane, ++this.lastRequest);
+    this.tables.stage(requeuedTable, lane, true);
   }
 
-  async endRequeue(lane: string): Promise<void> {
-    this.tables.stage(requeuedTable, lane, undefined);
-    await this.tables.durable();
+  private counted(lane: string, change: 1 | -1): void {
+    const count = Math.max(0, this.count(lane) + change); // another process's box has counted nothing
+    this.total = Math.max(0, this.total + change);
+    if (count > 0) this.counts.set(lane, count);
+    else this.counts.delete(lane);
   }
 
-  /** Given up for good; a lane whose first letter now waits behind nothing is delivered again. */
-  async discard(messages: readonly Message[]): Promise<void> {
-    for (const message of messages) {
-      this.tables.stage(letterTable, keyOf(message), undefined);
-      this.tables.stage(discardedTable, message.id, { position: message.position });
-    }
-    for (const lane of new Set(messages.map(laneOf))) {
-      const [entry] = await this.tables.range(letterTable, { prefix: lane, limit: 1 });
-      const goesOn = (entry?.value as MessageRecord | undefined)?.reason === 'behind';
-      if (goesOn) this.tables.stage(requeuedTable, lane, true);
-    }
-    await this.tables.durable();
+  private async recordOf(message: Message): Promise<MessageRecord | undefined> {
+    return (await this.tables.get(letterTable, keyOf(message))) as MessageRecord | undefined;
+  }
+
+  private async firstRecord(lane: string): Promise<MessageRecord | undefined> {
+    const [entry] = await this.tables.range(letterTable, { prefix: lane, limit: 1 });
+    return entry?.value as MessageRecord | undefined;
   }
 
   /** A user's change of letters goes on; its caller waits no longer than the bound. @throws WaitTimedOut */
-  inTime(work: Promise<void>): Promise<void> {
+  inTime<T>(work: Promise<T>): Promise<T> {
     return this.tables.inTime('the change of dead letters of messages', work);
   }
 

@@ -52,7 +52,8 @@ export interface MessageLetterOutcome {
 /** What is said to the deliveries of a running runtime. */
 export interface LaneControl {
   requeue(lane: string): void;
-  discarded(lane: string, count: number): void;
+  /** Letters are in the box no longer, those of this lane among them. */
+  discarded(lane: string, ids: ReadonlySet<string>): void;
 }
 
 const queryFields = fieldsOf<MessageLetterQuery>({
@@ -95,28 +96,25 @@ export class MessageLetters {
   async requeue(which: string | MessageLetterQuery): Promise<MessageLetterOutcome[]> {
     const records = await this.select('requeue', which);
     const lanes = new Set(records.map(({ message }) => laneOf(message)));
-    await this.box.inTime(
-      this.box.requeue(lanes).then(() => {
-        for (const lane of lanes) this.lanes()?.requeue(lane);
-      }),
-    );
+    await this.box.inTime(this.box.requeue(lanes, (lane) => this.lanes()?.requeue(lane)));
     return records.map(({ message }) => ({ id: message.id, outcome: 'requeued' }));
   }
 
   /**
-   * Give them up for good. What waits behind a discarded letter is delivered, unless it is discarded too.
+   * Give them up for good. What waits behind a discarded letter is delivered, unless it is discarded too. One that is being
+   * delivered again is not tried any further; an attempt that has begun goes on, and what waits behind it waits for its end.
    * @throws UnknownDeadLetter, InvalidOptions
    */
   async discard(which: string | MessageLetterQuery): Promise<MessageLetterOutcome[]> {
     const records = await this.select('discard', which);
-    const counts = new Map<string, number>();
-    for (const { message } of records) counts.set(laneOf(message), (counts.get(laneOf(message)) ?? 0) + 1);
-    await this.box.inTime(
-      this.box.discard(records.map(({ message }) => message)).then(() => {
-        for (const [lane, count] of counts) this.lanes()?.discarded(lane, count);
-      }),
+    const messages = records.map(({ message }) => message);
+    const discarded = await this.box.inTime(
+      this.box.discard(messages, (lane, ids) => this.lanes()?.discarded(lane, ids)),
     );
-    return records.map(({ message }) => ({ id: message.id, outcome: 'discarded' }));
+    if (typeof which === 'string' && discarded.length === 0) {
+      throw new TrunklineError('UnknownDeadLetter', { deadLetter: which });
+    }
+    return discarded.map(({ id }) => ({ id, outcome: 'discarded' }));
   }
 
   private async select(what: string, which: string | MessageLetterQuery): Promise<MessageRecord[]> {

@@ -194,7 +194,12 @@ export class Tables {
    */
   durable(): Promise<void> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
-    if (this.running === undefined) return Promise.resolve();
+    if (this.running === undefined) {
+      if (this.overlay.size === 0 && this.dirty.size === 0) return Promise.resolve();
+      // A commit has failed for good, and what it was to carry is still here.
+      if (this.isClosed) return Promise.reject(new TrunklineError('RuntimeClosed', { state: 'closed' }));
+      this.start();
+    }
     this.isHurried = true;
     this.hurried();
     return new Promise((resolve, reject) => this.waiters.push({ resolve, reject }));

@@ -1,5 +1,5 @@
 // An aggregate that sends and receives messages, and one that fails as a file says. Imported by shards: no side effects.
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { defineAggregate, event, Rejected } from '../../src/index.ts';
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
@@ -18,13 +18,13 @@ export const Courier = defineAggregate('courier', {
       courier,
       to: string,
       what: string[],
-      command: 'take' | 'takeUnless' | 'refuse' | 'die' | 'waitFor' = 'take',
+      command: 'take' | 'takeUnless' | 'takeWhen' | 'refuse' | 'die' | 'waitFor' = 'take',
       file = '',
     ) {
       courier.raise('Sent', { to });
       const target = courier.send(Courier, to);
       for (const one of what) {
-        if (command === 'takeUnless') target.takeUnless(one, file);
+        if (command === 'takeUnless' || command === 'takeWhen') target[command](one, file);
         else target[command](one);
       }
     },
@@ -37,6 +37,14 @@ export const Courier = defineAggregate('courier', {
         const named = readFileSync(file, 'utf8');
         if (named === '' || named === what) throw new Error('the file is there');
       }
+      courier.raise('Taken', { what });
+    },
+    /** Fails while the file is there; else says in a file that it runs, and waits for another one that says how it ends. */
+    async takeWhen(courier, what: string, file: string) {
+      if (existsSync(file)) throw new Error('the file is there');
+      writeFileSync(`${file}-runs-${what}`, '');
+      while (!existsSync(`${file}-ends-${what}`)) await sleep(5);
+      if (readFileSync(`${file}-ends-${what}`, 'utf8') === 'fails') throw new Error('as the file says');
       courier.raise('Taken', { what });
     },
     refuse(_courier, what: string) {

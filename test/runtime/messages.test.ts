@@ -1,5 +1,5 @@
 // Messages that cannot be carried out: tried again, kept among the dead letters in their order, and delivered again on request.
-import { rmSync, writeFileSync } from 'node:fs';
+import { existsSync, rmSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import type { Runtime, RuntimeOptions, UndeliveredMessage } from '../../src/index.ts';
 import { Courier } from './courier.ts';
@@ -111,6 +111,34 @@ test('a discarded message is never delivered, and what waited behind it is', asy
   await isIdle(second);
   expect(await taken(second)).toEqual(['b']);
 });
+
+test.each(['succeeds', 'fails'])(
+  'a letter discarded while it is delivered again, which %s, holds nothing behind it',
+  async (end) => {
+    const file = `${scratchFolder()}-fails`;
+    writeFileSync(file, '');
+    const runtime = await start({ messages: { retry: { attempts: 1 } } });
+    const { messages } = runtime.deadLetters;
+    await runtime.ref(Courier, 'from').send('to', ['a', 'b'], 'takeWhen', file);
+    await parked(runtime, 2);
+    const [a] = await messages.list();
+    rmSync(file);
+    await messages.requeue(a!.id);
+    await until(
+      () => existsSync(`${file}-runs-a`),
+      (runs) => runs,
+    );
+    expect(await messages.discard(a!.id)).toEqual([{ id: a!.id, outcome: 'discarded' }]);
+    expect((await errorOf(messages.discard(a!.id))).code).toBe('UnknownDeadLetter');
+    for (const what of ['b', 'c']) writeFileSync(`${file}-ends-${what}`, '');
+    await runtime.ref(Courier, 'from').send('to', ['c'], 'takeWhen', file);
+    expect(runtime.status().messageDeadLetters).toBe(1);
+    writeFileSync(`${file}-ends-a`, end);
+    await parked(runtime, 0);
+    expect(await taken(runtime)).toEqual([...(end === 'fails' ? [] : ['a']), 'b', 'c']);
+    expect(await messages.list()).toEqual([]);
+  },
+);
 
 test('a refusal is counted and told, and ends the message', async () => {
   const undelivered: UndeliveredMessage[] = [];
