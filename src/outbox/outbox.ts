@@ -38,7 +38,7 @@ export interface Claim {
   readonly isRelay: boolean;
   /** Events claimed now. */
   readonly events: number;
-  /** Their batch; 0 if there are none. */
+  /** The number that was drawn for them; 0: nothing waits. */
   readonly batch: number;
   /** Events that wait until other logs have passed on earlier ones of their aggregates. */
   readonly held: number;
@@ -54,8 +54,12 @@ export interface DoubtfulRow {
 
 /** One connection to the outbox, which may be shared by the statement. Calls never overlap. Errors end it. */
 export interface OutboxSession {
-  /** Claim what has been committed since, `limit` events at most, if this session is the relay or can become it. */
-  claim(limit: number): Promise<Claim>;
+  /**
+   * Claim what has been committed since, `limit` events at most, if this session is the relay or can become it. `last`: this
+   * log's last batch. A number that is not behind it, as from a database that has come back from an earlier state, claims
+   * nothing: the store, which is refilled meanwhile, would take its rows for some that the log has.
+   */
+  claim(limit: number, last: number): Promise<Claim>;
   /**
    * What this log has claimed and not taken: the first rows behind `place`, one at least, then up to `bytes` of events. Only
    * where there are neither events nor orphans is there nothing more.

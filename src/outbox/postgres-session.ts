@@ -69,14 +69,14 @@ export class PostgresOutboxSession implements OutboxSession {
         select nextval(${pg.escapeLiteral(`${name}.outbox_batch`)}) as batch where exists (select from picked)
       ), claimed as (
         update ${this.table} o set log_id = $1, batch = number.batch from picked, number
-        where o.sequence = picked.sequence returning o.batch
+        where o.sequence = picked.sequence and number.batch > $4::bigint returning o.batch
       )
-      select session = $2::uuid as is_relay, claimed.events::float8, claimed.batch,
+      select session = $2::uuid as is_relay, claimed.events::float8, coalesce((select batch from number), 0) as batch,
         case when exists (select from elsewhere)
           then (select count(*) from ${this.table} where log_id is null and refused is null)::float8 - claimed.events::float8
           else 0 end as held,
         array(select distinct log_id from elsewhere) as held_by
-      from ${name}.outbox_relay, (select count(*) as events, coalesce(max(batch), 0) as batch from claimed) claimed`;
+      from ${name}.outbox_relay, (select count(*) as events from claimed) claimed`;
     // The first is read whatever it holds. What the server adds up is the text, as it will send it.
     this.claimedSql = `
       select * from (
@@ -94,14 +94,14 @@ export class PostgresOutboxSession implements OutboxSession {
       ) e where coalesce(bytes_before, 0) < $5 order by batch, sequence`;
   }
 
-  async claim(limit: number): Promise<Claim> {
+  async claim(limit: number, last: number): Promise<Claim> {
     const { logId, id, former } = this.identity;
     if (!this.isRelay) {
       const { rowCount } = await this.query(this.takeSql, [logId, id, former ?? null]);
       this.isRelay = rowCount === 1;
       if (!this.isRelay) return { isRelay: false, events: 0, batch: 0, held: 0, heldBy: [] };
     }
-    const { rows } = await this.query(this.claimSql, [logId, id, limit]);
+    const { rows } = await this.query(this.claimSql, [logId, id, limit, last]);
     const [row] = rows;
     this.isRelay = row.is_relay === true;
     const { events, held, held_by: heldBy } = row;

@@ -149,12 +149,15 @@ export class Relay {
     await this.drain(session);
     while (!this.isStopping) {
       this.hinted = false;
-      const { isRelay, events, batch, held, heldBy } = await session.claim(claimLimit);
+      const { isRelay, events, batch, held, heldBy } = await session.claim(claimLimit, ring.place.batch);
       status.state = isRelay ? 'relaying' : 'standby';
       status.lastError = undefined;
       this.failures = 0;
       this.heldBack(held, heldBy);
-      if (events > 0 && batch <= ring.place.batch) await this.reconcile(session);
+      if (batch > 0 && batch <= ring.place.batch) {
+        await this.reconcile(session);
+        continue;
+      }
       await this.drain(session);
       await this.settle(session);
       if (events === 0 && !this.hinted) await this.sleep(isRelay ? this.settings.pollMs : standbyMs);
