@@ -28,6 +28,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'caller/deliveries.ts': {
     lanes: 'nothing of the lane is left',
     open: 'delivered, or a dead letter; what is not done is in the log, and bounded by it',
+    carriedOut: 'as open',
   },
   'caller/fences.ts': { latest: 'the oldest, beyond a limit', open: 'the shard has answered' },
   'caller/line.ts': { overflow: 'written as soon as there is room; maxInFlight' },

@@ -72,6 +72,8 @@ export class Deliveries {
   private published = -1;
   /** Until the last run's messages are known, nothing counts as done: a chunk that said so would lose them to a kill. */
   private isRecovered = false;
+  /** Messages and letters of the last run whose outcomes are in the log: they may fail no more, only be answered again. */
+  private carriedOut = new Set<string>();
 
   constructor(caller: Caller, levels: Levels, settings: MessageSettings, events: DeliveryEvents) {
     this.caller = caller;
@@ -100,6 +102,7 @@ export class Deliveries {
   /** What the last run has left: its dead letters, and messages that it had written and perhaps not carried out. */
   recover(lastRun: LastRun, box: LetterBox, kept: KeptLetters): void {
     this.box = box;
+    this.carriedOut = new Set(lastRun.carriedOut);
     for (const message of lastRun.messages) if (!kept.resolved.has(message.id)) this.take(message);
     // A letter may have its outcome in the log already: that stays until the letter is gone.
     for (const key of kept.requeued) this.lane(key).held = this.hold(lastRun.from, undefined);
@@ -193,7 +196,7 @@ export class Deliveries {
       return true;
     }
     const isBehind = box.count(lane.key) > 0;
-    const end: DeliveryEnd | undefined = isBehind ? undefined : await deliver(message, this.parts);
+    const end: DeliveryEnd | undefined = isBehind ? undefined : await this.deliver(message, this.stop.signal);
     if (end?.kind === 'stopped') return false;
     if (end === undefined || end.kind === 'failed') {
       if (!(await this.park(box, message, end))) return true;
@@ -204,6 +207,24 @@ export class Deliveries {
     }
     lane.waiting.shift();
     return true;
+  }
+
+  /**
+   * What the last run has carried out is done, also where its target cannot be asked now: among the dead letters it would be
+   * carried out once more, after its outcome is gone. Where the store is elsewhere it is asked again and again instead: the
+   * store may have refused that outcome.
+   */
+  private async deliver(message: Message, stopped: AbortSignal): Promise<DeliveryEnd> {
+    for (;;) {
+      const end = await deliver(message, this.parts, stopped);
+      if (end.kind !== 'failed' || !this.carriedOut.has(message.id)) {
+        if (end.kind !== 'stopped') this.carriedOut.delete(message.id);
+        return end;
+      }
+      if (!this.caller.progress.isStoreElsewhere) return { kind: 'done', answer: undefined };
+      this.events.heldUp(message, end.error);
+      await pause(lookAgainMs, undefined, { signal: stopped }).catch(() => {});
+    }
   }
 
   private refused(message: Message, error: unknown): void {
@@ -237,7 +258,7 @@ export class Deliveries {
     lane.held ??= this.hold(this.levels.position('written') + 1, undefined);
     const givenUp = new AbortController();
     lane.letter = { id: message.id, givenUp };
-    const end = await deliver(message, this.parts, AbortSignal.any([givenUp.signal, this.stop.signal]));
+    const end = await this.deliver(message, AbortSignal.any([givenUp.signal, this.stop.signal]));
     lane.letter = undefined;
     if (end.kind === 'stopped' && !givenUp.signal.aborted) return false;
     if (end.kind === 'failed') {

@@ -15,7 +15,8 @@ import type { Suspects } from './suspects.ts';
 import type { Answer } from './unconfirmed.ts';
 
 export type DeliveryEnd =
-  | { kind: 'done'; answer: Answer }
+  /** No answer: what is in the log says so. */
+  | { kind: 'done'; answer: Answer | undefined }
   | { kind: 'refused'; error: unknown; answer: Answer | undefined }
   | ({ kind: 'failed' } & MessageFailure)
   /** The runtime stops, or has failed: the next start delivers it. */

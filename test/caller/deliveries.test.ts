@@ -115,6 +115,22 @@ test('a start keeps the outcome of a letter that the last run has carried out, u
   expect(letters.total).toBe(0);
 });
 
+test('what the last run has carried out becomes no dead letter, whatever its target says now', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)], [outcomeFrame(1)], [messageFrame(2)]);
+  const letters = box();
+  const levels = new Levels();
+  levels.publish('written', log.last);
+  const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), levels);
+  deliveries.recover(await readLastRun(log, 1, log.last), letters, noLetters());
+  deliveries.settledUpTo(log.last);
+  await until(
+    () => levels.position('settled'),
+    (settled) => settled === log.last,
+  );
+  expect([letters.total, deliveries.failedCount]).toEqual([1, 1]); // the second one, which has no outcome
+});
+
 test('a box that cannot be written for a moment loses no letter, no count and nothing behind it', async () => {
   let refuses = false;
   const tables = tablesIn(async (folder) => {
