@@ -53,9 +53,9 @@ export interface LogOptions {
    * `LogFull` somewhat earlier (64 MiB, in a small log a quarter): that is room for those already let in.
    */
   maxBytes?: number | undefined;
-  /** Keep events in the log for so long after everyone has them, milliseconds; default 0. */
+  /** Keep events in the log for so long after everyone has them, milliseconds; default 0. While there is room. */
   retainMs?: number | undefined;
-  /** Keep at least so many bytes of the newest events; default 64 MiB. */
+  /** Keep at least so many bytes of the newest events; default 64 MiB. While there is room. */
   retainBytes?: number | undefined;
 }
 

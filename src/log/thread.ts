@@ -211,10 +211,14 @@ class LogThread {
     else this.sleeper.block(hasWork, this.levels.flag(LevelWord.full) === 0 ? idleBoundMs : fullBoundMs);
   }
 
-  /** Give back what every cursor has passed and the retention lets go. True if something went. */
-  private truncate(now = false): boolean {
-    if (!now && !this.retention.isDue(this.writer.usedBytes)) return false;
-    const below = this.retention.floor(this.floor(), this.writer, this.nextPosition);
+  /**
+   * Give back what every cursor has passed. True if something went. The retention keeps some of it, while there is room: a
+   * log that is nearly full does not stand for what nobody needs.
+   */
+  private truncate(isFull = false): boolean {
+    if (!isFull && !this.retention.isDue(this.writer.usedBytes)) return false;
+    const needed = this.floor();
+    const below = isFull ? needed : this.retention.floor(needed, this.writer, this.nextPosition);
     return below > this.writer.firstPosition && this.writer.truncateBelow(below, truncationsPerTurn) > 0;
   }
 

@@ -152,3 +152,14 @@ test('the log: what waits for room begins once the policy lets it in', async () 
   for (const one of [file, end]) writeFileSync(one, '');
   await long;
 });
+
+test.each([{ retainBytes: (2 << 20) - 16_384 }, { retainBytes: 0, retainMs: 3_600_000 }])(
+  'a log that is to keep more than it has room for goes on, and keeps less: %o',
+  async (retention) => {
+    const log = { maxBytes: 2 << 20, ...retention };
+    const runtime = await start({ log, flush: { ringBytes: 65536, batchBytes: 65536 } });
+    // Some 4 MiB, in chunks of many sizes.
+    for (let i = 0; i < 250; i++) await runtime.ref(Courier, 'filler').fill(1_000 + ((i * 7_919) % 27) * 1_000);
+    expect((await runtime.ref(Courier, 'other').take('small')).value).toBeUndefined();
+  },
+);
