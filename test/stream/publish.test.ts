@@ -279,10 +279,10 @@ test('a topic for each event type, in the way of the third seed; or named by a f
 
 test('a topic name that Kafka would not take is refused at start', async () => {
   for (const topics of [{ prefix: 'a b' }, { template: 'x'.repeat(250) }, { prefix: 'ü' }]) {
-    const { stream } = await setUp({ topics });
-    expect(await errorOf(startRuntime({ stream }))).toMatchObject({
+    const start = async (): Promise<unknown> => startRuntime({ stream: (await setUp({ topics })).stream });
+    expect(await errorOf(start())).toMatchObject({
       code: 'InvalidOptions',
-      details: { option: 'stream.topics' },
+      details: { option: expect.stringMatching(/^stream\.topics/) },
     });
   }
 });
