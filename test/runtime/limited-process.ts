@@ -26,4 +26,6 @@ while (refused === undefined) {
 const { state } = runtime.status();
 // Those that were let in cannot end.
 const closed = await runtime.close({ deadlineMs: 1000 }).catch((error: Error & { code: string }) => error.code);
-process.stdout.write(JSON.stringify({ acknowledged, refused, state, closed, said: said[0] }));
+// The store, which meets the same limit, may have said so first.
+const disk = said.find((line) => line.startsWith('the disk is full'));
+process.stdout.write(JSON.stringify({ acknowledged, refused, state, closed, said: disk }));
