@@ -50,9 +50,10 @@ export async function readMessageLetters<T>(place: Place, read: (letters: Messag
   );
 }
 
+/** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
 function tablesOf({ handlersFolder, postgres }: Place): PostgresTables | undefined {
-  if (postgres) return new PostgresTables(postgres.settings, postgres.logId, 1);
   if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
+  if (postgres) return new PostgresTables(postgres.settings, postgres.logId, 1);
   const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
   throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
 }

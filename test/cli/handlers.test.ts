@@ -52,6 +52,9 @@ test('list, show, dry run, edit, requeue, discard, replay', async () => {
   expect(listed.out).toMatch(
     /counter\/a@1 {2}Labelled {2}failed {2}1 attempts .* Error: bad label\n.*counter\/a@2 {2}Added {2}behind/,
   );
+  // A database that the shell happens to name does not hold what this service keeps on its own disk.
+  const named = [...at, '--postgres', await freshDatabase()];
+  expect((await run('dead-letters', 'list', ...named, '--handler', 'labels')).out).toBe(listed.out);
   const [a, , b] = listed.out.split('\n').map((line) => line.split('  ')[0]!);
   expect(JSON.parse((await run('dead-letters', 'show', a!, ...at)).out)).toMatchObject({
     id: a,
