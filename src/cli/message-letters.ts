@@ -52,9 +52,12 @@ function change(group: Command, action: 'requeue' | 'discard', description: stri
   ).action(async (message: string | undefined, options: MessageSelection, parsed: Command) => {
     const query = queryOf(options);
     const { limit: _, ...conditions } = query;
-    if (message === undefined && Object.keys(conditions).length === 0) {
+    const hasConditions = Object.keys(conditions).length > 0;
+    if ((message !== undefined) === hasConditions) {
       parsed.error(
-        'error: name one, or select some: --aggregate, --id, --sender, --sender-id, --command, --reason, --older-than',
+        hasConditions
+          ? 'error: name one message, or select some: not both'
+          : 'error: name one, or select some: --aggregate, --id, --sender, --sender-id, --command, --reason, --older-than',
       );
     }
     const request = { kind: 'messages', action, which: message ?? query } as const;

@@ -39,6 +39,8 @@ test('undelivered messages are listed, requeued and discarded, with and without 
   expect(text).toMatch(/2 undelivered messages$/);
   expect((await trunkline('list', ...of)).text).toMatch(/^0 dead letters\n2 undelivered messages, see: /);
   // The service that runs does it.
+  // A condition beside a name would be passed over.
+  expect((await trunkline('messages', 'discard', a!, '--aggregate', 'other', ...of)).code).toBe(2);
   expect(await trunkline('messages', 'discard', a!, ...of)).toEqual({ code: 0, text: `${a}  discarded` });
   await until(
     () => runtime.deadLetters.messages.show(b!),
