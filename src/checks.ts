@@ -115,3 +115,16 @@ export function checkCrosses(option: string, value: unknown): void {
     invalid(option, '…', `cannot cross threads (${(error as Error).message}): put functions into the module`);
   }
 }
+
+/** The name of a definition that users hand over. @throws InvalidOptions: it is none */
+export function nameOfDefinition(aggregate: unknown): string {
+  if (aggregate === undefined) {
+    invalid('aggregate', aggregate, 'is undefined: do two modules import each other, or is an export misspelt?');
+  }
+  if (typeof aggregate === 'string') {
+    invalid('aggregate', aggregate, 'is a name: give what defineAggregate() has returned');
+  }
+  const { name } = (aggregate ?? {}) as { name?: unknown };
+  if (typeof aggregate === 'object' && typeof name === 'string') return name;
+  return invalid('aggregate', typeof aggregate, 'must be what defineAggregate() has returned');
+}

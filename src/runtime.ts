@@ -5,7 +5,7 @@ import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOp
 import { Bus } from './bus/bus.ts';
 import type { StateOptions } from './caller/refs.ts';
 import { checkEventNames } from './catalogue.ts';
-import { checkLevel, checkRecord, checkSignalOptions } from './checks.ts';
+import { checkLevel, checkRecord, checkSignalOptions, nameOfDefinition } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs } from './ending.ts';
 import type { EventPublisher } from './entity/publisher.ts';
@@ -110,10 +110,10 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
 
   /**
    * One aggregate, by its definition and id (1 to 255 bytes of UTF-8). Cheap; sends nothing.
-   * @throws UnknownAggregateType, InvalidId
+   * @throws UnknownAggregateType, InvalidId, InvalidOptions
    */
   ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
-    return this.stages.refs.of(String(aggregate?.name), id) as unknown as Ref<A>;
+    return this.stages.refs.of(nameOfDefinition(aggregate), id) as unknown as Ref<A>;
   }
 
   /**
@@ -140,7 +140,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     options: StateOptions = {},
   ): Promise<StateThen<StateOf<A>> | undefined> {
     try {
-      const { value, version, position } = await this.stages.refs.readState(String(aggregate?.name), id, options);
+      const { value, version, position } = await this.stages.refs.readState(nameOfDefinition(aggregate), id, options);
       return version === 0 ? undefined : { state: deepFreeze(value) as StateOf<A>, version, position };
     } catch (error) {
       if (!isError(error, 'UnserialisableValue')) throw error;

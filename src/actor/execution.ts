@@ -1,7 +1,7 @@
 // One run of one command on one actor: what the user's function gets as its first argument. Raises are applied at once
 // and undone as a whole if the command does not succeed.
 import type { AnyAggregate, Asker, AskOptions, CommandContext, Sender, ShardContext } from '../aggregate.ts';
-import { checkDeadline, checkId } from '../checks.ts';
+import { checkDeadline, checkId, nameOfDefinition } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { idToText, writeNewId } from '../ids.ts';
@@ -194,7 +194,7 @@ export class Execution implements CommandContext<any, any> {
   /** Whom a question or a message is for; refused here and now if it could never arrive. */
   private target(aggregate: AnyAggregate, id: string): AnyAggregate {
     checkId('aggregate id', id);
-    return this.surroundings.definition(String(aggregate?.name));
+    return this.surroundings.definition(nameOfDefinition(aggregate));
   }
 
   private checkOpen(called: 'raise' | 'send' | 'ask'): void {
