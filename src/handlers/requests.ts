@@ -2,7 +2,7 @@
 // lines appended to another by way of answer. (Only the owner may write, and only it has the handlers' code.)
 //
 //   handlers/requests/<id>.json     what is asked; removed when it is taken
-//   handlers/requests/<id>.answer   JSON lines: { progress } …, then { result } or { error }
+//   handlers/requests/<id>.answer   JSON lines: { progress } or { working } …, then { result } or { error }
 //
 // Invariant: a request is carried out at most once. It appears by a rename, so that nobody reads half of one.
 import { randomUUID } from 'node:crypto';
@@ -33,7 +33,7 @@ export type HandlerRequest =
       dryRun: boolean;
     };
 
-type Answer = { progress: ReplayProgress } | { result: unknown } | { error: WireError };
+type Answer = { progress: ReplayProgress } | { working: true } | { result: unknown } | { error: WireError };
 
 const folderOf = (handlersFolder: string): string => join(handlersFolder, 'requests');
 const lookEveryMs = 1000; // watching a folder is a hint, no more
@@ -189,11 +189,20 @@ export class Requests {
       // A line of progress that is lost costs nothing; lines keep their order.
       saying = saying.then(() => say({ progress })).catch(() => {});
     };
+    // Whoever has asked waits for as long as it is heard that something happens.
+    const beat = setInterval(
+      guarded(() => {
+        saying = saying.then(() => say({ working: true })).catch(() => {});
+      }),
+      this.everyMs,
+    ).unref();
     let last: Answer;
     try {
       last = { result: await this.carryOut(JSON.parse(text) as HandlerRequest, onProgress) };
     } catch (error) {
       last = { error: toWire(error, { aggregateType: 'handlers', command: 'request' }) };
+    } finally {
+      clearInterval(beat);
     }
     await saying;
     for (let tries = 1; ; tries++) {
@@ -244,6 +253,7 @@ export async function ask(
         if (answer === undefined) continue;
         heardAt = performance.now();
         if ('progress' in answer) onProgress(answer.progress);
+        else if ('working' in answer) continue;
         else if ('error' in answer) throw fromWire(answer.error);
         else return answer.result;
       }

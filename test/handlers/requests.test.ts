@@ -1,6 +1,6 @@
 // What another process asks of the owner's handlers, while the file system does to the folder what it can do.
 import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
@@ -116,6 +116,22 @@ test('what an asker that was killed has left goes away', async () => {
   );
   expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
   expect(readdirSync(requests)).toEqual(['fresh.answer']);
+});
+
+test('while something is carried out, however long, its asker hears of it', async () => {
+  const lines = (requests: string): string =>
+    readdirSync(requests)
+      .filter((name) => name.endsWith('.answer'))
+      .map((name) => readFileSync(join(requests, name), 'utf8'))
+      .join('');
+  const { folder, requests } = serve(async () => {
+    await until(
+      () => lines(requests).split('working').length,
+      (count) => count > 5,
+    );
+    return 'done';
+  });
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
 });
 
 test('one that cannot be read keeps no other one waiting', async () => {
