@@ -4,6 +4,7 @@ import type { AnyAggregate } from './aggregate.ts';
 import { checkCrosses, checkDeadline, checkInteger, checkRecord, invalid, isMadeBy, nameFault } from './checks.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
 import { checkFields, fieldsOf, given } from './known-fields.ts';
+import { RELAYED_DATA_BYTES_LIMIT } from './limits.ts';
 import { type Logger, resolveLogger } from './logger.ts';
 import { type MessageOptions, type MessageSettings, resolveMessages } from './message-options.ts';
 import { type Level, levels } from './receipt.ts';
@@ -323,13 +324,17 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     retainMs: checkInteger('log.retainMs', options.log?.retainMs ?? 0, 0, 2 ** 40),
     retainBytes: checkInteger(
       'log.retainBytes',
-      options.log?.retainBytes ?? Math.min(64 << 20, (options.log?.maxBytes ?? 2 ** 32) / 4),
+      options.log?.retainBytes ?? Math.min(64 << 20, Math.floor((options.log?.maxBytes ?? 2 ** 32) / 4)),
       0,
       2 ** 40,
     ),
   };
   if (log.retainBytes >= log.maxBytes) invalid('log.retainBytes', log.retainBytes, 'must be less than log.maxBytes');
   checkRoom(flush, log.maxBytes);
+  if (options.store !== undefined && log.maxBytes < 4 * RELAYED_DATA_BYTES_LIMIT) {
+    const reason = `must be at least ${4 * RELAYED_DATA_BYTES_LIMIT}: transactions may save events of a quarter of that`;
+    invalid('log.maxBytes', log.maxBytes, reason);
+  }
   return {
     dataDir: options.dataDir,
     aggregates: options.aggregates,

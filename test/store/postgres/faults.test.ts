@@ -244,7 +244,7 @@ test('the log grows to its limit, pushes back, and takes more when the store has
   await migrate({ connection: server.url() });
   const store = postgres({ connectionString: server.url() });
   const flush = { whenFull: 'reject', ringBytes: 1 << 16, batchBytes: 1 << 16 } as const;
-  const runtime = await start({ store, flush, log: { maxBytes: 1 << 20, retainBytes: 0 } });
+  const runtime = await start({ store, flush, log: { maxBytes: 4 << 20, retainBytes: 0 } });
   const id = runtime.newId();
   await runtime.ref(Counter, id).with({ ack: 'stored' }).label('first');
   await server.kill();
