@@ -226,14 +226,21 @@ export class HandlerStage {
     throw new TrunklineError('UnknownSubscription', { handler: name, known });
   }
 
-  /** Where any aggregate may be meant, a name that nobody declares may be right; one that looks misspelt is said. */
+  /** Entities and aggregates of the past are declared nowhere, so a name may be right; one that looks misspelt is said. */
   private noteUndeclared(handler: string, { types, aggregates }: SubscriptionSettings): void {
-    if (types === undefined || aggregates !== undefined) return;
-    const known = [...this.definitions.values()].flatMap(({ events }) => Object.keys(events));
-    for (const eventType of types) {
+    const { definitions, parts } = this;
+    const names = [...definitions.keys()];
+    for (const aggregateType of aggregates ?? []) {
+      const meant = names.includes(aggregateType) ? undefined : nearest(aggregateType, names);
+      if (meant === undefined) continue;
+      parts.logger.warn({ handler, aggregateType, meant }, 'no aggregate here has this name; is it misspelt?');
+    }
+    if (aggregates !== undefined) return;
+    const known = [...definitions.values()].flatMap(({ events }) => Object.keys(events));
+    for (const eventType of types ?? []) {
       const meant = known.includes(eventType) ? undefined : nearest(eventType, known);
       if (meant === undefined) continue;
-      this.parts.logger.warn({ handler, eventType, meant }, 'no aggregate declares this event; is its name misspelt?');
+      parts.logger.warn({ handler, eventType, meant }, 'no aggregate declares this event; is its name misspelt?');
     }
   }
 

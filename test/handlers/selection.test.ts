@@ -91,3 +91,17 @@ test('replay and projections refuse what is misspelt', async () => {
     expect([options, (await errorOf(runtime.replay(options))).code]).toEqual([options, 'InvalidOptions']);
   }
 });
+
+test('a name that looks misspelt, and may be right, is said', async () => {
+  const warnings: object[] = [];
+  const logger = { warn: (details: object) => warnings.push(details), error() {}, info() {}, debug() {} };
+  const runtime = await startRuntime({ logger: logger as never });
+  const handle = (): void => {};
+  runtime.subscribe({ name: 'event', events: ['Aded'] as never[], handle });
+  runtime.subscribe({ name: 'aggregate', aggregates: ['conter', 'invoice'], handle });
+  runtime.subscribe({ name: 'right', events: ['Added'], aggregates: ['counter'], handle });
+  expect(warnings).toEqual([
+    { handler: 'event', eventType: 'Aded', meant: 'Added' },
+    { handler: 'aggregate', aggregateType: 'conter', meant: 'counter' },
+  ]);
+});
