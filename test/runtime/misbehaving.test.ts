@@ -47,6 +47,7 @@ test.each(['hang', 'loop', 'loopLater'] as const)('close gives up on a command t
   await runtime.ref(Rogue, 'a').count();
   const endless = errorOf(runtime.ref(Rogue, 'a')[way]());
   const behind = errorOf(runtime.ref(Rogue, 'a').count());
+  if (way === 'hang') await runtime.ref(Rogue, 'b').count(); // behind it: it has begun
   const error = await errorOf(runtime.close({ deadlineMs: 50 }));
   expect(error).toMatchObject({
     code: 'CloseTimedOut',
