@@ -71,7 +71,7 @@ test('one that goes on failing is a dead letter, holds later ones of its lane, a
   await runtime.close();
 
   const second = await start({ dataDir });
-  expect(second.status()).toMatchObject({ messageDeadLetters: 3, messagesUnderWay: 0 });
+  await parked(second, 3); // one whose outcome the store had not noted may be asked for again
   // Still broken: it comes back to where it was, and so does nothing behind it overtake it.
   await second.deadLetters.messages.requeue(letters[0]!.id);
   await until(
