@@ -1,7 +1,8 @@
 // Positions that recoveries have given up: after damage the log leaps, and no event ever has what lies in between. Each start
 // hands them to every cursor; without that a cursor would wait for them without end.
 //
-// Invariant: a range never holds a position that the log keeps, so a cursor passes over one only where the log has nothing.
+// A range may hold positions that the log keeps, where two have been joined for want of room. So a cursor passes over a range
+// only where the log has nothing up to its own end, or up to the next chunk.
 
 /** First and last position, both given up. */
 export interface Lost {

@@ -15,6 +15,17 @@ function asker(runtime: Runtime, file: string): Promise<{ value: unknown }> {
   return runtime.ref(Courier, 'asker').waitThenAsk(file, 'asked');
 }
 
+/** The code of what refuses a user's 20 KB; '' once they are in. */
+const filled = (runtime: Runtime): Promise<string> =>
+  runtime
+    .ref(Courier, 'filler')
+    .with({ deadlineMs: 500 })
+    .fill(20_000)
+    .then(
+      () => '',
+      (error) => error.code,
+    );
+
 test('commands in flight: a question has a limit of its own', async () => {
   const runtime = await start({ maxInFlight: 2 });
   const file = `${scratchFolder()}-go`;
@@ -97,15 +108,7 @@ test.each(['reject', 'wait'] as const)(
     // Under way all the time: its shard sleeps until it is rung.
     const long = runtime.ref(Courier, 'long').waitFor(end);
     await runtime.ref(Courier, 'from').send('busy', [file, file, file], 'waitFor');
-    const fill = (): Promise<string> =>
-      runtime
-        .ref(Courier, 'filler')
-        .with({ deadlineMs: 500 })
-        .fill(20_000)
-        .then(
-          () => '',
-          (error) => error.code,
-        );
+    const fill = (): Promise<string> => filled(runtime);
     const refusal = await until(fill, (code) => code !== '');
     expect(refusal).toBe(whenFull === 'reject' ? 'LogFull' : 'DeadlineExceeded');
     // Whatever users send now, in whatever number, the reserve is not theirs.
@@ -135,15 +138,7 @@ test('the log: what waits for room begins once the policy lets it in', async () 
   });
   const long = runtime.ref(Courier, 'long').waitFor(end); // its shard sleeps until it is rung
   await runtime.ref(Courier, 'from').send('busy', [file], 'waitFor');
-  const fill = (): Promise<string> =>
-    runtime
-      .ref(Courier, 'filler')
-      .with({ deadlineMs: 500 })
-      .fill(20_000)
-      .then(
-        () => '',
-        (error) => error.code,
-      );
+  const fill = (): Promise<string> => filled(runtime);
   await until(fill, (code) => code !== '');
   const held = runtime.ref(Courier, 'held').take('held');
   expect(await fill()).toBe('DeadlineExceeded'); // by then the one before it is held, too
