@@ -162,6 +162,7 @@ async function onDisk(run: FaultRun, disk: SmallDisk): Promise<void> {
   }
   const { places } = await recoverPlaces(moved(run, dataDir), survivesKill, {
     hasHandler: false,
+    hasSink: false,
     log: { maxBytes: 64 << 20, retainBytes: 32 << 20 },
   });
   run.add(await audit(told, places));

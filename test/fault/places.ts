@@ -27,6 +27,8 @@ type RecoverySettings = Partial<RuntimeOptions> & {
   elsewhere?: ElsewhereSettings;
   /** Whether the service had its durable handler. */
   hasHandler?: boolean;
+  /** Whether the service had the sink. One that is new gets `PositionGone` where the log has let go of its beginning. */
+  hasSink?: boolean;
 };
 
 /**
@@ -36,12 +38,12 @@ type RecoverySettings = Partial<RuntimeOptions> & {
 export async function recoverPlaces(
   dataDir: string,
   bears: Place['bears'],
-  { elsewhere, hasHandler = true, ...options }: RecoverySettings = {},
+  { elsewhere, hasHandler = true, hasSink = true, ...options }: RecoverySettings = {},
 ): Promise<Recovered> {
   const runtime = await createRuntime({
     logger: false,
     ...{ dataDir, aggregates: [Counter, Victim], shards: 1, log: { maxBytes, retainBytes: 1 << 17 } },
-    sinks: [{ name: 'file', module: import.meta.resolve('./sink.ts') }],
+    sinks: hasSink ? [{ name: 'file', module: import.meta.resolve('./sink.ts') }] : [],
     ...options,
     ...(elsewhere && storeAndStream(elsewhere)),
   });
@@ -60,8 +62,8 @@ export async function recoverPlaces(
   const places: Place[] = [
     { name: 'runtime', events: all!, bears, isSettled: true },
     { name: 'log', events: await readLog(dataDir), bears, isTail: true },
-    { name: 'sink', events: readSink(dataDir).held, bears },
   ];
+  if (hasSink) places.push({ name: 'sink', events: readSink(dataDir).held, bears });
   if (hasHandler) places.push({ name: 'handler', events: handled!, bears, isPerAggregate: true });
   if (!elsewhere) {
     places.push({ name: 'store', events: await readStore(dataDir), bears });
