@@ -54,6 +54,7 @@ describe('what is in it', () => {
     const others = files.filter((file) => !file.startsWith('dist'));
     const migrations = readdirSync(join(root, 'migrations')).map((file) => join('migrations', file));
     const allowed = [
+      'CHANGELOG.md',
       'LICENSE',
       'README.md',
       'package.json',
@@ -61,7 +62,7 @@ describe('what is in it', () => {
       join('src', 'road.svg'),
       ...migrations,
     ];
-    expect(files).toEqual(expect.arrayContaining(migrations));
+    expect(files).toEqual(expect.arrayContaining(['CHANGELOG.md', ...migrations]));
     expect(others.filter((file) => !allowed.includes(file))).toEqual([]);
   });
 
