@@ -9,8 +9,9 @@ declare
   home   text := pg_catalog.quote_ident(schema);
   pinned text := ' set search_path = pg_catalog, pg_temp as ';
 begin
-  -- One event. Not the one for several with arrays of length one: that would take three times as long. Whether a type
-  -- belongs to actors is looked up for new aggregates only: the head of an old one says it by its log. Returns the version.
+  -- One event, by simple statements: as one statement it takes a fifth longer, and as the function for several, with arrays
+  -- of length one, three times as long. Whether a type belongs to actors is looked up for new aggregates only: the head of
+  -- an old one says it by its log. Returns the version.
   execute 'create function ' || home || $signature$.append_event(
     new_id   uuid,
     of_type  text,
@@ -25,33 +26,40 @@ begin
   language plpgsql$signature$ || pinned || quote_literal(replace($body$
 #variable_conflict use_column
 declare
-  given integer;
+  given  integer;
+  number bigint;
 begin
-  with head as (
+  -- A head that is there moves; a new one is made. Twice, as another transaction may make it between the two.
+  for attempt in 1 .. 2 loop
+    if expected is distinct from 0 then
+      update @home.aggregates as a set
+        version = a.version + 1,
+        previous_version = a.version,
+        first_occurred_at = least(a.first_occurred_at, at),
+        last_occurred_at = greatest(a.last_occurred_at, at),
+        updated_at = now()
+      where a.aggregate_type = of_type and a.aggregate_id = of_id
+        and a.log_id is null and a.version = coalesce(expected, a.version)
+      returning a.version into given;
+      exit when given is not null or expected is not null;
+    end if;
     insert into @home.aggregates as a
       (aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at)
-    select of_type, of_id, coalesce(expected, 0) + 1, coalesce(expected, 0), at, at
-    where case when coalesce(expected, 0) = 0
-      then not exists (select from @home.actor_types where aggregate_type = of_type)
-      else exists (select from @home.aggregates where aggregate_type = of_type and aggregate_id = of_id) end
-    on conflict (aggregate_type, aggregate_id) do update set
-      version = a.version + 1,
-      previous_version = a.version,
-      first_occurred_at = least(a.first_occurred_at, excluded.first_occurred_at),
-      last_occurred_at = greatest(a.last_occurred_at, excluded.last_occurred_at),
-      updated_at = excluded.updated_at
-    where a.log_id is null and a.version = coalesce(expected, a.version)
-    returning version
-  ), event as (
-    insert into @home.domain_events
-      (id, aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata, version)
-    select new_id, of_type, of_id, named, shape, at, payload, extra, version from head
-    returning sequence, version
-  ), taken as (
-    insert into @home.outbox (sequence, id, occurred_at) select sequence, new_id, at from event
-  )
-  select version from event into given;
-  return coalesce(given, @home.refuse_append(array[of_type], array[of_id], array[coalesce(expected, 0)]));
+    select of_type, of_id, 1, 0, at, at
+    where not exists (select from @home.actor_types t where t.aggregate_type = of_type)
+    on conflict (aggregate_type, aggregate_id) do nothing
+    returning a.version into given;
+    exit when given is not null or expected is not null;
+  end loop;
+  if given is null then
+    return @home.refuse_append(array[of_type], array[of_id], array[coalesce(expected, 0)]);
+  end if;
+  insert into @home.domain_events
+    (id, aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata, version)
+  values (new_id, of_type, of_id, named, shape, at, payload, extra, given)
+  returning sequence into number;
+  insert into @home.outbox (sequence, id, occurred_at) values (number, new_id, at);
+  return given;
 end
 $body$, '@home', home));
 
