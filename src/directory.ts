@@ -7,12 +7,13 @@
 // Invariant: what has begun here is remembered here. A log that is missing afterwards is an error, and no new beginning:
 // positions would be given out twice, and those who follow the old log would skip the new one in silence. A store that is
 // missing is made again from a log that reaches back to its beginning, and is an error where the log does not.
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { DirectoryLock } from './directory-lock.ts';
 import { diskFull, isDiskFull } from './disk-reserve.ts';
 import { syncFolder, writeFileDurably } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
+import { parseFields, readText } from './foreign-file.ts';
 
 const DIRECTORY_FORMAT = 1;
 /** What a small file takes. */
@@ -110,27 +111,15 @@ export function checkLogOrigin({ path, origin }: DataDirectory, logId: string): 
 
 /** Throws if the directory is not of our format; makes the file where it is missing. */
 function readContent(dataDir: string, file: string): Origin | undefined {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      throw new TrunklineError('DataDirNotWritable', { dataDir, cause: messageOf(error) }, { cause: error });
-    }
+  const text = writable(dataDir, () => readText(file));
+  if (text === undefined) {
     writable(dataDir, () => writeContent(file));
     return undefined;
   }
-  let content: { format?: unknown; logId?: unknown; holds?: unknown } | null;
-  try {
-    content = JSON.parse(text) as typeof content;
-  } catch {
-    content = null;
-  }
-  const found = content?.format;
+  const { format: found, logId, holds } = parseFields(text);
   if (typeof found === 'number' && found > DIRECTORY_FORMAT) {
     throw new TrunklineError('DataDirNewerFormat', { dataDir, found, supported: DIRECTORY_FORMAT });
   }
-  const { logId, holds } = content ?? {};
   const isOrigin = typeof logId === 'string' && (holds === 'events' || holds === 'memory');
   if (found !== DIRECTORY_FORMAT || !(isOrigin || logId === undefined)) {
     throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'trunkline.json cannot be understood' });
@@ -169,6 +158,7 @@ function writable<T>(dataDir: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
+    if (error instanceof TrunklineError) throw error;
     if (isDiskFull(error)) throw diskFull(dataDir, fileBytes, error);
     throw new TrunklineError('DataDirNotWritable', { dataDir, cause: messageOf(error) }, { cause: error });
   }

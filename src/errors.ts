@@ -67,6 +67,10 @@ export interface ErrorDetails {
   DiskFull: { path: string; neededBytes: number; freeBytes: number };
   DataDirNewerFormat: { dataDir: string; found: number; supported: number };
   DataDirUnreadable: { dataDir: string; reason: string };
+  /** Others can write there, or have: the directory is not taken as it is. */
+  DataDirUnsafe: { path: string; reason: string };
+  /** A file, or what came like one, that is not read on. `limit`: the one that it exceeds, in bytes, or as a ratio. */
+  FileRefused: { file: string; line?: number; limit?: number; reason: string };
   ServiceNotRunning: { dataDir: string; reason: string };
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
@@ -82,7 +86,7 @@ export interface ErrorDetails {
   StoreSchemaAltered: { schema: string; reason: string };
   StoreBehind: { store: string; position: number; expected: number };
   LogFenced: { logId: string; position: number };
-  ArchiveDamaged: { file: string; reason: string };
+  ArchiveDamaged: { file: string; line?: number; reason: string };
   ArchiveNeeded: { file: string; events: number };
   PartitionNeeded: { partition: string; reason: string };
   MigrationFailed: { schema: string; migration: string; cause: string };
@@ -193,6 +197,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
       : `${d.path} may not grow by ${d.neededBytes} bytes, and its disk has ${d.freeBytes} left; raise the quota, the number of files (inodes) or the limit on their size (ulimit -f)`,
   DataDirNewerFormat: (d) => `${d.dataDir} has format ${d.found}; this release reads up to ${d.supported}; upgrade`,
   DataDirUnreadable: (d) => `${d.dataDir} is not a data directory this release can read: ${d.reason}`,
+  DataDirUnsafe: (d) => `${d.path} ${d.reason}`,
+  FileRefused: (d) => `${d.file}${d.line === undefined ? '' : `, line ${d.line},`} ${d.reason}`,
   ServiceNotRunning: (d) => `no service runs on ${d.dataDir}: start it; ${d.reason}`,
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
@@ -209,7 +215,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     `the ${d.store} store is at position ${d.position}, and was at ${d.expected}: it has come back from an earlier state; what it lacks is written again from the log`,
   LogFenced: (d) =>
     `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
-  ArchiveDamaged: (d) => `${d.file} is not a whole archive: ${d.reason}; archive the month again`,
+  ArchiveDamaged: (d) =>
+    `${d.file} is not a whole archive${d.line === undefined ? '' : ` (line ${d.line})`}: ${d.reason}; archive the month again`,
   ArchiveNeeded: (d) =>
     `${d.file} is not replaced: it holds ${d.events} events that the month has no more; move it elsewhere, or archive into another folder`,
   PartitionNeeded: (d) => `${d.partition} is not dropped: ${d.reason}`,

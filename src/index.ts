@@ -91,7 +91,7 @@ export {
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
-export { type ArchiveInfo, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
+export { type ArchiveInfo, type ArchiveLimits, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
 export type { Connection, ConnectionParts } from './store/postgres/connection.ts';
 export { type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
 export {

@@ -6,10 +6,10 @@
 // secret believes nothing that was signed before. A signature tells invention, not repetition: what the log has signed once
 // can be written again by whoever may write there.
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeFileDurably } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
+import { parseFields, readText } from './foreign-file.ts';
 
 const secretBytes = 32;
 
@@ -28,9 +28,9 @@ export class Signer {
     const file = secretFile(dataDir);
     let text: string | undefined;
     try {
-      text = readFileSync(file, 'utf8');
+      text = readText(file);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw unreadable(dataDir, (error as Error).message);
+      throw unreadable(dataDir, (error as Error).message);
     }
     if (text !== undefined) return new Signer(secretIn(text, dataDir, logId));
     const secret = randomBytes(secretBytes);
@@ -51,15 +51,9 @@ export class Signer {
 }
 
 function secretIn(text: string, dataDir: string, logId: string): Buffer {
-  let content: { logId?: unknown; secret?: unknown };
-  try {
-    content = Object(JSON.parse(text)) as typeof content;
-  } catch {
-    content = {};
-  }
-  const { secret } = content;
+  const { secret, logId: of } = parseFields(text);
   if (typeof secret !== 'string' || !/^[0-9a-f]{64}$/.test(secret)) throw unreadable(dataDir, 'it holds no secret');
-  if (content.logId !== logId) throw unreadable(dataDir, `it is not the secret of log ${logId}`);
+  if (of !== logId) throw unreadable(dataDir, `it is not the secret of log ${logId}`);
   return Buffer.from(secret, 'hex');
 }
 

@@ -55,6 +55,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     afterHandlers: 'as entities',
   },
   'flush/batch.ts': { refused: 'every batch' },
+  'foreign-file.ts': { pieces: 'one call; its limit of bytes' },
   'handlers/attempts.ts': { running: 'end or time-out; concurrency' },
   'handlers/batches.ts': { gathered: 'next(); the window' },
   'handlers/deadlines.ts': { starting: 'begun or ended; concurrency', running: 'end or time-out; concurrency' },

@@ -65,6 +65,8 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   DataDirNotWritable: { dataDir: './data', cause: 'EROFS' },
   DiskFull: { path: './data/log/log.mdb', neededBytes: 1 << 20, freeBytes: 512 },
   DataDirNewerFormat: { dataDir: './data', found: 2, supported: 1 },
+  DataDirUnsafe: { path: './data', reason: 'may be written by every user (mode 777)' },
+  FileRefused: { file: 'a.zst', line: 3, limit: 1024, reason: 'is longer than 1024 bytes' },
   ServiceNotRunning: { dataDir: '/var/lib/calls', reason: 'x' },
   DataDirUnreadable: { dataDir: './data', reason: 'not JSON' },
   LogDamaged: { dataDir: './data', reason: 'no chunk' },

@@ -23,7 +23,6 @@ const exempt: Readonly<Record<string, string>> = {
     'a thread of its own: what it throws ends it, and whoever waits gets StoreUnavailable',
   "store/postgres/session.ts: client.on('error', () =>": 'sets a flag',
   "store/postgres/session.ts: client.on('end', () =>": 'sets a flag',
-  "store/postgres/archive-file.ts: input.on('error', (error) =>": 'hands the error on to the stream that is read',
   "handlers/requests.ts: ).on('error', () =>": 'closes the watcher; close() does not throw',
   "store/postgres/server-session.ts: pool.on('connect', (client) =>": 'adds a listener',
   'flush/flush-thread.ts: setTimeout(() => process.exit(0)': 'ends the thread',

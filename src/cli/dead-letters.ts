@@ -1,10 +1,11 @@
 // `trunkline dead-letters list | show | requeue | edit | discard`. Looking is done here; changes are the owner's of the data
 // directory to make, or, when no service runs, this process's.
-import { readFileSync } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { TrunklineError } from '../errors.ts';
+import { collectText, parseJson } from '../foreign-file.ts';
 import type { DeadLetter, DeadLetterOutcome, DeadLetterSelection } from '../handlers/dead-letters.ts';
-import { changeDeadLetters, readDeadLetters } from '../handlers/outside.ts';
+import { changeDeadLetters, REQUEST_BYTES_LIMIT, readDeadLetters } from '../handlers/outside.ts';
 import { addMessageLetters, countMessageLetters } from './message-letters.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { type PlaceOptions, placeOf, withPlace } from './place.ts';
@@ -51,7 +52,7 @@ export function addDeadLetters(program: Command): void {
     .requiredOption('--data <file>', "JSON file; '-': standard input")
     .option('--unchecked', "without the running service, which knows the event's schema")
     .action(async (id: string, options: Selection & { data: string; unchecked?: boolean }) => {
-      const data = parse(readFileSync(options.data === '-' ? 0 : options.data, 'utf8'));
+      const data = await dataIn(options.data);
       const { unchecked = false } = options;
       const edited = await changeDeadLetters(placeOf(options), { kind: 'edit', id, data }, { unchecked });
       output(options, edited, () => [`${id} edited`]);
@@ -124,11 +125,16 @@ function line({ id, reason, event, attempts, error, parkedAt }: DeadLetter): str
   return [id, place, event.type, reason, `${attempts} attempts`, parkedAt.toISOString(), why].join('  ').trimEnd();
 }
 
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const reason = `is no JSON: ${(error as Error).message}`;
-    throw new TrunklineError('InvalidOptions', { option: '--data', value: text.slice(0, 100), reason });
-  }
+/** A pipe is a file, too: `--data <(jq …)`. */
+async function dataIn(file: string): Promise<unknown> {
+  const refuse = (value: string, reason: string): never => {
+    throw new TrunklineError('InvalidOptions', { option: '--data', value, reason });
+  };
+  const source = file === '-' ? process.stdin : createReadStream(file);
+  const text = await collectText(source, file, REQUEST_BYTES_LIMIT).catch((error: Error) => {
+    if (error instanceof TrunklineError) throw error;
+    return refuse(file, `cannot be read: ${error.message}`);
+  });
+  const data = parseJson(text);
+  return data === undefined ? refuse(text.slice(0, 100), 'is no JSON, or nested too deep') : data;
 }

@@ -1,11 +1,12 @@
 // `trunkline partitions`: the months of the store, their archives, and their end.
 import type { Command } from 'commander';
+import type { ArchiveLimits } from '../store/postgres/archive-file.ts';
 import { archiveMonth, dropMonth } from '../store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../store/postgres/months.ts';
 import { type ConnectionOptions, connected, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { bytes, table } from './table.ts';
-import { month as monthWord } from './words.ts';
+import { month as monthWord, positiveInteger } from './words.ts';
 
 const monthsAhead = 3;
 
@@ -41,16 +42,23 @@ export function addPartitions(program: Command): void {
       }),
     );
 
-  withJson(withConnection(group.command('archive')))
+  withLimits(withJson(withConnection(group.command('archive'))))
     .description('write each month before one into a compressed file')
     .requiredOption('--before <month>', 'the first month to be left out, like 2026-01', monthWord)
     .requiredOption('--to <folder>', 'where the files go; made if absent')
-    .action((options: ConnectionOptions & OutputOptions & { before: string; to: string }) =>
+    .action((options: ConnectionOptions & OutputOptions & ArchiveLimits & { before: string; to: string }) =>
       connected(options, async (client) => {
         const months = await monthsBefore(client, options);
         const done: { month: string; events: number; file: string }[] = [];
         for (const month of months) {
-          const { events, file } = await archiveMonth(client, options.schema, month, options.to);
+          const { events, file } = await archiveMonth(
+            client,
+            options.schema,
+            month,
+            options.to,
+            undefined,
+            limitsOf(options),
+          );
           done.push({ month, events, file });
           if (!options.json) output(options, undefined, () => [`${month}: ${events} events in ${file}`]);
         }
@@ -58,16 +66,16 @@ export function addPartitions(program: Command): void {
       }),
     );
 
-  withJson(withConnection(group.command('drop')))
+  withLimits(withJson(withConnection(group.command('drop'))))
     .description('remove each month before one, if its archive is whole and has all of it')
     .requiredOption('--before <month>', 'the first month to be left in, like 2026-01', monthWord)
     .option('--archive <folder>', 'where the archives are')
     .option('--force', 'also what is not archived, or not in any log yet', false)
-    .action((options: ConnectionOptions & OutputOptions & { before: string; archive?: string; force: boolean }) =>
+    .action((options: DropOptions) =>
       connected(options, async (client) => {
         const months = await monthsBefore(client, options);
         for (const month of months) {
-          await dropMonth(client, options.schema, month, options.archive, options.force);
+          await dropMonth(client, options.schema, month, options.archive, options.force, limitsOf(options));
           if (!options.json) output(options, undefined, () => [`${month}: dropped`]);
         }
         finish(
@@ -77,6 +85,17 @@ export function addPartitions(program: Command): void {
       }),
     );
 }
+
+type DropOptions = ConnectionOptions &
+  OutputOptions &
+  ArchiveLimits & { before: string; archive?: string; force: boolean };
+
+const withLimits = (command: Command): Command =>
+  command
+    .option('--line-bytes <bytes>', 'most bytes of an event in an archive; 67,108,864 unless said', positiveInteger)
+    .option('--ratio <times>', 'how far an archive may unpack; 1,000 times unless said', positiveInteger);
+
+const limitsOf = ({ lineBytes, ratio }: ArchiveLimits): ArchiveLimits => ({ lineBytes, ratio });
 
 type Client = Parameters<typeof listPartitions>[0];
 

@@ -1,9 +1,10 @@
 // Where subscriptions of this log have begun, beside checkpoints that lie in a database. If that comes back from a state in
 // which a subscription had not begun yet, `from: 'now'` would mean a later now, and what lies between would be skipped in
 // silence: it begins again where it began. One line for each subscription that did not begin at the start.
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeFileDurably } from '../durable-file.ts';
+import { NOTE_BYTES_LIMIT, parseFields, readText } from '../foreign-file.ts';
 
 interface Kept {
   logId: string;
@@ -12,6 +13,10 @@ interface Kept {
 }
 
 const namesMost = 10_000; // then the oldest go
+const beginningsBytesLimit = 8 * NOTE_BYTES_LIMIT; // names have 100 bytes at most
+
+const isLow = (kept: unknown): kept is [name: string, low: number] =>
+  Array.isArray(kept) && typeof kept[0] === 'string' && Number.isSafeInteger(kept[1]);
 
 export class Beginnings {
   private readonly file: string;
@@ -38,10 +43,9 @@ export class Beginnings {
 
   /** What cannot be understood counts for nothing: it is needed only where the database has lost what it knew. */
   private read(): Map<string, number> {
-    if (!existsSync(this.file)) return new Map();
     try {
-      const { logId, lows } = JSON.parse(readFileSync(this.file, 'utf8')) as Kept;
-      return new Map(logId === this.logId ? lows : []);
+      const { logId, lows } = parseFields(readText(this.file, beginningsBytesLimit) ?? '');
+      return new Map(logId === this.logId && Array.isArray(lows) ? lows.filter(isLow) : []);
     } catch {
       return new Map();
     }

@@ -13,6 +13,9 @@ import { MessageLetters } from './message-letters.ts';
 import { PostgresTables } from './postgres/tables.ts';
 import type { ReplayProgress } from './replay.ts';
 import { ask, type HandlerRequest } from './requests.ts';
+
+export { REQUEST_BYTES_LIMIT } from './requests.ts';
+
 import type { TableStore } from './table-store.ts';
 import { Tables } from './tables.ts';
 import { type CheckpointRecord, checkpointTable } from './tracker.ts';

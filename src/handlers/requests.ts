@@ -6,11 +6,12 @@
 //
 // Invariant: a request is carried out at most once. It appears by a rename, so that nobody reads half of one.
 import { randomUUID } from 'node:crypto';
-import { type FSWatcher, mkdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
-import { appendFile, mkdir, readdir, readFile, stat, unlink } from 'node:fs/promises';
+import { type FSWatcher, mkdirSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
+import { appendFile, mkdir, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { fromWire, TrunklineError, toWire, type WireError } from '../errors.ts';
+import { fromWire, isError, TrunklineError, toWire, type WireError } from '../errors.ts';
+import { parseFields, parseJson, readBytes, readTextLater } from '../foreign-file.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import type { DeadLetterSelection } from './dead-letters.ts';
 import type { MessageLetterQuery } from './message-letters.ts';
@@ -38,6 +39,8 @@ type Answer = { progress: ReplayProgress } | { working: true } | { result: unkno
 const folderOf = (handlersFolder: string): string => join(handlersFolder, 'requests');
 const lookEveryMs = 1000; // watching a folder is a hint, no more
 const answerLookMs = 20;
+/** What one process may ask of another, an event's data with it; and what it reads of an answer at a time. */
+export const REQUEST_BYTES_LIMIT: number = 64 << 20;
 const takenLimit = 16; // carried out at a time; the rest waits in the folder
 const answerTries = 60; // one a look, while the disk or the process has no room for the answer
 const leftAfterMs = 10 * 60_000; // what an asker that was killed leaves behind
@@ -161,18 +164,24 @@ export class Requests {
   private async take(id: string): Promise<void> {
     if (this.taken.size >= takenLimit) return;
     const file = join(this.folder, `${id}.json`);
-    let text: string;
+    let text: string | undefined;
+    let refusal: unknown;
     try {
-      text = await readFile(file, 'utf8');
+      text = await readTextLater(file, REQUEST_BYTES_LIMIT).catch((error: unknown) => {
+        if (!isError(error, 'FileRefused')) throw error;
+        refusal = error; // it is taken, and answered with that
+        return '';
+      });
+      if (text === undefined) return; // its asker has taken it back
       await unlink(file);
     } catch (error) {
-      if (isMissing(error)) return; // its asker has taken it back
+      if (isMissing(error)) return;
       throw error;
     }
     if (this.isClosed) return;
     this.taken.add(id);
     unawaited(
-      this.answer(id, text).finally(() => {
+      this.answer(id, text, refusal).finally(() => {
         this.taken.delete(id);
         if (this.taken.size === takenLimit - 1) this.look();
       }),
@@ -180,7 +189,7 @@ export class Requests {
     );
   }
 
-  private async answer(id: string, text: string): Promise<void> {
+  private async answer(id: string, text: string, refusal: unknown): Promise<void> {
     const file = join(this.folder, `${id}.answer`);
     // A full disk cuts a line short: the next one begins anew.
     const say = (answer: Answer): Promise<void> => appendFile(file, `\n${JSON.stringify(answer)}\n`, { mode: 0o600 });
@@ -198,7 +207,8 @@ export class Requests {
     ).unref();
     let last: Answer;
     try {
-      last = { result: await this.carryOut(JSON.parse(text) as HandlerRequest, onProgress) };
+      if (refusal !== undefined) throw refusal;
+      last = { result: await this.carryOut(requestIn(text), onProgress) };
     } catch (error) {
       last = { error: toWire(error, { aggregateType: 'handlers', command: 'request' }) };
     } finally {
@@ -229,6 +239,20 @@ export class Requests {
   }
 }
 
+/** @throws InvalidOptions: it is none. What its fields hold is checked where they are used. */
+function requestIn(text: string): HandlerRequest {
+  const { kind, action, ...fields } = parseFields(text);
+  if (kind === 'messages' && (action === 'requeue' || action === 'discard')) {
+    return { kind, action, ...fields } as HandlerRequest;
+  }
+  if (['requeue', 'discard', 'edit', 'replay'].includes(kind as string)) return { kind, ...fields } as HandlerRequest;
+  throw new TrunklineError('InvalidOptions', {
+    option: 'request',
+    value: kind,
+    reason: 'is nothing that can be asked',
+  });
+}
+
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
 
 /** The other side: ask, and wait for the answer. @throws what the owner's side threw; HandlerFailed if it does not answer */
@@ -243,12 +267,14 @@ export async function ask(
   const answerFile = join(folder, `${id}.answer`);
   writeFileSync(join(folder, `${id}.new`), JSON.stringify(request), { mode: 0o600 });
   renameSync(join(folder, `${id}.new`), join(folder, `${id}.json`));
-  let read = 0;
+  let read = 0; // bytes
   let heardAt = performance.now();
   try {
     for (;;) {
-      const lines = readLines(answerFile);
-      for (const line of lines.slice(read)) {
+      const bytes = readBytes(answerFile, REQUEST_BYTES_LIMIT, read) ?? Buffer.alloc(0);
+      const end = bytes.lastIndexOf('\n') + 1;
+      read += end;
+      for (const line of bytes.toString('utf8', 0, end).split('\n')) {
         const answer = answerIn(line);
         if (answer === undefined) continue;
         heardAt = performance.now();
@@ -257,7 +283,6 @@ export async function ask(
         else if ('error' in answer) throw fromWire(answer.error);
         else return answer.result;
       }
-      read = lines.length;
       if (performance.now() - heardAt > timeoutMs) {
         const cause = `the process that owns the data directory has not answered for ${timeoutMs} ms`;
         throw new TrunklineError('HandlerFailed', { handler: request.kind, cause });
@@ -271,18 +296,8 @@ export async function ask(
 
 /** undefined: it is empty, or was cut short. */
 function answerIn(line: string): Answer | undefined {
-  try {
-    return JSON.parse(line) as Answer;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Lines that have an end. */
-function readLines(file: string): string[] {
-  try {
-    return readFileSync(file, 'utf8').split('\n').slice(0, -1);
-  } catch {
-    return [];
-  }
+  const answer = parseJson(line);
+  if (typeof answer !== 'object' || answer === null) return undefined;
+  const { error } = answer as { error?: Partial<WireError> | null };
+  return error === undefined || typeof error?.code === 'string' ? (answer as Answer) : undefined;
 }

@@ -5,15 +5,17 @@
 //   later incarnation began at or before p: what a power loss took from the log is written anew under the next one, and
 //   the old bytes, should they still stand somewhere in the file, are never mistaken for current ones.
 import { randomBytes, randomInt } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../durable-file.ts';
 import { TrunklineError } from '../errors.ts';
+import { NOTE_BYTES_LIMIT, parseJson, readText } from '../foreign-file.ts';
 import type { Incarnation } from './chunk.ts';
 import type { Lost } from './losses.ts';
 
 const MARKER_FORMAT = 1;
+/** There is an incarnation for each start that a chunk in the log is of, some 80 bytes each. */
+const markerBytesLimit = 64 * NOTE_BYTES_LIMIT;
 
 export interface Marker {
   format: number;
@@ -34,28 +36,18 @@ export const markerFile = (folder: string): string => join(folder, 'log.json');
 /** The kernel's name for this boot of the machine: another one means that the page cache is gone. */
 export function bootId(): string {
   try {
-    return readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
-  } catch {
-    // The minute of the boot. The clock may be set in between: then a kill is taken for a power loss, which is only slower.
-    return `boot-${Math.round((Date.now() / 1000 - uptime()) / 60)}`;
-  }
+    const known = readText('/proc/sys/kernel/random/boot_id')?.trim();
+    if (known) return known;
+  } catch {}
+  // The minute of the boot. The clock may be set in between: then a kill is taken for a power loss, which is only slower.
+  return `boot-${Math.round((Date.now() / 1000 - uptime()) / 60)}`;
 }
 
 /** undefined where there is none. Throws `DataDirNewerFormat`, or `LogDamaged` if it cannot be understood. */
 export function readMarker(folder: string): Marker | undefined {
-  let text: string;
-  try {
-    text = readFileSync(markerFile(folder), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
-  let marker: unknown;
-  try {
-    marker = JSON.parse(text);
-  } catch {
-    marker = undefined;
-  }
+  const text = readText(markerFile(folder), markerBytesLimit);
+  if (text === undefined) return undefined;
+  const marker = parseJson(text);
   if (isMarker(marker)) return marker;
   const format = (marker as Marker | undefined)?.format;
   if (typeof format === 'number' && format > MARKER_FORMAT) {

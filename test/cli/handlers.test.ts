@@ -63,6 +63,8 @@ test('list, show, dry run, edit, requeue, discard, replay', async () => {
   expect((await run('dead-letters', 'requeue', a!, '--dry-run', ...at)).out).toContain('would fail  Error: bad label');
   const file = join(dirname(dataDir), 'data.json');
   writeFileSync(file, '{"label":""}');
+  const endless = await run('dead-letters', 'edit', a!, '--data', '/dev/zero', ...at);
+  expect(endless).toMatchObject({ code: 1, err: expect.stringContaining('/dev/zero is larger than') });
   const refused = await run('dead-letters', 'edit', a!, '--data', file, ...at);
   expect([refused.code, refused.err]).toEqual([1, expect.stringMatching(/^trunkline: counter\.Labelled: label/)]);
   writeFileSync(file, '{"label":"good"}');

@@ -32,6 +32,8 @@ const words: Record<string, { good: string; bad: string[] }> = {
   '--reason': { good: 'failed', bad: ['faild', 'FAILED'] },
   '--older-than': { good: '5', bad: ['-1', 'x', '1h', 'NaN', 'Infinity', '0x10', '1e400'] },
   '--limit': { good: '5', bad: ['0', '-1', '1.5', 'x', '1e3', '99999999999999999999'] },
+  '--line-bytes': { good: '4096', bad: ['0', '-1', '1.5', 'x', '1e3'] },
+  '--ratio': { good: '100', bad: ['0', '-1', '1.5', 'x'] },
   '--data': { good: './data.json', bad: [] },
   '--since': {
     good: '2026-01-01',

@@ -1,6 +1,15 @@
 // What another process asks of the owner's handlers, while the file system does to the folder what it can do.
-import { execFile } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { execFile, spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
@@ -147,6 +156,37 @@ test('one that cannot be read keeps no other one waiting', async () => {
   );
   expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
   expect(errors).toHaveLength(1);
+});
+
+test('what is no request, or no file, is answered and gone; nothing that it names is carried out', async () => {
+  const asked: HandlerRequest[] = [];
+  const { folder, requests } = serve(async (one) => {
+    asked.push(one);
+    return 'done';
+  });
+  await until(() => existsSync(requests), Boolean);
+  spawnSync('mkfifo', [join(requests, 'pipe.json')]);
+  writeFileSync(join(folder, 'victim'), '{"kind":"requeue"}');
+  symlinkSync(join(folder, 'victim'), join(requests, 'link.json'));
+  writeFileSync(join(requests, 'deep.json'), '['.repeat(100_000));
+  writeFileSync(join(requests, 'latin.json'), Buffer.from([0xe4]));
+  for (const kind of ['toString', '__proto__', 'list', 7]) {
+    writeFileSync(join(requests, `kind-${kind}.json`), JSON.stringify({ kind }));
+    writeFileSync(join(requests, `action-${kind}.json`), JSON.stringify({ kind: 'messages', action: kind }));
+  }
+  const answers = await until(
+    () => readdirSync(requests).filter((name) => name.endsWith('.answer')),
+    (names) =>
+      names.length === 12 && names.every((name) => readFileSync(join(requests, name), 'utf8').includes('error')),
+  );
+  for (const name of answers) {
+    expect(readFileSync(join(requests, name), 'utf8'), name).toMatch(/"code":"(?:FileRefused|InvalidOptions)"/);
+  }
+  expect(readdirSync(requests)).toHaveLength(12);
+  expect(readFileSync(join(folder, 'victim'), 'utf8')).toBe('{"kind":"requeue"}');
+  expect(asked).toEqual([]);
+  expect(errors).toEqual([]);
+  expect(await ask(folder, request, { timeoutMs: 20_000 })).toBe('done');
 });
 
 test('no descriptor is free for a while: the service goes on, and answers afterwards', async () => {

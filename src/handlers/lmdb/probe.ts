@@ -3,11 +3,12 @@
 //
 // The marker stands while nobody writes, and says which file ended in order: removed before the environment is opened for
 // writing, made when it is closed.
-import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import { examine } from '../../examine.ts';
+import { readText } from '../../foreign-file.ts';
 import { prepareFile } from '../../lmdb-file.ts';
 import { ownFile } from '../../own-file.ts';
 import { dataFileOf } from './environment.ts';
@@ -49,7 +50,7 @@ export function markClean(folder: string): void {
 
 function isMarked(folder: string, file: string): boolean {
   try {
-    return readFileSync(markerOf(folder), 'utf8') === file;
+    return readText(markerOf(folder)) === file;
   } catch {
     return false;
   }

@@ -3,11 +3,12 @@
 //
 // LMDB has no checksums, and a changed byte in a key would make an aggregate vanish in silence: so the marker holds one of
 // the whole file. A file beyond the limit is only recognised, by its inode, size and time.
-import { closeSync, existsSync, openSync, readFileSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
+import { readText } from '../../foreign-file.ts';
 import { dataFileOf } from './environment.ts';
 
 const summedBytesLimit = 1 << 30; // read and summed in half a second
@@ -21,16 +22,20 @@ const markerOf = (folder: string): string => join(folder, 'clean');
  */
 export function needsProbe(folder: string): boolean {
   if (!existsSync(dataFileOf(folder))) return false;
-  let then: string;
-  try {
-    then = readFileSync(markerOf(folder), 'utf8');
-  } catch {
-    return true; // and what the file sums up to does not matter: half a second for each GiB, at a start after a kill
-  }
+  const then = markIn(folder);
+  if (then === undefined) return true; // what the file sums up to does not matter: half a second for each GiB, after a kill
   if (then === describe(folder)) return false;
   if (!then.startsWith('crc32 ')) return true;
   const reason = 'its bytes are not those that it was closed with';
   throw new TrunklineError('StoreDamaged', { dataDir: dirname(folder), reason });
+}
+
+function markIn(folder: string): string | undefined {
+  try {
+    return readText(markerOf(folder));
+  } catch {
+    return undefined;
+  }
 }
 
 export function markInUse(folder: string): void {

@@ -2,6 +2,7 @@
 
 import { fromWire, type WireError } from '../../errors.ts';
 import { examine } from '../../examine.ts';
+import { parseFields } from '../../foreign-file.ts';
 import { ownFile } from '../../own-file.ts';
 import { damaged } from './environment.ts';
 
@@ -9,6 +10,7 @@ import { damaged } from './environment.ts';
 export async function probe(folder: string): Promise<void> {
   const failed = await examine(ownFile('./examination', import.meta.url), folder);
   if (!failed) return;
-  if (failed.said !== '') throw fromWire(JSON.parse(failed.said) as WireError);
+  const said = parseFields(failed.said); // it may have been killed in the middle of a word
+  if (typeof said.code === 'string') throw fromWire(said as unknown as WireError);
   throw damaged(folder, `it cannot be read: examining it ended with ${failed.how}`, failed.cause);
 }

@@ -3,20 +3,48 @@
 //
 // Written beside under another name, synced, read back whole, and only then given its name: what a crash leaves behind is
 // never mistaken for an archive.
+import { isUtf8 } from 'node:buffer';
 import { createHash, type Hash, randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
+import { createWriteStream } from 'node:fs';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { createZstdCompress, createZstdDecompress } from 'node:zlib';
+import { checkInteger } from '../../checks.ts';
 import { syncFolder } from '../../durable-file.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
+import { linesIn, parseFields, refused, unpacked } from '../../foreign-file.ts';
+import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { deepFreeze } from '../../payload.ts';
 import { timeOf } from './time-text.ts';
 
+/** How the last line begins. */
+const endStart = '{"end":true,';
 /** A draft that has not grown for so long is nobody's. */
 const draftMsMost = 24 * 60 * 60_000;
+
+/** What reading an archive may cost; beyond, it is refused (`FileRefused`), and read no further. */
+export interface ArchiveLimits {
+  /** Bytes of one event's line, 1 KiB to 512 MiB; default 64 MiB. */
+  lineBytes?: number | undefined;
+  /** Bytes of all lines, 1 KiB to 1 PiB; default 1 TiB. */
+  totalBytes?: number | undefined;
+  /** How many times the size of its file an archive may have when it is unpacked, asked beyond 256 MiB; 1 to 1,000,000; default 1,000. */
+  ratio?: number | undefined;
+}
+
+const limitFields = fieldsOf<ArchiveLimits>({ lineBytes: true, totalBytes: true, ratio: true });
+
+/** @throws InvalidOptions */
+function resolveLimits(limits: ArchiveLimits): Required<{ [K in keyof ArchiveLimits]: number }> {
+  checkFields('archive', limits, limitFields);
+  return {
+    lineBytes: checkInteger('lineBytes', limits.lineBytes ?? 64 << 20, 1 << 10, 1 << 29),
+    totalBytes: checkInteger('totalBytes', limits.totalBytes ?? 2 ** 40, 1 << 10, 2 ** 50),
+    ratio: checkInteger('ratio', limits.ratio ?? 1000, 1, 1_000_000),
+  };
+}
 
 /** What an archive says of itself. */
 export interface ArchiveInfo {
@@ -38,13 +66,15 @@ export async function writeArchive(
   file: string,
   rows: AsyncIterable<Buffer>,
   signal?: AbortSignal,
+  limits: ArchiveLimits = {},
 ): Promise<ArchiveInfo> {
+  resolveLimits(limits);
   const draft = `${file}.${randomUUID()}.part`; // process numbers repeat: two containers may share the folder
   try {
     const output = createWriteStream(draft, { mode: 0o600, flags: 'wx', flush: true });
-    await pipeline(rows, sealed, createZstdCompress(), output, { signal });
-    const info = await verifyArchive(draft, signal);
-    const events = await lacking(draft, file, signal);
+    await pipeline(rows, (chunks) => sealed(chunks, file, limits), createZstdCompress(), output, { signal });
+    const info = await verifyArchive(draft, signal, limits);
+    const events = await lacking(draft, file, signal, limits);
     if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
     await rename(draft, file);
     syncFolder(dirname(file));
@@ -57,18 +87,23 @@ export async function writeArchive(
 }
 
 /** How many events of the archive that is there the new one lacks. Numbers are given once: so counting is enough. */
-async function lacking(draft: string, file: string, signal: AbortSignal | undefined): Promise<number> {
+async function lacking(
+  draft: string,
+  file: string,
+  signal: AbortSignal | undefined,
+  limits: ArchiveLimits,
+): Promise<number> {
   let old: ArchiveInfo;
   try {
-    old = await verifyArchive(file, signal);
+    old = await verifyArchive(file, signal, limits);
   } catch (error) {
     if (isError(error, 'ArchiveDamaged')) return 0; // it is not there, or is none
     throw error;
   }
   let held = 0;
-  for await (const line of archiveLines(draft, createHash('sha256'), () => {})) {
+  for await (const { text } of archiveLines(draft, createHash('sha256'), limits, () => {})) {
     signal?.throwIfAborted();
-    if ((JSON.parse(line) as { sequence: number }).sequence <= old.lastSequence) held++;
+    if (sequenceIn(text)! <= old.lastSequence) held++; // we have just written it
   }
   return Math.max(0, old.events - held);
 }
@@ -85,112 +120,153 @@ async function removeOldDrafts(file: string): Promise<void> {
 }
 
 /** What an archive of these rows would say of itself. */
-export async function summaryOf(rows: AsyncIterable<Buffer>): Promise<Omit<ArchiveInfo, 'file'>> {
+export async function summaryOf(
+  rows: AsyncIterable<Buffer>,
+  file: string,
+  limits: ArchiveLimits = {},
+): Promise<Omit<ArchiveInfo, 'file'>> {
   let last = '';
-  for await (const line of sealed(rows)) last = line;
-  return JSON.parse(last);
+  for await (const line of sealed(rows, file, limits)) last = line;
+  return endIn(parseFields(last))!;
 }
 
 /** The rows as lines, and behind them the line that makes a file an archive. */
-async function* sealed(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
+async function* sealed(chunks: AsyncIterable<Buffer>, file: string, limits: ArchiveLimits): AsyncGenerator<string> {
   const hash = createHash('sha256');
   let events = 0;
   let lastSequence = 0;
-  for await (const line of linesOf(chunks)) {
-    const text = line.replaceAll('\\\\', '\\');
+  for await (const line of linesIn(chunks, file, resolveLimits(limits).lineBytes)) {
+    const text = line.toString('utf8').replaceAll('\\\\', '\\');
     hash.update(text).update('\n');
     events++;
-    lastSequence = Math.max(lastSequence, (JSON.parse(text) as { sequence: number }).sequence);
+    // What could not be read back must not be archived, since it is dropped afterwards.
+    const sequence =
+      sequenceIn(text) ?? fail(refused(file, 'is nested too deep, or has no sequence', { line: events }));
+    lastSequence = Math.max(lastSequence, sequence);
     yield `${text}\n`;
   }
   yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex') })}\n`;
 }
 
-/** Ended by a line feed and by nothing else: node:readline ends them at U+2028 and U+2029, too, which JSON texts may hold. */
-async function* linesOf(chunks: AsyncIterable<Buffer>): AsyncGenerator<string> {
-  let rest: Buffer = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-    for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
-      yield rest.toString('utf8', 0, end);
-      rest = rest.subarray(end + 1);
-    }
-  }
+function sequenceIn(line: string): number | undefined {
+  const { sequence } = parseFields(line);
+  return Number.isSafeInteger(sequence) ? (sequence as number) : undefined;
 }
 
 /**
  * Read an archive whole, and say what is in it.
- * @throws ArchiveDamaged
+ * @throws ArchiveDamaged, FileRefused
  */
-export async function verifyArchive(file: string, signal?: AbortSignal): Promise<ArchiveInfo> {
-  const hash = createHash('sha256');
+export async function verifyArchive(
+  file: string,
+  signal?: AbortSignal,
+  limits: ArchiveLimits = {},
+): Promise<ArchiveInfo> {
   let info: ArchiveInfo | undefined;
-  for await (const line of archiveLines(file, hash, (found) => (info = found))) {
+  for await (const _ of archiveLines(file, createHash('sha256'), limits, (found) => (info = found))) {
     signal?.throwIfAborted();
-    void line;
   }
   return info!;
 }
 
 /** All lines but the last, which must fit them; read to the end before anything is to be believed. */
-async function* archiveLines(file: string, hash: Hash, onEnd: (info: ArchiveInfo) => void): AsyncGenerator<string> {
-  const damaged = (reason: string, cause?: unknown): TrunklineError =>
-    new TrunklineError('ArchiveDamaged', { file, reason }, { cause });
-  if (!(await stat(file).catch(() => undefined))?.isFile()) throw damaged('it is not there');
-  const input = createReadStream(file);
-  const text = input.pipe(createZstdDecompress());
-  input.on('error', (error) => text.destroy(error));
+async function* archiveLines(
+  file: string,
+  hash: Hash,
+  given: ArchiveLimits,
+  onEnd: (info: ArchiveInfo) => void,
+): AsyncGenerator<{ text: string; line: number }> {
+  const limits = resolveLimits(given);
+  if (!(await stat(file).catch(() => undefined))?.isFile()) throw damaged(file, 'it is not there');
   let events = 0;
-  let end: { events: number; lastSequence: number; sha256: string } | undefined;
+  let end: Omit<ArchiveInfo, 'file'> | undefined;
   try {
-    for await (const line of linesOf(text)) {
-      if (end) throw damaged('it goes on behind its last line');
-      if (line.startsWith('{"end":true,')) {
-        end = JSON.parse(line);
+    for await (const bytes of linesIn(unpacked(file, createZstdDecompress(), limits), file, limits.lineBytes)) {
+      const line = events + 1;
+      if (end) throw damaged(file, 'it goes on behind its last line', line);
+      if (!isUtf8(bytes)) throw damaged(file, 'it is not UTF-8', line);
+      const text = bytes.toString('utf8');
+      if (text.startsWith(endStart)) {
+        end = endIn(parseFields(text)) ?? fail(damaged(file, 'its last line cannot be understood', line));
         continue;
       }
-      hash.update(line).update('\n');
+      hash.update(bytes).update('\n');
       events++;
-      yield line;
+      yield { text, line };
     }
   } catch (error) {
-    throw error instanceof TrunklineError ? error : damaged(String(error), error);
+    if (isError(error, 'FileRefused')) throw aboveLimits(error);
+    throw error instanceof TrunklineError ? error : damaged(file, String(error), undefined, error);
   }
-  if (!end) throw damaged('its last line is missing: it was never finished');
+  if (!end) throw damaged(file, 'its last line is missing: it was never finished');
   if (end.events !== events || end.sha256 !== hash.digest('hex'))
-    throw damaged('its content is not what its last line says');
+    throw damaged(file, 'its content is not what its last line says');
   onEnd({ file, ...end });
+}
+
+function damaged(file: string, reason: string, line?: number, cause?: unknown): TrunklineError {
+  return new TrunklineError('ArchiveDamaged', { file, ...(line !== undefined && { line }), reason }, { cause });
+}
+
+function aboveLimits({ details }: TrunklineError<'FileRefused'>): TrunklineError {
+  const reason = `${details.reason}; if it is meant to, raise lineBytes, totalBytes or ratio of what reads it`;
+  return new TrunklineError('FileRefused', { ...details, reason });
+}
+
+function endIn({
+  events,
+  lastSequence,
+  sha256,
+}: Readonly<Record<string, unknown>>): Omit<ArchiveInfo, 'file'> | undefined {
+  const isEnd = Number.isSafeInteger(events) && Number.isSafeInteger(lastSequence) && typeof sha256 === 'string';
+  return isEnd ? { events: events as number, lastSequence: lastSequence as number, sha256 } : undefined;
+}
+
+function fail(error: Error): never {
+  throw error;
 }
 
 /**
  * The events of an archive, in the order in which they were written: verified first, then read.
- * @throws ArchiveDamaged
+ * @throws ArchiveDamaged, FileRefused
  */
-export function readArchive(file: string, signal?: AbortSignal): AsyncIterableIterator<StoredEvent> {
-  return eventsIn(file, signal);
+export function readArchive(
+  file: string,
+  signal?: AbortSignal,
+  limits: ArchiveLimits = {},
+): AsyncIterableIterator<StoredEvent> {
+  return eventsIn(file, signal, limits);
 }
 
-async function* eventsIn(file: string, signal: AbortSignal | undefined): AsyncGenerator<StoredEvent> {
-  await verifyArchive(file, signal);
-  for await (const line of archiveLines(file, createHash('sha256'), () => {})) {
+async function* eventsIn(
+  file: string,
+  signal: AbortSignal | undefined,
+  limits: ArchiveLimits,
+): AsyncGenerator<StoredEvent> {
+  await verifyArchive(file, signal, limits);
+  for await (const { text, line } of archiveLines(file, createHash('sha256'), limits, () => {})) {
     signal?.throwIfAborted();
-    yield eventOfRow(JSON.parse(line));
+    yield eventOfRow(parseFields(text)) ?? fail(damaged(file, 'it holds no event', line));
   }
 }
 
-function eventOfRow(row: any): StoredEvent {
+/** undefined: it is no row of an event. */
+function eventOfRow(row: Readonly<Record<string, any>>): StoredEvent | undefined {
   const { id, version, schema_version: schemaVersion, event_type: type } = row;
-  const metadata = deepFreeze(row.metadata ?? {}) as Metadata;
+  const { aggregate_type: aggregateType, aggregate_id: aggregateId } = row;
+  const occurredAt = new Date(typeof row.occurred_at === 'string' ? timeOf(row.occurred_at) : Number.NaN);
+  const isEvent = [type, aggregateType, aggregateId].every((name) => typeof name === 'string');
+  if (!isEvent || !Number.isSafeInteger(version) || Number.isNaN(occurredAt.getTime())) return undefined;
   return eventOf({
     id,
     position: row.position ?? 0,
-    aggregateType: row.aggregate_type,
-    aggregateId: row.aggregate_id,
+    aggregateType,
+    aggregateId,
     version,
     type,
     schemaVersion,
-    occurredAt: new Date(timeOf(row.occurred_at)),
+    occurredAt,
     data: deepFreeze(row.data),
-    metadata,
+    metadata: deepFreeze(row.metadata ?? {}) as Metadata,
   });
 }

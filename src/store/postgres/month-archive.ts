@@ -3,7 +3,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
-import { type ArchiveInfo, summaryOf, verifyArchive, writeArchive } from './archive-file.ts';
+import { type ArchiveInfo, type ArchiveLimits, summaryOf, verifyArchive, writeArchive } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
 import { isAttached, partitionOf, retried } from './months.ts';
 import { beginSql } from './server-session.ts';
@@ -14,7 +14,7 @@ const fileOf = (folder: string, month: string): string => join(folder, `${partit
 /**
  * Write one month into `folder` (made if absent); returns what the finished file says when it is read back. An archive of
  * that month that is there already is replaced once the new one is whole, and holds all that it does.
- * @throws ArchiveNeeded
+ * @throws ArchiveNeeded, FileRefused
  */
 export async function archiveMonth(
   client: pg.ClientBase,
@@ -22,11 +22,12 @@ export async function archiveMonth(
   month: string,
   folder: string,
   signal?: AbortSignal,
+  limits: ArchiveLimits = {},
 ): Promise<ArchiveInfo> {
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const file = fileOf(await realpath(folder), month);
   const table = `${pg.escapeIdentifier(schema)}.${partitionOf(month)}`;
-  return writeArchive(file, rowsOf(client, table), signal);
+  return writeArchive(file, rowsOf(client, table), signal, limits);
 }
 
 /** Text, not CSV: JSON text has no tabs or newlines; only its backslashes are doubled. */
@@ -36,7 +37,7 @@ const rowsOf = (client: pg.ClientBase, table: string): AsyncGenerator<Buffer> =>
 /**
  * Remove a month from the database: only if the archive in `folder` has all of it, and no log, subscription or projection
  * lacks any of it; or with `force`, which asks none of these. Asked in the transaction that drops, behind its lock.
- * @throws ArchiveDamaged, PartitionNeeded
+ * @throws ArchiveDamaged, FileRefused, PartitionNeeded
  */
 export async function dropMonth(
   client: pg.ClientBase,
@@ -44,13 +45,14 @@ export async function dropMonth(
   month: string,
   folder: string | undefined,
   force: boolean,
+  limits: ArchiveLimits = {},
 ): Promise<void> {
   const name = pg.escapeIdentifier(schema);
   const partition = partitionOf(month);
-  const archive = force ? undefined : await verifyArchive(fileOf(folder ?? '.', month));
+  const archive = force ? undefined : await verifyArchive(fileOf(folder ?? '.', month), undefined, limits);
   // Read whole before the lock, which holds everybody; behind it only whether anything has changed since is looked at.
   const before = archive && (await stampOf(client, `${name}.${partition}`, schema, partition));
-  if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition);
+  if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition, limits);
   await retried(client, async () => {
     await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
     // From the top, as writers do; the other way round they and we would wait for each other.
@@ -85,8 +87,9 @@ async function checkArchived(
   table: string,
   archive: ArchiveInfo,
   partition: string,
+  limits: ArchiveLimits,
 ): Promise<void> {
-  const { events, sha256 } = await summaryOf(rowsOf(client, table));
+  const { events, sha256 } = await summaryOf(rowsOf(client, table), archive.file, limits);
   if (sha256 === archive.sha256) return;
   const what = events === archive.events ? 'the same number of events, but not the same' : `${archive.events}`;
   throw needed(partition, `it has ${events} events, and its archive ${what}; archive it again`);

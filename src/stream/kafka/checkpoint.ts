@@ -11,10 +11,10 @@
 // record that is not signed is none; a checkpoint that is not, or that goes back, is told: it is never passed over, since
 // compaction leaves nothing else.
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { writeFileDurably } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
+import { parseFields, readText } from '../../foreign-file.ts';
 import { Signer } from '../../log-secret.ts';
 import { tame } from '../../tame.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
@@ -79,7 +79,7 @@ export class Checkpoint {
 
   /** What a record says that this log has signed; undefined if it has not. */
   private signedFields({ key, value }: InRecord): Fields | undefined {
-    const { signature, ...fields } = fieldsOf(value);
+    const { signature, ...fields } = parseFields(value);
     const isPlain = Object.values(fields).every((one) => typeof one === 'string' || typeof one === 'number');
     if (!isPlain || !this.signer.hasSigned(this.words(key, fields as Fields), signature)) return undefined;
     return fields as Fields;
@@ -87,7 +87,8 @@ export class Checkpoint {
 
   /** What stands before our own record of this turn, which has been committed. */
   async read(turn: string): Promise<Found> {
-    const isEnd = ({ key, value }: InRecord): boolean => key === `${this.logId}/owner` && fieldsOf(value).turn === turn;
+    const isEnd = ({ key, value }: InRecord): boolean =>
+      key === `${this.logId}/owner` && parseFields(value).turn === turn;
     const { first, next } = await this.client.offsets(this.topic, this.partition);
     const near = next - lookBack > first ? next - lookBack : first;
     const found = await this.scan(near, true, isEnd);
@@ -144,18 +145,9 @@ export class Checkpoint {
 /** Of a record of ours: plain values by name. */
 type Fields = Readonly<Record<string, string | number>>;
 
-/** What a record of ours says; nothing if it is none. */
-function fieldsOf(text: string): Record<string, unknown> {
-  try {
-    return Object(JSON.parse(text)) as Record<string, unknown>;
-  } catch {
-    return {};
-  }
-}
-
 /** A position as a record or a note says it; undefined if it says none. */
 export function positionIn(text: string): number | undefined {
-  const { position } = fieldsOf(text);
+  const { position } = parseFields(text);
   return Number.isSafeInteger(position) && (position as number) >= 0 ? (position as number) : undefined;
 }
 
@@ -177,7 +169,7 @@ interface Note {
  * @throws DataDirUnreadable; LogDamaged if it belongs to another log, or the log ends before it
  */
 export function readNote(file: string, logId: string, lastPosition: number): number | undefined {
-  const text = textOf(file);
+  const text = readText(file);
   if (text === undefined) return undefined;
   const dataDir = dirname(file);
   const position = positionIn(text);
@@ -185,7 +177,7 @@ export function readNote(file: string, logId: string, lastPosition: number): num
     const reason = `${file} does not say how far the log is published; set the stream's resumeAfter, and remove it`;
     throw new TrunklineError('DataDirUnreadable', { dataDir, reason });
   }
-  const { logId: noted } = fieldsOf(text);
+  const { logId: noted } = parseFields(text);
   if (noted !== logId) {
     const reason = `${basename(file)} belongs to log ${tame(noted, 80)}, and this is log ${logId}`;
     throw new TrunklineError('LogDamaged', { dataDir, reason });
@@ -200,15 +192,5 @@ export function readNote(file: string, logId: string, lastPosition: number): num
 /** Unless it stands there already. */
 export function writeNote(file: string, note: Note): void {
   const text = `${JSON.stringify(note)}\n`;
-  if (textOf(file) !== text) writeFileDurably(file, text);
-}
-
-/** Undefined if there is none; one that cannot be read is not taken for that: what it holds would be published again. */
-function textOf(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
+  if (readText(file) !== text) writeFileDurably(file, text);
 }

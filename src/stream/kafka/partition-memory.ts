@@ -1,10 +1,13 @@
 // How many partitions each topic had when this log began to use it. A key's partition is a remainder of that number: with
 // more partitions it would move, and an aggregate's events would lie in two of them, without an order between. So a topic
 // that has grown is used as it was. Flush thread; a file in the data directory, durable before the first record of a topic.
-import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
+import { NOTE_BYTES_LIMIT, parseJson, readText } from '../../foreign-file.ts';
+
+/** Names of topics have 249 characters at most: some 60,000 topics. */
+const memoryBytesLimit = 16 * NOTE_BYTES_LIMIT;
 
 export class PartitionMemory {
   private readonly file: string;
@@ -34,18 +37,12 @@ export class PartitionMemory {
 }
 
 function readKnown(file: string): Map<string, number> {
-  let text: string;
-  try {
-    text = readFileSync(file, 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Map();
-    throw error;
-  }
-  try {
-    const entries = Object.entries(JSON.parse(text) as Record<string, number>);
+  const text = readText(file, memoryBytesLimit);
+  if (text === undefined) return new Map();
+  const known = parseJson(text);
+  if (typeof known === 'object' && known !== null) {
+    const entries = Object.entries(known as Record<string, number>);
     if (entries.every(([, partitions]) => Number.isSafeInteger(partitions) && partitions > 0)) return new Map(entries);
-  } catch {
-    // said below
   }
   const reason = `${file} does not say how many partitions each topic had; remove it if no topic has got more since`;
   throw new TrunklineError('DataDirUnreadable', { dataDir: dirname(file), reason });

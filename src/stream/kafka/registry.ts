@@ -1,9 +1,11 @@
 // A Confluent-compatible schema registry, over its REST interface: three requests and an error. A client library would
 // bring validators, code generators and cloud key stores of its own, several times our size, for these.
 import { TrunklineError } from '../../errors.ts';
+import { collectText, parseFields } from '../../foreign-file.ts';
 import type { KafkaSettings } from '../kafka.ts';
 
 const requestMs = 10_000;
+const answerBytesLimit = 4 << 20; // a schema refused comes back whole
 const mediaType = 'application/vnd.schemaregistry.v1+json';
 const notFound = 404;
 const conflict = 409;
@@ -44,7 +46,11 @@ export class Registry {
     }
     if (answer.status !== 200) throw this.unavailable(`POST ${path}: ${answer.status} ${answer.text}`);
     if (isNew) await this.setCompatibility(subject, compatibility);
-    return (JSON.parse(answer.text) as { id: number }).id;
+    const { id } = parseFields(answer.text);
+    if (!(Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < 2 ** 31)) {
+      throw this.unavailable(`POST ${path}: its answer holds no id`);
+    }
+    return id as number;
   }
 
   private async setCompatibility(subject: string, compatibility: string): Promise<void> {
@@ -58,8 +64,8 @@ export class Registry {
     const path = `/compatibility/subjects/${encodeURIComponent(subject)}/versions/latest?verbose=true`;
     const { status, text } = await this.request('POST', path, body);
     if (status !== 200) return '';
-    const { messages } = JSON.parse(text) as { messages?: string[] };
-    return messages?.join('; ') ?? '';
+    const { messages } = parseFields(text);
+    return Array.isArray(messages) ? messages.join('; ') : '';
   }
 
   private async request(method: string, path: string, body?: object): Promise<{ status: number; text: string }> {
@@ -67,7 +73,8 @@ export class Registry {
       const init: RequestInit = { method, headers: this.headers, signal: AbortSignal.timeout(requestMs) };
       if (body) init.body = JSON.stringify(body);
       const response = await fetch(this.base + path, init);
-      return { status: response.status, text: await response.text() };
+      const { body: answer, status } = response;
+      return { status, text: answer === null ? '' : await collectText(answer, this.base + path, answerBytesLimit) };
     } catch (error) {
       const { message, cause } = error as Error;
       throw this.unavailable(cause instanceof Error ? `${message}: ${cause.message}` : message);
