@@ -45,9 +45,10 @@ test.each(['hang', 'loop', 'loopLater'] as const)('close gives up on a command t
   const dataDir = scratchFolder();
   const runtime = await start(dataDir);
   await runtime.ref(Rogue, 'a').count();
-  const endless = errorOf(runtime.ref(Rogue, 'a')[way]());
+  const begun = `${dataDir}-begun`;
+  const endless = errorOf(runtime.ref(Rogue, 'a')[way](begun));
   const behind = errorOf(runtime.ref(Rogue, 'a').count());
-  if (way === 'hang') await runtime.ref(Rogue, 'b').count(); // behind it: it has begun
+  await until(() => existsSync(begun), Boolean);
   const error = await errorOf(runtime.close({ deadlineMs: 50 }));
   expect(error).toMatchObject({
     code: 'CloseTimedOut',

@@ -1,5 +1,5 @@
 // An aggregate whose commands do what commands must not. Imported by shard threads.
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { defineAggregate, event } from '../../src/index.ts';
 
 function revoked(): object {
@@ -18,14 +18,16 @@ export const Rogue = defineAggregate('rogue', {
       rogue.raise('Counted', {});
       return rogue.state.count;
     },
-    /** Raises, and never settles. */
-    hang(rogue): Promise<void> {
+    /** Raises, and never settles. Like the loops below it makes the file, once it has begun. */
+    hang(rogue, begun?: string): Promise<void> {
       rogue.raise('Counted', {});
+      say(begun);
       return new Promise(() => {});
     },
     /** Never gives its thread back. */
-    loop(rogue) {
+    loop(rogue, begun?: string) {
       rogue.raise('Counted', {});
+      say(begun);
       for (;;);
     },
     /** Ends its thread as soon as the file is there. */
@@ -33,9 +35,10 @@ export const Rogue = defineAggregate('rogue', {
       while (!existsSync(file)) await new Promise((resolve) => setTimeout(resolve, 1));
       process.exit(3);
     },
-    async loopLater(rogue) {
+    async loopLater(rogue, begun?: string) {
       await new Promise((resolve) => setTimeout(resolve, 1));
       rogue.raise('Counted', {});
+      say(begun);
       for (;;);
     },
     /** Leaves a promise behind that is rejected. */
@@ -70,3 +73,7 @@ export const Rogue = defineAggregate('rogue', {
     },
   },
 });
+
+function say(file: string | undefined): void {
+  if (file !== undefined) writeFileSync(file, '');
+}
