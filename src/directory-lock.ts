@@ -11,10 +11,11 @@
 //   on which a data directory cannot be kept.
 // - Where the native addon has no build for the platform (it has them for Linux and macOS on x64 and arm64), an SQLite
 //   transaction stands in: a lock all the same, but one that a copy made by the same process gives up.
-import { accessSync, closeSync, constants, existsSync, fstatSync, openSync, statSync } from 'node:fs';
+import { accessSync, closeSync, constants, fstatSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { DatabaseSync } from 'node:sqlite';
 import { TrunklineError } from './errors.ts';
+import { openPrivate, touchPrivate } from './private-file.ts';
 
 const SQLITE_BUSY = 5;
 
@@ -95,11 +96,12 @@ function verify(file: string, tryLock: TryLock): void {
 }
 
 /** For writing: the kernel gives an exclusive lock on nothing less. */
-const openForLocking = (file: string): number => openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+const openForLocking = (file: string): number => openPrivate(file, 'openOrMake');
 
 /** An exclusive transaction that is never finished. SQLite opens a file that it may not write, and then locks nothing. */
 function lockBySqlite(file: string): (() => void) | undefined {
-  if (existsSync(file)) accessSync(file, constants.W_OK);
+  touchPrivate(file); // SQLite would make it readable for everybody, and who can read it can hold it
+  accessSync(file, constants.W_OK);
   const database = new DatabaseSync(file, { timeout: 0 });
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');

@@ -7,13 +7,15 @@
 // Invariant: what has begun here is remembered here. A log that is missing afterwards is an error, and no new beginning:
 // positions would be given out twice, and those who follow the old log would skip the new one in silence. A store that is
 // missing is made again from a log that reaches back to its beginning, and is an error where the log does not.
-import { accessSync, constants, existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
+import { checkAccess, probeFolder, removeOldProbes } from './directory-access.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { diskFull, isDiskFull } from './disk-reserve.ts';
 import { syncFolder, writeFileDurably } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
 import { parseFields, readText } from './foreign-file.ts';
+import { makePrivateFolder } from './private-file.ts';
 
 const DIRECTORY_FORMAT = 1;
 /** What a small file takes. */
@@ -48,20 +50,19 @@ export function checkIsDirectory(dataDir: string): void {
 }
 
 /**
- * Create the directory where it is missing (mode 0700) and take it. Throws `DataDirInUse`, `DataDirNotWritable` or
- * `DataDirNewerFormat`; then nothing is held and nothing in it has changed.
+ * Create the directory where it is missing (mode 0700) and take it. Throws `DataDirInUse`, `DataDirUnsafe`,
+ * `DataDirNotWritable` or `DataDirNewerFormat`; then nothing is held and nothing in it has changed, but that others are kept
+ * out of what is ours. `warn`: what is wrong with who may write there, and what to do.
  */
-export function openDirectory(dataDir: string): DataDirectory {
+export function openDirectory(dataDir: string, warn: (reason: string) => void = () => {}): DataDirectory {
   const path = resolve(dataDir);
   const logFolder = join(path, 'log');
   const storeFolder = join(path, 'store');
   writable(dataDir, () => {
     makeFolder(path);
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    // Asking for permission is not enough: root has it on a read-only file system too.
-    const probe = join(path, `.probe-${process.pid}`);
-    writeFileSync(probe, '');
-    rmSync(probe);
+    const self = probeFolder(path);
+    if (self !== undefined) for (const reason of checkAccess(path, self)) warn(reason);
   });
   const lock = DirectoryLock.take(dataDir, join(path, 'lock'));
   const file = join(path, 'trunkline.json');
@@ -74,6 +75,7 @@ export function openDirectory(dataDir: string): DataDirectory {
     const origin = readContent(dataDir, file);
     content = DirectoryLock.takeContent(dataDir, file);
     writable(dataDir, () => {
+      removeOldProbes(path);
       makeFolder(logFolder);
       makeFolder(storeFolder);
       syncFolder(path);
@@ -130,20 +132,8 @@ function readContent(dataDir: string, file: string): Origin | undefined {
 const writeContent = (file: string, origin?: Origin): void =>
   writeFileDurably(file, `${JSON.stringify({ format: DIRECTORY_FORMAT, ...origin })}\n`);
 
-/** With its parents, each entry durable. Node's own recursive mkdir never returns where the kernel makes no folders, as below /proc. */
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { mode: 0o700 });
-    syncParent(path);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST' && statSync(path).isDirectory()) return;
-    if (code !== 'ENOENT' || dirname(path) === path) throw error;
-    makeFolder(dirname(path));
-    mkdirSync(path, { mode: 0o700 });
-    syncParent(path);
-  }
-}
+/** With its parents, each entry durable. */
+const makeFolder = (path: string): void => makePrivateFolder(path, syncParent);
 
 /** A parent that may be written and not be read cannot be synced. */
 function syncParent(path: string): void {

@@ -11,19 +11,10 @@
 // - Where the file system writes in place (ext4, XFS, tmpfs, APFS without clones), a commit within the reserve needs no
 //   block. Where it writes elsewhere (btrfs, ZFS), the reserve promises nothing; there the disk's own room is asked for.
 // - A hole in the file is a block that is not there: one that was copied sparsely is filled before it is opened.
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  ftruncateSync,
-  openSync,
-  readSync,
-  statfsSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TrunklineError } from './errors.ts';
+import { openPrivate } from './private-file.ts';
 
 const metaPages = 2;
 const fallbackPageBytes = 4096;
@@ -72,11 +63,16 @@ export class DiskReserve {
   constructor(file: string, lock: ReserveLock = noLock) {
     this.file = file;
     this.lock = lock;
-    this.descriptor = openSync(file, 'r+');
-    this.isCopyOnWrite = copyOnWrite.has(statfsSync(dirname(file)).type);
-    readSync(this.descriptor, this.field, 0, 4, Field.pageBytes);
-    this.pageBytes = this.field.readUInt32LE(0) || fallbackPageBytes;
-    this.bytes = fstatSync(this.descriptor).size;
+    this.descriptor = openPrivate(file, 'write');
+    try {
+      this.isCopyOnWrite = copyOnWrite.has(statfsSync(dirname(file)).type);
+      readSync(this.descriptor, this.field, 0, 4, Field.pageBytes);
+      this.pageBytes = this.field.readUInt32LE(0) || fallbackPageBytes;
+      this.bytes = fstatSync(this.descriptor).size;
+    } catch (error) {
+      closeSync(this.descriptor);
+      throw error;
+    }
   }
 
   /** Pages that LMDB has given out so far, meta pages included: as its newest commit says. */
@@ -164,7 +160,7 @@ export function fillHoles(file: string, leastBytes = 0): void {
   const isWhole = blocks * 512 >= size || copyOnWrite.has(statfsSync(dirname(file)).type);
   if (isWhole && size >= leastBytes) return;
   const end = Math.max(size, leastBytes);
-  const descriptor = openSync(file, constants.O_RDWR | constants.O_CREAT, 0o600);
+  const descriptor = openPrivate(file, 'openOrMake');
   try {
     const piece = Buffer.alloc(fallbackPageBytes);
     for (let offset = 0; offset < end; offset += piece.length) {

@@ -1,19 +1,19 @@
 // Small files that survive power loss whole: written beside, synced, renamed over, and the folder synced.
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, fsyncSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { openFolder, openPrivate, remakePrivate } from './private-file.ts';
 
 /** Make the file's content survive power loss. */
 export function syncFile(file: string): void {
-  sync(file);
+  sync(openPrivate(file, 'read'));
 }
 
 /** Make the folder's own entries (created, renamed, removed files) survive power loss. */
 export function syncFolder(folder: string): void {
-  sync(folder);
+  sync(openFolder(folder));
 }
 
-function sync(path: string): void {
-  const descriptor = openSync(path, 'r');
+function sync(descriptor: number): void {
   try {
     fsyncSync(descriptor);
   } finally {
@@ -21,10 +21,13 @@ function sync(path: string): void {
   }
 }
 
-/** Replace the file: afterwards, and after any crash meanwhile, it holds the old content or the new one, whole. */
+/**
+ * Replace the file: afterwards, and after any crash meanwhile, it holds the old content or the new one, whole.
+ * Files under one name have one writer at a time (the owner of the data directory), so that the draft needs no name of its own.
+ */
 export function writeFileDurably(file: string, content: string | Buffer): void {
   const beside = `${file}.new`;
-  const descriptor = openSync(beside, 'w', 0o600);
+  const descriptor = remakePrivate(beside);
   try {
     writeFileSync(descriptor, content);
     fsyncSync(descriptor);

@@ -3,10 +3,11 @@
 //
 // A file that a power loss has met before its first sync has no valid meta pages, and nothing behind them: it never began.
 // Anything else that LMDB would not have written is damage.
-import { closeSync, existsSync, fstatSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, readSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DiskReserve, diskFull, fillHoles } from './disk-reserve.ts';
 import { syncFolder } from './durable-file.ts';
+import { openPrivate } from './private-file.ts';
 
 const metaPages = 2;
 const pageBytes = 4096;
@@ -48,7 +49,7 @@ export function prepareFile(file: string): void {
 /** Whether the file's beginning never came to the disk. Reads as far as there are zeros. */
 export function neverBegan(file: string): boolean {
   if (!existsSync(file)) return false;
-  const descriptor = openSync(file, 'r');
+  const descriptor = openPrivate(file, 'read');
   try {
     const piece = Buffer.alloc(pieceBytes);
     let isMissing = false;

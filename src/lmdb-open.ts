@@ -8,11 +8,12 @@
 // - The file begins with LMDB's pages.
 //
 // Errors of the file system come as Node words them. What else may be wrong in a file is found by examining it, see examine.ts.
-import { accessSync, closeSync, constants, existsSync, openSync, readSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, readSync } from 'node:fs';
 import { open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
 import { DiskReserve, diskFull, isDiskFull, requireRoom, reserveLockFile } from './disk-reserve.ts';
 import { writeFileDurably } from './durable-file.ts';
 import { prepareFile } from './lmdb-file.ts';
+import { openPrivate } from './private-file.ts';
 
 export type LmdbFile = RootDatabase<Buffer, Uint8Array>;
 
@@ -115,7 +116,7 @@ function checkReadersTable(file: string, readOnly: boolean): void {
 function checkFile(file: string, readOnly: boolean, damaged: OpenOptions['damaged']): void {
   const descriptors: number[] = [];
   try {
-    while (descriptors.length < opens) descriptors.push(openSync(file, readOnly ? 'r' : 'r+'));
+    while (descriptors.length < opens) descriptors.push(openPrivate(file, readOnly ? 'read' : 'write'));
     const [descriptor] = descriptors;
     const page = Buffer.alloc(pageBytes);
     let size = pageBytes;

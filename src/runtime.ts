@@ -41,7 +41,7 @@ import { heldUpBy } from './wait.ts';
  * await using runtime = await createRuntime({ dataDir: './data', aggregates: [Counter] });
  * const receipt = await runtime.ref(Counter, 'visits').add(1);
  * ```
- * @throws InvalidOptions, DataDirInUse, DataDirNotWritable, DiskFull, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
+ * @throws InvalidOptions, DataDirInUse, DataDirUnsafe, DataDirNotWritable, DiskFull, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
  * RuntimeInsideShard
  */
 export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
@@ -57,7 +57,8 @@ export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
 async function start(options: RuntimeOptions): Promise<Runtime> {
   const resolved = resolveOptions(options, availableParallelism());
-  const directory = openDirectory(resolved.dataDir);
+  const { dataDir, logger } = resolved;
+  const directory = openDirectory(dataDir, (reason) => logger.warn({ dataDir }, `the data directory: ${reason}`));
   const runtime = new Runtime(resolved, directory);
   try {
     await runtime.start();

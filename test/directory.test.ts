@@ -4,11 +4,14 @@ import {
   chmodSync,
   chownSync,
   cpSync,
+  existsSync,
+  lchownSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -110,6 +113,98 @@ test.each(['lock', 'trunkline.json'])('%s that may not be written is refused by 
   if (process.getuid!() === 0) chownSync(join(dataDir, name), 0, 0);
   chmodSync(join(dataDir, name), 0o444);
   expect(await elsewhere(dataDir, nobody)).toBe('DataDirNotWritable');
+});
+
+const isRoot = process.getuid!() === 0;
+const [stranger, nobody] = [1234, 65_534];
+
+/** A directory that is there already, with its owner, group and mode. */
+function existing(uid: number, gid: number, mode: number): string {
+  const dataDir = fresh();
+  mkdirSync(dataDir, { recursive: true });
+  for (const above of ['..', '../..']) chmodSync(join(dataDir, above), 0o755);
+  if (isRoot) chownSync(dataDir, uid, gid);
+  chmodSync(dataDir, mode);
+  return dataDir;
+}
+
+function warningsOf(dataDir: string): string[] {
+  const warnings: string[] = [];
+  openDirectory(dataDir, (reason) => warnings.push(reason)).release();
+  return warnings;
+}
+
+test.each([
+  ['by every user', 0, 0, 0o777, 'name a folder below it'],
+  ['by every user, who may not rename', 0, 0, 0o1777, 'chmod o-w'],
+  ['by a group that this process is not of', 0, nobody, 0o775, 'fsGroup'],
+])('one that may be written %s is refused, and nothing is made there', (_, uid, gid, mode, remedy) => {
+  if (!isRoot && gid !== 0) return; // only root may give it to that group
+  const dataDir = existing(uid, gid, mode);
+  expect(() => openDirectory(dataDir)).toThrow(
+    expect.objectContaining({ code: 'DataDirUnsafe', message: expect.stringContaining(remedy) }),
+  );
+  expect(existsSync(join(dataDir, 'trunkline.json'))).toBe(false);
+  chmodSync(dataDir, 0o755);
+  expect(warningsOf(dataDir)).toEqual([]);
+});
+
+test.runIf(isRoot)('owners and groups, as root: a warning says what to do', () => {
+  expect(warningsOf(existing(stranger, 0, 0o755))).toEqual([expect.stringContaining('belongs to user 1234')]);
+  expect(warningsOf(existing(0, 0, 0o775))).toEqual([]);
+  const dataDir = existing(0, 0, 0o755);
+  chmodSync(join(dataDir, '..'), 0o777);
+  expect(warningsOf(dataDir)).toEqual([expect.stringContaining('may put another directory in its place')]);
+  chmodSync(join(dataDir, '..'), 0o1777);
+  expect(warningsOf(dataDir)).toEqual([]);
+});
+
+test.runIf(isRoot)('owners and groups, as another user: what a volume of Kubernetes gives is taken', async () => {
+  expect(await elsewhere(existing(0, nobody, 0o2775), nobody)).toBe('held'); // fsGroup
+  expect(await elsewhere(existing(stranger, nobody, 0o2775), nobody)).toBe('held'); // and the service has another user now
+  expect(await elsewhere(existing(0, nobody, 0o2777), nobody)).toBe('DataDirUnsafe');
+  expect(await elsewhere(existing(stranger, 0, 0o755), nobody)).toBe('DataDirNotWritable');
+  const open = existing(stranger, 0, 0o777);
+  expect(await elsewhere(open, nobody)).toBe('DataDirUnsafe');
+  expect(await elsewhere(join(open, 'below'), nobody)).toBe('held'); // as the refusal says
+});
+
+test('links in it: of a file none is followed, of a folder only our own', () => {
+  const dataDir = fresh();
+  openDirectory(dataDir).release();
+  const victim = join(dataDir, '../victim');
+  writeFileSync(victim, 'untouched');
+  symlinkSync(victim, join(dataDir, `.probe-${process.pid}`));
+  symlinkSync(victim, join(dataDir, 'trunkline.json.new'));
+  openDirectory(dataDir).release();
+  for (const name of ['lock', 'trunkline.json', 'log-secret.json']) {
+    const file = join(dataDir, name);
+    rmSync(file, { force: true });
+    symlinkSync(victim, file);
+    expect(() => openDirectory(dataDir), name).toThrow(
+      expect.objectContaining({ code: 'DataDirUnsafe', details: expect.objectContaining({ path: file }) }),
+    );
+    rmSync(file);
+  }
+  expect(readFileSync(victim, 'utf8')).toBe('untouched');
+  const [log, disk] = [join(dataDir, 'log'), join(dataDir, '../disk')];
+  rmSync(log, { recursive: true });
+  mkdirSync(disk);
+  symlinkSync(disk, log);
+  openDirectory(dataDir).release(); // another disk's
+  if (!isRoot) return;
+  lchownSync(log, stranger, stranger);
+  expect(() => openDirectory(dataDir)).toThrow(expect.objectContaining({ code: 'DataDirUnsafe' }));
+});
+
+test('what a copy has opened to others is closed again: they could read it, or hold the lock', () => {
+  const dataDir = fresh();
+  openDirectory(dataDir).release();
+  writeFileSync(join(dataDir, 'log-secret.json'), '{}');
+  const entries = ['lock', 'trunkline.json', 'log-secret.json', 'log', 'store'];
+  for (const name of entries) chmodSync(join(dataDir, name), 0o777);
+  openDirectory(dataDir).release();
+  for (const name of entries) expect(statSync(join(dataDir, name)).mode & 0o007, name).toBe(0);
 });
 
 test('the log that has begun in it is remembered, and missing afterwards is an error', () => {

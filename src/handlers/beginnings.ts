@@ -1,10 +1,10 @@
 // Where subscriptions of this log have begun, beside checkpoints that lie in a database. If that comes back from a state in
 // which a subscription had not begun yet, `from: 'now'` would mean a later now, and what lies between would be skipped in
 // silence: it begins again where it began. One line for each subscription that did not begin at the start.
-import { mkdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { writeFileDurably } from '../durable-file.ts';
 import { NOTE_BYTES_LIMIT, parseFields, readText } from '../foreign-file.ts';
+import { makePrivateFolder } from '../private-file.ts';
 
 interface Kept {
   logId: string;
@@ -37,7 +37,7 @@ export class Beginnings {
     lows.delete(name);
     lows.set(name, low);
     const kept: Kept = { logId: this.logId, lows: [...lows].slice(-namesMost) };
-    mkdirSync(dirname(this.file), { recursive: true, mode: 0o700 });
+    makePrivateFolder(dirname(this.file));
     writeFileDurably(this.file, JSON.stringify(kept));
   }
 

@@ -6,13 +6,14 @@
 //
 // Invariant: a request is carried out at most once. It appears by a rename, so that nobody reads half of one.
 import { randomUUID } from 'node:crypto';
-import { type FSWatcher, mkdirSync, renameSync, rmSync, watch, writeFileSync } from 'node:fs';
-import { appendFile, mkdir, readdir, stat, unlink } from 'node:fs/promises';
+import { type FSWatcher, renameSync, rmSync, watch } from 'node:fs';
+import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { fromWire, isError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import { parseFields, parseJson, readBytes, readTextLater } from '../foreign-file.ts';
 import { guarded, unawaited } from '../guarded.ts';
+import { appendPrivate, makePrivateFolder, makePrivateFolderLater, writePrivate } from '../private-file.ts';
 import type { DeadLetterSelection } from './dead-letters.ts';
 import type { MessageLetterQuery } from './message-letters.ts';
 import type { ReplayProgress } from './replay.ts';
@@ -154,7 +155,7 @@ export class Requests {
     } catch (error) {
       if (!isMissing(error)) throw error;
       this.unwatch(); // it watches the folder that is gone
-      await mkdir(this.folder, { recursive: !this.wasThere, mode: 0o700 });
+      await makePrivateFolderLater(this.folder, !this.wasThere);
       this.wasThere = true;
       return [];
     }
@@ -192,7 +193,7 @@ export class Requests {
   private async answer(id: string, text: string, refusal: unknown): Promise<void> {
     const file = join(this.folder, `${id}.answer`);
     // A full disk cuts a line short: the next one begins anew.
-    const say = (answer: Answer): Promise<void> => appendFile(file, `\n${JSON.stringify(answer)}\n`, { mode: 0o600 });
+    const say = (answer: Answer): Promise<void> => appendPrivate(file, `\n${JSON.stringify(answer)}\n`);
     let saying: Promise<void> = Promise.resolve();
     const onProgress = (progress: ReplayProgress): void => {
       // A line of progress that is lost costs nothing; lines keep their order.
@@ -220,7 +221,7 @@ export class Requests {
         return await say(last);
       } catch (error) {
         if (tries >= answerTries || this.isClosed) throw error;
-        if (isMissing(error)) await mkdir(this.folder, { mode: 0o700 }).catch(() => {});
+        if (isMissing(error)) await makePrivateFolderLater(this.folder, false).catch(() => {});
         await pause(this.everyMs, undefined, { ref: false });
       }
     }
@@ -262,10 +263,10 @@ export async function ask(
   { timeoutMs, onProgress = () => {} }: { timeoutMs: number; onProgress?: (progress: ReplayProgress) => void },
 ): Promise<unknown> {
   const folder = folderOf(handlersFolder);
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makePrivateFolder(folder);
   const id = randomUUID();
   const answerFile = join(folder, `${id}.answer`);
-  writeFileSync(join(folder, `${id}.new`), JSON.stringify(request), { mode: 0o600 });
+  writePrivate(join(folder, `${id}.new`), JSON.stringify(request));
   renameSync(join(folder, `${id}.new`), join(folder, `${id}.json`));
   let read = 0; // bytes
   let heardAt = performance.now();

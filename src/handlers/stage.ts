@@ -1,7 +1,7 @@
 // The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
 // first needed. Owned by the caller's thread.
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
 import { diskFull, isDiskFull } from '../disk-reserve.ts';
@@ -10,6 +10,7 @@ import { nearest } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import { printAs, statusLine } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
+import { makePrivateFolder, touchPrivate } from '../private-file.ts';
 import type { History } from '../store/history.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Call } from './attempts.ts';
@@ -178,7 +179,7 @@ export class HandlerStage {
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
     this.serveRequests();
-    if (this.remote) onDisk(this.parts.folder, (folder) => writeFileSync(elsewhereFile(folder), '', { mode: 0o600 }));
+    if (this.remote) onDisk(this.parts.folder, (folder) => touchPrivate(elsewhereFile(folder)));
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       tables,
       feed: this.feed,
@@ -212,7 +213,7 @@ export class HandlerStage {
   }
 
   private makeFolder(): void {
-    onDisk(this.parts.folder, (folder) => mkdirSync(folder, { recursive: true, mode: 0o700 }));
+    onDisk(this.parts.folder, (folder) => makePrivateFolder(folder));
   }
 
   private checkName(name: string): void {

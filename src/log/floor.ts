@@ -6,10 +6,11 @@
 //   0       8          512 …
 //   ├ floor ┼ CRC-32 ┤ ├ the same ┤      two slots, written in turns: a torn write leaves the other one
 //   │ f64   │ u32    │
-import { closeSync, existsSync, fdatasyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, fdatasyncSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { writeFileDurably } from '../durable-file.ts';
+import { openPrivate } from '../private-file.ts';
 
 const SLOT_BYTES = 12;
 const slotOffsets = [0, 512] as const;
@@ -33,7 +34,7 @@ export class FloorFile {
     const file = floorFileOf(folder);
     // Both slots exist from the start: raising the floor must not need room on a full disk.
     if (!existsSync(file)) writeFileDurably(file, Buffer.alloc(slotOffsets[1] + SLOT_BYTES));
-    const descriptor = openSync(file, 'r+');
+    const descriptor = openPrivate(file, 'write');
     return new FloorFile(descriptor, floor, slot === 0 ? 1 : 0);
   }
 
@@ -59,14 +60,22 @@ const floorFileOf = (folder: string): string => join(folder, 'floor');
 export const readFloor = (folder: string): number => readSlots(folder).floor;
 
 function readSlots(folder: string): { floor: number; slot?: number } {
-  let best: { floor: number; slot?: number } = { floor: 0 };
   let descriptor: number;
   try {
-    descriptor = openSync(floorFileOf(folder), 'r');
+    descriptor = openPrivate(floorFileOf(folder), 'read');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return best;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return { floor: 0 };
     throw error;
   }
+  try {
+    return bestOf(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function bestOf(descriptor: number): { floor: number; slot?: number } {
+  let best: { floor: number; slot?: number } = { floor: 0 };
   const slot = Buffer.alloc(SLOT_BYTES);
   for (const [index, offset] of slotOffsets.entries()) {
     if (readSync(descriptor, slot, 0, SLOT_BYTES, offset) !== SLOT_BYTES) continue;
@@ -74,6 +83,5 @@ function readSlots(folder: string): { floor: number; slot?: number } {
     const isSound = crc32(slot.subarray(0, 8)) === slot.readUInt32LE(8) && Number.isSafeInteger(floor) && floor > 0;
     if (isSound && floor > best.floor) best = { floor, slot: index };
   }
-  closeSync(descriptor);
   return best;
 }

@@ -1,6 +1,7 @@
 // Reading the data file by offset, without LMDB. Sequential reads are served from a large window; a read elsewhere costs no
 // more than what it asks for. Owned by the thread that recovers.
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { openPrivate } from '../private-file.ts';
 
 const WINDOW_BYTES = 4 << 20;
 /** A gap that is read over rather than jumped over. */
@@ -14,8 +15,13 @@ export class PageFile {
   private end = 0;
 
   constructor(file: string) {
-    this.descriptor = openSync(file, 'r');
-    this.bytes = fstatSync(this.descriptor).size;
+    this.descriptor = openPrivate(file, 'read');
+    try {
+      this.bytes = fstatSync(this.descriptor).size;
+    } catch (error) {
+      closeSync(this.descriptor);
+      throw error;
+    }
   }
 
   /** A view of `length` bytes at `offset`, valid until the next read; shorter where the file ends. */

@@ -1,8 +1,9 @@
 // A fresh data file out of the chunks worth keeping, and its exchange for the old one. A crash at any moment leaves
 // `log.mdb` being the old file or the new one, whole, and the next start does what is still to do.
-import { existsSync, linkSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { syncFile, syncFolder } from '../durable-file.ts';
+import { makePrivateFolder, writePrivate } from '../private-file.ts';
 import { tame } from '../tame.ts';
 import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
@@ -30,7 +31,7 @@ export async function rebuild(
   levels: Levels | undefined,
 ): Promise<void> {
   const beside = rebuiltFolder(folder);
-  mkdirSync(beside, { mode: 0o700 });
+  makePrivateFolder(beside);
   const bytesInAll =
     chunks.reduce((sum, { frameBytes }) => sum + pagesOf(CHUNK_HEADER_BYTES + frameBytes), 0) * PAGE_BYTES;
   const writer = LogWriter.open(beside, Math.max(mapBytes, mapBytesFor(bytesInAll)), levels);
@@ -63,7 +64,7 @@ export function exchange(folder: string, reasonToKeep: string | undefined): stri
   let damagedFile: string | undefined;
   if (reasonToKeep !== undefined) {
     const damagedFolder = freshFolder(folder);
-    writeFileSync(join(damagedFolder, 'reason.txt'), `${tame(reasonToKeep, reasonLimit)}\n`);
+    writePrivate(join(damagedFolder, 'reason.txt'), `${tame(reasonToKeep, reasonLimit)}\n`);
     damagedFile = dataFileOf(damagedFolder);
     linkSync(file, damagedFile);
     syncFolder(damagedFolder);
@@ -79,6 +80,6 @@ export function exchange(folder: string, reasonToKeep: string | undefined): stri
 function freshFolder(folder: string): string {
   const name = join(folder, `damaged-${new Date().toISOString().replaceAll(':', '')}`);
   const unused = existsSync(name) ? `${name}-${process.hrtime.bigint()}` : name;
-  mkdirSync(unused, { mode: 0o700 });
+  makePrivateFolder(unused);
   return unused;
 }

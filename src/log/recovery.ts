@@ -9,11 +9,12 @@
 // LMDB itself never opens a file that has not passed the check: it can abort the process, or overwrite chunks.
 // Every step may be cut short: the marker still tells how the last run ended until the new one begins, and the data file
 // is exchanged by one rename. Nothing is removed that is not durable elsewhere.
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
 import { FRAME_HEADER_BYTES } from '../frame.ts';
+import { makePrivateFolder } from '../private-file.ts';
 import { framesAreSound, type Incarnation, type ParsedChunk } from './chunk.ts';
 import { FloorFile, readFloor } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, PAGE_HEADER_BYTES } from './layout.ts';
@@ -88,7 +89,7 @@ export async function recoverLog(options: RecoveryOptions): Promise<Recovered> {
 async function recover(options: RecoveryOptions): Promise<Recovered> {
   const started = performance.now();
   const { folder, bootId } = options;
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  makePrivateFolder(folder);
   discardRebuilt(folder);
   const last = readMarker(folder);
   const pages = openPages(dataFileOf(folder));

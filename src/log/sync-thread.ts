@@ -1,9 +1,10 @@
 // Entry of the sync thread: a leaf. Opens the log's data file for itself, syncs until told to stop, marks the log's end as
 // clean, and returns. workerData: {@link SyncThreadData}; posts one {@link SyncThreadFailure} if a sync fails.
-import { closeSync, fdatasyncSync, openSync } from 'node:fs';
+import { closeSync, fdatasyncSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { DiskReserve, isDiskFull } from '../disk-reserve.ts';
+import { openPrivate } from '../private-file.ts';
 import { Bell } from '../ring/bell.ts';
 import { AHEAD_PAGES } from './layout.ts';
 import { Levels, LevelWord } from './levels.ts';
@@ -24,7 +25,7 @@ export interface SyncThreadFailure {
 
 const { levels: memory, dataFile, callerPort, flushPort } = workerData as SyncThreadData;
 const levels = new Levels(memory);
-const descriptor = openSync(dataFile, 'r');
+const descriptor = openPrivate(dataFile, 'read');
 const reserve = new DiskReserve(dataFile, reserveLock(levels));
 
 /** So that the log thread finds the file long enough. Where this fails, the log thread finds that out by itself. */

@@ -4,9 +4,10 @@
 // Invariants: a group enters the log whole or not at all; positions follow each other without a gap; `written` moves only
 // after the commit, and only once the rings let everything up to it be read; after a failed write nothing is acknowledged
 // any more.
-import { closeSync, fdatasyncSync, openSync } from 'node:fs';
+import { closeSync, fdatasyncSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { isError, toWire } from '../errors.ts';
+import { openPrivate } from '../private-file.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Word } from '../ring/ring.ts';
@@ -39,7 +40,7 @@ async function main(): Promise<void> {
   const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId, levels });
   const writer = LogWriter.open(data.folder, data.mapBytes, levels);
   // A killed run may have left its last commits in the page cache only; nobody downstream may see them before a sync.
-  const dataFile = openSync(writer.dataFile, 'r+');
+  const dataFile = openPrivate(writer.dataFile, 'write');
   fdatasyncSync(dataFile);
   closeSync(dataFile);
   levels.publish('begun', recovered.nextPosition);

@@ -1,5 +1,5 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { symlinkSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { MessageChannel, Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -166,7 +166,7 @@ describe('the thread', () => {
   test('a sync that fails ends it with a message, and the next start does not believe the page cache', async () => {
     const folder = temporaryFolder();
     beginRun(folder, addIncarnation(newMarker(boot), 1), boot, 1);
-    symlinkSync('/dev/null', dataFileOf(folder)); // which cannot be synced
+    spawnSync('mknod', [dataFileOf(folder), 'c', '1', '3']); // as /dev/null, which cannot be synced
     const levels = newLevels();
     levels.publish('written', 1);
     const worker = start(levels, dataFileOf(folder));

@@ -3,7 +3,7 @@
 //
 // The marker stands while nobody writes, and says which file ended in order: removed before the environment is opened for
 // writing, made when it is closed.
-import { existsSync, mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
@@ -11,16 +11,14 @@ import { examine } from '../../examine.ts';
 import { readText } from '../../foreign-file.ts';
 import { prepareFile } from '../../lmdb-file.ts';
 import { ownFile } from '../../own-file.ts';
+import { makePrivateFolder, writePrivate } from '../../private-file.ts';
 import { dataFileOf } from './environment.ts';
 
 const markerOf = (folder: string): string => join(folder, 'clean');
 
 /** Afterwards its folder is there. @throws StoreDamaged, DiskFull */
 export async function openingIsSafe(folder: string): Promise<void> {
-  if (!existsSync(folder)) {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
-    syncFolder(dirname(folder));
-  }
+  makePrivateFolder(folder, () => syncFolder(dirname(folder)));
   prepareFile(dataFileOf(folder));
   const file = describe(folder);
   if (file === undefined || isMarked(folder, file)) return;
@@ -41,7 +39,7 @@ export function markClean(folder: string): void {
   const file = describe(folder);
   if (file === undefined) return;
   try {
-    writeFileSync(markerOf(folder), file, { mode: 0o600 });
+    writePrivate(markerOf(folder), file);
     syncFolder(folder);
   } catch {
     rmSync(markerOf(folder), { force: true, recursive: true });

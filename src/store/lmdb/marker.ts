@@ -3,12 +3,13 @@
 //
 // LMDB has no checksums, and a changed byte in a key would make an aggregate vanish in silence: so the marker holds one of
 // the whole file. A file beyond the limit is only recognised, by its inode, size and time.
-import { closeSync, existsSync, openSync, readSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, existsSync, readSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { syncFolder } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import { readText } from '../../foreign-file.ts';
+import { openPrivate, writePrivate } from '../../private-file.ts';
 import { dataFileOf } from './environment.ts';
 
 const summedBytesLimit = 1 << 30; // read and summed in half a second
@@ -46,7 +47,7 @@ export function markInUse(folder: string): void {
 /** Where there is no room for it, the next start probes: that is all. */
 export function markClean(folder: string): void {
   try {
-    writeFileSync(markerOf(folder), describe(folder)!);
+    writePrivate(markerOf(folder), describe(folder)!);
     syncFolder(folder);
   } catch {
     rmSync(markerOf(folder), { force: true, recursive: true });
@@ -62,7 +63,7 @@ function describe(folder: string): string | undefined {
 }
 
 function sumOf(file: string): number {
-  const descriptor = openSync(file, 'r');
+  const descriptor = openPrivate(file, 'read');
   try {
     const piece = Buffer.allocUnsafe(pieceBytes);
     let sum = 0;

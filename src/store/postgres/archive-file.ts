@@ -17,6 +17,7 @@ import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
 import { linesIn, parseFields, refused, unpacked } from '../../foreign-file.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { deepFreeze } from '../../payload.ts';
+import { openPrivate } from '../../private-file.ts';
 import { timeOf } from './time-text.ts';
 
 /** How the last line begins. */
@@ -71,7 +72,7 @@ export async function writeArchive(
   resolveLimits(limits);
   const draft = `${file}.${randomUUID()}.part`; // process numbers repeat: two containers may share the folder
   try {
-    const output = createWriteStream(draft, { mode: 0o600, flags: 'wx', flush: true });
+    const output = createWriteStream(draft, { fd: openPrivate(draft, 'make'), flush: true });
     await pipeline(rows, (chunks) => sealed(chunks, file, limits), createZstdCompress(), output, { signal });
     const info = await verifyArchive(draft, signal, limits);
     const events = await lacking(draft, file, signal, limits);

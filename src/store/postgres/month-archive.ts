@@ -1,8 +1,9 @@
 // Months out of the database: into an archive, and away once that is whole.
-import { mkdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
+import { makePrivateFolderLater } from '../../private-file.ts';
 import { type ArchiveInfo, type ArchiveLimits, summaryOf, verifyArchive, writeArchive } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
 import { isAttached, partitionOf, retried } from './months.ts';
@@ -24,7 +25,7 @@ export async function archiveMonth(
   signal?: AbortSignal,
   limits: ArchiveLimits = {},
 ): Promise<ArchiveInfo> {
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makePrivateFolderLater(folder, true);
   const file = fileOf(await realpath(folder), month);
   const table = `${pg.escapeIdentifier(schema)}.${partitionOf(month)}`;
   return writeArchive(file, rowsOf(client, table), signal, limits);
