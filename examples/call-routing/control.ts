@@ -2,6 +2,7 @@
 // written, synchronously, before the SIP message that depends on it leaves: so the demo knows of each that anyone can know.
 import { writeSync } from 'node:fs';
 import type { BackOfficeReport } from './back-office/report.ts';
+import type { AdmissionOptions } from './proxy/admission.ts';
 import type { Provision } from './routing/provision.ts';
 import type { RouterReport } from './routing/router.ts';
 import type { Address } from './sip/message.ts';
@@ -10,6 +11,7 @@ export interface RouterSettings {
   readonly dataDir: string;
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
+  readonly admission: AdmissionOptions;
   /** Connection string; undefined: events are kept in `dataDir`. */
   readonly postgres: string | undefined;
   /** host:port of a Kafka broker that events are published to; undefined: none. */

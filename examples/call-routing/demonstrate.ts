@@ -11,7 +11,7 @@ import { makeTimers } from './sip/timers.ts';
 import { Callee } from './traffic/callee.ts';
 import type { CallRecord } from './traffic/caller.ts';
 import { Caller } from './traffic/caller.ts';
-import { demoProvision, statusOf, trunks } from './traffic/plan.ts';
+import { demoAdmission, demoProvision, statusOf, trunks } from './traffic/plan.ts';
 import { runTraffic } from './traffic/traffic.ts';
 
 export interface DemoOptions {
@@ -44,6 +44,7 @@ export async function demonstrate({ calls, rate, postgres, kafka, dataDir }: Dem
     dataDir,
     trunks: addresses,
     provision: demoProvision,
+    admission: demoAdmission,
     postgres: database?.url,
     kafka: published?.address,
   };

@@ -25,7 +25,7 @@ export async function serve({ listen, trunks, dataDir }: ServeOptions): Promise<
     listen,
     trunks: named,
     provision: { accounts: [house], bids },
-    defaultAccount: house.id,
+    admission: { peers: [{ host: listen.host, accounts: [house.id] }] },
     backOffice: { cdrFile: join(dataDir, 'cdr.csv'), notify: ({ text }) => console.log(text) },
     failed: (error) => console.error(String(error)),
   });

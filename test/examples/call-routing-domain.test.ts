@@ -58,11 +58,18 @@ describe('placing a call', () => {
 describe('the rest of a call', () => {
   test('completing charges the account by the started second', () => {
     const outcome = given(Call, [created, routed, answered], { id: 'one' })
-      .when.complete({ durationMs: 60_001, endedBy: 'caller' })
+      .when.complete({ durationMs: 60_001, endedBy: 'caller', coveredMs: 120_000 })
       .then([
         { type: 'CallCompleted', data: { durationMs: 60_001, billedSeconds: 61, cost: '0.0915', endedBy: 'caller' } },
       ]);
     expect(outcome.sent).toMatchObject([{ id: 'ann', command: 'charge', input: [{ callId: 'one', cost: '0.0915' }] }]);
+  });
+
+  test('no more is charged than was held: the first minute, unless the desk says more', () => {
+    const { events } = given(Call, [created, routed, answered])
+      .when.complete({ durationMs: 14_400_000, endedBy: 'nobody' })
+      .then(['CallCompleted']);
+    expect(events[0]?.data).toMatchObject({ durationMs: 14_400_000, billedSeconds: 60, cost: '0.09' });
   });
 
   test('steps out of order are refused', () => {
@@ -86,6 +93,20 @@ describe('accounts and bids', () => {
     given(Account, [account, deposited])
       .when.charge({ callId: 'one', cost: '0.1' })
       .then([{ type: 'BalanceUpdated', data: { amount: '-0.10', balance: '0.20', reason: 'call', callId: 'one' } }]);
+  });
+
+  test('a balance may have ten digits; beyond what is exact a deposit is refused, and the account goes on', () => {
+    const full = {
+      type: 'BalanceUpdated',
+      data: { amount: '1.00', balance: '9007199253.00', reason: 'deposit' },
+    } as const;
+    given(Account, [account, full])
+      .when.deposit('2.00')
+      .then(new Rejected('balance-too-large', { amount: '2.00' }));
+    const charged = given(Account, [account, full])
+      .when.charge({ callId: 'one', cost: '3.00' })
+      .then(['BalanceUpdated']);
+    expect(charged.events[0]?.data).toMatchObject({ balance: '9007199250.00' });
   });
 
   test('what an account refuses', () => {

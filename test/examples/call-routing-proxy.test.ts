@@ -2,10 +2,11 @@
 // record has not happened. And its bounds: tables fill, are freed, and say so.
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Decision, RoutingDesk } from '../../examples/call-routing/proxy/desk.ts';
-import { SipProxy } from '../../examples/call-routing/proxy/proxy.ts';
+import type { SipProxy } from '../../examples/call-routing/proxy/proxy.ts';
 import { headerValue } from '../../examples/call-routing/sip/message.ts';
 import { makeTimers } from '../../examples/call-routing/sip/timers.ts';
 import { fresh, inviteText, laterText, Phone } from './phone.ts';
+import { startProxy } from './proxy-stub.ts';
 
 /** For what is waited for by looking again and again. */
 const patience = { timeout: 20_000 };
@@ -26,15 +27,9 @@ afterEach(async () => {
 });
 
 async function start(desk: Partial<RoutingDesk>, { t1Ms = 500, limit = 100 } = {}): Promise<number> {
-  const route: Decision = { kind: 'route', trunk: 'trunk', address: { host: '127.0.0.1', port: trunk.port } };
-  const nothing = async (): Promise<void> => {};
-  proxy = await SipProxy.start({
-    listen: { host: '127.0.0.1', port: 0 },
-    desk: { place: async () => route, answered: nothing, failed: nothing, completed: nothing, ...desk },
+  proxy = await startProxy(trunk.port, desk, {
     timers: makeTimers(t1Ms),
     transactionsLimit: limit,
-    dialogsLimit: limit,
-    forwarded() {},
     failed: (error) => failures.push(error),
   });
   return proxy.address.port;

@@ -79,7 +79,7 @@ describe('a call that fails', () => {
   test.each([
     ['402', 'who cannot pay for the first minute', { from: 'poor', to: '4912' }, 'insufficient-credit'],
     ['403', 'whose account is suspended', { from: 'late' }, 'account-suspended'],
-    ['403', 'whom nobody knows', { from: 'nobody' }, 'unknown-account'],
+    ['403', 'whose account does not exist', { from: 'ghost' }, 'unknown-account'],
     ['404', 'with a number that no bid covers', { to: '9912' }, 'no-route'],
   ])('%s for a caller %s', async (status, _, who, reason) => {
     const callId = fresh('call');
@@ -101,6 +101,19 @@ describe('a call that fails', () => {
     scene.ann.send(scene.invite({ callId: third, from: 'poor' }), scene.port);
     scene.cheap.answer(await scene.cheap.request('INVITE', third), 486, scene.port);
     await scene.cheap.request('ACK', third);
+  });
+});
+
+describe('who may not call', () => {
+  test('leaves nothing in the log, and no name in memory', async () => {
+    const before = (await scene.events()).length;
+    const { forbidden, transactions } = scene.router.report().counters;
+    for (let call = 0; call < 200; call++) scene.ann.send(scene.invite({ from: `stranger-${call}` }), scene.port);
+    scene.ann.send(scene.options(), scene.port);
+    await scene.ann.response(200, 'OPTIONS');
+    await scene.ann.response(403);
+    expect(scene.router.report().counters).toMatchObject({ forbidden: forbidden! + 200, transactions });
+    expect(await scene.events()).toHaveLength(before);
   });
 });
 

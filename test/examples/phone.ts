@@ -63,14 +63,14 @@ export class Phone implements AsyncDisposable {
   readonly #socket = createSocket('udp4');
   #waiting: (() => void)[] = [];
 
-  static async open(): Promise<Phone> {
+  static async open(host = '127.0.0.1'): Promise<Phone> {
     const phone = new Phone();
     phone.#socket.on('message', (datagram) => {
       phone.received.push(parseMessage(datagram));
       for (const wake of phone.#waiting.splice(0)) wake();
     });
     const listening = once(phone.#socket, 'listening');
-    phone.#socket.bind(0, '127.0.0.1');
+    phone.#socket.bind(0, host);
     await listening;
     return phone;
   }
@@ -104,6 +104,13 @@ export class Phone implements AsyncDisposable {
     const isIt = (message: ReceivedMessage): message is ReceivedResponse =>
       message.kind === 'response' && message.status === status && message.envelope.method === method;
     return this.#next(isIt);
+  }
+
+  /** The first final response to that method, now or when it comes. */
+  final(method: string): Promise<ReceivedResponse> {
+    return this.#next((message): message is ReceivedResponse => {
+      return message.kind === 'response' && message.status >= 200 && message.envelope.method === method;
+    });
   }
 
   /** The first request of that method, of that call if it is named, now or when it comes. */

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { StoredEvent } from 'trunkline';
 import { expect } from 'vitest';
-import type { Router } from '../../examples/call-routing/routing/router.ts';
+import type { Router, RouterOptions } from '../../examples/call-routing/routing/router.ts';
 import { startRouter } from '../../examples/call-routing/routing/router.ts';
 import { headerValue } from '../../examples/call-routing/sip/message.ts';
 import type { Timers } from '../../examples/call-routing/sip/timers.ts';
@@ -29,10 +29,10 @@ export class Scene implements AsyncDisposable {
     this.dear = dear;
   }
 
-  static async open(timers?: Timers): Promise<Scene> {
+  static async open(timers?: Timers, options: Partial<RouterOptions> = {}): Promise<Scene> {
     const dataDir = await mkdtemp(join(tmpdir(), 'routing-test-'));
     const scene = new Scene(dataDir, await Promise.all([Phone.open(), Phone.open(), Phone.open()]));
-    await scene.startRouter(timers);
+    await scene.startRouter(timers, options);
     return scene;
   }
 
@@ -40,13 +40,14 @@ export class Scene implements AsyncDisposable {
     return this.router.address.port;
   }
 
-  async startRouter(timers: Timers = makeTimers()): Promise<void> {
+  async startRouter(timers: Timers = makeTimers(), options: Partial<RouterOptions> = {}): Promise<void> {
     const { dataDir, cheap, dear } = this;
     this.router = await startRouter({
       timers,
       dataDir,
       listen: { host: '127.0.0.1', port: 0 },
       trunks: { cheap: { host: '127.0.0.1', port: cheap.port }, dear: { host: '127.0.0.1', port: dear.port } },
+      admission: { peers: [{ host: '127.0.0.1', accounts: ['ann', 'poor', 'late', 'ghost'] }] },
       provision: {
         accounts: [
           { id: 'ann', name: 'Ann', deposit: '10.00', creditLimit: '5.00' },
@@ -60,6 +61,7 @@ export class Scene implements AsyncDisposable {
           { id: 'dear-49', trunk: 'dear', prefix: '49', ratePerMinute: '3.00' },
         ],
       },
+      ...options,
     });
   }
 

@@ -109,6 +109,7 @@ describe('reading and writing', () => {
   test('addresses', () => {
     expect(parseNameAddress('sip:a@b;tag=1')).toMatchObject({ uri: 'sip:a@b' });
     expect(parseUri('sip:ann:secret@127.0.0.1:5070;transport=udp?x=y')).toMatchObject({ user: 'ann', port: 5070 });
+    expect(parseUri('sip:%34%34%31%32@b').user).toBe('4412');
     expect(parseUri('tel:+4412')).toMatchObject({ scheme: 'tel', user: '+4412' });
     expect(parseVia('SIP/2.0/UDP [::1]:5062;branch=x')).toMatchObject({ host: '[::1]', port: 5062 });
     expect(loopbackAddress('sip:a@localhost')).toEqual({ host: '127.0.0.1', port: 5060 });
@@ -147,6 +148,16 @@ describe('refusing', () => {
     ]),
   ])('%s, with what an answer needs', (_, text) => {
     expect(refusal(text)).toMatchObject({ status: 400, answerable: { via: { host: '127.0.0.1' } } });
+  });
+
+  test('what would be dear to read is refused before it is read', () => {
+    const long = refusal(invite.replace('Max-Forwards', `X: ${'y'.repeat(17_000)}\r\nMax-Forwards`));
+    expect(long).toMatchObject({ status: 513, answerable: { via: { host: '127.0.0.1' } } });
+    const parts = (text: string): string => Array.from({ length: 100 }, (_, i) => text.replace('#', `${i}`)).join('');
+    expect(
+      refusal(invite.replace('Max-Forwards', `Route: <sip:a@b>${parts(',<sip:#@b>')}\r\nMax-Forwards`)).message,
+    ).toMatch(/64/);
+    expect(refusal(invite.replace(';tag=', `${parts(';p#=1')};tag=`)).message).toMatch(/64/);
   });
 
   test('another version of SIP is 505', () => {

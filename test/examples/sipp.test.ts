@@ -93,7 +93,8 @@ describe.skipIf(!sipp.isPresent())(`SIPp (missing? ${sipp.how})`, () => {
     });
 
     const load = ['-r', String(callsPerSecond), '-m', String(calls), '-timeout', '90s', '-timeout_error'];
-    const caller = startSipp('caller', `127.0.0.1:${port}`, '-p', callerPort, '-mp', callerMedia, ...load);
+    const number = ['-s', '442071838750'];
+    const caller = startSipp('caller', `127.0.0.1:${port}`, '-p', callerPort, '-mp', callerMedia, ...number, ...load);
     const [code] = (await once(caller, 'exit')) as [number | null];
     expect(code, await errors()).toBe(0);
 

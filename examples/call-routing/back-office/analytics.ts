@@ -1,6 +1,6 @@
 // AnalyticsHandler: figures of each day, folded from events.
 import { defineProjection, type ProjectionDefinition } from 'trunkline';
-import { fromMicros, toMicros } from '../domain/money.ts';
+import { fromMicros, sumToMicros } from '../domain/money.ts';
 
 export interface Analytics {
   readonly calls: number;
@@ -18,7 +18,7 @@ export const analytics: ProjectionDefinition<Analytics> = defineProjection<Analy
     if (type === 'BidPlaced') return { ...day, bids: day.bids + 1 };
     if (type === 'TransactionCreated') {
       const { amount } = data as { amount: string };
-      return { ...day, revenue: fromMicros(toMicros(day.revenue) + toMicros(amount)) };
+      return { ...day, revenue: fromMicros(sumToMicros(day.revenue) + sumToMicros(amount)) };
     }
     const { billedSeconds } = data as { billedSeconds: number };
     return { ...day, calls: day.calls + 1, billedSeconds: day.billedSeconds + billedSeconds };

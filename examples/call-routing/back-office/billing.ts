@@ -2,7 +2,7 @@
 import type { Runtime, Subscription } from 'trunkline';
 import { Account, type BalanceUpdated } from '../domain/account.ts';
 import { Ledger } from '../domain/ledger.ts';
-import { fromMicros, toMicros } from '../domain/money.ts';
+import { fromMicros, sumToMicros } from '../domain/money.ts';
 
 export function billing(runtime: Runtime): Subscription {
   return runtime.subscribe({
@@ -12,7 +12,7 @@ export function billing(runtime: Runtime): Subscription {
     where: (event) => (event.data as BalanceUpdated).reason === 'call',
     async handle(event, { effectKey }) {
       const { callId, amount } = event.data as BalanceUpdated;
-      const transaction = { callId: callId!, amount: fromMicros(-toMicros(amount)) };
+      const transaction = { callId: callId!, amount: fromMicros(-sumToMicros(amount)) };
       await runtime.ref(Ledger, event.aggregateId).with({ idempotencyKey: effectKey }).record(transaction);
     },
   });

@@ -2,7 +2,7 @@
 import { defineAggregate, event, Rejected } from 'trunkline';
 import { z } from 'zod';
 import type { Decimal } from './money.ts';
-import { decimal, fromMicros, toMicros } from './money.ts';
+import { decimal, fromMicros, largestMicros, sumToMicros, toMicros } from './money.ts';
 
 export interface AccountState {
   readonly status: 'none' | 'created' | 'active' | 'suspended';
@@ -31,7 +31,7 @@ export const Account = defineAggregate('account', {
     AccountCreated: (state) => ({ ...state, status: 'created' }),
     AccountActivated: (state) => ({ ...state, status: 'active' }),
     AccountSuspended: (state) => ({ ...state, status: 'suspended' }),
-    BalanceUpdated: (state, { balance }) => ({ ...state, balanceMicros: toMicros(balance) }),
+    BalanceUpdated: (state, { balance }) => ({ ...state, balanceMicros: sumToMicros(balance) }),
     CreditLimitChanged: (state, { creditLimit }) => ({ ...state, creditLimitMicros: toMicros(creditLimit) }),
   },
   commands: {
@@ -50,7 +50,9 @@ export const Account = defineAggregate('account', {
     deposit(account, amount: Decimal) {
       if (account.state.status === 'none') throw new Rejected('no-such-account');
       if (toMicros(amount) <= 0) throw new Rejected('not-a-deposit', { amount });
-      const balance = fromMicros(account.state.balanceMicros + toMicros(amount));
+      const balanceMicros = account.state.balanceMicros + toMicros(amount);
+      if (balanceMicros > largestMicros) throw new Rejected('balance-too-large', { amount });
+      const balance = fromMicros(balanceMicros);
       account.raise('BalanceUpdated', { amount, balance, reason: 'deposit' });
     },
     setCreditLimit(account, creditLimit: Decimal) {
@@ -59,8 +61,10 @@ export const Account = defineAggregate('account', {
     },
     /** A call has taken place and is paid for, whatever has become of the account meanwhile. */
     charge(account, { callId, cost }: { callId: string; cost: Decimal }) {
-      const amount = fromMicros(-toMicros(cost));
-      const balance = fromMicros(account.state.balanceMicros - toMicros(cost));
+      const costMicros = sumToMicros(cost);
+      const balanceMicros = account.state.balanceMicros - costMicros;
+      if (balanceMicros < -largestMicros) throw new Rejected('balance-too-small', { callId, cost });
+      const [amount, balance] = [fromMicros(-costMicros), fromMicros(balanceMicros)];
       account.raise('BalanceUpdated', { amount, balance, reason: 'call', callId });
     },
   },

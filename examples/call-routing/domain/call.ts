@@ -27,7 +27,16 @@ export interface CallCompleted {
   readonly durationMs: number;
   readonly billedSeconds: number;
   readonly cost: Decimal;
-  readonly endedBy: 'caller' | 'callee' | 'nobody';
+  /** `credit`: the account could pay no further. `nobody`: neither side, within the longest time a call may last. */
+  readonly endedBy: 'caller' | 'callee' | 'credit' | 'nobody';
+}
+
+/** How much of a call is paid for before it begins. */
+export const firstHoldMs = 60_000;
+
+export interface CompleteCall extends Pick<CallCompleted, 'durationMs' | 'endedBy'> {
+  /** For how much of it money is held, if that is not the first minute: no account pays more than was held for it. */
+  readonly coveredMs?: number;
 }
 
 export type FailureReason =
@@ -47,14 +56,16 @@ export interface CallFailed {
 }
 
 export interface PlaceCall extends CallCreated {
-  /** Undefined if nobody knows the account. */
-  readonly standing: { readonly isActive: boolean; readonly availableMicros: number } | undefined;
+  /** Undefined if nobody knows the account. `firstHoldMs`: how much of the call must be paid for, if not a minute. */
+  readonly standing:
+    | { readonly isActive: boolean; readonly availableMicros: number; readonly firstHoldMs?: number }
+    | undefined;
   /** The live bids for the called number. */
   readonly bids: readonly CallRouted[];
 }
 
 export type Placed =
-  | { readonly kind: 'route'; readonly trunk: string; readonly raiseMicros: number }
+  | { readonly kind: 'route'; readonly trunk: string; readonly ratePerMinute: Decimal; readonly raiseMicros: number }
   | { readonly kind: 'refuse'; readonly status: number };
 
 export const Call = defineAggregate('call', {
@@ -93,16 +104,17 @@ export const Call = defineAggregate('call', {
         if (bidId === winner.bidId) bid.win(call.id);
         else bid.lose(call.id);
       }
-      return { kind: 'route', trunk: winner.trunk, raiseMicros };
+      return { kind: 'route', trunk: winner.trunk, ratePerMinute: winner.ratePerMinute, raiseMicros };
     },
     answer(call) {
       if (call.state.status !== 'routed') throw new Rejected('call-not-routed');
       call.raise('CallAnswered', {});
     },
-    complete(call, { durationMs, endedBy }: Pick<CallCompleted, 'durationMs' | 'endedBy'>) {
+    complete(call, { durationMs, endedBy, coveredMs = firstHoldMs }: CompleteCall) {
       if (call.state.status !== 'answered') throw new Rejected('call-not-answered');
-      const cost = fromMicros(costMicros(call.state.ratePerMinute, durationMs));
-      call.raise('CallCompleted', { durationMs, billedSeconds: billedSeconds(durationMs), cost, endedBy });
+      const billedMs = Math.min(durationMs, coveredMs);
+      const cost = fromMicros(costMicros(call.state.ratePerMinute, billedMs));
+      call.raise('CallCompleted', { durationMs, billedSeconds: billedSeconds(billedMs), cost, endedBy });
       call.send(Account, call.state.accountId).charge({ callId: call.id, cost });
     },
     fail(call, failure: CallFailed) {
@@ -122,7 +134,8 @@ function cheapest(bids: readonly CallRouted[]): CallRouted | undefined {
 function refuse(standing: PlaceCall['standing'], winner: CallRouted | undefined): CallFailed | undefined {
   if (!standing) return { status: 403, reason: 'unknown-account' };
   if (!standing.isActive) return { status: 403, reason: 'account-suspended' };
-  if (winner && toMicros(winner.ratePerMinute) > standing.availableMicros) {
+  const { availableMicros, firstHoldMs: holdMs = firstHoldMs } = standing;
+  if (winner && costMicros(winner.ratePerMinute, holdMs) > availableMicros) {
     return { status: 402, reason: 'insufficient-credit' };
   }
   return undefined;

@@ -1,7 +1,7 @@
 // What an account owes for its calls: a transaction per call, invoices over them, payments and refunds.
 import { defineAggregate, event, Rejected } from 'trunkline';
 import type { Decimal } from './money.ts';
-import { fromMicros, toMicros } from './money.ts';
+import { fromMicros, sumToMicros } from './money.ts';
 
 export interface LedgerState {
   /** Of transactions that no invoice names yet. */
@@ -22,19 +22,22 @@ export const Ledger = defineAggregate('ledger', {
     RefundIssued: event<{ reason: string; amount: Decimal }>(),
   },
   evolve: {
-    TransactionCreated: (state, { amount }) => ({ ...state, unbilledMicros: state.unbilledMicros + toMicros(amount) }),
+    TransactionCreated: (state, { amount }) => ({
+      ...state,
+      unbilledMicros: state.unbilledMicros + sumToMicros(amount),
+    }),
     InvoiceGenerated: (state, { amount }) => ({
       ...state,
       unbilledMicros: 0,
-      owedMicros: state.owedMicros + toMicros(amount),
+      owedMicros: state.owedMicros + sumToMicros(amount),
       invoices: state.invoices + 1,
     }),
     PaymentProcessed: (state, { amount }) => ({
       ...state,
-      owedMicros: state.owedMicros - toMicros(amount),
-      paidMicros: state.paidMicros + toMicros(amount),
+      owedMicros: state.owedMicros - sumToMicros(amount),
+      paidMicros: state.paidMicros + sumToMicros(amount),
     }),
-    RefundIssued: (state, { amount }) => ({ ...state, paidMicros: state.paidMicros - toMicros(amount) }),
+    RefundIssued: (state, { amount }) => ({ ...state, paidMicros: state.paidMicros - sumToMicros(amount) }),
   },
   commands: {
     record(ledger, transaction: { callId: string; amount: Decimal }) {
@@ -47,11 +50,11 @@ export const Ledger = defineAggregate('ledger', {
       return number;
     },
     pay(ledger, payment: { reference: string; amount: Decimal }) {
-      if (toMicros(payment.amount) <= 0) throw new Rejected('not-a-payment', payment);
+      if (sumToMicros(payment.amount) <= 0) throw new Rejected('not-a-payment', payment);
       ledger.raise('PaymentProcessed', payment);
     },
     refund(ledger, refund: { reason: string; amount: Decimal }) {
-      const micros = toMicros(refund.amount);
+      const micros = sumToMicros(refund.amount);
       if (micros <= 0 || micros > ledger.state.paidMicros) throw new Rejected('not-refundable', refund);
       ledger.raise('RefundIssued', refund);
     },

@@ -4,47 +4,65 @@ import type { ClientTransaction } from '../sip/client-transaction.ts';
 import type { Address, ReceivedResponse, SipResponse } from '../sip/message.ts';
 import { makeHeader } from '../sip/message.ts';
 import type { ServerTransaction } from '../sip/server-transaction.ts';
+import type { Side } from './calls.ts';
+import { LiveCall } from './calls.ts';
 import type { Decision } from './desk.ts';
-import type { Dialog } from './dialogs.ts';
-import { dialogKey, makeDialog } from './dialogs.ts';
 import { forwardRequest, forwardResponse } from './forward.ts';
 import { callIdentity } from './identity.ts';
 import type { ProxyParts } from './proxy.ts';
+import { calleeSide, callerSide } from './sides.ts';
+import { releaseCallee } from './teardown.ts';
 
 export interface Incoming {
   readonly invite: ServerTransaction;
   readonly from: Address;
   readonly receivedAt: number;
-  readonly caller: string;
+  /** Whose share of the tables this call is in. */
+  readonly source: string;
+  /** The account that pays. */
+  readonly account: string;
   readonly called: string;
+}
+
+interface Outgoing {
+  readonly transaction: ClientTransaction;
+  readonly branch: string;
+  readonly address: Address;
+  readonly uri: string;
 }
 
 export class CallAttempt {
   readonly #parts: ProxyParts;
   readonly #incoming: Incoming;
-  readonly #callId: string;
-  readonly #dialogs: Dialog[] = [];
-  #outgoing:
-    | { readonly transaction: ClientTransaction; readonly branch: string; readonly address: Address }
-    | undefined;
+  readonly #call: LiveCall;
+  #outgoing: Outgoing | undefined;
   #cancel: 'no' | 'wanted' | 'sent' = 'no';
-  #answer: 'none' | 'recording' | 'relayed' = 'none';
+  #answer: 'none' | 'recording' | 'relayed' | 'lost' = 'none';
 
   constructor(parts: ProxyParts, incoming: Incoming) {
     this.#parts = parts;
     this.#incoming = incoming;
-    this.#callId = callIdentity(incoming.invite.request.envelope);
+    const { invite, from, source, account } = incoming;
+    const { envelope } = invite.request;
+    const caller = callerSide(invite.request, from);
+    this.#call = new LiveCall({
+      id: callIdentity(account, envelope),
+      sipCallId: envelope.callId,
+      source,
+      caller,
+    });
+    parts.calls.add(this.#call, parts.timers.callMs);
   }
 
   async start(): Promise<void> {
-    const { invite, caller, called } = this.#incoming;
+    const { invite, account, called } = this.#incoming;
     invite.respondWith(100, '');
-    const sipCallId = invite.request.envelope.callId;
-    const decision = await this.#record(this.#parts.desk.place({ callId: this.#callId, sipCallId, caller, called }));
+    const { id: callId, sipCallId } = this.#call;
+    const decision = await this.#record(this.#parts.desk.place({ callId, sipCallId, account, called }));
     if (!decision) return;
     if (decision.kind === 'refuse') this.#refuse(decision.status);
     else if (this.#cancel !== 'no') await this.#fail(487);
-    else this.#forward(decision);
+    else await this.#forward(decision);
   }
 
   /** The caller has sent CANCEL. Before a provisional answer there is nothing to cancel yet (RFC 3261 §9.1). */
@@ -54,52 +72,71 @@ export class CallAttempt {
     this.#cancelWhenPossible();
   }
 
-  #forward({ trunk, address }: Extract<Decision, { kind: 'route' }>): void {
+  async #forward({ trunk, address }: Extract<Decision, { kind: 'route' }>): Promise<void> {
     const { endpoint, forwarded } = this.#parts;
     const { invite, called, receivedAt } = this.#incoming;
-    const branch = endpoint.nextBranch();
-    const uri = `sip:${called}${called === '' ? '' : '@'}${address.host}:${address.port}`;
+    const branch = endpoint.names.nextBranch();
+    const uri = `sip:${called}@${address.host}:${address.port}`;
     const request = forwardRequest(invite.request, { self: endpoint.address, branch, uri, recordRoute: true });
     const transaction = endpoint.request(request, branch, address, {
       response: (response) => void this.#receive(response),
-      timeout: () => void this.#fail(this.#cancel === 'no' ? 408 : 487),
+      timeout: () => {
+        // It rings on (Timer C): the trunk is told to stop.
+        if (transaction?.hasProvisional && this.#cancel === 'no') endpoint.cancel(transaction, branch, address);
+        void this.#fail(this.#cancel === 'no' ? 408 : 487);
+      },
     });
-    this.#outgoing = { transaction, branch, address };
+    if (!transaction) {
+      await this.#fail(503);
+      return;
+    }
+    this.#outgoing = { transaction, branch, address, uri };
     forwarded(trunk, performance.now() - receivedAt);
   }
 
   async #receive(response: ReceivedResponse): Promise<void> {
-    const { status, envelope } = response;
+    const { status } = response;
+    const { invite } = this.#incoming;
     if (status < 200) {
       this.#cancelWhenPossible();
       if (status === 100) return;
-      if (envelope.toTag !== '') this.#openDialog(response);
-      this.#incoming.invite.respond(forwardResponse(response));
-    } else if (status >= 300) await this.#fail(status, forwardResponse(response));
-    else if (this.#answer === 'none') await this.#succeed(response);
-    else if (this.#answer === 'relayed') this.#incoming.invite.respond(forwardResponse(response));
+      // A provisional answer that opens no dialog says nothing that the caller could use.
+      if (this.#answer === 'none' && this.#callee(response)) invite.respond(forwardResponse(response, invite.request));
+    } else if (status >= 300) await this.#fail(status, forwardResponse(response, invite.request));
+    else await this.#succeed(response);
   }
 
+  /** The first 2xx is the answer; copies of it follow it, and what another branch of a fork answers goes nowhere. */
   async #succeed(response: ReceivedResponse): Promise<void> {
+    const { calls, endpoint, desk, answered } = this.#parts;
+    const { invite } = this.#incoming;
+    const callee = this.#callee(response);
+    if (!callee) return;
+    if (this.#answer === 'relayed') invite.respond(forwardResponse(response, invite.request));
+    if (this.#answer !== 'none') return;
     this.#answer = 'recording';
-    const answered = this.#openDialog(response);
-    answered.answeredAt = performance.now();
-    for (const { key } of this.#dialogs) if (key !== answered.key) this.#parts.dialogs.delete(key);
-    if (!(await this.#record(this.#parts.desk.answered(this.#callId).then(() => true)))) return;
+    calls.answer(this.#call, callee, performance.now());
+    if (!(await this.#record(desk.answered(this.#call.id).then(() => true)))) {
+      this.#answer = 'lost';
+      releaseCallee(endpoint, this.#call, callee);
+      return;
+    }
     this.#answer = 'relayed';
-    this.#incoming.invite.respond(forwardResponse(response));
+    answered(this.#call);
+    invite.respond(forwardResponse(response, invite.request));
   }
 
   async #fail(status: number, response?: SipResponse): Promise<void> {
-    for (const { key } of this.#dialogs) this.#parts.dialogs.delete(key);
-    if (!(await this.#record(this.#parts.desk.failed(this.#callId, status).then(() => true)))) return;
+    if (!(await this.#record(this.#parts.desk.failed(this.#call.id, status).then(() => true)))) return;
     if (response) this.#incoming.invite.respond(response);
     else this.#refuse(status);
+    this.#parts.calls.remove(this.#call);
   }
 
   #refuse(status: number): void {
+    this.#parts.calls.remove(this.#call);
     const headers = status === 503 ? [makeHeader('Retry-After', '1')] : [];
-    this.#incoming.invite.respondWith(status, this.#parts.endpoint.nextTag(), headers);
+    this.#incoming.invite.respondWith(status, this.#parts.endpoint.names.nextTag(), headers);
   }
 
   /** What the desk could not record has not happened: the caller is told to come again. */
@@ -113,15 +150,16 @@ export class CallAttempt {
     }
   }
 
-  #openDialog(response: ReceivedResponse): Dialog {
-    const { dialogs, timers } = this.#parts;
-    const known = dialogs.get(dialogKey(response.envelope));
+  /** Who has answered, known before or new; undefined for what belongs to no dialog of this call. */
+  #callee(response: ReceivedResponse): Side | undefined {
+    const { toTag } = response.envelope;
+    if (toTag === '') return undefined;
+    const known = this.#call.callees.get(toTag);
     if (known) return known;
-    const { invite, from } = this.#incoming;
-    const dialog = makeDialog(this.#callId, invite.request, from, response, this.#outgoing!.address);
-    dialogs.set(dialog.key, dialog, timers.callMs);
-    this.#dialogs.push(dialog);
-    return dialog;
+    const { address, uri } = this.#outgoing!;
+    const passed = this.#call.caller.routes.length + 1; // ours is one
+    const callee = calleeSide(response, address, uri, passed);
+    return this.#parts.calls.addCallee(this.#call, callee) ? callee : undefined;
   }
 
   #cancelWhenPossible(): void {

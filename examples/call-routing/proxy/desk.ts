@@ -6,8 +6,8 @@ export interface Invitation {
   /** Derived from the INVITE, the same for each copy of it; the call aggregate's id. */
   readonly callId: string;
   readonly sipCallId: string;
-  /** User part of From: who pays. */
-  readonly caller: string;
+  /** Who pays, as admission has found. */
+  readonly account: string;
   /** User part of the Request-URI. */
   readonly called: string;
 }
@@ -22,10 +22,14 @@ export interface RoutingDesk {
   /** `status` is the SIP status that the caller is about to see. */
   failed(callId: string, status: number): Promise<void>;
   completed(callId: string, ending: CallEnding): Promise<void>;
+  /** For how much of the call, from its answer, money is held. */
+  coveredMs(callId: string): number;
+  /** Hold money for more of it; false if the account can pay no further. */
+  extend(callId: string): boolean;
 }
 
 export interface CallEnding {
   readonly durationMs: number;
-  /** `nobody`: neither side hung up within the longest time a call may last. */
-  readonly endedBy: 'caller' | 'callee' | 'nobody';
+  /** `credit`: it was paid for no further. `nobody`: neither side hung up within the longest time a call may last. */
+  readonly endedBy: 'caller' | 'callee' | 'credit' | 'nobody';
 }

@@ -1,62 +1,99 @@
-// A stateful, record-routing SIP proxy (RFC 3261 §16): calls go through CallAttempt, requests inside a dialog to its other
-// side, and whatever else a client may send gets the answer that the RFC has for it.
-
-import { BoundedTable } from '../sip/bounded-table.ts';
-import type { ClientTransaction } from '../sip/client-transaction.ts';
+// A stateful, record-routing SIP proxy (RFC 3261 §16): calls go through CallAttempt, requests inside a dialog through InDialog to
+// its other side, and whatever else a client may send gets the answer that the RFC has for it, and leaves nothing behind.
+import { normaliseNumber } from '../domain/number.ts';
 import { Endpoint } from '../sip/endpoint.ts';
-import { parseNameAddress, parseUri } from '../sip/fields.ts';
-import { MalformedSip } from '../sip/malformed.ts';
-import type { Address, ReceivedRequest, ReceivedResponse, SipHeader } from '../sip/message.ts';
+import type { Verdict } from '../sip/endpoint-user.ts';
+import { parseUri } from '../sip/fields.ts';
+import type { Address, ReceivedRequest, SipHeader } from '../sip/message.ts';
 import { headerValue, makeHeader } from '../sip/message.ts';
 import type { ServerTransaction } from '../sip/server-transaction.ts';
 import type { Timers } from '../sip/timers.ts';
+import type { AdmissionOptions } from './admission.ts';
+import { Admission } from './admission.ts';
 import { CallAttempt } from './call-attempt.ts';
-import type { RoutingDesk } from './desk.ts';
-import type { Dialog } from './dialogs.ts';
-import { dialogKey, nextHop } from './dialogs.ts';
-import { forwardRequest, forwardResponse, hopsLeft } from './forward.ts';
+import { CallClock } from './call-clock.ts';
+import type { LiveCall } from './calls.ts';
+import { Calls } from './calls.ts';
+import type { CallEnding, RoutingDesk } from './desk.ts';
+import { hopsLeft, isLoop } from './forward.ts';
+import { InDialog } from './in-dialog.ts';
+import { sequenceLimit } from './sides.ts';
+import { tearDown } from './teardown.ts';
 
 export interface ProxyOptions {
   readonly listen: Address;
   readonly desk: RoutingDesk;
+  readonly admission: AdmissionOptions;
   readonly timers: Timers;
   /** Most transactions of each kind at once; a transaction stays for 32 s after its end. */
   readonly transactionsLimit: number;
   /** Most calls at once. */
-  readonly dialogsLimit: number;
+  readonly callsLimit: number;
+  /** As many transactions are for requests inside dialogs. Default: an eighth of all. */
+  readonly inDialogReserve?: number;
+  /** Most transactions of one source, unless it is a peer with a limit of its own. Default: a sixteenth of all. */
+  readonly transactionsPerSource?: number;
   /** An INVITE has left; `elapsedMs` since its datagram reached JavaScript. */
   readonly forwarded: (trunk: string, elapsedMs: number) => void;
   /** The desk could not do what it was asked. */
   readonly failed: (error: unknown) => void;
 }
 
-/** What a call attempt works with. */
+/** What call attempts and dialogs work with. */
 export interface ProxyParts extends Pick<ProxyOptions, 'desk' | 'timers' | 'forwarded' | 'failed'> {
   readonly endpoint: Endpoint;
-  readonly dialogs: BoundedTable<Dialog>;
+  readonly calls: Calls;
+  /** The 2xx of a call is on record. */
+  readonly answered: (call: LiveCall) => void;
+  /** A call is over, as far as it was answered. Resolves when that is on record; once, however often it is called. */
+  readonly ended: (call: LiveCall, endedBy: CallEnding['endedBy']) => Promise<void>;
 }
 
 const allow = makeHeader('Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK');
 
 export class SipProxy {
   readonly #options: ProxyOptions;
-  readonly #dialogs: BoundedTable<Dialog>;
-  /** For the INVITEs under way: what a CANCEL does. */
-  readonly #cancels = new WeakMap<ServerTransaction, () => void>();
+  readonly #admission: Admission;
+  readonly #calls: Calls;
+  readonly #attempts = new WeakMap<ServerTransaction, CallAttempt>();
+  readonly #counters = { strayAcknowledgements: 0, unknownDialogs: 0, loops: 0 };
+  readonly #clock: CallClock;
   #endpoint!: Endpoint;
-  #strayAcknowledgements = 0;
+  #parts!: ProxyParts;
+  #inDialog!: InDialog;
 
   private constructor(options: ProxyOptions) {
     this.#options = options;
-    this.#dialogs = new BoundedTable(options.dialogsLimit, (dialog) => void this.#complete(dialog, 'nobody'));
+    this.#admission = new Admission(options.admission);
+    this.#calls = new Calls(options.callsLimit, (call) => void this.#endByRouter(call, 'nobody'));
+    this.#clock = new CallClock(options.desk, (call) => {
+      if (this.#calls.remove(call)) void this.#endByRouter(call, 'credit');
+    });
   }
 
   static async start(options: ProxyOptions): Promise<SipProxy> {
     const proxy = new SipProxy(options);
-    proxy.#endpoint = await Endpoint.start(options.listen, options, {
-      request: (transaction, from, receivedAt) => proxy.#receive(transaction, from, receivedAt),
-      acknowledgement: (request) => proxy.#acknowledge(request),
+    const { transactionsLimit: all } = options;
+    const { inDialogReserve = all >> 3, transactionsPerSource = Math.max(1, all >> 4) } = options;
+    const endpointOptions = { ...options, inDialogReserve, transactionsPerSource };
+    proxy.#endpoint = await Endpoint.start(options.listen, endpointOptions, {
+      admit: (request, from) => proxy.#admit(request, from),
+      cancelled: (invite) => proxy.#cancel(invite),
+      acknowledgement: (request, from) => {
+        if (!proxy.#inDialog.acknowledge(request, from)) proxy.#counters.strayAcknowledgements++;
+      },
     });
+    proxy.#parts = {
+      ...options,
+      endpoint: proxy.#endpoint,
+      calls: proxy.#calls,
+      answered: (call) => {
+        proxy.#calls.keep(call, options.timers.callMs);
+        proxy.#clock.start(call);
+      },
+      ended: (call, endedBy) => proxy.#ended(call, endedBy),
+    };
+    proxy.#inDialog = new InDialog(proxy.#parts);
     return proxy;
   }
 
@@ -65,121 +102,86 @@ export class SipProxy {
   }
 
   get counters(): Readonly<Record<string, number>> {
-    const { counters, sendFailures } = this.#endpoint;
-    return { ...counters, strayAcknowledgements: this.#strayAcknowledgements, sendFailures };
+    const { counters, sendFailures, transactions } = this.#endpoint;
+    const now = { calls: this.#calls.size, transactions };
+    return { ...counters, ...this.#counters, ...this.#admission.counters, ...now, sendFailures };
   }
 
   async stop(): Promise<void> {
-    this.#dialogs.stop();
+    this.#clock.stopAll();
+    this.#calls.stop();
     await this.#endpoint.stop();
   }
 
-  #receive(transaction: ServerTransaction, from: Address, receivedAt: number): void {
-    const { request } = transaction;
-    try {
-      if (request.method === 'CANCEL') this.#cancel(transaction);
-      else if (!this.#mayForward(transaction)) return;
-      else if (request.envelope.toTag !== '') this.#forwardInDialog(transaction, receivedAt);
-      else if (request.method === 'INVITE') this.#invite(transaction, from, receivedAt);
-      else if (request.method === 'OPTIONS') this.#answer(transaction, 200, allow);
-      else this.#answer(transaction, 405, allow);
-    } catch (error) {
-      // A header that only this road reads (Route, From's URI, the Request-URI) may still be malformed.
-      if (!(error instanceof MalformedSip)) throw error;
-      this.#answer(transaction, 400);
+  #admit(request: ReceivedRequest, from: Address): Verdict {
+    const { method, envelope } = request;
+    const hops = hopsLeft(request);
+    const extensions = headerValue(request, 'proxy-require');
+    if (hops === undefined) return answer(400);
+    if (isLoop(request, this.#endpoint.address, this.#endpoint.names)) {
+      this.#counters.loops++;
+      return answer(482);
     }
+    if (hops === 0) return answer(483);
+    if (extensions !== undefined) return answer(420, makeHeader('Unsupported', extensions));
+    if (envelope.toTag !== '') {
+      const verdict = this.#inDialog.admit(request, from);
+      if (verdict.kind === 'answer') this.#counters.unknownDialogs++;
+      return verdict;
+    }
+    if (method === 'INVITE') return this.#admitInvite(request, from);
+    return method === 'OPTIONS' ? answer(200, allow) : answer(405, allow);
   }
 
-  #mayForward(transaction: ServerTransaction): boolean {
-    const hops = hopsLeft(transaction.request);
-    const extensions = headerValue(transaction.request, 'proxy-require');
-    if (hops === undefined) this.#answer(transaction, 400);
-    else if (hops === 0) this.#answer(transaction, 483);
-    else if (extensions !== undefined) this.#answer(transaction, 420, makeHeader('Unsupported', extensions));
-    else return true;
-    return false;
-  }
-
-  #invite(invite: ServerTransaction, from: Address, receivedAt: number): void {
-    const { scheme, user: called } = parseUri(invite.request.uri);
-    const { user: caller } = parseUri(parseNameAddress(headerValue(invite.request, 'from')!).uri);
-    if (scheme !== 'sip') {
-      this.#answer(invite, 416);
-      return;
-    }
-    if (!this.#dialogs.hasRoomFor(1)) {
-      this.#answer(invite, 503, makeHeader('Retry-After', '1'));
-      return;
-    }
-    const parts: ProxyParts = { ...this.#options, endpoint: this.#endpoint, dialogs: this.#dialogs };
-    const attempt = new CallAttempt(parts, { invite, from, receivedAt, caller, called });
-    this.#cancels.set(invite, () => attempt.cancel());
-    void attempt.start();
-  }
-
-  #cancel(cancel: ServerTransaction): void {
-    const invite = this.#endpoint.findInvite(cancel.request);
-    this.#answer(cancel, invite ? 200 : 481);
-    if (invite && !invite.hasFinalAnswer) this.#cancels.get(invite)?.();
-  }
-
-  #forwardInDialog(transaction: ServerTransaction, receivedAt: number): void {
-    const { request } = transaction;
-    const endpoint = this.#endpoint;
-    const dialog = this.#dialogs.get(dialogKey(request.envelope));
-    if (!dialog) {
-      this.#answer(transaction, 481);
-      return;
-    }
-    const { uri, address } = nextHop(request, dialog, endpoint.address);
-    const branch = endpoint.nextBranch();
-    const recordRoute = request.method === 'INVITE';
-    const outgoing = forwardRequest(request, { self: endpoint.address, branch, uri, recordRoute });
-    const endedBy = request.envelope.fromTag === dialog.caller.tag ? 'caller' : 'callee';
-    const relay = async (status: number, answer: () => void): Promise<void> => {
-      if (status === 100) return;
-      const isOver = request.method === 'BYE' && (status === 408 || status === 481 || (status >= 200 && status < 300));
-      if (isOver) await this.#complete(dialog, endedBy, receivedAt);
-      answer();
+  #admitInvite(invite: ReceivedRequest, from: Address): Verdict {
+    const admitted = this.#admission.admit(invite, from);
+    if (admitted.kind === 'refuse') return answer(admitted.status, ...admitted.headers);
+    const { scheme, user } = parseUri(invite.uri);
+    if (scheme !== 'sip') return answer(416);
+    const called = normaliseNumber(user);
+    if (called === undefined) return answer(404);
+    if (invite.envelope.sequence >= sequenceLimit) return answer(400);
+    // The same caller has a call of this name: a copy that came by another way, or a second one that would take its dialog.
+    if (this.#calls.has(invite.envelope, from)) return answer(482);
+    if (!this.#calls.hasRoom) return answer(503, makeHeader('Retry-After', '1'));
+    const { account, source, transactionsLimit } = admitted;
+    const begin = (invite: ServerTransaction, receivedAt: number): void => {
+      const attempt = new CallAttempt(this.#parts, { invite, from, receivedAt, account, source, called });
+      this.#attempts.set(invite, attempt);
+      void attempt.start();
     };
-    const client: ClientTransaction = endpoint.request(outgoing, branch, address, {
-      response: (response: ReceivedResponse) =>
-        void relay(response.status, () => transaction.respond(forwardResponse(response))),
-      timeout: () => void relay(408, () => this.#answer(transaction, 408)),
-    });
-    if (transaction.isInvite) this.#cancels.set(transaction, () => endpoint.cancel(client, branch, address));
+    return { kind: 'take', source, isInDialog: false, transactionsLimit, begin };
   }
 
-  /** Once per dialog, however many BYEs cross each other. */
-  async #complete(dialog: Dialog, endedBy: 'caller' | 'callee' | 'nobody', endedAt = performance.now()): Promise<void> {
-    const isOpen = this.#dialogs.delete(dialog.key) || endedBy === 'nobody';
-    if (!isOpen || dialog.answeredAt === undefined) return;
-    const durationMs = Math.max(0, Math.round(endedAt - dialog.answeredAt));
+  #cancel(invite: ServerTransaction): void {
+    const attempt = this.#attempts.get(invite);
+    if (attempt) attempt.cancel();
+    else this.#inDialog.cancel(invite);
+  }
+
+  /** What neither side has ended: both get a BYE. */
+  async #endByRouter(call: LiveCall, endedBy: 'credit' | 'nobody'): Promise<void> {
+    tearDown(this.#endpoint, call);
+    await this.#complete(call, endedBy);
+  }
+
+  async #ended(call: LiveCall, endedBy: CallEnding['endedBy']): Promise<void> {
+    if (call.answered && this.#calls.remove(call)) await this.#complete(call, endedBy);
+  }
+
+  async #complete(call: LiveCall, endedBy: CallEnding['endedBy']): Promise<void> {
+    this.#clock.stop(call);
+    const { id, answered, hungUpAt } = call;
+    if (!answered) return;
+    const durationMs = Math.max(0, Math.round((hungUpAt ?? performance.now()) - answered.at));
     try {
-      await this.#options.desk.completed(dialog.callId, { durationMs, endedBy });
+      await this.#options.desk.completed(id, { durationMs, endedBy });
     } catch (error) {
       this.#options.failed(error);
     }
   }
+}
 
-  #acknowledge(request: ReceivedRequest): void {
-    const dialog = this.#dialogs.get(dialogKey(request.envelope));
-    const hops = hopsLeft(request);
-    if (!dialog || !hops) {
-      this.#strayAcknowledgements++;
-      return;
-    }
-    try {
-      const { uri, address } = nextHop(request, dialog, this.#endpoint.address);
-      const hop = { self: this.#endpoint.address, branch: this.#endpoint.nextBranch(), uri, recordRoute: false };
-      this.#endpoint.send(forwardRequest(request, hop), address);
-    } catch (error) {
-      if (!(error instanceof MalformedSip)) throw error;
-      this.#strayAcknowledgements++;
-    }
-  }
-
-  #answer(transaction: ServerTransaction, status: number, ...headers: SipHeader[]): void {
-    transaction.respondWith(status, this.#endpoint.nextTag(), headers);
-  }
+function answer(status: number, ...headers: SipHeader[]): Verdict {
+  return { kind: 'answer', status, headers };
 }

@@ -9,6 +9,7 @@ import { Bid } from '../domain/bid.ts';
 import { Call } from '../domain/call.ts';
 import { Compliance } from '../domain/compliance.ts';
 import { Ledger } from '../domain/ledger.ts';
+import type { AdmissionOptions } from '../proxy/admission.ts';
 import { SipProxy } from '../proxy/proxy.ts';
 import type { Address } from '../sip/message.ts';
 import type { Timers } from '../sip/timers.ts';
@@ -33,8 +34,10 @@ export interface RouterOptions {
   readonly listen: Address;
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
-  /** The account of callers that nobody knows; without it they get 403. */
-  readonly defaultAccount?: string;
+  /** Who may call, and which account pays; without it nobody can. */
+  readonly admission?: AdmissionOptions;
+  /** For how much of a call money is held at a time, in whole seconds; default: a minute. */
+  readonly creditSliceMs?: number;
   /** Whether bids move and expire by themselves. */
   readonly market?: boolean;
   /** Handlers of what follows from calls; without it there are none. */
@@ -70,7 +73,7 @@ export interface Router {
 
 /** A transaction stays for 32 s after its end: enough for 2,000 calls a second of one INVITE and one BYE each. */
 const transactionsLimit = 131_072;
-const dialogsLimit = 65_536;
+const callsLimit = 65_536;
 
 export async function startRouter(options: RouterOptions): Promise<Router> {
   const startedAt = performance.now();
@@ -83,7 +86,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const accounts = new LiveStates(Account);
   const bids = new LiveStates(Bid);
   const openCalls = new OpenCalls();
-  const credit = new Credit(accounts);
+  const credit = new Credit(accounts, options.creditSliceMs);
   const measures = new Measures();
   const tally = new Tally();
   let failures = 0;
@@ -112,15 +115,15 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     credit,
     measures,
     trunks: new Map(Object.entries(options.trunks)),
-    accountOf: (caller) => (accounts.get(caller) ? caller : (options.defaultAccount ?? caller)),
     acknowledged: (id, receipt) => acknowledged(Call.name, id, receipt),
   });
   const proxy = await SipProxy.start({
     listen,
     desk,
     timers,
+    admission: options.admission ?? {},
     transactionsLimit,
-    dialogsLimit,
+    callsLimit,
     failed,
     forwarded: (trunk, elapsedMs) => {
       tally.forwarded(trunk);

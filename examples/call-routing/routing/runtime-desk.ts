@@ -4,7 +4,6 @@ import { Rejected } from 'trunkline';
 import type { Bid } from '../domain/bid.ts';
 import type { CallRouted, FailureReason } from '../domain/call.ts';
 import { Call } from '../domain/call.ts';
-import { toMicros } from '../domain/money.ts';
 import type { CallEnding, Decision, Invitation, RoutingDesk } from '../proxy/desk.ts';
 import type { Address } from '../sip/message.ts';
 import type { Credit } from './credit.ts';
@@ -17,8 +16,6 @@ export interface DeskParts {
   readonly credit: Credit;
   readonly trunks: ReadonlyMap<string, Address>;
   readonly measures: Measures;
-  /** The account that a caller's name stands for. */
-  readonly accountOf: (caller: string) => string;
   /** Called with every receipt before the SIP message that depends on it leaves. */
   readonly acknowledged: (callId: string, receipt: Receipt<unknown>) => void;
 }
@@ -30,13 +27,11 @@ export class RuntimeDesk implements RoutingDesk {
     this.#parts = parts;
   }
 
-  async place({ callId, sipCallId, caller, called }: Invitation): Promise<Decision> {
+  async place({ callId, sipCallId, account: accountId, called }: Invitation): Promise<Decision> {
     const { runtime, credit, trunks, measures } = this.#parts;
-    const accountId = this.#parts.accountOf(caller);
     const bids = this.#liveBids(called);
     const standing = credit.standing(accountId);
-    const dearestMicros = Math.max(0, ...bids.map(({ ratePerMinute }) => toMicros(ratePerMinute)));
-    const holds = credit.hold(callId, accountId, dearestMicros);
+    const holds = credit.hold(callId, accountId, bids);
     let isRouted = false;
     try {
       const startedAt = performance.now();
@@ -47,6 +42,7 @@ export class RuntimeDesk implements RoutingDesk {
       const placed = receipt.value;
       if (placed.kind === 'refuse') return placed;
       isRouted = true;
+      credit.settle(callId, placed.ratePerMinute);
       measures.record('raise', placed.raiseMicros / 1_000);
       return { kind: 'route', trunk: placed.trunk, address: trunks.get(placed.trunk)! };
     } catch (error) {
@@ -63,7 +59,21 @@ export class RuntimeDesk implements RoutingDesk {
   }
 
   async completed(callId: string, ending: CallEnding): Promise<void> {
-    await this.#acknowledge(callId, this.#parts.runtime.ref(Call, callId).complete(ending));
+    const coveredMs = this.coveredMs(callId);
+    try {
+      await this.#acknowledge(callId, this.#parts.runtime.ref(Call, callId).complete({ ...ending, coveredMs }));
+    } catch (error) {
+      this.#parts.credit.release(callId); // it will not be paid, and nothing else would
+      throw error;
+    }
+  }
+
+  coveredMs(callId: string): number {
+    return this.#parts.credit.coveredMs(callId);
+  }
+
+  extend(callId: string): boolean {
+    return this.#parts.credit.extend(callId);
   }
 
   async failed(callId: string, status: number): Promise<void> {

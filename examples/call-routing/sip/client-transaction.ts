@@ -1,7 +1,9 @@
 // One request sent and what comes back (RFC 3261 §17.1 with RFC 6026): repeats the request until something answers, passes
 // each answer on once, and acknowledges a refused INVITE itself, hop by hop.
 import { Buffer } from 'node:buffer';
-import type { ReceivedResponse, SipHeader, SipRequest } from './message.ts';
+import type { Expected } from './matching.ts';
+import { expectedAnswer, isExpected } from './matching.ts';
+import type { Address, ReceivedResponse, SipHeader, SipRequest } from './message.ts';
 import { headerValue, makeHeader } from './message.ts';
 import { serialiseMessage } from './serialise.ts';
 import type { Timers } from './timers.ts';
@@ -25,11 +27,13 @@ export class ClientTransaction {
   readonly #datagram: Buffer;
   #retransmission: Retransmission | undefined;
   #provisional = false;
+  readonly #expected: Expected;
   #finalStatus: number | undefined;
   #cancelled = false;
 
-  constructor(request: SipRequest, timers: Timers, port: ClientTransactionPort) {
+  constructor(request: SipRequest, to: Address, timers: Timers, port: ClientTransactionPort) {
     this.request = request;
+    this.#expected = expectedAnswer(request, to);
     this.isInvite = request.method === 'INVITE';
     this.#timers = timers;
     this.#port = port;
@@ -52,6 +56,11 @@ export class ClientTransaction {
     this.#retransmission = new Retransmission(t1Ms, longestMs, () => this.#port.send(this.#datagram));
   }
 
+  /** Whether this is an answer to this request, from the one who was asked. */
+  expects(response: ReceivedResponse, from: Address): boolean {
+    return isExpected(response, from, this.#expected);
+  }
+
   receive(response: ReceivedResponse): void {
     const { status } = response;
     const isSuccess = status >= 200 && status < 300;
@@ -63,7 +72,8 @@ export class ClientTransaction {
     if (status < 200) {
       if (this.isInvite) {
         this.#retransmission?.stop();
-        if (!this.#cancelled) this.#port.keep(this.#timers.ringingMs);
+        // Timer C runs from the first: who repeats it cannot ring for ever.
+        if (!this.#cancelled && !this.#provisional) this.#port.keep(this.#timers.ringingMs);
       }
       this.#provisional = true;
       this.#port.response(response);

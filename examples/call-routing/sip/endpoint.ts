@@ -1,44 +1,33 @@
-// A SIP endpoint on one loopback socket: datagrams in, new requests and stray ACKs out, everything between them (parsing,
-// refusing, absorbing what was sent twice, matching answers) done here. The router, the caller and the callee each have one.
+// A SIP endpoint on one socket: datagrams in, new requests and stray ACKs out, everything between them (parsing, refusing,
+// absorbing what was sent twice, matching answers) done here. The router, the caller and the callee each have one. Of a request
+// that its user refuses nothing is kept: the answer is made from the request alone.
 import type { Buffer } from 'node:buffer';
-import { randomBytes } from 'node:crypto';
 import { BoundedTable } from './bounded-table.ts';
 import type { ClientTransactionPort } from './client-transaction.ts';
 import { ClientTransaction, makeFollowUp } from './client-transaction.ts';
+import type { EndpointCounters, EndpointOptions, EndpointUser, Verdict } from './endpoint-user.ts';
 import { MalformedSip } from './malformed.ts';
-import type { Address, Envelope, ReceivedMessage, ReceivedRequest, SipRequest, Via } from './message.ts';
+import { clientKey, serverKey } from './matching.ts';
+import type { Address, Envelope, ReceivedMessage, ReceivedRequest, SipHeader, SipRequest } from './message.ts';
 import { makeHeader } from './message.ts';
+import { Names } from './names.ts';
 import { parseMessage } from './parse.ts';
+import { Quota } from './quota.ts';
 import { serialiseMessage } from './serialise.ts';
 import { makeResponse, ServerTransaction } from './server-transaction.ts';
+import { SourceRates } from './source-rates.ts';
 import type { Timers } from './timers.ts';
 import type { UdpSocket } from './udp.ts';
 import { openUdp } from './udp.ts';
+import { stampVia } from './via.ts';
 
-export interface EndpointUser {
-  /** A new request, never an ACK. `receivedAt` is `performance.now()` when its datagram reached JavaScript. */
-  request(transaction: ServerTransaction, from: Address, receivedAt: number): void;
-  /** An ACK of a 2xx, which travels end to end. */
-  acknowledgement(request: ReceivedRequest, from: Address): void;
+interface Held {
+  readonly transaction: ServerTransaction;
+  readonly source: string;
 }
 
-export interface EndpointOptions {
-  readonly timers: Timers;
-  /** Most transactions held at once, of each kind; a request beyond it gets 503. */
-  readonly transactionsLimit: number;
-}
-
-export type EndpointCounters = Record<
-  | 'received'
-  | 'sent'
-  | 'retransmissionsAbsorbed'
-  | 'malformedAnswered'
-  | 'malformedDropped'
-  | 'strayResponses'
-  | 'overloadRefused'
-  | 'keepAlives',
-  number
->;
+const defaultStatelessPerSecond = 1_000;
+const retryAfter = makeHeader('Retry-After', '1');
 
 export class Endpoint {
   readonly counters: EndpointCounters = {
@@ -49,21 +38,34 @@ export class Endpoint {
     malformedDropped: 0,
     strayResponses: 0,
     overloadRefused: 0,
+    statelessDropped: 0,
     keepAlives: 0,
   };
+  readonly names: Names = new Names();
+  readonly #options: EndpointOptions;
   readonly #timers: Timers;
   readonly #user: EndpointUser;
-  readonly #servers: BoundedTable<ServerTransaction>;
+  readonly #servers: BoundedTable<Held>;
   readonly #clients: BoundedTable<ClientTransaction>;
-  readonly #prefix = randomBytes(6).toString('hex');
-  #names = 0;
+  readonly #quota = new Quota();
+  readonly #rates: SourceRates;
   #socket!: UdpSocket;
 
-  private constructor({ timers, transactionsLimit }: EndpointOptions, user: EndpointUser) {
+  private constructor(options: EndpointOptions, user: EndpointUser) {
+    const { timers, transactionsLimit, statelessPerSecond = defaultStatelessPerSecond } = options;
+    this.#options = options;
     this.#timers = timers;
     this.#user = user;
-    this.#servers = new BoundedTable(transactionsLimit, (transaction) => transaction.stop(), 2 * timers.t1Ms);
+    this.#servers = new BoundedTable(
+      transactionsLimit,
+      ({ transaction, source }) => {
+        transaction.stop();
+        this.#quota.release(source);
+      },
+      2 * timers.t1Ms,
+    );
     this.#clients = new BoundedTable(transactionsLimit, (transaction) => transaction.expire(), 2 * timers.t1Ms);
+    this.#rates = new SourceRates(statelessPerSecond);
   }
 
   /** Port 0 takes a free one. */
@@ -81,19 +83,9 @@ export class Endpoint {
     return this.#socket.sendFailures;
   }
 
-  /** A new branch for a Via; §8.1.1.7 has the cookie. */
-  nextBranch(): string {
-    return `z9hG4bK${this.nextTag()}`;
-  }
-
-  nextTag(): string {
-    this.#names++;
-    return `${this.#prefix}${this.#names.toString(36)}`;
-  }
-
-  /** Whether a request that will be forwarded finds room on both sides. */
-  get hasRoom(): boolean {
-    return this.#servers.hasRoomFor(1) && this.#clients.hasRoomFor(1);
+  /** Transactions held now, of both kinds. */
+  get transactions(): number {
+    return this.#servers.size + this.#clients.size;
   }
 
   /** Send what belongs to no transaction: an ACK on its way end to end. */
@@ -101,15 +93,19 @@ export class Endpoint {
     this.#sendDatagram(serialiseMessage(message), to);
   }
 
-  /** Send a request whose top Via has a branch of `nextBranch()`, and repeat it until it is answered. */
+  /**
+   * Send a request whose top Via has a branch of `names.nextBranch()`, and repeat it until it is answered. Undefined, and
+   * nothing sent, if the table is full.
+   */
   request(
     message: SipRequest,
     branch: string,
     to: Address,
     handlers: Pick<ClientTransactionPort, 'response' | 'timeout'>,
-  ): ClientTransaction {
+  ): ClientTransaction | undefined {
+    if (!this.#clients.hasRoomFor(1)) return undefined;
     const key = clientKey(branch, message.method);
-    const transaction: ClientTransaction = new ClientTransaction(message, this.#timers, {
+    const transaction: ClientTransaction = new ClientTransaction(message, to, this.#timers, {
       ...handlers,
       send: (datagram) => this.#sendDatagram(datagram, to),
       keep: (lifetimeMs) => this.#clients.set(key, transaction, lifetimeMs),
@@ -121,16 +117,12 @@ export class Endpoint {
   /** Cancel an INVITE that has had a provisional answer (§9.1); its final answer comes as usual, a 487 as a rule. */
   cancel(invite: ClientTransaction, branch: string, to: Address): void {
     invite.cancelled();
-    this.request(makeFollowUp(invite.request, 'CANCEL'), branch, to, { response() {}, timeout() {} });
-  }
-
-  /** The INVITE that a CANCEL means (§9.2). */
-  findInvite(cancel: ReceivedRequest): ServerTransaction | undefined {
-    return this.#servers.get(serverKey(cancel.envelope, 'INVITE'));
+    const cancel = makeFollowUp(invite.request, 'CANCEL');
+    if (!this.request(cancel, branch, to, { response() {}, timeout() {} })) this.send(cancel, to);
   }
 
   async stop(): Promise<void> {
-    for (const transaction of this.#servers.values()) transaction.stop();
+    for (const { transaction } of this.#servers.values()) transaction.stop();
     for (const transaction of this.#clients.values()) transaction.stop();
     this.#servers.stop();
     this.#clients.stop();
@@ -153,7 +145,7 @@ export class Endpoint {
       message = parseMessage(datagram);
     } catch (error) {
       if (!(error instanceof MalformedSip)) throw error;
-      this.#refuse(error, from);
+      this.#refuseMalformed(error, from);
       return;
     }
     if (message.kind === 'request') {
@@ -161,73 +153,86 @@ export class Endpoint {
       return;
     }
     const transaction = this.#clients.get(clientKey(message.envelope.via.branch, message.envelope.method));
-    if (transaction) transaction.receive(message);
+    if (transaction?.expects(message, from)) transaction.receive(message);
     else this.counters.strayResponses++;
   }
 
   #receiveRequest(request: ReceivedRequest, from: Address, receivedAt: number): void {
-    const isAck = request.method === 'ACK';
-    const key = serverKey(request.envelope, isAck ? 'INVITE' : request.method);
-    const known = this.#servers.get(key);
-    if (isAck) {
+    const { method, envelope } = request;
+    const isOfInvite = method === 'ACK' || method === 'CANCEL';
+    const key = serverKey(envelope, from, isOfInvite ? 'INVITE' : method);
+    const known = this.#servers.get(key)?.transaction;
+    if (method === 'ACK') {
       if (!known?.acknowledge()) this.#user.acknowledgement(request, from);
-      return;
-    }
-    if (known) {
+    } else if (method === 'CANCEL') {
+      this.#answer(request, from, known ? 200 : 481);
+      if (known && !known.hasFinalAnswer) this.#user.cancelled(known);
+    } else if (known) {
       this.counters.retransmissionsAbsorbed++;
       known.repeat();
-      return;
-    }
-    const to = answerAddress(request.envelope.via, from);
-    if (!this.hasRoom) {
-      this.counters.overloadRefused++;
-      const retryAfter = makeHeader('Retry-After', '1');
-      this.#sendDatagram(serialiseMessage(makeResponse(request, 503, this.nextTag(), [retryAfter])), to);
-      return;
-    }
-    const { giveUpMs, ringingMs } = this.#timers;
-    const transaction = new ServerTransaction(request, this.#timers, {
-      send: (datagram) => this.#sendDatagram(datagram, to),
-      settled: () => this.#servers.keep(key, giveUpMs),
-    });
-    this.#servers.set(key, transaction, ringingMs + giveUpMs);
-    this.#user.request(transaction, from, receivedAt);
+    } else this.#admit(request, key, from, receivedAt);
   }
 
-  #refuse({ status, answerable }: MalformedSip, from: Address): void {
+  #admit(request: ReceivedRequest, key: string, from: Address, receivedAt: number): void {
+    let verdict: Verdict;
+    try {
+      verdict = this.#user.admit(request, from);
+    } catch (error) {
+      // A header that only the user reads (Route, From's URI, the Request-URI) may still be malformed.
+      if (!(error instanceof MalformedSip)) throw error;
+      verdict = { kind: 'answer', status: error.status };
+    }
+    if (verdict.kind === 'answer') {
+      this.#answer(request, from, verdict.status, verdict.headers);
+      return;
+    }
+    if (!this.#hasRoom(verdict)) {
+      this.counters.overloadRefused++;
+      this.#answer(request, from, 503, [retryAfter]);
+      return;
+    }
+    const { source } = verdict;
+    const { giveUpMs, ringingMs } = this.#timers;
+    const transaction = new ServerTransaction(request, this.#timers, {
+      send: (datagram) => this.#sendDatagram(datagram, from),
+      settled: () => this.#servers.keep(key, giveUpMs),
+    });
+    this.#quota.take(source);
+    this.#servers.set(key, { transaction, source }, ringingMs + giveUpMs);
+    verdict.begin(transaction, receivedAt);
+  }
+
+  /** On both sides, and in the share of the source. A dialog's requests may use the reserve, and half of it each source. */
+  #hasRoom({ source, isInDialog, transactionsLimit }: Extract<Verdict, { kind: 'take' }>): boolean {
+    const { inDialogReserve: reserve = 0, transactionsLimit: all, transactionsPerSource = all } = this.#options;
+    const wanted = 1 + (isInDialog ? 0 : reserve);
+    const share = (transactionsLimit ?? transactionsPerSource) + (isInDialog ? Math.ceil(reserve / 2) : 0);
+    return this.#servers.hasRoomFor(wanted) && this.#clients.hasRoomFor(wanted) && this.#quota.heldBy(source) < share;
+  }
+
+  /** An answer that leaves nothing behind. */
+  #answer(request: ReceivedRequest, to: Address, status: number, headers: readonly SipHeader[] = []): void {
+    const tag = this.names.tagFor(identity(request.envelope));
+    this.#sendStateless(makeResponse(request, status, tag, headers), to);
+  }
+
+  #refuseMalformed({ status, answerable }: MalformedSip, from: Address): void {
     if (!answerable) {
       this.counters.malformedDropped++;
       return;
     }
     this.counters.malformedAnswered++;
-    const response = makeResponse(answerable, status, this.nextTag());
-    this.#sendDatagram(serialiseMessage(response), answerAddress(answerable.via, from));
+    this.#sendStateless(makeResponse(answerable, status, this.names.nextTag()), from);
+  }
+
+  #sendStateless(response: ReturnType<typeof makeResponse>, to: Address): void {
+    if (this.#rates.take(to.host)) this.#sendDatagram(serialiseMessage(response), to);
+    else this.counters.statelessDropped++;
   }
 }
 
-/** Holds also for clients whose branch lacks the cookie: whatever makes a transaction theirs is in the key. */
-function serverKey({ via, callId, sequence }: Envelope, method: string): string {
-  return `${via.branch}|${via.host}:${via.port ?? 5060}|${callId}|${sequence}|${method}`;
-}
-
-function clientKey(branch: string, method: string): string {
-  return `${branch}|${method}`;
-}
-
-/** Where an answer goes: the source host; the source port if the client asked for it (RFC 3581), else the one it named. */
-function answerAddress(via: Via, from: Address): Address {
-  return { host: from.host, port: via.parameters.has('rport') ? from.port : (via.port ?? 5060) };
-}
-
-/** Note in the top Via where the request came from (§18.2.1, RFC 3581). */
-function stampVia(request: ReceivedRequest, from: Address): ReceivedRequest {
-  const { host, parameters } = request.envelope.via;
-  const wantsPort = parameters.has('rport');
-  if (host === from.host && !wantsPort) return request;
-  const top = request.headers.findIndex(({ key }) => key === 'via');
-  const value = request.headers[top]!.value.replace(/;\s*(rport|received)(\s*=[^;]*)?(?=;|$)/gi, '');
-  const stamped = `${value};received=${from.host}${wantsPort ? `;rport=${from.port}` : ''}`;
-  return { ...request, headers: request.headers.with(top, makeHeader('Via', stamped)) };
+function identity({ via, callId, fromTag, sequence }: Envelope): string {
+  return `${via.branch}\n${callId}\n${fromTag}\n${sequence}`;
 }
 
 function isKeepAlive(datagram: Buffer): boolean {

@@ -3,6 +3,9 @@
 import { MalformedSip } from './malformed.ts';
 import type { Address, Via } from './message.ts';
 
+/** Of a list's elements, or of a field's parameters: more make a message dear to read, and serve nothing. */
+const partsLimit = 64;
+
 /** Split at commas that stand outside quotes and angle brackets. */
 export const splitList = (value: string): string[] => splitOutside(value, ',');
 
@@ -22,6 +25,7 @@ function splitOutside(value: string, separator: ',' | ';'): string[] {
     else if (character === '>') bracketed = false;
     else if (character === separator && !bracketed) {
       parts.push(value.slice(start, at).trim());
+      if (parts.length >= partsLimit) throw new MalformedSip(`more than ${partsLimit} parts in one field`);
       start = at + 1;
     }
   }
@@ -124,14 +128,19 @@ export interface Uri {
   readonly port: number | undefined;
 }
 
-/** `sip:user@host:port;parameters`. Other schemes keep only their name and text (as `user`). */
+/** %34 is 4 (RFC 3261 §19.1.4): whoever compares users compares them decoded. */
+function decodeEscapes(user: string): string {
+  return user.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+}
+
+/** `sip:user@host:port;parameters`, the user decoded. Other schemes keep only their name and text (as `user`). */
 export function parseUri(text: string): Uri {
   const [scheme, rest] = splitOnce(text, ':');
   if (!/^[A-Za-z][A-Za-z0-9+.-]*$/.test(scheme) || !rest) throw new MalformedSip('a URI without a scheme');
   if (!/^sips?$/i.test(scheme)) return { scheme: scheme.toLowerCase(), user: rest, host: '', port: undefined };
   const at = rest.lastIndexOf('@');
-  const user = at < 0 ? '' : rest.slice(0, at).split(':')[0]!;
-  const hostPort = rest.slice(at + 1).split(/[;?]/)[0]!;
+  const user = at < 0 ? '' : decodeEscapes(splitOnce(rest.slice(0, at), ':')[0]);
+  const hostPort = /^[^;?]*/.exec(rest.slice(at + 1))![0];
   return { scheme: scheme.toLowerCase(), user, ...parseHostPort(hostPort) };
 }
 

@@ -93,6 +93,7 @@ export const reasons: Readonly<Record<number, string>> = {
   403: 'Forbidden',
   404: 'Not Found',
   405: 'Method Not Allowed',
+  407: 'Proxy Authentication Required',
   408: 'Request Timeout',
   416: 'Unsupported URI Scheme',
   420: 'Bad Extension',
@@ -104,4 +105,5 @@ export const reasons: Readonly<Record<number, string>> = {
   500: 'Server Internal Error',
   503: 'Service Unavailable',
   505: 'Version Not Supported',
+  513: 'Message Too Large',
 };

@@ -32,7 +32,15 @@ export class Callee {
     const callee = new Callee(timers);
     const options = { timers, transactionsLimit: 65_536 };
     callee.#endpoint = await Endpoint.start({ host: '127.0.0.1', port: 0 }, options, {
-      request: (transaction, from) => callee.#receive(transaction, from),
+      admit: (_, from) => {
+        return {
+          kind: 'take',
+          source: '',
+          isInDialog: true,
+          begin: (transaction) => callee.#receive(transaction, from),
+        };
+      },
+      cancelled: (invite) => invite.respondWith(487, callee.#endpoint.names.nextTag()),
       acknowledgement: (request) => callee.#stopAnswering(request.envelope.callId),
     });
     return callee;
@@ -49,13 +57,9 @@ export class Callee {
 
   #receive(transaction: ServerTransaction, from: Address): void {
     const { request } = transaction;
-    const tag = this.#endpoint.nextTag();
+    const tag = this.#endpoint.names.nextTag();
     if (request.method === 'INVITE') this.#ring(transaction, tag, from);
-    else if (request.method === 'CANCEL') {
-      const invite = this.#endpoint.findInvite(request);
-      transaction.respondWith(invite ? 200 : 481, tag);
-      if (invite && !invite.hasFinalAnswer) invite.respondWith(487, tag);
-    } else transaction.respondWith(request.method === 'BYE' ? 200 : 405, tag);
+    else transaction.respondWith(request.method === 'BYE' ? 200 : 405, tag);
   }
 
   #ring(invite: ServerTransaction, tag: string, router: Address): void {
@@ -85,7 +89,7 @@ export class Callee {
   }
 
   #hangUp(invite: ReceivedRequest, tag: string, router: Address): void {
-    const branch = this.#endpoint.nextBranch();
+    const branch = this.#endpoint.names.nextBranch();
     const bye = inDialogRequest('BYE', {
       self: this.#endpoint.address,
       branch,

@@ -47,7 +47,10 @@ export class Caller {
     const caller = new Caller(router);
     const options = { timers, transactionsLimit: 65_536 };
     caller.#endpoint = await Endpoint.start({ host: '127.0.0.1', port: 0 }, options, {
-      request: (transaction) => caller.#receive(transaction),
+      admit: () => {
+        return { kind: 'take', source: '', isInDialog: true, begin: (transaction) => caller.#receive(transaction) };
+      },
+      cancelled() {},
       acknowledgement() {},
     });
     return caller;
@@ -91,7 +94,7 @@ export class Caller {
         timeout: () => resolve(undefined),
         response: (response) => {
           const { status } = response;
-          if (status === 180 && cancelsWhenRinging && !isCancelled) {
+          if (transaction && status === 180 && cancelsWhenRinging && !isCancelled) {
             isCancelled = true;
             endpoint.cancel(transaction, branch, this.#router);
           } else if (status >= 200) {
@@ -100,13 +103,14 @@ export class Caller {
           }
         },
       });
+      if (!transaction) resolve(undefined);
     });
   }
 
   /** Every 2xx, also a repeated one, gets an ACK end to end. */
   #acknowledge(answer: ReceivedResponse): void {
     this.#endpoint.send(
-      this.#inDialog('ACK', answer, answer.envelope.sequence, this.#endpoint.nextBranch()),
+      this.#inDialog('ACK', answer, answer.envelope.sequence, this.#endpoint.names.nextBranch()),
       this.#router,
     );
   }
@@ -114,12 +118,13 @@ export class Caller {
   #holdAndHangUp(answer: ReceivedResponse, holdMs: number): Promise<boolean> {
     return new Promise((resolve) => {
       setTimeout(() => {
-        const branch = this.#endpoint.nextBranch();
+        const branch = this.#endpoint.names.nextBranch();
         const bye = this.#inDialog('BYE', answer, answer.envelope.sequence + 1, branch);
-        this.#endpoint.request(bye, branch, this.#router, {
+        const sent = this.#endpoint.request(bye, branch, this.#router, {
           response: ({ status }) => status >= 200 && resolve(status === 200),
           timeout: () => resolve(false),
         });
+        if (!sent) resolve(false);
       }, holdMs);
     });
   }
@@ -127,7 +132,7 @@ export class Caller {
   #receive(transaction: ServerTransaction): void {
     const { method, envelope } = transaction.request;
     const hungUp = method === 'BYE' ? this.#hungUp.get(envelope.callId) : undefined;
-    transaction.respondWith(hungUp ? 200 : 481, this.#endpoint.nextTag());
+    transaction.respondWith(hungUp ? 200 : 481, this.#endpoint.names.nextTag());
     hungUp?.();
   }
 
@@ -135,10 +140,10 @@ export class Caller {
     const self = `${this.#endpoint.address.host}:${this.#endpoint.address.port}`;
     const router = `${this.#router.host}:${this.#router.port}`;
     const headers = [
-      makeHeader('Via', `SIP/2.0/UDP ${self};branch=${this.#endpoint.nextBranch()};rport`),
-      makeHeader('From', `<sip:${caller}@${self}>;tag=${this.#endpoint.nextTag()}`),
+      makeHeader('Via', `SIP/2.0/UDP ${self};branch=${this.#endpoint.names.nextBranch()};rport`),
+      makeHeader('From', `<sip:${caller}@${self}>;tag=${this.#endpoint.names.nextTag()}`),
       makeHeader('To', `<sip:${called}@${router}>`),
-      makeHeader('Call-ID', this.#endpoint.nextTag()),
+      makeHeader('Call-ID', this.#endpoint.names.nextTag()),
       makeHeader('CSeq', '1 INVITE'),
       makeHeader('Contact', `<sip:${caller}@${self}>`),
       makeHeader('Max-Forwards', '70'),

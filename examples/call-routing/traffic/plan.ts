@@ -1,5 +1,6 @@
 // The demo's little world: who calls whom, what comes of it, and which accounts and bids that takes. A call's plan follows
 // from its number alone, so that the caller, the callee and the summary agree without talking to each other.
+import type { AdmissionOptions } from '../proxy/admission.ts';
 import type { Provision } from '../routing/provision.ts';
 
 export type CallKind =
@@ -79,4 +80,15 @@ export const demoProvision: Provision = {
       ratePerMinute: `0.0${110 + ((row + column) % 3) * 9}`,
     })),
   ),
+};
+
+/** One caller makes all the calls, for all the accounts: the whole table may be its own. */
+export const demoAdmission: AdmissionOptions = {
+  peers: [
+    {
+      host: '127.0.0.1',
+      accounts: demoProvision.accounts.map(({ id }) => id),
+      transactionsLimit: Number.MAX_SAFE_INTEGER,
+    },
+  ],
 };

@@ -1,0 +1,81 @@
+// Who may call, and which account pays: decided before anything is kept or written. A caller is known by its address (a peer) or
+// by digest authentication; what stands in From is believed of nobody, except that a peer with several accounts may choose among
+// its own. Everybody else is refused, counted, and forgotten.
+import { parseNameAddress, parseUri } from '../sip/fields.ts';
+import { addressText } from '../sip/matching.ts';
+import type { Address, ReceivedRequest, SipHeader } from '../sip/message.ts';
+import { headerValue } from '../sip/message.ts';
+import type { DigestOptions } from './digest.ts';
+import { Digest } from './digest.ts';
+
+/**
+ * Callers that are known by where they send from. Only as good as the network between: list an address only where nobody
+ * else can send from it.
+ */
+export interface Peer {
+  readonly host: string;
+  /** Without it, any port of the host. */
+  readonly port?: number;
+  /** Who may pay for its calls. One: it pays, whatever From says. Several: From's user names one of them. */
+  readonly accounts: readonly string[];
+  /** Most transactions at once, if not as of any other source. */
+  readonly transactionsLimit?: number;
+}
+
+/** Without peers and without digest users nobody can call. */
+export interface AdmissionOptions {
+  readonly peers?: readonly Peer[];
+  readonly digest?: DigestOptions;
+}
+
+export type Admitted =
+  | {
+      readonly kind: 'payer';
+      readonly account: string;
+      readonly source: string;
+      readonly transactionsLimit?: number | undefined;
+    }
+  | { readonly kind: 'refuse'; readonly status: number; readonly headers: readonly SipHeader[] };
+
+export class Admission {
+  readonly counters: Record<'challenged' | 'forbidden' | 'wrongCredentials', number> = {
+    challenged: 0,
+    forbidden: 0,
+    wrongCredentials: 0,
+  };
+  readonly #peers = new Map<string, Peer>();
+  readonly #digest: Digest | undefined;
+
+  constructor({ peers = [], digest }: AdmissionOptions) {
+    for (const peer of peers) this.#peers.set(peer.port === undefined ? peer.host : `${peer.host}:${peer.port}`, peer);
+    this.#digest = digest && new Digest(digest);
+  }
+
+  /** May throw MalformedSip. */
+  admit(invite: ReceivedRequest, from: Address): Admitted {
+    const peer = this.#peers.get(addressText(from)) ?? this.#peers.get(from.host);
+    if (peer) return this.#admitPeer(peer, invite);
+    if (!this.#digest) return this.#forbid();
+    const check = this.#digest.check(invite, from);
+    // The address is the source, whoever writes from there: many names do not make many shares.
+    if (check.kind === 'right') return { kind: 'payer', account: check.account, source: from.host };
+    if (check.kind === 'wrong') this.counters.wrongCredentials++;
+    this.counters.challenged++;
+    return { kind: 'refuse', status: 407, headers: [this.#digest.challenge(from, check.kind === 'stale')] };
+  }
+
+  #admitPeer({ host, port, accounts, transactionsLimit }: Peer, invite: ReceivedRequest): Admitted {
+    const account = accounts.length === 1 ? accounts[0]! : userOfFrom(invite);
+    if (!accounts.includes(account)) return this.#forbid();
+    return { kind: 'payer', account, source: port === undefined ? host : `${host}:${port}`, transactionsLimit };
+  }
+
+  #forbid(): Admitted {
+    this.counters.forbidden++;
+    return { kind: 'refuse', status: 403, headers: [] };
+  }
+}
+
+function userOfFrom(request: ReceivedRequest): string {
+  return parseUri(parseNameAddress(headerValue(request, 'from')!).uri).user;
+}

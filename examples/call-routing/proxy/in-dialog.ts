@@ -1,0 +1,94 @@
+// Requests inside a dialog, to its other side: to where that was met, with its own Contact and Route, whatever the request says.
+// Each side's CSeq only rises. A BYE ends the call at both ends and in the books, whoever answers it with what.
+import type { Verdict } from '../sip/endpoint-user.ts';
+import type { Address, ReceivedRequest, ReceivedResponse } from '../sip/message.ts';
+import type { ServerTransaction } from '../sip/server-transaction.ts';
+import type { Way } from './calls.ts';
+import { forwardRequest, forwardResponse, hopsLeft } from './forward.ts';
+import type { ProxyParts } from './proxy.ts';
+import { refreshTargets, sequenceLimit } from './sides.ts';
+import { sendBye } from './teardown.ts';
+
+export class InDialog {
+  readonly #parts: ProxyParts;
+  /** For the re-INVITEs that are waiting for an answer: what a CANCEL does. */
+  readonly #cancels = new WeakMap<ServerTransaction, () => void>();
+
+  constructor(parts: ProxyParts) {
+    this.#parts = parts;
+  }
+
+  admit({ envelope }: ReceivedRequest, from: Address): Verdict {
+    const way = this.#parts.calls.find(envelope, from);
+    if (!way) return { kind: 'answer', status: 481 };
+    const { call, sender, sentBy } = way;
+    if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400 };
+    if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500 }; // RFC 3261 §12.2.2
+    const source = sentBy === 'caller' ? call.source : call.trunkSource;
+    const begin = (transaction: ServerTransaction, receivedAt: number): void =>
+      this.#forward(transaction, way, receivedAt);
+    return { kind: 'take', source, isInDialog: true, begin };
+  }
+
+  #forward(transaction: ServerTransaction, way: Way, receivedAt: number): void {
+    const { endpoint } = this.#parts;
+    const { request } = transaction;
+    const { sender, receiver } = way;
+    sender.sequence = request.envelope.sequence;
+    if (transaction.isInvite) sender.inviteSequence = request.envelope.sequence;
+    if (request.method === 'BYE') way.call.hungUpAt ??= receivedAt;
+    const branch = endpoint.names.nextBranch();
+    const hop = { self: endpoint.address, branch, uri: receiver.target, routes: receiver.routes };
+    const outgoing = forwardRequest(request, { ...hop, recordRoute: transaction.isInvite });
+    const client = endpoint.request(outgoing, branch, receiver.address, {
+      response: (response) => void this.#relay(transaction, response, way),
+      timeout: () => void this.#giveUp(transaction, way),
+    });
+    if (!client) transaction.respondWith(503, endpoint.names.nextTag());
+    else if (transaction.isInvite) {
+      this.#cancels.set(transaction, () => {
+        if (client.hasProvisional && !client.isFinal) endpoint.cancel(client, branch, receiver.address);
+      });
+    }
+  }
+
+  cancel(invite: ServerTransaction): void {
+    this.#cancels.get(invite)?.();
+  }
+
+  /** False if it belongs to no INVITE of a dialog here. */
+  acknowledge(request: ReceivedRequest, from: Address): boolean {
+    const { endpoint, calls } = this.#parts;
+    const way = calls.find(request.envelope, from);
+    if (!way || !hopsLeft(request) || request.envelope.sequence !== way.sender.inviteSequence) return false;
+    const { target: uri, routes, address } = way.receiver;
+    const hop = { self: endpoint.address, branch: endpoint.names.nextBranch(), uri, routes, recordRoute: false };
+    endpoint.send(forwardRequest(request, hop), address);
+    return true;
+  }
+
+  async #relay(transaction: ServerTransaction, response: ReceivedResponse, way: Way): Promise<void> {
+    const { request } = transaction;
+    const { status } = response;
+    if (status === 100) return;
+    const isAccepted = status >= 200 && status < 300;
+    if (isAccepted && ['INVITE', 'UPDATE'].includes(request.method)) {
+      refreshTargets(request, response, way.sender, way.receiver);
+    }
+    if (request.method === 'BYE' && status >= 200) {
+      // Who asks for credentials gets its BYE once more, and talks until then; any other answer is the end.
+      if (status === 401 || status === 407) way.call.hungUpAt = undefined;
+      else {
+        // What does not say that the dialog is gone may come from one that has not understood, and talks on.
+        if (!isAccepted && status !== 481) sendBye(this.#parts.endpoint, way.call, way.receiver, way.sender);
+        await this.#parts.ended(way.call, way.sentBy);
+      }
+    }
+    transaction.respond(forwardResponse(response, request));
+  }
+
+  async #giveUp(transaction: ServerTransaction, way: Way): Promise<void> {
+    if (transaction.request.method === 'BYE') await this.#parts.ended(way.call, way.sentBy);
+    transaction.respondWith(408, this.#parts.endpoint.names.nextTag());
+  }
+}

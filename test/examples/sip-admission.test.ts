@@ -1,0 +1,227 @@
+// Who may call: known by address, or by a password that never travels. Everybody else leaves nothing behind.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { DigestOptions } from '../../examples/call-routing/proxy/digest.ts';
+import { Digest, digestSecret } from '../../examples/call-routing/proxy/digest.ts';
+import { NonceUse } from '../../examples/call-routing/proxy/nonce-use.ts';
+import type { ProxyOptions, SipProxy } from '../../examples/call-routing/proxy/proxy.ts';
+import type { ReceivedResponse } from '../../examples/call-routing/sip/message.ts';
+import { headerValue } from '../../examples/call-routing/sip/message.ts';
+import { Quota } from '../../examples/call-routing/sip/quota.ts';
+import { SourceRates } from '../../examples/call-routing/sip/source-rates.ts';
+import { makeTimers } from '../../examples/call-routing/sip/timers.ts';
+import type { Credentials } from './digest-client.ts';
+import { proxyAuthorization } from './digest-client.ts';
+import { fresh, inviteText, laterText, Phone } from './phone.ts';
+import { startProxy } from './proxy-stub.ts';
+
+const patience = { timeout: 20_000 };
+const realm = 'calls';
+const password = 'correct horse';
+const users = { ann: { account: 'acme', secret: digestSecret('ann', realm, password) } };
+
+let ann: Phone;
+let eve: Phone;
+let trunk: Phone;
+let proxy: SipProxy | undefined;
+let placed: { account: string; called: string }[];
+
+beforeEach(async () => {
+  [ann, eve, trunk] = await Promise.all([Phone.open(), Phone.open(), Phone.open()]);
+  placed = [];
+});
+
+afterEach(async () => {
+  await proxy?.stop();
+  await Promise.all([ann, eve, trunk].map((phone) => phone[Symbol.asyncDispose]()));
+});
+
+async function start(options: Partial<ProxyOptions>): Promise<number> {
+  const address = { host: '127.0.0.1', port: trunk.port };
+  const place = async ({ account, called }: { account: string; called: string }) => {
+    placed.push({ account, called });
+    return { kind: 'route', trunk: 'trunk', address } as const;
+  };
+  proxy = await startProxy(trunk.port, { place }, options);
+  return proxy.address.port;
+}
+
+function authorize(answer: Partial<Credentials> & Pick<Credentials, 'text' | 'challenge'>): string {
+  return proxyAuthorization({ user: 'ann', secret: users.ann.secret, ...answer });
+}
+
+describe('by address', () => {
+  test('a peer with one account pays whatever From says; another may choose among its own', async () => {
+    const peers = [
+      { host: '127.0.0.1', port: ann.port, accounts: ['acme'] },
+      { host: '127.0.0.1', port: eve.port, accounts: ['hooli', 'globex'] },
+    ];
+    const port = await start({ admission: { peers } });
+    ann.send(inviteText({ from: '4930123', to: '4412', port: ann.port }), port);
+    for (const from of ['globex', 'acme', 'gl%6Fbex'])
+      eve.send(inviteText({ from, to: '4412', port: eve.port, callId: from }), port);
+    await eve.response(403);
+    await expect.poll(() => placed.length, patience).toBe(3);
+    expect(placed.map(({ account }) => account)).toEqual(['acme', 'globex', 'globex']);
+    expect(proxy!.counters.forbidden).toBe(1);
+  });
+
+  test('nobody can call where nobody is listed; what is refused takes no room, and is sent once', async () => {
+    const port = await start({ admission: {}, timers: makeTimers(1) });
+    for (let call = 0; call < 300; call++) eve.send(inviteText({ from: `n${call}`, to: '4412', port: eve.port }), port);
+    await expect.poll(() => proxy!.counters.forbidden, patience).toBe(300);
+    expect(proxy!.counters).toMatchObject({ transactions: 0, calls: 0 });
+    expect(placed).toEqual([]);
+    eve.send(inviteText({ from: 'x', to: '4412', port: eve.port }).replaceAll('INVITE', 'OPTIONS'), port);
+    await eve.response(200, 'OPTIONS');
+    expect(proxy!.counters.sent).toBe(301);
+  });
+});
+
+describe('by digest', () => {
+  const admission = { digest: { realm, users } };
+
+  async function challenged(port: number, text: string, phone = ann): Promise<ReceivedResponse> {
+    phone.received.length = 0;
+    phone.send(text, port);
+    return phone.response(407);
+  }
+
+  test('the account of the user pays, not From', async () => {
+    const port = await start({ admission });
+    const text = inviteText({ from: 'boss', to: '+44 (12)'.replaceAll(' ', '%20'), port: ann.port });
+    const challenge = await challenged(port, text);
+    expect(headerValue(challenge, 'proxy-authenticate')).toMatch(/realm="calls".*algorithm=SHA-256.*qop="auth"/);
+    const again = inviteText({ from: 'boss', to: '4412', port: ann.port });
+    ann.send(again.replace('Max-Forwards', `${authorize({ text: again, challenge })}\r\nMax-Forwards`), port);
+    const arrived = await trunk.request('INVITE');
+    expect(headerValue(arrived, 'proxy-authorization')).toBeUndefined();
+    expect(placed).toEqual([{ account: 'acme', called: '4412' }]);
+  });
+
+  test.each<[string, Partial<Credentials>, boolean]>([
+    ['another password', { secret: digestSecret('ann', realm, 'guess') }, false],
+    ['another number signed', { uri: 'sip:4499@127.0.0.1' }, false],
+    ['another algorithm named', { algorithm: 'MD5' }, false],
+    ['a count that is none', { count: '1' }, false],
+    ['another realm', { realm: 'elsewhere' }, false],
+  ])('%s is challenged again', async (_, change, isStale) => {
+    const port = await start({ admission });
+    const text = inviteText({ from: 'ann', to: '4412', port: ann.port });
+    const challenge = await challenged(port, text);
+    const again = inviteText({ from: 'ann', to: '4412', port: ann.port });
+    const header = authorize({ text: again, challenge, ...change });
+    const second = await challenged(port, again.replace('Max-Forwards', `${header}\r\nMax-Forwards`));
+    expect(headerValue(second, 'proxy-authenticate')!.includes('stale=true')).toBe(isStale);
+    expect([placed, proxy!.counters.transactions]).toEqual([[], 0]);
+  });
+
+  test('credentials serve once: read on the way, they serve nobody again, from nowhere', async () => {
+    const port = await start({ admission });
+    const challenge = await challenged(port, inviteText({ from: 'ann', to: '4412', port: ann.port }));
+    const signed = (sender: Phone, count: string): string => {
+      const text = inviteText({ from: 'ann', to: '4412', port: sender.port });
+      return text.replace('Max-Forwards', `${authorize({ text, challenge, count })}\r\nMax-Forwards`);
+    };
+    ann.send(signed(ann, '00000002'), port);
+    await ann.response(100);
+    for (const [phone, count] of [
+      [ann, '00000002'],
+      [ann, '00000001'],
+      [eve, '00000003'],
+    ] as const) {
+      const refused = await challenged(port, signed(phone, count), phone);
+      expect(headerValue(refused, 'proxy-authenticate')).toContain('stale=true');
+    }
+    ann.send(signed(ann, '00000003'), port);
+    await expect.poll(() => placed.length, patience).toBe(2);
+  });
+
+  test('a nonce is ours, for this address, and not too old; used ones are remembered in a bounded way', () => {
+    const from = { host: '127.0.0.1', port: 5062 };
+    const nonceOf = (options: DigestOptions): string =>
+      headerValue({ headers: [new Digest(options).challenge(from, false)] }, 'proxy-authenticate')!;
+    const options = { realm, users };
+    expect(nonceOf(options)).not.toBe(nonceOf(options));
+    const use = new NonceUse(1e9);
+    const now = performance.now();
+    for (let nonce = 0; nonce < 1_000; nonce++) expect(use.take('ann', `n${nonce}`, now + nonce, 1)).toBe(true);
+    // Whatever was forgotten of them serves no more; nor does what is known.
+    for (let nonce = 0; nonce < 1_000; nonce++) expect(use.take('ann', `n${nonce}`, now + nonce, 1)).toBe(false);
+    expect(use.take('bob', 'n1', now, 1)).toBe(true);
+  });
+});
+
+describe('room', () => {
+  test('one source takes its share, gets 503, and leaves the others theirs', async () => {
+    const peers = [ann, eve].map(({ port }) => ({ host: '127.0.0.1', port, accounts: ['acme'] }));
+    const port = await start({ admission: { peers }, transactionsLimit: 20, transactionsPerSource: 5 });
+    for (let call = 0; call < 30; call++) eve.send(inviteText({ from: 'e', to: '4412', port: eve.port }), port);
+    expect(headerValue(await eve.response(503), 'retry-after')).toBe('1');
+    await expect.poll(() => proxy!.counters.overloadRefused, patience).toBe(25);
+    ann.send(inviteText({ from: 'a', to: '4412', port: ann.port }), port);
+    await ann.response(100);
+  });
+
+  test('a flood of INVITEs leaves room to hang up, and one call cannot use that up', async () => {
+    const port = await start({
+      admission: { peers: [{ host: '127.0.0.1', accounts: ['acme'] }] },
+      transactionsLimit: 12,
+      transactionsPerSource: 12,
+      inDialogReserve: 4,
+    });
+    const text = inviteText({ from: 'a', to: '4412', port: ann.port });
+    ann.send(text, port);
+    trunk.answer(await trunk.request('INVITE'), 200, port);
+    const to = headerValue(await ann.response(200), 'to')!;
+    for (let call = 0; call < 30; call++) eve.send(inviteText({ from: 'e', to: '4412', port: eve.port }), port);
+    await eve.response(503);
+    ann.send(laterText('BYE', text, { to, sequence: 2 }), port);
+    trunk.answer(await trunk.request('BYE'), 200, port);
+    await ann.response(200, 'BYE');
+  });
+
+  test('what holds nothing is not kept by name', () => {
+    const quota = new Quota();
+    for (let name = 0; name < 1_000; name++) {
+      quota.take(`n${name}`);
+      quota.release(`n${name}`);
+    }
+    quota.take('one');
+    quota.take('one');
+    quota.release('one');
+    expect([quota.heldBy('one'), quota.heldBy('n1'), quota.size]).toEqual([1, 0, 1]);
+  });
+
+  test('answers that leave nothing behind are limited by host', () => {
+    const rates = new SourceRates(3);
+    const now = performance.now();
+    const taken = (host: string): number => [0, 1, 2, 3, 4].filter(() => rates.take(host, now)).length;
+    expect([taken('192.0.2.1'), taken('192.0.2.1')]).toEqual([3, 0]);
+    expect(rates.take('192.0.2.1', now + 1_001)).toBe(true);
+  });
+});
+
+test.each([
+  ['4412', '4412'],
+  ['+4412', '4412'],
+  ['%34%34-12', '4412'],
+  ['%2B44.12', '4412'],
+  ['44%20(1)2', '4412'],
+  ['4412;isub=1', '4412'],
+])('the number %s is %s', async (to, called) => {
+  const port = await start({});
+  ann.send(inviteText({ from: 'ann', to, port: ann.port }), port);
+  const arrived = await trunk.request('INVITE');
+  expect(placed.map((place) => place.called)).toEqual([called]);
+  expect(arrived.uri).toBe(`sip:${called}@127.0.0.1:${trunk.port}`);
+});
+
+test.each(['service', '0044', '12345678901234567', '4412;phone-context=+1', '44+12', '%2534412', '', '44%0012'])(
+  'what is no number is 404 and is not placed: %s',
+  async (to) => {
+    const port = await start({});
+    ann.send(inviteText({ from: 'ann', to, port: ann.port, callId: fresh('none') }), port);
+    await ann.response(404);
+    expect([placed, proxy!.counters.transactions]).toEqual([[], 0]);
+  },
+);

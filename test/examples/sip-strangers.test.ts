@@ -1,0 +1,343 @@
+// Who is not of a call changes nothing in it: not with its tags, its branches, or its Call-ID; and who is of it cannot end it in
+// the books alone.
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { SipProxy } from '../../examples/call-routing/proxy/proxy.ts';
+import type { ReceivedRequest } from '../../examples/call-routing/sip/message.ts';
+import { headerValue } from '../../examples/call-routing/sip/message.ts';
+import { Names } from '../../examples/call-routing/sip/names.ts';
+import { makeTimers } from '../../examples/call-routing/sip/timers.ts';
+import { fresh, inviteText, laterText, Phone } from './phone.ts';
+import { startProxy } from './proxy-stub.ts';
+
+const patience = { timeout: 20_000 };
+
+let ann: Phone;
+let trunk: Phone;
+let eve: Phone;
+let proxy: SipProxy;
+let port: number;
+let completed: { endedBy: string; durationMs: number }[];
+
+beforeEach(async () => {
+  [ann, trunk, eve] = await Promise.all([Phone.open(), Phone.open(), Phone.open('127.0.0.66')]);
+  completed = [];
+  proxy = await startProxy(trunk.port, { completed: async (_, ending) => void completed.push(ending) });
+  port = proxy.address.port;
+});
+
+afterEach(async () => {
+  await proxy.stop();
+  await Promise.all([ann, trunk, eve].map((phone) => phone[Symbol.asyncDispose]()));
+});
+
+function invite(headers: readonly string[] = []): string {
+  return inviteText({ from: 'ann', to: '4412', port: ann.port, headers });
+}
+
+/** When its answer is here, the proxy has taken in what this phone sent before, and sent what came of it. */
+async function settled(phone: Phone): Promise<void> {
+  const via = `Via: SIP/2.0/UDP 127.0.0.1:${phone.port};branch=z9hG4bK-${fresh('ping')}`;
+  phone.send(
+    invite()
+      .replaceAll('INVITE', 'OPTIONS')
+      .replace(/^Via: .*$/m, via),
+    port,
+  );
+  await phone.response(200, 'OPTIONS');
+}
+
+interface Talk {
+  readonly text: string;
+  readonly arrived: ReceivedRequest;
+  readonly to: string;
+  readonly from: string;
+}
+
+async function talk(text: string = invite()): Promise<Talk> {
+  ann.send(text, port);
+  const arrived = await trunk.request('INVITE');
+  trunk.answer(arrived, 200, port);
+  const to = headerValue(await ann.response(200), 'to')!;
+  return { text, arrived, to, from: headerValue(arrived, 'from')! };
+}
+
+/** As the called side would say it. */
+function backwards(method: string, { text, to, from }: Talk, sender: Phone, sequence: number): string {
+  return laterText(method, text, { to: from, sequence })
+    .replace(/^Via: .*$/m, `Via: SIP/2.0/UDP 127.0.0.1:${sender.port};branch=z9hG4bK-${fresh('back')}`)
+    .replace(/^From: .*$/m, `From: ${to}`);
+}
+
+describe('names', () => {
+  test('one says nothing of another, and only our own branches bear our mark', () => {
+    const names = new Names();
+    const all = Array.from({ length: 500 }, () => [names.nextTag(), names.nextBranch()]).flat();
+    expect(new Set(all).size).toBe(1_000);
+    for (let length = 1; length <= 3; length++) {
+      const beginnings = new Set(all.filter((_, index) => index % 2 === 0).map((tag) => tag.slice(0, 1 + length)));
+      expect(beginnings.size).toBeGreaterThan(300);
+    }
+    const own = names.nextBranch();
+    expect(names.isOwnBranch(own)).toBe(true);
+    const changed = `${own.slice(0, -1)}${own.endsWith('A') ? 'B' : 'A'}`;
+    for (const branch of [changed, new Names().nextBranch(), 'z9hG4bK', '', `${own}x`]) {
+      expect(names.isOwnBranch(branch)).toBe(false);
+    }
+  });
+});
+
+describe('answers', () => {
+  test('from elsewhere, of another call, or with another tag or CSeq count for nothing', async () => {
+    ann.send(invite(), port);
+    const arrived = await trunk.request('INVITE');
+    for (const status of [180, 200, 486]) eve.answer(arrived, status, port);
+    await settled(eve);
+    const wrong: [RegExp, string][] = [
+      [/^Call-ID: .*$/m, 'Call-ID: other'],
+      [/;tag=from/, ';tag=other'],
+      [/^CSeq: 1 /m, 'CSeq: 2 '],
+      [/^To: .*$/m, `To: <sip:4412@127.0.0.1>;tag=${arrived.envelope.fromTag}`],
+    ];
+    for (const [what, other] of wrong) trunk.send(answerText(arrived).replace(what, other), port);
+    await settled(trunk);
+    await settled(ann);
+    expect(ann.received.filter(({ envelope }) => envelope.method === 'INVITE').map(statusOf)).toEqual([100]);
+    expect(proxy.counters.strayResponses).toBe(7);
+    trunk.answer(arrived, 200, port);
+    await ann.response(200);
+  });
+
+  test('go to where the request came from, not to the port that its Via names', async () => {
+    const text = invite().replaceAll('INVITE', 'OPTIONS');
+    ann.send(text.replace(`:${ann.port};branch`, `:${trunk.port};branch`), port);
+    await ann.response(200, 'OPTIONS');
+    expect(trunk.received).toEqual([]);
+  });
+
+  test('bring back the Vias that the request came with, whatever the trunk makes of them', async () => {
+    ann.send(invite(), port);
+    const arrived = await trunk.request('INVITE');
+    const bent = answerText(arrived).replace(
+      /^(Via: .*\r\n)(Via: .*\r\n)/m,
+      '$1Via: SIP/2.0/UDP 192.0.2.1;branch=x\r\n',
+    );
+    trunk.send(bent, port);
+    const ok = await ann.response(200);
+    expect(ok.envelope.via.port).toBe(ann.port);
+    expect(ok.headers.filter(({ key }) => key === 'via')).toHaveLength(1);
+  });
+
+  test('that ring with ever new tags are followed a few times; others can call', async () => {
+    await proxy.stop();
+    proxy = await startProxy(trunk.port, {}, { callsLimit: 2 });
+    port = proxy.address.port;
+    ann.send(invite(), port);
+    const arrived = await trunk.request('INVITE');
+    for (let tag = 0; tag < 100; tag++) trunk.send(answerText(arrived, '180 Ringing', `t${tag}`), port);
+    await settled(trunk);
+    await settled(ann);
+    expect(ann.received.filter((message) => statusOf(message) === 180)).toHaveLength(8);
+    expect(proxy.counters.calls).toBe(1);
+    const other = invite();
+    ann.send(other, port);
+    await expect.poll(() => trunk.count('INVITE'), patience).toBe(2);
+  });
+});
+
+describe('requests inside a dialog', () => {
+  test('a BYE with swapped, foreign or invented tags, or from elsewhere, is 481 and ends nothing', async () => {
+    const call = await talk();
+    const bye = laterText('BYE', call.text, { to: call.to, sequence: 2 });
+    const tries: [Phone, string][] = [
+      [ann, backwards('BYE', call, ann, 7)],
+      [ann, bye.replace(';tag=to', ';tag=other')],
+      [ann, bye.replace(';tag=from', ';tag=other')],
+      [ann, bye.replace(/^Call-ID: .*$/m, 'Call-ID: other')],
+      [trunk, bye.replace(/^Via: .*$/m, `Via: SIP/2.0/UDP 127.0.0.1:${trunk.port};branch=z9hG4bK-${fresh('x')}`)],
+      [eve, bye],
+      [eve, backwards('BYE', call, eve, 9)],
+    ];
+    for (const [phone, text] of tries) {
+      phone.received.length = 0;
+      phone.send(text.replace(/branch=\S+/, `branch=z9hG4bK-${fresh('try')}`), port);
+      await phone.response(481, 'BYE');
+    }
+    expect([trunk.count('BYE'), ann.count('BYE'), completed.length, proxy.counters.calls]).toEqual([0, 0, 0, 1]);
+    trunk.send(backwards('BYE', call, trunk, 1), port);
+    ann.answer(await ann.request('BYE'), 200, port);
+    await trunk.response(200, 'BYE');
+    expect(completed).toMatchObject([{ endedBy: 'callee' }]);
+    expect(proxy.counters.calls).toBe(0);
+  });
+
+  test('each side counts its own CSeq up: what is not above is 500, and goes no further', async () => {
+    const call = await talk();
+    const info = (sequence: number): string => laterText('INFO', call.text, { to: call.to, sequence });
+    ann.send(info(5), port);
+    trunk.answer(await trunk.request('INFO'), 200, port);
+    await ann.response(200, 'INFO');
+    for (const sequence of [5, 4, 1]) ann.send(info(sequence), port);
+    ann.send(info(2 ** 31 - 1), port);
+    trunk.send(backwards('INFO', call, trunk, 1), port);
+    ann.answer(await ann.request('INFO'), 200, port);
+    await trunk.response(200, 'INFO');
+    await settled(ann);
+    const statuses = ann.received.filter(({ envelope }) => envelope.method === 'INFO').map(statusOf);
+    expect(statuses.filter((status) => status === 500)).toHaveLength(3);
+    expect(statuses.filter((status) => status === 400)).toHaveLength(1);
+    expect(trunk.count('INFO')).toBe(1);
+  });
+
+  test('go to where the other side was met, by its own Contact, whatever Contact, Route and Request-URI say', async () => {
+    const daemon = await Phone.open('127.0.0.9');
+    await using _ = daemon;
+    const contact = `Contact: <sip:x@127.0.0.9:${daemon.port}>`;
+    const call = await talk(invite([]).replace(/^Contact: .*$/m, contact));
+    const info = laterText('INFO', call.text, {
+      to: call.to,
+      sequence: 2,
+      headers: [`Route: <sip:127.0.0.9:${daemon.port};lr>`],
+    });
+    ann.send(info.replace(/^INFO \S+/, 'INFO sip:19005550000@127.0.0.1'), port);
+    const reached = await trunk.request('INFO');
+    expect(reached.uri).toBe(`sip:callee@127.0.0.1:${trunk.port}`);
+    expect(headerValue(reached, 'route')).toBeUndefined();
+    trunk.answer(reached, 200, port);
+    await ann.response(200, 'INFO');
+    trunk.send(backwards('INFO', call, trunk, 1), port);
+    expect((await ann.request('INFO')).uri).toBe(`sip:x@127.0.0.9:${daemon.port}`);
+    expect(daemon.received).toEqual([]);
+  });
+
+  test('a BYE that the other side does not understand ends the call there, too', async () => {
+    const call = await talk();
+    ann.send(laterText('BYE', call.text, { to: call.to, sequence: 2, headers: ['Require: nonsense'] }), port);
+    trunk.answer(await trunk.request('BYE'), 420, port);
+    await ann.response(420, 'BYE');
+    await expect.poll(() => trunk.count('BYE'), patience).toBe(2);
+    const own = trunk.received.findLast((message) => message.kind === 'request' && message.method === 'BYE')!;
+    expect(headerValue(own, 'require')).toBeUndefined();
+    expect(own.envelope).toMatchObject({
+      callId: call.arrived.envelope.callId,
+      fromTag: 'from',
+      toTag: 'to',
+      sequence: 3,
+    });
+    expect(completed).toMatchObject([{ endedBy: 'caller' }]);
+  });
+
+  test('an ACK is passed on for an INVITE of this side, from where that came', async () => {
+    const call = await talk();
+    const ack = (sequence: number): string => laterText('ACK', call.text, { to: call.to, sequence });
+    eve.send(ack(1), port);
+    ann.send(ack(2), port);
+    await Promise.all([settled(eve), settled(ann)]);
+    expect(trunk.count('ACK')).toBe(0);
+    expect(proxy.counters.strayAcknowledgements).toBe(2);
+    ann.send(ack(1), port);
+    await trunk.request('ACK');
+  });
+
+  test('a CANCEL from elsewhere is 481, and it rings on', async () => {
+    const text = invite();
+    ann.send(text, port);
+    trunk.answer(await trunk.request('INVITE'), 180, port);
+    await ann.response(180);
+    const branch = /branch=z9hG4bK-(\S+)/.exec(text)![1]!;
+    eve.send(laterText('CANCEL', text, { to: '<sip:4412@127.0.0.1>', sequence: 1, branch }), port);
+    await eve.response(481, 'CANCEL');
+    expect(trunk.count('CANCEL')).toBe(0);
+  });
+});
+
+describe('a second INVITE', () => {
+  test('inside the dialog or outside, starts no clock again', async () => {
+    const call = await talk();
+    const again = laterText('INVITE', call.text, { to: '<sip:4412@127.0.0.1>', sequence: 2 });
+    ann.send(again, port);
+    await ann.response(482);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    ann.received.length = 0;
+    ann.send(laterText('INVITE', call.text, { to: call.to, sequence: 3 }), port);
+    await expect.poll(() => trunk.count('INVITE'), patience).toBe(2);
+    const second = trunk.received.findLast((message) => message.kind === 'request' && message.method === 'INVITE')!;
+    trunk.answer(second as ReceivedRequest, 200, port);
+    await ann.response(200);
+    ann.send(laterText('BYE', call.text, { to: call.to, sequence: 4 }), port);
+    trunk.answer(await trunk.request('BYE'), 200, port);
+    await ann.response(200, 'BYE');
+    expect(completed).toHaveLength(1);
+    expect(completed[0]!.durationMs).toBeGreaterThanOrEqual(29);
+  });
+
+  test('that has been here before is a loop', async () => {
+    ann.send(invite(), port);
+    const arrived = await trunk.request('INVITE');
+    trunk.send(
+      inviteText({ from: 'ann', to: '4412', port: trunk.port, headers: [`Via: ${headerValue(arrived, 'via')}`] }),
+      port,
+    );
+    await trunk.response(482);
+    expect(proxy.counters.loops).toBe(1);
+    expect(trunk.count('INVITE')).toBe(1);
+  });
+
+  test('carries no Route, credentials or asserted identity of the caller to the trunk', async () => {
+    ann.send(
+      invite([
+        'Route: <sip:192.0.2.1;lr>',
+        'P-Asserted-Identity: <sip:boss@127.0.0.1>',
+        'Proxy-Authorization: Digest username="ann", realm="other"',
+      ]),
+      port,
+    );
+    const arrived = await trunk.request('INVITE');
+    for (const key of ['route', 'p-asserted-identity', 'proxy-authorization']) {
+      expect(headerValue(arrived, key)).toBeUndefined();
+    }
+  });
+});
+
+test('a call that is paid for no further is ended at both sides, and charged as far as it was', async () => {
+  await proxy.stop();
+  let coveredMs = 20;
+  const extensions: number[] = [];
+  const desk = {
+    coveredMs: () => coveredMs,
+    extend: () => {
+      extensions.push(coveredMs);
+      if (extensions.length > 2) return false;
+      coveredMs += 20;
+      return true;
+    },
+    completed: async (_: string, ending: { endedBy: string; durationMs: number }) => void completed.push(ending),
+  };
+  proxy = await startProxy(trunk.port, desk, { timers: makeTimers(20) });
+  port = proxy.address.port;
+  const call = await talk();
+  const [toCaller, toCallee] = await Promise.all([ann.request('BYE'), trunk.request('BYE')]);
+  expect(toCaller.uri).toBe(`sip:ann@127.0.0.1:${ann.port}`);
+  expect(toCaller.envelope).toMatchObject({ fromTag: 'to', toTag: 'from', callId: call.arrived.envelope.callId });
+  expect(toCallee.envelope).toMatchObject({ fromTag: 'from', toTag: 'to', sequence: 2 });
+  await expect.poll(() => completed, patience).toMatchObject([{ endedBy: 'credit' }]);
+  expect(extensions).toEqual([20, 40, 60]);
+  ann.send(laterText('BYE', call.text, { to: call.to, sequence: 2 }), port);
+  await ann.response(481, 'BYE');
+});
+
+function statusOf(message: { kind: string; status?: number }): number | undefined {
+  return message.kind === 'response' ? message.status : undefined;
+}
+
+function answerText(request: ReceivedRequest, status = '200 OK', tag = 'to'): string {
+  const copied = request.headers.filter(({ key }) => ['via', 'from', 'call-id', 'cseq'].includes(key));
+  return [
+    `SIP/2.0 ${status}`,
+    ...copied.map(({ name, value }) => `${name}: ${value}`),
+    `To: ${headerValue(request, 'to')};tag=${tag}`,
+    `Contact: <sip:callee@127.0.0.1:${trunk.port}>`,
+    'Content-Length: 0',
+    '',
+    '',
+  ].join('\r\n');
+}
