@@ -16,6 +16,7 @@ import { overload, soak } from './overload.ts';
 import { powerLoss } from './power-loss.ts';
 import { ring } from './ring.ts';
 import { security } from './security.ts';
+import { sip } from './sip.ts';
 import { threads } from './threads.ts';
 import { wrap } from './wrap.ts';
 
@@ -36,6 +37,7 @@ export const families: Readonly<Record<string, Family>> = {
   overload,
   soak,
   security,
+  sip,
   misuse,
   interference,
   clocks,
