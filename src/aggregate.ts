@@ -224,9 +224,16 @@ export interface SendOptions {
   ack?: Level | undefined;
   /**
    * The same key for the same aggregate, within `idempotencyTtlMs`, returns the first outcome and raises nothing. With
-   * another command: `IdempotencyKeyReused`. Arguments are not compared. 1 to 255 bytes of UTF-8.
+   * another command: `IdempotencyKeyReused`. Arguments are not compared. 1 to 255 bytes of UTF-8. Who sends a key that
+   * another has used reads that one's outcome: where keys come from clients, give `principal` as well.
    */
   idempotencyKey?: string | undefined;
+  /**
+   * Who sends the command, as your service has authenticated them (an account, a tenant, the subject of a token). The key
+   * counts for this principal alone: with another one, or none, the same key is another key. Only a hash of it is kept. 1 to
+   * 1,024 bytes of UTF-8; the key has at most 230 then. Without a key it has no effect.
+   */
+  principal?: string | undefined;
   /** For all of it, its level included: milliseconds, more than 0; then `DeadlineExceeded`, which says whether it was executed. */
   deadlineMs?: number | undefined;
   signal?: AbortSignal | undefined;

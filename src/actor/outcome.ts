@@ -4,6 +4,7 @@ import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { toJson } from '../payload.ts';
+import { givenKey } from '../principal-key.ts';
 import { isMessageKey, type Outcome, type RepeatedReply } from '../receipt.ts';
 import type { Group } from '../ring/group.ts';
 import type { Execution } from './execution.ts';
@@ -50,6 +51,6 @@ export function repeatedReply({ value, error, events }: Outcome): string {
   return JSON.stringify(error ?? ({ value, events } satisfies RepeatedReply));
 }
 
-export function keyReused(idempotencyKey: string, command: string, firstCommand: string): TrunklineError {
-  return new TrunklineError('IdempotencyKeyReused', { idempotencyKey, command, firstCommand });
+export function keyReused(key: string, command: string, firstCommand: string): TrunklineError {
+  return new TrunklineError('IdempotencyKeyReused', { idempotencyKey: givenKey(key), command, firstCommand });
 }

@@ -20,7 +20,7 @@ import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
 import type { CommandSender } from './ref.ts';
 import { Refusals, type Refused } from './refusals.ts';
-import { checkSendOptions } from './send-options.ts';
+import { checkSendOptions, keyOf } from './send-options.ts';
 import { Slots } from './slots.ts';
 import { Turns } from './turns.ts';
 
@@ -159,7 +159,7 @@ export class Caller implements CommandSender {
     else this.admit();
     if (options !== undefined && !isInternal) checkSendOptions(options, this.options.hasStream);
     const ack = options?.ack ?? this.options.ack;
-    const key = options?.idempotencyKey ?? '';
+    const key = options === undefined ? '' : keyOf(options);
     const isMessage = isMessageKey(key);
     const deadlineMs = options?.deadlineMs ?? 0;
     const askers = named?.askers ?? ''; // where other frames name the type: a command's goes by number

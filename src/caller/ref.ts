@@ -1,7 +1,7 @@
 // Refs: one class per aggregate type with a method per command, so that a call costs a method call and not a trap.
 import { inspect } from 'node:util';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
-import { checkFields } from '../known-fields.ts';
+import { checkFields, given } from '../known-fields.ts';
 import type { Receipt } from '../receipt.ts';
 import { sendFields } from './send-options.ts';
 
@@ -46,7 +46,7 @@ export function refClass(aggregate: AnyAggregate, typeIndex: number, sender: Com
 
     with(options: SendOptions): CommandRef {
       checkFields('with', options, sendFields);
-      return new CommandRef(this[idOf], this[optionsOf] ? { ...this[optionsOf], ...options } : options);
+      return new CommandRef(this[idOf], this[optionsOf] ? { ...this[optionsOf], ...given(options) } : options);
     }
 
     /** `String(ref)` and `${ref}`. */

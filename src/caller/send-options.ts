@@ -5,26 +5,38 @@ import { TrunklineError } from '../errors.ts';
 import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../frame.ts';
 import { type Fields, fieldsOf } from '../known-fields.ts';
 import { checkMetadata } from '../limits.ts';
+import { BOUND_KEY_BYTES_LIMIT, boundKey, isBoundKey, PRINCIPAL_BYTES_LIMIT } from '../principal-key.ts';
 import { isMessageKey } from '../receipt.ts';
 
 export const sendFields: Fields = fieldsOf<SendOptions>({
   ack: true,
   idempotencyKey: 'any',
+  principal: 'any',
   deadlineMs: true,
   signal: true,
   metadata: true,
 });
 
 export function checkSendOptions(options: SendOptions, hasStream: boolean): void {
-  const { ack, deadlineMs, idempotencyKey, signal, metadata } = options;
+  const { ack, deadlineMs, idempotencyKey, principal, signal, metadata } = options;
   if (ack !== undefined) checkLevel('ack', ack);
   if (ack === 'published' && !hasStream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (deadlineMs !== undefined) checkDeadline('deadlineMs', deadlineMs);
-  if (idempotencyKey !== undefined) checkId('idempotencyKey', idempotencyKey, IDEMPOTENCY_KEY_BYTES_LIMIT);
-  if (idempotencyKey !== undefined && isMessageKey(idempotencyKey)) {
-    invalid('idempotencyKey', idempotencyKey, 'begins as those of messages between aggregates do');
-  }
+  if (principal !== undefined) checkId('principal', principal, PRINCIPAL_BYTES_LIMIT);
+  if (idempotencyKey !== undefined) checkKey(idempotencyKey, principal);
   if (signal !== undefined) checkSignal(signal);
   if (metadata !== undefined) checkMetadata(metadata);
   if (signal?.aborted) throw new TrunklineError('Aborted', { executed: 'no' }, { cause: signal.reason });
+}
+
+function checkKey(key: string, principal: string | undefined): void {
+  checkId('idempotencyKey', key, principal === undefined ? IDEMPOTENCY_KEY_BYTES_LIMIT : BOUND_KEY_BYTES_LIMIT);
+  if (isMessageKey(key)) invalid('idempotencyKey', key, 'begins as those of messages between aggregates do');
+  if (isBoundKey(key)) invalid('idempotencyKey', key, 'begins as those that are bound to a principal do');
+}
+
+/** The key by which shard, log and store know the command; '' for none. */
+export function keyOf({ idempotencyKey, principal }: SendOptions): string {
+  if (idempotencyKey === undefined) return '';
+  return principal === undefined ? idempotencyKey : boundKey(principal, idempotencyKey);
 }

@@ -300,7 +300,14 @@ export const runtimeDoors = (runtime: Runtime): readonly OptionsDoor[] => {
     {
       name: 'with',
       good: {},
-      more: { ack: 'raised', idempotencyKey: undefined, deadlineMs: 1000, metadata: {}, signal: undefined },
+      more: {
+        ack: 'raised',
+        idempotencyKey: undefined,
+        principal: undefined,
+        deadlineMs: 1000,
+        metadata: {},
+        signal: undefined,
+      },
       any: { metadata: 'value' },
       call: (options) => runtime.ref(Counter, 'x').with(options).add(0),
     },

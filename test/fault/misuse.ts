@@ -41,6 +41,9 @@ const misuses: readonly Misuse[] = [
   door('arguments', hostileData, (runtime, data) => runtime.ref(Counter, 'h').raiseAnything('Added', data)),
   door('metadata', hostileMetadata, (runtime, metadata) => runtime.ref(Counter, 'h').with({ metadata }).add(1)),
   door('key', hostileTexts, (runtime, idempotencyKey) => runtime.ref(Counter, 'h').with({ idempotencyKey }).add(1)),
+  door('principal', hostileTexts, (runtime, principal) =>
+    runtime.ref(Counter, 'h').with({ idempotencyKey: 'k', principal }).add(1),
+  ),
   door('event data', hostileData, (runtime, data) => runtime.publisher.publish({ ...entity, data })),
   door('event metadata', hostileMetadata, (runtime, metadata) => runtime.store.save([{ ...entity, metadata }])),
   door('event names', hostileTexts, (runtime, text, random) => {

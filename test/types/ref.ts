@@ -40,10 +40,14 @@ runtime.ref(Call, 7);
 
 // with() keeps the types, again and again, and knows its options
 expectTypeOf(call.with({ ack: 'synced' })).toEqualTypeOf<Ref<typeof Call>>();
-const careful = call.with({ ack: 'synced', deadlineMs: 20 }).with({ idempotencyKey: 'k', metadata: { tenantId: 't' } });
+const careful = call
+  .with({ ack: 'synced', deadlineMs: 20 })
+  .with({ idempotencyKey: 'k', principal: 'p', metadata: { tenantId: 't' } });
 expectTypeOf(careful.route({ trunks: [] })).toEqualTypeOf<Of<typeof Call, string>>();
 // @ts-expect-error: no such level
 call.with({ ack: 'sometime' });
+// @ts-expect-error: a principal is text
+call.with({ principal: 7 });
 // @ts-expect-error: no such option
 call.with({ deadline: 20 });
 // @ts-expect-error: a wrong command is wrong behind with(), too
