@@ -9,10 +9,10 @@
 //
 // Errors of the file system come as Node words them. What else may be wrong in a file is found by examining it, see examine.ts.
 import { accessSync, closeSync, constants, existsSync, readSync } from 'node:fs';
-import { open, type RootDatabase, type RootDatabaseOptions } from 'lmdb';
 import { DiskReserve, diskFull, isDiskFull, requireRoom, reserveLockFile } from './disk-reserve.ts';
 import { writeFileDurably } from './durable-file.ts';
 import { prepareFile } from './lmdb-file.ts';
+import { open, type RootDatabase, type RootDatabaseOptions } from './lmdb-library.ts';
 import { openPrivate } from './private-file.ts';
 
 export type LmdbFile = RootDatabase<Buffer, Uint8Array>;

@@ -184,8 +184,14 @@ describe('who imports whom', () => {
   });
 
   test('LMDB opens a file through one door, which knows what ends the process there', () => {
-    const callers = files.filter((file) => /^import (?!type)[^;]*\bopen\b[^;]*from 'lmdb'/m.test(texts.get(file)!));
+    const callers = files.filter((file) => /^import [^;]*\bopen\b[^;]*lmdb-library\.ts'/m.test(texts.get(file)!));
     expect(callers).toEqual(['lmdb-open.ts']);
+  });
+
+  test('the library itself is loaded in one place, which keeps native code that nothing needs out', () => {
+    const loads =
+      /^(?:import|export) (?!type)[^;]*'(?:lmdb|msgpackr)[^']*'|\b(?:import|require)\(\s*'(?:lmdb|msgpackr)/m;
+    expect(files.filter((file) => loads.test(texts.get(file)!))).toEqual(['lmdb-library.ts']);
   });
 
   test('entries of threads and processes are leaves: nobody imports one, but for its types', () => {

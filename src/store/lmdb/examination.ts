@@ -1,8 +1,8 @@
 // Entry of the process that examines a store (see probe.ts): a leaf. Argument: the store's folder. Ends with 0 if the store
 // is sound as far as it has looked, else with 1 and the error on its standard output; or it crashes, which tells as much.
 import { statSync } from 'node:fs';
-import { ABORT } from 'lmdb';
 import { TrunklineError, toWire } from '../../errors.ts';
+import { ABORT } from '../../lmdb-library.ts';
 import { Block } from './block.ts';
 import { damaged, dataFileOf, type Environment, openEnvironment, readCheckpoint, type Table } from './environment.ts';
 import { lastNumber } from './layout.ts';
