@@ -36,7 +36,9 @@ function filesBelow(folder: string): string[] {
 
 beforeAll(() => {
   const [packed] = JSON.parse(run('npm', ['pack', '--silent', '--json', '--pack-destination', consumer], root));
-  run('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(consumer, packed.filename)]);
+  // Without install scripts: what needs none for us needs none for others.
+  const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
+  run('npm', ['install', ...quietly, join(consumer, packed.filename)]);
   cpSync(join(root, 'test', 'fixtures', 'consumer'), consumer, { recursive: true });
   const manifest = JSON.parse(readFileSync(join(consumer, 'package.json'), 'utf8'));
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ ...manifest, type: 'module' }));
@@ -53,17 +55,38 @@ describe('what is in it', () => {
     expect(files.filter((file) => file.startsWith('dist'))).toEqual(expected.map((file) => join('dist', file)).sort());
     const others = files.filter((file) => !file.startsWith('dist'));
     const migrations = readdirSync(join(root, 'migrations')).map((file) => join('migrations', file));
+    const documents = ['docs', join('bench', 'plots')].flatMap((folder) =>
+      filesBelow(join(root, folder)).map((file) => join(folder, file)),
+    );
     const allowed = [
       'CHANGELOG.md',
       'LICENSE',
       'README.md',
+      'SECURITY.md',
+      'THIRD-PARTY.md',
       'package.json',
+      join('bench', 'RESULTS.md'),
+      ...documents,
       join('src', 'ARCHITECTURE.md'),
       join('src', 'road.svg'),
       ...migrations,
     ];
-    expect(files).toEqual(expect.arrayContaining(['CHANGELOG.md', ...migrations]));
-    expect(others.filter((file) => !allowed.includes(file))).toEqual([]);
+    expect(others.sort()).toEqual(allowed.sort());
+  });
+
+  test('every link within its documents leads to a file that is in it, or elsewhere by a whole address', () => {
+    const broken: string[] = [];
+    let links = 0;
+    for (const file of filesBelow(installed).filter((name) => name.endsWith('.md'))) {
+      const text = readFileSync(join(installed, file), 'utf8').replaceAll(/^```[\s\S]*?^```/gm, '');
+      for (const [, target] of text.matchAll(/\]\(([^)\s#]+)(?:#[^)\s]*)?\)/g)) {
+        links++;
+        const isElsewhere = /^https:\/\//.test(target!);
+        if (!isElsewhere && !existsSync(join(installed, dirname(file), target!))) broken.push(`${file}: ${target}`);
+      }
+    }
+    expect(broken).toEqual([]);
+    expect(links).toBeGreaterThan(10);
   });
 
   test("what the public declarations lead to names no library's types but the standard's and Node's", () => {
@@ -113,6 +136,7 @@ describe('a program that has installed it', () => {
       events: [{ type: 'Added', data: { amount: 5 }, version: 11 }],
       rejected: 'negative',
       stored: 11,
+      native: [true, false], // lmdb's, and nothing of msgpackr's
       closed: true,
       lastEnd: 'clean',
       afterRestart: 456,
@@ -136,7 +160,6 @@ describe('a program that has installed it', () => {
   test('cannot reach behind the public door', () => {
     const reach = `import('trunkline/dist/runtime.js').catch((error) => console.log(error.code))`;
     expect(run(join(bin, 'node'), ['--input-type=module', '-e', reach]).trim()).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
-      native: [true, false], // lmdb's, and nothing of msgpackr's
   });
 
   test('has the command line, which names what it lacks and prints no stack', () => {
