@@ -71,7 +71,7 @@ export interface KafkaOptions {
   brokers: readonly string[];
   /** Default `trunkline`. */
   clientId?: string | undefined;
-  /** Client library; default `kafkajs`. `platformatic` needs `@platformatic/kafka` beside trunkline. */
+  /** The client library, installed beside trunkline: `platformatic` (default) is `@platformatic/kafka`, `kafkajs` is `kafkajs` 2.2.4. */
   client?: 'kafkajs' | 'platformatic' | undefined;
   /** TLS: true, or the options of Node's `tls.connect` that are plain data. */
   ssl?: boolean | Readonly<Record<string, unknown>> | undefined;

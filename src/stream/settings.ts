@@ -96,7 +96,7 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
   return {
     brokers: [...brokers],
     clientId,
-    client: oneOf('client', options.client ?? 'kafkajs', ['kafkajs', 'platformatic']),
+    client: oneOf('client', options.client ?? 'platformatic', ['kafkajs', 'platformatic']),
     ssl: options.ssl,
     sasl,
     topics: resolveTopics(topics),

@@ -140,6 +140,7 @@ describe('a program that has installed it', () => {
       closed: true,
       lastEnd: 'clean',
       afterRestart: 456,
+      needed: ['InvalidOptions', '@platformatic/kafka', 'InvalidOptions', 'kafkajs@2.2.4'],
       given: 5,
     });
   });

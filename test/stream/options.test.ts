@@ -58,5 +58,6 @@ test('a password in the registry’s address is refused, and not told', () => {
 test('what it returns crosses threads, with every default', () => {
   const stream = kafka({ brokers, sasl: { mechanism: 'plain', username: 'u', password: 'p' } });
   expect(structuredClone(stream)).toEqual(stream);
+  expect(stream.options).toMatchObject({ client: 'platformatic' }); // see docs/adr/0001
   expect(stream).toMatchObject({ name: 'kafka', batch: { count: 5000, bytes: 4 << 20, delayMs: 10 } });
 });

@@ -1,15 +1,22 @@
-// Which client library carries the stream.
+// Which client library carries the stream. Both are optional peers: the one that is chosen is loaded here, and only then.
 import { TrunklineError } from '../../errors.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import type { StreamClient } from '../stream.ts';
 
-/** The client library is loaded when it is chosen: one of them need not be installed. */
+const packages = { kafkajs: 'kafkajs@2.2.4', platformatic: '@platformatic/kafka' } as const;
+
+/** @throws InvalidOptions: the library is not installed beside trunkline, or cannot be loaded */
 export async function connect(settings: KafkaSettings): Promise<StreamClient> {
-  if (settings.client === 'kafkajs') return new (await import('./kafkajs.ts')).KafkajsClient(settings);
+  if (settings.client === 'kafkajs')
+    return new (await loaded('kafkajs', import('./kafkajs.ts'))).KafkajsClient(settings);
+  return new (await loaded('platformatic', import('./platformatic.ts'))).PlatformaticClient(settings);
+}
+
+async function loaded<Port>(client: keyof typeof packages, port: Promise<Port>): Promise<Port> {
   try {
-    return new (await import('./platformatic.ts')).PlatformaticClient(settings);
+    return await port;
   } catch (error) {
-    const reason = `needs @platformatic/kafka beside trunkline: ${(error as Error).message}`;
-    throw new TrunklineError('InvalidOptions', { option: 'stream.client', value: settings.client, reason });
+    const reason = `'${client}' needs its library beside trunkline (npm install ${packages[client]}): ${(error as Error).message}`;
+    throw new TrunklineError('InvalidOptions', { option: 'stream.client', reason });
   }
 }

@@ -1,5 +1,5 @@
-// The port on kafkajs, the default client. `initialRetryTime` matters: by its default of
-// 300 ms every transaction would wait that follows another one closely.
+// The port on kafkajs: `client: 'kafkajs'`, an optional peer of ours. `initialRetryTime` matters: by its default of 300 ms every
+// transaction would wait that follows another one closely.
 import kafkajs, {
   type Admin,
   type KafkaConfig,

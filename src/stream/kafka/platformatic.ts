@@ -1,4 +1,4 @@
-// The port on @platformatic/kafka: `client: 'platformatic'`, an optional peer of ours.
+// The port on @platformatic/kafka, the default client (docs/adr/0001): an optional peer of ours.
 import { Admin, type BaseOptions, Consumer, Producer, type RecordsBatch } from '@platformatic/kafka';
 import type { KafkaSettings } from '../kafka.ts';
 import {
