@@ -23,19 +23,21 @@ const FOLDER_MODE = 0o700;
 const { O_RDONLY, O_RDWR, O_WRONLY, O_CREAT, O_EXCL, O_APPEND } = constants;
 /** 0 where the platform lacks them. Without the second, opening a pipe would wait for its other end. */
 const directly: number = (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);
-const flags = {
+type Opening = 'read' | 'write' | 'openOrMake' | 'make' | 'append';
+
+const flags: Readonly<Record<Opening, number>> = {
   read: O_RDONLY | directly,
   write: O_RDWR | directly,
   openOrMake: O_RDWR | O_CREAT | directly,
   make: O_WRONLY | O_CREAT | O_EXCL | directly,
   append: O_WRONLY | O_CREAT | O_APPEND | directly,
-} as const;
+};
 
 /**
  * A descriptor of a file of ours. `write`: to read and write one that is there; `make`: only one that is not there yet.
  * @throws DataDirUnsafe: a symbolic link stands there; errors of the file system
  */
-export function openPrivate(file: string, how: keyof typeof flags): number {
+export function openPrivate(file: string, how: Opening): number {
   try {
     return openSync(file, flags[how], FILE_MODE);
   } catch (error) {
