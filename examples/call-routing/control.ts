@@ -12,6 +12,7 @@ export interface RouterSettings {
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
   readonly admission: AdmissionOptions;
+  readonly refusalsPerMinute: number;
   /** Connection string; undefined: events are kept in `dataDir`. */
   readonly postgres: string | undefined;
   /** host:port of a Kafka broker that events are published to; undefined: none. */

@@ -45,6 +45,7 @@ export async function demonstrate({ calls, rate, postgres, kafka, dataDir }: Dem
     trunks: addresses,
     provision: demoProvision,
     admission: demoAdmission,
+    refusalsPerMinute: Number.MAX_SAFE_INTEGER,
     postgres: database?.url,
     kafka: published?.address,
   };

@@ -180,6 +180,21 @@ describe('room', () => {
     await ann.response(200, 'BYE');
   });
 
+  test('one source has its share of the calls, too, and gets it back when they end', async () => {
+    const peers = [ann, eve].map(({ port }) => ({ host: '127.0.0.1', port, accounts: ['acme'] }));
+    const port = await start({ admission: { peers }, callsLimit: 8, callsPerSource: 2 });
+    for (let call = 0; call < 3; call++) eve.send(inviteText({ from: 'e', to: '4412', port: eve.port }), port);
+    await eve.response(503);
+    expect(proxy!.counters).toMatchObject({ calls: 2, callsRefused: 1 });
+    ann.send(inviteText({ from: 'a', to: '4412', port: ann.port }), port);
+    await ann.response(100);
+    trunk.answer(await trunk.request('INVITE'), 486, port);
+    await eve.response(486);
+    eve.received.length = 0;
+    eve.send(inviteText({ from: 'e', to: '4412', port: eve.port }), port);
+    await eve.response(100);
+  });
+
   test('what holds nothing is not kept by name', () => {
     const quota = new Quota();
     for (let name = 0; name < 1_000; name++) {

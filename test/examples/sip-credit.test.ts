@@ -77,7 +77,7 @@ test('an account that nobody knows holds nothing', () => {
 });
 
 test('a call whose money is spent is ended, both sides get a BYE, and the account is never below what it may be', async () => {
-  scene = await Scene.open(makeTimers(), { creditSliceMs: 1_000 });
+  scene = await Scene.open(makeTimers(), { creditSliceMs: 1_000, refusalsPerMinute: 1 });
   // 0.15 in all; 3.00 a minute is 0.05 a second.
   const callId = fresh('call');
   scene.ann.send(scene.invite({ callId, from: 'poor', to: '4912' }), scene.port);
@@ -90,4 +90,16 @@ test('a call whose money is spent is ended, both sides get a BYE, and the accoun
     .toMatchObject({ amount: '-0.15', balance: '-0.10' });
   const ending = (await scene.eventsOf(callId)).find(({ type }) => type === 'CallCompleted')!.data;
   expect(ending).toMatchObject({ billedSeconds: 3, cost: '0.15', endedBy: 'credit' });
+
+  // In the same scene: an account that is refused again and again does not fill the log.
+  const [first, second] = [fresh('refused'), fresh('refused')];
+  scene.ann.send(scene.invite({ callId: first, from: 'late' }), scene.port);
+  await scene.ann.response(403);
+  scene.ann.send(scene.invite({ callId: second, from: 'late' }), scene.port);
+  await scene.ann.response(503);
+  expect([await scene.typesOf(first), await scene.typesOf(second)]).toEqual([['CallCreated', 'CallFailed'], []]);
+  expect(scene.router.report().counters.refusalsUnrecorded).toBe(1);
+  const other = fresh('call');
+  scene.ann.send(scene.invite({ callId: other }), scene.port);
+  await scene.cheap.request('INVITE', other);
 });

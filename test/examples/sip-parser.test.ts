@@ -9,7 +9,8 @@ import type { ReceivedRequest, SipMessage } from '../../examples/call-routing/si
 import { headerValue, makeHeader } from '../../examples/call-routing/sip/message.ts';
 import { parseMessage } from '../../examples/call-routing/sip/parse.ts';
 import { serialiseMessage } from '../../examples/call-routing/sip/serialise.ts';
-import { inviteText } from './phone.ts';
+import { tortureMessages } from '../fault/sip-torture.ts';
+import { fresh, inviteText } from './phone.ts';
 
 function refusal(text: string | Buffer): MalformedSip {
   try {
@@ -35,6 +36,13 @@ const singles = [
   'l: 0',
   'MAX-FORWARDS: 70',
 ];
+
+const legal =
+  'wsinv intmeth esc01 escnull esc02 lwsdisp longreq dblreq semiuri transports mpart01 unreason noreason'.split(' ');
+const illegal =
+  'badinv01 clerr ncl scalar02 scalarlg quotbal lwsruri badvers mismatch01 mismatch02 bigcode insuf multi01 mcl01'.split(
+    ' ',
+  );
 
 const word = fc.stringMatching(/^[A-Za-z0-9.-]{1,12}$/);
 const text = fc.stringMatching(/^[!-~¡-ÿ]([ -~¡-ÿ]{0,30}[!-~¡-ÿ])?$/);
@@ -153,6 +161,8 @@ describe('refusing', () => {
   test('what would be dear to read is refused before it is read', () => {
     const long = refusal(invite.replace('Max-Forwards', `X: ${'y'.repeat(17_000)}\r\nMax-Forwards`));
     expect(long).toMatchObject({ status: 513, answerable: { via: { host: '127.0.0.1' } } });
+    const body = 'x'.repeat(16_385);
+    expect(refusal(invite.replace(/Content-Length: 5\r\n\r\nv=0\r\n/, `\r\n${body}`))).toMatchObject({ status: 513 });
     const parts = (text: string): string => Array.from({ length: 100 }, (_, i) => text.replace('#', `${i}`)).join('');
     expect(
       refusal(invite.replace('Max-Forwards', `Route: <sip:a@b>${parts(',<sip:#@b>')}\r\nMax-Forwards`)).message,
@@ -186,6 +196,22 @@ describe('refusing', () => {
   ])('%s, without an answer', (_, text) => {
     expect(refusal(text).answerable).toBeUndefined();
   });
+});
+
+test('of the cases of RFC 4475, what is legal is read, and what two readers could read differently is refused', () => {
+  const outcomes = tortureMessages('127.0.0.1:5060', fresh).map(({ name, text }): [string, string] => {
+    try {
+      parseMessage(Buffer.from(text, 'latin1'));
+      return ['read', name];
+    } catch (error) {
+      expect(error).toBeInstanceOf(MalformedSip);
+      return ['refused', name];
+    }
+  });
+  const names = (outcome: string): string[] => outcomes.filter(([what]) => what === outcome).map(([, name]) => name);
+  expect(outcomes.length).toBeGreaterThanOrEqual(49);
+  expect(names('read')).toEqual(expect.arrayContaining(legal));
+  expect(names('refused')).toEqual(expect.arrayContaining(illegal));
 });
 
 describe('whatever the bytes', () => {

@@ -129,7 +129,7 @@ describe('answers', () => {
 
   test('that ring with ever new tags are followed a few times; others can call', async () => {
     await proxy.stop();
-    proxy = await startProxy(trunk.port, {}, { callsLimit: 2 });
+    proxy = await startProxy(trunk.port, {}, { callsLimit: 2, callsPerSource: 2 });
     port = proxy.address.port;
     ann.send(invite(), port);
     const arrived = await trunk.request('INVITE');
@@ -260,8 +260,7 @@ describe('a second INVITE', () => {
     ann.received.length = 0;
     ann.send(laterText('INVITE', call.text, { to: call.to, sequence: 3 }), port);
     await expect.poll(() => trunk.count('INVITE'), patience).toBe(2);
-    const second = trunk.received.findLast((message) => message.kind === 'request' && message.method === 'INVITE')!;
-    trunk.answer(second as ReceivedRequest, 200, port);
+    trunk.answer(trunk.received.findLast(isInvite)!, 200, port);
     await ann.response(200);
     ann.send(laterText('BYE', call.text, { to: call.to, sequence: 4 }), port);
     trunk.answer(await trunk.request('BYE'), 200, port);
@@ -324,6 +323,47 @@ test('a call that is paid for no further is ended at both sides, and charged as 
   ann.send(laterText('BYE', call.text, { to: call.to, sequence: 2 }), port);
   await ann.response(481, 'BYE');
 });
+
+test('a call that neither side ends is ended at both when its time is over', async () => {
+  await proxy.stop();
+  const desk = { completed: async (_: string, ending: (typeof completed)[number]) => void completed.push(ending) };
+  proxy = await startProxy(trunk.port, desk, { timers: { ...makeTimers(10), callMs: 100 } });
+  port = proxy.address.port;
+  await talk();
+  await Promise.all([ann.request('BYE'), trunk.request('BYE')]);
+  await expect.poll(() => completed, patience).toMatchObject([{ endedBy: 'nobody' }]);
+  expect(proxy.counters.calls).toBe(0);
+});
+
+test('a call that rings too long is cancelled at the trunk, however often that says that it rings', async () => {
+  await proxy.stop();
+  proxy = await startProxy(trunk.port, {}, { timers: { ...makeTimers(10), ringingMs: 200 } });
+  port = proxy.address.port;
+  ann.send(invite(), port);
+  const arrived = await trunk.request('INVITE');
+  const rings = setInterval(() => trunk.answer(arrived, 180, port), 20);
+  try {
+    await Promise.all([ann.response(408), trunk.request('CANCEL')]);
+  } finally {
+    clearInterval(rings);
+  }
+  expect(proxy.counters.calls).toBe(0);
+});
+
+test('an answer that cannot be told from another call is none: nothing is left that nobody could end', async () => {
+  const first = await talk();
+  await using again = await Phone.open();
+  // Another address, the same Call-ID and tag; and the trunk answers with the tag of the first call.
+  again.send(first.text.replaceAll(`:${ann.port}`, `:${again.port}`).replace('CSeq: 1', 'CSeq: 2'), port);
+  await expect.poll(() => trunk.count('INVITE'), patience).toBe(2);
+  trunk.answer(trunk.received.findLast(isInvite)!, 200, port);
+  await again.response(500);
+  expect(proxy.counters.calls).toBe(1);
+});
+
+function isInvite(message: { kind: string; method?: string }): message is ReceivedRequest {
+  return message.kind === 'request' && message.method === 'INVITE';
+}
 
 function statusOf(message: { kind: string; status?: number }): number | undefined {
   return message.kind === 'response' ? message.status : undefined;

@@ -21,7 +21,7 @@ const heapGrowthLimitBytes = 96 * 1024 * 1024;
 
 export const sip: Family = {
   about: 'a SIP router among strangers: torture, grammar, replays and floods',
-  sizes: { messages: 6_000, live: 3 },
+  sizes: { messages: 3_000, live: 3 },
   async run(run) {
     await using world = await SipWorld.start(run.folder());
     await using strangers = await Strangers.open(run, world);

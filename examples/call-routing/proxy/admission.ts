@@ -18,8 +18,9 @@ export interface Peer {
   readonly port?: number;
   /** Who may pay for its calls. One: it pays, whatever From says. Several: From's user names one of them. */
   readonly accounts: readonly string[];
-  /** Most transactions at once, if not as of any other source. */
+  /** Most transactions and most calls at once, if not as of any other source. */
   readonly transactionsLimit?: number;
+  readonly callsLimit?: number;
 }
 
 /** Without peers and without digest users nobody can call. */
@@ -34,6 +35,7 @@ export type Admitted =
       readonly account: string;
       readonly source: string;
       readonly transactionsLimit?: number | undefined;
+      readonly callsLimit?: number | undefined;
     }
   | { readonly kind: 'refuse'; readonly status: number; readonly headers: readonly SipHeader[] };
 
@@ -64,10 +66,10 @@ export class Admission {
     return { kind: 'refuse', status: 407, headers: [this.#digest.challenge(from, check.kind === 'stale')] };
   }
 
-  #admitPeer({ host, port, accounts, transactionsLimit }: Peer, invite: ReceivedRequest): Admitted {
+  #admitPeer({ host, port, accounts, ...limits }: Peer, invite: ReceivedRequest): Admitted {
     const account = accounts.length === 1 ? accounts[0]! : userOfFrom(invite);
     if (!accounts.includes(account)) return this.#forbid();
-    return { kind: 'payer', account, source: port === undefined ? host : `${host}:${port}`, transactionsLimit };
+    return { kind: 'payer', account, source: port === undefined ? host : `${host}:${port}`, ...limits };
   }
 
   #forbid(): Admitted {

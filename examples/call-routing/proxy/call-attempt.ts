@@ -111,7 +111,11 @@ export class CallAttempt {
     const { calls, endpoint, desk, answered } = this.#parts;
     const { invite } = this.#incoming;
     const callee = this.#callee(response);
-    if (!callee) return;
+    if (!callee) {
+      // It cannot be told from another dialog: a call that nobody could end is none.
+      if (this.#answer === 'none') await this.#fail(500);
+      return;
+    }
     if (this.#answer === 'relayed') invite.respond(forwardResponse(response, invite.request));
     if (this.#answer !== 'none') return;
     this.#answer = 'recording';

@@ -4,6 +4,7 @@
 import { BoundedTable } from '../sip/bounded-table.ts';
 import { addressText } from '../sip/matching.ts';
 import type { Address, Envelope } from '../sip/message.ts';
+import { Quota } from '../sip/quota.ts';
 
 /** One end of a dialog. */
 export interface Side {
@@ -59,12 +60,12 @@ const forksLimit = 8;
 export class Calls {
   readonly #calls: BoundedTable<LiveCall>;
   readonly #ways = new Map<string, Way>();
+  readonly #quota = new Quota();
 
   /** `expired` gets each call that has lasted longer than it may. */
   constructor(limit: number, expired: (call: LiveCall) => void) {
     this.#calls = new BoundedTable(limit, (call) => {
-      call.isOver = true;
-      this.#forgetWays(call);
+      this.#end(call);
       expired(call);
     });
   }
@@ -73,8 +74,9 @@ export class Calls {
     return this.#calls.size;
   }
 
-  get hasRoom(): boolean {
-    return this.#calls.hasRoomFor(1);
+  /** For one more call of this source, if it may have so many. */
+  hasRoomFor(source: string, mostCalls: number): boolean {
+    return this.#calls.hasRoomFor(1) && this.#quota.heldBy(source) < mostCalls;
   }
 
   has({ callId, fromTag }: Envelope, from: Address): boolean {
@@ -82,6 +84,7 @@ export class Calls {
   }
 
   add(call: LiveCall, lifetimeMs: number): void {
+    this.#quota.take(call.source);
     this.#calls.set(keyOf(call), call, lifetimeMs);
   }
 
@@ -116,9 +119,8 @@ export class Calls {
   /** False if it was gone already. */
   remove(call: LiveCall): boolean {
     if (call.isOver) return false;
-    call.isOver = true;
-    this.#forgetWays(call);
     this.#calls.delete(keyOf(call));
+    this.#end(call);
     return true;
   }
 
@@ -127,7 +129,9 @@ export class Calls {
     this.#ways.clear();
   }
 
-  #forgetWays(call: LiveCall): void {
+  #end(call: LiveCall): void {
+    call.isOver = true;
+    this.#quota.release(call.source);
     for (const callee of call.callees.values()) this.#forgetWay(call, callee);
   }
 

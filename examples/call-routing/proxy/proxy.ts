@@ -29,6 +29,8 @@ export interface ProxyOptions {
   readonly transactionsLimit: number;
   /** Most calls at once. */
   readonly callsLimit: number;
+  /** Most calls of one source, unless it is a peer with a limit of its own. Default: a quarter of all. */
+  readonly callsPerSource?: number;
   /** As many transactions are for requests inside dialogs. Default: an eighth of all. */
   readonly inDialogReserve?: number;
   /** Most transactions of one source, unless it is a peer with a limit of its own. Default: a sixteenth of all. */
@@ -54,9 +56,10 @@ const allow = makeHeader('Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDA
 export class SipProxy {
   readonly #options: ProxyOptions;
   readonly #admission: Admission;
+  readonly #callsPerSource: number;
   readonly #calls: Calls;
   readonly #attempts = new WeakMap<ServerTransaction, CallAttempt>();
-  readonly #counters = { strayAcknowledgements: 0, unknownDialogs: 0, loops: 0 };
+  readonly #counters = { strayAcknowledgements: 0, unknownDialogs: 0, loops: 0, callsRefused: 0 };
   readonly #clock: CallClock;
   #endpoint!: Endpoint;
   #parts!: ProxyParts;
@@ -65,6 +68,7 @@ export class SipProxy {
   private constructor(options: ProxyOptions) {
     this.#options = options;
     this.#admission = new Admission(options.admission);
+    this.#callsPerSource = options.callsPerSource ?? Math.max(1, options.callsLimit >> 2);
     this.#calls = new Calls(options.callsLimit, (call) => void this.#endByRouter(call, 'nobody'));
     this.#clock = new CallClock(options.desk, (call) => {
       if (this.#calls.remove(call)) void this.#endByRouter(call, 'credit');
@@ -143,8 +147,11 @@ export class SipProxy {
     if (invite.envelope.sequence >= sequenceLimit) return answer(400);
     // The same caller has a call of this name: a copy that came by another way, or a second one that would take its dialog.
     if (this.#calls.has(invite.envelope, from)) return answer(482);
-    if (!this.#calls.hasRoom) return answer(503, makeHeader('Retry-After', '1'));
-    const { account, source, transactionsLimit } = admitted;
+    const { account, source, transactionsLimit, callsLimit = this.#callsPerSource } = admitted;
+    if (!this.#calls.hasRoomFor(source, callsLimit)) {
+      this.#counters.callsRefused++;
+      return answer(503, makeHeader('Retry-After', '1'));
+    }
     const begin = (invite: ServerTransaction, receivedAt: number): void => {
       const attempt = new CallAttempt(this.#parts, { invite, from, receivedAt, account, source, called });
       this.#attempts.set(invite, attempt);

@@ -22,6 +22,7 @@ import { Measures } from './measures.ts';
 import type { Provision } from './provision.ts';
 import { provision } from './provision.ts';
 import { follow, OpenCalls } from './recovery.ts';
+import { RefusalLimit } from './refusal-limit.ts';
 import { RuntimeDesk } from './runtime-desk.ts';
 import { Tally } from './tally.ts';
 
@@ -38,6 +39,8 @@ export interface RouterOptions {
   readonly admission?: AdmissionOptions;
   /** For how much of a call money is held at a time, in whole seconds; default: a minute. */
   readonly creditSliceMs?: number;
+  /** How many refused calls of an account are written a minute; beyond it the account gets 503. Default: 600. */
+  readonly refusalsPerMinute?: number;
   /** Whether bids move and expire by themselves. */
   readonly market?: boolean;
   /** Handlers of what follows from calls; without it there are none. */
@@ -87,6 +90,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
   const bids = new LiveStates(Bid);
   const openCalls = new OpenCalls();
   const credit = new Credit(accounts, options.creditSliceMs);
+  const refusals = new RefusalLimit(options.refusalsPerMinute ?? 600);
   const measures = new Measures();
   const tally = new Tally();
   let failures = 0;
@@ -113,6 +117,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     runtime,
     bids,
     credit,
+    refusals,
     measures,
     trunks: new Map(Object.entries(options.trunks)),
     acknowledged: (id, receipt) => acknowledged(Call.name, id, receipt),
@@ -130,6 +135,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
       measures.record('invite', elapsedMs);
     },
   });
+  const counters = (): Record<string, number> => ({ ...proxy.counters, refusalsUnrecorded: refusals.unrecorded });
   if (options.backOffice) startBackOffice(runtime, options.backOffice);
   const stopMarket = options.market ? startMarket(runtime, bids, failed) : () => {};
 
@@ -137,7 +143,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     address: proxy.address,
     startMs,
     closedCalls: left.length,
-    report: () => ({ ...tally.report(), latencies: measures.latencies(), counters: proxy.counters, failures }),
+    report: () => ({ ...tally.report(), latencies: measures.latencies(), counters: counters(), failures }),
     events: () => runtime.events(),
     backOffice: (cdrFile) => reportBackOffice(runtime, cdrFile),
     async stop() {

@@ -9,11 +9,13 @@ import type { Address } from '../sip/message.ts';
 import type { Credit } from './credit.ts';
 import type { LiveStates } from './live-states.ts';
 import type { Measures } from './measures.ts';
+import type { RefusalLimit } from './refusal-limit.ts';
 
 export interface DeskParts {
   readonly runtime: Runtime;
   readonly bids: LiveStates<typeof Bid>;
   readonly credit: Credit;
+  readonly refusals: RefusalLimit;
   readonly trunks: ReadonlyMap<string, Address>;
   readonly measures: Measures;
   /** Called with every receipt before the SIP message that depends on it leaves. */
@@ -28,7 +30,8 @@ export class RuntimeDesk implements RoutingDesk {
   }
 
   async place({ callId, sipCallId, account: accountId, called }: Invitation): Promise<Decision> {
-    const { runtime, credit, trunks, measures } = this.#parts;
+    const { runtime, credit, refusals, trunks, measures } = this.#parts;
+    if (refusals.isReached(accountId)) return { kind: 'refuse', status: 503 };
     const bids = this.#liveBids(called);
     const standing = credit.standing(accountId);
     const holds = credit.hold(callId, accountId, bids);
@@ -40,7 +43,10 @@ export class RuntimeDesk implements RoutingDesk {
       const synced = (): void => measures.record('synced', performance.now() - startedAt);
       receipt.reached('synced').then(synced, () => {});
       const placed = receipt.value;
-      if (placed.kind === 'refuse') return placed;
+      if (placed.kind === 'refuse') {
+        refusals.count(accountId);
+        return placed;
+      }
       isRouted = true;
       credit.settle(callId, placed.ratePerMinute);
       measures.record('raise', placed.raiseMicros / 1_000);

@@ -8,7 +8,7 @@ export interface Answerable {
 }
 
 export class MalformedSip extends Error {
-  /** 400, 505 for another version of SIP, 513 for too long a head. */
+  /** 400, 505 for another version of SIP, 513 for too long a message. */
   readonly status: number;
   readonly answerable: Answerable | undefined;
 

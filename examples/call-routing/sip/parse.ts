@@ -8,6 +8,8 @@ import { headerValue, makeHeader } from './message.ts';
 const headersLimit = 128;
 /** Start line and headers; with it, the dearest datagram costs about a millisecond. */
 const headLimitBytes = 16_384;
+/** Transactions hold what they got: with it, what a full table holds has a bound in bytes, too. */
+const bodyLimitBytes = 16_384;
 const looksLikeRequest = /^(?!SIP\/)\S[^\n]*\sSIP\/\d{1,3}\.\d{1,3}$/i;
 const requestLine = /^([!%'*+\-.\w`~]+) +(\S+) +SIP\/(\d{1,3}\.\d{1,3})$/i;
 const statusLine = /^SIP\/2\.0 +([1-6]\d\d)(?: (.*))?$/i;
@@ -134,10 +136,15 @@ function parseEnvelope(headers: readonly SipHeader[]): Envelope {
 
 /** A body longer than Content-Length is cut, a shorter one is refused; without it, UDP delimits the body (§18.3). */
 function measureBody(rest: Buffer, contentLength: string | undefined): Buffer {
-  if (contentLength === undefined) return rest;
+  if (contentLength === undefined) return limitBody(rest);
   if (!/^\d{1,9}$/.test(contentLength)) throw new MalformedSip('Content-Length is no number');
   if (Number(contentLength) > rest.length) throw new MalformedSip('the body is shorter than Content-Length says');
-  return rest.subarray(0, Number(contentLength));
+  return limitBody(rest.subarray(0, Number(contentLength)));
+}
+
+function limitBody(body: Buffer): Buffer {
+  if (body.length > bodyLimitBytes) throw new MalformedSip(`a body of more than ${bodyLimitBytes} bytes`, 513);
+  return body;
 }
 
 /** A refused request is answered wherever its Via can be read; what it lacks beyond that, the answer lacks, too. */

@@ -1,4 +1,4 @@
-// A UDP socket on loopback. Sending never throws: what the kernel refuses is counted, and SIP's retransmissions repair it.
+// A UDP socket, for IPv4 addresses. Sending never throws: what the kernel refuses is counted, and SIP's retransmissions repair it.
 import type { Buffer } from 'node:buffer';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ export async function openUdp(
 ): Promise<UdpSocket> {
   const socket = createSocket({
     type: 'udp4',
-    // Every address here is a loopback literal: spare each datagram the trip through the resolver.
+    // Every address here is a literal: spare each datagram the trip through the resolver.
     lookup: (hostname, _options, callback) => callback(null, hostname, 4),
   });
   let sendFailures = 0;

@@ -89,6 +89,7 @@ export const demoAdmission: AdmissionOptions = {
       host: '127.0.0.1',
       accounts: demoProvision.accounts.map(({ id }) => id),
       transactionsLimit: Number.MAX_SAFE_INTEGER,
+      callsLimit: Number.MAX_SAFE_INTEGER,
     },
   ],
 };
