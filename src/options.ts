@@ -11,7 +11,7 @@ import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import { PostgresStoreOptions } from './store/postgres/postgres.ts';
 import { isStorable } from './tame.ts';
-import { moduleRule, moduleUrl } from './user-module.ts';
+import { checkModule, resolveRoots } from './user-module.ts';
 
 /** How eagerly the log syncs and batches. All fields but `ringBytes` may change while running. */
 export interface FlushPolicy {
@@ -105,6 +105,11 @@ export interface RuntimeOptions {
   flush?: keyof typeof flushPresets | { readonly [K in keyof FlushPolicy]?: FlushPolicy[K] | undefined } | undefined;
   /** A module, by URL or absolute path, whose default export makes what commands see as `context`, once per shard. */
   context?: string | undefined;
+  /**
+   * Folders, by URL or absolute path: no module that an option names may lie outside of them, links resolved; default: any file.
+   * That goes for aggregates, `context`, sinks, handlers of `subscribe`, and the stream's `integration` and `topics.module`.
+   */
+  moduleRoots?: readonly string[] | undefined;
   log?: LogOptions | undefined;
   /** Where events are kept; default: here, in `dataDir`. Elsewhere: `postgres(…)`. */
   store?: PostgresStoreOptions | undefined;
@@ -151,7 +156,7 @@ export interface ResolvedOptions
   extends Required<
     Omit<
       RuntimeOptions,
-      'context' | 'bootId' | 'flush' | 'handlers' | 'log' | 'logger' | 'messages' | 'store' | 'stream'
+      'context' | 'moduleRoots' | 'bootId' | 'flush' | 'handlers' | 'log' | 'logger' | 'messages' | 'store' | 'stream'
     >
   > {
   handlers: Required<HandlerOptions>;
@@ -159,6 +164,7 @@ export interface ResolvedOptions
   store: PostgresStoreOptions | undefined;
   stream: StreamOptions | undefined;
   context: string | undefined;
+  moduleRoots: readonly string[] | undefined;
   bootId: string | undefined;
   flush: FlushPolicy;
   log: Required<LogOptions>;
@@ -188,6 +194,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'ack',
   'flush',
   'context',
+  'moduleRoots',
   'log',
   'store',
   'sinks',
@@ -275,6 +282,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   if (options.log !== undefined) checkFields('log', options.log, logFields);
   if (options.handlers !== undefined) checkFields('handlers', options.handlers, handlerFields);
   if (options.sinks !== undefined && !Array.isArray(options.sinks)) invalid('sinks', options.sinks, 'must be an array');
+  const moduleRoots = resolveRoots(options.moduleRoots);
   const names = new Set<string>();
   for (const [i, aggregate] of (options.aggregates as AnyAggregate[]).entries()) {
     if (aggregate === undefined) {
@@ -291,6 +299,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     const { name } = aggregate;
     const fault = nameFault(name, AGGREGATE_TYPE_BYTES_LIMIT);
     if (fault !== undefined) invalid('aggregates', name, fault);
+    checkModule(`aggregates.${name}.module`, aggregate.module, moduleRoots);
     if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
     names.add(name);
   }
@@ -301,7 +310,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     checkFields('sinks', sink, sink === options.stream ? streamFields : sinkFields);
     const fault = nameFault(sink.name, 100);
     if (fault !== undefined) invalid('sinks', sink.name, `name ${fault}`);
-    if (moduleUrl(sink.module) === undefined) invalid('sinks', sink.module, `module ${moduleRule}`);
+    checkModule(`sinks.${sink.name}.module`, sink.module, moduleRoots);
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
     checkCrosses(`sinks.${sink.name}.options`, sink.options);
     sinkNames.add(sink.name);
@@ -312,9 +321,14 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
   if (ack === 'published' && !options.stream) invalid('ack', ack, 'needs a stream, and none is configured');
-  if (options.context !== undefined && moduleUrl(options.context) === undefined) {
-    invalid('context', options.context, moduleRule);
-  }
+  if (options.context !== undefined) checkModule('context', options.context, moduleRoots);
+  // What kafka() was given: it knows no roots.
+  const { integration, topics } = Object(options.stream?.options) as {
+    integration?: unknown;
+    topics?: { module?: unknown };
+  };
+  if (integration !== undefined) checkModule('stream.integration', integration, moduleRoots);
+  if (topics?.module !== undefined) checkModule('stream.topics.module', topics.module, moduleRoots);
   if (options.bootId !== undefined && !(typeof options.bootId === 'string' && isStorable(options.bootId))) {
     invalid('bootId', options.bootId, 'must be text');
   }
@@ -342,6 +356,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     ack,
     flush,
     context: options.context,
+    moduleRoots,
     log,
     store: options.store,
     sinks: options.sinks ?? [],

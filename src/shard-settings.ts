@@ -9,11 +9,13 @@ export function shardSettings(
   log: { levels: SharedArrayBuffer; logId: string; mapBytes: number },
 ): ShardSettings {
   const { ringBytes } = options.flush;
-  const { shards, context, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } = options;
+  const { shards, context, moduleRoots, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } =
+    options;
   return {
     ...log,
     types: options.aggregates.map(({ name, module }) => ({ name, module })),
     context,
+    moduleRoots,
     storeFolder,
     logFolder,
     ringBytes,

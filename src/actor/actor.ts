@@ -65,6 +65,7 @@ export interface ShardData {
   /** The module and name of each aggregate type, in the caller's order: types travel by number. */
   types: { name: string; module: string }[];
   context: string | undefined;
+  moduleRoots: readonly string[] | undefined;
   commandRing: SharedArrayBuffer;
   eventRing: SharedArrayBuffer;
   levels: SharedArrayBuffer;

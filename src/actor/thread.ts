@@ -9,7 +9,7 @@ import { guarded } from '../guarded.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { Spinner } from '../ring/spinner.ts';
-import { importUserModule } from '../user-module.ts';
+import { confineModules, importUserModule } from '../user-module.ts';
 import type { ActorType, ShardData, ShardReport } from './actor.ts';
 import { actorTypeOf } from './actor-type.ts';
 import { enterShard, violation } from './inside.ts';
@@ -28,6 +28,7 @@ export default async function runShard(data: ShardData): Promise<void> {
   // A successor that comes as the runtime stops: nothing of the user's is imported that would have to be ended.
   if (new Levels(data.levels).flag(LevelWord.stopping) >= StopStage.shards) return closePorts(data);
   enterShard();
+  confineModules(data.moduleRoots);
   let shard: Shard;
   let loader: Loader;
   try {

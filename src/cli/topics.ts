@@ -48,7 +48,8 @@ function line({ topic, what, wanted, found, obstacle }: PlannedChange): string {
 }
 
 async function optionsOf({ config }: Given): Promise<Required<Pick<RuntimeOptions, 'stream' | 'aggregates'>>> {
-  const url = URL.canParse(config) ? config : pathToFileURL(config).href;
+  // A path may be relative here: to where the command runs.
+  const url = URL.canParse(config) ? config : pathToFileURL(config).href; // what is no file's is refused by the gate
   const { default: options } = (await importUserModule(url)) as { default?: Partial<RuntimeOptions> };
   const { stream, aggregates } = options ?? {};
   if (stream && aggregates) return { stream, aggregates };

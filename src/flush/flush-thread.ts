@@ -21,7 +21,7 @@ import { EmbeddedSink } from '../store/lmdb/sink.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
 import { PostgresSink } from '../store/postgres/sink.ts';
-import { importUserModule } from '../user-module.ts';
+import { confineModules, importUserModule } from '../user-module.ts';
 import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
 
@@ -37,6 +37,7 @@ export interface FlushThreadData {
   /** The directory has had a store, or a memory, before. */
   hasBegun?: boolean | undefined;
   sinks: readonly SinkOptions[];
+  moduleRoots?: readonly string[] | undefined;
   /** The store is there; what lies in `storeFolder` is a memory. */
   postgres?: PostgresSettings | undefined;
   /** The sink whose checkpoint is the level `published`. */
@@ -95,6 +96,7 @@ const isStopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.f
 async function main(): Promise<void> {
   // On Linux this is the thread's own priority: whoever waits for a command goes first, the store catches up behind.
   setPriority(niceness);
+  confineModules(data.moduleRoots);
   let log: LogSource | undefined;
   try {
     log = openLogReader(data.logFolder, data.mapBytes);

@@ -6,7 +6,7 @@ import { checkEventNames } from '../catalogue.ts';
 import { checkAggregate, checkFunction, checkInteger, invalid, nameFault } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
-import { moduleRule, moduleUrl } from '../user-module.ts';
+import { checkModule } from '../user-module.ts';
 import type {
   AnySubscribeOptions,
   BatchDelivery,
@@ -80,6 +80,7 @@ export const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
 export function resolveSubscription(
   options: AnySubscribeOptions,
   definitions: ReadonlyMap<string, AnyAggregate>,
+  moduleRoots?: readonly string[] | undefined,
 ): SubscriptionSettings {
   if (typeof options !== 'object' || options === null) invalid('subscribe', options, 'must be an object');
   checkFields('', options, knownOptions);
@@ -90,7 +91,7 @@ export function resolveSubscription(
   if (breaker !== false) checkFields('breaker', breaker, breakerFields);
   if (batch?.latestPer !== undefined) checkFunction('batch.latestPer', batch.latestPer);
   const { thread, handle } = options as { thread?: unknown; handle?: unknown };
-  if (options.thread === 'worker') checkModule(options.module);
+  if (options.thread === 'worker') checkModule('module', options.module, moduleRoots);
   else if (thread !== undefined) invalid('thread', thread, "must be 'worker', or not be there");
   else if (typeof handle !== 'function') invalid('handle', handle, 'must be a function');
   if (options.where !== undefined && typeof options.where !== 'function') {
@@ -173,10 +174,6 @@ function resolveTypes(
   }
   checkEventNames(events, aggregates, definitions);
   return events.includes('*') ? undefined : new Set(events);
-}
-
-function checkModule(module: string): void {
-  if (moduleUrl(module) === undefined) invalid('module', module, moduleRule);
 }
 
 const nameOf = (aggregate: AnyAggregate | string): string =>

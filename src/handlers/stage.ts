@@ -53,6 +53,7 @@ export interface StageParts {
   options: ResolvedOptions['handlers'];
   /** How long a call of a user's waits. */
   waitTimeoutMs: number;
+  moduleRoots?: readonly string[] | undefined;
   history: History;
   levels: Levels;
   definitions: ReadonlyMap<string, AnyAggregate>;
@@ -155,7 +156,8 @@ export class HandlerStage {
   }
 
   subscribe(options: AnySubscribeOptions): RunningSubscription {
-    const settings = resolveSubscription(options, this.definitions);
+    const { moduleRoots } = this.parts;
+    const settings = resolveSubscription(options, this.definitions, moduleRoots);
     if (settings.name.startsWith(PROJECTION_PREFIX)) {
       const reason = `begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
       throw new TrunklineError('InvalidOptions', { option: 'name', value: settings.name, reason });
@@ -163,7 +165,7 @@ export class HandlerStage {
     this.noteUndeclared(settings.name, settings);
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
     this.checkName(settings.name);
-    const pool = new WorkerPool(settings.module, settings.threads);
+    const pool = new WorkerPool(settings.module, settings.threads, moduleRoots);
     return this.begin(settings, callOf(settings, pool.call), { ready: () => pool.load(), closed: () => pool.close() });
   }
 

@@ -28,9 +28,9 @@ export class WorkerPool {
   private readonly module: string;
   private readonly pool: Piscina;
 
-  constructor(module: string, threads: number) {
+  constructor(module: string, threads: number, moduleRoots: readonly string[] | undefined) {
     this.module = module;
-    const data: WorkerHandlerData = { module };
+    const data: WorkerHandlerData = { module, moduleRoots };
     this.pool = new Piscina({
       filename: ownFile('./worker-thread', import.meta.url).href,
       workerData: data,

@@ -4,7 +4,7 @@
 import { type MessagePort, workerData } from 'node:worker_threads';
 import { guarded } from '../guarded.ts';
 import { tame } from '../tame.ts';
-import { importUserModule } from '../user-module.ts';
+import { confineModules, importUserModule } from '../user-module.ts';
 import { type LetterRecord, letterEvent } from './letters.ts';
 
 /** One attempt, as it comes here. */
@@ -23,6 +23,7 @@ export type WorkerNote = 'begun' | { failed: string };
 
 export interface WorkerHandlerData {
   module: string;
+  moduleRoots: readonly string[] | undefined;
 }
 
 type Handler = (event: unknown, delivery: object) => unknown;
@@ -30,7 +31,8 @@ type Handler = (event: unknown, delivery: object) => unknown;
 let handler: Promise<Handler> | undefined;
 
 async function load(): Promise<Handler> {
-  const { module } = workerData as WorkerHandlerData;
+  const { module, moduleRoots } = workerData as WorkerHandlerData;
+  confineModules(moduleRoots);
   const { default: handle } = await importUserModule(module);
   if (typeof handle !== 'function') throw new Error(`${module} has no default export that is a function`);
   return handle as Handler;

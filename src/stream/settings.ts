@@ -4,7 +4,7 @@
 import { checkCrosses, checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
-import { moduleRule, moduleUrl } from '../user-module.ts';
+import { checkModule } from '../user-module.ts';
 import { formats } from './kafka/format.ts';
 import type { KafkaOptions, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
 
@@ -198,7 +198,7 @@ function oneOf<T extends string>(option: string, value: T, allowed: readonly T[]
 }
 
 function url(option: string, value: string): void {
-  if (moduleUrl(value) === undefined) invalid(option, value, moduleRule);
+  checkModule(`stream.${option}`, value);
 }
 
 /** They cannot cross to the flush thread. */
