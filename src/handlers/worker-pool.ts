@@ -4,7 +4,7 @@
 // Invariant: a call ends. One that is out of time is told so; if it goes on for `blockedGraceMs` all the same, its thread is
 // ended where it stands. No more calls are made at a time than there are threads, so none waits for another one's.
 
-import { MessageChannel } from 'node:worker_threads';
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
@@ -67,17 +67,18 @@ export class WorkerPool {
       port1.postMessage(tame(signal.reason));
     };
     let failed: string | undefined;
-    port1.once(
-      'message',
-      guarded((note: WorkerNote) => {
-        if (note === 'begun') given.begun();
-        else failed = note.failed;
-      }),
-    );
+    const hear = (note: WorkerNote): void => {
+      if (note === 'begun') given.begun();
+      else failed = note.failed;
+    };
+    port1.once('message', guarded(hear));
     const forget = onAbort(signal, abort);
     try {
       await this.pool.run(task, { transferList: [port2], signal: blocked.signal });
     } catch (error) {
+      // The thread's end may overtake what it has said.
+      const late = receiveMessageOnPort(port1)?.message as WorkerNote | undefined;
+      if (late !== undefined) hear(late);
       throw failed === undefined ? error : new Error(`${this.module} cannot be loaded: ${failed}`);
     } finally {
       clearTimeout(grace);
