@@ -1,6 +1,7 @@
 // What kafka() refuses, before anything is started.
 import { expect, test } from 'vitest';
 import { isError, type KafkaOptions, kafka } from '../../src/index.ts';
+import { checkVersion } from '../../src/stream/kafka/kafkajs-fetch.ts';
 
 const brokers = ['localhost:9092'];
 const refused: [string, unknown][] = [
@@ -53,6 +54,11 @@ test('a password in the registry’s address is refused, and not told', () => {
   } catch (error) {
     expect(JSON.stringify(error) + String(error)).not.toContain('sesame');
   }
+});
+
+test('another kafkajs than the one whose insides are known is refused', () => {
+  expect(() => checkVersion('2.3.0')).toThrow(/kafkajs 2\.3\.0 is installed.* 2\.2\.4 only/);
+  expect(() => checkVersion('2.2.4')).not.toThrow();
 });
 
 test('what it returns crosses threads, with every default', () => {

@@ -1,12 +1,15 @@
 // Reading a partition from an offset with kafkajs, without a consumer group. In public it reads by groups only: to join one
 // takes three seconds on a broker as it comes, and asks for rights that a publisher need not have. So this reaches behind
-// its door, to the classes that its own consumer is made of. They are those of 2.2.4, which package.json names exactly.
+// its door, to the classes that its own consumer is made of. They are those of 2.2.4, so another version is refused when it
+// is loaded: package.json lets others in, since a service may have one for itself beside another client for us.
 import { createRequire } from 'node:module';
 import type { KafkaConfig } from 'kafkajs';
 import type { InRecord, Reading } from '../stream.ts';
 import { Decisions, markerOf, type Written } from './decisions.ts';
 
 const require = createRequire(import.meta.url);
+const supported = '2.2.4';
+checkVersion((require('kafkajs/package.json') as { version: string }).version);
 const Cluster = require('kafkajs/src/cluster/index.js');
 const socketFactory = require('kafkajs/src/network/socketFactory.js');
 const { createLogger } = require('kafkajs/src/loggers/index.js');
@@ -14,6 +17,14 @@ const { createLogger } = require('kafkajs/src/loggers/index.js');
 const readUncommitted = 0;
 const maxWaitMs = 100;
 const fetchBytes = 4 << 20;
+
+/** @throws it is another version */
+export function checkVersion(version: string): void {
+  if (version !== supported)
+    throw new Error(
+      `kafkajs ${version} is installed, and what is needed behind its door is known of ${supported} only`,
+    );
+}
 
 /** Visit records until `visit` says true; false if that did not happen until `until`, as `performance.now()` tells it. */
 export async function fetchUntil(config: KafkaConfig, reading: Reading, until: number): Promise<boolean> {
