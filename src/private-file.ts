@@ -2,6 +2,8 @@
 // through a symbolic link, which another user may have put in their place. Any thread.
 //
 // `test/private-file.test.ts` holds that src makes and opens files in no other way.
+
+import { createHash } from 'node:crypto';
 import {
   closeSync,
   constants,
@@ -106,6 +108,11 @@ export function makePrivateFolder(path: string, made: (folder: string) => void =
     mkdirSync(path, { mode: FOLDER_MODE });
     made(path);
   }
+}
+
+/** A name of the user's as a part of a file's name: as it is, if nothing in it could lead elsewhere; else its hash. */
+export function nameInFile(name: string): string {
+  return /^[\w-][\w.-]{0,99}$/.test(name) ? name : createHash('sha256').update(name).digest('hex');
 }
 
 /** Only the folder itself, without blocking the thread. */

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { writeFileDurably } from '../src/durable-file.ts';
@@ -20,10 +20,12 @@ import {
   appendPrivate,
   makePrivateFolder,
   makePrivateFolderLater,
+  nameInFile,
   openPrivate,
   touchPrivate,
   writePrivate,
 } from '../src/private-file.ts';
+import { noteFile } from '../src/stream/kafka/checkpoint.ts';
 import { Counter } from './runtime/aggregates.ts';
 
 let folder: string;
@@ -88,6 +90,16 @@ test('a runtime leaves nothing in its directory that others could read, whatever
   });
   expect(found.filter((entry) => !/ [67]00$/.test(entry))).toEqual([]);
   expect(found.length).toBeGreaterThan(10);
+});
+
+test('a name of the user leads to no other folder when it is part of a file name, and stays apart from others', () => {
+  const hostile = ['a/../../x', '../x', '..', '.', 'a/b', 'a\\b', 'ü'.repeat(50), 'x'.repeat(101), ' ', 'a:b'];
+  const all = ['kafka', 'billing-2.eu', ...hostile].map(nameInFile);
+  expect(all.slice(0, 2)).toEqual(['kafka', 'billing-2.eu']);
+  for (const name of all) expect(basename(`published-${name}.json`)).toBe(`published-${name}.json`);
+  expect(new Set(all).size).toBe(all.length);
+  expect(all.every((name) => name.length <= 100 && /^[\w.-]+$/.test(name))).toBe(true);
+  for (const name of hostile) expect(dirname(noteFile(folder, name))).toBe(folder);
 });
 
 /** What makes, opens or moves files, and the files of src that may import it: why. */

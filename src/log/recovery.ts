@@ -200,8 +200,11 @@ function settle(options: RecoveryOptions, last: Marker, content: Content, lostBy
   if (!content.last && nextPosition > 1) {
     // Nothing below is there any more; a later scan must not wait for it.
     const floorFile = FloorFile.open(folder);
-    floorFile.raise(nextPosition);
-    floorFile.close();
+    try {
+      floorFile.raise(nextPosition);
+    } finally {
+      floorFile.close();
+    }
   }
   return {
     content,

@@ -6,7 +6,7 @@ import { TrunklineError } from '../../errors.ts';
 import { makePrivateFolderLater } from '../../private-file.ts';
 import { type ArchiveInfo, type ArchiveLimits, summaryOf, verifyArchive, writeArchive } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
-import { isAttached, partitionOf, retried } from './months.ts';
+import { checkMonth, isAttached, partitionOf, retried } from './months.ts';
 import { beginSql } from './server-session.ts';
 
 const lockTimeoutMs = 2000;
@@ -25,6 +25,7 @@ export async function archiveMonth(
   signal?: AbortSignal,
   limits: ArchiveLimits = {},
 ): Promise<ArchiveInfo> {
+  checkMonth('month', month);
   await makePrivateFolderLater(folder, true);
   const file = fileOf(await realpath(folder), month);
   const table = `${pg.escapeIdentifier(schema)}.${partitionOf(month)}`;
@@ -49,7 +50,7 @@ export async function dropMonth(
   limits: ArchiveLimits = {},
 ): Promise<void> {
   const name = pg.escapeIdentifier(schema);
-  const partition = partitionOf(month);
+  const partition = partitionOf(checkMonth('month', month));
   const archive = force ? undefined : await verifyArchive(fileOf(folder ?? '.', month), undefined, limits);
   // Read whole before the lock, which holds everybody; behind it only whether anything has changed since is looked at.
   const before = archive && (await stampOf(client, `${name}.${partition}`, schema, partition));

@@ -16,6 +16,7 @@ import { writeFileDurably } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import { parseFields, readText } from '../../foreign-file.ts';
 import { Signer } from '../../log-secret.ts';
+import { nameInFile } from '../../private-file.ts';
 import { tame } from '../../tame.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
 import { partitionOf } from './partition.ts';
@@ -155,7 +156,7 @@ export function positionIn(text: string): number | undefined {
  * The note in the data directory that this log is being published, made before its first event is: without it a checkpoint
  * that is missing could not be told from one that has never been.
  */
-export const noteFile = (dataDir: string, name: string): string => join(dataDir, `published-${name}.json`);
+export const noteFile = (dataDir: string, name: string): string => join(dataDir, `published-${nameInFile(name)}.json`);
 
 interface Note {
   logId: string;

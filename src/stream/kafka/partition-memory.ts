@@ -5,6 +5,7 @@ import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../../durable-file.ts';
 import { TrunklineError } from '../../errors.ts';
 import { NOTE_BYTES_LIMIT, parseJson, readText } from '../../foreign-file.ts';
+import { nameInFile } from '../../private-file.ts';
 
 /** Names of topics have 249 characters at most: some 60,000 topics. */
 const memoryBytesLimit = 16 * NOTE_BYTES_LIMIT;
@@ -15,7 +16,7 @@ export class PartitionMemory {
 
   /** @throws DataDirUnreadable */
   constructor(dataDir: string, sink: string) {
-    this.file = join(dataDir, `partitions-${sink}.json`);
+    this.file = join(dataDir, `partitions-${nameInFile(sink)}.json`);
     this.known = readKnown(this.file);
   }
 
