@@ -89,10 +89,10 @@ export interface TransactionalProducer {
 
 /**
  * `fenced`: another producer has this transactional id, or the broker has given up on the transaction. `too-large`: a
- * record or batch is over the topic's limit. `refused`: the broker will never take this topic or record. `denied`: credentials
- * or rights. `unavailable`: no answer. `failed`: the rest.
+ * record or batch is over the topic's limit. `refused`: the broker will never take this topic or record. `clock`: it takes no
+ * record of this time, which is that of sending. `denied`: credentials or rights. `unavailable`: no answer. `failed`: the rest.
  */
-export type FaultKind = 'fenced' | 'too-large' | 'refused' | 'denied' | 'unavailable' | 'failed';
+export type FaultKind = 'fenced' | 'too-large' | 'refused' | 'clock' | 'denied' | 'unavailable' | 'failed';
 
 /** What went wrong in a client library, in our words. */
 export class StreamFault extends Error {
@@ -114,8 +114,13 @@ export const refusals: readonly string[] = [
   'INVALID_CONFIG',
   'POLICY_VIOLATION',
   'INVALID_RECORD',
-  'INVALID_TIMESTAMP',
 ];
+
+/**
+ * What brokers say of a record's time, which is when it is sent, not when the event occurred: a wrong clock, here or there, or
+ * a topic that bounds times too narrowly. No event is to blame, and each passes once the clock or the topic is right.
+ */
+export const offClock: readonly string[] = ['INVALID_TIMESTAMP'];
 
 /** What brokers say while they have not ended the transaction before. One that cannot end it says no more, ever; its log does. */
 export const pending: readonly string[] = ['CONCURRENT_TRANSACTIONS'];

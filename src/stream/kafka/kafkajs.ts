@@ -15,6 +15,7 @@ import {
   errorsIn,
   type FaultKind,
   type OutRecord,
+  offClock,
   pending,
   type Reading,
   type Requests,
@@ -245,6 +246,7 @@ function kindOf(error: unknown): FaultKind {
     if (fencing.includes(one.type) || one.code === fencedCode) return 'fenced';
     if (tooLarge.includes(one.type)) return 'too-large';
     if (refusals.includes(one.type)) return 'refused';
+    if (offClock.includes(one.type)) return 'clock';
     if (denied.includes(one.type) || one.name === 'KafkaJSSASLAuthenticationError') return 'denied';
     if (pending.includes(one.type)) return 'unavailable';
     if (/^KafkaJS(Connection|RequestTimeout|BrokerNotFound)/.test(one.name)) return 'unavailable';

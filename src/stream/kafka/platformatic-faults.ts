@@ -1,10 +1,11 @@
 // What goes wrong in @platformatic/kafka, in our words.
-import { errorsIn, type FaultKind, pending, refusals, StreamFault } from '../stream.ts';
+import { errorsIn, type FaultKind, offClock, pending, refusals, StreamFault } from '../stream.ts';
 
 const kinds: readonly (readonly [FaultKind, readonly string[]])[] = [
   ['fenced', ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'TRANSACTION_COORDINATOR_FENCED']],
   ['too-large', ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']],
   ['refused', refusals],
+  ['clock', offClock],
   [
     'denied',
     [

@@ -38,6 +38,8 @@ import {
   transactionalIdOf,
 } from './topics.ts';
 
+const clockRemedy =
+  "set the clocks of this machine and of the brokers right, or widen the topic's message.timestamp.before.max.ms and after.max.ms";
 const requestsMost = 3; // that a transaction may have to wait for, at their longest
 
 export async function createSink(options: unknown, info: SinkInfo): Promise<Sink> {
@@ -304,7 +306,12 @@ class KafkaSink implements Sink {
     if (error.kind === 'denied') return new TrunklineError('StreamDenied', { stream, cause }, { cause: error });
     if (error.kind === 'unavailable')
       return new TrunklineError('StreamUnavailable', { stream, cause }, { cause: error });
-    return new TrunklineError('SinkFailed', { sink: stream, cause: `${error.kind}: ${cause}` }, { cause: error });
+    const remedy = error.kind === 'clock' ? `; ${clockRemedy}` : '';
+    return new TrunklineError(
+      'SinkFailed',
+      { sink: stream, cause: `${error.kind}: ${cause}${remedy}` },
+      { cause: error },
+    );
   }
 }
 
