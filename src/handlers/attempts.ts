@@ -15,6 +15,7 @@ import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { Deadlines } from './deadlines.ts';
 import { aggregateKey } from './letters.ts';
+import { isOutgrown } from './outgrown.ts';
 import { OverdueCalls } from './overdue.ts';
 import { patienceMs } from './patience.ts';
 import type { SubscriptionSettings } from './settings.ts';
@@ -248,7 +249,7 @@ export class Attempts {
           unref: false,
           signal: this.ending.signal,
           shouldConsumeRetry: () => true,
-          shouldRetry: () => !this.ending.signal.aborted && this.isRetried(error),
+          shouldRetry: () => !this.ending.signal.aborted && this.isRetried(subject, error),
         },
       );
       return { kind: 'done' };
@@ -344,7 +345,8 @@ export class Attempts {
     });
   }
 
-  private isRetried(error: unknown): boolean {
+  private isRetried(subject: Subject, error: unknown): boolean {
+    if (Array.isArray(subject) && subject.length > 1 && isOutgrown(error)) return false; // in halves, by Batches
     return !this.settings.retry.notRetried.some((one) => {
       try {
         if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);

@@ -1,12 +1,15 @@
 // Events handed over several at a time, one batch after the other, in log order. Owned by the caller's thread.
 //
 // A batch whose attempts are used up is taken apart: each event once more, alone, so that those that cannot be handled are
-// the only ones to become dead letters.
+// the only ones to become dead letters. One that may have failed by its size alone is handed over in halves, and the next ones
+// are as small, until some have gone well.
 
+import { BatchSize } from '../batch-size.ts';
 import { guarded } from '../guarded.ts';
 import { Again } from './again.ts';
 import type { Attempts, Outcome } from './attempts.ts';
 import type { Work } from './handling.ts';
+import { isOutgrown } from './outgrown.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
 export interface BatchEnds {
@@ -21,6 +24,7 @@ export class Batches {
   private readonly settings: NonNullable<SubscriptionSettings['batch']>;
   private readonly attempts: Attempts;
   private readonly ends: BatchEnds;
+  private readonly size: BatchSize;
   private gathered: Work[] = [];
   private isDue = false;
   private timer: NodeJS.Timeout | undefined;
@@ -28,6 +32,7 @@ export class Batches {
 
   constructor(settings: NonNullable<SubscriptionSettings['batch']>, attempts: Attempts, ends: BatchEnds) {
     this.settings = settings;
+    this.size = new BatchSize(settings.max);
     this.attempts = attempts;
     this.ends = ends;
     this.runs = new Again(
@@ -38,7 +43,7 @@ export class Batches {
 
   add(work: Work): void {
     this.gathered.push(work);
-    if (this.gathered.length >= this.settings.max || isAlone(work)) this.isDue = true;
+    if (this.gathered.length >= this.most || isAlone(work)) this.isDue = true;
     else this.timer ??= setTimeout(this.due, this.settings.maxDelayMs);
     if (this.isDue) this.runs.ask();
   }
@@ -63,13 +68,18 @@ export class Batches {
     }
   }
 
+  /** Of one batch. */
+  private get most(): number {
+    return Math.min(this.settings.max, this.size.limit);
+  }
+
   /** What is handed over next: a letter, or an attempt beside the checkpoint, by itself. */
   private next(): Work[] {
     const { gathered, settings } = this;
     const first = gathered.findIndex(isAlone);
-    const most = first < 0 ? settings.max : Math.max(1, Math.min(first, settings.max));
+    const most = first < 0 ? this.most : Math.max(1, Math.min(first, this.most));
     const taken = gathered.splice(0, most);
-    this.isDue = gathered.length >= settings.max || gathered.some(isAlone);
+    this.isDue = gathered.length >= this.most || gathered.some(isAlone);
     clearTimeout(this.timer);
     this.timer = undefined;
     if (!this.isDue && gathered.length > 0) this.timer = setTimeout(this.due, settings.maxDelayMs);
@@ -82,8 +92,20 @@ export class Batches {
     const outcome = await this.attempts.run(events, key, () => {
       for (const work of batch) this.ends.done(work);
     });
+    if (outcome.kind === 'done') this.size.succeeded();
     if (outcome.kind !== 'failed') return;
+    if (isOutgrown(outcome.error)) return this.inHalves(batch);
     for (const work of batch) if (this.ends.mayBegin(work)) await this.alone(work);
+  }
+
+  private async inHalves(batch: readonly Work[]): Promise<void> {
+    this.size.failed(batch.length);
+    const middle = batch.length >> 1;
+    for (const half of [batch.slice(0, middle), batch.slice(middle)]) {
+      const left = half.filter((work) => this.ends.mayBegin(work));
+      if (left.length === 1) await this.alone(left[0]!);
+      else if (left.length > 1) await this.together(left);
+    }
   }
 
   private async alone(work: Work): Promise<void> {

@@ -17,6 +17,7 @@ import {
   type Projection,
   type ProjectionDefinition,
   projectionTable,
+  rowTable,
   subscriptionName,
 } from './projection.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from './reading-options.ts';
@@ -93,8 +94,6 @@ class RowSet<Row> {
     return `${this.number}\0${key}`;
   }
 }
-
-const rowTable = (name: string): string => `rows:${name}`;
 
 export class LocalProjection<Row> implements Projection<Row> {
   readonly name: string;

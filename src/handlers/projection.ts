@@ -49,6 +49,8 @@ export interface ProjectionDefinition<Row, A extends AggregateLike = any, T exte
 }
 
 export const projectionTable = 'projections';
+/** Where rows of a projection are kept on this machine: key by key, behind the number of their generation. */
+export const rowTable = (name: string): string => `rows:${name}`;
 const nameBytesLimit = 80;
 const tableBytesLimit = 1024; // a schema and a table, quoted
 
@@ -56,6 +58,8 @@ const tableBytesLimit = 1024; // a schema and a table, quoted
 export interface Generation {
   version: number;
   generation: number;
+  /** The user's table that holds them, with its schema, quoted; undefined: on this machine, or an earlier release has kept it. */
+  table?: string;
 }
 
 /** What is kept of a projection: the rows that are shown, and those that are being built. */

@@ -1,5 +1,6 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
 import { beforeAll, expect, test } from 'vitest';
+import { BatchSize } from '../../src/batch-size.ts';
 import { RowTable } from '../../src/handlers/postgres/row-table.ts';
 import { defineProjection, type ProjectionDefinition, postgres } from '../../src/index.ts';
 import { openClient } from '../../src/store/postgres/server-session.ts';
@@ -221,6 +222,128 @@ test('a table that lacks our mark is never dropped: the projection fails by its 
   expect(await administer(url, built)).toEqual([]);
 });
 
+const refusal = (table: string): object => ({
+  code: 'InvalidOptions',
+  message: expect.stringMatching(new RegExp(`"${table}".*holds rows.*empty this one, or name another`)),
+});
+
+test("what a user's table held before its first projection stays, and is in nobody's way once it is gone", async () => {
+  await administer(
+    url,
+    `create schema filled; create table filled.sums (key text primary key, total int);
+     insert into filled.sums values ('mine', 7)`,
+  );
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir });
+  const { position } = await runtime.ref(Counter, 'a').add(1);
+  const refused = runtime.project(sums('sums', 'filled.sums', 1));
+  expect(await errorOf(refused.caughtUpTo(position))).toMatchObject(refusal('sums'));
+  expect(refused.status()).toMatchObject({ state: 'failed', lastError: expect.stringContaining('holds rows') });
+  // They may also come while the first rows of the projection are being built.
+  await administer(url, 'create table filled.late (key text primary key, total int)');
+  const user = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 30_000, isUsers: true });
+  await user.query(`begin; insert into filled.late values ('mine', 8)`);
+  const held = runtime.project(sums('late', 'filled.late', 1));
+  const error = errorOf(held.caughtUpTo(position));
+  const waiting = `select from pg_locks where relation = 'filled.late'::regclass and not granted`;
+  await until(
+    () => administer(url, waiting),
+    (locks) => locks.length > 0,
+  );
+  await user.query('commit');
+  await user.end();
+  expect(await error).toMatchObject(refusal('late'));
+  expect(held.status().state).toBe('failed');
+  await runtime.close();
+  expect(
+    await administer(url, 'select total from filled.sums union select total from filled.late order by total'),
+  ).toEqual([{ total: 7 }, { total: 8 }]);
+  await administer(url, 'truncate filled.sums');
+  const second = await startRuntime({ dataDir });
+  await second.project(sums('sums', 'filled.sums', 1)).caughtUpTo(position);
+  expect(await administer(url, 'select * from filled.sums')).toEqual([{ key: 'a', total: 1 }]);
+});
+
+test('a projection that moves to another table builds it from the first event on, and leaves the former one as it is', async () => {
+  await administer(
+    url,
+    `create schema moved; create table moved.one (key text primary key, total int);
+     create table moved.two (key text primary key, total int);
+     create table moved.three (key text primary key, total int); insert into moved.three values ('mine', 7)`,
+  );
+  const dataDir = scratchFolder();
+  for (const table of ['one', 'two']) {
+    const runtime = await startRuntime({ dataDir });
+    await runtime.project(sums('sums', `moved.${table}`, 1)).caughtUpTo(await runtime.ref(Counter, 'a').add(1));
+    await runtime.close();
+  }
+  expect(await administer(url, 'select total from moved.one union all select total from moved.two')).toEqual([
+    { total: 1 },
+    { total: 2 },
+  ]);
+  const runtime = await startRuntime({ dataDir });
+  const moved = runtime.project({ ...sums('sums', 'moved.three', 1), version: 2 });
+  expect(await errorOf(moved.get('a'))).toMatchObject(refusal('three'));
+  expect(await administer(url, 'select * from moved.three')).toEqual([{ key: 'mine', total: 7 }]);
+});
+
+test('rows that take longer than a statement may come in by smaller and smaller pages', async () => {
+  await administer(
+    url,
+    `create schema slow; create table slow.rows (key int unique, total int);
+     insert into slow.rows select i, 0 from generate_series(1, 300) i; insert into slow.rows values (null, 7);
+     create function slow.down() returns trigger language plpgsql as
+       'begin perform pg_sleep(0.002); if tg_op = ''DELETE'' then return old; end if; return new; end';
+     create trigger down before insert or delete on slow.rows for each row execute function slow.down()`,
+  );
+  const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 500, isUsers: true });
+  const table = await RowTable.find<object>(client, { table: 'slow.rows' }, () => ({ total: 0 }));
+  const next = table.beside({ logId: 'log', projection: 'slow' }, 1);
+  const pages = new BatchSize(1_000);
+  pages.failed(600);
+  await client.query('begin');
+  await next.make(client, table);
+  await client.query(`insert into ${next.name} select i, 1 from generate_series(1, 300) i`);
+  await table.become(client, next, true, pages);
+  await client.query('commit');
+  await client.end();
+  const found = await administer(
+    url,
+    'select total, count(*)::int as rows from slow.rows group by total order by total',
+  );
+  expect(found).toEqual([
+    { total: 1, rows: 300 },
+    { total: 7, rows: 1 }, // whose key is null: no projection has put it there
+  ]);
+}, 60_000);
+
+test('a batch that takes longer than a statement may is folded in halves, and the next ones are as small', async () => {
+  await administer(
+    url,
+    `create schema heavy; create table heavy.sums (key text primary key, total int);
+     create function heavy.down() returns trigger language plpgsql as 'begin perform pg_sleep(0.005); return new; end';
+     create trigger down before insert on heavy.sums for each row execute function heavy.down()`,
+  );
+  const dataDir = scratchFolder();
+  const { connectionString, schema } = { connectionString: url, schema: schemaOf(dataDir) };
+  const store = postgres({ connectionString, schema, migrate: true, statementTimeoutMs: 700 });
+  const runtime = await startRuntime({ dataDir, store });
+  const projection = runtime.project({
+    ...sums('sums', 'heavy.sums', 1),
+    into: { table: 'heavy.sums', batchEvents: 200 },
+  });
+  await projection.caughtUpTo(await runtime.ref(Counter, 'first').add(1));
+  const added = await Promise.all(Array.from({ length: 400 }, (_, i) => runtime.ref(Counter, `c${i}`).add(1)));
+  await projection.caughtUpTo(Math.max(...added.map(({ position }) => position)), { timeoutMs: 60_000 });
+  const [found] = await administer(
+    url,
+    'select count(*)::int as rows, sum(total)::int as total, count(distinct xmin::text)::int as batches from heavy.sums',
+  );
+  expect(found).toMatchObject({ rows: 401, total: 401 });
+  expect(found.batches).toBeLessThan(100); // one by one it would be a transaction for each
+  expect(projection.status().state).toBe('live');
+}, 90_000);
+
 test('a lost reply to the COMMIT that brings the rows in is no reason to bring them in again', async () => {
   await administer(url, 'create schema lost; create table lost.sums (key text primary key, total int)');
   await using proxy = await TcpProxy.before(Number(new URL(url).port));
@@ -349,10 +472,11 @@ test('tables that will not do are refused, and rows that do not fit stop the pro
   );
   expect(narrow.status().lastError).toMatch(/violates check constraint/);
   expect(await narrow.get('fits')).toEqual({ total: 2, events: 1 });
+  await administer(url, 'create table reports.strange (day date primary key, events int)');
   const stranger = runtime.project(
     defineProjection({
       name: 'stranger',
-      into: { table: 'reports.days', keyColumn: 'day' },
+      into: { table: 'reports.strange', keyColumn: 'day' },
       key: ({ occurredAt }) => occurredAt.toISOString().slice(0, 10),
       init: () => ({ colour: 'red' }),
       apply: (row) => row,

@@ -11,12 +11,14 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
+import { tookTooLong } from '../../store/postgres/failure.ts';
 import { within } from '../../wait.ts';
 import type { Effects } from '../effects.ts';
 import { catchUp, keysOf, nextRow } from '../folding.ts';
 import type { Delivery, SubscriptionStatus } from '../handlers.ts';
 import { mayComeBack, patienceMs } from '../patience.ts';
 import {
+  type Generation,
   type KeptProjection,
   type Projection,
   type ProjectionDefinition,
@@ -32,6 +34,7 @@ import { emptyStatus } from '../subscription-status.ts';
 import type { Change } from '../table-store.ts';
 import { checkpointTable } from '../tracker.ts';
 import { KnownRows } from './known-rows.ts';
+import { pageSize } from './row-pages.ts';
 import { type Found, RowTable } from './row-table.ts';
 import type { PostgresTables } from './tables.ts';
 
@@ -54,6 +57,9 @@ export class TableProjection<Row> implements Projection<Row> {
   private failure: unknown;
   private table!: RowTable<Row>;
   private kept: KeptProjection = {};
+  /** The rows in the table are this projection's own; what else a table holds is its user's, and stays. */
+  private isOurs = false;
+  private readonly pages = pageSize();
   private shown: RunningSubscription | undefined;
   private next: Building | undefined;
   private switching: Promise<void> = Promise.resolve();
@@ -121,7 +127,7 @@ export class TableProjection<Row> implements Projection<Row> {
   }
 
   status(): SubscriptionStatus & { version: number; isRebuilding: boolean } {
-    const subscription = this.shown ?? this.next?.subscription;
+    const subscription = this.failure === undefined ? (this.shown ?? this.next?.subscription) : undefined;
     const state = this.closed.signal.aborted ? 'closed' : this.failure === undefined ? 'starting' : 'failed';
     return {
       ...(subscription?.status() ?? emptyStatus(this.name, state, this.failure)),
@@ -148,7 +154,14 @@ export class TableProjection<Row> implements Projection<Row> {
     this.table = await this.patiently(() => this.store.read((client) => RowTable.find(client, this.into, init)));
     const json = await this.patiently(() => this.store.get(projectionTable, this.name));
     this.kept = json === undefined ? {} : (JSON.parse(json) as KeptProjection);
-    const { shown, building } = this.kept;
+    const { building } = this.kept;
+    const last = Math.max(this.kept.shown?.generation ?? 0, building?.generation ?? 0);
+    // Rows that are shown in another table say nothing of this one: it gets its own, from the first event on.
+    const shown =
+      this.kept.shown?.table === undefined || this.kept.shown.table === this.table.name ? this.kept.shown : undefined;
+    this.isOurs = shown !== undefined;
+    if (shown !== undefined) await this.noteTable(shown);
+    if (!this.isOurs) await this.patiently(() => this.store.read((client) => this.table.refuseRows(client)));
     const goesOn =
       shown?.version !== this.version &&
       building?.version === this.version &&
@@ -157,7 +170,14 @@ export class TableProjection<Row> implements Projection<Row> {
     if (shown?.version === this.version) this.shown = this.fold(shown.generation, this.table);
     else if (goesOn) await this.build(building.generation, true);
     // Rows of another version stay as they are until ours have come as far.
-    else await this.build(Math.max(shown?.generation ?? 0, building?.generation ?? 0) + 1, false);
+    else await this.build(last + 1, false);
+  }
+
+  /** An earlier release has not kept in which table the rows are. */
+  private async noteTable(shown: Generation): Promise<void> {
+    if (shown.table !== undefined) return;
+    const kept = { ...this.kept, shown: { ...shown, table: this.table.name } };
+    await this.transact(kept, [], async () => {});
   }
 
   private async build(generation: number, goesOn: boolean): Promise<void> {
@@ -182,8 +202,14 @@ export class TableProjection<Row> implements Projection<Row> {
     this.closed.signal.throwIfAborted();
     const old = this.kept.shown?.generation;
     const gone = old === undefined ? [] : [removed(checkpointTable, subscriptionName(this.name, old))];
-    const kept = { shown: { version: this.version, generation } };
-    await this.transact(kept, gone, (client) => this.table.become(client, beside));
+    const kept = { shown: { version: this.version, generation, table: this.table.name } };
+    try {
+      await this.transact(kept, gone, (client) => this.table.become(client, beside, this.isOurs, this.pages));
+    } catch (error) {
+      if (!this.closed.signal.aborted) this.failure = error; // nothing folds any more
+      throw error;
+    }
+    this.isOurs = true;
     this.closed.signal.throwIfAborted();
     this.shown = this.fold(generation, this.table);
     this.next = undefined;
@@ -237,7 +263,7 @@ export class TableProjection<Row> implements Projection<Row> {
         this.trouble = undefined;
         return done;
       } catch (error) {
-        if (!mayComeBack(error)) throw error;
+        if (!mayComeBack(error) && !tookTooLong(error)) throw error;
         this.trouble = error;
         await pause(patienceMs(failures), undefined, { signal: this.closed.signal });
       }

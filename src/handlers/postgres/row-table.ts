@@ -3,11 +3,13 @@
 
 import { createHash } from 'node:crypto';
 import pg from 'pg';
+import type { BatchSize } from '../../batch-size.ts';
 import { TrunklineError } from '../../errors.ts';
 import { own } from '../../own.ts';
 import { deepFreeze } from '../../payload.ts';
 import type { ProjectionTable } from '../projection.ts';
 import type { RangeOptions } from '../reading-options.ts';
+import { byPages } from './row-pages.ts';
 
 interface Column {
   readonly name: string;
@@ -37,6 +39,10 @@ export interface RowsOwner {
 const nameStart = 'trunkline_rows_';
 const hashLength = 32;
 const markStart = 'trunkline: rows that are built, for [log, projection, schema, table, generation]';
+
+/** How the comments of all tables begin in which rows of this projection are built. */
+export const builtMark = ({ logId, projection }: RowsOwner): string =>
+  `${markStart} ${JSON.stringify([logId, projection]).slice(0, -1)},`;
 
 export class RowTable<Row> {
   /** With its schema, quoted. */
@@ -140,13 +146,36 @@ export class RowTable<Row> {
     if (await this.isMade(client)) await client.query(`drop table ${this.name}`);
   }
 
-  /** Take over all rows of another, and drop that. Whoever reads meanwhile sees the rows as they were before. */
-  async become(client: Client, next: RowTable<Row>): Promise<void> {
+  /**
+   * Before the first rows of a projection come in: whatever the table holds is its user's own, and stays.
+   * @throws InvalidOptions: it holds rows
+   */
+  async refuseRows(client: Client): Promise<void> {
+    const { rows } = await client.query(`select exists (select from ${this.name}) as found`);
+    if (!rows[0].found) return;
+    const reason =
+      'holds rows, and none that this projection has put there: its first rows come into an empty table; empty this one, or name another';
+    throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: this.name, reason });
+  }
+
+  /**
+   * Take over all rows of another, and drop that, in the caller's transaction. A reader meanwhile sees the rows as they were
+   * before. `isOurs`: the rows that are there are the projection's, and go; otherwise there must be none.
+   * @throws InvalidOptions: there are
+   */
+  async become(client: Client, next: RowTable<Row>, isOurs: boolean, pages: BatchSize): Promise<void> {
+    // Another writer's rows would be met at the insertion, or missed: none comes in until this transaction ends.
+    await client.query(`lock table ${this.name} in share row exclusive mode`);
+    if (!isOurs) await this.refuseRows(client);
+    const key = pg.escapeIdentifier(this.key.name);
     const columns = [this.key, ...this.columns].map(({ name }) => pg.escapeIdentifier(name)).join();
-    await client.query(`delete from ${this.name}`);
-    await client.query(
-      `insert into ${this.name} (${columns}) overriding system value select ${columns} from ${next.name}`,
-    );
+    const size = { key, keyType: this.key.type, pages };
+    if (isOurs) {
+      const gone = `delete from ${this.name} t using page where t.${key} = page.${key}`;
+      await byPages(client, { ...size, from: this.name, columns: key, work: gone });
+    }
+    const put = `insert into ${this.name} (${columns}) overriding system value select ${columns} from page`;
+    await byPages(client, { ...size, from: next.name, columns, work: put });
     await next.drop(client);
   }
 

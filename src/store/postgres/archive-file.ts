@@ -24,6 +24,8 @@ import { timeOf } from './time-text.ts';
 const endStart = '{"end":true,';
 /** A draft that has not grown for so long is nobody's. */
 const draftMsMost = 24 * 60 * 60_000;
+/** What is named otherwise is not ours to remove. */
+const draftEnd = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/;
 
 /** What reading an archive may cost; beyond, it is refused (`FileRefused`), and read no further. */
 export interface ArchiveLimits {
@@ -113,7 +115,7 @@ async function lacking(
 async function removeOldDrafts(file: string): Promise<void> {
   const { mtimeMs: now } = await stat(file);
   for (const name of await readdir(dirname(file))) {
-    if (!name.startsWith(`${basename(file)}.`) || !name.endsWith('.part')) continue;
+    if (!name.startsWith(`${basename(file)}.`) || !draftEnd.test(name.slice(basename(file).length))) continue;
     const draft = join(dirname(file), name);
     const found = await stat(draft).catch(() => undefined); // another process may have finished it
     if (found && now - found.mtimeMs > draftMsMost) await rm(draft, { force: true });
@@ -131,13 +133,16 @@ export async function summaryOf(
   return endIn(parseFields(last))!;
 }
 
+/** A line as PostgreSQL copies it out, as the JSON text that it is. */
+export const unescaped = (line: string): string => line.replaceAll('\\\\', '\\');
+
 /** The rows as lines, and behind them the line that makes a file an archive. */
 async function* sealed(chunks: AsyncIterable<Buffer>, file: string, limits: ArchiveLimits): AsyncGenerator<string> {
   const hash = createHash('sha256');
   let events = 0;
   let lastSequence = 0;
   for await (const line of linesIn(chunks, file, resolveLimits(limits).lineBytes)) {
-    const text = line.toString('utf8').replaceAll('\\\\', '\\');
+    const text = unescaped(line.toString('utf8'));
     hash.update(text).update('\n');
     events++;
     // What could not be read back must not be archived, since it is dropped afterwards.
@@ -149,7 +154,7 @@ async function* sealed(chunks: AsyncIterable<Buffer>, file: string, limits: Arch
   yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex') })}\n`;
 }
 
-function sequenceIn(line: string): number | undefined {
+export function sequenceIn(line: string): number | undefined {
   const { sequence } = parseFields(line);
   return Number.isSafeInteger(sequence) ? (sequence as number) : undefined;
 }

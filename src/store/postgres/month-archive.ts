@@ -2,14 +2,25 @@
 import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
+import { BatchSize } from '../../batch-size.ts';
 import { TrunklineError } from '../../errors.ts';
 import { makePrivateFolderLater } from '../../private-file.ts';
-import { type ArchiveInfo, type ArchiveLimits, summaryOf, verifyArchive, writeArchive } from './archive-file.ts';
+import {
+  type ArchiveInfo,
+  type ArchiveLimits,
+  sequenceIn,
+  summaryOf,
+  unescaped,
+  verifyArchive,
+  writeArchive,
+} from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
+import { tookTooLong } from './failure.ts';
 import { checkMonth, isAttached, partitionOf, retried } from './months.ts';
 import { beginSql } from './server-session.ts';
 
 const lockTimeoutMs = 2000;
+const lineFeed = 10;
 const fileOf = (folder: string, month: string): string => join(folder, `${partitionOf(month)}.jsonl.zst`);
 
 /**
@@ -32,9 +43,49 @@ export async function archiveMonth(
   return writeArchive(file, rowsOf(client, table), signal, limits);
 }
 
-/** Text, not CSV: JSON text has no tabs or newlines; only its backslashes are doubled. */
-const rowsOf = (client: pg.ClientBase, table: string): AsyncGenerator<Buffer> =>
-  copiedOut(client, `copy (select to_jsonb(e) from ${table} e order by sequence) to stdout`);
+/** A page costs a question more, and its time grows with its size: roles, databases and poolers may bound that of a statement. */
+const rowsPerPage = 100_000;
+const pagesToGrow = 16;
+
+/**
+ * All rows as lines, page by page in the order of their sequence. Text, not CSV: JSON text has no tabs or newlines; only its
+ * backslashes are doubled. A page that takes longer than a statement may goes on where it came to, in smaller ones.
+ */
+async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buffer> {
+  const pages = new BatchSize(rowsPerPage, pagesToGrow);
+  for (let after = 0; ; ) {
+    const size = Math.min(rowsPerPage, pages.limit);
+    const from = after;
+    try {
+      const rows = `select to_jsonb(e) from ${table} e where sequence > ${after} order by sequence limit ${size}`;
+      for await (const lines of wholeLines(copiedOut(client, `copy (${rows}) to stdout`))) {
+        after = lastSequence(lines) ?? after; // what has none is refused by whoever writes it
+        yield lines;
+      }
+      pages.succeeded();
+      if (after === from) return;
+    } catch (error) {
+      if (!tookTooLong(error) || (size <= 1 && after === from)) throw error;
+      pages.failed(size);
+    }
+  }
+}
+
+/** Cut behind line feeds: what follows the last one was never finished. */
+async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let rest: Buffer[] = []; // a line of many pieces is put together once
+  for await (const chunk of chunks) {
+    const end = chunk.lastIndexOf(lineFeed) + 1;
+    if (end > 0) yield Buffer.concat([...rest, chunk.subarray(0, end)]);
+    if (end > 0) rest = [];
+    if (end < chunk.length) rest.push(chunk.subarray(end));
+  }
+}
+
+function lastSequence(lines: Buffer): number | undefined {
+  const line = lines.toString('utf8', lines.lastIndexOf(lineFeed, -2) + 1, lines.length - 1);
+  return sequenceIn(unescaped(line));
+}
 
 /**
  * Remove a month from the database: only if the archive in `folder` has all of it, and no log, subscription or projection

@@ -1,4 +1,5 @@
 // Months made and filled while others insert; archives that a crash, a cut or a curious hand has touched.
+import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -329,11 +330,29 @@ describe('archives', () => {
     await keepPartitions(client, schema, 0);
     const folder = scratchFolder();
     const { file } = await archiveMonth(client, schema, '2024-05', folder);
-    const [left, growing] = [`${file}.left.part`, `${file}.growing.part`];
-    for (const draft of [left, growing]) writeFileSync(draft, 'x');
-    utimesSync(left, 1_000_000, 1_000_000);
+    const [left, growing] = [`${file}.${randomUUID()}.part`, `${file}.${randomUUID()}.part`];
+    const notOurs = `${file}.mine.part`;
+    for (const draft of [left, growing, notOurs]) writeFileSync(draft, 'x');
+    for (const old of [left, notOurs]) utimesSync(old, 1_000_000, 1_000_000);
     await archiveMonth(client, schema, '2024-05', folder);
-    expect(readdirSync(folder).sort()).toEqual([basename(file), basename(growing)]);
+    expect(readdirSync(folder).sort()).toEqual([file, growing, notOurs].map((name) => basename(name)).sort());
+  });
+
+  test('a month that takes longer to read than a statement may is read in smaller and smaller pages', async () => {
+    await insert(client, '2024-05', 400);
+    await keepPartitions(client, schema, 0);
+    const { sha256 } = await archiveMonth(client, schema, '2024-05', scratchFolder());
+    await client.query(
+      `create schema slow_${schema};
+       create function slow_${schema}.down() returns bool language plpgsql as 'begin perform pg_sleep(0.004); return true; end';
+       create view slow_${schema}.domain_events_2024_05 as
+         select * from ${schema}.domain_events_2024_05 where slow_${schema}.down()`,
+    );
+    await client.query(`set enable_seqscan = off; set enable_sort = off; set statement_timeout = 800`);
+    expect(await archiveMonth(client, `slow_${schema}`, '2024-05', scratchFolder())).toMatchObject({
+      events: 400,
+      sha256,
+    });
   });
 
   test('an archive that is broken off leaves no file', async () => {

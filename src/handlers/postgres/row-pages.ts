@@ -1,0 +1,62 @@
+// All rows of a table, page by page in the order of their key, in one transaction: a statement over all of them takes longer
+// than a statement may once there are enough. Rows whose key is null belong to no projection, and are left out.
+import type pg from 'pg';
+import { BatchSize } from '../../batch-size.ts';
+import { isServerError, tookTooLong } from '../../store/postgres/failure.ts';
+
+type Client = Pick<pg.ClientBase, 'query'>;
+
+const rowsPerPage = 50_000;
+
+/** Of one projection; kept over attempts. */
+export const pageSize = (): BatchSize => new BatchSize(rowsPerPage);
+
+export interface PagedWork {
+  /** The table that is read; quoted. */
+  readonly from: string;
+  /** What `page` has of it; the key among them. */
+  readonly columns: string;
+  /** The key's column, quoted: unique. */
+  readonly key: string;
+  readonly keyType: string;
+  /** What is done with the rows of `page`. */
+  readonly work: string;
+  readonly pages: BatchSize;
+}
+
+/** A page that takes longer than a statement may is undone, and done again in halves. Rejects with the server's error. */
+export async function byPages(client: Client, work: PagedWork): Promise<void> {
+  const { pages } = work;
+  for (let after: string | undefined; ; ) {
+    const size = Math.min(rowsPerPage, pages.limit);
+    await client.query('savepoint page');
+    try {
+      const { count, last } = await page(client, work, size, after);
+      pages.succeeded();
+      await client.query('release savepoint page');
+      if (count < size) return;
+      after = last;
+    } catch (error) {
+      if (!tookTooLong(error)) throw error;
+      pages.failed(size);
+      // What the client has given up by its own clock is still in the way: the caller's next transaction begins with less.
+      if (size === 1 || !isServerError(error)) throw error;
+      await client.query('rollback to savepoint page');
+    }
+  }
+}
+
+async function page(
+  client: Client,
+  { from, columns, key, keyType, work }: PagedWork,
+  size: number,
+  after: string | undefined,
+): Promise<{ count: number; last: string }> {
+  const behind = after === undefined ? '' : `and ${key} > $1::text::${keyType}`;
+  const text = `with page as (
+      select ${columns} from ${from} where ${key} is not null ${behind} order by ${key} limit ${size}
+    ), done as (${work})
+    select count(*)::int as count, (array_agg(${key}::text order by ${key} desc))[1] as last from page`;
+  const { rows } = await client.query(text, after === undefined ? [] : [after]);
+  return rows[0];
+}
