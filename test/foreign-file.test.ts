@@ -1,6 +1,6 @@
 // Text that others can write: within limits, or refused by name; and the sweep which holds that src reads it in one place.
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -136,7 +136,7 @@ test('an archive that many times its size comes out of is refused by the ratio',
   });
 });
 
-test('an archive that is not replaced: one above the limits is not taken for none', async () => {
+test('an archive that is not replaced: one above the limits, or that cannot be read, is not taken for none', async () => {
   const file = join(folder, 'month.zst');
   await writeArchive(file, Readable.from([Buffer.from(row(1, 'x'.repeat(5000)))]));
   const before = readFileSync(file);
@@ -144,6 +144,13 @@ test('an archive that is not replaced: one above the limits is not taken for non
     writeArchive(file, Readable.from([Buffer.from(row(2))]), undefined, { lineBytes: 1024 });
   await expect(again()).rejects.toMatchObject({ code: 'FileRefused', details: { file, line: 1 } });
   expect(readFileSync(file)).toEqual(before);
+  const loop = join(folder, 'loop.zst'); // as one that rights or the disk keep from being read
+  symlinkSync(loop, loop);
+  await expect(writeArchive(loop, Readable.from([Buffer.from(row(1))]))).rejects.toMatchObject({
+    code: 'FileRefused',
+    message: expect.stringContaining('cannot be read'),
+  });
+  expect(lstatSync(loop).isSymbolicLink()).toBe(true);
   expect(readdirSync(folder).filter((name) => name.endsWith('.part'))).toEqual([]);
 });
 

@@ -183,7 +183,10 @@ async function* archiveLines(
   onEnd: (info: ArchiveInfo) => void,
 ): AsyncGenerator<{ text: string; line: number }> {
   const limits = resolveLimits(given);
-  if (!(await stat(file).catch(() => undefined))?.isFile()) throw damaged(file, 'it is not there');
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw unread(file, error);
+  });
+  if (!found?.isFile()) throw damaged(file, 'it is not there');
   let events = 0;
   let end: Omit<ArchiveInfo, 'file'> | undefined;
   try {
@@ -202,6 +205,7 @@ async function* archiveLines(
     }
   } catch (error) {
     if (isError(error, 'FileRefused')) throw aboveLimits(error);
+    if (error instanceof Error && 'syscall' in error) throw unread(file, error);
     throw error instanceof TrunklineError ? error : damaged(file, String(error), undefined, error);
   }
   if (!end) throw damaged(file, 'its last line is missing: it was never finished');
@@ -213,6 +217,10 @@ async function* archiveLines(
 function damaged(file: string, reason: string, line?: number, cause?: unknown): TrunklineError {
   return new TrunklineError('ArchiveDamaged', { file, ...(line !== undefined && { line }), reason }, { cause });
 }
+
+/** The disk, rights or descriptors are at fault, and not the archive: it must not be taken for none, and replaced. */
+const unread = (file: string, error: Error): TrunklineError =>
+  refused(file, `cannot be read: ${error.message}`, {}, error);
 
 function aboveLimits({ details }: TrunklineError<'FileRefused'>): TrunklineError {
   const reason = `${details.reason}; if it is meant to, raise lineBytes, totalBytes or ratio of what reads it`;
