@@ -25,7 +25,7 @@ export function startProxy(
     admission: { peers: [{ host: '127.0.0.1', accounts: ['ann'] }] },
     timers: makeTimers(),
     transactionsLimit: 100,
-    transactionsPerSource: 100,
+    transactionsPerAccount: 100,
     callsLimit: 100,
     forwarded() {},
     failed() {},

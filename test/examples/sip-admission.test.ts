@@ -152,9 +152,12 @@ describe('by digest', () => {
 });
 
 describe('room', () => {
-  test('one source takes its share, gets 503, and leaves the others theirs', async () => {
-    const peers = [ann, eve].map(({ port }) => ({ host: '127.0.0.1', port, accounts: ['acme'] }));
-    const port = await start({ admission: { peers }, transactionsLimit: 20, transactionsPerSource: 5 });
+  test('one account takes its share, gets 503, and leaves the others theirs', async () => {
+    const peers = [
+      { host: '127.0.0.1', port: ann.port, accounts: ['acme'] },
+      { host: '127.0.0.1', port: eve.port, accounts: ['hooli'] },
+    ];
+    const port = await start({ admission: { peers }, transactionsLimit: 20, transactionsPerAccount: 5 });
     for (let call = 0; call < 30; call++) eve.send(inviteText({ from: 'e', to: '4412', port: eve.port }), port);
     expect(headerValue(await eve.response(503), 'retry-after')).toBe('1');
     await expect.poll(() => proxy!.counters.overloadRefused, patience).toBe(25);
@@ -166,7 +169,7 @@ describe('room', () => {
     const port = await start({
       admission: { peers: [{ host: '127.0.0.1', accounts: ['acme'] }] },
       transactionsLimit: 12,
-      transactionsPerSource: 12,
+      transactionsPerAccount: 12,
       inDialogReserve: 4,
     });
     const text = inviteText({ from: 'a', to: '4412', port: ann.port });
@@ -180,9 +183,12 @@ describe('room', () => {
     await ann.response(200, 'BYE');
   });
 
-  test('one source has its share of the calls, too, and gets it back when they end', async () => {
-    const peers = [ann, eve].map(({ port }) => ({ host: '127.0.0.1', port, accounts: ['acme'] }));
-    const port = await start({ admission: { peers }, callsLimit: 8, callsPerSource: 2 });
+  test('one account has its share of the calls, too, and gets it back when they end', async () => {
+    const peers = [
+      { host: '127.0.0.1', port: ann.port, accounts: ['acme'] },
+      { host: '127.0.0.1', port: eve.port, accounts: ['hooli'] },
+    ];
+    const port = await start({ admission: { peers }, callsLimit: 8, callsPerAccount: 2 });
     for (let call = 0; call < 3; call++) eve.send(inviteText({ from: 'e', to: '4412', port: eve.port }), port);
     await eve.response(503);
     expect(proxy!.counters).toMatchObject({ calls: 2, callsRefused: 1 });

@@ -129,7 +129,7 @@ describe('answers', () => {
 
   test('that ring with ever new tags are followed a few times; others can call', async () => {
     await proxy.stop();
-    proxy = await startProxy(trunk.port, {}, { callsLimit: 2, callsPerSource: 2 });
+    proxy = await startProxy(trunk.port, {}, { callsLimit: 2, callsPerAccount: 2 });
     port = proxy.address.port;
     ann.send(invite(), port);
     const arrived = await trunk.request('INVITE');
@@ -141,6 +141,8 @@ describe('answers', () => {
     const other = invite();
     ann.send(other, port);
     await expect.poll(() => trunk.count('INVITE'), patience).toBe(2);
+    trunk.send(answerText(arrived, '200 OK', 'late'), port);
+    expect((await ann.response(200)).envelope.toTag).toBe('late');
   });
 });
 

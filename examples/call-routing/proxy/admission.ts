@@ -18,7 +18,7 @@ export interface Peer {
   readonly port?: number;
   /** Who may pay for its calls. One: it pays, whatever From says. Several: From's user names one of them. */
   readonly accounts: readonly string[];
-  /** Most transactions and most calls at once, if not as of any other source. */
+  /** Most transactions and most calls at once of each account, if not as of any other. */
   readonly transactionsLimit?: number;
   readonly callsLimit?: number;
 }
@@ -29,11 +29,11 @@ export interface AdmissionOptions {
   readonly digest?: DigestOptions;
 }
 
+/** The account is the source whose share is taken: accounts are few, addresses are not. */
 export type Admitted =
   | {
       readonly kind: 'payer';
       readonly account: string;
-      readonly source: string;
       readonly transactionsLimit?: number | undefined;
       readonly callsLimit?: number | undefined;
     }
@@ -59,17 +59,16 @@ export class Admission {
     if (peer) return this.#admitPeer(peer, invite);
     if (!this.#digest) return this.#forbid();
     const check = this.#digest.check(invite, from);
-    // The address is the source, whoever writes from there: many names do not make many shares.
-    if (check.kind === 'right') return { kind: 'payer', account: check.account, source: from.host };
+    if (check.kind === 'right') return { kind: 'payer', account: check.account };
     if (check.kind === 'wrong') this.counters.wrongCredentials++;
     this.counters.challenged++;
     return { kind: 'refuse', status: 407, headers: [this.#digest.challenge(from, check.kind === 'stale')] };
   }
 
-  #admitPeer({ host, port, accounts, ...limits }: Peer, invite: ReceivedRequest): Admitted {
+  #admitPeer({ accounts, transactionsLimit, callsLimit }: Peer, invite: ReceivedRequest): Admitted {
     const account = accounts.length === 1 ? accounts[0]! : userOfFrom(invite);
     if (!accounts.includes(account)) return this.#forbid();
-    return { kind: 'payer', account, source: port === undefined ? host : `${host}:${port}`, ...limits };
+    return { kind: 'payer', account, transactionsLimit, callsLimit };
   }
 
   #forbid(): Admitted {

@@ -17,9 +17,7 @@ export interface Incoming {
   readonly invite: ServerTransaction;
   readonly from: Address;
   readonly receivedAt: number;
-  /** Whose share of the tables this call is in. */
-  readonly source: string;
-  /** The account that pays. */
+  /** The account that pays, and whose share of the tables this call is in. */
   readonly account: string;
   readonly called: string;
 }
@@ -42,13 +40,13 @@ export class CallAttempt {
   constructor(parts: ProxyParts, incoming: Incoming) {
     this.#parts = parts;
     this.#incoming = incoming;
-    const { invite, from, source, account } = incoming;
+    const { invite, from, account } = incoming;
     const { envelope } = invite.request;
     const caller = callerSide(invite.request, from);
     this.#call = new LiveCall({
       id: callIdentity(account, envelope),
       sipCallId: envelope.callId,
-      source,
+      account,
       caller,
     });
     parts.calls.add(this.#call, parts.timers.callMs);
@@ -163,7 +161,7 @@ export class CallAttempt {
     const { address, uri } = this.#outgoing!;
     const passed = this.#call.caller.routes.length + 1; // ours is one
     const callee = calleeSide(response, address, uri, passed);
-    return this.#parts.calls.addCallee(this.#call, callee) ? callee : undefined;
+    return this.#parts.calls.addCallee(this.#call, callee, response.status >= 200) ? callee : undefined;
   }
 
   #cancelWhenPossible(): void {

@@ -27,9 +27,9 @@ export class LiveCall {
   /** The call aggregate's id. */
   readonly id: string;
   readonly sipCallId: string;
-  /** Whose share of the tables its requests are in. */
-  readonly source: string;
-  readonly trunkSource: string;
+  /** Who pays, and whose share of the tables it is in. What its callees ask has a share beside. */
+  readonly account: string;
+  readonly calleesSource: string;
   readonly caller: Side;
   readonly callees: Map<string, Side> = new Map();
   /** The one that has answered, and `performance.now()` of its 2xx; it is set once. */
@@ -38,11 +38,11 @@ export class LiveCall {
   hungUpAt: number | undefined;
   isOver = false;
 
-  constructor({ id, sipCallId, source, caller }: Pick<LiveCall, 'id' | 'sipCallId' | 'source' | 'caller'>) {
+  constructor({ id, sipCallId, account, caller }: Pick<LiveCall, 'id' | 'sipCallId' | 'account' | 'caller'>) {
     this.id = id;
     this.sipCallId = sipCallId;
-    this.source = source;
-    this.trunkSource = `to ${source}`;
+    this.account = account;
+    this.calleesSource = `called by ${account}`;
     this.caller = caller;
   }
 }
@@ -74,9 +74,9 @@ export class Calls {
     return this.#calls.size;
   }
 
-  /** For one more call of this source, if it may have so many. */
-  hasRoomFor(source: string, mostCalls: number): boolean {
-    return this.#calls.hasRoomFor(1) && this.#quota.heldBy(source) < mostCalls;
+  /** For one more call of this account, if it may have so many. */
+  hasRoomFor(account: string, mostCalls: number): boolean {
+    return this.#calls.hasRoomFor(1) && this.#quota.heldBy(account) < mostCalls;
   }
 
   has({ callId, fromTag }: Envelope, from: Address): boolean {
@@ -84,15 +84,16 @@ export class Calls {
   }
 
   add(call: LiveCall, lifetimeMs: number): void {
-    this.#quota.take(call.source);
+    this.#quota.take(call.account);
     this.#calls.set(keyOf(call), call, lifetimeMs);
   }
 
-  /** A called party has shown itself. False if it is one too many, or not to be told from another. */
-  addCallee(call: LiveCall, callee: Side): boolean {
+  /** A called party has shown itself. False if it is one too many that rings, or not to be told from another. */
+  addCallee(call: LiveCall, callee: Side, hasAnswered: boolean): boolean {
     if (call.answered || call.isOver) return false;
     const [outward, inward] = wayKeys(call, callee);
-    if (call.callees.size >= forksLimit || this.#ways.has(outward) || this.#ways.has(inward)) return false;
+    if ((!hasAnswered && call.callees.size >= forksLimit) || this.#ways.has(outward) || this.#ways.has(inward))
+      return false;
     call.callees.set(callee.tag, callee);
     this.#ways.set(outward, { call, sender: call.caller, receiver: callee, sentBy: 'caller' });
     this.#ways.set(inward, { call, sender: callee, receiver: call.caller, sentBy: 'callee' });
@@ -131,7 +132,7 @@ export class Calls {
 
   #end(call: LiveCall): void {
     call.isOver = true;
-    this.#quota.release(call.source);
+    this.#quota.release(call.account);
     for (const callee of call.callees.values()) this.#forgetWay(call, callee);
   }
 

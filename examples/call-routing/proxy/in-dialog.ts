@@ -24,7 +24,7 @@ export class InDialog {
     const { call, sender, sentBy } = way;
     if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400 };
     if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500 }; // RFC 3261 §12.2.2
-    const source = sentBy === 'caller' ? call.source : call.trunkSource;
+    const source = sentBy === 'caller' ? call.account : call.calleesSource;
     const begin = (transaction: ServerTransaction, receivedAt: number): void =>
       this.#forward(transaction, way, receivedAt);
     return { kind: 'take', source, isInDialog: true, begin };

@@ -29,12 +29,12 @@ export interface ProxyOptions {
   readonly transactionsLimit: number;
   /** Most calls at once. */
   readonly callsLimit: number;
-  /** Most calls of one source, unless it is a peer with a limit of its own. Default: a quarter of all. */
-  readonly callsPerSource?: number;
+  /** Most calls of one account, unless its peer has a limit of its own. Default: a quarter of all. */
+  readonly callsPerAccount?: number;
   /** As many transactions are for requests inside dialogs. Default: an eighth of all. */
   readonly inDialogReserve?: number;
-  /** Most transactions of one source, unless it is a peer with a limit of its own. Default: a sixteenth of all. */
-  readonly transactionsPerSource?: number;
+  /** Most transactions of one account, unless its peer has a limit of its own. Default: a sixteenth of all. */
+  readonly transactionsPerAccount?: number;
   /** An INVITE has left; `elapsedMs` since its datagram reached JavaScript. */
   readonly forwarded: (trunk: string, elapsedMs: number) => void;
   /** The desk could not do what it was asked. */
@@ -56,7 +56,7 @@ const allow = makeHeader('Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDA
 export class SipProxy {
   readonly #options: ProxyOptions;
   readonly #admission: Admission;
-  readonly #callsPerSource: number;
+  readonly #callsPerAccount: number;
   readonly #calls: Calls;
   readonly #attempts = new WeakMap<ServerTransaction, CallAttempt>();
   readonly #counters = { strayAcknowledgements: 0, unknownDialogs: 0, loops: 0, callsRefused: 0 };
@@ -68,7 +68,7 @@ export class SipProxy {
   private constructor(options: ProxyOptions) {
     this.#options = options;
     this.#admission = new Admission(options.admission);
-    this.#callsPerSource = options.callsPerSource ?? Math.max(1, options.callsLimit >> 2);
+    this.#callsPerAccount = options.callsPerAccount ?? Math.max(1, options.callsLimit >> 2);
     this.#calls = new Calls(options.callsLimit, (call) => void this.#endByRouter(call, 'nobody'));
     this.#clock = new CallClock(options.desk, (call) => {
       if (this.#calls.remove(call)) void this.#endByRouter(call, 'credit');
@@ -78,8 +78,8 @@ export class SipProxy {
   static async start(options: ProxyOptions): Promise<SipProxy> {
     const proxy = new SipProxy(options);
     const { transactionsLimit: all } = options;
-    const { inDialogReserve = all >> 3, transactionsPerSource = Math.max(1, all >> 4) } = options;
-    const endpointOptions = { ...options, inDialogReserve, transactionsPerSource };
+    const { inDialogReserve = all >> 3, transactionsPerAccount = Math.max(1, all >> 4) } = options;
+    const endpointOptions = { ...options, inDialogReserve, transactionsPerSource: transactionsPerAccount };
     proxy.#endpoint = await Endpoint.start(options.listen, endpointOptions, {
       admit: (request, from) => proxy.#admit(request, from),
       cancelled: (invite) => proxy.#cancel(invite),
@@ -147,17 +147,17 @@ export class SipProxy {
     if (invite.envelope.sequence >= sequenceLimit) return answer(400);
     // The same caller has a call of this name: a copy that came by another way, or a second one that would take its dialog.
     if (this.#calls.has(invite.envelope, from)) return answer(482);
-    const { account, source, transactionsLimit, callsLimit = this.#callsPerSource } = admitted;
-    if (!this.#calls.hasRoomFor(source, callsLimit)) {
+    const { account, transactionsLimit, callsLimit = this.#callsPerAccount } = admitted;
+    if (!this.#calls.hasRoomFor(account, callsLimit)) {
       this.#counters.callsRefused++;
       return answer(503, makeHeader('Retry-After', '1'));
     }
     const begin = (invite: ServerTransaction, receivedAt: number): void => {
-      const attempt = new CallAttempt(this.#parts, { invite, from, receivedAt, account, source, called });
+      const attempt = new CallAttempt(this.#parts, { invite, from, receivedAt, account, called });
       this.#attempts.set(invite, attempt);
       void attempt.start();
     };
-    return { kind: 'take', source, isInDialog: false, transactionsLimit, begin };
+    return { kind: 'take', source: account, isInDialog: false, transactionsLimit, begin };
   }
 
   #cancel(invite: ServerTransaction): void {
