@@ -55,7 +55,12 @@ export function laneOf({ sender, aggregateType, aggregateId }: Message): string 
 }
 
 /** As if nothing had been kept. */
-export const noLetters = (): KeptLetters => ({ requeued: [], resolved: new Set() });
+export const noLetters = (): {
+  requeued: string[];
+  carriedOut: string[];
+  resolved: Set<string>;
+  waiting: Message[];
+} => ({ requeued: [], carriedOut: [], resolved: new Set(), waiting: [] });
 
 /** Why a message lies among the dead letters. */
 export interface MessageFailure {
@@ -77,12 +82,16 @@ export interface DeliveryEvents {
 export interface KeptLetters {
   /** Lanes that are to be delivered again: on request, or since a letter has an outcome in the log. */
   readonly requeued: readonly string[];
+  /** Those of them that have a letter with an outcome in the log. */
+  readonly carriedOut: readonly string[];
   /** Messages that the log may still hold, and that are not to be delivered from there. */
   readonly resolved: ReadonlySet<string>;
+  /** Messages that are kept here for delivery, in log order; the log may hold them, too. */
+  readonly waiting: readonly Message[];
 }
 
 /**
- * Where dead letters are kept. What a method has resolved is durable; it goes on trying until it is, or the runtime is closed.
+ * Where dead letters are kept, and messages that wait where the log has no room for them. What a method has resolved is durable; it goes on trying until it is, or the runtime is closed.
  * The counts say what is in the box, changes on their way to the disk included; there are no others.
  */
 export interface LetterBox {
@@ -93,9 +102,15 @@ export interface LetterBox {
   /** Which request to deliver the lane's letters again is open; undefined: none. A later request has a higher number. */
   requestOf(lane: string): number | undefined;
   /** `from`: the first position that the log may deliver again. `carriedOut`: messages that have an outcome in the log. */
-  load(from: number, carriedOut: ReadonlySet<string>): Promise<KeptLetters>;
+  load(from: number, carriedOut: Pick<ReadonlySet<string>, 'has'>): Promise<KeptLetters>;
+  /** What the messages that wait here take. */
+  readonly waitingBytes: number;
+  /** They wait here from now on. `begun` is asked of each in the turn in which it is staged; false: that one does not. */
+  keep<Of extends { readonly message: Message }>(some: readonly Of[], begun: (one: Of) => boolean): Promise<void>;
+  /** It has an outcome, and waits here no longer. */
+  release(message: Message): Promise<void>;
   /**
-   * `failure` undefined: it waits behind one that has failed. False, and nothing is kept, if there is no such one; and if the
+   * It is a dead letter, and waits no longer. `failure` undefined: it is behind one that has failed. False, and nothing is kept, if there is no such one; and if the
    * message was a letter before (`isLetter`) and has been discarded since.
    */
   park(message: Message, failure: MessageFailure | undefined, isLetter: boolean): Promise<boolean>;

@@ -26,7 +26,7 @@ import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource } from './log/log.ts';
 import { bootId, markerFile } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
-import { noLetters } from './message.ts';
+import type { KeptLetters } from './message.ts';
 import type { FlushPolicy, ResolvedOptions } from './options.ts';
 import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import { shardSettings } from './shard-settings.ts';
@@ -233,21 +233,25 @@ export class Stages {
     });
     const { messageBox } = this.handlers;
     const firstOpen = Math.max(this.log.recoveredFloor, levels.position('settledBefore') + 1);
-    // What handlers keep may be damaged or another log's: commands and messages go on without it.
     const lastRun = await readLastRun(this.logReader, firstOpen, this.log.recovery.lastPosition);
-    const kept = await messageBox.load(firstOpen, lastRun.carriedOut).catch((error: unknown) => {
-      options.logger.error(
-        { err: error },
-        'dead letters of messages cannot be read, messages go on as if there were none',
-      );
-      return noLetters();
-    });
-    if (messageBox.total > 0) this.handlers.serveRequests();
+    // What handlers keep may be damaged, or another log's: everything but messages goes on without it.
+    const load = async (): Promise<KeptLetters> => {
+      try {
+        const kept = await messageBox.load(firstOpen, lastRun.carriedOut);
+        if (messageBox.total > 0) this.handlers!.serveRequests();
+        return kept;
+      } catch (error) {
+        options.logger.error({ err: error }, 'dead letters of messages cannot be read: messages wait, retrying');
+        throw error;
+      }
+    };
+    const kept = await load().catch(() => undefined);
     await this.startShards(mapBytes);
     this.refusedEarlier([]);
     this.caller.turn();
     this.handlers.lanes = this.deliveries;
-    this.deliveries.recover(lastRun, messageBox, kept);
+    if (kept) this.deliveries.recover(lastRun, messageBox, kept);
+    else this.deliveries.recoverLater(lastRun, messageBox, load);
     await this.startOutbox();
     this.caller.turn();
   }
@@ -315,14 +319,18 @@ export class Stages {
     this.deliveries.close();
     this.waitingFor = 'handlers';
     // What goes wrong there keeps nothing else from ending in order.
-    const handlers = this.handlers?.close().catch((error: unknown) => {
+    const reportHandlers = (error: unknown): void =>
       this.options.logger.error({ err: error }, 'the handlers did not end in order');
-    });
+    const handlers = this.handlers?.close().catch(reportHandlers);
     await Promise.race([handlers, this.ending.abandoned]);
     this.waitingFor = 'the relay of the outbox';
     await Promise.race([this.outbox?.stop(), this.ending.abandoned]);
     this.waitingFor = 'commands in flight';
     if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
+    // Until here messages under way may need what they are kept in.
+    this.deliveries.end();
+    this.waitingFor = 'what handlers keep';
+    await this.ending.orAbandoned(this.handlers?.closeTables().catch(reportHandlers));
     this.waitingFor = 'shards';
     levels.setFlag(LevelWord.stopping, StopStage.shards);
     await this.shards?.close(this.ending.abandoned);

@@ -27,8 +27,10 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'caller/caller.ts': { lines: 'one for each shard', others: 'publisher and relay' },
   'caller/deliveries.ts': {
     lanes: 'nothing of the lane is left',
-    open: 'delivered, or a dead letter; what is not done is in the log, and bounded by it',
-    carriedOut: 'as open',
+    early: 'the box has been read; the log keeps them, and users wait for that',
+  },
+  'caller/holds.ts': {
+    holds: 'the message is done or kept in the box; what is not done is in the log or there, and users wait for both',
   },
   'caller/fences.ts': { latest: 'the oldest, beyond a limit', open: 'the shard has answered' },
   'caller/line.ts': { overflow: 'written as soon as there is room; maxInFlight' },
@@ -65,6 +67,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'handlers/local-projection.ts': { memory: "the projection's rows: what it shows" },
   'handlers/message-box.ts': {
     counts: 'the lane has no letter; deadLetterLimit',
+    waiting: 'release(); users wait, once it is as much as the log may hold',
     requests: 'endRequeue(), at the latest once the lane has no letter',
   },
   'handlers/once.ts': { underWay: 'the effect has ended' },

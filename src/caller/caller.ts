@@ -42,6 +42,11 @@ export interface NamedSendOptions extends SendOptions {
   isInternal: true;
   /** The aggregates that wait for its outcome: `Command.askers`. */
   askers?: string;
+  /**
+   * Its reply is in the log, with frames from this position on, its outcome among them: called in the turn in which that is
+   * read, before anything counts as read.
+   */
+  onOutcome?: (position: number) => void;
 }
 
 const isClosing = (error: TrunklineError): boolean =>
@@ -169,6 +174,7 @@ export class Caller implements CommandSender {
       const pending = new Pending(resolve, reject, ack, named?.toldDeadlineMs ?? deadlineMs, line, type, id);
       pending.isMessage = isMessage;
       pending.isInternal = isInternal;
+      pending.onOutcome = named?.onOutcome;
       const slot = this.slots.add(pending);
       if (ack === 'raised') line.urgent++;
       const level =

@@ -1,15 +1,17 @@
 // Messages between aggregates, from `send`. A message is a frame in the log; it is delivered after it is written, and done
-// when its outcome is synced, or when it lies among the dead letters. Until then the log keeps it, and a restart delivers it
-// again, under a key made of its id: the target executes it once. Caller's thread.
+// when its outcome is synced, or when it lies among the dead letters. Until then the log keeps it, or the box, where the log
+// has no room for it (`relief.ts`); and a restart delivers it again, under a key made of its id: the target executes it once.
+// Caller's thread.
 //
 // Invariants: one lane's messages (those of one sender to one target) are delivered one after the other, in log order; while
 // one lies among the dead letters, later ones of its lane follow it there. How many letters a lane has, and whether they are
-// to be delivered again, the box says. `settled` says no more than what is done, and stays below the outcome of a letter
-// until that letter is gone durably: so a start finds in the log what was carried out (`last-run.ts`).
+// to be delivered again, the box says. `settled` says no more than what is done, and stays below the outcome of whatever is
+// in the box until that is gone durably: so a start finds in the log what was carried out (`last-run.ts`). While the box
+// cannot be read, nothing is delivered: what it holds may come first.
 import { setTimeout as pause } from 'node:timers/promises';
 import type { FrameReader } from '../frame.ts';
 import { unawaited } from '../guarded.ts';
-import type { Levels } from '../log/levels.ts';
+import { type Levels, LevelWord } from '../log/levels.ts';
 import {
   type DeliveryEvents,
   type KeptLetters,
@@ -21,28 +23,24 @@ import {
 } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
 import type { Caller } from './caller.ts';
-import { type DeliveryEnd, type DeliveryParts, deliver } from './delivery.ts';
-import type { LastRun } from './last-run.ts';
+import { type DeliveryParts, deliver } from './delivery.ts';
+import { type Hold, Holds } from './holds.ts';
+import { type LastRun, readInTheEnd } from './last-run.ts';
+import { type Open, Relief } from './relief.ts';
 import { Suspects } from './suspects.ts';
-import { type Answer, Unconfirmed } from './unconfirmed.ts';
+import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.ts';
 
 /** While there is no room for another dead letter, or the box cannot be read. */
 const lookAgainMs = 1_000;
 /** So long a suspect has its shard for itself. */
 const suspectTurnMs = 2_000;
 
-interface Open {
-  readonly position: number;
-  readonly message: Message | undefined;
-  isSettled: boolean;
-}
-
 interface Lane {
   readonly key: string;
   readonly waiting: Open[];
   isRunning: boolean;
-  /** The letter that is delivered again: nothing from where its outcome may lie counts as done until its end is durable. */
-  held: Open | undefined;
+  /** The outcome of the letter that is delivered again: it stays until the letter is gone durably. */
+  held: Hold<Open> | undefined;
   /** Ends that, between two attempts. */
   letter: { readonly id: string; readonly givenUp: AbortController } | undefined;
 }
@@ -59,39 +57,38 @@ export class Deliveries {
   private readonly parts: DeliveryParts;
   private readonly stop = new AbortController();
   private readonly lanes = new Map<string, Lane>();
-  /** In log order, from `firstOpen` on; the first one is not done. */
-  private open: Open[] = [];
-  private firstOpen = 0;
-  private unsettled = 0;
-  private readonly unconfirmed = new Unconfirmed<Open>((open, isStored) => {
-    if (isStored) this.settle(open);
-    else this.refusedByStore(open);
-  });
-  /** All messages up to here have been added. */
-  private seen = 0;
-  private published = -1;
-  /** Until the last run's messages are known, nothing counts as done: a chunk that said so would lose them to a kill. */
-  private isRecovered = false;
-  /** Messages and letters of the last run whose outcomes are in the log: they may fail no more, only be answered again. */
-  private carriedOut = new Set<string>();
+  /** What has come before the last run's messages were known: theirs come first. */
+  private early: Open[] = [];
+  private readonly holds: Holds<Open>;
+  private readonly relief: Relief;
+  private underWay = 0;
+  private hasEnded = false;
+  private readonly unconfirmed: Unconfirmed<Open>;
+  private readonly hasStopped = (): boolean => this.stop.signal.aborted || this.caller.closed !== undefined;
 
   constructor(caller: Caller, levels: Levels, settings: MessageSettings, events: DeliveryEvents) {
     this.caller = caller;
     this.levels = levels;
     this.events = events;
     this.settings = settings;
+    this.holds = new Holds(levels);
+    this.relief = new Relief(levels, this.holds, () => this.hasEnded);
+    this.unconfirmed = new Unconfirmed(
+      (open, isStored) => (isStored ? this.finish(open) : this.refusedByStore(open)),
+      this.hasStopped,
+    );
     this.parts = {
       caller,
       settings,
-      stopped: this.stop.signal,
       onHeldUp: (message, error) => this.events.heldUp(message, error),
       suspects: new Suspects(suspectTurnMs),
+      carriedOut: new Map(),
     };
   }
 
   /** Messages that are neither carried out nor among the dead letters. */
   get count(): number {
-    return this.unsettled;
+    return this.underWay;
   }
 
   /** Dead letters there are. */
@@ -99,20 +96,50 @@ export class Deliveries {
     return this.box?.total ?? 0;
   }
 
+  /** The log wants room that messages hold. */
+  get isReliefDue(): boolean {
+    return this.relief.isDue;
+  }
+
   /** What the last run has left: its dead letters, and messages that it had written and perhaps not carried out. */
   recover(lastRun: LastRun, box: LetterBox, kept: KeptLetters): void {
     this.box = box;
-    this.carriedOut = new Set(lastRun.carriedOut);
-    for (const message of lastRun.messages) if (!kept.resolved.has(message.id)) this.take(message);
-    // A letter may have its outcome in the log already: that stays until the letter is gone.
-    for (const key of kept.requeued) this.lane(key).held = this.hold(lastRun.from, undefined);
-    this.isRecovered = true;
+    this.relief.begin(box);
+    this.parts.carriedOut = new Map(lastRun.carriedOut);
+    const waiting = new Set(kept.waiting.map(({ id }) => id));
+    const others = lastRun.messages.filter(({ id }) => !waiting.has(id) && !kept.resolved.has(id));
+    const messages = [...kept.waiting, ...others].sort((a, b) => a.position - b.position);
+    for (const message of messages) this.take(message, waiting.has(message.id) ? lastRun.from : undefined);
+    for (const open of this.early.splice(0)) this.line(open);
+    // A letter's outcome stays in the log until the letter is gone.
+    for (const key of kept.carriedOut) this.lane(key).held ??= this.holds.add(lastRun.from);
+    this.holds.begin();
     for (const key of kept.requeued) this.requeue(key);
+    this.publishKept();
+  }
+
+  /**
+   * The same where the box could not be read: once it can be. Until then the log keeps what the last run has left there, and
+   * what comes now.
+   */
+  recoverLater(lastRun: LastRun, box: LetterBox, load: () => Promise<KeptLetters>): void {
+    const { from, messages, carriedOut } = lastRun;
+    const hold = messages.length + carriedOut.size > 0 ? this.holds.add(from) : undefined;
+    this.underWay += messages.length;
+    this.holds.begin();
+    unawaited(
+      readInTheEnd(load, this.stop.signal).then((kept) => {
+        if (kept === undefined) return;
+        this.underWay -= messages.length;
+        this.recover(lastRun, box, kept);
+        this.holds.release(hold);
+      }),
+    );
   }
 
   add(frame: FrameReader, position: number): void {
     const message = messageIn(frame, position);
-    if (message !== undefined) this.take(message);
+    if (message !== undefined) this.take(message, undefined);
   }
 
   /** The box has a request to deliver a lane's dead letters again. */
@@ -136,42 +163,44 @@ export class Deliveries {
     return lane;
   }
 
-  private take(message: Message): void {
-    const open = this.hold(message.position, message);
-    const lane = this.lane(laneOf(message));
+  /** `keptFrom`: it waits in the box, and the log is known from here on; undefined: the log has it. */
+  private take(message: Message, keptFrom: number | undefined): void {
+    const isKept = keptFrom !== undefined;
+    const open: Open = { message, hold: undefined, outcome: undefined, isKept, isEnding: false };
+    if (!isKept) open.hold = this.holds.add(message.position, open);
+    else if (this.parts.carriedOut.has(message.id)) open.outcome = this.holds.add(keptFrom);
+    this.underWay++;
+    if (this.box === undefined) this.early.push(open);
+    else this.line(open);
+  }
+
+  private line(open: Open): void {
+    const lane = this.lane(laneOf(open.message));
     // A sender has one shard, and its ring is in log order.
     lane.waiting.push(open);
     this.start(lane);
   }
 
-  /** Nothing from this position on counts as done until it is settled. */
-  private hold(position: number, message: Message | undefined): Open {
-    const open: Open = { position, message, isSettled: false };
-    // Each ring is in log order; what several bring in one turn is not.
-    let at = this.open.length;
-    while (at > this.firstOpen && this.open[at - 1]!.position > position) at--;
-    if (at === this.open.length) this.open.push(open);
-    else this.open.splice(at, 0, open);
-    this.unsettled++;
-    return open;
+  private start(lane: Lane): void {
+    if (lane.isRunning || this.box === undefined) return;
+    lane.isRunning = true;
+    unawaited(this.run(lane, this.box));
   }
 
-  private start(lane: Lane): void {
-    if (lane.isRunning) return;
-    lane.isRunning = true;
-    unawaited(this.run(lane));
+  private pause(ms: number): Promise<void> {
+    return pause(ms, undefined, { signal: this.stop.signal }).catch(() => {});
   }
 
   /** Until the lane has nothing to do: it says so in the turn in which it has looked. */
-  private async run(lane: Lane): Promise<void> {
+  private async run(lane: Lane, box: LetterBox): Promise<void> {
     try {
       while (!this.stop.signal.aborted) {
         try {
-          const work = this.step(lane);
+          const work = this.step(lane, box);
           if (work === undefined || !(await work)) return;
         } catch {
           // The box could not be read, or the runtime stops: everything stays as it is there and in the log.
-          await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
+          await this.pause(lookAgainMs);
         }
       }
     } finally {
@@ -181,8 +210,7 @@ export class Deliveries {
   }
 
   /** One message, or one letter; false: the runtime stops. undefined: there is nothing to do. */
-  private step(lane: Lane): Promise<boolean> | undefined {
-    const box = this.box!;
+  private step(lane: Lane, box: LetterBox): Promise<boolean> | undefined {
     const request = box.requestOf(lane.key);
     if (request !== undefined) return this.again(lane, box, request);
     const open = lane.waiting[0];
@@ -190,41 +218,31 @@ export class Deliveries {
   }
 
   private async first(lane: Lane, box: LetterBox, open: Open): Promise<boolean> {
-    const message = open.message!;
+    const { message } = open;
     if (this.unconfirmed.isFull) {
-      await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
+      await this.pause(lookAgainMs);
       return true;
     }
-    const isBehind = box.count(lane.key) > 0;
-    const end: DeliveryEnd | undefined = isBehind ? undefined : await this.deliver(message, this.stop.signal);
+    // One that the last run has carried out comes before the letters there are: it was done when they were not yet.
+    const isBehind = box.count(lane.key) > 0 && !this.parts.carriedOut.has(message.id);
+    const onOutcome = (position: number): void => {
+      open.isEnding = true;
+      // Else the message itself is held, which comes before.
+      if (open.isKept) open.outcome ??= this.holds.add(position);
+    };
+    const end = isBehind ? undefined : await deliver(message, this.parts, this.stop.signal, onOutcome);
     if (end?.kind === 'stopped') return false;
     if (end === undefined || end.kind === 'failed') {
-      if (!(await this.park(box, message, end))) return true;
+      open.isEnding = false;
+      if (!(await this.park(box, open, end))) return true;
       this.settle(open);
     } else {
+      open.isEnding = true;
       if (end.kind === 'refused') this.refused(message, end.error);
       this.answered(open, end.answer);
     }
     lane.waiting.shift();
     return true;
-  }
-
-  /**
-   * What the last run has carried out is done, also where its target cannot be asked now: among the dead letters it would be
-   * carried out once more, after its outcome is gone. Where the store is elsewhere it is asked again and again instead: the
-   * store may have refused that outcome.
-   */
-  private async deliver(message: Message, stopped: AbortSignal): Promise<DeliveryEnd> {
-    for (;;) {
-      const end = await deliver(message, this.parts, stopped);
-      if (end.kind !== 'failed' || !this.carriedOut.has(message.id)) {
-        if (end.kind !== 'stopped') this.carriedOut.delete(message.id);
-        return end;
-      }
-      if (!this.caller.progress.isStoreElsewhere) return { kind: 'done', answer: undefined };
-      this.events.heldUp(message, end.error);
-      await pause(lookAgainMs, undefined, { signal: stopped }).catch(() => {});
-    }
   }
 
   private refused(message: Message, error: unknown): void {
@@ -233,13 +251,20 @@ export class Deliveries {
   }
 
   /** False if it is not among the dead letters: there is no room, or what it was to wait behind has gone. */
-  private async park(box: LetterBox, message: Message, failure: MessageFailure | undefined): Promise<boolean> {
+  private async park(box: LetterBox, open: Open, failure: MessageFailure | undefined): Promise<boolean> {
+    const { message } = open;
     if (box.total >= this.settings.deadLetterLimit) {
       this.events.heldUp(message, failure?.error);
-      await pause(lookAgainMs, undefined, { signal: this.stop.signal }).catch(() => {});
+      await this.pause(lookAgainMs);
       return false;
     }
-    if (!(await box.park(message, failure, false))) return false;
+    // The box outlives a power loss; so must what it is about.
+    await this.caller.reached('synced', message.position);
+    open.isEnding = true;
+    if (!(await box.park(message, failure, false))) {
+      open.isEnding = false;
+      return false;
+    }
     if (failure !== undefined) this.failedCount++;
     this.events.parked(message, failure);
     return true;
@@ -250,15 +275,24 @@ export class Deliveries {
     const message = await box.first(lane.key);
     if (message === undefined) {
       await box.endRequeue(lane.key, request);
-      if (lane.held !== undefined) this.settle(lane.held);
-      lane.held = undefined;
+      this.letGo(lane);
       return true;
     }
-    // Its outcome comes behind this position, and is kept until the letter is gone for good.
-    lane.held ??= this.hold(this.levels.position('written') + 1, undefined);
+    this.underWay++;
+    try {
+      return await this.letter(lane, box, request, message);
+    } finally {
+      this.underWay--;
+    }
+  }
+
+  private async letter(lane: Lane, box: LetterBox, request: number, message: Message): Promise<boolean> {
     const givenUp = new AbortController();
     lane.letter = { id: message.id, givenUp };
-    const end = await this.deliver(message, AbortSignal.any([givenUp.signal, this.stop.signal]));
+    const stopped = AbortSignal.any([givenUp.signal, this.stop.signal]);
+    const end = await deliver(message, this.parts, stopped, (position) => {
+      lane.held ??= this.holds.add(position);
+    });
     lane.letter = undefined;
     if (end.kind === 'stopped' && !givenUp.signal.aborted) return false;
     if (end.kind === 'failed') {
@@ -268,59 +302,84 @@ export class Deliveries {
         await box.endRequeue(lane.key, request);
       }
     } else if (end.kind !== 'stopped') {
-      if (end.kind === 'refused') this.refused(message, end.error);
-      await this.caller.reached('synced', this.levels.position('written'));
-      await box.remove(message);
+      const what = await this.confirmed(end.answer);
+      if (what === 'stopped') return false;
+      if (what === 'lasts') {
+        if (end.kind === 'refused') this.refused(message, end.error);
+        await box.remove(message);
+      }
     }
-    const { held } = lane;
-    lane.held = undefined;
-    this.settle(held);
+    this.letGo(lane);
     return true;
   }
 
-  /** It has an outcome. That counts when it is synced, and stored, where the store is elsewhere and may refuse it. */
+  private letGo(lane: Lane): void {
+    this.holds.release(lane.held);
+    lane.held = undefined;
+  }
+
+  /** Whether an outcome, which is written, lasts: it is synced, and stored, where the store is elsewhere and may refuse it. */
+  private confirmed(answer: Answer | undefined): ReturnType<typeof confirmed> {
+    if (answer !== undefined && this.caller.progress.isStoreElsewhere)
+      return confirmed(() => whenStored(answer), this.hasStopped);
+    const position = this.levels.position('written');
+    return confirmed(() => this.caller.reached('synced', position), this.hasStopped);
+  }
+
+  /** It has an outcome; see `confirmed`. */
   private answered(open: Open, answer: Answer | undefined): void {
-    if (answer !== undefined && this.caller.progress.isStoreElsewhere) this.unconfirmed.add(open, answer);
-    else unawaited(this.settleWhenSynced(open), () => {}); // what ends the runtime ends no message
+    if (answer !== undefined && this.caller.progress.isStoreElsewhere) return this.unconfirmed.add(open, answer);
+    unawaited(
+      this.confirmed(undefined).then((end) => {
+        if (end === 'lasts') this.finish(open); // what ends the runtime ends no message: the next start delivers it
+      }),
+    );
   }
 
   /** Another log has the target: what was answered is void, and the message is as if it had never been delivered. */
   private refusedByStore(open: Open): void {
-    const lane = this.lane(laneOf(open.message!));
-    lane.waiting.push(open);
-    this.start(lane);
+    this.holds.release(open.outcome);
+    open.outcome = undefined;
+    open.isEnding = false;
+    this.line(open);
   }
 
-  /** The outcome is written, and so lies below what is written now. */
-  private async settleWhenSynced(open: Open): Promise<void> {
-    await this.caller.reached('synced', this.levels.position('written'));
-    this.settle(open);
+  /** Its outcome lasts: the box may forget it, and then the log may. */
+  private finish(open: Open): void {
+    if (!open.isKept) return this.settle(open);
+    unawaited(
+      this.box!.release(open.message).then(() => this.settle(open)),
+      () => {}, // the runtime is closed; the next start finds both
+    );
   }
 
   private settle(open: Open): void {
-    open.isSettled = true;
-    this.unsettled--;
-    this.settledUpTo(this.seen);
+    this.underWay--;
+    this.holds.release(open.hold);
+    this.holds.release(open.outcome);
+    this.publishKept();
   }
 
-  /** Tell the log how far everything is done, given that all messages up to `written` have been seen. */
+  /** All messages and outcomes up to `written` have been read. */
   settledUpTo(written: number): void {
-    this.seen = written;
-    if (!this.isRecovered) return;
-    const { open } = this;
-    while (this.firstOpen < open.length && open[this.firstOpen]!.isSettled) this.firstOpen++;
-    if (this.firstOpen > 64 && this.firstOpen * 2 > open.length) {
-      this.open = open.slice(this.firstOpen);
-      this.firstOpen = 0;
-    }
-    const first = this.open[this.firstOpen];
-    const settled = first === undefined ? written : Math.min(written, first.position - 1);
-    if (settled === this.published) return;
-    this.published = settled;
-    this.levels.publish('settled', settled);
+    this.holds.readUpTo(written);
+    this.relief.look();
+    this.publishKept();
   }
 
+  /** What waits in the box counts with what the log holds: so users wait before it grows without end. */
+  private publishKept(): void {
+    const kib = Math.ceil((this.box?.waitingBytes ?? 0) / 1024);
+    if (kib !== this.levels.flag(LevelWord.waitingKib)) this.levels.setFlag(LevelWord.waitingKib, kib);
+  }
+
+  /** Nothing more is delivered. */
   close(): void {
     this.stop.abort();
+  }
+
+  /** All that was under way has ended, and nothing more comes into the log. */
+  end(): void {
+    this.hasEnded = true;
   }
 }

@@ -5,7 +5,7 @@
 // lasts. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
 import { setTimeout as pause } from 'node:timers/promises';
-import { isError, Rejected } from '../errors.ts';
+import { fromWire, isError, Rejected, type WireError } from '../errors.ts';
 import type { Message, MessageFailure } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
 import { messageKeyPrefix } from '../receipt.ts';
@@ -24,12 +24,13 @@ export type DeliveryEnd =
 
 /** What all deliveries of a runtime share. */
 export interface DeliveryParts {
-  caller: Pick<Caller, 'sendNamed' | 'closed'>;
+  caller: Pick<Caller, 'sendNamed' | 'closed' | 'progress'>;
   settings: MessageSettings;
-  stopped: AbortSignal;
   /** A message has been pushed back for so long that somebody should know. */
   onHeldUp(message: Message, error: unknown): void;
   suspects: Suspects;
+  /** Messages of the last run that have outcomes in the log; see `LastRun`. Each is asked for once. */
+  carriedOut: Map<string, WireError | undefined>;
 }
 
 const pushedBack = [
@@ -48,16 +49,51 @@ const heldUpMs = 60_000; // one word a minute
 /** So often a shard may die under a message that is delivered alone. */
 const deathsLimit = 2;
 
-/** Resolves when the message has an outcome that is in the log, when it is given up, or on `stopped` between two attempts. */
+const askAgainMs = 1_000;
+
+/**
+ * Resolves when the message has an outcome that is in the log, when it is given up, or on `stopped` between two attempts.
+ * `onOutcome`: see `NamedSendOptions`.
+ *
+ * What the last run has carried out is done, whatever its target would say now: among the dead letters it would be carried
+ * out once more, after its outcome is gone. Where the store is elsewhere the target is asked all the same, again and again:
+ * the store may have refused that outcome.
+ */
 export async function deliver(
   message: Message,
   parts: DeliveryParts,
-  stopped: AbortSignal = parts.stopped,
+  stopped: AbortSignal,
+  onOutcome: (position: number) => void,
+): Promise<DeliveryEnd> {
+  const { carriedOut, caller } = parts;
+  const { id } = message;
+  if (carriedOut.has(id) && !caller.progress.isStoreElsewhere) {
+    const error = carriedOut.get(id);
+    carriedOut.delete(id);
+    return error ? { kind: 'refused', error: fromWire(error), answer: undefined } : { kind: 'done', answer: undefined };
+  }
+  for (;;) {
+    const end = await attempts(message, parts, stopped, onOutcome);
+    if (end.kind !== 'failed' || !carriedOut.has(id)) {
+      if (end.kind !== 'stopped') carriedOut.delete(id);
+      return end;
+    }
+    parts.onHeldUp(message, end.error);
+    await pause(askAgainMs, undefined, { signal: stopped }).catch(() => {});
+  }
+}
+
+async function attempts(
+  message: Message,
+  parts: DeliveryParts,
+  stopped: AbortSignal,
+  onOutcome: (position: number) => void,
 ): Promise<DeliveryEnd> {
   const { caller, settings, suspects } = parts;
   const { retry, patienceMs } = settings;
   const input = [message.inputJson, message.metadataJson] as const;
-  const options = { isInternal: true, ack: 'written', idempotencyKey: `${messageKeyPrefix}${message.id}` } as const;
+  const idempotencyKey = `${messageKeyPrefix}${message.id}`;
+  const options = { isInternal: true, ack: 'written', idempotencyKey, onOutcome } as const;
   const attempt = async (): Promise<Answer> =>
     (await caller.sendNamed(message.aggregateType, message.command, message.aggregateId, ...input, options)) as Answer;
   const began = performance.now();

@@ -18,6 +18,8 @@ export class Pending {
   isMessage = false;
   /** It comes from an aggregate, and counts apart: set before it has a slot. */
   isInternal = false;
+  /** See `NamedSendOptions`. */
+  onOutcome: ((position: number) => void) | undefined;
   /** Where its group ends in the command ring; undefined while it waits for room. */
   endOfGroup: number | undefined;
   /** As what it waits for room. */

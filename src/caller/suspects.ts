@@ -18,7 +18,10 @@ export class Suspects {
   /** Runs the attempt in its turn. `charge` comes before a rejection for which no other attempt can be the reason. */
   alone<T>(attempt: () => Promise<T>, charge: () => void): Promise<T> {
     const begun = this.last.then(() => this.begin(attempt, charge));
-    this.last = begun.then(({ turn }) => turn);
+    this.last = begun.then(
+      ({ turn }) => turn,
+      () => {}, // whatever one has met, the next one has its turn
+    );
     return begun.then(({ result }) => result);
   }
 

@@ -104,7 +104,7 @@ export class Turns {
       if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
     }
     for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
-    if (this.hasMoreRoom()) return true;
+    if (this.hasMoreRoom() || this.caller.deliveries?.isReliefDue) return true;
     return progress.hasMoved() || (inFlight > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
   }
 
@@ -179,6 +179,7 @@ export class Turns {
     slots.remove(slot);
     if (pending.ack === 'raised') pending.line.urgent--;
     if (pending.raised) pending.raised.written(ring.firstPosition);
+    if (pending.onOutcome !== undefined && ring.frameCount > 0) pending.onOutcome(ring.firstPosition);
     if (pending.answered) return;
     this.answer(pending, ring, ring.firstPosition);
   }

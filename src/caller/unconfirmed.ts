@@ -1,9 +1,11 @@
 // Messages that their targets have carried out, until the store, which is elsewhere, has what that rests on. If it refuses
 // it (another log has the aggregate), the outcome is void and the message is delivered again. Caller's thread.
 //
-// Invariant: they are looked at in the order in which they came, so those of one lane are delivered again in theirs.
+// Invariants: they are looked at in the order in which they came, so those of one lane are delivered again in theirs; only
+// the end of the runtime ends that.
+import { setTimeout as pause } from 'node:timers/promises';
 import { isError } from '../errors.ts';
-import { unawaited } from '../guarded.ts';
+import { guarded, unawaited } from '../guarded.ts';
 import type { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 
 export type Answer = CommandReceipt | RepeatedReceipt;
@@ -15,16 +17,19 @@ interface Entry<Of> {
 
 /** From so many on, lanes wait for the store. */
 const waitingMost = 65_536;
+const askAgainMs = 1_000;
 
 export class Unconfirmed<Of> {
   private readonly onEnd: (of: Of, isStored: boolean) => void;
+  private readonly hasStopped: () => boolean;
   private queue: Entry<Of>[] = [];
   private first = 0;
   private isRunning = false;
 
   /** `onEnd`: whether the store has it, or has refused it. */
-  constructor(onEnd: (of: Of, isStored: boolean) => void) {
-    this.onEnd = onEnd;
+  constructor(onEnd: (of: Of, isStored: boolean) => void, hasStopped: () => boolean) {
+    this.onEnd = guarded(onEnd);
+    this.hasStopped = hasStopped;
   }
 
   get isFull(): boolean {
@@ -35,31 +40,41 @@ export class Unconfirmed<Of> {
     this.queue.push({ of, answer });
     if (this.isRunning) return;
     this.isRunning = true;
-    unawaited(this.run(), () => {}); // what ends the runtime ends no message: the next start delivers it
+    unawaited(this.run());
   }
 
   private async run(): Promise<void> {
     for (let next = this.queue[this.first]; next !== undefined; next = this.queue[this.first]) {
-      const isStored = await this.isStored(next.answer);
+      const end = await confirmed(() => whenStored(next.answer), this.hasStopped);
+      if (end === 'stopped') return; // the next start delivers what is left
       this.first++;
       if (this.first > 1024 && this.first * 2 > this.queue.length) {
         this.queue = this.queue.slice(this.first);
         this.first = 0;
       }
-      this.onEnd(next.of, isStored);
+      this.onEnd(next.of, end === 'lasts');
     }
     this.queue = [];
     this.first = 0;
     this.isRunning = false;
   }
+}
 
-  private async isStored(answer: Answer): Promise<boolean> {
+export const whenStored = (answer: Answer): Promise<void> => answer.whenAt('stored', undefined, 'own');
+
+/** What comes of an outcome, once it is known; asked again after whatever else goes wrong, until `hasStopped`. */
+export async function confirmed(
+  ask: () => Promise<void>,
+  hasStopped: () => boolean,
+): Promise<'lasts' | 'refused' | 'stopped'> {
+  for (;;) {
     try {
-      await answer.whenAt('stored', undefined, 'own');
-      return true;
+      await ask();
+      return 'lasts';
     } catch (error) {
-      if (isError(error, 'Quarantined')) return false;
-      throw error;
+      if (isError(error, 'Quarantined')) return 'refused';
+      if (hasStopped()) return 'stopped';
+      await pause(askAgainMs);
     }
   }
 }

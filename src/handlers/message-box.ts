@@ -1,8 +1,10 @@
-// Dead letters of messages as they are kept: in the tables on this machine, as the log is whose messages they are. One entry
-// a message, in the order of lane and position. Owned by the caller's thread.
+// Dead letters of messages as they are kept, and messages that wait for delivery where the log has no room for them: in the
+// tables on this machine, as the log is whose messages they are. One entry a message: dead letters in the order of lane and
+// position, those that wait in the order of the log. Owned by the caller's thread.
 //
-// Invariant: a message is in the box, durably, before the log may forget it; and what has been discarded is remembered for as
-// long as the log may still hold it. What is counted here changes in the turn in which it is staged.
+// Invariants: a message is in the box, durably, before the log may forget it; and what has been discarded is remembered for as
+// long as the log may still hold it. A message either waits or is a dead letter: it changes from one to the other in one
+// commit. What is counted here changes in the turn in which it is staged.
 import { setTimeout as pause } from 'node:timers/promises';
 import { isError } from '../errors.ts';
 import { type KeptLetters, type LetterBox, laneOf, type Message, type MessageFailure, noLetters } from '../message.ts';
@@ -12,6 +14,8 @@ import type { Tables } from './tables.ts';
 const letterTable = 'message-letters';
 /** Lanes that are to be delivered again; also after a restart. */
 const requeuedTable = 'message-lanes-requeued';
+/** Messages that wait for delivery, by position: no dead letters. */
+const waitingTable = 'messages-waiting';
 /** Ids of messages that were given up, with their positions. */
 const discardedTable = 'messages-discarded';
 
@@ -30,7 +34,12 @@ export interface MessageRecord {
   parkedAt: string;
 }
 
-const keyOf = (message: Message): string => `${laneOf(message)}${String(message.position).padStart(16, '0')}`;
+const positionKey = ({ position }: Message): string => String(position).padStart(16, '0');
+const keyOf = (message: Message): string => `${laneOf(message)}${positionKey(message)}`;
+/** What a message that waits takes, here and in memory; at least so much beside its texts. */
+const waitingBytesLeast = 256;
+const waitingBytesOf = ({ inputJson, metadataJson }: Message): number =>
+  waitingBytesLeast + Buffer.byteLength(inputJson) + Buffer.byteLength(metadataJson);
 
 export class MessageBox implements LetterBox {
   total = 0;
@@ -41,6 +50,9 @@ export class MessageBox implements LetterBox {
   /** Open requests to deliver a lane again, by lane. */
   private readonly requests = new Map<string, number>();
   private lastRequest = 0;
+  /** Bytes of each message that waits here, by its id. */
+  private readonly waiting = new Map<string, number>();
+  waitingBytes = 0;
   private changing: Promise<unknown> = Promise.resolve();
 
   /** `hasTables`: whether anything has been kept yet; they are not opened to find nothing. */
@@ -57,20 +69,64 @@ export class MessageBox implements LetterBox {
     return this.requests.get(lane);
   }
 
-  async load(from: number, carriedOut: ReadonlySet<string>): Promise<KeptLetters> {
-    const resolved = new Set<string>();
-    if (!this.hasTables()) return noLetters();
+  /** May be called again where it has failed. */
+  async load(from: number, carriedOut: Pick<ReadonlySet<string>, 'has'>): Promise<KeptLetters> {
+    const kept = noLetters();
+    if (!this.hasTables()) return kept;
+    this.forgetAll();
     for await (const { message } of this.letters()) {
       this.counted(laneOf(message), 1);
-      if (message.position >= from) resolved.add(message.id);
-      if (carriedOut.has(message.id)) this.request(laneOf(message));
+      if (message.position >= from) kept.resolved.add(message.id);
+      if (carriedOut.has(message.id)) {
+        this.request(laneOf(message));
+        kept.carriedOut.push(laneOf(message));
+      }
     }
     for (const { key, value } of await this.tables.range(discardedTable)) {
-      if ((value as { position: number }).position >= from) resolved.add(key);
+      if ((value as { position: number }).position >= from) kept.resolved.add(key);
       else this.tables.stage(discardedTable, key, undefined);
     }
     for (const { key } of await this.tables.range(requeuedTable)) this.requests.set(key, ++this.lastRequest);
-    return { requeued: [...this.requests.keys()], resolved };
+    kept.requeued.push(...this.requests.keys());
+    for await (const message of this.entries<Message>(waitingTable)) {
+      this.waits(message);
+      kept.waiting.push(message);
+    }
+    return kept;
+  }
+
+  private forgetAll(): void {
+    for (const all of [this.counts, this.requests, this.waiting]) all.clear();
+    this.total = 0;
+    this.waitingBytes = 0;
+  }
+
+  keep<Of extends { readonly message: Message }>(some: readonly Of[], begun: (one: Of) => boolean): Promise<void> {
+    return this.changeInTheEnd(async () => {
+      for (const one of some) {
+        if (!begun(one)) continue;
+        this.tables.stage(waitingTable, positionKey(one.message), one.message);
+        this.waits(one.message);
+      }
+    });
+  }
+
+  release(message: Message): Promise<void> {
+    return this.changeInTheEnd(async () => this.waitsNoMore(message));
+  }
+
+  private waits(message: Message): void {
+    const bytes = waitingBytesOf(message);
+    this.waiting.set(message.id, bytes);
+    this.waitingBytes += bytes;
+  }
+
+  private waitsNoMore(message: Message): void {
+    const bytes = this.waiting.get(message.id);
+    if (bytes === undefined) return;
+    this.tables.stage(waitingTable, positionKey(message), undefined);
+    this.waiting.delete(message.id);
+    this.waitingBytes -= bytes;
   }
 
   park(message: Message, failure: MessageFailure | undefined, isLetter: boolean): Promise<boolean> {
@@ -86,6 +142,7 @@ export class MessageBox implements LetterBox {
         parkedAt: before?.parkedAt ?? new Date().toISOString(),
       };
       this.tables.stage(letterTable, keyOf(message), record);
+      this.waitsNoMore(message);
       if (before === undefined) this.counted(lane, 1);
       return true;
     });
@@ -204,10 +261,14 @@ export class MessageBox implements LetterBox {
     return this.tables.inTime('the change of dead letters of messages', work);
   }
 
-  async *letters(): AsyncIterable<MessageRecord> {
+  letters(): AsyncIterable<MessageRecord> {
+    return this.entries<MessageRecord>(letterTable);
+  }
+
+  private async *entries<Value>(table: string): AsyncIterable<Value> {
     for (let start = ''; ; ) {
-      const page = await this.tables.range(letterTable, { start, limit: lettersPerPage });
-      for (const { value } of page) yield value as MessageRecord;
+      const page = await this.tables.range(table, { start, limit: lettersPerPage });
+      for (const { value } of page) yield value as Value;
       if (page.length < lettersPerPage) return;
       start = `${page.at(-1)!.key}\0`;
     }

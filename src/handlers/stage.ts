@@ -328,7 +328,7 @@ export class HandlerStage {
     for (const subscription of this.subscriptions.values()) subscription.endWithin(graceMs);
   }
 
-  /** Let what runs end, keep where everyone stands, and give the tables back. */
+  /** Let what runs end, and keep where everyone stands. */
   async close(): Promise<void> {
     this.isClosing = true;
     this.requests.close();
@@ -338,6 +338,11 @@ export class HandlerStage {
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
     this.feed.close();
     this.isClosed = true;
+    await this.tables.durable().catch(() => {}); // it has been reported, and is tried once more
+  }
+
+  /** Give back where it is all kept, once nothing more comes. */
+  async closeTables(): Promise<void> {
     await this.tables.close();
     if (this.local !== this.tables) await this.local.close();
     await this.readers?.close();

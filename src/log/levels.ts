@@ -78,6 +78,10 @@ export const LevelWord = {
   diskFull: 25,
   /** how often the log has let in more than before, see {@link countOpening} */
   openings: 26,
+  /** 1: the log wants room that messages hold, and nothing else does; see `caller/relief.ts` */
+  heldByMessages: 27,
+  /** KiB of messages that wait beside the log: they count with what it holds */
+  waitingKib: 28,
   firstShardBell: 32,
   /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
   firstShardBeat: 96,

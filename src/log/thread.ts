@@ -33,6 +33,8 @@ const busyForMs = 100;
 const fullBoundMs = 5;
 // A wake-up of an event loop costs about as much as a small commit, on either side.
 const commitsPerWakeUp = 4;
+// From here on messages hold no more of the log than they must.
+const wantsRoomFromBytes = (data.retainBytes + data.admitBytes) / 2;
 const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
 
 async function main(): Promise<void> {
@@ -171,6 +173,7 @@ class LogThread {
         this.sayDiskFull(error.details.diskIsFull);
         this.levels.setFlag(LevelWord.full, LogRoom.reserve);
         this.tellCaller();
+        this.sayHeld();
         if (!this.truncate(true)) this.sleeper.block(() => false, fullBoundMs);
       }
     }
@@ -184,20 +187,33 @@ class LogThread {
     report({ type: 'disk', isFull });
   }
 
+  /** Messages hold what nothing else needs, and the log is half as full as users may make it: they are kept elsewhere then. */
+  private sayHeld(): void {
+    const { levels } = this;
+    const isHeld =
+      this.writer.usedBytes >= wantsRoomFromBytes && levels.position('settled') + 1 < levels.position('floor');
+    if (isHeld === (levels.flag(LevelWord.heldByMessages) !== 0)) return;
+    levels.setFlag(LevelWord.heldByMessages, isHeld ? 1 : 0);
+    this.callerBell.ring();
+  }
+
   private floor(): number {
     return Math.min(this.levels.position('floor'), this.levels.position('settled') + 1);
   }
 
   /** Truncate if it must be; returns the bytes that are left. Says `full` while only those under way may have them. */
   private makeRoom(): number {
-    if (this.writer.usedBytes >= data.admitBytes) this.truncate(true);
+    const waitingBytes = this.levels.flag(LevelWord.waitingKib) * 1024;
+    if (this.writer.usedBytes + waitingBytes >= data.admitBytes) this.truncate(true);
+    this.sayHeld();
     const { usedBytes } = this.writer;
+    const countedBytes = usedBytes + waitingBytes;
     const reserveFrom = data.admitBytes + (data.maxBytes - data.admitBytes) / 4;
     const { plenty, admitted, reserve } = LogRoom;
-    const flag = usedBytes >= reserveFrom ? reserve : usedBytes >= data.admitBytes ? admitted : plenty;
+    const flag = countedBytes >= reserveFrom ? reserve : countedBytes >= data.admitBytes ? admitted : plenty;
     const before = this.levels.flag(LevelWord.full);
     if (before !== flag) {
-      this.levels.publish('usedBytes', usedBytes);
+      this.levels.publish('usedBytes', countedBytes);
       this.levels.setFlag(LevelWord.full, flag);
       if (flag < before) countOpening(this.levels);
       this.callerBell.ring();

@@ -11,8 +11,8 @@ import { MessageBox } from '../../src/handlers/message-box.ts';
 import type { TableStore } from '../../src/handlers/table-store.ts';
 import { Tables } from '../../src/handlers/tables.ts';
 import { eachFrame } from '../../src/log/frames.ts';
-import { Levels } from '../../src/log/levels.ts';
-import { type Message, noLetters } from '../../src/message.ts';
+import { Levels, LevelWord } from '../../src/log/levels.ts';
+import { type KeptLetters, laneOf, type Message, noLetters } from '../../src/message.ts';
 import { resolveMessages } from '../../src/message-options.ts';
 import { messageKeyPrefix } from '../../src/receipt.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
@@ -28,13 +28,18 @@ function tablesIn(open: (folder: string) => Promise<TableStore> = (folder) => Lm
 
 const boxOver = (tables: Tables): MessageBox => new MessageBox(tables, () => true);
 
-function deliveriesOver(sendNamed: (...args: unknown[]) => Promise<unknown>, levels: Levels): Deliveries {
-  const caller = {
-    sendNamed,
-    reached: async () => {},
-    closed: undefined,
-    progress: { isStoreElsewhere: false },
-  } as unknown as Caller;
+interface Around {
+  isStoreElsewhere?: boolean;
+  /** Until what is written is synced. */
+  synced?: () => Promise<void>;
+}
+
+function deliveriesOver(
+  sendNamed: (...args: any[]) => Promise<unknown>,
+  levels: Levels,
+  { isStoreElsewhere = false, synced = async () => {} }: Around = {},
+): Deliveries {
+  const caller = { sendNamed, reached: synced, closed: undefined, progress: { isStoreElsewhere } } as unknown as Caller;
   const events = { refused() {}, parked() {}, heldUp() {} };
   return new Deliveries(caller, levels, resolveMessages({ retry: { minDelayMs: 0 } }), events);
 }
@@ -86,7 +91,7 @@ const outcomeFrame = (n: number) => ({
   kind: FrameKind.receipt,
   version: 2,
   name: `${messageKeyPrefix}${id(n)}`,
-  data: { events: 0, expiresAt: 0 },
+  data: { events: 0, expiresAt: 1 },
 });
 const failure = { error: new Error('once'), attempts: 1 };
 
@@ -100,14 +105,15 @@ test('a start keeps the outcome of a letter that the last run has carried out, u
   const letters = boxOver(tables);
   const lastRun = await readLastRun(log, 1, log.last);
   const kept = await letters.load(1, lastRun.carriedOut);
-  const answer = Promise.withResolvers<unknown>();
+  const synced = Promise.withResolvers<void>();
   const levels = new Levels();
   levels.publish('written', log.last);
-  const deliveries = deliveriesOver(() => answer.promise, levels);
+  const notAsked = (): never => expect.unreachable('its outcome is in the log');
+  const deliveries = deliveriesOver(notAsked, levels, { synced: () => synced.promise });
   deliveries.recover(lastRun, letters, kept);
   deliveries.settledUpTo(log.last);
   expect([letters.total, levels.position('settled')]).toEqual([1, 0]);
-  answer.resolve({});
+  synced.resolve();
   await until(
     () => levels.position('settled'),
     (settled) => settled === log.last,
@@ -180,4 +186,215 @@ test('nothing waits behind a letter that is gone by the time it would be kept', 
   // Nor does one that has failed again come back once it is discarded.
   expect(await letters.park(first, failure, true)).toBe(false);
   expect(await letters.discard([first], () => {})).toEqual([]);
+});
+
+/** What the log wants room for, as its thread says it. */
+const wantsRoom = (levels: Levels, floor: number): void => {
+  levels.publish('floor', floor);
+  levels.setFlag(LevelWord.heldByMessages, 1);
+};
+const settledIs = (levels: Levels, position: number): Promise<number> =>
+  until(
+    () => levels.position('settled'),
+    (settled) => settled === position,
+  );
+
+test('where the log wants room, a message waits in the box, and its outcome stays until it has left', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)], [{ version: 2 }], [messageFrame(3)]);
+  const levels = new Levels();
+  const tables = tablesIn();
+  const letters = boxOver(tables);
+  const sent: { onOutcome(position: number): void; answer: PromiseWithResolvers<unknown> }[] = [];
+  const sendNamed = (...args: any[]): Promise<unknown> => {
+    const answer = Promise.withResolvers<unknown>();
+    sent.push({ onOutcome: args.at(-1).onOutcome, answer });
+    return answer.promise;
+  };
+  const synced = Promise.withResolvers<void>();
+  const deliveries = deliveriesOver(sendNamed, levels, { synced: () => synced.promise });
+  deliveries.recover(await readLastRun(log, 1, 0), letters, noLetters());
+  for (const position of [1, 3]) eachFrame(log, position, position, (frame) => deliveries.add(frame, position));
+  deliveries.settledUpTo(3);
+  expect([levels.position('settled'), deliveries.isReliefDue]).toEqual([0, false]);
+  // The sinks have passed the first one, not the other.
+  wantsRoom(levels, 3);
+  expect(deliveries.isReliefDue).toBe(true);
+  deliveries.settledUpTo(3);
+  await settledIs(levels, 2);
+  expect([letters.total, levels.flag(LevelWord.waitingKib)]).toEqual([0, 0]);
+  deliveries.settledUpTo(3);
+  expect(levels.flag(LevelWord.waitingKib)).toBe(1);
+  // Another run would find it there, and deliver it in its place.
+  expect((await boxOver(tables).load(3, new Set())).waiting).toMatchObject([{ id: id(1), position: 1 }]);
+  levels.publish('floor', 4);
+  await settledIs(levels, 3);
+  // Its outcome is read: that stays although everything else is done.
+  sent[0]!.onOutcome(5);
+  sent[0]!.answer.resolve({});
+  deliveries.settledUpTo(9);
+  await until(
+    () => sent.length,
+    (count) => count === 2,
+  );
+  expect(levels.position('settled')).toBe(4);
+  synced.resolve();
+  await settledIs(levels, 9);
+  expect((await boxOver(tables).load(3, new Set())).waiting).toMatchObject([{ id: id(3) }]);
+  expect(deliveries.count).toBe(1);
+  deliveries.close();
+  deliveries.end();
+});
+
+test('a start delivers what waits in the box in the order of the log, and nothing that it holds twice', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)], [messageFrame(2)], [messageFrame(3)], [outcomeFrame(1)]);
+  const { messages } = await readLastRun(log, 1, log.last);
+  const tables = tablesIn();
+  await boxOver(tables).keep(
+    messages.slice(0, 2).map((message) => ({ message })),
+    () => true,
+  );
+  const letters = boxOver(tables);
+  const levels = new Levels();
+  levels.publish('written', log.last);
+  const lastRun = await readLastRun(log, 2, log.last);
+  const sent: string[] = [];
+  const sendNamed = async (...args: any[]): Promise<unknown> => {
+    sent.push(args.at(-1).idempotencyKey.slice(messageKeyPrefix.length));
+    return {};
+  };
+  const deliveries = deliveriesOver(sendNamed, levels);
+  deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
+  deliveries.settledUpTo(log.last);
+  expect(levels.position('settled')).toBe(1);
+  await settledIs(levels, log.last);
+  expect(sent).toEqual([id(2), id(3)]); // the first one's outcome is in the log
+  expect((await boxOver(tables).load(1, new Set())).waiting).toEqual([]);
+});
+
+test('a message that waits in the box and cannot be delivered is a dead letter there, and nothing besides', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)]);
+  const { messages } = await readLastRun(log, 1, log.last);
+  const tables = tablesIn();
+  await boxOver(tables).keep([{ message: messages[0]! }], () => true);
+  const letters = boxOver(tables);
+  const lastRun = await readLastRun(log, 2, log.last);
+  const levels = new Levels();
+  const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), levels);
+  deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
+  await until(
+    () => [deliveries.letters, deliveries.count],
+    ([count, open]) => count === 1 && open === 0,
+  );
+  const again = boxOver(tables);
+  expect([(await again.load(1, new Set())).waiting, again.total]).toEqual([[], 1]);
+});
+
+test('what the last run has carried out does not go behind a letter of its lane that came after it', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)], [messageFrame(2)], [outcomeFrame(1)]);
+  const lastRun = await readLastRun(log, 1, log.last);
+  const [, later] = lastRun.messages as [Message, Message];
+  const tables = tablesIn();
+  await boxOver(tables).park(later, failure, false);
+  const letters = boxOver(tables);
+  const levels = new Levels();
+  levels.publish('written', log.last);
+  const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), levels);
+  deliveries.recover(lastRun, letters, await letters.load(1, lastRun.carriedOut));
+  deliveries.settledUpTo(log.last);
+  await settledIs(levels, log.last);
+  expect([letters.total, deliveries.count]).toEqual([1, 0]);
+});
+
+test('while the box cannot be read, no message is delivered and none forgotten; then all are, in their order', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)], [outcomeFrame(1)], [messageFrame(2)]);
+  const [letter] = (await readLastRun(log, 1, log.last)).messages as [Message];
+  const tables = tablesIn();
+  await boxOver(tables).park(letter, failure, false);
+  const letters = boxOver(tables);
+  const lastRun = await readLastRun(log, 1, log.last);
+  const levels = new Levels();
+  levels.publish('written', log.last);
+  const sent: string[] = [];
+  const sendNamed = async (...args: any[]): Promise<unknown> => {
+    sent.push(args.at(-1).idempotencyKey.slice(messageKeyPrefix.length));
+    return {};
+  };
+  const deliveries = deliveriesOver(sendNamed, levels);
+  let isReadable = false;
+  let tries = 0;
+  const load = async (): Promise<KeptLetters> => {
+    tries++;
+    if (!isReadable) throw new TrunklineError('StoreDamaged', { dataDir: '', reason: '' } as never);
+    return letters.load(1, lastRun.carriedOut);
+  };
+  deliveries.recoverLater(lastRun, letters, load);
+  log.append([messageFrame(4)]);
+  eachFrame(log, 4, 4, (frame) => deliveries.add(frame, 4));
+  deliveries.settledUpTo(log.last);
+  wantsRoom(levels, log.last);
+  await until(
+    () => tries,
+    (count) => count === 1,
+  );
+  deliveries.settledUpTo(log.last);
+  expect([sent, levels.position('settled'), deliveries.count]).toEqual([[], 0, 3]);
+  isReadable = true;
+  await settledIs(levels, log.last);
+  expect([sent, letters.total, deliveries.count]).toEqual([[id(2), id(4)], 0, 0]);
+  deliveries.end();
+});
+
+test('a log without messages goes on, although the box cannot be read', () => {
+  const levels = new Levels();
+  const lastRun = { from: 1, messages: [], carriedOut: new Map() };
+  const deliveries = deliveriesOver(() => expect.unreachable(), levels);
+  deliveries.recoverLater(lastRun, box(), () => Promise.reject(new Error('damaged')));
+  deliveries.settledUpTo(7);
+  expect(levels.position('settled')).toBe(7);
+  deliveries.close();
+});
+
+test('where the store is elsewhere, a letter stays until the store has its outcome, and after it has refused it', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)]);
+  const { messages } = await readLastRun(log, 1, log.last);
+  const letters = box();
+  await letters.park(messages[0]!, failure, false);
+  const levels = new Levels();
+  const stored: PromiseWithResolvers<void>[] = [];
+  const sendNamed = async (...args: any[]): Promise<unknown> => {
+    args.at(-1).onOutcome(5 * (stored.length + 1));
+    const end = Promise.withResolvers<void>();
+    stored.push(end);
+    return { whenAt: () => end.promise };
+  };
+  const deliveries = deliveriesOver(sendNamed, levels, { isStoreElsewhere: true });
+  deliveries.recover(await readLastRun(log, 2, 1), letters, noLetters());
+  await letters.requeue(
+    messages.map((message) => laneOf(message)),
+    (lane) => deliveries.requeue(lane),
+  );
+  await until(
+    () => stored.length,
+    (count) => count === 1,
+  );
+  deliveries.settledUpTo(20);
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([letters.total, levels.position('settled')]).toEqual([1, 4]);
+  const details = { aggregateType: '', aggregateId: '', version: 1, position: 5, reason: '' };
+  stored[0]!.reject(new TrunklineError('Quarantined', details));
+  await until(
+    () => stored.length,
+    (count) => count === 2,
+  );
+  deliveries.settledUpTo(20);
+  expect([letters.total, levels.position('settled')]).toEqual([1, 9]);
+  stored[1]!.resolve();
+  await settledIs(levels, 20);
+  expect(letters.total).toBe(0);
 });

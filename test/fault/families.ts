@@ -2,6 +2,7 @@
 import { bounds } from './bounds.ts';
 import { bytes } from './bytes.ts';
 import { clocks } from './clocks.ts';
+import { crowded } from './crowded.ts';
 import { cycles } from './cycles.ts';
 import { disk } from './disk.ts';
 import { downstream } from './downstream.ts';
@@ -34,6 +35,7 @@ export const families: Readonly<Record<string, Family>> = {
   wrap,
   threads,
   cycles,
+  crowded,
   overload,
   soak,
   security,

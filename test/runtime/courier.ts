@@ -28,6 +28,11 @@ export const Courier = defineAggregate('courier', {
         else target[command](one);
       }
     },
+    /** One message to each of so many others, each of which then writes so many bytes. */
+    fillOthers(courier, count: number, bytes: number) {
+      courier.raise('Sent', { to: 'others' });
+      for (let i = 0; i < count; i++) courier.send(Courier, `${courier.id}-${i}`).fill(bytes);
+    },
     take(courier, what: string) {
       courier.raise('Taken', { what });
     },

@@ -1,5 +1,6 @@
 // Messages that cannot be carried out: tried again, kept among the dead letters in their order, and delivered again on request.
-import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Runtime, RuntimeOptions, UndeliveredMessage } from '../../src/index.ts';
 import { Courier } from './courier.ts';
@@ -188,4 +189,32 @@ test('messages of one sender to one target are carried out in its order, also by
   await busy;
   await isIdle(runtime);
   expect(await taken(runtime)).toEqual(['first', ...what]);
+});
+
+test('while dead letters cannot be read, messages wait, and everything else goes on; then they come in their order', async () => {
+  const dataDir = scratchFolder();
+  const fails = `${dataDir}-fails`;
+  writeFileSync(fails, 'a');
+  const runtime = await start({ dataDir });
+  await runtime.ref(Courier, 'from').send('to', ['a'], 'takeUnless', fails);
+  await parked(runtime, 1);
+  await runtime.close();
+  const file = join(dataDir, 'handlers', 'handlers.mdb');
+  const whole = readFileSync(file);
+  writeFileSync(file, 'something else');
+
+  const second = await start({ dataDir });
+  const { position } = await second.ref(Courier, 'from').send('to', ['b'], 'takeUnless', fails);
+  await second.ref(Courier, 'to').with({ ack: 'stored' }).take('of a user');
+  expect([await taken(second), second.status().messagesUnderWay > 0]).toEqual([['of a user'], true]);
+  expect(second.status().stored).toBeGreaterThan(position);
+  await second.close();
+
+  writeFileSync(file, whole);
+  rmSync(fails);
+  const third = await start({ dataDir });
+  await parked(third, 2);
+  await third.deadLetters.messages.requeue({ aggregateId: 'to' });
+  await parked(third, 0);
+  expect(await taken(third)).toEqual(['of a user', 'a', 'b']);
 });

@@ -97,13 +97,20 @@ test('a runtime that closes: commands that are under way may ask', async () => {
   await closed;
 });
 
+/** A log that nothing leaves before the file is there. */
+const fullUntil = (file: string, whenFull: 'reject' | 'wait'): Promise<Runtime> =>
+  start({
+    log: { maxBytes: 2 << 20, retainBytes: 0 },
+    flush: { ringBytes: 65536, batchBytes: 65536, whenFull },
+    sinks: [{ name: 'standing', module: new URL('./standing-sink.ts', import.meta.url).href, options: { file } }],
+  });
+
 test.each(['reject', 'wait'] as const)(
-  'the log (%s): messages are carried out that it is full of',
+  'the log (%s): messages and questions are carried out although it is full',
   async (whenFull) => {
     const file = `${scratchFolder()}-go`;
-    const log = { maxBytes: 2 << 20, retainBytes: 0 };
-    const runtime = await start({ log, flush: { ringBytes: 65536, batchBytes: 65536, whenFull } });
-    const [asked, end] = [`${file}-asked`, `${file}-end`];
+    const [asked, end, room] = [`${file}-asked`, `${file}-end`, `${file}-room`];
+    const runtime = await fullUntil(room, whenFull);
     const asking = asker(runtime, asked);
     // Under way all the time: its shard sleeps until it is rung.
     const long = runtime.ref(Courier, 'long').waitFor(end);
@@ -121,6 +128,8 @@ test.each(['reject', 'wait'] as const)(
       () => runtime.status().messagesUnderWay,
       (count) => count === 0,
     );
+    expect(await fill()).not.toBe('');
+    writeFileSync(room, '');
     await held; // nothing comes to its shard meanwhile but the word that there is room
     writeFileSync(end, '');
     await long;
@@ -131,20 +140,16 @@ test.each(['reject', 'wait'] as const)(
 );
 
 test('the log: what waits for room begins once the policy lets it in', async () => {
-  const [file, end] = ['go', 'end'].map((name) => `${scratchFolder()}-${name}`) as [string, string];
-  const runtime = await start({
-    log: { maxBytes: 2 << 20, retainBytes: 0 },
-    flush: { ringBytes: 65536, batchBytes: 65536, whenFull: 'wait' },
-  });
+  const [room, end] = ['room', 'end'].map((name) => `${scratchFolder()}-${name}`) as [string, string];
+  const runtime = await fullUntil(room, 'wait');
   const long = runtime.ref(Courier, 'long').waitFor(end); // its shard sleeps until it is rung
-  await runtime.ref(Courier, 'from').send('busy', [file], 'waitFor');
   const fill = (): Promise<string> => filled(runtime);
   await until(fill, (code) => code !== '');
   const held = runtime.ref(Courier, 'held').take('held');
   expect(await fill()).toBe('DeadlineExceeded'); // by then the one before it is held, too
   runtime.setFlush({ whenFull: 'reject' });
   await held;
-  for (const one of [file, end]) writeFileSync(one, '');
+  for (const one of [room, end]) writeFileSync(one, '');
   await long;
 });
 

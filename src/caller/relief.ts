@@ -1,0 +1,91 @@
+// Room in a log that open messages hold: those that hold it are kept in the box, durably, and wait there, so that the log
+// may forget them. A message that is slow would otherwise hold all that comes behind it, and once that fills the log, its
+// own outcome too. Caller's thread.
+//
+// Invariants: a message leaves the log only once it is in the box, and the box only once its outcome is as durable as what
+// `settled` asks for; from the turn in which its outcome is read until then, the log keeps the outcome (`Open.outcome`).
+import { setTimeout as pause } from 'node:timers/promises';
+import { unawaited } from '../guarded.ts';
+import { type Levels, LevelWord } from '../log/levels.ts';
+import type { LetterBox, Message } from '../message.ts';
+import type { Hold, Holds } from './holds.ts';
+
+/** A message that has no durable outcome, and is no dead letter. */
+export interface Open {
+  readonly message: Message;
+  /** Where it stands in the log; released once it is kept in the box. */
+  hold: Hold<Open> | undefined;
+  /** Where its outcome stands; undefined: it has none, or `hold` lies before it. */
+  outcome: Hold<Open> | undefined;
+  /** It is in the box, or on its way there. */
+  isKept: boolean;
+  /** It has an outcome, or is about to be a dead letter: it is not kept any more. */
+  isEnding: boolean;
+}
+
+const keptAtOnce = 500;
+/** While the log wants room that the sinks do not give back yet. */
+const lookAgainMs = 10;
+const retryMs = 1_000;
+
+export class Relief {
+  private readonly levels: Levels;
+  private readonly holds: Holds<Open>;
+  private readonly hasStopped: () => boolean;
+  private box: LetterBox | undefined;
+  private isRunning = false;
+
+  constructor(levels: Levels, holds: Holds<Open>, hasStopped: () => boolean) {
+    this.levels = levels;
+    this.holds = holds;
+    this.hasStopped = hasStopped;
+  }
+
+  begin(box: LetterBox): void {
+    this.box = box;
+  }
+
+  /** The log wants room that messages hold, and nothing has been begun yet that gives it. */
+  get isDue(): boolean {
+    return !this.isRunning && this.box !== undefined && !this.holds.isEmpty && this.isWanted && !this.hasStopped();
+  }
+
+  private get isWanted(): boolean {
+    return this.levels.flag(LevelWord.heldByMessages) !== 0;
+  }
+
+  /** In every turn. */
+  look(): void {
+    if (!this.isDue) return;
+    this.isRunning = true;
+    unawaited(this.run(this.box!));
+  }
+
+  private async run(box: LetterBox): Promise<void> {
+    try {
+      while (this.isWanted && !this.holds.isEmpty && !this.hasStopped()) await this.step(box);
+    } finally {
+      this.isRunning = false;
+    }
+  }
+
+  private async step(box: LetterBox): Promise<void> {
+    // What the sinks have not passed is no use to the log; what they have passed is synced.
+    const floor = this.levels.position('floor');
+    const opens = this.holds.below(floor, keptAtOnce, (open) => !open.isKept && !open.isEnding);
+    try {
+      if (opens.length === 0) await pause(lookAgainMs);
+      else await this.keep(box, opens);
+    } catch {
+      if (!this.hasStopped()) await pause(retryMs); // they stay in the log
+    }
+  }
+
+  private async keep(box: LetterBox, opens: readonly Open[]): Promise<void> {
+    await box.keep(opens, (open) => {
+      if (!open.isEnding) open.isKept = true;
+      return open.isKept;
+    });
+    for (const { isKept, hold } of opens) if (isKept) this.holds.release(hold);
+  }
+}
