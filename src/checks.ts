@@ -5,11 +5,12 @@ import { TrunklineError } from './errors.ts';
 import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
 import { checkFields } from './known-fields.ts';
 import { type Level, levels } from './receipt.ts';
+import { shown } from './shown.ts';
 
 export const deadlineLimitMs: number = 2 ** 31 - 1; // what a timer can take
 
 export function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option, value, reason });
+  throw new TrunklineError('InvalidOptions', { option, value: shown(value), reason });
 }
 
 /**
@@ -53,7 +54,7 @@ export function checkDeadline(option: string, deadlineMs: number): void {
 export function checkDate(option: string, date: Date): void {
   // Not instanceof: a Date of another realm (a vm context, jest) is one, too.
   if (isDate(date) && !Number.isNaN(date.getTime())) return;
-  invalid(option, isDate(date) ? 'an invalid Date' : date, 'must be a valid Date');
+  invalid(option, date, 'must be a valid Date');
 }
 
 export function checkLevel(option: string, level: Level): void {
@@ -61,7 +62,7 @@ export function checkLevel(option: string, level: Level): void {
 }
 
 export function checkSignal(signal: AbortSignal): void {
-  if (!(signal instanceof AbortSignal)) invalid('signal', typeof signal, 'must be an AbortSignal');
+  if (!(signal instanceof AbortSignal)) invalid('signal', signal, 'must be an AbortSignal');
 }
 
 /** Options of what only waits: a signal, or nothing. */
@@ -87,7 +88,7 @@ export function checkRecord(option: string, given: unknown): void {
   } catch {
     isObject = false; // a revoked proxy, say
   }
-  if (!isObject || given instanceof Date) invalid(option, typeof given, 'must be an object');
+  if (!isObject || given instanceof Date) invalid(option, given, 'must be an object');
 }
 
 export function checkFunction(option: string, given: unknown): void {
@@ -102,7 +103,7 @@ export function checkAggregate(aggregate: AnyAggregate | string): void {
   } catch {
     name = undefined; // a revoked proxy, say
   }
-  if (name === undefined) invalid('aggregate', typeof aggregate, 'must be a name, or made by defineAggregate()');
+  if (name === undefined) invalid('aggregate', aggregate, 'must be a name, or made by defineAggregate()');
   checkId('aggregate type', name as string, AGGREGATE_TYPE_BYTES_LIMIT);
 }
 
@@ -110,9 +111,9 @@ export function checkAggregate(aggregate: AnyAggregate | string): void {
 export function checkCrosses(option: string, value: unknown): void {
   try {
     structuredClone(value);
-  } catch (error) {
-    // The value is not shown: it may hold a password.
-    invalid(option, '…', `cannot cross threads (${(error as Error).message}): put functions into the module`);
+  } catch {
+    // What the platform says of it holds the source text of functions.
+    invalid(option, value, 'cannot cross threads: put functions, and what else cannot be cloned, into the module');
   }
 }
 
@@ -126,5 +127,5 @@ export function nameOfDefinition(aggregate: unknown): string {
   }
   const { name } = (aggregate ?? {}) as { name?: unknown };
   if (typeof aggregate === 'object' && typeof name === 'string') return name;
-  return invalid('aggregate', typeof aggregate, 'must be what defineAggregate() has returned');
+  return invalid('aggregate', aggregate, 'must be what defineAggregate() has returned');
 }

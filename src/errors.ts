@@ -1,6 +1,7 @@
 // The closed list of what can go wrong. One class, one code each, the values that explain it, and what to do.
 // Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
 import { isNativeError } from 'node:util/types';
+import { type Shown, shownText } from './shown.ts';
 import { tame, tameDetails } from './tame.ts';
 
 /** Whether a command was carried out. `yes`: it is in the log; what its caller waited for beyond that (a level) did not come in time. */
@@ -9,8 +10,8 @@ export type Executed = 'no' | 'unknown' | 'yes';
 /** What each code carries. The codes are a closed list: a `switch` over them can be exhaustive. */
 export interface ErrorDetails {
   // refused at the edge, before anything is written
-  /** `value` is left out where it may be a secret: that of an unknown option. */
-  InvalidOptions: { option: string; value?: unknown; reason: string };
+  /** `value`: a number, boolean or nothing as it was given; of anything else, which may be a secret, only what it is. */
+  InvalidOptions: { option: string; value?: Shown; reason: string };
   /** `reason`: what is wrong with it, if not its length. */
   InvalidId: { what: string; length: number; limit: number; reason?: string };
   InvalidDefinition: { aggregateType: string; reason: string };
@@ -128,7 +129,7 @@ export interface ErrorDetails {
 export type ErrorCode = keyof ErrorDetails;
 
 const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
-  InvalidOptions: (d) => `option ${d.option}${'value' in d ? ` = ${inspect(d.value)}` : ''}: ${d.reason}`,
+  InvalidOptions: (d) => `option ${d.option}${shownText(d.value)}: ${d.reason}`,
   InvalidId: (d) => `${d.what} ${d.reason ?? `must be 1 to ${d.limit} bytes of UTF-8, and is ${d.length}`}`,
   InvalidDefinition: (d) => `aggregate '${d.aggregateType}': ${d.reason}`,
   UnknownAggregateType: (d) => `no aggregate '${d.aggregateType}' here; known: ${d.known.join(', ')}`,
@@ -260,19 +261,6 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     'do the work in one effect, or call once() after the outer one has ended',
   UnknownDeadLetter: (d) => `there is no dead letter ${d.deadLetter}; it may have been resolved`,
 };
-
-function inspect(value: unknown): string {
-  const text = typeof value === 'string' ? `'${value}'` : typeof value === 'number' ? String(value) : show(value);
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
-}
-
-function show(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? String(value);
-  } catch {
-    return `a ${typeof value} that cannot be shown`;
-  }
-}
 
 const messageLimit = 8192;
 

@@ -7,6 +7,7 @@ import type { FrameReader } from './frame.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
 import { ownGetter } from './own-getter.ts';
 import { deepFreeze } from './payload.ts';
+import { shown } from './shown.ts';
 
 declare const phantom: unique symbol;
 
@@ -45,11 +46,11 @@ export function event(schema?: Schema | undefined, settings: EventSettings = {})
   const { version: schemaVersion = 1 } = settings;
   if (!Number.isInteger(schemaVersion) || schemaVersion < 1 || schemaVersion > 65535) {
     const reason = 'must be an integer from 1 to 65535';
-    throw new TrunklineError('InvalidOptions', { option: 'event.version', value: schemaVersion, reason });
+    throw new TrunklineError('InvalidOptions', { option: 'event.version', value: shown(schemaVersion), reason });
   }
   if (schema !== undefined && typeof schema?.['~standard']?.validate !== 'function') {
     const reason = 'must be a Standard Schema (zod, valibot, arktype …)';
-    throw new TrunklineError('InvalidOptions', { option: 'event.schema', value: typeof schema, reason });
+    throw new TrunklineError('InvalidOptions', { option: 'event.schema', value: shown(schema), reason });
   }
   return { schema, schemaVersion };
 }

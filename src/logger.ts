@@ -37,7 +37,7 @@ export function resolveLogger(logger: Logger | false | undefined): Logger {
   if (logger === false) return silent;
   if (logger === undefined) return through((level, details, message) => ofStderr()[level](details, message));
   if (typeof logger !== 'object' || logger === null)
-    invalid('logger', typeof logger, 'must be a pino logger, or like one, or false');
+    invalid('logger', logger, 'must be a pino logger, or like one, or false');
   for (const level of ['debug', 'info', 'warn', 'error'] as const) checkFunction(`logger.${level}`, logger[level]);
   return through((level, details, message) => {
     const lost = (error: unknown): void => {

@@ -3,6 +3,7 @@
 import type { AnyAggregate } from './aggregate.ts';
 import { checkCrosses, checkDeadline, checkInteger, checkRecord, invalid, isMadeBy, nameFault } from './checks.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
+import { revealed } from './hidden.ts';
 import { checkFields, fieldsOf, given } from './known-fields.ts';
 import { RELAYED_DATA_BYTES_LIMIT } from './limits.ts';
 import { type Logger, resolveLogger } from './logger.ts';
@@ -277,7 +278,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     invalid('dataDir', options.dataDir, 'must name a folder');
   }
   if (!Array.isArray(options.aggregates) || options.aggregates.length === 0) {
-    invalid('aggregates', '…', 'must be a list of one aggregate at least');
+    invalid('aggregates', options.aggregates, 'must be a list of one aggregate at least');
   }
   if (options.log !== undefined) checkFields('log', options.log, logFields);
   if (options.handlers !== undefined) checkFields('handlers', options.handlers, handlerFields);
@@ -312,18 +313,18 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (fault !== undefined) invalid('sinks', sink.name, `name ${fault}`);
     checkModule(`sinks.${sink.name}.module`, sink.module, moduleRoots);
     if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
-    checkCrosses(`sinks.${sink.name}.options`, sink.options);
+    checkCrosses(`sinks.${sink.name}.options`, revealed(sink.options));
     sinkNames.add(sink.name);
   }
   if (options.store !== undefined && !isMadeBy(PostgresStoreOptions, options.store)) {
-    invalid('store', '…', 'must be made by postgres()');
+    invalid('store', options.store, 'must be made by postgres()');
   }
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
   if (ack === 'published' && !options.stream) invalid('ack', ack, 'needs a stream, and none is configured');
   if (options.context !== undefined) checkModule('context', options.context, moduleRoots);
   // What kafka() was given: it knows no roots.
-  const { integration, topics } = Object(options.stream?.options) as {
+  const { integration, topics } = Object(revealed(options.stream?.options)) as {
     integration?: unknown;
     topics?: { module?: unknown };
   };

@@ -20,6 +20,7 @@ import { Transactions } from './entity/transactions.ts';
 import { TrunklineError } from './errors.ts';
 import { FlushThread } from './flush/host.ts';
 import { HandlerStage } from './handlers/stage.ts';
+import { revealed } from './hidden.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { countOpening, Levels, LevelWord, StopStage } from './log/levels.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -32,6 +33,7 @@ import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
 import { shardSettings } from './shard-settings.ts';
 import { PostgresAppend } from './store/postgres/append.ts';
 import { staleCode } from './store/postgres/basis.ts';
+import { settingsForThreads } from './store/postgres/postgres.ts';
 import { Reading } from './store/reading.ts';
 import { deliveryEvents } from './undelivered.ts';
 
@@ -147,8 +149,8 @@ export class Stages {
         mapBytes,
         sinks: options.sinks,
         moduleRoots: options.moduleRoots,
-        postgres: options.store?.settings,
-        stream: options.stream,
+        postgres: options.store && settingsForThreads(options.store.settings),
+        stream: options.stream && { ...options.stream, options: revealed(options.stream.options) },
         events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
       },
       flushWake.port1,

@@ -20,15 +20,12 @@ export function tame(words: unknown, lengthLimit = 500): string {
 const detailLimit = 4096; // a stack's
 const listLimit = 1000;
 
-/**
- * The details of an error of ours, their texts tamed, also within lists and the plain objects in these. Of a user's value
- * that an error shows, only what it is itself is looked at.
- */
+/** The details of an error of ours, their texts tamed, also within lists and the plain objects in these. */
 export function tameDetails<T>(details: T): T {
   if (typeof details !== 'object' || details === null) return details;
   let tamed: Record<string, unknown> | undefined;
   for (const [name, value] of Object.entries(details)) {
-    const instead = name === 'value' && typeof value !== 'string' ? value : tameDetail(value);
+    const instead = tameDetail(value);
     if (instead !== value) tamed = { ...(tamed ?? details), [name]: instead };
   }
   return (tamed as T | undefined) ?? details;

@@ -43,14 +43,14 @@ function fileOf(url: string): string | undefined {
 /** Folders as `moduleRoots` names them, links resolved. @throws InvalidOptions */
 export function resolveRoots(roots: readonly string[] | undefined): readonly string[] | undefined {
   if (roots === undefined) return undefined;
-  if (!Array.isArray(roots) || roots.length === 0) invalid('moduleRoots', typeof roots, 'must be a list of folders');
+  if (!Array.isArray(roots) || roots.length === 0) invalid('moduleRoots', roots, 'must be a list of folders');
   return roots.map((root: unknown) => {
     const url = moduleUrl(root);
     if (url === undefined) invalid('moduleRoots', root, "must be a folder's URL or absolute path");
     try {
       return realpathSync(fileURLToPath(url));
     } catch (error) {
-      return invalid('moduleRoots', root, `cannot be found: ${(error as Error).message}`);
+      return invalid('moduleRoots', root, `cannot be found (${(error as NodeJS.ErrnoException).code})`);
     }
   });
 }
@@ -68,7 +68,7 @@ function placeIn(url: string, roots: readonly string[] | undefined, refuse: (rea
   try {
     file = realpathSync(fileURLToPath(url));
   } catch (error) {
-    return refuse(`cannot be found: ${(error as Error).message}`);
+    return refuse(`cannot be found (${(error as NodeJS.ErrnoException).code})`);
   }
   const isWithin = [...roots, ownFolder].some((root) => file.startsWith(root.endsWith(sep) ? root : `${root}${sep}`));
   if (!isWithin) refuse(`lies outside of moduleRoots (${roots.join(', ')})`);

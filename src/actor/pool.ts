@@ -9,6 +9,7 @@ import { Levels, LevelWord } from '../log/levels.ts';
 import { ownFile } from '../own-file.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing } from '../ring/ring.ts';
+import { settingsForThreads } from '../store/postgres/postgres.ts';
 import type { ShardData, ShardReport } from './actor.ts';
 
 /** What all shards of a runtime have in common. */
@@ -63,7 +64,16 @@ export class ShardPool {
     attach(eventRing);
     const bell = new MessageChannel();
     const outbox = new MessageChannel();
-    const data: ShardData = { ...settings, index, commandRing, eventRing, bell: bell.port2, outbox: outbox.port2 };
+    const postgres = settings.postgres && settingsForThreads(settings.postgres);
+    const data: ShardData = {
+      ...settings,
+      postgres,
+      index,
+      commandRing,
+      eventRing,
+      bell: bell.port2,
+      outbox: outbox.port2,
+    };
     const levels = new Levels(settings.levels);
     const shardBell = new Bell(levels.words, LevelWord.firstShardBell + index, bell.port1);
     levels.setFlag(LevelWord.firstShardBell + index, 0);

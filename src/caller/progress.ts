@@ -66,8 +66,8 @@ export class Progress implements LevelWait {
     this.timeoutMs = timeoutMs;
     this.refusals = refusals;
     if (hasStream) return;
-    const reason = 'needs a stream, and none is configured';
-    this.failLevel('published', new TrunklineError('InvalidOptions', { option: 'level', value: 'published', reason }));
+    const reason = "'published' needs a stream, and none is configured";
+    this.failLevel('published', new TrunklineError('InvalidOptions', { option: 'level', reason }));
   }
 
   /**

@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import type pg from 'pg';
 import { TrunklineError } from '../errors.ts';
+import { shown } from '../shown.ts';
 import { configOf, defaultSchema } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
 import { openClient } from '../store/postgres/server-session.ts';
@@ -29,7 +30,7 @@ export function connectionOf({ postgres }: Pick<ConnectionOptions, 'postgres'>):
   const reason = postgres
     ? 'must be a URL like postgres://user@host/database'
     : 'is missing, and so is TRUNKLINE_POSTGRES';
-  throw new TrunklineError('InvalidOptions', { option: '--postgres', value: postgres ? '…' : undefined, reason });
+  throw new TrunklineError('InvalidOptions', { option: '--postgres', value: shown(postgres), reason });
 }
 
 /** Work on a connection of the command's own. Its errors in our words, without the connection string. */

@@ -6,6 +6,7 @@ import { TrunklineError } from '../errors.ts';
 import { collectText, parseJson } from '../foreign-file.ts';
 import type { DeadLetter, DeadLetterOutcome, DeadLetterSelection } from '../handlers/dead-letters.ts';
 import { changeDeadLetters, REQUEST_BYTES_LIMIT, readDeadLetters } from '../handlers/outside.ts';
+import { shown } from '../shown.ts';
 import { addMessageLetters, countMessageLetters } from './message-letters.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { type PlaceOptions, placeOf, withPlace } from './place.ts';
@@ -127,14 +128,14 @@ function line({ id, reason, event, attempts, error, parkedAt }: DeadLetter): str
 
 /** A pipe is a file, too: `--data <(jq …)`. */
 async function dataIn(file: string): Promise<unknown> {
-  const refuse = (value: string, reason: string): never => {
-    throw new TrunklineError('InvalidOptions', { option: '--data', value, reason });
+  const refuse = (reason: string, text?: string): never => {
+    throw new TrunklineError('InvalidOptions', { option: '--data', value: shown(text), reason });
   };
   const source = file === '-' ? process.stdin : createReadStream(file);
   const text = await collectText(source, file, REQUEST_BYTES_LIMIT).catch((error: Error) => {
     if (error instanceof TrunklineError) throw error;
-    return refuse(file, `cannot be read: ${error.message}`);
+    return refuse(`cannot be read: ${error.message}`);
   });
   const data = parseJson(text);
-  return data === undefined ? refuse(text.slice(0, 100), 'is no JSON, or nested too deep') : data;
+  return data === undefined ? refuse('is no JSON, or nested too deep', text) : data;
 }

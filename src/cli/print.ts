@@ -24,8 +24,15 @@ export function endProgress(): void {
   if (process.stderr.isTTY) process.stderr.write('\n');
 }
 
-/** What the parser says of words that it does not understand: it repeats them. Its suggestions are lines of their own. */
+/**
+ * What the parser says of words that it does not understand. It repeats them, and they may be passwords or connection strings
+ * in the wrong place: of an option only its name is left, of anything else nothing. Its suggestions are lines of their own.
+ */
 export function parserError(text: string): string {
   const [, message, suggestion = ''] = /^(.*?)(\n\(Did you mean [^\n]*)?\n?$/s.exec(text)!;
-  return `${printable(message!)}${suggestion && `\n${printable(suggestion.slice(1))}`}\n`;
+  const silent = message!
+    .replace(/unknown option '(--[\w-]{0,40}|-\w?).*'/s, "unknown option '$1'")
+    .replace(/unknown command '.*'/s, 'unknown command')
+    .replace(/(argument|value) '.*'(?= (?:is invalid|from env '))/s, '$1');
+  return `${printable(silent)}${suggestion && `\n${printable(suggestion.slice(1))}`}\n`;
 }

@@ -53,6 +53,6 @@ async function optionsOf({ config }: Given): Promise<Required<Pick<RuntimeOption
   const { default: options } = (await importUserModule(url)) as { default?: Partial<RuntimeOptions> };
   const { stream, aggregates } = options ?? {};
   if (stream && aggregates) return { stream, aggregates };
-  const reason = 'its default export must have `aggregates` and `stream`';
-  throw new TrunklineError('InvalidOptions', { option: '--config', value: config, reason });
+  const reason = "its module's default export must have `aggregates` and `stream`";
+  throw new TrunklineError('InvalidOptions', { option: '--config', reason });
 }

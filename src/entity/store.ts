@@ -7,6 +7,7 @@ import { TrunklineError } from '../errors.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
 import { checkFields } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
+import { shown } from '../shown.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from '../store/arguments.ts';
 import type {
   EventArchive,
@@ -59,7 +60,11 @@ export class RuntimeStore implements EventStore {
       const { aggregateType, aggregateId } = first;
       if (events.some((event) => event.aggregateType !== aggregateType || event.aggregateId !== aggregateId)) {
         const reason = 'is for the events of one aggregate';
-        throw new TrunklineError('InvalidOptions', { option: 'expectedVersion', value: expectedVersion, reason });
+        throw new TrunklineError('InvalidOptions', {
+          option: 'expectedVersion',
+          value: shown(expectedVersion),
+          reason,
+        });
       }
     }
     await this.publisher.save(events, expectedVersion);

@@ -6,6 +6,7 @@ import type { NewEvent } from '../event.ts';
 import { newId } from '../ids.ts';
 import { checkBytes, metadataToJson, RELAYED_DATA_BYTES_LIMIT, RELAYED_METADATA_BYTES_LIMIT } from '../limits.ts';
 import { toJson } from '../payload.ts';
+import { shown } from '../shown.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store/store.ts';
 import { checkNewEvents } from './new-event.ts';
 
@@ -30,8 +31,8 @@ export class Transactions {
   /** All of them or none, within the client's open transaction; the versions that they got. */
   async append(client: TransactionClient, events: readonly NewEvent[]): Promise<number[]> {
     if (this.store === undefined) {
-      const reason = 'has no transactions to take part in; saveWithTx needs store: postgres(…)';
-      throw new TrunklineError('InvalidOptions', { option: 'store', value: 'embedded', reason });
+      const reason = 'the embedded store has no transactions to take part in; saveWithTx needs store: postgres(…)';
+      throw new TrunklineError('InvalidOptions', { option: 'store', reason });
     }
     checkClient(client);
     if (events.length === 0) return [];
@@ -87,12 +88,12 @@ export class Transactions {
 function checkClient(
   client: TransactionClient & { totalCount?: unknown; getTransactionStatus?(): string | null },
 ): void {
-  const invalid = (value: string, reason: string): never => {
-    throw new TrunklineError('InvalidOptions', { option: 'client', value, reason });
+  const invalid = (reason: string): never => {
+    throw new TrunklineError('InvalidOptions', { option: 'client', value: shown(client), reason });
   };
   if (typeof client?.query !== 'function' || typeof client.totalCount === 'number') {
-    invalid(typeof client, "must be a connected client of 'pg' with a transaction open on it, and no pool");
+    invalid("must be a connected client of 'pg' with a transaction open on it, and no pool");
   }
   const status = client.getTransactionStatus?.(); // of pg's own clients, since 8.18
-  if (status === 'I') invalid('idle', 'has no transaction open: await its BEGIN before');
+  if (status === 'I') invalid('has no transaction open: await its BEGIN before');
 }

@@ -90,7 +90,7 @@ export class UnitOfWork implements AsyncDisposable {
   /** Watch an entity: its uncommitted events belong to this unit of work. Returns it. */
   register<E extends AggregateRoot>(entity: E): E {
     this.checkOpen();
-    if (!(entity instanceof AggregateRoot)) invalid('entity', typeof entity, 'must extend AggregateRoot');
+    if (!(entity instanceof AggregateRoot)) invalid('entity', entity, 'must extend AggregateRoot');
     this.entities.add(entity);
     return entity;
   }

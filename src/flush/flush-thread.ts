@@ -238,7 +238,7 @@ async function makeSink({ name, module, options }: SinkOptions, log: LogSource):
     setAside: (events) => setAside(name, events),
   };
   const invalid = (reason: string, cause?: unknown): TrunklineError =>
-    new TrunklineError('InvalidOptions', { option: `sinks.${name}.module`, value: module, reason }, { cause });
+    new TrunklineError('InvalidOptions', { option: `sinks.${name}.module`, reason }, { cause });
   let made: unknown;
   try {
     const { createSink } = (await importUserModule(module)) as Partial<SinkModule>;

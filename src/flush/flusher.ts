@@ -6,6 +6,7 @@ import pRetry from 'p-retry';
 import { BatchSize } from '../batch-size.ts';
 import { asError, isError, TrunklineError } from '../errors.ts';
 import type { LogSource } from '../log/log.ts';
+import { shown } from '../shown.ts';
 import { tame } from '../tame.ts';
 import { BatchBuffer } from './batch.ts';
 import { type FlusherState, type FlusherStatus, isFatal, refusedBy, type Sink } from './flush.ts';
@@ -135,7 +136,7 @@ export class Flusher {
     const { sink, name } = this.settings;
     if (!sink.configure) {
       const reason = 'this sink takes no changes while running';
-      throw new TrunklineError('InvalidOptions', { option: name, value: change, reason });
+      throw new TrunklineError('InvalidOptions', { option: name, value: shown(change), reason });
     }
     sink.configure(change);
   }
@@ -174,7 +175,7 @@ export class Flusher {
     const { name, dataDir } = this.settings;
     if (!Number.isSafeInteger(position) || position < 0) {
       const reason = `${call}() must return a position, and returned ${tame(position)}`;
-      throw new TrunklineError('InvalidOptions', { option: `sinks.${name}`, value: position, reason });
+      throw new TrunklineError('InvalidOptions', { option: `sinks.${name}`, value: shown(position), reason });
     }
     if (position <= this.most) return position;
     const reason = `sink '${name}' holds position ${position} already, and can have got no more than ${this.most} from it`;

@@ -95,7 +95,7 @@ export class FlushThread {
   async configure(name: string | undefined, change: object): Promise<void> {
     if (name === undefined) {
       const reason = 'needs a stream, and none is configured';
-      throw new TrunklineError('InvalidOptions', { option: 'stream', value: undefined, reason });
+      throw new TrunklineError('InvalidOptions', { option: 'stream', reason });
     }
     const number = this.changes++;
     const { worker } = this.thread;

@@ -3,6 +3,7 @@ import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { shown } from '../shown.ts';
 import type { AnySubscribeOptions, Delivery, SubscribeOptions } from './handlers.ts';
 
 /**
@@ -64,14 +65,14 @@ const registerFields = fieldsOf<RegisterOptions>({
 
 export function subscriptionOf(handler: EventHandlerLike, options: RegisterOptions = {}): AnySubscribeOptions {
   if (typeof handler?.handle !== 'function') {
-    throw new TrunklineError('InvalidOptions', { option: 'handler', value: typeof handler, reason: 'has no handle()' });
+    throw new TrunklineError('InvalidOptions', { option: 'handler', value: shown(handler), reason: 'has no handle()' });
   }
   checkFields('register', options, registerFields);
   const name = options.name ?? handler.handlerName;
   if (name === undefined) {
     const reason =
       'is missing: give the handler a handlerName, or register(handler, { name }). Its checkpoint goes by it, and a class has another name once it is minified';
-    throw new TrunklineError('InvalidOptions', { option: 'name', value: name, reason });
+    throw new TrunklineError('InvalidOptions', { option: 'name', reason });
   }
   const wanted = handler.handles?.() ?? '*';
   const isDefinition = typeof wanted === 'object' && !Array.isArray(wanted);

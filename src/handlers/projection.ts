@@ -5,6 +5,7 @@ import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
 import { checkAggregate, checkId, checkInteger, nameFault } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { shown } from '../shown.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 import type { RangeOptions, WaitOptions } from './reading-options.ts';
 import { PROJECTION_PREFIX } from './settings.ts';
@@ -98,7 +99,7 @@ export function defineProjection<
   checkFields('projection', definition, definitionFields);
   const { name, version = 1, init, apply, key, into = 'lmdb' } = definition;
   const invalid = (option: string, value: unknown, reason: string): never => {
-    throw new TrunklineError('InvalidOptions', { option: `projection.${option}`, value, reason });
+    throw new TrunklineError('InvalidOptions', { option: `projection.${option}`, value: shown(value), reason });
   };
   const fault = nameFault(name, nameBytesLimit);
   if (fault !== undefined) invalid('name', name, fault);

@@ -14,6 +14,7 @@ import { fromWire, isError, TrunklineError, toWire, type WireError } from '../er
 import { parseFields, parseJson, readBytes, readTextLater } from '../foreign-file.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import { appendPrivate, makePrivateFolder, makePrivateFolderLater, writePrivate } from '../private-file.ts';
+import { shown } from '../shown.ts';
 import type { DeadLetterSelection } from './dead-letters.ts';
 import type { MessageLetterQuery } from './message-letters.ts';
 import type { ReplayProgress } from './replay.ts';
@@ -249,7 +250,7 @@ function requestIn(text: string): HandlerRequest {
   if (['requeue', 'discard', 'edit', 'replay'].includes(kind as string)) return { kind, ...fields } as HandlerRequest;
   throw new TrunklineError('InvalidOptions', {
     option: 'request',
-    value: kind,
+    value: shown(kind),
     reason: 'is nothing that can be asked',
   });
 }

@@ -158,7 +158,7 @@ function checkNotRetried(given: NonNullable<RetryOptions['notRetried']>): NonNul
 function resolveAggregates({ aggregates }: AnySubscribeOptions): ReadonlySet<string> | undefined {
   if (aggregates === undefined) return undefined;
   if (!Array.isArray(aggregates) || aggregates.length === 0) {
-    invalid('aggregates', typeof aggregates, 'must be a list of definitions or names; leave it out for all');
+    invalid('aggregates', aggregates, 'must be a list of definitions or names; leave it out for all');
   }
   for (const one of aggregates) checkAggregate(one);
   return new Set(aggregates.map(nameOf));

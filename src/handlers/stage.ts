@@ -159,8 +159,8 @@ export class HandlerStage {
     const { moduleRoots } = this.parts;
     const settings = resolveSubscription(options, this.definitions, moduleRoots);
     if (settings.name.startsWith(PROJECTION_PREFIX)) {
-      const reason = `begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
-      throw new TrunklineError('InvalidOptions', { option: 'name', value: settings.name, reason });
+      const reason = `'${settings.name}' begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
+      throw new TrunklineError('InvalidOptions', { option: 'name', reason });
     }
     this.noteUndeclared(settings.name, settings);
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));

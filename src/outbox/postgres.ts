@@ -3,14 +3,14 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { TrunklineError } from '../errors.ts';
-import type { ConnectionParts } from '../store/postgres/connection.ts';
+import type { HiddenConnection } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
 import { beginSql, openClient } from '../store/postgres/server-session.ts';
 import type { Outbox, OutboxSession } from './outbox.ts';
 import { PostgresOutboxSession } from './postgres-session.ts';
 
 export interface PostgresOutboxSettings {
-  connection: ConnectionParts;
+  connection: HiddenConnection;
   schema: string;
   logId: string;
   /** Types whose events this runtime's actors raise. */

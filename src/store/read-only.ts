@@ -6,6 +6,7 @@ import { isMadeBy } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { printAs } from '../one-line.ts';
+import { shown } from '../shown.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from './arguments.ts';
 import { PostgresArchive } from './postgres/archive.ts';
 import { storeName } from './postgres/failure.ts';
@@ -23,7 +24,11 @@ import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery,
  */
 export async function openEventStore(options: PostgresStoreOptions): Promise<ReadOnlyEventStore> {
   if (!isMadeBy(PostgresStoreOptions, options)) {
-    throw new TrunklineError('InvalidOptions', { option: 'store', value: '…', reason: 'must be made by postgres()' });
+    throw new TrunklineError('InvalidOptions', {
+      option: 'store',
+      value: shown(options),
+      reason: 'must be made by postgres()',
+    });
   }
   const archive = new PostgresArchive(options);
   try {

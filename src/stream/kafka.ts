@@ -2,6 +2,7 @@
 // imports the sink by its URL.
 
 import { checkInteger } from '../checks.ts';
+import { Hidden } from '../hidden.ts';
 import type { StreamOptions } from '../options.ts';
 import { ownFile } from '../own-file.ts';
 import type { Format } from './kafka/format.ts';
@@ -143,7 +144,7 @@ export function kafka(options: KafkaOptions): StreamOptions {
   return {
     name: kafkaName,
     module: ownFile('./kafka/sink', import.meta.url).href,
-    options: settings,
+    options: new Hidden(settings),
     batch: {
       count: checkInteger('stream.batch.count', count, 1, 100_000),
       bytes: checkInteger('stream.batch.bytes', bytes, 4096, 64 << 20),

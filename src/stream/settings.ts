@@ -4,6 +4,7 @@
 import { checkCrosses, checkInteger } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { shown } from '../shown.ts';
 import { checkModule } from '../user-module.ts';
 import { formats } from './kafka/format.ts';
 import type { KafkaOptions, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
@@ -74,14 +75,13 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
   if (!Array.isArray(brokers) || brokers.length === 0) invalid('brokers', brokers, 'must name at least one host:port');
   for (const broker of brokers) {
     const port = Number(/^[^\s/@]+:(\d{1,5})$/.exec(typeof broker === 'string' ? broker : '')?.[1]);
-    if (!(port > 0 && port <= 65_535))
-      invalid('brokers', typeof broker === 'string' ? broker : typeof broker, 'must be host:port');
+    if (!(port > 0 && port <= 65_535)) invalid('brokers', broker, 'must be host:port');
   }
   try {
     refuseFunctions('', options);
   } catch (error) {
     if (error instanceof TrunklineError) throw error;
-    invalid('', typeof options, 'holds what cannot be read'); // a revoked proxy, say
+    invalid('', options, 'holds what cannot be read'); // a revoked proxy, say
   }
   checkCrosses('stream', options);
   const clientId = options.clientId ?? 'trunkline';
@@ -122,19 +122,15 @@ function checkSasl(sasl: NonNullable<KafkaOptions['sasl']>): void {
   checkFields('stream.sasl', sasl, saslFields);
   oneOf('sasl.mechanism', sasl.mechanism, ['plain', 'scram-sha-256', 'scram-sha-512']);
   for (const field of ['username', 'password'] as const) {
-    if (typeof sasl[field] !== 'string') invalid(`sasl.${field}`, 'not shown', 'must be a text');
+    if (typeof sasl[field] !== 'string') invalid(`sasl.${field}`, undefined, 'must be a text');
   }
 }
 
 function checkRegistry({ url, compatibility, subjects, schemas }: RegistryOptions): void {
   const parsed = URL.parse(url);
-  if (!parsed || !/^https?:$/.test(parsed.protocol)) invalid('registry.url', 'not shown', 'must be a URL with http(s)');
+  if (!parsed || !/^https?:$/.test(parsed.protocol)) invalid('registry.url', undefined, 'must be a URL with http(s)');
   if (parsed.username !== '' || parsed.password !== '') {
-    invalid(
-      'registry.url',
-      'not shown',
-      'must hold no user and password: there are `username` and `password` for them',
-    );
+    invalid('registry.url', undefined, 'must hold no user and password: there are `username` and `password` for them');
   }
   if (compatibility !== undefined) oneOf('registry.compatibility', compatibility, compatibilities);
   if (subjects !== undefined) oneOf('registry.subjects', subjects, ['topicRecord', 'record', 'topic']);
@@ -151,10 +147,10 @@ function checkRegistry({ url, compatibility, subjects, schemas }: RegistryOption
  */
 export function checkPublishing(option: string, given: unknown): Readonly<Record<string, boolean>> {
   const isObject = typeof given === 'object' && given !== null && !Array.isArray(given);
-  const wrong = isObject ? Object.entries(given).find(([, value]) => typeof value !== 'boolean')?.[0] : given;
-  if (isObject && wrong === undefined) return given as Readonly<Record<string, boolean>>;
+  if (isObject && Object.values(given).every((value) => typeof value === 'boolean'))
+    return given as Readonly<Record<string, boolean>>;
   const reason = 'must say true or false by {aggregateType} or {aggregateType}.{eventType}';
-  throw new TrunklineError('InvalidOptions', { option, value: wrong, reason });
+  throw new TrunklineError('InvalidOptions', { option, value: shown(given), reason });
 }
 
 function resolveTopics(topics: TopicOptions): TopicSettings {
@@ -166,7 +162,7 @@ function resolveTopics(topics: TopicOptions): TopicSettings {
   if (cleanupPolicy !== undefined)
     oneOf('topics.cleanupPolicy', cleanupPolicy, ['delete', 'compact', 'compact,delete']);
   for (const [name, value] of Object.entries(config)) {
-    if (typeof value !== 'string') invalid(`topics.config.${name}`, typeof value, 'must be text, as Kafka takes it');
+    if (typeof value !== 'string') invalid(`topics.config.${name}`, value, 'must be text, as Kafka takes it');
   }
   for (const name of ['prefix', 'internalPrefix'] as const) {
     const { [name]: text = 'x' } = topics;
@@ -185,12 +181,12 @@ function resolveTopics(topics: TopicOptions): TopicSettings {
 }
 
 function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option: `stream.${option}`, value, reason });
+  throw new TrunklineError('InvalidOptions', { option: `stream.${option}`, value: shown(value), reason });
 }
 
 function checkObject(option: string, value: unknown): object {
   if (typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof Date)) return value;
-  return invalid(option, typeof value, 'must be an object');
+  return invalid(option, value, 'must be an object');
 }
 
 function oneOf<T extends string>(option: string, value: T, allowed: readonly T[]): T {
@@ -203,8 +199,7 @@ function url(option: string, value: string): void {
 
 /** They cannot cross to the flush thread. */
 function refuseFunctions(path: string, value: unknown, seen = new Set<unknown>()): void {
-  if (typeof value === 'function')
-    invalid(path, 'a function', 'cannot cross threads: put it into a module, and name that');
+  if (typeof value === 'function') invalid(path, value, 'cannot cross threads: put it into a module, and name that');
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) return;
   seen.add(value);
   for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item, seen);

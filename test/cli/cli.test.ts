@@ -49,9 +49,15 @@ beforeAll(async () => {
 describe('words and errors', () => {
   test.each<[string, string[], Record<string, string>, number, RegExp]>([
     ['no command', [], {}, 2, /Usage: trunkline/],
-    ['an unknown command', ['migrat'], {}, 2, /unknown command 'migrat'/],
-    ['no database', ['migrate'], {}, 2, /^trunkline: option --postgres .* is missing, and so is TRUNKLINE_POSTGRES\n$/],
-    ['no URL', ['migrate', '--postgres', 'secret'], {}, 2, /^trunkline: option --postgres = '…': must be a URL/],
+    ['an unknown command', ['migrat'], {}, 2, /unknown command\n\(Did you mean migrate\?\)/],
+    ['no database', ['migrate'], {}, 2, /^trunkline: option --postgres: is missing, and so is TRUNKLINE_POSTGRES\n$/],
+    [
+      'no URL',
+      ['migrate', '--postgres', 'secret'],
+      {},
+      2,
+      /^trunkline: option --postgres \(text, 6 characters\): must be a URL/,
+    ],
     [
       'nobody there',
       ['migrate', '--postgres', 'postgres://u:secret@127.0.0.1:1/x'],

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { inspect } from 'node:util';
 import kafkajs from 'kafkajs';
 import { describe, expect, test } from 'vitest';
+import { revealed } from '../../src/hidden.ts';
 import { Signer, secretFile } from '../../src/log-secret.ts';
 import { Checkpoint, type Found } from '../../src/stream/kafka/checkpoint.ts';
 import { connect } from '../../src/stream/kafka/connect.ts';
@@ -47,7 +48,7 @@ test('what stands last in the topic is believed only if this log has signed it, 
   const topic = `${prefix}.own.checkpoints`;
   await (await admin()).createTopics({ topics: [{ topic, numPartitions: 1 }] });
   const { write } = await neighbour(set);
-  const port = await connect(stream.options as KafkaSettings);
+  const port = await connect(revealed(stream.options) as KafkaSettings);
   atEnd(() => port.close());
   const [dataDir, otherDir] = [scratchFolder(), scratchFolder()];
   const of = (logId: string, folder: string): Checkpoint => {

@@ -1,6 +1,7 @@
 // Processes and brokers killed under load, audited by a read_committed consumer: every acknowledged event once, in version
 // order per aggregate. A few kills by default; TRUNKLINE_LONG=1 makes it a hundred for each client.
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { revealed } from '../../src/hidden.ts';
 import { Kafka } from '../kafka.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { audit, nothing } from './audit.ts';
@@ -26,7 +27,7 @@ test.each(clients)(
     );
     const dataDir = scratchFolder();
     const acknowledged: string[] = [];
-    let service = new Service(dataDir, stream.options as never);
+    let service = new Service(dataDir, revealed(stream.options) as never);
     for (let kill = 1; kill <= kills; kill++) {
       await service.heard(service.said.length + 60 + ((kill * 37) % 150));
       if (kill % everyBroker === 0) {
@@ -36,7 +37,7 @@ test.each(clients)(
       }
       await service.kill();
       acknowledged.push(...service.acknowledged);
-      service = new Service(dataDir, stream.options as never);
+      service = new Service(dataDir, revealed(stream.options) as never);
     }
     await service.heard(service.said.length + 60);
     await service.kill();

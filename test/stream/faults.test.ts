@@ -1,6 +1,7 @@
 // A real broker in trouble: killed, frozen, silent; topics that go away; a second process with the same log.
 import { cpSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { revealed } from '../../src/hidden.ts';
 import { Kafka } from '../kafka.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
@@ -155,7 +156,7 @@ describe.each(clients)('%s', (client) => {
     const options = { client, ...impatient };
     const { prefix, stream } = await setUp(options, broker.address);
     const dataDir = scratchFolder();
-    const zombie = new Service(dataDir, stream.options as never);
+    const zombie = new Service(dataDir, revealed(stream.options) as never);
     atEnd(() => zombie.kill());
     await zombie.heard(50);
     zombie.process.kill('SIGSTOP');

@@ -1,6 +1,7 @@
 // Reading a partition back: what has been committed, all of it, and nothing else.
 import { Producer } from '@platformatic/kafka';
 import { expect, test } from 'vitest';
+import { revealed } from '../../src/hidden.ts';
 import { connect } from '../../src/stream/kafka/connect.ts';
 import type { KafkaSettings } from '../../src/stream/kafka.ts';
 import { until } from '../runtime/scratch.ts';
@@ -60,7 +61,7 @@ test.each(clients)(
     await write(undefined, 'abort');
     await write('4', 'commit');
     await producer.close();
-    const reader = await connect(stream.options as KafkaSettings);
+    const reader = await connect(revealed(stream.options) as KafkaSettings);
     for (const [committedOnly, expected] of [
       [true, ['1', '2', '3', '4']],
       [false, ['1', 'no', '2', 'never', '3', '4']],
@@ -95,7 +96,7 @@ test.each(clients)('%s: transactions of several producers that overlap, and one 
   await between.commit();
   await outer.abort();
   await (await begin(one, '2')).commit();
-  const reader = await connect(stream.options as KafkaSettings);
+  const reader = await connect(revealed(stream.options) as KafkaSettings);
   const found: string[] = [];
   const visit = ({ value }: { value: string }): boolean => found.push(value) > 0 && value === '2';
   await reader.read({ topic, partition: 0, from: 0n, committedOnly: true, visit });

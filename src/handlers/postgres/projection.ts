@@ -11,6 +11,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
+import { shown } from '../../shown.ts';
 import { tookTooLong } from '../../store/postgres/failure.ts';
 import { within } from '../../wait.ts';
 import type { Effects } from '../effects.ts';
@@ -71,7 +72,7 @@ export class TableProjection<Row> implements Projection<Row> {
   constructor(definition: ProjectionDefinition<Row>, into: ProjectionTable, stage: HandlerStage, onClosed: () => void) {
     if (stage.remote === undefined) {
       const reason = 'a table needs store: postgres(…)';
-      throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: into.table, reason });
+      throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: shown(into), reason });
     }
     this.store = stage.remote;
     this.definition = definition;

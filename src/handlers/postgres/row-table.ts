@@ -77,8 +77,9 @@ export class RowTable<Row> {
   /** @throws InvalidOptions: there is no such table, or none that rows can be kept in by their key */
   static async find<Row>(client: Client, into: ProjectionTable, init: (key: string) => Row): Promise<RowTable<Row>> {
     const { table, keyColumn = 'key' } = into;
-    const invalid = (reason: string): never => {
-      throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: table, reason });
+    const invalid = (fault: string): never => {
+      const reason = `table '${table}': ${fault}`;
+      throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
     };
     const { rows: found } = await client.query(
       `select c.oid, n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -130,8 +131,8 @@ export class RowTable<Row> {
     );
     if (rows.length === 0) return false;
     if (this.mark !== undefined && rows[0].mark === this.mark) return true;
-    const reason = 'stands where rows are built, and lacks the comment of a table that trunkline has made: rename it';
-    throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: this.name, reason });
+    const reason = `table '${this.name}' stands where rows are built, and lacks the comment of one that trunkline has made: rename it`;
+    throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
   }
 
   /** Anew, and empty. */
@@ -153,9 +154,8 @@ export class RowTable<Row> {
   async refuseRows(client: Client): Promise<void> {
     const { rows } = await client.query(`select exists (select from ${this.name}) as found`);
     if (!rows[0].found) return;
-    const reason =
-      'holds rows, and none that this projection has put there: its first rows come into an empty table; empty this one, or name another';
-    throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: this.name, reason });
+    const reason = `table '${this.name}' holds rows, and none that this projection has put there: its first rows come into an empty table; empty this one, or name another`;
+    throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
   }
 
   /**

@@ -5,6 +5,8 @@
 // that was given up does not get into another's transaction.
 import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
+import { printAs } from '../../one-line.ts';
+import { shown } from '../../shown.ts';
 import { codeOf, failure, isAway, isServerError } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
@@ -144,7 +146,7 @@ class GuardedClient implements TransactionClient {
     const text: unknown = typeof args[0] === 'string' ? args[0] : args[0]?.text;
     if (typeof text === 'string' && endings.test(text)) {
       const reason = 'begins or ends a transaction; this one is ended by what becomes of the handler';
-      throw new TrunklineError('InvalidOptions', { option: 'tx.client query', value: text, reason });
+      throw new TrunklineError('InvalidOptions', { option: 'tx.client query', value: shown(text), reason });
     }
     const result = (this.connection.query as (...args: any[]) => any)(...args);
     if (typeof result?.then !== 'function') {
@@ -166,6 +168,8 @@ class GuardedClient implements TransactionClient {
     }
   }
 }
+
+printAs(GuardedClient, ({ isEnded }) => `a client in a transaction that ${isEnded ? 'has ended' : 'is open'}`);
 
 /** A statement that takes too long is the handler's fault, whoever gives it up. */
 function isServersFault(error: unknown): boolean {

@@ -135,6 +135,6 @@ function claim(
       holds === 'memory'
         ? 'this data directory keeps its events itself; begin another one for a store elsewhere'
         : 'the events of this data directory are in a store elsewhere; name it';
-    throw new TrunklineError('InvalidOptions', { option: 'store', value: holds, reason });
+    throw new TrunklineError('InvalidOptions', { option: 'store', reason });
   }
 }

@@ -1,6 +1,7 @@
 // How to reach PostgreSQL, as users say it. No type of the client library's is in what they see.
 
 import { checkRecord, invalid, nameFault } from '../../checks.ts';
+import { Hidden } from '../../hidden.ts';
 import { given } from '../../known-fields.ts';
 
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
@@ -21,6 +22,9 @@ export interface ConnectionParts {
   connectionTimeoutMillis?: number | undefined;
 }
 
+/** As it is kept: in the thread of the options hidden, in others as it was sent. */
+export type HiddenConnection = ConnectionParts | Hidden<ConnectionParts>;
+
 export const defaultSchema = 'trunkline';
 
 /** PostgreSQL cuts longer names off in silence, and keeps those that begin with pg_ for itself. @throws InvalidOptions */
@@ -36,20 +40,52 @@ export function checkSchemaName(schema: unknown): asserts schema is string {
  * variable that is not set would change a database that nobody has named.
  * @throws InvalidOptions, without the connection: it may hold a password
  */
-export function configOf(connection: Connection): ConnectionParts {
+export function configOf(connection: Connection): HiddenConnection {
   if (typeof connection !== 'string') checkRecord('connection', connection);
-  else if (connection === '') invalid('connection', '…', 'must be postgres://…, or its parts');
+  else if (connection === '') invalid('connection', connection, 'must be postgres://…, or its parts');
   const parts = typeof connection === 'string' ? { connectionString: connection } : connection;
   const { connectionString, host } = parts ?? {};
-  // The value is not shown: it may hold a password.
-  if (connectionString === undefined) {
-    if (typeof host !== 'string' || host === '') invalid('connection', '…', 'must be postgres://…, or name a host');
-  } else if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
-    invalid('connection', '…', 'must begin with postgres://');
+  if (connectionString !== undefined) checkConnectionString('connection', connectionString);
+  else if (typeof host !== 'string' || host === '') {
+    invalid('connection', connection, 'must be postgres://…, or name a host');
   }
   return withDefaults(parts);
 }
 
-export function withDefaults(parts: ConnectionParts): ConnectionParts {
-  return { connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given(parts) };
+/**
+ * Refuse what the client library could not read, or would read in another way than it was meant: with a `/`, `?` or `#` in
+ * it, a part of a password becomes the name of a database or a setting, which errors name.
+ * @throws InvalidOptions
+ */
+export function checkConnectionString(option: string, text: unknown): void {
+  if (typeof text !== 'string' || !/^postgres(ql)?:\/\//.test(text)) {
+    return invalid(option, text, 'must begin with postgres://');
+  }
+  const url = urlOf(text);
+  const isMistaken =
+    url === null || url.hash !== '' || (url.pathname + (url.pathname === '' ? url.search : '')).includes('@');
+  if (isMistaken || !isDecodable(url.username) || !isDecodable(url.password)) {
+    invalid(
+      option,
+      text,
+      'must be postgres://user:password@host:port/database; write % / ? # @ of a password as %25 %2F %3F %23 %40',
+    );
+  }
+}
+
+/** As the client library reads it: a host may be missing, where a socket's folder is named behind the `?`. */
+export function urlOf(connectionString: string): URL | null {
+  return URL.parse(connectionString) ?? URL.parse(connectionString.replace('@/', '@host/'));
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== undefined;
+  } catch {
+    return false;
+  }
+}
+
+export function withDefaults(parts: ConnectionParts): HiddenConnection {
+  return new Hidden({ connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given(parts) });
 }

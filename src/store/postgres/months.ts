@@ -5,6 +5,7 @@
 // inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
+import { shown } from '../../shown.ts';
 import { codeOf, refusesData } from './failure.ts';
 import { beginSql } from './server-session.ts';
 
@@ -29,7 +30,7 @@ export const partitionOf = (month: string): string => `domain_events_${month.rep
 /** `2026-01`, or InvalidOptions. */
 export function checkMonth(option: string, month: string): string {
   if (/^\d{4}-(0[1-9]|1[0-2])$/.test(month)) return month;
-  throw new TrunklineError('InvalidOptions', { option, value: month, reason: 'must be a month like 2026-01' });
+  throw new TrunklineError('InvalidOptions', { option, value: shown(month), reason: 'must be a month like 2026-01' });
 }
 
 /** All of them, the oldest month first, the default partition last. Counts exactly: for large tables this takes a while. */

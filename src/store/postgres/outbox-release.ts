@@ -37,10 +37,10 @@ export async function releaseOutbox(client: pg.ClientBase, schema: string, logId
   );
   const { isRunning, isKnown, removed, waiting } = rows[0];
   if (!isKnown) {
-    const reason = 'this store knows no such log; trunkline status shows those that it knows';
-    throw new TrunklineError('InvalidOptions', { option: 'log', value: logId, reason });
+    const reason = `this store knows no log '${logId}'; trunkline status shows those that it knows`;
+    throw new TrunklineError('InvalidOptions', { option: 'log', reason });
   }
   if (!isRunning) return { removed, waiting };
-  const reason = `a runtime has flushed this log within the last ${quietSeconds} seconds; only a log that is lost is released`;
-  throw new TrunklineError('InvalidOptions', { option: 'log', value: logId, reason });
+  const reason = `a runtime has flushed log '${logId}' within the last ${quietSeconds} seconds; only a log that is lost is released`;
+  throw new TrunklineError('InvalidOptions', { option: 'log', reason });
 }

@@ -2,8 +2,19 @@
 import type pg from 'pg';
 import { checkInteger } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
+import { revealed } from '../../hidden.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
-import { type ConnectionParts, checkSchemaName, configOf, defaultSchema, withDefaults } from './connection.ts';
+import { printAs } from '../../one-line.ts';
+import { shown } from '../../shown.ts';
+import {
+  type ConnectionParts,
+  checkConnectionString,
+  checkSchemaName,
+  configOf,
+  defaultSchema,
+  type HiddenConnection,
+  withDefaults,
+} from './connection.ts';
 
 /** A `pg.Pool`, as far as it matters here. */
 export interface PostgresPool {
@@ -39,7 +50,7 @@ export interface PostgresOptions {
 
 /** What threads get. */
 export interface PostgresSettings {
-  readonly connection: ConnectionParts;
+  readonly connection: HiddenConnection;
   readonly schema: string;
   readonly migrate: boolean;
   readonly batchEvents: number;
@@ -49,24 +60,36 @@ export interface PostgresSettings {
   readonly loadTimeoutMs: number;
 }
 
+/** For another thread: with the connection in plain. */
+export const settingsForThreads = (settings: PostgresSettings): PostgresSettings => ({
+  ...settings,
+  connection: revealed(settings.connection),
+});
+
 /** A store in PostgreSQL; made by {@link postgres}. */
 export class PostgresStoreOptions {
-  /** @internal */
-  readonly settings: PostgresSettings;
-  /** @internal */
-  readonly pool: pg.Pool | undefined;
+  // Private: neither a console nor JSON, a spread or a copy shows the connection.
+  readonly #settings: PostgresSettings;
+  readonly #pool: pg.Pool | undefined;
 
   /** @internal */
   constructor(settings: PostgresSettings, pool: pg.Pool | undefined) {
-    this.settings = settings;
-    this.pool = pool;
+    this.#settings = settings;
+    this.#pool = pool;
   }
 
-  /** Without the connection: no password gets into a log line. */
-  toJSON(): object {
-    return { store: 'postgres', schema: this.settings.schema };
+  /** @internal */
+  get settings(): PostgresSettings {
+    return this.#settings;
+  }
+
+  /** @internal */
+  get pool(): pg.Pool | undefined {
+    return this.#pool;
   }
 }
+
+printAs(PostgresStoreOptions, ({ settings }) => `postgres, schema ${settings.schema}`);
 
 const known = fieldsOf<PostgresOptions>({
   connectionString: 'text',
@@ -102,18 +125,16 @@ export function postgres(options: PostgresOptions): PostgresStoreOptions {
   return new PostgresStoreOptions(settings, options.pool as pg.Pool | undefined);
 }
 
-function connectionOf({ connectionString, pool }: PostgresOptions): ConnectionParts {
+function connectionOf({ connectionString, pool }: PostgresOptions): HiddenConnection {
   if ((connectionString === undefined) === (pool === undefined)) {
-    invalid('connectionString', '…', 'either connectionString or pool must be given');
+    invalid('connectionString', connectionString, 'either connectionString or pool must be given');
   }
   if (connectionString !== undefined) {
-    if (typeof connectionString !== 'string' || !/^postgres(ql)?:\/\//.test(connectionString)) {
-      invalid('connectionString', '…', 'must begin with postgres://');
-    }
+    checkConnectionString('store.connectionString', connectionString);
     return configOf(connectionString);
   }
   const { options } = pool as unknown as { options?: pg.PoolConfig & { Client?: unknown; Promise?: unknown } };
-  if (options === undefined) invalid('pool', '…', 'must be a pg.Pool');
+  if (options === undefined) invalid('pool', pool, 'must be a pg.Pool');
   const names = ['connectionString', 'host', 'port', 'user', 'database', 'ssl', 'application_name', 'options'] as const;
   const connection: Record<string, unknown> = {};
   for (const name of names) if (options[name] !== undefined) connection[name] = options[name];
@@ -121,11 +142,11 @@ function connectionOf({ connectionString, pool }: PostgresOptions): ConnectionPa
   if (options.password !== undefined) connection.password = options.password;
   try {
     return withDefaults(structuredClone(connection) as ConnectionParts);
-  } catch (error) {
-    return invalid('pool', '…', `its options must survive structured cloning: ${(error as Error).message}`);
+  } catch {
+    return invalid('pool', pool, 'its options must survive structured cloning');
   }
 }
 
 function invalid(option: string, value: unknown, reason: string): never {
-  throw new TrunklineError('InvalidOptions', { option: `store.${option}`, value, reason });
+  throw new TrunklineError('InvalidOptions', { option: `store.${option}`, value: shown(value), reason });
 }

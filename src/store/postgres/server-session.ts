@@ -10,8 +10,9 @@
 // longer than `silentMs`, and the server's kernel asks after every client of ours that says nothing.
 import pg from 'pg';
 import { guarded } from '../../guarded.ts';
+import { revealed } from '../../hidden.ts';
 import { onAbort } from '../../on-abort.ts';
-import type { ConnectionParts } from './connection.ts';
+import type { HiddenConnection } from './connection.ts';
 
 /** What a connection is for. */
 export interface SessionUse {
@@ -90,7 +91,7 @@ export function idleFor(ms: number): string {
 
 /** A connected client, its session set. Rejects with what the server or the client says. `signal` lets go of it for good. */
 export async function openClient(
-  connection: ConnectionParts,
+  connection: HiddenConnection,
   use: SessionUse,
   signal?: AbortSignal,
 ): Promise<pg.Client> {
@@ -110,7 +111,7 @@ export async function openClient(
 }
 
 /** A pool whose connections are set before they are handed out. */
-export function openPool(connection: ConnectionParts, use: SessionUse, max: number, connectMs: number): pg.Pool {
+export function openPool(connection: HiddenConnection, use: SessionUse, max: number, connectMs: number): pg.Pool {
   const pool = new pg.Pool({
     ...configFor(connection, use),
     max,
@@ -118,6 +119,7 @@ export function openPool(connection: ConnectionParts, use: SessionUse, max: numb
     allowExitOnIdle: true,
     onConnect: (client) => setSession(client, use) as unknown as undefined, // a promise, which pg-pool awaits
   });
+  Object.defineProperty(pool, 'options', { enumerable: false }); // they hold the connection string
   pool.on('error', () => {}); // an idle connection was lost: the next one is opened anew
   pool.on('connect', (client) => client.on('error', () => {})); // one in use: its next query rejects
   return pool;
@@ -168,9 +170,9 @@ function setSql(...each: Readonly<Record<string, string>>[]): string {
     where s.setting <> w.value and not (w.name = 'synchronous_commit' and s.setting = 'remote_apply')`;
 }
 
-function configFor(connection: ConnectionParts, { name, timeoutMs }: SessionUse): pg.ClientConfig {
+function configFor(connection: HiddenConnection, { name, timeoutMs }: SessionUse): pg.ClientConfig {
   return {
-    ...connection,
+    ...revealed(connection),
     application_name: name,
     keepAlive: true,
     ...(timeoutMs > 0 && { query_timeout: timeoutMs }),

@@ -2,14 +2,15 @@
 // another.
 import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
-import type { ConnectionParts } from './connection.ts';
+import { revealed } from '../../hidden.ts';
+import type { HiddenConnection } from './connection.ts';
 import { endsConnection, failure, isServerError, storeName } from './failure.ts';
 import { readMigrations, versionOf } from './migrations.ts';
 import { destroyClient, openClient } from './server-session.ts';
 import { checkTables } from './tables.ts';
 
 export interface SessionSettings {
-  readonly connection: ConnectionParts;
+  readonly connection: HiddenConnection;
   readonly schema: string;
   /** How long one statement may take, milliseconds; then the connection is given up. */
   readonly timeoutMs: number;
@@ -31,7 +32,9 @@ export class Session {
   }
 
   /** `signal` lets go of it for good. @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing */
-  static async open({ connection, schema, timeoutMs, name }: SessionSettings, signal?: AbortSignal): Promise<Session> {
+  static async open(settings: SessionSettings, signal?: AbortSignal): Promise<Session> {
+    const { schema, timeoutMs, name } = settings;
+    const connection = revealed(settings.connection);
     const connectionTimeoutMillis = Math.min(timeoutMs, connection.connectionTimeoutMillis ?? timeoutMs);
     try {
       return new Session(await openClient({ ...connection, connectionTimeoutMillis }, { name, timeoutMs }, signal));

@@ -10,6 +10,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
+import { revealed } from '../../hidden.ts';
 import { onAbort } from '../../on-abort.ts';
 import { tame } from '../../tame.ts';
 import { BasisStatement } from './basis.ts';
@@ -75,7 +76,7 @@ export class PostgresSink implements Sink {
   async open(): Promise<number> {
     const { connection, schema } = this.settings;
     if (this.settings.migrate && !this.isMigrated) {
-      await migrate({ connection, schema });
+      await migrate({ connection: revealed(connection), schema });
       this.isMigrated = true;
     }
     await this.connect();

@@ -2,6 +2,7 @@
 // the last number delivered within it. Opaque to them, so that it may change; checked when it comes back.
 // A snapshot's text: https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT
 import { TrunklineError } from '../../errors.ts';
+import { shown } from '../../shown.ts';
 
 export interface TailToken {
   /** What had ended in this snapshot has been delivered. */
@@ -26,7 +27,7 @@ export function readToken(text: string | undefined): TailToken {
   const [, from, to, sequence] = (typeof text === 'string' && format.exec(text)) || [];
   if (from === undefined || !isSound(from) || (to !== undefined && !isSound(to))) {
     const reason = 'must be the token of an event that tailEvents() has given';
-    throw new TrunklineError('InvalidOptions', { option: 'from', value: text, reason });
+    throw new TrunklineError('InvalidOptions', { option: 'from', value: shown(text), reason });
   }
   return { from, to, sequence: Number(sequence) };
 }

@@ -20,7 +20,7 @@ import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { onAbort } from '../../on-abort.ts';
-import { type Connection, type ConnectionParts, checkSchemaName, configOf, defaultSchema } from './connection.ts';
+import { type Connection, checkSchemaName, configOf, defaultSchema, type HiddenConnection } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { openClient } from './server-session.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
@@ -87,7 +87,7 @@ const tailFields = fieldsOf<TailOptions>({
 });
 
 type Settings = Omit<TailOptions, 'connection'> &
-  Required<Pick<TailOptions, 'pollMs' | 'pageSize'>> & { connection: ConnectionParts };
+  Required<Pick<TailOptions, 'pollMs' | 'pageSize'>> & { connection: HiddenConnection };
 
 class Tail {
   private readonly settings: Settings;
@@ -168,7 +168,7 @@ class Tail {
     if (to === from) return false;
     if (snapshotOf(to).xmax < snapshotOf(from).xmax) {
       const reason = 'is ahead of this database: the token is of another one, or this one was restored';
-      throw new TrunklineError('InvalidOptions', { option: 'from', value: tokenText(this.token), reason });
+      throw new TrunklineError('InvalidOptions', { option: 'from', reason });
     }
     this.token = { from, to, sequence: 0 };
     return true;
@@ -198,7 +198,7 @@ class Tail {
     if (rows[0].is_standby) {
       // There a snapshot does not say which transactions are open: pg_current_snapshot() lists none.
       const reason = 'names a standby server, where nobody can tell which transactions are open; name the primary';
-      throw new TrunklineError('InvalidOptions', { option: 'connection', value: schema, reason });
+      throw new TrunklineError('InvalidOptions', { option: 'connection', reason });
     }
     if (rows[0].is_restored) {
       const reason =

@@ -81,7 +81,14 @@ export class Registry {
     }
   }
 
-  private unavailable(cause: string): TrunklineError {
+  /** A server may repeat in its answer what it was sent. */
+  private unavailable(words: string): TrunklineError {
+    const { password } = this.settings;
+    const encoded = this.headers.authorization?.replace('Basic ', '');
+    const cause = [password, encoded].reduce<string>(
+      (text, secret) => (secret ? text.replaceAll(secret, '…') : text),
+      words,
+    );
     return new TrunklineError('RegistryUnavailable', { registry: new URL(this.base).host, cause });
   }
 }

@@ -92,17 +92,13 @@ export class Schemas {
       const payload = (own(this.settings.schemas, name) as Json | undefined) ?? jsonSchema;
       if (!payload) {
         const reason = `${name} has no validator that tells its JSON Schema; give one here, or leave the registry out`;
-        throw new TrunklineError('InvalidOptions', { option: 'stream.registry.schemas', value: name, reason });
+        throw new TrunklineError('InvalidOptions', { option: 'stream.registry.schemas', reason });
       }
       const subject = aggregateType === integrationName ? type : this.subjectOf(topicOf, aggregateType, type);
       const other = subjects.get(subject);
       if (other !== undefined) {
         const reason = `${subject} would be the subject of ${other} and of ${name}: choose topicRecord`;
-        throw new TrunklineError('InvalidOptions', {
-          option: 'stream.registry.subjects',
-          value: this.settings.subjects,
-          reason,
-        });
+        throw new TrunklineError('InvalidOptions', { option: 'stream.registry.subjects', reason });
       }
       subjects.set(subject, name);
       const schema = schemaOfValue(this.format, payload, type);

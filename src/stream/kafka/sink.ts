@@ -57,7 +57,7 @@ async function integrationsOf(module: string | undefined): Promise<Integrations>
   const isMapping = (one: any): boolean => typeof one?.aggregateType === 'string' && typeof one.mapping === 'object';
   if (Array.isArray(made) && made.every(isMapping)) return new Integrations(made as Integration[]);
   const reason = 'its default export must be a list of integration(…)';
-  throw new TrunklineError('InvalidOptions', { option: 'stream.integration', value: module, reason });
+  throw new TrunklineError('InvalidOptions', { option: 'stream.integration', reason });
 }
 
 /** Aggregate types may be entities', which nobody declares; of those that are declared, all events are known. */
@@ -67,7 +67,7 @@ function refuseUnknown(option: string, publishing: KafkaSettings['publishing'], 
     (name) => !known.has(name) && events.some(({ aggregateType }) => name.startsWith(`${aggregateType}.`)),
   );
   if (wrong === undefined) return;
-  throw new TrunklineError('InvalidOptions', { option, value: wrong, reason: 'its aggregate declares no such event' });
+  throw new TrunklineError('InvalidOptions', { option, reason: `the aggregate of '${wrong}' declares no such event` });
 }
 
 class KafkaSink implements Sink {

@@ -1,6 +1,7 @@
 // What `trunkline topics` does: compare the topics of a stream with the cluster, and bring them there when asked. Runs in
 // whatever process asks; needs no runtime.
 import type { EventDeclaration } from '../../event.ts';
+import { revealed } from '../../hidden.ts';
 import type { StreamOptions } from '../../options.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import type { StreamClient, TopicSpec } from '../stream.ts';
@@ -43,7 +44,7 @@ async function withClient<T>(
   events: readonly EventDeclaration[],
   work: (client: StreamClient, specs: readonly TopicSpec[]) => Promise<T>,
 ): Promise<T> {
-  const settings = stream.options as KafkaSettings;
+  const settings = revealed(stream.options) as KafkaSettings;
   const topics = declaredTopics(events, await topicNaming(settings.topics), settings.topics);
   const specs = [...topics.map((topic) => eventTopic(topic, settings.topics)), ...ownTopics(settings.topics)];
   const client = await connect(settings);

@@ -24,6 +24,10 @@ export function isLegalTopic(topic: unknown): topic is string {
   return topic.length <= nameBytesLimit && /^[\w.-]+$/.test(topic);
 }
 
+/** The name of a topic that is none, for a message. */
+const quoted = (topic: unknown): string =>
+  typeof topic === 'string' ? `'${tame(topic, nameBytesLimit)}'` : `a ${typeof topic}`;
+
 /** From the template, or the user's module. */
 export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
   const { module, template, prefix } = settings;
@@ -37,7 +41,7 @@ export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
     const made: unknown = (await importUserModule(module)).default;
     if (typeof made !== 'function') {
       const reason = 'must have a function as its default export';
-      throw new TrunklineError('InvalidOptions', { option: 'stream.topics.module', value: module, reason });
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics.module', reason });
     }
     name = made as TopicName;
   }
@@ -71,15 +75,15 @@ export function declaredTopics(
       topic = topicOf(aggregateType, type);
     } catch (error) {
       const reason = `cannot tell the topic of ${aggregateType}.${type}: ${tame(error)}`;
-      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: undefined, reason });
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', reason });
     }
     if (!isLegalTopic(topic)) {
-      const reason = `is the topic of ${aggregateType}.${type}; a topic has 1 to ${nameBytesLimit} of a-z A-Z 0-9 . _ -`;
-      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: topic, reason });
+      const reason = `${quoted(topic)} is the topic of ${aggregateType}.${type}; a topic has 1 to ${nameBytesLimit} of a-z A-Z 0-9 . _ -`;
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', reason });
     }
     const obstacle = collisions.add(topic, aggregateType, type);
     if (obstacle !== undefined) {
-      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', value: topic, reason: obstacle });
+      throw new TrunklineError('InvalidOptions', { option: 'stream.topics', reason: obstacle });
     }
     topics.add(topic);
   }
@@ -103,7 +107,7 @@ class Collisions {
 
   /** Why an event may not have this topic; undefined if it may. */
   add(topic: string, aggregateType: string, type: string): string | undefined {
-    const what = `is the topic of ${aggregateType}.${type}`;
+    const what = `'${topic}' is the topic of ${aggregateType}.${type}`;
     const key = normalised(topic);
     if (this.own.has(key)) return `${what}, and one of the stream's own; choose another internalPrefix or template`;
     const other = this.taken.get(key);
