@@ -1,8 +1,11 @@
 // The rights that README names, and no others: enough for what they are for.
+import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { migrate, type NewEvent, postgres } from '../../src/index.ts';
+import { runProgram } from '../../src/cli/program.ts';
+import { migrate, type NewEvent, openEventStore, postgres, tailEvents } from '../../src/index.ts';
 import { administer, freshDatabase } from '../postgres.ts';
+import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, startRuntime } from '../runtime/scratch.ts';
 
 test('a role with the rights for saveWithTx saves, one with those for raise_event raises, and not the other way', async () => {
@@ -55,4 +58,55 @@ test('a role with the rights for saveWithTx saves, one with those for raise_even
   await Promise.all([saves.end(), raises.end()]);
   await runtime.close();
   await administer(owner, `drop owned by ${app}, ${billing}; drop role ${app}, ${billing}`);
+});
+
+test('with the roles of the guide to hardening a runtime runs without a complaint, and readers read', async () => {
+  const owner = await freshDatabase();
+  const database = new URL(owner).pathname.slice(1);
+  const guide = readFileSync(new URL('../../docs/security/hardening.md', import.meta.url), 'utf8');
+  const named = (sql: string): string =>
+    sql
+      .replaceAll(/\b(migrator|service|reporting)\b/g, `$1_${process.pid}`)
+      .replaceAll(/create role (\w+) login/g, "create role $1 login password 'p'")
+      .replaceAll('database app', `database ${database}`);
+  const [roles, grants] = [...guide.matchAll(/```sql\n([\s\S]*?)```/g)].map((match) => named(match[1]!));
+  await administer(owner, roles!);
+  const urlOf = (role: string): string => {
+    const url = new URL(owner);
+    [url.username, url.password] = [`${role}_${process.pid}`, 'p'];
+    return url.href;
+  };
+  const [migrator, service, reporting] = [urlOf('migrator'), urlOf('service'), urlOf('reporting')];
+  await migrate({ connection: migrator });
+  await administer(migrator, grants!);
+  const complaints: string[] = [];
+  const complain = (_details: object, message: string): void => void complaints.push(message);
+  const logger = { debug() {}, info() {}, warn: complain, error: complain };
+  const store = postgres({ connectionString: service });
+  const runtime = await startRuntime({ aggregates: [Counter], shards: 1, logger, store });
+  const handler = runtime.subscribe({ name: 'h', handle: (event, { tx }) => tx.put('seen', event.id, true) });
+  const receipt = await runtime.ref(Counter, runtime.newId()).with({ ack: 'stored', idempotencyKey: 'k' }).add(1);
+  await handler.caughtUpTo(receipt);
+  await runtime.store.save([{ aggregateType: 'invoice', aggregateId: 'one', type: 'Made', data: {} }], {});
+  const wherever = 'select distinct tableoid::regclass::text as place from trunkline.domain_events';
+  await runtime.reached('stored');
+  expect(await administer(owner, wherever)).toEqual([{ place: 'trunkline.domain_events_default' }]);
+  expect(await runProgram(['node', 'trunkline', 'partitions', 'make', '--postgres', migrator])).toBe(0);
+  await (await runtime.ref(Counter, runtime.newId()).add(1)).reached('stored');
+  expect(await administer(owner, wherever)).toEqual([{ place: expect.stringMatching(/domain_events_\d{4}_\d\d$/) }]);
+  await runtime.close();
+  expect(complaints).toEqual([]);
+  await using archive = await openEventStore(postgres({ connectionString: reporting }));
+  expect(await archive.getByType('Added')).toHaveLength(2);
+  for await (const { event } of tailEvents({ connection: reporting })) {
+    expect(event.aggregateType).toBe('counter');
+    break;
+  }
+  const writes = administer(reporting, 'delete from trunkline.domain_events');
+  expect((await errorOf(writes)).code).toBe('42501');
+  // One by one: the server cannot drop two that one default privilege names in one statement.
+  for (const role of ['service', 'reporting', 'migrator']) {
+    await administer(owner, `drop owned by ${role}_${process.pid} cascade`);
+    await administer(owner, `drop role ${role}_${process.pid}`);
+  }
 });
