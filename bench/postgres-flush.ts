@@ -1,13 +1,12 @@
 // The flusher, from the log into PostgreSQL, against a bare COPY of the same rows; and what many partitions cost it.
-import { answer, interleave, median, type Row, roundsOf, runAlone, type Suite, thousands } from './measure.ts';
+import { answer, interleave, median, type Row, roundsOf, runAlone, type Suite, sized, thousands } from './measure.ts';
 import { bareCopy, empty, flush, schemaWith, withDatabase, withLog } from './postgres-bench.ts';
 
 const batchFrames = 10_000;
 
 export const postgresFlush: Suite = (settings) => {
-  const { smoke } = settings;
-  const rounds = smoke ? 1 : 20;
-  const aggregates = smoke ? 20 : 1_000;
+  const rounds = sized(settings, { smoke: 1, quick: 5, full: 20 });
+  const aggregates = settings.smoke ? 20 : 1_000;
   const measured = roundsOf(settings, 5);
   return withDatabase((url) =>
     withLog(rounds, aggregates, async (log, last): Promise<Row[]> => {
