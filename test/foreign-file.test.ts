@@ -211,6 +211,7 @@ const parsesMeant: Readonly<Record<string, readonly [count: number, reason: stri
   'actor/loader.ts': [1, 'a snapshot of the store'],
   'actor/shard.ts': [1, 'a frame of the ring'],
   'actor/tail-index.ts': [1, 'a frame of the log'],
+  'caller/last-run.ts': [1, 'a frame of the log'],
   'caller/receipt.ts': [1, 'a frame of the ring'],
   'caller/reply-error.ts': [1, 'a frame of the ring'],
   'cli/program.ts': [1, 'package.json of the package itself'],
