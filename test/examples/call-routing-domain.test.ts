@@ -118,6 +118,18 @@ describe('accounts and bids', () => {
     given(Account, [account]).when.suspend('why not').then(new Rejected('account-not-active'));
   });
 
+  test('a bid is for digits, at a price that is not below nothing', () => {
+    const offer = { trunk: 't', prefix: '44', ratePerMinute: '0.1' };
+    given(Bid).when.place(offer).then(['BidPlaced']);
+    for (const wrong of [{ prefix: '+44' }, { ratePerMinute: '-0.1' }]) {
+      expect(() =>
+        given(Bid)
+          .when.place({ ...offer, ...wrong })
+          .then(['BidPlaced']),
+      ).toThrow(/must be/);
+    }
+  });
+
   test('a bid expires once, and is told of its calls even then', () => {
     const placed = { type: 'BidPlaced', data: { trunk: 't', prefix: '44', ratePerMinute: '0.1' } } as const;
     const expired = { type: 'BidExpired', data: {} } as const;

@@ -220,6 +220,15 @@ describe('room', () => {
     expect([taken('192.0.2.1'), taken('192.0.2.1')]).toEqual([3, 0]);
     expect(rates.take('192.0.2.1', now + 1_001)).toBe(true);
   });
+
+  test('beyond that rate a stranger gets nothing, and is counted', async () => {
+    const port = await start({ admission: {}, statelessPerSecond: 2 });
+    for (let call = 0; call < 200; call++) eve.send(inviteText({ from: 'x', to: '4412', port: eve.port }), port);
+    await expect.poll(() => proxy!.counters.forbidden, patience).toBe(200);
+    const { sent, statelessDropped } = proxy!.counters;
+    expect(sent! + statelessDropped!).toBe(200);
+    expect(statelessDropped).toBeGreaterThan(0);
+  });
 });
 
 test.each([

@@ -3,7 +3,7 @@
 import { defineAggregate, event, Rejected } from 'trunkline';
 import { z } from 'zod';
 import type { Decimal } from './money.ts';
-import { decimal } from './money.ts';
+import { price } from './money.ts';
 
 export interface BidState {
   readonly status: 'none' | 'live' | 'expired';
@@ -14,7 +14,9 @@ export interface BidState {
   readonly lost: number;
 }
 
-const placed = z.object({ trunk: z.string().min(1), prefix: z.string(), ratePerMinute: decimal });
+/** As called numbers are spelled (number.ts): another spelling would never be met. */
+const prefix = z.string().regex(/^\d{0,15}$/, 'must be digits, without a plus');
+const placed = z.object({ trunk: z.string().min(1), prefix, ratePerMinute: price });
 
 export const Bid = defineAggregate('bid', {
   module: import.meta.url,

@@ -11,6 +11,9 @@ export const largestMicros: number = Number.MAX_SAFE_INTEGER;
 
 export const decimal: z.ZodString = z.string().regex(pattern, 'must be a decimal with at most six places');
 
+/** What something costs: never less than nothing, or a call would pay its caller. */
+export const price: z.ZodString = z.string().regex(/^\d{1,9}(?:\.\d{1,6})?$/, 'must be a decimal without a sign');
+
 /** @throws RangeError */
 export function toMicros(text: Decimal): number {
   return read(text, pattern);

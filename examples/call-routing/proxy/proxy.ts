@@ -35,6 +35,8 @@ export interface ProxyOptions {
   readonly inDialogReserve?: number;
   /** Most transactions of one account, unless its peer has a limit of its own. Default: a sixteenth of all. */
   readonly transactionsPerAccount?: number;
+  /** Most answers a second to one host that leave no state behind. Default: 1,000. */
+  readonly statelessPerSecond?: number;
   /** An INVITE has left; `elapsedMs` since its datagram reached JavaScript. */
   readonly forwarded: (trunk: string, elapsedMs: number) => void;
   /** The desk could not do what it was asked. */
