@@ -18,6 +18,7 @@ import { parseFields, readText } from './foreign-file.ts';
 import { makePrivateFolder } from './private-file.ts';
 
 const DIRECTORY_FORMAT = 1;
+const contentFile = (dataDir: string): string => join(resolve(dataDir), 'trunkline.json');
 /** What a small file takes. */
 const fileBytes = 4096;
 
@@ -42,9 +43,15 @@ export interface DataDirectory {
   release(): void;
 }
 
+/** What has begun in a data directory, for those who look at one and make none. @throws DataDirUnreadable, DataDirNewerFormat */
+export function readOrigin(dataDir: string): Origin | undefined {
+  checkIsDirectory(dataDir);
+  return readContent(dataDir, contentFile(dataDir));
+}
+
 /** Whether there is a data directory, for those who look at one and make none. @throws DataDirUnreadable */
 export function checkIsDirectory(dataDir: string): void {
-  if (existsSync(join(resolve(dataDir), 'trunkline.json'))) return;
+  if (existsSync(contentFile(dataDir))) return;
   const reason = existsSync(dataDir) ? 'there is no trunkline.json in it' : 'it does not exist';
   throw new TrunklineError('DataDirUnreadable', { dataDir, reason });
 }
@@ -65,7 +72,7 @@ export function openDirectory(dataDir: string, warn: (reason: string) => void = 
     if (self !== undefined) for (const reason of checkAccess(path, self)) warn(reason);
   });
   const lock = DirectoryLock.take(dataDir, join(path, 'lock'));
-  const file = join(path, 'trunkline.json');
+  const file = contentFile(dataDir);
   let content: DirectoryLock | undefined;
   const release = (): void => {
     content?.release();

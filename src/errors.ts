@@ -121,6 +121,7 @@ export interface ErrorDetails {
   HandlerTimedOut: { handler: string; timeoutMs: number };
   HandlerFailed: { handler: string; cause: string };
   CaughtUpTimedOut: { handler: string; position: number; reached: number; timeoutMs: number };
+  HandlerNeeded: { handler: string; reason: string };
   UnknownDeadLetter: { deadLetter: string };
   OnceCycle: { key: string; within: string };
 }
@@ -259,6 +260,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   OnceCycle: (d) =>
     `once('${d.key}') within the effect of '${d.within}' would wait for itself; ` +
     'do the work in one effect, or call once() after the outer one has ended',
+  HandlerNeeded: (d) => `what is kept of handler '${d.handler}' stays: ${d.reason}`,
   UnknownDeadLetter: (d) => `there is no dead letter ${d.deadLetter}; it may have been resolved`,
 };
 

@@ -42,6 +42,7 @@ export {
 export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
 export type { DeadLetter, DeadLetterOutcome, DeadLetterQuery, DeadLetters } from './handlers/dead-letters.ts';
 export { EventHandler, type EventHandlerLike, type RegisterOptions } from './handlers/event-handler.ts';
+export type { ForgottenHandler } from './handlers/forget.ts';
 export type {
   BatchDelivery,
   BreakerOptions,

@@ -8,6 +8,26 @@ export interface Address {
   readonly aggregateId: string;
 }
 
+/** How many messages between aggregates there are. */
+export interface MessageCounts {
+  /** Neither carried out nor among the dead letters; like the next two known to a running service alone. */
+  readonly underWay?: number;
+  /** Since the start: refused by their targets; given up after their attempts. */
+  readonly refused?: number;
+  readonly failed?: number;
+  readonly deadLetters: number;
+}
+
+/** How many messages between aggregates there are. */
+export interface MessageCounts {
+  /** Neither carried out nor among the dead letters; like the next two known to a running service alone. */
+  readonly underWay?: number;
+  /** Since the start: refused by their targets; given up after their attempts. */
+  readonly refused?: number;
+  readonly failed?: number;
+  readonly deadLetters: number;
+}
+
 export interface Message extends Address {
   readonly id: string;
   readonly position: number;

@@ -86,12 +86,7 @@ export class Stages {
       waitTimeoutMs: options.waitTimeoutMs,
     };
     this.caller = new Caller(aggregates, this.levels, bus, callerOptions, (error) => this.reportDefect(error));
-    this.deliveries = new Deliveries(
-      this.caller,
-      this.levels,
-      options.messages,
-      deliveryEvents(options, () => this.handlers?.serveRequests()),
-    );
+    this.deliveries = new Deliveries(this.caller, this.levels, options.messages, deliveryEvents(options));
     this.caller.deliveries = this.deliveries;
     this.refs = new Refs(aggregates, this.caller);
     this.ending = new Ending(this.levels, () => {
@@ -227,6 +222,7 @@ export class Stages {
       levels,
       progress,
       runtimeHasFailed: () => this.caller.closed !== undefined,
+      messageCounts: () => this.deliveries.counts,
       definitions: this.refs.definitions,
       moduleRoots: options.moduleRoots,
       logger: options.logger,
@@ -239,14 +235,13 @@ export class Stages {
     // What handlers keep may be damaged, or another log's: everything but messages goes on without it.
     const load = async (): Promise<KeptLetters> => {
       try {
-        const kept = await messageBox.load(firstOpen, lastRun.carriedOut);
-        if (messageBox.total > 0) this.handlers!.serveRequests();
-        return kept;
+        return await messageBox.load(firstOpen, lastRun.carriedOut);
       } catch (error) {
         options.logger.error({ err: error }, 'dead letters of messages cannot be read: messages wait, retrying');
         throw error;
       }
     };
+    this.handlers.serveRequests();
     const kept = await load().catch(() => undefined);
     await this.startShards(mapBytes);
     this.refusedEarlier([]);

@@ -4,8 +4,7 @@ import type { DeliveryEvents, Message } from './message.ts';
 import type { UndeliveredMessage } from './message-options.ts';
 import type { ResolvedOptions } from './options.ts';
 
-/** `onParked`: there is a dead letter now. */
-export function deliveryEvents({ logger, messages }: ResolvedOptions, onParked: () => void): DeliveryEvents {
+export function deliveryEvents({ logger, messages }: ResolvedOptions): DeliveryEvents {
   const tell = guarded(messages.onUndelivered, (error) => logger.error({ err: error }, 'messages.onUndelivered threw'));
   return {
     refused(message, error) {
@@ -18,7 +17,6 @@ export function deliveryEvents({ logger, messages }: ResolvedOptions, onParked: 
         ? 'a message could not be delivered'
         : 'a message waits behind one that could not be delivered';
       logger.error({ err: error, attempts, ...namesOf(message) }, `${what}; it is a dead letter now`);
-      onParked();
       tell(undelivered(message, 'dead letter', error));
     },
     heldUp(message, error) {

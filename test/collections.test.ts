@@ -82,7 +82,12 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'handlers/postgres/entries.ts': { lows: 'the checkpoint is removed; one for each handler' },
   'handlers/postgres/log-readers.ts': { positions: 'the checkpoint is removed; one for each local reader' },
   'handlers/requests.ts': { taken: 'answered; at most 16' },
-  'handlers/stage.ts': { subscriptions: 'closed', projections: 'closed', internal: 'closed' },
+  'handlers/stage.ts': {
+    subscriptions: 'closed',
+    projections: 'closed',
+    internal: 'closed',
+    forgetting: 'the forgetting has ended',
+  },
   'handlers/subscription.ts': { onIdle: 'the subscription is idle, or ends; one for each call that waits' },
   'handlers/tables.ts': {
     dirty: 'every commit',

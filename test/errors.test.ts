@@ -114,6 +114,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   HandlerFailed: { handler: 'billing', cause: 'exit code 3' },
   CaughtUpTimedOut: { handler: 'billing', position: 9, reached: 3, timeoutMs: 20 },
   OnceCycle: { key: 'k', within: 'k' },
+  HandlerNeeded: { handler: 'billing', reason: 'it is running' },
   UnknownDeadLetter: { deadLetter: 'billing/0198' },
 };
 const codes = Object.keys(samples) as ErrorCode[];

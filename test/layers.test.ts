@@ -74,6 +74,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   cli: [
     'handlers/dead-letters.ts',
+    'handlers/forget.ts',
     'handlers/message-letters.ts',
     'handlers/outside.ts',
     'handlers/replay.ts',

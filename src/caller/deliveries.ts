@@ -18,6 +18,7 @@ import {
   type LetterBox,
   laneOf,
   type Message,
+  type MessageCounts,
   type MessageFailure,
   messageIn,
 } from '../message.ts';
@@ -89,6 +90,11 @@ export class Deliveries {
   /** Messages that are neither carried out nor among the dead letters. */
   get count(): number {
     return this.underWay;
+  }
+
+  get counts(): MessageCounts {
+    const { count: underWay, refusedCount: refused, failedCount: failed, letters: deadLetters } = this;
+    return { underWay, refused, failed, deadLetters };
   }
 
   /** Dead letters there are. */

@@ -6,6 +6,7 @@ import { shown } from '../shown.ts';
 import { configOf, defaultSchema } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
 import { openClient } from '../store/postgres/server-session.ts';
+import { checkSchema } from '../store/postgres/session.ts';
 
 export interface ConnectionOptions {
   postgres?: string;
@@ -45,6 +46,13 @@ export async function connected<T>(options: ConnectionOptions, work: (client: pg
     await client?.end().catch(() => {});
   }
 }
+
+/** The same, in a schema that is a store of this release's. @throws StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered */
+export const onStore = <T>(options: ConnectionOptions, work: (client: pg.Client) => Promise<T>): Promise<T> =>
+  connected(options, async (client) => {
+    await checkSchema(client, options.schema);
+    return work(client);
+  });
 
 /** Files and folders fail too, and not by the database's fault. */
 function isFromHere(error: unknown): boolean {

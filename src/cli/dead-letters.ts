@@ -34,7 +34,7 @@ export function addDeadLetters(program: Command): void {
         await deadLetters.checkHandler(query.handler);
         return deadLetters.list(query);
       });
-      const messages = options.json ? '' : await countMessageLetters(placeOf(options));
+      const messages = options.json ? '' : await countMessageLetters(await placeOf(options));
       output(options, letters, () => [
         ...letters.map(line),
         `${letters.length} dead letter${letters.length === 1 ? '' : 's'}`,
@@ -55,7 +55,7 @@ export function addDeadLetters(program: Command): void {
     .action(async (id: string, options: Selection & { data: string; unchecked?: boolean }) => {
       const data = await dataIn(options.data);
       const { unchecked = false } = options;
-      const edited = await changeDeadLetters(placeOf(options), { kind: 'edit', id, data }, { unchecked });
+      const edited = await changeDeadLetters(await placeOf(options), { kind: 'edit', id, data }, { unchecked });
       output(options, edited, () => [`${id} edited`]);
     });
 }
@@ -77,7 +77,7 @@ function change(group: Command, kind: 'requeue' | 'discard', description: string
         );
       }
       const which = letter ?? (all ? { all, ...(limit !== undefined && { limit }) } : query);
-      const outcomes = (await changeDeadLetters(placeOf(options), {
+      const outcomes = (await changeDeadLetters(await placeOf(options), {
         kind,
         which,
         dryRun: options.dryRun ?? false,
@@ -117,8 +117,9 @@ function queryOf({ all, handler, aggregate, id, type, reason, olderThan, limit }
   };
 }
 
-const read = <T>(options: Selection, action: Parameters<typeof readDeadLetters<T>>[1]): Promise<T> =>
-  readDeadLetters(placeOf(options), action);
+async function read<T>(options: Selection, action: Parameters<typeof readDeadLetters<T>>[1]): Promise<T> {
+  return readDeadLetters(await placeOf(options), action);
+}
 
 function line({ id, reason, event, attempts, error, parkedAt }: DeadLetter): string {
   const place = `${event.aggregateType}/${event.aggregateId}@${event.version}`;

@@ -26,13 +26,13 @@ export function addMessageLetters(deadLetters: Command): void {
   const group = deadLetters.command('messages').description('messages between aggregates that could not be delivered');
   selection(group.command('list').description('one line each, in the order in which they would be delivered')).action(
     async (options: MessageSelection) => {
-      const letters = await readMessageLetters(here(options), (messages) => messages.list(queryOf(options)));
+      const letters = await readMessageLetters(await here(options), (messages) => messages.list(queryOf(options)));
       output(options, letters, () => [...letters.map(line), counted(letters.length)]);
     },
   );
   withDataDir(group.command('show <id>').description('one, whole, as JSON')).action(
     async (id: string, options: MessageSelection) => {
-      const letter = await readMessageLetters(here(options), (messages) => messages.show(id));
+      const letter = await readMessageLetters(await here(options), (messages) => messages.show(id));
       output({ json: true }, letter, () => []);
     },
   );
@@ -61,7 +61,7 @@ function change(group: Command, action: 'requeue' | 'discard', description: stri
       );
     }
     const request = { kind: 'messages', action, which: message ?? query } as const;
-    const outcomes = (await changeDeadLetters(here(options), request)) as MessageLetterOutcome[];
+    const outcomes = (await changeDeadLetters(await here(options), request)) as MessageLetterOutcome[];
     output(options, outcomes, () =>
       outcomes.length === 0 ? ['no message is selected'] : outcomes.map(({ id, outcome }) => `${id}  ${outcome}`),
     );
@@ -72,7 +72,7 @@ const withDataDir = (command: Command): Command =>
   withJson(command.addOption(dataDirOption("the service's data directory").makeOptionMandatory()));
 
 /** They are on this machine, wherever the events are. */
-const here = ({ dataDir }: MessageSelection): Place => placeOf({ dataDir, schema: '' });
+const here = ({ dataDir }: MessageSelection): Promise<Place> => placeOf({ dataDir, schema: '' });
 
 const selection = (command: Command): Command =>
   withDataDir(command)

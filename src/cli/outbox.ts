@@ -1,7 +1,7 @@
 // `trunkline outbox`: what an operator does about events that a lost machine holds back.
 import type { Command } from 'commander';
 import { releaseOutbox } from '../store/postgres/outbox-release.ts';
-import { type ConnectionOptions, connected, withConnection } from './connection.ts';
+import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 
 export function addOutbox(program: Command): void {
@@ -10,7 +10,7 @@ export function addOutbox(program: Command): void {
     .argument('<log>', 'the log of a machine that is lost for good; see trunkline status')
     .description('let other logs go on with what this one had claimed')
     .action((log: string, options: ConnectionOptions & OutputOptions) =>
-      connected(options, async (client) => {
+      onStore(options, async (client) => {
         const { removed, waiting } = await releaseOutbox(client, options.schema, log);
         output(options, { removed, waiting }, () => [
           `${waiting} events wait for another log, ${removed} that were stored are let go`,

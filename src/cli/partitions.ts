@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import type { ArchiveLimits } from '../store/postgres/archive-file.ts';
 import { archiveMonth, dropMonth } from '../store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../store/postgres/months.ts';
-import { type ConnectionOptions, connected, withConnection } from './connection.ts';
+import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { bytes, table } from './table.ts';
 import { month as monthWord, positiveInteger } from './words.ts';
@@ -16,7 +16,7 @@ export function addPartitions(program: Command): void {
   withJson(withConnection(group.command('list')))
     .description('all partitions, with what they hold')
     .action((options: ConnectionOptions & OutputOptions) =>
-      connected(options, async (client) => {
+      onStore(options, async (client) => {
         const rows = await listPartitions(client, options.schema);
         output(options, rows, () =>
           table(
@@ -36,7 +36,7 @@ export function addPartitions(program: Command): void {
   withJson(withConnection(group.command('make')))
     .description('make those of the next months, and of the months that the default partition holds')
     .action((options: ConnectionOptions & OutputOptions) =>
-      connected(options, async (client) => {
+      onStore(options, async (client) => {
         const made = await keepPartitions(client, options.schema, monthsAhead);
         output(options, made, () => (made.length === 0 ? ['nothing to make'] : made.map((name) => `made ${name}`)));
       }),
@@ -47,7 +47,7 @@ export function addPartitions(program: Command): void {
     .requiredOption('--before <month>', 'the first month to be left out, like 2026-01', monthWord)
     .requiredOption('--to <folder>', 'where the files go; made if absent')
     .action((options: ConnectionOptions & OutputOptions & ArchiveLimits & { before: string; to: string }) =>
-      connected(options, async (client) => {
+      onStore(options, async (client) => {
         const months = await monthsBefore(client, options);
         const done: { month: string; events: number; file: string }[] = [];
         for (const month of months) {
@@ -72,7 +72,7 @@ export function addPartitions(program: Command): void {
     .option('--archive <folder>', 'where the archives are')
     .option('--force', 'also what is not archived, or not in any log yet', false)
     .action((options: DropOptions) =>
-      connected(options, async (client) => {
+      onStore(options, async (client) => {
         const months = await monthsBefore(client, options);
         for (const month of months) {
           await dropMonth(client, options.schema, month, options.archive, options.force, limitsOf(options));

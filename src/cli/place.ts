@@ -1,12 +1,14 @@
 // Where what handlers keep lies, for commands: a data directory that is one, and the database if the events are there.
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { checkIsDirectory } from '../directory.ts';
+import { readOrigin } from '../directory.ts';
 import { TrunklineError } from '../errors.ts';
-import type { Place } from '../handlers/outside.ts';
+import { elsewhereFile, type Place } from '../handlers/outside.ts';
 import { inspectLog } from '../log/inspect.ts';
+import { checkKnowsLog } from '../store/postgres/known-log.ts';
 import { postgres } from '../store/postgres/postgres.ts';
-import { type ConnectionOptions, connectionOf, withConnection } from './connection.ts';
+import { type ConnectionOptions, connected, connectionOf, withConnection } from './connection.ts';
 import { dataDirOption } from './words.ts';
 
 export interface PlaceOptions extends ConnectionOptions {
@@ -17,13 +19,31 @@ export interface PlaceOptions extends ConnectionOptions {
 export const withPlace = (command: Command): Command =>
   withConnection(command.addOption(dataDirOption("the service's data directory").makeOptionMandatory()));
 
-/** Makes nothing. @throws InvalidOptions, DataDirUnreadable */
-export function placeOf({ dataDir, ...connection }: PlaceOptions): Place {
-  checkIsDirectory(dataDir);
+/**
+ * Makes nothing. A database counts only for a service that stores its events in one; then it must be that one.
+ * @throws InvalidOptions, DataDirUnreadable, StoreUnsuitable, StoreSchemaMissing, StoreUnavailable
+ */
+export async function placeOf({ dataDir, ...connection }: PlaceOptions): Promise<Place> {
+  const origin = readOrigin(dataDir);
   const place = { dataDir, handlersFolder: join(resolve(dataDir), 'handlers'), postgres: undefined };
   if (connection.postgres === undefined) return place;
-  const logId = inspectLog(join(resolve(dataDir), 'log'))?.logId;
+  if (origin?.holds === 'events' && !existsSync(elsewhereFile(place.handlersFolder))) return place;
+  const logId = origin?.logId ?? inspectLog(join(resolve(dataDir), 'log'))?.logId;
   if (logId === undefined) throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
-  const { settings } = postgres({ connectionString: connectionOf(connection), schema: connection.schema });
-  return { ...place, postgres: { settings, logId } };
+  return { ...place, postgres: await storeOf(connection, logId, ` of ${dataDir}`) };
+}
+
+/** Of a log whose data directory is gone. */
+export const lostPlaceOf = (connection: ConnectionOptions, logId: string): Promise<NonNullable<Place['postgres']>> =>
+  storeOf(connection, logId, '');
+
+async function storeOf(
+  connection: ConnectionOptions,
+  logId: string,
+  whose: string,
+): Promise<NonNullable<Place['postgres']>> {
+  const { schema } = connection;
+  const { settings } = postgres({ connectionString: connectionOf(connection), schema });
+  await connected(connection, (client) => checkKnowsLog(client, schema, logId, whose));
+  return { settings, logId };
 }

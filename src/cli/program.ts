@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { isError } from '../errors.ts';
 import { addDeadLetters } from './dead-letters.ts';
+import { addHandlers } from './handlers.ts';
 import { addMigrate } from './migrate.ts';
 import { addOutbox } from './outbox.ts';
 import { addPartitions } from './partitions.ts';
@@ -24,9 +25,8 @@ export function makeProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')
     .exitOverride();
-  for (const add of [addMigrate, addStatus, addOutbox, addPartitions, addTopics, addDeadLetters, addReplay]) {
-    add(program);
-  }
+  const groups = [addMigrate, addStatus, addOutbox, addPartitions, addTopics, addHandlers, addDeadLetters, addReplay];
+  for (const add of groups) add(program);
   refuseEmptyWords(program);
   return program;
 }

@@ -60,7 +60,7 @@ export function addReplay(program: Command): void {
       };
       const show = (progress: ReplayProgress): void =>
         printProgress(process.stderr.isTTY ? bar(progress) : plain(progress));
-      const place = placeOf({ dataDir: options.dataDir, schema: '' });
+      const place = await placeOf({ dataDir: options.dataDir, schema: '' });
       const result = (await askOwner(place, request, show)) as ReplayProgress;
       endProgress();
       const { events, failed, seconds } = result;

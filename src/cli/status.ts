@@ -4,8 +4,9 @@ import type { Command } from 'commander';
 import type pg from 'pg';
 import { checkIsDirectory } from '../directory.ts';
 import { isError, TrunklineError } from '../errors.ts';
-import { type HandlerState, readHandlers } from '../handlers/outside.ts';
+import { type HandlerState, readHandlers, readMessageCounts } from '../handlers/outside.ts';
 import { inspectLog, type LogInspection } from '../log/inspect.ts';
+import type { MessageCounts } from '../message.ts';
 import { readMigrations, versionOf } from '../store/postgres/migrations.ts';
 import { type StoreStatus, storeStatus } from '../store/postgres/status.ts';
 import { type ConnectionOptions, connected, withConnection } from './connection.ts';
@@ -21,6 +22,8 @@ interface Status {
   log?: LogInspection;
   /** undefined: they are kept in PostgreSQL, and nobody has said where. */
   handlers?: HandlerLine[] | undefined;
+  /** Between aggregates. */
+  messages?: MessageCounts;
   store?: { schema: string; version: number; latestVersion: number; status: StoreStatus | undefined };
 }
 
@@ -48,7 +51,9 @@ async function statusOfDirectory(options: ConnectionOptions & { dataDir: string 
   checkIsDirectory(dataDir);
   const log = inspectLog(join(dataDir, 'log'));
   if (log === undefined) throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
-  return { log, handlers: await handlersOf(options, log) };
+  const place = await placeOf({ ...options, postgres: undefined });
+  const [handlers, messages] = await Promise.all([handlersOf(options, log), readMessageCounts(place, !log.isClean)]);
+  return { log, handlers, messages };
 }
 
 async function handlersOf(
@@ -56,7 +61,7 @@ async function handlersOf(
   { lastPosition, fault }: LogInspection,
 ): Promise<HandlerLine[] | undefined> {
   try {
-    const handlers = await readHandlers(placeOf(options));
+    const handlers = await readHandlers(await placeOf(options));
     return handlers.map((handler) => ({
       ...handler,
       lagPositions: fault === undefined ? Math.max(0, lastPosition - handler.position) : undefined,
@@ -70,13 +75,15 @@ async function handlersOf(
 async function statusOfStore(client: pg.Client, schema: string): Promise<NonNullable<Status['store']>> {
   const known = await readMigrations();
   const version = await versionOf(client, schema, known);
+  if (version === 0) throw new TrunklineError('StoreSchemaMissing', { schema, reason: 'it has no tables of ours' });
   const status = version < known.length ? undefined : await storeStatus(client, schema);
   return { schema, version, latestVersion: known.length, status };
 }
 
-function linesOf({ log, handlers, store }: Status): string[] {
+function linesOf({ log, handlers, messages, store }: Status): string[] {
   return [
     ...(log === undefined ? [] : [...logLines(log), ...handlerLines(handlers)]),
+    ...(messages === undefined ? [] : [messageLine(messages)]),
     ...(store === undefined ? [] : storeLines(store)),
   ];
 }
@@ -102,6 +109,12 @@ function handlerLines(handlers: readonly HandlerLine[] | undefined): string[] {
       updatedAt,
     ]),
   );
+}
+
+function messageLine({ underWay, refused, failed, deadLetters }: MessageCounts): string {
+  const letters = `${deadLetters} dead letter${deadLetters === 1 ? '' : 's'}`;
+  if (underWay === undefined) return `messages: ${letters}; more only a running service knows`;
+  return `messages: ${underWay} on their way, ${letters}; since the service's start ${refused} refused, ${failed} given up`;
 }
 
 function storeLines({ schema, version, latestVersion, status }: NonNullable<Status['store']>): string[] {

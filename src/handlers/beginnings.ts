@@ -1,7 +1,7 @@
 // Where subscriptions of this log have begun, beside checkpoints that lie in a database. If that comes back from a state in
 // which a subscription had not begun yet, `from: 'now'` would mean a later now, and what lies between would be skipped in
 // silence: it begins again where it began. One line for each subscription that did not begin at the start.
-import { dirname } from 'node:path';
+import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../durable-file.ts';
 import { NOTE_BYTES_LIMIT, parseFields, readText } from '../foreign-file.ts';
 import { makePrivateFolder } from '../private-file.ts';
@@ -17,6 +17,9 @@ const beginningsBytesLimit = 8 * NOTE_BYTES_LIMIT; // names have 100 bytes at mo
 
 const isLow = (kept: unknown): kept is [name: string, low: number] =>
   Array.isArray(kept) && typeof kept[0] === 'string' && Number.isSafeInteger(kept[1]);
+
+/** Where they are kept, in the handlers' folder. */
+export const beginningsFile = (handlersFolder: string): string => join(handlersFolder, 'begun.json');
 
 export class Beginnings {
   private readonly file: string;
@@ -36,6 +39,18 @@ export class Beginnings {
     const lows = this.read();
     lows.delete(name);
     lows.set(name, low);
+    this.write(lows);
+  }
+
+  /** They may begin anew, elsewhere. */
+  forget(names: readonly string[]): void {
+    const lows = this.read();
+    const count = lows.size;
+    for (const name of names) lows.delete(name);
+    if (lows.size < count) this.write(lows);
+  }
+
+  private write(lows: ReadonlyMap<string, number>): void {
     const kept: Kept = { logId: this.logId, lows: [...lows].slice(-namesMost) };
     makePrivateFolder(dirname(this.file));
     writeFileDurably(this.file, JSON.stringify(kept));

@@ -4,6 +4,7 @@ import type { AggregateLike, EventNameOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { type EventHandlerLike, type RegisterOptions, subscriptionOf } from './event-handler.ts';
+import type { ForgottenHandler } from './forget.ts';
 import type {
   AnySubscribeOptions,
   EffectTransaction,
@@ -85,6 +86,15 @@ export abstract class HandlerDoor {
    */
   replay(options: ReplayOptions): Promise<ReplayProgress> {
     return this.stageOf().replay(options);
+  }
+
+  /**
+   * All that is kept of a handler that is gone for good: its checkpoint, which holds months of the store, notes and rows. For
+   * a projection `projection:NAME`; a table of yours stays, with its rows. `dryRun`: only say what would go.
+   * @throws InvalidOptions, UnknownSubscription, HandlerNeeded: it is running, or has dead letters
+   */
+  async forgetHandler(name: string, options: { dryRun?: boolean | undefined } = {}): Promise<ForgottenHandler> {
+    return this.stageOf().forget(name, options);
   }
 
   /** What handlers could not handle. */

@@ -4,15 +4,20 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDirectory } from '../directory.ts';
 import { isError, TrunklineError } from '../errors.ts';
+import type { MessageCounts } from '../message.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import { Beginnings, beginningsFile } from './beginnings.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { type ForgottenHandler, forget, needed } from './forget.ts';
 import { letterTable } from './letters.ts';
+import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { MessageBox } from './message-box.ts';
 import { MessageLetters } from './message-letters.ts';
 import { PostgresTables } from './postgres/tables.ts';
+import { PostgresTraces } from './postgres/traces.ts';
 import type { ReplayProgress } from './replay.ts';
-import { ask, type HandlerRequest } from './requests.ts';
+import { ask, type HandlerRequest, requestsFolder } from './requests.ts';
 
 export { REQUEST_BYTES_LIMIT } from './requests.ts';
 
@@ -51,6 +56,21 @@ export async function readMessageLetters<T>(place: Place, read: (letters: Messag
     async () => LmdbTables.read(place.handlersFolder) ?? nothingKept,
     ({ messages }) => read(messages),
   );
+}
+
+const countsTimeoutMs = 3_000;
+const countLimit = 1_000_000;
+
+/** `isInUse`: a service may run on the directory; it knows more than what is kept. */
+export async function readMessageCounts(place: Place, isInUse: boolean): Promise<MessageCounts> {
+  const { handlersFolder } = place;
+  if (isInUse && existsSync(requestsFolder(handlersFolder))) {
+    try {
+      return (await ask(handlersFolder, { kind: 'messageCounts' }, { timeoutMs: countsTimeoutMs })) as MessageCounts;
+    } catch {} // it was killed, or is of an earlier release
+  }
+  const { length: deadLetters } = await readMessageLetters(place, (letters) => letters.list({ limit: countLimit }));
+  return { deadLetters };
 }
 
 /** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
@@ -109,7 +129,57 @@ function own(dataDir: string): ReturnType<typeof openDirectory> | undefined {
   }
 }
 
-type Change = Exclude<HandlerRequest, { kind: 'replay' }>;
+type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCounts' }>;
+
+/**
+ * Forget a handler that is gone for good: by the service that runs on the directory, or else here.
+ * @throws UnknownSubscription, HandlerNeeded
+ */
+export async function forgetHandler(place: Place, handler: string, dryRun: boolean): Promise<ForgottenHandler> {
+  const { dataDir, handlersFolder, postgres } = place;
+  const directory = own(dataDir);
+  const request = { kind: 'forget', handler, dryRun } as const;
+  if (directory === undefined) {
+    return (await ask(handlersFolder, request, { timeoutMs: answerTimeoutMs })) as ForgottenHandler;
+  }
+  const places: Tables[] = [];
+  try {
+    const remote = tablesOf(place);
+    if (remote !== undefined) places.push(await tablesOn(async () => remote));
+    if (existsSync(dataFileOf(handlersFolder))) places.push(await tablesOn(() => LmdbTables.open(handlersFolder)));
+    const traces = remote && postgres && new PostgresTraces(postgres.settings, postgres.logId);
+    const beginnings = postgres && new Beginnings(beginningsFile(handlersFolder), postgres.logId);
+    return await forget({ places, remote: traces, beginnings, ...nothingRuns }, handler, dryRun);
+  } finally {
+    for (const tables of places) await tables.close();
+    directory.release();
+  }
+}
+
+const nothingRuns = { isRunning: () => false, hold: () => {} };
+const quietMs = 60_000;
+
+/**
+ * The same for a log whose machine is lost for good: the database is all that is left of it.
+ * @throws StoreUnsuitable, HandlerNeeded, UnknownSubscription
+ */
+export async function forgetLostHandler(
+  { settings, logId }: NonNullable<Place['postgres']>,
+  handler: string,
+  dryRun: boolean,
+): Promise<ForgottenHandler> {
+  const traces = new PostgresTraces(settings, logId);
+  const silentMs = await traces.silentMs();
+  if (silentMs !== undefined && silentMs < quietMs) {
+    throw needed(handler, `log ${logId} was in use ${Math.ceil(silentMs / 1000)} s ago; give its --data-dir instead`);
+  }
+  const tables = await tablesOn(async () => new PostgresTables(settings, logId, 1));
+  try {
+    return await forget({ places: [tables], remote: traces, beginnings: undefined, ...nothingRuns }, handler, dryRun);
+  } finally {
+    await tables.close();
+  }
+}
 
 /** What a request asks of the dead letters. @throws UnknownSubscription: no such handler, running or not */
 export async function carryOut(deadLetters: DeadLetters, request: Change): Promise<unknown> {
@@ -160,7 +230,7 @@ const using = <T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLet
     return action(new DeadLetters(tables, new Map(), new Map(), messages));
   });
 
-async function usingTables<T>(open: () => Promise<TableStore>, action: (tables: Tables) => Promise<T>): Promise<T> {
+async function tablesOn(open: () => Promise<TableStore>): Promise<Tables> {
   const tables = new Tables(open, {
     checkpointDelayMs: 0,
     stagedChangesLimit: Number.MAX_SAFE_INTEGER,
@@ -169,6 +239,11 @@ async function usingTables<T>(open: () => Promise<TableStore>, action: (tables: 
     },
   });
   await tables.open();
+  return tables;
+}
+
+async function usingTables<T>(open: () => Promise<TableStore>, action: (tables: Tables) => Promise<T>): Promise<T> {
+  const tables = await tablesOn(open);
   try {
     return await action(tables);
   } finally {

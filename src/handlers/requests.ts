@@ -23,6 +23,8 @@ import type { ReplayProgress } from './replay.ts';
 export type HandlerRequest =
   | { kind: 'requeue' | 'discard'; which: string | DeadLetterSelection; dryRun: boolean }
   | { kind: 'edit'; id: string; data: unknown }
+  | { kind: 'messageCounts' }
+  | { kind: 'forget'; handler: string; dryRun: boolean }
   | { kind: 'messages'; action: 'requeue' | 'discard'; which: string | MessageLetterQuery }
   | {
       kind: 'replay';
@@ -38,7 +40,7 @@ export type HandlerRequest =
 
 type Answer = { progress: ReplayProgress } | { working: true } | { result: unknown } | { error: WireError };
 
-const folderOf = (handlersFolder: string): string => join(handlersFolder, 'requests');
+export const requestsFolder = (handlersFolder: string): string => join(handlersFolder, 'requests');
 const lookEveryMs = 1000; // watching a folder is a hint, no more
 const answerLookMs = 20;
 /** What one process may ask of another, an event's data with it; and what it reads of an answer at a time. */
@@ -77,7 +79,7 @@ export class Requests {
     onError: (error: unknown) => void,
     everyMs: number = lookEveryMs,
   ) {
-    this.folder = folderOf(handlersFolder);
+    this.folder = requestsFolder(handlersFolder);
     this.everyMs = everyMs;
     this.carryOut = carryOut;
     this.onError = onError;
@@ -241,13 +243,15 @@ export class Requests {
   }
 }
 
+const plainKinds: readonly string[] = ['requeue', 'discard', 'edit', 'replay', 'forget', 'messageCounts'];
+
 /** @throws InvalidOptions: it is none. What its fields hold is checked where they are used. */
 function requestIn(text: string): HandlerRequest {
   const { kind, action, ...fields } = parseFields(text);
   if (kind === 'messages' && (action === 'requeue' || action === 'discard')) {
     return { kind, action, ...fields } as HandlerRequest;
   }
-  if (['requeue', 'discard', 'edit', 'replay'].includes(kind as string)) return { kind, ...fields } as HandlerRequest;
+  if (plainKinds.includes(kind as string)) return { kind, ...fields } as HandlerRequest;
   throw new TrunklineError('InvalidOptions', {
     option: 'request',
     value: shown(kind),
@@ -263,7 +267,7 @@ export async function ask(
   request: HandlerRequest,
   { timeoutMs, onProgress = () => {} }: { timeoutMs: number; onProgress?: (progress: ReplayProgress) => void },
 ): Promise<unknown> {
-  const folder = folderOf(handlersFolder);
+  const folder = requestsFolder(handlersFolder);
   makePrivateFolder(folder);
   const id = randomUUID();
   const answerFile = join(folder, `${id}.answer`);

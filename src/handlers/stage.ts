@@ -2,23 +2,25 @@
 // first needed. Owned by the caller's thread.
 
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
 import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
 import { nearest } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
+import type { MessageCounts } from '../message.ts';
 import { printAs, statusLine } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { makePrivateFolder, touchPrivate } from '../private-file.ts';
 import type { History } from '../store/history.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Call } from './attempts.ts';
-import { Beginnings } from './beginnings.ts';
+import { Beginnings, beginningsFile } from './beginnings.ts';
 import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { checkTable, effectTable } from './effects.ts';
 import { Feed } from './feed.ts';
+import { checkForget, type ForgottenHandler, forget } from './forget.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
 import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
@@ -31,6 +33,7 @@ import { isFinal } from './patience.ts';
 import { LogReaders } from './postgres/log-readers.ts';
 import { TableProjection } from './postgres/projection.ts';
 import { PostgresTables } from './postgres/tables.ts';
+import { PostgresTraces } from './postgres/traces.ts';
 import { defineProjection, type Projection, type ProjectionDefinition, subscriptionName } from './projection.ts';
 import { checkRange, type RangeOptions } from './reading-options.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
@@ -63,6 +66,8 @@ export interface StageParts {
     follow(onSynced: () => void): void;
   };
   runtimeHasFailed(): boolean;
+  /** Of this run. */
+  messageCounts(): MessageCounts;
 }
 
 interface BeginOptions {
@@ -95,6 +100,9 @@ export class HandlerStage {
   private readonly inbox: Inbox;
   private readonly requests: Requests;
   private readonly projections = new Map<string, Projection<any>>();
+  /** Names of handlers that are being forgotten: none of these may begin. */
+  private readonly forgetting = new Set<string>();
+  private readonly beginnings: Beginnings | undefined;
   private isFollowing = false;
   private isClosing = false;
   isClosed = false;
@@ -103,12 +111,8 @@ export class HandlerStage {
     this.parts = parts;
     const { store, logId, options } = parts;
     this.remote = store && new PostgresTables(store, logId, options.connections);
-    this.starts = new Starts(
-      parts.history,
-      parts.levels,
-      dirname(parts.folder),
-      store && new Beginnings(join(parts.folder, 'begun.json'), logId),
-    );
+    this.beginnings = store && new Beginnings(beginningsFile(parts.folder), logId);
+    this.starts = new Starts(parts.history, parts.levels, dirname(parts.folder), this.beginnings);
     this.feed = new Feed(parts.history, parts.levels, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
@@ -180,7 +184,7 @@ export class HandlerStage {
     const { logger } = this.parts;
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
-    this.serveRequests();
+    this.makeFolder();
     if (this.remote) onDisk(this.parts.folder, (folder) => touchPrivate(elsewhereFile(folder)));
     const subscription: RunningSubscription = new RunningSubscription(settings, {
       tables,
@@ -207,10 +211,14 @@ export class HandlerStage {
     return subscription;
   }
 
-  /** Other processes may ask from now on: there is something that they could ask about. */
+  /** Other processes may ask from now on. */
   serveRequests(): void {
     if (this.isClosing) return;
-    this.makeFolder();
+    try {
+      this.makeFolder();
+    } catch (error) {
+      this.parts.logger.warn({ err: error }, 'requests of other processes cannot be served, retrying');
+    }
     this.requests.start();
   }
 
@@ -219,7 +227,8 @@ export class HandlerStage {
   }
 
   private checkName(name: string): void {
-    if (this.subscriptions.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
+    if (this.subscriptions.has(name) || this.forgetting.has(name))
+      throw new TrunklineError('SubscriptionExists', { handler: name });
   }
 
   find(name: string): RunningSubscription {
@@ -265,7 +274,8 @@ export class HandlerStage {
     const settings = { name: subscriptionName(name, 1), events: events ?? '*', aggregates, handle };
     this.noteUndeclared(name, resolveSubscription(settings as SubscribeOptions, this.definitions));
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    if (this.projections.has(name)) throw new TrunklineError('SubscriptionExists', { handler: name });
+    if (this.projections.has(name) || this.forgetting.has(`${PROJECTION_PREFIX}${name}`))
+      throw new TrunklineError('SubscriptionExists', { handler: name });
     const closed = (): unknown => this.projections.delete(name);
     const projection =
       typeof into === 'object'
@@ -273,6 +283,26 @@ export class HandlerStage {
         : new LocalProjection(definition, this, closed);
     this.projections.set(name, projection);
     return projection;
+  }
+
+  /** Everything that is kept of a handler that is gone for good. @throws UnknownSubscription, HandlerNeeded */
+  async forget(name: string, options: { dryRun?: boolean | undefined } = {}): Promise<ForgottenHandler> {
+    checkForget(name, options);
+    const { remote, tables, local, beginnings, forgetting } = this;
+    const { store, logId } = this.parts;
+    let held: string | undefined;
+    const isRunning = (full: string): boolean =>
+      this.subscriptions.has(full) ||
+      forgetting.has(full) ||
+      (full.startsWith(PROJECTION_PREFIX) && this.projections.has(full.slice(PROJECTION_PREFIX.length)));
+    const hold = (full: string): void => void forgetting.add((held = full));
+    try {
+      const places = remote === undefined ? [local] : [tables, local];
+      const traces = store && new PostgresTraces(store, logId);
+      return await forget({ places, remote: traces, beginnings, isRunning, hold }, name, options.dryRun ?? false);
+    } finally {
+      if (held !== undefined) forgetting.delete(held);
+    }
   }
 
   replay(options: ReplayOptions): Promise<ReplayProgress> {
@@ -289,6 +319,8 @@ export class HandlerStage {
 
   /** What another process asks. */
   private carryOut(request: HandlerRequest, onProgress: (progress: ReplayProgress) => void): Promise<unknown> {
+    if (request.kind === 'messageCounts') return Promise.resolve(this.parts.messageCounts());
+    if (request.kind === 'forget') return this.forget(request.handler, { dryRun: request.dryRun });
     if (request.kind !== 'replay') return carryOut(this.deadLetters, request);
     const { handler, from, to, kind: _, ...rest } = request;
     const moment = (given: number | string): number | Date => (typeof given === 'string' ? new Date(given) : given);

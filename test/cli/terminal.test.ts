@@ -130,6 +130,10 @@ test('dead letters, handlers and messages whose names, ids and errors hold such 
   expect(await read('dead-letters messages show', first!.id, ...at)).toContain('innocent');
   expect(await read('dead-letters discard', '--handler', handler, ...at)).toContain('discarded');
   expect(await read('dead-letters messages requeue', first!.id, ...at)).toContain('requeued');
+  await runtime.subscription(handler).close();
+  for (const more of [['--dry-run'], ['--json']]) {
+    expect(await read('handlers forget', handler, ...at, ...more)).toContain('\\u202egni');
+  }
   expect(await read('dead-letters messages discard', '--sender-id', hostile, ...at)).toContain(second!.id);
   expect(await read('dead-letters show', hostile, ...at)).toContain('innocent');
 });

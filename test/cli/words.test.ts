@@ -18,6 +18,7 @@ const words: Record<string, { good: string; bad: string[] }> = {
   '--postgres': { good: 'postgres://nobody@127.0.0.1:1/none', bad: ['nonsense', 'http://127.0.0.1/'] },
   '--schema': { good: 'trunkline', bad: [] },
   '--data-dir': { good: '/nonexistent/data', bad: [] },
+  '--log': { good: 'no-such-log', bad: [] },
   '--config': { good: './nonexistent.ts', bad: [] },
   '--before': { good: '2026-01', bad: ['2026', '2026-13', '2026-1', '01-2026', 'soon'] },
   '--to': { good: '5', bad: [] },

@@ -50,6 +50,7 @@ const doors: Record<string, Record<string, Door | typeof none>> = {
     register: (r, bad) => r.register({ handlerName: 'n', handle }, bad),
     project: (r, bad) => r.project({ name: 'n', init: handle, apply: handle, ...bad }),
     replay: (r, bad) => r.replay({ into: handle, ...bad }),
+    forgetHandler: (r, bad) => r.forgetHandler('no-such', bad),
     once: none,
     effect: none,
     effects: (r, bad) => r.effects('table', bad),

@@ -2,7 +2,7 @@
 // a row of `log_readers` for each. Owned by the caller's thread.
 //
 // Invariants: only what has been committed here is told, so a row never stands ahead of its reader. A new reader, and one
-// that goes back, are told at once; progress now and then, and at the end. Readers that this run does not begin are told too:
+// that goes back, or is gone, are told at once; progress now and then, and at the end. Readers that this run does not begin are told too:
 // they may be begun again. What the server does not take is told later, and holds up nothing.
 import pg from 'pg';
 import { guarded, unawaited } from '../../guarded.ts';
@@ -74,8 +74,10 @@ export class LogReaders {
 
   private note(name: string, json: string | undefined): void {
     const before = this.positions.get(name);
-    if (json === undefined) this.positions.delete(name);
-    else {
+    if (json === undefined) {
+      this.positions.delete(name);
+      if (before !== undefined) this.isUrgent = true; // it holds up months no longer
+    } else {
       const { low } = JSON.parse(json) as CheckpointRecord;
       this.positions.set(name, low);
       if (before === undefined || low < before) this.isUrgent = true;

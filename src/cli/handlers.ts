@@ -1,0 +1,49 @@
+// `trunkline handlers forget`: all that is kept of a handler that is gone for good, and with it its hold on the store's months.
+import { type Command, Option } from 'commander';
+import { checkForget, type ForgottenHandler } from '../handlers/forget.ts';
+import { forgetHandler, forgetLostHandler } from '../handlers/outside.ts';
+import { type ConnectionOptions, withConnection } from './connection.ts';
+import { type OutputOptions, output, withJson } from './output.ts';
+import { lostPlaceOf, placeOf } from './place.ts';
+import { dataDirOption } from './words.ts';
+
+interface Options extends ConnectionOptions, OutputOptions {
+  dataDir?: string;
+  log?: string;
+  dryRun?: boolean;
+}
+
+/** Add the commands to a program. */
+export function addHandlers(program: Command): void {
+  const group = program.command('handlers').description('what is kept of handlers');
+  withJson(withConnection(group.command('forget')))
+    .argument('<name>', 'as trunkline status shows it; of a projection projection:NAME')
+    .description('remove all that is kept of a handler, projection or reader that is gone for good')
+    .addOption(dataDirOption("the service's data directory; it may be running, without this handler"))
+    .addOption(new Option('--log <log>', 'the log of a machine that is lost for good, in place of its data directory'))
+    .option('--dry-run', 'only say what would go')
+    .action(async (name: string, options: Options, command: Command) => {
+      const { dataDir, log, dryRun = false } = options;
+      const isDirectoryGiven = dataDir !== undefined && command.getOptionValueSource('dataDir') === 'cli';
+      if (log !== undefined && isDirectoryGiven) command.error('error: give --data-dir or --log, not both');
+      if (log === undefined && dataDir === undefined)
+        command.error('error: give --data-dir, or --log of a lost machine');
+      checkForget(name, {});
+      const forgotten =
+        log === undefined
+          ? await forgetHandler(await placeOf({ ...options, dataDir: dataDir! }), name, dryRun)
+          : await forgetLostHandler(await lostPlaceOf(options, log), name, dryRun);
+      output(options, forgotten, () => lines(forgotten));
+    });
+}
+
+function lines({ name, kind, outcome, position, rows, dropped, stays, checkpoints }: ForgottenHandler): string[] {
+  const verb = outcome === 'forgotten' ? 'removed' : 'to be removed';
+  return [
+    `${kind} ${name}: ${outcome}, it stood at position ${position}`,
+    `  ${checkpoints.length} checkpoint${checkpoints.length === 1 ? '' : 's'} ${verb}: ${checkpoints.join(', ')}`,
+    ...(rows > 0 ? [`  ${rows} rows on this machine ${verb}`] : []),
+    ...dropped.map((table) => `  table ${table} ${verb}: rows were being built there`),
+    ...(stays === undefined ? [] : [`  table ${stays} is yours and stays, with its rows`]),
+  ];
+}
