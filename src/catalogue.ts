@@ -1,6 +1,7 @@
 // What aggregates declare of their events, as plain data that may cross threads: names, versions, and the payloads' JSON
 // Schemas where a validator can tell them (https://standardschema.dev/json-schema).
 import type { AggregateLike, AnyAggregate } from './aggregate.ts';
+import { invalid } from './checks.ts';
 import { TrunklineError } from './errors.ts';
 import type { EventDeclaration, EventSpec } from './event.ts';
 
@@ -26,6 +27,34 @@ function jsonSchemaOf({ schema }: EventSpec<unknown>): Record<string, unknown> |
   } catch {
     return undefined;
   }
+}
+
+/**
+ * Refuse a definition that the runtime was not given: nothing of it would ever come, in silence. (A name may be an entity's, or
+ * one of the past, which nobody declares.)
+ * @throws UnknownAggregateType
+ */
+export function checkRegistered(
+  aggregates: readonly (AggregateLike | string)[] | undefined,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+): void {
+  for (const one of aggregates ?? []) {
+    if (typeof one === 'string' || definitions.has(one.name)) continue;
+    const known = [...definitions.keys()];
+    const message =
+      `aggregate '${one.name}' is none of this runtime's; put it into createRuntime's aggregates ` +
+      `(known: ${known.join(', ')}), or give its name as text if its events come from elsewhere`;
+    throw new TrunklineError('UnknownAggregateType', { aggregateType: one.name, known }, { message });
+  }
+}
+
+/** Which event types are wanted: a list that is not empty, of names. @throws InvalidOptions */
+export function checkTypeList(option: string, types: unknown, forAll: string): void {
+  if (!Array.isArray(types)) invalid(option, types, `must be a list of event types; ${forAll}`);
+  const list = types as unknown[];
+  if (list.length === 0) invalid(option, [], `is empty, and would select nothing; name event types, or ${forAll}`);
+  const wrong = list.findIndex((type) => typeof type !== 'string' || type === '');
+  if (wrong >= 0) invalid(`${option}[${wrong}]`, list[wrong], 'must be the name of an event type');
 }
 
 /**

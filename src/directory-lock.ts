@@ -13,7 +13,7 @@
 //   transaction stands in: a lock all the same, but one that a copy made by the same process gives up.
 import { accessSync, closeSync, constants, fstatSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { DatabaseSync } from 'node:sqlite';
+import type { DatabaseSync } from 'node:sqlite';
 import { TrunklineError } from './errors.ts';
 import { openPrivate, touchPrivate } from './private-file.ts';
 
@@ -102,7 +102,8 @@ const openForLocking = (file: string): number => openPrivate(file, 'openOrMake')
 function lockBySqlite(file: string): (() => void) | undefined {
   touchPrivate(file); // SQLite would make it readable for everybody, and who can read it can hold it
   accessSync(file, constants.W_OK);
-  const database = new DatabaseSync(file, { timeout: 0 });
+  const sqlite = createRequire(import.meta.url)('node:sqlite') as { DatabaseSync: typeof DatabaseSync };
+  const database = new sqlite.DatabaseSync(file, { timeout: 0 });
   try {
     database.exec('PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE');
     return () => database.close();

@@ -59,6 +59,7 @@ export interface ErrorDetails {
   CloseTimedOut: { deadlineMs: number; waitingFor: string[] };
   LogPoisoned: { cause: string };
   ThreadFailed: { thread: string; cause: string };
+  NodeTooOld: { found: string; needed: number };
   LibraryBundled: { entry: string; base: string };
   /** A fault of Trunkline's own, not of what it talks to. */
   InternalFault: { where: string; cause: string };
@@ -187,6 +188,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
   LogPoisoned: (d) => `writing the log failed (${d.cause}); nothing is acknowledged until a restart has recovered it`,
   ThreadFailed: (d) => `the ${d.thread} thread failed: ${d.cause}`,
+  NodeTooOld: (d) =>
+    `this is Node.js ${d.found}, and trunkline needs ${d.needed} or newer; install that, and start again`,
   LibraryBundled: (d) =>
     `'${d.entry}' is not beside ${d.base}: trunkline cannot be bundled, since its threads start from files of their own; ` +
     "mark 'trunkline' as external in your bundler",

@@ -1,4 +1,6 @@
 // The only public door.
+import './node-version.ts'; // first: it says so where the others would fail
+
 export {
   type Aggregate,
   type AggregateLike,

@@ -293,6 +293,9 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
         'is undefined: do two modules import each other, or is an export misspelt?',
       );
     }
+    if (typeof aggregate === 'string') {
+      invalid(`aggregates[${i}]`, aggregate, 'is a name: give what defineAggregate() has returned');
+    }
     checkRecord(`aggregates[${i}]`, aggregate);
     if (typeof aggregate.commands !== 'object' || typeof aggregate.evolve !== 'object') {
       invalid(`aggregates[${i}]`, aggregate.name ?? aggregate, 'must be made by defineAggregate()');

@@ -4,7 +4,7 @@ import { isInsideShard, noteViolation } from './actor/inside.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions, StateOf } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import type { StateOptions } from './caller/refs.ts';
-import { checkEventNames } from './catalogue.ts';
+import { checkEventNames, checkRegistered } from './catalogue.ts';
 import { checkLevel, checkRecord, checkSignalOptions, nameOfDefinition } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
 import { closeDeadlineMs } from './ending.ts';
@@ -95,7 +95,10 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       this.listenerErrors++;
       options.logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
     };
-    this.bus = new Bus(listenerFailed, () => this.checkOpen());
+    this.bus = new Bus(listenerFailed, (aggregate) => {
+      this.checkOpen();
+      if (aggregate !== undefined) checkRegistered([aggregate], this.stages.refs.definitions);
+    });
     this.stages = new Stages(options, directory, this.bus);
   }
 

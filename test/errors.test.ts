@@ -59,6 +59,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   CloseTimedOut: { deadlineMs: 10, waitingFor: ['shards'] },
   LogPoisoned: { cause: 'EIO' },
   ThreadFailed: { thread: 'log', cause: 'EIO' },
+  NodeTooOld: { found: '20.19.0', needed: 24 },
   LibraryBundled: { entry: './thread', base: 'file:///srv/bundle.mjs' },
   InternalFault: { where: 'PostgreSQL', cause: 'TypeError: x is not iterable' },
   DataDirInUse: { dataDir: './data' },

@@ -49,10 +49,10 @@ export class Bus {
   private readonly entries = new Set<Entry>();
   private readonly batches = new Set<Entry>();
   private readonly onError: ListenerErrorHandler;
-  private readonly admit: () => void;
+  private readonly admit: (aggregate: AnyAggregate | undefined) => void;
 
-  /** @internal `admit` throws when nobody will be told of anything any more. */
-  constructor(onError: ListenerErrorHandler, admit: () => void = () => {}) {
+  /** @internal `admit` throws when nobody will be told of anything any more, or of this aggregate. */
+  constructor(onError: ListenerErrorHandler, admit: (aggregate: AnyAggregate | undefined) => void = () => {}) {
     this.onError = onError;
     this.admit = admit;
   }
@@ -64,7 +64,7 @@ export class Bus {
    * runtime.bus.on(Call, 'CallRouted', (event) => console.log(event.data.trunk));
    * runtime.bus.on('*', (events) => audit(events), { batch: true });
    * ```
-   * @throws UnknownEventType, InvalidOptions, RuntimeClosed
+   * @throws UnknownAggregateType, UnknownEventType, InvalidOptions, RuntimeClosed
    */
   on<A extends AnyAggregate, T extends EventTypeOf<A> | '*'>(
     aggregate: A,
@@ -81,9 +81,9 @@ export class Bus {
   on(type: '*', listener: BatchListener<StoredEvent>, options: BatchOptions): Listening;
   on(type: '*', listener: Listener<StoredEvent>, options?: ListenOptions): Listening;
   on(...args: unknown[]): Listening {
-    this.admit();
     const everything = args[0] === '*';
     if (!everything) checkListening(args[0] as AnyAggregate, args[1] as string);
+    this.admit(everything ? undefined : (args[0] as AnyAggregate));
     const name = everything ? '*' : nameOf((args[0] as AnyAggregate).name, args[1] as string);
     const [listener, options = {}] = args.slice(everything ? 1 : 2) as [Listener<any>, Partial<BatchOptions>?];
     checkFunction('listener', listener);

@@ -103,7 +103,7 @@ export class DeadLetters {
   /**
    * Handle them again, each aggregate's in order: from the first that failed, and what waits behind it. At once if the handler
    * is subscribed, else when it is. `dryRun` calls the handler with what is selected and moves nothing.
-   * @throws InvalidOptions, UnknownDeadLetter, UnknownSubscription (dry run)
+   * @throws InvalidOptions, UnknownDeadLetter, UnknownSubscription
    */
   async requeue(
     which: string | DeadLetterSelection,
@@ -230,8 +230,10 @@ export class DeadLetters {
     throw new TrunklineError('UnknownSubscription', { handler, known: names }, { message });
   }
 
-  private select(which: string | DeadLetterQuery): Promise<Letter[]> {
-    return typeof which === 'string' ? this.one(which).then((letter) => [letter]) : this.find(which);
+  private async select(which: string | DeadLetterQuery): Promise<Letter[]> {
+    if (typeof which === 'string') return [await this.one(which)];
+    await this.checkHandler(which.handler); // a misspelt one would select nothing, in silence
+    return this.find(which);
   }
 
   private async one(id: string): Promise<Letter> {

@@ -48,9 +48,12 @@ export function checkChange(what: string, which: string | DeadLetterSelection, o
   const { dryRun } = options;
   if (dryRun !== undefined && typeof dryRun !== 'boolean') invalid('dryRun', dryRun, 'must be true or false');
   if (typeof which === 'string') return;
+  if (which === undefined || which === null) {
+    invalid(what, which, 'must name a letter, or select some: by conditions, or by `all: true`');
+  }
   checkLetterQuery(which, selectionFields);
-  const { all } = which;
-  const hasConditions = conditions.some((condition) => which[condition] !== undefined);
+  const all = Object.hasOwn(which, 'all') ? which.all : undefined; // what is inherited selects nothing
+  const hasConditions = conditions.some((condition) => Object.hasOwn(which, condition));
   if (all !== undefined && all !== true) invalid('all', all, 'must be true, or not be there');
   if (all && hasConditions) invalid('all', all, 'stands beside conditions: leave out the one or the others');
   if (!all && !hasConditions) invalid('all', all, 'is missing: give a condition, or say `all: true`');

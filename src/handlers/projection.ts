@@ -2,6 +2,7 @@
 // `local-projection.ts` and `postgres/projection.ts`.
 
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
+import { checkTypeList } from '../catalogue.ts';
 import { checkAggregate, checkId, checkInteger, nameFault } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
@@ -103,7 +104,10 @@ export function defineProjection<
   };
   const fault = nameFault(name, nameBytesLimit);
   if (fault !== undefined) invalid('name', name, fault);
-  for (const type of definition.events ?? []) checkId('event type', type);
+  if (definition.events !== undefined) {
+    checkTypeList('projection.events', definition.events, 'leave it out for all');
+    for (const type of definition.events) checkId('event type', type);
+  }
   for (const aggregate of definition.aggregates ?? []) checkAggregate(aggregate);
   checkInteger('projection.version', version, 1, 1_000_000_000);
   if (typeof init !== 'function') invalid('init', init, 'must be a function');

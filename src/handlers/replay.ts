@@ -4,7 +4,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { isDate } from 'node:util/types';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../aggregate.ts';
-import { checkEventNames } from '../catalogue.ts';
+import { checkEventNames, checkRegistered, checkTypeList } from '../catalogue.ts';
 import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
@@ -79,7 +79,7 @@ function checkReplay({ from = 1, to, into, ...options }: ReplayOptions): void {
   if (signal !== undefined) checkSignal(signal);
   if (onProgress !== undefined) checkFunction('onProgress', onProgress);
   if (typeof dryRun !== 'boolean') invalid('dryRun', dryRun, 'must be true or false');
-  if (types !== undefined && types.length === 0) invalid('types', types, 'is empty: leave it out to replay all');
+  if (types !== undefined) checkTypeList('types', types, 'leave it out to replay all');
   if (aggregate !== undefined) checkAggregate(aggregate);
   if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
   for (const type of types ?? []) checkId('event type', type);
@@ -107,6 +107,7 @@ export async function replay(
 ): Promise<ReplayProgress> {
   checkFields('replay', given, replayFields);
   checkReplay(given);
+  checkRegistered(given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
   checkEventNames(given.types, given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
   const { from = 1, to, into, ...options } = given;
   const { types, aggregate, aggregateId, signal, onProgress = () => {}, progressMs = 1000, dryRun = false } = options;

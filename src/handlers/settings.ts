@@ -2,7 +2,7 @@
 
 import { types } from 'node:util';
 import type { AnyAggregate } from '../aggregate.ts';
-import { checkEventNames } from '../catalogue.ts';
+import { checkEventNames, checkRegistered, checkTypeList } from '../catalogue.ts';
 import { checkAggregate, checkFunction, checkInteger, invalid, nameFault } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
@@ -104,7 +104,7 @@ export function resolveSubscription(
   return {
     name: options.name,
     types: resolveTypes(options, definitions),
-    aggregates: resolveAggregates(options),
+    aggregates: resolveAggregates(options, definitions),
     where: options.where,
     from: checkFrom(options.from ?? 'start'),
     concurrency: batch ? 1 : checkInteger('concurrency', options.concurrency ?? 16, 1, 10_000),
@@ -155,12 +155,19 @@ function checkNotRetried(given: NonNullable<RetryOptions['notRetried']>): NonNul
   return given;
 }
 
-function resolveAggregates({ aggregates }: AnySubscribeOptions): ReadonlySet<string> | undefined {
+function resolveAggregates(
+  { aggregates }: AnySubscribeOptions,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+): ReadonlySet<string> | undefined {
   if (aggregates === undefined) return undefined;
-  if (!Array.isArray(aggregates) || aggregates.length === 0) {
+  if (!Array.isArray(aggregates)) {
     invalid('aggregates', aggregates, 'must be a list of definitions or names; leave it out for all');
   }
+  if (aggregates.length === 0) {
+    invalid('aggregates', [], 'is empty, and would select nothing; name aggregates, or leave it out for all');
+  }
   for (const one of aggregates) checkAggregate(one);
+  checkRegistered(aggregates, definitions);
   return new Set(aggregates.map(nameOf));
 }
 
@@ -169,9 +176,7 @@ function resolveTypes(
   definitions: ReadonlyMap<string, AnyAggregate>,
 ): ReadonlySet<string> | undefined {
   if (events === '*') return undefined;
-  if (!Array.isArray(events) || events.length === 0 || events.some((type) => typeof type !== 'string')) {
-    invalid('events', events, "must be '*' or a list of event types");
-  }
+  checkTypeList('events', events, "'*' is all of them");
   checkEventNames(events, aggregates, definitions);
   return events.includes('*') ? undefined : new Set(events);
 }

@@ -29,10 +29,13 @@ export function checkTypeQuery(type: string, query: TypeQuery): void {
 }
 
 export function checkMoment(moment: Moment): void {
+  if (moment === undefined || moment === null) {
+    invalid('moment', moment, 'is missing: say as of when, by { version } or { time }');
+  }
   checkFields('moment', moment, ['version', 'time']);
   const { version, time } = moment as { version?: number; time?: Date };
   if ((version === undefined) === (time === undefined)) {
-    invalid('moment', Object.keys(moment), 'must be { version } or { time }');
+    invalid('moment', moment, 'must be { version } or { time }: one of the two');
   }
   if (version !== undefined) checkInteger('moment.version', version, 0, Number.MAX_SAFE_INTEGER);
   if (time !== undefined) checkDate('moment.time', time);

@@ -1,4 +1,5 @@
 // Which events a query wants, told from a frame without decoding it.
+import { checkTypeList } from '../catalogue.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
@@ -96,7 +97,7 @@ function check(query: StoreQuery): void {
   checkInteger('pageSize', pageSize, 1, 100_000);
   if (aggregate !== undefined) checkAggregate(aggregate);
   if (aggregateId !== undefined) checkId('aggregate id', aggregateId);
-  if (types !== undefined && !Array.isArray(types)) invalid('types', types, 'must be a list of event types');
+  if (types !== undefined) checkTypeList('types', types, 'leave it out for all');
   for (const one of type === undefined ? (types ?? []) : [type, ...(types ?? [])]) checkId('event type', one);
   if (since !== undefined) checkDate('since', since);
   if (until !== undefined) checkDate('until', until);

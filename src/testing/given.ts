@@ -19,6 +19,7 @@ import {
   type StateOf,
 } from '../aggregate.ts';
 import type { Carried } from '../carried.ts';
+import { nameOfDefinition } from '../checks.ts';
 import type { Rejected, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
@@ -110,6 +111,7 @@ export function given<A extends AnyAggregate>(
   events: readonly GivenEvent<A>[] = [],
   options: GivenOptions = {},
 ): { readonly when: When<A> } {
+  nameOfDefinition(aggregate);
   checkFields('given', options, givenFields);
   const when = commandMethods(aggregate, (name, input) => new Trial(aggregate, events, options, name, input));
   return { when: when as When<A> };

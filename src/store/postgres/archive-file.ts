@@ -9,8 +9,8 @@ import { createWriteStream } from 'node:fs';
 import { readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { createZstdCompress, createZstdDecompress } from 'node:zlib';
-import { checkInteger } from '../../checks.ts';
+import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and is to be told so
+import { checkInteger, checkSignal, invalid } from '../../checks.ts';
 import { syncFolder } from '../../durable-file.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
@@ -75,7 +75,7 @@ export async function writeArchive(
   const draft = `${file}.${randomUUID()}.part`; // process numbers repeat: two containers may share the folder
   try {
     const output = createWriteStream(draft, { fd: openPrivate(draft, 'make'), flush: true });
-    await pipeline(rows, (chunks) => sealed(chunks, file, limits), createZstdCompress(), output, { signal });
+    await pipeline(rows, (chunks) => sealed(chunks, file, limits), zlib.createZstdCompress(), output, { signal });
     const info = await verifyArchive(draft, signal, limits);
     const events = await lacking(draft, file, signal, limits);
     if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
@@ -190,7 +190,7 @@ async function* archiveLines(
   let events = 0;
   let end: Omit<ArchiveInfo, 'file'> | undefined;
   try {
-    for await (const bytes of linesIn(unpacked(file, createZstdDecompress(), limits), file, limits.lineBytes)) {
+    for await (const bytes of linesIn(unpacked(file, zlib.createZstdDecompress(), limits), file, limits.lineBytes)) {
       const line = events + 1;
       if (end) throw damaged(file, 'it goes on behind its last line', line);
       if (!isUtf8(bytes)) throw damaged(file, 'it is not UTF-8', line);
@@ -249,6 +249,10 @@ export function readArchive(
   signal?: AbortSignal,
   limits: ArchiveLimits = {},
 ): AsyncIterableIterator<StoredEvent> {
+  if (typeof file !== 'string' || file === '') {
+    invalid('file', file, 'must be the path of an archive, as `partitions archive` has written it');
+  }
+  if (signal !== undefined) checkSignal(signal);
   return eventsIn(file, signal, limits);
 }
 
