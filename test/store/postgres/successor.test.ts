@@ -1,6 +1,7 @@
 // Two machines, one aggregate: what the first one goes on saying after the second has taken over. Nothing that the store
 // refused, or that was decided on it, is acknowledged as `stored`, and nothing of it is remembered.
 
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
@@ -8,6 +9,7 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { migrate, postgres, type Runtime } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
+import { Courier } from '../../runtime/courier.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 import { temporaryFolder } from '../sample.ts';
 
@@ -20,7 +22,13 @@ const fileSink = new URL('../../runtime/file-sink.ts', import.meta.url).href;
 const folderOfOne = { path: '' };
 
 const start = (dataDir = scratchFolder(), flushDelayMs = 5): Promise<Runtime> =>
-  startRuntime({ dataDir, store: postgres({ connectionString, flushDelayMs }), shards: 1 });
+  startRuntime({
+    dataDir,
+    aggregates: [Counter, Courier],
+    store: postgres({ connectionString, flushDelayMs }),
+    shards: 1,
+    messages: { retry: { attempts: 3, minDelayMs: 1 } },
+  });
 
 const amounts = async (id: string): Promise<number[]> => {
   const rows = await administer(
@@ -140,6 +148,28 @@ test('a message whose events the store refuses, or whose refusal rests on what a
   );
   expect(one.status()).toMatchObject({ messagesRefused: 2, messageDeadLetters: 0 }); // each time by its target
   expect(await amounts('target')).toEqual([1, 10, 100, 100]);
+});
+
+test('a dead letter whose effects the store refuses, delivered again, stays a letter until the store has them', async () => {
+  const fails = `${folderOfOne.path}-fails`;
+  writeFileSync(fails, '');
+  await one.ref(Courier, 'late').with(stored).take('of one');
+  await two.ref(Courier, 'late').with(stored).take('of two');
+  await one.ref(Courier, 'sender').send('late', ['a'], 'takeUnless', fails);
+  const settled = (letters: number): Promise<unknown> =>
+    until(
+      () => one.status(),
+      ({ messagesUnderWay, messageDeadLetters }) => messagesUnderWay === 0 && messageDeadLetters === letters,
+    );
+  await settled(1);
+  rmSync(fails);
+  await one.deadLetters.messages.requeue({ aggregateId: 'late' });
+  await settled(0);
+  expect((await two.store.getByAggregate(Courier, 'late')).map(({ data }) => data)).toEqual([
+    { what: 'of one' },
+    { what: 'of two' },
+    { what: 'a' },
+  ]);
 });
 
 test.each(['between two statements', 'inside a COPY'])(
