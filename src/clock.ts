@@ -1,6 +1,28 @@
-// Time, of two kinds. A duration or a deadline is measured by the monotonic clock, which goes on whatever happens to the
-// machine's date. The date (`Date.now()`, `new Date()`) is for what people and other systems read; test/clocks.test.ts
-// holds the list of the places that may look at it.
+// Time, and what waits for it. A duration or a deadline is measured by the monotonic clock, which goes on whatever happens
+// to the machine's date. The date is for what people and other systems read; test/clocks.test.ts holds the list of the places
+// that may look at it.
+//
+// Every timer and clock of src comes from here: as Node has them when this file is loaded. A test of a user's that fakes
+// timers or the date afterwards moves its own code only; a deadline of ours that shards measure, too, must not stand still on
+// one side.
+import { setImmediate as immediatePromise, setTimeout as timeoutPromise } from 'node:timers/promises';
+
+export const setTimeout: typeof globalThis.setTimeout = globalThis.setTimeout;
+export const clearTimeout: typeof globalThis.clearTimeout = globalThis.clearTimeout;
+export const setInterval: typeof globalThis.setInterval = globalThis.setInterval;
+export const clearInterval: typeof globalThis.clearInterval = globalThis.clearInterval;
+
+/** Resolves after so many milliseconds. */
+export const pause: typeof timeoutPromise = timeoutPromise;
+
+/** Resolves once the event loop has served what waits for it. */
+export const yieldToLoop: typeof immediatePromise = immediatePromise;
+
+/** This thread's monotonic clock: milliseconds. */
+export const performance: { now(): number } = { now: globalThis.performance.now.bind(globalThis.performance) };
+
+/** The date: milliseconds since 1970. */
+export const dateMs: () => number = Date.now;
 
 /**
  * Milliseconds of the machine's monotonic clock: the same in all threads of a process. (`performance.now()` begins anew in

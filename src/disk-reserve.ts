@@ -13,6 +13,7 @@
 // - A hole in the file is a block that is not there: one that was copied sparsely is filled before it is opened.
 import { closeSync, fstatSync, ftruncateSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { performance } from './clock.ts';
 import { TrunklineError } from './errors.ts';
 import { openPrivate } from './private-file.ts';
 

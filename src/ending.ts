@@ -1,5 +1,5 @@
 // How long `close` waits, and what happens then: at the deadline every thread leaves what it is at.
-import { setTimeout as pause } from 'node:timers/promises';
+import { clearTimeout, pause, setTimeout } from './clock.ts';
 import { TrunklineError } from './errors.ts';
 import { guarded } from './guarded.ts';
 import { type Levels, LevelWord } from './log/levels.ts';

@@ -2,6 +2,7 @@
 // well; monotonic within a thread by a 12-bit counter, unique across threads by 62 random bits.
 import { getRandomValues } from 'node:crypto';
 import { toBytes } from './bytes.ts';
+import { dateMs } from './clock.ts';
 
 const randomPool = new Uint8Array(8 * 512); // one call into the operating system per 512 ids
 let randomUsed = randomPool.length;
@@ -76,6 +77,6 @@ const scratch = Buffer.alloc(16);
  * ```
  */
 export function newId(): string {
-  writeNewId(scratch, 0, Date.now());
+  writeNewId(scratch, 0, dateMs());
   return idToText(scratch, 0);
 }

@@ -1,6 +1,7 @@
 // Waiting with a bound: every wait that a user's call can end in has one, and an owner, who knows what holds it up. Once the
 // bound has passed, the call ends with the owner's own error, or, if the owner knows of none, with `WaitTimedOut`. Work that
 // waits on the runtime's own account (a flusher, a delivery) has no bound: nobody stands behind it.
+import { clearTimeout, setTimeout } from './clock.ts';
 import { isError, TrunklineError } from './errors.ts';
 import { guarded } from './guarded.ts';
 

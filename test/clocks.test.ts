@@ -1,5 +1,6 @@
 // Durations and deadlines are measured by the monotonic clock. Every place in src that looks at the date is named here, with
-// the reason; one that is not fails, since the date leaps: a correction of it ends no wait and makes no key expire.
+// the reason; one that is not fails, since the date leaps: a correction of it ends no wait and makes no key expire. And every
+// timer and clock of src is that of clock.ts, which no fake timers of a user's reach.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -12,8 +13,9 @@ const source = fileURLToPath(new URL('../src', import.meta.url));
 /** File → how often it looks at the date, and what for. */
 const datesMeant: Readonly<Record<string, readonly [count: number, reason: string]>> = {
   'actor/basis.ts': [1, 'occurredAt and id of the frame'],
-  'actor/execution.ts': [2, 'occurredAt of events and of messages'],
+  'actor/execution.ts': [2, 'occurredAt of events and of messages, which a shard and the test kit tell differently'],
   'actor/outcome.ts': [1, 'occurredAt and id of the frame'],
+  'actor/shard.ts': [1, 'occurredAt of events and of messages'],
   'actor/snapshots.ts': [1, 'occurredAt and id of the frame'],
   'entity/aggregate-root.ts': [1, 'occurredAt'],
   'entity/publisher.ts': [1, 'occurredAt and ids'],
@@ -31,25 +33,69 @@ const datesMeant: Readonly<Record<string, readonly [count: number, reason: strin
   'store/lmdb/sink.ts': [1, 'compared with the date in ids: a wrong one costs a query'],
   'store/lmdb/writer.ts': [1, 'where the clock of keys begins, once in the life of a store'],
   'store/postgres/sink.ts': [1, 'the months to make partitions for'],
-  'testing/given.ts': [1, 'occurredAt'],
+  'testing/given.ts': [2, 'occurredAt, as the test of a user has the date'],
 };
 
-function datesIn(file: string): number {
-  const code = readFileSync(file, 'utf8')
+function codeOf(file: string): string {
+  return readFileSync(file, 'utf8')
     .replaceAll(/\/\*[\s\S]*?\*\//g, '')
     .replaceAll(/(^|[^:])\/\/.*$/gm, '$1');
-  return (code.match(/\bDate\.now\b|\bDate\s*\(\s*\)|\bperformance\.timeOrigin\b/g) ?? []).length;
+}
+
+function* files(): Iterable<[name: string, code: string]> {
+  for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
+    const file = join(entry.parentPath, entry.name);
+    yield [file.slice(source.length + 1), codeOf(file)];
+  }
+}
+
+const clockImport = /^import \{([^}]*)\} from '(?:\.\.?\/)+clock\.ts';$/m;
+
+function datesIn(code: string): number {
+  const rest = code.replace(clockImport, '');
+  return (rest.match(/\bdateMs\b(?!: \()|\bDate\.now\b|\bDate\s*\(\s*\)|\bperformance\.timeOrigin\b/g) ?? []).length;
 }
 
 test('whoever looks at the date is on the list, and nobody takes it for a duration', () => {
   const found: Record<string, number> = {};
-  for (const entry of readdirSync(source, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile() || !entry.name.endsWith('.ts')) continue;
-    const file = join(entry.parentPath, entry.name);
-    const count = datesIn(file);
-    if (count > 0) found[file.slice(source.length + 1)] = count;
+  for (const [file, code] of files()) {
+    if (file === 'clock.ts') continue;
+    const count = datesIn(code);
+    if (count > 0) found[file] = count;
   }
   expect(found).toEqual(Object.fromEntries(Object.entries(datesMeant).map(([file, [count]]) => [file, count])));
+});
+
+/** Where src goes by the globals of the moment. */
+const globalsMeant: Readonly<Record<string, string>> = {
+  'clock.ts': 'where all others have them from',
+  'log/snapshot.ts': "keeps lmdb-js from making a timer: it is the library's global that counts",
+  'testing/given.ts': "the test kit goes by the user's date",
+};
+
+const ofClock = ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'];
+/** Fake timers replace these as well; what they are for, clock.ts has. */
+const elsewhere =
+  /\b(?:Date\.now|new Date\(\)|hrtime|setImmediate|queueMicrotask|nextTick|requestIdleCallback)\b|\bnode:timers\b|\bscheduler\.wait\b/;
+
+test('every timer and clock of src comes from clock.ts, bound before a user can fake it', () => {
+  const wrong: string[] = [];
+  for (const [file, code] of files()) {
+    if (file in globalsMeant) continue;
+    const imported =
+      clockImport
+        .exec(code)?.[1]
+        ?.split(',')
+        .map((name) => name.trim()) ?? [];
+    for (const name of ofClock) {
+      if (new RegExp(`(?<![.\\w'])${name}(?:\\(|\\.)`).test(code) && !imported.includes(name))
+        wrong.push(`${file}: ${name}`);
+    }
+    const other = elsewhere.exec(code) ?? /\bglobalThis\.(?:set|clear|performance|Date)\w*/.exec(code);
+    if (other) wrong.push(`${file}: ${other[0]}`);
+  }
+  expect(wrong).toEqual([]);
 });
 
 test('the monotonic clock is the same in all threads', async () => {

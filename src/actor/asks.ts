@@ -2,7 +2,7 @@
 // the shard's ring like replies, so that one leaves only after everything its asker has seen is written. Each carries the
 // chain of aggregates that wait for its answer: a question to one of them could never be answered, and is refused.
 import type { AnyAggregate } from '../aggregate.ts';
-import { monotonicMs } from '../clock.ts';
+import { clearTimeout, monotonicMs, setTimeout } from '../clock.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { guarded } from '../guarded.ts';

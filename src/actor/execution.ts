@@ -18,6 +18,8 @@ import { validate } from './validate.ts';
 /** What a command may reach beyond its own aggregate. The shard is one; the test kit is another. */
 export interface Surroundings {
   readonly context: ShardContext;
+  /** The date that events and messages bear: milliseconds since 1970. */
+  readonly dateMs: () => number;
   /** The aggregate type of that name, or `UnknownAggregateType`. */
   definition(name: string): AnyAggregate;
   /** Put a question to another aggregate, its arguments as JSON; resolves to its value. */
@@ -89,7 +91,7 @@ export class Execution implements CommandContext<any, any> {
     const plain = toPlain(checked, type);
     const json = plainToJson(plain, type);
     const version = actor.version + 1;
-    const now = Date.now();
+    const now = this.surroundings.dateMs();
     const metadata = command.metadataJson;
     const offset = group.frame(FrameKind.event, spec.schemaVersion, now, version, name, actor.id, type, metadata, json);
     writeNewId(group.frames.bytes, offset + 16, now);
@@ -148,7 +150,7 @@ export class Execution implements CommandContext<any, any> {
     const target = this.target(aggregate, id);
     return commandMethods(target, (command, input) => {
       this.checkOpen('send');
-      const now = Date.now();
+      const now = this.surroundings.dateMs();
       const data = argumentsJson(input);
       const metadata = this.sendMetadata();
       const name = nameWithSenders(command, [this.address]);

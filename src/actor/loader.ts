@@ -3,7 +3,7 @@
 //
 // Invariants: an aggregate that is still in the log is never loaded stale. One that another log has written meanwhile
 // (contested) is loaded from the store alone, and only once everything that this log had to say is there or in quarantine.
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause, performance } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { unawaited } from '../guarded.ts';

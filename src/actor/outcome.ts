@@ -1,5 +1,6 @@
 // The outcome of a command with an idempotency key: a frame in the command's own group, so that a repetition finds it,
 // whatever happens in between.
+import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
@@ -40,7 +41,7 @@ export function writeOutcome(
   version: number,
   outcome: Outcome,
 ): void {
-  const now = Date.now();
+  const now = dateMs();
   const data = toJson(outcome, 'result');
   const offset = group.frame(FrameKind.receipt, 0, now, version, type, id, key, '', data);
   writeNewId(group.frames.bytes, offset + 16, now);

@@ -5,7 +5,7 @@
 //
 // Invariants: a command's frames are published whole, by one store, after the command has succeeded; a reply is behind its
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
-import { monotonicMs } from '../clock.ts';
+import { dateMs, monotonicMs } from '../clock.ts';
 import { describeError, TrunklineError } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
@@ -90,6 +90,7 @@ export class Shard {
     this.asks = new Asks(this.outgoing, data.askDeadlineMs);
     this.surroundings = {
       context,
+      dateMs,
       definition: (name) => definitionOf(types, name),
       ask: (...question) => this.asks.ask(...question),
     };

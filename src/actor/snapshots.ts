@@ -2,6 +2,7 @@
 //
 // Invariants: a snapshot never makes its command fail, since it is left out where it does not fit beside the command's
 // frames and reply; one that was left out is tried again after 1, 2, 4 … versions, since each try serialises the state.
+import { dateMs } from '../clock.ts';
 import { FrameKind, frameBytesExact } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { isFaithful } from '../payload.ts';
@@ -48,7 +49,7 @@ export class Snapshots {
     if (data.length > this.bytesLimit) return false;
     const { version, id } = actor;
     if (!group.takesOptional(frameBytesExact(name, id, fingerprint, '', data), reply)) return false;
-    const now = Date.now();
+    const now = dateMs();
     const offset = group.frame(FrameKind.snapshot, 0, now, version, name, id, fingerprint, '', data);
     writeNewId(group.frames.bytes, offset + 16, now);
     return true;

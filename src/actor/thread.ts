@@ -1,9 +1,9 @@
 // A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
 // its event loop while asynchronous commands are under way, and now and then for the sake of what `context` holds.
 
-import { setTimeout as pause, setImmediate } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
+import { pause, performance, yieldToLoop } from '../clock.ts';
 import { describeError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
@@ -104,7 +104,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
     if (count > 0) {
       if (shard.pending > 0 || ran >= commandsPerTurn) {
         ran = 0;
-        await setImmediate();
+        await yieldToLoop();
       }
       continue;
     }
@@ -115,13 +115,13 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
         shard.onSettled = resolve;
       });
       if (sleeper.arm(hasWork)) await woken;
-      else await setImmediate();
+      else await yieldToLoop();
       sleeper.rise();
       continue;
     }
     if (spinner.look(hasWork, levels.flag(LevelWord.spinMicros))) continue;
     sleeper.block(hasWork, idleBoundMs);
-    if (!shard.hasWork()) await setImmediate();
+    if (!shard.hasWork()) await yieldToLoop();
   }
 }
 

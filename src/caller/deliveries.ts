@@ -8,7 +8,7 @@
 // to be delivered again, the box says. `settled` says no more than what is done, and stays below the outcome of whatever is
 // in the box until that is gone durably: so a start finds in the log what was carried out (`last-run.ts`). While the box
 // cannot be read, nothing is delivered: what it holds may come first.
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause } from '../clock.ts';
 import type { FrameReader } from '../frame.ts';
 import { unawaited } from '../guarded.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';

@@ -4,7 +4,7 @@
 // Three kinds of failure. Pushed back (a full mailbox, a store that is away): nobody's fault, tried for as long as patience
 // lasts. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause, performance } from '../clock.ts';
 import { fromWire, isError, Rejected, type WireError } from '../errors.ts';
 import type { Message, MessageFailure } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';

@@ -3,7 +3,7 @@
 //
 // Invariant: the log keeps a message's outcome for as long as the message can still be delivered (`Deliveries` holds `settled`
 // below it), so none is missing here.
-import { setImmediate as breathe, setTimeout as pause } from 'node:timers/promises';
+import { pause, yieldToLoop } from '../clock.ts';
 import type { WireError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { eachFrame } from '../log/frames.ts';
@@ -39,7 +39,7 @@ export async function readLastRun(log: LogSource, from: number, to: number): Pro
         else carriedOut.set(id, error);
       }
     });
-    await breathe();
+    await yieldToLoop();
   }
   return { from, messages, carriedOut };
 }

@@ -1,5 +1,6 @@
 // A command in flight, as its caller waits for it.
 import type { SendOptions } from '../aggregate.ts';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { guarded } from '../guarded.ts';
 import { onAbort } from '../on-abort.ts';
 import type { Level, Receipt } from '../receipt.ts';

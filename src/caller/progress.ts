@@ -1,7 +1,7 @@
 // Waiting for the levels behind `written`: the threads that make an event `synced`, `stored` and `published` ring only while
 // somebody here waits, and do not linger then.
 
-import { monotonicMs } from '../clock.ts';
+import { clearInterval, monotonicMs, setInterval } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';

@@ -4,7 +4,7 @@
 //
 // Invariants: a message leaves the log only once it is in the box, and the box only once its outcome is as durable as what
 // `settled` asks for; from the turn in which its outcome is read until then, the log keeps the outcome (`Open.outcome`).
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause } from '../clock.ts';
 import { unawaited } from '../guarded.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import type { LetterBox, Message } from '../message.ts';

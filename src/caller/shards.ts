@@ -3,9 +3,9 @@
 // Invariant: whatever a shard's death asks for, its line, comes of the promise of its start; so a shard may die while others
 // still start, and before this thread has seen that it has started.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
 import type { AnyAggregate } from '../aggregate.ts';
+import { clearInterval, pause, performance, setInterval } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';

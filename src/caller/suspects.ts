@@ -3,7 +3,7 @@
 // Caller's thread.
 //
 // Invariant: a death is charged to an attempt that was alone, or else to the one that has outlived its turn.
-import { setTimeout as pause, setImmediate as turnOfTheLoop } from 'node:timers/promises';
+import { pause, yieldToLoop } from '../clock.ts';
 
 export class Suspects {
   private readonly turnMs: number;
@@ -44,7 +44,7 @@ export class Suspects {
       return await attempt();
     } catch (error) {
       if (isLate()) this.lateFailures++;
-      await turnOfTheLoop(); // all that one death has taken has failed by then
+      await yieldToLoop(); // all that one death has taken has failed by then
       if (isLate() || this.lateFailures === before) charge();
       throw error;
     }

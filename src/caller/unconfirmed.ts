@@ -3,7 +3,7 @@
 //
 // Invariants: they are looked at in the order in which they came, so those of one lane are delivered again in theirs; only
 // the end of the runtime ends that.
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause } from '../clock.ts';
 import { isError } from '../errors.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import type { CommandReceipt, RepeatedReceipt } from './receipt.ts';

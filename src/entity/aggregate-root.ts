@@ -1,5 +1,6 @@
 // Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
 import { checkId } from '../checks.ts';
+import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { eventOf, type Metadata, type NewEvent, type StoredEvent } from '../event.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
@@ -67,7 +68,7 @@ export abstract class AggregateRoot {
       type,
       data: deepFreeze(plain),
       metadata: deepFreeze(plainMetadata),
-      occurredAt: new Date(),
+      occurredAt: new Date(dateMs()),
       schemaVersion: 1,
       version: this.#version + 1,
     });

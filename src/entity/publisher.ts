@@ -6,6 +6,7 @@ import type { Caller } from '../caller/caller.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
 import { Slots } from '../caller/slots.ts';
 import { checkLevel, invalid } from '../checks.ts';
+import { dateMs } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
 import { FrameFlag, FrameKind, FrameReader, frameBytesBound, frameBytesExact } from '../frame.ts';
@@ -319,7 +320,7 @@ export class EventPublisher {
     if (mayWait && levels.flag(LevelWord.full) !== LogRoom.plenty) return false;
     try {
       for (const event of events) {
-        const now = Date.now();
+        const now = dateMs();
         const offset = producer.frame(
           FrameKind.event,
           event.schemaVersion,

@@ -1,6 +1,7 @@
 // Events of entities on their way into transactions of the user's own: checked and serialised before the server is asked
 // anything. Runs in the caller's thread; touches neither ring nor log: a relay brings them there once they are committed.
 import type { AnyAggregate } from '../aggregate.ts';
+import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
 import { newId } from '../ids.ts';
@@ -70,7 +71,14 @@ export class Transactions {
   }
 
   private prepareOne(event: NewEvent): AppendedEvent {
-    const { aggregateType, aggregateId, type, id = newId(), occurredAt = new Date(), schemaVersion = 1 } = event;
+    const {
+      aggregateType,
+      aggregateId,
+      type,
+      id = newId(),
+      occurredAt = new Date(dateMs()),
+      schemaVersion = 1,
+    } = event;
     if (this.actorTypes.has(aggregateType)) {
       const reason = 'its events are raised by commands of its actors; entities must use another type';
       throw new TrunklineError('WrongDoor', { aggregateType, reason });

@@ -5,8 +5,8 @@
 // `stopping` has come to its stage the thread comes up to what is synced, closes its sinks, and returns.
 
 import { setPriority } from 'node:os';
-import { setTimeout as pause } from 'node:timers/promises';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { clearInterval, pause, setInterval, setTimeout } from '../clock.ts';
 import { describeError, isError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import type { EventDeclaration } from '../event.ts';
 import { guarded } from '../guarded.ts';

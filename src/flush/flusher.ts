@@ -1,9 +1,9 @@
 // The one generic loop behind every sink: cursor on the log → batch → sink → next. Runs on the flush thread's event loop,
 // beside the others. A failing sink is retried for ever, alone; a sink that cannot go on stops, alone; both keep what they
 // still need in the log.
-import { setImmediate } from 'node:timers/promises';
 import pRetry from 'p-retry';
 import { BatchSize } from '../batch-size.ts';
+import { clearTimeout, performance, setTimeout, yieldToLoop } from '../clock.ts';
 import { asError, isError, TrunklineError } from '../errors.ts';
 import type { LogSource } from '../log/log.ts';
 import { shown } from '../shown.ts';
@@ -193,7 +193,7 @@ export class Flusher {
       const position = await this.write(batch);
       this.committedAt = performance.now();
       this.moveTo(position);
-      await setImmediate(); // the other flushers' turn
+      await yieldToLoop(); // the other flushers' turn
       return true;
     }
     if (this.stopping) return false;

@@ -1,7 +1,7 @@
 // The flush thread as the runtime starts and stops it.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import { pause } from '../clock.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { shutGate } from '../log/gate.ts';

@@ -8,8 +8,8 @@
 // - Once the runtime has failed, no failure says anything about the handler: the next start delivers again.
 // - An attempt out of time has its signal aborted and is waited for no longer. It may go on by itself; what it puts into its
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
-import { setTimeout as pause } from 'node:timers/promises';
 import pRetry from 'p-retry';
+import { pause } from '../clock.ts';
 import { asError, isStoreAway, TrunklineError } from '../errors.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
@@ -17,7 +17,7 @@ import { Deadlines } from './deadlines.ts';
 import { aggregateKey } from './letters.ts';
 import { isOutgrown } from './outgrown.ts';
 import { OverdueCalls } from './overdue.ts';
-import { patienceMs } from './patience.ts';
+import { patienceMs, retryDelayMs } from './patience.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
@@ -225,6 +225,7 @@ export class Attempts {
       }
     };
     const { retry } = this.settings;
+    let isRetried = true;
     try {
       await pRetry(
         () =>
@@ -234,22 +235,24 @@ export class Attempts {
             error = thrown ?? new Error(`the handler rejected with ${thrown}`);
             this.failures++;
             this.lastError = error;
-            await this.breaker.failed(error);
+            this.breaker.failed();
             // The library gives up on a TypeError; to us it is a failure like any other.
             const failure = asError(error);
             throw failure instanceof TypeError ? new Error(failure.message, { cause: error }) : failure;
           }),
         {
           retries: retry.attempts - 1,
-          factor: retry.factor,
-          minTimeout: retry.minDelayMs,
-          maxTimeout: retry.maxDelayMs,
+          minTimeout: 0, // it pauses by whatever timers there are: the pause is ours
+          maxTimeout: 0,
           maxRetryTime: Number.POSITIVE_INFINITY,
-          randomize: retry.jitter,
-          unref: false,
           signal: this.ending.signal,
           shouldConsumeRetry: () => true,
-          shouldRetry: () => !this.ending.signal.aborted && this.isRetried(subject, error),
+          shouldRetry: () => !this.ending.signal.aborted && isRetried,
+          onFailedAttempt: async ({ retriesLeft, retriesConsumed }) => {
+            isRetried = retriesLeft > 0 && this.isRetried(subject, error);
+            if (!isRetried) return;
+            await pause(retryDelayMs(retry, retriesConsumed), undefined, { signal: this.ending.signal });
+          },
         },
       );
       return { kind: 'done' };
@@ -294,7 +297,7 @@ export class Attempts {
         if (attempt.usedEffects?.haveHappened !== true) throw error;
       });
       const isCommitted = await attempt.usedEffects?.commit();
-      if (!this.breaker.isQuiet) await this.breaker.succeeded();
+      if (!this.breaker.isQuiet) this.breaker.succeeded();
       if (isCommitted) this.tables.stage(attempt.entry!.table, attempt.entry!.key, undefined);
       else if (attempt.usedEffects?.stage() === false) return 'again';
       done();
@@ -302,7 +305,7 @@ export class Attempts {
     } catch (error) {
       if (!this.isAway(attempt, error)) throw error;
       this.lastError = error;
-      await this.breaker.failed(error);
+      this.breaker.failed();
       return 'away';
     } finally {
       attempt.usedEffects?.close();

@@ -5,6 +5,7 @@
 // are as small, until some have gone well.
 
 import { BatchSize } from '../batch-size.ts';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { guarded } from '../guarded.ts';
 import { Again } from './again.ts';
 import type { Attempts, Outcome } from './attempts.ts';

@@ -1,12 +1,13 @@
 // The circuit breaker of one handler: after so many failures in a row nobody passes for a while; then one attempt decides.
 // A service that is down thus costs an attempt now and then, and not the attempts of every event, one after the other.
 //
-// A closed circuit costs nothing: the library hears of failures, and of the first success after one.
-import { type CircuitBreakerPolicy, CircuitState, ConsecutiveBreaker, circuitBreaker, handleAll } from 'cockatiel';
+// A closed circuit costs nothing: it hears of failures, and of the first success after one.
+import { Circuit } from '../circuit.ts';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { guarded } from '../guarded.ts';
 
 export class Breaker {
-  private readonly policy: CircuitBreakerPolicy | undefined;
+  private readonly circuit: Circuit | undefined;
   private readonly pauseMs: number;
   private hasFailed = false;
   /** Who waits for the circuit; the first is let through when the pause is over. */
@@ -17,16 +18,11 @@ export class Breaker {
 
   constructor(settings: { failures: number; pauseMs: number } | undefined) {
     this.pauseMs = settings?.pauseMs ?? 0;
-    this.policy =
-      settings &&
-      circuitBreaker(handleAll, {
-        halfOpenAfter: Math.max(1, settings.pauseMs - 1), // it must not refuse whom our timer lets through
-        breaker: new ConsecutiveBreaker(settings.failures),
-      });
+    this.circuit = settings && new Circuit(settings.failures, 0); // the pause is this one's timer
   }
 
   get isOpen(): boolean {
-    return this.policy !== undefined && this.policy.state !== CircuitState.Closed;
+    return this.circuit !== undefined && this.circuit.state !== 'closed';
   }
 
   /** Closed, and the last attempt went well: nobody need ask. */
@@ -48,17 +44,15 @@ export class Breaker {
     }
   }
 
-  succeeded(): Promise<void> | undefined {
-    if (this.policy === undefined || !this.hasFailed) return undefined;
+  succeeded(): void {
+    if (this.isOpen && !this.isProbing) return; // an attempt from before it opened: only the probe decides
     this.hasFailed = false;
-    return this.tell(() => {});
+    if (this.circuit !== undefined) this.tell(this.circuit, false);
   }
 
-  async failed(error: unknown): Promise<void> {
+  failed(): void {
     this.hasFailed = true;
-    await this.tell(() => {
-      throw error;
-    });
+    if (this.circuit !== undefined) this.tell(this.circuit, true);
   }
 
   /** Nobody waits any longer. */
@@ -71,14 +65,17 @@ export class Breaker {
 
   private probe(): void {
     this.timer = undefined;
-    this.isProbing = true;
+    this.isProbing = this.circuit!.probe();
     this.waiting.shift()?.();
   }
 
-  private async tell(outcome: () => void): Promise<void> {
-    await this.policy?.execute(outcome).catch(() => {});
-    if (!this.isProbing) return;
+  private tell(circuit: Circuit, hasFailed: boolean): void {
+    if (!this.isProbing) {
+      if (circuit.state === 'closed') circuit.ended(hasFailed);
+      return;
+    }
     this.isProbing = false;
+    circuit.decide(hasFailed);
     this.release(); // to pass, or to wait for the next pause
   }
 

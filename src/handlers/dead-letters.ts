@@ -1,6 +1,7 @@
 // Dead letters as users have them: `runtime.deadLetters`. Owned by the caller's thread.
 
 import type { AnyAggregate } from '../aggregate.ts';
+import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
@@ -246,7 +247,7 @@ export class DeadLetters {
   private async find(query: DeadLetterQuery, eventId?: string): Promise<Letter[]> {
     const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
     const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
-    const before = Date.now() - olderThanMs;
+    const before = dateMs() - olderThanMs;
     const matches = ({ event, ...record }: LetterRecord): boolean => {
       if (eventId !== undefined && event.id !== eventId) return false;
       if (aggregateType !== undefined && event.aggregateType !== aggregateType) return false;

@@ -3,6 +3,7 @@
 // An attempt has two limits, one after the other: `startMs` until its call begins (a thread must load its module, or an
 // earlier call of the same aggregate must end), then `timeoutMs` until the call settles. In each of the two sets all have the
 // same limit, so the oldest is the next: one timer serves all.
+import { clearTimeout, performance, setTimeout } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import type { Attempt } from './attempt.ts';

@@ -2,7 +2,7 @@
 //
 // Invariants: a subscription joins exactly behind what it has taken, and leaves exactly before what it has not: no gap, no
 // seam. Nothing is handed out that power loss could still take from the log.
-import { setImmediate } from 'node:timers/promises';
+import { performance, setTimeout, yieldToLoop } from '../clock.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import type { Levels } from '../log/levels.ts';
@@ -100,7 +100,7 @@ export class Feed {
       if (page === undefined) return;
       if (reader !== this.reader) continue; // somebody has joined who may want more of it
       await this.hand(page.events, page.next - 1, reader);
-      if (this.position < synced) await setImmediate();
+      if (this.position < synced) await yieldToLoop();
     }
   }
 
@@ -111,7 +111,7 @@ export class Feed {
       for (const follower of this.routes.get(event.type) ?? this.rest) follower.offer(event);
       if (i % eventsPerLook !== eventsPerLook - 1 || performance.now() - started < sliceMs) continue;
       this.moveTo(event.position);
-      await setImmediate();
+      await yieldToLoop();
       if (reader !== this.reader) return;
       started = performance.now();
     }

@@ -4,7 +4,7 @@
 // Invariant: an event is done when its handler has succeeded or it is parked, in the same turn in which what goes with that
 // is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
 
-import { setTimeout as pause } from 'node:timers/promises';
+import { clearTimeout, pause, setTimeout } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded, unawaited } from '../guarded.ts';

@@ -5,7 +5,7 @@
 // Invariants: a message is in the box, durably, before the log may forget it; and what has been discarded is remembered for as
 // long as the log may still hold it. A message either waits or is a dead letter: it changes from one to the other in one
 // commit. What is counted here changes in the turn in which it is staged.
-import { setTimeout as pause } from 'node:timers/promises';
+import { dateMs, pause } from '../clock.ts';
 import { isError } from '../errors.ts';
 import { type KeptLetters, type LetterBox, laneOf, type Message, type MessageFailure, noLetters } from '../message.ts';
 import { type LetterError, letterError } from './letters.ts';
@@ -139,7 +139,7 @@ export class MessageBox implements LetterBox {
         reason: failure ? 'failed' : 'behind',
         attempts: (before?.attempts ?? 0) + (failure?.attempts ?? 0),
         ...(failure && { error: letterError(failure.error) }),
-        parkedAt: before?.parkedAt ?? new Date().toISOString(),
+        parkedAt: before?.parkedAt ?? new Date(dateMs()).toISOString(),
       };
       this.tables.stage(letterTable, keyOf(message), record);
       this.waitsNoMore(message);

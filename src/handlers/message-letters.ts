@@ -1,6 +1,7 @@
 // Dead letters of messages between aggregates as users have them: `runtime.deadLetters.messages`. Owned by the caller's thread.
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkAggregate, checkDate, checkInteger, invalid } from '../checks.ts';
+import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { type Address, laneOf, type Message } from '../message.ts';
@@ -156,7 +157,7 @@ function matcherOf(query: MessageLetterQuery): (record: MessageRecord) => boolea
   if (reason !== undefined && reason !== 'failed' && reason !== 'behind') {
     invalid('reason', reason, "must be 'failed' or 'behind'");
   }
-  const before = new Date(Date.now() - olderThanMs);
+  const before = new Date(dateMs() - olderThanMs);
   checkDate('olderThanMs', before);
   const [type, senderType] = [nameOf(aggregate), nameOf(sender)];
   return ({ message, ...record }) => {

@@ -1,4 +1,5 @@
 // Waiting until something is worth another look: for one that waits, and any that wake it. Owned by the caller's thread.
+import { clearTimeout, setTimeout } from '../clock.ts';
 export class Nudge {
   /** Look again: something has changed. */
   wake: () => void = () => {};

@@ -2,6 +2,7 @@
 //
 // Invariants: an event enters the dead letters in the same commit that marks it as done in the checkpoint, and leaves them in
 // the same commit as its effects; so no crash loses one or parks it twice. The letters of one aggregate leave in order.
+import { dateMs } from '../clock.ts';
 import type { StoredEvent } from '../event.ts';
 import { handledKey, handledTable } from './handled.ts';
 import {
@@ -76,7 +77,7 @@ export class Parked {
       reason: failure ? 'failed' : 'behind',
       event: event.toJSON() as LetterRecord['event'],
       attempts: failure?.attempts ?? 0,
-      parkedAt: new Date().toISOString(),
+      parkedAt: new Date(dateMs()).toISOString(),
       ...(failure && { error: letterError(failure.error) }),
     };
     this.tables.stage(letterTable, letterKey(this.handler, aggregate, event.position), record);

@@ -1,11 +1,11 @@
 // Replay: events of the past, once more, to a function or to a running handler, beside what goes on. Moves no checkpoint.
 // Owned by the caller's thread.
 
-import { setTimeout as pause } from 'node:timers/promises';
 import { isDate } from 'node:util/types';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../aggregate.ts';
 import { checkEventNames, checkRegistered, checkTypeList } from '../catalogue.ts';
 import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
+import { pause, performance } from '../clock.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';

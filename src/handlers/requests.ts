@@ -9,7 +9,7 @@ import { randomUUID } from 'node:crypto';
 import { type FSWatcher, renameSync, rmSync, watch } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as pause } from 'node:timers/promises';
+import { clearInterval, dateMs, pause, performance, setInterval } from '../clock.ts';
 import { fromWire, isError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import { parseFields, parseJson, readBytes, readTextLater } from '../foreign-file.ts';
 import { guarded, unawaited } from '../guarded.ts';
@@ -234,7 +234,7 @@ export class Requests {
   private async isLeft(name: string): Promise<boolean> {
     const file = join(this.folder, name);
     try {
-      if (Date.now() - (await stat(file)).mtimeMs <= leftAfterMs) return false;
+      if (dateMs() - (await stat(file)).mtimeMs <= leftAfterMs) return false;
       await unlink(file);
     } catch (error) {
       if (!isMissing(error)) throw error;

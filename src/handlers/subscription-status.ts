@@ -1,4 +1,5 @@
 // What a subscription tells of itself, out of what its parts know. Owned by the caller's thread.
+import { dateMs } from '../clock.ts';
 import { tame } from '../tame.ts';
 import type { SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import type { Handling } from './handling.ts';
@@ -36,7 +37,7 @@ export function checkpointOf({ tracker, lastTaken }: Handling, isPaused: boolean
     low: tracker.low,
     done: tracker.done(),
     ...(lastTaken && { lastId: lastTaken.id, lastAt: lastTaken.occurredAt.toISOString() }),
-    updatedAt: new Date().toISOString(),
+    updatedAt: new Date(dateMs()).toISOString(),
     ...(isPaused && { paused: true }),
   };
 }
@@ -61,5 +62,5 @@ export function emptyStatus(name: string, state: SubscriptionState, failure: unk
 /** Since the oldest event that is not done occurred, as far as it is known. */
 function ageSeconds({ tracker, lastTaken }: Handling): number {
   const since = tracker.oldest?.occurredAt ?? lastTaken?.occurredAt.getTime();
-  return since === undefined ? 0 : Math.max(0, (Date.now() - since) / 1000);
+  return since === undefined ? 0 : Math.max(0, (dateMs() - since) / 1000);
 }

@@ -4,7 +4,7 @@
 // Invariants: the checkpoint says no more than what is done, and moves in one commit with what that has caused in the tables.
 // Nothing is taken that is not synced; nothing is left out between the store, the log and the feed.
 
-import { setImmediate } from 'node:timers/promises';
+import { performance, yieldToLoop } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
@@ -142,11 +142,11 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       if (!this.mayTake() || this.closing || reader !== this.reader) return;
       this.take(page.events[i]!);
       if ((i & 15) !== 15 || performance.now() - started < sliceMs) continue;
-      await setImmediate();
+      await yieldToLoop();
       started = performance.now();
     }
     if (reader === this.reader) this.passed(page.next - 1);
-    await setImmediate();
+    await yieldToLoop();
   }
 
   /** Live, until the feed goes too fast or somebody wants something else. */

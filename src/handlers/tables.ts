@@ -4,7 +4,7 @@
 // Invariants: what was staged before a commit begins is in it, all of it; commits follow each other, never two at once. So the store
 // always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or projection row
 // that belongs to it, nor behind in another order.
-import { setTimeout as pause } from 'node:timers/promises';
+import { clearTimeout, pause, performance, setTimeout } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
 import { within } from '../wait.ts';

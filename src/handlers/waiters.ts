@@ -1,5 +1,6 @@
 // Promises that wait until a subscription has come to a position.
 import { checkInteger, checkSignal, deadlineLimitMs } from '../checks.ts';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { onAbort } from '../on-abort.ts';

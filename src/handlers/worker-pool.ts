@@ -6,6 +6,7 @@
 
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import { onAbort } from '../on-abort.ts';

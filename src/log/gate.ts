@@ -1,7 +1,7 @@
 // `process.exit()` stops worker threads in the middle of their JavaScript. One that is stopped inside an LMDB write
 // transaction never gives its lock back, and the library's own clean-up then waits for it for ever. So transactions go
 // through a gate, and the thread that made the runtime shuts it before the process ends.
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause, performance } from '../clock.ts';
 import { type Levels, LevelWord } from './levels.ts';
 
 // A transaction takes microseconds in the log, and some tens of milliseconds in the store with its sync.

@@ -7,6 +7,7 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
+import { dateMs } from '../clock.ts';
 import { writeFileDurably } from '../durable-file.ts';
 import { TrunklineError } from '../errors.ts';
 import { NOTE_BYTES_LIMIT, parseJson, readText } from '../foreign-file.ts';
@@ -40,7 +41,7 @@ export function bootId(): string {
     if (known) return known;
   } catch {}
   // The minute of the boot. The clock may be set in between: then a kill is taken for a power loss, which is only slower.
-  return `boot-${Math.round((Date.now() / 1000 - uptime()) / 60)}`;
+  return `boot-${Math.round((dateMs() / 1000 - uptime()) / 60)}`;
 }
 
 /** undefined where there is none. Throws `DataDirNewerFormat`, or `LogDamaged` if it cannot be understood. */

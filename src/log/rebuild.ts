@@ -2,6 +2,7 @@
 // `log.mdb` being the old file or the new one, whole, and the next start does what is still to do.
 import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { dateMs, monotonicMs } from '../clock.ts';
 import { syncFile, syncFolder } from '../durable-file.ts';
 import { makePrivateFolder, writePrivate } from '../private-file.ts';
 import { tame } from '../tame.ts';
@@ -78,8 +79,8 @@ export function exchange(folder: string, reasonToKeep: string | undefined): stri
 }
 
 function freshFolder(folder: string): string {
-  const name = join(folder, `damaged-${new Date().toISOString().replaceAll(':', '')}`);
-  const unused = existsSync(name) ? `${name}-${process.hrtime.bigint()}` : name;
+  const name = join(folder, `damaged-${new Date(dateMs()).toISOString().replaceAll(':', '')}`);
+  const unused = existsSync(name) ? `${name}-${Math.round(monotonicMs() * 1e6)}` : name;
   makePrivateFolder(unused);
   return unused;
 }

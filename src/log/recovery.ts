@@ -11,6 +11,7 @@
 // is exchanged by one rename. Nothing is removed that is not durable elsewhere.
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { performance } from '../clock.ts';
 import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
 import { FRAME_HEADER_BYTES } from '../frame.ts';

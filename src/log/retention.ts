@@ -1,4 +1,5 @@
 // How much of the log stays although nobody needs it any more: the newest bytes, and what is younger than some time.
+import { performance } from '../clock.ts';
 import type { LogWriter } from './lmdb.ts';
 
 const markLimit = 100; // resolution of the time bound: a hundredth of it

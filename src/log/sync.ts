@@ -5,6 +5,7 @@
 // - A hurry holds for one sync. Whoever still waits says it again, so that no one who has gone keeps the clock fast.
 // - A failed fdatasync is final. The kernel may have dropped the pages and report success the next time, so it is never
 //   repeated: the log is poisoned, and nothing is acknowledged as synced any more.
+import { performance } from '../clock.ts';
 import type { Bell } from '../ring/bell.ts';
 import { Sleeper } from '../ring/bell.ts';
 import { type Levels, LevelWord, StopStage } from './levels.ts';

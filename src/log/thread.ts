@@ -6,6 +6,7 @@
 // any more.
 import { closeSync, fdatasyncSync } from 'node:fs';
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { performance } from '../clock.ts';
 import { isError, toWire } from '../errors.ts';
 import { openPrivate } from '../private-file.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';

@@ -3,6 +3,7 @@
 // Invariant: a group of frames enters the log whole or not at all, so its last frame, which says how far claimed rows have
 // come (the place), is true whenever the log has it.
 import type { OtherRing } from '../caller/caller.ts';
+import { dateMs } from '../clock.ts';
 import { isError } from '../errors.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
@@ -115,7 +116,7 @@ export class RelayRing {
 
   private writePlace(place: Place): void {
     const { producer } = this;
-    const now = Date.now();
+    const now = dateMs();
     const offset = producer.frame(FrameKind.place, 1, now, 0, '', '', placeName, '', JSON.stringify(place));
     writeNewId(producer.frames.bytes, offset + 16, now);
     producer.publish(GroupKind.publish, 0, 0, 0, '');

@@ -8,7 +8,7 @@
 //
 //   opening ─▶ standby (another runtime relays) ◀─▶ relaying        stop() ends it between two claims
 //      └───────── any error: retrying, after a pause opening again
-import { setTimeout as pause } from 'node:timers/promises';
+import { clearTimeout, pause, performance, setTimeout } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { FrameKind } from '../frame.ts';
 import { guarded } from '../guarded.ts';

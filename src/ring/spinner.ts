@@ -1,6 +1,7 @@
 // Looking for more work for a moment before a thread sleeps: a wake-up costs some 30 µs on an idle core, so a short look
 // pays when commands follow each other, and is waste when they do not. So it goes by what it has been worth: a look that
 // finds work earns four more, each look in vain costs one, and once all are spent one is tried now and then.
+import { performance } from '../clock.ts';
 
 const earned = 4; // looking goes on while one look in five finds work
 const creditLimit = 16; // so many looks in vain, at most, after a time of plenty

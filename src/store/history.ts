@@ -4,8 +4,8 @@
 // Invariants: every position once, none left out, while the store grows and the log is truncated behind it. A position is
 // looked for in the store first, or, where the store is far away, in the log; the log gives up only what the store holds,
 // so what is in neither of the two at first is in the store when asked again.
-import { setImmediate } from 'node:timers/promises';
 import { checkInteger, invalid } from '../checks.ts';
+import { clearTimeout, setTimeout, yieldToLoop } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameReader } from '../frame.ts';
@@ -73,7 +73,7 @@ export class History {
   async close(): Promise<void> {
     this.closed = true;
     this.wake();
-    await setImmediate();
+    await yieldToLoop();
   }
 
   private async *walk(
@@ -98,7 +98,7 @@ export class History {
       }
       next = page.next;
       if (page.events.length > 0) yield page.events;
-      await setImmediate();
+      await yieldToLoop();
     }
   }
 

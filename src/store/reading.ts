@@ -1,6 +1,6 @@
 // Everything that the caller's thread reads: the environment here, a store elsewhere if there is one, and the history over
 // store and log. Opened once the flush thread runs, closed before it is of no use.
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { isMintedBy } from '../ids.ts';

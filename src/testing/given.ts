@@ -234,6 +234,7 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
 function surroundings(aggregate: AnyAggregate, options: GivenOptions): Surroundings {
   return {
     context: options.context ?? {},
+    dateMs: () => Date.now(), // as the test has it: it may have faked the date
     definition: (name) =>
       name === aggregate.name ? aggregate : ({ name, commands: anyCommand } as unknown as AnyAggregate),
     ask: async (target, id, command, data) => {

@@ -1,5 +1,8 @@
 // The date of the machine is corrected while commands wait: no deadline and no key takes that for time that has passed.
-import { expect, onTestFinished, test, vi } from 'vitest';
+import '../leap.ts';
+
+import { expect, onTestFinished, test } from 'vitest';
+import { leapTo } from '../leap.ts';
 import { Counter } from './aggregates.ts';
 import { startRuntime } from './scratch.ts';
 
@@ -7,8 +10,8 @@ const twoDays = 2 * 86_400_000;
 
 /** Only this thread sees it: shards go by the machine's date, so the two differ as before and after a correction. */
 function leap(byMs: number): void {
-  vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + byMs });
-  onTestFinished(() => void vi.useRealTimers());
+  leapTo(byMs);
+  onTestFinished(() => leapTo(0));
 }
 
 test.each([-twoDays, twoDays])('a deadline is a duration: the date leaps by %i ms', async (byMs) => {

@@ -1,6 +1,8 @@
 // What the embedded store does beside events: receipts, the index, damaged blocks, whose store it is.
+import '../leap.ts';
+
 import { readFileSync, writeFileSync } from 'node:fs';
-import { beforeEach, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { FrameKind } from '../../src/frame.ts';
 import { Levels } from '../../src/log/levels.ts';
 import { messageKeyPrefix } from '../../src/receipt.ts';
@@ -8,6 +10,7 @@ import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { dataFileOf, identityKey, indexedKey, openEnvironment, readNumber } from '../../src/store/lmdb/environment.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { leapTo, pass } from '../leap.ts';
 import { batchOf, type Group, temporaryFolder, usedPagesOf } from './sample.ts';
 
 let folder: string;
@@ -61,24 +64,21 @@ describe('receipts', () => {
 
   test('those that have expired are swept by later batches, and a key used again lives on', () => {
     const { receipts, expiries } = reader.environment;
-    vi.useFakeTimers({ toFake: ['performance'] });
-    onTestFinished(() => void vi.useRealTimers());
     for (let i = 0; i < 300; i++) write([receipt(`k${i}`, Date.now() + 60_000)]);
     write([receipt('k7', Date.now() + 1e6, 'again')]);
     reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([300, 301]));
-    vi.advanceTimersByTime(120_000);
+    pass(120_000);
     for (let i = 0; i < 60; i++) write([{ version: i + 1 }]);
     reader.fresh(() => expect([receipts.getCount(), expiries.getCount()]).toEqual([1, 1]));
     expect(reader.receipt('call', 'a', 'k7')!.outcome.value).toBe('again');
   });
 
   test('are swept by how long the store was in use, whatever the date says meanwhile', async () => {
-    vi.useFakeTimers({ toFake: ['Date'] });
-    onTestFinished(() => void vi.useRealTimers());
+    onTestFinished(() => leapTo(0));
     write([receipt('k', Date.now() + 60_000)]);
     const month = 31 * 86_400_000;
-    for (const [i, now] of [Date.now() + month, Date.now() - month].entries()) {
-      vi.setSystemTime(now);
+    for (const [i, aheadMs] of [month, -month].entries()) {
+      leapTo(aheadMs);
       await sink.close();
       sink = new EmbeddedSink(folder, 'log-1');
       await sink.open();
@@ -92,12 +92,10 @@ describe('receipts', () => {
     await sink.close();
     sink = new EmbeddedSink(folder, 'log-1', { levels });
     await sink.open();
-    vi.useFakeTimers({ toFake: ['performance'] });
-    onTestFinished(() => void vi.useRealTimers());
     const sent = (id: string): string => `${messageKeyPrefix}${id}`;
     write([receipt(sent('a'), 1)]); // as an older release wrote it
     write([receipt(sent('b'), Number.MAX_SAFE_INTEGER)]);
-    vi.advanceTimersByTime(31 * 86_400_000);
+    pass(31 * 86_400_000);
     write([{ version: 1 }]);
     expect(['a', 'b'].map((id) => reader.receipt('call', 'a', sent(id)) !== undefined)).toEqual([true, true]);
     levels.publish('settled', 1);

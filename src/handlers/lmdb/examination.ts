@@ -1,5 +1,6 @@
 // Entry of the process that examines the handlers' environment (see probe.ts): a leaf. Argument: its folder. Ends with 0 if it
 // is sound as far as it has looked, else with 1 and what it found on its standard output; or it crashes, which tells as much.
+import { performance } from '../../clock.ts';
 import { ABORT } from '../../lmdb-library.ts';
 import { openEnvironment } from './environment.ts';
 

@@ -5,6 +5,7 @@
 // that goes back, or is gone, are told at once; progress now and then, and at the end. Readers that this run does not begin are told too:
 // they may be begun again. What the server does not take is told later, and holds up nothing.
 import pg from 'pg';
+import { clearTimeout, setTimeout } from '../../clock.ts';
 import { guarded, unawaited } from '../../guarded.ts';
 import { failure } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';

@@ -8,7 +8,7 @@
 // Invariants: rows and the fact that their events are handled count together, so each event is folded once. The table is
 // complete up to the position of what folds into it, and has a single writer: nobody folds while it takes over other rows.
 
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause, performance } from '../../clock.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
 import { shown } from '../../shown.ts';

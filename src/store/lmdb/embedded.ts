@@ -1,6 +1,6 @@
 // The embedded store as the caller's thread reads it: the reading half of the public event store.
-import { setImmediate } from 'node:timers/promises';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
+import { yieldToLoop } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
@@ -88,7 +88,7 @@ export class EmbeddedStore implements EventArchive {
       const page = scan.page(next, last, pageSize)!;
       yield* page.events;
       next = page.next;
-      await setImmediate();
+      await yieldToLoop();
     }
   }
 

@@ -1,6 +1,7 @@
 // Entry of the process that examines a store (see probe.ts): a leaf. Argument: the store's folder. Ends with 0 if the store
 // is sound as far as it has looked, else with 1 and the error on its standard output; or it crashes, which tells as much.
 import { statSync } from 'node:fs';
+import { performance } from '../../clock.ts';
 import { TrunklineError, toWire } from '../../errors.ts';
 import { ABORT } from '../../lmdb-library.ts';
 import { Block } from './block.ts';

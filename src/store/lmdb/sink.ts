@@ -1,5 +1,6 @@
 // The embedded store as the flusher drives it: whose it is, how it is opened and closed. Owned by the flush thread.
 import { dirname } from 'node:path';
+import { dateMs } from '../../clock.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { type CommitSize, LmdbRoom, prepareFile } from '../../lmdb-file.ts';
@@ -126,7 +127,7 @@ function claim(
     // does not know is asked for elsewhere. Outcomes of idempotent commands are nowhere else, once it has begun.
     if (logBegins > 1 && (memory === undefined || hasBegun))
       throw damaged(folder, `it is gone, and the log begins at ${logBegins}: what was before is nowhere`);
-    const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId, holds, since: Date.now() }));
+    const fresh = Buffer.from(JSON.stringify({ format: STORE_FORMAT, logId, holds, since: dateMs() }));
     root.transactionSync(() => root.putSync(identityKey, fresh));
   } else if (identity.logId !== logId) {
     throw damaged(folder, `it belongs to log ${identity.logId}, and the log here is ${logId}`);

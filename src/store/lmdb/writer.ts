@@ -3,7 +3,7 @@
 // Invariants: events and checkpoint move together, so a batch that comes again after a crash changes nothing; per aggregate
 // versions run 1, 2, 3 …, and anything else is refused as a whole, by name.
 
-import { monotonicMs } from '../../clock.ts';
+import { dateMs, monotonicMs } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
@@ -59,7 +59,7 @@ export class StoreWriter {
     this.settled = settled;
     this.checkpoint = this.readCheckpoint();
     // A new clock begins at the date, so that it can be compared with what an older release has written.
-    this.keyClockAhead = Math.round((this.read(keyClockKey) || Date.now()) - monotonicMs());
+    this.keyClockAhead = Math.round((this.read(keyClockKey) || dateMs()) - monotonicMs());
     this.settledBefore = this.read(settledKey);
   }
 

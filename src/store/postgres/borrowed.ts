@@ -3,6 +3,7 @@
 // Invariant: it is released exactly once, whatever ends the work: its end, an error, or the signal, which may abort before the
 // connection is there, when it comes, or later.
 import type pg from 'pg';
+import { clearTimeout, setTimeout } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import { guarded } from '../../guarded.ts';
 import { onAbort, orAborted } from '../../on-abort.ts';

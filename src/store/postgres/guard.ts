@@ -1,33 +1,42 @@
 // A circuit breaker before reads: once the server has failed a few times running, who asks is told at once, and one in a
 // while is let through to see.
-import { BrokenCircuitError, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
+import { Circuit } from '../../circuit.ts';
 import { isStoreAway, TrunklineError } from '../../errors.ts';
 import { codeOf, failure, storeName } from './failure.ts';
 
 const failuresToOpen = 3;
-const halfOpenAfterMs = 500;
+const pauseMs = 500;
 
 /** Runs reads; errors come in our words. @throws StoreUnavailable */
 export type Guard = <T>(read: () => Promise<T>) => Promise<T>;
 
 export function guard(schema: string): Guard {
-  const breaker = circuitBreaker(
-    // A statement that the server itself has ended for its length says that the server is there.
-    handleWhen((error) => isStoreAway(error) && codeOf((error as Error).cause) !== '57014'),
-    { halfOpenAfter: halfOpenAfterMs, breaker: new ConsecutiveBreaker(failuresToOpen) },
-  );
+  const circuit = new Circuit(failuresToOpen, pauseMs);
+  let probe: Promise<void> | undefined;
   return async (read) => {
-    try {
-      return await breaker.execute(async () => {
-        try {
-          return await read();
-        } catch (error) {
-          throw failure(error, schema);
-        }
-      });
-    } catch (error) {
-      if (!(error instanceof BrokenCircuitError)) throw error;
+    while (probe) await probe; // it decides for those that come meanwhile, too
+    const isProbe = circuit.probe();
+    if (!isProbe && circuit.state !== 'closed') {
       throw new TrunklineError('StoreUnavailable', { store: storeName, cause: 'it has not answered lately' });
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (isProbe) probe = promise;
+    let isAway = false;
+    let isKnown = true;
+    try {
+      return await read();
+    } catch (error) {
+      const told = failure(error, schema);
+      // A statement that the server itself has ended for its length says that the server is there.
+      isAway = isStoreAway(told) && codeOf((told as Error).cause) !== '57014';
+      isKnown = isAway;
+      throw told;
+    } finally {
+      if (isProbe) {
+        circuit.decide(isAway);
+        probe = undefined;
+        resolve();
+      } else if (isKnown) circuit.ended(isAway);
     }
   };
 }

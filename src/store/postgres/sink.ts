@@ -7,6 +7,7 @@
 import { finished } from 'node:stream/promises';
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
+import { dateMs } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { Batch, Sink } from '../../flush/flush.ts';
 import { FrameReader } from '../../frame.ts';
@@ -98,7 +99,7 @@ export class PostgresSink implements Sink {
       if (this.told < this.checkpoint) await this.tellMissed(client, true);
       if (this.checkpoint >= batch.toPosition) return this.checkpoint;
       const plan = planOf(batch);
-      await this.partitions.prepare(client, plan.months, Date.now());
+      await this.partitions.prepare(client, plan.months, dateMs());
       const refused = await this.commit(client, batch, plan);
       this.checkpoint = batch.toPosition;
       await this.tell(refused.map(noticeOf), true);

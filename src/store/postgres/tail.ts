@@ -10,9 +10,9 @@
 // Windows between two values of pg_snapshot_xmin would not do: with a third transaction open whose number lies between
 // those of the two, the second one's window would close first. (tail.test.ts has the case.)
 
-import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { checkFunction, checkInteger, checkSignal } from '../../checks.ts';
+import { pause } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';

@@ -1,6 +1,7 @@
 // Looks after the partitions while a runtime runs: now and then, for a moment, on a connection opened for it. Of several
 // runtimes on one database one does it at a time.
 import type pg from 'pg';
+import { clearTimeout, setTimeout } from '../../clock.ts';
 import { guarded, unawaited } from '../../guarded.ts';
 import { failure } from './failure.ts';
 import { keepPartitions } from './months.ts';

@@ -4,6 +4,7 @@
 // is loaded: package.json lets others in, since a service may have one for itself beside another client for us.
 import { createRequire } from 'node:module';
 import type { KafkaConfig } from 'kafkajs';
+import { performance } from '../../clock.ts';
 import type { InRecord, Reading } from '../stream.ts';
 import { Decisions, markerOf, type Written } from './decisions.ts';
 

@@ -9,6 +9,7 @@ import kafkajs, {
   type SASLOptions,
   type TopicMessages,
 } from 'kafkajs';
+import { performance } from '../../clock.ts';
 import './kafkajs-quiet.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import {

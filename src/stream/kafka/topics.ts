@@ -1,6 +1,6 @@
 // Topics: which event goes where, what is created, and how what exists differs from what was asked for.
 
-import { setTimeout as pause } from 'node:timers/promises';
+import { pause } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
 import { tame } from '../../tame.ts';

@@ -1,0 +1,59 @@
+// The circuit breaker, and what goes by it: pauses are durations, whatever the date says.
+import './leap.ts';
+
+import { expect, onTestFinished, test } from 'vitest';
+import { Circuit } from '../src/circuit.ts';
+import { TrunklineError } from '../src/errors.ts';
+import { Breaker } from '../src/handlers/breaker.ts';
+import { guard } from '../src/store/postgres/guard.ts';
+import { leapTo, pass } from './leap.ts';
+
+const hourMs = 3_600_000;
+
+test('opens after failures in a row, lets one through after its pause, which decides', () => {
+  const circuit = new Circuit(2, 500);
+  for (const hasFailed of [true, false, true]) circuit.ended(hasFailed);
+  expect(circuit.state).toBe('closed');
+  circuit.ended(true);
+  expect([circuit.state, circuit.probe()]).toEqual(['open', false]);
+  circuit.ended(false); // began while it was closed: decides nothing
+  expect([circuit.state, circuit.probe()]).toEqual(['open', false]);
+  pass(500);
+  expect([circuit.probe(), circuit.probe(), circuit.state]).toEqual([true, false, 'probing']);
+  circuit.decide(true);
+  expect([circuit.state, circuit.probe()]).toEqual(['open', false]);
+  pass(500);
+  expect(circuit.probe()).toBe(true);
+  circuit.decide(false);
+  circuit.ended(true);
+  expect(circuit.state).toBe('closed');
+});
+
+test('a date that is set back keeps no reader from the store', async () => {
+  onTestFinished(() => leapTo(0));
+  const read = guard('trunkline');
+  const away = () => read(() => Promise.reject(Object.assign(new Error('refused'), { code: 'ECONNREFUSED' })));
+  for (let i = 0; i < 3; i++) await expect(away()).rejects.toThrow(TrunklineError);
+  await expect(read(async () => 'there')).rejects.toThrow(/it has not answered lately/);
+  leapTo(-hourMs);
+  pass(1_000);
+  let answer = (_: string): void => {};
+  const probe = read(() => new Promise<string>((resolve) => (answer = resolve)));
+  const behind = read(async () => 'behind it');
+  answer('there');
+  expect(await Promise.all([probe, behind])).toEqual(['there', 'behind it']);
+});
+
+test('an attempt that began before the circuit opened, and goes well, keeps nobody waiting', async () => {
+  const breaker = new Breaker({ failures: 2, pauseMs: 1 });
+  onTestFinished(() => breaker.close());
+  breaker.failed();
+  breaker.failed();
+  breaker.succeeded(); // of a third that was under way
+  expect([breaker.isOpen, breaker.isQuiet]).toEqual([true, false]);
+  const [first, second] = [breaker.pass(), breaker.pass()];
+  await first;
+  breaker.succeeded();
+  await second;
+  expect([breaker.isOpen, breaker.isQuiet]).toEqual([false, true]);
+});
