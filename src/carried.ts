@@ -30,6 +30,32 @@ export type DeepReadonly<T> = unknown extends T
               ? T
               : { readonly [K in keyof T]: DeepReadonly<T[K]> };
 
+/**
+ * A state as it is read: never changed, all the way down, and without the properties that are `undefined`; those that may be
+ * are optional.
+ */
+export type ReadState<T> = unknown extends T
+  ? T
+  : [Json] extends [T]
+    ? ReadonlyJson | ReadState<Exclude<T, Json>>
+    : T extends Scalar | Function
+      ? T
+      : T extends ReadonlyMap<any, any> | ReadonlySet<any>
+        ? DeepReadonly<T>
+        : T extends readonly unknown[]
+          ? { readonly [I in keyof T]: ReadState<T[I]> }
+          : true extends { [K in keyof T]-?: IsMethod<T[K]> }[keyof T]
+            ? T
+            : ReadFields<T>;
+
+type ReadFields<T> = Flat<
+  { readonly [K in keyof T as undefined extends T[K] ? never : K]: ReadState<T[K]> } & {
+    readonly [K in keyof T as undefined extends T[K] ? K : never]?: ReadState<Exclude<T[K], undefined>>;
+  }
+>;
+
+type Flat<T> = { [K in keyof T]: T[K] };
+
 type IsMethod<T> = unknown extends T ? false : T extends Function ? true : false;
 
 /** A payload after its journey: what `toJSON` returns in place of what has it, and read-only all the way down. */

@@ -21,7 +21,7 @@ export {
 } from './aggregate.ts';
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
 export type { StateOptions } from './caller/refs.ts';
-export type { Carriable, CarriableFields, Carried, DeepReadonly } from './carried.ts';
+export type { Carriable, CarriableFields, Carried, DeepReadonly, ReadState } from './carried.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';

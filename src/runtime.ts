@@ -4,6 +4,7 @@ import { isInsideShard, noteViolation } from './actor/inside.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions, StateOf } from './aggregate.ts';
 import { Bus } from './bus/bus.ts';
 import type { StateOptions } from './caller/refs.ts';
+import type { ReadState } from './carried.ts';
 import { checkEventNames, checkRegistered } from './catalogue.ts';
 import { checkLevel, checkRecord, checkSignalOptions, nameOfDefinition } from './checks.ts';
 import { type DataDirectory, openDirectory } from './directory.ts';
@@ -130,7 +131,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
 
   /**
    * An aggregate as it is now, without a command made for it: its actor answers in its turn, behind the commands that came
-   * before. undefined: it has no event. A state that JSON cannot carry (a `Map`, a `Date`) is folded from its events.
+   * before. undefined: it has no event. Properties whose value is `undefined` are left out, as by JSON. A state that JSON cannot carry (a `Map`, a `Date`) is folded from its events.
    *
    * ```ts
    * const auction = await runtime.state(Auction, 'a-1');
@@ -145,7 +146,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   ): Promise<StateThen<StateOf<A>> | undefined> {
     try {
       const { value, version, position } = await this.stages.refs.readState(nameOfDefinition(aggregate), id, options);
-      return version === 0 ? undefined : { state: deepFreeze(value) as StateOf<A>, version, position };
+      return version === 0 ? undefined : { state: deepFreeze(value) as ReadState<StateOf<A>>, version, position };
     } catch (error) {
       if (!isError(error, 'UnserialisableValue')) throw error;
       return this.store.stateAt(aggregate, id, { version: Number.MAX_SAFE_INTEGER });

@@ -3,6 +3,7 @@ import type { AnyAggregate, StateOf } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { EvolvingEvent, StoredEvent } from '../event.ts';
 import { own } from '../own.ts';
+import { readableState } from '../readable-state.ts';
 import type { Moment, StateThen } from './store.ts';
 
 type Reducer = (state: unknown, data: unknown, event: EvolvingEvent) => unknown;
@@ -23,7 +24,7 @@ export function foldTo<A extends AnyAggregate>(
   if (last === undefined) return undefined;
   let state: unknown = aggregate.state();
   for (let i = 0; i <= lastIndex; i++) state = evolve(aggregate, state, events[i]!);
-  return { state: state as StateOf<A>, version: last.version, position: last.position };
+  return { state: readableState(state as StateOf<A>), version: last.version, position: last.position };
 }
 
 function evolve(aggregate: AnyAggregate, state: unknown, event: StoredEvent): unknown {

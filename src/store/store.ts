@@ -1,5 +1,6 @@
 // The contract of the store: what a shard needs to bring an aggregate back, and what a user may ask.
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
+import type { ReadState } from '../carried.ts';
 import type { NewEvent, StoredEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
 import type { Outcome } from '../receipt.ts';
@@ -132,7 +133,8 @@ export type Moment = { version: number } | { time: Date };
 
 /** An aggregate as it was. */
 export interface StateThen<State> {
-  readonly state: State;
+  /** Frozen; a property whose value is `undefined` is left out, whether it comes from a live actor, a snapshot or the store. */
+  readonly state: ReadState<State>;
   readonly version: number;
   readonly position: number;
 }

@@ -14,3 +14,28 @@ export const Tally = defineAggregate('tally', {
     },
   },
 });
+
+export interface LotState {
+  title: string;
+  /** Undefined until there is one. */
+  winner: string | undefined;
+  bids: { by: string; note?: string | undefined }[];
+}
+
+/** Its state has properties that are `undefined`, before and after events. */
+export const Lot = defineAggregate('lot', {
+  module: import.meta.url,
+  state: (): LotState => ({ title: '', winner: undefined, bids: [] }),
+  events: { Bid: event<{ by: string }>(), Reset: event() },
+  evolve: {
+    Bid: (state, { by }) => ({ ...state, winner: by, bids: [...state.bids, { by, note: undefined }] }),
+    Reset: (state) => ({ ...state, winner: undefined }),
+  },
+  snapshot: { every: 2 },
+  commands: {
+    bid(lot, by: string): void {
+      lot.raise('Bid', { by });
+      lot.raise('Reset', {});
+    },
+  },
+});
