@@ -96,7 +96,8 @@ export { createRuntime, Runtime } from './runtime.ts';
 export type { RuntimeStatus } from './status.ts';
 export { type ArchiveInfo, type ArchiveLimits, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
 export type { Connection, ConnectionParts } from './store/postgres/connection.ts';
-export { type MigrateOptions, type MigrateReport, migrate } from './store/postgres/migrate.ts';
+export { migrate } from './store/postgres/doors.ts';
+export type { MigrateOptions, MigrateReport } from './store/postgres/migrate.ts';
 export {
   type PostgresOptions,
   type PostgresPool,

@@ -2,7 +2,7 @@
 //
 // Invariant: a call of a resolved logger neither throws nor rejects. It is made inside turns, timers and catch blocks of ours,
 // where an exception of the user's code would stop what has nothing to do with it.
-import { pino } from 'pino';
+import { createRequire } from 'node:module';
 import { checkFunction, invalid } from './checks.ts';
 import { printableJson } from './printable.ts';
 
@@ -16,6 +16,9 @@ export interface Logger {
 
 type LogLevel = keyof Logger;
 
+// Loaded when there is something to say: every thread comes past here, and hardly one ever speaks.
+const require = createRequire(import.meta.url);
+
 const silent: Logger = { debug() {}, info() {}, warn() {}, error() {} };
 
 /** A stderr that takes nothing (a full pipe) loses lines beyond this; it does not hold up the event loop. */
@@ -25,6 +28,7 @@ let stderr: Logger | undefined;
 /** The logger of those who name none; made when it has something to say. */
 function ofStderr(): Logger {
   if (stderr === undefined) {
+    const { pino } = require('pino') as typeof import('pino');
     const destination = pino.destination({ dest: 2, sync: false, maxLength: waitingBytesLimit });
     destination.on('error', () => {}); // a disk that is full, a pipe without a reader: there is nobody else to tell
     stderr = pino({ name: 'trunkline', level: 'warn', hooks: { streamWrite: printableJson } }, destination);

@@ -7,7 +7,7 @@ import type { StateOptions } from './caller/refs.ts';
 import type { ReadState } from './carried.ts';
 import { checkEventNames, checkRegistered } from './catalogue.ts';
 import { checkLevel, checkRecord, checkSignalOptions, nameOfDefinition } from './checks.ts';
-import { type DataDirectory, openDirectory } from './directory.ts';
+import { openDirectory } from './directory.ts';
 import { closeDeadlineMs } from './ending.ts';
 import type { EventPublisher } from './entity/publisher.ts';
 import type { RuntimeStore } from './entity/store.ts';
@@ -30,7 +30,7 @@ import {
 } from './options.ts';
 import { deepFreeze } from './payload.ts';
 import type { Level } from './receipt.ts';
-import { Stages } from './stages.ts';
+import type { Stages } from './stages.ts';
 import type { RuntimeStatus } from './status.ts';
 import type { EventQuery, StateThen } from './store/store.ts';
 import { heldUpBy } from './wait.ts';
@@ -59,8 +59,10 @@ export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 async function start(options: RuntimeOptions): Promise<Runtime> {
   const resolved = resolveOptions(options, availableParallelism());
   const { dataDir, logger } = resolved;
+  // Shards import this file, too, by way of the user's modules: what starts threads is loaded by who starts them.
+  const { Stages } = await import('./stages.ts');
   const directory = openDirectory(dataDir, (reason) => logger.warn({ dataDir }, `the data directory: ${reason}`));
-  const runtime = new Runtime(resolved, directory);
+  const runtime = new Runtime(resolved, (bus) => new Stages(resolved, directory, bus));
   try {
     await runtime.start();
   } catch (error) {
@@ -88,7 +90,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   private isClosed = false;
 
   /** @internal Use {@link createRuntime}. */
-  constructor(options: ResolvedOptions, directory: DataDirectory) {
+  constructor(options: ResolvedOptions, stagesFor: (bus: Bus) => Stages) {
     super();
     this.options = options;
     this.flush = options.flush;
@@ -100,7 +102,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       this.checkOpen();
       if (aggregate !== undefined) checkRegistered([aggregate], this.stages.refs.definitions);
     });
-    this.stages = new Stages(options, directory, this.bus);
+    this.stages = stagesFor(this.bus);
   }
 
   /** @internal */

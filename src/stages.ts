@@ -29,9 +29,9 @@ import { bootId, markerFile } from './log/marker.ts';
 import { LogThreads } from './log/threads.ts';
 import type { KeptLetters } from './message.ts';
 import type { FlushPolicy, ResolvedOptions } from './options.ts';
-import { OutboxHost, relayRingBytesLeast } from './outbox/host.ts';
+import type { OutboxHost } from './outbox/host.ts';
+import { relayRingBytesLeast } from './outbox/outbox.ts';
 import { shardSettings } from './shard-settings.ts';
-import { PostgresAppend } from './store/postgres/append.ts';
 import { staleCode } from './store/postgres/basis.ts';
 import { settingsForThreads } from './store/postgres/postgres.ts';
 import { Reading } from './store/reading.ts';
@@ -39,6 +39,9 @@ import { deliveryEvents } from './undelivered.ts';
 
 /** See `options.ts`: without these nothing becomes `stored`. */
 const storeSinks: readonly string[] = ['store', 'memory'];
+
+/** Loaded where the store is elsewhere. */
+const appending = () => import('./store/postgres/append.ts');
 
 /** The parts of a running runtime. Those with a `!` are there once `start` has resolved. */
 export class Stages {
@@ -192,7 +195,7 @@ export class Stages {
     );
     directory.remember({ logId: this.log.logId, holds: options.store ? 'memory' : 'events' });
     this.logReader = openLogReader(directory.logFolder, mapBytes);
-    const reading = new Reading({
+    const reading = await Reading.open({
       storeFolder: directory.storeFolder,
       logId: this.log.logId,
       log: this.logReader,
@@ -205,7 +208,7 @@ export class Stages {
     const { localHead, lookUp } = reading;
     this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
-    const append = options.store && new PostgresAppend(options.store.settings.schema);
+    const append = options.store && new (await appending()).PostgresAppend(options.store.settings.schema);
     this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
     this.publisher.transactions = this.transactions;
     this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
@@ -214,7 +217,7 @@ export class Stages {
     progress.confirm = (basis) => reading.confirm(basis);
     this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
     this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.log.recovery.lastPosition);
-    this.handlers = new HandlerStage({
+    this.handlers = await HandlerStage.open({
       folder: directory.handlersFolder,
       logId: this.log.logId,
       store: options.store?.settings,
@@ -256,7 +259,9 @@ export class Stages {
   /** Where there are transactions, what they commit comes into this log. */
   private async startOutbox(): Promise<void> {
     const { options, levels, caller, log, logReader } = this;
-    if (options.store) this.outbox = await OutboxHost.start(options, { log, logReader: logReader!, levels, caller });
+    if (!options.store) return;
+    const { OutboxHost } = await import('./outbox/host.ts');
+    this.outbox = await OutboxHost.start(options, { log, logReader: logReader!, levels, caller });
   }
 
   private async startShards(mapBytes: number): Promise<void> {

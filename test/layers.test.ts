@@ -111,6 +111,8 @@ interface Import {
   from: string;
   to: string;
   typeOnly: boolean;
+  /** Loaded when it is needed: `import()`. */
+  isLate: boolean;
 }
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
@@ -133,7 +135,17 @@ function importsOf(from: string): Import[] {
       ?.split(',')
       .map((name) => name.trim());
     const typeOnly = type !== undefined || (listed?.filter(Boolean).every((name) => name.startsWith('type ')) ?? false);
-    found.push({ from, to, typeOnly });
+    found.push({ from, to, typeOnly, isLate: false });
+  }
+  for (const [, target] of texts.get(from)!.matchAll(/(?<!@link )\bimport\('(\.[^']+)'\)/g)) {
+    found.push({
+      from,
+      to: relative(src, join(src, dirname(from), target!))
+        .split(sep)
+        .join('/'),
+      typeOnly: false,
+      isLate: true,
+    });
   }
   return found;
 }
@@ -216,6 +228,41 @@ describe('who imports whom', () => {
     for (const file of files) visit(file, []);
     expect(cycles).toEqual([]);
   });
+});
+
+/** What each thread loads before it can do anything, and each importer of the public door: files, and packages. */
+const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly string[] }>> = {
+  // Also in every shard, and in every thread of a handler's, by way of the modules that users name.
+  'index.ts': { files: 80, packages: ['eventemitter3'] },
+  'actor/thread.ts': { files: 85, packages: [] },
+  'log/thread.ts': { files: 50, packages: [] },
+  'log/sync-thread.ts': { files: 28, packages: [] },
+  'flush/flush-thread.ts': { files: 60, packages: ['p-retry'] },
+  'handlers/lmdb/write-thread.ts': { files: 28, packages: [] },
+};
+
+test('a start loads what it needs: clients of servers, pools and loggers come when there is something for them', () => {
+  for (const [entry, { files: most, packages }] of Object.entries(loadedAtOnce)) {
+    const seen = new Set([entry]);
+    for (const file of seen) {
+      for (const { from, to, typeOnly, isLate } of imports) if (from === file && !typeOnly && !isLate) seen.add(to);
+    }
+    const found = new Set<string>();
+    for (const file of seen) {
+      for (const [, name] of texts.get(file)!.matchAll(/^import (?!type\b)[^;]*from '((?!\.|node:)[^']+)'/gm))
+        found.add(name!);
+    }
+    // A list of types alone is no import.
+    for (const name of found) {
+      const isUsed = [...seen].some((file) => {
+        const lists = texts.get(file)!.matchAll(/^import (?!type\b)([^;]*) from '([^']+)'/gm);
+        return [...lists].some(([, names, from]) => from === name && !/^\{(?:\s*type \w+,?)+\s*\}$/.test(names!));
+      });
+      if (!isUsed) found.delete(name);
+    }
+    expect({ entry, packages: [...found].sort() }).toEqual({ entry, packages });
+    expect(seen.size, entry).toBeLessThanOrEqual(most);
+  }
 });
 
 describe('every file', () => {

@@ -13,7 +13,6 @@ import { Levels } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
-import { PostgresAggregateReader } from '../store/postgres/aggregate-reader.ts';
 import type { LoadedAggregate, RemoteReader } from '../store/store.ts';
 import { Actor, type ActorType, type ShardData, shardOf } from './actor.ts';
 import { evolveFrame } from './evolve.ts';
@@ -32,23 +31,24 @@ export class Loader {
   private log: LogSource | undefined;
   private tail: TailIndex | undefined;
 
-  private constructor(data: ShardData, levels: Levels, log?: LogSource, tail?: TailIndex) {
+  private constructor(data: ShardData, levels: Levels, remote?: RemoteReader, log?: LogSource, tail?: TailIndex) {
     this.store = openEmbeddedReader(data.storeFolder);
     this.levels = levels;
     this.logId = data.logId;
-    this.remote = data.postgres && new PostgresAggregateReader(data.postgres, data.logId);
+    this.remote = remote;
     this.timeoutMs = data.postgres?.loadTimeoutMs ?? 0;
     this.log = log;
     this.tail = tail;
   }
 
-  static open(data: ShardData): Loader {
+  static async open(data: ShardData): Promise<Loader> {
     const levels = new Levels(data.levels);
+    const remote = await remoteReader(data);
     const [remembered, written] = [levels.position('remembered'), levels.position('written')];
-    if (remembered >= written) return new Loader(data, levels);
+    if (remembered >= written) return new Loader(data, levels, remote);
     const log = openLogReader(data.logFolder, data.mapBytes);
     const isMine = (type: string, id: string): boolean => shardOf(type, id, data.shards) === data.index;
-    return new Loader(data, levels, log, new TailIndex(log, remembered + 1, written, isMine));
+    return new Loader(data, levels, remote, log, new TailIndex(log, remembered + 1, written, isMine));
   }
 
   /** The actor as everything written so far makes it, a new one if nothing was; undefined: it has to be {@link fetch}ed. */
@@ -197,6 +197,13 @@ export class Loader {
     await this.tail?.close();
     await this.store.close();
   }
+}
+
+/** A store elsewhere, if there is one: its client library is loaded for nobody else. */
+async function remoteReader({ postgres, logId }: ShardData): Promise<RemoteReader | undefined> {
+  if (postgres === undefined) return undefined;
+  const { PostgresAggregateReader } = await import('../store/postgres/aggregate-reader.ts');
+  return new PostgresAggregateReader(postgres, logId);
 }
 
 function* framesIn(frames: Buffer, count: number): Generator<FrameReader> {

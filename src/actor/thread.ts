@@ -34,7 +34,7 @@ export default async function runShard(data: ShardData): Promise<void> {
   try {
     const types = await importTypes(data);
     const context = await makeContext(data);
-    loader = Loader.open(data);
+    loader = await Loader.open(data);
     shard = new Shard(data, types, loader, context);
     report({ type: 'ready', commands: types.map(({ definition }) => Object.keys(definition.commands)) });
   } catch (error) {

@@ -20,7 +20,6 @@ import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
-import { PostgresSink } from '../store/postgres/sink.ts';
 import { confineModules, importUserModule } from '../user-module.ts';
 import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
@@ -162,6 +161,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     const store = new EmbeddedSink(storeFolder, logId, { levels, logBegins });
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs, retryMsLimit });
   } else {
+    const { PostgresSink } = await import('../store/postgres/sink.ts');
     const storedPosition = (): number => levels.position('stored');
     const memory = new EmbeddedSink(storeFolder, logId, {
       levels,

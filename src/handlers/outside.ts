@@ -8,14 +8,13 @@ import type { MessageCounts } from '../message.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import { Beginnings, beginningsFile } from './beginnings.ts';
 import { DeadLetters } from './dead-letters.ts';
+import { loadElsewhere } from './elsewhere.ts';
 import { type ForgottenHandler, forget, needed } from './forget.ts';
 import { letterTable } from './letters.ts';
 import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { MessageBox } from './message-box.ts';
 import { MessageLetters } from './message-letters.ts';
-import { PostgresTables } from './postgres/tables.ts';
-import { PostgresTraces } from './postgres/traces.ts';
 import type { ReplayProgress } from './replay.ts';
 import { ask, type HandlerRequest, requestsFolder } from './requests.ts';
 
@@ -47,7 +46,7 @@ export const elsewhereFile = (handlersFolder: string): string => join(handlersFo
 
 /** Read; nothing is kept open afterwards. @throws InvalidOptions: they are in PostgreSQL, and nobody has said where */
 export async function readDeadLetters<T>(place: Place, read: (deadLetters: DeadLetters) => Promise<T>): Promise<T> {
-  return using(async () => tablesOf(place) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept, read);
+  return using(async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept, read);
 }
 
 /** Dead letters of messages: they are on this machine, wherever the events are. */
@@ -74,9 +73,9 @@ export async function readMessageCounts(place: Place, isInUse: boolean): Promise
 }
 
 /** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
-function tablesOf({ handlersFolder, postgres }: Place): PostgresTables | undefined {
+async function tablesOf({ handlersFolder, postgres }: Place): Promise<TableStore | undefined> {
   if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
-  if (postgres) return new PostgresTables(postgres.settings, postgres.logId, 1);
+  if (postgres) return new (await loadElsewhere()).PostgresTables(postgres.settings, postgres.logId, 1);
   const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
   throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
 }
@@ -99,7 +98,7 @@ export async function changeDeadLetters(
       throw new TrunklineError('ServiceNotRunning', { dataDir, reason });
     }
     return await using(
-      async () => (request.kind === 'messages' ? undefined : tablesOf(place)) ?? LmdbTables.open(handlersFolder),
+      async () => (request.kind === 'messages' ? undefined : await tablesOf(place)) ?? LmdbTables.open(handlersFolder),
       (deadLetters) => carryOut(deadLetters, request),
     );
   } finally {
@@ -144,10 +143,10 @@ export async function forgetHandler(place: Place, handler: string, dryRun: boole
   }
   const places: Tables[] = [];
   try {
-    const remote = tablesOf(place);
+    const remote = await tablesOf(place);
     if (remote !== undefined) places.push(await tablesOn(async () => remote));
     if (existsSync(dataFileOf(handlersFolder))) places.push(await tablesOn(() => LmdbTables.open(handlersFolder)));
-    const traces = remote && postgres && new PostgresTraces(postgres.settings, postgres.logId);
+    const traces = remote && postgres && new (await loadElsewhere()).PostgresTraces(postgres.settings, postgres.logId);
     const beginnings = postgres && new Beginnings(beginningsFile(handlersFolder), postgres.logId);
     return await forget({ places, remote: traces, beginnings, ...nothingRuns }, handler, dryRun);
   } finally {
@@ -168,6 +167,7 @@ export async function forgetLostHandler(
   handler: string,
   dryRun: boolean,
 ): Promise<ForgottenHandler> {
+  const { PostgresTables, PostgresTraces } = await loadElsewhere();
   const traces = new PostgresTraces(settings, logId);
   const silentMs = await traces.silentMs();
   if (silentMs !== undefined && silentMs < quietMs) {
@@ -202,7 +202,7 @@ export interface HandlerState {
 /** All handlers that have kept anything, by name. @throws InvalidOptions: it is in PostgreSQL, and nobody has said where */
 export async function readHandlers(place: Place): Promise<HandlerState[]> {
   return usingTables(
-    async () => tablesOf(place) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,
+    async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,
     async (tables) => {
       const letters = new Map<string, number>();
       for (let start = ''; ; ) {

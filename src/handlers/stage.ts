@@ -19,6 +19,7 @@ import { Beginnings, beginningsFile } from './beginnings.ts';
 import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { checkTable, effectTable } from './effects.ts';
+import { type Elsewhere, elsewhereFor, loadElsewhere } from './elsewhere.ts';
 import { Feed } from './feed.ts';
 import { checkForget, type ForgottenHandler, forget } from './forget.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
@@ -30,10 +31,8 @@ import { type LaneControl, MessageLetters } from './message-letters.ts';
 import { Inbox } from './once.ts';
 import { carryOut, elsewhereFile } from './outside.ts';
 import { isFinal } from './patience.ts';
-import { LogReaders } from './postgres/log-readers.ts';
-import { TableProjection } from './postgres/projection.ts';
-import { PostgresTables } from './postgres/tables.ts';
-import { PostgresTraces } from './postgres/traces.ts';
+import type { LogReaders } from './postgres/log-readers.ts';
+import type { PostgresTables } from './postgres/tables.ts';
 import { defineProjection, type Projection, type ProjectionDefinition, subscriptionName } from './projection.ts';
 import { checkRange, type RangeOptions } from './reading-options.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
@@ -84,6 +83,7 @@ export class HandlerStage {
   readonly deadLetters: DeadLetters;
   readonly starts: Starts;
   private readonly parts: StageParts;
+  private readonly elsewhere: Elsewhere | undefined;
   private readonly feed: Feed;
   private readonly subscriptions = new Map<string, RunningSubscription>();
   private readonly internal = new Set<string>();
@@ -107,10 +107,12 @@ export class HandlerStage {
   private isClosing = false;
   isClosed = false;
 
-  constructor(parts: StageParts) {
+  private constructor(parts: StageParts, elsewhere: Elsewhere | undefined) {
     this.parts = parts;
-    const { store, logId, options } = parts;
-    this.remote = store && new PostgresTables(store, logId, options.connections);
+    this.elsewhere = elsewhere;
+    const { logId, options } = parts;
+    const store = elsewhere && parts.store;
+    this.remote = store && new elsewhere.PostgresTables(store, logId, options.connections);
     this.beginnings = store && new Beginnings(beginningsFile(parts.folder), logId);
     this.starts = new Starts(parts.history, parts.levels, dirname(parts.folder), this.beginnings);
     this.feed = new Feed(parts.history, parts.levels, (error) =>
@@ -118,7 +120,7 @@ export class HandlerStage {
     );
     this.readers =
       store &&
-      new LogReaders(store, logId, (error) =>
+      new elsewhere.LogReaders(store, logId, (error) =>
         parts.logger.warn({ err: error }, 'the store does not know how far readers on this machine are; tried again'),
       );
     this.local = this.tablesIn(async () => {
@@ -137,6 +139,10 @@ export class HandlerStage {
     this.messageBox = new MessageBox(this.local, () => existsSync(dataFileOf(parts.folder)));
     const messages = new MessageLetters(this.messageBox, () => this.lanes);
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions, messages);
+  }
+
+  static async open(parts: StageParts): Promise<HandlerStage> {
+    return new HandlerStage(parts, parts.store && (await loadElsewhere()));
   }
 
   private tablesIn(open: () => Promise<TableStore>): Tables {
@@ -279,7 +285,7 @@ export class HandlerStage {
     const closed = (): unknown => this.projections.delete(name);
     const projection =
       typeof into === 'object'
-        ? new TableProjection(definition, into, this, closed)
+        ? new (elsewhereFor(into, this.elsewhere).TableProjection)(definition, into, this, closed)
         : new LocalProjection(definition, this, closed);
     this.projections.set(name, projection);
     return projection;
@@ -298,7 +304,7 @@ export class HandlerStage {
     const hold = (full: string): void => void forgetting.add((held = full));
     try {
       const places = remote === undefined ? [local] : [tables, local];
-      const traces = store && new PostgresTraces(store, logId);
+      const traces = store && new this.elsewhere!.PostgresTraces(store, logId);
       return await forget({ places, remote: traces, beginnings, isRunning, hold }, name, options.dryRun ?? false);
     } finally {
       if (held !== undefined) forgetting.delete(held);
@@ -382,8 +388,7 @@ export class HandlerStage {
 }
 
 printAs(RunningSubscription, (one) => statusLine('Subscription', one));
-for (const kind of [LocalProjection, TableProjection])
-  printAs<Projection<unknown>>(kind, (one) => statusLine('Projection', one));
+printAs<Projection<unknown>>(LocalProjection, (one) => statusLine('Projection', one));
 
 /** @throws DiskFull */
 function onDisk(folder: string, make: (folder: string) => void): void {

@@ -6,7 +6,7 @@ import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { PartitionUpkeep } from '../store/postgres/upkeep.ts';
-import type { RelayStatus } from './outbox.ts';
+import { type RelayStatus, relayRingBytesLeast } from './outbox.ts';
 import { PostgresOutbox } from './postgres.ts';
 import { Relay } from './relay.ts';
 
@@ -17,8 +17,6 @@ export interface OutboxSurroundings {
   caller: Caller;
 }
 
-/** A single event that came by the outbox must fit into half of it. */
-export const relayRingBytesLeast: number = 4 << 20;
 const pollMs = 50;
 
 export class OutboxHost {

@@ -5,6 +5,9 @@
 // transaction had seen another's commit comes behind that one's. An aggregate's later events are not claimed for one log
 // while another log still has earlier ones that its sinks have not passed.
 
+/** Bytes of the relay's ring at least: a single event that came by the outbox must fit into half of it. */
+export const relayRingBytesLeast: number = 4 << 20;
+
 /** How far rows have come into the log: every claimed row up to here is in it. Compared batch first. */
 export interface Place {
   readonly batch: number;

@@ -8,7 +8,7 @@ import type { StoredEvent } from '../event.ts';
 import { printAs } from '../one-line.ts';
 import { shown } from '../shown.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from './arguments.ts';
-import { PostgresArchive } from './postgres/archive.ts';
+import type { PostgresArchive } from './postgres/archive.ts';
 import { storeName } from './postgres/failure.ts';
 import { PostgresStoreOptions } from './postgres/postgres.ts';
 import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store.ts';
@@ -30,6 +30,7 @@ export async function openEventStore(options: PostgresStoreOptions): Promise<Rea
       reason: 'must be made by postgres()',
     });
   }
+  const { PostgresArchive } = await import('./postgres/archive.ts');
   const archive = new PostgresArchive(options);
   try {
     await archive.check();

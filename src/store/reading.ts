@@ -8,10 +8,9 @@ import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import { History } from './history.ts';
 import { EmbeddedStore } from './lmdb/embedded.ts';
-import { PostgresAggregateReader } from './postgres/aggregate-reader.ts';
-import { PostgresArchive } from './postgres/archive.ts';
+import type { PostgresAggregateReader } from './postgres/aggregate-reader.ts';
+import type { PostgresArchive } from './postgres/archive.ts';
 import { storeName } from './postgres/failure.ts';
-import { PostgresHistory } from './postgres/history.ts';
 import type { PostgresStoreOptions } from './postgres/postgres.ts';
 import type { EventArchive, Head } from './store.ts';
 
@@ -46,20 +45,38 @@ export interface ReadingSettings {
   waitTimeoutMs: number;
 }
 
+type Elsewhere = Awaited<ReturnType<typeof loadElsewhere>>;
+
+/** What a store elsewhere takes: with the client library, more than all the rest of this thread. */
+async function loadElsewhere() {
+  const [reader, archive, history] = await Promise.all([
+    import('./postgres/aggregate-reader.ts'),
+    import('./postgres/archive.ts'),
+    import('./postgres/history.ts'),
+  ]);
+  return { ...reader, ...archive, ...history };
+}
+
 export class Reading {
   readonly history: History;
   private readonly settings: ReadingSettings;
   private readonly local: EmbeddedStore;
   private readonly remote: PostgresArchive | undefined;
+  private readonly elsewhere: Elsewhere | undefined;
   private aggregates: PostgresAggregateReader | undefined;
 
-  constructor(settings: ReadingSettings) {
+  private constructor(settings: ReadingSettings, elsewhere: Elsewhere | undefined) {
     const { storeFolder, store, log, logId, levels } = settings;
     this.settings = settings;
+    this.elsewhere = elsewhere;
     this.local = EmbeddedStore.open(storeFolder);
-    this.remote = store && new PostgresArchive(store);
-    const paged = this.remote ? new PostgresHistory(this.remote, logId, levels) : this.local;
+    this.remote = elsewhere && new elsewhere.PostgresArchive(store!);
+    const paged = this.remote ? new elsewhere!.PostgresHistory(this.remote, logId, levels) : this.local;
     this.history = new History(paged, log, levels);
+  }
+
+  static async open(settings: ReadingSettings): Promise<Reading> {
+    return new Reading(settings, settings.store && (await loadElsewhere()));
   }
 
   get archive(): EventArchive {
@@ -126,7 +143,7 @@ export class Reading {
     return async (type, id) => {
       if (isMintedBy(logId, id, this.local.reader.since)) return 0;
       await this.caughtUp();
-      this.aggregates ??= new PostgresAggregateReader(store.settings, logId);
+      this.aggregates ??= new this.elsewhere!.PostgresAggregateReader(store.settings, logId);
       const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, levels.position('stored'));
       return found?.version ?? 0;
     };

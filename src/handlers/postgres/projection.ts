@@ -11,7 +11,7 @@
 import { pause, performance } from '../../clock.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
-import { shown } from '../../shown.ts';
+import { printAs, statusLine } from '../../one-line.ts';
 import { tookTooLong } from '../../store/postgres/failure.ts';
 import { within } from '../../wait.ts';
 import type { Effects } from '../effects.ts';
@@ -70,11 +70,7 @@ export class TableProjection<Row> implements Projection<Row> {
 
   /** @throws InvalidOptions */
   constructor(definition: ProjectionDefinition<Row>, into: ProjectionTable, stage: HandlerStage, onClosed: () => void) {
-    if (stage.remote === undefined) {
-      const reason = 'a table needs store: postgres(…)';
-      throw new TrunklineError('InvalidOptions', { option: 'projection.into', value: shown(into), reason });
-    }
-    this.store = stage.remote;
+    this.store = stage.remote!;
     this.definition = definition;
     this.into = into;
     this.name = definition.name;
@@ -319,5 +315,7 @@ export class TableProjection<Row> implements Projection<Row> {
     return { changed, names };
   }
 }
+
+printAs<TableProjection<unknown>>(TableProjection, (one) => statusLine('Projection', one));
 
 const removed = (table: string, key: string): Change => ({ table, key, json: undefined });

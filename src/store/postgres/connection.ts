@@ -35,6 +35,9 @@ export function checkSchemaName(schema: unknown): asserts schema is string {
   if (schema.startsWith('pg_')) invalid('schema', schema, 'must not begin with pg_, as the names of the server do');
 }
 
+/** A name within a statement. (The client library has the same; this file is loaded by who needs no client.) */
+export const quotedName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+
 /**
  * What `pg` is given. A connection that names no server is refused: `pg` would take PGHOST, or this machine, and a
  * variable that is not set would change a database that nobody has named.

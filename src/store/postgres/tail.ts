@@ -10,7 +10,7 @@
 // Windows between two values of pg_snapshot_xmin would not do: with a third transaction open whose number lies between
 // those of the two, the second one's window would close first. (tail.test.ts has the case.)
 
-import pg from 'pg';
+import type pg from 'pg';
 import { checkFunction, checkInteger, checkSignal } from '../../checks.ts';
 import { pause } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
@@ -20,9 +20,15 @@ import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { onAbort } from '../../on-abort.ts';
-import { type Connection, checkSchemaName, configOf, defaultSchema, type HiddenConnection } from './connection.ts';
+import {
+  type Connection,
+  checkSchemaName,
+  configOf,
+  defaultSchema,
+  type HiddenConnection,
+  quotedName,
+} from './connection.ts';
 import { failure, isAway } from './failure.ts';
-import { openClient } from './server-session.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
 
 /** Where to begin, and what to be told. */
@@ -101,7 +107,7 @@ class Tail {
   constructor(settings: Settings, token: TailToken) {
     this.settings = settings;
     this.schemaName = settings.schema ?? defaultSchema;
-    this.statements = statementsFor(pg.escapeIdentifier(this.schemaName));
+    this.statements = statementsFor(quotedName(this.schemaName));
     this.token = token;
   }
 
@@ -182,6 +188,7 @@ class Tail {
 
   private async connect(): Promise<pg.Client> {
     const use = { name: 'trunkline tail', timeoutMs: statementTimeoutMs };
+    const { openClient } = await import('./server-session.ts'); // with the client library: see doors.ts
     const client = await openClient(this.settings.connection, use, this.settings.signal);
     try {
       await this.checkServer(client);
