@@ -32,6 +32,9 @@ export const metadataTexts: ReadonlySet<string> = new Set([
   'source',
 ]);
 
+/** The role that raised an event by `raise_event`: the server's word, which no client of ours may write. */
+const databaseRole = 'databaseRole';
+
 /** JSON of metadata; '' where there is none. @throws InvalidOptions, UnserialisableValue, CommandTooLarge */
 export function metadataToJson(metadata: unknown, option = 'metadata'): string {
   return plainMetadataToJson(toPlainMetadata(metadata, option), option);
@@ -41,6 +44,9 @@ export function metadataToJson(metadata: unknown, option = 'metadata'): string {
 export function toPlainMetadata(metadata: unknown, option = 'metadata'): Metadata {
   checkMetadata(metadata, option);
   const plain = toPlain(metadata, option) as Record<string, unknown>;
+  if (Object.hasOwn(plain, databaseRole)) {
+    invalid(`${option}.${databaseRole}`, plain[databaseRole], 'is written by raise_event in the database alone');
+  }
   for (const key of Object.keys(plain)) if (metadataTexts.has(key)) checkText(plain[key], `${option}.${key}`);
   return plain as Metadata;
 }

@@ -35,6 +35,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/testing/given.ts aggregate.commands[name]': 'name is one of its own keys',
   'src/stream/settings.ts sasl[field]': 'two fixed names',
   'src/stream/kafka/plan.ts headers[name]': 'name is one of its own keys',
+  'src/stream/kafka/registry.ts promises[level]': 'level is one of its own keys',
   'src/stream/kafka/schemas.ts envelopes[format]': 'a format of four, checked',
   'src/store/postgres/postgres.ts options[name]': 'eight fixed names',
   'src/store/postgres/postgres.ts connection[name]': 'written, by eight fixed names',

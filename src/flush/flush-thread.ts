@@ -170,6 +170,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       hasBegun: data.hasBegun,
     });
     const store = new PostgresSink(postgres, logId, log.firstPosition(), {
+      report: (error) => report({ type: 'sink-report', name: storeName, error: wire(error, storeName) }),
       isLastReader: stream === undefined && data.sinks.length === 0,
       quarantined: async (refused, isNews) => {
         await flushers[0]!.tried; // the memory is open

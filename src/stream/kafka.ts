@@ -45,7 +45,12 @@ export interface RegistryOptions {
   url: string;
   username?: string | undefined;
   password?: string | undefined;
-  /** Set for every subject; default `BACKWARD`. */
+  /** For `https:`: options of Node's `tls.connect` that are plain data, as `ca`, `cert` and `key`. */
+  ssl?: Readonly<Record<string, unknown>> | undefined;
+  /**
+   * For every subject; default `BACKWARD`. A stricter level that the subject, or the registry, has is kept: what both ask is
+   * set.
+   */
   compatibility?:
     | 'NONE'
     | 'BACKWARD'
@@ -118,7 +123,7 @@ export interface KafkaSettings
   > {
   ssl: KafkaOptions['ssl'];
   sasl: KafkaOptions['sasl'];
-  registry: (Required<Omit<RegistryOptions, 'username' | 'password'>> & RegistryOptions) | undefined;
+  registry: (Required<Omit<RegistryOptions, 'username' | 'password' | 'ssl'>> & RegistryOptions) | undefined;
   integration: string | undefined;
   resumeAfter: number | undefined;
   topics: TopicSettings;

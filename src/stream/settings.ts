@@ -44,6 +44,7 @@ const registryFields = fieldsOf<RegistryOptions>({
   url: 'text',
   username: 'text',
   password: 'text',
+  ssl: 'object',
   compatibility: 'text',
   subjects: 'text',
   schemas: 'object',

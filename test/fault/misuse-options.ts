@@ -110,10 +110,12 @@ export const plainDoors: readonly OptionsDoor[] = [
     {
       username: 'u',
       password: 'p',
+      ssl: {},
       compatibility: 'NONE',
       subjects: 'record',
       schemas: {},
     },
+    { ssl: 'record' },
   ),
   sub('sasl', 'sasl', { mechanism: 'plain', username: 'u', password: 'p' }, {}),
   sub('batch', 'batch', {}, { count: 1, bytes: 4096, delayMs: 0 }),

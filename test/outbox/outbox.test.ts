@@ -246,7 +246,7 @@ describe('events that other processes raise in SQL', () => {
       version: 1,
       type: 'InvoiceGenerated',
       data: { amount: '1.20', tiny: 1e-300 },
-      metadata: { source: 'batch' },
+      metadata: { source: 'batch', databaseRole: 'postgres' },
     });
     expect((await runtime.store.getByType('InvoiceGenerated')).map(({ position }) => position)).toEqual([
       heard[1]!.position,

@@ -31,6 +31,8 @@ import { checkSchema, Session } from './session.ts';
 export interface PostgresSinkEvents {
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
   quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void | Promise<void>;
+  /** Something that does not stop the flush. */
+  report?(error: TrunklineError): void;
   /** Whether nothing else reads the log: a stream, sinks. Default true. */
   readonly isLastReader?: boolean;
 }
@@ -81,6 +83,7 @@ export class PostgresSink implements Sink {
       this.isMigrated = true;
     }
     await this.connect();
+    await this.checkRights(this.session!.client);
     if (this.checkpoint === 0 && this.firstPosition > 1) {
       throw new TrunklineError('PositionGone', { position: 1, firstKept: this.firstPosition });
     }
@@ -88,6 +91,20 @@ export class PostgresSink implements Sink {
     this.told = Math.max(0, this.checkpoint - this.settings.batchEvents);
     await this.tellMissed(this.session!.client, false);
     return this.checkpoint;
+  }
+
+  /** Without the right to make months every event lands in the default partition, and nothing says so. */
+  private async checkRights(client: pg.ClientBase): Promise<void> {
+    const sql = "select current_user as role, has_function_privilege($1, 'execute') as may";
+    try {
+      const { rows } = await client.query(sql, [`${this.schema}.make_partition(timestamptz)`]);
+      if (rows[0].may) return;
+      const cause = `role ${rows[0].role} may not execute make_partition, so events lie in the default partition`;
+      this.events.report?.(new TrunklineError('StoreAccessDenied', { store: storeName, cause }));
+    } catch (error) {
+      this.session?.failed(error);
+      throw failure(error, this.settings.schema);
+    }
   }
 
   async write(batch: Batch, signal: AbortSignal): Promise<number> {

@@ -1,8 +1,9 @@
 // A Confluent-compatible schema registry, over its REST interface: three requests and an error. A client library would
 // bring validators, code generators and cloud key stores of its own, several times our size, for these.
 import { TrunklineError } from '../../errors.ts';
-import { collectText, parseFields } from '../../foreign-file.ts';
+import { parseFields } from '../../foreign-file.ts';
 import type { KafkaSettings } from '../kafka.ts';
+import { exchange } from './http.ts';
 
 const requestMs = 10_000;
 const answerBytesLimit = 4 << 20; // a schema refused comes back whole
@@ -12,6 +13,27 @@ const conflict = 409;
 const unprocessable = 422;
 
 type Settings = NonNullable<KafkaSettings['registry']>;
+
+type Level = Settings['compatibility'];
+
+/** What each level promises: to read older data, to be read by older readers, and both across all versions. Weakest first. */
+const promises: Readonly<Record<Level, string>> = {
+  NONE: '',
+  BACKWARD: 'b',
+  FORWARD: 'f',
+  BACKWARD_TRANSITIVE: 'bB',
+  FORWARD_TRANSITIVE: 'fF',
+  FULL: 'bf',
+  FULL_TRANSITIVE: 'bBfF',
+};
+const isLevel = (text: string): text is Level => Object.hasOwn(promises, text);
+
+/** The weakest level that promises what both do. */
+function strictest(one: Level, other: Level): Level {
+  const wanted = [...promises[one], ...promises[other]];
+  const levels = Object.keys(promises) as Level[];
+  return levels.find((level) => wanted.every((promise) => promises[level].includes(promise)))!;
+}
 
 export class Registry {
   private readonly settings: Settings;
@@ -35,17 +57,16 @@ export class Registry {
   async register(subject: string, schema: object): Promise<number> {
     const path = `/subjects/${encodeURIComponent(subject)}/versions`;
     const body = { schemaType: 'JSON', schema: JSON.stringify(schema) };
-    const { compatibility } = this.settings;
     // A registry may know no settings of a subject that it does not know.
     const isNew = (await this.request('GET', path)).status === notFound;
-    if (!isNew) await this.setCompatibility(subject, compatibility);
+    if (!isNew) await this.raiseCompatibility(subject);
     const answer = await this.request('POST', path, body);
     if (answer.status === conflict || answer.status === unprocessable) {
       const reason = [answer.text, await this.difference(subject, body)].filter(Boolean).join('; ');
       throw new TrunklineError('SchemaRefused', { subject, reason });
     }
     if (answer.status !== 200) throw this.unavailable(`POST ${path}: ${answer.status} ${answer.text}`);
-    if (isNew) await this.setCompatibility(subject, compatibility);
+    if (isNew) await this.raiseCompatibility(subject);
     const { id } = parseFields(answer.text);
     if (!(Number.isSafeInteger(id) && (id as number) >= 0 && (id as number) < 2 ** 31)) {
       throw this.unavailable(`POST ${path}: its answer holds no id`);
@@ -53,10 +74,27 @@ export class Registry {
     return id as number;
   }
 
-  private async setCompatibility(subject: string, compatibility: string): Promise<void> {
+  /**
+   * The subject gets our level, and keeps what its own, or else the registry's, asks beyond it: operators may have set a
+   * stricter one by hand. A level that is not known here stays.
+   */
+  private async raiseCompatibility(subject: string): Promise<void> {
     const path = `/config/${encodeURIComponent(subject)}`;
+    const own = await this.levelAt(path);
+    const found = own ?? (await this.levelAt('/config')) ?? 'NONE';
+    if (!isLevel(found)) return;
+    const compatibility = strictest(found, this.settings.compatibility);
+    if (compatibility === own) return;
     const { status, text } = await this.request('PUT', path, { compatibility });
     if (status !== 200) throw this.unavailable(`PUT ${path}: ${status} ${text}`);
+  }
+
+  private async levelAt(path: string): Promise<string | undefined> {
+    const { status, text } = await this.request('GET', path);
+    if (status === notFound) return undefined;
+    const { compatibilityLevel: level } = parseFields(text);
+    if (status !== 200 || typeof level !== 'string') throw this.unavailable(`GET ${path}: ${status} ${text}`);
+    return level;
   }
 
   /** What is incompatible, if the registry can tell. */
@@ -69,15 +107,13 @@ export class Registry {
   }
 
   private async request(method: string, path: string, body?: object): Promise<{ status: number; text: string }> {
+    const sent = body && JSON.stringify(body);
+    const { headers, settings } = this;
     try {
-      const init: RequestInit = { method, headers: this.headers, signal: AbortSignal.timeout(requestMs) };
-      if (body) init.body = JSON.stringify(body);
-      const response = await fetch(this.base + path, init);
-      const { body: answer, status } = response;
-      return { status, text: answer === null ? '' : await collectText(answer, this.base + path, answerBytesLimit) };
+      const bounds = { timeoutMs: requestMs, bytesLimit: answerBytesLimit };
+      return await exchange(this.base + path, { method, headers, body: sent, tls: settings.ssl, ...bounds });
     } catch (error) {
-      const { message, cause } = error as Error;
-      throw this.unavailable(cause instanceof Error ? `${message}: ${cause.message}` : message);
+      throw this.unavailable(`${method} ${path}: ${(error as Error).message}`);
     }
   }
 

@@ -279,7 +279,7 @@ describe('raise_event', () => {
     expect(await code(raise('stock', newId(), 'X', {}, {}, 5))).toBe('TKCON');
     const rows = await stored(id);
     expect(rows.map((row) => [row.version, row.waits])).toEqual([1, 2, 3].map((each) => [each, true]));
-    expect(rows[2].metadata).toEqual({ source: 'sql' });
+    expect(rows[2].metadata).toEqual({ source: 'sql', databaseRole: 'postgres' });
   });
 
   test('makes UUIDs of version 7, in the order of their milliseconds', async () => {
