@@ -3,7 +3,7 @@
 
 import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
-import { pause, performance, yieldToLoop } from '../clock.ts';
+import { clearInterval, pause, performance, setInterval, yieldToLoop } from '../clock.ts';
 import { describeError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { Levels, LevelWord, StopStage } from '../log/levels.ts';
@@ -19,6 +19,7 @@ import { Shard } from './shard.ts';
 const commandsPerTurn = 512; // at a few µs each: the event loop is served every few ms under load
 const idleBoundMs = 50; // how late a timer of the context may fire on an idle shard
 const sweepEveryMs = 50;
+const beatEveryMs = 250; // what waits in the event loop turns no loop of ours
 const heldUpBoundMs = 2; // how often to look whether the store has come nearer
 
 /** Piscina calls this; it returns when the runtime stops. */
@@ -47,6 +48,10 @@ export default async function runShard(data: ShardData): Promise<void> {
   // What a command has left alone, and has failed, is no trouble of the commands beside it.
   process.on('unhandledRejection', guarded(stray('a promise that a command did not await was rejected')));
   process.on('uncaughtException', guarded(stray('a callback of a command (a timer, an abort listener …) has thrown')));
+  const beating = setInterval(
+    guarded(() => shard.levels.beat(data.index)),
+    beatEveryMs,
+  ).unref();
   let cause: string | undefined;
   try {
     await serve(shard, data);
@@ -55,6 +60,7 @@ export default async function runShard(data: ShardData): Promise<void> {
     shard.abandon();
     report({ type: 'dying', cause });
   }
+  clearInterval(beating);
   await loader.close().catch((error: unknown) => stray('its view of log and store did not close')(error));
   closePorts(data);
   // Ends this thread, not the process: what its asynchronous commands have begun must not go on beside the next shard.

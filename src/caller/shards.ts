@@ -9,6 +9,7 @@ import { clearInterval, pause, performance, setInterval } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
+import { isBlocked } from '../ring/bell.ts';
 import type { Caller } from './caller.ts';
 import { Line } from './line.ts';
 
@@ -168,12 +169,12 @@ export class Shards {
     );
   }
 
-  /** A loop that has not turned since the last look, although it does not sleep, is held. */
+  /** A thread that has turned neither its own loop nor its event loop since the last look, and does not block, is held. */
   private look(): void {
     const { levels } = this;
     for (let shard = 0; shard < this.count; shard++) {
       const beat = levels.flag(LevelWord.firstShardBeat + shard);
-      const sleeps = levels.flag(LevelWord.firstShardBell + shard) !== 0;
+      const sleeps = isBlocked(levels.flag(LevelWord.firstShardBell + shard));
       const before = this.beats[shard]!;
       if (sleeps || beat !== before.beat) this.beats[shard] = { beat, since: performance.now(), isHeld: false };
       else if (!before.isHeld) {

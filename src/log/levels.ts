@@ -83,7 +83,7 @@ export const LevelWord = {
   /** KiB of messages that wait beside the log: they count with what it holds */
   waitingKib: 28,
   firstShardBell: 32,
-  /** counts turns of each shard's loop: one that stands still while its bell says `awake` is held by a command */
+  /** counts turns of each shard's loops: one that stands still while its bell does not say `blocked` is held by a command */
   firstShardBeat: 96,
   /** how many actors each shard held after its last sweep */
   firstShardActors: 160,

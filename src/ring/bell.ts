@@ -9,6 +9,9 @@ const blocked = 1; // in Atomics.wait: wake by notify
 const inLoop = 2; // in its event loop: wake by a message that carries no data
 const napping = 3; // in Atomics.wait as well, for so short a time that a publisher may leave it there
 
+/** Whether a thread whose word this is blocks until it is rung: no code of its own runs meanwhile. */
+export const isBlocked = (word: number): boolean => word === blocked || word === napping;
+
 /** The sleeper's side of a bell: owned by one thread. */
 export class Sleeper {
   private readonly words: Int32Array;

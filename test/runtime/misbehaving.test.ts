@@ -130,22 +130,25 @@ test('a second close with a shorter deadline is heard', async () => {
   expect([(await patient).code, (await endless).code]).toEqual(['CloseTimedOut', 'OutcomeUnknown']);
 });
 
-test('a shard that a command holds is named, by status and by the logger', async () => {
-  const warnings: unknown[] = [];
-  const logger = { warn: (details: unknown) => warnings.push(details), error() {}, info() {}, debug() {} };
-  const runtime = await startRuntime({ aggregates: [Rogue], shards: 1, logger: logger as never });
-  await runtime.ref(Rogue, 'a').count();
-  expect(runtime.status().heldShards).toEqual([]);
-  const endless = errorOf(runtime.ref(Rogue, 'a').loop());
-  const { heldShards } = await until(
-    () => runtime.status(),
-    ({ heldShards }) => heldShards.length > 0,
-  );
-  expect(heldShards).toEqual([{ shard: 0, forMs: expect.any(Number) }]);
-  expect(warnings).toContainEqual({ shard: 0 });
-  await errorOf(runtime.close({ deadlineMs: 1 }));
-  await endless;
-});
+test.each(['loop', 'loopLater'] as const)(
+  'a shard that a command holds is named, by status and logger: %s',
+  async (way) => {
+    const warnings: unknown[] = [];
+    const logger = { warn: (details: unknown) => warnings.push(details), error() {}, info() {}, debug() {} };
+    const runtime = await startRuntime({ aggregates: [Rogue], shards: 1, logger: logger as never });
+    await runtime.ref(Rogue, 'a').count();
+    expect(runtime.status().heldShards).toEqual([]);
+    const endless = errorOf(runtime.ref(Rogue, 'a')[way]());
+    const { heldShards } = await until(
+      () => runtime.status(),
+      ({ heldShards }) => heldShards.length > 0,
+    );
+    expect(heldShards).toEqual([{ shard: 0, forMs: expect.any(Number) }]);
+    expect(warnings).toContainEqual({ shard: 0 });
+    await errorOf(runtime.close({ deadlineMs: 1 }));
+    await endless;
+  },
+);
 
 test.each(['exit', 'throw', 'reject'])('a process ends under load, closed or not: %s', async (way) => {
   const program = new URL('./exits.ts', import.meta.url).pathname;
