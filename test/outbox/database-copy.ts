@@ -31,8 +31,7 @@ export async function copyDatabase(client: pg.Client, schema: string): Promise<D
   await client.query('commit');
   return {
     async putBack() {
-      await client.query('begin');
-      await client.query(`lock table ${tables.map((table) => `${schema}.${table}`).join(', ')}`);
+      await lockAll(client, schema);
       for (const table of tables) {
         await client.query(`delete from ${schema}.${table}`);
         await client.query(`insert into ${schema}.${table} table ${schema}.copy_of_${table}`);
@@ -43,4 +42,18 @@ export async function copyDatabase(client: pg.Client, schema: string): Promise<D
       await client.query('commit');
     },
   };
+}
+
+/** In a transaction. Who works there takes them in other orders: where the server ends ours for that, all are free again. */
+async function lockAll(client: pg.Client, schema: string): Promise<void> {
+  for (;;) {
+    await client.query('begin');
+    try {
+      await client.query(`lock table ${tables.map((table) => `${schema}.${table}`).join(', ')}`);
+      return;
+    } catch (error) {
+      await client.query('rollback');
+      if ((error as { code?: string }).code !== '40P01') throw error;
+    }
+  }
 }
