@@ -32,6 +32,8 @@ export interface ErrorDetails {
   InsideReducer: { aggregateType: string; id: string; called: string };
   RuntimeInsideShard: { module: string };
   ModuleMismatch: { module: string; aggregateType: string; reason: string };
+  /** A module of the user's holds what it was to start. */
+  StartTimedOut: { what: string; module: string; timeoutMs: number };
   // pushed back: nothing was written, try again later
   RingFull: { ringBytes: number };
   MailboxFull: { aggregateType: string; id: string; limit: number };
@@ -44,6 +46,8 @@ export interface ErrorDetails {
   CommandFailed: { aggregateType: string; command: string; name: string; stack: string };
   NotExecuted: { reason: string };
   OutcomeUnknown: { reason: string };
+  /** `what`: a message, or an event and its handler. Only what is found after a restart has this error. */
+  ProcessEnded: { what: string; times: number };
   DeadlineExceeded: { deadlineMs: number; executed: Executed };
   Aborted: { executed: Executed };
   /** `what`: what was waited for. It may come yet: what has been done stays done. */
@@ -158,6 +162,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
     'changes state: call it in the command (or method), after the raise() that it follows from',
   RuntimeInsideShard: (d) => `${d.module} calls createRuntime() inside a shard thread; move it to a file of its own`,
   ModuleMismatch: (d) => `module ${d.module}, aggregate '${d.aggregateType}': ${d.reason}`,
+  StartTimedOut: (d) =>
+    `${d.what} has not started within ${d.timeoutMs} ms: ${d.module} does not return, or awaits what does not come; ` +
+    'mend it, or raise starts.timeoutMs',
   RingFull: (d) => `the ring (${d.ringBytes} bytes) is full; slow down, or use whenFull: 'wait'`,
   MailboxFull: (d) => `${d.aggregateType}/${d.id} has ${d.limit} commands waiting; slow down or raise mailboxLimit`,
   TooManyInFlight: (d) => `${d.limit} commands are in flight; slow down or raise maxInFlight`,
@@ -172,6 +179,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   CommandFailed: (d) => `${d.aggregateType}.${d.command} threw ${d.name}`,
   NotExecuted: (d) => `the command was not executed: ${d.reason}; it is safe to send it again`,
   OutcomeUnknown: (d) => `the command may or may not have been executed: ${d.reason}; use an idempotencyKey to retry`,
+  ProcessEnded: (d) =>
+    `the process has ended ${d.times} times while ${d.what} was executed, so it is not executed again; ` +
+    'see how it ends the process (memory, process.exit(), a promise that is rejected and not awaited), mend that, then requeue it',
   DeadlineExceeded: (d) => `no outcome within ${d.deadlineMs} ms (executed: ${d.executed})`,
   Aborted: (d) => `the caller aborted (executed: ${d.executed})`,
   WaitTimedOut: (d) => `${d.what} did not come within ${d.timeoutMs} ms; wait longer (waitTimeoutMs)`,

@@ -22,6 +22,7 @@ export {
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
 export type { StateOptions } from './caller/refs.ts';
 export type { Carriable, CarriableFields, Carried, DeepReadonly, ReadState } from './carried.ts';
+export type { CloseOptions } from './ending.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
@@ -82,7 +83,6 @@ export type { Logger } from './logger.ts';
 export type { Address } from './message.ts';
 export type { MessageOptions, MessageRetryOptions, UndeliveredMessage } from './message-options.ts';
 export {
-  type CloseOptions,
   type FlushPolicy,
   flushPresets,
   type HandlerOptions,
@@ -93,6 +93,7 @@ export {
 } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, Runtime } from './runtime.ts';
+export type { StartOptions } from './start-options.ts';
 export type { RuntimeStatus } from './status.ts';
 export { type ArchiveInfo, type ArchiveLimits, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
 export type { Connection, ConnectionParts } from './store/postgres/connection.ts';

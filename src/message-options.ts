@@ -5,7 +5,7 @@ import type { Address } from './message.ts';
 
 /** Pauses between the attempts of one message. */
 export interface MessageRetryOptions {
-  /** Attempts in all while the target throws, 1 to 1,000; default 5. */
+  /** Attempts in all while the target throws, or ends the process (then at least 2), 1 to 1,000; default 5. */
   attempts?: number | undefined;
   /** Pause before the second attempt, milliseconds; default 100; multiplied by `factor` (2) each time. */
   minDelayMs?: number | undefined;

@@ -1,7 +1,7 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
 
 import type { AnyAggregate } from './aggregate.ts';
-import { checkCrosses, checkDeadline, checkInteger, checkRecord, invalid, isMadeBy, nameFault } from './checks.ts';
+import { checkCrosses, checkInteger, checkRecord, invalid, isMadeBy, nameFault } from './checks.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
 import { revealed } from './hidden.ts';
 import { checkFields, fieldsOf, given } from './known-fields.ts';
@@ -10,6 +10,7 @@ import { type Logger, resolveLogger } from './logger.ts';
 import { type MessageOptions, type MessageSettings, resolveMessages } from './message-options.ts';
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
+import { resolveStarts, type StartOptions, type StartSettings } from './start-options.ts';
 import { PostgresStoreOptions } from './store/postgres/postgres.ts';
 import { isStorable } from './tame.ts';
 import { checkModule, resolveRoots } from './user-module.ts';
@@ -121,6 +122,8 @@ export interface RuntimeOptions {
   handlers?: HandlerOptions | undefined;
   /** Messages between aggregates (`send`): attempts, dead letters, and who hears of what failed. */
   messages?: MessageOptions | undefined;
+  /** How long modules of yours may take as they start, and how often a shard that dies is started again. */
+  starts?: StartOptions | undefined;
   /**
    * Most live actors of a shard, 1 to 10,000,000; default 100,000. The least recently used idle ones leave once the store has
    * what they raised. While the store is behind there may be an eighth more (at least 64): then commands for other aggregates
@@ -157,11 +160,22 @@ export interface ResolvedOptions
   extends Required<
     Omit<
       RuntimeOptions,
-      'context' | 'moduleRoots' | 'bootId' | 'flush' | 'handlers' | 'log' | 'logger' | 'messages' | 'store' | 'stream'
+      | 'context'
+      | 'moduleRoots'
+      | 'bootId'
+      | 'flush'
+      | 'handlers'
+      | 'log'
+      | 'logger'
+      | 'messages'
+      | 'starts'
+      | 'store'
+      | 'stream'
     >
   > {
   handlers: Required<HandlerOptions>;
   messages: MessageSettings;
+  starts: StartSettings;
   store: PostgresStoreOptions | undefined;
   stream: StreamOptions | undefined;
   context: string | undefined;
@@ -202,6 +216,7 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'stream',
   'handlers',
   'messages',
+  'starts',
   'actorLimit',
   'actorIdleMs',
   'mailboxLimit',
@@ -367,6 +382,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     stream: options.stream,
     handlers: resolveHandlers(options.handlers ?? {}),
     messages: resolveMessages(options.messages),
+    starts: resolveStarts(options.starts),
     actorLimit: checkInteger('actorLimit', options.actorLimit ?? 100_000, 1, 10_000_000),
     actorIdleMs: checkInteger('actorIdleMs', options.actorIdleMs ?? 600_000, 1, 2 ** 40),
     mailboxLimit: checkInteger('mailboxLimit', options.mailboxLimit ?? 10_000, 1, 1_000_000),
@@ -377,24 +393,4 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     logger: resolveLogger(options.logger),
     bootId: options.bootId,
   };
-}
-
-/** How long `close` waits. */
-export interface CloseOptions {
-  /** In all, milliseconds, more than 0; default 30,000. Then what is left is given up: `CloseTimedOut`. */
-  deadlineMs?: number | undefined;
-  /**
-   * For handlers that run, milliseconds, 0 to 2,147,483,647; default 10,000. Then their signals are aborted, and they are not
-   * waited for: the next start hands them these events again. 0: at once.
-   */
-  handlerGraceMs?: number | undefined;
-}
-
-const closeFields = fieldsOf<CloseOptions>({ deadlineMs: true, handlerGraceMs: true });
-
-/** @throws InvalidOptions */
-export function checkCloseOptions(options: CloseOptions): void {
-  checkFields('close', options, closeFields);
-  if (options.handlerGraceMs !== undefined) checkInteger('handlerGraceMs', options.handlerGraceMs, 0, 2 ** 31 - 1);
-  if (options.deadlineMs !== undefined) checkDeadline('deadlineMs', options.deadlineMs);
 }

@@ -8,7 +8,7 @@ import type { ReadState } from './carried.ts';
 import { checkEventNames, checkRegistered } from './catalogue.ts';
 import { checkLevel, checkRecord, checkSignalOptions, nameOfDefinition } from './checks.ts';
 import { openDirectory } from './directory.ts';
-import { closeDeadlineMs } from './ending.ts';
+import { type CloseOptions, checkCloseOptions, closeDeadlineMs } from './ending.ts';
 import type { EventPublisher } from './entity/publisher.ts';
 import type { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
@@ -19,15 +19,7 @@ import { mintId } from './ids.ts';
 import { LevelWord } from './log/levels.ts';
 import type { RecoveryReport } from './log/log.ts';
 import { printAs } from './one-line.ts';
-import {
-  type CloseOptions,
-  changeFlush,
-  checkCloseOptions,
-  type FlushPolicy,
-  type ResolvedOptions,
-  type RuntimeOptions,
-  resolveOptions,
-} from './options.ts';
+import { changeFlush, type FlushPolicy, type ResolvedOptions, type RuntimeOptions, resolveOptions } from './options.ts';
 import { deepFreeze } from './payload.ts';
 import type { Level } from './receipt.ts';
 import type { Stages } from './stages.ts';
@@ -43,7 +35,7 @@ import { heldUpBy } from './wait.ts';
  * const receipt = await runtime.ref(Counter, 'visits').add(1);
  * ```
  * @throws InvalidOptions, DataDirInUse, DataDirUnsafe, DataDirNotWritable, DiskFull, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
- * RuntimeInsideShard
+ * StartTimedOut, RuntimeInsideShard
  */
 export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (isInsideShard()) {
@@ -244,6 +236,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       messageDeadLetters: deliveries.letters,
       actors: shards?.actors ?? 0,
       shardRestarts: shards?.restartCount ?? 0,
+      shardDeathsAtStart: shards?.deathsAtStart ?? 0,
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,

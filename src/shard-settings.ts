@@ -19,6 +19,7 @@ export function shardSettings(
     storeFolder,
     logFolder,
     ringBytes,
+    moduleMs: options.starts.timeoutMs,
     groupLimit: ringBytes / 2,
     actorLimit,
     actorIdleMs,

@@ -141,6 +141,7 @@ export class Stages {
         logFolder: directory.logFolder,
         storeFolder: directory.storeFolder,
         dataDir: directory.path,
+        moduleMs: options.starts.timeoutMs,
         logId: this.log.logId,
         lost: this.log.lost,
         hasBegun: directory.origin !== undefined,
@@ -191,6 +192,9 @@ export class Stages {
           this.caller.turn(); // who waits for `stored` has waited for this news
         },
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
+        held: (thread) => {
+          this.flushThread = thread;
+        },
       },
     );
     directory.remember({ logId: this.log.logId, holds: options.store ? 'memory' : 'events' });
@@ -230,6 +234,7 @@ export class Stages {
       moduleRoots: options.moduleRoots,
       logger: options.logger,
       waitTimeoutMs: options.waitTimeoutMs,
+      moduleMs: options.starts.timeoutMs,
       options: options.handlers,
     });
     const { messageBox } = this.handlers;
@@ -246,10 +251,17 @@ export class Stages {
     };
     this.handlers.serveRequests();
     const kept = await load().catch(() => undefined);
+    const { lastEnd, lastPosition } = this.log.recovery;
+    if (lastEnd === 'killed' || lastEnd === 'power loss') {
+      await this.handlers.recover(lastPosition, lastRun.carriedOut.keys()).catch((error: unknown) => {
+        options.logger.error({ err: error }, 'what was in hand at the end of the last run cannot be read');
+      });
+    }
     await this.startShards(mapBytes);
     this.refusedEarlier([]);
     this.caller.turn();
     this.handlers.lanes = this.deliveries;
+    this.deliveries.care = this.handlers.care;
     if (kept) this.deliveries.recover(lastRun, messageBox, kept);
     else this.deliveries.recoverLater(lastRun, messageBox, load);
     await this.startOutbox();
@@ -267,7 +279,7 @@ export class Stages {
   private async startShards(mapBytes: number): Promise<void> {
     const { options, directory, log, levels } = this;
     const settings = shardSettings(options, directory, { levels: levels.memory, logId: log.logId, mapBytes });
-    this.shards = new Shards(this.caller, log, options.aggregates, settings, {
+    this.shards = new Shards(this.caller, log, options.aggregates, settings, options.starts, {
       warning: (message, details) => options.logger.warn(details, message),
       died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
       failed: (error) => this.fail(error),

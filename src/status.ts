@@ -22,6 +22,8 @@ export interface RuntimeStatus {
   /** Live actors in all shards, as of their last sweeps; the others are in the store, and come back when they are asked. */
   actors: number;
   shardRestarts: number;
+  /** How often one has died as it started, before it had taken a command: see `starts`. */
+  shardDeathsAtStart: number;
   /** Shards whose thread one command's synchronous code has held for more than a second. */
   heldShards: HeldShard[];
   listenerErrors: number;

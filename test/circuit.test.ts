@@ -9,6 +9,7 @@ import { guard } from '../src/store/postgres/guard.ts';
 import { leapTo, pass } from './leap.ts';
 
 const hourMs = 3_600_000;
+const never = new AbortController().signal;
 
 test('opens after failures in a row, lets one through after its pause, which decides', () => {
   const circuit = new Circuit(2, 500);
@@ -51,9 +52,25 @@ test('an attempt that began before the circuit opened, and goes well, keeps nobo
   breaker.failed();
   breaker.succeeded(); // of a third that was under way
   expect([breaker.isOpen, breaker.isQuiet]).toEqual([true, false]);
-  const [first, second] = [breaker.pass(), breaker.pass()];
-  await first;
+  const [first, second] = [breaker.pass(never), breaker.pass(never)];
+  expect(await first).toBe(true);
   breaker.succeeded();
-  await second;
+  expect(await second).toBe(true);
+  expect([breaker.isOpen, breaker.isQuiet]).toEqual([false, true]);
+});
+
+test('an attempt that was let through, and is not made, lets another decide; who gives up waits no longer', async () => {
+  const breaker = new Breaker({ failures: 1, pauseMs: 1 });
+  onTestFinished(() => breaker.close());
+  breaker.failed();
+  const givesUp = new AbortController();
+  const [first, second, third] = [breaker.pass(never), breaker.pass(givesUp.signal), breaker.pass(never)];
+  expect(await first).toBe(true);
+  givesUp.abort();
+  expect(await second).toBe(false);
+  breaker.skipped();
+  expect(breaker.isOpen).toBe(true);
+  expect(await third).toBe(true);
+  breaker.succeeded();
   expect([breaker.isOpen, breaker.isQuiet]).toEqual([false, true]);
 });

@@ -114,6 +114,8 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   HandlerTimedOut: { handler: 'billing', timeoutMs: 20 },
   HandlerFailed: { handler: 'billing', cause: 'exit code 3' },
   CaughtUpTimedOut: { handler: 'billing', position: 9, reached: 3, timeoutMs: 20 },
+  StartTimedOut: { what: 'shard 0', module: 'file:///srv/context.js', timeoutMs: 60_000 },
+  ProcessEnded: { what: "message 0198 ('debit' to account/a-1)", times: 5 },
   OnceCycle: { key: 'k', within: 'k' },
   HandlerNeeded: { handler: 'billing', reason: 'it is running' },
   UnknownDeadLetter: { deadLetter: 'billing/0198' },

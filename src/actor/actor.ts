@@ -91,6 +91,8 @@ export interface ShardData {
 export type ShardReport =
   /** the first one: by this id the thread can be ended, should a user's module hold it */
   | { type: 'begun'; threadId: number }
+  /** a module of the user's, which may hold the thread */
+  | { type: 'importing'; module: string }
   | { type: 'ready'; commands: string[][] }
   | { type: 'warning'; message: string; details: Record<string, unknown> }
   | { type: 'failed'; error: WireError }

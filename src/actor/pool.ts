@@ -3,8 +3,9 @@
 
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
-import { guarded } from '../guarded.ts';
+import { guarded, unawaited } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { ownFile } from '../own-file.ts';
 import { Bell } from '../ring/bell.ts';
@@ -15,6 +16,8 @@ import type { ShardData, ShardReport } from './actor.ts';
 /** What all shards of a runtime have in common. */
 export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox'> & {
   ringBytes: number;
+  /** How long one module of the user's may take at the start. */
+  moduleMs: number;
 };
 
 /** A shard that has started. */
@@ -64,9 +67,10 @@ export class ShardPool {
     attach(eventRing);
     const bell = new MessageChannel();
     const outbox = new MessageChannel();
+    const { moduleMs, ...common } = settings;
     const postgres = settings.postgres && settingsForThreads(settings.postgres);
     const data: ShardData = {
-      ...settings,
+      ...common,
       postgres,
       index,
       commandRing,
@@ -80,14 +84,28 @@ export class ShardPool {
     return new Promise((resolve, reject) => {
       let shard: RunningShard | undefined;
       let dying: string | undefined;
+      let late: NodeJS.Timeout | undefined;
+      const held = (module: string): void => {
+        const what = `shard ${index}`;
+        reject(new TrunklineError('StartTimedOut', { what, module, timeoutMs: moduleMs }));
+        unawaited(this.terminate(this.threadIds.get(index)));
+      };
       const take = (message: ShardReport | null): void => {
         if (message === null) return this.events.wake();
         if (message.type === 'warning') return this.events.warning(message.message, message.details);
-        if (message.type === 'failed') return reject(fromWire(message.error));
         if (message.type === 'dying') {
           dying = message.cause;
           return;
         }
+        clearTimeout(late);
+        if (message.type === 'importing') {
+          late = setTimeout(
+            guarded(() => held(message.module)),
+            moduleMs,
+          );
+          return;
+        }
+        if (message.type === 'failed') return reject(fromWire(message.error));
         if (message.type === 'begun') {
           this.threadIds.set(index, message.threadId);
           return;
@@ -100,6 +118,7 @@ export class ShardPool {
         // The task's end may overtake what the shard has reported.
         for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1))
           take(last.message);
+        clearTimeout(late);
         this.threadIds.delete(index);
         bell.port1.close();
         outbox.port1.close();
@@ -124,8 +143,11 @@ export class ShardPool {
    * imports as it starts, holds it, so that no native code of ours runs there.
    */
   async terminateHeld(): Promise<void> {
-    const held = this.pool.threads.filter(({ threadId }) => [...this.threadIds.values()].includes(threadId));
-    await Promise.all(held.map((thread) => thread.terminate()));
+    await Promise.all([...this.threadIds.values()].map((threadId) => this.terminate(threadId)));
+  }
+
+  private async terminate(threadId: number | undefined): Promise<void> {
+    await this.pool.threads.find((thread) => thread.threadId === threadId)?.terminate();
   }
 
   /** Give the threads back; their tasks have ended, so that no native code runs in them. */

@@ -22,9 +22,11 @@ const sweepEveryMs = 50;
 const beatEveryMs = 250; // what waits in the event loop turns no loop of ours
 const heldUpBoundMs = 2; // how often to look whether the store has come nearer
 
+type Report = (message: ShardReport) => void;
+
 /** Piscina calls this; it returns when the runtime stops. */
 export default async function runShard(data: ShardData): Promise<void> {
-  const report = (message: ShardReport): void => data.outbox.postMessage(message);
+  const report: Report = (message) => data.outbox.postMessage(message);
   report({ type: 'begun', threadId });
   // A successor that comes as the runtime stops: nothing of the user's is imported that would have to be ended.
   if (new Levels(data.levels).flag(LevelWord.stopping) >= StopStage.shards) return closePorts(data);
@@ -33,8 +35,8 @@ export default async function runShard(data: ShardData): Promise<void> {
   let shard: Shard;
   let loader: Loader;
   try {
-    const types = await importTypes(data);
-    const context = await makeContext(data);
+    const types = await importTypes(data, report);
+    const context = await makeContext(data, report);
     loader = await Loader.open(data);
     shard = new Shard(data, types, loader, context);
     report({ type: 'ready', commands: types.map(({ definition }) => Object.keys(definition.commands)) });
@@ -131,9 +133,10 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   }
 }
 
-async function importTypes(data: ShardData): Promise<ActorType[]> {
+async function importTypes(data: ShardData, report: Report): Promise<ActorType[]> {
   const types: ActorType[] = [];
   for (const [index, { name, module }] of data.types.entries()) {
+    report({ type: 'importing', module });
     const exported = Object.values(await importUserModule(module));
     const found = violation();
     if (found) throw new TrunklineError('RuntimeInsideShard', { module });
@@ -150,8 +153,9 @@ function isDefinition(value: unknown): value is AnyAggregate {
   return typeof value === 'object' && value !== null && 'commands' in value && 'evolve' in value && 'name' in value;
 }
 
-async function makeContext(data: ShardData): Promise<object> {
+async function makeContext(data: ShardData, report: Report): Promise<object> {
   if (data.context === undefined) return {};
+  report({ type: 'importing', module: data.context });
   const made = (await importUserModule(data.context)).default;
   return (typeof made === 'function' ? await made({ shard: data.index, shards: data.shards }) : made) ?? {};
 }

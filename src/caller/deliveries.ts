@@ -8,6 +8,7 @@
 // to be delivered again, the box says. `settled` says no more than what is done, and stays below the outcome of whatever is
 // in the box until that is gone durably: so a start finds in the log what was carried out (`last-run.ts`). While the box
 // cannot be read, nothing is delivered: what it holds may come first.
+import { type Care, carefree } from '../care.ts';
 import { pause } from '../clock.ts';
 import type { FrameReader } from '../frame.ts';
 import { unawaited } from '../guarded.ts';
@@ -24,7 +25,8 @@ import {
 } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
 import type { Caller } from './caller.ts';
-import { type DeliveryParts, deliver } from './delivery.ts';
+import { deliverWithCare } from './careful-delivery.ts';
+import type { DeliveryParts } from './delivery.ts';
 import { type Hold, Holds } from './holds.ts';
 import { type LastRun, readInTheEnd } from './last-run.ts';
 import { type Open, Relief } from './relief.ts';
@@ -50,6 +52,8 @@ export class Deliveries {
   /** Since the start: refused by their targets; given up after their attempts. */
   refusedCount = 0;
   failedCount = 0;
+  /** What was open after the process had ended in the middle; set before `recover`. */
+  care: Care = carefree;
   private readonly levels: Levels;
   private readonly caller: Caller;
   private box: LetterBox | undefined;
@@ -236,7 +240,9 @@ export class Deliveries {
       // Else the message itself is held, which comes before.
       if (open.isKept) open.outcome ??= this.holds.add(position);
     };
-    const end = isBehind ? undefined : await deliver(message, this.parts, this.stop.signal, onOutcome);
+    const end = isBehind
+      ? undefined
+      : await deliverWithCare(this.care, message, this.parts, this.stop.signal, onOutcome);
     if (end?.kind === 'stopped') return false;
     if (end === undefined || end.kind === 'failed') {
       open.isEnding = false;
@@ -296,7 +302,7 @@ export class Deliveries {
     const givenUp = new AbortController();
     lane.letter = { id: message.id, givenUp };
     const stopped = AbortSignal.any([givenUp.signal, this.stop.signal]);
-    const end = await deliver(message, this.parts, stopped, (position) => {
+    const end = await deliverWithCare(this.care, message, this.parts, stopped, (position) => {
       lane.held ??= this.holds.add(position);
     });
     lane.letter = undefined;

@@ -39,6 +39,7 @@ export class Line {
   private readonly eventRing: SharedArrayBuffer;
   private readonly bell: Bell;
   private readonly overflow: Set<Waiting> = new Set();
+  private readonly firstTail: number;
 
   constructor(shard: number, commandRing: SharedArrayBuffer, eventRing: SharedArrayBuffer, bell: Bell) {
     this.shard = shard;
@@ -46,6 +47,7 @@ export class Line {
     this.eventRing = eventRing;
     this.bell = bell;
     this.commands = new RingProducer(commandRing, () => false);
+    this.firstTail = this.commands.tail();
     this.groups = new RingConsumer(eventRing);
     this.scout = new RingConsumer(eventRing);
     this.frame = new FrameReader(this.groups.bytes);
@@ -111,6 +113,11 @@ export class Line {
   /** Whether the shard had taken the command whose group ended at this count of the command ring. Final once sealed. */
   hasTaken(endOfGroup: number): boolean {
     return this.commands.tail() >= endOfGroup;
+  }
+
+  /** Whether the shard had taken anything at all. Final once sealed. */
+  get hasTakenAny(): boolean {
+    return this.commands.tail() !== this.firstTail;
   }
 
   private add(waiting: Waiting): void {

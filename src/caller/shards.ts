@@ -10,8 +10,10 @@ import { TrunklineError } from '../errors.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { isBlocked } from '../ring/bell.ts';
+import type { StartSettings } from '../start-options.ts';
 import type { Caller } from './caller.ts';
 import { Line } from './line.ts';
+import { ShardLives } from './shard-lives.ts';
 
 const lookEveryMs = 1_000;
 const abandonGraceMs = 1_000; // a shard looks at its flags every few milliseconds, unless a command holds it
@@ -37,6 +39,8 @@ export interface RingKeeper {
 
 export class Shards {
   restartCount = 0;
+  /** Starts that were of no use: the shard died before it had taken a command. */
+  deathsAtStart = 0;
   private readonly caller: Caller;
   private readonly log: RingKeeper;
   private readonly types: readonly AnyAggregate[];
@@ -51,13 +55,16 @@ export class Shards {
   private readonly levels: Levels;
   private readonly beats: { beat: number; since: number; isHeld: boolean }[];
   private watch: NodeJS.Timeout | undefined;
+  private readonly lives: ShardLives[];
   private stopping = false;
+  private readonly stop = new AbortController();
 
   constructor(
     caller: Caller,
     log: RingKeeper,
     types: readonly AnyAggregate[],
     settings: ShardSettings,
+    starts: StartSettings,
     events: ShardsEvents,
   ) {
     this.caller = caller;
@@ -66,6 +73,7 @@ export class Shards {
     this.events = events;
     this.count = settings.shards;
     this.levels = new Levels(settings.levels);
+    this.lives = Array.from({ length: this.count }, () => new ShardLives(starts));
     this.beats = Array.from({ length: this.count }, () => ({ beat: -1, since: 0, isHeld: false }));
     this.pool = new ShardPool(settings, {
       wake: () => caller.turn(),
@@ -106,6 +114,7 @@ export class Shards {
     }
     const line = new Line(index, shard.commandRing, shard.eventRing, shard.bell);
     this.lines[index] = line;
+    this.lives[index]!.begun();
     return line;
   }
 
@@ -122,13 +131,40 @@ export class Shards {
       await this.log.detach(this.ringKeys[index]!);
       caller.turn();
       caller.failLine(dead, `its shard died (${cause})`);
-      if (this.stopping) return;
-      const next = await this.startOne(index);
+      this.lives[index]!.died(dead.hasTakenAny);
+      if (!dead.hasTakenAny) this.deathsAtStart++;
+      const next = await this.startAgain(index, cause);
+      if (next === undefined) return;
       if (caller.lines.length > 0) caller.replaceLine(dead, next);
       caller.turn();
     } catch (error) {
       if (this.stopping) return;
-      this.events.failed(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: String(error) }));
+      this.events.failed(
+        new TrunklineError('ThreadFailed', {
+          thread: `shard ${index}`,
+          cause: error instanceof Error ? error.message : String(error),
+        }),
+      );
+    }
+  }
+
+  /** Again and again, with longer and longer pauses, as long as there is hope. undefined: the runtime stops. */
+  private async startAgain(index: number, cause: string): Promise<Line | undefined> {
+    const lives = this.lives[index]!;
+    for (let last = cause; ; ) {
+      if (lives.isHopeless) throw new Error(`it has died ${lives.atStart} times in a row as it started: ${last}`);
+      await pause(lives.pauseMs, undefined, { signal: this.stop.signal }).catch(() => {});
+      if (this.stopping) return undefined;
+      try {
+        return await this.startOne(index);
+      } catch (error) {
+        if (this.stopping) return undefined;
+        last = String(error);
+        lives.failed();
+        this.deathsAtStart++;
+        this.events.died(index, last);
+        await this.log.detach(this.ringKeys[index]!);
+      }
     }
   }
 
@@ -138,6 +174,7 @@ export class Shards {
    */
   async close(abandoned: Promise<void>): Promise<void> {
     this.stopping = true;
+    this.stop.abort();
     clearInterval(this.watch);
     this.wakeAll();
     const ended = Promise.all([...this.restarts, this.pool.ended()]);

@@ -20,9 +20,10 @@ import { Bell, Sleeper } from '../ring/bell.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
 import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
-import { confineModules, importUserModule } from '../user-module.ts';
-import type { FlusherStatus, Sink, SinkInfo, SinkModule } from './flush.ts';
+import { confineModules } from '../user-module.ts';
+import type { FlusherStatus, Sink, SinkInfo } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
+import { makeUserSink } from './user-sink.ts';
 
 export interface FlushThreadData {
   levels: SharedArrayBuffer;
@@ -43,6 +44,8 @@ export interface FlushThreadData {
   stream: StreamOptions | undefined;
   /** What the runtime's aggregates declare, for sinks that want to know. */
   events: readonly EventDeclaration[];
+  /** How long a module of the user's may take to make its sink; default 60,000. */
+  moduleMs?: number;
   /** How long a user's sink may take for its last batches, milliseconds; default 10,000. */
   stopGraceMs?: number;
   /** sync thread → flush thread: null messages */
@@ -64,6 +67,8 @@ export type FlushThreadReport =
   /** the store is open, and every sink has been tried once; the checkpoints of those that are open */
   | { type: 'ready'; checkpoints: Record<string, number> }
   | { type: 'failed'; error: WireError }
+  /** a module of the user's runs, which may hold the thread; again and again, until it is ready */
+  | { type: 'starting'; what: string; module: string }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
   | { type: 'quarantined'; refused: readonly QuarantineNotice[]; isNews: boolean }
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
@@ -84,6 +89,8 @@ const idleBoundMs = 1000; // looks at its flags that often in any case
 const storeLingerMs = 50;
 const streamBatch = { count: 5000, bytes: 4 << 20, delayMs: 10 };
 const openGraceMs = 10_000; // a sink that takes longer to open does not delay the start any more
+const moduleMsMost = 60_000;
+const aliveEveryMs = 1_000;
 const stopGraceMs = 10_000;
 const abortGraceMs = 1_000; // then a sink has so long to notice that nobody waits
 
@@ -226,8 +233,9 @@ function uncut(store: EmbeddedSink): Sink {
   };
 }
 
-async function makeSink({ name, module, options }: SinkOptions, log: LogSource): Promise<Sink> {
+async function makeSink(options: SinkOptions, log: LogSource): Promise<Sink> {
   const { dataDir, logId } = data;
+  const { name, module } = options;
   const info: SinkInfo = {
     name,
     dataDir,
@@ -238,23 +246,8 @@ async function makeSink({ name, module, options }: SinkOptions, log: LogSource):
     report: (error) => report({ type: 'sink-report', name, error: wire(error, name) }),
     setAside: (events) => setAside(name, events),
   };
-  const invalid = (reason: string, cause?: unknown): TrunklineError =>
-    new TrunklineError('InvalidOptions', { option: `sinks.${name}.module`, reason }, { cause });
-  let made: unknown;
-  try {
-    const { createSink } = (await importUserModule(module)) as Partial<SinkModule>;
-    if (typeof createSink !== 'function') throw invalid('exports no function createSink');
-    made = await createSink(options, info);
-  } catch (error) {
-    throw error instanceof TrunklineError
-      ? error
-      : invalid(`createSink failed: ${describeError(error).message}`, error);
-  }
-  const sink = made as Partial<Sink> | undefined;
-  if (typeof sink?.open === 'function' && typeof sink.write === 'function' && typeof sink.close === 'function') {
-    return sink as Sink;
-  }
-  throw invalid('createSink must return an object with open, write and close');
+  report({ type: 'starting', what: `sink '${name}'`, module });
+  return makeUserSink(options, info, data.moduleMs ?? moduleMsMost);
 }
 
 /** The lowest position that any sink still needs. A sink that is not open may need everything. */
@@ -265,6 +258,7 @@ function publishFloor(flushers: readonly Flusher[]): void {
 }
 
 async function follow(flushers: readonly Flusher[]): Promise<void> {
+  const alive = reportAlive();
   const runs = flushers.map((flusher) => flusher.run());
   try {
     await flushers[0]!.tried;
@@ -272,11 +266,13 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
       openGraceMs,
       flushers.map(({ tried }) => tried),
     );
+    clearInterval(alive);
     check(flushers);
     const open = flushers.filter((flusher) => flusher.isOpen);
     report({ type: 'ready', checkpoints: Object.fromEntries(open.map(({ name, position }) => [name, position])) });
     await watch(flushers);
   } finally {
+    clearInterval(alive);
     for (const flusher of flushers) flusher.stop();
     const gaveUp = abandoned();
     await Promise.race([runs[0], gaveUp]); // the environment here takes what is synced, unless nobody waits any longer
@@ -285,6 +281,16 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
       await within(abortGraceMs, runs);
     }
   }
+}
+
+/** While sinks of the user's open: one whose code holds this thread is found by its silence. */
+function reportAlive(): NodeJS.Timeout | undefined {
+  if (data.sinks.length === 0) return undefined;
+  const what = `sinks ${data.sinks.map(({ name }) => `'${name}'`).join(', ')}: one`;
+  const module = data.sinks.map((sink) => sink.module).join(', ');
+  const say = (): void => report({ type: 'starting', what, module });
+  say();
+  return setInterval(guarded(say), aliveEveryMs);
 }
 
 async function abandoned(): Promise<void> {

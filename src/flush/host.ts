@@ -1,7 +1,7 @@
 // The flush thread as the runtime starts and stops it.
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { pause } from '../clock.ts';
+import { clearTimeout, pause, setTimeout } from '../clock.ts';
 import { fromWire, TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { shutGate } from '../log/gate.ts';
@@ -12,6 +12,8 @@ import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
 
 /** The thread itself gives its sinks two seconds: see `flush-thread.ts`. */
 const heldGraceMs = 3_000;
+/** What it says itself of a module that is late comes first. */
+const silenceGraceMs = 2_000;
 
 export interface FlushEvents {
   /** A null message: a level has moved. */
@@ -26,6 +28,8 @@ export interface FlushEvents {
   /** Not `isNews`: refused in an earlier run, which may not have said so. */
   quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void;
   failed(cause: string): void;
+  /** A sink's code holds it as it starts: the start fails, and `ended` ends it. */
+  held(thread: FlushThread): void;
 }
 
 export class FlushThread {
@@ -41,7 +45,7 @@ export class FlushThread {
 
   /** `bellPort`: the flush thread's end of the channel on which the sync thread wakes it. */
   static async start(
-    settings: Omit<FlushThreadData, 'bellPort' | 'callerPort'>,
+    settings: Omit<FlushThreadData, 'bellPort' | 'callerPort'> & { moduleMs: number },
     bellPort: MessagePort,
     events: FlushEvents,
   ): Promise<FlushThread> {
@@ -53,15 +57,30 @@ export class FlushThread {
     const data: FlushThreadData = { ...settings, bellPort, callerPort: caller.port2 };
     const thread = new Thread('flush', './flush-thread', import.meta.url, data, [bellPort, caller.port2]);
     const flushThread = new FlushThread(thread, caller.port1);
+    let late: NodeJS.Timeout | undefined;
+    let isStarting = true;
     try {
       await new Promise<void>((resolve, reject) => {
+        const held = (what: string, module: string): void => {
+          flushThread.isHeld = true;
+          events.held(flushThread);
+          reject(new TrunklineError('StartTimedOut', { what, module, timeoutMs: settings.moduleMs }));
+        };
         thread.ended.catch(reject);
         thread.worker.on(
           'message',
           guarded((message: FlushThreadReport) => {
             if (message.type === 'ready') resolve();
             else if (message.type === 'failed') reject(fromWire(message.error));
-            else if (message.type === 'sink-error')
+            else if (message.type === 'starting') {
+              clearTimeout(late);
+              if (!isStarting) return;
+              const { what, module } = message;
+              late = setTimeout(
+                guarded(() => held(what, module)),
+                settings.moduleMs + silenceGraceMs,
+              );
+            } else if (message.type === 'sink-error')
               events.sinkError(
                 message.name,
                 fromWire(message.error) as TrunklineError,
@@ -82,8 +101,11 @@ export class FlushThread {
         );
       });
     } catch (error) {
-      caller.port1.close();
+      if (!flushThread.isHeld) caller.port1.close();
       throw error;
+    } finally {
+      isStarting = false;
+      clearTimeout(late);
     }
     thread.ended.catch((error: Error) => {
       if (!flushThread.isHeld) events.failed(error.message); // else `close` tells of it
@@ -121,7 +143,7 @@ export class FlushThread {
    */
   async ended(levels: Levels, abandoned: Promise<void>): Promise<void> {
     this.thread.worker.postMessage(null);
-    const late = abandoned.then(() => pause(heldGraceMs, 'late', { ref: false }));
+    const late = this.isHeld ? 'late' : abandoned.then(() => pause(heldGraceMs, 'late', { ref: false }));
     try {
       if ((await Promise.race([this.thread.ended, late])) !== 'late') return;
       this.isHeld = true;

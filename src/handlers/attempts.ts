@@ -10,14 +10,14 @@
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
 import pRetry from 'p-retry';
 import { pause } from '../clock.ts';
-import { asError, isStoreAway, TrunklineError } from '../errors.ts';
+import { isStoreAway, TrunklineError } from '../errors.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { Deadlines } from './deadlines.ts';
 import { aggregateKey } from './letters.ts';
-import { isOutgrown } from './outgrown.ts';
 import { OverdueCalls } from './overdue.ts';
 import { patienceMs, retryDelayMs } from './patience.ts';
+import { failureOf, isRetried } from './retried.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
@@ -52,6 +52,8 @@ export class Attempts {
   private readonly slots: Slots;
   private readonly runtimeHasFailed: () => boolean;
   private readonly ending = new AbortController();
+  /** Ends retries, too; made anew each time it has. */
+  private holding = new AbortController();
   private readonly deadlines: Deadlines;
   private readonly overdue = new OverdueCalls();
   /** The handler is in threads of its own: a thread is free when its call has ended, whatever became of the attempt. */
@@ -79,10 +81,11 @@ export class Attempts {
   }
 
   /**
-   * The first attempt, in a slot that the caller holds. `true`: done at once, and nothing else is to be told. Else what it
+   * The first attempt, in a slot that the caller holds. `true`: done at once, and nothing else is to be told.
+   * `isAsked`: a user's request, which nothing but the end of the handler ends. Else what it
    * came to, retries included; the slot has been given back. `done` is called with the effects staged, in the same turn.
    */
-  begin(subject: Subject, eventId: string, done: () => void): true | Promise<Outcome> {
+  begin(subject: Subject, eventId: string, done: () => void, isAsked = false): true | Promise<Outcome> {
     const attempt = this.attempt(subject, eventId, 1);
     let result: unknown;
     try {
@@ -94,23 +97,32 @@ export class Attempts {
     } catch (error) {
       result = Promise.reject(error);
     }
-    return this.goOn(subject, eventId, attempt, result, done);
+    return this.goOn(subject, eventId, attempt, result, done, this.stopOf(isAsked));
   }
 
-  /** All attempts, first to last; takes slots by itself. `mayBegin` is asked when there is one. */
+  /** Aborts when nothing is retried any more. */
+  get stopped(): AbortSignal {
+    return this.ending.signal;
+  }
+
+  /** All attempts, first to last; takes slots by itself. `mayBegin` is asked when there is one, and never rejects. */
   async run(
     subject: Subject,
     eventId: string,
     done: () => void,
-    mayBegin: () => boolean = () => true,
+    mayBegin: () => boolean | Promise<boolean> = () => true,
+    isAsked = false,
   ): Promise<Outcome> {
+    const stop = this.stopOf(isAsked);
     await this.slots.take();
-    await this.breaker.pass();
-    if (this.ending.signal.aborted || !mayBegin()) {
+    const isLet = await this.breaker.pass(stop);
+    const may = isLet && !stop.aborted && mayBegin();
+    if (!(typeof may === 'boolean' ? may : await may)) {
+      if (isLet) this.breaker.skipped();
       this.slots.free();
       return { kind: 'abandoned' };
     }
-    const outcome = this.begin(subject, eventId, done);
+    const outcome = this.begin(subject, eventId, done, isAsked);
     if (outcome !== true) return outcome;
     done();
     return { kind: 'done' };
@@ -143,15 +155,25 @@ export class Attempts {
 
   /** Wait no longer: abort what runs, retry nothing. */
   abort(): void {
-    this.ending.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
+    this.stopRetrying();
     this.deadlines.expireAll(this.ending.signal.reason);
-    this.breaker.close();
   }
 
   /** Retry nothing from now on; what pauses is abandoned, what runs may end. */
   stopRetrying(): void {
     this.ending.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
+    this.holding.abort(this.ending.signal.reason);
     this.breaker.close();
+  }
+
+  /** What waits to be tried again now is abandoned, what runs may end, and is not tried again; but not what users have asked for. */
+  hold(): void {
+    this.holding.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
+    if (!this.ending.signal.aborted) this.holding = new AbortController();
+  }
+
+  private stopOf(isAsked: boolean): AbortSignal {
+    return (isAsked ? this.ending : this.holding).signal;
   }
 
   private attempt(subject: Subject | undefined, eventId: string, number: number, dryRun = false): Attempt {
@@ -178,6 +200,7 @@ export class Attempts {
     first: Attempt,
     result: unknown,
     done: () => void,
+    stop: AbortSignal,
   ): Promise<Outcome> {
     let made = 1;
     let error: unknown;
@@ -201,7 +224,8 @@ export class Attempts {
       }
       while (last !== 'done') {
         if (last === 'away') {
-          await pause(patienceMs(++misses), undefined, { signal: this.ending.signal });
+          await pause(patienceMs(++misses), undefined, { signal: stop }).catch(() => {});
+          stop.throwIfAborted();
           if ((await this.storeAnswers()) && ++strikes > forgiven) {
             made++;
             last = undefined;
@@ -210,56 +234,65 @@ export class Attempts {
         } else misses = 0;
         await this.slots.take();
         let outcome: unknown;
+        let isLet = false;
         try {
-          await this.breaker.pass();
-          this.ending.signal.throwIfAborted();
+          isLet = await this.breaker.pass(stop);
+          stop.throwIfAborted();
           const attempt = this.attempt(subject, eventId, made + 1);
+          isLet = false;
           outcome = this.tryInvoke(subject, attempt);
           made++;
           last = undefined;
           last = await this.settle(subject, attempt, outcome, done);
           if (last !== 'done') made--;
         } finally {
+          if (isLet) this.breaker.skipped();
           this.leave(outcome);
         }
       }
     };
     const { retry } = this.settings;
-    let isRetried = true;
+    if (stop.aborted && !this.ending.signal.aborted) {
+      if (hasFailed) this.failed(error);
+      return { kind: 'abandoned' };
+    }
+    let isLeft = true;
     try {
       await pRetry(
         () =>
           again().catch(async (thrown) => {
             if (this.runtimeHasFailed()) this.stopRetrying();
-            this.ending.signal.throwIfAborted();
+            if (this.ending.signal.aborted || (stop.aborted && thrown === stop.reason)) throw thrown;
             error = thrown ?? new Error(`the handler rejected with ${thrown}`);
-            this.failures++;
-            this.lastError = error;
-            this.breaker.failed();
-            // The library gives up on a TypeError; to us it is a failure like any other.
-            const failure = asError(error);
-            throw failure instanceof TypeError ? new Error(failure.message, { cause: error }) : failure;
+            this.failed(error);
+            throw failureOf(error);
           }),
         {
           retries: retry.attempts - 1,
           minTimeout: 0, // it pauses by whatever timers there are: the pause is ours
           maxTimeout: 0,
           maxRetryTime: Number.POSITIVE_INFINITY,
-          signal: this.ending.signal,
+          signal: stop,
           shouldConsumeRetry: () => true,
-          shouldRetry: () => !this.ending.signal.aborted && isRetried,
+          shouldRetry: () => !stop.aborted && isLeft,
           onFailedAttempt: async ({ retriesLeft, retriesConsumed }) => {
-            isRetried = retriesLeft > 0 && this.isRetried(subject, error);
-            if (!isRetried) return;
-            await pause(retryDelayMs(retry, retriesConsumed), undefined, { signal: this.ending.signal });
+            isLeft = retriesLeft > 0 && isRetried(retry, subject, error);
+            if (!isLeft || stop.aborted) return;
+            await pause(retryDelayMs(retry, retriesConsumed), undefined, { signal: stop });
           },
         },
       );
       return { kind: 'done' };
     } catch {
-      if (this.ending.signal.aborted) return { kind: 'abandoned' };
+      if (stop.aborted) return { kind: 'abandoned' };
       return { kind: 'failed', error, attempts: made };
     }
+  }
+
+  private failed(error: unknown): void {
+    this.failures++;
+    this.lastError = error;
+    this.breaker.failed();
   }
 
   private tryInvoke(subject: Subject, attempt: Attempt): unknown {
@@ -345,18 +378,6 @@ export class Attempts {
           reject(error);
         },
       );
-    });
-  }
-
-  private isRetried(subject: Subject, error: unknown): boolean {
-    if (Array.isArray(subject) && subject.length > 1 && isOutgrown(error)) return false; // in halves, by Batches
-    return !this.settings.retry.notRetried.some((one) => {
-      try {
-        if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);
-        return (one as (error: unknown) => boolean)(error);
-      } catch {
-        return false; // what cannot be told is tried again
-      }
     });
   }
 }

@@ -5,6 +5,7 @@
 // are as small, until some have gone well.
 
 import { BatchSize } from '../batch-size.ts';
+import type { Turn } from '../care.ts';
 import { clearTimeout, setTimeout } from '../clock.ts';
 import { guarded } from '../guarded.ts';
 import { Again } from './again.ts';
@@ -19,6 +20,8 @@ export interface BatchEnds {
   exhausted(work: Work, error: unknown, attempts: number): void;
   /** What should not happen has: nothing more may be begun. */
   broken(error: unknown): void;
+  /** An event that is handed over by itself, with care. */
+  inTurn(work: Work, turn: Turn): Promise<void>;
 }
 
 export class Batches {
@@ -28,6 +31,8 @@ export class Batches {
   private readonly size: BatchSize;
   private gathered: Work[] = [];
   private isDue = false;
+  /** A batch, or an event of one, is being handled or tried again. */
+  isHandling = false;
   private timer: NodeJS.Timeout | undefined;
   private readonly runs: Again;
 
@@ -64,8 +69,13 @@ export class Batches {
   private async run(): Promise<void> {
     while (this.isDue) {
       const batch = this.next();
-      if (batch.length === 1) await this.alone(batch[0]!);
-      else if (batch.length > 1) await this.together(batch);
+      this.isHandling = batch.some((work) => work.pending !== undefined);
+      try {
+        if (batch.length === 1) await this.alone(batch[0]!);
+        else if (batch.length > 1) await this.together(batch);
+      } finally {
+        this.isHandling = false;
+      }
     }
   }
 
@@ -74,7 +84,7 @@ export class Batches {
     return Math.min(this.settings.max, this.size.limit);
   }
 
-  /** What is handed over next: a letter, or an attempt beside the checkpoint, by itself. */
+  /** What is handed over next: a letter, an attempt beside the checkpoint, or what needs care, by itself. */
   private next(): Work[] {
     const { gathered, settings } = this;
     const first = gathered.findIndex(isAlone);
@@ -110,11 +120,16 @@ export class Batches {
   }
 
   private async alone(work: Work): Promise<void> {
+    if (work.turn !== undefined) return this.ends.inTurn(work, work.turn);
     if (work.once !== undefined) return work.told?.(await this.attempts.single([work.event], work.event.id, work.once));
-    const outcome: Outcome = await this.attempts.run([work.event], work.event.id, () => this.ends.done(work));
+    const asked = work.letter !== undefined;
+    const done = (): void => this.ends.done(work);
+    const mayBegin = (): boolean => this.ends.mayBegin(work);
+    const outcome: Outcome = await this.attempts.run([work.event], work.event.id, done, mayBegin, asked);
     if (outcome.kind === 'failed') this.ends.exhausted(work, outcome.error, outcome.attempts);
     work.told?.(outcome);
   }
 }
 
-const isAlone = ({ letter, once }: Work): boolean => letter !== undefined || once !== undefined;
+const isAlone = ({ letter, once, turn }: Work): boolean =>
+  letter !== undefined || once !== undefined || turn !== undefined;

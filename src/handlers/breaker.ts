@@ -5,13 +5,14 @@
 import { Circuit } from '../circuit.ts';
 import { clearTimeout, setTimeout } from '../clock.ts';
 import { guarded } from '../guarded.ts';
+import { onAbort } from '../on-abort.ts';
 
 export class Breaker {
   private readonly circuit: Circuit | undefined;
   private readonly pauseMs: number;
   private hasFailed = false;
-  /** Who waits for the circuit; the first is let through when the pause is over. */
-  private waiting: (() => void)[] = [];
+  /** Who waits for the circuit; the first is let through (`true`) when the pause is over. */
+  private waiting: ((isLet: boolean) => void)[] = [];
   private timer: NodeJS.Timeout | undefined;
   private isProbing = false;
   private isClosed = false;
@@ -30,18 +31,39 @@ export class Breaker {
     return !this.hasFailed;
   }
 
-  /** Resolves when an attempt may be made; it must be followed by `succeeded` or `failed`. */
-  async pass(): Promise<void> {
+  /** True when an attempt may be made; `succeeded`, `failed` or `skipped` must follow. False: the signal has aborted. */
+  async pass(signal: AbortSignal): Promise<boolean> {
     while (this.isOpen && !this.isClosed) {
+      if (signal.aborted) return false;
       if (this.timer === undefined && !this.isProbing) {
         this.timer = setTimeout(
           guarded(() => this.probe()),
           this.pauseMs,
         );
       }
-      await new Promise<void>((resolve) => this.waiting.push(resolve));
-      if (this.isProbing) return;
+      if (await this.wait(signal)) return true;
     }
+    return !signal.aborted;
+  }
+
+  private async wait(signal: AbortSignal): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    this.waiting.push(resolve);
+    const forget = onAbort(signal, () => {
+      this.waiting = this.waiting.filter((one) => one !== resolve);
+      resolve(false);
+    });
+    const isLet = await promise;
+    forget();
+    return isLet;
+  }
+
+  /** The attempt that was let through is not made: another decides. */
+  skipped(): void {
+    if (!this.isProbing) return;
+    this.isProbing = false;
+    this.circuit!.decide(true); // nothing has shown that it works: it stays open
+    this.release();
   }
 
   succeeded(): void {
@@ -65,8 +87,10 @@ export class Breaker {
 
   private probe(): void {
     this.timer = undefined;
+    const first = this.waiting.shift();
+    if (first === undefined) return; // who comes next begins another pause
     this.isProbing = this.circuit!.probe();
-    this.waiting.shift()?.();
+    first(this.isProbing);
   }
 
   private tell(circuit: Circuit, hasFailed: boolean): void {
@@ -80,6 +104,6 @@ export class Breaker {
   }
 
   private release(): void {
-    for (const go of this.waiting.splice(0)) go();
+    for (const go of this.waiting.splice(0)) go(false);
   }
 }

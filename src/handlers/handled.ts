@@ -3,6 +3,8 @@
 // are committed is known as done, whatever is lost afterwards.
 import type { StoredEvent } from '../event.ts';
 import type { Change } from './table-store.ts';
+import type { Tables } from './tables.ts';
+import { DoneRanges, joinRanges } from './tracker.ts';
 
 export const handledTable = 'handled';
 
@@ -32,3 +34,23 @@ export function handledEntry(handler: string, subject: StoredEvent | readonly St
 }
 
 export const doneIn = (value: unknown): readonly number[] => (value as HandledRecord).done;
+
+/**
+ * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having
+ * said so. That the checkpoint is going to say: then, and not before, `entries` may go. (What it says already belongs to
+ * letters, and goes with them.)
+ */
+export async function doneAbove(
+  tables: Tables,
+  handler: string,
+  low: number,
+  done: readonly number[],
+): Promise<{ done: number[]; entries: string[] }> {
+  const entries = await tables.range(handledTable, { prefix: handledPrefix(handler) });
+  const told = new DoneRanges(done); // asked in the order of the keys, which is that of the positions
+  const news = entries.filter(({ value }) => {
+    const [first] = doneIn(value);
+    return first! > low && !told.has(first!);
+  });
+  return { done: joinRanges([done, ...news.map(({ value }) => doneIn(value))]), entries: news.map(({ key }) => key) };
+}

@@ -48,7 +48,7 @@ export interface Delivery {
 
 /** How often, and after which pauses, an event is tried again. */
 export interface RetryOptions {
-  /** Attempts in all, 1 to 1,000; default 5. */
+  /** Attempts in all, 1 to 1,000; default 5. The same for ends of the process while it is handled, at least 2. */
   attempts?: number | undefined;
   /** Pause before the second attempt, milliseconds; default 100; multiplied by `factor` (2) each time. */
   minDelayMs?: number | undefined;

@@ -4,29 +4,37 @@
 // Invariant: an event is done when its handler has succeeded or it is parked, in the same turn in which what goes with that
 // is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
 
-import { clearTimeout, pause, setTimeout } from '../clock.ts';
+import { type Care, spent, type Turn } from '../care.ts';
+import { clearTimeout, setTimeout } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded, unawaited } from '../guarded.ts';
+import type { Subject } from './attempt.ts';
 import { Attempts, type Call, type Outcome } from './attempts.ts';
 import { Batches } from './batches.ts';
 import { Breaker } from './breaker.ts';
-import { doneIn, handledPrefix, handledTable } from './handled.ts';
 import { aggregateKey, type LetterError, letterError, letterEvent } from './letters.ts';
 import { type Letter, Parked } from './parked.ts';
-import { mayComeBack, patienceMs } from './patience.ts';
+import { Requeues } from './requeues.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
-import { DoneRanges, joinRanges, type Pending, Tracker } from './tracker.ts';
+import { type Pending, Tracker } from './tracker.ts';
+
+/** What has been executed is waited for so long until it is kept. */
+const keptMs = 5_000;
 
 /** One event, one letter, or one attempt beside the checkpoint, on its way through the handler. */
 export interface Work {
   event: StoredEvent;
   pending: Pending | undefined;
+  /** Where it is pending. */
+  tracker?: Tracker;
   letter?: Letter;
   /** One attempt, whatever becomes of it; nothing is marked as done. */
   once?: 'dry run' | 'replay';
+  /** It was open at a start after the process had ended in the middle. */
+  turn?: Turn | undefined;
   /** Called with how a letter, or an attempt beside the checkpoint, fared. */
   told?: (outcome: Outcome) => void;
 }
@@ -47,20 +55,25 @@ export class Handling {
   readonly breaker: Breaker;
   private readonly settings: SubscriptionSettings;
   private readonly tables: Tables;
+  private readonly care: Care;
   private readonly events: HandlingEvents;
   private readonly slots: Slots;
   private readonly batches: Batches | undefined;
   /** Aggregates with an event under way: what waits behind it. */
   private readonly lanes = new Map<string, Work[]>();
-  private readonly requeueing = new Set<string>();
+  private readonly requeues: Requeues;
+  /** Events being executed or tried again; not what users have asked for. */
+  private underWay = 0;
   tracker: Tracker = new Tracker(0);
-  isHalted = false;
+  /** No event is begun or tried again; when that ends, what was left is taken anew. */
+  isHeld = false;
   isClosing = false;
   handled = 0;
   lastTaken: StoredEvent | undefined;
 
-  constructor(settings: SubscriptionSettings, tables: Tables, call: Call, events: HandlingEvents) {
+  constructor(settings: SubscriptionSettings, tables: Tables, care: Care, call: Call, events: HandlingEvents) {
     this.settings = settings;
+    this.care = care;
     this.tables = tables;
     this.events = events;
     this.breaker = new Breaker(settings.breaker);
@@ -68,6 +81,16 @@ export class Handling {
     this.slots = new Slots(module === undefined ? concurrency : Math.min(concurrency, threads));
     this.attempts = new Attempts(settings, call, tables, this.breaker, this.slots, events.runtimeHasFailed);
     this.parked = new Parked(settings.name, tables);
+    this.requeues = new Requeues({
+      parked: this.parked,
+      isClosing: () => this.isClosing,
+      ask: (letter) => {
+        const event = letterEvent(letter.record);
+        return this.ask({ event, pending: undefined, letter, turn: this.turnOf(event) });
+      },
+      failed: (error) => events.failed(error, {}),
+      broken: (error) => this.broken(error),
+    });
     this.batches =
       settings.batch &&
       new Batches(settings.batch, this.attempts, {
@@ -75,23 +98,8 @@ export class Handling {
         done: (work) => this.done(work),
         exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
         broken: (error) => this.broken(error),
+        inTurn: (work, turn) => this.inTurn(work, turn, [work.event]),
       });
-  }
-
-  /**
-   * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having
-   * said so. That the checkpoint is going to say: then, and not before, `entries` may go. (What it says already belongs to
-   * letters, and goes with them.)
-   */
-  async doneAbove(low: number, done: readonly number[]): Promise<{ done: number[]; entries: string[] }> {
-    const { tables, settings } = this;
-    const entries = await tables.range(handledTable, { prefix: handledPrefix(settings.name) });
-    const told = new DoneRanges(done); // asked in the order of the keys, which is that of the positions
-    const news = entries.filter(({ value }) => {
-      const [first] = doneIn(value);
-      return first! > low && !told.has(first!);
-    });
-    return { done: joinRanges([done, ...news.map(({ value }) => doneIn(value))]), entries: news.map(({ key }) => key) };
   }
 
   /** Everything up to `low`, and in the ranges, is done. Nothing is under way. */
@@ -107,17 +115,23 @@ export class Handling {
   take(event: StoredEvent): void {
     const { position } = event;
     const { tracker } = this;
-    if (!this.wants(event)) return;
+    if (!this.isAbout(event)) return;
     if (tracker.wasDone(position)) return tracker.passed(position);
+    const turn = this.turnOf(event);
+    if (turn === undefined && !this.passes(event)) return; // else in its turn: it is the user's code, too
     this.lastTaken = event;
     this.events.touched();
-    if (this.batches) {
-      this.batches.add({ event, pending: tracker.begin(position, event.occurredAt.getTime()) });
-    } else if (this.isQuiet && this.slots.tryTake()) {
-      this.takeAlone(event);
-    } else {
-      this.enter({ event, pending: tracker.begin(position, event.occurredAt.getTime()) });
-    }
+    if (turn === undefined && !this.batches && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
+    this.hand({ event, pending: tracker.begin(position, event.occurredAt.getTime()), tracker, turn });
+  }
+
+  private turnOf({ id, position }: StoredEvent): Turn | undefined {
+    return this.care.of(this.settings.name, id, position);
+  }
+
+  private hand(work: Work): void {
+    if (this.batches) this.batches.add(work);
+    else this.enter(work);
   }
 
   /** Nobody else is about: a handler that returns at once leaves nothing to keep. */
@@ -133,19 +147,23 @@ export class Handling {
       this.tracker.passed(event.position);
       return;
     }
+    work.tracker = this.tracker;
     work.pending = this.tracker.begin(event.position, event.occurredAt.getTime());
     const key = aggregateKey(event);
     this.lanes.set(key, []);
     unawaited(
-      this.finish(work, begun).then(() => this.drain(key)),
+      this.whileUnderWay(work, this.finish(work, begun)).then(() => this.drain(key)),
       (error) => this.broken(error, key),
     );
   }
 
-  private wants(event: StoredEvent): boolean {
-    const { types, aggregates, where } = this.settings;
-    if (types !== undefined && !types.has(event.type)) return false;
-    if (aggregates !== undefined && !aggregates.has(event.aggregateType)) return false;
+  private isAbout({ type, aggregateType }: StoredEvent): boolean {
+    const { types, aggregates } = this.settings;
+    return (types?.has(type) ?? true) && (aggregates?.has(aggregateType) ?? true);
+  }
+
+  private passes(event: StoredEvent): boolean {
+    const { where } = this.settings;
     if (where === undefined) return true;
     try {
       return where(event);
@@ -177,13 +195,18 @@ export class Handling {
         work.told?.(outcome);
         continue;
       }
+      if (work.turn !== undefined) {
+        await this.whileUnderWay(work, this.inTurn(work, work.turn, event));
+        continue;
+      }
       const done = (): void => this.done(work);
       const isFree = !this.breaker.isOpen && this.slots.tryTake();
+      const asked = isAsked(work);
       const begun = isFree
-        ? this.attempts.begin(event, event.id, done)
-        : this.attempts.run(event, event.id, done, () => this.mayBegin(work));
+        ? this.attempts.begin(event, event.id, done, asked)
+        : this.attempts.run(event, event.id, done, () => this.mayBegin(work), asked);
       if (begun !== true) {
-        await this.finish(work, begun);
+        await this.whileUnderWay(work, this.finish(work, begun));
         continue;
       }
       done();
@@ -194,12 +217,38 @@ export class Handling {
 
   /** False: it is left to another run, or parked. */
   private mayBegin(work: Work): boolean {
-    const isAsked = work.letter !== undefined || work.once !== undefined;
-    if (this.isClosing || (this.isHalted && !isAsked)) {
+    const asked = isAsked(work);
+    if (this.isClosing || (!asked && (this.isHeld || work.tracker !== this.tracker))) {
       work.told?.({ kind: 'abandoned' });
       return false;
     }
-    return isAsked || !this.parkIfBehind(work);
+    return asked || !this.parkIfBehind(work);
+  }
+
+  /** It may be what has ended the process: executed behind a mark, or not again. */
+  private async inTurn(work: Work, turn: Turn, subject: Subject): Promise<void> {
+    const { attempts, tables, settings } = this;
+    const { event } = work;
+    const what = `event ${event.type} at position ${event.position}, by handler '${settings.name}',`;
+    const failure = spent(turn, what, settings.retry.attempts);
+    let isExecuted = failure !== undefined;
+    const mayBegin = async (): Promise<boolean> => {
+      if (!this.mayBegin(work)) return false;
+      await turn.begin(attempts.stopped);
+      isExecuted = !attempts.stopped.aborted && this.mayBegin(work);
+      if (!isExecuted || work.letter !== undefined || this.passes(event)) return isExecuted;
+      this.done(work);
+      return false;
+    };
+    const begun: Promise<Outcome> =
+      failure === undefined
+        ? attempts.run(subject, event.id, () => this.done(work), mayBegin)
+        : Promise.resolve({ kind: 'failed', ...failure });
+    await this.finish(work, begun);
+    if (!isExecuted || this.isClosing) return turn.leave();
+    // Not before: what a handler has left running (a promise that it does not await) may end the process yet.
+    await tables.durableWithin(keptMs, () => {}); // the tables report it
+    turn.end();
   }
 
   private async finish(work: Work, begun: Promise<Outcome>): Promise<void> {
@@ -259,62 +308,52 @@ export class Handling {
   }
 
   private halt(error: unknown): void {
-    this.isHalted = true;
+    this.hold();
     this.events.halted(error);
   }
 
-  /** Handle the letters of one aggregate again, in order, until one fails or none is left. Never rejects. */
-  async requeue(aggregate: string): Promise<void> {
-    if (this.requeueing.has(aggregate)) return;
-    this.requeueing.add(aggregate);
+  /** Begin no event, and try none again, until `isHeld` is taken back. */
+  hold(): void {
+    this.isHeld = true;
+    this.attempts.hold();
+  }
+
+  private async whileUnderWay(work: Work, execution: Promise<void>): Promise<void> {
+    const events = isAsked(work) ? 0 : 1;
+    this.underWay += events;
     try {
-      while (this.parked.has(aggregate) && !this.isClosing) {
-        const letter = await this.firstLetter(aggregate);
-        if (letter === undefined) return;
-        const outcome = await this.ask({ event: letterEvent(letter.record), pending: undefined, letter });
-        if (outcome.kind !== 'done') return;
-      }
-    } catch (error) {
-      this.broken(error);
+      await execution;
     } finally {
-      this.requeueing.delete(aggregate);
+      this.underWay -= events;
     }
   }
 
-  /** While the tables are away it waits: that they were asked for is kept there, too. */
-  private async firstLetter(aggregate: string): Promise<Letter | undefined> {
-    for (let failures = 1; ; failures++) {
-      try {
-        return await this.parked.first(aggregate);
-      } catch (error) {
-        if (this.isClosing) return undefined;
-        if (!mayComeBack(error)) throw error;
-        this.events.failed(error, {});
-        await pause(patienceMs(failures), undefined, { ref: false });
-      }
-    }
+  /** Handle the letters of one aggregate again, in order, until one fails or none is left. Never rejects. */
+  requeue(aggregate: string): Promise<void> {
+    return this.requeues.run(aggregate);
   }
 
   /** One attempt that moves nothing; what it threw, if it did. @throws RuntimeClosed */
   async rehearse(event: StoredEvent): Promise<LetterError | undefined> {
-    const outcome = await this.ask({ event, pending: undefined, once: 'dry run' });
-    if (outcome.kind === 'abandoned') throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    const outcome = await this.beside(event, 'dry run');
     return outcome.kind === 'failed' ? letterError(outcome.error) : undefined;
   }
 
   /** One attempt, behind what is going on with its aggregate, with its effects; whether it went well. @throws RuntimeClosed */
   async replay(event: StoredEvent): Promise<boolean> {
-    const outcome = await this.ask({ event, pending: undefined, once: 'replay' });
+    return (await this.beside(event, 'replay')).kind === 'done';
+  }
+
+  private async beside(event: StoredEvent, once: 'dry run' | 'replay'): Promise<Outcome> {
+    const outcome = await this.ask({ event, pending: undefined, once });
     if (outcome.kind === 'abandoned') throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    return outcome.kind === 'done';
+    return outcome;
   }
 
   /** Put it on its way; resolves with how it fared. */
   private ask(work: Work): Promise<Outcome> {
     return new Promise((told) => {
-      const asked: Work = { ...work, told };
-      if (this.batches) this.batches.add(asked);
-      else this.enter(asked);
+      this.hand({ ...work, told });
     });
   }
 
@@ -338,13 +377,21 @@ export class Handling {
     ).unref();
   }
 
-  /** Whether nothing runs. */
-  get isQuiescent(): boolean {
-    return this.lanes.size === 0;
+  /** Whether no event is executed. */
+  get isStill(): boolean {
+    return this.underWay === 0 && this.batches?.isHandling !== true;
   }
 
-  /** Resolves when nothing runs. What was halted before it began counts as not begun. */
+  /** Resolves when no event is executed; held before, none is begun. */
+  async whenStill(): Promise<void> {
+    while (!this.isStill) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
+  /** Resolves when nothing runs. */
   async whenLanesEmpty(): Promise<void> {
     while (this.lanes.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
+
+/** By a user, who hears how it fares: a letter once more, or an attempt beside the checkpoint. */
+const isAsked = ({ letter, once }: Work): boolean => letter !== undefined || once !== undefined;

@@ -4,16 +4,11 @@
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { AnyAggregate } from '../aggregate.ts';
+import { messagesOwner } from '../care.ts';
 import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
-import { nearest } from '../known-fields.ts';
-import type { Levels } from '../log/levels.ts';
-import type { MessageCounts } from '../message.ts';
 import { printAs, statusLine } from '../one-line.ts';
-import type { ResolvedOptions } from '../options.ts';
 import { makePrivateFolder, touchPrivate } from '../private-file.ts';
-import type { History } from '../store/history.ts';
-import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Call } from './attempts.ts';
 import { Beginnings, beginningsFile } from './beginnings.ts';
 import { callOf } from './call.ts';
@@ -23,6 +18,7 @@ import { type Elsewhere, elsewhereFor, loadElsewhere } from './elsewhere.ts';
 import { Feed } from './feed.ts';
 import { checkForget, type ForgottenHandler, forget } from './forget.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
+import { InHand, keyOf } from './in-hand.ts';
 import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
 import { LocalProjection } from './local-projection.ts';
@@ -38,46 +34,16 @@ import { checkRange, type RangeOptions } from './reading-options.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
 import { type HandlerRequest, Requests } from './requests.ts';
 import { PROJECTION_PREFIX, resolveSubscription, type SubscriptionSettings } from './settings.ts';
+import type { BeginOptions, StageParts } from './stage-parts.ts';
 import { Starts } from './starts.ts';
 import { RunningSubscription } from './subscription.ts';
 import type { TableStore } from './table-store.ts';
 import { checkKey, Tables } from './tables.ts';
+import { noteUndeclared } from './undeclared.ts';
 import { WorkerPool } from './worker-pool.ts';
 
 /** What a folder or a small file takes. */
 const folderBytes = 4096;
-
-export interface StageParts {
-  folder: string;
-  logId: string;
-  /** undefined: what handlers keep is in `folder`. */
-  store: PostgresSettings | undefined;
-  options: ResolvedOptions['handlers'];
-  /** How long a call of a user's waits. */
-  waitTimeoutMs: number;
-  moduleRoots?: readonly string[] | undefined;
-  history: History;
-  levels: Levels;
-  definitions: ReadonlyMap<string, AnyAggregate>;
-  logger: ResolvedOptions['logger'];
-  progress: {
-    /** Call it whenever more is synced, from now on. */
-    follow(onSynced: () => void): void;
-  };
-  runtimeHasFailed(): boolean;
-  /** Of this run. */
-  messageCounts(): MessageCounts;
-}
-
-interface BeginOptions {
-  /** It folds a projection's rows: nothing for users to steer, who would fold events twice. */
-  isInternal?: boolean;
-  volatile?: boolean;
-  tables?: Tables;
-  /** Resolves when the handler can be called. */
-  ready?: () => Promise<void>;
-  closed?: () => Promise<void> | void;
-}
 
 export class HandlerStage {
   readonly deadLetters: DeadLetters;
@@ -95,6 +61,8 @@ export class HandlerStage {
   /** With PostgreSQL as the store: tells it how far those are whose checkpoints are on this machine. */
   private readonly readers: LogReaders | undefined;
   readonly messageBox: MessageBox;
+  /** What was open at the start, if the process had ended in the middle. */
+  readonly care: InHand;
   /** The deliveries of messages, once they have begun. */
   lanes: LaneControl | undefined;
   private readonly inbox: Inbox;
@@ -127,7 +95,7 @@ export class HandlerStage {
       this.makeFolder();
       const lastPosition = parts.levels.position('written');
       const opened = await LmdbTables.open(parts.folder, { logId, lastPosition });
-      return this.readers === undefined ? opened : this.readers.follow(opened);
+      return this.readers?.follow(opened) ?? opened;
     });
     this.tables = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
     this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs, () => parts.levels.keyClock());
@@ -136,13 +104,28 @@ export class HandlerStage {
       (request, onProgress) => this.carryOut(request, onProgress),
       (error) => parts.logger.warn({ err: error }, 'requests of other processes cannot be served, retrying'),
     );
-    this.messageBox = new MessageBox(this.local, () => existsSync(dataFileOf(parts.folder)));
+    this.messageBox = new MessageBox(this.local, () => this.hasLocal());
+    this.care = new InHand(this.local, (error) =>
+      parts.logger.warn({ err: error }, 'what is in hand could not be marked; it is executed all the same'),
+    );
     const messages = new MessageLetters(this.messageBox, () => this.lanes);
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions, messages);
   }
 
   static async open(parts: StageParts): Promise<HandlerStage> {
     return new HandlerStage(parts, parts.store && (await loadElsewhere()));
+  }
+
+  private hasLocal(): boolean {
+    return existsSync(dataFileOf(this.parts.folder));
+  }
+
+  /** The process has ended in the middle, the log at `lastPosition`: what was open is executed with care, but not these messages. */
+  async recover(lastPosition: number, carriedOut: Iterable<string>): Promise<void> {
+    const done = new Set([...carriedOut].map((id) => keyOf(messagesOwner, id)));
+    const inHand = await this.care.load(lastPosition, this.hasLocal(), (key) => done.has(key));
+    const found = { count: inHand.length, suspects: inHand.slice(0, 20).map((key) => key.replace('\0', ': ')) };
+    if (found.count > 0) this.parts.logger.warn(found, 'the process has ended while these were executed');
   }
 
   private tablesIn(open: () => Promise<TableStore>): Tables {
@@ -172,10 +155,10 @@ export class HandlerStage {
       const reason = `'${settings.name}' begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
       throw new TrunklineError('InvalidOptions', { option: 'name', reason });
     }
-    this.noteUndeclared(settings.name, settings);
+    noteUndeclared(settings.name, settings, this.parts);
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
     this.checkName(settings.name);
-    const pool = new WorkerPool(settings.module, settings.threads, moduleRoots);
+    const pool = new WorkerPool(settings.module, settings.threads, this.parts.moduleMs, moduleRoots);
     return this.begin(settings, callOf(settings, pool.call), { ready: () => pool.load(), closed: () => pool.close() });
   }
 
@@ -197,6 +180,7 @@ export class HandlerStage {
       feed: this.feed,
       starts: this.starts,
       call,
+      care: this.care,
       ready,
       volatile,
       runtimeHasFailed: this.parts.runtimeHasFailed,
@@ -244,24 +228,6 @@ export class HandlerStage {
     throw new TrunklineError('UnknownSubscription', { handler: name, known });
   }
 
-  /** Entities and aggregates of the past are declared nowhere, so a name may be right; one that looks misspelt is said. */
-  private noteUndeclared(handler: string, { types, aggregates }: SubscriptionSettings): void {
-    const { definitions, parts } = this;
-    const names = [...definitions.keys()];
-    for (const aggregateType of aggregates ?? []) {
-      const meant = names.includes(aggregateType) ? undefined : nearest(aggregateType, names);
-      if (meant === undefined) continue;
-      parts.logger.warn({ handler, aggregateType, meant }, 'no aggregate here has this name; is it misspelt?');
-    }
-    if (aggregates !== undefined) return;
-    const known = [...definitions.values()].flatMap(({ events }) => Object.keys(events));
-    for (const eventType of types ?? []) {
-      const meant = known.includes(eventType) ? undefined : nearest(eventType, known);
-      if (meant === undefined) continue;
-      parts.logger.warn({ handler, eventType, meant }, 'no aggregate declares this event; is its name misspelt?');
-    }
-  }
-
   get waitTimeoutMs(): number {
     return this.parts.waitTimeoutMs;
   }
@@ -278,7 +244,7 @@ export class HandlerStage {
     const { name, into, events, aggregates } = defineProjection(definition);
     const handle = (): void => {};
     const settings = { name: subscriptionName(name, 1), events: events ?? '*', aggregates, handle };
-    this.noteUndeclared(name, resolveSubscription(settings as SubscribeOptions, this.definitions));
+    noteUndeclared(name, resolveSubscription(settings as SubscribeOptions, this.definitions), this.parts);
     if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.projections.has(name) || this.forgetting.has(`${PROJECTION_PREFIX}${name}`))
       throw new TrunklineError('SubscriptionExists', { handler: name });
@@ -375,6 +341,7 @@ export class HandlerStage {
     await Promise.all([...this.projections.values()].map((projection) => projection.close()));
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
     this.feed.close();
+    this.care.forget();
     this.isClosed = true;
     await this.tables.durable().catch(() => {}); // it has been reported, and is tried once more
   }

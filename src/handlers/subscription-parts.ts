@@ -1,4 +1,5 @@
 // What a subscription needs of its surroundings; the stage gives it.
+import type { Care } from '../care.ts';
 import type { Call } from './attempts.ts';
 import type { Feed } from './feed.ts';
 import type { Starts } from './starts.ts';
@@ -9,6 +10,7 @@ export interface SubscriptionParts {
   feed: Feed;
   starts: Starts;
   call: Call;
+  care: Care;
   /** Resolves when the handler can be called; before that no event is taken. */
   ready?: (() => Promise<void>) | undefined;
   /** Kept in memory only: begins anew with each run. */

@@ -10,7 +10,7 @@ import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
 import type { PageReader } from '../store/history.ts';
 import { type Follower, sliceMs } from './feed.ts';
-import { handledTable } from './handled.ts';
+import { doneAbove, handledTable } from './handled.ts';
 import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
 import { Nudge } from './nudge.ts';
@@ -59,7 +59,6 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     },
     pause: (ms) => this.nudge.wait(ms),
   };
-  private onIdle: PromiseWithResolvers<void>[] = [];
   /** Resolves when the checkpoint has been read; rejects when that fails, or it is closed before. */
   private readonly loaded = Promise.withResolvers<void>();
 
@@ -74,7 +73,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       () => this.position,
       () => this.trouble,
     );
-    this.handling = new Handling(settings, parts.tables, parts.call, {
+    this.handling = new Handling(settings, parts.tables, parts.care, parts.call, {
       touched: () => parts.tables.touch(this),
       advanced: () => this.advanced(),
       halted: (error) => this.halted(error),
@@ -104,7 +103,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       ? undefined
       : starts.kept(this.name, (await tables.get(checkpointTable, this.name)) as CheckpointRecord | undefined);
     const low = kept?.low ?? (await starts.firstLow(this.name, this.from, volatile));
-    const above = volatile ? { done: [], entries: [] } : await this.handling.doneAbove(low, kept?.done ?? []);
+    const above = volatile ? { done: [], entries: [] } : await doneAbove(tables, this.name, low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.handling.parked.load();
     if (!volatile) await compareFilter(this.settings, tables, kept?.low, this.parts.onWidened);
     this.goOnFrom(low, above.done);
@@ -126,7 +125,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private mayTake(): boolean {
-    return !this.isPaused && this.holds === 0 && !this.handling.isHalted && this.handling.hasRoom;
+    return !this.isPaused && this.holds === 0 && !this.handling.isHeld && this.handling.hasRoom;
   }
 
   /** One page. */
@@ -193,7 +192,6 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   private advanced(): void {
     this.waiters.advance();
-    if (this.onIdle.length > 0) this.checkIdle();
     this.nudge.wake();
   }
 
@@ -202,13 +200,12 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.state = 'stopped';
     this.leave();
     this.nudge.wake();
-    this.checkIdle();
     unawaited(this.stopped(error));
   }
 
   /** What still ran has ended: nothing goes on before somebody resumes it. */
   private async stopped(error: unknown): Promise<void> {
-    await this.handling.whenLanesEmpty();
+    await this.handling.whenStill();
     if (this.failure === error) this.waiters.fail(error);
   }
 
@@ -235,7 +232,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     checkWait(position, timeoutMs, signal);
     if (this.state === 'failed' || this.state === 'closed') throw this.ended();
     if (this.position >= position && this.state !== 'starting') return;
-    if (this.state === 'stopped' && this.handling.isQuiescent) throw this.failure;
+    if (this.state === 'stopped' && this.handling.isStill) throw this.failure;
     return this.waiters.wait(position, timeoutMs, signal);
   }
 
@@ -244,7 +241,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   pause(): Promise<void> {
     return this.control(async () => {
       this.isPaused = true;
-      await this.whenIdle();
+      if (this.state !== 'stopped') await this.leaveOff();
       await this.kept();
     });
   }
@@ -252,14 +249,20 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   resume(): Promise<void> {
     return this.control(async () => {
       this.isPaused = false;
-      const { handling } = this;
-      if (handling.isHalted) {
-        await handling.whenLanesEmpty();
-        this.unhalt();
-        this.goOnFrom(handling.tracker.low, handling.tracker.done()); // what it was halted by is taken again
-      }
+      if (this.state === 'stopped') await this.leaveOff(); // what it was halted by is taken again
       await this.kept();
     });
+  }
+
+  /** What is executed ends, and is not tried again; what has not been handled then is taken anew, once it goes on. */
+  private async leaveOff(): Promise<void> {
+    const { handling } = this;
+    handling.hold();
+    this.leave();
+    await handling.whenStill();
+    this.checkOpen();
+    this.unhalt();
+    this.goOnFrom(handling.tracker.low, handling.tracker.done());
   }
 
   async reset(from: From): Promise<void> {
@@ -267,11 +270,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     await this.control(async () => {
       const { starts, volatile } = this.parts;
       const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
-      await this.whenIdle();
-      await this.handling.whenLanesEmpty();
-      this.checkOpen();
-      this.leave();
-      this.unhalt();
+      await this.leaveOff();
       this.goOnFrom(low, []);
       this.handling.lastTaken = undefined;
       await this.kept();
@@ -308,8 +307,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private unhalt(): void {
-    if (!this.handling.isHalted) return;
-    this.handling.isHalted = false;
+    this.handling.isHeld = false;
     this.failure = undefined;
     this.state = 'catching up';
   }
@@ -361,7 +359,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   fail(error: unknown): void {
     if (this.closing !== undefined && isError(error, 'RuntimeClosed')) return;
     this.leave();
-    this.handling.isHalted = true;
+    this.handling.hold();
     this.failure = error;
     this.state = 'failed';
     this.parts.onError(error, { handler: this.name });
@@ -373,7 +371,6 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private giveUpWaiting(error: unknown): void {
     this.loaded.reject(error);
     this.waiters.fail(error);
-    for (const { reject } of this.onIdle.splice(0)) reject(error);
   }
 
   isKeptIn(tables: Tables): boolean {
@@ -383,17 +380,5 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** Look again: there may be room. */
   wake(): void {
     this.nudge.wake();
-  }
-
-  private whenIdle(): Promise<void> {
-    const idle = Promise.withResolvers<void>();
-    this.onIdle.push(idle);
-    this.checkIdle();
-    return idle.promise;
-  }
-
-  private checkIdle(): void {
-    if (!this.handling.tracker.isIdle && !this.handling.isHalted) return;
-    for (const { resolve } of this.onIdle.splice(0)) resolve();
   }
 }

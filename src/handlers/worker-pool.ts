@@ -7,6 +7,7 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { clearTimeout, setTimeout } from '../clock.ts';
+import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import { onAbort } from '../on-abort.ts';
@@ -20,17 +21,18 @@ import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.
 const blockedGraceMs = 1_000;
 /** The same at the end. */
 const closeGraceMs = 5_000;
-/** A module that takes longer to load is tried again. */
-const loadLimitMs = 60_000;
 
 type Given = Pick<Attempt, 'effectKey' | 'attempt' | 'dryRun' | 'signal' | 'begun'>;
 
 export class WorkerPool {
   private readonly module: string;
+  private readonly loadMs: number;
   private readonly pool: Piscina;
 
-  constructor(module: string, threads: number, moduleRoots: readonly string[] | undefined) {
+  /** `loadMs`: a module that takes longer to load is tried again. */
+  constructor(module: string, threads: number, loadMs: number, moduleRoots?: readonly string[] | undefined) {
     this.module = module;
+    this.loadMs = loadMs;
     const data: WorkerHandlerData = { module, moduleRoots };
     this.pool = new Piscina({
       filename: ownFile('./worker-thread', import.meta.url).href,
@@ -49,9 +51,15 @@ export class WorkerPool {
     this.run(event.toJSON() as WorkerTask['event'], attempt);
 
   /** Resolves when a thread has loaded the module: before the first event, which is not to blame for it. */
-  load(): Promise<void> {
-    const signal = AbortSignal.timeout(loadLimitMs);
-    return this.run(undefined, { effectKey: '', attempt: 1, dryRun: true, signal, begun: () => {} });
+  async load(): Promise<void> {
+    const { module, loadMs: timeoutMs } = this;
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      await this.run(undefined, { effectKey: '', attempt: 1, dryRun: true, signal, begun: () => {} });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new TrunklineError('StartTimedOut', { what: 'a handler', module, timeoutMs });
+    }
   }
 
   private async run(event: WorkerTask['event'], given: Given): Promise<void> {

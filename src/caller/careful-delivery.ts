@@ -1,0 +1,28 @@
+// The delivery of a message that may be what has ended the process: behind a mark, or not again. See `care.ts`. What has an
+// outcome is not executed, and needs none. Caller's thread.
+import { type Care, messagesOwner, spent } from '../care.ts';
+import type { Message } from '../message.ts';
+import { type DeliveryEnd, type DeliveryParts, deliver } from './delivery.ts';
+
+export async function deliverWithCare(
+  care: Care,
+  message: Message,
+  parts: DeliveryParts,
+  stopped: AbortSignal,
+  onOutcome: (position: number) => void,
+): Promise<DeliveryEnd> {
+  const { id, position, command, aggregateType, aggregateId } = message;
+  const turn = parts.carriedOut.has(id) ? undefined : care.of(messagesOwner, id, position);
+  if (turn === undefined) return deliver(message, parts, stopped, onOutcome);
+  const what = `message ${id} ('${command}' to ${aggregateType}/${aggregateId})`;
+  const failure = spent(turn, what, parts.settings.retry.attempts);
+  if (failure !== undefined) {
+    turn.end();
+    return { kind: 'failed', ...failure };
+  }
+  await turn.begin(stopped);
+  const end = await deliver(message, parts, stopped, onOutcome);
+  if (end.kind === 'stopped') turn.leave();
+  else turn.end();
+  return end;
+}

@@ -1,0 +1,23 @@
+// Which failures are tried again, and as what a library that tries again is handed them.
+import { asError } from '../errors.ts';
+import type { Subject } from './attempt.ts';
+import { isOutgrown } from './outgrown.ts';
+import type { SubscriptionSettings } from './settings.ts';
+
+export function isRetried({ notRetried }: SubscriptionSettings['retry'], subject: Subject, error: unknown): boolean {
+  if (Array.isArray(subject) && subject.length > 1 && isOutgrown(error)) return false; // in halves, by Batches
+  return !notRetried.some((one) => {
+    try {
+      if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);
+      return (one as (error: unknown) => boolean)(error);
+    } catch {
+      return false; // what cannot be told is tried again
+    }
+  });
+}
+
+/** p-retry gives up on a TypeError; to us it is a failure like any other. */
+export function failureOf(error: unknown): Error {
+  const failure = asError(error);
+  return failure instanceof TypeError ? new Error(failure.message, { cause: error }) : failure;
+}

@@ -1,0 +1,43 @@
+// What the handler stage needs of its surroundings, and how a subscription begins that is not quite a user's. The runtime's
+// stages give it.
+import type { AnyAggregate } from '../aggregate.ts';
+import type { Levels } from '../log/levels.ts';
+import type { MessageCounts } from '../message.ts';
+import type { ResolvedOptions } from '../options.ts';
+import type { History } from '../store/history.ts';
+import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import type { Tables } from './tables.ts';
+
+export interface StageParts {
+  folder: string;
+  logId: string;
+  /** undefined: what handlers keep is in `folder`. */
+  store: PostgresSettings | undefined;
+  options: ResolvedOptions['handlers'];
+  /** How long a call of a user's waits. */
+  waitTimeoutMs: number;
+  moduleRoots?: readonly string[] | undefined;
+  /** How long a handler's module may take to load. */
+  moduleMs: number;
+  history: History;
+  levels: Levels;
+  definitions: ReadonlyMap<string, AnyAggregate>;
+  logger: ResolvedOptions['logger'];
+  progress: {
+    /** Call it whenever more is synced, from now on. */
+    follow(onSynced: () => void): void;
+  };
+  runtimeHasFailed(): boolean;
+  /** Of this run. */
+  messageCounts(): MessageCounts;
+}
+
+export interface BeginOptions {
+  /** It folds a projection's rows: nothing for users to steer, who would fold events twice. */
+  isInternal?: boolean;
+  volatile?: boolean;
+  tables?: Tables;
+  /** Resolves when the handler can be called. */
+  ready?: () => Promise<void>;
+  closed?: () => Promise<void> | void;
+}

@@ -1,0 +1,119 @@
+// Which of those that are in hand when the process ends is found to be the reason, and which are not blamed.
+import { mkdirSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import type { Turn } from '../../src/care.ts';
+import { InHand } from '../../src/handlers/in-hand.ts';
+import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
+import { Tables } from '../../src/handlers/tables.ts';
+import { scratchFolder } from '../runtime/scratch.ts';
+
+const never = new AbortController().signal;
+const names = Array.from({ length: 40 }, (_, i) => `e${i}`);
+
+/** What the entries say is all that one life of a process leaves to the next. */
+class Lives {
+  readonly tables: Tables;
+
+  constructor() {
+    const folder = scratchFolder();
+    mkdirSync(folder, { recursive: true });
+    const settings = { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} };
+    this.tables = new Tables(() => LmdbTables.open(folder), settings);
+  }
+
+  /**
+   * One life: each of `open` is executed in its turn, by `execute`, which says whether it comes to an end; `undefined`: the
+   * process ends. Returns how many ends each was charged with at the start.
+   */
+  async next(
+    open: readonly string[],
+    execute: (name: string) => boolean | undefined,
+    turnMs = 60_000,
+  ): Promise<Record<string, number>> {
+    const care = new InHand(this.tables, () => {}, turnMs);
+    await care.load(100, true, () => false);
+    const deaths: Record<string, number> = {};
+    const { promise: ended, resolve: end } = Promise.withResolvers<void>();
+    const death = new AbortController();
+    const all = open.map(async (name) => {
+      const turn = care.of('s', name, 1)!;
+      deaths[name] = turn.deaths;
+      await turn.begin(death.signal);
+      if (death.signal.aborted) return;
+      const isDone = execute(name);
+      if (isDone) turn.end();
+      if (isDone !== undefined) return;
+      death.abort();
+      end();
+    });
+    await Promise.race([ended, Promise.all(all)]);
+    await this.tables.durable();
+    return deaths;
+  }
+}
+
+test('of many side by side the one is found, and none of the others is charged', async () => {
+  const lives = new Lives();
+  let begun = 0;
+  const first = await lives.next(names, () => (++begun === names.length ? undefined : false)); // all are in hand
+  expect(Object.values(first).every((deaths) => deaths === 0)).toBe(true);
+  let charged: Record<string, number> = {};
+  for (let life = 0; life < 4; life++) {
+    charged = await lives.next(names, (name) => (name === 'e20' ? undefined : true));
+  }
+  const { e20, ...others } = charged;
+  expect(e20).toBe(3);
+  expect(Object.values(others).every((deaths) => deaths === 0)).toBe(true);
+});
+
+test('what runs for long is beside every end, and is not taken for the reason', async () => {
+  const lives = new Lives();
+  const execute = (name: string): boolean | undefined =>
+    name === 'long' ? false : name === 'deadly' ? undefined : true;
+  let charged: Record<string, number> = {};
+  for (let life = 0; life < 8; life++) charged = await lives.next(['long', 'deadly', 'quick'], execute, 1);
+  expect(charged.deadly).toBeGreaterThan(4);
+  expect(charged.long).toBeLessThan(2);
+  expect(charged.quick).toBe(0);
+});
+
+test('what is left to another run is charged with nothing, and an end in order forgets all', async () => {
+  const { tables } = new Lives();
+  const first = new InHand(tables, () => {});
+  await first.load(100, true, () => false);
+  const turns = ['left', 'ended', 'open'].map((name): Turn => first.of('s', name, 100)!);
+  await Promise.all(turns.map((turn) => turn.begin(never)));
+  turns[0]!.leave();
+  turns[1]!.end();
+  const second = new InHand(tables, () => {});
+  expect(await second.load(100, true, () => false)).toEqual(['s\0open']);
+  expect(second.of('s', 'open', 100)!.deaths).toBe(1);
+  expect(second.of('s', 'later', 101)).toBeUndefined();
+  second.forget();
+  const third = new InHand(tables, () => {});
+  expect(await third.load(100, true, () => false)).toEqual([]);
+  await tables.close();
+});
+
+test('one that waits for its turn goes when its signal aborts', async () => {
+  const { tables } = new Lives();
+  const care = new InHand(tables, () => {});
+  await care.load(100, true, () => false);
+  const hanging = care.of('s', 'a', 1)!;
+  await hanging.begin(never);
+  const earlier = new InHand(tables, () => {}, 60_000);
+  await earlier.load(100, true, () => false);
+  const [suspect, other] = [earlier.of('s', 'a', 1)!, earlier.of('s', 'b', 1)!];
+  await other.begin(never);
+  const stop = new AbortController();
+  const waiting = suspect.begin(stop.signal);
+  stop.abort();
+  await waiting;
+  expect(
+    (await tables.range('in-hand')).map(({ key, value }) => [key, (value as { isRunning: boolean }).isRunning]),
+  ).toEqual([
+    ['s\0a', false],
+    ['s\0b', true],
+  ]);
+  await tables.close();
+});

@@ -1,0 +1,55 @@
+// Starts that depend on a user's modules: each wait has an end, and a shard that dies as it starts is not started for ever.
+import { readFileSync } from 'node:fs';
+import { pathToFileURL } from 'node:url';
+import { expect, test } from 'vitest';
+import { WorkerPool } from '../../src/handlers/worker-pool.ts';
+import { createRuntime, type RuntimeOptions } from '../../src/index.ts';
+import { Counter } from './aggregates.ts';
+import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
+
+const starts = { attempts: 3, minDelayMs: 1, maxDelayMs: 2 };
+
+test.each(['exits', 'throws'])('a shard whose every start is of no use fails the runtime, by name: %s', async (way) => {
+  const context = new URL(`./dies-always.ts?way=${way}`, import.meta.url);
+  const notes = `${scratchFolder()}-notes`;
+  context.searchParams.set('notes', pathToFileURL(notes).href);
+  const runtime = await startRuntime({ shards: 1, context: context.href, starts });
+  if (way === 'throws') await errorOf(runtime.ref(Counter, 'a').crash());
+  await until(
+    () => runtime.status().state,
+    (state) => state === 'failed',
+  );
+  const error = await errorOf(runtime.ref(Counter, 'a').add(1));
+  expect(error).toMatchObject({ code: 'ThreadFailed', details: { thread: 'shard 0' } });
+  expect(error.details.cause).toMatch(/it has died 3 times in a row as it started: /);
+  if (way === 'throws') expect(error.details.cause).toMatch(/no context today/);
+  expect(runtime.status().shardDeathsAtStart).toBe(3);
+  expect(readFileSync(notes, 'utf8')).toHaveLength(way === 'exits' ? 3 : 4);
+});
+
+const module = (way: string): string => new URL(`./never-starts.ts?way=${way}`, import.meta.url).href;
+const sinks = (way: string): Partial<RuntimeOptions> => ({ sinks: [{ name: 'own', module: module(way) }] });
+
+test.each([
+  ['a sink that holds the thread when it is made', sinks('loops')],
+  ['a sink that is never made', sinks('waits')],
+  ['a sink that holds the thread when it opens', sinks('opens')],
+  ['a context that holds its shard', { context: module('loops') }],
+  ['a context that is never made', { context: module('waits') }],
+  ['a context that is never imported', { context: module('imports') }],
+])('a start has an end, whatever a module does: %s', async (_, options) => {
+  const dataDir = scratchFolder();
+  const all = { dataDir, logger: false, aggregates: [Counter], shards: 1 } as const;
+  const error = await errorOf(createRuntime({ ...all, ...options, starts: { timeoutMs: 500 } }));
+  expect(error).toMatchObject({ code: 'StartTimedOut', details: { timeoutMs: 500 } });
+  // The directory is free.
+  const next = await startRuntime(all);
+  expect(await next.ref(Counter, 'a').add(1)).toMatchObject({ value: 1 });
+});
+
+test("a handler's module that does not load is named", async () => {
+  const pool = new WorkerPool(module('imports'), 1, 300);
+  const error = await errorOf(pool.load());
+  expect(error).toMatchObject({ code: 'StartTimedOut', details: { module: module('imports'), timeoutMs: 300 } });
+  await pool.close();
+});
