@@ -30,4 +30,19 @@ export const dateMs: () => number = Date.now;
  */
 export const monotonicMs = (): number => performance.now() + threadBegan;
 
-const threadBegan = Number(process.hrtime.bigint()) / 1e6 - performance.now();
+const threadBegan = beganAt();
+
+/**
+ * Two clocks cannot be read at once: a thread that is put aside between the two readings would be wrong by that time for all
+ * of its life. Of several looks the one counts whose readings lie closest.
+ */
+function beganAt(): number {
+  let [found, closestMs] = [0, Number.POSITIVE_INFINITY];
+  for (let look = 0; look < 10; look++) {
+    const before = performance.now();
+    const machineMs = Number(process.hrtime.bigint()) / 1e6;
+    const apartMs = performance.now() - before;
+    if (apartMs < closestMs) [found, closestMs] = [machineMs - before, apartMs];
+  }
+  return found;
+}

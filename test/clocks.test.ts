@@ -113,3 +113,25 @@ test('the monotonic clock is the same in all threads', async () => {
   expect(there).toBeLessThan(monotonicMs());
   await worker.terminate();
 });
+
+test('a thread that is put aside while it looks at both of its clocks has no other time than the rest', async () => {
+  const code = `import('node:worker_threads').then(async ({ parentPort, workerData }) => {
+    const real = process.hrtime.bigint;
+    let looks = 0;
+    process.hrtime.bigint = () => {
+      if (looks++ === 0) for (const end = performance.now() + 400; performance.now() < end; );
+      return real();
+    };
+    const { monotonicMs } = await import(workerData);
+    const machineMs = Number(real()) / 1e6;
+    parentPort.postMessage([monotonicMs() - machineMs, looks]);
+  })`;
+  const worker = new Worker(code, { eval: true, workerData: new URL('../src/clock.ts', import.meta.url).href });
+  const [aheadMs, looks] = await new Promise<[number, number]>((resolve, reject) => {
+    worker.once('message', resolve);
+    worker.once('error', reject);
+  });
+  expect(looks).toBeGreaterThan(0);
+  expect(Math.abs(aheadMs)).toBeLessThan(200);
+  await worker.terminate();
+});
