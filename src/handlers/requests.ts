@@ -72,7 +72,7 @@ export class Requests {
   /** A folder that was there is made again; a data directory that is gone is not. */
   private wasThere = false;
 
-  /** `onError`: once for each time that requests cannot be read. */
+  /** `onError`: once for each time that requests cannot be read, and not after `close`. */
   constructor(
     handlersFolder: string,
     carryOut: Requests['carryOut'],
@@ -82,7 +82,9 @@ export class Requests {
     this.folder = requestsFolder(handlersFolder);
     this.everyMs = everyMs;
     this.carryOut = carryOut;
-    this.onError = onError;
+    this.onError = (error) => {
+      if (!this.isClosed) onError(error);
+    };
   }
 
   start(): void {
@@ -92,10 +94,12 @@ export class Requests {
     look();
   }
 
-  close(): void {
+  /** After it nothing is looked at or created in the folder, and no error is reported: the folder may be removed. */
+  async close(): Promise<void> {
     this.isClosed = true;
     clearInterval(this.timer);
     this.unwatch();
+    await this.looking;
   }
 
   /** One at a time; what comes meanwhile is seen by another look. */
@@ -125,6 +129,7 @@ export class Requests {
       this.watch();
       for (const name of await this.names()) {
         const [id, end] = [name.slice(0, name.lastIndexOf('.')), name.slice(name.lastIndexOf('.') + 1)];
+        if (this.isClosed) return; // what is not taken waits for the next owner
         if (this.taken.has(id)) continue;
         if (end !== 'json' && end !== 'answer' && end !== 'new') continue;
         await attempt(async () => {
@@ -157,6 +162,7 @@ export class Requests {
       return names;
     } catch (error) {
       if (!isMissing(error)) throw error;
+      if (this.isClosed) return [];
       this.unwatch(); // it watches the folder that is gone
       await makePrivateFolderLater(this.folder, !this.wasThere);
       this.wasThere = true;
@@ -176,13 +182,12 @@ export class Requests {
         refusal = error; // it is taken, and answered with that
         return '';
       });
-      if (text === undefined) return; // its asker has taken it back
+      if (text === undefined || this.isClosed) return; // its asker has taken it back, or the next owner takes it
       await unlink(file);
     } catch (error) {
       if (isMissing(error)) return;
       throw error;
     }
-    if (this.isClosed) return;
     this.taken.add(id);
     unawaited(
       this.answer(id, text, refusal).finally(() => {

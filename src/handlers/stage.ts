@@ -335,11 +335,12 @@ export class HandlerStage {
   /** Let what runs end, and keep where everyone stands. */
   async close(): Promise<void> {
     this.isClosing = true;
-    this.requests.close();
+    const requestsClosed = this.requests.close();
     this.tables.lastCall();
     this.local.lastCall();
     await Promise.all([...this.projections.values()].map((projection) => projection.close()));
     await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
+    await requestsClosed;
     this.feed.close();
     this.care.forget();
     this.isClosed = true;

@@ -10,6 +10,8 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
@@ -17,12 +19,11 @@ import { ask, type HandlerRequest, Requests } from '../../src/handlers/requests.
 import { scratchFolder, until } from '../runtime/scratch.ts';
 
 const owners: Requests[] = [];
-const errors: unknown[] = [];
+let errors: unknown[] = []; // of the test's own owner: one that is closed late must not speak for the next
 const request: HandlerRequest = { kind: 'requeue', which: 'x', dryRun: false };
 
-afterEach(() => {
-  for (const owner of owners.splice(0)) owner.close();
-  errors.length = 0;
+afterEach(async () => {
+  await Promise.all(owners.splice(0).map((owner) => owner.close()));
 });
 
 function serve(carryOut: (request: HandlerRequest) => Promise<unknown>): { folder: string; requests: string } {
@@ -35,7 +36,9 @@ function serveIn(
   folder: string,
   carryOut: (request: HandlerRequest) => Promise<unknown>,
 ): { folder: string; requests: string } {
-  const owner = new Requests(folder, carryOut, (error) => errors.push(error), 20);
+  const mine: unknown[] = [];
+  errors = mine;
+  const owner = new Requests(folder, carryOut, (error) => mine.push(error), 20);
   owners.push(owner);
   owner.start();
   return { folder, requests: join(folder, 'requests') };
@@ -195,4 +198,17 @@ test('no descriptor is free for a while: the service goes on, and answers afterw
   const node = `${process.execPath} --no-warnings --conditions=trunkline-source ${program} ${folder}`;
   const { stdout } = await promisify(execFile)('sh', ['-c', `ulimit -n 256; exec ${node}`]);
   expect(JSON.parse(stdout)).toEqual({ usedUp: 'EMFILE', answer: 'done', value: 1 });
+});
+
+test('after close the folder is left alone, and no error is reported', async () => {
+  for (const isThere of [false, true]) {
+    const folder = scratchFolder();
+    mkdirSync(isThere ? join(folder, 'requests') : folder, { recursive: true });
+    serveIn(folder, async () => 'done');
+    const mine = errors;
+    await owners.pop()?.close(); // its first look has begun
+    rmSync(folder, { recursive: true });
+    for (let turn = 0; turn < 50; turn++) await readdir(tmpdir());
+    expect([existsSync(folder), mine]).toEqual([false, []]);
+  }
 });
