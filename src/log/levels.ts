@@ -1,5 +1,17 @@
-// How far everything has come: one small piece of shared memory that all threads of a runtime look at.
-// Positions have one writer each; anyone may read them. What counts without end is a position (64 bits), never a word.
+// How far everything has come: one small piece of shared memory that all threads of a runtime look at. Any thread may read
+// all of it. What counts without end is a position (64 bits), never a word.
+//
+// Writers (one at a time; where there are several, what they write is said here):
+//
+// | written by | positions and words |
+// |---|---|
+// | log thread | `begun`, `appended`, `written`, `usedBytes`, `committedBytes`, `full`, `diskFull`, `heldByMessages`; `synced` once, before it reports that it is ready |
+// | sync thread | `synced` from then on |
+// | flush thread | `stored`, `published`, `remembered`, `floor`, `quarantined`; `settledBefore` and `keyClockAhead` once, before it reports that it is ready |
+// | caller's thread | `settled`, `waitingKib`, `awaits…`, `stopping`, `abandoned`, flush policy, `rejectsWhenFull`; `admitBytes` once, before any thread starts |
+// | a shard | its own beat and count of actors |
+// | log and sync thread | `poisoned`: only ever from 0 to 1 |
+// | several, by a protocol of their own | bells (`ring/bell.ts`), `logInbox` (`log.ts`), `hurry` and `openings` (below), `transactions` and `exiting` (`gate.ts`), `reserving` (`reserve-lock.ts`) |
 
 import { monotonicMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
@@ -15,7 +27,7 @@ export const Position = {
   published: 3,
   /** lowest position that a sink still needs */
   floor: 4,
-  /** every message to another aggregate up to here has been carried out */
+  /** the log need keep no message up to here: it has a durable outcome, is a dead letter, or waits in the message box */
   settled: 5,
   /** where this run began to write: holes before it are what a recovery has reported as left out */
   begun: 7,
@@ -29,7 +41,7 @@ export const Position = {
   keyClockAhead: 10,
   /** not a position: from how many bytes on users' commands are not let in any more */
   admitBytes: 12,
-  /** `settled` as the store had it when it was opened: messages up to here are never delivered again */
+  /** `settled` as the store had it when it was opened: a start delivers no message up to here from the log, only from the box */
   settledBefore: 11,
   /** not a position: bytes of chunks committed so far */
   committedBytes: 14,

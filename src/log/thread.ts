@@ -34,7 +34,7 @@ const busyForMs = 100;
 const fullBoundMs = 5;
 // A wake-up of an event loop costs about as much as a small commit, on either side.
 const commitsPerWakeUp = 4;
-// From here on messages hold no more of the log than they must.
+// Halfway between what is retained and what users may fill: from here on messages hold no more of the log than they must.
 const wantsRoomFromBytes = (data.retainBytes + data.admitBytes) / 2;
 const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
 
@@ -140,8 +140,8 @@ class LogThread {
       this.append();
       this.levels.publish('appended', position - 1);
     }
-    // The rings come between: what a reader does not find in them up to `written`, it takes for nothing to look after; and
-    // what a shard finds told by its ring, `appended` covers.
+    // Order matters: publish `appended`, then the rings' counters, then `written`. A reader that sees `written = p` must find
+    // every group up to p in its ring; a shard that sees a group in its ring must find `appended` at or beyond it.
     for (const { ring } of rings) if (ring.cursor !== ring.written()) ring.publishWritten();
     if (builder.frames > 0) {
       this.nextPosition = position;
@@ -188,7 +188,7 @@ class LogThread {
     report({ type: 'disk', isFull });
   }
 
-  /** Messages hold what nothing else needs, and the log is half as full as users may make it: they are kept elsewhere then. */
+  /** Messages hold what no sink needs, and the log wants that room: the caller keeps them in the message box (`relief.ts`). */
   private sayHeld(): void {
     const { levels } = this;
     const isHeld =

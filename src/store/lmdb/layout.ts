@@ -31,7 +31,7 @@
 //                     │ f64 ms      │ f64 ms   │ f64 ms   │         occurredAt, of the events that the entry stands for
 //
 //   (root)     'identity' → JSON;  'checkpoint' → f64;  'indexed' → f64, key of the last block that postings tell of
-//              'key-clock' → f64 ms, what expiresAt is compared with;  'settled' → f64, messages up to here are done
+//              'key-clock' → f64 ms, what expiresAt is compared with;  'settled' → f64, see levels.ts
 
 import { type Bytes, toBytes } from '../../bytes.ts';
 import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../../frame.ts';

@@ -64,7 +64,7 @@ export class ReceiptWriter {
 
   /**
    * Within the transaction: write what was collected, and take away what is needed no more. `now`: by the clock
-   * of keys; `settled`: every message up to there has been carried out, and is never delivered again.
+   * of keys; `settled`: a message whose outcome lies there or before is not delivered again, so that outcome goes.
    */
   write(now: number, settled: number): void {
     for (const pack of [this.users, this.messages]) this.put(pack);
