@@ -109,8 +109,8 @@ export type Carriable<T> = Checked<T, never>;
 /** The same of its fields: as a type parameter's own constraint, which may not be conditional. */
 export type CarriableFields<T> = { [K in keyof T]: Checked<T[K], never> };
 
-/** The argument's own type if JSON brings it back as it was; else one that nothing fits. */
-export type Delivered<T> = Checked<T, NotDelivered>;
-
-/** The same of each field, or of each argument: their names and their being optional stay. */
+/**
+ * Of each field, or of each argument: its own type if JSON brings it back as it was; else one that nothing fits. Names stay,
+ * and so does what is optional.
+ */
 export type DeliveredFields<T> = { [K in keyof T]: Checked<T[K], NotDelivered> };

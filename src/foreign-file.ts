@@ -7,7 +7,7 @@
 // - `__proto__` in JSON becomes a property of that name (JSON.parse defines it). Readers take fields by their names or by
 //   `own`, and assign none in a loop: so no prototype is changed.
 //
-// `test/files.test.ts` holds that src reads such text in no other way.
+// `test/foreign-file.test.ts` holds that src reads such text in no other way.
 import { isUtf8 } from 'node:buffer';
 import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
 import { open } from 'node:fs/promises';

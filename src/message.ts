@@ -18,16 +18,6 @@ export interface MessageCounts {
   readonly deadLetters: number;
 }
 
-/** How many messages between aggregates there are. */
-export interface MessageCounts {
-  /** Neither carried out nor among the dead letters; like the next two known to a running service alone. */
-  readonly underWay?: number;
-  /** Since the start: refused by their targets; given up after their attempts. */
-  readonly refused?: number;
-  readonly failed?: number;
-  readonly deadLetters: number;
-}
-
 export interface Message extends Address {
   readonly id: string;
   readonly position: number;
@@ -111,8 +101,9 @@ export interface KeptLetters {
 }
 
 /**
- * Where dead letters are kept, and messages that wait where the log has no room for them. What a method has resolved is durable; it goes on trying until it is, or the runtime is closed.
- * The counts say what is in the box, changes on their way to the disk included; there are no others.
+ * Where dead letters of messages are kept, and messages that wait for delivery while the log has no room for them. A method
+ * resolves once its change is durable: the box repeats a commit that fails, until it succeeds or the runtime is closed
+ * (`RuntimeClosed`). The counts include changes that are not durable yet.
  */
 export interface LetterBox {
   /** Letters in all. */
@@ -123,15 +114,16 @@ export interface LetterBox {
   requestOf(lane: string): number | undefined;
   /** `from`: the first position that the log may deliver again. `carriedOut`: messages that have an outcome in the log. */
   load(from: number, carriedOut: Pick<ReadonlySet<string>, 'has'>): Promise<KeptLetters>;
-  /** What the messages that wait here take. */
+  /** Bytes of the messages that wait here: JSON of input and metadata, and some for each message. */
   readonly waitingBytes: number;
   /** They wait here from now on. `begun` is asked of each in the turn in which it is staged; false: that one does not. */
   keep<Of extends { readonly message: Message }>(some: readonly Of[], begun: (one: Of) => boolean): Promise<void>;
   /** It has an outcome, and waits here no longer. */
   release(message: Message): Promise<void>;
   /**
-   * It is a dead letter, and waits no longer. `failure` undefined: it is behind one that has failed. False, and nothing is kept, if there is no such one; and if the
-   * message was a letter before (`isLetter`) and has been discarded since.
+   * The message becomes a dead letter, and waits here no longer. `failure` undefined: it only waits behind a letter of its
+   * lane. Resolves to false, and changes nothing, where the lane has no such letter any more, or where the message was a
+   * letter before (`isLetter`) and has been discarded since.
    */
   park(message: Message, failure: MessageFailure | undefined, isLetter: boolean): Promise<boolean>;
   /** The first letter of a lane. */

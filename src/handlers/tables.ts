@@ -181,7 +181,7 @@ export class Tables {
     return moment !== undefined && (this.changedAt.get(fullKey(table, key)) ?? 0) > moment;
   }
 
-  /** It has moved: at the next commit it will be asked. */
+  /** Mark a checkpoint as moved: `stageCheckpoint()` of it runs before the next commit. */
   touch(source: Checkpointed): void {
     if (this.dirty.has(source)) return;
     this.dirty.add(source);

@@ -93,10 +93,13 @@ export interface KafkaOptions {
    * turned on and off for themselves, by `integration` or `integration.{type}`.
    */
   publishing?: Readonly<Record<string, boolean>> | undefined;
-  /** One transaction takes what has arrived, up to so many events (default 5,000) or bytes (default 4 MiB). */
+  /** One transaction takes what has arrived, up to these bounds. */
   batch?: {
+    /** Events; default 5,000. */
     count?: number | undefined;
-    bytes?: number /** at most one in so many milliseconds unless somebody waits | undefined; default 10 */;
+    /** Bytes; default 4 MiB. */
+    bytes?: number | undefined;
+    /** Shortest time between two transactions while no caller waits for `published`, milliseconds; default 10. */
     delayMs?: number | undefined;
   };
   /** Default `none`. */

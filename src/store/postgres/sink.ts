@@ -112,7 +112,7 @@ export class PostgresSink implements Sink {
     try {
       if (this.session === undefined || this.session.isBroken) await this.connect(signal);
       const { client } = this.session!;
-      // Committed: its reply was lost, or what it was to tell.
+      // The last COMMIT succeeded, but its reply, or the report of what it refused, was lost.
       if (this.told < this.checkpoint) await this.tellMissed(client, true);
       if (this.checkpoint >= batch.toPosition) return this.checkpoint;
       const plan = planOf(batch);
