@@ -65,6 +65,24 @@ export function checkSignal(signal: AbortSignal): void {
   if (!(signal instanceof AbortSignal)) invalid('signal', signal, 'must be an AbortSignal');
 }
 
+/** True, false, or options of TLS; not shown, they may hold a key. */
+export function checkTls(option: string, tls: unknown): void {
+  if (typeof tls === 'boolean') return;
+  const prototype = typeof tls === 'object' && tls !== null ? Object.getPrototypeOf(tls) : undefined;
+  if (prototype === Object.prototype || prototype === null) return;
+  invalid(option, undefined, 'must be true, false, or a plain object with options of TLS');
+}
+
+/** Whether options of TLS leave a connection open: there are none, or the server is not verified. */
+export function isOpenTls(tls: unknown): boolean {
+  return !tls || (tls as { rejectUnauthorized?: unknown }).rejectUnauthorized === false;
+}
+
+/** Whether a host is this machine: what goes there is on no wire. */
+export function isLoopback(host: string): boolean {
+  return host === '' || host.startsWith('/') || /^(localhost|127(\.\d+){3}|\[?::1\]?)$/i.test(host);
+}
+
 /** Options of what only waits: a signal, or nothing. */
 export function checkSignalOptions(option: string, options: { signal?: AbortSignal }): void {
   checkFields(option, options, ['signal']);

@@ -5,9 +5,9 @@ import { own } from './own.ts';
 
 /**
  * What a field takes. `true`: its values are checked where they are used; here only what no option takes is refused (symbols,
- * bigints, proxies that cannot be read). `any`: whatever is given, since it is data.
+ * bigints, proxies that cannot be read). `any`: whatever is given, since it is data. `secret`: text, or a function that gives it.
  */
-export type Kind = true | 'text' | 'boolean' | 'function' | 'list' | 'object' | 'any';
+export type Kind = true | 'text' | 'secret' | 'boolean' | 'function' | 'list' | 'object' | 'any';
 
 /** The fields of an options type, and what they take. */
 export interface Fields {
@@ -91,6 +91,10 @@ function unfit(value: unknown, kind: Kind): string | undefined {
     }
   }
   switch (kind) {
+    case 'secret':
+      if (type === 'function') return undefined;
+      if (type !== 'string') return 'must be text, or a function that gives it';
+      return isSound(value as string) ? undefined : 'must hold neither U+0000 nor half a character';
     case 'text':
       if (type !== 'string') return `must be text, and is ${isList ? 'a list' : what}`;
       return isSound(value as string) ? undefined : 'must hold neither U+0000 nor half a character';

@@ -20,7 +20,7 @@ import { Transactions } from './entity/transactions.ts';
 import { TrunklineError } from './errors.ts';
 import { FlushThread } from './flush/host.ts';
 import { HandlerStage } from './handlers/stage.ts';
-import { revealed } from './hidden.ts';
+import { Hidden, revealed } from './hidden.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { countOpening, Levels, LevelWord, StopStage } from './log/levels.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -33,8 +33,11 @@ import type { OutboxHost } from './outbox/host.ts';
 import { relayRingBytesLeast } from './outbox/outbox.ts';
 import { shardSettings } from './shard-settings.ts';
 import { staleCode } from './store/postgres/basis.ts';
+import { openHost } from './store/postgres/connection.ts';
 import { settingsForThreads } from './store/postgres/postgres.ts';
 import { Reading } from './store/reading.ts';
+import type { KafkaSettings } from './stream/kafka.ts';
+import { openHosts } from './stream/settings.ts';
 import { deliveryEvents } from './undelivered.ts';
 
 /** See `options.ts`: without these nothing becomes `stored`. */
@@ -99,8 +102,19 @@ export class Stages {
     this.apply(options.flush);
   }
 
+  private warnOfOpenHosts({ store, stream, logger }: ResolvedOptions): void {
+    const settings = stream?.options instanceof Hidden ? (stream.options.reveal() as KafkaSettings) : undefined;
+    const hosts = settings === undefined ? [] : openHosts(settings);
+    const host = store && openHost(store.settings.connection);
+    if (host !== undefined) hosts.push({ host, sendsSecret: true }); // a server may ask for the password as it is
+    for (const one of hosts) {
+      logger.warn(one, 'a connection to another machine has no TLS, or does not verify the server');
+    }
+  }
+
   async start(): Promise<void> {
     const { options, directory, levels } = this;
+    this.warnOfOpenHosts(options);
     checkOrigin(directory, markerFile(directory.logFolder));
     const mapBytes = mapBytesFor(options.log.maxBytes);
     const flushWake = new MessageChannel();

@@ -106,6 +106,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'log/threads.ts': { detached: 'detached' },
   'outbox/relay-ring.ts': { underWay: 'read from the log; rowsUnderWayLimit', unwritten: 'as underWay' },
   'position-queue.ts': { heap: 'reached, aborted, or timed out' },
+  'secrets.ts': { functions: 'weak', places: 'weak' },
   'stages.ts': { setAside: 'one for each sink', refusedBefore: 'taken at the start, where it ends' },
   'store/history.ts': { waiting: 'every 20 ms' },
   'store/lmdb/heads.ts': { byType: 'trim(), after every batch', changed: 'every batch' },

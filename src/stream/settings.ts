@@ -1,7 +1,7 @@
 // What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
 // `InvalidOptions` here, before anything is started; no secret is told.
 
-import { checkCrosses, checkInteger } from '../checks.ts';
+import { checkCrosses, checkInteger, isLoopback, isOpenTls } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { shown } from '../shown.ts';
@@ -204,4 +204,25 @@ function refuseFunctions(path: string, value: unknown, seen = new Set<unknown>()
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) return;
   seen.add(value);
   for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item, seen);
+}
+
+/** A machine that is reached without TLS, or unverified; and whether a password or token goes there as it is. */
+export interface OpenHost {
+  readonly host: string;
+  readonly sendsSecret: boolean;
+}
+
+export function openHosts({ brokers, ssl, sasl, registry }: KafkaSettings): OpenHost[] {
+  const hosts = new Map<string, boolean>();
+  const add = (host: string, sendsSecret: boolean): void => {
+    if (!isLoopback(host)) hosts.set(host, sendsSecret || hosts.get(host) === true);
+  };
+  const sendsSecret = sasl !== undefined && !sasl.mechanism.startsWith('scram');
+  if (isOpenTls(ssl)) for (const broker of brokers) add(broker.slice(0, broker.lastIndexOf(':')), sendsSecret);
+  if (registry !== undefined) {
+    const { protocol, hostname } = new URL(registry.url);
+    const isOpen = protocol === 'http:' || isOpenTls(registry.ssl ?? true);
+    if (isOpen) add(hostname, registry.username !== undefined);
+  }
+  return [...hosts].map(([host, sendsSecret]) => ({ host, sendsSecret }));
 }

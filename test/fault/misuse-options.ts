@@ -123,6 +123,8 @@ export const plainDoors: readonly OptionsDoor[] = [
     name: 'postgres',
     good: { connectionString: nowhere },
     more: {
+      password: 'p',
+      ssl: true,
       schema: 's',
       migrate: true,
       batchEvents: 1,
@@ -131,6 +133,7 @@ export const plainDoors: readonly OptionsDoor[] = [
       statementTimeoutMs: 1000,
       loadTimeoutMs: 1000,
     },
+    any: { ssl: 'record' },
     call: postgres,
   },
   { name: 'postgres by a pool', good: {}, more: { pool: undefined }, call: postgres },

@@ -1,8 +1,9 @@
 // How to reach PostgreSQL, as users say it. No type of the client library's is in what they see.
 
-import { checkRecord, invalid, nameFault } from '../../checks.ts';
-import { Hidden } from '../../hidden.ts';
+import { checkRecord, checkTls, invalid, isLoopback, isOpenTls, nameFault } from '../../checks.ts';
+import { Hidden, revealed } from '../../hidden.ts';
 import { given } from '../../known-fields.ts';
+import type { Secret } from '../../secrets.ts';
 
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
 export type Connection = string | ConnectionParts;
@@ -13,7 +14,8 @@ export interface ConnectionParts {
   host?: string | undefined;
   port?: number | undefined;
   user?: string | undefined;
-  password?: string | undefined;
+  /** Or a function that gives the one of now, called for each connection, so that it can rotate. */
+  password?: Secret | undefined;
   database?: string | undefined;
   /** As for Node's `tls.connect`; true: by its defaults. */
   ssl?: boolean | object | undefined;
@@ -52,6 +54,7 @@ export function configOf(connection: Connection): HiddenConnection {
   else if (typeof host !== 'string' || host === '') {
     invalid('connection', connection, 'must be postgres://…, or name a host');
   }
+  checkCredentials('connection', parts);
   return withDefaults(parts);
 }
 
@@ -91,4 +94,52 @@ function isDecodable(text: string): boolean {
 
 export function withDefaults(parts: ConnectionParts): HiddenConnection {
   return new Hidden({ connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given(parts) });
+}
+
+/** Settings of TLS in a connection string: with one of them, `pg` goes by the string, and not by `ssl` beside it. */
+const tlsNames = ['ssl', 'sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'sslnegotiation'] as const;
+
+/**
+ * A password is text or a function; TLS is said in one place.
+ * @throws InvalidOptions, without what was given
+ */
+export function checkCredentials(option: string, { connectionString, password, ssl }: ConnectionParts): void {
+  // Its value is not shown, be it a number.
+  if (password !== undefined && typeof password !== 'string' && typeof password !== 'function') {
+    invalid(`${option}.password`, undefined, 'must be text, or a function that gives it');
+  }
+  if (ssl === undefined) return;
+  checkTls(`${option}.ssl`, ssl);
+  const inString = connectionString === undefined ? undefined : urlOf(connectionString)?.searchParams;
+  const name = tlsNames.find((one) => inString?.has(one));
+  if (name !== undefined) {
+    invalid(`${option}.ssl`, undefined, `the connection string has ${name}, which counts instead: keep one of the two`);
+  }
+}
+
+/** Another machine that is reached without TLS, or without a check that it is the one meant; undefined: there is none. */
+export function openHost(connection: HiddenConnection): string | undefined {
+  const { connectionString, host, ssl } = revealed(connection);
+  const words = connectionString === undefined ? undefined : urlOf(connectionString)?.searchParams;
+  const inString =
+    connectionString === undefined ? host : (words?.get('host') ?? URL.parse(connectionString)?.hostname);
+  const where = decodeURIComponent(inString ?? '') || (process.env.PGHOST ?? '');
+  if (isLoopback(where)) return undefined;
+  const isInString = words !== undefined && tlsNames.some((name) => words.has(name));
+  const isOpen = isInString ? isOpenBy(words) : isOpenTls(ssl ?? tlsOfEnvironment());
+  return isOpen ? where : undefined;
+}
+
+/** As the client library reads a connection string. */
+function isOpenBy(words: URLSearchParams): boolean {
+  const mode = words.get('sslmode');
+  if (mode === null)
+    return words.get('ssl') === '0' || words.get('ssl') === 'false' || words.get('ssl') === 'no-verify';
+  if (mode === 'disable' || mode === 'no-verify') return true;
+  if (words.get('uselibpqcompat') !== 'true') return false;
+  return mode === 'prefer' || (mode === 'require' && !words.has('sslrootcert'));
+}
+
+function tlsOfEnvironment(): boolean {
+  return /^(prefer|require|verify-ca|verify-full)$/.test(process.env.PGSSLMODE ?? '');
 }

@@ -1,14 +1,16 @@
 // `postgres(…)`: the event store in PostgreSQL, as the user describes it. A plain value, so that it can be sent to threads.
 import type pg from 'pg';
-import { checkInteger } from '../../checks.ts';
+import { checkCrosses, checkInteger } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { revealed } from '../../hidden.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { printAs } from '../../one-line.ts';
+import { forThread, type Secret } from '../../secrets.ts';
 import { shown } from '../../shown.ts';
 import {
   type ConnectionParts,
   checkConnectionString,
+  checkCredentials,
   checkSchemaName,
   configOf,
   defaultSchema,
@@ -28,8 +30,15 @@ export interface PostgresOptions {
   /** `postgres://user:password@host:port/database`. */
   connectionString?: string | undefined;
   /**
+   * Instead of the connection string's: text, or a function that gives the one of now. It is called for each connection, in
+   * the thread of the options, and has three quarters of the time that a connection may take (10 s).
+   */
+  password?: Secret | undefined;
+  /** As for Node's `tls.connect`, plain data; true: by its defaults. */
+  ssl?: boolean | object | undefined;
+  /**
    * A pool of your own. Reads from this thread use it; the threads that flush and load open connections of their own with
-   * its options, which must therefore survive structured cloning (a password as text, not as a function).
+   * its options, which must therefore survive structured cloning (but for a password that is a function).
    */
   pool?: PostgresPool | undefined;
   /** Where the tables live; default `trunkline`. */
@@ -60,10 +69,10 @@ export interface PostgresSettings {
   readonly loadTimeoutMs: number;
 }
 
-/** For another thread: with the connection in plain. */
+/** For another thread: with the connection in plain, a password's function by its place. */
 export const settingsForThreads = (settings: PostgresSettings): PostgresSettings => ({
   ...settings,
-  connection: revealed(settings.connection),
+  connection: { ...revealed(settings.connection), password: forThread(revealed(settings.connection).password) },
 });
 
 /** A store in PostgreSQL; made by {@link postgres}. */
@@ -93,6 +102,8 @@ printAs(PostgresStoreOptions, ({ settings }) => `postgres, schema ${settings.sch
 
 const known = fieldsOf<PostgresOptions>({
   connectionString: 'text',
+  password: 'secret',
+  ssl: true,
   pool: 'object',
   schema: 'text',
   migrate: true,
@@ -125,23 +136,27 @@ export function postgres(options: PostgresOptions): PostgresStoreOptions {
   return new PostgresStoreOptions(settings, options.pool as pg.Pool | undefined);
 }
 
-function connectionOf({ connectionString, pool }: PostgresOptions): HiddenConnection {
+function connectionOf({ connectionString, pool, password, ssl }: PostgresOptions): HiddenConnection {
   if ((connectionString === undefined) === (pool === undefined)) {
     invalid('connectionString', connectionString, 'either connectionString or pool must be given');
   }
   if (connectionString !== undefined) {
     checkConnectionString('store.connectionString', connectionString);
-    return configOf(connectionString);
+    checkCredentials('store', { connectionString, ssl });
+    checkCrosses('store.ssl', ssl);
+    return configOf({ connectionString, password, ssl });
+  }
+  if (password !== undefined || ssl !== undefined) {
+    invalid(password === undefined ? 'store.ssl' : 'store.password', undefined, 'belongs into the options of the pool');
   }
   const { options } = pool as unknown as { options?: pg.PoolConfig & { Client?: unknown; Promise?: unknown } };
   if (options === undefined) invalid('pool', pool, 'must be a pg.Pool');
   const names = ['connectionString', 'host', 'port', 'user', 'database', 'ssl', 'application_name', 'options'] as const;
   const connection: Record<string, unknown> = {};
   for (const name of names) if (options[name] !== undefined) connection[name] = options[name];
-  // Not among the pool's own enumerable properties: pg hides it from logs.
-  if (options.password !== undefined) connection.password = options.password;
   try {
-    return withDefaults(structuredClone(connection) as ConnectionParts);
+    // The password is not among the pool's own enumerable properties: pg hides it from logs.
+    return withDefaults({ ...(structuredClone(connection) as ConnectionParts), password: options.password as Secret });
   } catch {
     return invalid('pool', pool, 'its options must survive structured cloning');
   }

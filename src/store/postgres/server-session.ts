@@ -12,6 +12,7 @@ import pg from 'pg';
 import { guarded } from '../../guarded.ts';
 import { revealed } from '../../hidden.ts';
 import { onAbort } from '../../on-abort.ts';
+import { secretText } from '../../secrets.ts';
 import type { HiddenConnection } from './connection.ts';
 
 /** What a connection is for. */
@@ -96,7 +97,7 @@ export async function openClient(
   signal?: AbortSignal,
 ): Promise<pg.Client> {
   signal?.throwIfAborted(); // a socket that has not begun cannot be ended
-  const client = new pg.Client(configFor(connection, use));
+  const client = new Client(configFor(connection, use, revealed(connection).connectionTimeoutMillis ?? 0));
   client.on('error', () => {}); // the query under way rejects
   const ended = guarded(onAbort(signal, () => destroyClient(client))); // the signal may outlive many clients
   client.once('end', ended);
@@ -113,7 +114,8 @@ export async function openClient(
 /** A pool whose connections are set before they are handed out. */
 export function openPool(connection: HiddenConnection, use: SessionUse, max: number, connectMs: number): pg.Pool {
   const pool = new pg.Pool({
-    ...configFor(connection, use),
+    ...configFor(connection, use, connectMs),
+    Client,
     max,
     connectionTimeoutMillis: connectMs,
     allowExitOnIdle: true,
@@ -170,9 +172,20 @@ function setSql(...each: Readonly<Record<string, string>>[]): string {
     where s.setting <> w.value and not (w.name = 'synchronous_commit' and s.setting = 'remote_apply')`;
 }
 
-function configFor(connection: HiddenConnection, { name, timeoutMs }: SessionUse): pg.ClientConfig {
+/** Takes the password beside a connection string, too: pg's own client would go by the string's, even if that has none. */
+class Client extends pg.Client {
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    if (config?.password !== undefined) Object.assign(this, { password: config.password });
+  }
+}
+
+function configFor(connection: HiddenConnection, { name, timeoutMs }: SessionUse, connectMs: number): pg.ClientConfig {
+  const { password, ...parts } = revealed(connection);
   return {
-    ...revealed(connection),
+    ...parts,
+    // Called when the connection authenticates: once for each.
+    ...(password !== undefined && { password: () => secretText(password, connectMs) }),
     application_name: name,
     keepAlive: true,
     ...(timeoutMs > 0 && { query_timeout: timeoutMs }),

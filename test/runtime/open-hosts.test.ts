@@ -1,0 +1,71 @@
+// A connection to another machine without TLS is told at the start; one to this machine, or with TLS, is not.
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { isLoopback, isOpenTls } from '../../src/checks.ts';
+import { revealed } from '../../src/hidden.ts';
+import { kafka, postgres } from '../../src/index.ts';
+import { openHost } from '../../src/store/postgres/connection.ts';
+import { openHosts, resolveKafka } from '../../src/stream/settings.ts';
+import { startRuntime } from './scratch.ts';
+
+test.each([
+  ['postgres://u:p@localhost/db', undefined, undefined],
+  ['postgres://u:p@127.0.0.1:5432/db', undefined, undefined],
+  ['postgres://u:p@[::1]/db', undefined, undefined],
+  ['postgres://u:p@/db?host=/var/run/postgresql', undefined, undefined],
+  ['postgres://u:p@db.example/db', undefined, 'db.example'],
+  ['postgres://u:p@/db?host=db.example', undefined, 'db.example'],
+  ['postgres://u:p@db.example/db?sslmode=disable', undefined, 'db.example'],
+  ['postgres://u:p@db.example/db?sslmode=no-verify', undefined, 'db.example'],
+  ['postgres://u:p@db.example/db?sslmode=verify-full', undefined, undefined],
+  ['postgres://u:p@db.example/db', true, undefined],
+  ['postgres://u:p@db.example/db', { ca: 'x' }, undefined],
+  ['postgres://u:p@db.example/db', { rejectUnauthorized: false }, 'db.example'],
+  ['postgres://u:p@db.example/db?ssl=true', undefined, undefined],
+  ['postgres://u:p@db.example/db?ssl=no-verify', undefined, 'db.example'],
+  ['postgres://u:p@db.example/db?sslmode=require', undefined, undefined],
+  ['postgres://u:p@db.example/db?uselibpqcompat=true&sslmode=require', undefined, 'db.example'],
+])('%s with ssl %j: %s', (connectionString, ssl, expected) => {
+  const { connection } = postgres({ connectionString, ssl }).settings;
+  expect(openHost(connection)).toBe(expected);
+  // As the client library reads the same.
+  const { host, ssl: tls } = new pg.Client(revealed(connection) as pg.ClientConfig);
+  expect(isOpenTls(tls) && !isLoopback(host) ? host : undefined).toBe(expected);
+});
+
+test.each(['sslmode=disable', 'ssl=0', 'sslrootcert=/ca'])('TLS is said in one place: %s beside ssl', (words) => {
+  const connectionString = `postgres://u:p@db.example/db?${words}`;
+  expect(() => postgres({ connectionString, ssl: { ca: 'x' } })).toThrow(/keep one of the two/);
+});
+
+test('Kafka and its registry', () => {
+  const of = (options: object): object[] =>
+    openHosts(resolveKafka({ brokers: ['a.example:1', 'localhost:2'], ...options }));
+  const open = (host: string, sendsSecret = false): object => ({ host, sendsSecret });
+  const sasl = { username: 'u', password: 'p' };
+  expect(of({})).toEqual([open('a.example')]);
+  expect(of({ sasl: { mechanism: 'scram-sha-512', ...sasl } })).toEqual([open('a.example')]);
+  expect(of({ sasl: { mechanism: 'plain', ...sasl } })).toEqual([open('a.example', true)]);
+  expect(of({ ssl: true })).toEqual([]);
+  expect(of({ ssl: { rejectUnauthorized: false } })).toEqual([open('a.example')]);
+  expect(of({ ssl: true, registry: { url: 'http://r.example' } })).toEqual([open('r.example')]);
+  expect(of({ ssl: true, registry: { url: 'http://r.example', ...sasl } })).toEqual([open('r.example', true)]);
+  expect(of({ registry: { url: 'http://a.example', ...sasl } })).toEqual([open('a.example', true)]);
+  expect(of({ ssl: true, registry: { url: 'http://127.0.0.1:8081' } })).toEqual([]);
+  expect(of({ ssl: true, registry: { url: 'https://r.example' } })).toEqual([]);
+  expect(of({ ssl: true, registry: { url: 'https://r.example', ssl: { rejectUnauthorized: false } } })).toEqual([
+    open('r.example'),
+  ]);
+});
+
+test('the logger is told at the start', async () => {
+  const warned: object[] = [];
+  const none = (): void => {};
+  const warn = (details: object, message: string): void =>
+    void (message.includes('has no TLS') && warned.push(details));
+  const stream = kafka({ brokers: ['broker.invalid:9092'], connectTimeoutMs: 100 });
+  const logger = { debug: none, info: none, error: none, warn };
+  const runtime = await startRuntime({ stream, logger, shards: 1 });
+  expect(warned).toEqual([{ host: 'broker.invalid', sendsSecret: false }]);
+  await runtime.close({ deadlineMs: 500 }).catch(none);
+});
