@@ -80,7 +80,7 @@ describe.each(clients)('%s', (client) => {
     expect(audit(await records(2), [])).toEqual(nothing);
   });
 
-  test('answers get lost, those to the commit among them', async () => {
+  test('answers get lost, break off, or say no though it was done, those to the commit among them', async () => {
     const { proxy, address } = await startBehindProxy();
     const { stream, records } = await setUp({ client, ...impatient }, address);
     const { errors, logger } = keepingLogger();
@@ -95,8 +95,18 @@ describe.each(clients)('%s', (client) => {
       [],
       [endTransaction],
     ];
-    for (const kinds of [...losses, ...losses]) {
-      for (const kind of kinds) proxy.lose(kind);
+    const [concurrentTransactions, throttlingQuotaExceeded] = [51, 89];
+    const rounds: (() => void)[] = [
+      ...losses.map((kinds) => () => kinds.forEach((kind) => void proxy.lose(kind))),
+      ...losses.map((kinds) => () => kinds.forEach((kind) => void proxy.tear(kind))),
+      () => proxy.deny(endTransaction, throttlingQuotaExceeded),
+      () => {
+        proxy.deny(endTransaction, concurrentTransactions);
+        proxy.deny(initProducerId, concurrentTransactions);
+      },
+    ];
+    for (const begin of rounds) {
+      begin();
       // One that is set aside, and counted also where it is the next producer that finds it committed.
       await runtime.publisher.publish({ aggregateType: 'no topic', aggregateId: 'x', type: 'Happened', data: {} });
       const receipts = await Promise.all(Array.from({ length: 4 }, (_, i) => runtime.ref(Counter, `c${i}`).addMany(2)));
@@ -115,7 +125,8 @@ describe.each(clients)('%s', (client) => {
     expect(found).toHaveLength(acknowledged.length);
     expect(audit(found, acknowledged)).toEqual(nothing);
     await runtime.setPublishing({ counter: true }); // answered behind what was counted
-    expect(runtime.status().setAside).toEqual({ [stream.name]: 2 * losses.length });
+    expect(runtime.status().setAside).toEqual({ [stream.name]: rounds.length });
+    expect(proxy.undenied).toBe(0);
   });
 
   test('the broker is killed between a transaction’s messages and its end', { timeout: 120_000 }, async () => {

@@ -11,6 +11,12 @@ import { atEnd } from './setup.ts';
 /** Kinds of requests by Kafka's numbers. */
 export const ApiKey = { produce: 0, initProducerId: 22, addPartitions: 24, endTransaction: 26 } as const;
 
+/** From which version on an answer begins with tagged fields, of those whose first fields are a time and an error. */
+const taggedFrom = new Map<number, number>([
+  [ApiKey.initProducerId, 2],
+  [ApiKey.endTransaction, 3],
+]);
+
 const lengthBytes = 4;
 
 export class LossyProxy {
@@ -18,6 +24,8 @@ export class LossyProxy {
   private readonly sockets = new Set<Socket>();
   private readonly toLose: number[] = [];
   private readonly toKeep: number[] = [];
+  private readonly toTear: number[] = [];
+  private readonly toDeny: { kind: number; code: number }[] = [];
   /** All requests, in the order in which they came, and whose answers were lost; and those that the broker never saw. */
   readonly requests: { kind: number; isLost: boolean; isKept: boolean }[] = [];
 
@@ -29,6 +37,21 @@ export class LossyProxy {
   /** Lose the answer to the next request of this kind. */
   lose(kind: number): void {
     this.toLose.push(kind);
+  }
+
+  /** Break the answer to the next request of this kind off in its middle. */
+  tear(kind: number): void {
+    this.toTear.push(kind);
+  }
+
+  /** Answer the next request of this kind, whatever the broker has done, by an error of this number. */
+  deny(kind: number, code: number): void {
+    this.toDeny.push({ kind, code });
+  }
+
+  /** Of those that are to be denied. */
+  get undenied(): number {
+    return this.toDeny.length;
   }
 
   /** Do not hand on the next request of this kind. */
@@ -47,21 +70,31 @@ export class LossyProxy {
         broker.destroy();
       });
     }
-    const doomed = new Set<number>();
+    const doomed = new Map<number, 'lost' | 'torn' | { code: number; at: number }>();
     const requests = framesOf((frame) => {
       const kind = frame.readInt16BE(lengthBytes);
-      const isLost = taken(this.toLose, kind);
+      const correlation = frame.readInt32BE(lengthBytes + 4);
+      const isTorn = taken(this.toTear, kind);
+      const isLost = isTorn || taken(this.toLose, kind);
       const isKept = taken(this.toKeep, kind);
-      if (isLost) doomed.add(frame.readInt32BE(lengthBytes + 4));
+      if (isLost) doomed.set(correlation, isTorn ? 'torn' : 'lost');
+      else {
+        const denied = this.toDeny.findIndex((one) => one.kind === kind);
+        const isTagged = frame.readInt16BE(lengthBytes + 2) >= (taggedFrom.get(kind) ?? Number.POSITIVE_INFINITY);
+        if (denied >= 0) {
+          const [one] = this.toDeny.splice(denied, 1);
+          doomed.set(correlation, { code: one!.code, at: lengthBytes + 4 + (isTagged ? 1 : 0) + 4 });
+        }
+      }
       this.requests.push({ kind, isLost, isKept });
       if (!isKept) broker.write(frame);
     });
     const answers = framesOf((frame) => {
-      if (!doomed.has(frame.readInt32BE(lengthBytes))) {
-        client.write(frame);
-        return;
-      }
-      client.destroy();
+      const doom = doomed.get(frame.readInt32BE(lengthBytes));
+      if (typeof doom === 'object') frame.writeInt16BE(doom.code, doom.at);
+      if (doom === undefined || typeof doom === 'object') client.write(frame);
+      else if (doom === 'torn') client.end(frame.subarray(0, frame.length >> 1));
+      else client.destroy();
     });
     client.on('data', requests);
     broker.on('data', answers);

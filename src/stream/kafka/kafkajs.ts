@@ -13,14 +13,9 @@ import { performance } from '../../clock.ts';
 import './kafkajs-quiet.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import {
-  errorsIn,
-  type FaultKind,
   type OutRecord,
-  offClock,
-  pending,
   type Reading,
   type Requests,
-  refusals,
   type StreamClient,
   StreamFault,
   sendInTurn,
@@ -28,6 +23,7 @@ import {
   type TopicState,
   type TransactionalProducer,
 } from '../stream.ts';
+import { inOurWords, kindOf } from './kafkajs-faults.ts';
 import { fetchUntil } from './kafkajs-fetch.ts';
 
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs;
@@ -228,40 +224,6 @@ function checkAllAnswered(sent: readonly TopicMessages[], answers: readonly Reco
 }
 
 const givenPartition = ({ message }: { message: Message }): number => message.partition!;
-
-const fencing = ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'TRANSACTION_COORDINATOR_FENCED'];
-const tooLarge = ['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'];
-const denied = [
-  'SASL_AUTHENTICATION_FAILED',
-  'TOPIC_AUTHORIZATION_FAILED',
-  'CLUSTER_AUTHORIZATION_FAILED',
-  'TRANSACTIONAL_ID_AUTHORIZATION_FAILED',
-  'GROUP_AUTHORIZATION_FAILED',
-  'ILLEGAL_SASL_STATE',
-];
-const fencedCode = 90; // kafkajs has no name for it
-
-function kindOf(error: unknown): FaultKind {
-  for (const one of errorsIn(error)) {
-    if (one instanceof StreamFault) return one.kind;
-    if (fencing.includes(one.type) || one.code === fencedCode) return 'fenced';
-    if (tooLarge.includes(one.type)) return 'too-large';
-    if (refusals.includes(one.type)) return 'refused';
-    if (offClock.includes(one.type)) return 'clock';
-    if (denied.includes(one.type) || one.name === 'KafkaJSSASLAuthenticationError') return 'denied';
-    if (pending.includes(one.type)) return 'unavailable';
-    if (/^KafkaJS(Connection|RequestTimeout|BrokerNotFound)/.test(one.name)) return 'unavailable';
-  }
-  return 'failed';
-}
-
-async function inOurWords<T>(promise: Promise<T>): Promise<T> {
-  try {
-    return await promise;
-  } catch (error) {
-    throw new StreamFault(kindOf(error), error);
-  }
-}
 
 const setOnTopic = 1; // by Kafka's numbers of configuration sources
 
