@@ -246,6 +246,38 @@ test('where the log wants room, a message waits in the box, and its outcome stay
   deliveries.end();
 });
 
+test('the log keeps an outcome until the box has forgotten its message durably', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)], [outcomeFrame(1)]);
+  const { messages } = await readLastRun(log, 1, 1);
+  const forgetting = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+  const tables = tablesIn(async (folder) => {
+    const store = await LmdbTables.open(folder);
+    const commit = store.commit.bind(store);
+    store.commit = async (changes) => {
+      if (changes.some(({ json }) => json === undefined)) {
+        forgetting[0].resolve();
+        await forgetting[1].promise;
+      }
+      return commit(changes);
+    };
+    return store;
+  });
+  await boxOver(tables).keep([{ message: messages[0]! }], () => true);
+  const letters = boxOver(tables);
+  const lastRun = await readLastRun(log, 2, log.last);
+  const levels = new Levels();
+  levels.publish('written', log.last);
+  const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), levels);
+  deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
+  deliveries.settledUpTo(log.last);
+  await forgetting[0].promise;
+  await new Promise((resolve) => setImmediate(resolve));
+  expect([levels.position('settled'), deliveries.count]).toEqual([1, 1]);
+  forgetting[1].resolve();
+  await settledIs(levels, log.last);
+});
+
 test('a start delivers what waits in the box in the order of the log, and nothing that it holds twice', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [messageFrame(2)], [messageFrame(3)], [outcomeFrame(1)]);

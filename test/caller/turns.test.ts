@@ -173,9 +173,9 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
   caller.others.add(other('first', fail('first: end')));
   caller.others.add(other('second', () => ended.push('second')));
   caller.deliveries = { add: fail('message'), settledUpTo: fail('settled') } as unknown as Deliveries;
-  const heard: string[] = [];
-  scene.bus.on(Held, 'Added', fail('listener'));
-  scene.bus.on('*', (event) => heard.push(event.type));
+  const heard: number[] = [];
+  scene.bus.on('*', ({ position }) => heard.push(position));
+  scene.bus.on('*', fail('listener'));
   scene.bus.on('*', fail('batch listener'), { batch: true });
   caller.progress.follow(fail('follower'));
   scene.levels.publish('synced', 1);
@@ -184,6 +184,7 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
   const [one, two, three] = scene.take();
   scene.event();
   scene.event(FrameKind.message);
+  scene.event();
   scene.reply(one!, GroupFlag.messages | GroupFlag.nothing);
   scene.reply(two!, 0, 0, 'no JSON'); // an error that cannot be read
   scene.event();
@@ -193,6 +194,7 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
   expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect(caller.inFlight).toBe(0);
   expect(ended).toContain('second');
+  expect(heard).toEqual([1, 3, 4]); // those behind the message, and behind one whose listeners have failed, too
   const told = reported.map((error) => (error as Error).message);
   for (const what of ['first: end', 'first: group', 'second: group', 'message', 'settled', 'follower']) {
     expect(told).toContain(what);

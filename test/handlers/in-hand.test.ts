@@ -117,3 +117,23 @@ test('one that waits for its turn goes when its signal aborts', async () => {
   ]);
   await tables.close();
 });
+
+test('what was in hand at two ends is charged also beside others, and stays charged when it is left', async () => {
+  const { tables } = new Lives();
+  const life = async (): Promise<Turn[]> => {
+    const care = new InHand(tables, () => {}, 1); // the next one begins beside the first
+    await care.load(100, true, () => false);
+    const turns = ['a', 'b'].map((name) => care.of('s', name, 1)!);
+    await Promise.all(turns.map((turn) => turn.begin(never)));
+    return turns;
+  };
+  const deathsOf = (turns: Turn[]): number[] => turns.map(({ deaths }) => deaths);
+  expect(deathsOf(await life())).toEqual([0, 0]);
+  expect(deathsOf(await life())).toEqual([0, 0]);
+  const charged = await life();
+  expect(deathsOf(charged)).toEqual([1, 1]);
+  charged[0]!.leave();
+  charged[1]!.end();
+  expect(deathsOf(await life())).toEqual([1, 0]);
+  await tables.close();
+});

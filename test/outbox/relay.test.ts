@@ -4,9 +4,12 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { newId } from '../../src/ids.ts';
 import { migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
-import { nowhere, type Place } from '../../src/outbox/outbox.ts';
+import { Levels } from '../../src/log/levels.ts';
+import { type ClaimedEvent, nowhere, type OutboxSession, type Place } from '../../src/outbox/outbox.ts';
 import { PostgresOutbox } from '../../src/outbox/postgres.ts';
+import { groupBytes, RelayRing } from '../../src/outbox/relay-ring.ts';
 import { failure } from '../../src/store/postgres/failure.ts';
 import { releaseOutbox } from '../../src/store/postgres/outbox-release.ts';
 import { freshDatabase } from '../postgres.ts';
@@ -147,6 +150,52 @@ test('an event that cannot be printed is set aside, counted and named; the other
   );
   await until(waiting, (rows) => rows.length === 1);
   expect(await waiting()).toEqual([expect.objectContaining({ refused: expect.stringMatching(/nested deeper/) })]);
+  await runtime.close();
+  const next = await started();
+  await until(
+    () => next.status().relay,
+    (relay) => relay?.state === 'relaying' && relay.setAside === 1,
+  );
+});
+
+test('what is set aside is not read again, holds nothing back, is counted by every relay, and is not released', async () => {
+  const sessionOf = (logId: string): Promise<OutboxSession> =>
+    new PostgresOutbox({ connection: { connectionString: url }, schema, logId, actorTypes: [] }).open();
+  const released = (): Promise<unknown> => releaseOutbox(client, schema, 'one').catch(({ code }) => code);
+  for (const id of ['odd', 'stored', 'claimed']) await raise(id);
+  const one = await sessionOf('one');
+  await one.claim(500, 0);
+  const read = async (): Promise<ClaimedEvent[]> => (await one.claimed(nowhere, 1 << 20)).events;
+  const [odd, stored] = await read();
+  await one.setAside(odd!, 'no log can take it');
+  expect((await read()).map(({ aggregateId }) => aggregateId)).toEqual(['stored', 'claimed']);
+  await client.query(`update ${schema}.outbox set position = 5 where sequence = ${stored!.sequence}`);
+  expect(await released()).toBe('InvalidOptions'); // its relay has been seen just now
+  expect((await waiting()).map(({ position }) => position)).toEqual([null, '5', null]);
+  await one.settle(6);
+  const aside = { sequence: String(odd!.sequence), log_id: 'one', refused: 'no log can take it' };
+  expect(await waiting()).toMatchObject([aside, { log_id: 'one', refused: null }]);
+  await one.resign();
+  await one.close();
+  for (const id of ['odd', 'claimed']) await raise(id);
+  const two = await sessionOf('two');
+  expect(await two.countSetAside()).toBe(1);
+  expect(await two.claim(500, 0)).toMatchObject({ isRelay: true, events: 1, held: 1, heldBy: ['one'] });
+  expect(await released()).toEqual({ removed: 0, waiting: 1 });
+  expect(await two.claim(500, 0)).toMatchObject({ events: 2, held: 0 });
+  expect(await waiting()).toMatchObject([aside, { log_id: 'two' }, { log_id: 'two' }, { log_id: 'two' }]);
+  await two.close();
+});
+
+test('a group in the log ends with the event that takes it over its size', () => {
+  const ring = new RelayRing(new Levels(), 1 << 22, () => {});
+  const event = (sequence: number): ClaimedEvent => ({
+    ...{ batch: 1, sequence, id: newId(), aggregateType: 'invoice', aggregateId: 'i', version: sequence, type: 'Made' },
+    ...{ schemaVersion: 1, occurredAt: 0, data: JSON.stringify('x'.repeat(groupBytes / 4)), metadata: null },
+  });
+  const events = Array.from({ length: 9 }, (_, i) => event(i + 1));
+  expect([ring.tryAppend(events, 0), ring.tryAppend(events, 4), ring.tryAppend(events, 8)]).toEqual([4, 4, 1]);
+  expect(ring.place).toEqual({ batch: 1, sequence: 9 });
 });
 
 test('rows without their events, at the front of what is claimed, are set aside and named; the others are relayed', async () => {

@@ -1,0 +1,42 @@
+// The clock of idempotency keys: it goes on by the monotonic clock, while a store is open, from where the last commit has put
+// it. A date that is corrected, in a run or between two, moves it neither way.
+import '../leap.ts';
+
+import { expect, onTestFinished, test } from 'vitest';
+import { Levels } from '../../src/log/levels.ts';
+import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { leapTo, pass } from '../leap.ts';
+import { batchOf, temporaryFolder } from './sample.ts';
+
+const dayMs = 86_400_000;
+
+/** What the clock shows when a store is opened, and behind a commit that is made an hour later. */
+async function shownBy(folder: string, position: number): Promise<readonly [number, number]> {
+  const levels = new Levels();
+  const sink = new EmbeddedSink(folder, 'log-1', { levels });
+  await sink.open();
+  const opened = levels.keyClock();
+  pass(3_600_000);
+  sink.write(batchOf(position, [[{ version: position }]]));
+  const closed = levels.keyClock();
+  await sink.close();
+  return [opened, closed];
+}
+
+test.each([-30, 30])('the date leaps by %i days between two runs, and within one', async (days) => {
+  onTestFinished(() => leapTo(0));
+  const folder = temporaryFolder(onTestFinished);
+  const [first, last] = await shownBy(folder, 1);
+  expect(Math.abs(first - Date.now())).toBeLessThan(dayMs); // a new one begins at the date
+  expect(last - first).toBeGreaterThanOrEqual(3_600_000);
+  leapTo(days * dayMs);
+  const [again, later] = await shownBy(folder, 2);
+  expect(again).toBeGreaterThanOrEqual(first + 3_600_000 - 1); // as whole milliseconds
+  expect(again - last).toBeLessThan(dayMs);
+  const levels = new Levels();
+  levels.publish('keyClockAhead', 1_000_000);
+  const before = levels.keyClock();
+  leapTo(-days * dayMs);
+  expect(Math.abs(levels.keyClock() - before)).toBeLessThan(dayMs);
+  expect(later).toBeGreaterThan(again);
+});

@@ -1,0 +1,90 @@
+// Whoever moves heads of several aggregates locks them in one order, by the bytes of type and id: two of them, whatever order
+// their events came in, never wait for each other in a circle. Each writer is held at the first head of that order; none of
+// the others may be locked by then.
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Transactions } from '../../../src/entity/transactions.ts';
+import { PostgresAppend } from '../../../src/store/postgres/append.ts';
+import { HeadStatements } from '../../../src/store/postgres/heads.ts';
+import { migrate } from '../../../src/store/postgres/migrate.ts';
+import type { Entry, Run } from '../../../src/store/postgres/plan.ts';
+import { freshDatabase } from '../../postgres.ts';
+import { until } from '../../runtime/scratch.ts';
+
+// In byte order. In many a language 'a' comes before 'B'.
+const ids = ['B', 'C', 'a', 'b', 'ä'];
+const logId = 'this-log';
+let holder: pg.Client;
+let writer: pg.Client;
+let prober: pg.Client;
+let writerPid: number;
+
+beforeAll(async () => {
+  const connectionString = await freshDatabase();
+  await migrate({ connection: connectionString });
+  [holder, writer, prober] = [1, 2, 3].map(() => new pg.Client({ connectionString })) as [
+    pg.Client,
+    pg.Client,
+    pg.Client,
+  ];
+  for (const client of [holder, writer, prober]) await client.connect();
+  writerPid = (await writer.query('select pg_backend_pid() as pid')).rows[0].pid;
+});
+afterAll(() => Promise.all([holder, writer, prober].map((client) => client.end())));
+
+const run = (id: string, first: number, isWhole: boolean): Run => ({
+  ...{ type: 'call', id, first, last: first, isWhole, lastPosition: 100 },
+  ...{ firstAt: 0, lastAt: 0, snapshot: -1 },
+});
+
+/** As a flush would, of a batch with one event each. */
+async function flush(from: readonly string[], isWhole: boolean): Promise<void> {
+  const runs = from.map((id) => run(id, 2, isWhole));
+  const entries = runs.map((of): Entry => ({ offset: 0, position: 100, version: 2, run: of }));
+  await writer.query('savepoint heads');
+  await new HeadStatements('trunkline', logId).decide(writer, entries, runs);
+}
+
+const transactions = new Transactions(new PostgresAppend('trunkline'), new Map(), () => {});
+const append = (from: readonly string[]): Promise<unknown> =>
+  transactions.append(
+    writer,
+    from.map((id) => ({ aggregateType: 'call', aggregateId: id, type: 'Rung', data: {} })),
+  );
+
+const writers: [string, string | null, (from: readonly string[]) => Promise<unknown>][] = [
+  ['a flush', logId, (from) => flush(from, true)],
+  ['a flush that decides event by event', logId, (from) => flush(from, false)],
+  ['a flush of what another log has', 'another-log', (from) => flush(from, true)],
+  ['saveWithTx', null, append],
+];
+
+test.each(writers)('%s', async (_, owner, write) => {
+  const orders = [ids.toReversed(), ['b', 'ä', 'B', 'a', 'C']];
+  for (const order of orders) {
+    await holder.query('delete from trunkline.aggregates');
+    await holder.query(
+      `insert into trunkline.aggregates (aggregate_type, aggregate_id, version, previous_version, log_id, position,
+         first_occurred_at, last_occurred_at)
+       select 'call', id, 1, 0, $2, 1, now(), now() from unnest($1::text[]) id`,
+      [order, owner],
+    );
+    await holder.query(`begin; update trunkline.aggregates set updated_at = now() where aggregate_id = '${ids[0]}'`);
+    await writer.query('begin');
+    const writing = write(order).then(
+      () => {},
+      (error: unknown) => error,
+    );
+    await until(
+      () => prober.query('select cardinality(pg_blocking_pids($1)) > 0 as waits', [writerPid]),
+      ({ rows }) => rows[0].waits === true,
+    );
+    const { rows: free } = await prober.query(
+      'select aggregate_id as id from trunkline.aggregates order by aggregate_id collate "C" for update skip locked',
+    );
+    expect(free.map(({ id }) => id)).toEqual(ids.slice(1));
+    await holder.query('rollback');
+    await writing;
+    await writer.query('rollback');
+  }
+});

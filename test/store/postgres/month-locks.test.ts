@@ -1,0 +1,120 @@
+// Months are made and dropped under locks that are held from before the look until the act is committed: whoever comes to
+// write, to read or to make one meanwhile is waited for, or waits.
+import pg from 'pg';
+import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { migrate } from '../../../src/store/postgres/migrate.ts';
+import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
+import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
+import { freshDatabase } from '../../postgres.ts';
+import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';
+
+let url: string;
+let schema: string;
+let schemas = 0;
+let client: pg.Client;
+const open: pg.Client[] = [];
+
+async function connected(): Promise<pg.Client> {
+  const made = new pg.Client({ connectionString: url });
+  made.on('error', () => {});
+  await made.connect();
+  open.push(made);
+  return made;
+}
+
+/** Before the client's next statement that begins so, `work` is done. */
+function before(start: string, work: () => Promise<void>): void {
+  const real = client.query.bind(client) as (...args: unknown[]) => unknown;
+  client.query = ((...args: unknown[]) => {
+    if (typeof args[0] !== 'string' || !args[0].startsWith(start)) return real(...args);
+    client.query = real as typeof client.query;
+    return work().then(() => real(...args));
+  }) as typeof client.query;
+}
+
+const insert = (on: pg.Client, month: string, count: number): Promise<unknown> =>
+  on.query(
+    `insert into ${schema}.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+     select gen_random_uuid(), 'stock', 'a', i, 'Sold', 1, $1::timestamptz, '{}' from generate_series(1, $2::int) i`,
+    [`${month}-01T00:00:00Z`, count],
+  );
+
+beforeAll(async () => {
+  url = await freshDatabase();
+});
+beforeEach(async () => {
+  schema = `months_${++schemas}`;
+  await migrate({ connection: url, schema });
+  client = await connected();
+});
+afterEach(async () => {
+  for (const each of open.splice(0)) await each.end();
+});
+
+test('while another upkeep is at work, neither makes a month: each looks and acts under its lock', async () => {
+  const [another, flusher] = [await connected(), await connected()];
+  const make = async (): Promise<string | null> =>
+    (await flusher.query(`select ${schema}.make_partition(now()) as made`)).rows[0].made;
+  await another.query(`begin; select pg_advisory_xact_lock(hashtext('trunkline.upkeep'), hashtext('${schema}'))`);
+  expect([await keepPartitions(client, schema, 2), await make()]).toEqual([[], null]);
+  expect((await listPartitions(client, schema)).filter(({ month }) => month !== undefined)).toEqual([]);
+  await another.query('rollback');
+  expect([typeof (await make()), await keepPartitions(client, schema, 2)]).toMatchObject(['string', { length: 2 }]);
+});
+
+test('who inserts while the flusher makes the month waits before the partition is chosen, and does not fail', async () => {
+  const [flusher, writer] = [await connected(), await connected()];
+  await flusher.query(`begin; select ${schema}.make_partition(now())`);
+  const { rows } = await writer.query('select pg_backend_pid() as pid');
+  const inserting = insert(writer, new Date().toISOString().slice(0, 7), 1).then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  await until(
+    () => client.query('select cardinality(pg_blocking_pids($1)) > 0 as waits', [rows[0].pid]),
+    (found) => found.rows[0].waits === true,
+  );
+  await flusher.query('commit');
+  expect(await inserting).toBeUndefined();
+  expect((await listPartitions(client, schema)).map((one) => one.rows)).toEqual([1, 0]);
+});
+
+test('whoever comes to need a month until it is locked is asked: a reader, a log, one that changes it', async () => {
+  await insert(client, '2024-05', 10);
+  await client.query(`update ${schema}.domain_events set log_id = 'one', position = version * 10`);
+  await keepPartitions(client, schema, 0);
+  const folder = scratchFolder();
+  await archiveMonth(client, schema, '2024-05', folder);
+  const other = await connected();
+  const { log_readers, outbox, domain_events } = Object.fromEntries(
+    ['log_readers', 'outbox', 'domain_events'].map((table) => [table, `${schema}.${table}`]),
+  ) as Record<string, string>;
+  const latecomers = [
+    [`insert into ${log_readers} (log_id, name, position) values ('one', 'late', 50)`, `delete from ${log_readers}`],
+    [
+      `insert into ${outbox} (sequence, id, occurred_at) select sequence, id, occurred_at from ${domain_events} limit 1`,
+      `delete from ${outbox}`,
+    ],
+    [`update ${domain_events} set data = data where version = 3`, 'select 1'],
+  ] as const;
+  for (const [comes, goes] of latecomers) {
+    let hasCome = false;
+    before('lock table', async () => {
+      await other.query(comes);
+      hasCome = true;
+    });
+    const dropped = dropMonth(client, schema, '2024-05', folder, false);
+    expect(await errorOf(dropped), comes).toMatchObject({ code: 'PartitionNeeded' });
+    expect(hasCome).toBe(true);
+    await other.query(goes);
+  }
+  // Behind the look nobody gets into it any more.
+  await other.query(`set lock_timeout = '50ms'`);
+  let late: unknown;
+  before('delete from', async () => {
+    late = await errorOf(insert(other, '2024-05', 1));
+  });
+  await dropMonth(client, schema, '2024-05', folder, false);
+  expect(late).toMatchObject({ code: '55P03' });
+  expect((await listPartitions(client, schema)).map(({ month }) => month)).not.toContain('2024-05');
+});
