@@ -7,7 +7,8 @@ import { checkFields, fieldsOf } from './known-fields.ts';
 export interface StartOptions {
   /**
    * How long one module may take (an aggregate's, `context`, a sink's with `createSink`, a handler's), milliseconds, 10 to
-   * 2,147,483,647; default 60,000. Then the start fails with `StartTimedOut`, and the thread that it holds is ended.
+   * 2,147,483,647; default 60,000. Then the start fails with `StartTimedOut`, and the thread that it holds is ended; for a handler,
+   * whose module is loaded after the start, the subscription takes no event and loads it again.
    */
   timeoutMs?: number | undefined;
   /**

@@ -1,8 +1,8 @@
 // One message on its way to its target: attempts with a pause between them, until it has an outcome or there is no point in
 // further attempts. Caller's thread.
 //
-// Three kinds of failure. Pushed back (a full mailbox, a store that is away): nobody's fault, tried for as long as patience
-// lasts. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
+// Three kinds of failure. Pushed back (a full mailbox, a store that does not answer): not the message's fault, tried again for
+// `patienceMs`. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
 import { pause, performance } from '../clock.ts';
 import { fromWire, isError, Rejected, type WireError } from '../errors.ts';
@@ -26,7 +26,7 @@ export type DeliveryEnd =
 export interface DeliveryParts {
   caller: Pick<Caller, 'sendNamed' | 'closed' | 'progress'>;
   settings: MessageSettings;
-  /** A message has been pushed back for so long that somebody should know. */
+  /** A message has been pushed back for a minute (again each minute), or its outcome in the last run cannot be confirmed. */
   onHeldUp(message: Message, error: unknown): void;
   suspects: Suspects;
   /** Messages of the last run that have outcomes in the log; see `LastRun`. Each is asked for once. */
@@ -45,8 +45,8 @@ const pushedBack = [
 ];
 const pushedBackMs = 5;
 const pushedBackMsLimit = 1_000;
-const heldUpMs = 60_000; // one word a minute
-/** So often a shard may die under a message that is delivered alone. */
+const heldUpMs = 60_000; // one report a minute
+/** A message is given up when so many shards have died under it while it was delivered alone. */
 const deathsLimit = 2;
 
 const askAgainMs = 1_000;

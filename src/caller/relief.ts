@@ -1,6 +1,6 @@
-// Room in a log that open messages hold: those that hold it are kept in the box, durably, and wait there, so that the log
-// may forget them. A message that is slow would otherwise hold all that comes behind it, and once that fills the log, its
-// own outcome too. Caller's thread.
+// Gives room back to a log that open messages hold: puts them into the message box, durably, so that the log may forget them.
+// A slow message would otherwise hold all that comes behind it, and once that fills the log, its own outcome has no room.
+// Caller's thread.
 //
 // Invariants: a message leaves the log only once it is in the box, and the box only once its outcome is as durable as what
 // `settled` asks for; from the turn in which its outcome is read until then, the log keeps the outcome (`Open.outcome`).
@@ -45,7 +45,7 @@ export class Relief {
     this.box = box;
   }
 
-  /** The log wants room that messages hold, and nothing has been begun yet that gives it. */
+  /** The log thread wants room that messages hold (`heldByMessages`), and no run that gives it has begun. */
   get isDue(): boolean {
     return !this.isRunning && this.box !== undefined && !this.holds.isEmpty && this.isWanted && !this.hasStopped();
   }
@@ -54,7 +54,7 @@ export class Relief {
     return this.levels.flag(LevelWord.heldByMessages) !== 0;
   }
 
-  /** In every turn. */
+  /** Called in every turn of the caller. */
   look(): void {
     if (!this.isDue) return;
     this.isRunning = true;
@@ -70,14 +70,14 @@ export class Relief {
   }
 
   private async step(box: LetterBox): Promise<void> {
-    // What the sinks have not passed is no use to the log; what they have passed is synced.
+    // From the sinks' floor on the log could not truncate anyway; below it everything is synced.
     const floor = this.levels.position('floor');
     const opens = this.holds.below(floor, keptAtOnce, (open) => !open.isKept && !open.isEnding);
     try {
       if (opens.length === 0) await pause(lookAgainMs);
       else await this.keep(box, opens);
     } catch {
-      if (!this.hasStopped()) await pause(retryMs); // they stay in the log
+      if (!this.hasStopped()) await pause(retryMs); // the messages stay in the log
     }
   }
 

@@ -20,7 +20,7 @@ export class Suspects {
     const begun = this.last.then(() => this.begin(attempt, charge));
     this.last = begun.then(
       ({ turn }) => turn,
-      () => {}, // whatever one has met, the next one has its turn
+      () => {}, // the next one has its turn, whatever became of this one
     );
     return begun.then(({ result }) => result);
   }

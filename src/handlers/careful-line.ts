@@ -1,12 +1,13 @@
-// In which order what was open at a start is executed. What no end has met yet goes side by side; then what was in hand at an
-// end, one at a time, so that the next end tells which one it is; then everything else that was open. Caller's thread.
+// In which order messages and events that were open at a start are executed: first, side by side, those that were in hand at
+// no end of the process; then those that were, one at a time, so that the next end tells which one is its reason; then
+// everything else that was open. Caller's thread.
 //
-// Invariant: a turn has a bound. What takes longer gives the line up to the next, and goes on beside it.
+// Invariant: a turn has a bound. An execution that takes longer goes on, and the next one begins beside it.
 import { clearTimeout, setTimeout, yieldToLoop } from '../clock.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import { onAbort } from '../on-abort.ts';
 
-/** `fresh`: no end has met it. `last`: nothing of it is known, and it waits for the others. Else: in hand at an end. */
+/** `fresh`: in hand at no end. `last`: the same, but unmarked; it waits for the others. Else: in hand at so many ends. */
 export type Place = 'fresh' | 'last' | { readonly deaths: number; readonly order: number };
 
 interface Waiting {
@@ -58,7 +59,7 @@ export class CarefulLine {
     return held;
   }
 
-  /** When everybody who comes in this turn of the loop is here. */
+  /** Look once the event loop has come round, so that all that enter in this turn are in the line. */
   private lookSoon(): void {
     if (this.isToLook) return;
     this.isToLook = true;

@@ -2,8 +2,8 @@
 // execution and removed behind it, so the entries that a start finds are what was in hand when the process ended. Only what
 // was open when the log was recovered is marked; what comes later costs nothing. Caller's thread.
 //
-// Invariants: an end is charged to the only one in hand, or to one that was in hand at an earlier end, too. What an end
-// outside of all this has met by chance is not the only one again and again.
+// An end is an end of the process in the middle. Invariant: it is charged to what alone was in hand, or had been in hand at an
+// earlier end, too. So what an end with another reason finds in hand by chance is not charged again and again.
 import type { Care, Turn } from '../care.ts';
 import { CarefulLine, type HeldLine, type Place } from './careful-line.ts';
 import type { Tables } from './tables.ts';
@@ -13,18 +13,18 @@ export const inHandTable = 'in-hand';
 /** An entry, as JSON. */
 interface Entry {
   deaths: number;
-  /** It was in hand at an earlier end. */
+  /** It was in hand when an earlier run ended. */
   wasMet: boolean;
   isRunning: boolean;
-  /** A later one has begun later. */
+  /** Executions are numbered as they begin. */
   order: number;
 }
 
-/** So long something is waited for before others begin beside it. */
+/** How long a turn lasts before the next one begins beside it. */
 const turnMsMost = 2_000;
-/** So many of one owner are marked though no end has met them; what else was open waits for these. */
+/** How many of one owner are marked though they were in hand at no end; what else was open waits for these. */
 const freshLimit = 1_024;
-/** A mark that takes longer to become durable is not waited for: the disk is full, say. */
+/** How long a mark may take to become durable (the disk may be full); then the execution begins without it. */
 const markMs = 15_000;
 
 export class InHand implements Care {
@@ -33,7 +33,7 @@ export class InHand implements Care {
   private readonly line: CarefulLine;
   /** What the table holds, by its keys. */
   private readonly entries = new Map<string, Entry>();
-  /** By owner: how many more are marked though no end has met them. */
+  /** By owner: how many more are marked though they were in hand at no end. */
   private readonly left = new Map<string, number>();
   /** Where the log ended at the start; 0: the process had ended in order. */
   private lastOpen = 0;
