@@ -46,6 +46,11 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'caller/slots.ts': { items: 'reused; maxInFlight', free: 'as items' },
   'ending.ts': { givenUp: 'one' },
   'entity/aggregate-root.ts': { uncommitted: "the entity's own: markEventsAsCommitted()" },
+  'entity/entity-turns.ts': {
+    queues: 'release(), fail(); as many as claims name',
+    claims: 'release(), fail(); maxInFlight',
+    due: 'release() runs all of them',
+  },
   'entity/heads.ts': {
     recent: 'forget(), once the store has them; hasRoom() holds further ones back',
     learned: 'at most 10,000',

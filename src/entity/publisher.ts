@@ -12,22 +12,21 @@ import type { NewEvent } from '../event.ts';
 import { FrameFlag, FrameKind, FrameReader, frameBytesBound, frameBytesExact } from '../frame.ts';
 import { writeIdText, writeNewId } from '../ids.ts';
 import { checkFields } from '../known-fields.ts';
-import { metadataToJson } from '../limits.ts';
 import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord, LogRoom } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import { printAs } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
-import { toJson } from '../payload.ts';
 import type { Level, Receipt } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../ring/ring.ts';
 import { carriedOut } from '../wait.ts';
+import { EntityTurns, type HeadLookUp } from './entity-turns.ts';
 import { Heads } from './heads.ts';
 import { Later } from './later.ts';
-import { checkNewEvents } from './new-event.ts';
+import { type Prepared, prepareEvents } from './prepared.ts';
 import type { Transactions } from './transactions.ts';
 
 interface Publishing {
@@ -36,21 +35,13 @@ interface Publishing {
   reject: (error: unknown) => void;
 }
 
-/** An event with all that will be written of it: what its owner changes in it later does not get in. */
-interface Prepared {
-  readonly aggregateType: string;
-  readonly aggregateId: string;
-  readonly type: string;
-  readonly id: string | undefined;
-  readonly schemaVersion: number;
-  readonly occurredAt: number | undefined;
-  readonly version: number;
-  readonly metadataJson: string;
-  readonly dataJson: string;
+/** A group of events that a commit holds a place for: everything that can be refused of it has been. */
+export interface Reserved {
+  /** Write it, after the commit; resolves at the level. */
+  publish(level: Level): Promise<Receipt<undefined>>;
+  /** There is no commit: nothing is written, and its versions go to others. */
+  giveUp(): void;
 }
-
-/** The version of an entity in the store; from then on it is this log's. @throws StoreUnavailable */
-export type HeadLookUp = (type: string, id: string) => Promise<number>;
 
 /** Publishes events of entities; see `publish`, `publishBatch`, `publishAsync`. */
 export class EventPublisher {
@@ -71,8 +62,7 @@ export class EventPublisher {
   private readonly later = new Later(() => this.flushWaiting());
 
   private readonly levels: Levels;
-  private readonly lookUp: HeadLookUp | undefined;
-  private lookUps: Promise<void> = Promise.resolve();
+  private readonly turns: EntityTurns;
 
   /** @internal `lookUp`: where the store is elsewhere, and entities may be that nobody here knows. */
   constructor(
@@ -83,12 +73,13 @@ export class EventPublisher {
     options: ResolvedOptions,
     lookUp?: HeadLookUp,
   ) {
-    this.lookUp = lookUp;
     this.caller = caller;
     this.levels = levels;
     this.heads = new Heads(levels, storedHead);
     this.actorTypes = actorTypes;
     this.options = options;
+    const { maxInFlight: limit, waitTimeoutMs } = options;
+    this.turns = new EntityTurns({ heads: this.heads, actorTypes, lookUp, limit, waitTimeoutMs });
     this.ring = createRing(options.flush.ringBytes);
     this.producer = new RingProducer(this.ring, () => false);
     this.logBell = new Bell(levels.words, LevelWord.logBell);
@@ -101,7 +92,7 @@ export class EventPublisher {
       hasWaiting: () => this.waiting.length > 0,
       endTurn: () => this.flushWaiting(),
       fail: (error) => this.fail(error),
-      inFlight: () => this.slots.count,
+      inFlight: () => this.slots.count + this.turns.count,
     });
   }
 
@@ -148,17 +139,50 @@ export class EventPublisher {
       events = events.filter((event) => !transactions.hasTaken(event));
       if (events.length === 0) return;
     }
-    this.whenKnown(events, () => this.append(this.prepare(events))).catch((error: unknown) => {
-      this.options.logger.error(
-        { err: error, count: events.length },
-        'events published without waiting were not written',
-      );
-    });
+    this.turns
+      .take(events, () => this.append(this.prepare(events)))
+      .catch((error: unknown) => {
+        this.options.logger.error(
+          { err: error, count: events.length },
+          'events published without waiting were not written',
+        );
+      });
+  }
+
+  /** @internal */
+  get ack(): Level {
+    return this.options.ack;
   }
 
   /** @internal */
   get hasStream(): boolean {
     return this.caller.options.hasStream;
+  }
+
+  /**
+   * @internal Before a commit: check the events, and hold their versions and their place in flight until they are published or
+   * given up. Others that want the same entities wait until then.
+   * @throws as `publish` does
+   */
+  reserve(events: readonly NewEvent[]): Promise<Reserved> {
+    return this.turns.hold(events, (release) => {
+      const prepared = this.prepare(events);
+      if (this.caller.options.whenFull === 'reject' && !this.hasRoom()) throw this.tooManyUnstored();
+      const { slot, promise } = this.takeSlot(prepared);
+      promise.catch(() => {}); // a runtime that fails meanwhile is told of by `publish`
+      return {
+        publish: (level) => {
+          if (this.slots.get(slot)?.events === prepared) this.write(slot, false);
+          release();
+          return this.arrived(promise, level);
+        },
+        giveUp: () => {
+          if (this.slots.get(slot)?.events === prepared) this.slots.remove(slot);
+          release();
+          this.caller.settleDrained();
+        },
+      };
+    });
   }
 
   /** @internal Nothing may be published any more? Then throw why not. */
@@ -185,42 +209,14 @@ export class EventPublisher {
     expectedVersion: number | undefined,
     level: Level,
   ): Promise<Receipt<undefined>> {
-    const receipt = await this.whenKnown(events, () => this.append(this.prepare(events, expectedVersion)));
+    const appended = this.turns.take(events, () => this.append(this.prepare(events, expectedVersion)));
+    return this.arrived(appended, level);
+  }
+
+  private async arrived(appended: Promise<CommandReceipt>, level: Level): Promise<Receipt<undefined>> {
+    const receipt = await appended;
     if (level !== 'raised') await carriedOut(receipt.whenAt(level));
     return receipt as Receipt<undefined>;
-  }
-
-  /**
-   * Act once the versions of these entities are known: at once, or after the store, where that is elsewhere, has been asked.
-   * `act` compares versions and takes the next ones in one turn, the turn in which they are known.
-   */
-  private whenKnown<T>(events: readonly NewEvent[], act: () => Promise<T>): Promise<T> {
-    const { lookUp } = this;
-    if (lookUp === undefined || !Array.isArray(events) || events.every((event) => this.isKnown(event))) return act();
-    checkNewEvents(events); // before the server is asked about what could not be an id
-    const acted = this.lookUps.then(async () => {
-      // Again: while the store was asked for one, another log may have written one that was known.
-      for (let unknown = events.filter((event) => !this.isKnown(event)); unknown.length > 0; ) {
-        for (const { aggregateType: type, aggregateId: id } of unknown) {
-          if (!this.heads.isKnown(type, id)) this.heads.learn(type, id, await lookUp(type, id), events.length);
-        }
-        unknown = events.filter((event) => !this.isKnown(event));
-      }
-      return { promise: act() }; // the next one's turn comes when this one has been appended, not when it is written
-    });
-    this.lookUps = acted.then(
-      () => {},
-      () => {},
-    );
-    return acted.then(({ promise }) => promise);
-  }
-
-  private isKnown(event: NewEvent): boolean {
-    const type = event?.aggregateType;
-    const id = event?.aggregateId;
-    // What is no id is refused later, in words.
-    if (typeof type !== 'string' || typeof id !== 'string' || this.actorTypes.has(type)) return true;
-    return this.heads.isKnown(type, id);
   }
 
   /** @internal Versions of entities whose last events are in the log and not yet in this machine's environment. */
@@ -239,36 +235,8 @@ export class EventPublisher {
    */
   private prepare(events: readonly NewEvent[], expectedVersion?: number): readonly Prepared[] {
     this.caller.admit();
-    checkNewEvents(events);
-    const versions = new Map<string, number>();
-    const prepared = events.map((event): Prepared => {
-      const { aggregateType, aggregateId, type } = event;
-      if (this.transactions?.hasTaken(event)) {
-        const reason =
-          'saveWithTx has taken this event; it is published when its transaction commits (see publishAsync)';
-        throw new TrunklineError('WrongDoor', { aggregateType, reason });
-      }
-      if (this.actorTypes.has(aggregateType)) {
-        const reason = 'its events are raised by commands of its actors; entities must use another type';
-        throw new TrunklineError('WrongDoor', { aggregateType, reason });
-      }
-      const key = `${aggregateType}\0${aggregateId}`;
-      const before = versions.get(key);
-      const actualVersion = before ?? this.heads.version(aggregateType, aggregateId);
-      const expected = before ?? expectedVersion ?? actualVersion;
-      const version = event.version ?? expected + 1;
-      if (expected !== actualVersion || version !== actualVersion + 1) {
-        const details = { aggregateType, aggregateId, actualVersion };
-        const wanted = expected === actualVersion ? version - 1 : expected;
-        throw new TrunklineError('ConcurrencyConflict', { ...details, expectedVersion: wanted });
-      }
-      versions.set(key, version);
-      const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
-      const { id, schemaVersion = 1 } = event;
-      const occurredAt = event.occurredAt?.getTime();
-      const dataJson = toJson(event.data, type);
-      return { aggregateType, aggregateId, type, id, schemaVersion, occurredAt, version, metadataJson, dataJson };
-    });
+    const { transactions, actorTypes, heads } = this;
+    const prepared = prepareEvents(events, { transactions, actorTypes, heads, expectedVersion });
     this.checkSize(prepared);
     return prepared;
   }
@@ -286,18 +254,25 @@ export class EventPublisher {
 
   /** Into the ring now, or, if it is full, as soon as there is room. Throws what refuses it. */
   private append(events: readonly Prepared[]): Promise<CommandReceipt> {
+    const { slot, promise } = this.takeSlot(events);
+    this.write(slot, this.caller.options.whenFull === 'reject');
+    return promise;
+  }
+
+  private takeSlot(events: readonly Prepared[]): { slot: number; promise: Promise<CommandReceipt> } {
     if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
     const { promise, resolve, reject } = Promise.withResolvers<CommandReceipt>();
-    const slot = this.slots.add({ events, resolve, reject });
+    return { slot: this.slots.add({ events, resolve, reject }), promise };
+  }
+
+  /** `mayRefuse`: throw instead of waiting for room. */
+  private write(slot: number, mayRefuse: boolean): void {
+    const { events } = this.slots.get(slot)!;
     try {
       const hasRoom = this.hasRoom();
       if (this.waiting.length > 0 || !hasRoom || !this.tryWrite(slot, events)) {
         const { ringBytes } = this.options.flush;
-        const { actorLimit: limit } = this.options;
-        if (this.caller.options.whenFull === 'reject')
-          throw hasRoom
-            ? new TrunklineError('RingFull', { ringBytes })
-            : new TrunklineError('TooManyUnstored', { limit });
+        if (mayRefuse) throw hasRoom ? new TrunklineError('RingFull', { ringBytes }) : this.tooManyUnstored();
         this.waiting.push(slot);
         this.waitingEvents += events.length;
         if (!hasRoom) this.later.start();
@@ -309,7 +284,10 @@ export class EventPublisher {
     for (const { aggregateType, aggregateId, version } of events) {
       this.heads.publishing(aggregateType, aggregateId, version);
     }
-    return promise;
+  }
+
+  private tooManyUnstored(): TrunklineError {
+    return new TrunklineError('TooManyUnstored', { limit: this.options.actorLimit });
   }
 
   /** False if there is no room; nothing is written then. */
@@ -392,6 +370,7 @@ export class EventPublisher {
       this.slots.remove(slot);
       reject(error);
     }
+    this.turns.fail(error);
   }
 }
 

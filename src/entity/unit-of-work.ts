@@ -10,7 +10,7 @@ import type { Level } from '../receipt.ts';
 import type { TransactionClient } from '../store/store.ts';
 import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
 import { ClientTransaction } from './client-transaction.ts';
-import type { EventPublisher } from './publisher.ts';
+import type { EventPublisher, Reserved } from './publisher.ts';
 import type { Transactions } from './transactions.ts';
 
 /** The user's own transaction around the unit of work; without one, publishing is the commit. */
@@ -130,7 +130,8 @@ export class UnitOfWork implements AsyncDisposable {
 
   /**
    * Handlers before commit, the events themselves if there is a client, the transaction's commit, publishing, handlers
-   * after. Returns what was published.
+   * after. Returns what was published. What the log would refuse of the events is refused before the transaction's commit;
+   * until that has ended, whoever else publishes events of these entities waits.
    * @throws OutcomeUnknown if the connection broke before the server's reply to COMMIT: the relay will tell
    * @throws RuntimeClosed, UnitOfWorkEnded, and what a handler or the transaction throws: then it is rolled back
    */
@@ -144,19 +145,23 @@ export class UnitOfWork implements AsyncDisposable {
     const { client } = this.options;
     let versions: readonly number[] = [];
     let raised: readonly RaisedEvent[];
+    let reserved: Reserved | undefined;
     try {
       raised = await this.handleBefore();
       this.publisher.admit(); // what cannot be published must not be committed
       if (client) versions = await this.transactions.append(client, raised);
+      else if (raised.length > 0) reserved = await this.publisher.reserve(raised);
       await this.transaction?.commit();
     } catch (error) {
+      reserved?.giveUp();
       this.state = 'rolled back';
       await this.transaction?.rollback();
       throw error;
     }
     this.state = 'committed';
     if (raised.length === 0) return [];
-    const events = client ? this.stored(raised, versions) : await this.published(raised);
+    const { ack = this.publisher.ack } = this.options;
+    const events = reserved ? (await reserved.publish(ack)).events : this.stored(raised, versions);
     // What has been raised since is uncommitted still.
     for (const entity of this.entities) {
       const last = raised.findLast((event) => isOf(entity, event));
@@ -166,11 +171,6 @@ export class UnitOfWork implements AsyncDisposable {
       for (const { type, handler } of this.afterHandlers) if (type === '*' || type === event.type) await handler(event);
     }
     return events;
-  }
-
-  private async published(raised: readonly RaisedEvent[]): Promise<readonly StoredEvent[]> {
-    const receipt = await this.publisher.publishBatch(raised, { ack: this.options.ack });
-    return receipt.events;
   }
 
   /** Stored by the transaction; their place in the log they get when the relay has come to them. */
