@@ -3,10 +3,11 @@
 import { spawnSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { inspect } from 'node:util';
+import { format, inspect } from 'node:util';
 import pg from 'pg';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { runProgram } from '../src/cli/program.ts';
+import { Hidden } from '../src/hidden.ts';
 import {
   createRuntime,
   defineProjection,
@@ -120,6 +121,29 @@ test('what postgres() and kafka() return shows nothing, and neither does what ho
   expectSilence('stream', stream);
   expectSilence('both', { options: { store, stream: { ...stream } } });
   expect(inspect(store)).toBe('postgres, schema trunkline');
+});
+
+/** Every text that can be come to from a value by the fields of objects, hidden ones and symbols among them. */
+function textsIn(value: unknown, seen: Set<unknown> = new Set()): string[] {
+  if (typeof value === 'string') return [value];
+  if (typeof value !== 'object' || value === null || seen.has(value)) return [];
+  seen.add(value);
+  return Reflect.ownKeys(value).flatMap((key) => textsIn((value as Record<PropertyKey, unknown>)[key], seen));
+}
+
+test('whoever walks through options, copies or prints them in any way finds no secret', () => {
+  const hidden = new Hidden({ password: sentinel });
+  const store = postgres({ connectionString: url });
+  const stream = kafka({ brokers, sasl, registry, ssl: { key: sentinel, passphrase: sentinel } });
+  for (const holder of [hidden, store, stream, stream.options as object]) {
+    const options = { customInspect: false, showHidden: true, depth: 20 };
+    const prints = [String(holder), `${holder}`, format('%s %o %O %j', holder, holder, holder, holder)];
+    prints.push(inspect(holder, options), inspect({ ...holder }, options), JSON.stringify({ ...holder }));
+    prints.push(...textsIn(holder));
+    for (const one of prints) expectSilence('what is found', one);
+  }
+  expect(JSON.stringify([structuredClone(hidden), hidden])).not.toContain(sentinel);
+  expect(hidden.reveal()).toEqual({ password: sentinel });
 });
 
 test.each(wrongStrings)('a connection string with a mistake in it is refused, and not shown: %s', async (text) => {

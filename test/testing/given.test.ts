@@ -1,6 +1,7 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { defineAggregate, event, given, Rejected, TrunklineError } from '../../src/index.ts';
+import { hostileMetadata } from '../hostile.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
 const added = (amount: number) => ({ type: 'Added' as const, data: { amount } });
@@ -139,4 +140,14 @@ test('what libraries look for on the commands of a test is not there, and nothin
   ]);
   expect(isDeepStrictEqual(when, when)).toBe(true);
   expect(await when).toBe(when);
+});
+
+test.each(Object.entries(hostileMetadata))('refuses, as a shard does, %s', (_, metadata) => {
+  const trial = (): unknown =>
+    given(Counter, [], { metadata: metadata as Record<string, unknown> })
+      .when.add(1)
+      .then(['Added']);
+  expect(trial).toThrow(
+    expect.objectContaining({ code: expect.stringMatching(/^(InvalidOptions|Unserialis|CommandToo)/) }),
+  );
 });
