@@ -93,6 +93,7 @@ export {
 } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, Runtime } from './runtime.ts';
+export type { Secret } from './secrets.ts';
 export type { StartOptions } from './start-options.ts';
 export type { RuntimeStatus } from './status.ts';
 export { type ArchiveInfo, type ArchiveLimits, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
@@ -121,7 +122,7 @@ export type {
   TypeQuery,
 } from './store/store.ts';
 export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';
-export { type KafkaOptions, kafka, type RegistryOptions, type TopicOptions } from './stream/kafka.ts';
+export { type KafkaOptions, type KafkaSasl, kafka, type RegistryOptions, type TopicOptions } from './stream/kafka.ts';
 export {
   type Expected,
   type GivenEvent,

@@ -20,7 +20,7 @@ import { Transactions } from './entity/transactions.ts';
 import { TrunklineError } from './errors.ts';
 import { FlushThread } from './flush/host.ts';
 import { HandlerStage } from './handlers/stage.ts';
-import { Hidden, revealed } from './hidden.ts';
+import { Hidden } from './hidden.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { countOpening, Levels, LevelWord, StopStage } from './log/levels.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -37,7 +37,7 @@ import { openHost } from './store/postgres/connection.ts';
 import { settingsForThreads } from './store/postgres/postgres.ts';
 import { Reading } from './store/reading.ts';
 import type { KafkaSettings } from './stream/kafka.ts';
-import { openHosts } from './stream/settings.ts';
+import { openHosts, streamForThread } from './stream/settings.ts';
 import { deliveryEvents } from './undelivered.ts';
 
 /** See `options.ts`: without these nothing becomes `stored`. */
@@ -163,7 +163,7 @@ export class Stages {
         sinks: options.sinks,
         moduleRoots: options.moduleRoots,
         postgres: options.store && settingsForThreads(options.store.settings),
-        stream: options.stream && { ...options.stream, options: revealed(options.stream.options) },
+        stream: options.stream && { ...options.stream, options: streamForThread(options.stream.options) },
         events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
       },
       flushWake.port1,

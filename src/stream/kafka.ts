@@ -5,6 +5,7 @@ import { checkInteger } from '../checks.ts';
 import { Hidden } from '../hidden.ts';
 import type { StreamOptions } from '../options.ts';
 import { ownFile } from '../own-file.ts';
+import type { Secret } from '../secrets.ts';
 import type { Format } from './kafka/format.ts';
 import { resolveKafka } from './settings.ts';
 
@@ -44,7 +45,10 @@ export interface RegistryOptions {
   /** Base address: `http://host:8081`. A user and a password belong into `username` and `password`. */
   url: string;
   username?: string | undefined;
-  password?: string | undefined;
+  /** Text, or a function that gives it, called for each request. */
+  password?: Secret | undefined;
+  /** A bearer token instead of user and password: text, or a function that gives it, called for each request. */
+  token?: Secret | undefined;
   /** For `https:`: options of Node's `tls.connect` that are plain data, as `ca`, `cert` and `key`. */
   ssl?: Readonly<Record<string, unknown>> | undefined;
   /**
@@ -71,6 +75,20 @@ export interface RegistryOptions {
   schemas?: Readonly<Record<string, object>> | undefined;
 }
 
+/**
+ * Who we are to the brokers. A function gives the password or token of now; it may be async, is called for each connection
+ * (and when one authenticates anew), in the thread of the options, and has three quarters of `connectTimeoutMs`.
+ */
+export type KafkaSasl =
+  | { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: Secret }
+  | {
+      /** Also for IAM of Amazon MSK, with the token of `aws-msk-iam-sasl-signer-js`. */
+      mechanism: 'oauthbearer';
+      token: Secret;
+      /** SASL extensions, as `logicalCluster` and `identityPoolId` of Confluent Cloud. */
+      extensions?: Readonly<Record<string, string>> | undefined;
+    };
+
 /** What `kafka()` takes. */
 export interface KafkaOptions {
   /** `host:port`, at least one. */
@@ -79,9 +97,9 @@ export interface KafkaOptions {
   clientId?: string | undefined;
   /** The client library, installed beside trunkline: `platformatic` (default) is `@platformatic/kafka`, `kafkajs` is `kafkajs` 2.2.4. */
   client?: 'kafkajs' | 'platformatic' | undefined;
-  /** TLS: true, or the options of Node's `tls.connect` that are plain data. */
+  /** TLS: true, or the options of Node's `tls.connect` that are plain data, as `ca`, `cert` and `key`. */
   ssl?: boolean | Readonly<Record<string, unknown>> | undefined;
-  sasl?: { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: string };
+  sasl?: KafkaSasl | undefined;
   topics?: TopicOptions | undefined;
   /** What a record looks like; default `trunkline`, the event as `StoredEvent` shows it. */
   format?: Format | undefined;
@@ -126,7 +144,7 @@ export interface KafkaSettings
   > {
   ssl: KafkaOptions['ssl'];
   sasl: KafkaOptions['sasl'];
-  registry: (Required<Omit<RegistryOptions, 'username' | 'password' | 'ssl'>> & RegistryOptions) | undefined;
+  registry: (Required<Omit<RegistryOptions, 'username' | 'password' | 'token' | 'ssl'>> & RegistryOptions) | undefined;
   integration: string | undefined;
   resumeAfter: number | undefined;
   topics: TopicSettings;

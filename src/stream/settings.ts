@@ -1,13 +1,15 @@
 // What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
 // `InvalidOptions` here, before anything is started; no secret is told.
 
-import { checkCrosses, checkInteger, isLoopback, isOpenTls } from '../checks.ts';
+import { checkCrosses, checkInteger, checkTls, isLoopback, isMadeBy, isOpenTls } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
+import { Hidden } from '../hidden.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
+import { forThread, isToken } from '../secrets.ts';
 import { shown } from '../shown.ts';
 import { checkModule } from '../user-module.ts';
 import { formats } from './kafka/format.ts';
-import type { KafkaOptions, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
+import type { KafkaOptions, KafkaSasl, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
 
 const kafkaFields = fieldsOf<KafkaOptions>({
   brokers: 'list',
@@ -43,17 +45,17 @@ const topicFields = fieldsOf<TopicOptions>({
 const registryFields = fieldsOf<RegistryOptions>({
   url: 'text',
   username: 'text',
-  password: 'text',
+  password: 'secret',
+  token: 'secret',
   ssl: 'object',
   compatibility: 'text',
   subjects: 'text',
   schemas: 'object',
 });
-const saslFields = fieldsOf<NonNullable<KafkaOptions['sasl']>>({
-  mechanism: 'text',
-  username: 'text',
-  password: 'text',
-});
+type Password = Exclude<KafkaSasl, { mechanism: 'oauthbearer' }>;
+type Bearer = Extract<KafkaSasl, { mechanism: 'oauthbearer' }>;
+const passwordFields = fieldsOf<Password>({ mechanism: 'text', username: 'text', password: 'secret' });
+const bearerFields = fieldsOf<Bearer>({ mechanism: 'text', token: 'secret', extensions: 'object' });
 const batchFields = fieldsOf<NonNullable<KafkaOptions['batch']>>({ count: true, bytes: true, delayMs: true });
 
 const compatibilities = [
@@ -78,17 +80,19 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
     const port = Number(/^[^\s/@]+:(\d{1,5})$/.exec(typeof broker === 'string' ? broker : '')?.[1]);
     if (!(port > 0 && port <= 65_535)) invalid('brokers', broker, 'must be host:port');
   }
+  let plain: object;
   try {
-    refuseFunctions('', options);
+    plain = withoutSecrets(options);
+    refuseFunctions('', plain);
   } catch (error) {
     if (error instanceof TrunklineError) throw error;
-    invalid('', options, 'holds what cannot be read'); // a revoked proxy, say
+    return invalid('', options, 'holds what cannot be read'); // a revoked proxy, say
   }
-  checkCrosses('stream', options);
+  checkCrosses('stream', plain);
   const clientId = options.clientId ?? 'trunkline';
   if (!/^[\w.-]{1,100}$/.test(clientId)) invalid('clientId', clientId, 'must be 1 to 100 of a-z A-Z 0-9 . _ -');
   if (sasl !== undefined) checkSasl(sasl);
-  if (options.ssl !== undefined && typeof options.ssl !== 'boolean') checkObject('ssl', options.ssl);
+  if (options.ssl !== undefined) checkTls('stream.ssl', options.ssl);
   if (topics.module !== undefined) url('topics.module', topics.module);
   if (options.integration !== undefined) url('integration', options.integration);
   if (registry !== undefined) checkRegistry(registry);
@@ -119,15 +123,46 @@ export function resolveKafka(options: KafkaOptions): KafkaSettings {
   };
 }
 
-function checkSasl(sasl: NonNullable<KafkaOptions['sasl']>): void {
-  checkFields('stream.sasl', sasl, saslFields);
-  oneOf('sasl.mechanism', sasl.mechanism, ['plain', 'scram-sha-256', 'scram-sha-512']);
-  for (const field of ['username', 'password'] as const) {
-    if (typeof sasl[field] !== 'string') invalid(`sasl.${field}`, undefined, 'must be a text');
+/** Secrets may be functions: they stay in this thread, see `forThread`. */
+function withoutSecrets(options: KafkaOptions): object {
+  const { sasl, registry } = options;
+  const none = { password: undefined, token: undefined };
+  return { ...options, sasl: sasl && { ...sasl, ...none }, registry: registry && { ...registry, ...none } };
+}
+
+function checkSasl(sasl: KafkaSasl): void {
+  const isBearer = sasl.mechanism === 'oauthbearer';
+  checkFields('stream.sasl', sasl, isBearer ? bearerFields : passwordFields);
+  oneOf('sasl.mechanism', sasl.mechanism, ['plain', 'scram-sha-256', 'scram-sha-512', 'oauthbearer']);
+  if (!isBearer) {
+    if (typeof sasl.username !== 'string') invalid('sasl.username', undefined, 'must be a text');
+    if (sasl.password === undefined) invalid('sasl.password', undefined, 'must be text, or a function that gives it');
+    return;
+  }
+  if (sasl.token === undefined) invalid('sasl.token', undefined, 'must be text, or a function that gives it');
+  checkToken('sasl.token', sasl.token);
+  for (const [name, value] of Object.entries(sasl.extensions ?? {})) {
+    if (/^[a-z]{1,100}$/i.test(name) && name !== 'auth' && typeof value === 'string' && /^[\x20-\x7e]+$/.test(value)) {
+      continue;
+    }
+    invalid('sasl.extensions', undefined, 'must be texts of printable ASCII by names of letters, other than auth');
   }
 }
 
-function checkRegistry({ url, compatibility, subjects, schemas }: RegistryOptions): void {
+function checkToken(option: string, token: unknown): void {
+  if (typeof token !== 'string' || isToken(token)) return;
+  invalid(option, undefined, 'must be one word of printable ASCII');
+}
+
+function checkRegistry({ url, compatibility, subjects, schemas, ...who }: RegistryOptions): void {
+  if (who.token !== undefined) {
+    checkToken('registry.token', who.token);
+    if (who.username !== undefined || who.password !== undefined) {
+      invalid('registry.token', undefined, 'stands for user and password: keep one of the two');
+    }
+  } else if (who.password !== undefined && who.username === undefined) {
+    invalid('registry.username', undefined, 'belongs to the password');
+  }
   const parsed = URL.parse(url);
   if (!parsed || !/^https?:$/.test(parsed.protocol)) invalid('registry.url', undefined, 'must be a URL with http(s)');
   if (parsed.username !== '' || parsed.password !== '') {
@@ -222,7 +257,26 @@ export function openHosts({ brokers, ssl, sasl, registry }: KafkaSettings): Open
   if (registry !== undefined) {
     const { protocol, hostname } = new URL(registry.url);
     const isOpen = protocol === 'http:' || isOpenTls(registry.ssl ?? true);
-    if (isOpen) add(hostname, registry.username !== undefined);
+    if (isOpen) add(hostname, (registry.username ?? registry.token) !== undefined);
   }
   return [...hosts].map(([host, sendsSecret]) => ({ host, sendsSecret }));
+}
+
+/** What another thread gets of a stream's options: those of ours in plain, secrets' functions by their places. */
+export function streamForThread(options: unknown): unknown {
+  if (!isMadeBy(Hidden<KafkaSettings>, options)) return options;
+  const settings = options.reveal();
+  const { sasl, registry } = settings;
+  return {
+    ...settings,
+    sasl:
+      sasl?.mechanism === 'oauthbearer'
+        ? { ...sasl, token: forThread(sasl.token) }
+        : sasl && { ...sasl, password: forThread(sasl.password) },
+    registry: registry && {
+      ...registry,
+      password: forThread(registry.password),
+      token: forThread(registry.token),
+    },
+  };
 }

@@ -1,6 +1,8 @@
 // The contract of the stream stage: what the Kafka sink needs of a client library, in a few methods, so that another one
 // fits. All of it runs on the flush thread.
 
+import { SecretMissing } from '../secrets.ts';
+
 /** A record on its way out. The partition is ours to choose, so that every client puts a key where the others do. */
 export interface OutRecord {
   topic: string;
@@ -99,7 +101,10 @@ export class StreamFault extends Error {
   readonly kind: FaultKind;
 
   constructor(kind: FaultKind, cause: unknown) {
-    const messages = new Set(Array.from(errorsIn(cause), (one) => String(one.message ?? one)));
+    const parts = errorsIn(cause);
+    const missing = parts.filter((one) => one instanceof SecretMissing); // says more than what it has led to
+    const said = missing.length > 0 ? missing : parts;
+    const messages = new Set(said.map((one) => String(one.message ?? one)));
     super([...messages].slice(0, messagesMost).join(': '), { cause });
     this.name = 'StreamFault';
     this.kind = kind;

@@ -110,6 +110,7 @@ export const plainDoors: readonly OptionsDoor[] = [
     {
       username: 'u',
       password: 'p',
+      token: 't',
       ssl: {},
       compatibility: 'NONE',
       subjects: 'record',
@@ -118,6 +119,13 @@ export const plainDoors: readonly OptionsDoor[] = [
     { ssl: 'record' },
   ),
   sub('sasl', 'sasl', { mechanism: 'plain', username: 'u', password: 'p' }, {}),
+  sub(
+    'sasl by a token',
+    'sasl',
+    { mechanism: 'oauthbearer', token: 't' },
+    { extensions: { a: 'b' } },
+    { extensions: 'record' },
+  ),
   sub('batch', 'batch', {}, { count: 1, bytes: 4096, delayMs: 0 }),
   {
     name: 'postgres',

@@ -112,3 +112,46 @@ test('TLS: its authority must be known, and it may ask for a certificate of ours
   expect(await registryAt(url, { ssl: { ca, ...client } }).register('s', {})).toBe(5);
   expect(new Set(names)).toEqual(new Set(['client']));
 });
+
+test('a password or token as a function is called for each request; what it gives is not shown', async () => {
+  const seen: (string | undefined)[] = [];
+  const echo = createServer(({ headers }, answer) => {
+    seen.push(headers.authorization);
+    answer.writeHead(500).end(headers.authorization);
+  });
+  const url = `http://${await serve(echo)}`;
+  let round = 0;
+  const secret = async (): Promise<string> => `open-barley-${++round}`;
+  const byPassword = registryAt(url, { password: secret });
+  const byToken = registryAt(url, { username: undefined, password: undefined, token: secret });
+  for (const registry of [byPassword, byPassword, byToken]) {
+    const error = await errorOf(registry.register('s', {}));
+    expect(error).toMatchObject({ code: 'RegistryUnavailable' });
+    expect(JSON.stringify([error.message, error.details])).not.toMatch(/barley|b3Blbi1|Om9wZW4t/);
+  }
+  const expected = seen.map((sent, i) => {
+    const text = `open-barley-${i + 1}`;
+    return sent?.startsWith('Bearer') ? `Bearer ${text}` : `Basic ${Buffer.from(`u:${text}`).toString('base64')}`;
+  });
+  expect(seen).toEqual(expected); // another one each time
+  expect(seen.at(-1)).toMatch(/^Bearer/);
+  const failing = (): never => {
+    throw new Error('the vault is sealed');
+  };
+  for (const [password, words] of [
+    [failing, /the vault is sealed/],
+    [() => '', /an empty text/],
+  ] as const) {
+    const error = await errorOf(registryAt(url, { password }).register('s', {}));
+    expect(error).toMatchObject({ code: 'RegistryUnavailable', message: expect.stringMatching(words) });
+  }
+  expect(seen).toHaveLength(round);
+});
+
+test.each([
+  [{ token: 't' }, /keep one of the two/],
+  [{ username: undefined, password: undefined, token: 'a b' }, /one word/],
+  [{ username: undefined }, /belongs to the password/],
+])('credentials that contradict each other are refused: %j', (more, words) => {
+  expect(() => registryAt('http://127.0.0.1:1', more)).toThrow(words);
+});

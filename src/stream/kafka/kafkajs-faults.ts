@@ -1,4 +1,5 @@
 // What goes wrong in kafkajs, in our words.
+import { SecretMissing } from '../../secrets.ts';
 import { errorsIn, type FaultKind, offClock, pending, refusals, StreamFault } from '../stream.ts';
 
 const fencing = ['INVALID_PRODUCER_EPOCH', 'PRODUCER_FENCED', 'TRANSACTION_COORDINATOR_FENCED'];
@@ -17,6 +18,7 @@ const fencedMessage = 'Unknown error code 90';
 export function kindOf(error: unknown): FaultKind {
   for (const one of errorsIn(error)) {
     if (one instanceof StreamFault) return one.kind;
+    if (one instanceof SecretMissing) return 'unavailable';
     if (fencing.includes(one.type) || one.message === fencedMessage) return 'fenced';
     if (tooLarge.includes(one.type)) return 'too-large';
     if (refusals.includes(one.type)) return 'refused';

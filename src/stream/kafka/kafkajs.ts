@@ -6,7 +6,6 @@ import kafkajs, {
   type Message,
   type Producer,
   type RecordMetadata,
-  type SASLOptions,
   type TopicMessages,
 } from 'kafkajs';
 import { performance } from '../../clock.ts';
@@ -25,6 +24,7 @@ import {
 } from '../stream.ts';
 import { inOurWords, kindOf } from './kafkajs-faults.ts';
 import { fetchUntil } from './kafkajs-fetch.ts';
+import { kafkajsSasl } from './kafkajs-sasl.ts';
 
 const { CompressionTypes, ConfigResourceTypes, Kafka, logLevel } = kafkajs;
 const replicasMost = 3;
@@ -43,11 +43,14 @@ export class KafkajsClient implements StreamClient {
       connectionTimeout: settings.connectTimeoutMs,
       authenticationTimeout: settings.connectTimeoutMs,
       requestTimeout: settings.requestTimeoutMs,
+      // How long before a session ends it authenticates anew. Brokers refuse that twice within a second: by its default of
+      // 10 s, one with shorter sessions would refuse it at every request.
+      reauthenticationThreshold: Math.min(settings.connectTimeoutMs, 10_000),
       retry: { initialRetryTime: 5, multiplier: 2, factor: 0.2, maxRetryTime: 500, retries: 8 },
       logLevel: logLevel.NOTHING,
     };
     if (settings.ssl !== undefined) this.config.ssl = settings.ssl;
-    if (settings.sasl) this.config.sasl = settings.sasl as SASLOptions;
+    if (settings.sasl) this.config.sasl = kafkajsSasl(settings.sasl, settings.connectTimeoutMs);
     this.kafka = new Kafka(this.config);
   }
 

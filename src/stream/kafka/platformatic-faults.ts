@@ -1,4 +1,5 @@
 // What goes wrong in @platformatic/kafka, in our words.
+import { SecretMissing } from '../../secrets.ts';
 import { errorsIn, type FaultKind, offClock, pending, refusals, StreamFault } from '../stream.ts';
 
 const kinds: readonly (readonly [FaultKind, readonly string[]])[] = [
@@ -22,6 +23,7 @@ const kinds: readonly (readonly [FaultKind, readonly string[]])[] = [
 export function kindOf(error: unknown): FaultKind {
   if (error instanceof StreamFault) return error.kind;
   const parts = errorsIn(error);
+  if (parts.some((one) => one instanceof SecretMissing)) return 'unavailable';
   const isOne = (names: readonly string[]): boolean =>
     parts.some(({ apiId, code }) => names.includes(apiId) || names.includes(code));
   return kinds.find(([, names]) => isOne(names))?.[0] ?? 'failed';

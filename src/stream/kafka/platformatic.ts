@@ -13,6 +13,7 @@ import {
   type TransactionalProducer,
 } from '../stream.ts';
 import { Decisions, markerOf, type Written } from './decisions.ts';
+import { connectionOptions } from './platformatic-connection.ts';
 import { inOurWords, kindOf } from './platformatic-faults.ts';
 import { PlatformaticProducer, retryDelayMs, serializers } from './platformatic-producer.ts';
 
@@ -36,20 +37,12 @@ export class PlatformaticClient implements StreamClient {
   constructor(settings: KafkaSettings) {
     this.settings = settings;
     this.base = {
-      clientId: settings.clientId,
-      bootstrapBrokers: [...settings.brokers],
+      ...connectionOptions(settings),
       timeout: settings.requestTimeoutMs,
-      requestTimeout: settings.requestTimeoutMs,
-      connectTimeout: settings.connectTimeoutMs,
       retries,
       retryDelay: (_client, _operation, attempt) => retryDelayMs(attempt),
       autocreateTopics: false,
     };
-    if (settings.ssl) this.base.tls = settings.ssl === true ? {} : settings.ssl;
-    if (settings.sasl) {
-      const { mechanism, username, password } = settings.sasl;
-      this.base.sasl = { mechanism: mechanism.toUpperCase() as 'PLAIN', username, password };
-    }
   }
 
   describeTopics(topics: readonly string[]): Promise<Map<string, TopicState>> {

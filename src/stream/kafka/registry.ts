@@ -2,12 +2,14 @@
 // bring validators, code generators and cloud key stores of its own, several times our size, for these.
 import { TrunklineError } from '../../errors.ts';
 import { parseFields } from '../../foreign-file.ts';
+import { secretText, tokenText } from '../../secrets.ts';
 import type { KafkaSettings } from '../kafka.ts';
 import { exchange } from './http.ts';
 
 const requestMs = 10_000;
 const answerBytesLimit = 4 << 20; // a schema refused comes back whole
 const mediaType = 'application/vnd.schemaregistry.v1+json';
+const media = { 'content-type': mediaType, accept: mediaType };
 const notFound = 404;
 const conflict = 409;
 const unprocessable = 422;
@@ -38,16 +40,10 @@ function strictest(one: Level, other: Level): Level {
 export class Registry {
   private readonly settings: Settings;
   private readonly base: string;
-  private readonly headers: Record<string, string>;
 
   constructor(settings: Settings) {
     this.settings = settings;
-    const { username, password = '' } = settings;
     this.base = settings.url.replace(/\/+$/, '');
-    this.headers = { 'content-type': mediaType, accept: mediaType };
-    if (username !== undefined) {
-      this.headers.authorization = `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
-    }
   }
 
   /**
@@ -106,25 +102,45 @@ export class Registry {
     return Array.isArray(messages) ? messages.join('; ') : '';
   }
 
+  /** A server may repeat in its answer what it was sent: credentials are taken out. */
   private async request(method: string, path: string, body?: object): Promise<{ status: number; text: string }> {
     const sent = body && JSON.stringify(body);
-    const { headers, settings } = this;
+    let secrets: readonly string[] = [];
     try {
+      const { authorization, ...who } = await this.credentials();
+      secrets = who.secrets;
       const bounds = { timeoutMs: requestMs, bytesLimit: answerBytesLimit };
-      return await exchange(this.base + path, { method, headers, body: sent, tls: settings.ssl, ...bounds });
+      const request = {
+        method,
+        headers: { ...media, ...(authorization && { authorization }) },
+        body: sent,
+        tls: this.settings.ssl,
+        ...bounds,
+      };
+      const { status, text } = await exchange(this.base + path, request);
+      return { status, text: without(secrets, text) };
     } catch (error) {
-      throw this.unavailable(`${method} ${path}: ${(error as Error).message}`);
+      throw this.unavailable(without(secrets, `${method} ${path}: ${(error as Error).message}`));
     }
   }
 
-  /** A server may repeat in its answer what it was sent. */
-  private unavailable(words: string): TrunklineError {
-    const { password } = this.settings;
-    const encoded = this.headers.authorization?.replace('Basic ', '');
-    const cause = [password, encoded].reduce<string>(
-      (text, secret) => (secret ? text.replaceAll(secret, '…') : text),
-      words,
-    );
+  /** Those of now, for one request. @throws SecretMissing */
+  private async credentials(): Promise<{ authorization?: string; secrets: readonly string[] }> {
+    const { username, password, token } = this.settings;
+    if (token !== undefined) {
+      const text = await tokenText(token, requestMs);
+      return { authorization: `Bearer ${text}`, secrets: [text] };
+    }
+    if (username === undefined) return { secrets: [] };
+    const text = password === undefined ? '' : await secretText(password, requestMs);
+    const encoded = Buffer.from(`${username}:${text}`).toString('base64');
+    return { authorization: `Basic ${encoded}`, secrets: [text, encoded] };
+  }
+
+  private unavailable(cause: string): TrunklineError {
     return new TrunklineError('RegistryUnavailable', { registry: new URL(this.base).host, cause });
   }
 }
+
+const without = (secrets: readonly string[], words: string): string =>
+  secrets.reduce((text, secret) => (secret === '' ? text : text.replaceAll(secret, '…')), words);
