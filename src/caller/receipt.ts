@@ -222,7 +222,7 @@ export class RepeatedReceipt implements Receipt<unknown> {
     this.value = value;
     this.version = version;
     this.events = Object.freeze(events);
-    this.position = events.at(-1)?.position ?? reply.lastPosition;
+    this.position = events.at(-1)?.position ?? reply.position;
     this.#wait = wait;
   }
 

@@ -12,6 +12,10 @@ test('the same key returns the first outcome and raises nothing', async () => {
   expect(again).toMatchObject({ value: 5, version: 1, position: first.position });
   expect(again.events).toEqual(first.events);
   expect(await counter.total()).toMatchObject({ value: 5, version: 1 });
+  // Without events, and before it is in the log: 0, as for any answer.
+  const empty = counter.with({ idempotencyKey: 'empty', ack: 'raised' });
+  await (await empty.total()).reached('written');
+  expect((await empty.total()).position).toBe(0);
   // Keys belong to an aggregate.
   expect((await runtime.ref(Counter, 'b').with({ idempotencyKey: 'k1' }).add(7)).value).toBe(7);
 });
