@@ -13,7 +13,7 @@ export function shardSettings(
     options;
   return {
     ...log,
-    types: options.aggregates.map(({ name, module }) => ({ name, module })),
+    types: options.aggregates.map(({ name, module, commands }) => ({ name, module, commands: Object.keys(commands) })),
     context,
     moduleRoots,
     storeFolder,

@@ -13,7 +13,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'actor/idle-stages.ts': { idle: 'at most 256' },
   'actor/log-gate.ts': { held: 'release(), once the log has room; maxInFlight' },
   'actor/mailbox.ts': { waiting: 'take(); mailboxLimit' },
-  'actor/pool.ts': { running: 'one for each shard', threadIds: 'one for each shard' },
+  'actor/pool.ts': { running: 'its thread has ended; one for each shard' },
   'actor/remembered.ts': {
     byKey: 'forget(), once the store has them; Room holds further ones back',
     queue: 'as byKey',

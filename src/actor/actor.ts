@@ -62,8 +62,8 @@ export function definitionOf(types: readonly ActorType[], name: string): AnyAggr
 /** What a shard is started with. */
 export interface ShardData {
   index: number;
-  /** The module and name of each aggregate type, in the caller's order: types travel by number. */
-  types: { name: string; module: string }[];
+  /** Each aggregate type in the caller's order, with its commands there in theirs: both travel by number. */
+  types: { name: string; module: string; commands: string[] }[];
   context: string | undefined;
   moduleRoots: readonly string[] | undefined;
   commandRing: SharedArrayBuffer;
@@ -89,15 +89,15 @@ export interface ShardData {
 }
 
 export type ShardReport =
-  /** the first one: by this id the thread can be ended, should a user's module hold it */
-  | { type: 'begun'; threadId: number }
   /** a module of the user's, which may hold the thread */
   | { type: 'importing'; module: string }
-  | { type: 'ready'; commands: string[][] }
+  | { type: 'ready' }
   | { type: 'warning'; message: string; details: Record<string, unknown> }
   | { type: 'failed'; error: WireError }
   /** the thread is about to end */
-  | { type: 'dying'; cause: string };
+  | { type: 'dying'; cause: string }
+  /** the last one of a shard that has failed or died: nothing of ours is open there any more, its thread may be ended */
+  | { type: 'over' };
 
 /** An answer as it travels: the data of the answer group's only frame. */
 export interface Answer {

@@ -1,5 +1,9 @@
 // The shards' threads: one Piscina pool, one long-lived task in each of its workers. A shard that dies is started again on
-// new rings, after its old ones have been read to the end.
+// new rings, after its old ones have been read to the end. Caller's thread.
+//
+// Invariants: a thread serves one start. A start that is rejected has ended its thread by then, and sealed its rings: the
+// pool has no more threads than shards, so the next start would wait for ever behind one that lives, and a thread that has
+// failed to import a module repeats that error for as long as it lives. A start ends: each of its steps has a bound.
 
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
@@ -9,7 +13,7 @@ import { guarded, unawaited } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { ownFile } from '../own-file.ts';
 import { Bell } from '../ring/bell.ts';
-import { createRing } from '../ring/ring.ts';
+import { createRing, sealHead, sealTail } from '../ring/ring.ts';
 import { settingsForThreads } from '../store/postgres/postgres.ts';
 import type { ShardData, ShardReport } from './actor.ts';
 
@@ -26,9 +30,18 @@ export interface RunningShard {
   readonly commandRing: SharedArrayBuffer;
   readonly eventRing: SharedArrayBuffer;
   readonly bell: Bell;
-  /** Names of each type's commands, as the shard has imported them. */
-  readonly commands: string[][];
 }
+
+/** A start that has not ended, or the shard that came of it. */
+interface Running {
+  /** Resolves when its thread has returned, or has ended. */
+  readonly ended: Promise<void>;
+  /** Takes its task from the pool, and ends the thread that has it. */
+  readonly thread: AbortController;
+}
+
+/** For a thread to begin, beside what one module may take: a machine under load starts threads slowly. */
+const beginMs = 60_000;
 
 export interface PoolEvents {
   /** A null message: look after the rings. */
@@ -42,12 +55,14 @@ export class ShardPool {
   private readonly pool: Piscina;
   private readonly settings: ShardSettings;
   private readonly events: PoolEvents;
-  private readonly running = new Map<number, Promise<unknown>>();
-  private readonly threadIds = new Map<number, number>();
+  private readonly beginMs: number;
+  private readonly running = new Set<Running>();
 
-  constructor(settings: ShardSettings, events: PoolEvents) {
+  /** `withinMs`: a thread that has not begun by then is given up. */
+  constructor(settings: ShardSettings, events: PoolEvents, withinMs: number = beginMs) {
     this.settings = settings;
     this.events = events;
+    this.beginMs = withinMs;
     this.pool = new Piscina({
       filename: ownFile('./thread', import.meta.url).href,
       minThreads: settings.shards,
@@ -59,7 +74,10 @@ export class ShardPool {
     this.pool.on('error', () => {});
   }
 
-  /** Start one shard; `attach` gives its event ring to the log thread before the shard writes into it. */
+  /**
+   * Start one shard; `attach` gives its event ring to the log thread before the shard writes into it. Rejects once the
+   * thread has ended.
+   */
   start(index: number, attach: (eventRing: SharedArrayBuffer) => void): Promise<RunningShard> {
     const { settings } = this;
     const commandRing = createRing(settings.ringBytes);
@@ -81,15 +99,37 @@ export class ShardPool {
     const levels = new Levels(settings.levels);
     const shardBell = new Bell(levels.words, LevelWord.firstShardBell + index, bell.port1);
     levels.setFlag(LevelWord.firstShardBell + index, 0);
+    const thread = new AbortController();
     return new Promise((resolve, reject) => {
       let shard: RunningShard | undefined;
       let dying: string | undefined;
+      let refusal: unknown;
+      let ending: Promise<void> | undefined;
       let late: NodeJS.Timeout | undefined;
-      const held = (module: string): void => {
-        const what = `shard ${index}`;
-        reject(new TrunklineError('StartTimedOut', { what, module, timeoutMs: moduleMs }));
-        unawaited(this.terminate(this.threadIds.get(index)));
+      const endThread = (): void => {
+        ending ??= this.endThread(thread);
+        unawaited(ending);
       };
+      /** The start has failed: from here on the thread can neither take a command nor publish anything. */
+      const refuse = (error: unknown): void => {
+        if (shard !== undefined || refusal !== undefined) return;
+        refusal = error;
+        clearTimeout(late);
+        sealTail(commandRing);
+        sealHead(eventRing);
+      };
+      const expect = (withinMs: number, error: () => TrunklineError): void => {
+        const giveUp = guarded(() => {
+          refuse(error());
+          endThread();
+        });
+        late = setTimeout(giveUp, withinMs);
+      };
+      const name = `shard ${index}`;
+      expect(moduleMs + this.beginMs, () => {
+        const cause = `it has not begun within ${moduleMs + this.beginMs} ms`;
+        return new TrunklineError('ThreadFailed', { thread: name, cause });
+      });
       const take = (message: ShardReport | null): void => {
         if (message === null) return this.events.wake();
         if (message.type === 'warning') return this.events.warning(message.message, message.details);
@@ -97,45 +137,43 @@ export class ShardPool {
           dying = message.cause;
           return;
         }
+        if (message.type === 'over') return endThread();
+        if (refusal !== undefined) return;
+        if (message.type === 'failed') return refuse(fromWire(message.error));
         clearTimeout(late);
         if (message.type === 'importing') {
-          late = setTimeout(
-            guarded(() => held(message.module)),
-            moduleMs,
-          );
-          return;
+          const details = { what: name, module: message.module, timeoutMs: moduleMs };
+          return expect(moduleMs, () => new TrunklineError('StartTimedOut', details));
         }
-        if (message.type === 'failed') return reject(fromWire(message.error));
-        if (message.type === 'begun') {
-          this.threadIds.set(index, message.threadId);
-          return;
-        }
-        shard = { index, commandRing, eventRing, bell: shardBell, commands: message.commands };
+        shard = { index, commandRing, eventRing, bell: shardBell };
         resolve(shard);
       };
       outbox.port1.on('message', guarded(take));
-      const end = (cause: string): void => {
-        // The task's end may overtake what the shard has reported.
+      const end = async (cause: string): Promise<void> => {
+        // The task's end may overtake what the shard has reported, and the end of its thread.
         for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1))
           take(last.message);
-        clearTimeout(late);
-        this.threadIds.delete(index);
+        await ending;
         bell.port1.close();
         outbox.port1.close();
-        if (cause !== '' && shard) this.events.died(shard, dying ?? cause);
-        else reject(new TrunklineError('ThreadFailed', { thread: `shard ${index}`, cause: cause || 'it returned' }));
+        this.running.delete(running);
+        if (cause !== '' && shard) return this.events.died(shard, dying ?? cause);
+        refuse(new TrunklineError('ThreadFailed', { thread: name, cause: cause || 'it returned' }));
+        reject(refusal);
       };
-      const ended = this.pool.run(data, { transferList: [bell.port2, outbox.port2] }).then(
+      const task = this.pool.run(data, { transferList: [bell.port2, outbox.port2], signal: thread.signal });
+      const ended = task.then(
         () => end(''),
         (error: Error) => end(error?.message ?? String(error)),
       );
-      this.running.set(index, ended);
+      const running: Running = { ended, thread };
+      this.running.add(running);
     });
   }
 
   /** All shards have returned. */
   async ended(): Promise<void> {
-    await Promise.all(this.running.values());
+    await Promise.all([...this.running].map(({ ended }) => ended));
   }
 
   /**
@@ -143,11 +181,15 @@ export class ShardPool {
    * imports as it starts, holds it, so that no native code of ours runs there.
    */
   async terminateHeld(): Promise<void> {
-    await Promise.all([...this.threadIds.values()].map((threadId) => this.terminate(threadId)));
+    await Promise.all([...this.running].map(({ thread }) => this.endThread(thread)));
   }
 
-  private async terminate(threadId: number | undefined): Promise<void> {
-    await this.pool.threads.find((thread) => thread.threadId === threadId)?.terminate();
+  /** Resolves once it has ended; the pool itself does not wait for that. */
+  private async endThread(thread: AbortController): Promise<void> {
+    const before = this.pool.threads;
+    thread.abort();
+    const after = new Set(this.pool.threads);
+    await Promise.all(before.filter((one) => !after.has(one)).map((one) => one.terminate()));
   }
 
   /** Give the threads back; their tasks have ended, so that no native code runs in them. */

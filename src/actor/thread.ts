@@ -1,7 +1,6 @@
 // A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
 // its event loop while asynchronous commands are under way, and now and then for the sake of what `context` holds.
 
-import { threadId } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
 import { clearInterval, pause, performance, setInterval, yieldToLoop } from '../clock.ts';
 import { describeError, TrunklineError, toWire, type WireError } from '../errors.ts';
@@ -27,23 +26,22 @@ type Report = (message: ShardReport) => void;
 /** Piscina calls this; it returns when the runtime stops. */
 export default async function runShard(data: ShardData): Promise<void> {
   const report: Report = (message) => data.outbox.postMessage(message);
-  report({ type: 'begun', threadId });
   // A successor that comes as the runtime stops: nothing of the user's is imported that would have to be ended.
   if (new Levels(data.levels).flag(LevelWord.stopping) >= StopStage.shards) return closePorts(data);
   enterShard();
   confineModules(data.moduleRoots);
   let shard: Shard;
-  let loader: Loader;
+  let loader: Loader | undefined;
   try {
     const types = await importTypes(data, report);
     const context = await makeContext(data, report);
     loader = await Loader.open(data);
     shard = new Shard(data, types, loader, context);
-    report({ type: 'ready', commands: types.map(({ definition }) => Object.keys(definition.commands)) });
+    report({ type: 'ready' });
   } catch (error) {
+    await loader?.close().catch(() => {});
     report({ type: 'failed', error: startError(error) });
-    closePorts(data);
-    return;
+    return endThread(report);
   }
   const stray = (text: string) => (reason: unknown) =>
     report({ type: 'warning', message: text, details: { err: describeError(reason) } });
@@ -64,9 +62,17 @@ export default async function runShard(data: ShardData): Promise<void> {
   }
   clearInterval(beating);
   await loader.close().catch((error: unknown) => stray('its view of log and store did not close')(error));
+  if (cause !== undefined) return endThread(report);
   closePorts(data);
-  // Ends this thread, not the process: what its asynchronous commands have begun must not go on beside the next shard.
-  if (cause !== undefined) process.exit(1);
+}
+
+/**
+ * Ends this thread, not the process: what asynchronous commands have begun must not go on beside the next shard, and a module
+ * whose import has failed fails for as long as the thread lives. The caller sees to it, should a listener to `exit` hold it.
+ */
+function endThread(report: Report): never {
+  report({ type: 'over' });
+  process.exit(1);
 }
 
 function closePorts(data: ShardData): void {
@@ -135,7 +141,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
 
 async function importTypes(data: ShardData, report: Report): Promise<ActorType[]> {
   const types: ActorType[] = [];
-  for (const [index, { name, module }] of data.types.entries()) {
+  for (const [index, { name, module, commands }] of data.types.entries()) {
     report({ type: 'importing', module });
     const exported = Object.values(await importUserModule(module));
     const found = violation();
@@ -143,6 +149,12 @@ async function importTypes(data: ShardData, report: Report): Promise<ActorType[]
     const definition = exported.find((value): value is AnyAggregate => isDefinition(value) && value.name === name);
     if (!definition) {
       throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });
+    }
+    // Commands travel by number. The module may have been replaced since the caller imported it.
+    const [here, there] = [Object.keys(definition.commands).join(), commands.join()];
+    if (here !== there) {
+      const reason = `its commands in the shard are ${here}, and where the runtime was made ${there}`;
+      throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason });
     }
     types.push(actorTypeOf(definition, index));
   }

@@ -4,7 +4,6 @@
 // still start, and before this thread has seen that it has started.
 
 import { type RunningShard, ShardPool, type ShardSettings } from '../actor/pool.ts';
-import type { AnyAggregate } from '../aggregate.ts';
 import { clearInterval, pause, performance, setInterval } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { guarded, unawaited } from '../guarded.ts';
@@ -43,7 +42,6 @@ export class Shards {
   deathsAtStart = 0;
   private readonly caller: Caller;
   private readonly log: RingKeeper;
-  private readonly types: readonly AnyAggregate[];
   private readonly events: ShardsEvents;
   private readonly pool: ShardPool;
   private readonly count: number;
@@ -59,17 +57,9 @@ export class Shards {
   private stopping = false;
   private readonly stop = new AbortController();
 
-  constructor(
-    caller: Caller,
-    log: RingKeeper,
-    types: readonly AnyAggregate[],
-    settings: ShardSettings,
-    starts: StartSettings,
-    events: ShardsEvents,
-  ) {
+  constructor(caller: Caller, log: RingKeeper, settings: ShardSettings, starts: StartSettings, events: ShardsEvents) {
     this.caller = caller;
     this.log = log;
-    this.types = types;
     this.events = events;
     this.count = settings.shards;
     this.levels = new Levels(settings.levels);
@@ -106,12 +96,6 @@ export class Shards {
     const shard = await this.pool.start(index, (ring) => {
       this.ringKeys[index] = this.log.attach(ring);
     });
-    for (const [typeIndex, { name: aggregateType, module, commands }] of this.types.entries()) {
-      const [here, there] = [Object.keys(commands).join(), shard.commands[typeIndex]!.join()];
-      if (here === there) continue;
-      const reason = `its commands there are ${there}, and here ${here}`;
-      throw new TrunklineError('ModuleMismatch', { module, aggregateType, reason });
-    }
     const line = new Line(index, shard.commandRing, shard.eventRing, shard.bell);
     this.lines[index] = line;
     this.lives[index]!.begun();
@@ -123,7 +107,7 @@ export class Shards {
     if (this.stopping) return;
     const { caller } = this;
     const dead = await this.starts[index]!.catch(() => undefined);
-    if (dead === undefined) return; // it was refused, by whoever started it
+    if (dead === undefined) return;
     this.restartCount++;
     try {
       dead.seal();

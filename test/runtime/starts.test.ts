@@ -1,10 +1,13 @@
 // Starts that depend on a user's modules: each wait has an end, and a shard that dies as it starts is not started for ever.
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
-import { expect, test } from 'vitest';
+import { afterEach, expect, test } from 'vitest';
+import { ShardPool, type ShardSettings } from '../../src/actor/pool.ts';
 import { WorkerPool } from '../../src/handlers/worker-pool.ts';
 import { createRuntime, type RuntimeOptions } from '../../src/index.ts';
+import { Levels } from '../../src/log/levels.ts';
 import { Counter } from './aggregates.ts';
+import { Redeployed } from './redeployed.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
 const starts = { attempts: 3, minDelayMs: 1, maxDelayMs: 2 };
@@ -51,5 +54,48 @@ test("a handler's module that does not load is named", async () => {
   const pool = new WorkerPool(module('imports'), 1, 300);
   const error = await errorOf(pool.load());
   expect(error).toMatchObject({ code: 'StartTimedOut', details: { module: module('imports'), timeoutMs: 300 } });
+  await pool.close();
+});
+
+afterEach(() => {
+  delete process.env.TRUNKLINE_TEST_LOADS;
+});
+
+/** The first shard's start, then those of its successors: see `redeployed.ts`. */
+function loads(plan: string): string {
+  const file = `${scratchFolder()}-loads`;
+  writeFileSync(file, plan);
+  process.env.TRUNKLINE_TEST_LOADS = file;
+  return `${file}.notes`;
+}
+
+test('a shard that comes back with a module that throws, or has other commands, is started again in a new thread', async () => {
+  const notes = loads('gtmtmg');
+  const runtime = await startRuntime({ aggregates: [Redeployed], shards: 1, starts: { ...starts, attempts: 10 } });
+  await runtime.ref(Redeployed, 'a').add(1);
+  await errorOf(runtime.ref(Redeployed, 'a').die());
+  expect(await runtime.ref(Redeployed, 'a').add(1)).toMatchObject({ value: 2 });
+  expect(runtime.status()).toMatchObject({ state: 'open', shardRestarts: 1, shardDeathsAtStart: 4 });
+  expect(readFileSync(notes, 'utf8')).toBe('gtmtmg');
+});
+
+test('a shard that comes back with other commands each time fails the runtime, and every command has an end', async () => {
+  loads('gmmm');
+  const runtime = await startRuntime({ aggregates: [Redeployed], shards: 1, starts });
+  await errorOf(runtime.ref(Redeployed, 'a').die());
+  const error = await errorOf(runtime.ref(Redeployed, 'a').add(1));
+  expect(error).toMatchObject({ code: 'ThreadFailed', details: { thread: 'shard 0' } });
+  expect(error.details.cause).toMatch(/3 times in a row.*its commands in the shard are add,die,further/);
+  expect(runtime.status().state).toBe('failed');
+});
+
+test('a shard whose thread does not begin, or that waits behind one that does not end, is given up', async () => {
+  const types = [{ name: 'none', module: module('imports'), commands: [] }];
+  const common = { types, levels: new Levels().memory, shards: 1, ringBytes: 1 << 16, moduleMs: 1 };
+  const pool = new ShardPool(common as unknown as ShardSettings, { wake() {}, warning() {}, died() {} }, 1);
+  const starts = [pool.start(0, () => {}), pool.start(0, () => {})].map(errorOf);
+  const cause = 'it has not begun within 2 ms'; // sooner than a thread can
+  for (const error of await Promise.all(starts))
+    expect(error).toMatchObject({ code: 'ThreadFailed', details: { cause } });
   await pool.close();
 });
