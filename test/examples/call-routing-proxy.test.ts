@@ -124,6 +124,56 @@ test('BYEs that cross each other complete the call once', async () => {
   expect(completed).toEqual(['caller']);
 });
 
+test.for([
+  [200, 'other'],
+  [481, 'to'],
+  [200, 'to'],
+] as const)(
+  'a BYE before the answer stops no clock: the call is ended when its money is spent (%i, %s answers)',
+  async ([status, answering]) => {
+    const completed: string[] = [];
+    const port = await start({
+      coveredMs: () => 50,
+      completed: async (_, { endedBy }) => void completed.push(endedBy),
+    });
+    const text = invite();
+    ann.send(text, port);
+    const arrived = await trunk.request('INVITE');
+    trunk.answer(arrived, 180, port);
+    const to = headerValue(await ann.response(180), 'to')!;
+    ann.send(laterText('BYE', text, { to, sequence: 2 }), port);
+    trunk.answer(await trunk.request('BYE'), status, port);
+    await ann.response(status, 'BYE');
+    trunk.answer(arrived, 200, port, answering);
+    await ann.response(200);
+    await expect.poll(() => completed, patience).toEqual(['credit']);
+  },
+);
+
+test.for(['other', 'to'])(
+  'the late answer to a BYE ends the call only if its dialog is the one that was answered (%s)',
+  async (answering) => {
+    const completed: string[] = [];
+    const port = await start({ completed: async (_, { endedBy }) => void completed.push(endedBy) });
+    const text = invite();
+    ann.send(text, port);
+    const arrived = await trunk.request('INVITE');
+    trunk.answer(arrived, 180, port);
+    const to = headerValue(await ann.response(180), 'to')!;
+    ann.send(laterText('BYE', text, { to, sequence: 2 }), port);
+    const bye = await trunk.request('BYE');
+    trunk.answer(arrived, 200, port, answering);
+    await ann.response(200);
+    trunk.answer(bye, 200, port);
+    await ann.response(200, 'BYE');
+    expect([answering, completed]).toEqual([answering, answering === 'to' ? ['caller'] : []]);
+    if (answering === 'to') {
+      await ann.request('BYE'); // who has answered meanwhile, and who may have taken that answer, get one of the router's
+      await expect.poll(() => trunk.count('BYE'), patience).toBe(2);
+    }
+  },
+);
+
 test('a full table refuses with 503 what it cannot hold, counts it, and has room again later', async () => {
   const port = await start({ place: async () => ({ kind: 'refuse', status: 404 }) }, { t1Ms: 10, limit: 3 });
   for (let call = 0; call < 5; call++) ann.send(invite(), port);

@@ -83,8 +83,8 @@ export class Phone implements AsyncDisposable {
     this.#socket.send(Buffer.from(text, 'latin1'), port, '127.0.0.1');
   }
 
-  /** Answer a request that was received. */
-  answer(request: ReceivedRequest, status: number, port: number): void {
+  /** Answer a request that was received, with the called party's tag where there is none yet. */
+  answer(request: ReceivedRequest, status: number, port: number, tag = 'to'): void {
     const copied = request.headers.filter(({ key }) =>
       ['via', 'from', 'call-id', 'cseq', 'record-route'].includes(key),
     );
@@ -92,7 +92,7 @@ export class Phone implements AsyncDisposable {
     const lines = [
       `SIP/2.0 ${status} As you like`,
       ...copied.map(({ name, value }) => `${name}: ${value}`),
-      `To: ${request.envelope.toTag === '' ? `${to};tag=to` : to}`,
+      `To: ${request.envelope.toTag === '' ? `${to};tag=${tag}` : to}`,
       `Contact: <sip:callee@127.0.0.1:${this.port}>`,
       'Content-Length: 0',
     ];

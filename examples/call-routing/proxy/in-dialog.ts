@@ -1,5 +1,7 @@
 // Requests inside a dialog, to its other side: to where that was met, with its own Contact and Route, whatever the request says.
-// Each side's CSeq only rises. A BYE ends the call at both ends and in the books, whoever answers it with what.
+// Each side's CSeq only rises. A BYE in the dialog that was answered ends the call at both ends and in the books, whoever answers
+// it with what. A BYE in another dialog of the call (before the answer, or to another phone that rang) ends that dialog only: the
+// call is charged on. One that crosses the answer ends the call by BYEs of the router's own, since its sender meant the ringing.
 import type { Verdict } from '../sip/endpoint-user.ts';
 import type { Address, ReceivedRequest, ReceivedResponse } from '../sip/message.ts';
 import type { ServerTransaction } from '../sip/server-transaction.ts';
@@ -7,7 +9,7 @@ import type { Way } from './calls.ts';
 import { forwardRequest, forwardResponse, hopsLeft } from './forward.ts';
 import type { ProxyParts } from './proxy.ts';
 import { refreshTargets, sequenceLimit } from './sides.ts';
-import { sendBye } from './teardown.ts';
+import { sendBye, tearDown } from './teardown.ts';
 
 export class InDialog {
   readonly #parts: ProxyParts;
@@ -36,13 +38,14 @@ export class InDialog {
     const { sender, receiver } = way;
     sender.sequence = request.envelope.sequence;
     if (transaction.isInvite) sender.inviteSequence = request.envelope.sequence;
-    if (request.method === 'BYE') way.call.hungUpAt ??= receivedAt;
+    const isHangUp = request.method === 'BYE' && isAnswered(way);
+    if (isHangUp) way.call.hungUpAt ??= receivedAt;
     const branch = endpoint.names.nextBranch();
     const hop = { self: endpoint.address, branch, uri: receiver.target, routes: receiver.routes };
     const outgoing = forwardRequest(request, { ...hop, recordRoute: transaction.isInvite });
     const client = endpoint.request(outgoing, branch, receiver.address, {
-      response: (response) => void this.#relay(transaction, response, way),
-      timeout: () => void this.#giveUp(transaction, way),
+      response: (response) => void this.#relay(transaction, response, way, isHangUp),
+      timeout: () => void this.#giveUp(transaction, way, isHangUp),
     });
     if (!client) transaction.respondWith(503, endpoint.names.nextTag());
     else if (transaction.isInvite) {
@@ -67,7 +70,12 @@ export class InDialog {
     return true;
   }
 
-  async #relay(transaction: ServerTransaction, response: ReceivedResponse, way: Way): Promise<void> {
+  async #relay(
+    transaction: ServerTransaction,
+    response: ReceivedResponse,
+    way: Way,
+    isHangUp: boolean,
+  ): Promise<void> {
     const { request } = transaction;
     const { status } = response;
     if (status === 100) return;
@@ -75,20 +83,33 @@ export class InDialog {
     if (isAccepted && ['INVITE', 'UPDATE'].includes(request.method)) {
       refreshTargets(request, response, way.sender, way.receiver);
     }
-    if (request.method === 'BYE' && status >= 200) {
+    if (request.method === 'BYE' && status >= 200 && isAnswered(way)) {
       // Who asks for credentials gets its BYE once more, and talks until then; any other answer is the end.
       if (status === 401 || status === 407) way.call.hungUpAt = undefined;
       else {
         // What does not say that the dialog is gone may come from one that has not understood, and talks on.
-        if (!isAccepted && status !== 481) sendBye(this.#parts.endpoint, way.call, way.receiver, way.sender);
-        await this.#parts.ended(way.call, way.sentBy);
+        if (isHangUp && !isAccepted && status !== 481) {
+          sendBye(this.#parts.endpoint, way.call, way.receiver, way.sender);
+        }
+        await this.#end(way, isHangUp);
       }
     }
     transaction.respond(forwardResponse(response, request));
   }
 
-  async #giveUp(transaction: ServerTransaction, way: Way): Promise<void> {
-    if (transaction.request.method === 'BYE') await this.#parts.ended(way.call, way.sentBy);
+  async #giveUp(transaction: ServerTransaction, way: Way, isHangUp: boolean): Promise<void> {
+    if (transaction.request.method === 'BYE' && isAnswered(way)) await this.#end(way, isHangUp);
     transaction.respondWith(408, this.#parts.endpoint.names.nextTag());
   }
+
+  /** A BYE from before the answer says nothing about what either side does now: both get one of the router's. */
+  async #end({ call, sentBy }: Way, isHangUp: boolean): Promise<void> {
+    if (!isHangUp && !call.isOver) tearDown(this.#parts.endpoint, call);
+    await this.#parts.ended(call, sentBy);
+  }
+}
+
+/** Whether this is the dialog that the call is charged for. */
+function isAnswered({ call, sender, receiver, sentBy }: Way): boolean {
+  return call.answered?.callee === (sentBy === 'caller' ? receiver : sender);
 }
