@@ -7,13 +7,20 @@
 // one side.
 import { setImmediate as immediatePromise, setTimeout as timeoutPromise } from 'node:timers/promises';
 
-export const setTimeout: typeof globalThis.setTimeout = globalThis.setTimeout;
+/** Node makes 1 ms of what is longer: a sum of two allowed times must not end at once. It ends after 24 days instead. */
+const timerMostMs = 2 ** 31 - 1;
+const bounded = (ms: number | undefined): number | undefined => (ms === undefined ? ms : Math.min(ms, timerMostMs));
+const timeout = globalThis.setTimeout;
+
+export const setTimeout = ((work: (...args: unknown[]) => void, ms?: number, ...args: unknown[]) =>
+  timeout(work, bounded(ms), ...args)) as typeof globalThis.setTimeout;
 export const clearTimeout: typeof globalThis.clearTimeout = globalThis.clearTimeout;
 export const setInterval: typeof globalThis.setInterval = globalThis.setInterval;
 export const clearInterval: typeof globalThis.clearInterval = globalThis.clearInterval;
 
 /** Resolves after so many milliseconds. */
-export const pause: typeof timeoutPromise = timeoutPromise;
+export const pause = ((ms?: number, value?: unknown, options?: object) =>
+  timeoutPromise(bounded(ms), value, options)) as typeof timeoutPromise;
 
 /** Resolves once the event loop has served what waits for it. */
 export const yieldToLoop: typeof immediatePromise = immediatePromise;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { monotonicMs } from '../src/clock.ts';
+import { clearTimeout, monotonicMs, pause, setTimeout } from '../src/clock.ts';
 
 const source = fileURLToPath(new URL('../src', import.meta.url));
 
@@ -134,4 +134,16 @@ test('a thread that is put aside while it looks at both of its clocks has no oth
   expect(looks).toBeGreaterThan(0);
   expect(Math.abs(aheadMs)).toBeLessThan(200);
   await worker.terminate();
+});
+
+test('a time beyond what a timer takes is a long one, not none', async () => {
+  const ended: string[] = [];
+  const timer = setTimeout(() => ended.push('timer'), 2 ** 32);
+  const control = new AbortController();
+  const paused = pause(2 ** 32, 'pause', { signal: control.signal }).then((what) => ended.push(what));
+  await pause(5);
+  clearTimeout(timer);
+  control.abort();
+  await paused.catch(() => {});
+  expect(ended).toEqual([]);
 });

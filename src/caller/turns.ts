@@ -3,7 +3,8 @@
 // here: nothing leaves a ring before the log thread has said `written`, save replies to callers that asked for `raised`.
 //
 // Invariant: no exception leaves a turn, and none keeps the next frame, group, event, step or sleep from coming. Each of
-// these is tried by itself, and what it throws is handed to `report`.
+// these is tried by itself, and what it throws is handed to `report`. A turn runs listeners, which may ask for another one
+// (`setFlush`): that begins when this one has told them everything, since there is never a turn within a turn.
 import type { Bus } from '../bus/bus.ts';
 import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
@@ -33,6 +34,9 @@ export class Turns {
   /** What the log has left, and how often that has become more, as last seen; see `LogRoom`. */
   private room = 0;
   private openings = 0;
+  private isTurning = false;
+  /** A listener has asked for another turn. */
+  private isDueAgain = false;
 
   /** `report` is told of an exception that nobody expects, and must not throw. */
   constructor(caller: Caller, levels: Levels, bus: Bus, report: (error: unknown) => void) {
@@ -51,9 +55,21 @@ export class Turns {
 
   /** Look after everything that has happened since the last turn, then ask to be woken. */
   turn(): void {
+    this.isDueAgain = this.isTurning;
+    if (this.isTurning) return;
+    this.isTurning = true;
+    try {
+      this.takeTurn();
+    } finally {
+      this.isTurning = false;
+    }
+  }
+
+  private takeTurn(): void {
     const { caller, levels } = this;
     this.sleeper.rise();
     do {
+      this.isDueAgain = false;
       if (levels.flag(LevelWord.poisoned) !== 0) {
         // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
         caller.fail(
@@ -70,7 +86,7 @@ export class Turns {
       for (const step of this.steps) this.take(step);
       for (const line of caller.lines) if (line.hasOverflow) this.take(() => line.flushOverflow());
       for (const other of caller.others) if (other.hasWaiting()) this.take(() => other.endTurn());
-    } while (!this.sleeper.arm(this.hasWork));
+    } while (this.isDueAgain || !this.sleeper.arm(this.hasWork));
     caller.settleDrained();
   }
 

@@ -255,3 +255,23 @@ test.each(['before the turn', 'behind its last look', 'twice between two turns']
     expect(levels.flag(LevelWord.callerBell), 'asleep').not.toBe(0);
   },
 );
+
+test('a listener that asks for a turn gets it after this one: events are heard in log order', () => {
+  const scene = new Scene();
+  const heard: number[] = [];
+  const add = (): void => {
+    scene.event();
+    scene.reply(99, GroupFlag.nothing);
+    scene.write();
+  };
+  scene.bus.on('*', ({ position }) => {
+    heard.push(position);
+    if (heard.length === 1) add();
+    scene.caller.turn();
+  });
+  add();
+  add();
+  scene.caller.turn();
+  expect(heard).toEqual([1, 2, 3]);
+  expect(scene.reported).toEqual([]);
+});
