@@ -47,6 +47,8 @@ test('the handlers act on calls, each in its way', async () => {
   await runtime.ref(Compliance, '442').revokeConsent('letter');
   await makeCall(runtime, 'one', '441');
   await makeCall(runtime, 'two', '442');
+  const refused = { standing: undefined, bids: [], sipCallId: 'sip-three', accountId: 'nobody', called: '441' };
+  await runtime.ref(Call, 'three').place(refused);
   await until(
     async () => (await runtime.store.getByType('TransactionCreated')).length,
     (count) => count === 2,
@@ -68,6 +70,7 @@ test('the handlers act on calls, each in its way', async () => {
   expect(notifications.filter(({ text }) => text.startsWith('BidWon'))).toHaveLength(2);
   const [day] = await office.analytics.entries();
   expect(day!.row).toEqual({ calls: 2, billedSeconds: 120, bids: 1, revenue: '0.12' });
+  expect(await runtime.effects('called-numbers')).toEqual([]); // calls that fail leave nothing either
   const trail = await runtime.effects(auditTable);
   let events = 0;
   for await (const _ of runtime.events()) events++;

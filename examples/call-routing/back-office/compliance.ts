@@ -8,13 +8,17 @@ export function compliance(runtime: Runtime, bannedTrunks: ReadonlySet<string>):
   return runtime.subscribe({
     name: 'ComplianceHandler',
     aggregates: [Call],
-    events: ['CallCreated', 'CallRouted'],
+    events: ['CallCreated', 'CallRouted', 'CallFailed'],
     async handle(event, { effectKey, tx }) {
       const callId = event.aggregateId;
       if (event.type === 'CallCreated') {
         const { called } = event.data as CallCreated;
         await runtime.ref(Compliance, called).with({ idempotencyKey: effectKey }).checkCalled(callId);
         tx.put('called-numbers', callId, called);
+        return;
+      }
+      if (event.type === 'CallFailed') {
+        tx.remove('called-numbers', callId); // a call that was refused is never routed
         return;
       }
       const { trunk } = event.data as CallRouted;

@@ -8,14 +8,20 @@ import { headerValue, makeHeader } from '../sip/message.ts';
 import type { Names } from '../sip/names.ts';
 
 const mostHops = 70;
-/** For us alone (credentials), or believed by trunks and therefore not to be said by callers (RFC 3325). */
+/** For us alone, or believed by trunks and therefore not to be said by callers (RFC 5806, RFC 7044). */
 const notForwarded: ReadonlySet<string> = new Set([
   'proxy-authorization',
   'route',
   'max-forwards',
-  'p-asserted-identity',
-  'p-preferred-identity',
+  'remote-party-id',
+  'diversion',
+  'history-info',
 ]);
+
+/** P-headers are what operators say to each other (RFC 3325, RFC 7315): identities, charging, networks. */
+function isForwarded(key: string): boolean {
+  return !notForwarded.has(key) && !key.startsWith('p-');
+}
 
 /** Hops left, 70 at most and where the request does not say; undefined where it says nonsense. */
 export function hopsLeft(request: ReceivedRequest): number | undefined {
@@ -51,7 +57,7 @@ export function forwardRequest(
   const headers: SipHeader[] = [makeHeader('Via', `SIP/2.0/UDP ${own};branch=${branch}`)];
   if (recordRoute) headers.push(makeHeader('Record-Route', `<sip:${own};lr>`));
   for (const route of routes) headers.push(makeHeader('Route', route));
-  for (const header of request.headers) if (!notForwarded.has(header.key)) headers.push(header);
+  for (const header of request.headers) if (isForwarded(header.key)) headers.push(header);
   headers.push(makeHeader('Max-Forwards', String((hopsLeft(request) ?? 1) - 1)));
   return { kind: 'request', method: request.method, uri, headers, body: request.body };
 }

@@ -70,12 +70,7 @@ export class InDialog {
     return true;
   }
 
-  async #relay(
-    transaction: ServerTransaction,
-    response: ReceivedResponse,
-    way: Way,
-    isHangUp: boolean,
-  ): Promise<void> {
+  async #relay(transaction: ServerTransaction, response: ReceivedResponse, way: Way, isHangUp: boolean): Promise<void> {
     const { request } = transaction;
     const { status } = response;
     if (status === 100) return;
