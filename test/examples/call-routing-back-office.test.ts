@@ -10,6 +10,7 @@ import { auditCdrs } from '../../examples/call-routing/back-office/cdr-export.ts
 import type { Notification } from '../../examples/call-routing/back-office/notification.ts';
 import { Account } from '../../examples/call-routing/domain/account.ts';
 import { Bid } from '../../examples/call-routing/domain/bid.ts';
+import { Call } from '../../examples/call-routing/domain/call.ts';
 import { Compliance } from '../../examples/call-routing/domain/compliance.ts';
 import { Ledger } from '../../examples/call-routing/domain/ledger.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
