@@ -86,6 +86,30 @@ export function checkAccess(path: string, self: Self): string[] {
   return [...checkFolder(path, statSync(path), self), ...checkParents(path, self), ...checkContent(path, self)];
 }
 
+/**
+ * Warnings of a folder that is not a data directory, and whose files are believed all the same (archives). On a read-only file
+ * system, or where only others may write, this process's own user counts.
+ * @throws DataDirUnsafe
+ */
+export function checkSharedFolder(path: string): string[] {
+  const self = probed(path);
+  if (self === undefined) return [];
+  if (!self.keepsModes) return checkAccess(path, self);
+  return [...checkFolder(path, statSync(path), self), ...checkParents(path, self)];
+}
+
+function probed(path: string): Self | undefined {
+  try {
+    return probeFolder(path);
+  } catch (error) {
+    if (!['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+  }
+  const { geteuid, getegid, getgroups } = process;
+  if (!geteuid || !getegid || !getgroups) return undefined;
+  const groups = new Set([getegid(), ...getgroups()]);
+  return { uid: geteuid(), groups, isRoot: geteuid() === 0, keepsModes: true };
+}
+
 function checkFolder(path: string, stats: Stats, self: Self): string[] {
   const { uid, gid, mode } = stats;
   const warnings: string[] = [];

@@ -96,7 +96,13 @@ export { createRuntime, Runtime } from './runtime.ts';
 export type { Secret } from './secrets.ts';
 export type { StartOptions } from './start-options.ts';
 export type { RuntimeStatus } from './status.ts';
-export { type ArchiveInfo, type ArchiveLimits, readArchive, verifyArchive } from './store/postgres/archive-file.ts';
+export {
+  type ArchiveInfo,
+  type ArchiveLimits,
+  type ArchiveOrigin,
+  readArchive,
+  verifyArchive,
+} from './store/postgres/archive-file.ts';
 export type { Connection, ConnectionParts } from './store/postgres/connection.ts';
 export { migrate } from './store/postgres/doors.ts';
 export type { MigrateOptions, MigrateReport } from './store/postgres/migrate.ts';

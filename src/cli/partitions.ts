@@ -5,6 +5,7 @@ import { archiveMonth, dropMonth } from '../store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../store/postgres/months.ts';
 import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
+import { printError } from './print.ts';
 import { bytes, table } from './table.ts';
 import { month as monthWord, positiveInteger } from './words.ts';
 
@@ -49,6 +50,7 @@ export function addPartitions(program: Command): void {
     .action((options: ConnectionOptions & OutputOptions & ArchiveLimits & { before: string; to: string }) =>
       onStore(options, async (client) => {
         const months = await monthsBefore(client, options);
+        const warn = warnOnce();
         const done: { month: string; events: number; file: string }[] = [];
         for (const month of months) {
           const { events, file } = await archiveMonth(
@@ -58,6 +60,7 @@ export function addPartitions(program: Command): void {
             options.to,
             undefined,
             limitsOf(options),
+            warn,
           );
           done.push({ month, events, file });
           if (!options.json) output(options, undefined, () => [`${month}: ${events} events in ${file}`]);
@@ -74,8 +77,9 @@ export function addPartitions(program: Command): void {
     .action((options: DropOptions) =>
       onStore(options, async (client) => {
         const months = await monthsBefore(client, options);
+        const warn = warnOnce();
         for (const month of months) {
-          await dropMonth(client, options.schema, month, options.archive, options.force, limitsOf(options));
+          await dropMonth(client, options.schema, month, options.archive, options.force, limitsOf(options), warn);
           if (!options.json) output(options, undefined, () => [`${month}: dropped`]);
         }
         finish(
@@ -96,6 +100,15 @@ const withLimits = (command: Command): Command =>
     .option('--ratio <times>', 'how far an archive may unpack; 1,000 times unless said', positiveInteger);
 
 const limitsOf = ({ lineBytes, ratio }: ArchiveLimits): ArchiveLimits => ({ lineBytes, ratio });
+
+/** Of a folder that holds many months once. */
+function warnOnce(): (reason: string) => void {
+  const said = new Set<string>();
+  return (reason) => {
+    if (!said.has(reason)) printError(`trunkline: warning: ${reason}`);
+    said.add(reason);
+  };
+}
 
 type Client = Parameters<typeof listPartitions>[0];
 

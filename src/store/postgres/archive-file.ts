@@ -2,11 +2,12 @@
 // there are and what their SHA-256 is. A file without that line, or with another sum, is no archive, whatever its name.
 //
 // Written beside under another name, synced, read back whole, and only then given its name: what a crash leaves behind is
-// never mistaken for an archive.
+// never mistaken for an archive. The last line also says which store the month is of. What has the name already is replaced only
+// by an archive of the same store that holds each of its events; what cannot be read or understood is left where it is.
 import { isUtf8 } from 'node:buffer';
 import { createHash, type Hash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';
-import { readdir, rename, rm, stat } from 'node:fs/promises';
+import { lstat, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and is to be told so
@@ -49,6 +50,15 @@ function resolveLimits(limits: ArchiveLimits): Required<{ [K in keyof ArchiveLim
   };
 }
 
+/** The store that a month is of. */
+export interface ArchiveOrigin {
+  /** The database system's identifier, as the server was initialised with it. */
+  readonly system: string;
+  readonly database: string;
+  readonly schema: string;
+  readonly month: string;
+}
+
 /** What an archive says of itself. */
 export interface ArchiveInfo {
   readonly file: string;
@@ -57,30 +67,48 @@ export interface ArchiveInfo {
   readonly lastSequence: number;
   /** SHA-256 of all lines but the last, hexadecimal. */
   readonly sha256: string;
+  /** undefined: an archive of an earlier release. */
+  readonly origin?: ArchiveOrigin | undefined;
 }
+
+/** How a new archive takes its place. */
+export interface Placing {
+  readonly origin: ArchiveOrigin;
+  /** Keeps others who archive or drop the month out while `work` runs, which asks `stillAlone` before it acts. */
+  alone<T>(work: (stillAlone: () => Promise<void>) => Promise<T>): Promise<T>;
+}
+
+const unplaced: Partial<Placing> & Pick<Placing, 'alone'> = { alone: (work) => work(async () => {}) };
 
 /**
  * Write rows (JSON texts with their escapes doubled, as PostgreSQL copies them, a line each) into `file`, whole or not at all;
- * returns what the finished file says when it is read back. An archive that is there is replaced by one that holds as much:
- * it may be the only place of events whose month has been dropped, and has come again with late ones.
- * @throws ArchiveNeeded
+ * returns what the finished file says when it is read back. An archive that is there is replaced by one of the same store that
+ * holds all of its events: it may be the only place of events whose month has been dropped, and has come again with late ones.
+ * @throws ArchiveNeeded, ArchiveDamaged, FileRefused
  */
 export async function writeArchive(
   file: string,
   rows: AsyncIterable<Buffer>,
   signal?: AbortSignal,
   limits: ArchiveLimits = {},
+  { origin, alone }: Partial<Placing> & Pick<Placing, 'alone'> = unplaced,
 ): Promise<ArchiveInfo> {
   resolveLimits(limits);
   const draft = `${file}.${randomUUID()}.part`; // process numbers repeat: two containers may share the folder
   try {
     const output = createWriteStream(draft, { fd: openPrivate(draft, 'make'), flush: true });
-    await pipeline(rows, (chunks) => sealed(chunks, file, limits), zlib.createZstdCompress(), output, { signal });
+    await pipeline(rows, (chunks) => sealed(chunks, file, limits, origin), zlib.createZstdCompress(), output, {
+      signal,
+    });
     const info = await verifyArchive(draft, signal, limits);
-    const events = await lacking(draft, file, signal, limits);
-    if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
-    await rename(draft, file);
-    syncFolder(dirname(file));
+    await alone(async (stillAlone) => {
+      const before = await markOf(file);
+      if (before !== undefined) await checkReplaceable(draft, file, origin, signal, limits);
+      await stillAlone();
+      if ((await markOf(file)) !== before) throw refused(file, 'has changed meanwhile; archive the month again');
+      await rename(draft, file);
+      syncFolder(dirname(file));
+    });
     await removeOldDrafts(file);
     return { ...info, file };
   } catch (error) {
@@ -89,26 +117,76 @@ export async function writeArchive(
   }
 }
 
-/** How many events of the archive that is there the new one lacks. Numbers are given once: so counting is enough. */
+/**
+ * Which file this is, and of which moment: one that is replaced or written into has another mark, whatever time it is given.
+ * undefined: none is there. A link to a file that is not there is one.
+ */
+export async function markOf(file: string): Promise<string | undefined> {
+  const entry = await lstat(file, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw unread(file, error);
+  });
+  if (entry === undefined) return undefined;
+  const target = entry.isSymbolicLink() ? await stat(file, { bigint: true }).catch(() => undefined) : undefined;
+  return [entry, target].map((one) => one && [one.dev, one.ino, one.size, one.mtimeNs, one.ctimeNs].join()).join(' ');
+}
+
+/** Whether the draft is of the same store as the archive that is there, and holds each of its events. */
+async function checkReplaceable(
+  draft: string,
+  file: string,
+  origin: ArchiveOrigin | undefined,
+  signal: AbortSignal | undefined,
+  limits: ArchiveLimits,
+): Promise<void> {
+  const old = await verifyArchive(file, signal, limits);
+  if (origin && old.origin && textOf(origin) !== textOf(old.origin)) {
+    const { database, schema, month, system } = old.origin;
+    const whose = `month ${month} of schema ${schema} in database ${database} (system ${system})`;
+    throw refused(file, `is the archive of ${whose}; move it elsewhere, or archive into another folder`);
+  }
+  const events = await lacking(draft, file, signal, limits);
+  if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
+}
+
+/** How many events of the archive that is there the draft lacks. Both are in the order of their sequence, and read side by side. */
 async function lacking(
   draft: string,
   file: string,
   signal: AbortSignal | undefined,
   limits: ArchiveLimits,
 ): Promise<number> {
-  let old: ArchiveInfo;
+  const drafted = archiveLines(draft, createHash('sha256'), limits, () => {});
+  const following = async (): Promise<Key | undefined> => {
+    const { value } = await drafted.next();
+    return value && keyIn(value.text);
+  };
+  const ids = new Set<string>(); // of the draft's events with sequence `at`
+  let at = 0;
+  let count = 0;
   try {
-    old = await verifyArchive(file, signal, limits);
-  } catch (error) {
-    if (isError(error, 'ArchiveDamaged')) return 0; // it is not there, or is none
-    throw error;
+    let next = await following();
+    for await (const { text, line } of archiveLines(file, createHash('sha256'), limits, () => {})) {
+      signal?.throwIfAborted();
+      const { sequence, id } = keyIn(text) ?? fail(damaged(file, 'it holds no event', line));
+      if (sequence !== at) ids.clear();
+      at = sequence;
+      for (; next && next.sequence <= at; next = await following()) if (next.sequence === at) ids.add(next.id);
+      if (!ids.has(id)) count++;
+    }
+    return count;
+  } finally {
+    await drafted.return(undefined);
   }
-  let held = 0;
-  for await (const { text } of archiveLines(draft, createHash('sha256'), limits, () => {})) {
-    signal?.throwIfAborted();
-    if (sequenceIn(text)! <= old.lastSequence) held++; // we have just written it
-  }
-  return Math.max(0, old.events - held);
+}
+
+interface Key {
+  sequence: number;
+  id: string;
+}
+
+function keyIn(text: string): Key | undefined {
+  const { sequence, id } = parseFields(text);
+  return Number.isSafeInteger(sequence) && typeof id === 'string' ? { sequence: sequence as number, id } : undefined;
 }
 
 /** What crashes have left behind. A draft that grows is another process's. */
@@ -137,7 +215,12 @@ export async function summaryOf(
 export const unescaped = (line: string): string => line.replaceAll('\\\\', '\\');
 
 /** The rows as lines, and behind them the line that makes a file an archive. */
-async function* sealed(chunks: AsyncIterable<Buffer>, file: string, limits: ArchiveLimits): AsyncGenerator<string> {
+async function* sealed(
+  chunks: AsyncIterable<Buffer>,
+  file: string,
+  limits: ArchiveLimits,
+  origin?: ArchiveOrigin,
+): AsyncGenerator<string> {
   const hash = createHash('sha256');
   let events = 0;
   let lastSequence = 0;
@@ -151,7 +234,7 @@ async function* sealed(chunks: AsyncIterable<Buffer>, file: string, limits: Arch
     lastSequence = Math.max(lastSequence, sequence);
     yield `${text}\n`;
   }
-  yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex') })}\n`;
+  yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex'), origin })}\n`;
 }
 
 export function sequenceIn(line: string): number | undefined {
@@ -186,7 +269,8 @@ async function* archiveLines(
   const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw unread(file, error);
   });
-  if (!found?.isFile()) throw damaged(file, 'it is not there');
+  if (!found) throw new TrunklineError('ArchiveDamaged', { file, reason: 'it is not there' });
+  if (!found.isFile()) throw damaged(file, 'it is no regular file');
   let events = 0;
   let end: Omit<ArchiveInfo, 'file'> | undefined;
   try {
@@ -215,7 +299,11 @@ async function* archiveLines(
 }
 
 function damaged(file: string, reason: string, line?: number, cause?: unknown): TrunklineError {
-  return new TrunklineError('ArchiveDamaged', { file, ...(line !== undefined && { line }), reason }, { cause });
+  return new TrunklineError(
+    'ArchiveDamaged',
+    { file, ...(line !== undefined && { line }), reason: `${reason}; move it aside` },
+    { cause },
+  );
 }
 
 /** The disk, rights or descriptors are at fault, and not the archive: it must not be taken for none, and replaced. */
@@ -227,13 +315,29 @@ function aboveLimits({ details }: TrunklineError<'FileRefused'>): TrunklineError
   return new TrunklineError('FileRefused', { ...details, reason });
 }
 
+const textOf = ({ system, database, schema, month }: ArchiveOrigin): string =>
+  JSON.stringify([system, database, schema, month]);
+
 function endIn({
   events,
   lastSequence,
   sha256,
+  origin,
 }: Readonly<Record<string, unknown>>): Omit<ArchiveInfo, 'file'> | undefined {
   const isEnd = Number.isSafeInteger(events) && Number.isSafeInteger(lastSequence) && typeof sha256 === 'string';
-  return isEnd ? { events: events as number, lastSequence: lastSequence as number, sha256 } : undefined;
+  if (!isEnd || (origin !== undefined && !isOrigin(origin))) return undefined;
+  return {
+    events: events as number,
+    lastSequence: lastSequence as number,
+    sha256,
+    ...(origin !== undefined && { origin }),
+  };
+}
+
+function isOrigin(found: unknown): found is ArchiveOrigin {
+  if (typeof found !== 'object' || found === null) return false;
+  const { system, database, schema, month } = found as Partial<ArchiveOrigin>;
+  return [system, database, schema, month].every((one) => typeof one === 'string');
 }
 
 function fail(error: Error): never {

@@ -3,11 +3,15 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { BatchSize } from '../../batch-size.ts';
+import { checkSharedFolder } from '../../directory-access.ts';
 import { TrunklineError } from '../../errors.ts';
+import { refused } from '../../foreign-file.ts';
 import { makePrivateFolderLater } from '../../private-file.ts';
 import {
   type ArchiveInfo,
   type ArchiveLimits,
+  type ArchiveOrigin,
+  markOf,
   sequenceIn,
   summaryOf,
   unescaped,
@@ -15,9 +19,9 @@ import {
   writeArchive,
 } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
-import { tookTooLong } from './failure.ts';
+import { codeOf, isServerError, tookTooLong } from './failure.ts';
 import { checkMonth, isAttached, partitionOf, retried } from './months.ts';
-import { beginSql } from './server-session.ts';
+import { beginSql, idleFor } from './server-session.ts';
 
 const lockTimeoutMs = 2000;
 const lineFeed = 10;
@@ -25,8 +29,9 @@ const fileOf = (folder: string, month: string): string => join(folder, `${partit
 
 /**
  * Write one month into `folder` (made if absent); returns what the finished file says when it is read back. An archive of
- * that month that is there already is replaced once the new one is whole, and holds all that it does.
- * @throws ArchiveNeeded, FileRefused
+ * that month that is there already is replaced once the new one is whole, of the same store, and holds all that it does.
+ * `warn`: who else can change the folder.
+ * @throws ArchiveNeeded, ArchiveDamaged, FileRefused, DataDirUnsafe
  */
 export async function archiveMonth(
   client: pg.ClientBase,
@@ -35,17 +40,74 @@ export async function archiveMonth(
   folder: string,
   signal?: AbortSignal,
   limits: ArchiveLimits = {},
+  warn: (reason: string) => void = () => {},
 ): Promise<ArchiveInfo> {
   checkMonth('month', month);
   await makePrivateFolderLater(folder, true);
-  const file = fileOf(await realpath(folder), month);
+  const path = await realpath(folder);
+  for (const reason of checkSharedFolder(path)) warn(`${path}: ${reason}`);
+  const file = fileOf(path, month);
   const table = `${pg.escapeIdentifier(schema)}.${partitionOf(month)}`;
-  return writeArchive(file, rowsOf(client, table), signal, limits);
+  const origin = await originOf(client, schema, month);
+  return writeArchive(file, rowsOf(client, table), signal, limits, {
+    origin,
+    alone: (work) => alone(client, schema, month, file, work),
+  });
+}
+
+async function originOf(client: pg.ClientBase, schema: string, month: string): Promise<ArchiveOrigin> {
+  const { rows } = await client.query('select current_database()::text as database');
+  const system = await client
+    .query('select system_identifier::text as system from pg_catalog.pg_control_system()')
+    .then((result): string => result.rows[0].system)
+    .catch((error: unknown) => {
+      if (!isServerError(error)) throw error;
+      return 'unknown'; // a service may keep it to itself
+    });
+  return { system, database: rows[0].database, schema, month };
+}
+
+/**
+ * `work` while nobody else puts an archive of the month in its place, or drops the month. The lock is of a transaction, which
+ * poolers keep on one connection; it stands idle while files are read.
+ */
+async function alone<T>(
+  client: pg.ClientBase,
+  schema: string,
+  month: string,
+  file: string,
+  work: (stillAlone: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  try {
+    await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, idleFor(Number.POSITIVE_INFINITY)));
+    await lockArchive(client, schema, month, file);
+    const result = await work(async () => {
+      await client.query('select'); // with the connection the lock would be lost
+    });
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    await client.query('rollback').catch(() => {});
+    throw error;
+  }
+}
+
+/** Until the transaction ends. */
+async function lockArchive(client: pg.ClientBase, schema: string, month: string, file: string): Promise<void> {
+  try {
+    const key = ['trunkline.archive', `${schema} ${month}`];
+    await client.query('select pg_advisory_xact_lock(hashtext($1), hashtext($2))', key);
+  } catch (error) {
+    if (codeOf(error) !== '55P03') throw error;
+    throw refused(file, 'is at work in another `partitions archive` or `partitions drop`; try again', {}, error);
+  }
 }
 
 /** A page costs a question more, and its time grows with its size: roles, databases and poolers may bound that of a statement. */
 const rowsPerPage = 100_000;
 const pagesToGrow = 16;
+/** Of what is a few bytes of each row. */
+const stampsPerPage = 1_000_000;
 
 /**
  * All rows as lines, page by page in the order of their sequence. Text, not CSV: JSON text has no tabs or newlines; only its
@@ -90,7 +152,7 @@ function lastSequence(lines: Buffer): number | undefined {
 /**
  * Remove a month from the database: only if the archive in `folder` has all of it, and no log, subscription or projection
  * lacks any of it; or with `force`, which asks none of these. Asked in the transaction that drops, behind its lock.
- * @throws ArchiveDamaged, FileRefused, PartitionNeeded
+ * @throws ArchiveDamaged, FileRefused, PartitionNeeded, DataDirUnsafe
  */
 export async function dropMonth(
   client: pg.ClientBase,
@@ -99,19 +161,30 @@ export async function dropMonth(
   folder: string | undefined,
   force: boolean,
   limits: ArchiveLimits = {},
+  warn: (reason: string) => void = () => {},
 ): Promise<void> {
   const name = pg.escapeIdentifier(schema);
   const partition = partitionOf(checkMonth('month', month));
-  const archive = force ? undefined : await verifyArchive(fileOf(folder ?? '.', month), undefined, limits);
+  const file = fileOf(folder ?? '.', month);
+  const mark = force ? undefined : await markOf(file);
+  const archive = force ? undefined : await verifyArchive(file, undefined, limits);
+  if (archive) {
+    const path = await realpath(folder ?? '.');
+    for (const reason of checkSharedFolder(path)) warn(`${path}: ${reason}`);
+  }
   // Read whole before the lock, which holds everybody; behind it only whether anything has changed since is looked at.
-  const before = archive && (await stampOf(client, `${name}.${partition}`, schema, partition));
+  const pages = new BatchSize(stampsPerPage, pagesToGrow); // behind the lock as large as they have come to be before it
+  const stamp = (): Promise<string> => stampOf(client, `${name}.${partition}`, schema, partition, pages);
+  const before = archive && (await stamp());
   if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition, limits);
   await retried(client, async () => {
-    await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
+    // A statement that a bound of time ends would undo all the others, and be the same the next time.
+    await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, 'statement_timeout = 0'));
+    await lockArchive(client, schema, month, file);
     // From the top, as writers do; the other way round they and we would wait for each other.
     await client.query(`lock table ${name}.domain_events in access exclusive mode`);
     if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
-    if (archive && (await stampOf(client, `${name}.${partition}`, schema, partition)) !== before) {
+    if (archive && (await stamp()) !== before) {
       throw needed(partition, 'it has changed meanwhile; try again');
     }
     if (archive) await checkPassed(client, name, partition);
@@ -120,18 +193,42 @@ export async function dropMonth(
       `delete from ${name}.outbox o using ${name}.${partition} e where o.id = e.id and o.occurred_at = e.occurred_at`,
     );
     await client.query(`drop table ${name}.${partition}`);
+    if (archive && (await markOf(file)) !== mark)
+      throw needed(partition, 'its archive has changed meanwhile; try again');
     await client.query('commit');
   });
 }
 
-/** Other rows, other stamp: which row versions there are, without what is in them. */
-async function stampOf(client: pg.ClientBase, table: string, schema: string, partition: string): Promise<string> {
+/** Other rows, other stamp: which row versions there are, without what is in them. In pages, as `rowsOf`. */
+async function stampOf(
+  client: pg.ClientBase,
+  table: string,
+  schema: string,
+  partition: string,
+  pages: BatchSize,
+): Promise<string> {
   if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
-  const { rows } = await client.query(
-    `select count(*) || ' ' || coalesce(sum(hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0) as stamp
-     from ${table} e`,
-  );
-  return rows[0].stamp;
+  let [count, sum] = [0, 0n];
+  for (let after = '0'; ; ) {
+    const size = Math.min(stampsPerPage, pages.limit);
+    try {
+      const { rows } = await client.query(
+        `select count(*)::int as count, max(sequence)::text as last,
+           coalesce(sum(hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0)::text as sum
+         from (select ctid, xmin, sequence from ${table} where sequence > $1 order by sequence limit $2) e`,
+        [after, size],
+      );
+      const [page] = rows;
+      if (page.count === 0) return `${count} ${sum}`;
+      count += page.count;
+      sum += BigInt(page.sum);
+      after = page.last;
+      pages.succeeded();
+    } catch (error) {
+      if (!tookTooLong(error) || size <= 1) throw error;
+      pages.failed(size);
+    }
+  }
 }
 
 /** Whether the archive has what the month has, byte for byte. */

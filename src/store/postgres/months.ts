@@ -4,9 +4,10 @@
 // Invariants: one upkeep at a time (an advisory lock, of the transaction that acts); no lock is waited for longer than `lockTimeoutMs`, so that whoever
 // inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
+import { BatchSize } from '../../batch-size.ts';
 import { TrunklineError } from '../../errors.ts';
 import { shown } from '../../shown.ts';
-import { codeOf, refusesData } from './failure.ts';
+import { codeOf, refusesData, tookTooLong } from './failure.ts';
 import { beginSql } from './server-session.ts';
 
 /** One partition. */
@@ -68,22 +69,29 @@ export async function listPartitions(client: pg.ClientBase, schema: string): Pro
  */
 export async function keepPartitions(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<string[]> {
   const name = pg.escapeIdentifier(schema);
-  const { rows: months } = await client.query(
-    `select to_char(m, 'YYYY-MM') as month from (
-       select distinct date_trunc('month', occurred_at at time zone 'UTC') as m from ${name}.domain_events_default
-       where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z'
-       union select date_trunc('month', now() at time zone 'UTC') + make_interval(months => i)
-       from generate_series(0, $1) i) each order by m`,
+  const failures: unknown[] = [];
+  const { rows: ahead } = await client.query(
+    `select to_char(date_trunc('month', now() at time zone 'UTC') + make_interval(months => i), 'YYYY-MM') as month
+     from generate_series(0, $1) i`,
     [monthsAhead],
   );
+  const held = client.query(
+    `select distinct to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month from ${name}.domain_events_default
+     where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z'`,
+  );
+  const inDefault = await held.catch((error: unknown) => {
+    if (!tookTooLong(error)) throw error;
+    failures.push(error); // those ahead are made in any case
+    return { rows: [] };
+  });
+  const months = new Set<string>([...inDefault.rows, ...ahead].map(({ month }) => month));
   const made: string[] = [];
-  const failures: unknown[] = [];
-  for (const { month } of months) {
+  for (const month of [...months].sort()) {
     try {
       if (await retried(client, () => makeMonth(client, schema, month))) made.push(partitionOf(month));
     } catch (error) {
       // What lies in the way of one month is no reason to leave out the others; a lock or a server that does not come is.
-      const isOfThisMonth = error instanceof TrunklineError || refusesData(error);
+      const isOfThisMonth = error instanceof TrunklineError || refusesData(error) || tookTooLong(error);
       if (!isOfThisMonth) throw error;
       failures.push(error);
     }
@@ -115,16 +123,60 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   await client.query(
     `create table ${table} (like ${events} including defaults including constraints including indexes)`,
   );
-  await client.query(`insert into ${table} select d.* from ${rest} d where ${inMonth}`);
+  const pages = new BatchSize(rowsPerPage, pagesToGrow);
+  await paged(client, pages, `${rest} d where ${inMonth}`, async (page) => {
+    await client.query(`insert into ${table} select d.* from ${page}`);
+  });
   await client.query(`lock table ${events} in access exclusive mode`);
-  await client.query(`insert into ${table} select d.* from ${rest} d
-    where ${inMonth} and not exists (select from ${table} t where t.id = d.id and t.occurred_at = d.occurred_at)`);
-  await client.query(`update ${table} t set position = d.position, log_id = d.log_id from ${rest} d
-    where d.id = t.id and d.occurred_at = t.occurred_at and d.position is distinct from t.position`);
-  await client.query(`delete from ${rest} d where ${inMonth}`);
+  await paged(client, pages, `${rest} d where ${inMonth}`, async (page) => {
+    await client.query(`insert into ${table} select d.* from ${page}
+      and not exists (select from ${table} t where t.id = d.id and t.occurred_at = d.occurred_at)`);
+    await client.query(`update ${table} t set position = d.position, log_id = d.log_id from ${page}
+      and d.id = t.id and d.occurred_at = t.occurred_at and d.position is distinct from t.position`);
+    await client.query(`delete from ${page}`);
+  });
   await client.query(`alter table ${events} attach partition ${table} for values ${bounds}`);
   await client.query('commit');
   return true;
+}
+
+/** A page costs some questions more; what a statement may take holds for one of many rows as for one of few. */
+const rowsPerPage = 20_000;
+const pagesToGrow = 16;
+
+/**
+ * `work` on all of these rows, page by page in the order of their sequence, in the transaction that is open. A page that takes
+ * longer than a statement may is undone, and goes on in smaller ones.
+ */
+async function paged(
+  client: pg.ClientBase,
+  pages: BatchSize,
+  rows: string,
+  work: (page: string) => Promise<void>,
+): Promise<void> {
+  for (let after = String(-(2n ** 63n)); ; ) {
+    const size = Math.min(rowsPerPage, pages.limit);
+    let held = size;
+    await client.query('savepoint page');
+    try {
+      const { rows: found } = await client.query(
+        `select max(sequence)::text as last, count(*)::int as count
+         from (select d.sequence from ${rows} and d.sequence > $1 order by d.sequence limit $2) page`,
+        [after, size],
+      );
+      const [{ last, count }] = found as [{ last: string | null; count: number }];
+      held = count;
+      if (last !== null) await work(`${rows} and d.sequence > '${after}' and d.sequence <= '${last}'`);
+      await client.query('release savepoint page');
+      if (last === null) return;
+      after = last;
+      pages.succeeded();
+    } catch (error) {
+      if (!tookTooLong(error) || held <= 1) throw error;
+      await client.query('rollback to savepoint page');
+      pages.failed(held);
+    }
+  }
 }
 
 /** Until the transaction ends; the function make_partition takes the same lock. False if another upkeep has it. */
