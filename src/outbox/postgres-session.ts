@@ -2,9 +2,10 @@
 //
 // Invariants: a claim holds the lock of the row in `outbox_relay` and names the session written there, so claims of all
 // runtimes come one after the other, and a session that has been followed by another claims nothing more, however late
-// its statement arrives. A claim is durable when it returns, whatever `synchronous_commit` says of the database.
+// its statement arrives. What a statement has written is durable when it returns, whatever `synchronous_commit` says.
 import pg from 'pg';
 import { failure } from '../store/postgres/failure.ts';
+import { durable } from '../store/postgres/server-session.ts';
 import { tame } from '../tame.ts';
 import type { Claim, ClaimedEvent, DoubtfulRow, OrphanRow, OutboxSession, Place } from './outbox.ts';
 
@@ -20,9 +21,6 @@ export interface PostgresSessionIdentity {
   /** The session of this process before; undefined: this is the first, and follows any earlier process of this log. */
   readonly former: string | undefined;
 }
-
-const durable = `case when current_setting('synchronous_commit') = 'off'
-  then set_config('synchronous_commit', 'on', true) end`;
 
 export class PostgresOutboxSession implements OutboxSession {
   private readonly client: pg.Client;
@@ -119,7 +117,8 @@ export class PostgresOutboxSession implements OutboxSession {
   }
 
   async setAside({ batch, sequence }: Place, reason: string): Promise<void> {
-    const sql = `update ${this.table} set refused = $4 where log_id = $1 and batch = $2 and sequence = $3`;
+    const sql = `update ${this.table} set refused = $4 where log_id = $1 and batch = $2 and sequence = $3
+      returning ${durable}`;
     await this.query(sql, [this.identity.logId, batch, sequence, tame(reason)]);
   }
 
@@ -132,7 +131,8 @@ export class PostgresOutboxSession implements OutboxSession {
   }
 
   async settle(floor: number): Promise<void> {
-    const sql = `delete from ${this.table} where log_id = $1 and position < $2::bigint and refused is null`;
+    const sql = `delete from ${this.table} where log_id = $1 and position < $2::bigint and refused is null
+      returning ${durable}`;
     await this.query(sql, [this.identity.logId, floor]);
   }
 
@@ -156,7 +156,8 @@ export class PostgresOutboxSession implements OutboxSession {
     if (done.length === 0) return;
     await this.query(
       `update ${this.table} o set log_id = $1, position = done.position
-       from unnest($2::bigint[], $3::bigint[]) as done (sequence, position) where o.sequence = done.sequence`,
+       from unnest($2::bigint[], $3::bigint[]) as done (sequence, position) where o.sequence = done.sequence
+       returning ${durable}`,
       [this.identity.logId, done.map(({ sequence }) => sequence), done.map(({ position }) => position)],
     );
   }
@@ -167,7 +168,7 @@ export class PostgresOutboxSession implements OutboxSession {
          update ${this.table} set log_id = null, batch = null
          where log_id = $1 and position is null and refused is null returning sequence
        ) select setval(${pg.escapeLiteral(`${pg.escapeIdentifier(this.schema)}.outbox_batch`)}, $2::bigint),
-           count(*) from again`,
+           count(*), ${durable} from again`,
       [this.identity.logId, batch],
     );
   }
@@ -177,7 +178,8 @@ export class PostgresOutboxSession implements OutboxSession {
   }
 
   async resign(): Promise<void> {
-    const sql = `update ${pg.escapeIdentifier(this.schema)}.outbox_relay set seen_at = '-infinity' where session = $1::uuid`;
+    const sql = `update ${pg.escapeIdentifier(this.schema)}.outbox_relay set seen_at = '-infinity' where session = $1::uuid
+      returning ${durable}`;
     if (this.isRelay) await this.query(sql, [this.identity.id]);
   }
 

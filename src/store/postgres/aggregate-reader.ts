@@ -115,7 +115,7 @@ export class PostgresAggregateReader implements RemoteReader {
 
   /** Durably, and without waiting for a flush that stands still. */
   private async claim(client: pg.Client, values: unknown[]): Promise<void> {
-    await client.query(beginSql(`lock_timeout = ${patienceMs}`, 'synchronous_commit = on'));
+    await client.query(beginSql(`lock_timeout = ${patienceMs}`));
     try {
       await client.query(this.claimSql, values);
       await client.query('commit');

@@ -2,6 +2,7 @@
 // goes, what it had only claimed waits again for another log.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
+import { durable } from './server-session.ts';
 
 export interface Released {
   /** Stored through that log; its stream and sinks may not have passed them. */
@@ -32,7 +33,7 @@ export async function releaseOutbox(client: pg.ClientBase, schema: string, logId
          select from ${name}.flush_checkpoints where log_id = $1
          union all select from ${name}.outbox where log_id = $1
          union all select from ${name}.outbox_relay where log_id = $1) as "isKnown", (select count(*)::float8 from removed) as removed,
-         (select count(*)::float8 from again) as waiting`,
+         (select count(*)::float8 from again) as waiting, ${durable}`,
     [logId],
   );
   const { isRunning, isKnown, removed, waiting } = rows[0];

@@ -77,12 +77,20 @@ const serverShare = 0.9;
 const direct = new WeakSet<pg.ClientBase>();
 
 /**
- * Begins a transaction of ours: what the role or the database says of transactions does not count. `locals`: other settings
- * until its end, as `name = value`.
+ * An expression that makes the transaction's commit wait until it is on disk, whatever the role or the database says; what
+ * is stronger stays. Within a single statement that writes and is a transaction of its own: `returning ${durable}`.
+ */
+export const durable = `case when pg_catalog.current_setting('synchronous_commit') not in ('on', 'remote_apply')
+  then pg_catalog.set_config('synchronous_commit', 'on', true) end`;
+
+/**
+ * Begins a transaction of ours, whose commit is durable: what the role or the database says of transactions does not count.
+ * `locals`: other settings until its end, as `name = value`.
  */
 export function beginSql(...locals: string[]): string {
   const all = [idleFor(silentMs), ...locals]; // of two for the same setting the later one counts
-  return ['begin isolation level read committed read write', ...all.map((local) => `set local ${local}`)].join('; ');
+  const set = all.map((local) => `set local ${local}`);
+  return ['begin isolation level read committed read write', ...set, `select ${durable}`].join('; ');
 }
 
 /** For {@link beginSql}: how long the transaction may stand idle; Infinity: without end. */

@@ -227,7 +227,7 @@ export class PostgresSink implements Sink {
   private async begin(client: pg.ClientBase, batch: Batch): Promise<void> {
     const { checkpoint } = this;
     const results = (await client.query(
-      `${beginSql(`lock_timeout = ${lockTimeoutMs}`, 'synchronous_commit = on')};
+      `${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
        update ${this.schema}.flush_checkpoints set position = ${batch.toPosition}, updated_at = now()
          where log_id = ${pg.escapeLiteral(this.logId)} and position = ${checkpoint};
        savepoint heads`,
