@@ -12,7 +12,7 @@ import { count } from './counts.ts';
 
 const service = new URL('./chaotic-service.ts', import.meta.url).pathname;
 const isLong = process.env.TRUNKLINE_LONG === '1';
-const kills = isLong ? 200 : Number(process.env.TRUNKLINE_KILLS ?? 6);
+const kills = isLong ? 200 : Number(process.env.TRUNKLINE_KILLS ?? 3);
 const events = 500 * kills;
 
 interface Told {
