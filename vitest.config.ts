@@ -1,5 +1,18 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type ViteUserConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
+
+/** Small files that run for long: rounds of kills and faults, suites of the bench, whole programs. */
+const long = /test\/(fault|bench)\/|(kills?|crash|chaos|points|demo|away|deaths)\.test\.ts$/;
+
+/** Those first, so that none of them runs alone at the end; the others by their size, as vitest does. */
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification): boolean => long.test(moduleId);
+    const bySize = await super.sort(files);
+    return [...bySize.filter(isLong), ...bySize.filter((file) => !isLong(file))];
+  }
+}
 
 // Native modules and crash tests want processes of their own, not threads.
 const config: ViteUserConfig = defineConfig({
@@ -9,7 +22,9 @@ const config: ViteUserConfig = defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/postgres-setup.ts', 'test/brokers.ts'],
     pool: 'forks',
-    maxWorkers: 2,
+    // One more than the two cores that the suite is made for: much of a test is waiting, for a server or a time-out.
+    maxWorkers: 3,
+    sequence: { sequencer: LongFirst },
     testTimeout: 60_000,
     hookTimeout: 60_000,
     execArgv: ['--conditions=trunkline-source'],

@@ -1,7 +1,7 @@
 // A real Kafka broker (KRaft, one node) on loopback: started, stopped, killed, frozen and restarted on its data. It ends
 // with the process that started it.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { kafkaClassPath, servicesFolder } from './java-services.ts';
@@ -9,6 +9,8 @@ import { freePorts, startWatched, type Watched } from './watched.ts';
 
 const clusterId = 'dHJ1bmtsaW5lLXRlc3QtMA';
 const archive = join(servicesFolder, 'kafka.jsa');
+/** What the tool makes of an empty folder: the same for every broker of this node id and cluster. */
+const formatted = join(servicesFolder, 'kafka-formatted');
 
 export class Kafka {
   readonly address: string;
@@ -26,10 +28,8 @@ export class Kafka {
     const [port, controllerPort] = await freePorts(2);
     writeFileSync(join(folder, 'server.properties'), properties(folder, port!, controllerPort!, settings));
     const kafka = new Kafka(folder, `127.0.0.1:${port}`);
-    const words = ['-cp', kafkaClassPath, 'kafka.tools.StorageTool', 'format', '-t', clusterId];
-    const file = join(folder, 'server.properties');
-    const format = spawnSync('java', [...fast(), ...words, '-c', file, ...formatWords], { encoding: 'utf8' });
-    if (format.status !== 0) throw new Error(`the broker's folder cannot be formatted: ${format.stderr}`);
+    if (formatWords.length > 0) format(folder, formatWords);
+    else formatByCopy(folder);
     await kafka.restart();
     return kafka;
   }
@@ -59,6 +59,29 @@ export class Kafka {
     await this.process?.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
+}
+
+/** Format the folder that `server.properties` in it names. */
+function format(folder: string, more: readonly string[] = []): void {
+  const words = ['-cp', kafkaClassPath, 'kafka.tools.StorageTool', 'format', '-t', clusterId];
+  const file = join(folder, 'server.properties');
+  const tool = spawnSync('java', [...fast(), ...words, '-c', file, ...more], { encoding: 'utf8' });
+  if (tool.status !== 0) throw new Error(`the broker's folder cannot be formatted: ${tool.stderr}`);
+}
+
+/** The tool costs more than a second of CPU time: it runs once, and its result is copied. */
+function formatByCopy(folder: string): void {
+  if (!existsSync(formatted)) {
+    format(folder);
+    const own = mkdtempSync(`${formatted}-`);
+    cpSync(join(folder, 'data'), own, { recursive: true });
+    try {
+      renameSync(own, formatted);
+    } catch (error) {
+      rmSync(own, { recursive: true, force: true });
+      if (!existsSync(formatted)) throw error; // else another process was faster
+    }
+  } else cpSync(formatted, join(folder, 'data'), { recursive: true });
 }
 
 /** Once, after the files have come: a broker that writes down which classes it loads. */

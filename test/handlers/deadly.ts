@@ -1,5 +1,6 @@
 // An aggregate whose messages and events end the process, or would. Imported by shards: no side effects.
-import { defineAggregate, event } from '../../src/index.ts';
+import { defineAggregate } from '../../src/aggregate.ts';
+import { event } from '../../src/event.ts';
 
 export const Deadly = defineAggregate('deadly', {
   module: import.meta.url,

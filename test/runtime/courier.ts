@@ -1,6 +1,8 @@
 // An aggregate that sends and receives messages, and one that fails as a file says. Imported by shards: no side effects.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { defineAggregate, event, Rejected } from '../../src/index.ts';
+import { defineAggregate } from '../../src/aggregate.ts';
+import { Rejected } from '../../src/errors.ts';
+import { event } from '../../src/event.ts';
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
