@@ -19,7 +19,7 @@ export interface BackOfficeOptions {
 export interface BackOffice {
   readonly analytics: Projection<Analytics>;
   /** Resolves when all of them have handled everything up to this log position. */
-  caughtUpTo(position: number): Promise<void>;
+  caughtUpTo(position: number, options?: { timeoutMs: number }): Promise<void>;
 }
 
 export function startBackOffice(runtime: Runtime, options: BackOfficeOptions): BackOffice {
@@ -33,8 +33,8 @@ export function startBackOffice(runtime: Runtime, options: BackOfficeOptions): B
   ];
   return {
     analytics: rows,
-    async caughtUpTo(position) {
-      for (const one of [...subscriptions, rows]) await one.caughtUpTo(position);
+    async caughtUpTo(position, options) {
+      for (const one of [...subscriptions, rows]) await one.caughtUpTo(position, options);
     },
   };
 }
