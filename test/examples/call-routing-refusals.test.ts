@@ -5,7 +5,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { headerValue } from '../../examples/call-routing/sip/message.ts';
 import { makeTimers } from '../../examples/call-routing/sip/timers.ts';
 import { fresh, laterText } from './phone.ts';
-import { Scene } from './scene.ts';
+import { patience, Scene } from './scene.ts';
 
 // One router for all: each test has a call, and a caller's phone, of its own.
 let scene: Scene;
@@ -107,12 +107,15 @@ describe('a call that fails', () => {
 describe('who may not call', () => {
   test('leaves nothing in the log, and no name in memory', async () => {
     const before = (await scene.events()).length;
-    const { forbidden, transactions } = scene.router.report().counters;
-    for (let call = 0; call < 200; call++) scene.ann.send(scene.invite({ from: `stranger-${call}` }), scene.port);
-    scene.ann.send(scene.options(), scene.port);
-    await scene.ann.response(200, 'OPTIONS');
+    const counters = (): Record<string, number> => scene.router.report().counters as Record<string, number>;
+    const { forbidden, transactions } = counters();
+    for (let call = 1; call <= 200; call++) {
+      scene.ann.send(scene.invite({ from: `stranger-${call}` }), scene.port);
+      // No more at a time than the smallest socket buffer holds.
+      if (call % 20 === 0) await expect.poll(() => counters().forbidden, patience).toBe(forbidden! + call);
+    }
     await scene.ann.response(403);
-    expect(scene.router.report().counters).toMatchObject({ forbidden: forbidden! + 200, transactions });
+    expect(counters().transactions).toBeLessThanOrEqual(transactions!); // earlier ones may have ended meanwhile
     expect(await scene.events()).toHaveLength(before);
   });
 });
