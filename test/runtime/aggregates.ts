@@ -1,7 +1,7 @@
 // Aggregates that the runtime's tests use. Imported by shard threads: no side effects, no test library. The suite starts
 // thousands of shards, so this imports only what it uses: all of index.ts and a schema library cost each of them some 0.2 s
 // of CPU time. That a shard bears both is seen with trunks.ts, meddler.ts and the README's programs.
-import type { StandardSchemaV1 } from '@standard-schema/spec';
+import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec';
 import { defineAggregate } from '../../src/aggregate.ts';
 import { Rejected } from '../../src/errors.ts';
 import { event } from '../../src/event.ts';
@@ -21,10 +21,17 @@ function revokedProxy(): object {
   return proxy;
 }
 
-const labelled: StandardSchemaV1<{ label: string }> = {
+const labelSchema = (): Record<string, unknown> => ({
+  type: 'object',
+  required: ['label'],
+  properties: { label: { type: 'string', minLength: 1 } },
+});
+
+const labelled: StandardSchemaV1<{ label: string }> & StandardJSONSchemaV1<{ label: string }> = {
   '~standard': {
     version: 1,
     vendor: 'test',
+    jsonSchema: { input: labelSchema, output: labelSchema },
     validate(value) {
       const label = (value as { label?: unknown } | null)?.label;
       if (typeof label === 'string' && label !== '') return { value: { label } };

@@ -213,14 +213,14 @@ async function stampOf(
     const size = Math.min(stampsPerPage, pages.limit);
     try {
       const { rows } = await client.query(
-        `select count(*)::int as count, max(sequence)::text as last,
+        `select count(*)::text as count, max(sequence)::text as last,
            coalesce(sum(hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0)::text as sum
          from (select ctid, xmin, sequence from ${table} where sequence > $1 order by sequence limit $2) e`,
         [after, size],
       );
       const [page] = rows;
-      if (page.count === 0) return `${count} ${sum}`;
-      count += page.count;
+      if (page.last === null) return `${count} ${sum}`;
+      count += Number(page.count);
       sum += BigInt(page.sum);
       after = page.last;
       pages.succeeded();

@@ -160,12 +160,12 @@ async function paged(
     await client.query('savepoint page');
     try {
       const { rows: found } = await client.query(
-        `select max(sequence)::text as last, count(*)::int as count
+        `select max(sequence)::text as last, count(*)::text as count
          from (select d.sequence from ${rows} and d.sequence > $1 order by d.sequence limit $2) page`,
         [after, size],
       );
-      const [{ last, count }] = found as [{ last: string | null; count: number }];
-      held = count;
+      const [{ last, count }] = found as [{ last: string | null; count: string }];
+      held = Number(count);
       if (last !== null) await work(`${rows} and d.sequence > '${after}' and d.sequence <= '${last}'`);
       await client.query('release savepoint page');
       if (last === null) return;
