@@ -110,7 +110,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   async hang() {
     const flag = join(scratchRoot(), `trunkline-bench-hang-${process.pid}`);
     const { Shard } = await import('../src/actor/shard.ts');
-    before(Shard, 'execute', () => existsSync(flag) && hold(4 * waitMs));
+    before(Shard, 'execute', () => existsSync(flag) && hold(60 * waitMs)); // beyond what a busy machine adds
     if (!isMainThread) return;
     const { Kafka } = await import('../test/kafka.ts');
     const { PostgresServer } = await import('../test/postgres-server.ts');
