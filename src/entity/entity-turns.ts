@@ -19,6 +19,7 @@ interface Claim {
   readonly keys: ReadonlySet<string>;
   /** In so many queues others are before it. */
   behind: number;
+  /** Throws nothing: what it throws would keep the turns of others from coming. */
   run(): void;
   fail(error: unknown): void;
 }
@@ -146,15 +147,13 @@ export class EntityTurns {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     claim.run = () => {
       clearTimeout(timer);
-      if (!this.areKnown(events)) {
+      try {
+        if (this.areKnown(events)) return resolve(act(release));
         // Another log has written one of them meanwhile.
         release();
         resolve(this.whenKnown(events, () => this.claim(events, act)));
-        return;
-      }
-      try {
-        resolve(act(release));
       } catch (error) {
+        release();
         reject(error);
       }
     };

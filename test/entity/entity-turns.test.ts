@@ -6,11 +6,11 @@ import { Heads } from '../../src/entity/heads.ts';
 import type { NewEvent } from '../../src/event.ts';
 import { Levels } from '../../src/log/levels.ts';
 
-const make = (limit = 1000): EntityTurns =>
+const make = (limit = 1000, lookUp?: () => Promise<number>): EntityTurns =>
   new EntityTurns({
     heads: new Heads(new Levels(), () => undefined),
     actorTypes: new Map(),
-    lookUp: undefined,
+    lookUp,
     limit,
     waitTimeoutMs: 60_000,
   });
@@ -80,5 +80,22 @@ test('many that wait for one entity are bounded, act without nesting, and are to
   turns.fail(new Error('over'));
   await expect(late).rejects.toThrow('over');
   release();
+  expect(turns.count).toBe(0);
+});
+
+test('events that their owner spoils while they wait are refused, and those behind them act', async () => {
+  const turns = make(10, async () => 0);
+  let release = (): void => {};
+  await turns.hold(eventsOf([1]), (free) => {
+    release = free;
+  });
+  const events = eventsOf([1]);
+  const spoilt = turns.take(events, async () => {});
+  const behind = turns.take(eventsOf([1]), async () => 'acted');
+  Object.assign(events[0]!, { aggregateId: 'unknown', type: 7 });
+  const refused = expect(spoilt).rejects.toMatchObject({ code: 'InvalidId' });
+  release();
+  await refused;
+  expect(await behind).toBe('acted');
   expect(turns.count).toBe(0);
 });

@@ -3,7 +3,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Decision, RoutingDesk } from '../../examples/call-routing/proxy/desk.ts';
 import type { SipProxy } from '../../examples/call-routing/proxy/proxy.ts';
-import { headerValue } from '../../examples/call-routing/sip/message.ts';
+import { headerValue, type ReceivedRequest } from '../../examples/call-routing/sip/message.ts';
 import { makeTimers } from '../../examples/call-routing/sip/timers.ts';
 import { fresh, inviteText, laterText, Phone } from './phone.ts';
 import { startProxy } from './proxy-stub.ts';
@@ -124,6 +124,17 @@ test('BYEs that cross each other complete the call once', async () => {
   expect(completed).toEqual(['caller']);
 });
 
+/** A call that rings, and the caller's BYE into the dialog of the phone that rings; neither is answered yet. */
+async function hangUpWhileRinging(port: number): Promise<{ arrived: ReceivedRequest; bye: ReceivedRequest }> {
+  const text = invite();
+  ann.send(text, port);
+  const arrived = await trunk.request('INVITE');
+  trunk.answer(arrived, 180, port);
+  const to = headerValue(await ann.response(180), 'to')!;
+  ann.send(laterText('BYE', text, { to, sequence: 2 }), port);
+  return { arrived, bye: await trunk.request('BYE') };
+}
+
 test.for([
   [200, 'other'],
   [481, 'to'],
@@ -136,13 +147,8 @@ test.for([
       coveredMs: () => 50,
       completed: async (_, { endedBy }) => void completed.push(endedBy),
     });
-    const text = invite();
-    ann.send(text, port);
-    const arrived = await trunk.request('INVITE');
-    trunk.answer(arrived, 180, port);
-    const to = headerValue(await ann.response(180), 'to')!;
-    ann.send(laterText('BYE', text, { to, sequence: 2 }), port);
-    trunk.answer(await trunk.request('BYE'), status, port);
+    const { arrived, bye } = await hangUpWhileRinging(port);
+    trunk.answer(bye, status, port);
     await ann.response(status, 'BYE');
     trunk.answer(arrived, 200, port, answering);
     await ann.response(200);
@@ -155,20 +161,14 @@ test.for(['other', 'to'])(
   async (answering) => {
     const completed: string[] = [];
     const port = await start({ completed: async (_, { endedBy }) => void completed.push(endedBy) });
-    const text = invite();
-    ann.send(text, port);
-    const arrived = await trunk.request('INVITE');
-    trunk.answer(arrived, 180, port);
-    const to = headerValue(await ann.response(180), 'to')!;
-    ann.send(laterText('BYE', text, { to, sequence: 2 }), port);
-    const bye = await trunk.request('BYE');
+    const { arrived, bye } = await hangUpWhileRinging(port);
     trunk.answer(arrived, 200, port, answering);
     await ann.response(200);
     trunk.answer(bye, 200, port);
     await ann.response(200, 'BYE');
     expect([answering, completed]).toEqual([answering, answering === 'to' ? ['caller'] : []]);
     if (answering === 'to') {
-      await ann.request('BYE'); // who has answered meanwhile, and who may have taken that answer, get one of the router's
+      await ann.request('BYE'); // the router ends both sides: the callee has answered, the caller may have taken that answer
       await expect.poll(() => trunk.count('BYE'), patience).toBe(2);
     }
   },

@@ -4,7 +4,7 @@ import { chmodSync, mkdirSync, readFileSync, realpathSync, rmSync, symlinkSync, 
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { readArchive, verifyArchive, writeArchive } from '../../../src/store/postgres/archive-file.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
@@ -12,6 +12,7 @@ import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archi
 import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder } from '../../runtime/scratch.ts';
+import { Clients } from './clients.ts';
 
 const month = '2024-05';
 let url: string;
@@ -19,15 +20,9 @@ let schemas = 0;
 let schema: string;
 let client: pg.Client;
 let folder: string;
-const open: pg.Client[] = [];
+const clients = new Clients();
 
-async function connected(): Promise<pg.Client> {
-  const made = new pg.Client({ connectionString: url });
-  made.on('error', () => {});
-  await made.connect();
-  open.push(made);
-  return made;
-}
+const connected = (): Promise<pg.Client> => clients.connect(url);
 
 async function store(): Promise<string> {
   const name = `archives_${++schemas}`;
@@ -66,9 +61,7 @@ beforeEach(async () => {
   schema = await store();
   folder = scratchFolder();
 });
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.end().catch(() => {});
-});
+afterEach(() => clients.end());
 
 test('while one archive takes its place, nobody else archives or drops the month', async () => {
   await insert(schema, 'a', 2);

@@ -1,34 +1,30 @@
 // Which connections a flusher ends that stand in its way: flushes that stand still, of its own schema, and no others.
-import pg from 'pg';
+import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { endFrozenFlushes } from '../../../src/store/postgres/frozen.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { until } from '../../runtime/scratch.ts';
+import { Clients } from './clients.ts';
 
 let url: string;
 let client: pg.Client;
-const open: pg.Client[] = [];
+const clients = new Clients();
 
-async function connected(name: string): Promise<pg.Client> {
-  const made = new pg.Client({ connectionString: url, application_name: name });
-  made.on('error', () => {});
-  await made.connect();
-  open.push(made);
-  return made;
-}
+const connected = (name: string): Promise<pg.Client> => clients.connect(url, name);
 
 beforeAll(async () => {
   url = await freshDatabase();
   for (const schema of ['trunkline', 'another']) await migrate({ connection: url, schema });
   client = await connected('trunkline flush');
 });
-afterAll(() => Promise.all(open.map((each) => each.end().catch(() => {}))));
+afterAll(() => clients.end());
 
 test('flushes that stand still inside a transaction are ended; those at work, at rest, and others are not', async () => {
   const lock = (schema: string): string => `begin; select from ${schema}.aggregates`;
   const atWork = await connected('trunkline flush');
   await atWork.query(lock('trunkline'));
+  // A statement at work for as long as the test takes: it is cancelled at the end.
   const working = atWork.query('select pg_sleep(3600)').catch((error: { code: string }) => error.code);
   const spared: Record<string, pg.Client> = {};
   for (const [what, name, sql] of [

@@ -1,26 +1,21 @@
 // Months are made and dropped under locks that are held from before the look until the act is committed: whoever comes to
 // write, to read or to make one meanwhile is waited for, or waits.
-import pg from 'pg';
+import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';
+import { Clients } from './clients.ts';
 
 let url: string;
 let schema: string;
 let schemas = 0;
 let client: pg.Client;
-const open: pg.Client[] = [];
+const clients = new Clients();
 
-async function connected(): Promise<pg.Client> {
-  const made = new pg.Client({ connectionString: url });
-  made.on('error', () => {});
-  await made.connect();
-  open.push(made);
-  return made;
-}
+const connected = (): Promise<pg.Client> => clients.connect(url);
 
 /** Before the client's next statement that begins so, `work` is done. */
 function before(start: string, work: () => Promise<void>): void {
@@ -47,9 +42,7 @@ beforeEach(async () => {
   await migrate({ connection: url, schema });
   client = await connected();
 });
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.end();
-});
+afterEach(() => clients.end());
 
 test('while another upkeep is at work, neither makes a month: each looks and acts under its lock', async () => {
   const [another, flusher] = [await connected(), await connected()];

@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { Readable } from 'node:stream';
-import pg from 'pg';
+import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { readArchive, verifyArchive, writeArchive } from '../../../src/store/postgres/archive-file.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
@@ -12,20 +12,15 @@ import { keepPartitions, listPartitions } from '../../../src/store/postgres/mont
 import { timeText } from '../../../src/store/postgres/time-text.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder } from '../../runtime/scratch.ts';
+import { Clients } from './clients.ts';
 
 let url: string;
 let schema: string;
 let schemas = 0;
 let client: pg.Client;
-const open: pg.Client[] = [];
+const clients = new Clients();
 
-async function connected(): Promise<pg.Client> {
-  const made = new pg.Client({ connectionString: url });
-  made.on('error', () => {});
-  await made.connect();
-  open.push(made);
-  return made;
-}
+const connected = (): Promise<pg.Client> => clients.connect(url);
 
 /** Events of one aggregate, one a day from the first of that month. */
 const insert = (on: pg.Client, month: string, count: number, id = 'a', first = 1): Promise<unknown> =>
@@ -45,9 +40,7 @@ beforeEach(async () => {
   await migrate({ connection: url, schema });
   client = await connected();
 });
-afterEach(async () => {
-  for (const each of open.splice(0)) await each.end().catch(() => {});
-});
+afterEach(() => clients.end());
 
 describe('upkeep', () => {
   test('makes this month and the next ones, once', async () => {
