@@ -37,7 +37,7 @@ export interface EntityTurnsSettings {
 export class EntityTurns {
   private readonly settings: EntityTurnsSettings;
   private lookUps: Promise<void> = Promise.resolve();
-  /** Per entity who holds it, and behind that who waits; without an entry nobody does. */
+  /** Per entity the claim that holds it, and behind it those that wait; an entity that is free has no entry. */
   private readonly queues = new Map<string, Set<Claim>>();
   private readonly claims = new Set<Claim>();
   /** Whose turn it is; run one after the other, not within each other. */
@@ -67,7 +67,7 @@ export class EntityTurns {
     });
   }
 
-  /** The same, and nobody else acts on them until `release` is called; what `act` throws releases them. */
+  /** The same, and no other claim acts on them until `release` is called; what `act` throws releases them. */
   hold<T>(events: readonly NewEvent[], act: (release: () => void) => T): Promise<T> {
     return this.whenKnown(events, () =>
       this.claim(events, async (release) => {

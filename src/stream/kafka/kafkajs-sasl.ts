@@ -1,7 +1,6 @@
 // Authentication with kafkajs, with the password or token of now at each. Its own options take a function for tokens alone, so
-// this calls the authenticators that it has inside (of 2.2.4: kafkajs-fetch.ts refuses any other). One thing differs: when a
-// broker refuses a token it says so in its answer, where kafkajs does not look; the next request would fail, for no reason
-// that anybody could see.
+// this calls the authenticators that it has inside (of 2.2.4: kafkajs-fetch.ts refuses any other). One thing differs: a broker
+// that refuses a token says so in its answer, which kafkajs does not read; the next request would fail without that reason.
 import { createRequire } from 'node:module';
 import type { AuthenticationProviderArgs, Authenticator, Mechanism } from 'kafkajs';
 import { secretText, tokenText } from '../../secrets.ts';

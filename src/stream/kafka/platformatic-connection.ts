@@ -18,7 +18,7 @@ import type { KafkaSasl, KafkaSettings } from '../kafka.ts';
 
 instancesChannel.subscribe((message) => {
   const { type, instance } = message as { type: string; instance: Connection };
-  if (type === 'connection') instance.on('error', () => {}); // whoever waits for it gets the first
+  if (type === 'connection') instance.on('error', () => {}); // the request that waits for the connection gets the first report
 });
 
 export function connectionOptions(settings: KafkaSettings): BaseOptions {
