@@ -64,6 +64,9 @@ export function laneOf({ sender, aggregateType, aggregateId }: Message): string 
   return `${type}\0${id}\0${aggregateType}\0${aggregateId}\0`;
 }
 
+/** The end of a lane's key: type and id of its target, each before U+0000. */
+export const targetOf = (lane: string): string => lane.split('\0').slice(2).join('\0');
+
 /** As if nothing had been kept. */
 export const noLetters = (): {
   requeued: string[];

@@ -29,6 +29,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     lanes: 'nothing of the lane is left',
     early: 'the box has been read; the log keeps them, and users wait for that',
   },
+  'caller/lane.ts': { waiting: 'leave()' },
   'caller/holds.ts': {
     holds: 'the message is done or kept in the box; what is not done is in the log or there, and users wait for both',
   },

@@ -9,6 +9,7 @@ import { dateMs, monotonicMs } from '../clock.ts';
 import { describeError, TrunklineError } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
+import { isMessageKey } from '../receipt.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import type { StagedGroup } from '../ring/group.ts';
 import type { RingProducer } from '../ring/producer.ts';
@@ -32,6 +33,8 @@ import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
 
 const noInput: unknown[] = [];
+/** A message: earlier ones of its sender, which the fence has voided, are to be delivered before it. */
+const fenced = { reason: 'the store has refused earlier events of its target' };
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
 export class Shard {
@@ -328,7 +331,8 @@ export class Shard {
     actor.mailbox = undefined;
     const hasGone = this.fencing.settled(actor);
     for (let next = waiting.take(); next; next = waiting.take()) {
-      if (hasGone) this.dispatch(next, actor.type);
+      if (hasGone && isMessageKey(next.key)) this.refuse(next, actor.type, new TrunklineError('NotExecuted', fenced));
+      else if (hasGone) this.dispatch(next, actor.type);
       else if (this.isHeld(actor.type, next)) continue;
       else if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);

@@ -216,6 +216,7 @@ export class Caller implements CommandSender {
       const typeIndex = this.types.findIndex(({ name }) => name === type);
       if (typeIndex >= 0 && this.lines.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
     }
+    this.deliveries?.fenced(refused);
   }
 
   /**

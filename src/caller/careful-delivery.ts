@@ -10,10 +10,11 @@ export async function deliverWithCare(
   parts: DeliveryParts,
   stopped: AbortSignal,
   onOutcome: (position: number) => void,
+  mayBegin: () => boolean,
 ): Promise<DeliveryEnd> {
   const { id, position, command, aggregateType, aggregateId } = message;
   const turn = parts.carriedOut.has(id) ? undefined : care.of(messagesOwner, id, position);
-  if (turn === undefined) return deliver(message, parts, stopped, onOutcome);
+  if (turn === undefined) return deliver(message, parts, stopped, onOutcome, mayBegin);
   const what = `message ${id} ('${command}' to ${aggregateType}/${aggregateId})`;
   const failure = spent(turn, what, parts.settings.retry.attempts);
   if (failure !== undefined) {
@@ -21,8 +22,8 @@ export async function deliverWithCare(
     return { kind: 'failed', ...failure };
   }
   await turn.begin(stopped);
-  const end = await deliver(message, parts, stopped, onOutcome);
-  if (end.kind === 'stopped') turn.leave();
+  const end = await deliver(message, parts, stopped, onOutcome, mayBegin);
+  if (end.kind === 'stopped' || end.kind === 'held') turn.leave();
   else turn.end();
   return end;
 }

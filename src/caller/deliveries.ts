@@ -3,8 +3,9 @@
 // has no room for it (`relief.ts`); and a restart delivers it again, under a key made of its id: the target executes it once.
 // Caller's thread.
 //
-// Invariants: one lane's messages (those of one sender to one target) are delivered one after the other, in log order; while
-// one lies among the dead letters, later ones of its lane follow it there. How many letters a lane has, and whether they are
+// Invariants: one lane's messages (those of one sender to one target) are delivered one after the other, in log order, also
+// those whose outcomes the store has refused (`lane.ts`); while one lies among the dead letters, later ones of its lane
+// follow it there. How many letters a lane has, and whether they are
 // to be delivered again, the box says. `settled` says no more than what is done, and stays below the outcome of whatever is
 // in the box until that is gone durably: so a start finds in the log what was carried out (`last-run.ts`). While the box
 // cannot be read, nothing is delivered: what it holds may come first.
@@ -14,6 +15,7 @@ import type { FrameReader } from '../frame.ts';
 import { unawaited } from '../guarded.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
 import {
+  type Address,
   type DeliveryEvents,
   type KeptLetters,
   type LetterBox,
@@ -27,7 +29,8 @@ import type { MessageSettings } from '../message-options.ts';
 import type { Caller } from './caller.ts';
 import { deliverWithCare } from './careful-delivery.ts';
 import type { DeliveryParts } from './delivery.ts';
-import { type Hold, Holds } from './holds.ts';
+import { Holds } from './holds.ts';
+import { holdLanes, Lane } from './lane.ts';
 import { type LastRun, readInTheEnd } from './last-run.ts';
 import { type Open, Relief } from './relief.ts';
 import { Suspects } from './suspects.ts';
@@ -37,16 +40,6 @@ import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.t
 const lookAgainMs = 1_000;
 /** So long a suspect has its shard for itself. */
 const suspectTurnMs = 2_000;
-
-interface Lane {
-  readonly key: string;
-  readonly waiting: Open[];
-  isRunning: boolean;
-  /** The outcome of the letter that is delivered again: it stays until the letter is gone durably. */
-  held: Hold<Open> | undefined;
-  /** Ends that, between two attempts. */
-  letter: { readonly id: string; readonly givenUp: AbortController } | undefined;
-}
 
 export class Deliveries {
   /** Since the start: refused by their targets; given up after their attempts. */
@@ -78,10 +71,7 @@ export class Deliveries {
     this.settings = settings;
     this.holds = new Holds(levels);
     this.relief = new Relief(levels, this.holds, () => this.hasEnded);
-    this.unconfirmed = new Unconfirmed(
-      (open, isStored) => (isStored ? this.finish(open) : this.refusedByStore(open)),
-      this.hasStopped,
-    );
+    this.unconfirmed = new Unconfirmed((open, isStored) => this.concluded(open, isStored), this.hasStopped);
     this.parts = {
       caller,
       settings,
@@ -97,7 +87,7 @@ export class Deliveries {
   }
 
   get counts(): MessageCounts {
-    const { count: underWay, refusedCount: refused, failedCount: failed, letters: deadLetters } = this;
+    const { underWay, refusedCount: refused, failedCount: failed, letters: deadLetters } = this;
     return { underWay, refused, failed, deadLetters };
   }
 
@@ -165,18 +155,15 @@ export class Deliveries {
   }
 
   private lane(key: string): Lane {
-    let lane = this.lanes.get(key);
-    if (lane === undefined) {
-      lane = { key, waiting: [], isRunning: false, held: undefined, letter: undefined };
-      this.lanes.set(key, lane);
-    }
+    const lane = this.lanes.get(key) ?? new Lane(key);
+    this.lanes.set(key, lane);
     return lane;
   }
 
   /** `keptFrom`: it waits in the box, and the log is known from here on; undefined: the log has it. */
   private take(message: Message, keptFrom: number | undefined): void {
     const isKept = keptFrom !== undefined;
-    const open: Open = { message, hold: undefined, outcome: undefined, isKept, isEnding: false };
+    const open: Open = { message, hold: undefined, outcome: undefined, isKept, isEnding: false, isVoid: false };
     if (!isKept) open.hold = this.holds.add(message.position, open);
     else if (this.parts.carriedOut.has(message.id)) open.outcome = this.holds.add(keptFrom);
     this.underWay++;
@@ -186,9 +173,7 @@ export class Deliveries {
 
   private line(open: Open): void {
     const lane = this.lane(laneOf(open.message));
-    // A sender has one shard, and its ring is in log order.
-    lane.waiting.push(open);
-    this.start(lane);
+    this.start(lane.line(open));
   }
 
   private start(lane: Lane): void {
@@ -215,16 +200,18 @@ export class Deliveries {
       }
     } finally {
       lane.isRunning = false;
-      if (lane.waiting.length === 0 && lane.held === undefined) this.lanes.delete(lane.key);
+      if (lane.isEmpty) this.lanes.delete(lane.key);
     }
   }
 
   /** One message, or one letter; false: the runtime stops. undefined: there is nothing to do. */
   private step(lane: Lane, box: LetterBox): Promise<boolean> | undefined {
-    const request = box.requestOf(lane.key);
-    if (request !== undefined) return this.again(lane, box, request);
+    if (!lane.mayGoOn()) return undefined;
     const open = lane.waiting[0];
-    return open && this.first(lane, box, open);
+    const request = box.requestOf(lane.key);
+    // A void message came before any letter of its lane.
+    if (request === undefined || open?.isVoid) return open && this.first(lane, box, open);
+    return lane.unconfirmed > 0 ? undefined : this.again(lane, box, request);
   }
 
   private async first(lane: Lane, box: LetterBox, open: Open): Promise<boolean> {
@@ -233,8 +220,7 @@ export class Deliveries {
       await this.pause(lookAgainMs);
       return true;
     }
-    // One that the last run has carried out comes before the letters there are: it was done when they were not yet.
-    const isBehind = box.count(lane.key) > 0 && !this.parts.carriedOut.has(message.id);
+    const isBehind = box.count(lane.key) > 0 && (await lane.isBehind(box, open, this.parts.carriedOut));
     const onOutcome = (position: number): void => {
       open.isEnding = true;
       // Else the message itself is held, which comes before.
@@ -242,18 +228,21 @@ export class Deliveries {
     };
     const end = isBehind
       ? undefined
-      : await deliverWithCare(this.care, message, this.parts, this.stop.signal, onOutcome);
+      : (lane.failed ??
+        (await deliverWithCare(this.care, message, this.parts, this.stop.signal, onOutcome, () => !lane.isHeld)));
     if (end?.kind === 'stopped') return false;
+    if (end?.kind === 'held') return true; // others have come before it
     if (end === undefined || end.kind === 'failed') {
       open.isEnding = false;
+      if (!isBehind && !lane.mayPark(end)) return true;
       if (!(await this.park(box, open, end))) return true;
       this.settle(open);
     } else {
       open.isEnding = true;
       if (end.kind === 'refused') this.refused(message, end.error);
-      this.answered(open, end.answer);
+      this.answered(lane, open, end.answer);
     }
-    lane.waiting.shift();
+    lane.leave(open);
     return true;
   }
 
@@ -302,10 +291,12 @@ export class Deliveries {
     const givenUp = new AbortController();
     lane.letter = { id: message.id, givenUp };
     const stopped = AbortSignal.any([givenUp.signal, this.stop.signal]);
-    const end = await deliverWithCare(this.care, message, this.parts, stopped, (position) => {
+    const onOutcome = (position: number): void => {
       lane.held ??= this.holds.add(position);
-    });
+    };
+    const end = await deliverWithCare(this.care, message, this.parts, stopped, onOutcome, () => !lane.isHeld);
     lane.letter = undefined;
+    if (end.kind === 'held') return true;
     if (end.kind === 'stopped' && !givenUp.signal.aborted) return false;
     if (end.kind === 'failed') {
       if (await box.park(message, end, true)) {
@@ -339,8 +330,11 @@ export class Deliveries {
   }
 
   /** It has an outcome; see `confirmed`. */
-  private answered(open: Open, answer: Answer | undefined): void {
-    if (answer !== undefined && this.caller.progress.isStoreElsewhere) return this.unconfirmed.add(open, answer);
+  private answered(lane: Lane, open: Open, answer: Answer | undefined): void {
+    if (answer !== undefined && this.caller.progress.isStoreElsewhere) {
+      lane.unconfirmed++;
+      return this.unconfirmed.add(open, answer);
+    }
     unawaited(
       this.confirmed(undefined).then((end) => {
         if (end === 'lasts') this.finish(open); // what ends the runtime ends no message: the next start delivers it
@@ -348,12 +342,21 @@ export class Deliveries {
     );
   }
 
-  /** Another log has the target: what was answered is void, and the message is as if it had never been delivered. */
-  private refusedByStore(open: Open): void {
-    this.holds.release(open.outcome);
-    open.outcome = undefined;
-    open.isEnding = false;
-    this.line(open);
+  /** The store has its outcome, or has refused it: then the message is as if it had never been delivered. */
+  private concluded(open: Open, isStored: boolean): void {
+    const lane = this.lane(laneOf(open.message));
+    lane.unconfirmed--;
+    if (isStored) this.finish(open);
+    else {
+      this.holds.release(open.outcome);
+      lane.takeBack(open);
+    }
+    if (lane.unconfirmed === 0) this.start(lane);
+  }
+
+  /** The store has refused events of these: what their lanes have sent may be void. */
+  fenced(targets: readonly Address[]): void {
+    holdLanes(this.lanes, targets);
   }
 
   /** Its outcome lasts: the box may forget it, and then the log may. */

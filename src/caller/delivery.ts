@@ -19,6 +19,8 @@ export type DeliveryEnd =
   | { kind: 'done'; answer: Answer | undefined }
   | { kind: 'refused'; error: unknown; answer: Answer | undefined }
   | ({ kind: 'failed' } & MessageFailure)
+  /** `mayBegin` has said no: there are others to be delivered before it. */
+  | { kind: 'held' }
   /** The runtime stops, or has failed: the next start delivers it. */
   | { kind: 'stopped' };
 
@@ -53,7 +55,7 @@ const askAgainMs = 1_000;
 
 /**
  * Resolves when the message has an outcome that is in the log, when it is given up, or on `stopped` between two attempts.
- * `onOutcome`: see `NamedSendOptions`.
+ * `onOutcome`: see `NamedSendOptions`. `mayBegin` is asked before each attempt.
  *
  * What the last run has carried out is done, whatever its target would say now: among the dead letters it would be carried
  * out once more, after its outcome is gone. Where the store is elsewhere the target is asked all the same, again and again:
@@ -64,6 +66,7 @@ export async function deliver(
   parts: DeliveryParts,
   stopped: AbortSignal,
   onOutcome: (position: number) => void,
+  mayBegin: () => boolean,
 ): Promise<DeliveryEnd> {
   const { carriedOut, caller } = parts;
   const { id } = message;
@@ -73,9 +76,9 @@ export async function deliver(
     return error ? { kind: 'refused', error: fromWire(error), answer: undefined } : { kind: 'done', answer: undefined };
   }
   for (;;) {
-    const end = await attempts(message, parts, stopped, onOutcome);
+    const end = await attempts(message, parts, stopped, onOutcome, mayBegin);
     if (end.kind !== 'failed' || !carriedOut.has(id)) {
-      if (end.kind !== 'stopped') carriedOut.delete(id);
+      if (end.kind !== 'stopped' && end.kind !== 'held') carriedOut.delete(id);
       return end;
     }
     parts.onHeldUp(message, end.error);
@@ -88,14 +91,20 @@ async function attempts(
   parts: DeliveryParts,
   stopped: AbortSignal,
   onOutcome: (position: number) => void,
+  mayBegin: () => boolean,
 ): Promise<DeliveryEnd> {
   const { caller, settings, suspects } = parts;
   const { retry, patienceMs } = settings;
   const input = [message.inputJson, message.metadataJson] as const;
   const idempotencyKey = `${messageKeyPrefix}${message.id}`;
   const options = { isInternal: true, ack: 'written', idempotencyKey, onOutcome } as const;
-  const attempt = async (): Promise<Answer> =>
-    (await caller.sendNamed(message.aggregateType, message.command, message.aggregateId, ...input, options)) as Answer;
+  let isHeld = false;
+  const attempt = async (): Promise<Answer | undefined> => {
+    isHeld = !mayBegin();
+    if (isHeld) return undefined;
+    const { aggregateType, aggregateId, command } = message;
+    return (await caller.sendNamed(aggregateType, command, aggregateId, ...input, options)) as Answer;
+  };
   const began = performance.now();
   let toldAt = began;
   let pauseMs = pushedBackMs;
@@ -109,7 +118,8 @@ async function attempts(
       isCharged = true;
     };
     try {
-      return { kind: 'done', answer: await (isSuspect ? suspects.alone(attempt, charge) : attempt()) };
+      const answer = await (isSuspect ? suspects.alone(attempt, charge) : attempt());
+      return isHeld ? { kind: 'held' } : { kind: 'done', answer };
     } catch (error) {
       if (error instanceof Rejected) return { kind: 'refused', error, answer: answerOf(error) };
       if (stopped.aborted || caller.closed) return { kind: 'stopped' };

@@ -21,6 +21,8 @@ export interface Open {
   isKept: boolean;
   /** It has an outcome, or is about to be a dead letter: it is not kept any more. */
   isEnding: boolean;
+  /** It was carried out, and the store has refused that. */
+  isVoid: boolean;
 }
 
 const keptAtOnce = 500;

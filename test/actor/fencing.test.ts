@@ -1,4 +1,5 @@
 // A fence has an end, whatever goes wrong: the caller takes no answer of the aggregate for stored until it hears of it.
+import { mkdirSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
 import { Actor, type ShardData } from '../../src/actor/actor.ts';
@@ -7,11 +8,14 @@ import type { Loader } from '../../src/actor/loader.ts';
 import { Shard } from '../../src/actor/shard.ts';
 import { Fences } from '../../src/caller/fences.ts';
 import { Line } from '../../src/caller/line.ts';
+import { FrameKind } from '../../src/frame.ts';
 import { Levels } from '../../src/log/levels.ts';
+import { messageKeyPrefix } from '../../src/receipt.ts';
 import { Bell } from '../../src/ring/bell.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { createRing, GroupKind } from '../../src/ring/ring.ts';
 import { Held } from '../runtime/held.ts';
+import { scratchFolder } from '../runtime/scratch.ts';
 
 /** A shard and the line to it; `outcomeKeys`: what its loader says. */
 function shardWith(outcomeKeys: () => Set<string>): { shard: Shard; line: Line; groups: RingConsumer } {
@@ -21,7 +25,7 @@ function shardWith(outcomeKeys: () => Set<string>): { shard: Shard; line: Line; 
   const limits = { groupLimit: 1 << 14, actorLimit: 100, actorIdleMs: 1e6, mailboxLimit: 100, askDeadlineMs: 1000 };
   const levels = new Levels().memory;
   const data = { index: 0, commandRing, eventRing, levels, outbox: port1, ...limits } as unknown as ShardData;
-  const load = (type: Actor['type'], id: string) => new Actor(type, id, {}, 0, 0);
+  const load = (type: Actor['type'], id: string) => new Actor(type, id, { total: 0 }, 0, 0);
   const shard = new Shard(data, [actorTypeOf(Held, 0)], { load, outcomeKeys } as unknown as Loader, {});
   const line = new Line(0, commandRing, eventRing, new Bell(new Int32Array(new SharedArrayBuffer(4)), 0));
   return { shard, line, groups: new RingConsumer(eventRing) };
@@ -46,4 +50,34 @@ test('a fence that its shard cannot carry out ends the shard; the successor carr
   fences.concluded(groups.slot, 9);
   expect(fences.refusal('held', 'a', receipt, 8)).toMatchObject({ code: 'Quarantined' });
   expect(fences.refusal('held', 'a', fences.nextReceipt(), 10)).toBeUndefined();
+});
+
+test('a message that waits behind an asynchronous command of a refused actor is pushed back, a user’s command is executed', async () => {
+  const { shard, line, groups } = shardWith(() => new Set());
+  const until = scratchFolder();
+  const names = Object.keys(Held.commands);
+  const send = (slot: number, command: string, key: string, input: unknown[]): void => {
+    line.tryWrite((ring) => {
+      ring.frame(FrameKind.message, 0, 0, names.indexOf(command), '', 'a', key, '', JSON.stringify(input));
+      ring.publish(GroupKind.command, 0, slot, 0, '');
+    });
+  };
+  send(1, 'wait', '', [until]);
+  send(2, 'add', `${messageKeyPrefix}m1`, []);
+  send(3, 'add', '', []);
+  const refused = { aggregateType: 'held', aggregateId: 'a', version: 1, position: 7, reason: 'taken' };
+  new Fences().add(0, refused as Parameters<Fences['add']>[1], line);
+  shard.drain(10);
+  mkdirSync(until);
+  const answers: Record<number, unknown> = {};
+  while (Object.keys(answers).length < 3) {
+    await new Promise((resolve) => setImmediate(resolve));
+    while (groups.take(groups.published())) {
+      const reply = groups.bytes.toString('utf8', groups.replyStart, groups.replyStart + groups.replyBytes);
+      if (groups.kind === GroupKind.reply) answers[groups.slot] = JSON.parse(reply || 'null');
+    }
+  }
+  // On the next actor the message would go before those of its sender that the fence has made void.
+  expect(answers[2]).toMatchObject({ code: 'NotExecuted' });
+  expect(answers[3]).toBe(1);
 });

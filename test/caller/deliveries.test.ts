@@ -430,3 +430,100 @@ test('where the store is elsewhere, a letter stays until the store has its outco
   await settledIs(levels, 20);
   expect(letters.total).toBe(0);
 });
+
+/** Messages 1, 2, … of one lane with a store elsewhere, which the test lets answer, confirm or refuse. */
+async function laneElsewhere(count: number, fails: (n: number) => boolean = () => false) {
+  const log = new MemoryLog();
+  log.append(...Array.from({ length: count }, (_, i) => [messageFrame(i + 1)]));
+  const sent: number[] = [];
+  const lasting: number[] = [];
+  const answers = new Map<number, PromiseWithResolvers<void>>();
+  const stores = new Map<number, PromiseWithResolvers<void>>();
+  const heldBack = new Set<number>();
+  const sendNamed = async (...args: any[]): Promise<unknown> => {
+    const n = Number(args.at(-1).idempotencyKey.slice(-12));
+    sent.push(n);
+    if (heldBack.has(n)) {
+      const answer = Promise.withResolvers<void>();
+      answers.set(n, answer);
+      await answer.promise;
+    }
+    if (fails(n)) throw new TrunklineError('CommandFailed', {} as never);
+    args.at(-1).onOutcome(100 + sent.length);
+    const stored = Promise.withResolvers<void>();
+    stores.set(n, stored);
+    return { whenAt: () => stored.promise.then(() => void lasting.push(n)) };
+  };
+  const letters = box();
+  const levels = new Levels();
+  const deliveries = deliveriesOver(sendNamed, levels, { isStoreElsewhere: true });
+  const lastRun = await readLastRun(log, 1, log.last);
+  const target = lastRun.messages[0]!;
+  const begin = (): void => deliveries.recover(lastRun, letters, noLetters());
+  const details = { aggregateType: '', aggregateId: '', version: 1, position: 5, reason: '' };
+  const refuse = (n: number): void => stores.get(n)!.reject(new TrunklineError('Quarantined', details));
+  const sentAre = (...all: number[]): Promise<unknown> =>
+    until(
+      () => sent.join(),
+      (so) => so === all.join(),
+    );
+  return { deliveries, letters, target, sent, lasting, answers, stores, heldBack, begin, refuse, sentAre };
+}
+const aTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+test('messages whose outcomes the store refuses are carried out before later ones of their lane, in their order', async () => {
+  const lane = await laneElsewhere(5);
+  lane.heldBack.add(3);
+  lane.begin();
+  await lane.sentAre(1, 2, 3);
+  lane.refuse(1);
+  await aTurn();
+  // The third one's outcome is decided, and the second one's is open still: nothing goes before them.
+  lane.answers.get(3)!.resolve();
+  await aTurn();
+  expect(lane.sent).toEqual([1, 2, 3]);
+  lane.heldBack.clear();
+  lane.refuse(2);
+  lane.refuse(3);
+  await lane.sentAre(1, 2, 3, 1, 2, 3, 4, 5);
+  for (const stored of lane.stores.values()) stored.resolve();
+  await until(
+    () => lane.lasting,
+    ({ length }) => length === 5,
+  );
+  expect(lane.lasting).toEqual([1, 2, 3, 4, 5]);
+  lane.deliveries.close();
+});
+
+test('a message that fails is a dead letter once those before it are confirmed, and not if one of them is refused', async () => {
+  const lane = await laneElsewhere(3, (n) => n === 2);
+  lane.begin();
+  await lane.sentAre(1, 2, 2, 2, 2, 2);
+  await aTurn();
+  expect([lane.letters.total, lane.deliveries.failedCount]).toEqual([0, 0]);
+  lane.refuse(1);
+  await lane.sentAre(1, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2);
+  lane.stores.get(1)!.resolve();
+  await until(
+    () => lane.letters.total,
+    (total) => total === 2,
+  );
+  expect([lane.lasting, lane.deliveries.failedCount]).toEqual([[1], 1]);
+  lane.deliveries.close();
+});
+
+test('from the moment at which the store refuses events of a target, its lanes begin nothing new', async () => {
+  const lane = await laneElsewhere(3);
+  lane.heldBack.add(2);
+  lane.begin();
+  await lane.sentAre(1, 2);
+  lane.deliveries.fenced([lane.target]);
+  lane.answers.get(2)!.resolve();
+  await aTurn();
+  expect(lane.sent).toEqual([1, 2]);
+  lane.heldBack.clear();
+  lane.refuse(1);
+  lane.refuse(2);
+  await lane.sentAre(1, 2, 1, 2, 3);
+  lane.deliveries.close();
+});
