@@ -81,6 +81,8 @@ export interface ErrorDetails {
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
   StoreUnavailable: { store: string; cause: string };
+  /** One statement has taken longer than it may, and what it does cannot be done in smaller parts. It is tried again. */
+  StoreTooSlow: { store: string; what: string };
   /** The server has answered, and says no to what it was given; no repetition changes that. */
   StoreRefused: { store: string; cause: string };
   StoreAccessDenied: { store: string; cause: string };
@@ -217,6 +219,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   ServiceNotRunning: (d) => `no service runs on ${d.dataDir}: start it; ${d.reason}`,
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
+  StoreTooSlow: (d) =>
+    `the ${d.store} store took longer than a statement may for ${d.what} alone; raise statementTimeoutMs, or see what holds up the server`,
   StoreUnavailable: (d) => `the ${d.store} store does not answer: ${d.cause}`,
   StoreRefused: (d) => `the ${d.store} store refuses what it was given: ${d.cause}`,
   StoreAccessDenied: (d) => `the ${d.store} store refuses us: ${d.cause}; check user, password and privileges`,
@@ -302,7 +306,7 @@ export function isError<C extends ErrorCode>(error: unknown, code: C): error is 
 
 /** The store does not serve anybody now; it may again, without anything being changed here (a standby becomes the primary). */
 export const isStoreAway = (error: unknown): boolean =>
-  isError(error, 'StoreUnavailable') || isError(error, 'StoreUnsuitable');
+  isError(error, 'StoreUnavailable') || isError(error, 'StoreTooSlow') || isError(error, 'StoreUnsuitable');
 
 /**
  * A command's considered "no": throw it inside a command to refuse. It raises nothing, leaves the state as it was, and

@@ -72,6 +72,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   DataDirUnreadable: { dataDir: './data', reason: 'not JSON' },
   LogDamaged: { dataDir: './data', reason: 'no chunk' },
   StoreDamaged: { dataDir: './data', reason: 'no page' },
+  StoreTooSlow: { store: 'PostgreSQL', what: "entry 'seen/a'" },
   StoreUnavailable: { store: 'postgres', cause: 'ECONNREFUSED' },
   StoreRefused: { store: 'PostgreSQL', cause: 'value out of range (22003)' },
   StoreAccessDenied: { store: 'PostgreSQL', cause: 'password authentication failed' },

@@ -39,6 +39,7 @@ const pushedBack = [
   ...(['RingFull', 'MailboxFull', 'TooManyInFlight', 'LogFull', 'TooManyUnstored', 'NotExecuted'] as const),
   ...([
     'StoreUnavailable',
+    'StoreTooSlow',
     'StoreUnsuitable',
     'StoreAccessDenied',
     'StoreSchemaMissing',

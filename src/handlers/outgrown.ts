@@ -1,7 +1,7 @@
 // Whether a batch may have failed by its size alone: it took longer than a call or a statement may, or more memory than there
 // is. The same batch would meet the same limit again, so it is handed over in halves.
 import { isError } from '../errors.ts';
-import { codeOf, tookTooLong } from '../store/postgres/failure.ts';
+import { codeOf, tookTooLong } from '../store/postgres/sqlstate.ts';
 
 const causesMost = 10;
 /** PostgreSQL: out of memory; a limit of a statement, a text or a message. */

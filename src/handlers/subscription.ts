@@ -222,7 +222,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   status(): SubscriptionStatus {
     const isReading = this.state === 'live' || this.state === 'catching up';
     const state = isReading && this.isPaused ? 'paused' : this.state;
-    return statusOf(this.name, state, this.handling, this.parts.feed.synced, this.failure ?? this.trouble);
+    const trouble = this.failure ?? this.trouble ?? (this.parts.volatile ? undefined : this.parts.tables.trouble);
+    return statusOf(this.name, state, this.handling, this.parts.feed.synced, trouble);
   }
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {

@@ -60,8 +60,8 @@ export class Tables {
   private hurried: () => void = () => {};
   private isHurried = false;
   private giveUpAt = Number.POSITIVE_INFINITY;
-  /** What the store has failed by; undefined once a commit has succeeded. */
-  private trouble: Error | undefined;
+  /** What the last commit has failed by, which is tried again; undefined once one has succeeded. */
+  trouble: Error | undefined;
   /** Called when the store has come back from an earlier state: nothing more is staged over it in this run. */
   onBehind: (error: Error) => void = () => {};
   private failure: Error | undefined;

@@ -1,8 +1,8 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
 import { beforeAll, expect, test } from 'vitest';
-import { BatchSize } from '../../src/batch-size.ts';
 import { RowTable } from '../../src/handlers/postgres/row-table.ts';
 import { defineProjection, type ProjectionDefinition, postgres } from '../../src/index.ts';
+import { PageSize } from '../../src/store/postgres/page-size.ts';
 import { openClient } from '../../src/store/postgres/server-session.ts';
 import { administer } from '../postgres.ts';
 import { commits, TcpProxy } from '../proxy.ts';
@@ -299,8 +299,7 @@ test('rows that take longer than a statement may come in by smaller and smaller 
   const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 500, isUsers: true });
   const table = await RowTable.find<object>(client, { table: 'slow.rows' }, () => ({ total: 0 }));
   const next = table.beside({ logId: 'log', projection: 'slow' }, 1);
-  const pages = new BatchSize(1_000);
-  pages.failed(600);
+  const pages = new PageSize(300);
   await client.query('begin');
   await next.make(client, table);
   await client.query(`insert into ${next.name} select i, 1 from generate_series(1, 300) i`);

@@ -1,14 +1,19 @@
 // The handlers' tables as SQL: checkpoints are rows of `event_handler_positions`, everything else is an entry. Each log has
 // its own. Keys travel as bytes, values as the text of their JSON, which is kept letter for letter.
+//
+// Invariant: a transaction of many entries is no statement of many: one that takes longer than it may is undone, and done again
+// with fewer of them.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { storeName } from '../../store/postgres/failure.ts';
+import { PageSize } from '../../store/postgres/page-size.ts';
 import { beginSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
+import { isServerError } from '../../store/postgres/sqlstate.ts';
 import { timeOf, timeText } from '../../store/postgres/time-text.ts';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
 import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 
-/** Of one statement; a commit may take several. */
+/** Of one statement; a commit may take several, as large as they have gone well. */
 const entriesPerStatement = 5_000;
 const bytesPerStatement = 8 << 20;
 
@@ -21,6 +26,7 @@ export class EntryStatements {
   private readonly positions: string;
   /** Where this run's commits have put each handler's checkpoint. */
   private readonly lows = new Map<string, number>();
+  private readonly pages = new PageSize(entriesPerStatement);
 
   constructor(schema: string, logId: string) {
     this.logId = logId;
@@ -79,32 +85,60 @@ export class EntryStatements {
       else if (change.json === undefined) removed.push(change);
       else put.push(change);
     }
-    for (const slice of slices(put)) {
-      await client.query(
+    await this.inPages(client, put, (page) =>
+      client.query(
         `insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
          select $1, t, k, v::json from unnest($2::text[], $3::bytea[], $4::text[]) as r (t, k, v)
          on conflict (log_id, table_name, key) do update set value = excluded.value`,
-        [this.logId, ...columnsOf(slice), slice.map(({ json }) => json)],
-      );
-    }
-    for (const slice of slices(removed)) {
-      await client.query(
+        [this.logId, ...columnsOf(page), page.map(({ json }) => json)],
+      ),
+    );
+    await this.inPages(client, removed, (page) =>
+      client.query(
         `delete from ${this.schema}.handler_entries e using unnest($2::text[], $3::bytea[]) as r (t, k)
          where e.log_id = $1 and e.table_name = r.t and e.key = r.k`,
-        [this.logId, ...columnsOf(slice)],
+        [this.logId, ...columnsOf(page)],
+      ),
+    );
+    const isGone = ({ json }: Change): boolean => json === undefined;
+    await this.inPages(client, moved.filter(isGone), (page) =>
+      client.query(`delete from ${this.schema}.event_handler_positions where log_id = $1 and handler_name = any($2)`, [
+        this.logId,
+        page.map(({ key }) => key),
+      ]),
+    );
+    const kept = moved.filter((change) => !isGone(change));
+    await this.inPages(client, kept, (page) => this.move(client, page));
+  }
+
+  private async inPages(
+    client: pg.ClientBase,
+    changes: readonly Change[],
+    write: (page: readonly Change[]) => Promise<unknown>,
+  ): Promise<void> {
+    const undo = (error: unknown): Promise<unknown> => {
+      if (!isServerError(error)) throw error; // given up by the client's own clock: it is still in the way
+      return client.query('rollback to savepoint page');
+    };
+    for (let first = 0; first < changes.length; ) {
+      const page = (most: number): readonly Change[] => changes.slice(first, first + fitting(changes, first, most));
+      const isPart = changes.length - first > 1; // one alone cannot be done in smaller parts
+      if (isPart) await client.query('savepoint page');
+      first += await this.pages.page(
+        nameOf(changes[first]!),
+        async (most, held) => {
+          const some = page(most);
+          held(some.length);
+          await write(some);
+          return some.length;
+        },
+        undo,
       );
+      if (isPart) await client.query('release savepoint page');
     }
-    if (moved.length > 0) await this.move(client, moved);
   }
 
   private async move(client: pg.ClientBase, changes: readonly Change[]): Promise<void> {
-    const gone = changes.filter(({ json }) => json === undefined).map(({ key }) => key);
-    if (gone.length > 0) {
-      const sql = `delete from ${this.schema}.event_handler_positions where log_id = $1 and handler_name = any($2)`;
-      await client.query(sql, [this.logId, gone]);
-    }
-    const rows = changes.filter(({ json }) => json !== undefined).map(({ key, json }) => rowOf(key, json!));
-    if (rows.length === 0) return;
     const { rows: before } = await client.query(
       `insert into ${this.schema}.event_handler_positions as p
          (log_id, handler_name, position, completed, paused, last_processed_id, last_processed_at, updated_at)
@@ -116,7 +150,7 @@ export class EntryStatements {
          last_processed_at = coalesce(excluded.last_processed_at, p.last_processed_at)
        returning handler_name as name, (select b.position::float8 from ${this.schema}.event_handler_positions b
          where b.log_id = p.log_id and b.handler_name = p.handler_name) as found`,
-      [this.logId, JSON.stringify(rows)],
+      [this.logId, JSON.stringify(changes.map(({ key, json }) => rowOf(key, json!)))],
     );
     for (const { name, found } of before) this.checkFound(name, found ?? 0);
   }
@@ -153,18 +187,19 @@ const columnsOf = (changes: readonly Change[]): unknown[] => [
   changes.map(({ key }) => Buffer.from(key)),
 ];
 
-function* slices(changes: readonly Change[]): Generator<readonly Change[]> {
-  let first = 0;
+/** How many from `first` on go into one statement: `most`, or fewer where they are large. */
+function fitting(changes: readonly Change[], first: number, most: number): number {
   let bytes = 0;
-  for (const [i, { json = '' }] of changes.entries()) {
-    if (i > first && (i - first === entriesPerStatement || bytes + json.length > bytesPerStatement)) {
-      yield changes.slice(first, i);
-      [first, bytes] = [i, 0];
-    }
-    bytes += json.length;
+  for (let i = first; i < changes.length && i - first < most; i++) {
+    bytes += changes[i]!.json?.length ?? 0;
+    if (i > first && bytes > bytesPerStatement) return i - first;
   }
-  if (first < changes.length) yield changes.slice(first);
+  return Math.min(most, changes.length - first);
 }
+
+/** For an error that is about this one alone. */
+const nameOf = ({ table, key, json }: Change): string =>
+  `entry '${table}/${key}' (${json === undefined ? 'removed' : `${json.length} characters`})`;
 
 /** The first key behind all that begin with these bytes; null: there is none. */
 function behind(prefix: Buffer): Buffer | null {

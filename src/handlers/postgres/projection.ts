@@ -12,7 +12,7 @@ import { pause, performance } from '../../clock.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
 import { printAs, statusLine } from '../../one-line.ts';
-import { tookTooLong } from '../../store/postgres/failure.ts';
+import { tookTooLong } from '../../store/postgres/sqlstate.ts';
 import { within } from '../../wait.ts';
 import type { Effects } from '../effects.ts';
 import { catchUp, keysOf, nextRow } from '../folding.ts';

@@ -1,15 +1,15 @@
 // All rows of a table, page by page in the order of their key, in one transaction: a statement over all of them takes longer
 // than a statement may once there are enough. Rows whose key is null belong to no projection, and are left out.
 import type pg from 'pg';
-import { BatchSize } from '../../batch-size.ts';
-import { isServerError, tookTooLong } from '../../store/postgres/failure.ts';
+import { PageSize } from '../../store/postgres/page-size.ts';
+import { isServerError } from '../../store/postgres/sqlstate.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
 const rowsPerPage = 50_000;
 
 /** Of one projection; kept over attempts. */
-export const pageSize = (): BatchSize => new BatchSize(rowsPerPage);
+export const pageSize = (): PageSize => new PageSize(rowsPerPage);
 
 export interface PagedWork {
   /** The table that is read; quoted. */
@@ -21,28 +21,27 @@ export interface PagedWork {
   readonly keyType: string;
   /** What is done with the rows of `page`. */
   readonly work: string;
-  readonly pages: BatchSize;
+  readonly pages: PageSize;
 }
 
 /** A page that takes longer than a statement may is undone, and done again in halves. Rejects with the server's error. */
 export async function byPages(client: Client, work: PagedWork): Promise<void> {
-  const { pages } = work;
+  // What the client has given up by its own clock is still in the way: the caller's next transaction begins with less.
+  const undo = (error: unknown): Promise<unknown> => {
+    if (!isServerError(error)) throw error;
+    return client.query('rollback to savepoint page');
+  };
   for (let after: string | undefined; ; ) {
-    const size = Math.min(rowsPerPage, pages.limit);
     await client.query('savepoint page');
-    try {
-      const { count, last } = await page(client, work, size, after);
-      pages.succeeded();
-      await client.query('release savepoint page');
-      if (count < size) return;
-      after = last;
-    } catch (error) {
-      if (!tookTooLong(error)) throw error;
-      pages.failed(size);
-      // What the client has given up by its own clock is still in the way: the caller's next transaction begins with less.
-      if (size === 1 || !isServerError(error)) throw error;
-      await client.query('rollback to savepoint page');
-    }
+    const from = after;
+    const { count, last, size } = await work.pages.page(
+      `a row of ${work.from}`,
+      async (size) => ({ ...(await page(client, work, size, from)), size }),
+      undo,
+    );
+    await client.query('release savepoint page');
+    if (count < size) return;
+    after = last;
   }
 }
 

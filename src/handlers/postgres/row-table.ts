@@ -3,10 +3,10 @@
 
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import type { BatchSize } from '../../batch-size.ts';
 import { TrunklineError } from '../../errors.ts';
 import { own } from '../../own.ts';
 import { deepFreeze } from '../../payload.ts';
+import type { PageSize } from '../../store/postgres/page-size.ts';
 import type { ProjectionTable } from '../projection.ts';
 import type { RangeOptions } from '../reading-options.ts';
 import { byPages } from './row-pages.ts';
@@ -163,7 +163,7 @@ export class RowTable<Row> {
    * before. `isOurs`: the rows that are there are the projection's, and go; otherwise there must be none.
    * @throws InvalidOptions: there are
    */
-  async become(client: Client, next: RowTable<Row>, isOurs: boolean, pages: BatchSize): Promise<void> {
+  async become(client: Client, next: RowTable<Row>, isOurs: boolean, pages: PageSize): Promise<void> {
     // Another writer's rows would be met at the insertion, or missed: none comes in until this transaction ends.
     await client.query(`lock table ${this.name} in share row exclusive mode`);
     if (!isOurs) await this.refuseRows(client);

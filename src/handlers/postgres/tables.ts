@@ -8,7 +8,7 @@ import pg from 'pg';
 import { failure, refusesData } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
-import { beginSql, openPool, type SessionUse } from '../../store/postgres/server-session.ts';
+import { beginSql, lockTimeoutMs, openPool, type SessionUse } from '../../store/postgres/server-session.ts';
 import { checkSchema, Session } from '../../store/postgres/session.ts';
 import type { Change, Entry, KeyRange, OnRefused, OwnTransaction, TableStore } from '../table-store.ts';
 import { EntryStatements } from './entries.ts';
@@ -75,7 +75,8 @@ export class PostgresTables implements TableStore {
     const { client } = session;
     const refused: [Change, Error][] = [];
     try {
-      await client.query(`${beginSql()}; ${this.statements.lock}; savepoint part`);
+      const locals = `lock_timeout = ${lockTimeoutMs(this.settings.statementTimeoutMs)}`;
+      await client.query(`${beginSql(locals)}; ${this.statements.lock}; savepoint part`);
       await this.writeWhatGoes(client, changes, refused);
       await client.query('commit');
       const isRefused = new Set(refused.map(([change]) => change));

@@ -7,9 +7,10 @@ import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { printAs } from '../../one-line.ts';
 import { shown } from '../../shown.ts';
-import { codeOf, failure, isAway, isServerError } from '../../store/postgres/failure.ts';
+import { failure, isAway } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
+import { codeOf, kindOf } from '../../store/postgres/sqlstate.ts';
 import type { TransactionClient } from '../../store/store.ts';
 import { Slots } from '../slots.ts';
 import type { Change, OwnTransaction } from '../table-store.ts';
@@ -172,7 +173,4 @@ class GuardedClient implements TransactionClient {
 printAs(GuardedClient, ({ isEnded }) => `a client in a transaction that ${isEnded ? 'has ended' : 'is open'}`);
 
 /** A statement that takes too long is the handler's fault, whoever gives it up. */
-function isServersFault(error: unknown): boolean {
-  if (isServerError(error)) return isAway(error) && codeOf(error) !== '57014';
-  return !(error instanceof Error && error.message === 'Query read timeout');
-}
+const isServersFault = (error: unknown): boolean => kindOf(error) === 'away';

@@ -6,13 +6,14 @@
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../store.ts';
-import { isAway, isServerError } from './failure.ts';
+import { isAway } from './failure.ts';
 import { endFrozenFlushes, isLockTimeout, patienceMs } from './frozen.ts';
 import { type Guard, guard } from './guard.ts';
 import { copyEvents, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresSettings } from './postgres.ts';
 import { beginSql } from './server-session.ts';
 import { checkSchema, Session } from './session.ts';
+import { isServerError } from './sqlstate.ts';
 
 const claimAttempts = 10;
 

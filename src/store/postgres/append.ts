@@ -10,7 +10,7 @@
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store.ts';
-import { codeOf } from './failure.ts';
+import { codeOf } from './sqlstate.ts';
 import { timeText } from './time-text.ts';
 
 export class PostgresAppend implements TransactionAppend {

@@ -1,7 +1,6 @@
 // PostgreSQL as the caller's thread reads it: the reading half of the public event store, and pages for the history.
 import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
-import { BatchSize } from '../../batch-size.ts';
 import type { StoredEvent } from '../../event.ts';
 import { checkFields } from '../../known-fields.ts';
 import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
@@ -17,8 +16,8 @@ import {
   type TypeQuery,
 } from '../store.ts';
 import { borrowed } from './borrowed.ts';
-import { tookTooLong } from './failure.ts';
 import { type Guard, guard } from './guard.ts';
+import { PageSize } from './page-size.ts';
 import { conditions, copyEvents, eventsIn, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
 import { quarantined } from './quarantine.ts';
@@ -39,7 +38,7 @@ export class PostgresArchive implements EventArchive {
   private readonly schemaName: string;
   private readonly guard: Guard;
   private readonly loadTimeoutMs: number;
-  private readonly pageSize = new BatchSize(eventsPerPage, pagesToGrow);
+  private readonly pageSize = new PageSize(eventsPerPage, pagesToGrow);
   private isChecked = false;
 
   constructor({ settings, pool }: PostgresStoreOptions) {
@@ -216,17 +215,12 @@ export class PostgresArchive implements EventArchive {
     limit: number,
     signal?: AbortSignal,
   ): Promise<{ page: EventFrames; size: number }> {
-    for (;;) {
-      const size = Math.min(limit, this.pageSize.limit);
-      try {
-        const page = await this.run((client) => copyEvents(client, `${from} limit ${size}`), signal);
-        this.pageSize.succeeded();
-        return { page, size };
-      } catch (error) {
-        if (!tookTooLong(error) || size <= 1) throw error;
-        this.pageSize.failed(size);
-      }
-    }
+    return this.pageSize.page(
+      'an event',
+      async (size) => ({ page: await this.run((client) => copyEvents(client, `${from} limit ${size}`), signal), size }),
+      undefined,
+      limit,
+    );
   }
 
   private select(sql: string, values: unknown[]): Promise<pg.QueryResult> {

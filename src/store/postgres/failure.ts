@@ -1,48 +1,25 @@
 // What PostgreSQL and its client report, as our closed list of errors. No connection string or password ever gets into one.
-// SQLSTATE: https://www.postgresql.org/docs/current/errcodes-appendix.html
 import { TrunklineError } from '../../errors.ts';
 import { own } from '../../own.ts';
+import { codeOf, type FaultKind, isServerError, kindOf } from './sqlstate.ts';
 
 export const storeName = 'PostgreSQL';
-
-interface ServerError extends Error {
-  code: string;
-}
-
-/** What the server, the socket or the client calls it; '' if nothing. */
-export function codeOf(error: unknown): string {
-  const code = (error as Partial<ServerError> | undefined)?.code;
-  return typeof code === 'string' ? code : '';
-}
-
-/** Whether the server itself said no, and the connection is as it was: its SQLSTATE has five characters. */
-export function isServerError(error: unknown): boolean {
-  return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test(codeOf(error));
-}
 
 /** Whether the server has ended the connection with these words: by an administrator, a crash, a time-out of the session. */
 export const endsConnection = (error: unknown): boolean => /^(08|57P|25P0[34])/.test(codeOf(error));
 
-/**
- * Whether the server cannot serve anybody now, or is not there: connection, resources, intervention, its own system, or a
- * transaction that it has ended for its length.
- */
+/** Whether the server cannot serve anybody now, is not there, or has taken too long. */
 export function isAway(error: unknown): boolean {
-  return !isServerError(error) || /^(08|53|57|58|XX|25P0[34])/.test(codeOf(error));
-}
-
-/** Whether a statement has taken longer than it may: by the server's clock or the client's. */
-export function tookTooLong(error: unknown): boolean {
-  if (error instanceof TrunklineError) return error.cause !== undefined && tookTooLong(error.cause);
-  return codeOf(error) === '57014' || (error instanceof Error && error.message === 'Query read timeout');
+  const kind = kindOf(error);
+  return kind === 'away' || kind === 'slow';
 }
 
 /** Whether the server refuses the data: no repetition of the same statement will do. */
-export function refusesData(error: unknown): boolean {
-  // Data exceptions, constraint violations, limits of a row or an index entry. A column that must not be null is not ours:
-  // every event would be refused.
-  return isServerError(error) && /^(22|23(?!502)|54)/.test(codeOf(error));
-}
+export const refusesData = (error: unknown): boolean => isServerError(error) && kindOf(error) === 'data';
+
+/** `what` has taken longer than a statement may, and cannot be done in smaller parts. */
+export const tooSlow = (what: string, cause: unknown): TrunklineError =>
+  new TrunklineError('StoreTooSlow', { store: storeName, what }, { cause });
 
 /** The same error in our words; ours as they are. */
 export function failure(error: unknown, schema: string): TrunklineError {
@@ -51,23 +28,22 @@ export function failure(error: unknown, schema: string): TrunklineError {
   const options = { cause: error };
   if (isServerError(error)) {
     const code = codeOf(error);
-    if (code.startsWith('28') || code === '42501') {
-      return new TrunklineError('StoreAccessDenied', { store: storeName, cause }, options);
-    }
-    if (code === '3F000' || code === '42P01') {
-      return new TrunklineError('StoreSchemaMissing', { schema, reason: cause }, options);
-    }
-    const reason = own(unsuitable, code);
-    if (reason !== undefined) {
-      return new TrunklineError('StoreUnsuitable', { store: storeName, reason: `${reason} (${cause})` }, options);
-    }
-    // A column, function or constraint that is not there, one that is too many, another type, or a COPY that does not fit.
-    if (code.startsWith('42') || code === '23502' || code === '22P03' || code === '22P04' || code === '428C9') {
-      return new TrunklineError('StoreSchemaAltered', { schema, reason: cause }, options);
-    }
-    // It is there, and has answered: to say that it does not answer would send its reader to look for an outage.
-    if (!isAway(error) && !mayPass(code)) {
-      return new TrunklineError('StoreRefused', { store: storeName, cause }, options);
+    const kind = own(formats, code) ?? kindOf(error);
+    switch (kind) {
+      case 'denied':
+        return new TrunklineError('StoreAccessDenied', { store: storeName, cause }, options);
+      case 'missing':
+        return new TrunklineError('StoreSchemaMissing', { schema, reason: cause }, options);
+      case 'unsuitable': {
+        const reason = `${own(unsuitable, code)} (${cause})`;
+        return new TrunklineError('StoreUnsuitable', { store: storeName, reason }, options);
+      }
+      case 'altered':
+        return new TrunklineError('StoreSchemaAltered', { schema, reason: cause }, options);
+      // It is there, and has answered: to say that it does not answer would send its reader to look for an outage.
+      case 'data':
+      case 'refused':
+        return new TrunklineError('StoreRefused', { store: storeName, cause }, options);
     }
   } else if (isConnectionSetup(error)) {
     const reason = `the connection cannot be set up this way: ${cause}`;
@@ -82,8 +58,8 @@ export function failure(error: unknown, schema: string): TrunklineError {
   return new TrunklineError('StoreUnavailable', { store: storeName, cause }, options);
 }
 
-/** Deadlocks, conflicts with other transactions, locks that were not to be had, statements that a pooler has lost. */
-const mayPass = (code: string): boolean => /^(40|55|26|25)/.test(code);
+/** Data exceptions that say how the database or our statements are, to whoever reads them. */
+const formats: Readonly<Record<string, FaultKind>> = { '22P03': 'altered', '22P04': 'altered', '22P05': 'unsuitable' };
 
 /** What a server says that no repetition changes, by SQLSTATE. */
 const unsuitable: Readonly<Record<string, string>> = {

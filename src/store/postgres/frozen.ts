@@ -2,7 +2,7 @@
 // server ends a COPY whose client says nothing. Who waits for such a lock ends that connection. Nothing is lost: the
 // transaction is undone, and its log writes it again, or finds itself refused.
 import type pg from 'pg';
-import { codeOf } from './failure.ts';
+import { codeOf, lockNotAvailable } from './sqlstate.ts';
 
 /** How long to wait for another flush's lock before looking whether it stands still, milliseconds. */
 export const patienceMs = 1000;
@@ -10,7 +10,7 @@ export const patienceMs = 1000;
 export const flushName = 'trunkline flush';
 
 /** A lock was waited for in vain. */
-export const isLockTimeout = (error: unknown): boolean => codeOf(error) === '55P03';
+export const isLockTimeout = (error: unknown): boolean => codeOf(error) === lockNotAvailable;
 
 /**
  * End flushes of this schema whose server has waited for their client for longer than {@link patienceMs}, inside a

@@ -2,7 +2,8 @@
 // while is let through to see.
 import { Circuit } from '../../circuit.ts';
 import { isStoreAway, TrunklineError } from '../../errors.ts';
-import { codeOf, failure, storeName } from './failure.ts';
+import { failure, storeName } from './failure.ts';
+import { isHeldUp } from './sqlstate.ts';
 
 const failuresToOpen = 3;
 const pauseMs = 500;
@@ -27,8 +28,7 @@ export function guard(schema: string): Guard {
       return await read();
     } catch (error) {
       const told = failure(error, schema);
-      // A statement that the server itself has ended for its length says that the server is there.
-      isAway = isStoreAway(told) && codeOf((told as Error).cause) !== '57014';
+      isAway = isStoreAway(told) && !isHeldUp(told);
       isKnown = isAway;
       throw told;
     } finally {

@@ -19,9 +19,11 @@ import {
   writeArchive,
 } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
-import { codeOf, isServerError, tookTooLong } from './failure.ts';
+import { tooSlow } from './failure.ts';
 import { checkMonth, isAttached, partitionOf, retried } from './months.ts';
+import { PageSize } from './page-size.ts';
 import { beginSql, idleFor } from './server-session.ts';
+import { codeOf, isServerError, lockNotAvailable, tookTooLong } from './sqlstate.ts';
 
 const lockTimeoutMs = 2000;
 const lineFeed = 10;
@@ -98,7 +100,7 @@ async function lockArchive(client: pg.ClientBase, schema: string, month: string,
     const key = ['trunkline.archive', `${schema} ${month}`];
     await client.query('select pg_advisory_xact_lock(hashtext($1), hashtext($2))', key);
   } catch (error) {
-    if (codeOf(error) !== '55P03') throw error;
+    if (codeOf(error) !== lockNotAvailable) throw error;
     throw refused(file, 'is at work in another `partitions archive` or `partitions drop`; try again', {}, error);
   }
 }
@@ -127,7 +129,8 @@ async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buf
       pages.succeeded();
       if (after === from) return;
     } catch (error) {
-      if (!tookTooLong(error) || (size <= 1 && after === from)) throw error;
+      if (!tookTooLong(error)) throw error;
+      if (size <= 1 && after === from) throw tooSlow(`a row of ${table}`, error);
       pages.failed(size);
     }
   }
@@ -173,7 +176,7 @@ export async function dropMonth(
     for (const reason of checkSharedFolder(path)) warn(`${path}: ${reason}`);
   }
   // Read whole before the lock, which holds everybody; behind it only whether anything has changed since is looked at.
-  const pages = new BatchSize(stampsPerPage, pagesToGrow); // behind the lock as large as they have come to be before it
+  const pages = new PageSize(stampsPerPage, pagesToGrow); // behind the lock as large as they have come to be before it
   const stamp = (): Promise<string> => stampOf(client, `${name}.${partition}`, schema, partition, pages);
   const before = archive && (await stamp());
   if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition, limits);
@@ -205,29 +208,24 @@ async function stampOf(
   table: string,
   schema: string,
   partition: string,
-  pages: BatchSize,
+  pages: PageSize,
 ): Promise<string> {
   if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
   let [count, sum] = [0, 0n];
   for (let after = '0'; ; ) {
-    const size = Math.min(stampsPerPage, pages.limit);
-    try {
-      const { rows } = await client.query(
+    const { rows } = await pages.page(`a row of ${table}`, (size) =>
+      client.query(
         `select count(*)::text as count, max(sequence)::text as last,
            coalesce(sum(hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0)::text as sum
          from (select ctid, xmin, sequence from ${table} where sequence > $1 order by sequence limit $2) e`,
         [after, size],
-      );
-      const [page] = rows;
-      if (page.last === null) return `${count} ${sum}`;
-      count += Number(page.count);
-      sum += BigInt(page.sum);
-      after = page.last;
-      pages.succeeded();
-    } catch (error) {
-      if (!tookTooLong(error) || size <= 1) throw error;
-      pages.failed(size);
-    }
+      ),
+    );
+    const [page] = rows;
+    if (page.last === null) return `${count} ${sum}`;
+    count += Number(page.count);
+    sum += BigInt(page.sum);
+    after = page.last;
   }
 }
 

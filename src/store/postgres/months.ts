@@ -4,11 +4,12 @@
 // Invariants: one upkeep at a time (an advisory lock, of the transaction that acts); no lock is waited for longer than `lockTimeoutMs`, so that whoever
 // inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
-import { BatchSize } from '../../batch-size.ts';
 import { TrunklineError } from '../../errors.ts';
 import { shown } from '../../shown.ts';
-import { codeOf, refusesData, tookTooLong } from './failure.ts';
+import { refusesData } from './failure.ts';
+import { PageSize } from './page-size.ts';
 import { beginSql } from './server-session.ts';
+import { codeOf, isServerError, kindOf, tookTooLong } from './sqlstate.ts';
 
 /** One partition. */
 export interface PartitionInfo {
@@ -23,8 +24,8 @@ export interface PartitionInfo {
 
 const lockTimeoutMs = 2000;
 const attempts = 5;
-const lockNotAvailable = '55P03';
 const checkViolation = '23514';
+const duplicateTable = '42P07';
 
 export const partitionOf = (month: string): string => `domain_events_${month.replace('-', '_')}`;
 
@@ -123,12 +124,12 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   await client.query(
     `create table ${table} (like ${events} including defaults including constraints including indexes)`,
   );
-  const pages = new BatchSize(rowsPerPage, pagesToGrow);
-  await paged(client, pages, `${rest} d where ${inMonth}`, async (page) => {
+  const pages = new PageSize(rowsPerPage, pagesToGrow);
+  await paged(client, pages, partition, `${rest} d where ${inMonth}`, async (page) => {
     await client.query(`insert into ${table} select d.* from ${page}`);
   });
   await client.query(`lock table ${events} in access exclusive mode`);
-  await paged(client, pages, `${rest} d where ${inMonth}`, async (page) => {
+  await paged(client, pages, partition, `${rest} d where ${inMonth}`, async (page) => {
     await client.query(`insert into ${table} select d.* from ${page}
       and not exists (select from ${table} t where t.id = d.id and t.occurred_at = d.occurred_at)`);
     await client.query(`update ${table} t set position = d.position, log_id = d.log_id from ${page}
@@ -150,32 +151,36 @@ const pagesToGrow = 16;
  */
 async function paged(
   client: pg.ClientBase,
-  pages: BatchSize,
+  pages: PageSize,
+  table: string,
   rows: string,
   work: (page: string) => Promise<void>,
 ): Promise<void> {
+  const undo = (error: unknown): Promise<unknown> => {
+    if (!isServerError(error)) throw error;
+    return client.query('rollback to savepoint page');
+  };
   for (let after = String(-(2n ** 63n)); ; ) {
-    const size = Math.min(rowsPerPage, pages.limit);
-    let held = size;
     await client.query('savepoint page');
-    try {
-      const { rows: found } = await client.query(
-        `select max(sequence)::text as last, count(*)::text as count
-         from (select d.sequence from ${rows} and d.sequence > $1 order by d.sequence limit $2) page`,
-        [after, size],
-      );
-      const [{ last, count }] = found as [{ last: string | null; count: string }];
-      held = Number(count);
-      if (last !== null) await work(`${rows} and d.sequence > '${after}' and d.sequence <= '${last}'`);
-      await client.query('release savepoint page');
-      if (last === null) return;
-      after = last;
-      pages.succeeded();
-    } catch (error) {
-      if (!tookTooLong(error) || held <= 1) throw error;
-      await client.query('rollback to savepoint page');
-      pages.failed(held);
-    }
+    const from = after;
+    const last = await pages.page(
+      `a row of ${table}`,
+      async (size, held) => {
+        const { rows: found } = await client.query(
+          `select max(sequence)::text as last, count(*)::text as count
+           from (select d.sequence from ${rows} and d.sequence > $1 order by d.sequence limit $2) page`,
+          [from, size],
+        );
+        const [{ last, count }] = found as [{ last: string | null; count: string }];
+        held(Number(count));
+        if (last !== null) await work(`${rows} and d.sequence > '${from}' and d.sequence <= '${last}'`);
+        return last;
+      },
+      undo,
+    );
+    await client.query('release savepoint page');
+    if (last === null) return;
+    after = last;
   }
 }
 
@@ -216,7 +221,7 @@ export async function retried<T>(client: pg.ClientBase, work: () => Promise<T>):
       return await work();
     } catch (error) {
       await client.query('rollback').catch(() => {});
-      const mayPass = [lockNotAvailable, checkViolation, '40P01', '42P07'].includes(codeOf(error));
+      const mayPass = kindOf(error) === 'busy' || [checkViolation, duplicateTable].includes(codeOf(error));
       if (!mayPass || attempt === attempts) throw error;
     }
   }

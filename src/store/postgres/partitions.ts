@@ -1,8 +1,8 @@
 // The months that the flusher has partitions for. What it cannot make one for lands in the default partition: a month that
 // is far away (a wrong clock), or one for which it lacks the right.
 import type pg from 'pg';
-import { isServerError } from './failure.ts';
 import { beginSql } from './server-session.ts';
+import { isServerError } from './sqlstate.ts';
 
 const monthsBack = 20 * 12;
 const monthsAhead = 2;

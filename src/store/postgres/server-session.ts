@@ -72,6 +72,11 @@ const ofOwnStatements: Readonly<Record<string, string>> = { search_path: 'pg_cat
 
 /** The server ends a statement somewhat before the client gives up its connection. */
 const serverShare = 0.9;
+/** A wait for one lock ends well before the statement's time: what another holds up is told from what is too slow by itself. */
+const lockShare = 0.3;
+
+/** For {@link beginSql}, where a statement that took too long is done again in smaller parts. `timeoutMs`: of a statement. */
+export const lockTimeoutMs = (timeoutMs: number): number => Math.max(1, Math.floor(timeoutMs * lockShare));
 
 /** Connections that no pooler shares. */
 const direct = new WeakSet<pg.ClientBase>();

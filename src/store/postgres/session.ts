@@ -4,9 +4,10 @@ import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { revealed } from '../../hidden.ts';
 import type { HiddenConnection } from './connection.ts';
-import { endsConnection, failure, isServerError, storeName } from './failure.ts';
+import { endsConnection, failure, storeName } from './failure.ts';
 import { readMigrations, versionOf } from './migrations.ts';
 import { destroyClient, openClient } from './server-session.ts';
+import { isServerError } from './sqlstate.ts';
 import { checkTables } from './tables.ts';
 
 export interface SessionSettings {

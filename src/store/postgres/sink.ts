@@ -15,7 +15,7 @@ import { revealed } from '../../hidden.ts';
 import { onAbort } from '../../on-abort.ts';
 import { tame } from '../../tame.ts';
 import { BasisStatement } from './basis.ts';
-import { failure, isServerError, refusesData, storeName } from './failure.ts';
+import { failure, refusesData, storeName } from './failure.ts';
 import { endFrozenFlushes, flushName, isLockTimeout, patienceMs } from './frozen.ts';
 import { HeadStatements, type Refusal } from './heads.ts';
 import { migrate } from './migrate.ts';
@@ -27,6 +27,7 @@ import { RelayedStatements, relayedIn } from './relayed.ts';
 import { EventRowWriter, eventColumns } from './rows.ts';
 import { beginSql } from './server-session.ts';
 import { checkSchema, Session } from './session.ts';
+import { isServerError } from './sqlstate.ts';
 
 export interface PostgresSinkEvents {
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
