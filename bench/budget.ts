@@ -22,7 +22,7 @@ export interface Budget {
   readonly noise?: number;
 }
 
-export type Unit = '×' | 'µs' | 's' | 'events/s' | 'bytes';
+type Unit = '×' | 'µs' | 's' | 'events/s' | 'bytes';
 
 export interface Noise {
   readonly share: number;
@@ -51,7 +51,7 @@ export function budgetOf(id: string): Budget {
   return budget;
 }
 
-export const limitOf = ({ atMost, atLeast }: Budget): number => (atMost ?? atLeast)!;
+const limitOf = ({ atMost, atLeast }: Budget): number => (atMost ?? atLeast)!;
 
 /** How far the value is from the limit: 1 at the limit, 2 if it is twice as bad as allowed, less than 1 inside. */
 export const strain = (budget: Budget, value: number): number =>
@@ -102,14 +102,14 @@ export function answer(id: string, rounds: readonly number[], detail: string): R
   };
 }
 
-export function asked(budget: Budget): string {
+function asked(budget: Budget): string {
   const sign = isSeed(budget) ? (budget.atMost === undefined ? '≥' : '<') : budget.atMost === undefined ? '≥' : '≤';
   const aim = budget.aim === undefined ? '' : ` (aim ${show(budget, budget.aim)})`;
   return `${sign} ${show(budget, limitOf(budget))}${aim}`;
 }
 
 /** A value of the budget, with its unit, as a person reads it. */
-export function show({ unit }: Pick<Budget, 'unit'>, value: number): string {
+function show({ unit }: Pick<Budget, 'unit'>, value: number): string {
   if (!Number.isFinite(value)) return 'nothing';
   if (unit === 'µs') return value < 1000 ? `${figures(value)} µs` : `${figures(value / 1000)} ms`;
   if (unit === 'bytes') return value < 4096 ? `${Math.round(value)} bytes` : `${figures(value / 1024)} KiB`;

@@ -4,7 +4,7 @@ import type { Row } from './budget.ts';
 import { Latencies, type Percentiles, type Point } from './histogram.ts';
 
 export { answer, type Row } from './budget.ts';
-export { Latencies, type Paced, type Percentiles, type Point, paced } from './histogram.ts';
+export { Latencies, type Percentiles, type Point, paced } from './histogram.ts';
 export { median } from './median.ts';
 export { onScratchFolder } from './scratch.ts';
 
@@ -57,7 +57,6 @@ export async function interleave<A, B>(
 
 export const micros = (value: number): string => `${value.toFixed(value < 10 ? 2 : 0)} µs`;
 export const thousands = (value: number): string => (Math.round(value / 1000) * 1000).toLocaleString('en');
-export const times = (value: number): string => `${value.toFixed(2)} ×`;
 
 /** Keep `depth` calls in flight until `count` have been made; calls per second. */
 export async function pipelined(count: number, depth: number, call: (i: number) => Promise<unknown>): Promise<number> {

@@ -5,7 +5,7 @@ import { median } from './median.ts';
 import { measure } from './promise.ts';
 
 /** Half of the range of the runs' medians, as a share of their median, and as much again: five runs do not see the worst. */
-export const noiseShare = (values: readonly number[]): number =>
+const noiseShare = (values: readonly number[]): number =>
   Number(Math.max(0.01, (Math.max(...values) - Math.min(...values)) / median(values)).toPrecision(2));
 
 export async function noiseRuns(runs: number, names: readonly string[]): Promise<void> {

@@ -16,8 +16,8 @@ import { PostgresServer } from '../test/postgres-server.ts';
 import { Probe } from './aggregates.ts';
 import { onScratchFolder } from './measure.ts';
 
-export const logOptions = { maxBytes: 2 ** 31, retainBytes: 2 ** 30 };
-export const logId = '00000000000000aa';
+const logOptions = { maxBytes: 2 ** 31, retainBytes: 2 ** 30 };
+const logId = '00000000000000aa';
 
 /** A server and a database of one's own; `hold` is there if the server is ours. */
 export async function withDatabase<T>(

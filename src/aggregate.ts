@@ -216,7 +216,7 @@ export type StateOf<A> = A extends Aggregate<any, infer State, any, any> ? State
 /** A command's arguments after its first parameter, as a sender gives them. */
 export type ArgumentsOf<F> = F extends (aggregate: any, ...input: infer I) => unknown ? DeliveredFields<I> : never;
 /** A command's result as its sender gets it: through JSON. */
-export type ResultOf<F> = F extends (...all: any[]) => infer R ? Carried<Awaited<R>> : never;
+type ResultOf<F> = F extends (...all: any[]) => infer R ? Carried<Awaited<R>> : never;
 
 /** How one command is sent. */
 export interface SendOptions {

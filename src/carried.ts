@@ -70,11 +70,11 @@ export type Carried<T> = unknown extends T
         : { readonly [K in keyof T]: Carried<T[K]> };
 
 /** What stands in a compiler's message where a payload has what JSON cannot carry. */
-export type NotCarried =
+type NotCarried =
   'JSON cannot carry it: no function, bigint, symbol, Map or Set, no undefined in a list; send text, or give it toJSON()';
 
 /** What stands in a compiler's message where a command takes what JSON does not bring back as it was. */
-export type NotDelivered =
+type NotDelivered =
   'A command gets its arguments through JSON: take text instead of a Date, a Decimal or whatever else has toJSON()';
 
 /** The type itself if JSON can carry it; else one that it does not fit. `Refusal`: what becomes of a value with `toJSON`, or never. */

@@ -203,7 +203,7 @@ export async function* linesIn(chunks: AsyncIterable<Buffer>, name: string, byte
 }
 
 /** @throws FileRefused: it is no UTF-8 */
-export function textIn(bytes: Buffer, file: string, line?: number): string {
+function textIn(bytes: Buffer, file: string, line?: number): string {
   if (!isUtf8(bytes)) throw refused(file, 'is not UTF-8', line === undefined ? {} : { line });
   const text = bytes.toString('utf8');
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text; // a byte order mark, which editors put there

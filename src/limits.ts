@@ -16,10 +16,10 @@ import { TrunklineError } from './errors.ts';
 import type { Metadata } from './event.ts';
 import { DEPTH_LIMIT, plainToJson, toPlain } from './payload.ts';
 
-export const METADATA_BYTES_LIMIT: number = 1 << 18;
+const METADATA_BYTES_LIMIT: number = 1 << 18;
 export const RELAYED_DATA_BYTES_LIMIT: number = 1 << 20;
 export const RELAYED_METADATA_BYTES_LIMIT: number = 1 << 16;
-export const VERSION_LIMIT: number = 2 ** 31 - 1;
+const VERSION_LIMIT: number = 2 ** 31 - 1;
 export const EARLIEST_MS: number = Date.UTC(-4711, 0, 1);
 
 /** Fields of metadata that have a meaning throughout: text, where they are given. */

@@ -265,7 +265,7 @@ export function changeFlush(flush: RuntimeOptions['flush'], current: FlushPolicy
 }
 
 /** One commit must fit well into the log, or a full log could never give it room. */
-export function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: number): void {
+function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: number): void {
   const least = 2 * (batchBytes + ringBytes / 2);
   if (maxBytes < least) {
     invalid('log.maxBytes', maxBytes, `must be at least ${least}: twice flush.batchBytes and half of flush.ringBytes`);

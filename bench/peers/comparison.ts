@@ -6,7 +6,7 @@ import { targetTable } from './targets.ts';
 
 /** What an acknowledgement survives. */
 export const survivals = ['nothing', 'kill', 'power loss', 'database'] as const;
-export type Survives = (typeof survivals)[number];
+type Survives = (typeof survivals)[number];
 
 /** One round of one system, in a process of its own. */
 export interface Round {

@@ -1,6 +1,6 @@
 // Bars on a logarithmic axis, grouped: who does how much, by what it is worth. As SVG, like plot.ts.
 
-export interface Bar {
+interface Bar {
   label: string;
   value: number;
   /** Drawn stronger than the others. */

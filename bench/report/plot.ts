@@ -1,7 +1,7 @@
 // Line plots on logarithmic axes, as SVG that reads on a light and on a dark page: a card of its own, no script, no font to
 // be fetched. Each line is named where it ends.
 
-export interface Line {
+interface Line {
   label: string;
   points: readonly (readonly [x: number, y: number])[];
   /** Drawn stronger than the others. */

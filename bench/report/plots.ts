@@ -10,7 +10,7 @@ const isStrong = (label: string): boolean => label.startsWith('Trunkline');
 const compact = (value: number): string =>
   new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 }).format(value);
 
-export function duration(micros: number): string {
+function duration(micros: number): string {
   if (micros < 1) return `${Math.round(micros * 1000)} ns`;
   if (micros < 1000) return `${Number(micros.toPrecision(3))} µs`;
   return micros < 1e6 ? `${Number((micros / 1000).toPrecision(3))} ms` : `${Number((micros / 1e6).toPrecision(3))} s`;

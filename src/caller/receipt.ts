@@ -13,7 +13,7 @@ import { heldUpBy, within } from '../wait.ts';
 import type { Patience } from './level-waiters.ts';
 
 /** What an answer without events rests on: this version of its aggregate, at a position of the log. */
-export interface Basis {
+interface Basis {
   readonly type: string;
   readonly id: string;
   readonly version: number;

@@ -72,7 +72,7 @@ export function addReplay(program: Command): void {
 }
 
 /** How much of the stretch is done, 0 to 1. */
-export function shareOf({ position, fromPosition, toPosition }: ReplayProgress): number {
+function shareOf({ position, fromPosition, toPosition }: ReplayProgress): number {
   return Math.min(1, Math.max(0, (position - fromPosition + 1) / Math.max(1, toPosition - fromPosition + 1)));
 }
 

@@ -33,7 +33,7 @@ export function handledEntry(handler: string, subject: StoredEvent | readonly St
   return { table: handledTable, key: handledKey(handler, events[0]!.position), json: JSON.stringify(record) };
 }
 
-export const doneIn = (value: unknown): readonly number[] => (value as HandledRecord).done;
+const doneIn = (value: unknown): readonly number[] => (value as HandledRecord).done;
 
 /**
  * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having

@@ -8,7 +8,7 @@ import type { Care, Turn } from '../care.ts';
 import { CarefulLine, type HeldLine, type Place } from './careful-line.ts';
 import type { Tables } from './tables.ts';
 
-export const inHandTable = 'in-hand';
+const inHandTable = 'in-hand';
 
 /** An entry, as JSON. */
 interface Entry {

@@ -74,7 +74,7 @@ const breakerFields = fieldsOf<BreakerOptions>({ failures: true, pauseMs: true }
 /** Names of the subscriptions that fold projections' rows. */
 export const PROJECTION_PREFIX = 'projection:';
 
-export const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
+const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
 
 /** @throws InvalidOptions, UnknownEventType */
 export function resolveSubscription(

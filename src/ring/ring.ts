@@ -26,7 +26,7 @@
 import { sealedBit, wordOf } from './count.ts';
 
 export const GROUP_HEADER_BYTES = 40;
-export const RING_HEADER_BYTES = 256;
+const RING_HEADER_BYTES = 256;
 
 export const Word = { head: 0, written: 16, tail: 32, room: 48 } as const;
 

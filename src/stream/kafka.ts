@@ -154,7 +154,7 @@ export interface KafkaSettings
 export type TopicSettings = Required<Omit<TopicOptions, 'module' | 'retentionMs' | 'cleanupPolicy'>> & TopicOptions;
 
 /** The name of Kafka's cursor on the log, in `status()` and in errors. */
-export const kafkaName = 'kafka';
+const kafkaName = 'kafka';
 
 /**
  * Publish every event to Kafka, exactly once for `read_committed` consumers, in order per aggregate.

@@ -4,7 +4,7 @@
 // the order in which it holds them, and says which acknowledgements it must bear out.
 import type { Level, StoredEvent } from '../../src/index.ts';
 
-export interface EventRef {
+interface EventRef {
   id: string;
   version: number;
 }
@@ -75,9 +75,8 @@ export interface Findings extends Record<Kind, string[]> {
   events: number;
 }
 
-/** What survives a kill: everything acknowledged but `raised`. What survives power loss: `synced` and better. */
+/** What survives a kill: everything acknowledged but `raised`. */
 export const survivesKill: readonly Level[] = ['written', 'synced', 'stored', 'published'];
-export const survivesPowerLoss: readonly Level[] = ['synced', 'stored', 'published'];
 
 export const noFindings = (): Findings => ({
   acknowledged: 0,

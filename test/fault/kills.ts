@@ -25,7 +25,7 @@ const syncs = 'fdatasync,fsync,msync';
 const slowWriteMicros = 2_000;
 
 // Positions in the list are part of what a seed means: add at the end.
-export const points: readonly Point[] = [
+const points: readonly Point[] = [
   // Ring drained, nothing written yet; or pages written, and the meta page that makes them count not.
   { name: 'between ring and log, in commit', calls: writes, file: 'log/log.mdb', most: 300 },
   { name: 'in the sync of the log', calls: syncs, file: 'log/log.mdb', most: 60 },

@@ -10,6 +10,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
 const consumer = mkdtempSync(join(tmpdir(), 'trunkline-consumer-'));
 const installed = join(consumer, 'node_modules', 'trunkline');
+let tarball: string;
 // As a user's shell would have it: nothing of this test run's own settings.
 const env = Object.fromEntries(
   Object.entries(process.env).filter(
@@ -36,9 +37,10 @@ function filesBelow(folder: string): string[] {
 
 beforeAll(() => {
   const [packed] = JSON.parse(run('npm', ['pack', '--silent', '--json', '--pack-destination', consumer], root));
+  tarball = join(consumer, packed.filename);
   // Without install scripts: what needs none for us needs none for others.
   const quietly = ['--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts'];
-  run('npm', ['install', ...quietly, join(consumer, packed.filename)]);
+  run('npm', ['install', ...quietly, tarball]);
   cpSync(join(root, 'test', 'fixtures', 'consumer'), consumer, { recursive: true });
   const manifest = JSON.parse(readFileSync(join(consumer, 'package.json'), 'utf8'));
   writeFileSync(join(consumer, 'package.json'), JSON.stringify({ ...manifest, type: 'module' }));
@@ -123,6 +125,16 @@ describe('what is in it', () => {
     }
     expect(broken).toEqual([]);
     expect(entries).toBeGreaterThan(1);
+  });
+});
+
+describe('what the tools of package authors say of the tarball', () => {
+  test('publint: nothing', () => {
+    expect(run(join(bin, 'node'), [join(bin, 'publint'), '--strict', tarball])).toContain('All good!');
+  });
+
+  test('attw: its types are found and are of the code that runs, by every way to import an ES module', () => {
+    run(join(bin, 'node'), [join(bin, 'attw'), '--profile', 'esm-only', '--no-color', tarball]);
   });
 });
 

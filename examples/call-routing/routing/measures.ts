@@ -13,7 +13,7 @@ export interface Latency {
  * raise of CallRouted inside its command, on the shard's thread. `written`: from calling a command to its receipt, all of
  * the calls' commands. `synced`: from calling `place` to its events being fsynced.
  */
-export const measured = ['invite', 'raise', 'written', 'synced'] as const;
+const measured = ['invite', 'raise', 'written', 'synced'] as const;
 export type Measured = (typeof measured)[number];
 
 export class Measures {

@@ -5,7 +5,7 @@ import { parseNameAddress, parseSequence } from './fields.ts';
 import type { Address, Envelope, ReceivedResponse, SipRequest } from './message.ts';
 import { headerValue } from './message.ts';
 
-export function isSameAddress(one: Address, other: Address): boolean {
+function isSameAddress(one: Address, other: Address): boolean {
   return one.port === other.port && one.host === other.host;
 }
 

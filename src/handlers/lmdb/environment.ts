@@ -12,8 +12,6 @@ export type Environment = RootDatabase<Buffer, Uint8Array>;
 const mapBytes = 2 ** 36;
 const maxReaders = 256;
 
-export const KEY_BYTES_LIMIT = 1500; // of the 1,978 that LMDB takes at this page size; the table's name needs some
-
 export const dataFileOf = (folder: string): string => join(folder, 'handlers.mdb');
 
 export function openEnvironment(folder: string, readOnly: boolean): Environment {

@@ -25,7 +25,7 @@ export interface Environment {
 }
 
 /** Which format it has, and the log whose positions it speaks of. */
-export interface Identity {
+interface Identity {
   format: number;
   logId: string;
   /** `memory`: events are kept elsewhere, here only what is needed to go on without asking there. */

@@ -80,7 +80,7 @@ export function checkConnectionString(option: string, text: unknown): void {
 }
 
 /** As the client library reads it: a host may be missing, where a socket's folder is named behind the `?`. */
-export function urlOf(connectionString: string): URL | null {
+function urlOf(connectionString: string): URL | null {
   return URL.parse(connectionString) ?? URL.parse(connectionString.replace('@/', '@host/'));
 }
 
