@@ -51,6 +51,14 @@ export class Ending {
     await Promise.race([ends, this.abandoned.then(() => pause(momentMs, undefined, { ref: false }))]);
   }
 
+  /** The same for what could still write: after that moment it is `cut` off, and its end is waited for. */
+  async orCut(ends: Promise<unknown> | undefined, cut: () => void): Promise<void> {
+    const late = this.abandoned.then(() => pause(momentMs, 'late', { ref: false }));
+    if ((await Promise.race([ends, late])) !== 'late') return;
+    cut();
+    await ends;
+  }
+
   /** Resolves with `stopped`; if something had to be given up for it, rejects with `CloseTimedOut`. */
   within(deadlineMs: number, stopped: Promise<void>): Promise<void> {
     return new Promise((resolve, reject) => {

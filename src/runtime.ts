@@ -54,14 +54,18 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   // Shards import this file, too, by way of the user's modules: what starts threads is loaded by who starts them.
   const { Stages } = await import('./stages.ts');
   const directory = openDirectory(dataDir, (reason) => logger.warn({ dataDir }, `the data directory: ${reason}`));
-  const runtime = new Runtime(resolved, (bus) => new Stages(resolved, directory, bus));
+  let runtime: Runtime | undefined;
   try {
+    runtime = new Runtime(resolved, (bus) => new Stages(resolved, directory, bus));
     await runtime.start();
+    return runtime;
   } catch (error) {
-    await runtime.close({ deadlineMs: closeDeadlineMs }).catch(() => {});
+    if (runtime === undefined) directory.release();
+    await runtime?.close({ deadlineMs: closeDeadlineMs }).catch((err: unknown) => {
+      logger.warn({ err }, 'what had started of the runtime did not end in order');
+    });
     throw error;
   }
-  return runtime;
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. A class, so that dependency injection can name it. */
@@ -253,12 +257,12 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
    * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
    * stays, and the data directory is free again. `close` then says what it gave up:
-   * @throws CloseTimedOut; InvalidOptions: nothing is stopped
+   * @throws CloseTimedOut; InternalFault: everything has ended, a part of it not in order; InvalidOptions: nothing is stopped
    */
   async close(options: CloseOptions = {}): Promise<void> {
     checkCloseOptions(options);
     if (this.isClosed) return;
-    this.closing ??= this.stages.stop().then(() => {
+    this.closing ??= this.stages.stop().finally(() => {
       this.isClosed = true;
     });
     if (options.handlerGraceMs !== undefined) this.stages.handlers?.endWithin(options.handlerGraceMs);

@@ -19,6 +19,7 @@ import { RuntimeStore } from './entity/store.ts';
 import { Transactions } from './entity/transactions.ts';
 import { TrunklineError } from './errors.ts';
 import { FlushThread } from './flush/host.ts';
+import { unawaited } from './guarded.ts';
 import { HandlerStage } from './handlers/stage.ts';
 import { Hidden } from './hidden.ts';
 import { shutGateAtExit } from './log/gate.ts';
@@ -32,6 +33,7 @@ import type { FlushPolicy, ResolvedOptions } from './options.ts';
 import type { OutboxHost } from './outbox/host.ts';
 import { relayRingBytesLeast } from './outbox/outbox.ts';
 import { shardSettings } from './shard-settings.ts';
+import { StopSteps } from './stop-steps.ts';
 import { staleCode } from './store/postgres/basis.ts';
 import { openHost } from './store/postgres/connection.ts';
 import { settingsForThreads } from './store/postgres/postgres.ts';
@@ -149,7 +151,7 @@ export class Stages {
     if (recovery.leftOut.length > 0) {
       options.logger.warn({ recovery }, 'the log was damaged; what could not be kept is named');
     }
-    this.flushThread = await FlushThread.start(
+    await FlushThread.start(
       {
         levels: levels.memory,
         logFolder: directory.logFolder,
@@ -206,7 +208,7 @@ export class Stages {
           this.caller.turn(); // who waits for `stored` has waited for this news
         },
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
-        held: (thread) => {
+        begun: (thread) => {
           this.flushThread = thread;
         },
       },
@@ -341,44 +343,49 @@ export class Stages {
     if (caller.lines.length > 0) caller.turn();
   }
 
+  /** Every stage is ended, whatever becomes of the others; the directory's lock goes last, and always. @throws InternalFault */
   async stop(): Promise<void> {
-    const { levels, caller } = this;
+    const { levels, caller, ending, options } = this;
+    const { abandoned } = ending;
+    const steps = new StopSteps((what) => {
+      this.waitingFor = what;
+    });
     caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
-    this.deliveries.close();
-    this.waitingFor = 'handlers';
-    // What goes wrong there keeps nothing else from ending in order.
+    unawaited(abandoned.then(() => this.handlers?.endWithin(0)));
+    await steps.take('messages', () => this.deliveries.close());
+    // What goes wrong with what handlers keep is reported, and may be the fault of its store.
     const reportHandlers = (error: unknown): void =>
-      this.options.logger.error({ err: error }, 'the handlers did not end in order');
-    const handlers = this.handlers?.close().catch(reportHandlers);
-    await Promise.race([handlers, this.ending.abandoned]);
-    this.waitingFor = 'the relay of the outbox';
-    await Promise.race([this.outbox?.stop(), this.ending.abandoned]);
-    this.waitingFor = 'commands in flight';
-    if (!this.failure) await Promise.race([caller.whenDrained(), this.ending.abandoned]);
+      options.logger.error({ err: error }, 'the handlers did not end in order');
+    await steps.take('handlers', () => Promise.race([this.handlers?.close().catch(reportHandlers), abandoned]));
+    const relay = 'the relay of the outbox';
+    await steps.take(relay, () => ending.orCut(this.outbox?.stop(), () => this.outbox?.cut()));
+    if (!this.failure) await steps.take('commands in flight', () => Promise.race([caller.whenDrained(), abandoned]));
     // Until here messages under way may need what they are kept in.
-    this.deliveries.end();
-    this.waitingFor = 'what handlers keep';
-    await this.ending.orAbandoned(this.handlers?.closeTables().catch(reportHandlers));
-    this.waitingFor = 'shards';
+    await steps.take('messages', () => this.deliveries.end());
+    await steps.take('what handlers keep', () =>
+      ending.orCut(this.handlers?.closeTables().catch(reportHandlers), () => this.handlers?.cut()),
+    );
     levels.setFlag(LevelWord.stopping, StopStage.shards);
-    await this.shards?.close(this.ending.abandoned);
-    this.waitingFor = 'the log thread';
+    await steps.take('shards', () => this.shards?.close(abandoned));
     levels.setFlag(LevelWord.stopping, StopStage.log);
-    await this.log?.logEnded().catch(() => {});
-    caller.turn();
-    caller.abandon('the runtime was closed before it ended');
-    this.waitingFor = 'the sync thread';
+    await steps.take('the log thread', () => this.log?.logEnded().catch(() => {})); // it has been reported
+    await steps.take('commands in flight', () => {
+      caller.turn();
+      caller.abandon('the runtime was closed before it ended');
+    });
     levels.setFlag(LevelWord.stopping, StopStage.sync);
-    await this.log?.syncEnded().catch(() => {});
-    this.waitingFor = 'the flush thread';
+    await steps.take('the sync thread', () => this.log?.syncEnded().catch(() => {}));
     levels.setFlag(LevelWord.stopping, StopStage.flush);
-    await this.flushThread?.ended(levels, this.ending.abandoned).catch(() => {});
-    await Promise.race([this.outbox?.finish(), this.ending.abandoned]);
-    caller.turn();
-    caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
-    await this.ending.orAbandoned(this.reading?.close());
-    await this.ending.orAbandoned(this.logReader?.close());
-    this.openGate();
-    this.directory.release();
+    await steps.take('the flush thread', () => this.flushThread?.ended(levels, abandoned).catch(() => {}));
+    await steps.take(relay, () => ending.orCut(this.outbox?.finish(), () => this.outbox?.cut()));
+    await steps.take('commands in flight', () => {
+      caller.turn();
+      caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
+    });
+    await steps.take('readers of the store', () => ending.orAbandoned(this.reading?.close()));
+    await steps.take('readers of the log', () => ending.orAbandoned(this.logReader?.close()));
+    await steps.take('the gate', () => this.openGate());
+    await steps.take('the lock', () => this.directory.release());
+    steps.end();
   }
 }

@@ -10,6 +10,7 @@ import { guarded, unawaited } from '../guarded.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { isBlocked } from '../ring/bell.ts';
 import type { StartSettings } from '../start-options.ts';
+import { StopSteps } from '../stop-steps.ts';
 import type { Caller } from './caller.ts';
 import { Line } from './line.ts';
 import { ShardLives } from './shard-lives.ts';
@@ -166,9 +167,13 @@ export class Shards {
       this.wakeAll();
       return pause(abandonGraceMs, 'late', { ref: false });
     });
-    if ((await Promise.race([ended, late])) === 'late') await this.pool.terminateHeld();
-    await ended;
-    await this.pool.close();
+    const steps = new StopSteps();
+    await steps.take('their threads', async () => {
+      if ((await Promise.race([ended, late])) === 'late') await this.pool.terminateHeld();
+      await ended;
+    });
+    await steps.take('their pool', () => this.pool.close());
+    steps.end();
   }
 
   private wakeAll(): void {

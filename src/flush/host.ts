@@ -28,8 +28,8 @@ export interface FlushEvents {
   /** Not `isNews`: refused in an earlier run, which may not have said so. */
   quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void;
   failed(cause: string): void;
-  /** A sink's code holds it as it starts: the start fails, and `ended` ends it. */
-  held(thread: FlushThread): void;
+  /** It is there from now on: whatever becomes of its start, `ended` ends it. */
+  begun(thread: FlushThread): void;
 }
 
 export class FlushThread {
@@ -57,13 +57,13 @@ export class FlushThread {
     const data: FlushThreadData = { ...settings, bellPort, callerPort: caller.port2 };
     const thread = new Thread('flush', './flush-thread', import.meta.url, data, [bellPort, caller.port2]);
     const flushThread = new FlushThread(thread, caller.port1);
+    events.begun(flushThread);
     let late: NodeJS.Timeout | undefined;
     let isStarting = true;
     try {
       await new Promise<void>((resolve, reject) => {
         const held = (what: string, module: string): void => {
           flushThread.isHeld = true;
-          events.held(flushThread);
           reject(new TrunklineError('StartTimedOut', { what, module, timeoutMs: settings.moduleMs }));
         };
         thread.ended.catch(reject);
@@ -100,9 +100,6 @@ export class FlushThread {
           }),
         );
       });
-    } catch (error) {
-      if (!flushThread.isHeld) caller.port1.close();
-      throw error;
     } finally {
       isStarting = false;
       clearTimeout(late);

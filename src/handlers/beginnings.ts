@@ -3,6 +3,7 @@
 // silence: it begins again where it began. One line for each subscription that did not begin at the start.
 import { dirname, join } from 'node:path';
 import { writeFileDurably } from '../durable-file.ts';
+import { TrunklineError } from '../errors.ts';
 import { NOTE_BYTES_LIMIT, parseFields, readText } from '../foreign-file.ts';
 import { makePrivateFolder } from '../private-file.ts';
 
@@ -24,6 +25,7 @@ export const beginningsFile = (handlersFolder: string): string => join(handlersF
 export class Beginnings {
   private readonly file: string;
   private readonly logId: string;
+  private isClosed = false;
 
   constructor(file: string, logId: string) {
     this.file = file;
@@ -50,7 +52,14 @@ export class Beginnings {
     if (lows.size < count) this.write(lows);
   }
 
+  /** Another runtime may have the file now: nothing is written from now on. */
+  close(): void {
+    this.isClosed = true;
+  }
+
+  /** @throws RuntimeClosed */
   private write(lows: ReadonlyMap<string, number>): void {
+    if (this.isClosed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
     const kept: Kept = { logId: this.logId, lows: [...lows].slice(-namesMost) };
     makePrivateFolder(dirname(this.file));
     writeFileDurably(this.file, JSON.stringify(kept));

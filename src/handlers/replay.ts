@@ -103,6 +103,8 @@ export async function replay(
     definitions: ReadonlyMap<string, AnyAggregate>;
     find(name: string): RunningSubscription;
     written(): number;
+    /** Aborts when the runtime closes: the replay ends. */
+    closing: AbortSignal;
   },
 ): Promise<ReplayProgress> {
   checkFields('replay', given, replayFields);
@@ -110,7 +112,8 @@ export async function replay(
   checkRegistered(given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
   checkEventNames(given.types, given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
   const { from = 1, to, into, ...options } = given;
-  const { types, aggregate, aggregateId, signal, onProgress = () => {}, progressMs = 1000, dryRun = false } = options;
+  const { types, aggregate, aggregateId, onProgress = () => {}, progressMs = 1000, dryRun = false } = options;
+  const signal = options.signal === undefined ? parts.closing : AbortSignal.any([options.signal, parts.closing]);
   const rate = options.eventsPerSecond;
   const report = guarded(onProgress); // what it throws does not end the replay: there is the signal for that
   const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
@@ -147,7 +150,7 @@ export async function replay(
   if (fromPosition <= toPosition) {
     for await (const page of parts.history.pages(query)) {
       for (const event of page) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         if (rate !== undefined) await due(started, progress.events, rate, signal);
         if (!dryRun) {
           const result = hand(event);
@@ -164,9 +167,10 @@ export async function replay(
 }
 
 /** Resolves when the next event is due at this rate; waits in slices, not for each. */
-async function due(started: number, events: number, rate: number, signal: AbortSignal | undefined): Promise<void> {
+async function due(started: number, events: number, rate: number, signal: AbortSignal): Promise<void> {
   const aheadMs = (events / rate) * 1000 - (performance.now() - started);
   if (aheadMs >= rateSliceMs || (events > 0 && aheadMs >= 1000 / rate && rate < 1000 / rateSliceMs)) {
-    await pause(Math.max(1, aheadMs), undefined, signal && { signal });
+    await pause(Math.max(1, aheadMs), undefined, { signal }).catch(() => {});
+    signal.throwIfAborted(); // with its reason
   }
 }

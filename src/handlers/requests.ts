@@ -58,21 +58,29 @@ export class Requests {
   private readonly carryOut: (
     request: HandlerRequest,
     onProgress: (progress: ReplayProgress) => void,
+    signal: AbortSignal,
   ) => Promise<unknown>;
   private readonly onError: (error: unknown) => void;
   private readonly everyMs: number;
   /** Ids of what is being carried out, and of what is to be answered; at most `takenLimit`. */
-  private readonly taken = new Set<string>();
+  private readonly taken = new Map<string, Promise<void>>();
   private watcher: FSWatcher | undefined;
   private timer: NodeJS.Timeout | undefined;
   private looking: Promise<void> | undefined;
   private isToLookAgain = false;
   private isClosed = false;
+  private readonly closing = new AbortController();
+  private hasEnded = false;
+  /** Settles when the lines that have been begun are written. */
+  private writing: Promise<void> = Promise.resolve();
   private hasFailed = false;
   /** A folder that was there is made again; a data directory that is gone is not. */
   private wasThere = false;
 
-  /** `onError`: once for each time that requests cannot be read, and not after `close`. */
+  /**
+   * `carryOut`: its signal aborts when this closes. `onError`: once for each time that requests cannot be read, and not
+   * after `close`.
+   */
   constructor(
     handlersFolder: string,
     carryOut: Requests['carryOut'],
@@ -94,12 +102,23 @@ export class Requests {
     look();
   }
 
-  /** After it nothing is looked at or created in the folder, and no error is reported: the folder may be removed. */
+  /**
+   * What is being carried out is aborted and answered. After it nothing is looked at or created in the folder, and no error
+   * is reported: the folder may be removed.
+   */
   async close(): Promise<void> {
     this.isClosed = true;
     clearInterval(this.timer);
     this.unwatch();
+    this.closing.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
     await this.looking;
+    await Promise.allSettled(this.taken.values());
+  }
+
+  /** The same for what `close` has waited for in vain: its answer is not written any more. */
+  async end(): Promise<void> {
+    this.hasEnded = true;
+    await this.writing;
   }
 
   /** One at a time; what comes meanwhile is seen by another look. */
@@ -188,20 +207,25 @@ export class Requests {
       if (isMissing(error)) return;
       throw error;
     }
-    this.taken.add(id);
-    unawaited(
-      this.answer(id, text, refusal).finally(() => {
-        this.taken.delete(id);
-        if (this.taken.size === takenLimit - 1) this.look();
-      }),
-      this.onError,
-    );
+    const answered = this.answer(id, text, refusal).finally(() => {
+      this.taken.delete(id);
+      if (this.taken.size === takenLimit - 1) this.look();
+    });
+    this.taken.set(id, answered);
+    unawaited(answered, this.onError);
+  }
+
+  private append(file: string, answer: Answer): Promise<void> {
+    if (this.hasEnded) return Promise.resolve();
+    // A full disk cuts a line short: the next one begins anew.
+    const written = appendPrivate(file, `\n${JSON.stringify(answer)}\n`);
+    this.writing = Promise.allSettled([this.writing, written]).then(() => {});
+    return written;
   }
 
   private async answer(id: string, text: string, refusal: unknown): Promise<void> {
     const file = join(this.folder, `${id}.answer`);
-    // A full disk cuts a line short: the next one begins anew.
-    const say = (answer: Answer): Promise<void> => appendPrivate(file, `\n${JSON.stringify(answer)}\n`);
+    const say = (answer: Answer): Promise<void> => this.append(file, answer);
     let saying: Promise<void> = Promise.resolve();
     const onProgress = (progress: ReplayProgress): void => {
       // A line of progress that is lost costs nothing; lines keep their order.
@@ -217,7 +241,8 @@ export class Requests {
     let last: Answer;
     try {
       if (refusal !== undefined) throw refusal;
-      last = { result: await this.carryOut(requestIn(text), onProgress) };
+      this.closing.signal.throwIfAborted();
+      last = { result: await this.carryOut(requestIn(text), onProgress, this.closing.signal) };
     } catch (error) {
       last = { error: toWire(error, { aggregateType: 'handlers', command: 'request' }) };
     } finally {

@@ -9,6 +9,7 @@ import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
 import { printAs, statusLine } from '../one-line.ts';
 import { makePrivateFolder, touchPrivate } from '../private-file.ts';
+import { StopSteps } from '../stop-steps.ts';
 import type { Call } from './attempts.ts';
 import { Beginnings, beginningsFile } from './beginnings.ts';
 import { callOf } from './call.ts';
@@ -72,7 +73,7 @@ export class HandlerStage {
   private readonly forgetting = new Set<string>();
   private readonly beginnings: Beginnings | undefined;
   private isFollowing = false;
-  private isClosing = false;
+  private readonly closing = new AbortController();
   isClosed = false;
 
   private constructor(parts: StageParts, elsewhere: Elsewhere | undefined) {
@@ -101,7 +102,7 @@ export class HandlerStage {
     this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs, () => parts.levels.keyClock());
     this.requests = new Requests(
       parts.folder,
-      (request, onProgress) => this.carryOut(request, onProgress),
+      (request, onProgress, signal) => this.carryOut(request, onProgress, signal),
       (error) => parts.logger.warn({ err: error }, 'requests of other processes cannot be served, retrying'),
     );
     this.messageBox = new MessageBox(this.local, () => this.hasLocal());
@@ -167,7 +168,7 @@ export class HandlerStage {
     call: Call,
     { volatile = false, tables = this.tables, isInternal = false, ready, closed = () => {} }: BeginOptions = {},
   ): RunningSubscription {
-    if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    if (this.closing.signal.aborted) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     const { name } = settings;
     this.checkName(name);
     const { logger } = this.parts;
@@ -203,7 +204,7 @@ export class HandlerStage {
 
   /** Other processes may ask from now on. */
   serveRequests(): void {
-    if (this.isClosing) return;
+    if (this.closing.signal.aborted) return;
     try {
       this.makeFolder();
     } catch (error) {
@@ -245,7 +246,7 @@ export class HandlerStage {
     const handle = (): void => {};
     const settings = { name: subscriptionName(name, 1), events: events ?? '*', aggregates, handle };
     noteUndeclared(name, resolveSubscription(settings as SubscribeOptions, this.definitions), this.parts);
-    if (this.isClosing) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    if (this.closing.signal.aborted) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.projections.has(name) || this.forgetting.has(`${PROJECTION_PREFIX}${name}`))
       throw new TrunklineError('SubscriptionExists', { handler: name });
     const closed = (): unknown => this.projections.delete(name);
@@ -286,11 +287,16 @@ export class HandlerStage {
       starts,
       find: (name) => this.find(name),
       written: () => levels.position('written'),
+      closing: this.closing.signal,
     });
   }
 
   /** What another process asks. */
-  private carryOut(request: HandlerRequest, onProgress: (progress: ReplayProgress) => void): Promise<unknown> {
+  private carryOut(
+    request: HandlerRequest,
+    onProgress: (progress: ReplayProgress) => void,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     if (request.kind === 'messageCounts') return Promise.resolve(this.parts.messageCounts());
     if (request.kind === 'forget') return this.forget(request.handler, { dryRun: request.dryRun });
     if (request.kind !== 'replay') return carryOut(this.deadLetters, request);
@@ -302,6 +308,7 @@ export class HandlerStage {
       ...(to !== undefined && { to: moment(to) }),
       into: handler,
       onProgress,
+      signal,
     });
   }
 
@@ -334,24 +341,39 @@ export class HandlerStage {
 
   /** Let what runs end, and keep where everyone stands. */
   async close(): Promise<void> {
-    this.isClosing = true;
+    const steps = new StopSteps();
+    this.closing.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
     const requestsClosed = this.requests.close();
     this.tables.lastCall();
     this.local.lastCall();
-    await Promise.all([...this.projections.values()].map((projection) => projection.close()));
-    await Promise.all([...this.subscriptions.values()].map((subscription) => subscription.close()));
-    await requestsClosed;
+    for (const all of [this.projections, this.subscriptions]) {
+      const ends = [...all.values()].map((one) => steps.take(one.name, () => one.close()));
+      await Promise.all(ends);
+    }
+    await steps.take('requests of other processes', () => requestsClosed);
     this.feed.close();
     this.care.forget();
     this.isClosed = true;
     await this.tables.durable().catch(() => {}); // it has been reported, and is tried once more
+    steps.end();
   }
 
-  /** Give back where it is all kept, once nothing more comes. */
+  /** Give back where it is all kept, once nothing more comes. Nothing is written behind it, whatever still goes on. */
   async closeTables(): Promise<void> {
-    await this.tables.close();
-    if (this.local !== this.tables) await this.local.close();
-    await this.readers?.close();
+    const steps = new StopSteps();
+    this.isClosed = true;
+    this.beginnings?.close();
+    await steps.take('answers to other processes', () => this.requests.end());
+    await steps.take('what handlers keep', () => this.tables.close());
+    if (this.local !== this.tables) await steps.take('what handlers keep here', () => this.local.close());
+    await steps.take('what the store knows of readers', () => this.readers?.close());
+    steps.end();
+  }
+
+  /** What `closeTables` waits for is not waited for any longer: nothing more is written from now on. */
+  cut(): void {
+    this.readers?.cut();
+    for (const tables of [this.tables, this.local]) tables.cut();
   }
 }
 

@@ -56,6 +56,7 @@ export class Tables {
   private readonly readings = new Map<number, number>();
   private refusals = 0;
   private isClosed = false;
+  private readonly cutting = new AbortController();
   private running: Promise<void> | undefined;
   private hurried: () => void = () => {};
   private isHurried = false;
@@ -220,7 +221,10 @@ export class Tables {
     const bound = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, boundMs);
     });
-    await Promise.race([this.durable().catch(onError), bound]);
+    const report = (error: unknown): void => {
+      if (!isError(error, 'RuntimeClosed')) onError(error); // the next run does it again
+    };
+    await Promise.race([this.durable().catch(report), bound]);
     clearTimeout(timer);
   }
 
@@ -229,17 +233,28 @@ export class Tables {
     this.giveUpAt = Math.min(this.giveUpAt, performance.now() + lastCallMs);
   }
 
-  /** Commit what is left. */
+  /** Commit what is left; nothing is committed behind it. */
   async close(): Promise<void> {
     this.lastCall();
-    this.isHurried = true;
-    this.hurried();
-    await this.running;
+    while (this.running !== undefined) {
+      this.isHurried = true;
+      this.hurried();
+      await this.running;
+    }
     this.isClosed = true;
     await (await this.opening?.catch(() => undefined))?.close();
   }
 
+  /** Nothing is committed from now on, and what is on its way is broken off where that can be done: the next run does it again. */
+  cut(): void {
+    this.isClosed = true;
+    this.cutting.abort();
+    this.hurried();
+    this.store?.cut?.();
+  }
+
   private start(): void {
+    if (this.isClosed) return; // who waits for it is told, see `durable`
     if (this.running !== undefined || this.failure !== undefined) return;
     this.running = this.run();
     unawaited(this.running, (error) => this.giveUp(error as Error, []));
@@ -248,6 +263,7 @@ export class Tables {
   private async run(): Promise<void> {
     while (true) {
       await this.linger();
+      if (this.isClosed) return this.giveUp(new TrunklineError('RuntimeClosed', { state: 'closed' }), []);
       for (const source of this.dirty) source.stageCheckpoint();
       this.dirty.clear();
       const waiters = this.waiters.splice(0);
@@ -303,9 +319,11 @@ export class Tables {
         return undefined;
       } catch (error) {
         this.trouble = error as Error;
+        if (this.isClosed) return error as Error;
         this.settings.onError(error as Error);
         if (isFinal(error) || performance.now() >= this.giveUpAt) return error as Error;
-        await pause(waitMs);
+        await pause(waitMs, undefined, { signal: this.cutting.signal }).catch(() => {});
+        if (this.isClosed) return error as Error;
       }
     }
   }

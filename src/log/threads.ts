@@ -4,7 +4,7 @@ import { fromWire, TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { Bell } from '../ring/bell.ts';
 import { Thread } from '../thread.ts';
-import { type Levels, LevelWord } from './levels.ts';
+import { type Levels, LevelWord, StopStage } from './levels.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
 import type { Lost } from './losses.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
@@ -113,8 +113,11 @@ export class LogThreads {
       threads = new LogThreads(levels, ports, { log, sync }, ready);
       return threads;
     } catch (error) {
+      levels.setFlag(LevelWord.stopping, StopStage.log);
+      new Bell(levels.words, LevelWord.logBell).ring();
       inbox.port1.close();
       outbox.port1.close();
+      await log.ended.catch(() => {});
       throw error;
     }
   }

@@ -5,6 +5,7 @@ import { isError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import type { ResolvedOptions } from '../options.ts';
+import { StopSteps } from '../stop-steps.ts';
 import { PartitionUpkeep } from '../store/postgres/upkeep.ts';
 import { type RelayStatus, relayRingBytesLeast } from './outbox.ts';
 import { PostgresOutbox } from './postgres.ts';
@@ -76,6 +77,15 @@ export class OutboxHost {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.relay.stop(), this.upkeep.stop()]);
+    const steps = new StopSteps();
+    const relay = steps.take('the relay', () => this.relay.stop());
+    await steps.take('the upkeep of partitions', () => this.upkeep.stop());
+    await relay;
+    steps.end();
+  }
+
+  /** Neither is waited for any longer: nothing is written from now on. */
+  cut(): void {
+    this.relay.cut();
   }
 }

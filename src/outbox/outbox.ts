@@ -90,8 +90,8 @@ export interface OutboxSession {
 }
 
 export interface Outbox {
-  /** @throws WrongDoor if one of this runtime's actor types has events of entities */
-  open(): Promise<OutboxSession>;
+  /** `signal` lets go of the session for good. @throws WrongDoor if one of this runtime's actor types has events of entities */
+  open(signal?: AbortSignal): Promise<OutboxSession>;
 }
 
 /** What the relay tells of itself. */

@@ -31,11 +31,11 @@ export class PostgresOutbox implements Outbox {
     this.schema = pg.escapeIdentifier(settings.schema);
   }
 
-  async open(): Promise<OutboxSession> {
+  async open(signal?: AbortSignal): Promise<OutboxSession> {
     const { connection, schema, actorTypes, logId } = this.settings;
     let client: pg.Client | undefined;
     try {
-      client = await openClient(connection, { name: 'trunkline relay', timeoutMs: queryTimeoutMs });
+      client = await openClient(connection, { name: 'trunkline relay', timeoutMs: queryTimeoutMs }, signal);
       await this.register(client, actorTypes);
     } catch (error) {
       client?.end().catch(() => {});

@@ -51,6 +51,8 @@ export class Relay {
   readonly ring: RelayRing;
   private readonly settings: RelaySettings;
   private readonly stopping = new AbortController();
+  /** Lets go of the session, whatever is under way in it. */
+  private readonly letGo = new AbortController();
   private log: LogSource | undefined;
   private session: OutboxSession | undefined;
   private onTried: () => void = () => {};
@@ -98,15 +100,21 @@ export class Relay {
     clearTimeout(patience);
   }
 
+  /** Nothing is waited for any longer: from now on nothing is written to the outbox. */
+  cut(): void {
+    this.beginStop();
+    this.letGo.abort();
+  }
+
   /** After the last flush: the rows that every reader of the log has passed go, so that no other log waits for them. */
   async finish(): Promise<void> {
-    if (!this.mayHaveSettled) return;
+    if (!this.mayHaveSettled || this.letGo.signal.aborted) return;
     const patience = setTimeout(
       guarded(() => this.session?.abort()),
       stopGraceMs,
     );
     try {
-      this.session = await this.settings.outbox.open();
+      this.session = await this.settings.outbox.open(this.letGo.signal);
       await this.session.settle(this.settings.levels.position('floor'));
       await this.session.close();
     } catch {
@@ -129,7 +137,7 @@ export class Relay {
     const { status } = this;
     while (!this.isStopping) {
       try {
-        this.session = await this.settings.outbox.open();
+        this.session = await this.settings.outbox.open(this.letGo.signal);
         status.setAside = await this.session.countSetAside();
         this.onTried();
         await this.relay(this.session);
@@ -168,7 +176,7 @@ export class Relay {
 
   /** Append what is claimed, slice by slice. */
   private async drain(session: OutboxSession): Promise<void> {
-    for (;;) {
+    while (!this.isStopping) {
       const { events, orphans } = await session.claimed(this.ring.place, groupBytes);
       if (events.length + orphans.length === 0) return;
       for (const orphan of orphans) await this.setAside(session, orphan, 'it is not in domain_events any more');

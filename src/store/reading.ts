@@ -6,6 +6,7 @@ import type { StoredEvent } from '../event.ts';
 import { isMintedBy } from '../ids.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
+import { StopSteps } from '../stop-steps.ts';
 import { History } from './history.ts';
 import { EmbeddedStore } from './lmdb/embedded.ts';
 import type { PostgresAggregateReader } from './postgres/aggregate-reader.ts';
@@ -150,9 +151,11 @@ export class Reading {
   }
 
   async close(): Promise<void> {
-    await this.history.close();
-    await this.aggregates?.close();
-    await this.local.close();
-    await this.remote?.close();
+    const steps = new StopSteps();
+    await steps.take('iterations', () => this.history.close());
+    await steps.take('loads', () => this.aggregates?.close());
+    await steps.take('the embedded store', () => this.local.close());
+    await steps.take('the store elsewhere', () => this.remote?.close());
+    steps.end();
   }
 }

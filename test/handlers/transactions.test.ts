@@ -1,4 +1,6 @@
 // Handlers with a transaction of their own in PostgreSQL: effects there happen once, whatever fails, is killed or goes away.
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import type { Runtime, RuntimeOptions, Subscription } from '../../src/index.ts';
@@ -347,4 +349,58 @@ test('what handlers have kept is there for SQL: positions and dead letters', asy
   } finally {
     await client.end();
   }
+});
+
+test('close that gives up breaks off what waits for the database: nothing comes into it later', async () => {
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir, shards: 1 });
+  await runtime.ref(Counter, 'late-a').add(1);
+  const subscription = runtime.subscribe({ name: 'first', events: '*', handle: () => {} });
+  await subscription.caughtUpTo(runtime.status().written);
+  await subscription.pause(); // so its checkpoint is kept
+  const { logId } = JSON.parse(readFileSync(join(dataDir, 'trunkline.json'), 'utf8')) as { logId: string };
+  const other = new pg.Client({ connectionString: url });
+  await other.connect();
+  const [lock, unlock] = ['pg_advisory_lock', 'pg_advisory_unlock'].map(
+    (call) => `select ${call}(hashtext('trunkline.handlers'), hashtext('${logId}'))`,
+  );
+  await other.query(lock!);
+  const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
+  const { promise: begun, resolve: hasBegun } = Promise.withResolvers<void>();
+  const { promise: late, resolve: told } = Promise.withResolvers<unknown>();
+  runtime.subscribe({
+    name: 'second',
+    events: '*',
+    async handle({ aggregateId, version }, { tx }) {
+      const client = await tx.client();
+      await client.query(insert, [aggregateId, version]);
+      hasBegun();
+      await held;
+      try {
+        told(await client.query(insert, [aggregateId, 99]));
+      } catch (error) {
+        told(error);
+      }
+    },
+  });
+  await begun;
+  const resumed = errorOf(subscription.resume());
+  const paused = async (): Promise<unknown[]> => {
+    const from = `${schemaOf(dataDir)}.event_handler_positions`;
+    return (await other.query(`select handler_name as name, paused from ${from} order by 1`)).rows;
+  };
+  expect((await errorOf(runtime.close({ deadlineMs: 100 }))).code).toBe('CloseTimedOut');
+  expect((await resumed).code).toBe('StoreUnavailable'); // its commit was broken off
+  await other.query(unlock!);
+  letGo();
+  expect(await late).toBeInstanceOf(Error);
+  const sessions =
+    "select from pg_stat_activity where application_name = 'trunkline handlers' and datname = current_database()";
+  await until(
+    async () => (await other.query(sessions)).rowCount,
+    (count) => count === 0,
+  );
+  expect(await versions('late-a')).toEqual([]);
+  expect(await paused()).toEqual([{ name: 'first', paused: true }]);
+  await other.end();
 });

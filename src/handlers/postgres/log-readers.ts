@@ -53,6 +53,7 @@ export class LogReaders {
         this.committed(refused.size === 0 ? changes : changes.filter((change) => !refused.has(change)));
       },
       close: () => store.close(),
+      cut: () => store.cut?.(),
     };
   }
 
@@ -65,8 +66,14 @@ export class LogReaders {
       lastCallMs,
     );
     await this.running;
-    if (this.hasNews && !this.isAway) await this.tell();
+    if (this.hasNews && !this.isAway && !this.ending.signal.aborted) await this.tell();
     clearTimeout(timer);
+  }
+
+  /** Nothing is told from now on. */
+  cut(): void {
+    this.isClosing = true;
+    this.ending.abort();
   }
 
   private committed(changes: readonly Change[]): void {
@@ -131,7 +138,7 @@ export class LogReaders {
       this.told = positions;
       this.isAway = false;
     } catch (error) {
-      if (!this.isAway) this.onError(failure(error, schema));
+      if (!this.isAway && !this.ending.signal.aborted) this.onError(failure(error, schema));
       this.isAway = true;
     } finally {
       await client?.end().catch(() => {});

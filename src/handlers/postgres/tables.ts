@@ -5,6 +5,7 @@
 // read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
 // A checkpoint that is found further back than this run has put it is an earlier state of the database (`StoreBehind`).
 import pg from 'pg';
+import { onAbort } from '../../on-abort.ts';
 import { failure, refusesData } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
@@ -25,6 +26,7 @@ export class PostgresTables implements TableStore {
   private readonly guard: Guard;
   private readonly transactions: HandlerTransactions;
   private session: Session | undefined;
+  private readonly cutting = new AbortController();
   /** No earlier run's commit is under way any more. */
   private isSettled = false;
 
@@ -118,7 +120,10 @@ export class PostgresTables implements TableStore {
   private async connected(): Promise<Session> {
     if (this.session !== undefined && !this.session.isBroken) return this.session;
     const { connection, schema, statementTimeoutMs } = this.settings;
-    const session = await Session.open({ connection, schema, timeoutMs: statementTimeoutMs, name });
+    const session = await Session.open(
+      { connection, schema, timeoutMs: statementTimeoutMs, name },
+      this.cutting.signal,
+    );
     try {
       await checkSchema(session.client, schema);
     } catch (error) {
@@ -130,7 +135,16 @@ export class PostgresTables implements TableStore {
   }
 
   async close(): Promise<void> {
-    await Promise.all([this.session?.close(), this.reading.end(), this.transactions.close()]);
+    const closed = Promise.all([this.session?.close(), this.reading.end(), this.transactions.close()]);
+    const cut = new Promise<void>((resolve) => {
+      onAbort(this.cutting.signal, resolve);
+    });
+    await Promise.race([closed, cut]);
+  }
+
+  cut(): void {
+    this.cutting.abort();
+    this.transactions.cut();
   }
 }
 

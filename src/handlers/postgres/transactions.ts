@@ -9,7 +9,7 @@ import { printAs } from '../../one-line.ts';
 import { shown } from '../../shown.ts';
 import { failure, isAway } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
-import { openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
+import { destroyClient, openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
 import { codeOf, kindOf } from '../../store/postgres/sqlstate.ts';
 import type { TransactionClient } from '../../store/store.ts';
 import { Slots } from '../slots.ts';
@@ -22,6 +22,9 @@ export class HandlerTransactions {
   private readonly pool: pg.Pool;
   private readonly use: SessionUse;
   private readonly slots: Slots;
+  /** Connections of transactions that are open. */
+  private readonly open = new Set<pg.PoolClient>();
+  private isCut = false;
 
   constructor(settings: PostgresSettings, statements: EntryStatements, use: SessionUse, connections: number) {
     this.schema = settings.schema;
@@ -40,6 +43,8 @@ export class HandlerTransactions {
     };
     try {
       client = await this.pool.connect();
+      if (this.isCut) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+      this.open.add(client);
       const begun: unknown = await client.query(this.statements.beginWith(entry, longestMs));
       const inserted = (begun as pg.QueryResult[]).find(({ command }) => command === 'INSERT');
       if (inserted?.rowCount !== 0) return new Transaction(client, this.statements, this.schema, end);
@@ -56,8 +61,15 @@ export class HandlerTransactions {
     return this.pool.end();
   }
 
+  /** What is open is rolled back by the server; none is begun. */
+  cut(): void {
+    this.isCut = true;
+    for (const client of this.open) destroyClient(client);
+  }
+
   /** What the handler has set in the session is not left to the next one. */
   private async release(client: pg.PoolClient | undefined, isLost: boolean): Promise<void> {
+    if (client) this.open.delete(client);
     try {
       if (client && !isLost) await resetSession(client, this.use);
       client?.release(isLost);
