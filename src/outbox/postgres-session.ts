@@ -41,7 +41,7 @@ export class PostgresOutboxSession implements OutboxSession {
     const name = pg.escapeIdentifier(schema);
     this.table = `${name}.outbox`;
     const event = `${name}.domain_events d on d.id = o.id and d.occurred_at = o.occurred_at`;
-    const now = 'clock_timestamp()';
+    const now = 'pg_catalog.clock_timestamp()';
     const lease = `interval '${leaseMs} milliseconds'`;
     this.takeSql = `update ${name}.outbox_relay set log_id = $1, session = $2::uuid, seen_at = ${now}
       where session is null or session in ($2::uuid, $3::uuid) or ($3::uuid is null and log_id = $1)
@@ -64,24 +64,24 @@ export class PostgresOutboxSession implements OutboxSession {
             where d.id = o.id and d.occurred_at = o.occurred_at))
         order by o.sequence limit $3 for update of o
       ), number as materialized (
-        select nextval(${pg.escapeLiteral(`${name}.outbox_batch`)}) as batch where exists (select from picked)
+        select pg_catalog.nextval(${pg.escapeLiteral(`${name}.outbox_batch`)}) as batch where exists (select from picked)
       ), claimed as (
         update ${this.table} o set log_id = $1, batch = number.batch from picked, number
         where o.sequence = picked.sequence and number.batch > $4::bigint returning o.batch
       )
       select session = $2::uuid as is_relay, claimed.events::float8, coalesce((select batch from number), 0) as batch,
         case when exists (select from elsewhere)
-          then (select count(*) from ${this.table} where log_id is null and refused is null)::float8 - claimed.events::float8
+          then (select pg_catalog.count(*) from ${this.table} where log_id is null and refused is null)::float8 - claimed.events::float8
           else 0 end as held,
         array(select distinct log_id from elsewhere) as held_by
-      from ${name}.outbox_relay, (select count(*) as events from claimed) claimed`;
+      from ${name}.outbox_relay, (select pg_catalog.count(*) as events from claimed) claimed`;
     // The first is read whatever it holds. What the server adds up is the text, as it will send it.
     this.claimedSql = `
       select * from (
         select o.batch, o.sequence, o.id::text as id, d.id is null as is_orphan, d.aggregate_type, d.aggregate_id, d.version, d.event_type,
           d.schema_version, extract(epoch from d.occurred_at)::float8 * 1000 as occurred_at, d.data::text as data,
           d.metadata::text as metadata,
-          sum(octet_length(d.data::text) + coalesce(octet_length(d.metadata::text), 0))
+          pg_catalog.sum(pg_catalog.octet_length(d.data::text) + coalesce(pg_catalog.octet_length(d.metadata::text), 0))
             over (order by o.batch, o.sequence rows between unbounded preceding and 1 preceding) as bytes_before
         from (
           select * from ${this.table}
@@ -124,7 +124,7 @@ export class PostgresOutboxSession implements OutboxSession {
 
   async countSetAside(): Promise<number> {
     const { rows } = await this.query(
-      `select count(*)::float8 as count from ${this.table} where refused is not null`,
+      `select pg_catalog.count(*)::float8 as count from ${this.table} where refused is not null`,
       [],
     );
     return rows[0].count;
@@ -167,8 +167,8 @@ export class PostgresOutboxSession implements OutboxSession {
       `with again as (
          update ${this.table} set log_id = null, batch = null
          where log_id = $1 and position is null and refused is null returning sequence
-       ) select setval(${pg.escapeLiteral(`${pg.escapeIdentifier(this.schema)}.outbox_batch`)}, $2::bigint),
-           count(*), ${durable} from again`,
+       ) select pg_catalog.setval(${pg.escapeLiteral(`${pg.escapeIdentifier(this.schema)}.outbox_batch`)}, $2::bigint),
+           pg_catalog.count(*), ${durable} from again`,
       [this.identity.logId, batch],
     );
   }

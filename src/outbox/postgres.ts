@@ -54,7 +54,7 @@ export class PostgresOutbox implements Outbox {
   private async register(client: pg.Client, types: readonly string[]): Promise<void> {
     const { schema } = this;
     const { rows: missing } = await client.query(
-      `select type from unnest($1::text[]) as type where not exists (
+      `select type from pg_catalog.unnest($1::text[]) as type where not exists (
         select from ${schema}.actor_types where aggregate_type = type)`,
       [types],
     );

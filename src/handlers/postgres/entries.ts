@@ -31,11 +31,11 @@ export class EntryStatements {
   constructor(schema: string, logId: string) {
     this.logId = logId;
     this.schema = pg.escapeIdentifier(schema);
-    this.lock = `select pg_advisory_xact_lock(hashtext('trunkline.handlers'), hashtext(${pg.escapeLiteral(logId)}))`;
+    this.lock = `select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('trunkline.handlers'), pg_catalog.hashtext(${pg.escapeLiteral(logId)}))`;
     this.entries = `(select key, value::text as json from ${this.schema}.handler_entries
       where log_id = $1 and table_name = $2)`;
-    this.positions = `(select convert_to(handler_name, 'UTF8') as key,
-        json_strip_nulls(json_build_object('low', position, 'done', completed, 'lastId', last_processed_id,
+    this.positions = `(select pg_catalog.convert_to(handler_name, 'UTF8') as key,
+        pg_catalog.json_strip_nulls(pg_catalog.json_build_object('low', position, 'done', completed, 'lastId', last_processed_id,
           'lastAt', last_processed_at, 'updatedAt', updated_at, 'paused', paused))::text as json
       from ${this.schema}.event_handler_positions where log_id = $1 and $2 = '${checkpointTable}')`;
   }
@@ -142,7 +142,7 @@ export class EntryStatements {
     const { rows: before } = await client.query(
       `insert into ${this.schema}.event_handler_positions as p
          (log_id, handler_name, position, completed, paused, last_processed_id, last_processed_at, updated_at)
-       select $1, r.* from json_to_recordset($2) as r (handler_name text, position bigint, completed bigint[],
+       select $1, r.* from pg_catalog.json_to_recordset($2) as r (handler_name text, position bigint, completed bigint[],
          paused boolean, last_id uuid, last_at timestamptz, updated_at timestamptz)
        on conflict (log_id, handler_name) do update set position = excluded.position, completed = excluded.completed,
          paused = excluded.paused, updated_at = excluded.updated_at,

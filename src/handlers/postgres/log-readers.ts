@@ -130,7 +130,7 @@ export class LogReaders {
       await client.query(
         `insert into ${table} as kept (log_id, name, position)
          select $1, name, position from unnest($2::text[], $3::bigint[]) as reader (name, position)
-         on conflict (log_id, name) do update set position = excluded.position, updated_at = now()
+         on conflict (log_id, name) do update set position = excluded.position, updated_at = pg_catalog.now()
            where kept.position <> excluded.position`,
         [this.logId, names, [...positions.values()]],
       );

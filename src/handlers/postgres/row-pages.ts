@@ -55,7 +55,7 @@ async function page(
   const text = `with page as (
       select ${columns} from ${from} where ${key} is not null ${behind} order by ${key} limit ${size}
     ), done as (${work})
-    select count(*)::float8 as count, (array_agg(${key}::text order by ${key} desc))[1] as last from page`;
+    select pg_catalog.count(*)::float8 as count, (pg_catalog.array_agg(${key}::text order by ${key} desc))[1] as last from page`;
   const { rows } = await client.query(text, after === undefined ? [] : [after]);
   return rows[0];
 }

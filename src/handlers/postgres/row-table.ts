@@ -82,26 +82,26 @@ export class RowTable<Row> {
       throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
     };
     const { rows: found } = await client.query(
-      `select c.oid, n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-       where c.oid = to_regclass($1) and c.relkind in ('r', 'p')`,
+      `select c.oid, n.nspname as schema, c.relname as name from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+       where c.oid = pg_catalog.to_regclass($1) and c.relkind in ('r', 'p')`,
       [table],
     );
     const place = found[0] ?? invalid('there is no table of this name');
     const { rows: columns } = await client.query(
       // Texts without their length: a cast would cut in silence what the column refuses. Numbers and times are rounded by both.
       `select attname as name,
-         format_type(atttypid, case when t.typcategory in ('S', 'V') then -1 else atttypmod end) as type,
-         coalesce((select format(' collate %I.%I', n.nspname, c.collname) from pg_collation c
-           join pg_namespace n on n.oid = c.collnamespace
+         pg_catalog.format_type(atttypid, case when t.typcategory in ('S', 'V') then -1 else atttypmod end) as type,
+         coalesce((select pg_catalog.format(' collate %I.%I', n.nspname, c.collname) from pg_catalog.pg_collation c
+           join pg_catalog.pg_namespace n on n.oid = c.collnamespace
            where c.oid = attcollation and c.collname <> 'default'), '') as collation
-       from pg_attribute join pg_type t on t.oid = atttypid
+       from pg_catalog.pg_attribute join pg_catalog.pg_type t on t.oid = atttypid
        where attrelid = $1 and attnum > 0 and not attisdropped and attgenerated = '' order by attnum`,
       [place.oid],
     );
     const key = (columns as Column[]).find(({ name }) => name === keyColumn);
     if (key === undefined) return invalid(`has no column '${keyColumn}'; name the key's by keyColumn`);
     const { rowCount } = await client.query(
-      `select from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
+      `select from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
        where i.indrelid = $1 and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and a.attname = $2`,
       [place.oid, keyColumn],
     );
@@ -187,8 +187,8 @@ export class RowTable<Row> {
     const key = pg.escapeIdentifier(this.key.name);
     const { rows } = await client.query<any[]>({
       text: `with wanted as (select place, given::${this.key.type}${this.key.collation} as value
-          from unnest($1::text[]) with ordinality as w (given, place))
-        select place, coalesce(t.${key}, first_value(value) over (partition by value order by place))::text,
+          from pg_catalog.unnest($1::text[]) with ordinality as w (given, place))
+        select place, coalesce(t.${key}, pg_catalog.first_value(value) over (partition by value order by place))::text,
           t.${key} is not null, ${this.selected('t.')} from wanted left join ${this.name} t on t.${key} = value`,
       values: [keys],
       rowMode: 'array',
@@ -207,7 +207,7 @@ export class RowTable<Row> {
     { prefix = '', start = prefix, end, limit }: RangeOptions,
   ): Promise<{ key: string; row: Row }[]> {
     const key = `${pg.escapeIdentifier(this.key.name)}::text collate "C"`;
-    const sql = `${this.select()} where ${key} >= $1 and starts_with(${key}, $2) and ($3::text is null or ${key} < $3)
+    const sql = `${this.select()} where ${key} >= $1 and pg_catalog.starts_with(${key}, $2) and ($3::text is null or ${key} < $3)
       order by ${key} limit $4`;
     const values = [start, prefix, end, limit];
     const { rows } = await client.query<any[]>({ text: sql, values, rowMode: 'array' });
@@ -252,7 +252,7 @@ export class RowTable<Row> {
     const columns = fields.map((field) => pg.escapeIdentifier(field));
     const all = [key, ...columns].join();
     const changes = columns.map((column) => `${column} = excluded.${column}`).join();
-    return `insert into ${this.name} (${all}) select ${all} from json_populate_recordset(null::${this.name}, $1)
+    return `insert into ${this.name} (${all}) select ${all} from pg_catalog.json_populate_recordset(null::${this.name}, $1)
       on conflict (${key}) do ${changes === '' ? 'nothing' : `update set ${changes}`}`;
   }
 
@@ -261,7 +261,7 @@ export class RowTable<Row> {
   }
 
   private selected(table: string): string {
-    const columns = this.columns.map(({ name }) => `to_json(${table}${pg.escapeIdentifier(name)})::text`);
+    const columns = this.columns.map(({ name }) => `pg_catalog.to_json(${table}${pg.escapeIdentifier(name)})::text`);
     return columns.join() || 'null';
   }
 

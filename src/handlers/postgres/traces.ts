@@ -47,7 +47,7 @@ export class PostgresTraces implements RemoteTraces {
     return this.connected(async (client) => {
       const { schema } = this;
       const { rows } = await client.query(
-        `select floor(extract(epoch from clock_timestamp() - max(at)) * 1000)::float8 as ms from (
+        `select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(at)) * 1000)::float8 as ms from (
            select updated_at as at from ${schema}.flush_checkpoints where log_id = $1
            union all select updated_at from ${schema}.event_handler_positions where log_id = $1
            union all select updated_at from ${schema}.log_readers where log_id = $1

@@ -49,7 +49,7 @@ export class PostgresAggregateReader implements RemoteReader {
       from ${this.schema}.aggregates head left join ${this.schema}.snapshots snapshot using (aggregate_type, aggregate_id)
       where aggregate_type = $1 and aggregate_id = $2`;
     this.claimSql = `update ${this.schema}.aggregates
-      set log_id = $3, epoch = epoch + 1, position = $5, updated_at = now()
+      set log_id = $3, epoch = epoch + 1, position = $5, updated_at = pg_catalog.now()
       where aggregate_type = $1 and aggregate_id = $2 and epoch = $4`;
   }
 
@@ -107,7 +107,7 @@ export class PostgresAggregateReader implements RemoteReader {
       // Nobody is fenced for what cannot be loaded.
       const base = Math.max(after, head.fingerprint === fingerprint ? head.snapshot_version! : 0);
       const from = this.eventsOf(type, id, base, head);
-      const { rows: found } = await client.query(`select count(*)::float8 as count from ${from}`);
+      const { rows: found } = await client.query(`select pg_catalog.count(*)::float8 as count from ${from}`);
       checkWhole(type, id, base, head.version, found[0].count);
       await this.claim(client, [type, id, this.logId, head.epoch, at]);
     }

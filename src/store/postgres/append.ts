@@ -13,14 +13,20 @@ import type { AppendedEvent, TransactionAppend, TransactionClient } from '../sto
 import { codeOf } from './sqlstate.ts';
 import { timeText } from './time-text.ts';
 
+/** Of the arguments, each said: with the types left open, a function of the same name in the schema could be chosen. */
+const types = ['uuid', 'text', 'text', 'text', 'int4', 'timestamptz', 'jsonb', 'jsonb', 'int4'].map(
+  (type) => `pg_catalog.${type}`,
+);
+
 export class PostgresAppend implements TransactionAppend {
   private readonly one: string;
   private readonly several: string;
 
   constructor(schema: string) {
     const home = pg.escapeIdentifier(schema);
-    this.one = `select ${home}.append_event($1, $2, $3, $4, $5, $6, $7, $8, $9) as version`;
-    this.several = `select ${home}.append_events($1, $2, $3, $4, $5, $6, $7, $8, $9) as versions`;
+    const list = (suffix: string): string => types.map((type, i) => `$${i + 1}::${type}${suffix}`).join(', ');
+    this.one = `select ${home}.append_event(${list('')}) as version`;
+    this.several = `select ${home}.append_events(${list('[]')}) as versions`;
   }
 
   async append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {

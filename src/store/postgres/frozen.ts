@@ -18,12 +18,12 @@ export const isLockTimeout = (error: unknown): boolean => codeOf(error) === lock
  */
 export async function endFrozenFlushes(client: pg.ClientBase, schema: string): Promise<number> {
   const { rows } = await client.query(
-    `select pg_terminate_backend(a.pid) from pg_stat_activity a
-     where a.datname = current_database() and a.application_name = $2 and a.pid <> pg_backend_pid()
-       and pg_has_role(current_user, a.usesysid, 'usage')
+    `select pg_catalog.pg_terminate_backend(a.pid) from pg_catalog.pg_stat_activity a
+     where a.datname = pg_catalog.current_database() and a.application_name = $2 and a.pid <> pg_catalog.pg_backend_pid()
+       and pg_catalog.pg_has_role(current_user, a.usesysid, 'usage')
        and a.xact_start is not null and a.wait_event_type = 'Client'
-       and a.state_change < clock_timestamp() - interval '${patienceMs} milliseconds'
-       and exists (select from pg_locks l where l.pid = a.pid and l.granted and l.relation = to_regclass($1))`,
+       and a.state_change < pg_catalog.clock_timestamp() - interval '${patienceMs} milliseconds'
+       and exists (select from pg_catalog.pg_locks l where l.pid = a.pid and l.granted and l.relation = pg_catalog.to_regclass($1))`,
     [`${schema}.aggregates`, flushName],
   );
   return rows.length;

@@ -44,25 +44,25 @@ export class HeadStatements {
       as run (type, id, previous, version, position, first_at, last_at)`;
     const insert = `insert into ${table} as head (aggregate_type, aggregate_id, version, previous_version, log_id,
         position, first_occurred_at, last_occurred_at)
-      select type, id, version, previous, $8, position, to_timestamp(first_at / 1000), to_timestamp(last_at / 1000)
+      select type, id, version, previous, $8, position, pg_catalog.to_timestamp(first_at / 1000), pg_catalog.to_timestamp(last_at / 1000)
       from ${input} order by type collate "C", id collate "C"
       on conflict (aggregate_type, aggregate_id) do update set
         version = excluded.version, previous_version = excluded.previous_version, log_id = excluded.log_id,
         position = excluded.position,
         first_occurred_at = least(head.first_occurred_at, excluded.first_occurred_at),
         last_occurred_at = greatest(head.last_occurred_at, excluded.last_occurred_at),
-        updated_at = now()`;
+        updated_at = pg_catalog.now()`;
     // xmax is 0 in a row that was inserted: there was no head, so the version before must be 0.
     this.upsert = `with moved as (${insert}
         where head.log_id = excluded.log_id and head.version = excluded.previous_version
           and head.position < excluded.position
         returning previous_version > 0 and xmax = 0 as is_orphan)
-      select count(*)::float8 as count, coalesce(bool_or(is_orphan), false) as has_orphan from moved`;
+      select pg_catalog.count(*)::float8 as count, coalesce(pg_catalog.bool_or(is_orphan), false) as has_orphan from moved`;
     this.lock = `select aggregate_type, aggregate_id, version, log_id, epoch
       from ${table} where (aggregate_type, aggregate_id) in (select * from unnest($1::text[], $2::text[]))
       order by aggregate_type collate "C", aggregate_id collate "C" for update`;
     this.overwrite = `with moved as (${insert}
-        where head.log_id = excluded.log_id returning 1) select count(*)::float8 as count from moved`;
+        where head.log_id = excluded.log_id returning 1) select pg_catalog.count(*)::float8 as count from moved`;
   }
 
   /** Move the heads, and say which events go with them. Within a transaction that holds savepoint `heads`. */

@@ -86,7 +86,10 @@ async function applyNext(
   await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
   let migration: Migration | undefined;
   try {
-    await client.query('select pg_advisory_xact_lock(hashtext($1), hashtext($2))', ['trunkline.migrate', schema]);
+    await client.query('select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1), pg_catalog.hashtext($2))', [
+      'trunkline.migrate',
+      schema,
+    ]);
     const version = await versionOf(client, schema, known);
     if (version === 0) await prepare(client, name, schema);
     migration = known[version];
@@ -109,13 +112,13 @@ async function applyNext(
 }
 
 async function prepare(client: pg.ClientBase, name: string, schema: string): Promise<void> {
-  const { rowCount } = await client.query('select from pg_namespace where nspname = $1', [schema]);
+  const { rowCount } = await client.query('select from pg_catalog.pg_namespace where nspname = $1', [schema]);
   // Not `if not exists`: that asks for the right to create even where there is nothing to create.
   if (rowCount === 0) await client.query(`create schema ${name}`);
   await client.query(`create table if not exists ${name}.trunkline_migrations (
     number     integer     primary key,
     name       text        not null,
     checksum   text        not null,
-    applied_at timestamptz not null default now()
+    applied_at timestamptz not null default pg_catalog.now()
   )`);
 }

@@ -35,7 +35,7 @@ export async function readMigrations(folder: string = ownFolder): Promise<Migrat
 export async function versionOf(client: pg.ClientBase, schema: string, known: readonly Migration[]): Promise<number> {
   const table = `${pg.escapeIdentifier(schema)}.trunkline_migrations`;
   // The catalogue itself, not to_regclass(): that may answer from a cache older than the lock we have waited for.
-  const { rowCount } = await client.query('select from pg_tables where schemaname = $1 and tablename = $2', [
+  const { rowCount } = await client.query('select from pg_catalog.pg_tables where schemaname = $1 and tablename = $2', [
     schema,
     'trunkline_migrations',
   ]);

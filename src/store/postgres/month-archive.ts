@@ -58,7 +58,7 @@ export async function archiveMonth(
 }
 
 async function originOf(client: pg.ClientBase, schema: string, month: string): Promise<ArchiveOrigin> {
-  const { rows } = await client.query('select current_database()::text as database');
+  const { rows } = await client.query('select pg_catalog.current_database()::text as database');
   const system = await client
     .query('select system_identifier::text as system from pg_catalog.pg_control_system()')
     .then((result): string => result.rows[0].system)
@@ -98,7 +98,10 @@ async function alone<T>(
 async function lockArchive(client: pg.ClientBase, schema: string, month: string, file: string): Promise<void> {
   try {
     const key = ['trunkline.archive', `${schema} ${month}`];
-    await client.query('select pg_advisory_xact_lock(hashtext($1), hashtext($2))', key);
+    await client.query(
+      'select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1), pg_catalog.hashtext($2))',
+      key,
+    );
   } catch (error) {
     if (codeOf(error) !== lockNotAvailable) throw error;
     throw refused(file, 'is at work in another `partitions archive` or `partitions drop`; try again', {}, error);
@@ -121,7 +124,7 @@ async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buf
     const size = Math.min(rowsPerPage, pages.limit);
     const from = after;
     try {
-      const rows = `select to_jsonb(e) from ${table} e where sequence > ${after} order by sequence limit ${size}`;
+      const rows = `select pg_catalog.to_jsonb(e) from ${table} e where sequence > ${after} order by sequence limit ${size}`;
       for await (const lines of wholeLines(copiedOut(client, `copy (${rows}) to stdout`))) {
         after = lastSequence(lines) ?? after; // what has none is refused by whoever writes it
         yield lines;
@@ -215,8 +218,8 @@ async function stampOf(
   for (let after = '0'; ; ) {
     const { rows } = await pages.page(`a row of ${table}`, (size) =>
       client.query(
-        `select count(*)::text as count, max(sequence)::text as last,
-           coalesce(sum(hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0)::text as sum
+        `select pg_catalog.count(*)::text as count, pg_catalog.max(sequence)::text as last,
+           coalesce(pg_catalog.sum(pg_catalog.hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0)::text as sum
          from (select ctid, xmin, sequence from ${table} where sequence > $1 order by sequence limit $2) e`,
         [after, size],
       ),
@@ -247,7 +250,7 @@ async function checkArchived(
 async function checkPassed(client: pg.ClientBase, schema: string, partition: string): Promise<void> {
   const table = `${schema}.${partition}`;
   const { rows: waiting } = await client.query(
-    `select count(*)::float8 as count from ${table} e
+    `select pg_catalog.count(*)::float8 as count from ${table} e
      join ${schema}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
   );
   if (waiting[0].count > 0) throw needed(partition, `${waiting[0].count} of its events have not come into a log yet`);
@@ -255,7 +258,7 @@ async function checkPassed(client: pg.ClientBase, schema: string, partition: str
     `select reader.name, reader.log_id, reader.position::float8 as position, last.position::float8 as last
      from (select handler_name as name, log_id, position from ${schema}.event_handler_positions
            union all select name, log_id, position from ${schema}.log_readers) reader
-     join (select log_id, max(position) as position from ${table} where log_id is not null group by log_id) last
+     join (select log_id, pg_catalog.max(position) as position from ${table} where log_id is not null group by log_id) last
        on last.log_id = reader.log_id and last.position > reader.position
      order by last.position - reader.position desc limit 1`,
   );

@@ -39,8 +39,8 @@ export function checkMonth(option: string, month: string): string {
 export async function listPartitions(client: pg.ClientBase, schema: string): Promise<PartitionInfo[]> {
   const name = pg.escapeIdentifier(schema);
   const { rows } = await client.query(
-    `select c.relname as name, pg_total_relation_size(c.oid)::float8 as bytes
-     from pg_inherits i join pg_class c on c.oid = i.inhrelid
+    `select c.relname as name, pg_catalog.pg_total_relation_size(c.oid)::float8 as bytes
+     from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
      where i.inhparent = $1::regclass order by c.relname = 'domain_events_default', c.relname`,
     [`${name}.domain_events`],
   );
@@ -48,7 +48,7 @@ export async function listPartitions(client: pg.ClientBase, schema: string): Pro
   for (const row of rows) {
     const table = `${name}.${pg.escapeIdentifier(row.name)}`;
     const { rows: counts } = await client.query(
-      `select count(*)::float8 as rows, count(o.sequence)::float8 as waiting
+      `select pg_catalog.count(*)::float8 as rows, pg_catalog.count(o.sequence)::float8 as waiting
        from ${table} e left join ${name}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
     );
     const month = /^domain_events_(\d{4})_(\d{2})$/.exec(row.name);
@@ -72,12 +72,12 @@ export async function keepPartitions(client: pg.ClientBase, schema: string, mont
   const name = pg.escapeIdentifier(schema);
   const failures: unknown[] = [];
   const { rows: ahead } = await client.query(
-    `select to_char(date_trunc('month', now() at time zone 'UTC') + make_interval(months => i), 'YYYY-MM') as month
-     from generate_series(0, $1) i`,
+    `select pg_catalog.to_char(pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC') + pg_catalog.make_interval(months => i), 'YYYY-MM') as month
+     from pg_catalog.generate_series(0, $1) i`,
     [monthsAhead],
   );
   const held = client.query(
-    `select distinct to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month from ${name}.domain_events_default
+    `select distinct pg_catalog.to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month from ${name}.domain_events_default
      where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z'`,
   );
   const inDefault = await held.catch((error: unknown) => {
@@ -167,7 +167,7 @@ async function paged(
       `a row of ${table}`,
       async (size, held) => {
         const { rows: found } = await client.query(
-          `select max(sequence)::text as last, count(*)::text as count
+          `select pg_catalog.max(sequence)::text as last, pg_catalog.count(*)::text as count
            from (select d.sequence from ${rows} and d.sequence > $1 order by d.sequence limit $2) page`,
           [from, size],
         );
@@ -186,7 +186,7 @@ async function paged(
 
 /** Until the transaction ends; the function make_partition takes the same lock. False if another upkeep has it. */
 async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolean> {
-  const sql = 'select pg_try_advisory_xact_lock(hashtext($1), hashtext($2)) as held';
+  const sql = 'select pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext($1), pg_catalog.hashtext($2)) as held';
   const { rows } = await client.query(sql, ['trunkline.upkeep', schema]);
   return rows[0].held;
 }
@@ -197,8 +197,8 @@ async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolea
  */
 export async function isAttached(client: pg.ClientBase, schema: string, partition: string): Promise<boolean> {
   const { rows } = await client.query(
-    `select exists (select from pg_inherits i where i.inhrelid = c.oid and i.inhparent = to_regclass($3)) as attached
-     from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2`,
+    `select exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid and i.inhparent = pg_catalog.to_regclass($3)) as attached
+     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2`,
     [schema, partition, `${pg.escapeIdentifier(schema)}.domain_events`],
   );
   if (rows.length === 0 || rows[0].attached) return rows.length === 1;

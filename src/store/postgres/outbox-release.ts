@@ -19,10 +19,10 @@ export async function releaseOutbox(client: pg.ClientBase, schema: string, logId
   const { rows } = await client.query(
     `with running as materialized (
        select log_id from ${name}.flush_checkpoints
-       where log_id = $1 and updated_at > now() - interval '${quietSeconds} seconds'
+       where log_id = $1 and updated_at > pg_catalog.now() - interval '${quietSeconds} seconds'
        union all
        select log_id from ${name}.outbox_relay
-       where log_id = $1 and seen_at > now() - interval '${quietSeconds} seconds'
+       where log_id = $1 and seen_at > pg_catalog.now() - interval '${quietSeconds} seconds'
      ), removed as (
        delete from ${name}.outbox where log_id = $1 and position is not null and not exists (select from running)
        returning 1
@@ -32,8 +32,8 @@ export async function releaseOutbox(client: pg.ClientBase, schema: string, logId
      ) select exists (select from running) as "isRunning", exists (
          select from ${name}.flush_checkpoints where log_id = $1
          union all select from ${name}.outbox where log_id = $1
-         union all select from ${name}.outbox_relay where log_id = $1) as "isKnown", (select count(*)::float8 from removed) as removed,
-         (select count(*)::float8 from again) as waiting, ${durable}`,
+         union all select from ${name}.outbox_relay where log_id = $1) as "isKnown", (select pg_catalog.count(*)::float8 from removed) as removed,
+         (select pg_catalog.count(*)::float8 from again) as waiting, ${durable}`,
     [logId],
   );
   const { isRunning, isKnown, removed, waiting } = rows[0];

@@ -38,7 +38,7 @@ export class Partitions {
 
   /** `schema`: escaped. */
   constructor(schema: string) {
-    this.make = `select ${schema}.make_partition(to_timestamp($1::float8 / 1000))`;
+    this.make = `select ${schema}.make_partition(pg_catalog.to_timestamp($1::float8 / 1000))`;
   }
 
   /** Outside of a transaction: the months of what comes, this month and the next. */

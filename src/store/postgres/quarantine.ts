@@ -68,7 +68,7 @@ export async function quarantine(
   await client.query(
     `insert into ${schema}.quarantined_events
        (log_id, position, id, aggregate_type, aggregate_id, version, event_type, occurred_at, code, reason, frame)
-     select $1, position, id, type, aggregate, version, name, to_timestamp(at / 1000), code, reason, frame
+     select $1, position, id, type, aggregate, version, name, pg_catalog.to_timestamp(at / 1000), code, reason, frame
      from unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::text[], $8::float8[], $9::text[],
        $10::text[], $11::bytea[]) as refused (position, id, type, aggregate, version, name, at, code, reason, frame)`,
     [

@@ -86,7 +86,7 @@ const oldestVersion = 15;
 /** What no migration changes. @throws StoreUnsuitable */
 export async function checkServer(client: pg.ClientBase): Promise<void> {
   const { rows } = await client.query(
-    `select current_setting('server_encoding') as encoding, current_setting('server_version_num')::float8 as version`,
+    `select pg_catalog.current_setting('server_encoding') as encoding, pg_catalog.current_setting('server_version_num')::float8 as version`,
   );
   const { encoding, version } = rows[0] as { encoding: string; version: number };
   const major = Math.floor(version / 10_000);

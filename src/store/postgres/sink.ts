@@ -96,7 +96,7 @@ export class PostgresSink implements Sink {
 
   /** Without the right to make months every event lands in the default partition, and nothing says so. */
   private async checkRights(client: pg.ClientBase): Promise<void> {
-    const sql = "select current_user as role, has_function_privilege($1, 'execute') as may";
+    const sql = "select current_user as role, pg_catalog.has_function_privilege($1, 'execute') as may";
     try {
       const { rows } = await client.query(sql, [`${this.schema}.make_partition(timestamptz)`]);
       if (rows[0].may) return;
@@ -168,7 +168,7 @@ export class PostgresSink implements Sink {
   private async lockCheckpoint(client: pg.ClientBase): Promise<number> {
     const sql = (timeoutMs: number): string => `${beginSql(`lock_timeout = ${timeoutMs}`)};
       insert into ${this.schema}.flush_checkpoints (log_id, position) values (${pg.escapeLiteral(this.logId)}, 0)
-        on conflict (log_id) do update set updated_at = now() returning position;
+        on conflict (log_id) do update set updated_at = pg_catalog.now() returning position;
       commit`;
     for (let hasLooked = false; ; hasLooked = true) {
       try {
@@ -229,7 +229,7 @@ export class PostgresSink implements Sink {
     const { checkpoint } = this;
     const results = (await client.query(
       `${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
-       update ${this.schema}.flush_checkpoints set position = ${batch.toPosition}, updated_at = now()
+       update ${this.schema}.flush_checkpoints set position = ${batch.toPosition}, updated_at = pg_catalog.now()
          where log_id = ${pg.escapeLiteral(this.logId)} and position = ${checkpoint};
        savepoint heads`,
     )) as unknown as pg.QueryResult[];
@@ -303,7 +303,7 @@ export class PostgresSink implements Sink {
          on head.aggregate_type = type and head.aggregate_id = id and head.log_id = $6
        order by type, id, taken.version desc
        on conflict (aggregate_type, aggregate_id) do update set
-         version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state, taken_at = now()
+         version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state, taken_at = pg_catalog.now()
          where kept.version < excluded.version`,
       [
         column((at) => at.aggregateType),

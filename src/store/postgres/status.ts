@@ -21,10 +21,12 @@ export async function storeStatus(client: pg.ClientBase, schema: string): Promis
     `select log_id as "logId", position::float8 as position, updated_at as "updatedAt"
      from ${name}.flush_checkpoints order by updated_at desc`,
   );
-  const { rows: quarantine } = await client.query(`select count(*)::float8 as count from ${name}.quarantined_events`);
+  const { rows: quarantine } = await client.query(
+    `select pg_catalog.count(*)::float8 as count from ${name}.quarantined_events`,
+  );
   const { rows: claims } = await client.query(
-    `select log_id as "logId", count(*)::float8 as events,
-       round(extract(epoch from clock_timestamp() - min(occurred_at)) * 1000)::float8 as "oldestMs"
+    `select log_id as "logId", pg_catalog.count(*)::float8 as events,
+       pg_catalog.round(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(occurred_at)) * 1000)::float8 as "oldestMs"
      from ${name}.outbox group by log_id order by log_id`,
   );
   const waiting = claims.find(({ logId }) => logId === null);

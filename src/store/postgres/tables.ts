@@ -29,8 +29,8 @@ const needed: readonly string[] = Object.entries(columns).flatMap(([table, names
 export async function checkTables(client: pg.ClientBase, schema: string): Promise<void> {
   // From the catalogue, which everybody may read: what one may do to a table is another question.
   const { rows } = await client.query(
-    `select needed.name from unnest($2::text[]) needed (name) where not exists (
-       select from pg_attribute a join pg_class c on c.oid = a.attrelid join pg_namespace n on n.oid = c.relnamespace
+    `select needed.name from pg_catalog.unnest($2::text[]) needed (name) where not exists (
+       select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
        where n.nspname = $1 and c.relname || '.' || a.attname = needed.name and not a.attisdropped)`,
     [schema, needed],
   );

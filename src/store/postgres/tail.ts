@@ -169,7 +169,7 @@ class Tail {
 
   /** From the last window's end to now; false if nothing has ended since. */
   private async openWindow(): Promise<boolean> {
-    const [[to]] = (await this.query('select pg_current_snapshot()::text', [])) as [[string]];
+    const [[to]] = (await this.query('select pg_catalog.pg_current_snapshot()::text', [])) as [[string]];
     const { from } = this.token;
     if (to === from) return false;
     if (snapshotOf(to).xmax < snapshotOf(from).xmax) {
@@ -210,7 +210,7 @@ class Tail {
     if (rows[0].is_restored) {
       const reason =
         'it has events of transactions that this server has yet to begin, so it comes from a dump: ' +
-        'set their transaction_id to pg_current_xact_id()';
+        'set their transaction_id to pg_catalog.pg_current_xact_id()';
       throw new TrunklineError('StoreSchemaAltered', { schema, reason });
     }
   }
@@ -254,20 +254,20 @@ function statementsFor(schema: string): { window: string; first: string; page: s
   const events = `${schema}.domain_events`;
   const inWindow = `
     select * from ${events} where transaction_id >= $1::xid8 and transaction_id < $3::xid8
-      and pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)
+      and pg_catalog.pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)
     union all
     select * from ${events} where transaction_id = any($2::xid8[])
-      and pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)`;
+      and pg_catalog.pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)`;
   return {
     window: `with w as materialized (select * from (${inWindow}) each limit $5) select ${columns} from w order by sequence`,
-    first: `select min(sequence) from (${inWindow}) each`,
+    first: `select pg_catalog.min(sequence) from (${inWindow}) each`,
     // By function calls alone, which no index serves: so that the planner takes the sequence's, and never sorts the window.
     page: `select ${columns} from ${events}
-      where not pg_visible_in_snapshot(transaction_id, $1::pg_snapshot)
-        and pg_visible_in_snapshot(transaction_id, $2::pg_snapshot) and sequence > $3
+      where not pg_catalog.pg_visible_in_snapshot(transaction_id, $1::pg_snapshot)
+        and pg_catalog.pg_visible_in_snapshot(transaction_id, $2::pg_snapshot) and sequence > $3
       order by sequence limit $4`,
-    check: `select pg_is_in_recovery() as is_standby, exists (
-        select from ${events} where transaction_id >= pg_snapshot_xmax(pg_current_snapshot())) as is_restored`,
+    check: `select pg_catalog.pg_is_in_recovery() as is_standby, exists (
+        select from ${events} where transaction_id >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())) as is_restored`,
   };
 }
 

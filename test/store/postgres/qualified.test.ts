@@ -1,0 +1,87 @@
+// Statements of ours call the server's own functions and no others, whatever search_path they meet: behind a pooler, and on
+// a client of the user's, it may name a schema in which other roles make functions, and one whose arguments fit better wins.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { expect, test } from 'vitest';
+import { newId } from '../../../src/ids.ts';
+import { migrate } from '../../../src/index.ts';
+import { PostgresAppend } from '../../../src/store/postgres/append.ts';
+import type { AppendedEvent } from '../../../src/store/store.ts';
+import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
+
+/** What the grammar itself takes from pg_catalog: `extract(epoch from x)`. */
+const syntax = new Set(['extract', 'overlay', 'position', 'substring', 'trim']);
+/** Of several lists, and only without a schema: the parser makes pg_catalog.unnest() of each. */
+const several = /\bunnest\((?=[^()]*,)/g;
+/** Folders of src whose texts are SQL, beside others. */
+const folders = ['store/postgres', 'handlers/postgres', 'outbox', 'cli', 'entity'];
+const text = /`(?:[^`\\]|\\.)*`|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g;
+
+function textsOf(folder: string): [string, string][] {
+  const src = fileURLToPath(new URL('../../../src', import.meta.url));
+  return (readdirSync(join(src, folder), { recursive: true }) as string[])
+    .filter((file) => file.endsWith('.ts'))
+    .flatMap((file) => {
+      const code = readFileSync(join(src, folder, file), 'utf8').replaceAll(/(^|\s)\/\/.*$|\/\*[\s\S]*?\*\//gm, '$1');
+      return [...code.matchAll(text)].map(([found]): [string, string] => [
+        join(folder, file),
+        found.replaceAll(/\$\{[^{}]*\}/g, 'x').replaceAll(several, '('),
+      ]);
+    });
+}
+
+test('every function of the server and every table of its catalogue is named with pg_catalog in the texts of src', async () => {
+  const rows = await administer(
+    await serverUrl(),
+    `select distinct proname as name from pg_proc where pronamespace = 'pg_catalog'::regnamespace`,
+  );
+  const functions = new Set<string>(rows.map(({ name }) => name).filter((name: string) => !syntax.has(name)));
+  const found: string[] = [];
+  for (const [file, sql] of folders.flatMap(textsOf)) {
+    for (const [, name] of sql.matchAll(/(?<![.\w])([a-z_0-9]+)\(/g)) {
+      if (functions.has(name!)) found.push(`${file}: ${name}(`);
+    }
+    for (const [, name] of sql.matchAll(/\b(?:from|join) (pg_(?!catalog|temp)\w+)/g)) found.push(`${file}: ${name}`);
+  }
+  expect(found).toEqual([]);
+});
+
+test('saveWithTx calls the functions of the schema by all their types: one beside them that fits texts is not chosen', async () => {
+  const connectionString = await freshDatabase();
+  await migrate({ connection: connectionString });
+  const overload = (name: string, type: string, result: string, value: string): string =>
+    `create function trunkline.${name}(${Array(9).fill(type).join()}) returns ${result} language sql as $$ select ${value} $$;`;
+  await administer(
+    connectionString,
+    ['text', 'varchar', '"any"']
+      .map((type) =>
+        type === '"any"'
+          ? `create function trunkline.append_event(variadic "any") returns int language internal as 'pg_num_nulls';
+           create function trunkline.append_events(variadic "any") returns int language internal as 'pg_num_nulls';`
+          : overload('append_event', type, 'int', '77') +
+            overload('append_events', `${type}[]`, 'int[]', 'array[77, 77]'),
+      )
+      .join(''),
+  );
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  const append = new PostgresAppend('trunkline');
+  const event = (aggregateId: string, nth: number, expectedVersion?: number): AppendedEvent => ({
+    ...{
+      id: newId(),
+      aggregateType: 'invoice',
+      aggregateId,
+      type: 'Made',
+      schemaVersion: 1,
+      occurredAt: new Date(nth),
+    },
+    ...{ dataJson: '{"text": "a\\"b, {c}"}', metadataJson: nth % 2 === 0 ? '' : '{}', expectedVersion },
+  });
+  expect(await append.append(client, [event('one', 1)])).toEqual([1]);
+  expect(await append.append(client, [event('one', 2, 1), event('two', 3), event('two', 4, 1)])).toEqual([2, 1, 2]);
+  await client.end();
+  const [{ count }] = await administer(connectionString, 'select count(*)::int as count from trunkline.domain_events');
+  expect(count).toBe(4);
+});
