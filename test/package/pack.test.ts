@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { apiReport, file as apiReportFile } from '../../scripts/api-report.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
@@ -126,6 +127,12 @@ describe('what is in it', () => {
     expect(broken).toEqual([]);
     expect(entries).toBeGreaterThan(1);
   });
+});
+
+test('api/trunkline.api.md says what its declarations say', () => {
+  expect(readFileSync(apiReportFile, 'utf8'), 'the public surface has changed: run `npm run api`').toBe(
+    apiReport(installed),
+  );
 });
 
 describe('what the tools of package authors say of the tarball', () => {
