@@ -203,14 +203,16 @@ describe('room', () => {
 
   test('what holds nothing is not kept by name', () => {
     const quota = new Quota();
-    for (let name = 0; name < 1_000; name++) {
-      quota.take(`n${name}`);
-      quota.release(`n${name}`);
-    }
-    quota.take('one');
-    quota.take('one');
-    quota.release('one');
-    expect([quota.heldBy('one'), quota.heldBy('n1'), quota.size]).toEqual([1, 0, 1]);
+    for (let name = 0; name < 1_000; name++) quota.charge(`n${name}`, 1, 10).release();
+    const [first, second] = [quota.charge('one', 1, 10), quota.charge('one', 1, 20)];
+    first.release();
+    first.release();
+    first.become(1_000);
+    second.become(30);
+    expect([quota.entriesOf('one'), quota.bytesOf('one'), quota.bytes]).toEqual([1, 30, 30]);
+    expect([quota.entriesOf('n1'), quota.bytesOf('n1'), quota.size]).toEqual([0, 0, 1]);
+    second.release();
+    expect([quota.size, quota.bytes]).toEqual([0, 0]);
   });
 
   test('answers that leave nothing behind are limited by host', () => {

@@ -66,8 +66,10 @@ export class Admission {
   }
 
   #admitPeer({ accounts, transactionsLimit, callsLimit }: Peer, invite: ReceivedRequest): Admitted {
-    const account = accounts.length === 1 ? accounts[0]! : userOfFrom(invite);
-    if (!accounts.includes(account)) return this.#forbid();
+    const named = accounts.length === 1 ? accounts[0] : userOfFrom(invite);
+    // As the peer has it: what was cut out of the message would keep that.
+    const account = accounts.find((one) => one === named);
+    if (account === undefined) return this.#forbid();
     return { kind: 'payer', account, transactionsLimit, callsLimit };
   }
 

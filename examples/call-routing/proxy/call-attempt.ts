@@ -1,6 +1,7 @@
 // One INVITE on its way: decided, forwarded, and answered, refused, cancelled or given up. Every step that the caller or the
 // callee can see waits for the desk to have written the event behind it.
 import type { ClientTransaction } from '../sip/client-transaction.ts';
+import { detach } from '../sip/kept.ts';
 import type { Address, ReceivedResponse, SipResponse } from '../sip/message.ts';
 import { makeHeader } from '../sip/message.ts';
 import type { ServerTransaction } from '../sip/server-transaction.ts';
@@ -20,6 +21,8 @@ export interface Incoming {
   /** The account that pays, and whose share of the tables this call is in. */
   readonly account: string;
   readonly called: string;
+  /** Most calls of the account at once. */
+  readonly callsLimit: number;
 }
 
 interface Outgoing {
@@ -40,13 +43,14 @@ export class CallAttempt {
   constructor(parts: ProxyParts, incoming: Incoming) {
     this.#parts = parts;
     this.#incoming = incoming;
-    const { invite, from, account } = incoming;
+    const { invite, from, account, callsLimit } = incoming;
     const { envelope } = invite.request;
     const caller = callerSide(invite.request, from);
     this.#call = new LiveCall({
       id: callIdentity(account, envelope),
-      sipCallId: envelope.callId,
+      sipCallId: detach([envelope.callId])[0],
       account,
+      callsLimit,
       caller,
     });
     parts.calls.add(this.#call, parts.timers.callMs);
@@ -77,6 +81,7 @@ export class CallAttempt {
     const uri = `sip:${called}@${address.host}:${address.port}`;
     const request = forwardRequest(invite.request, { self: endpoint.address, branch, uri, recordRoute: true });
     const transaction = endpoint.request(request, branch, address, {
+      source: this.#call.account,
       response: (response) => void this.#receive(response),
       timeout: () => {
         // It rings on (Timer C): the trunk is told to stop.

@@ -1,10 +1,12 @@
 // The calls that run through here, and which dialog each message belongs to (RFC 3261 §12). A dialog is found by who sends, from
-// where, and by both tags in their order: with tags swapped, or from another address, there is none. Bounded by calls, and each
-// call by `forksLimit` called parties: further 180s with new tags are not followed.
+// where, and by both tags in their order: with tags swapped, or from another address, there is none. Bounded by calls and by the
+// bytes that they keep, and each call by `forksLimit` called parties: further 180s with new tags are not followed.
 import { BoundedTable } from '../sip/bounded-table.ts';
 import { addressText } from '../sip/matching.ts';
 import type { Address, Envelope } from '../sip/message.ts';
+import type { Charge } from '../sip/quota.ts';
 import { Quota } from '../sip/quota.ts';
+import { bytesOfSide } from './sides.ts';
 
 /** One end of a dialog. */
 export interface Side {
@@ -30,6 +32,8 @@ export class LiveCall {
   /** Who pays, and whose share of the tables it is in. What its callees ask has a share beside. */
   readonly account: string;
   readonly calleesSource: string;
+  /** Of its account. */
+  readonly callsLimit: number;
   readonly caller: Side;
   readonly callees: Map<string, Side> = new Map();
   /** The one that has answered, and `performance.now()` of its 2xx; it is set once. */
@@ -38,10 +42,12 @@ export class LiveCall {
   hungUpAt: number | undefined;
   isOver = false;
 
-  constructor({ id, sipCallId, account, caller }: Pick<LiveCall, 'id' | 'sipCallId' | 'account' | 'caller'>) {
+  constructor(parts: Pick<LiveCall, 'id' | 'sipCallId' | 'account' | 'callsLimit' | 'caller'>) {
+    const { id, sipCallId, account, callsLimit, caller } = parts;
     this.id = id;
     this.sipCallId = sipCallId;
     this.account = account;
+    this.callsLimit = callsLimit;
     this.calleesSource = `called by ${account}`;
     this.caller = caller;
   }
@@ -56,11 +62,14 @@ export interface Way {
 }
 
 const forksLimit = 8;
+/** A share of n calls is n times as many bytes, too. */
+const bytesPerCall = 8_192;
 
 export class Calls {
   readonly #calls: BoundedTable<LiveCall>;
   readonly #ways = new Map<string, Way>();
   readonly #quota = new Quota();
+  readonly #charges = new WeakMap<LiveCall, Charge>();
 
   /** `expired` gets each call that has lasted longer than it may. */
   constructor(limit: number, expired: (call: LiveCall) => void) {
@@ -74,9 +83,15 @@ export class Calls {
     return this.#calls.size;
   }
 
+  /** What they keep. */
+  get bytes(): number {
+    return this.#quota.bytes;
+  }
+
   /** For one more call of this account, if it may have so many. */
-  hasRoomFor(account: string, mostCalls: number): boolean {
-    return this.#calls.hasRoomFor(1) && this.#quota.heldBy(account) < mostCalls;
+  hasRoomFor(account: string, mostCalls: number, bytes: number): boolean {
+    const isPlace = this.#calls.hasRoomFor(1) && this.#quota.entriesOf(account) < mostCalls;
+    return isPlace && this.#hasBytes(account, mostCalls, bytes);
   }
 
   has({ callId, fromTag }: Envelope, from: Address): boolean {
@@ -84,7 +99,8 @@ export class Calls {
   }
 
   add(call: LiveCall, lifetimeMs: number): void {
-    this.#quota.take(call.account);
+    const bytes = (bytesOfSide(call.caller) ?? 0) + call.sipCallId.length;
+    this.#charges.set(call, this.#quota.charge(call.account, 1, bytes));
     this.#calls.set(keyOf(call), call, lifetimeMs);
   }
 
@@ -94,7 +110,11 @@ export class Calls {
     const [outward, inward] = wayKeys(call, callee);
     if ((!hasAnswered && call.callees.size >= forksLimit) || this.#ways.has(outward) || this.#ways.has(inward))
       return false;
+    const bytes = bytesOfSide(callee);
+    // The one that answers is followed however full it is: that is one a call.
+    if (bytes === undefined || !(hasAnswered || this.#hasBytes(call.account, call.callsLimit, bytes))) return false;
     call.callees.set(callee.tag, callee);
+    this.#grow(call, bytes);
     this.#ways.set(outward, { call, sender: call.caller, receiver: callee, sentBy: 'caller' });
     this.#ways.set(inward, { call, sender: callee, receiver: call.caller, sentBy: 'callee' });
     return true;
@@ -132,8 +152,19 @@ export class Calls {
 
   #end(call: LiveCall): void {
     call.isOver = true;
-    this.#quota.release(call.account);
     for (const callee of call.callees.values()) this.#forgetWay(call, callee);
+    this.#charges.get(call)?.release();
+  }
+
+  #hasBytes(account: string, mostCalls: number, bytes: number): boolean {
+    const { limit } = this.#calls;
+    const ofAccount = this.#quota.bytesOf(account) + bytes;
+    return ofAccount <= mostCalls * bytesPerCall && this.#quota.bytes + bytes <= limit * bytesPerCall;
+  }
+
+  #grow(call: LiveCall, bytes: number): void {
+    const charge = this.#charges.get(call);
+    charge?.become(charge.bytes + bytes);
   }
 
   #forgetWay(call: LiveCall, callee: Side): void {

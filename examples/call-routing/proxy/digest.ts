@@ -37,14 +37,15 @@ const defaultNonceLifetimeMs = 60_000;
 
 export class Digest {
   readonly #realm: string;
-  readonly #users: ReadonlyMap<string, DigestUser>;
+  /** With their names as they are written here: a name out of a message would keep that. */
+  readonly #users: ReadonlyMap<string, DigestUser & { readonly name: string }>;
   readonly #lifetimeMs: number;
   readonly #secret = randomBytes(32);
   readonly #used: NonceUse;
 
   constructor({ realm, users, nonceLifetimeMs = defaultNonceLifetimeMs }: DigestOptions) {
     this.#realm = realm;
-    this.#users = new Map(Object.entries(users));
+    this.#users = new Map(Object.entries(users).map(([name, user]) => [name, { ...user, name }]));
     this.#lifetimeMs = nonceLifetimeMs;
     this.#used = new NonceUse(nonceLifetimeMs);
   }
@@ -75,7 +76,7 @@ export class Digest {
     const isRight = isEqual(expected, (given.get('response') ?? '').toLowerCase());
     if (!isRight || !known) return { kind: 'wrong' };
     const madeAt = this.#madeAt(nonce, from);
-    if (madeAt === undefined || !this.#used.take(user, nonce, madeAt, Number.parseInt(count, 16))) {
+    if (madeAt === undefined || !this.#used.take(known.name, nonce, madeAt, Number.parseInt(count, 16))) {
       return { kind: 'stale' };
     }
     return { kind: 'right', account: known.account };

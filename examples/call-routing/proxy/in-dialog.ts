@@ -23,10 +23,10 @@ export class InDialog {
   admit({ envelope }: ReceivedRequest, from: Address): Verdict {
     const way = this.#parts.calls.find(envelope, from);
     if (!way) return { kind: 'answer', status: 481 };
-    const { call, sender, sentBy } = way;
+    const { sender } = way;
     if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400 };
     if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500 }; // RFC 3261 §12.2.2
-    const source = sentBy === 'caller' ? call.account : call.calleesSource;
+    const source = sourceOf(way);
     const begin = (transaction: ServerTransaction, receivedAt: number): void =>
       this.#forward(transaction, way, receivedAt);
     return { kind: 'take', source, isInDialog: true, begin };
@@ -44,6 +44,7 @@ export class InDialog {
     const hop = { self: endpoint.address, branch, uri: receiver.target, routes: receiver.routes };
     const outgoing = forwardRequest(request, { ...hop, recordRoute: transaction.isInvite });
     const client = endpoint.request(outgoing, branch, receiver.address, {
+      source: sourceOf(way),
       response: (response) => void this.#relay(transaction, response, way, isHangUp),
       timeout: () => void this.#giveUp(transaction, way, isHangUp),
     });
@@ -102,6 +103,11 @@ export class InDialog {
     if (!isHangUp && !call.isOver) tearDown(this.#parts.endpoint, call);
     await this.#parts.ended(call, sentBy);
   }
+}
+
+/** In whose share of the tables the request is. */
+function sourceOf({ call, sentBy }: Way): string {
+  return sentBy === 'caller' ? call.account : call.calleesSource;
 }
 
 /** Whether this is the dialog that the call is charged for. */

@@ -1,6 +1,8 @@
 // Which counts of which nonces have been used (RFC 7616 §3.4: nc): each serves once, in rising order, so that credentials that
 // were read on the way serve nobody again. A few nonces a user; one that makes room for a newer one takes all older ones with
 // it, so nothing that was forgotten can come again.
+import { detach } from '../sip/kept.ts';
+
 interface Use {
   readonly madeAt: number;
   count: number;
@@ -23,7 +25,7 @@ export class NonceUse {
     this.#lifetimeMs = lifetimeMs;
   }
 
-  /** False if it was used, or may have been. */
+  /** `userName` as the configuration has it. False if it was used, or may have been. */
   take(userName: string, nonce: string, madeAt: number, count: number): boolean {
     let user = this.#users.get(userName);
     if (!user) {
@@ -38,7 +40,7 @@ export class NonceUse {
     }
     if (madeAt <= user.floor) return false;
     this.#makeRoom(user);
-    user.nonces.set(nonce, { madeAt, count });
+    user.nonces.set(detach([nonce])[0], { madeAt, count });
     return true;
   }
 

@@ -4,6 +4,7 @@ import { normaliseNumber } from '../domain/number.ts';
 import { Endpoint } from '../sip/endpoint.ts';
 import type { Verdict } from '../sip/endpoint-user.ts';
 import { parseUri } from '../sip/fields.ts';
+import { detach } from '../sip/kept.ts';
 import type { Address, ReceivedRequest, SipHeader } from '../sip/message.ts';
 import { headerValue, makeHeader } from '../sip/message.ts';
 import type { ServerTransaction } from '../sip/server-transaction.ts';
@@ -17,7 +18,7 @@ import { Calls } from './calls.ts';
 import type { CallEnding, RoutingDesk } from './desk.ts';
 import { hopsLeft, isLoop } from './forward.ts';
 import { InDialog } from './in-dialog.ts';
-import { sequenceLimit } from './sides.ts';
+import { bytesOfCaller, sequenceLimit } from './sides.ts';
 import { tearDown } from './teardown.ts';
 
 export interface ProxyOptions {
@@ -35,6 +36,8 @@ export interface ProxyOptions {
   readonly inDialogReserve?: number;
   /** Most transactions of one account, unless its peer has a limit of its own. Default: a sixteenth of all. */
   readonly transactionsPerAccount?: number;
+  /** A share of n transactions is so many times n bytes, too. Default: 8,192. */
+  readonly bytesPerTransaction?: number;
   /** Most answers a second to one host that leave no state behind. Default: 1,000. */
   readonly statelessPerSecond?: number;
   /** An INVITE has left; `elapsedMs` since its datagram reached JavaScript. */
@@ -108,8 +111,8 @@ export class SipProxy {
   }
 
   get counters(): Readonly<Record<string, number>> {
-    const { counters, sendFailures, transactions } = this.#endpoint;
-    const now = { calls: this.#calls.size, transactions };
+    const { counters, sendFailures, transactions, transactionBytes } = this.#endpoint;
+    const now = { calls: this.#calls.size, callBytes: this.#calls.bytes, transactions, transactionBytes };
     return { ...counters, ...this.#counters, ...this.#admission.counters, ...now, sendFailures };
   }
 
@@ -144,18 +147,21 @@ export class SipProxy {
     if (admitted.kind === 'refuse') return answer(admitted.status, ...admitted.headers);
     const { scheme, user } = parseUri(invite.uri);
     if (scheme !== 'sip') return answer(416);
-    const called = normaliseNumber(user);
-    if (called === undefined) return answer(404);
+    const number = normaliseNumber(user);
+    if (number === undefined) return answer(404);
     if (invite.envelope.sequence >= sequenceLimit) return answer(400);
     // The same caller has a call of this name: a copy that came by another way, or a second one that would take its dialog.
     if (this.#calls.has(invite.envelope, from)) return answer(482);
     const { account, transactionsLimit, callsLimit = this.#callsPerAccount } = admitted;
-    if (!this.#calls.hasRoomFor(account, callsLimit)) {
+    const bytes = bytesOfCaller(invite);
+    if (bytes === undefined) return answer(513);
+    if (!this.#calls.hasRoomFor(account, callsLimit, bytes)) {
       this.#counters.callsRefused++;
       return answer(503, makeHeader('Retry-After', '1'));
     }
+    const [called] = detach([number]);
     const begin = (invite: ServerTransaction, receivedAt: number): void => {
-      const attempt = new CallAttempt(this.#parts, { invite, from, receivedAt, account, called });
+      const attempt = new CallAttempt(this.#parts, { invite, from, receivedAt, account, called, callsLimit });
       this.#attempts.set(invite, attempt);
       void attempt.start();
     };

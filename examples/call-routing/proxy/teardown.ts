@@ -19,7 +19,7 @@ export function tearDown(endpoint: Endpoint, call: LiveCall): void {
 export function sendBye(endpoint: Endpoint, call: LiveCall, receiver: Side, asIfFrom: Side): void {
   const branch = endpoint.names.nextBranch();
   const bye = request('BYE', (asIfFrom.sequence ?? 0) + 1, { endpoint, branch, call, receiver, asIfFrom });
-  const handlers = { response(): void {}, timeout(): void {} };
+  const handlers = { source: call.account, response(): void {}, timeout(): void {} };
   if (!endpoint.request(bye, branch, receiver.address, handlers)) endpoint.send(bye, receiver.address);
 }
 

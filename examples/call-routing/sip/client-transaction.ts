@@ -1,16 +1,19 @@
 // One request sent and what comes back (RFC 3261 §17.1 with RFC 6026): repeats the request until something answers, passes
-// each answer on once, and acknowledges a refused INVITE itself, hop by hop.
+// each answer on once, and acknowledges a refused INVITE itself, hop by hop. Once nothing is to be repeated, only what an ACK or a
+// CANCEL is made from is kept of the request.
 import { Buffer } from 'node:buffer';
+import { bytesOf, bytesOfSent, keepSent } from './kept.ts';
 import type { Expected } from './matching.ts';
 import { expectedAnswer, isExpected } from './matching.ts';
 import type { Address, ReceivedResponse, SipHeader, SipRequest } from './message.ts';
 import { headerValue, makeHeader } from './message.ts';
-import { serialiseMessage } from './serialise.ts';
+import { serialiseText } from './serialise.ts';
 import type { Timers } from './timers.ts';
 import { Retransmission } from './timers.ts';
 
 export interface ClientTransactionPort {
-  send(datagram: Buffer): void;
+  /** One datagram, in latin1. */
+  send(text: string): void;
   /** How long the transaction may now stay as it is; then `expire()` is called. */
   keep(lifetimeMs: number): void;
   /** Every provisional answer and every 2xx to an INVITE; of other final answers the first. */
@@ -20,11 +23,12 @@ export interface ClientTransactionPort {
 }
 
 export class ClientTransaction {
-  readonly request: SipRequest;
   readonly isInvite: boolean;
   readonly #port: ClientTransactionPort;
   readonly #timers: Timers;
-  readonly #datagram: Buffer;
+  #request: SipRequest;
+  /** While it may have to be sent again. */
+  #text: string | undefined;
   #retransmission: Retransmission | undefined;
   #provisional = false;
   readonly #expected: Expected;
@@ -32,12 +36,20 @@ export class ClientTransaction {
   #cancelled = false;
 
   constructor(request: SipRequest, to: Address, timers: Timers, port: ClientTransactionPort) {
-    this.request = request;
+    this.#request = request;
     this.#expected = expectedAnswer(request, to);
     this.isInvite = request.method === 'INVITE';
     this.#timers = timers;
     this.#port = port;
-    this.#datagram = serialiseMessage(request);
+    this.#text = serialiseText(request);
+  }
+
+  get request(): SipRequest {
+    return this.#request;
+  }
+
+  get heldBytes(): number {
+    return this.#text ? bytesOfSent(this.#text.length) : bytesOf(this.#request);
   }
 
   get hasProvisional(): boolean {
@@ -50,10 +62,12 @@ export class ClientTransaction {
 
   start(): void {
     const { t1Ms, t2Ms, giveUpMs } = this.#timers;
+    const send = (): void => {
+      if (this.#text) this.#port.send(this.#text);
+    };
     this.#port.keep(giveUpMs);
-    this.#port.send(this.#datagram);
-    const longestMs = this.isInvite ? giveUpMs : t2Ms;
-    this.#retransmission = new Retransmission(t1Ms, longestMs, () => this.#port.send(this.#datagram));
+    send();
+    this.#retransmission = new Retransmission(t1Ms, this.isInvite ? giveUpMs : t2Ms, send);
   }
 
   /** Whether this is an answer to this request, from the one who was asked. */
@@ -71,7 +85,7 @@ export class ClientTransaction {
     }
     if (status < 200) {
       if (this.isInvite) {
-        this.#retransmission?.stop();
+        this.#repeatNoMore();
         // Timer C runs from the first: who repeats it cannot ring for ever.
         if (!this.#cancelled && !this.#provisional) this.#port.keep(this.#timers.ringingMs);
       }
@@ -80,16 +94,18 @@ export class ClientTransaction {
       return;
     }
     this.#finalStatus = status;
-    this.stop();
+    this.#repeatNoMore();
     this.#port.keep(this.#timers.giveUpMs);
     if (this.isInvite && !isSuccess) this.#acknowledge(response);
     this.#port.response(response);
   }
 
-  /** A CANCEL was sent for this INVITE: what has not ended soon after is given up (§9.1). */
-  cancelled(): void {
+  /** A CANCEL is to be sent for this INVITE: what has not ended soon after is given up (§9.1). False if one was sent already. */
+  cancelled(): boolean {
+    if (this.#cancelled) return false;
     this.#cancelled = true;
     if (!this.isFinal) this.#port.keep(this.#timers.giveUpMs);
+    return true;
   }
 
   expire(): void {
@@ -103,9 +119,16 @@ export class ClientTransaction {
     this.#retransmission?.stop();
   }
 
+  #repeatNoMore(): void {
+    this.stop();
+    if (!this.#text) return;
+    this.#text = undefined;
+    this.#request = keepSent(this.#request);
+  }
+
   #acknowledge(response: ReceivedResponse): void {
     const to = makeHeader('To', headerValue(response, 'to') ?? '');
-    this.#port.send(serialiseMessage(makeFollowUp(this.request, 'ACK', to)));
+    this.#port.send(serialiseText(makeFollowUp(this.request, 'ACK', to)));
   }
 }
 

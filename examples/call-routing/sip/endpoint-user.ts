@@ -7,7 +7,7 @@ import type { Timers } from './timers.ts';
 export type Verdict =
   | {
       readonly kind: 'take';
-      /** Who answers for the room that it takes; see `Quota`. */
+      /** Who answers for the room that it takes; see `Room`. */
       readonly source: string;
       /** Requests inside dialogs may use the reserve. */
       readonly isInDialog: boolean;
@@ -35,6 +35,8 @@ export interface EndpointOptions {
   readonly inDialogReserve?: number;
   /** Most transactions of one source, unless its verdict names another limit. */
   readonly transactionsPerSource?: number;
+  /** A share of n transactions is so many times n bytes, too. Default: 8,192. */
+  readonly bytesPerTransaction?: number;
   /** Most answers a second to one host that leave no state behind; what comes beyond it is counted and dropped. */
   readonly statelessPerSecond?: number;
 }

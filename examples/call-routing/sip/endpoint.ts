@@ -1,18 +1,20 @@
 // A SIP endpoint on one socket: datagrams in, new requests and stray ACKs out, everything between them (parsing, refusing,
 // absorbing what was sent twice, matching answers) done here. The router, the caller and the callee each have one. Of a request
 // that its user refuses nothing is kept: the answer is made from the request alone.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { BoundedTable } from './bounded-table.ts';
 import type { ClientTransactionPort } from './client-transaction.ts';
 import { ClientTransaction, makeFollowUp } from './client-transaction.ts';
 import type { EndpointCounters, EndpointOptions, EndpointUser, Verdict } from './endpoint-user.ts';
+import { bytesOf } from './kept.ts';
 import { MalformedSip } from './malformed.ts';
 import { clientKey, serverKey } from './matching.ts';
 import type { Address, Envelope, ReceivedMessage, ReceivedRequest, SipHeader, SipRequest } from './message.ts';
 import { makeHeader } from './message.ts';
 import { Names } from './names.ts';
 import { parseMessage } from './parse.ts';
-import { Quota } from './quota.ts';
+import type { Charge } from './quota.ts';
+import { Room } from './room.ts';
 import { serialiseMessage } from './serialise.ts';
 import { makeResponse, ServerTransaction } from './server-transaction.ts';
 import { SourceRates } from './source-rates.ts';
@@ -21,9 +23,10 @@ import type { UdpSocket } from './udp.ts';
 import { openUdp } from './udp.ts';
 import { stampVia } from './via.ts';
 
-interface Held {
-  readonly transaction: ServerTransaction;
-  readonly source: string;
+/** A transaction, and the room that it takes. */
+interface Held<Transaction> {
+  readonly transaction: Transaction;
+  readonly charge: Charge;
 }
 
 const defaultStatelessPerSecond = 1_000;
@@ -42,29 +45,36 @@ export class Endpoint {
     keepAlives: 0,
   };
   readonly names: Names = new Names();
-  readonly #options: EndpointOptions;
   readonly #timers: Timers;
   readonly #user: EndpointUser;
-  readonly #servers: BoundedTable<Held>;
-  readonly #clients: BoundedTable<ClientTransaction>;
-  readonly #quota = new Quota();
+  readonly #servers: BoundedTable<Held<ServerTransaction>>;
+  readonly #clients: BoundedTable<Held<ClientTransaction>>;
+  readonly #room: Room;
   readonly #rates: SourceRates;
   #socket!: UdpSocket;
 
   private constructor(options: EndpointOptions, user: EndpointUser) {
     const { timers, transactionsLimit, statelessPerSecond = defaultStatelessPerSecond } = options;
-    this.#options = options;
     this.#timers = timers;
     this.#user = user;
+    this.#room = new Room(options);
+    const sweepEveryMs = 2 * timers.t1Ms;
     this.#servers = new BoundedTable(
       transactionsLimit,
-      ({ transaction, source }) => {
+      ({ transaction, charge }) => {
         transaction.stop();
-        this.#quota.release(source);
+        charge.release();
       },
-      2 * timers.t1Ms,
+      sweepEveryMs,
     );
-    this.#clients = new BoundedTable(transactionsLimit, (transaction) => transaction.expire(), 2 * timers.t1Ms);
+    this.#clients = new BoundedTable(
+      transactionsLimit,
+      ({ transaction, charge }) => {
+        charge.release();
+        transaction.expire();
+      },
+      sweepEveryMs,
+    );
     this.#rates = new SourceRates(statelessPerSecond);
   }
 
@@ -88,6 +98,11 @@ export class Endpoint {
     return this.#servers.size + this.#clients.size;
   }
 
+  /** What they hold, in bytes. */
+  get transactionBytes(): number {
+    return this.#room.bytes;
+  }
+
   /** Send what belongs to no transaction: an ACK on its way end to end. */
   send(message: SipRequest, to: Address): void {
     this.#sendDatagram(serialiseMessage(message), to);
@@ -95,35 +110,41 @@ export class Endpoint {
 
   /**
    * Send a request whose top Via has a branch of `names.nextBranch()`, and repeat it until it is answered. Undefined, and
-   * nothing sent, if the table is full.
+   * nothing sent, if the table is full. What it holds is in the share of `source`.
    */
   request(
     message: SipRequest,
     branch: string,
     to: Address,
-    handlers: Pick<ClientTransactionPort, 'response' | 'timeout'>,
+    { source, ...handlers }: Pick<ClientTransactionPort, 'response' | 'timeout'> & { readonly source: string },
   ): ClientTransaction | undefined {
     if (!this.#clients.hasRoomFor(1)) return undefined;
     const key = clientKey(branch, message.method);
+    const charge = this.#room.charge(source, 'sent', 0);
     const transaction: ClientTransaction = new ClientTransaction(message, to, this.#timers, {
       ...handlers,
-      send: (datagram) => this.#sendDatagram(datagram, to),
-      keep: (lifetimeMs) => this.#clients.set(key, transaction, lifetimeMs),
+      send: (text) => this.#sendDatagram(Buffer.from(text, 'latin1'), to),
+      keep: (lifetimeMs) => {
+        charge.become(transaction.heldBytes);
+        this.#clients.keep(key, lifetimeMs);
+      },
     });
+    this.#clients.set(key, { transaction, charge }, this.#timers.giveUpMs);
     transaction.start();
     return transaction;
   }
 
   /** Cancel an INVITE that has had a provisional answer (§9.1); its final answer comes as usual, a 487 as a rule. */
   cancel(invite: ClientTransaction, branch: string, to: Address): void {
-    invite.cancelled();
+    if (!invite.cancelled()) return;
     const cancel = makeFollowUp(invite.request, 'CANCEL');
-    if (!this.request(cancel, branch, to, { response() {}, timeout() {} })) this.send(cancel, to);
+    const source = this.#clients.get(clientKey(branch, 'INVITE'))?.charge.source ?? '';
+    if (!this.request(cancel, branch, to, { source, response() {}, timeout() {} })) this.send(cancel, to);
   }
 
   async stop(): Promise<void> {
     for (const { transaction } of this.#servers.values()) transaction.stop();
-    for (const transaction of this.#clients.values()) transaction.stop();
+    for (const { transaction } of this.#clients.values()) transaction.stop();
     this.#servers.stop();
     this.#clients.stop();
     await this.#socket.stop();
@@ -152,7 +173,8 @@ export class Endpoint {
       this.#receiveRequest(stampVia(message, from), from, receivedAt);
       return;
     }
-    const transaction = this.#clients.get(clientKey(message.envelope.via.branch, message.envelope.method));
+    const key = clientKey(message.envelope.via.branch, message.envelope.method);
+    const transaction = this.#clients.get(key)?.transaction;
     if (transaction?.expects(message, from)) transaction.receive(message);
     else this.counters.strayResponses++;
   }
@@ -186,28 +208,22 @@ export class Endpoint {
       this.#answer(request, from, verdict.status, verdict.headers);
       return;
     }
-    if (!this.#hasRoom(verdict)) {
+    const places = this.#room.placesFor(verdict);
+    const hasPlaces = this.#servers.hasRoomFor(places) && this.#clients.hasRoomFor(places);
+    if (!hasPlaces || !this.#room.isLeftFor(request, verdict)) {
       this.counters.overloadRefused++;
       this.#answer(request, from, 503, [retryAfter]);
       return;
     }
-    const { source } = verdict;
     const { giveUpMs, ringingMs } = this.#timers;
-    const transaction = new ServerTransaction(request, this.#timers, {
-      send: (datagram) => this.#sendDatagram(datagram, from),
+    const charge = this.#room.charge(verdict.source, 'received', bytesOf(request));
+    const transaction: ServerTransaction = new ServerTransaction(request, this.#timers, {
+      send: (text) => this.#sendDatagram(Buffer.from(text, 'latin1'), from),
+      answered: () => charge.become(transaction.heldBytes),
       settled: () => this.#servers.keep(key, giveUpMs),
     });
-    this.#quota.take(source);
-    this.#servers.set(key, { transaction, source }, ringingMs + giveUpMs);
+    this.#servers.set(key, { transaction, charge }, ringingMs + giveUpMs);
     verdict.begin(transaction, receivedAt);
-  }
-
-  /** On both sides, and in the share of the source. A dialog's requests may use the reserve, and half of it each source. */
-  #hasRoom({ source, isInDialog, transactionsLimit }: Extract<Verdict, { kind: 'take' }>): boolean {
-    const { inDialogReserve: reserve = 0, transactionsLimit: all, transactionsPerSource = all } = this.#options;
-    const wanted = 1 + (isInDialog ? 0 : reserve);
-    const share = (transactionsLimit ?? transactionsPerSource) + (isInDialog ? Math.ceil(reserve / 2) : 0);
-    return this.#servers.hasRoomFor(wanted) && this.#clients.hasRoomFor(wanted) && this.#quota.heldBy(source) < share;
   }
 
   /** An answer that leaves nothing behind. */

@@ -2,6 +2,7 @@
 // and whose call it says it is of, so that a stranger who knows or guesses a branch changes nothing.
 
 import { parseNameAddress, parseSequence } from './fields.ts';
+import { detach } from './kept.ts';
 import type { Address, Envelope, ReceivedResponse, SipRequest } from './message.ts';
 import { headerValue } from './message.ts';
 
@@ -34,11 +35,16 @@ export interface Expected {
 }
 
 export function expectedAnswer(request: SipRequest, to: Address): Expected {
+  const [callId, fromTag, toTag] = detach([
+    headerValue(request, 'call-id')!,
+    tagOf(headerValue(request, 'from')!),
+    tagOf(headerValue(request, 'to')!),
+  ]);
   return {
     to,
-    callId: headerValue(request, 'call-id')!,
-    fromTag: tagOf(headerValue(request, 'from')!),
-    toTag: tagOf(headerValue(request, 'to')!),
+    callId,
+    fromTag,
+    toTag,
     sequence: parseSequence(headerValue(request, 'cseq')!).sequence,
   };
 }

@@ -1,14 +1,14 @@
 // Datagram → message. Throws MalformedSip and nothing else, whatever the bytes; a test feeds it random ones.
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { parseNameAddress, parseSequence, parseVia, parseViaForAnswer, splitList } from './fields.ts';
 import { MalformedSip } from './malformed.ts';
 import type { Envelope, ReceivedMessage, SipHeader } from './message.ts';
 import { headerValue, makeHeader } from './message.ts';
 
 const headersLimit = 128;
+const emptyBody: Buffer = Buffer.alloc(0);
 /** Start line and headers; with it, the dearest datagram costs about a millisecond. */
 const headLimitBytes = 16_384;
-/** Transactions hold what they got: with it, what a full table holds has a bound in bytes, too. */
 const bodyLimitBytes = 16_384;
 const looksLikeRequest = /^(?!SIP\/)\S[^\n]*\sSIP\/\d{1,3}\.\d{1,3}$/i;
 const requestLine = /^([!%'*+\-.\w`~]+) +(\S+) +SIP\/(\d{1,3}\.\d{1,3})$/i;
@@ -142,9 +142,13 @@ function measureBody(rest: Buffer, contentLength: string | undefined): Buffer {
   return limitBody(rest.subarray(0, Number(contentLength)));
 }
 
+/** A copy in memory of its own: a part of the datagram, or of a block that others share, would keep all of it. */
 function limitBody(body: Buffer): Buffer {
   if (body.length > bodyLimitBytes) throw new MalformedSip(`a body of more than ${bodyLimitBytes} bytes`, 513);
-  return body;
+  if (body.length === 0) return emptyBody;
+  const copy = Buffer.allocUnsafeSlow(body.length);
+  copy.set(body);
+  return copy;
 }
 
 /** A refused request is answered wherever its Via can be read; what it lacks beyond that, the answer lacks, too. */

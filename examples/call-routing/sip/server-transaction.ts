@@ -1,34 +1,48 @@
 // One received request and the answers to it (RFC 3261 §17.2 with RFC 6026). A request that comes again gets the last answer
-// again and reaches nobody; that is why retransmissions change nothing.
+// again and reaches nobody; that is why retransmissions change nothing. From its first answer on, only what answers are made from
+// is kept of the request.
 import { Buffer } from 'node:buffer';
+import { bytesOf, keepReceived } from './kept.ts';
 import type { ReceivedRequest, SipHeader, SipResponse } from './message.ts';
 import { makeHeader, reasons } from './message.ts';
-import { serialiseMessage } from './serialise.ts';
+import { serialiseText } from './serialise.ts';
 import type { Timers } from './timers.ts';
 import { Retransmission } from './timers.ts';
 
 type State = 'trying' | 'proceeding' | 'accepted' | 'completed' | 'confirmed';
 
 export interface ServerTransactionPort {
-  send(datagram: Buffer): void;
+  /** One datagram, in latin1. */
+  send(text: string): void;
+  /** An answer is out, and `heldBytes` another. */
+  answered(): void;
   /** The final answer is out: remember it for the usual time, then forget. */
   settled(): void;
 }
 
 export class ServerTransaction {
-  readonly request: ReceivedRequest;
   readonly isInvite: boolean;
   readonly #port: ServerTransactionPort;
   readonly #timers: Timers;
+  #request: ReceivedRequest;
+  #isTrimmed = false;
   #state: State = 'trying';
-  #lastAnswer: Buffer | undefined;
+  #lastAnswer: string | undefined;
   #retransmission: Retransmission | undefined;
 
   constructor(request: ReceivedRequest, timers: Timers, port: ServerTransactionPort) {
-    this.request = request;
+    this.#request = request;
     this.isInvite = request.method === 'INVITE';
     this.#timers = timers;
     this.#port = port;
+  }
+
+  get request(): ReceivedRequest {
+    return this.#request;
+  }
+
+  get heldBytes(): number {
+    return bytesOf(this.#request) + (this.#lastAnswer?.length ?? 0);
   }
 
   get hasFinalAnswer(): boolean {
@@ -39,11 +53,13 @@ export class ServerTransaction {
   respond(response: SipResponse): void {
     const isSuccess = this.isInvite && response.status >= 200 && response.status < 300;
     if (this.hasFinalAnswer && !(isSuccess && this.#state === 'accepted')) return;
-    const datagram = serialiseMessage(response);
-    this.#port.send(datagram);
+    const text = serialiseText(response);
+    this.#port.send(text);
+    // After a 100 the request is yet to be passed on.
+    if (response.status > 100) this.#trim();
     if (response.status < 200) {
       this.#state = 'proceeding';
-      this.#lastAnswer = datagram;
+      this.#lastAnswer = text;
     } else if (isSuccess) {
       // From here on the called party repeats its 2xx, end to end, until the ACK reaches it.
       this.#state = 'accepted';
@@ -51,10 +67,11 @@ export class ServerTransaction {
       this.#port.settled();
     } else {
       this.#state = 'completed';
-      this.#lastAnswer = datagram;
-      if (this.isInvite) this.#repeatUntilAcknowledged(datagram);
+      this.#lastAnswer = text;
+      if (this.isInvite) this.#repeatUntilAcknowledged(text);
       this.#port.settled();
     }
+    this.#port.answered();
   }
 
   respondWith(status: number, toTag: string, headers: readonly SipHeader[] = []): void {
@@ -78,9 +95,14 @@ export class ServerTransaction {
     this.#retransmission?.stop();
   }
 
-  #repeatUntilAcknowledged(datagram: Buffer): void {
+  #trim(): void {
+    if (!this.#isTrimmed) this.#request = keepReceived(this.#request);
+    this.#isTrimmed = true;
+  }
+
+  #repeatUntilAcknowledged(text: string): void {
     const { t1Ms, t2Ms } = this.#timers;
-    this.#retransmission = new Retransmission(t1Ms, t2Ms, () => this.#port.send(datagram));
+    this.#retransmission = new Retransmission(t1Ms, t2Ms, () => this.#port.send(text));
   }
 }
 

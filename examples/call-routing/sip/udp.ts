@@ -1,4 +1,5 @@
 // A UDP socket, for IPv4 addresses. Sending never throws: what the kernel refuses is counted, and SIP's retransmissions repair it.
+// What the kernel does not take at once waits in memory, up to a bound; beyond it a datagram is lost, as on the way.
 import type { Buffer } from 'node:buffer';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -12,6 +13,7 @@ export interface UdpSocket {
 }
 
 const receiveBufferBytes = 4 * 1024 * 1024;
+const sendQueueBytes = 8 * 1024 * 1024;
 
 /** Port 0 takes a free one. */
 export async function openUdp(
@@ -38,6 +40,10 @@ export async function openUdp(
     },
     send(datagram, to) {
       if (!isOpen) return;
+      if (socket.getSendQueueSize() + datagram.length > sendQueueBytes) {
+        sendFailures++;
+        return;
+      }
       socket.send(datagram, to.port, to.host, (error) => {
         if (error) sendFailures++;
       });

@@ -101,6 +101,7 @@ export class Callee {
       routes: invite.headers.filter(({ key }) => key === 'record-route').map(({ value }) => value),
     });
     this.#endpoint.request(bye, branch, router, {
+      source: '',
       response: ({ status, envelope }) => status === 200 && this.hungUp.add(envelope.callId),
       timeout() {},
     });

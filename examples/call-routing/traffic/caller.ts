@@ -91,6 +91,7 @@ export class Caller {
     return new Promise((resolve) => {
       let isCancelled = false;
       const transaction = endpoint.request(invite, branch, this.#router, {
+        source: '',
         timeout: () => resolve(undefined),
         response: (response) => {
           const { status } = response;
@@ -121,6 +122,7 @@ export class Caller {
         const branch = this.#endpoint.names.nextBranch();
         const bye = this.#inDialog('BYE', answer, answer.envelope.sequence + 1, branch);
         const sent = this.#endpoint.request(bye, branch, this.#router, {
+          source: '',
           response: ({ status }) => status >= 200 && resolve(status === 200),
           timeout: () => resolve(false),
         });
