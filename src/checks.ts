@@ -73,6 +73,12 @@ export function checkTls(option: string, tls: unknown): void {
   invalid(option, undefined, 'must be true, false, or a plain object with options of TLS');
 }
 
+/** A machine that is reached without TLS, or unverified; and whether a password or token goes there as it is. */
+export interface OpenHost {
+  readonly host: string;
+  readonly sendsSecret: boolean;
+}
+
 /** Whether options of TLS leave a connection open: there are none, or the server is not verified. */
 export function isOpenTls(tls: unknown): boolean {
   return !tls || (tls as { rejectUnauthorized?: unknown }).rejectUnauthorized === false;

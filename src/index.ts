@@ -96,6 +96,7 @@ export { createRuntime, Runtime } from './runtime.ts';
 export type { Secret } from './secrets.ts';
 export type { StartOptions } from './start-options.ts';
 export type { RuntimeStatus } from './status.ts';
+export type { StoreOptions } from './store/adapter.ts';
 export {
   type ArchiveInfo,
   type ArchiveLimits,

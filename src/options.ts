@@ -11,7 +11,7 @@ import { type MessageOptions, type MessageSettings, resolveMessages } from './me
 import { type Level, levels } from './receipt.ts';
 import { isPowerOfTwo } from './ring/ring.ts';
 import { resolveStarts, type StartOptions, type StartSettings } from './start-options.ts';
-import { PostgresStoreOptions } from './store/postgres/postgres.ts';
+import { StoreOptions } from './store/adapter.ts';
 import { isStorable } from './tame.ts';
 import { checkModule, resolveRoots } from './user-module.ts';
 
@@ -114,7 +114,7 @@ export interface RuntimeOptions {
   moduleRoots?: readonly string[] | undefined;
   log?: LogOptions | undefined;
   /** Where events are kept; default: here, in `dataDir`. Elsewhere: `postgres(…)`. */
-  store?: PostgresStoreOptions | undefined;
+  store?: StoreOptions | undefined;
   /** Sinks of your own behind the log, beside the store. */
   sinks?: readonly SinkOptions[] | undefined;
   /** Where events are published: `kafka({ brokers })`; default: nowhere. */
@@ -176,7 +176,7 @@ export interface ResolvedOptions
   handlers: Required<HandlerOptions>;
   messages: MessageSettings;
   starts: StartSettings;
-  store: PostgresStoreOptions | undefined;
+  store: StoreOptions | undefined;
   stream: StreamOptions | undefined;
   context: string | undefined;
   moduleRoots: readonly string[] | undefined;
@@ -336,9 +336,10 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     if (!isChecked) checkCrosses(`sinks.${sink.name}.options`, revealed(sink.options));
     sinkNames.add(sink.name);
   }
-  if (options.store !== undefined && !isMadeBy(PostgresStoreOptions, options.store)) {
+  if (options.store !== undefined && !isMadeBy(StoreOptions, options.store)) {
     invalid('store', options.store, 'must be made by postgres()');
   }
+  if (options.store !== undefined) checkModule('store', options.store.describe().module, moduleRoots);
   const ack = options.ack ?? 'written';
   if (!levels.includes(ack)) invalid('ack', ack, `must be one of ${levels.join(', ')}`);
   if (ack === 'published' && !options.stream) invalid('ack', ack, 'needs a stream, and none is configured');

@@ -27,6 +27,6 @@ export function shardSettings(
     idempotencyTtlMs,
     askDeadlineMs,
     shards,
-    postgres: options.store?.settings,
+    store: options.store,
   };
 }

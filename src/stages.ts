@@ -31,22 +31,18 @@ import { LogThreads } from './log/threads.ts';
 import type { KeptLetters } from './message.ts';
 import type { FlushPolicy, ResolvedOptions } from './options.ts';
 import type { OutboxHost } from './outbox/host.ts';
-import { relayRingBytesLeast } from './outbox/outbox.ts';
+import { type OutboxAdapter, relayRingBytesLeast } from './outbox/outbox.ts';
 import { shardSettings } from './shard-settings.ts';
 import { StopSteps } from './stop-steps.ts';
-import { staleCode } from './store/postgres/basis.ts';
-import { openHost } from './store/postgres/connection.ts';
-import { settingsForThreads } from './store/postgres/postgres.ts';
+import { loadAdapter, type StoreAdapter } from './store/adapter.ts';
 import { Reading } from './store/reading.ts';
+import { staleCode } from './store/store.ts';
 import type { KafkaSettings } from './stream/kafka.ts';
 import { openHosts, streamForThread } from './stream/settings.ts';
 import { deliveryEvents } from './undelivered.ts';
 
 /** See `options.ts`: without these nothing becomes `stored`. */
 const storeSinks: readonly string[] = ['store', 'memory'];
-
-/** Loaded where the store is elsewhere. */
-const appending = () => import('./store/postgres/append.ts');
 
 /** The parts of a running runtime. Those with a `!` are there once `start` has resolved. */
 export class Stages {
@@ -107,9 +103,7 @@ export class Stages {
   private warnOfOpenHosts({ store, stream, logger }: ResolvedOptions): void {
     const settings = stream?.options instanceof Hidden ? (stream.options.reveal() as KafkaSettings) : undefined;
     const hosts = settings === undefined ? [] : openHosts(settings);
-    const host = store && openHost(store.settings.connection);
-    if (host !== undefined) hosts.push({ host, sendsSecret: true }); // a server may ask for the password as it is
-    for (const one of hosts) {
+    for (const one of [...hosts, ...(store?.openHosts() ?? [])]) {
       logger.warn(one, 'a connection to another machine has no TLS, or does not verify the server');
     }
   }
@@ -164,7 +158,7 @@ export class Stages {
         mapBytes,
         sinks: options.sinks,
         moduleRoots: options.moduleRoots,
-        postgres: options.store && settingsForThreads(options.store.settings),
+        store: options.store?.describe(),
         stream: options.stream && { ...options.stream, options: streamForThread(options.stream.options) },
         events: options.stream || options.sinks.length > 0 ? declaredEvents(options.aggregates) : [],
       },
@@ -215,12 +209,14 @@ export class Stages {
     );
     directory.remember({ logId: this.log.logId, holds: options.store ? 'memory' : 'events' });
     this.logReader = openLogReader(directory.logFolder, mapBytes);
+    const adapter =
+      options.store && (await loadAdapter<StoreAdapter & Partial<OutboxAdapter>>(options.store.describe()));
     const reading = await Reading.open({
       storeFolder: directory.storeFolder,
       logId: this.log.logId,
       log: this.logReader,
       levels,
-      store: options.store,
+      store: adapter && { options: options.store!, adapter },
       progress: this.caller.progress,
       waitTimeoutMs: options.waitTimeoutMs,
     });
@@ -228,7 +224,7 @@ export class Stages {
     const { localHead, lookUp } = reading;
     this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
     this.log.attach(this.publisher.ring);
-    const append = options.store && new (await appending()).PostgresAppend(options.store.settings.schema);
+    const append = await adapter?.openAppend?.(options.store!.settings);
     this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
     this.publisher.transactions = this.transactions;
     this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
@@ -240,7 +236,7 @@ export class Stages {
     this.handlers = await HandlerStage.open({
       folder: directory.handlersFolder,
       logId: this.log.logId,
-      store: options.store?.settings,
+      store: options.store,
       history: reading.history,
       levels,
       progress,
@@ -280,16 +276,15 @@ export class Stages {
     this.deliveries.care = this.handlers.care;
     if (kept) this.deliveries.recover(lastRun, messageBox, kept);
     else this.deliveries.recoverLater(lastRun, messageBox, load);
-    await this.startOutbox();
+    if (adapter?.openOutbox) await this.startOutbox(adapter as OutboxAdapter);
     this.caller.turn();
   }
 
   /** Where there are transactions, what they commit comes into this log. */
-  private async startOutbox(): Promise<void> {
+  private async startOutbox(adapter: OutboxAdapter): Promise<void> {
     const { options, levels, caller, log, logReader } = this;
-    if (!options.store) return;
     const { OutboxHost } = await import('./outbox/host.ts');
-    this.outbox = await OutboxHost.start(options, { log, logReader: logReader!, levels, caller });
+    this.outbox = await OutboxHost.start(options, adapter, { log, logReader: logReader!, levels, caller });
   }
 
   private async startShards(mapBytes: number): Promise<void> {

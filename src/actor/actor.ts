@@ -2,7 +2,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError, type WireError } from '../errors.ts';
-import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import type { StoreDescription } from '../store/adapter.ts';
 import type { Reducer } from './evolve.ts';
 import type { Fence } from './fencing.ts';
 import type { Mailbox } from './mailbox.ts';
@@ -85,7 +85,7 @@ export interface ShardData {
   askDeadlineMs: number;
   shards: number;
   /** The store, if it is not here. */
-  postgres?: PostgresSettings | undefined;
+  store?: StoreDescription | undefined;
 }
 
 export type ShardReport =

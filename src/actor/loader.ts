@@ -12,6 +12,7 @@ import { eachFrame } from '../log/frames.ts';
 import { Levels } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
+import { loadAdapter } from '../store/adapter.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
 import type { LoadedAggregate, RemoteReader } from '../store/store.ts';
 import { Actor, type ActorType, type ShardData, shardOf } from './actor.ts';
@@ -27,6 +28,7 @@ export class Loader {
   private readonly levels: Levels;
   private readonly logId: string;
   private readonly remote: RemoteReader | undefined;
+  private readonly storeName: string;
   private readonly timeoutMs: number;
   private log: LogSource | undefined;
   private tail: TailIndex | undefined;
@@ -36,7 +38,8 @@ export class Loader {
     this.levels = levels;
     this.logId = data.logId;
     this.remote = remote;
-    this.timeoutMs = data.postgres?.loadTimeoutMs ?? 0;
+    this.storeName = data.store?.name ?? '';
+    this.timeoutMs = data.store?.loadTimeoutMs ?? 0;
     this.log = log;
     this.tail = tail;
   }
@@ -94,7 +97,7 @@ export class Loader {
     // What this machine once read or stored there: a database that has come back from an earlier state lacks it for now.
     if (local !== undefined && Math.max(stored?.version ?? 0, after) < local.base) {
       const cause = `it has version ${stored?.version ?? 0} of ${type.name}/${id}, of which this log knows ${local.version}`;
-      throw new TrunklineError('StoreUnavailable', { store: 'PostgreSQL', cause });
+      throw new TrunklineError('StoreUnavailable', { store: this.storeName, cause });
     }
     actor.state = type.definition.state();
     actor.version = 0;
@@ -143,7 +146,7 @@ export class Loader {
       if (target >= 0 && this.levels.position('stored') >= target) return target;
       if (performance.now() > end) {
         const cause = `it is at position ${this.levels.position('stored')} of ${target}`;
-        throw new TrunklineError('StoreUnavailable', { store: 'PostgreSQL', cause });
+        throw new TrunklineError('StoreUnavailable', { store: this.storeName, cause });
       }
       await pause(lookEveryMs);
     }
@@ -200,10 +203,10 @@ export class Loader {
 }
 
 /** A store elsewhere, if there is one: its client library is loaded for nobody else. */
-async function remoteReader({ postgres, logId }: ShardData): Promise<RemoteReader | undefined> {
-  if (postgres === undefined) return undefined;
-  const { PostgresAggregateReader } = await import('../store/postgres/aggregate-reader.ts');
-  return new PostgresAggregateReader(postgres, logId);
+async function remoteReader({ store, logId }: ShardData): Promise<RemoteReader | undefined> {
+  if (store === undefined) return undefined;
+  const adapter = await loadAdapter(store);
+  return adapter.openAggregateReader(store.settings, logId);
 }
 
 function* framesIn(frames: Buffer, count: number): Generator<FrameReader> {

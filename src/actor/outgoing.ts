@@ -32,7 +32,7 @@ export class Outgoing {
   constructor(data: ShardData, levels: Levels) {
     this.levels = levels;
     this.shard = data.index;
-    this.isStoreElsewhere = data.postgres !== undefined;
+    this.isStoreElsewhere = data.store !== undefined;
     this.logBell = new Bell(levels.words, LevelWord.logBell);
     this.callerBell = new Bell(levels.words, LevelWord.callerBell, data.outbox);
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());

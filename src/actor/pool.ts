@@ -14,11 +14,12 @@ import { Levels, LevelWord } from '../log/levels.ts';
 import { ownFile } from '../own-file.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing, sealHead, sealTail } from '../ring/ring.ts';
-import { settingsForThreads } from '../store/postgres/postgres.ts';
+import type { StoreOptions } from '../store/adapter.ts';
 import type { ShardData, ShardReport } from './actor.ts';
 
 /** What all shards of a runtime have in common. */
-export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox'> & {
+export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox' | 'store'> & {
+  store: StoreOptions | undefined;
   ringBytes: number;
   /** How long one module of the user's may take at the start. */
   moduleMs: number;
@@ -86,10 +87,9 @@ export class ShardPool {
     const bell = new MessageChannel();
     const outbox = new MessageChannel();
     const { moduleMs, ...common } = settings;
-    const postgres = settings.postgres && settingsForThreads(settings.postgres);
     const data: ShardData = {
       ...common,
-      postgres,
+      store: settings.store?.describe(),
       index,
       commandRing,
       eventRing,

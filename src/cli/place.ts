@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { readOrigin } from '../directory.ts';
 import { TrunklineError } from '../errors.ts';
-import { elsewhereFile, type Place } from '../handlers/outside.ts';
+import { elsewhereFile, type Place, type StoreOfLog } from '../handlers/outside.ts';
 import { inspectLog } from '../log/inspect.ts';
 import { checkKnowsLog } from '../store/postgres/known-log.ts';
 import { postgres } from '../store/postgres/postgres.ts';
@@ -25,25 +25,21 @@ export const withPlace = (command: Command): Command =>
  */
 export async function placeOf({ dataDir, ...connection }: PlaceOptions): Promise<Place> {
   const origin = readOrigin(dataDir);
-  const place = { dataDir, handlersFolder: join(resolve(dataDir), 'handlers'), postgres: undefined };
+  const place = { dataDir, handlersFolder: join(resolve(dataDir), 'handlers'), store: undefined };
   if (connection.postgres === undefined) return place;
   if (origin?.holds === 'events' && !existsSync(elsewhereFile(place.handlersFolder))) return place;
   const logId = origin?.logId ?? inspectLog(join(resolve(dataDir), 'log'))?.logId;
   if (logId === undefined) throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
-  return { ...place, postgres: await storeOf(connection, logId, ` of ${dataDir}`) };
+  return { ...place, store: await storeOf(connection, logId, ` of ${dataDir}`) };
 }
 
 /** Of a log whose data directory is gone. */
-export const lostPlaceOf = (connection: ConnectionOptions, logId: string): Promise<NonNullable<Place['postgres']>> =>
+export const lostPlaceOf = (connection: ConnectionOptions, logId: string): Promise<StoreOfLog> =>
   storeOf(connection, logId, '');
 
-async function storeOf(
-  connection: ConnectionOptions,
-  logId: string,
-  whose: string,
-): Promise<NonNullable<Place['postgres']>> {
+async function storeOf(connection: ConnectionOptions, logId: string, whose: string): Promise<StoreOfLog> {
   const { schema } = connection;
-  const { settings } = postgres({ connectionString: connectionOf(connection), schema });
+  const options = postgres({ connectionString: connectionOf(connection), schema });
   await connected(connection, (client) => checkKnowsLog(client, schema, logId, whose));
-  return { settings, logId };
+  return { options, logId };
 }

@@ -17,9 +17,9 @@ import type { LogSource } from '../log/log.ts';
 import { endOfLoss, type Lost } from '../log/losses.ts';
 import type { SinkOptions, StreamOptions } from '../options.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
+import { loadAdapter, type StoreDescription } from '../store/adapter.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
-import type { PostgresSettings } from '../store/postgres/postgres.ts';
-import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
+import type { RefusedEvent } from '../store/store.ts';
 import { confineModules } from '../user-module.ts';
 import type { FlusherStatus, Sink, SinkInfo } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
@@ -39,7 +39,7 @@ export interface FlushThreadData {
   sinks: readonly SinkOptions[];
   moduleRoots?: readonly string[] | undefined;
   /** The store is there; what lies in `storeFolder` is a memory. */
-  postgres?: PostgresSettings | undefined;
+  store?: StoreDescription | undefined;
   /** The sink whose checkpoint is the level `published`. */
   stream: StreamOptions | undefined;
   /** What the runtime's aggregates declare, for sinks that want to know. */
@@ -70,7 +70,7 @@ export type FlushThreadReport =
   /** a module of the user's runs, which may hold the thread; again and again, until it is ready */
   | { type: 'starting'; what: string; module: string }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
-  | { type: 'quarantined'; refused: readonly QuarantineNotice[]; isNews: boolean }
+  | { type: 'quarantined'; refused: readonly RefusedEvent[]; isNews: boolean }
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
   /** something that did not stop it */
   | { type: 'sink-report'; name: string; error: WireError }
@@ -158,9 +158,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   });
   const stored = level('stored', LevelWord.awaitsStored);
   const onRemembered = (position: number): void => levels.publish('remembered', position);
-  const { postgres, storeFolder, logId, stream } = data;
+  const { store: elsewhere, storeFolder, logId, stream } = data;
   const logBegins = log.firstPosition() || levels.position('begun');
-  if (postgres === undefined) {
+  if (elsewhere === undefined) {
     const onPosition = (position: number): void => {
       onRemembered(position);
       stored.onPosition!(position);
@@ -168,7 +168,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     const store = new EmbeddedSink(storeFolder, logId, { levels, logBegins });
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs, retryMsLimit });
   } else {
-    const { PostgresSink } = await import('../store/postgres/sink.ts');
+    const adapter = await loadAdapter(elsewhere);
     const storedPosition = (): number => levels.position('stored');
     const memory = new EmbeddedSink(storeFolder, logId, {
       levels,
@@ -176,7 +176,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       logBegins,
       hasBegun: data.hasBegun,
     });
-    const store = new PostgresSink(postgres, logId, log.firstPosition(), {
+    const store = await adapter.openSink(elsewhere.settings, {
+      logId,
+      firstPosition: log.firstPosition(),
       report: (error) => report({ type: 'sink-report', name: storeName, error: wire(error, storeName) }),
       isLastReader: stream === undefined && data.sinks.length === 0,
       quarantined: async (refused, isNews) => {
@@ -185,7 +187,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       },
     });
     add(memoryName, uncut(memory), { onPosition: onRemembered, lingerMs: storeLingerMs, retryMsLimit });
-    const { flushDelayMs: lingerMs, batchBytes, batchEvents: batchFrames } = postgres;
+    const { delayMs: lingerMs, bytes: batchBytes, events: batchFrames } = elsewhere.batch;
     add(storeName, store, { ...stored, lingerMs, batchBytes, batchFrames, retryMsLimit });
   }
   if (stream) {
@@ -207,7 +209,7 @@ const noticesAtOnce = 100;
 const retryMsLimit = 1_000; // a store that comes back, or a disk that has room again, finds a backlog: it is noticed soon
 
 /** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
-function quarantined(refused: readonly QuarantineNotice[], memory: EmbeddedSink, isNews: boolean): void {
+function quarantined(refused: readonly RefusedEvent[], memory: EmbeddedSink, isNews: boolean): void {
   const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
   throughGate(levels, () => memory.contest(aggregates));
   if (isNews) levels.publish('quarantined', levels.position('quarantined') + refused.length);
@@ -307,7 +309,7 @@ const lastPosition = (): number => levels.position('begun') - 1;
 function check(flushers: readonly Flusher[]): void {
   for (const { name, isOpen, status } of flushers) {
     const { state, lastError } = status; // no error: it has not answered yet
-    const isHere = name === memoryName || (name === storeName && data.postgres === undefined);
+    const isHere = name === memoryName || (name === storeName && data.store === undefined);
     const mayBeAway = !isHere && (lastError === undefined || isError(lastError, 'StoreUnavailable'));
     const isStore = isHere || name === storeName;
     const isVital = isStore || name === data.stream?.name || isError(lastError, 'LogDamaged');

@@ -6,7 +6,7 @@ import { fromWire, TrunklineError } from '../errors.ts';
 import { guarded } from '../guarded.ts';
 import { shutGate } from '../log/gate.ts';
 import type { Levels } from '../log/levels.ts';
-import type { QuarantineNotice } from '../store/postgres/quarantine.ts';
+import type { RefusedEvent } from '../store/store.ts';
 import { Thread } from '../thread.ts';
 import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
 
@@ -26,7 +26,7 @@ export interface FlushEvents {
   setAside(name: string, count: number, errors: readonly TrunklineError[]): void;
   /** The store has not taken these events. */
   /** Not `isNews`: refused in an earlier run, which may not have said so. */
-  quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void;
+  quarantined(refused: readonly RefusedEvent[], isNews: boolean): void;
   failed(cause: string): void;
   /** It is there from now on: whatever becomes of its start, `ended` ends it. */
   begun(thread: FlushThread): void;

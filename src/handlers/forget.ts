@@ -43,6 +43,8 @@ export interface RemoteTraces {
   built(projection: string): Promise<readonly string[]>;
   /** Those tables, and these readers, go. */
   remove(projection: string | undefined, readers: readonly string[]): Promise<void>;
+  /** How long nothing has been heard of the log, milliseconds, by the server's clock; undefined: it is not known here. */
+  silentMs(): Promise<number | undefined>;
 }
 
 export interface ForgetParts {

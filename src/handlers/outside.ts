@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { openDirectory } from '../directory.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { MessageCounts } from '../message.ts';
-import type { PostgresSettings } from '../store/postgres/postgres.ts';
+import type { StoreOptions } from '../store/adapter.ts';
 import { Beginnings, beginningsFile } from './beginnings.ts';
 import { DeadLetters } from './dead-letters.ts';
-import { loadElsewhere } from './elsewhere.ts';
+import { type HandlersElsewhere, loadElsewhere } from './elsewhere.ts';
 import { type ForgottenHandler, forget, needed } from './forget.ts';
 import { letterTable } from './letters.ts';
 import { dataFileOf } from './lmdb/environment.ts';
@@ -33,12 +33,18 @@ const nothingKept: TableStore = {
   close: () => Promise.resolve(),
 };
 
+/** A store elsewhere, and which log's entries in it. */
+export interface StoreOfLog {
+  readonly options: StoreOptions;
+  readonly logId: string;
+}
+
 /** A data directory's handlers, as somebody outside has to know them. */
 export interface Place {
   readonly dataDir: string;
   readonly handlersFolder: string;
   /** If the events are there, so is what handlers keep. */
-  readonly postgres: { readonly settings: PostgresSettings; readonly logId: string } | undefined;
+  readonly store: StoreOfLog | undefined;
 }
 
 /** Says to those outside that what handlers keep is not in their folder. */
@@ -72,10 +78,17 @@ export async function readMessageCounts(place: Place, isInUse: boolean): Promise
   return { deadLetters };
 }
 
+async function handlersIn({ options }: StoreOfLog): Promise<HandlersElsewhere> {
+  const handlers = await loadElsewhere(options);
+  if (handlers) return handlers;
+  const reason = `the ${options.name} store keeps nothing of handlers`;
+  throw new TrunklineError('InvalidOptions', { option: 'store', reason });
+}
+
 /** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
-async function tablesOf({ handlersFolder, postgres }: Place): Promise<TableStore | undefined> {
+async function tablesOf({ handlersFolder, store }: Place): Promise<TableStore | undefined> {
   if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
-  if (postgres) return new (await loadElsewhere()).PostgresTables(postgres.settings, postgres.logId, 1);
+  if (store) return (await handlersIn(store)).tables(store.options.settings, store.logId, 1);
   const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
   throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
 }
@@ -135,7 +148,7 @@ type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCoun
  * @throws UnknownSubscription, HandlerNeeded
  */
 export async function forgetHandler(place: Place, handler: string, dryRun: boolean): Promise<ForgottenHandler> {
-  const { dataDir, handlersFolder, postgres } = place;
+  const { dataDir, handlersFolder, store } = place;
   const directory = own(dataDir);
   const request = { kind: 'forget', handler, dryRun } as const;
   if (directory === undefined) {
@@ -146,8 +159,8 @@ export async function forgetHandler(place: Place, handler: string, dryRun: boole
     const remote = await tablesOf(place);
     if (remote !== undefined) places.push(await tablesOn(async () => remote));
     if (existsSync(dataFileOf(handlersFolder))) places.push(await tablesOn(() => LmdbTables.open(handlersFolder)));
-    const traces = remote && postgres && new (await loadElsewhere()).PostgresTraces(postgres.settings, postgres.logId);
-    const beginnings = postgres && new Beginnings(beginningsFile(handlersFolder), postgres.logId);
+    const traces = remote && store && (await handlersIn(store)).traces(store.options.settings, store.logId);
+    const beginnings = store && new Beginnings(beginningsFile(handlersFolder), store.logId);
     return await forget({ places, remote: traces, beginnings, ...nothingRuns }, handler, dryRun);
   } finally {
     for (const tables of places) await tables.close();
@@ -163,17 +176,19 @@ const quietMs = 60_000;
  * @throws StoreUnsuitable, HandlerNeeded, UnknownSubscription
  */
 export async function forgetLostHandler(
-  { settings, logId }: NonNullable<Place['postgres']>,
+  store: StoreOfLog,
   handler: string,
   dryRun: boolean,
 ): Promise<ForgottenHandler> {
-  const { PostgresTables, PostgresTraces } = await loadElsewhere();
-  const traces = new PostgresTraces(settings, logId);
+  const { logId } = store;
+  const { settings } = store.options;
+  const handlers = await handlersIn(store);
+  const traces = handlers.traces(settings, logId);
   const silentMs = await traces.silentMs();
   if (silentMs !== undefined && silentMs < quietMs) {
     throw needed(handler, `log ${logId} was in use ${Math.ceil(silentMs / 1000)} s ago; give its --data-dir instead`);
   }
-  const tables = await tablesOn(async () => new PostgresTables(settings, logId, 1));
+  const tables = await tablesOn(async () => handlers.tables(settings, logId, 1));
   try {
     return await forget({ places: [tables], remote: traces, beginnings: undefined, ...nothingRuns }, handler, dryRun);
   } finally {

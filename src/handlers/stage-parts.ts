@@ -4,15 +4,15 @@ import type { AnyAggregate } from '../aggregate.ts';
 import type { Levels } from '../log/levels.ts';
 import type { MessageCounts } from '../message.ts';
 import type { ResolvedOptions } from '../options.ts';
+import type { StoreOptions } from '../store/adapter.ts';
 import type { History } from '../store/history.ts';
-import type { PostgresSettings } from '../store/postgres/postgres.ts';
 import type { Tables } from './tables.ts';
 
 export interface StageParts {
   folder: string;
   logId: string;
   /** undefined: what handlers keep is in `folder`. */
-  store: PostgresSettings | undefined;
+  store: StoreOptions | undefined;
   options: ResolvedOptions['handlers'];
   /** How long a call of a user's waits. */
   waitTimeoutMs: number;

@@ -15,7 +15,7 @@ import { Beginnings, beginningsFile } from './beginnings.ts';
 import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { checkTable, effectTable } from './effects.ts';
-import { type Elsewhere, elsewhereFor, loadElsewhere } from './elsewhere.ts';
+import { elsewhereFor, type HandlersElsewhere, loadElsewhere, type ReaderNotes } from './elsewhere.ts';
 import { Feed } from './feed.ts';
 import { checkForget, type ForgottenHandler, forget } from './forget.ts';
 import type { AnySubscribeOptions, EffectTransaction, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
@@ -28,8 +28,6 @@ import { type LaneControl, MessageLetters } from './message-letters.ts';
 import { Inbox } from './once.ts';
 import { carryOut, elsewhereFile } from './outside.ts';
 import { isFinal } from './patience.ts';
-import type { LogReaders } from './postgres/log-readers.ts';
-import type { PostgresTables } from './postgres/tables.ts';
 import { defineProjection, type Projection, type ProjectionDefinition, subscriptionName } from './projection.ts';
 import { checkRange, type RangeOptions } from './reading-options.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
@@ -50,17 +48,16 @@ export class HandlerStage {
   readonly deadLetters: DeadLetters;
   readonly starts: Starts;
   private readonly parts: StageParts;
-  private readonly elsewhere: Elsewhere | undefined;
+  private readonly elsewhere: HandlersElsewhere | undefined;
   private readonly feed: Feed;
   private readonly subscriptions = new Map<string, RunningSubscription>();
   private readonly internal = new Set<string>();
-  /** PostgreSQL's, if the store is there. */
-  readonly remote: PostgresTables | undefined;
+  /** The store's, if it keeps what handlers need. */
+  readonly remote: TableStore | undefined;
   /** Where handlers keep what must survive; and what is kept on this machine in any case. */
   readonly tables: Tables;
   readonly local: Tables;
-  /** With PostgreSQL as the store: tells it how far those are whose checkpoints are on this machine. */
-  private readonly readers: LogReaders | undefined;
+  private readonly readers: ReaderNotes | undefined;
   readonly messageBox: MessageBox;
   /** What was open at the start, if the process had ended in the middle. */
   readonly care: InHand;
@@ -76,22 +73,20 @@ export class HandlerStage {
   private readonly closing = new AbortController();
   isClosed = false;
 
-  private constructor(parts: StageParts, elsewhere: Elsewhere | undefined) {
+  private constructor(parts: StageParts, elsewhere: HandlersElsewhere | undefined) {
     this.parts = parts;
     this.elsewhere = elsewhere;
     const { logId, options } = parts;
-    const store = elsewhere && parts.store;
-    this.remote = store && new elsewhere.PostgresTables(store, logId, options.connections);
-    this.beginnings = store && new Beginnings(beginningsFile(parts.folder), logId);
+    const settings = parts.store?.settings;
+    this.remote = elsewhere?.tables(settings, logId, options.connections);
+    this.beginnings = elsewhere && new Beginnings(beginningsFile(parts.folder), logId);
     this.starts = new Starts(parts.history, parts.levels, dirname(parts.folder), this.beginnings);
     this.feed = new Feed(parts.history, parts.levels, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
-    this.readers =
-      store &&
-      new elsewhere.LogReaders(store, logId, (error) =>
-        parts.logger.warn({ err: error }, 'the store does not know how far readers on this machine are; tried again'),
-      );
+    this.readers = elsewhere?.readers(settings, logId, (error) =>
+      parts.logger.warn({ err: error }, 'the store does not know how far readers on this machine are; tried again'),
+    );
     this.local = this.tablesIn(async () => {
       this.makeFolder();
       const lastPosition = parts.levels.position('written');
@@ -114,7 +109,7 @@ export class HandlerStage {
   }
 
   static async open(parts: StageParts): Promise<HandlerStage> {
-    return new HandlerStage(parts, parts.store && (await loadElsewhere()));
+    return new HandlerStage(parts, parts.store && (await loadElsewhere(parts.store)));
   }
 
   private hasLocal(): boolean {
@@ -252,7 +247,7 @@ export class HandlerStage {
     const closed = (): unknown => this.projections.delete(name);
     const projection =
       typeof into === 'object'
-        ? new (elsewhereFor(into, this.elsewhere).TableProjection)(definition, into, this, closed)
+        ? elsewhereFor(into, this.elsewhere).projection(definition, into, this, closed)
         : new LocalProjection(definition, this, closed);
     this.projections.set(name, projection);
     return projection;
@@ -271,7 +266,7 @@ export class HandlerStage {
     const hold = (full: string): void => void forgetting.add((held = full));
     try {
       const places = remote === undefined ? [local] : [tables, local];
-      const traces = store && new this.elsewhere!.PostgresTraces(store, logId);
+      const traces = this.elsewhere?.traces(store?.settings, logId);
       return await forget({ places, remote: traces, beginnings, isRunning, hold }, name, options.dryRun ?? false);
     } finally {
       if (held !== undefined) forgetting.delete(held);

@@ -1,14 +1,12 @@
-// What a runtime whose store is PostgreSQL does beside its log, as the runtime starts and stops it: the relay of the outbox,
-// and the upkeep of partitions. Caller's thread.
+// What a runtime whose store has an outbox does beside its log, as the runtime starts and stops it: the relay, and the upkeep
+// of the store's tables. Caller's thread.
 import type { Caller } from '../caller/caller.ts';
 import { isError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import type { ResolvedOptions } from '../options.ts';
 import { StopSteps } from '../stop-steps.ts';
-import { PartitionUpkeep } from '../store/postgres/upkeep.ts';
-import { type RelayStatus, relayRingBytesLeast } from './outbox.ts';
-import { PostgresOutbox } from './postgres.ts';
+import { type OutboxAdapter, type RelayStatus, relayRingBytesLeast, type Upkeep } from './outbox.ts';
 import { Relay } from './relay.ts';
 
 export interface OutboxSurroundings {
@@ -22,25 +20,30 @@ const pollMs = 50;
 
 export class OutboxHost {
   private readonly relay: Relay;
-  private readonly upkeep: PartitionUpkeep;
+  private readonly upkeep: Upkeep;
 
-  private constructor(relay: Relay, upkeep: PartitionUpkeep) {
+  private constructor(relay: Relay, upkeep: Upkeep) {
     this.relay = relay;
     this.upkeep = upkeep;
   }
 
   /** @throws WrongDoor if one of the actors' types has events of entities */
-  static async start(options: ResolvedOptions, around: OutboxSurroundings): Promise<OutboxHost> {
+  static async start(
+    options: ResolvedOptions,
+    adapter: OutboxAdapter,
+    around: OutboxSurroundings,
+  ): Promise<OutboxHost> {
     const { log, logReader, levels, caller } = around;
-    const postgres = options.store!.settings;
+    const { settings } = options.store!;
     const onError = (error: Error, what: string): void => options.logger.error({ err: error }, what);
+    const actorTypes = options.aggregates.map(({ name }) => name);
+    const { outbox, upkeep } = await adapter.openOutbox(settings, {
+      logId: log.logId,
+      actorTypes,
+      onError: (error) => onError(error, 'partitions could not be looked after'),
+    });
     const relay = new Relay({
-      outbox: new PostgresOutbox({
-        connection: postgres.connection,
-        schema: postgres.schema,
-        logId: log.logId,
-        actorTypes: options.aggregates.map(({ name }) => name),
-      }),
+      outbox,
       levels,
       ringBytes: Math.max(options.flush.ringBytes, relayRingBytesLeast),
       pollMs,
@@ -51,7 +54,6 @@ export class OutboxHost {
     log.attach(relay.ring.memory);
     relay.start(logReader, levels.position('stored') + 1, levels.position('written'));
     await relay.tried;
-    const upkeep = new PartitionUpkeep(postgres, (error) => onError(error, 'partitions could not be looked after'));
     const host = new OutboxHost(relay, upkeep);
     const { lastError } = relay.status;
     if (isError(lastError, 'WrongDoor')) {

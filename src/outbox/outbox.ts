@@ -94,6 +94,26 @@ export interface Outbox {
   open(signal?: AbortSignal): Promise<OutboxSession>;
 }
 
+/** What an adapter of a store gives, whose users save events within transactions of their own. Host thread. */
+export interface OutboxAdapter {
+  openOutbox(settings: unknown, parts: OutboxParts): Promise<{ outbox: Outbox; upkeep: Upkeep }>;
+}
+
+interface OutboxParts {
+  readonly logId: string;
+  /** Types whose events this runtime's actors raise. */
+  readonly actorTypes: readonly string[];
+  /** What goes wrong in the upkeep; it is tried again. */
+  onError(error: Error): void;
+}
+
+/** Looks after the store's tables while a runtime runs. */
+export interface Upkeep {
+  start(): void;
+  /** Lets go of what it is doing. */
+  stop(): Promise<void>;
+}
+
 /** What the relay tells of itself. */
 export interface RelayStatus {
   state: 'opening' | 'standby' | 'relaying' | 'retrying' | 'stopped';

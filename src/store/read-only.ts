@@ -7,10 +7,8 @@ import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { printAs } from '../one-line.ts';
 import { shown } from '../shown.ts';
+import { loadAdapter, type StoreArchive, StoreOptions } from './adapter.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from './arguments.ts';
-import type { PostgresArchive } from './postgres/archive.ts';
-import { storeName } from './postgres/failure.ts';
-import { PostgresStoreOptions } from './postgres/postgres.ts';
 import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store.ts';
 
 /**
@@ -22,42 +20,44 @@ import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery,
  * ```
  * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered
  */
-export async function openEventStore(options: PostgresStoreOptions): Promise<ReadOnlyEventStore> {
-  if (!isMadeBy(PostgresStoreOptions, options)) {
+export async function openEventStore(options: StoreOptions): Promise<ReadOnlyEventStore> {
+  if (!isMadeBy(StoreOptions, options)) {
     throw new TrunklineError('InvalidOptions', {
       option: 'store',
       value: shown(options),
       reason: 'must be made by postgres()',
     });
   }
-  const { PostgresArchive } = await import('./postgres/archive.ts');
-  const archive = new PostgresArchive(options);
+  const adapter = await loadAdapter(options.describe());
+  const archive = await adapter.openArchive(options);
   try {
     await archive.check();
   } catch (error) {
     await archive.close();
     throw error;
   }
-  return new ReadOnlyEventStore(archive);
+  return new ReadOnlyEventStore(archive, options.name);
 }
 
 /** An event store that takes nothing; made by {@link openEventStore}. */
 export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
-  private readonly archive: PostgresArchive;
+  private readonly archive: StoreArchive;
+  private readonly name: string;
 
   /** @internal */
-  constructor(archive: PostgresArchive) {
+  constructor(archive: StoreArchive, name: string) {
     this.archive = archive;
+    this.name = name;
   }
 
   /** @throws StoreReadOnly, always */
   async save(): Promise<never> {
-    throw new TrunklineError('StoreReadOnly', { store: storeName });
+    throw new TrunklineError('StoreReadOnly', { store: this.name });
   }
 
   /** @throws StoreReadOnly, always */
   async saveWithTx(): Promise<never> {
-    throw new TrunklineError('StoreReadOnly', { store: storeName });
+    throw new TrunklineError('StoreReadOnly', { store: this.name });
   }
 
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;

@@ -7,13 +7,10 @@ import { isMintedBy } from '../ids.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import { StopSteps } from '../stop-steps.ts';
+import type { StoreAdapter, StoreArchive, StoreOptions } from './adapter.ts';
 import { History } from './history.ts';
 import { EmbeddedStore } from './lmdb/embedded.ts';
-import type { PostgresAggregateReader } from './postgres/aggregate-reader.ts';
-import type { PostgresArchive } from './postgres/archive.ts';
-import { storeName } from './postgres/failure.ts';
-import type { PostgresStoreOptions } from './postgres/postgres.ts';
-import type { EventArchive, Head } from './store.ts';
+import type { EventArchive, Head, RemoteReader } from './store.ts';
 
 const lookEveryMs = 5;
 const looksLimit = 400; // a memory commits every 50 ms
@@ -25,13 +22,19 @@ interface AnswerBasis {
   readonly position: number;
 }
 
+/** A store elsewhere. */
+interface Elsewhere {
+  readonly options: StoreOptions;
+  readonly adapter: StoreAdapter;
+}
+
 export interface ReadingSettings {
   storeFolder: string;
   logId: string;
   log: LogSource;
   levels: Levels;
   /** undefined: events are kept here. */
-  store: PostgresStoreOptions | undefined;
+  store: Elsewhere | undefined;
   progress: {
     /** Resolves when `position` is stored; rejects at once while the store is in trouble. @throws WaitTimedOut */
     reached(
@@ -46,38 +49,24 @@ export interface ReadingSettings {
   waitTimeoutMs: number;
 }
 
-type Elsewhere = Awaited<ReturnType<typeof loadElsewhere>>;
-
-/** What a store elsewhere takes: with the client library, more than all the rest of this thread. */
-async function loadElsewhere() {
-  const [reader, archive, history] = await Promise.all([
-    import('./postgres/aggregate-reader.ts'),
-    import('./postgres/archive.ts'),
-    import('./postgres/history.ts'),
-  ]);
-  return { ...reader, ...archive, ...history };
-}
-
 export class Reading {
   readonly history: History;
   private readonly settings: ReadingSettings;
   private readonly local: EmbeddedStore;
-  private readonly remote: PostgresArchive | undefined;
-  private readonly elsewhere: Elsewhere | undefined;
-  private aggregates: PostgresAggregateReader | undefined;
+  private readonly remote: StoreArchive | undefined;
+  private aggregates: RemoteReader | undefined;
 
-  private constructor(settings: ReadingSettings, elsewhere: Elsewhere | undefined) {
-    const { storeFolder, store, log, logId, levels } = settings;
+  private constructor(settings: ReadingSettings, remote: StoreArchive | undefined) {
+    const { storeFolder, log, logId, levels } = settings;
     this.settings = settings;
-    this.elsewhere = elsewhere;
     this.local = EmbeddedStore.open(storeFolder);
-    this.remote = elsewhere && new elsewhere.PostgresArchive(store!);
-    const paged = this.remote ? new elsewhere!.PostgresHistory(this.remote, logId, levels) : this.local;
-    this.history = new History(paged, log, levels);
+    this.remote = remote;
+    this.history = new History(remote?.historyOf(logId, levels) ?? this.local, log, levels);
   }
 
   static async open(settings: ReadingSettings): Promise<Reading> {
-    return new Reading(settings, settings.store && (await loadElsewhere()));
+    const { store } = settings;
+    return new Reading(settings, store && (await store.adapter.openArchive(store.options)));
   }
 
   get archive(): EventArchive {
@@ -95,8 +84,10 @@ export class Reading {
     const { levels, progress, store, waitTimeoutMs } = this.settings;
     const written = levels.position('written');
     if (levels.position('stored') >= written) return;
-    if (this.remote === undefined) return progress.reached('stored', written, undefined, 'reading');
-    const timeout = AbortSignal.timeout(Math.min(waitTimeoutMs, store!.settings.statementTimeoutMs));
+    if (this.remote === undefined || store === undefined)
+      return progress.reached('stored', written, undefined, 'reading');
+    const { name, statementTimeoutMs } = store.options.describe();
+    const timeout = AbortSignal.timeout(Math.min(waitTimeoutMs, statementTimeoutMs));
     try {
       await Promise.all([this.remote.check(), progress.reached('stored', written, timeout, 'own')]);
     } catch (error) {
@@ -104,7 +95,7 @@ export class Reading {
       const trouble = progress.troubleOf('stored');
       if (trouble) throw trouble;
       const cause = `it is at position ${levels.position('stored')} of ${written}`;
-      throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+      throw new TrunklineError('StoreUnavailable', { store: name, cause });
     }
   }
 
@@ -144,7 +135,7 @@ export class Reading {
     return async (type, id) => {
       if (isMintedBy(logId, id, this.local.reader.since)) return 0;
       await this.caughtUp();
-      this.aggregates ??= new this.elsewhere!.PostgresAggregateReader(store.settings, logId);
+      this.aggregates ??= await store.adapter.openAggregateReader(store.options.settings, logId);
       const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, levels.position('stored'));
       return found?.version ?? 0;
     };

@@ -194,6 +194,20 @@ export interface TransactionAppend {
   append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]>;
 }
 
+/** An event, or an answer without events, that the store has not taken. */
+export interface RefusedEvent {
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly position: number;
+  /** Why: an event lies in quarantine with this code; {@link staleCode}: an answer, which lies nowhere. */
+  readonly code: string;
+  readonly reason: string;
+}
+
+/** Code of an answer that was decided on another version than the store has. */
+export const staleCode = 'Stale';
+
 /** An event in quarantine, and why. */
 export interface QuarantinedEvent {
   readonly event: StoredEvent;

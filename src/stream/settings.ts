@@ -1,7 +1,7 @@
 // What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
 // `InvalidOptions` here, before anything is started; no secret is told.
 
-import { checkCrosses, checkInteger, checkTls, isLoopback, isMadeBy, isOpenTls } from '../checks.ts';
+import { checkCrosses, checkInteger, checkTls, isLoopback, isMadeBy, isOpenTls, type OpenHost } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { Hidden } from '../hidden.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
@@ -239,12 +239,6 @@ function refuseFunctions(path: string, value: unknown, seen = new Set<unknown>()
   if (typeof value !== 'object' || value === null || ArrayBuffer.isView(value) || seen.has(value)) return;
   seen.add(value);
   for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item, seen);
-}
-
-/** A machine that is reached without TLS, or unverified; and whether a password or token goes there as it is. */
-export interface OpenHost {
-  readonly host: string;
-  readonly sendsSecret: boolean;
 }
 
 export function openHosts({ brokers, ssl, sasl, registry }: KafkaSettings): OpenHost[] {

@@ -177,7 +177,7 @@ test('what the database was told of a reader goes with it, and tables in which r
   expect(await runtime.forgetHandler('lost')).toMatchObject({ kind: 'reader', position: 2 });
   expect(await runtime.forgetHandler('projection:old#3')).toMatchObject({ kind: 'projection', position: 1 });
   expect(await readers()).toEqual([]);
-  const settings = { ...(runtime as any).handlers.parts.store };
+  const { settings } = (runtime as any).handlers.parts.store;
   expect(await new PostgresTraces(settings, logId).silentMs()).toBeGreaterThanOrEqual(0);
   expect(await new PostgresTraces(settings, 'nobody').silentMs()).toBeUndefined();
 });

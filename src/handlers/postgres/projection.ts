@@ -15,6 +15,7 @@ import { printAs, statusLine } from '../../one-line.ts';
 import { tookTooLong } from '../../store/postgres/sqlstate.ts';
 import { within } from '../../wait.ts';
 import type { Effects } from '../effects.ts';
+import type { ProjectionStage } from '../elsewhere.ts';
 import { catchUp, keysOf, nextRow } from '../folding.ts';
 import type { Delivery, SubscriptionStatus } from '../handlers.ts';
 import { mayComeBack, patienceMs } from '../patience.ts';
@@ -29,7 +30,6 @@ import {
 } from '../projection.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from '../reading-options.ts';
 import { resolveSubscription } from '../settings.ts';
-import type { HandlerStage } from '../stage.ts';
 import type { RunningSubscription } from '../subscription.ts';
 import { emptyStatus } from '../subscription-status.ts';
 import type { Change } from '../table-store.ts';
@@ -50,7 +50,7 @@ export class TableProjection<Row> implements Projection<Row> {
   readonly name: string;
   private readonly definition: ProjectionDefinition<Row>;
   private readonly into: ProjectionTable;
-  private readonly stage: HandlerStage;
+  private readonly stage: ProjectionStage;
   private readonly store: PostgresTables;
   private readonly onClosed: () => void;
   private readonly opening: Promise<void>;
@@ -69,8 +69,13 @@ export class TableProjection<Row> implements Projection<Row> {
   private trouble: unknown;
 
   /** @throws InvalidOptions */
-  constructor(definition: ProjectionDefinition<Row>, into: ProjectionTable, stage: HandlerStage, onClosed: () => void) {
-    this.store = stage.remote!;
+  constructor(
+    definition: ProjectionDefinition<Row>,
+    into: ProjectionTable,
+    stage: ProjectionStage,
+    onClosed: () => void,
+  ) {
+    this.store = stage.remote as PostgresTables;
     this.definition = definition;
     this.into = into;
     this.name = definition.name;

@@ -3,13 +3,15 @@ import pg from 'pg';
 import type { AnyAggregate, EventOf, StateOf } from '../../aggregate.ts';
 import type { StoredEvent } from '../../event.ts';
 import { checkFields } from '../../known-fields.ts';
+import type { Levels } from '../../log/levels.ts';
+import type { StoreArchive } from '../adapter.ts';
 import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
 import { foldTo } from '../fold.ts';
 import {
-  type EventArchive,
   type Head,
   type Moment,
   nameOf,
+  type PagedStore,
   type QuarantinedEvent,
   type StateThen,
   type StoreQuery,
@@ -17,6 +19,7 @@ import {
 } from '../store.ts';
 import { borrowed } from './borrowed.ts';
 import { type Guard, guard } from './guard.ts';
+import { PostgresHistory } from './history.ts';
 import { PageSize } from './page-size.ts';
 import { conditions, copyEvents, eventsIn, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
@@ -31,7 +34,7 @@ const headsPerPage = 1_000;
 const pagesToGrow = 64;
 const connections = 4;
 
-export class PostgresArchive implements EventArchive {
+export class PostgresArchive implements StoreArchive {
   private readonly pool: pg.Pool;
   private readonly isOwnPool: boolean;
   private readonly schema: string;
@@ -108,6 +111,10 @@ export class PostgresArchive implements EventArchive {
       if (page.count < size) return;
       after = page.lastSequence;
     }
+  }
+
+  historyOf(logId: string, levels: Levels): PagedStore {
+    return new PostgresHistory(this, logId, levels);
   }
 
   /** The events of one log, in its order: positions `from` to `to`, `limit` at most; `size`: how many were asked for. */

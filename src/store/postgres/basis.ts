@@ -4,11 +4,8 @@
 // Invariant: what an aggregate's actor has raised before stands before the answer in the log. So if the actor was the store's
 // when it answered, the head is at its version when the flush has come there.
 import type pg from 'pg';
+import { type RefusedEvent, staleCode } from '../store.ts';
 import type { Basis } from './plan.ts';
-import type { QuarantineNotice } from './quarantine.ts';
-
-/** Code of a notice that concerns an answer, not an event. */
-export const staleCode = 'Stale';
 
 export class BasisStatement {
   private readonly logId: string;
@@ -24,7 +21,7 @@ export class BasisStatement {
   }
 
   /** Those that the store contradicts. */
-  async stale(client: pg.ClientBase, bases: readonly Basis[]): Promise<QuarantineNotice[]> {
+  async stale(client: pg.ClientBase, bases: readonly Basis[]): Promise<RefusedEvent[]> {
     if (bases.length === 0) return [];
     const { rows } = await client.query(this.sql, [
       bases.map(({ type }) => type),

@@ -4,19 +4,31 @@ import { TrunklineError } from '../../errors.ts';
 import type { Levels } from '../../log/levels.ts';
 import type { EventFilter } from '../filter.ts';
 import type { PagedStore, StorePages } from '../store.ts';
-import type { PostgresArchive } from './archive.ts';
 import { storeName } from './failure.ts';
 import { eventsIn } from './pages.ts';
+import type { EventFrames } from './rows.ts';
 
 const pageLimit = 5_000;
 const notYet = 'it has not been reached since the start';
 
+/** Pages of one log's events; see `PostgresArchive.logPage`. */
+interface LogPages {
+  logPage(
+    logId: string,
+    filter: EventFilter,
+    from: number,
+    to: number,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<{ page: EventFrames; size: number }>;
+}
+
 export class PostgresHistory implements PagedStore {
-  private readonly archive: PostgresArchive;
+  private readonly archive: LogPages;
   private readonly logId: string;
   private readonly levels: Levels;
 
-  constructor(archive: PostgresArchive, logId: string, levels: Levels) {
+  constructor(archive: LogPages, logId: string, levels: Levels) {
     this.archive = archive;
     this.logId = logId;
     this.levels = levels;

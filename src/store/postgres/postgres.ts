@@ -1,12 +1,14 @@
 // `postgres(…)`: the event store in PostgreSQL, as the user describes it. A plain value, so that it can be sent to threads.
 import type pg from 'pg';
-import { checkCrosses, checkInteger } from '../../checks.ts';
+import { checkCrosses, checkInteger, type OpenHost } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { revealed } from '../../hidden.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { printAs } from '../../one-line.ts';
+import { ownFile } from '../../own-file.ts';
 import { forThread, type Secret } from '../../secrets.ts';
 import { shown } from '../../shown.ts';
+import { type StoreDescription, StoreOptions } from '../adapter.ts';
 import {
   type ConnectionParts,
   checkConnectionString,
@@ -15,8 +17,10 @@ import {
   configOf,
   defaultSchema,
   type HiddenConnection,
+  openHost,
   withDefaults,
 } from './connection.ts';
+import { storeName } from './failure.ts';
 
 /** A `pg.Pool`, as far as it matters here. */
 export interface PostgresPool {
@@ -69,20 +73,16 @@ export interface PostgresSettings {
   readonly loadTimeoutMs: number;
 }
 
-/** For another thread: with the connection in plain, a password's function by its place. */
-export const settingsForThreads = (settings: PostgresSettings): PostgresSettings => ({
-  ...settings,
-  connection: { ...revealed(settings.connection), password: forThread(revealed(settings.connection).password) },
-});
-
 /** A store in PostgreSQL; made by {@link postgres}. */
-export class PostgresStoreOptions {
+export class PostgresStoreOptions extends StoreOptions {
+  readonly name: string = storeName;
   // Private: neither a console nor JSON, a spread or a copy shows the connection.
   readonly #settings: PostgresSettings;
   readonly #pool: pg.Pool | undefined;
 
   /** @internal */
   constructor(settings: PostgresSettings, pool: pg.Pool | undefined) {
+    super();
     this.#settings = settings;
     this.#pool = pool;
   }
@@ -95,6 +95,28 @@ export class PostgresStoreOptions {
   /** @internal */
   get pool(): pg.Pool | undefined {
     return this.#pool;
+  }
+
+  /** With the connection in plain, a password's function by its place. @internal */
+  describe(): StoreDescription {
+    const settings = this.#settings;
+    const connection = revealed(settings.connection);
+    const { batchEvents: events, batchBytes: bytes, flushDelayMs: delayMs } = settings;
+    const { statementTimeoutMs, loadTimeoutMs } = settings;
+    return {
+      name: this.name,
+      module: ownFile('./adapter', import.meta.url).href,
+      settings: { ...settings, connection: { ...connection, password: forThread(connection.password) } },
+      batch: { events, bytes, delayMs },
+      statementTimeoutMs,
+      loadTimeoutMs,
+    };
+  }
+
+  /** A server may ask for the password as it is. @internal */
+  override openHosts(): readonly OpenHost[] {
+    const host = openHost(this.#settings.connection);
+    return host === undefined ? [] : [{ host, sendsSecret: true }];
   }
 }
 

@@ -2,22 +2,12 @@
 import type pg from 'pg';
 import { decodeEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
-import type { QuarantinedEvent } from '../store.ts';
+import type { QuarantinedEvent, RefusedEvent } from '../store.ts';
 import type { Refusal } from './heads.ts';
-
-/** An event that the store has not taken: it lies in quarantine. */
-export interface QuarantineNotice {
-  readonly aggregateType: string;
-  readonly aggregateId: string;
-  readonly version: number;
-  readonly position: number;
-  readonly code: string;
-  readonly reason: string;
-}
 
 const pageRows = 500;
 
-export const noticeOf = ({ entry, code, reason }: Refusal): QuarantineNotice => ({
+export const noticeOf = ({ entry, code, reason }: Refusal): RefusedEvent => ({
   aggregateType: entry.run.type,
   aggregateId: entry.run.id,
   version: entry.version,
@@ -33,7 +23,7 @@ export async function refusedBetween(
   logId: string,
   from: number,
   to: number,
-): Promise<QuarantineNotice[]> {
+): Promise<RefusedEvent[]> {
   const { rows } = await client.query(
     `select aggregate_type, aggregate_id, version, position::float8 as position, code, reason
      from ${schema}.quarantined_events where log_id = $1 and position between $2 and $3 order by position`,

@@ -14,6 +14,7 @@ import { FrameReader } from '../../frame.ts';
 import { revealed } from '../../hidden.ts';
 import { onAbort } from '../../on-abort.ts';
 import { tame } from '../../tame.ts';
+import type { RefusedEvent } from '../store.ts';
 import { BasisStatement } from './basis.ts';
 import { failure, refusesData, storeName } from './failure.ts';
 import { endFrozenFlushes, flushName, isLockTimeout, patienceMs } from './frozen.ts';
@@ -22,7 +23,7 @@ import { migrate } from './migrate.ts';
 import { Partitions } from './partitions.ts';
 import { type Entry, type Plan, planOf } from './plan.ts';
 import type { PostgresSettings } from './postgres.ts';
-import { noticeOf, type QuarantineNotice, quarantine, refusedBetween } from './quarantine.ts';
+import { noticeOf, quarantine, refusedBetween } from './quarantine.ts';
 import { RelayedStatements, relayedIn } from './relayed.ts';
 import { EventRowWriter, eventColumns } from './rows.ts';
 import { beginSql } from './server-session.ts';
@@ -31,7 +32,7 @@ import { isServerError } from './sqlstate.ts';
 
 export interface PostgresSinkEvents {
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
-  quarantined(refused: readonly QuarantineNotice[], isNews: boolean): void | Promise<void>;
+  quarantined(refused: readonly RefusedEvent[], isNews: boolean): void | Promise<void>;
   /** Something that does not stop the flush. */
   report?(error: TrunklineError): void;
   /** Whether nothing else reads the log: a stream, sinks. Default true. */
@@ -59,7 +60,7 @@ export class PostgresSink implements Sink {
   /** What was refused up to here has been told. */
   private told = 0;
   /** Answers that the last transaction has found contradicted: they are in no table. */
-  private stale: readonly QuarantineNotice[] = [];
+  private stale: readonly RefusedEvent[] = [];
 
   /** `firstPosition`: the first that the log still keeps; 0 or 1: all of it. */
   constructor(settings: PostgresSettings, logId: string, firstPosition: number, events: PostgresSinkEvents) {
@@ -135,7 +136,7 @@ export class PostgresSink implements Sink {
     await this.session?.close();
   }
 
-  private async tell(refused: readonly QuarantineNotice[], isNews: boolean): Promise<void> {
+  private async tell(refused: readonly RefusedEvent[], isNews: boolean): Promise<void> {
     const stale = this.stale.filter(({ position }) => position > this.told && position <= this.checkpoint);
     const all = [...refused, ...stale].sort((a, b) => a.position - b.position);
     if (all.length > 0) await this.events.quarantined(all, isNews);

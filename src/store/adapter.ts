@@ -1,0 +1,94 @@
+// A store outside of the data directory, as the runtime takes it: an adapter. To the runtime it is plain data and the URL of a
+// module; each thread imports that module when it needs it, so a client library is loaded only where it is used.
+//
+// This file holds what the road of an event needs of an adapter. The outbox and the handlers add what they need in files of
+// their own (`outbox/outbox.ts`, `handlers/elsewhere.ts`); an adapter's module exports all of it as its default.
+//
+// Invariant: the log is the source. An adapter's sink has its checkpoint in the same transaction as its events, and a reader
+// never returns less of an aggregate than an acknowledged flush has brought there.
+import type { OpenHost } from '../checks.ts';
+import { TrunklineError } from '../errors.ts';
+import type { Sink } from '../flush/flush.ts';
+import type { Levels } from '../log/levels.ts';
+import { importUserModule } from '../user-module.ts';
+import type { EventArchive, PagedStore, RefusedEvent, RemoteReader, TransactionAppend } from './store.ts';
+
+/** A store as threads get it; survives structured cloning. */
+export interface StoreDescription {
+  /** As error messages name it. */
+  readonly name: string;
+  /** File URL of the adapter's module; its default export is the adapter. */
+  readonly module: string;
+  /** The adapter's own. */
+  readonly settings: unknown;
+  /** What one transaction of the flush takes, at most; and how long the flusher waits for more. */
+  readonly batch: { readonly events: number; readonly bytes: number; readonly delayMs: number };
+  /** How long a statement may take, milliseconds. */
+  readonly statementTimeoutMs: number;
+  /** How long a load of an aggregate may take, milliseconds. */
+  readonly loadTimeoutMs: number;
+}
+
+/** What `store:` takes: made by an adapter's own function, as `postgres()`. Shows nothing of its connection. */
+export abstract class StoreOptions {
+  /** As error messages name the store. */
+  abstract readonly name: string;
+  /** For this thread. @internal */
+  abstract readonly settings: unknown;
+
+  /** Made for each thread anew: a password's function is reached by its place. @internal */
+  abstract describe(): StoreDescription;
+
+  /** Machines that are reached without TLS, or unverified. @internal */
+  openHosts(): readonly OpenHost[] {
+    return [];
+  }
+}
+
+/** What a sink of a store needs of the flush thread. */
+interface StoreSinkParts {
+  readonly logId: string;
+  /** The first position that the log still keeps; 0 or 1: all of it. */
+  readonly firstPosition: number;
+  /** Whether nothing else reads the log: a stream, sinks. */
+  readonly isLastReader: boolean;
+  /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
+  quarantined(refused: readonly RefusedEvent[], isNews: boolean): void | Promise<void>;
+  /** Something that does not stop the flush. */
+  report(error: TrunklineError): void;
+}
+
+/** What the host thread reads. */
+export interface StoreArchive extends EventArchive {
+  /** Resolves when the store is there and can be read. @throws StoreUnavailable, and those of its schema */
+  check(): Promise<void>;
+  /** How the store contradicts that an aggregate was at this version when the log was at `position`; undefined: it does not. */
+  otherThan(logId: string, type: string, id: string, version: number, position: number): Promise<string | undefined>;
+  /** What one log has brought here, in that log's order. */
+  historyOf(logId: string, levels: Levels): PagedStore;
+  close(): Promise<void>;
+}
+
+/** What the road of an event needs of a store. `settings`: of the description, or of the options in their own thread. */
+export interface StoreAdapter {
+  /** Flush thread. */
+  openSink(settings: unknown, parts: StoreSinkParts): Promise<Sink>;
+  /** Shard threads, and the host thread for entities: not shared between threads, opened when it is first asked. */
+  openAggregateReader(settings: unknown, logId: string): Promise<RemoteReader>;
+  /** Host thread. */
+  openArchive(options: StoreOptions): Promise<StoreArchive>;
+  /** Host thread; undefined where a user's transaction cannot take events. */
+  openAppend?(settings: unknown): Promise<TransactionAppend>;
+}
+
+/** The adapter of a store, imported into this thread. @throws InvalidOptions */
+export async function loadAdapter<Adapter = StoreAdapter>({
+  module,
+}: Pick<StoreDescription, 'module'>): Promise<Adapter> {
+  const { default: adapter } = (await importUserModule(module)) as { default?: Adapter };
+  if (typeof adapter === 'object' && adapter !== null) return adapter;
+  throw new TrunklineError('InvalidOptions', {
+    option: 'store',
+    reason: `${module} exports no adapter as its default`,
+  });
+}

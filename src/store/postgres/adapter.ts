@@ -1,0 +1,50 @@
+// PostgreSQL as the store's adapter: which of this folder's parts each thread gets. Each part is imported when it is asked for,
+// so that no thread loads what only others need.
+import type { HandlersAdapter } from '../../handlers/elsewhere.ts';
+import type { OutboxAdapter } from '../../outbox/outbox.ts';
+import type { StoreAdapter } from '../adapter.ts';
+import type { PostgresSettings, PostgresStoreOptions } from './postgres.ts';
+
+const adapter: StoreAdapter & OutboxAdapter & HandlersAdapter = {
+  async openSink(settings, parts) {
+    const { PostgresSink } = await import('./sink.ts');
+    return new PostgresSink(settings as PostgresSettings, parts.logId, parts.firstPosition, parts);
+  },
+  async openAggregateReader(settings, logId) {
+    const { PostgresAggregateReader } = await import('./aggregate-reader.ts');
+    return new PostgresAggregateReader(settings as PostgresSettings, logId);
+  },
+  async openArchive(options) {
+    const { PostgresArchive } = await import('./archive.ts');
+    return new PostgresArchive(options as PostgresStoreOptions);
+  },
+  async openAppend(settings) {
+    const { PostgresAppend } = await import('./append.ts');
+    return new PostgresAppend((settings as PostgresSettings).schema);
+  },
+  async openOutbox(settings, { logId, actorTypes, onError }) {
+    const [{ PostgresOutbox }, { PartitionUpkeep }] = await Promise.all([
+      import('../../outbox/postgres.ts'),
+      import('./upkeep.ts'),
+    ]);
+    const { connection, schema } = settings as PostgresSettings;
+    const outbox = new PostgresOutbox({ connection, schema, logId, actorTypes });
+    return { outbox, upkeep: new PartitionUpkeep(settings as PostgresSettings, onError) };
+  },
+  async openHandlers() {
+    const [{ PostgresTables }, { LogReaders }, { PostgresTraces }, { TableProjection }] = await Promise.all([
+      import('../../handlers/postgres/tables.ts'),
+      import('../../handlers/postgres/log-readers.ts'),
+      import('../../handlers/postgres/traces.ts'),
+      import('../../handlers/postgres/projection.ts'),
+    ]);
+    return {
+      tables: (settings, logId, connections) => new PostgresTables(settings as PostgresSettings, logId, connections),
+      readers: (settings, logId, onError) => new LogReaders(settings as PostgresSettings, logId, onError),
+      traces: (settings, logId) => new PostgresTraces(settings as PostgresSettings, logId),
+      projection: (definition, into, stage, onClosed) => new TableProjection(definition, into, stage, onClosed),
+    };
+  },
+};
+
+export default adapter;
