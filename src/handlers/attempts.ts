@@ -4,7 +4,8 @@
 // - A slot is held by an attempt, not by the pause after it: one event that is retried holds up nobody.
 // - Attempts that fail while the circuit is open are not made: they wait.
 // - Attempts that fail because the store is away are not counted: they wait. If the store answers when it is asked, what failed
-//   was the handler's own doing (a transaction that the server has ended, say): that is forgiven a few times, then counted.
+//   was the handler's own doing (a transaction that the server has ended, say): that is forgiven a few times, then counted;
+//   unless no statement of the handler's own has been executed.
 // - Once the runtime has failed, no failure says anything about the handler: the next start delivers again.
 // - An attempt out of time has its signal aborted and is waited for no longer. It may go on by itself; what it puts into its
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
@@ -17,7 +18,7 @@ import { Deadlines } from './deadlines.ts';
 import { aggregateKey } from './letters.ts';
 import { OverdueCalls } from './overdue.ts';
 import { patienceMs, retryDelayMs } from './patience.ts';
-import { failureOf, isRetried } from './retried.ts';
+import { failureOf, isRetried, isTooLarge } from './retried.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
@@ -32,8 +33,8 @@ export type Outcome =
   /** The runtime waits no longer. */
   | { kind: 'abandoned' };
 
-/** `again`: what it read has changed meanwhile. `away`: so is the store. Neither counts. */
-type Result = 'done' | 'again' | 'away';
+/** `again`: what it read has changed meanwhile. `away`: so is the store. `held`: so it is, whatever it answers. None counts. */
+type Result = 'done' | 'again' | 'away' | 'held';
 
 type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'retry' | 'timeoutMs' | 'module'>;
 
@@ -223,10 +224,10 @@ export class Attempts {
         throw error;
       }
       while (last !== 'done') {
-        if (last === 'away') {
+        if (last !== undefined && last !== 'again') {
           await pause(patienceMs(++misses), undefined, { signal: stop }).catch(() => {});
           stop.throwIfAborted();
-          if ((await this.storeAnswers()) && ++strikes > forgiven) {
+          if (last === 'away' && (await this.storeAnswers()) && ++strikes > forgiven) {
             made++;
             last = undefined;
             throw this.lastError;
@@ -336,16 +337,17 @@ export class Attempts {
       done();
       return 'done';
     } catch (error) {
-      if (!this.isAway(attempt, error)) throw error;
+      if (!this.isAway(attempt, subject, error)) throw error;
       this.lastError = error;
       this.breaker.failed();
-      return 'away';
+      return attempt.usedEffects?.isHeldUp(error) ? 'held' : 'away';
     } finally {
       attempt.usedEffects?.close();
     }
   }
 
-  private isAway({ usedEffects }: Attempt, error: unknown): boolean {
+  private isAway({ usedEffects }: Attempt, subject: Subject, error: unknown): boolean {
+    if (isTooLarge(subject, error) && usedEffects?.couldNotBegin !== true) return false;
     return usedEffects?.hasMissed(error) ?? isStoreAway(error);
   }
 

@@ -41,7 +41,13 @@ export class Effects implements EffectTransaction {
   haveHappened = false;
   /** Told when the transaction has been committed. */
   onCommitted: () => void = () => {};
+  /**
+   * Of a transaction in which only statements of ours are executed: what holds it up is told, and never counts against the
+   * events that it carries.
+   */
+  onHeldUp: ((error: unknown) => void) | undefined;
   private hasMissedStore = false;
+  couldNotBegin = false;
 
   constructor(tables: Tables, entry: Change | undefined, longestMs: number) {
     this.tables = tables;
@@ -84,6 +90,12 @@ export class Effects implements EffectTransaction {
     return this.hasMissedStore || this.transaction?.isLost === true || isStoreAway(error);
   }
 
+  /** Whether the handler can have no part in that: no statement of its own has been executed. */
+  isHeldUp(error: unknown): boolean {
+    this.onHeldUp?.(error);
+    return this.couldNotBegin || this.onHeldUp !== undefined;
+  }
+
   /**
    * Commit the transaction, if there is one; then there is nothing to be staged.
    * @throws TransactionRolledBack, StoreUnavailable, what the server says
@@ -118,7 +130,9 @@ export class Effects implements EffectTransaction {
   }
 
   private async begin(): Promise<OwnTransaction> {
+    this.couldNotBegin = true;
     const begun = await this.noticing(() => this.tables.begin(this.entry, this.longestMs));
+    this.couldNotBegin = false;
     if (begun === 'taken') {
       this.haveHappened = true;
       throw new Error('these effects have happened before');

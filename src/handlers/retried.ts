@@ -4,8 +4,12 @@ import type { Subject } from './attempt.ts';
 import { isOutgrown } from './outgrown.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
+/** A batch that may have failed by its size alone: it is handed over in halves, by Batches. */
+export const isTooLarge = (subject: Subject, error: unknown): boolean =>
+  Array.isArray(subject) && subject.length > 1 && isOutgrown(error);
+
 export function isRetried({ notRetried }: SubscriptionSettings['retry'], subject: Subject, error: unknown): boolean {
-  if (Array.isArray(subject) && subject.length > 1 && isOutgrown(error)) return false; // in halves, by Batches
+  if (isTooLarge(subject, error)) return false;
   return !notRetried.some((one) => {
     try {
       if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);

@@ -224,6 +224,10 @@ export class HandlerStage {
     throw new TrunklineError('UnknownSubscription', { handler: name, known });
   }
 
+  projectionHeldUp(projection: string, error: unknown): void {
+    this.parts.logger.warn({ err: error, projection }, 'the store holds a projection up; it is tried again');
+  }
+
   get waitTimeoutMs(): number {
     return this.parts.waitTimeoutMs;
   }

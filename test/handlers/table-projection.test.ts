@@ -516,3 +516,39 @@ test('a column that a row leaves out has its default, whatever the other rows of
     { key: 'f', total: 5, note: 'f', isNew: true },
   ]);
 });
+
+test('a lock, and whatever else passes at the server, holds a projection up and does not stop it', async () => {
+  await administer(
+    url,
+    `create schema held; create table held.sums (key text primary key, total int); create sequence held.met;
+     create function held.up() returns trigger language plpgsql as $$
+     declare codes text[] := array['40P01', '40001', '57014', '55P03', '57P01'];
+     begin
+       if new.key = 'unlucky' and nextval('held.met') <= 5 then
+         raise exception using errcode = codes[currval('held.met')], message = 'as it happens';
+       end if;
+       return new;
+     end $$;
+     create trigger up before insert on held.sums for each row execute function held.up()`,
+  );
+  const dataDir = scratchFolder();
+  const { connectionString, schema } = { connectionString: url, schema: schemaOf(dataDir) };
+  const store = postgres({ connectionString, schema, migrate: true, statementTimeoutMs: 2000 });
+  const runtime = await startRuntime({ dataDir, store });
+  const projection = runtime.project(sums('sums', 'held.sums', 1));
+  await projection.caughtUpTo(await runtime.ref(Counter, 'first').add(1));
+  const locking = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 0 });
+  await locking.query('begin; lock table held.sums in access exclusive mode');
+  const locked = await runtime.ref(Counter, 'second').add(1);
+  await until(
+    () => projection.status().lastError,
+    (error) => error?.includes('lock timeout') === true,
+  );
+  await locking.query('commit');
+  await locking.end();
+  await projection.caughtUpTo(locked);
+  await projection.caughtUpTo(await runtime.ref(Counter, 'unlucky').add(1));
+  const [{ last_value: met }] = await administer(url, 'select last_value::int from held.met');
+  expect(met).toBe(6);
+  expect(projection.status()).toMatchObject({ state: 'live', failures: 0 });
+});

@@ -12,12 +12,15 @@ import { pause, performance } from '../../clock.ts';
 import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
 import { printAs, statusLine } from '../../one-line.ts';
-import { tookTooLong } from '../../store/postgres/sqlstate.ts';
+import { failure, tooSlow } from '../../store/postgres/failure.ts';
+import { lockTimeoutMs } from '../../store/postgres/server-session.ts';
+import { kindOf, mayPass } from '../../store/postgres/sqlstate.ts';
+import { tame } from '../../tame.ts';
 import { within } from '../../wait.ts';
 import type { Effects } from '../effects.ts';
 import type { ProjectionStage } from '../elsewhere.ts';
 import { catchUp, keysOf, nextRow } from '../folding.ts';
-import type { Delivery, SubscriptionStatus } from '../handlers.ts';
+import type { Delivery, PostgresClient, SubscriptionStatus } from '../handlers.ts';
 import { mayComeBack, patienceMs } from '../patience.ts';
 import {
   type Generation,
@@ -65,7 +68,7 @@ export class TableProjection<Row> implements Projection<Row> {
   private next: Building | undefined;
   private switching: Promise<void> = Promise.resolve();
 
-  /** While the store is away. */
+  /** While the store is away, or something holds it up there. */
   private trouble: unknown;
 
   /** @throws InvalidOptions */
@@ -133,6 +136,7 @@ export class TableProjection<Row> implements Projection<Row> {
     const state = this.closed.signal.aborted ? 'closed' : this.failure === undefined ? 'starting' : 'failed';
     return {
       ...(subscription?.status() ?? emptyStatus(this.name, state, this.failure)),
+      ...(this.failure === undefined && this.trouble !== undefined && { lastError: tame(this.trouble) }),
       name: this.name,
       version: this.version,
       isRebuilding: this.next !== undefined,
@@ -265,8 +269,8 @@ export class TableProjection<Row> implements Projection<Row> {
         this.trouble = undefined;
         return done;
       } catch (error) {
-        if (!mayComeBack(error) && !tookTooLong(error)) throw error;
-        this.trouble = error;
+        if (!mayComeBack(error) && !mayPass(error)) throw error;
+        this.heldUp(error);
         await pause(patienceMs(failures), undefined, { signal: this.closed.signal });
       }
     }
@@ -288,12 +292,41 @@ export class TableProjection<Row> implements Projection<Row> {
     );
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
-      const client = (await tx.client()) as unknown as SqlClient;
+      const effects = tx as Effects;
+      effects.onHeldUp = this.heldUp;
+      const client = this.blameless(await effects.client(), events);
+      await client.query(`set local lock_timeout = ${lockTimeoutMs(this.store.statementTimeoutMs)}`);
       const taken = known.take();
       const { changed, names } = await this.foldInto(table, client, events, taken);
-      (tx as Effects).onCommitted = () => known.giveBack(taken, changed, names);
+      effects.onCommitted = () => {
+        this.trouble = undefined;
+        known.giveBack(taken, changed, names);
+      };
     };
     return this.stage.begin(settings, call, { isInternal: true });
+  }
+
+  private readonly heldUp = (error: unknown): void => {
+    this.trouble = error;
+    this.stage.projectionHeldUp(this.name, error);
+  };
+
+  /**
+   * What holds up a statement (a lock, the server) says nothing of events and rows: it is the store's own error. One that
+   * takes too long is done for fewer events first.
+   */
+  private blameless(client: PostgresClient, events: readonly StoredEvent[]): SqlClient {
+    const query = async (...asked: unknown[]): Promise<unknown> => {
+      try {
+        return await (client.query as (...asked: unknown[]) => Promise<unknown>)(...asked);
+      } catch (error) {
+        const kind = kindOf(error);
+        if (kind === 'slow' && events.length > 1) throw error;
+        if (kind === 'slow') throw tooSlow(`event ${events[0]!.id} in '${this.name}'`, error);
+        throw mayPass(error) ? failure(error, this.store.schema) : error;
+      }
+    };
+    return { query } as unknown as SqlClient;
   }
 
   /** The rows that have changed: written, not committed yet; and which of them each key has named. */

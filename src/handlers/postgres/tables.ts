@@ -20,6 +20,8 @@ const name = 'trunkline handlers';
 
 export class PostgresTables implements TableStore {
   readonly logId: string;
+  readonly schema: string;
+  readonly statementTimeoutMs: number;
   private readonly settings: PostgresSettings;
   private readonly statements: EntryStatements;
   private readonly reading: pg.Pool;
@@ -34,6 +36,8 @@ export class PostgresTables implements TableStore {
   constructor(settings: PostgresSettings, logId: string, connections: number) {
     this.settings = settings;
     this.logId = logId;
+    this.schema = settings.schema;
+    this.statementTimeoutMs = settings.statementTimeoutMs;
     this.statements = new EntryStatements(settings.schema, logId);
     this.guard = guard(settings.schema);
     this.reading = openPool(settings.connection, useOf(settings), readConnections, settings.loadTimeoutMs);

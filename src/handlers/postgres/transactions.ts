@@ -7,10 +7,10 @@ import type pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { printAs } from '../../one-line.ts';
 import { shown } from '../../shown.ts';
-import { failure, isAway } from '../../store/postgres/failure.ts';
+import { failure } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { destroyClient, openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
-import { codeOf, kindOf } from '../../store/postgres/sqlstate.ts';
+import { codeOf, kindOf, mayPass } from '../../store/postgres/sqlstate.ts';
 import type { TransactionClient } from '../../store/store.ts';
 import { Slots } from '../slots.ts';
 import type { Change, OwnTransaction } from '../table-store.ts';
@@ -114,7 +114,7 @@ class Transaction implements OwnTransaction {
       if (command === 'COMMIT') return;
     } catch (error) {
       this.end(true);
-      if (codeOf(error) !== inFailedTransaction) throw isAway(error) ? failure(error, this.schema) : error;
+      if (codeOf(error) !== inFailedTransaction) throw mayPass(error) ? failure(error, this.schema) : error;
     }
     // To COMMIT in a transaction that an error has ended the server answers that it has rolled back.
     const reason = 'one of its statements had failed, and the handler went on';

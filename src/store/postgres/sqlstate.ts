@@ -82,3 +82,9 @@ export function isHeldUp(error: unknown): boolean {
   if (error instanceof TrunklineError) return error.cause !== undefined && isHeldUp(error.cause);
   return isServerError(error) && ['slow', 'busy'].includes(kindOf(error));
 }
+
+/** Whether the same may go well later, with nothing changed here: it says nothing of what the server was given. */
+export function mayPass(error: unknown): boolean {
+  const kind = kindWithin(error);
+  return kind === 'away' || kind === 'busy' || kind === 'slow';
+}

@@ -28,7 +28,8 @@ import {
   type HiddenConnection,
   quotedName,
 } from './connection.ts';
-import { failure, isAway } from './failure.ts';
+import { failure } from './failure.ts';
+import { mayPass } from './sqlstate.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
 
 /** Where to begin, and what to be told. */
@@ -215,7 +216,7 @@ class Tail {
     }
   }
 
-  /** Again, on another connection, for as long as the server is away. */
+  /** Again, on another connection, for as long as the server is away, or something holds us up there. */
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
     const { signal, onError } = this.settings;
     for (;;) {
@@ -228,7 +229,7 @@ class Tail {
         this.disconnect();
         signal?.throwIfAborted();
         const failed = failure(error, this.schemaName);
-        if (error instanceof TrunklineError || !isAway(error)) throw failed;
+        if (!mayPass(error)) throw failed;
         this.token = token;
         if (onError !== undefined) guarded(onError)(failed);
         const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++) * (0.5 + Math.random() / 2);
