@@ -141,7 +141,7 @@ export interface StateThen<State> {
 
 /** The reading half of {@link EventStore}. It answers from what is `stored`; for the newest too, see `runtime.events`. */
 export interface EventArchive {
-  /** All events of an aggregate, in version order; none if nobody knows it. */
+  /** All events of an aggregate, in version order; empty if the store has none. */
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   /** The same, from this version on, `limit` at most. */
