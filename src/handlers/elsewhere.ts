@@ -20,6 +20,8 @@ export interface ProjectionStage {
   readonly syncedPosition: number;
   readonly definitions: ReadonlyMap<string, AnyAggregate>;
   begin(settings: SubscriptionSettings, call: Call, options?: BeginOptions): RunningSubscription;
+  /** The store holds it up; it is tried again. */
+  projectionHeldUp(projection: string, error: unknown): void;
 }
 
 /** Tells the store how far those readers are whose checkpoints are kept on this machine. */
