@@ -42,7 +42,7 @@ export class Effects implements EffectTransaction {
   /** Told when the transaction has been committed. */
   onCommitted: () => void = () => {};
   /**
-   * Of a transaction in which only statements of ours are executed: what holds it up is told, and never counts against the
+   * Of a transaction in which only statements of ours are executed: what holds it up is reported, and never counts against the
    * events that it carries.
    */
   onHeldUp: ((error: unknown) => void) | undefined;

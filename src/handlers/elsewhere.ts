@@ -19,6 +19,8 @@ export interface ProjectionStage {
   readonly waitTimeoutMs: number;
   readonly syncedPosition: number;
   readonly definitions: ReadonlyMap<string, AnyAggregate>;
+  /** Reports what holds a projection up at the store; it tries again. */
+  projectionHeldUp(projection: string, error: unknown): void;
   begin(settings: SubscriptionSettings, call: Call, options?: BeginOptions): RunningSubscription;
   /** The store holds it up; it is tried again. */
   projectionHeldUp(projection: string, error: unknown): void;

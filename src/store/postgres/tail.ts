@@ -216,7 +216,7 @@ class Tail {
     }
   }
 
-  /** Again, on another connection, for as long as the server is away, or something holds us up there. */
+  /** Again, on another connection, while the server does not serve, or something holds us up there. */
   private async attempt<T>(work: () => Promise<T>): Promise<T> {
     const { signal, onError } = this.settings;
     for (;;) {
