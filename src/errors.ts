@@ -92,6 +92,8 @@ export interface ErrorDetails {
   StoreSchemaMissing: { schema: string; reason: string };
   StoreSchemaNewer: { schema: string; found: number; supported: number };
   StoreSchemaAltered: { schema: string; reason: string };
+  /** Roles that are not trusted with it can create something in the schema, or have: it would be run with our rights. */
+  StoreSchemaUnsafe: { schema: string; reason: string };
   StoreBehind: { store: string; position: number; expected: number };
   LogFenced: { logId: string; position: number };
   ArchiveDamaged: { file: string; line?: number; reason: string };
@@ -230,6 +232,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreSchemaNewer: (d) =>
     `schema '${d.schema}' has migration ${d.found}; this release knows up to ${d.supported}; upgrade it`,
   StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
+  StoreSchemaUnsafe: (d) => `schema '${d.schema}' is open to other roles: ${d.reason}`,
   StoreBehind: (d) =>
     `the ${d.store} store is at position ${d.position}, and was at ${d.expected}: it has come back from an earlier state; what it lacks is written again from the log`,
   LogFenced: (d) =>

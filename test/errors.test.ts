@@ -81,6 +81,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StoreSchemaMissing: { schema: 'trunkline', reason: 'no table' },
   StoreSchemaNewer: { schema: 'trunkline', found: 3, supported: 2 },
   StoreSchemaAltered: { schema: 'trunkline', reason: 'no column' },
+  StoreSchemaUnsafe: { schema: 'trunkline', reason: 'every role may create functions in it' },
   StoreBehind: { store: 'PostgreSQL', position: 5, expected: 9 },
   LogFenced: { logId: '0123456789abcdef', position: 17 },
   ArchiveDamaged: { file: 'a.zst', reason: 'its last line is missing' },

@@ -44,6 +44,7 @@ const pushedBack = [
     'StoreAccessDenied',
     'StoreSchemaMissing',
     'StoreSchemaAltered',
+    'StoreSchemaUnsafe',
   ] as const),
 ];
 const pushedBackMs = 5;

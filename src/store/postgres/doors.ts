@@ -4,7 +4,8 @@ import type { MigrateOptions, MigrateReport } from './migrate.ts';
 
 /**
  * Apply the migrations that the schema lacks.
- * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, MigrationFailed
+ * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, StoreSchemaUnsafe,
+ * MigrationFailed
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   return (await import('./migrate.ts')).migrate(options);

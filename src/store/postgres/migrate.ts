@@ -8,6 +8,7 @@ import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { type Connection, checkSchemaName, configOf, defaultSchema } from './connection.ts';
 import { failure, isAway } from './failure.ts';
 import { type Migration, readMigrations, versionOf } from './migrations.ts';
+import { checkOwnership } from './ownership.ts';
 import { beginSql, openClient } from './server-session.ts';
 import { checkServer } from './session.ts';
 
@@ -44,7 +45,7 @@ const migrateFields = fieldsOf<MigrateOptions>({
 
 /**
  * Apply the migrations that the schema lacks.
- * @throws StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, MigrationFailed
+ * @throws StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, StoreSchemaUnsafe, MigrationFailed
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   checkFields('migrate', options, migrateFields);
@@ -57,6 +58,7 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   try {
     client = await openClient(config, { name: 'trunkline migrate', timeoutMs: 0 });
     await checkServer(client);
+    await checkOwnership(client, schema, 'migration'); // before anything there is read: a table can run its owner's functions
     let version = await versionOf(client, schema, known);
     if (dryRun) return { schema, migrations: known.slice(version), version };
     const applied: Migration[] = [];
@@ -90,13 +92,15 @@ async function applyNext(
       'trunkline.migrate',
       schema,
     ]);
+    await makeSchema(client, name, schema);
+    await checkOwnership(client, schema, 'migration');
     const version = await versionOf(client, schema, known);
-    if (version === 0) await prepare(client, name, schema);
+    if (version === 0) await makeTable(client, name);
     migration = known[version];
     if (migration !== undefined) {
-      await client.query(`set local search_path to ${name}`);
+      await client.query(`set local search_path to ${name}, pg_temp`);
       await client.query(migration.sql);
-      await client.query('insert into trunkline_migrations (number, name, checksum) values ($1, $2, $3)', [
+      await client.query(`insert into ${name}.trunkline_migrations (number, name, checksum) values ($1, $2, $3)`, [
         migration.number,
         migration.name,
         migration.checksum,
@@ -111,10 +115,13 @@ async function applyNext(
   }
 }
 
-async function prepare(client: pg.ClientBase, name: string, schema: string): Promise<void> {
+async function makeSchema(client: pg.ClientBase, name: string, schema: string): Promise<void> {
   const { rowCount } = await client.query('select from pg_catalog.pg_namespace where nspname = $1', [schema]);
   // Not `if not exists`: that asks for the right to create even where there is nothing to create.
   if (rowCount === 0) await client.query(`create schema ${name}`);
+}
+
+async function makeTable(client: pg.ClientBase, name: string): Promise<void> {
   await client.query(`create table if not exists ${name}.trunkline_migrations (
     number     integer     primary key,
     name       text        not null,

@@ -21,6 +21,12 @@ const columns: Readonly<Record<string, string>> = {
   log_readers: 'log_id name position updated_at',
 };
 
+/** Tables, views and sequences of ours, but for the months' partitions. */
+export const relations: readonly string[] = [
+  ...Object.keys(columns),
+  ...['trunkline_migrations', 'domain_events_default', 'dead_letters', 'domain_events_sequence', 'outbox_batch'],
+];
+
 const needed: readonly string[] = Object.entries(columns).flatMap(([table, names]) =>
   names.split(' ').map((name) => `${table}.${name}`),
 );
