@@ -4,8 +4,9 @@ import type { DigestOptions } from '../../examples/call-routing/proxy/digest.ts'
 import { Digest, digestSecret } from '../../examples/call-routing/proxy/digest.ts';
 import { NonceUse } from '../../examples/call-routing/proxy/nonce-use.ts';
 import type { ProxyOptions, SipProxy } from '../../examples/call-routing/proxy/proxy.ts';
-import type { ReceivedResponse } from '../../examples/call-routing/sip/message.ts';
+import type { ReceivedRequest, ReceivedResponse } from '../../examples/call-routing/sip/message.ts';
 import { headerValue } from '../../examples/call-routing/sip/message.ts';
+import { parseMessage } from '../../examples/call-routing/sip/parse.ts';
 import { Quota } from '../../examples/call-routing/sip/quota.ts';
 import { SourceRates } from '../../examples/call-routing/sip/source-rates.ts';
 import { makeTimers } from '../../examples/call-routing/sip/timers.ts';
@@ -215,12 +216,54 @@ describe('room', () => {
     expect([quota.size, quota.bytes]).toEqual([0, 0]);
   });
 
-  test('answers that leave nothing behind are limited by host', () => {
-    const rates = new SourceRates(3);
+  test('answers that leave nothing behind are limited by address and by host; a few that ask for many leave some to others', () => {
+    const rates = new SourceRates(30);
     const now = performance.now();
-    const taken = (host: string): number => [0, 1, 2, 3, 4].filter(() => rates.take(host, now)).length;
-    expect([taken('192.0.2.1'), taken('192.0.2.1')]).toEqual([3, 0]);
-    expect(rates.take('192.0.2.1', now + 1_001)).toBe(true);
+    const taken = (port: number, isKnown = false, host = '192.0.2.1'): number => {
+      return Array.from({ length: 50 }, () => rates.take({ host, port }, isKnown, now)).filter(Boolean).length;
+    };
+    // 28 further ones of the first, 2 of the second, and then the first two of each.
+    expect([1, 2, 3, 4].map((port) => taken(port))).toEqual([30, 4, 2, 2]);
+    expect(taken(1)).toBe(0);
+    let all = 0;
+    for (let port = 5; port < 100; port++) all += taken(port);
+    expect(all).toBe(30 - 8);
+    expect([taken(1, true), taken(1, true), taken(200, true), taken(1, false, '192.0.2.2')]).toEqual([30, 0, 30, 30]);
+    expect(rates.take({ host: '192.0.2.1', port: 1 }, false, now + 1_001)).toBe(true);
+  });
+
+  test('a host behind which some flood with wrong passwords has challenges left for its others', async () => {
+    const port = await start({ admission: { digest: { realm, users } }, statelessPerSecond: 20 });
+    const flooders = await Promise.all(Array.from({ length: 6 }, () => Phone.open()));
+    const line =
+      'Proxy-Authorization: Digest username="ann", realm="calls", nonce="x", uri="sip:4412@127.0.0.1", qop=auth';
+    for (let round = 0; round < 60; round++) {
+      for (const phone of flooders) {
+        phone.send(inviteText({ from: 'ann', to: '4412', port: phone.port, headers: [line] }), port);
+      }
+    }
+    await expect.poll(() => proxy!.counters.received, patience).toBe(360);
+    ann.send(inviteText({ from: 'ann', to: '4412', port: ann.port }), port);
+    const challenge = await ann.response(407);
+    const again = inviteText({ from: 'ann', to: '4412', port: ann.port });
+    ann.send(again.replace('Max-Forwards', `${authorize({ text: again, challenge })}\r\nMax-Forwards`), port);
+    await trunk.request('INVITE');
+    await Promise.all(flooders.map((phone) => phone[Symbol.asyncDispose]()));
+  });
+
+  test('who has a nonce that we sent to its address is known by it; who has not learns nothing of a password', () => {
+    const digest = new Digest({ realm, users });
+    const address = { host: '127.0.0.1', port: 5062 };
+    const challenge = { headers: [digest.challenge(address, false)] } as unknown as ReceivedResponse;
+    const check = (secret: string, port = address.port): unknown => {
+      const text = inviteText({ from: 'ann', to: '4412', port });
+      const signed = text.replace('Max-Forwards', `${authorize({ text, challenge, secret })}\r\nMax-Forwards`);
+      return digest.check(parseMessage(Buffer.from(signed, 'latin1')) as ReceivedRequest, { ...address, port });
+    };
+    expect(check('guess')).toEqual({ kind: 'wrong', hasNonce: true });
+    expect([check('guess', 1), check(users.ann.secret, 1)]).toEqual(Array(2).fill({ kind: 'stale', hasNonce: false }));
+    expect(check(users.ann.secret)).toEqual({ kind: 'right', account: 'acme' });
+    expect(check(users.ann.secret)).toEqual({ kind: 'stale', hasNonce: true });
   });
 
   test('beyond that rate a stranger gets nothing, and is counted', async () => {

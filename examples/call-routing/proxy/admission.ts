@@ -37,7 +37,13 @@ export type Admitted =
       readonly transactionsLimit?: number | undefined;
       readonly callsLimit?: number | undefined;
     }
-  | { readonly kind: 'refuse'; readonly status: number; readonly headers: readonly SipHeader[] };
+  | {
+      readonly kind: 'refuse';
+      readonly status: number;
+      readonly headers: readonly SipHeader[];
+      /** See `SourceRates`. */
+      readonly isKnown: boolean;
+    };
 
 export class Admission {
   readonly counters: Record<'challenged' | 'forbidden' | 'wrongCredentials', number> = {
@@ -57,25 +63,26 @@ export class Admission {
   admit(invite: ReceivedRequest, from: Address): Admitted {
     const peer = this.#peers.get(addressText(from)) ?? this.#peers.get(from.host);
     if (peer) return this.#admitPeer(peer, invite);
-    if (!this.#digest) return this.#forbid();
+    if (!this.#digest) return this.#forbid(false);
     const check = this.#digest.check(invite, from);
     if (check.kind === 'right') return { kind: 'payer', account: check.account };
     if (check.kind === 'wrong') this.counters.wrongCredentials++;
     this.counters.challenged++;
-    return { kind: 'refuse', status: 407, headers: [this.#digest.challenge(from, check.kind === 'stale')] };
+    const challenge = this.#digest.challenge(from, check.kind === 'stale');
+    return { kind: 'refuse', status: 407, headers: [challenge], isKnown: check.hasNonce };
   }
 
   #admitPeer({ accounts, transactionsLimit, callsLimit }: Peer, invite: ReceivedRequest): Admitted {
     const named = accounts.length === 1 ? accounts[0] : userOfFrom(invite);
     // As the peer has it: what was cut out of the message would keep that.
     const account = accounts.find((one) => one === named);
-    if (account === undefined) return this.#forbid();
+    if (account === undefined) return this.#forbid(true);
     return { kind: 'payer', account, transactionsLimit, callsLimit };
   }
 
-  #forbid(): Admitted {
+  #forbid(isKnown: boolean): Admitted {
     this.counters.forbidden++;
-    return { kind: 'refuse', status: 403, headers: [] };
+    return { kind: 'refuse', status: 403, headers: [], isKnown };
   }
 }
 

@@ -30,8 +30,11 @@ export function digestSecret(user: string, realm: string, password: string): str
 
 export type DigestCheck =
   | { readonly kind: 'right'; readonly account: string }
-  /** `stale`: right, but with a nonce that is too old, of another address, or used up. `none`: no credentials for us. */
-  | { readonly kind: 'none' | 'wrong' | 'stale' };
+  /**
+   * `stale`: with a nonce that is too old, of another address, or used up. `none`: no credentials for us. `hasNonce`: with one that
+   * we have sent to this address, however long ago: the sender reads what goes there.
+   */
+  | { readonly kind: 'none' | 'wrong' | 'stale'; readonly hasNonce: boolean };
 
 const defaultNonceLifetimeMs = 60_000;
 
@@ -42,12 +45,15 @@ export class Digest {
   readonly #lifetimeMs: number;
   readonly #secret = randomBytes(32);
   readonly #used: NonceUse;
+  /** Of users that there are not: they take as long as others. */
+  readonly #nobodysSecret: string;
 
   constructor({ realm, users, nonceLifetimeMs = defaultNonceLifetimeMs }: DigestOptions) {
     this.#realm = realm;
     this.#users = new Map(Object.entries(users).map(([name, user]) => [name, { ...user, name }]));
     this.#lifetimeMs = nonceLifetimeMs;
     this.#used = new NonceUse(nonceLifetimeMs);
+    this.#nobodysSecret = digestSecret('', realm, randomBytes(16).toString('hex'));
   }
 
   challenge(from: Address, isStale: boolean): SipHeader {
@@ -62,23 +68,24 @@ export class Digest {
 
   check(request: ReceivedRequest, from: Address): DigestCheck {
     const given = this.#credentials(request);
-    if (!given) return { kind: 'none' };
+    if (!given) return { kind: 'none', hasNonce: false };
     const [user, nonce, uri] = [given.get('username') ?? '', given.get('nonce') ?? '', given.get('uri') ?? ''];
     const [count, clientNonce] = [given.get('nc') ?? '', given.get('cnonce') ?? ''];
     const isWellFormed = /^[0-9a-f]{8}$/i.test(count) && given.get('qop') === 'auth' && clientNonce !== '';
     const isSha256 = (given.get('algorithm') ?? '').toUpperCase() === 'SHA-256';
+    const madeAt = this.#madeAt(nonce, from);
+    const hasNonce = madeAt !== undefined;
     // The address that it signs must be the one that is called: else one call's credentials would pay for another.
-    if (!isWellFormed || !isSha256 || uri !== request.uri) return { kind: 'wrong' };
+    if (!isWellFormed || !isSha256 || uri !== request.uri) return { kind: 'wrong', hasNonce };
+    // Before the password is looked at (RFC 7616 §3.3): a guess says nothing to who does not read our answers.
+    if (madeAt === undefined || performance.now() - madeAt >= this.#lifetimeMs) return { kind: 'stale', hasNonce };
     const known = this.#users.get(user);
     const own = hash('sha256', `${request.method}:${uri}`, 'hex');
-    const secret = known?.secret ?? digestSecret(user, this.#realm, '');
+    const secret = known?.secret ?? this.#nobodysSecret;
     const expected = hash('sha256', `${secret}:${nonce}:${count}:${clientNonce}:auth:${own}`, 'hex');
     const isRight = isEqual(expected, (given.get('response') ?? '').toLowerCase());
-    if (!isRight || !known) return { kind: 'wrong' };
-    const madeAt = this.#madeAt(nonce, from);
-    if (madeAt === undefined || !this.#used.take(known.name, nonce, madeAt, Number.parseInt(count, 16))) {
-      return { kind: 'stale' };
-    }
+    if (!isRight || !known) return { kind: 'wrong', hasNonce };
+    if (!this.#used.take(known.name, nonce, madeAt, Number.parseInt(count, 16))) return { kind: 'stale', hasNonce };
     return { kind: 'right', account: known.account };
   }
 
@@ -96,15 +103,14 @@ export class Digest {
     return undefined;
   }
 
-  /** When a nonce of ours for this address was made, unless that is too long ago. */
+  /** When a nonce of ours for this address was made. */
   #madeAt(nonce: string, from: Address): number | undefined {
     const [text = '', mark = ''] = nonce.split('.');
     const payload = Buffer.from(text, 'base64url');
     // Only as we have written it: another spelling of one nonce would be another one to `NonceUse`.
     if (payload.length !== 22 || payload.toString('base64url') !== text) return undefined;
     if (nonce !== `${text}.${mark}` || !isEqual(this.#mark(payload, from), mark)) return undefined;
-    const madeAt = payload.readUIntBE(0, 6);
-    return performance.now() - madeAt < this.#lifetimeMs ? madeAt : undefined;
+    return payload.readUIntBE(0, 6);
   }
 
   #mark(payload: Buffer, from: Address): string {

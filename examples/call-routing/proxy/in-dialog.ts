@@ -24,8 +24,8 @@ export class InDialog {
     const way = this.#parts.calls.find(envelope, from);
     if (!way) return { kind: 'answer', status: 481 };
     const { sender } = way;
-    if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400 };
-    if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500 }; // RFC 3261 §12.2.2
+    if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400, isKnown: true };
+    if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500, isKnown: true }; // RFC 3261 §12.2.2
     const source = sourceOf(way);
     const begin = (transaction: ServerTransaction, receivedAt: number): void =>
       this.#forward(transaction, way, receivedAt);

@@ -38,7 +38,7 @@ export interface ProxyOptions {
   readonly transactionsPerAccount?: number;
   /** A share of n transactions is so many times n bytes, too. Default: 8,192. */
   readonly bytesPerTransaction?: number;
-  /** Most answers a second to one host that leave no state behind. Default: 1,000. */
+  /** Most answers a second to one address that leave no state behind; twice as many to all strangers of its host. Default: 1,000. */
   readonly statelessPerSecond?: number;
   /** An INVITE has left; `elapsedMs` since its datagram reached JavaScript. */
   readonly forwarded: (trunk: string, elapsedMs: number) => void;
@@ -144,20 +144,20 @@ export class SipProxy {
 
   #admitInvite(invite: ReceivedRequest, from: Address): Verdict {
     const admitted = this.#admission.admit(invite, from);
-    if (admitted.kind === 'refuse') return answer(admitted.status, ...admitted.headers);
+    if (admitted.kind === 'refuse') return { ...admitted, kind: 'answer' };
     const { scheme, user } = parseUri(invite.uri);
-    if (scheme !== 'sip') return answer(416);
+    if (scheme !== 'sip') return answerKnown(416);
     const number = normaliseNumber(user);
-    if (number === undefined) return answer(404);
-    if (invite.envelope.sequence >= sequenceLimit) return answer(400);
+    if (number === undefined) return answerKnown(404);
+    if (invite.envelope.sequence >= sequenceLimit) return answerKnown(400);
     // The same caller has a call of this name: a copy that came by another way, or a second one that would take its dialog.
-    if (this.#calls.has(invite.envelope, from)) return answer(482);
+    if (this.#calls.has(invite.envelope, from)) return answerKnown(482);
     const { account, transactionsLimit, callsLimit = this.#callsPerAccount } = admitted;
     const bytes = bytesOfCaller(invite);
-    if (bytes === undefined) return answer(513);
+    if (bytes === undefined) return answerKnown(513);
     if (!this.#calls.hasRoomFor(account, callsLimit, bytes)) {
       this.#counters.callsRefused++;
-      return answer(503, makeHeader('Retry-After', '1'));
+      return answerKnown(503, makeHeader('Retry-After', '1'));
     }
     const [called] = detach([number]);
     const begin = (invite: ServerTransaction, receivedAt: number): void => {
@@ -195,6 +195,11 @@ export class SipProxy {
       this.#options.failed(error);
     }
   }
+}
+
+/** Of one who is known by its address, or has shown that it reads what goes there. */
+function answerKnown(status: number, ...headers: SipHeader[]): Verdict {
+  return { kind: 'answer', status, headers, isKnown: true };
 }
 
 function answer(status: number, ...headers: SipHeader[]): Verdict {

@@ -16,7 +16,13 @@ export type Verdict =
       /** If there is room. `receivedAt` is `performance.now()` when its datagram reached JavaScript. */
       readonly begin: (transaction: ServerTransaction, receivedAt: number) => void;
     }
-  | { readonly kind: 'answer'; readonly status: number; readonly headers?: readonly SipHeader[] };
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      readonly headers?: readonly SipHeader[];
+      /** The sender reads what goes to its address, or that address is one of ours; see `SourceRates`. */
+      readonly isKnown?: boolean;
+    };
 
 export interface EndpointUser {
   /** Asked before anything is kept of a new request; never of an ACK or a CANCEL. May throw MalformedSip. */
@@ -37,7 +43,8 @@ export interface EndpointOptions {
   readonly transactionsPerSource?: number;
   /** A share of n transactions is so many times n bytes, too. Default: 8,192. */
   readonly bytesPerTransaction?: number;
-  /** Most answers a second to one host that leave no state behind; what comes beyond it is counted and dropped. */
+  /** Most answers a second to one address that leave no state behind; what comes beyond it is counted and dropped. Twice as many
+   * to all strangers of one host. */
   readonly statelessPerSecond?: number;
 }
 

@@ -9,7 +9,7 @@ import type { EndpointCounters, EndpointOptions, EndpointUser, Verdict } from '.
 import { bytesOf } from './kept.ts';
 import { MalformedSip } from './malformed.ts';
 import { clientKey, serverKey } from './matching.ts';
-import type { Address, Envelope, ReceivedMessage, ReceivedRequest, SipHeader, SipRequest } from './message.ts';
+import type { Address, Envelope, ReceivedMessage, ReceivedRequest, SipRequest } from './message.ts';
 import { makeHeader } from './message.ts';
 import { Names } from './names.ts';
 import { parseMessage } from './parse.ts';
@@ -28,6 +28,8 @@ interface Held<Transaction> {
   readonly transaction: Transaction;
   readonly charge: Charge;
 }
+
+type StatelessAnswer = Omit<Extract<Verdict, { kind: 'answer' }>, 'kind'>;
 
 const defaultStatelessPerSecond = 1_000;
 const retryAfter = makeHeader('Retry-After', '1');
@@ -187,7 +189,7 @@ export class Endpoint {
     if (method === 'ACK') {
       if (!known?.acknowledge()) this.#user.acknowledgement(request, from);
     } else if (method === 'CANCEL') {
-      this.#answer(request, from, known ? 200 : 481);
+      this.#answer(request, from, { status: known ? 200 : 481, isKnown: known !== undefined });
       if (known && !known.hasFinalAnswer) this.#user.cancelled(known);
     } else if (known) {
       this.counters.retransmissionsAbsorbed++;
@@ -205,14 +207,14 @@ export class Endpoint {
       verdict = { kind: 'answer', status: error.status };
     }
     if (verdict.kind === 'answer') {
-      this.#answer(request, from, verdict.status, verdict.headers);
+      this.#answer(request, from, verdict);
       return;
     }
     const places = this.#room.placesFor(verdict);
     const hasPlaces = this.#servers.hasRoomFor(places) && this.#clients.hasRoomFor(places);
     if (!hasPlaces || !this.#room.isLeftFor(request, verdict)) {
       this.counters.overloadRefused++;
-      this.#answer(request, from, 503, [retryAfter]);
+      this.#answer(request, from, { status: 503, headers: [retryAfter], isKnown: true });
       return;
     }
     const { giveUpMs, ringingMs } = this.#timers;
@@ -227,9 +229,9 @@ export class Endpoint {
   }
 
   /** An answer that leaves nothing behind. */
-  #answer(request: ReceivedRequest, to: Address, status: number, headers: readonly SipHeader[] = []): void {
+  #answer(request: ReceivedRequest, to: Address, { status, headers = [], isKnown = false }: StatelessAnswer): void {
     const tag = this.names.tagFor(identity(request.envelope));
-    this.#sendStateless(makeResponse(request, status, tag, headers), to);
+    this.#sendStateless(makeResponse(request, status, tag, headers), to, isKnown);
   }
 
   #refuseMalformed({ status, answerable }: MalformedSip, from: Address): void {
@@ -238,11 +240,11 @@ export class Endpoint {
       return;
     }
     this.counters.malformedAnswered++;
-    this.#sendStateless(makeResponse(answerable, status, this.names.nextTag()), from);
+    this.#sendStateless(makeResponse(answerable, status, this.names.nextTag()), from, false);
   }
 
-  #sendStateless(response: ReturnType<typeof makeResponse>, to: Address): void {
-    if (this.#rates.take(to.host)) this.#sendDatagram(serialiseMessage(response), to);
+  #sendStateless(response: ReturnType<typeof makeResponse>, to: Address, isKnown: boolean): void {
+    if (this.#rates.take(to, isKnown)) this.#sendDatagram(serialiseMessage(response), to);
     else this.counters.statelessDropped++;
   }
 }
