@@ -107,7 +107,7 @@ interface OutboxParts {
   onError(error: Error): void;
 }
 
-/** Looks after the store's tables while a runtime runs. */
+/** Maintains the store's tables while a runtime runs. */
 export interface Upkeep {
   start(): void;
   /** Lets go of what it is doing. */
