@@ -129,7 +129,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
 
   /**
    * An aggregate as it is now, without a command made for it: its actor answers in its turn, behind the commands that came
-   * before. undefined: it has no event. Properties whose value is `undefined` are left out, as by JSON. A state that JSON cannot carry (a `Map`, a `Date`) is folded from its events.
+   * before; those that wait for room in the log, or for the store, have not begun, and are not waited for. undefined: it has no event. Properties whose value is `undefined` are left out, as by JSON. A state that JSON cannot carry (a `Map`, a `Date`) is folded from its events.
    *
    * ```ts
    * const auction = await runtime.state(Auction, 'a-1');

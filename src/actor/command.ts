@@ -14,6 +14,8 @@ export class Command {
   readonly awaitsStored: boolean;
   /** Sent by an aggregate. */
   readonly isInternal: boolean;
+  /** It reads the state, and adds nothing to what the log or the store has to take. */
+  readonly isRead: boolean;
   readonly typeIndex: number;
   readonly commandIndex: number;
   readonly id: string;
@@ -35,6 +37,7 @@ export class Command {
     this.urgent = (ring.flags & GroupFlag.urgent) !== 0;
     this.awaitsStored = (ring.flags & GroupFlag.stored) !== 0;
     this.isInternal = (ring.flags & GroupFlag.internal) !== 0;
+    this.isRead = (ring.flags & GroupFlag.read) !== 0;
     frame.at(ring.framesStart);
     this.typeIndex = frame.schemaVersion;
     this.commandIndex = frame.version;
@@ -44,5 +47,10 @@ export class Command {
     this.askers = this.isInternal ? frame.aggregateType : '';
     this.metadataJson = frame.metadataJson;
     this.inputJson = frame.dataJson;
+  }
+
+  /** It begins whatever room log and store have. */
+  get needsNoRoom(): boolean {
+    return this.isInternal || this.isRead;
   }
 }

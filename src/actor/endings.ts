@@ -53,7 +53,7 @@ export class Endings {
       const reply = value === undefined ? '' : toJson(value, 'result');
       if (command.key !== '') outcome = this.keep(execution, value === undefined ? {} : { value });
       if (execution.events === 0) this.outgoing.rest(actor, command);
-      this.snapshots.keep(actor, this.ring, reply);
+      if (!command.isRead) this.snapshots.keep(actor, this.ring, reply);
       const kind = value === undefined ? GroupFlag.nothing : GroupFlag.value;
       const messages = execution.messages > 0 ? GroupFlag.messages : 0;
       this.outgoing.reply(command, kind | messages, actor.version, reply);
@@ -89,6 +89,7 @@ export class Endings {
   }
 
   private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
+    if (command.isRead) return;
     actor.lastPublished = this.ring.published;
     if (outcome) this.remembered.keep(actor, command.key, outcome, this.ring.published);
   }

@@ -1,9 +1,10 @@
 // What stands between users' commands and what they would add to: a log that is nearly full, or what a shard keeps until a
 // store that is behind has it (room.ts). Commands of users that have not begun wait here, beside the ring, or are refused
-// (`whenFull: 'reject'`). Internal traffic (messages, answers, fences) goes past: it is what frees the log. Owned by a shard's thread.
+// (`whenFull: 'reject'`). Internal traffic (messages, answers, fences) goes past: it is what frees the log; so do reads of a
+// state, which add nothing. Owned by a shard's thread.
 //
 // Invariants: users' commands begin in the order of their coming, those that were held and those that were not: while one is
-// held, each that has come later waits behind it, whatever the log says meanwhile. An internal command is never held.
+// held, each that has come later waits behind it, whatever the log says meanwhile. An internal command, or a read, is never held.
 import { TrunklineError } from '../errors.ts';
 import { type Levels, LevelWord, LogRoom, logFull } from '../log/levels.ts';
 import type { Command } from './command.ts';
@@ -27,7 +28,7 @@ export class LogGate {
    * `limit`: see `actorLimit`. @throws TooManyUnstored
    */
   keeps(command: Command, limit: number): boolean {
-    if (command.isInternal || (!this.isHolding && this.hasRoom(command))) return false;
+    if (command.needsNoRoom || (!this.isHolding && this.hasRoom(command))) return false;
     if (this.rejects && !this.isHolding) throw new TrunklineError('TooManyUnstored', { limit });
     if (!this.isHolding) this.waitsForStore = true;
     this.held.push(command);
@@ -40,7 +41,7 @@ export class LogGate {
 
   /** Keep it until the log has room, if it may not begin now. @throws LogFull */
   holds(command: Command): boolean {
-    if (command.isInternal) return false;
+    if (command.needsNoRoom) return false;
     const isShut = this.isShut;
     if (!isShut && (!this.isHolding || command.order < this.held[this.first]!.order)) return false;
     if (isShut && this.rejects) throw logFull(this.levels, this.levels.position('admitBytes'));

@@ -2,7 +2,7 @@
 // yet, the outcome of a command with a key. Where the store is slower than the commands, these would otherwise grow for as
 // long as that lasts. Owned by a shard.
 import { hurrySync, type Levels, LevelWord } from '../log/levels.ts';
-import type { ActorType } from './actor.ts';
+import type { Actor, ActorType } from './actor.ts';
 import type { Command } from './command.ts';
 import type { RememberedOutcomes } from './remembered.ts';
 import type { Residents } from './residents.ts';
@@ -43,5 +43,11 @@ export class Room {
     if (levels.flag(LevelWord.poisoned) !== 0 || levels.flag(LevelWord.stopping) !== 0) return true;
     hurrySync(levels);
     return false;
+  }
+
+  /** A read may have brought an actor for which there is no room: it leaves again, unless something keeps it. */
+  letGo(actor: Actor, storedBytes: number): void {
+    if (this.residents.count <= this.most || actor.mailbox !== undefined) return;
+    if (actor.lastPublished <= storedBytes) this.residents.remove(actor);
   }
 }

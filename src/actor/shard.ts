@@ -193,6 +193,7 @@ export class Shard {
       return;
     }
     this.execute(actor, command);
+    if (command.isRead) this.room.letGo(actor, this.horizon.storedBytes);
   }
 
   /** Whether it may not begin now, and waits for room in the log, or has been refused. */
@@ -337,6 +338,7 @@ export class Shard {
       else if (actor.mailbox === undefined) this.execute(actor, next);
       else (actor.mailbox as Mailbox).put(next);
     }
+    this.room.letGo(actor, this.horizon.storedBytes);
   }
 
   /** Answer without having run anything. */

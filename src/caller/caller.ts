@@ -123,6 +123,11 @@ export class Caller implements CommandSender {
     }
   }
 
+  /** It adds nothing to the log, and so needs no room there. */
+  async read(typeIndex: number, commandIndex: number, id: string, options: SendOptions): Promise<Receipt<unknown>> {
+    return this.dispatch(typeIndex, commandIndex, id, '[]', '', options, true);
+  }
+
   /** A command by name, from another aggregate: input as JSON already. */
   sendNamed(
     type: string,
@@ -157,11 +162,12 @@ export class Caller implements CommandSender {
     inputJson: string,
     metadataJson: string,
     options: SendOptions | NamedSendOptions | undefined,
+    isRead = false,
   ): Promise<Receipt<unknown>> {
     const named = options !== undefined && 'isInternal' in options ? options : undefined;
     const isInternal = named !== undefined;
     if (isInternal) this.admitInternal();
-    else this.admit();
+    else this.admit(isRead);
     if (options !== undefined && !isInternal) checkSendOptions(options, this.options.hasStream);
     const ack = options?.ack ?? this.options.ack;
     const key = options === undefined ? '' : keyOf(options);
@@ -183,7 +189,7 @@ export class Caller implements CommandSender {
           : ack === 'stored' || ack === 'published' || isMessage
             ? GroupFlag.stored
             : 0;
-      const flags = level | (isInternal ? GroupFlag.internal : 0);
+      const flags = level | (isInternal ? GroupFlag.internal : 0) | (isRead ? GroupFlag.read : 0);
       const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
       const write: CommandWrite = (ring) => {
         ring.frame(FrameKind.message, typeIndex, deadlineAt, commandIndex, askers, id, key, metadataJson, inputJson);
@@ -192,7 +198,7 @@ export class Caller implements CommandSender {
       };
       try {
         if (!line.tryWrite(write)) {
-          if (this.options.whenFull === 'reject' && !isInternal && !line.dead) {
+          if (!isRead && this.options.whenFull === 'reject' && !isInternal && !line.dead) {
             throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
           pending.waiting = line.writeLater(write, (error) => this.drop(slot, pending, error));
@@ -229,10 +235,10 @@ export class Caller implements CommandSender {
   }
 
   /** Whether anything new of a user's may come in. */
-  admit(): void {
+  admit(isRead: boolean = false): void {
     if (this.closed) throw this.closed;
     if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
-    if (this.options.whenFull === 'reject' && this.levels.flag(LevelWord.full) !== 0) {
+    if (!isRead && this.options.whenFull === 'reject' && this.levels.flag(LevelWord.full) !== 0) {
       throw logFull(this.levels, this.options.logLimitBytes);
     }
   }

@@ -14,6 +14,8 @@ export interface CommandSender {
     input: unknown[],
     options: SendOptions | undefined,
   ): Promise<Receipt<unknown>>;
+  /** The same for the command that reads the state. */
+  read(typeIndex: number, commandIndex: number, id: string, options: SendOptions): Promise<Receipt<unknown>>;
 }
 
 /** A ref, whatever its commands. */

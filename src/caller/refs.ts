@@ -45,7 +45,7 @@ export class Refs {
     this.of(type, id);
     const typeIndex = [...this.definitions.keys()].indexOf(type);
     const behindItsOwn = Object.keys(this.definitions.get(type)!.commands).length;
-    return this.sender.send(typeIndex, behindItsOwn, id, [], { ...options, ack: 'written' });
+    return this.sender.read(typeIndex, behindItsOwn, id, { ...options, ack: 'written' });
   }
 
   /** A command by names. @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions */

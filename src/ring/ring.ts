@@ -66,6 +66,8 @@ export const GroupFlag = {
   internal: 32,
   /** command: its caller waits for `stored` or `published` */
   stored: 64,
+  /** command: it reads the state, and adds nothing to the log */
+  read: 128,
 } as const;
 
 export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;

@@ -106,7 +106,7 @@ const fullUntil = (file: string, whenFull: 'reject' | 'wait'): Promise<Runtime> 
   });
 
 test.each(['reject', 'wait'] as const)(
-  'the log (%s): messages and questions are carried out although it is full',
+  'the log (%s): messages and questions are carried out, and states are read, although it is full',
   async (whenFull) => {
     const file = `${scratchFolder()}-go`;
     const [asked, end, room] = [`${file}-asked`, `${file}-end`, `${file}-room`];
@@ -120,6 +120,9 @@ test.each(['reject', 'wait'] as const)(
     expect(refusal).toBe(whenFull === 'reject' ? 'LogFull' : 'DeadlineExceeded');
     // Whatever users send now, in whatever number, the reserve is not theirs.
     await Promise.all(Array.from({ length: 200 }, fill));
+    // Of an actor that is here, and of one that has to be loaded.
+    const versions = ['from', 'nobody'].map(async (id) => (await runtime.state(Courier, id))?.version);
+    expect(await Promise.all(versions)).toEqual([1, undefined]);
     writeFileSync(asked, '');
     expect((await asking).value).toEqual([]);
     const held = whenFull === 'wait' ? runtime.ref(Courier, 'held').take('held') : undefined;
