@@ -60,6 +60,6 @@ export interface TableStore {
    */
   begin?(entry: Change | undefined, longestMs?: number): Promise<OwnTransaction | 'taken'>;
   close(): Promise<void>;
-  /** What is under way and waits for a server is broken off; `close` resolves. Where this is missing, nothing waits for one. */
+  /** A wait for a server is broken off; `close` resolves. Stores that wait for no server lack it. */
   cut?(): void;
 }

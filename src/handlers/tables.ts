@@ -245,7 +245,7 @@ export class Tables {
     await (await this.opening?.catch(() => undefined))?.close();
   }
 
-  /** Nothing is committed from now on, and what is on its way is broken off where that can be done: the next run does it again. */
+  /** Nothing is committed from now on, and a commit in flight is broken off where that is possible: the next run does it again. */
   cut(): void {
     this.isClosed = true;
     this.cutting.abort();
@@ -254,7 +254,7 @@ export class Tables {
   }
 
   private start(): void {
-    if (this.isClosed) return; // who waits for it is told, see `durable`
+    if (this.isClosed) return; // `durable` rejects
     if (this.running !== undefined || this.failure !== undefined) return;
     this.running = this.run();
     unawaited(this.running, (error) => this.giveUp(error as Error, []));

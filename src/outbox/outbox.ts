@@ -90,7 +90,7 @@ export interface OutboxSession {
 }
 
 export interface Outbox {
-  /** `signal` lets go of the session for good. @throws WrongDoor if one of this runtime's actor types has events of entities */
+  /** `signal` ends the session. @throws WrongDoor if one of this runtime's actor types has events of entities */
   open(signal?: AbortSignal): Promise<OutboxSession>;
 }
 
