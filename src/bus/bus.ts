@@ -1,5 +1,5 @@
 // The live bus: listeners in the caller's thread, called in log order once events are `written`. In memory: a listener
-// hears what happens while it listens. One that throws, or rejects, is reported, and hurts nobody else.
+// hears what happens while it listens. One that throws, or rejects, is reported; the others are called.
 
 import { EventEmitter } from 'eventemitter3';
 import type { AnyAggregate, EventNamed, EventTypeOf } from '../aggregate.ts';
@@ -51,7 +51,7 @@ export class Bus {
   private readonly onError: ListenerErrorHandler;
   private readonly admit: (aggregate: AnyAggregate | undefined) => void;
 
-  /** @internal `admit` throws when nobody will be told of anything any more, or of this aggregate. */
+  /** @internal `admit` throws when no events come any more, or none of this aggregate. */
   constructor(onError: ListenerErrorHandler, admit: (aggregate: AnyAggregate | undefined) => void = () => {}) {
     this.onError = onError;
     this.admit = admit;
@@ -119,7 +119,7 @@ export class Bus {
     return this.entries.size === 0;
   }
 
-  /** Whether anybody would hear such an event: asked before it is decoded. */
+  /** Whether a listener wants such an event: asked before it is decoded. */
   wants(aggregateType: string, type: string): boolean {
     const { emitter } = this;
     return (

@@ -29,7 +29,7 @@ export class ClientTransaction implements OwnTransaction {
     }
     // To COMMIT in a transaction that an error has ended the server answers, politely, that it has rolled back.
     if (command === 'ROLLBACK') {
-      const reason = 'one of its statements had failed, and whoever saw the error went on';
+      const reason = 'one of its statements had failed, and the code that caught the error went on';
       throw new TrunklineError('TransactionRolledBack', { reason });
     }
   }

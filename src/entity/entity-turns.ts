@@ -27,7 +27,7 @@ interface Claim {
 export interface EntityTurnsSettings {
   readonly heads: Heads;
   readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
-  /** Where the store is elsewhere, and entities may be that nobody here knows. */
+  /** Set where the store is on another machine, which may know entities that this process does not. */
   readonly lookUp: HeadLookUp | undefined;
   /** So many may hold or wait. */
   readonly limit: number;

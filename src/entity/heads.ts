@@ -8,7 +8,7 @@ export class Heads {
   private readonly storedHead: (type: string, id: string) => { version: number } | undefined;
   /** In the order in which each was last published, so that what the store has gone past is at the front. */
   private readonly recent = new Map<string, { version: number; position: number }>();
-  /** What a store elsewhere has told of those that nobody here knew. */
+  /** What the store on another machine has answered about entities that this process did not know. */
   private readonly learned = new Map<string, number>();
 
   constructor(levels: Levels, storedHead: (type: string, id: string) => { version: number } | undefined) {
@@ -52,7 +52,7 @@ export class Heads {
     return false;
   }
 
-  /** On its way: position is not known yet. */
+  /** In flight: its position is not known yet. */
   publishing(type: string, id: string, version: number): void {
     this.put(`${type}\0${id}`, { version, position: Number.POSITIVE_INFINITY });
   }

@@ -1,4 +1,4 @@
-// A look a moment later, where nobody rings when there is something to see. Owned by the caller's thread.
+// Looks again a moment later, where no notification comes. Owned by the caller's thread.
 import { clearTimeout, setTimeout } from '../clock.ts';
 import { guarded } from '../guarded.ts';
 

@@ -64,7 +64,7 @@ export class EventPublisher {
   private readonly levels: Levels;
   private readonly turns: EntityTurns;
 
-  /** @internal `lookUp`: where the store is elsewhere, and entities may be that nobody here knows. */
+  /** @internal `lookUp`: set where the store is on another machine: it may know entities that this process does not. */
   constructor(
     caller: Caller,
     levels: Levels,
@@ -98,7 +98,7 @@ export class EventPublisher {
 
   /**
    * Publish events, in order, as one group; resolves when they have come to the runtime's `ack` level.
-   * An event's `id` is not compared with those in the store: whoever publishes the same id twice has two events with it.
+   * An event's `id` is not compared with those in the store: one that is published twice is stored twice.
    * The expected version is the guard against repetition (`version`, or `save` with `expectedVersion`).
    * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, InvalidOptions, CommandTooLarge, RingFull,
    * RuntimeClosed (as rejections)
@@ -169,7 +169,7 @@ export class EventPublisher {
       const prepared = this.prepare(events);
       if (this.caller.options.whenFull === 'reject' && !this.hasRoom()) throw this.tooManyUnstored();
       const { slot, promise } = this.takeSlot(prepared);
-      promise.catch(() => {}); // a runtime that fails meanwhile is told of by `publish`
+      promise.catch(() => {}); // `publish` reports a runtime that fails meanwhile
       return {
         publish: (level) => {
           if (this.slots.get(slot)?.events === prepared) this.write(slot, false);
@@ -324,7 +324,7 @@ export class EventPublisher {
     return true;
   }
 
-  /** Whether the store is near enough: what it does not have yet, somebody here must know. */
+  /** Whether the store is near enough: this process must keep in memory what the store does not have yet. */
   private hasRoom(): boolean {
     return this.heads.hasRoom(this.options.actorLimit + this.waitingEvents); // those that wait are among them
   }
@@ -353,7 +353,7 @@ export class EventPublisher {
   private written(ring: RingConsumer): void {
     const { slot, firstPosition } = ring;
     const publishing = this.slots.get(slot);
-    if (!publishing) return; // the runtime has failed, and they were told so
+    if (!publishing) return; // the runtime has failed, and rejected them
     const { events, resolve } = publishing;
     this.slots.remove(slot);
     for (const [i, { aggregateType, aggregateId, version }] of events.entries()) {

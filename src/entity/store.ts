@@ -85,7 +85,7 @@ export class RuntimeStore implements EventStore {
 
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
-  /** All events of an aggregate, in version order; none if nobody knows it. */
+  /** All events of an aggregate, in version order; none if it is unknown. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
     checkAggregateId(aggregate, id);
     await this.caughtUp();
@@ -144,7 +144,7 @@ export class RuntimeStore implements EventStore {
     return this.archive.stateAt(aggregate, id, moment);
   }
 
-  /** Version and position of an aggregate; undefined if nobody knows it. */
+  /** Version and position of an aggregate; undefined if it is unknown. */
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
     checkAggregateId(aggregate, id);
     await this.caughtUp();

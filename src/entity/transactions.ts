@@ -1,4 +1,4 @@
-// Events of entities on their way into transactions of the user's own: checked and serialised before the server is asked
+// Puts events of entities into transactions of the user's own: checked and serialised before the server is asked
 // anything. Runs in the caller's thread; touches neither ring nor log: a relay brings them there once they are committed.
 import type { AnyAggregate } from '../aggregate.ts';
 import { dateMs } from '../clock.ts';
@@ -43,7 +43,7 @@ export class Transactions {
     return this.store.append(client, prepared);
   }
 
-  /** Whether an event has been given to a transaction: nobody else may publish it then. */
+  /** Whether an event has been given to a transaction: nothing else may publish it then. */
   hasTaken(event: NewEvent): boolean {
     return this.taken.has(event);
   }

@@ -41,7 +41,7 @@ const unitOfWorkFields = fieldsOf<UnitOfWorkOptions>({ transaction: true, client
 type BeforeHandler = (event: RaisedEvent) => Promise<void> | void;
 type AfterHandler = (event: StoredEvent) => Promise<void> | void;
 
-const roundLimit = 100; // handlers before commit may raise further events; not for ever
+const roundLimit = 100; // handlers before commit may raise further events, so many times
 
 /**
  * ```ts
@@ -131,7 +131,7 @@ export class UnitOfWork implements AsyncDisposable {
   /**
    * Handlers before commit, the events themselves if there is a client, the transaction's commit, publishing, handlers
    * after. Returns what was published. What the log would refuse of the events is refused before the transaction's commit;
-   * until that has ended, whoever else publishes events of these entities waits.
+   * until that has ended, other publishers of these entities' events wait.
    * @throws OutcomeUnknown if the connection broke before the server's reply to COMMIT: the relay will tell
    * @throws RuntimeClosed, UnitOfWorkEnded, and what a handler or the transaction throws: then it is rolled back
    */

@@ -23,7 +23,7 @@ export class BatchBuffer implements Batch {
     return this.used;
   }
 
-  /** Start anew: the next frame taken has this position. */
+  /** Start again: the next frame taken has this position. */
   begin(fromPosition: number, followsLoss = false): void {
     this.followsLoss = followsLoss;
     this.fromPosition = fromPosition;

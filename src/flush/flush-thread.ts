@@ -82,17 +82,17 @@ export type FlushThreadReport =
 const storeName = 'store';
 const memoryName = 'memory';
 const niceness = 5;
-const lookMs = 20; // while stopping: how soon it notices that nobody waits any longer
+const lookMs = 20; // while stopping: how soon it notices that `close()` does not wait any longer
 const idleBoundMs = 1000; // looks at its flags that often in any case
-// Each commit costs some ten to twenty pages beyond its events. At 100,000 events/s this makes one for 5,000 events; whoever
-// waits for `stored` does not wait for it.
+// Each commit costs some ten to twenty pages beyond its events. At 100,000 events/s this makes one for 5,000 events. A
+// caller that waits for `stored` does not wait for it.
 const storeLingerMs = 50;
 const streamBatch = { count: 5000, bytes: 4 << 20, delayMs: 10 };
 const openGraceMs = 10_000; // a sink that takes longer to open does not delay the start any more
 const moduleMsMost = 60_000;
 const aliveEveryMs = 1_000;
 const stopGraceMs = 10_000;
-const abortGraceMs = 1_000; // then a sink has so long to notice that nobody waits
+const abortGraceMs = 1_000; // then a sink has so long to notice that `close()` has given up
 
 const data = workerData as FlushThreadData;
 const levels = new Levels(data.levels);
@@ -100,7 +100,7 @@ const report = (message: FlushThreadReport): void => parentPort!.postMessage(mes
 const isStopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.flush;
 
 async function main(): Promise<void> {
-  // On Linux this is the thread's own priority: whoever waits for a command goes first, the store catches up behind.
+  // On Linux this is the thread's own priority: commands go first, the store catches up behind.
   setPriority(niceness);
   confineModules(data.moduleRoots);
   let log: LogSource | undefined;
@@ -115,7 +115,7 @@ async function main(): Promise<void> {
   data.bellPort.close();
   data.callerPort.close();
   parentPort!.close();
-  // A sink that has left a socket open does not keep the thread: nothing native is under way any more.
+  // A sink that has left a socket open does not keep the thread: no native call is in progress any more.
   setTimeout(() => process.exit(0), abortGraceMs).unref();
 }
 
@@ -129,7 +129,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       log,
       limit: () => levels.position('synced'),
       // The store was there before every loss: what the log does not have from before this run, it never will. Another sink
-      // must be told if it comes too late for what is in the store alone.
+      // must learn that it comes too late for what is in the store alone.
       endOfLoss: (position) =>
         (name === storeName || name === memoryName) && position < levels.position('begun')
           ? levels.position('begun')
@@ -148,7 +148,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     });
     flushers.push(flusher);
   };
-  /** A cursor that is a level: tells whoever waits for it, and makes haste while somebody does. */
+  /** A cursor that is a level: notifies callers that wait for it, and does not linger while there are any. */
   const level = (name: 'stored' | 'published', word: number): Partial<FlusherSettings> => ({
     isHurried: () => levels.flag(word) !== 0,
     onPosition(position) {
@@ -226,7 +226,7 @@ function onBehind(stream: string, lag: number, limit: number): void {
   });
 }
 
-/** The store's transactions are not met by the end of the process. */
+/** The process does not end inside one of the store's transactions. */
 function uncut(store: EmbeddedSink): Sink {
   return {
     open: () => store.open(),
@@ -277,7 +277,7 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     clearInterval(alive);
     for (const flusher of flushers) flusher.stop();
     const gaveUp = abandoned();
-    await Promise.race([runs[0], gaveUp]); // the environment here takes what is synced, unless nobody waits any longer
+    await Promise.race([runs[0], gaveUp]); // the environment here takes what is synced, unless `close()` has given up
     if (!(await within(data.stopGraceMs ?? stopGraceMs, runs, gaveUp))) {
       for (const flusher of flushers) flusher.abort();
       await within(abortGraceMs, runs);

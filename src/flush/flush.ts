@@ -34,14 +34,15 @@ export interface Sink {
    * the repetition has to find out. `signal` aborts when the runtime will wait no longer. A sink that finds that it holds
    * more than the batch returns the position up to which it does.
    *
-   * An event that the sink can never take would stop it for ever: an error with a property `refuses`, the event's position,
-   * sets that event aside. It is counted and logged, and the batch comes again without it.
+   * An event that the sink can never take would stop it permanently: an error with a property `refuses`, the event's
+   * position, sets that event aside. It is counted and logged, and the batch comes again without it.
    */
   // biome-ignore lint/suspicious/noConfusingVoidType: a sink that has nothing to say returns nothing
   write(batch: Batch, signal: AbortSignal): Promise<number | void> | number | void;
   /**
    * After an error the batch comes again as a smaller one, which begins at the same position: a limit that the whole of it
-   * exceeds is not met for ever. Needs a sink that returns what it holds, as above. Default: the same batch.
+   * exceeds does not stop the sink permanently. Needs a sink that returns what it holds, as above. Default: the same
+   * batch.
    */
   readonly takesParts?: boolean | undefined;
   close(): Promise<void> | void;
@@ -49,7 +50,7 @@ export interface Sink {
   configure?(change: unknown): void;
 }
 
-/** What a sink is told when it is made. */
+/** What a sink gets when it is made. */
 export interface SinkInfo {
   name: string;
   dataDir: string;
@@ -68,7 +69,7 @@ export interface SinkInfo {
   events: readonly EventDeclaration[];
   /** Tell the runtime's logger of something that does not stop the sink. */
   report(error: TrunklineError): void;
-  /** Tell of events that the sink has passed over for good: counted in `runtime.status().setAside`, and logged. */
+  /** Report events that the sink has passed over permanently: counted in `runtime.status().setAside`, and logged. */
   setAside(events: readonly TrunklineError<'EventQuarantined'>[]): void;
 }
 

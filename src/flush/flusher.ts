@@ -1,6 +1,6 @@
 // The one generic loop behind every sink: cursor on the log → batch → sink → next. Runs on the flush thread's event loop,
-// beside the others. A failing sink is retried for ever, alone; a sink that cannot go on stops, alone; both keep what they
-// still need in the log.
+// beside the others. A failing sink is retried without end, alone; a sink that cannot go on stops, alone; both keep
+// what they still need in the log.
 import pRetry from 'p-retry';
 import { BatchSize } from '../batch-size.ts';
 import { clearTimeout, performance, setTimeout, yieldToLoop } from '../clock.ts';
@@ -70,7 +70,7 @@ export class Flusher {
   private readonly settings: Resolved;
   private readonly batch = new BatchBuffer();
   private readonly size: BatchSize;
-  /** The batch has failed, and is to be filled anew. */
+  /** The batch has failed, and is to be filled again. */
   private isTooMuch = false;
   /** The last position that the sink can hold: of earlier runs, or of what it has been given in this one. */
   private most: number;
@@ -156,7 +156,7 @@ export class Flusher {
     this.wakeUp();
   }
 
-  /** Do not wait for the attempt under way any longer. */
+  /** Do not wait for the current attempt any longer. */
   abort(): void {
     this.stop();
     this.attempts.abort(new Error('the runtime waits no longer'));
@@ -361,7 +361,7 @@ export class Flusher {
         },
       });
     } catch (error) {
-      if (done) return done.value; // stopped while an attempt was under way, and it went well
+      if (done) return done.value; // stopped during an attempt, which succeeded
       // Stopped while pausing: one last attempt.
       if (error === this.backoff.signal.reason && !this.attempts.signal.aborted) return await once();
       throw error;

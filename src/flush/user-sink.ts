@@ -1,5 +1,5 @@
-// A sink that a user's module makes. The module's code has a bound: what awaits for ever is `StartTimedOut`; what holds the
-// thread is found by its silence, from outside (`host.ts`). Flush thread.
+// A sink that a user's module makes. The module's code has a bound: what awaits without end is `StartTimedOut`; what
+// holds the thread is found by its silence, from outside (`host.ts`). Flush thread.
 import { describeError, TrunklineError } from '../errors.ts';
 import type { SinkOptions } from '../options.ts';
 import { importUserModule } from '../user-module.ts';

@@ -158,7 +158,7 @@ export function parseChunk(bytes: Buffer): ParsedChunk | undefined {
 
 /**
  * Whether a chunk's frames are `count` whole frames that end where they should, the last one closing its group. The CRC
- * has vouched for the bytes; this vouches for whoever wrote them, and reads nothing but lengths and flags.
+ * has proved the bytes whole; this proves that the writer wrote whole frames, and reads only lengths and flags.
  */
 export function framesAreSound(bytes: Buffer, chunk: ParsedChunk): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset + CHUNK_HEADER_BYTES, chunk.frameBytes);

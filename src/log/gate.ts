@@ -1,6 +1,6 @@
 // `process.exit()` stops worker threads in the middle of their JavaScript. One that is stopped inside an LMDB write
-// transaction never gives its lock back, and the library's own clean-up then waits for it for ever. So transactions go
-// through a gate, and the thread that made the runtime shuts it before the process ends.
+// transaction never gives its lock back, and the library's own clean-up then waits for it without end. So transactions
+// go through a gate, and the thread that made the runtime shuts it before the process ends.
 import { pause, performance } from '../clock.ts';
 import { type Levels, LevelWord } from './levels.ts';
 
@@ -29,8 +29,8 @@ function leave(words: Int32Array): void {
 const lookEveryMs = 5;
 
 /**
- * Shut it for good, without holding this thread: no thread is in a transaction then, nor begins one. Takes as long as the disk
- * does for a transaction under way.
+ * Shut it permanently, without holding this thread: no thread is in a transaction then, nor begins one. Takes as long
+ * as the disk does for a transaction that has begun.
  */
 export async function shutGate({ words }: Levels): Promise<void> {
   Atomics.store(words, LevelWord.exiting, 1);

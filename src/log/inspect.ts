@@ -1,5 +1,5 @@
 // A look at a log from outside: its files as they stand, without LMDB and without owning them, so that a live runtime is
-// not disturbed and a damaged file disturbs nobody.
+// not disturbed, and a damaged file does no harm.
 import { existsSync, statSync } from 'node:fs';
 import { parseChunk } from './chunk.ts';
 import { readFloor } from './floor.ts';
@@ -11,7 +11,7 @@ import { type ChunkPlaces, readTree } from './tree.ts';
 /** What the files of a log say. */
 export interface LogInspection {
   readonly logId: string;
-  /** Whether the last run has ended in order; false also while one is under way. */
+  /** Whether the last run has ended in order; false also during a run. */
   readonly isClean: boolean;
   /** 0 and 0 where the log is empty. */
   readonly firstPosition: number;
@@ -23,7 +23,7 @@ export interface LogInspection {
   readonly fault: string | undefined;
 }
 
-const attempts = 20; // a live log changes under the eyes of whoever reads it without a lock
+const attempts = 20; // a live log changes while it is read without a lock
 
 /** undefined: there is no log. */
 export function inspectLog(folder: string): LogInspection | undefined {

@@ -64,7 +64,7 @@ export const LevelWord = {
   full: 6,
   /** 1: a control message waits for the log thread */
   logInbox: 7,
-  /** 1: somebody waits for `synced` (`stored`): ring the caller when it moves */
+  /** 1: a caller waits for `synced` (`stored`): ring its thread when it moves */
   awaitsSynced: 8,
   awaitsStored: 9,
   /** flush policy, see options.ts: changeable while running */
@@ -72,17 +72,17 @@ export const LevelWord = {
   syncBytes: 11,
   batchBytes: 12,
   spinMicros: 13,
-  /** 1: somebody waits for `synced` or `stored` now: the next sync does not linger, see {@link hurrySync} */
+  /** 1: a caller waits for `synced` or `stored` now: the next sync does not linger, see {@link hurrySync} */
   hurry: 14,
   /** 1: who is let in may be refused for want of room in a ring, see `whenFull` in options.ts */
   rejectsWhenFull: 15,
   /** 1: `close` waits no longer; every thread leaves what it is at */
   abandoned: 16,
-  /** 1: the process is ending; nobody begins a transaction any more */
+  /** 1: the process is ending; no thread begins a transaction any more */
   exiting: 17,
   /** how many threads are inside a transaction, see `gate.ts` */
   transactions: 18,
-  /** 1: somebody waits for `published`: as for `stored` */
+  /** 1: a caller waits for `published`: as for `stored` */
   awaitsPublished: 20,
   /** 1: a thread makes the log's file longer, see `reserve-lock.ts` */
   reserving: 24,
@@ -102,8 +102,9 @@ export const LevelWord = {
 } as const;
 
 /**
- * `plenty`: for everybody. `admitted`: users' commands are not let in any more; with `whenFull: 'reject'` those under way go
- * on, else they wait. `reserve`: what is left is for internal traffic (messages, answers), which is what frees the log.
+ * `plenty`: for all. `admitted`: users' commands are not let in any more; with `whenFull: 'reject'` those that have
+ * begun go on, else they wait. `reserve`: what is left is for internal traffic (messages, answers), which is what frees
+ * the log.
  */
 export const LogRoom = { plenty: 0, admitted: 1, reserve: 2 } as const;
 
@@ -131,7 +132,7 @@ export class Levels {
     Atomics.store(this.positions, Position[name], BigInt(position));
   }
 
-  /** One turn of a shard's loop. Not atomic: one thread writes, and whoever looks, looks again a second later. */
+  /** One turn of a shard's loop. Not atomic: one thread writes, and the reader looks again a second later. */
   beat(shard: number): void {
     this.words[LevelWord.firstShardBeat + shard]!++;
   }
@@ -161,15 +162,15 @@ export function logFull(levels: Levels, limitBytes: number): TrunklineError {
 
 /**
  * `full` has gone down, or means less: say so after it, and ring the caller. A count, since the log may be full again before
- * anybody looks: what was let in meanwhile must be woken all the same.
+ * the caller's thread looks: it must wake what was let in meanwhile all the same.
  */
 export function countOpening({ words }: Levels): void {
   Atomics.add(words, LevelWord.openings, 1);
 }
 
 /**
- * Somebody waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. It holds for the next
- * sync, which takes it back: whoever still waits then says it again, and whoever does not need not say so.
+ * A caller waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. It holds for
+ * the next sync, which takes it back: a thread that still waits says it again, and one that does not need not say so.
  */
 export function hurrySync(levels: Levels): void {
   if (Atomics.exchange(levels.words, LevelWord.hurry, 1) === 0) Atomics.notify(levels.words, LevelWord.hurry);

@@ -4,8 +4,8 @@
 // - A commit writes to the page cache and does not sync (`noSync`): microseconds. sync-thread.ts does the rest.
 // - Every chunk is longer than LMDB's inline limit, so it has overflow pages of its own: written once, never moved, freed
 //   by truncation alone.
-// - A chunk is truncated only after the floor file has said durably that nobody needs it: from then on its pages may be
-//   overwritten at any moment, and a scan after power loss must not take the hole for lost events.
+// - A chunk is truncated only after the floor file has said durably that no cursor needs it: from then on its pages may
+//   be overwritten at any moment, and a scan after power loss must not take the hole for lost events.
 // - The newest chunk always stays, so that the file itself says which position comes next.
 // - No write runs into the end of the disk: a commit begins only if what it may add lies within the file's reserve (see
 //   disk-reserve.ts). Appends leave enough of it for truncation.
@@ -27,14 +27,14 @@ import { inSnapshot } from './snapshot.ts';
 /**
  * The map that a log of `maxBytes` needs. Appends stop at `maxBytes`; truncation needs a few pages before it gives any
  * back, and a large chunk needs free pages that stand side by side, so the file may grow somewhat beyond. Past the map's
- * end LMDB would map the file anew under its readers: the half on top keeps it from that, and costs addresses only.
+ * end LMDB would map the file again under its readers: the half on top keeps it from that, and costs addresses only.
  */
 export const mapBytesFor = (maxBytes: number): number =>
   PAGE_BYTES * Math.ceil((maxBytes * 1.5 + SPARE_BYTES) / PAGE_BYTES);
 /**
- * From how many bytes on no user's command is let in: what is left is for those under way (`whenFull: 'reject'`), and for
- * internal traffic, which frees the log. A quarter of what retention does not keep, or 64 MiB, or twice what the rings
- * hold, since what is in them is taken on in any case.
+ * From how many bytes on no user's command is let in: what is left is for those that have begun (`whenFull: 'reject'`)
+ * and internal traffic, which frees the log. A quarter of what retention does not keep, or 64 MiB, or twice what the
+ * rings hold, since what is in them is taken on in any case.
  */
 export const admitBytesOf = (log: { maxBytes: number; retainBytes: number }, ringsBytes: number): number =>
   log.maxBytes - Math.min(Math.floor((log.maxBytes - log.retainBytes) / 4), Math.max(64 << 20, 2 * ringsBytes));
@@ -137,7 +137,7 @@ export class LogWriter {
     this.lastPosition = firstPosition + readCount(chunk) - 1;
   }
 
-  /** Several appends of so many bytes in one transaction; for rebuilding, where nobody waits for a single one. @throws DiskFull */
+  /** Several appends of so many bytes in one transaction; for rebuilding, where nothing waits for one. @throws DiskFull */
   together(bytes: number, appends: () => void): void {
     const used = this.reserve.usedPages();
     // Of a chunk's entry in the tree there are some eighty to a page.

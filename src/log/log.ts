@@ -43,7 +43,7 @@ export interface LogThreadData {
   folder: string;
   mapBytes: number;
   maxBytes: number;
-  /** From here on nobody new is let in, if commands are rejected rather than delayed. */
+  /** From here on no new command is let in, if commands are rejected rather than delayed. */
   admitBytes: number;
   batchBytesLimit: number;
   groupLimit: number;

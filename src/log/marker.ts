@@ -2,8 +2,8 @@
 //
 // - `clean` is false from before the first append of a run until after its last sync.
 // - Every start adds an incarnation before its first append. A chunk of incarnation k at position p counts only while no
-//   later incarnation began at or before p: what a power loss took from the log is written anew under the next one, and
-//   the old bytes, should they still stand somewhere in the file, are never mistaken for current ones.
+//   later incarnation began at or before p: what a power loss took from the log is written again under the next one,
+//   and the old bytes, should they still stand somewhere in the file, are never mistaken for current ones.
 import { randomBytes, randomInt } from 'node:crypto';
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -115,7 +115,7 @@ export function beginRun(folder: string, marker: Marker, bootId: string, firstKe
   return { logId, number, seed };
 }
 
-/** The run has ended in order: everything up to `lastPosition` is synced, and nobody writes any more. */
+/** The run has ended in order: everything up to `lastPosition` is synced, and no thread writes any more. */
 export function markClean(folder: string, lastPosition: number): void {
   const marker = readMarker(folder);
   if (marker) writeMarker(folder, { ...marker, clean: true, lastPosition });

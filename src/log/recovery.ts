@@ -47,7 +47,7 @@ export interface Recovered {
   /** What the next chunk names as its predecessor. */
   previousCrc: number;
   nextPosition: number;
-  /** As the newest chunk knew it: nobody needs anything below, sinks and messages alike. */
+  /** As the newest chunk knew it: no sink and no message needs anything below. */
   floor: number;
   /** What this start and earlier ones have given up. */
   lost: readonly Lost[];
@@ -127,7 +127,7 @@ async function recover(options: RecoveryOptions): Promise<Recovered> {
 async function examine(options: RecoveryOptions, last: Marker, pages: PageFile | undefined): Promise<Outcome> {
   const isTrusted = last.clean || (last.bootId === options.bootId && !last.poisoned);
   if (!pages) {
-    // Killed before the first append; or else somebody has removed it.
+    // Killed before the first append; or else the file has been removed.
     const isMissing = last.incarnations.length > 1 || (last.incarnations.length === 1 && last.clean);
     if (!isMissing) return settle(options, last, { frames: 0 }, 0);
     const floor = Math.max(1, readFloor(options.folder));
@@ -189,7 +189,7 @@ async function rebuildFrom(
 
 /**
  * Where the log goes on. After damage it leaps over every position that the lost bytes could have held, so that none is
- * given out twice: whoever is downstream may have seen them.
+ * given out twice: what is downstream may have seen them.
  */
 function settle(options: RecoveryOptions, last: Marker, content: Content, lostBytes: number): Outcome {
   const { folder, seenPosition = 0 } = options;

@@ -1,4 +1,4 @@
-// How much of the log stays although nobody needs it any more: the newest bytes, and what is younger than some time.
+// How much of the log stays although no cursor needs it any more: the newest bytes, and what is younger than some time.
 import { performance } from '../clock.ts';
 import type { LogWriter } from './lmdb.ts';
 
@@ -27,7 +27,7 @@ export class Retention {
     return this.due;
   }
 
-  /** The lowest position to keep, given the lowest one that anybody needs. */
+  /** The lowest position to keep, given the lowest one that a cursor needs. */
   floor(needed: number, log: Pick<LogWriter, 'usedBytes' | 'firstPosition'>, nextPosition: number): number {
     if (log.usedBytes <= this.retainBytes) return 0;
     return Math.min(needed, this.agedPosition(nextPosition));

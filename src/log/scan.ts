@@ -1,6 +1,6 @@
 // The log as its raw bytes show it, without LMDB: after power loss, or when LMDB's tree is damaged. Every page may begin a
-// chunk; what is whole and counts is put into order, and the one gap-free run that holds what somebody needs is the log.
-// Memory is bounded by the number of chunks, not by their bytes.
+// chunk; what is whole and counts is put into order, and the one gap-free run that holds what is still needed is the
+// log. Memory is bounded by the number of chunks, not by their bytes.
 import { CHUNK_HEADER_BYTES, Field, framesAreSound, type ParsedChunk, readCount, readLength } from './chunk.ts';
 import { PAGE_BYTES, PAGE_HEADER_BYTES, pagesOf } from './layout.ts';
 import type { Lineage } from './lineage.ts';
@@ -55,8 +55,8 @@ export function scanFile(file: PageFile, lineage: Lineage): Scan {
 }
 
 /**
- * The run of chunks that is the log. `floor` is the lowest position that anyone needs, as far as is known for certain: the
- * run holds it, or ends just below it because nobody needs anything. Holes further down are what truncation has left.
+ * The run of chunks that is the log. `floor` is the lowest position that is needed, as far as is known for certain: the
+ * run holds it, or ends just below it because nothing is needed. Holes further down are what truncation has left.
  */
 export function joinChunks(
   { whole }: Scan,

@@ -2,7 +2,7 @@
 //
 // - The written position is noted before the fdatasync and published as synced after it; whatever is committed meanwhile
 //   belongs to the next one (natural group commit).
-// - A hurry holds for one sync. Whoever still waits says it again, so that no one who has gone keeps the clock fast.
+// - A hurry holds for one sync. A thread that still waits says it again, so that one that has gone keeps nothing fast.
 // - A failed fdatasync is final. The kernel may have dropped the pages and report success the next time, so it is never
 //   repeated: the log is poisoned, and nothing is acknowledged as synced any more.
 import { performance } from '../clock.ts';
@@ -12,7 +12,7 @@ import { type Levels, LevelWord, StopStage } from './levels.ts';
 
 /** How long the thread sleeps at most without looking up. Every wake-up it needs is rung for; this is the safety net. */
 const BLOCK_BOUND_MS = 1000;
-/** While it lingers, nobody rings for bytes (see `syncBytes`): so it looks. */
+/** While it lingers, the log thread does not ring for bytes (see `syncBytes`): so it looks. */
 const LINGER_SLICE_MS = 5;
 
 export interface SyncSurroundings {
@@ -47,7 +47,7 @@ export function syncUntilStopped({ levels, sync, prepare, flushBell, callerBell 
       Atomics.wait(levels.words, LevelWord.hurry, 0, Math.min(remaining, LINGER_SLICE_MS));
     }
     const stopping = isStopping();
-    // Before `written` is noted: what somebody waited for until here is covered.
+    // Before `written` is noted: all waits that began until here are covered.
     Atomics.store(levels.words, LevelWord.hurry, 0);
     const bytes = levels.position('committedBytes');
     const written = levels.position('written');

@@ -1,5 +1,6 @@
-// The log thread: sole owner of the log's environment. Drains every ring into a chunk, commits it without fsync, tells
-// each ring how far it has come, and rings whoever sleeps. Blocks when there is nothing to do; never serves an event loop.
+// The log thread: sole owner of the log's environment. Drains every ring into a chunk, commits it without fsync,
+// publishes to each ring how far it has come, and wakes the threads that sleep. Blocks when there is nothing to do;
+// never serves an event loop.
 //
 // Invariants: a group enters the log whole or not at all; positions follow each other without a gap; `written` moves only
 // after the commit, and only once the rings let everything up to it be read; after a failed write nothing is acknowledged
@@ -42,7 +43,7 @@ async function main(): Promise<void> {
   const levels = new Levels(data.levels);
   const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId, levels });
   const writer = LogWriter.open(data.folder, data.mapBytes, levels);
-  // A killed run may have left its last commits in the page cache only; nobody downstream may see them before a sync.
+  // A killed run may have left its last commits in the page cache only; no sink may see them before a sync.
   const dataFile = openPrivate(writer.dataFile, 'write');
   fdatasyncSync(dataFile);
   closeSync(dataFile);
@@ -75,7 +76,7 @@ class LogThread {
   private rings: { key: number; ring: RingConsumer }[] = [];
   private first = 0;
   private nextPosition: number;
-  /** Bytes committed, and commits that the caller has not been told of. */
+  /** Bytes committed, and commits that have not been signalled to the caller's thread. */
   private committedBytes = 0;
   private untold = 0;
   private workedAt = 0;
@@ -202,7 +203,7 @@ class LogThread {
     return Math.min(this.levels.position('floor'), this.levels.position('settled') + 1);
   }
 
-  /** Truncate if it must be; returns the bytes that are left. Says `full` while only those under way may have them. */
+  /** Truncate if it must be; returns the bytes that are left. Says `full` while only begun commands may have them. */
   private makeRoom(): number {
     const waitingBytes = this.levels.flag(LevelWord.waitingKib) * 1024;
     if (this.writer.usedBytes + waitingBytes >= data.admitBytes) this.truncate(true);
@@ -231,7 +232,7 @@ class LogThread {
 
   /**
    * Give back what every cursor has passed. True if something went. The retention keeps some of it, while there is room: a
-   * log that is nearly full does not stand for what nobody needs.
+   * log that is nearly full keeps nothing that no cursor needs.
    */
   private truncate(isFull = false): boolean {
     if (!isFull && !this.retention.isDue(this.writer.usedBytes)) return false;

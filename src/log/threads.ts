@@ -12,7 +12,7 @@ import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
 export type LogSettings = Omit<LogThreadData, 'levels' | 'inbox' | 'outbox'>;
 
 export interface LogEvents {
-  /** A null message: look after the rings. */
+  /** A null message: look at the rings. */
   wake(): void;
   /** A write or a sync has failed. */
   poisoned(cause: string): void;

@@ -148,7 +148,7 @@ class TreeReader {
 
   private readTreePage(page: number, flag: number): Buffer {
     this.take(page, 1);
-    // A copy: whoever visits its nodes may read on meanwhile.
+    // A copy: the visitor of its nodes may read on meanwhile.
     const bytes = Buffer.from(this.file.read(page * PAGE_BYTES, PAGE_BYTES));
     const isPage =
       bytes.length === PAGE_BYTES &&

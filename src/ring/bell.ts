@@ -1,5 +1,5 @@
-// Waking a thread that sleeps, and only then. Whoever sleeps says so in a shared word, looks again whether there is work,
-// and sleeps; whoever publishes work looks at the word, and rings only if it stands. Both sides use sequentially
+// Waking a thread that sleeps, and only then. The sleeper says so in a shared word, looks again whether there is work,
+// and sleeps; a thread that publishes work looks at the word, and rings only if it stands. Both sides use sequentially
 // consistent atomics, so that one of the two always sees the other.
 import type { MessagePort } from 'node:worker_threads';
 

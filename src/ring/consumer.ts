@@ -91,8 +91,8 @@ export class RingConsumer {
   }
 
   /**
-   * The last reader: everything before the cursor may be overwritten, and is this thread's to act upon. Rings nobody, see
-   * {@link ringRoom}.
+   * The last reader: everything before the cursor may be overwritten, and is this thread's to act upon. Does not ring
+   * the producer, see {@link ringRoom}.
    * @throws RingSealed: this thread has been replaced, and may not act upon it.
    */
   release(): void {

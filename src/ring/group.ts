@@ -96,7 +96,7 @@ export abstract class Group {
     return size;
   }
 
-  /** Begin anew. */
+  /** Begin again. */
   protected reset(start: number): void {
     this.start = start;
     this.end = start + GROUP_HEADER_BYTES;

@@ -75,7 +75,7 @@ export class RingProducer extends Group {
   }
 
   /**
-   * Publish the group, whole, in one step. The caller rings whoever reads.
+   * Publish the group, whole, in one step. The caller rings the reader.
    * @throws RingSealed: this thread has been replaced; nothing of the group is visible.
    */
   publish(kind: GroupKind, flags: number, slot: number, version: number, reply: string): void {

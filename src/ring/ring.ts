@@ -20,7 +20,7 @@
 // The log thread writes firstPosition in place before it publishes `written`; the last reader reads it there.
 
 //
-// Sealing: whoever replaces the thread at one end of a ring sets the lowest bit of the word that this thread moves (`head`
+// Sealing: what replaces the thread at one end of a ring sets the lowest bit of the word that this thread moves (`head`
 // of a producer, `tail` of a reader). Both are moved by compare-and-exchange, so that either the move or the seal comes
 // first: after `sealHead` no group is ever published, after `sealTail` none is ever taken, however late the old thread wakes.
 import { sealedBit, wordOf } from './count.ts';
@@ -42,7 +42,7 @@ export const GroupKind = {
   command: 4,
   /** caller → shard: the answer to an ask */
   answer: 5,
-  /** caller → shard: nobody waits for the command in `slot` any more */
+  /** caller → shard: no promise waits for the command in `slot` any more */
   cancel: 6,
   /** caller → shard: the store has refused events of this aggregate; `slot` is the fence's number */
   fence: 7,

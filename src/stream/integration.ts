@@ -1,5 +1,6 @@
-// Integration events: what the outside is told, in place of or beside the domain events. A pure mapping, declared here by
-// the user's module, carried out on the flush thread; what it makes is published in the transaction of its causes.
+// Integration events: what is published to others, in place of or beside the domain events. A pure mapping, declared
+// here by the user's module, carried out on the flush thread; what it makes is published in the transaction of its
+// causes.
 import type { AnyAggregate, EventNamed, EventOf } from '../aggregate.ts';
 import { checkAggregate, checkFunction } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
@@ -57,7 +58,7 @@ export function integration<A extends AnyAggregate>(
   return { aggregateType: aggregate.name, mapping: mapping as Integration['mapping'], whole };
 }
 
-/** Of a callback that must be synchronous. The promise, if it is one, is nobody's: its rejection would end the thread. */
+/** Of a callback that must be synchronous. No code owns the promise, if it is one: its rejection would end the thread. */
 export function refusePromise(what: string, returned: unknown): void {
   if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function') return;
   Promise.resolve(returned).catch(() => {});

@@ -25,13 +25,13 @@ export interface TopicOptions {
   partitions?: number | undefined;
   /** Of topics that are created; default: as many as there are brokers, three at most. */
   replicationFactor?: number | undefined;
-  /** How long records are kept, milliseconds, -1 for ever; default: the broker's. */
+  /** How long records are kept, milliseconds, -1 without limit; default: the broker's. */
   retentionMs?: number | undefined;
   /** Default: the broker's. */
   cleanupPolicy?: 'delete' | 'compact' | 'compact,delete' | undefined;
   /** Further topic settings by Kafka's names. */
   config?: Readonly<Record<string, string>> | undefined;
-  /** Create what is missing; default true. If false, events wait until somebody else has created their topics. */
+  /** Create what is missing; default true. If false, events wait until their topics have been created elsewhere. */
   create?: boolean | undefined;
   /**
    * Prefix of the stream's own topics, of checkpoints and of what was quarantined, and of its transactional id; default
@@ -77,7 +77,7 @@ export interface RegistryOptions {
 
 /**
  * Who we are to the brokers. A function gives the password or token of now; it may be async, is called for each connection
- * (and when one authenticates anew), in the thread of the options, and has three quarters of `connectTimeoutMs`.
+ * (and when one authenticates again), in the thread of the options, and has three quarters of `connectTimeoutMs`.
  */
 export type KafkaSasl =
   | { mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512'; username: string; password: Secret }

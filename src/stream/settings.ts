@@ -1,5 +1,5 @@
 // What kafka() was given, checked, and with every default filled in: plain data for the flush thread. Bad values are
-// `InvalidOptions` here, before anything is started; no secret is told.
+// `InvalidOptions` here, before anything is started; no message repeats a secret.
 
 import { checkCrosses, checkInteger, checkTls, isLoopback, isMadeBy, isOpenTls, type OpenHost } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';

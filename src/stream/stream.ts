@@ -3,7 +3,7 @@
 
 import { SecretMissing } from '../secrets.ts';
 
-/** A record on its way out. The partition is ours to choose, so that every client puts a key where the others do. */
+/** A record to be sent. The partition is ours to choose, so that every client puts a key where the others do. */
 export interface OutRecord {
   topic: string;
   partition: number;
@@ -67,7 +67,7 @@ export interface StreamClient {
 /** What goes to the cluster at once, one after the other. */
 export type Requests = AsyncIterable<readonly OutRecord[]> | Iterable<readonly OutRecord[]>;
 
-/** Send them in order; the next one is made while one is under way. */
+/** Send them in order; the next one is made while one is in flight. */
 export async function sendInTurn(
   requests: Requests,
   send: (records: readonly OutRecord[]) => Promise<unknown>,
@@ -83,7 +83,7 @@ export async function sendInTurn(
 
 /** Used by one transaction at a time; after any rejection, of no use any more: abandon it. */
 export interface TransactionalProducer {
-  /** Resolves when all requests, in this order, are committed together. The next is asked for while one is under way. */
+  /** Resolves when all requests, in this order, are committed together. The next is made while one is in flight. */
   transaction(requests: Requests): Promise<void>;
   /** Let go of it without a word to the cluster: whether the last transaction is committed is for the successor to see. */
   abandon(): void;

@@ -117,7 +117,7 @@ export function given<A extends AnyAggregate>(
   return { when: when as When<A> };
 }
 
-/** Whoever changes a state or a payload in place is found in a test: all of it is frozen, after every event. */
+/** A change of a state or a payload in place is found in a test: all of it is frozen, after every event. */
 class GuardedExecution extends Execution {
   override raise(type: string, data: unknown): void {
     super.raise(type, data);

@@ -6,10 +6,10 @@
 //   key `{logId}/owner`   value { instance, turn, signature }   who has the log: each producer says so first of all
 //   key `{logId}/mark`    value { mark, signature }             the end of a look at the owner, outside of any transaction
 //
-// Whoever reads, reads up to a record that it has just written: what it does not find before it is not there. Others may be
+// A reader reads up to a record that it has just written: what it does not find before it is not there. Others may be
 // able to write to the topic, so each value is signed by the log's own secret, together with its topic and key. An owner
-// record that is not signed is none; a checkpoint that is not, or that goes back, is told: it is never passed over, since
-// compaction leaves nothing else.
+// record that is not signed is none; a checkpoint that is not, or that goes back, is an error and never passed over,
+// since compaction leaves nothing else.
 import { randomUUID } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { writeFileDurably } from '../../durable-file.ts';
@@ -21,7 +21,7 @@ import { tame } from '../../tame.ts';
 import type { InRecord, OutRecord, StreamClient } from '../stream.ts';
 import { partitionOf } from './partition.ts';
 
-/** A look back so far finds the checkpoint of whoever has published lately; else the whole partition is read. */
+/** A look back so far finds the checkpoint of a log that has published lately; else the whole partition is read. */
 const lookBack = 2000n;
 
 export interface Found {
@@ -98,8 +98,9 @@ export class Checkpoint {
   }
 
   /**
-   * Who has the log now. Writes no more than a mark: nobody is fenced. Looks at what is not committed, too: a transaction of
-   * our own that still stands open must not hold up the look, and whoever has begun to take the log has fenced us already.
+   * Who has the log now. Writes no more than a mark: no producer is fenced. Looks at what is not committed, too: a
+   * transaction of our own that still stands open must not hold up the look, and a machine that has begun to take the
+   * log has fenced us already.
    */
   async owner(): Promise<string | undefined> {
     const mark = randomUUID();
@@ -154,7 +155,7 @@ export function positionIn(text: string): number | undefined {
 
 /**
  * The note in the data directory that this log is being published, made before its first event is: without it a checkpoint
- * that is missing could not be told from one that has never been.
+ * that is missing looks like one that has never been.
  */
 export const noteFile = (dataDir: string, name: string): string => join(dataDir, `published-${nameInFile(name)}.json`);
 

@@ -6,8 +6,8 @@
 // - kafkajs 2.2.4 goes through the broker's list of aborted transactions as if it were in the order in which they began. It
 //   is in the order in which they ended; where two producers' transactions overlap, it shows an aborted record as committed.
 //
-// A read of all of it also waits for nobody else's transaction: one that stands open holds back, for as long as its owner
-// lets it, whatever a broker shows as committed.
+// A read of all of it also waits for no other producer's transaction: one that stands open holds back, for as long as
+// its owner lets it, whatever a broker shows as committed.
 import type { InRecord } from '../stream.ts';
 
 /** Records that a producer wrote at once, as a broker keeps them; or a marker, the end of one of its transactions. */

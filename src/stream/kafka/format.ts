@@ -28,7 +28,7 @@ export interface OutEvent {
   metadata: Metadata;
   /** `{}` where there is none */
   metadataJson: string;
-  /** JSON, as bytes of somebody else's buffer: copied at once */
+  /** JSON, as bytes of a buffer of the sender's: copied at once */
   data: Buffer;
 }
 

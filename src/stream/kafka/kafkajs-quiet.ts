@@ -1,5 +1,5 @@
 // kafkajs 2.2.4 waits for a time that has gone by (its issue 1751), of which Node warns since 24. Nothing comes of it, and
-// nobody can do anything about it, so it is not told. In force in whatever thread imports this: the flush thread, or the
+// users cannot change it, so the warning is dropped. In force in whatever thread imports this: the flush thread, or the
 // process of `trunkline topics`.
 const { emitWarning } = process;
 

@@ -43,8 +43,8 @@ export class KafkajsClient implements StreamClient {
       connectionTimeout: settings.connectTimeoutMs,
       authenticationTimeout: settings.connectTimeoutMs,
       requestTimeout: settings.requestTimeoutMs,
-      // How long before a session ends it authenticates anew. Brokers refuse that twice within a second: by its default of
-      // 10 s, one with shorter sessions would refuse it at every request.
+      // How long before a session ends it authenticates again. Brokers refuse that twice within a second: by its
+      // default of 10 s, one with shorter sessions would refuse it at every request.
       reauthenticationThreshold: Math.min(settings.connectTimeoutMs, 10_000),
       retry: { initialRetryTime: 5, multiplier: 2, factor: 0.2, maxRetryTime: 500, retries: 8 },
       logLevel: logLevel.NOTHING,
@@ -156,7 +156,7 @@ export class KafkajsClient implements StreamClient {
     this.admin = undefined;
   }
 
-  /** The administrator's connection is made anew after every failure. */
+  /** The administrator's connection is made again after every failure. */
   private async ask<T>(question: (admin: Admin) => Promise<T>): Promise<T> {
     try {
       if (!this.admin) {
@@ -207,8 +207,8 @@ class KafkajsProducer implements TransactionalProducer {
 }
 
 /**
- * kafkajs leaves out, in silence, records for a partition that its metadata do not know (any more): of a topic that somebody
- * has made anew with fewer. Who has answered tells. @throws StreamFault
+ * kafkajs leaves out, in silence, records for a partition that its metadata do not know (any more): of a topic that has
+ * been made again with fewer. Who has answered tells. @throws StreamFault
  */
 function checkAllAnswered(sent: readonly TopicMessages[], answers: readonly RecordMetadata[]): void {
   const answered = new Map<string, Set<number>>();

@@ -20,7 +20,7 @@ export class PartitionMemory {
     this.known = readKnown(this.file);
   }
 
-  /** How many of the partitions found are used, by topic. One that has fewer than we know was made anew. */
+  /** How many of the partitions found are used, by topic. One that has fewer than we know was made again. */
   use(found: ReadonlyMap<string, number>): Map<string, number> {
     const used = new Map<string, number>();
     let isNew = false;

@@ -18,7 +18,7 @@ import { partitionOf } from './partition.ts';
 import type { Schemas } from './schemas.ts';
 import { eventTopic, isLegalTopic, quarantineTopicOf, type TopicName, type Topics } from './topics.ts';
 
-/** An event that is not published, as the quarantine topic and the logger are told. */
+/** An event that is not published, as the quarantine topic and the logger get it. */
 export type SetAside = TrunklineError<'EventQuarantined'>;
 
 interface Draft {
@@ -77,7 +77,7 @@ export class Planner {
 
   /**
    * Requests for everything in the part of the batch, the last one with the checkpoint; made one at a time, so that one is
-   * on its way while the next is made. What is set aside is added to `setAside`: with a `refusal`, all of it.
+   * in flight while the next is made. What is set aside is added to `setAside`: with a `refusal`, all of it.
    */
   async *requests(
     batch: Batch,
@@ -119,7 +119,7 @@ export class Planner {
   private *drafts(batch: Batch, { after, to }: Part, setAside: SetAside[]): Generator<Draft[]> {
     const { integrations } = this.parts;
     const frame = new FrameReader(batch.bytes);
-    // The events of the command under way that some mapping wants, by aggregate.
+    // The events of the current command that some mapping wants, by aggregate.
     const wanted = new Map<string, StoredEvent[]>();
     let drafts: Draft[] = [];
     let offset = 0;
@@ -181,7 +181,7 @@ export class Planner {
     try {
       topic = topicOf(aggregateType, type);
     } catch (error) {
-      setAside.push(refusal(event, `its topic cannot be told: ${tame(error)}`));
+      setAside.push(refusal(event, `its topic cannot be determined: ${tame(error)}`));
       return;
     }
     const schemaId = schemas?.idOf(aggregateType, type);

@@ -1,7 +1,7 @@
 // A transactional producer of @platformatic/kafka, with three of its ways changed:
 //
-// - It is told explicitly that it has no id yet. By its defaults (0 and epoch 0) the broker would take it for an old producer
-//   and fence the wrong one.
+// - It says explicitly that it has no id yet. By its defaults (0 and epoch 0) the broker would take it for an old
+//   producer and fence the wrong one.
 // - A transaction is ended once. It would ask again after a lost answer, and a late first request could end the transaction
 //   after it (KIP-890); so that is for a new producer to find out.
 // - Partitions are added in the version for clients (3). Later ones are for brokers: they ask for rights over the cluster, and
@@ -66,7 +66,7 @@ export class PlatformaticProducer implements TransactionalProducer {
   constructor(base: BaseOptions, transactionalId: string, settings: KafkaSettings) {
     this.producer = new Native({
       ...base,
-      // It is what the broker is told of how long a transaction may stand.
+      // The producer sends it to the broker: how long a transaction may stand.
       timeout: settings.transactionTimeoutMs,
       requestTimeout: settings.requestTimeoutMs,
       retries,

@@ -60,7 +60,7 @@ async function integrationsOf(module: string | undefined): Promise<Integrations>
   throw new TrunklineError('InvalidOptions', { option: 'stream.integration', reason });
 }
 
-/** Aggregate types may be entities', which nobody declares; of those that are declared, all events are known. */
+/** Aggregate types may be entities', which are not declared; of those that are declared, all events are known. */
 function refuseUnknown(option: string, publishing: KafkaSettings['publishing'], events: SinkInfo['events']): void {
   const known = new Set(events.flatMap(({ aggregateType, type }) => [aggregateType, `${aggregateType}.${type}`]));
   const wrong = Object.keys(publishing).find(
@@ -88,9 +88,9 @@ class KafkaSink implements Sink {
   private attempted = 0;
   /** What that transaction passes over: told when it is committed. */
   private setAside: SetAside[] = [];
-  /** The log has been ours in this run: look whether it still is before fencing anybody. */
+  /** The log has been ours in this run: look whether it still is before fencing another producer. */
   private hasOwned = false;
-  /** `held` is known: from here on nobody else moves it. */
+  /** `held` is known: from here on no other producer moves it. */
   private isSettled = false;
 
   constructor(

@@ -200,13 +200,13 @@ export class Topics {
     this.own = new Set(ownTopics(settings).map(({ topic }) => topic));
   }
 
-  /** Whether it is one of the stream's own, where nobody's events go. */
+  /** Whether it is one of the stream's own, where no events go. */
   isOwn(topic: string): boolean {
     return this.own.has(topic);
   }
 
   /**
-   * The same for topics of events that nobody has declared: which the cluster will never have, with the reasons. What
+   * The same for topics of events that are not declared: which the cluster will never have, with the reasons. What
    * may pass is thrown.
    */
   async find(specs: readonly TopicSpec[]): Promise<ReadonlyMap<string, string>> {
