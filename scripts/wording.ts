@@ -3,7 +3,7 @@
 // write instead, are in wording.json. So is a budget for each folder: how many lines still have one. A budget only falls:
 // more lines fail, and fewer fail as well, until `node scripts/wording.ts --record` has written the new count down. That
 // command refuses to raise the sum, so it also serves when files move from one folder to another.
-import { globSync, readFileSync, writeFileSync } from 'node:fs';
+import { globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { parseSync } from 'oxc-parser';
 import { root } from './third-party.ts';
@@ -73,6 +73,9 @@ const folderOf = (path: string): string =>
       ? dirname(path).split('/').slice(0, 2).join('/')
       : path.split('/')[0]!;
 
+const shown = 15;
+const changedMs = ({ place }: Line): number => statSync(join(root, place.split(':')[0]!)).mtimeMs;
+
 const found = new Map<string, Line[]>();
 for (const path of globSync([...sources, ...documents], { cwd: root, exclude: generated }).sort()) {
   const lines = linesIn(path);
@@ -96,7 +99,10 @@ if (process.argv.includes('--record')) {
         `${folder}: ${count} lines have a phrase of wording.json, ${budget} are recorded: node scripts/wording.ts --record`,
       );
     } else {
-      for (const line of found.get(folder)!) console.error(`${line.place}: '${line.found}'; ${line.instead}`);
+      const newest = found.get(folder)!.sort((a, b) => changedMs(b) - changedMs(a));
+      for (const line of newest.slice(0, shown)) console.error(`${line.place}: '${line.found}'; ${line.instead}`);
+      if (newest.length > shown)
+        console.error(`${folder}: and ${newest.length - shown} more, in files that changed before`);
       console.error(`${folder}: ${count} lines have a phrase of wording.json, ${budget} are allowed`);
     }
   }

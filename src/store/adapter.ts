@@ -36,7 +36,7 @@ export abstract class StoreOptions {
   /** For this thread. @internal */
   abstract readonly settings: unknown;
 
-  /** Made for each thread anew: a password's function is reached by its place. @internal */
+  /** Made again for each thread: a password's function is reached by its place. @internal */
   abstract describe(): StoreDescription;
 
   /** Machines that are reached without TLS, or unverified. @internal */
