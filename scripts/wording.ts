@@ -73,7 +73,7 @@ const folderOf = (path: string): string =>
       ? dirname(path).split('/').slice(0, 2).join('/')
       : path.split('/')[0]!;
 
-const shown = 15;
+const shown = 6;
 const changedMs = ({ place }: Line): number => statSync(join(root, place.split(':')[0]!)).mtimeMs;
 
 const found = new Map<string, Line[]>();

@@ -22,8 +22,6 @@ export interface ProjectionStage {
   /** Reports what holds a projection up at the store; it tries again. */
   projectionHeldUp(projection: string, error: unknown): void;
   begin(settings: SubscriptionSettings, call: Call, options?: BeginOptions): RunningSubscription;
-  /** The store holds it up; it is tried again. */
-  projectionHeldUp(projection: string, error: unknown): void;
 }
 
 /** Tells the store how far those readers are whose checkpoints are kept on this machine. */

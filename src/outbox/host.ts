@@ -40,7 +40,7 @@ export class OutboxHost {
     const { outbox, upkeep } = await adapter.openOutbox(settings, {
       logId: log.logId,
       actorTypes,
-      onError: (error) => onError(error, 'partitions could not be looked after'),
+      onError: (error) => onError(error, 'partition upkeep failed'),
     });
     const relay = new Relay({
       outbox,

@@ -62,7 +62,7 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
 
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
-  /** All events of an aggregate, in version order; none if nobody knows it. */
+  /** All events of an aggregate, in version order; none if it is unknown. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
     checkAggregateId(aggregate, id);
     return this.archive.getByAggregate(aggregate, id);
@@ -111,7 +111,7 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     return this.archive.stateAt(aggregate, id, moment);
   }
 
-  /** Version and position of an aggregate; undefined if nobody knows it. */
+  /** Version and position of an aggregate; undefined if it is unknown. */
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
     checkAggregateId(aggregate, id);
     return this.archive.head(aggregate, id);

@@ -5,7 +5,7 @@ import { TrunklineError } from '../../errors.ts';
 import { own } from '../../own.ts';
 
 /**
- * - `away`: the server serves nobody now, or is not there: connection, resources, intervention, its own system, or a
+ * - `away`: the server serves no client now, or is not there: connection, resources, intervention, its own system, or a
  *   transaction that it has ended for its length
  * - `busy`: another transaction stood in the way (a lock, a deadlock, a conflict), or a pooler has lost a statement
  * - `slow`: a statement took longer than it may; fewer rows may not
