@@ -18,7 +18,7 @@ export function schemaOf(dataDir: string): string {
   return schema;
 }
 
-async function storeOf(dataDir: string): Promise<PostgresStoreOptions> {
+export async function storeOf(dataDir: string): Promise<PostgresStoreOptions> {
   return postgres({ connectionString: await databaseUrl(), schema: schemaOf(dataDir), migrate: true });
 }
 
