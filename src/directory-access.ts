@@ -3,31 +3,22 @@
 //
 // | the directory | |
 // |---|---|
-// | every user may write there, or a group that this process is not of | refused |
+// | every user may write there, a group that this process is not of, or whom an access list names | refused |
 // | belongs to another user than this process's or root, who lets us in neither as root nor by a group of ours | refused |
 // | belongs to another user, who does | warning |
 // | a group of ours may write there: with the setgid bit (a Kubernetes volume with fsGroup), or the user's own group | accepted |
 // | … another group of ours | warning |
-// | a parent where others can put another directory in its place | warning |
+// | others can put another directory in its place, or in that of what a link in it leads to (folder-writers.ts) | warning |
 // | the file system keeps no modes (CIFS, 9p) | warning: its mount options decide |
 //
 // "This process's user" is the one that owns what the process makes there: NFS with root squash makes another one of root.
 // What is in it and ours is closed to others (a copy that was put back may have lost its modes), links among it are refused.
 
 import { randomUUID } from 'node:crypto';
-import {
-  closeSync,
-  fchmodSync,
-  fstatSync,
-  lstatSync,
-  readdirSync,
-  realpathSync,
-  rmSync,
-  type Stats,
-  statSync,
-} from 'node:fs';
-import { dirname, join } from 'node:path';
+import { closeSync, fchmodSync, fstatSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { TrunklineError } from './errors.ts';
+import { accessOf, replacers, type Self, selfOf } from './folder-writers.ts';
 import { checkLink, openFolder, openPrivate } from './private-file.ts';
 
 const Mode = {
@@ -43,14 +34,6 @@ const probePrefix = '.probe-';
 const folders: ReadonlySet<string> = new Set(['log', 'store', 'handlers']);
 const files = /^(?:lock|trunkline\.json|log-secret\.json|(?:published|partitions)-.+\.json)$/;
 
-/** Who we are, as the file system sees it. */
-interface Self {
-  readonly uid: number;
-  readonly groups: ReadonlySet<number>;
-  readonly isRoot: boolean;
-  readonly keepsModes: boolean;
-}
-
 /**
  * Make a file there and remove it: asking for permission is not enough, since root has it on a read-only file system, too.
  * Its name is random: a process in a container has the same number each time, and so has one in another container.
@@ -61,10 +44,7 @@ export function probeFolder(path: string): Self | undefined {
   const descriptor = openPrivate(file, 'make');
   try {
     const { uid, mode } = fstatSync(descriptor);
-    const { geteuid, getegid, getgroups } = process;
-    if (!geteuid || !getegid || !getgroups) return undefined;
-    const groups = new Set([getegid(), ...getgroups()]);
-    return { uid, groups, isRoot: geteuid() === 0, keepsModes: (mode & (Mode.group | Mode.others)) === 0 };
+    return selfOf(uid, (mode & (Mode.group | Mode.others)) === 0);
   } finally {
     closeSync(descriptor);
     rmSync(file, { force: true });
@@ -83,7 +63,8 @@ export function checkAccess(path: string, self: Self): string[] {
       'its file system keeps no modes: see that its mount options (uid, dir_mode, file_mode) keep other users out',
     ];
   }
-  return [...checkFolder(path, statSync(path), self), ...checkParents(path, self), ...checkContent(path, self)];
+  const seen = new Set<string>();
+  return [...checkFolder(path, self), ...replacers(path, self, seen), ...checkContent(path, self, seen)];
 }
 
 /**
@@ -95,7 +76,7 @@ export function checkSharedFolder(path: string): string[] {
   const self = probed(path);
   if (self === undefined) return [];
   if (!self.keepsModes) return checkAccess(path, self);
-  return [...checkFolder(path, statSync(path), self), ...checkParents(path, self)];
+  return [...checkFolder(path, self), ...replacers(path, self)];
 }
 
 function probed(path: string): Self | undefined {
@@ -104,26 +85,25 @@ function probed(path: string): Self | undefined {
   } catch (error) {
     if (!['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
   }
-  const { geteuid, getegid, getgroups } = process;
-  if (!geteuid || !getegid || !getgroups) return undefined;
-  const groups = new Set([getegid(), ...getgroups()]);
-  return { uid: geteuid(), groups, isRoot: geteuid() === 0, keepsModes: true };
+  return selfOf(undefined, true);
 }
 
-function checkFolder(path: string, stats: Stats, self: Self): string[] {
-  const { uid, gid, mode } = stats;
+function checkFolder(path: string, self: Self): string[] {
+  const { uid, gid, mode, named } = accessOf(path, self);
   const warnings: string[] = [];
   const shown = `mode ${(mode & 0o7777).toString(8)}`;
   if (mode & Mode.othersWrite) {
     const below = `name a folder below it (${join(path, 'trunkline')}), which is then made for this service alone`;
     throw unsafe(path, `may be written by every user (${shown}): take that away (chmod o-w), or ${below}`);
   }
+  const writers = named.filter(({ mayWrite }) => mayWrite).map(({ who }) => who);
+  if (writers.length > 0) throw unsafe(path, `may be written by ${writers.join(', ')}: setfacl -b`);
   const isShared = (mode & Mode.groupWrite) !== 0;
   if (isShared && !self.groups.has(gid)) {
     const reason = `may be written by group ${gid} (${shown}), which this process is not of: chmod g-w, or let it be of that group (Kubernetes: fsGroup)`;
     throw unsafe(path, reason);
   }
-  if (isShared && !(mode & Mode.setgid) && gid !== self.uid) {
+  if (isShared && !(mode & Mode.setgid) && !self.ownGroups.has(gid)) {
     warnings.push(`others of group ${gid} may write there (${shown}): chmod g-w if they need not`);
   }
   if (uid !== self.uid && uid !== 0) {
@@ -134,39 +114,24 @@ function checkFolder(path: string, stats: Stats, self: Self): string[] {
   return warnings;
 }
 
-function checkParents(path: string, self: Self): string[] {
-  const warnings: string[] = [];
-  for (
-    let below = realpathSync(path), parent = dirname(below);
-    parent !== below;
-    below = parent, parent = dirname(parent)
-  ) {
-    const { uid, mode } = statSync(parent);
-    const isOpen = (mode & Mode.othersWrite) !== 0 && !(mode & Mode.sticky);
-    const isForeign = uid !== 0 && uid !== self.uid && !self.isRoot;
-    if (!isOpen && !isForeign) continue;
-    const who = isOpen ? 'every user' : `user ${uid}`;
-    warnings.push(
-      `${who} may put another directory in its place, in ${parent}: chmod o-w or chown that; harmless where no other user is (a container)`,
-    );
-  }
-  return warnings;
-}
-
 /** What is ours there is closed to others. @throws DataDirUnsafe */
-function checkContent(path: string, self: Self): string[] {
+function checkContent(path: string, self: Self, seen: Set<string>): string[] {
   const warnings: string[] = [];
   for (const name of readdirSync(path)) {
     const isFolder = folders.has(name);
     if (!isFolder && !files.test(name)) continue;
     const entry = join(path, name);
-    if (isFolder) checkLink(entry);
-    else if (!lstatSync(entry).isFile()) throw unsafe(entry, 'is no file of its own (a link, a pipe): remove it');
+    if (isFolder) {
+      checkLink(entry);
+      warnings.push(...replacers(entry, self, seen).map((reason) => `${name}: ${reason}`));
+    }
+    if (!isFolder && !lstatSync(entry).isFile())
+      throw unsafe(entry, 'is no file of its own (a link, a pipe): remove it');
+    const { named } = accessOf(entry, self);
     const { uid, gid, mode } = statSync(entry);
-    const excess = mode & (Mode.others | (self.groups.has(gid) ? 0 : Mode.group));
+    const excess = mode & (Mode.others | (self.groups.has(gid) && named.length === 0 ? 0 : Mode.group));
     if (uid === self.uid && excess !== 0) close(entry, isFolder, mode & ~excess);
-    else if (uid !== self.uid && uid !== 0) warnings.push(...checkFolder(entry, statSync(entry), self));
-    else if (mode & Mode.othersWrite) throw unsafe(entry, 'may be written by every user: chmod o-w');
+    else if (uid !== self.uid) warnings.push(...checkFolder(entry, self));
   }
   return warnings;
 }

@@ -121,7 +121,7 @@ export async function makePrivateFolderLater(path: string, withParents: boolean)
 }
 
 /** Whether a user may decide what is in a folder of ours: this process's own, or root. */
-const isTrusted = (uid: number): boolean => uid === 0 || uid === (process.geteuid?.() ?? uid);
+export const isTrusted = (uid: number): boolean => uid === 0 || uid === (process.geteuid?.() ?? uid);
 
 /** A folder may be a link to another disk; it is followed only if one of us has made it. @throws DataDirUnsafe */
 export function checkLink(path: string): void {

@@ -3,23 +3,27 @@ import { once } from 'node:events';
 import {
   chmodSync,
   chownSync,
+  closeSync,
   cpSync,
   existsSync,
   lchownSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   rmSync,
   statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { checkLogOrigin, checkOrigin, openDirectory } from '../src/directory.ts';
+import { replacers } from '../src/folder-writers.ts';
 
 const made: string[] = [];
 afterEach(() => {
@@ -157,6 +161,123 @@ test.runIf(isRoot)('owners and groups, as root: a warning says what to do', () =
   expect(warningsOf(dataDir)).toEqual([expect.stringContaining('may put another directory in its place')]);
   chmodSync(join(dataDir, '..'), 0o1777);
   expect(warningsOf(dataDir)).toEqual([]);
+});
+
+/** Who a process of this user would be, alone in its group. */
+const self = { uid: 5000, groups: new Set([5000]), ownGroups: new Set([5000]), isRoot: false, keepsModes: true };
+
+/** What the folder above may be, and what is said of it; undefined: nothing. */
+const above: readonly [string, uid: number, gid: number, mode: number, string | undefined][] = [
+  ["root's", 0, 0, 0o755, undefined],
+  ['our own', 5000, 5000, 0o755, undefined],
+  ['our own, with umask 002', 5000, 5000, 0o775, undefined],
+  ['like /tmp', 0, 0, 0o1777, undefined],
+  ["another user's", stranger, stranger, 0o755, 'user 1234 may put another directory in its place'],
+  [
+    "another user's, with the sticky bit",
+    stranger,
+    stranger,
+    0o1755,
+    'user 1234 may put another directory in its place',
+  ],
+  ['open to every user', 0, 0, 0o757, 'every user may put another directory in its place'],
+  ['open to a group', 0, 50, 0o775, 'every user of group 50 may put another directory in its place'],
+  ['open to a group that has the setgid bit', 0, 50, 0o2775, 'every user of group 50 may put another'],
+];
+
+test.runIf(isRoot).each(above)('a folder above that is %s', (_, uid, gid, mode, said) => {
+  const dataDir = existing(5000, 5000, 0o700);
+  const parent = join(dataDir, '..');
+  chownSync(parent, uid, gid);
+  chmodSync(parent, mode);
+  const expected = said === undefined ? [] : [expect.stringContaining(said)];
+  expect(replacers(dataDir, self)).toEqual(expected);
+  // The same for a link on the way to it, and behind a link.
+  for (const [link, target] of [
+    [join(parent, 'link'), existing(5000, 5000, 0o700)],
+    [join(existing(0, 0, 0o755), 'link'), dataDir],
+  ] as const) {
+    symlinkSync(target, link);
+    lchownSync(link, 5000, 5000);
+    expect(replacers(join(link, 'log', '..'), self), link).toEqual(expected);
+    expect(replacers(link, self), link).toEqual(expected);
+  }
+});
+
+test.runIf(isRoot)(
+  'in a folder with the sticky bit another user puts what he owns in the place of what he owns',
+  () => {
+    const tmp = existing(0, 0, 0o1777);
+    symlinkSync(existing(5000, 5000, 0o700), join(tmp, 'link'));
+    lchownSync(join(tmp, 'link'), stranger, stranger);
+    expect(replacers(join(tmp, 'link'), self)).toEqual([expect.stringContaining('user 1234 may put another')]);
+    for (const round of ['a', 'b']) symlinkSync(join(tmp, round === 'a' ? 'b' : 'a'), join(tmp, round));
+    expect(() => replacers(join(tmp, 'a'), self)).toThrow('ELOOP');
+  },
+);
+
+test('a folder of ours that is a link: whoever can replace what it leads to is named', () => {
+  const dataDir = fresh();
+  openDirectory(dataDir).release();
+  const disk = join(dataDir, '../disk');
+  mkdirSync(join(disk, 'log'), { recursive: true, mode: 0o700 });
+  chmodSync(disk, 0o777);
+  rmSync(join(dataDir, 'log'), { recursive: true });
+  symlinkSync(join(disk, 'log'), join(dataDir, 'log'));
+  const said = `every user may put another directory in its place, in ${disk}`;
+  expect(warningsOf(dataDir)).toEqual([expect.stringMatching(`^log: ${said}`)]);
+});
+
+const { setAttrSync } = createRequire(import.meta.url)('fs-native-extensions') as {
+  setAttrSync(descriptor: number, name: string, value: Buffer): void;
+};
+
+/** An access list that gives a user (tag 2) or group (tag 8) every right. */
+function giveAccess(folder: string, tag: 2 | 8, id: number): boolean {
+  const none = 0xffff_ffff;
+  const entries = [
+    [1, 7, none],
+    [tag, 7, id],
+    [4, 0, none],
+    [0x10, 7, none],
+    [0x20, 0, none],
+  ] as const;
+  const list = Buffer.alloc(4 + 8 * entries.length);
+  list.writeUInt32LE(2);
+  const sorted = [...entries].sort(([a], [b]) => a - b);
+  for (const [i, [kind, rights, who]] of sorted.entries()) {
+    list.writeUInt16LE(kind, 4 + i * 8);
+    list.writeUInt16LE(rights, 6 + i * 8);
+    list.writeUInt32LE(who, 8 + i * 8);
+  }
+  const descriptor = openSync(folder, 'r');
+  try {
+    setAttrSync(descriptor, 'system.posix_acl_access', list);
+    return true;
+  } catch (error) {
+    if ((error as { code?: string }).code === 'ENOTSUP') return false; // this file system has none
+    throw error;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+test.runIf(process.platform === 'linux').each([
+  ['user', 2],
+  ['group', 8],
+] as const)('a %s that an access list lets in counts as one that the mode does', (kind, tag) => {
+  const dataDir = fresh();
+  openDirectory(dataDir).release();
+  if (!giveAccess(dataDir, tag, stranger)) return;
+  const by = `${kind} 1234 (by an access list)`;
+  expect(() => openDirectory(dataDir)).toThrow(
+    expect.objectContaining({ code: 'DataDirUnsafe', message: expect.stringContaining(`may be written by ${by}`) }),
+  );
+  const inner = join(dataDir, 'inner');
+  expect(warningsOf(inner)).toEqual([expect.stringContaining(`${by} may put another directory in its place`)]);
+  giveAccess(join(inner, 'log'), tag, stranger); // closed by the next start, like a mode
+  openDirectory(inner).release();
+  expect(statSync(join(inner, 'log')).mode & 0o077).toBe(0);
 });
 
 test.runIf(isRoot)('owners and groups, as another user: what a volume of Kubernetes gives is taken', async () => {
