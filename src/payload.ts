@@ -283,14 +283,17 @@ function isFaithfulPart(value: unknown, depth: number): boolean {
   const prototype = Object.getPrototypeOf(value);
   if (Array.isArray(value)) {
     if (prototype !== Array.prototype || (wordsLeft -= containerWords + value.length) < 0) return false;
+    if (Reflect.ownKeys(value).length !== value.length + 1) return false; // beside `length`: a hole, or more than items
     for (let i = 0; i < value.length; i++) {
       if (value[i] === undefined || !isFaithfulPart(value[i], depth + 1)) return false;
     }
     return true;
   }
-  if (prototype !== null && prototype !== Object.prototype) return false;
+  // Without a prototype, as dictionaries are made: what JSON gives back has one, and finds `toString` in itself.
+  if (prototype !== Object.prototype) return false;
   if (typeof (value as { toJSON?: unknown }).toJSON === 'function') return false;
   const items = Object.values(value);
+  if (Reflect.ownKeys(value).length !== items.length) return false; // symbols, or what is not enumerable
   wordsLeft -= containerWords + items.length;
   return wordsLeft >= 0 && items.every((item) => isFaithfulPart(item, depth + 1));
 }

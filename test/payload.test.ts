@@ -227,6 +227,17 @@ describe('isFaithful', () => {
     );
   });
 
+  test('is false of what JSON drops or gives a prototype', () => {
+    const match = 'a-b'.match(/-/)!;
+    expect(isFaithful({ [Symbol('s')]: 1 })).toBe(false);
+    expect(isFaithful(Object.create(null))).toBe(false);
+    expect(isFaithful({ known: Object.assign(Object.create(null), { a: 1 }) })).toBe(false);
+    expect(isFaithful(match)).toBe(false);
+    expect(isFaithful({ words: Object.assign(['a'], { at: 2 }) })).toBe(false);
+    expect(isFaithful(Object.defineProperty({ a: 1 }, 'hidden', { value: 2 }))).toBe(false);
+    expect(isFaithful({ words: ['a'], at: 2 })).toBe(true);
+  });
+
   test('is true of plain data, an undefined property included', () => {
     fc.assert(
       fc.property(fc.jsonValue(), (value) => {

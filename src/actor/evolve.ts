@@ -1,5 +1,5 @@
 // From events to state, alive and replayed: one piece of code for both, so that they cannot differ (invariant 10).
-import { inspect } from 'node:util';
+import { type InspectOptions, inspect } from 'node:util';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { EvolvingEvent, Metadata } from '../event.ts';
@@ -148,6 +148,15 @@ export function evolveFrame(definition: AnyAggregate, state: unknown, frame: Fra
   );
 }
 
+/** `inspect` cuts off by default: items behind the hundredth, long texts, deep values. */
+const allOfIt: InspectOptions = {
+  depth: Number.POSITIVE_INFINITY,
+  maxArrayLength: Number.POSITIVE_INFINITY,
+  maxStringLength: Number.POSITIVE_INFINITY,
+  breakLength: Number.POSITIVE_INFINITY,
+  sorted: true,
+};
+
 /**
  * Changes when a reducer's text, the first state or the declared snapshot version does: a snapshot of another one is not
  * used. What a reducer has captured from around it is not seen: that is what the declared version is for.
@@ -158,7 +167,7 @@ export function reducerFingerprint(definition: AnyAggregate): string {
     for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   };
   add(definition.state.toString());
-  add(inspect(definition.state(), { depth: 20, sorted: true, breakLength: Number.POSITIVE_INFINITY }));
+  add(inspect(definition.state(), allOfIt));
   const reducers = reducersOf(definition);
   for (const type of [...reducers.keys()].sort()) add(type + reducers.get(type)!.evolve.toString());
   return `${definition.snapshot.version}:${(hash >>> 0).toString(36)}`;
