@@ -1,4 +1,4 @@
-// What the documents on security name is there: files, tests, fault families, npm scripts, commands of the command line.
+// What the documents on security, contributing and compatibility name is there: files, tests, fault families, npm scripts, commands of the command line.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -10,6 +10,8 @@ const families = readFileSync(join(root, 'test', 'fault', 'families.ts'), 'utf8'
 const commands = makeProgram().commands.map((command) => command.name());
 const documents = [
   'SECURITY.md',
+  'CONTRIBUTING.md',
+  'docs/reference/compatibility.md',
   ...readdirSync(join(root, 'docs', 'security')).map((file) => `docs/security/${file}`),
 ];
 
