@@ -1,7 +1,7 @@
 // Who, beside this process's user and root, may write into a folder, and who may put another one in its place.
 //
-// Another folder can be put in the place of one by whoever owns or may write into any folder on the way to it, from `/` down;
-// where the way leads through links, on the way to the link and on that to its target. In a folder with the sticky bit
+// Each user that owns or may write into a folder on the way to one, from `/` down, can put another in its place; where the way
+// leads through links, on the way to the link and on that to its target. In a folder with the sticky bit
 // (/tmp) only an entry's owner can. This is what OpenSSH asks with StrictModes; as with Debian's, a group does not count that
 // is this user's own: the process's group, in which /etc/group and /etc/passwd know no other user (umask 002).
 //
@@ -18,7 +18,7 @@ import { isTrusted, openFolder, openPrivate } from './private-file.ts';
 export interface Self {
   readonly uid: number;
   readonly groups: ReadonlySet<number>;
-  /** Those of our groups that nobody else is known to be in. */
+  /** Those of our groups that no other user is known to be in. */
   readonly ownGroups: ReadonlySet<number>;
   readonly isRoot: boolean;
   readonly keepsModes: boolean;
