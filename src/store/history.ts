@@ -14,6 +14,7 @@ import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
 import { onAbort } from '../on-abort.ts';
+import { PagedIterator } from '../paged-iterator.ts';
 import { type EventFilter, filterOf, storeQueryFields } from './filter.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
@@ -47,15 +48,21 @@ export class History {
    * @throws InvalidOptions; PositionGone, RuntimeClosed and the signal's reason while iterating
    */
   events(query: EventQuery = {}): AsyncIterableIterator<StoredEvent> {
-    return each(this.pages(query), query.signal);
+    const walk = this.walkFor(query);
+    return new PagedIterator(walk, query.signal);
   }
 
   /** The same, in pages as they are read; a page may be empty. */
   pages(query: EventQuery = {}): AsyncIterableIterator<StoredEvent[]> {
+    return this.walkFor(query)(query.signal);
+  }
+
+  private walkFor(query: EventQuery): (signal: AbortSignal | undefined) => AsyncGenerator<StoredEvent[]> {
     checkQuery(query);
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
     const last = follow ? to : Math.min(to, this.levels.position('written'));
-    return this.walk(filterOf(query), Math.max(1, from), last, pageSize, follow, query.signal);
+    const filter = filterOf(query);
+    return (signal) => this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
   }
 
   /** For whoever asks for pages himself, by position. */
@@ -167,16 +174,4 @@ function logPage(chunk: Chunk, filter: EventFilter, from: number, last: number, 
     if (events.length === pageSize) return { events, next: position + 1 };
   }
   return { events, next: position };
-}
-
-async function* each(
-  pages: AsyncIterable<StoredEvent[]>,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<StoredEvent> {
-  for await (const page of pages) {
-    for (const event of page) {
-      signal?.throwIfAborted();
-      yield event;
-    }
-  }
 }

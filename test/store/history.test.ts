@@ -215,6 +215,20 @@ describe('an iteration', () => {
     expect(seen).toEqual(events(1, 60));
   });
 
+  test('that is given up while it waits ends at once, and waits for nothing more; with a filter that nothing passes, too', async () => {
+    fill(1, 5);
+    for (const query of [{ from: 6 }, { type: 'Never' }]) {
+      const asked = history.events({ ...query, follow: true });
+      const pending = asked.next();
+      await setImmediate();
+      expect(await asked.return!()).toMatchObject({ done: true });
+      expect(await pending).toMatchObject({ done: true });
+    }
+    const { waiting } = history as unknown as { waiting: ReadonlySet<unknown> };
+    for (let turns = 0; waiting.size > 0 && turns < 1_000; turns++) await setImmediate();
+    expect(waiting.size).toBe(0);
+  });
+
   test('that does not follow fails when the history closes', async () => {
     fill();
     const asked = history.events({ pageSize: 1 });

@@ -20,6 +20,7 @@ import { guarded } from '../../guarded.ts';
 import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { onAbort } from '../../on-abort.ts';
+import { PagedIterator } from '../../paged-iterator.ts';
 import {
   type Connection,
   checkSchemaName,
@@ -80,7 +81,8 @@ export function tailEvents(options: TailOptions): AsyncIterableIterator<TailedEv
   checkInteger('pollMs', pollMs, 1, 60_000);
   checkInteger('pageSize', pageSize, 1, 100_000);
   const settings = { ...options, connection: configOf(options.connection), pollMs, pageSize };
-  return new Tail(settings, readToken(options.from)).events();
+  const token = readToken(options.from);
+  return new PagedIterator((ending) => new Tail({ ...settings, signal: ending }, token).pages(), signal);
 }
 
 const tailFields = fieldsOf<TailOptions>({
@@ -93,8 +95,8 @@ const tailFields = fieldsOf<TailOptions>({
   onError: 'function',
 });
 
-type Settings = Omit<TailOptions, 'connection'> &
-  Required<Pick<TailOptions, 'pollMs' | 'pageSize'>> & { connection: HiddenConnection };
+type Settings = Omit<TailOptions, 'connection' | 'signal'> &
+  Required<Pick<TailOptions, 'pollMs' | 'pageSize'>> & { connection: HiddenConnection; signal: AbortSignal };
 
 class Tail {
   private readonly settings: Settings;
@@ -112,21 +114,18 @@ class Tail {
     this.token = token;
   }
 
-  async *events(): AsyncGenerator<TailedEvent> {
+  async *pages(): AsyncGenerator<TailedEvent[]> {
     const { signal, pollMs } = this.settings;
     const forget = onAbort(signal, () => this.disconnect());
     try {
       for (;;) {
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         const page = await this.attempt(() => this.nextPage());
         if (page === undefined) {
           await pause(pollMs, undefined, { signal }).catch(() => {});
           continue;
         }
-        for (const tailed of page) {
-          signal?.throwIfAborted();
-          yield tailed;
-        }
+        yield page;
       }
     } finally {
       forget();
@@ -228,14 +227,14 @@ class Tail {
         return result;
       } catch (error) {
         this.disconnect();
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
         const failed = failure(error, this.schemaName);
         if (!mayPass(error)) throw failed;
         this.token = token;
         if (onError !== undefined) guarded(onError)(failed);
         const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++) * (0.5 + Math.random() / 2);
         await pause(waitMs, undefined, { signal }).catch(() => {});
-        signal?.throwIfAborted();
+        signal.throwIfAborted();
       }
     }
   }

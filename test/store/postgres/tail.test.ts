@@ -200,6 +200,19 @@ describe('faults', () => {
     expect(isError(error, 'StoreSchemaMissing')).toBe(true);
   });
 
+  test('one that is given up while it waits ends at once, and gives its connection back', async () => {
+    const tail = tailEvents({ connection: url, schema, pollMs: 60_000 });
+    await append(await connected(), event('a'));
+    await tail.next();
+    const connections = (): Promise<unknown[]> =>
+      administer(url, "select 1 from pg_stat_activity where application_name like '%trunkline tail%'");
+    expect((await connections()).length).toBe(1);
+    const pending = tail.next();
+    expect(await tail.return!()).toMatchObject({ done: true });
+    expect(await pending).toMatchObject({ done: true });
+    while ((await connections()).length > 0);
+  });
+
   test('the signal ends it with its reason', async () => {
     const reason = new Error('enough');
     const tail = take(1, { signal: stop.signal });
