@@ -47,7 +47,7 @@ export function selfOf(uid: number | undefined, keepsModes: boolean): Self | und
   return { uid: own, groups, ownGroups, isRoot: geteuid() === 0, keepsModes };
 }
 
-export const isOurs = (uid: number, self: Self): boolean => uid === self.uid || isTrusted(uid);
+const isOurs = (uid: number, self: Self): boolean => uid === self.uid || isTrusted(uid);
 
 /** Whether the files of this machine know another user, who is not root, in the group. Directories (LDAP) are not asked. */
 function hasOthers(gid: number, uid: number): boolean {
