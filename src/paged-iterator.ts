@@ -65,7 +65,7 @@ export class PagedIterator<Item> implements AsyncIterableIterator<Item> {
     this.page = [];
     this.forget();
     this.ending.abort();
-    unawaited(Promise.resolve(this.pages.return?.()), () => {}); // what it has thrown has been told, or nobody waits for it
+    unawaited(Promise.resolve(this.pages.return?.()), () => {}); // its error has been reported, or no `next()` waits for it
   }
 
   /** Ends it, and each `next()` that is pending, at once. */

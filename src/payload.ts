@@ -258,8 +258,8 @@ export function argumentsJson(input: readonly unknown[]): string {
 const errorTextLimit = 8192; // a stack and some details; far below the smallest ring's group limit
 
 /**
- * JSON of an error, which must be told in any case: of one of ours, what cannot be carried, or is too long, is left out.
- * A rejection is the user's own, and whole; whoever made it has seen to it that it can be carried.
+ * JSON of an error, which must arrive in any case: of one of ours, what cannot be carried, or is too long, is left out.
+ * A rejection is the user's own, and whole; `Rejected` has checked that it can be carried.
  */
 export function errorJson(wire: WireError): string {
   try {
