@@ -27,7 +27,15 @@ export async function serve({ listen, trunks, dataDir }: ServeOptions): Promise<
     trunks: named,
     provision: { accounts: [house], bids },
     // The only account there is may take the tables whole.
-    admission: { peers: [{ host: listen.host, accounts: [house.id], transactionsLimit: all, callsLimit: all }] },
+    refusalsPerMinute: all,
+    admission: {
+      peers: [
+        {
+          ...{ host: listen.host, accounts: [house.id] },
+          ...{ transactionsLimit: all, callsLimit: all, callsPerSecond: all },
+        },
+      ],
+    },
     backOffice: { cdrFile: join(dataDir, 'cdr.csv'), notify: ({ text }) => console.log(text) },
     failed: (error) => console.error(String(error)),
   });

@@ -202,6 +202,15 @@ describe('room', () => {
     await eve.response(100);
   });
 
+  test('one account begins so many calls a second; the others get 503 and are not placed', async () => {
+    const port = await start({ callsPerSecond: 2 });
+    for (let call = 0; call < 60; call++) eve.send(inviteText({ from: 'ann', to: '4412', port: eve.port }), port);
+    expect(headerValue(await eve.response(503), 'retry-after')).toBe('1');
+    await expect.poll(() => placed.length + proxy!.counters.callsRefused!, patience).toBe(60);
+    expect(placed.length).toBeLessThan(60);
+    expect(proxy!.counters.transactions).toBe(2 * placed.length);
+  });
+
   test('what holds nothing is not kept by name', () => {
     const quota = new Quota();
     for (let name = 0; name < 1_000; name++) quota.charge(`n${name}`, 1, 10).release();

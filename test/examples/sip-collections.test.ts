@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { auditKey } from '../../examples/call-routing/back-office/audit-trail.ts';
 
 const root = fileURLToPath(new URL('../../examples/call-routing', import.meta.url));
 
@@ -19,7 +20,11 @@ const owners: Readonly<Record<string, string>> = {
   'routing/live-states.ts entries': 'accounts and bids that the operator has made: as many as are in the log',
   'routing/measures.ts histograms': 'four',
   'routing/recovery.ts open': "the call's end; an id each",
-  'routing/refusal-limit.ts counts': 'each minute; accounts that may call',
+  'proxy/call-rates.ts buckets': 'accounts that may call; fixed size each',
+  'routing/refusal-limit.ts before': 'each minute; accounts that may call',
+  'routing/refusal-limit.ts lately': 'each minute; accounts that may call',
+  'routing/refusal-limit.ts ringing': 'end(); callsLimit, an id each',
+  'routing/refusal-limit.ts ringingOf': 'end(); accounts that may call',
   'sip/bounded-table.ts entries': 'its lifetime; the limit of the table',
   'sip/endpoint.ts clients': 'its lifetime; transactionsLimit, and Room for bytes',
   'sip/endpoint.ts servers': 'its lifetime; transactionsLimit, and Room for bytes',
@@ -31,6 +36,11 @@ const initialised =
   /^ {2}(?:readonly |static )*#?(\w+)(?:: [^=\n]+)? = (?:new (?:Map|Set|WeakMap|WeakSet|BoundedTable)\b|\[\];)|^(?:const|let) (\w+)(?:: [^=\n]+)? = new Map\b[^(]*\(\);/gm;
 const tables = /^ {2}readonly #(\w+): BoundedTable</gm;
 const folders = ['domain', 'proxy', 'routing', 'sip'];
+
+test('an entry of the audit trail takes the place of one that is old', () => {
+  const keys = new Set(Array.from({ length: 30 }, (_, index) => auditKey(1 + index * 500_000)));
+  expect(keys.size).toBe(2);
+});
 
 test('each collection of the router has an owner, and a bound in entries and in bytes', () => {
   const found = new Set<string>();

@@ -3,8 +3,10 @@ import fc from 'fast-check';
 import { afterEach, expect, test } from 'vitest';
 import { Account } from '../../examples/call-routing/domain/account.ts';
 import { costMicros, fromMicros } from '../../examples/call-routing/domain/money.ts';
+import { CallRates } from '../../examples/call-routing/proxy/call-rates.ts';
 import { Credit } from '../../examples/call-routing/routing/credit.ts';
 import { LiveStates } from '../../examples/call-routing/routing/live-states.ts';
+import { RefusalLimit } from '../../examples/call-routing/routing/refusal-limit.ts';
 import { makeTimers } from '../../examples/call-routing/sip/timers.ts';
 import { fresh } from './phone.ts';
 import { patience, Scene } from './scene.ts';
@@ -76,6 +78,37 @@ test('an account that nobody knows holds nothing', () => {
   expect([credit.coveredMs('one'), credit.extend('one'), credit.standing('nobody')]).toEqual([0, false, undefined]);
 });
 
+test('calls that nobody answers are limited, ringing ones among them; answered ones make room for more', () => {
+  const limit = new RefusalLimit(2);
+  const now = performance.now();
+  const begin = (callId: string, account = 'ann', at = now): string => limit.begin(callId, account, at);
+  expect([begin('1'), begin('2'), begin('2'), begin('3'), begin('3', 'bob')]).toEqual([
+    ...['begun', 'begun', 'known', 'refused', 'begun'],
+  ]);
+  limit.end('1', 'unanswered');
+  limit.end('1', 'unanswered');
+  expect(begin('4')).toBe('refused');
+  limit.end('2', 'unwritten');
+  expect([begin('5'), begin('6')]).toEqual(['begun', 'refused']);
+  limit.end('5', 'answered');
+  expect(Array.from({ length: 7 }, (_, index) => begin(`more-${index}`))).toEqual([
+    ...Array(5).fill('begun'),
+    ...['refused', 'refused'],
+  ]);
+  // What rings still counts in the next minute, and so does what was answered in this one.
+  expect([begin('7', 'ann', now + 60_001), begin('8', 'ann', now + 60_001)]).toEqual(['begun', 'refused']);
+  expect(begin('9', 'ann', now + 300_000)).toBe('refused');
+  expect(limit.unrecorded).toBe(7);
+});
+
+test('an account begins so many calls a second', () => {
+  const rates = new CallRates();
+  const taken = (account: string, at: number): number => {
+    return Array.from({ length: 20 }, () => rates.take(account, 10, at)).filter(Boolean).length;
+  };
+  expect([taken('ann', 0), taken('ann', 500), taken('bob', 500), taken('ann', 60_000)]).toEqual([10, 5, 10, 10]);
+});
+
 test('a call whose money is spent is ended, both sides get a BYE, and the account is never below what it may be', async () => {
   scene = await Scene.open(makeTimers(), { creditSliceMs: 1_000, refusalsPerMinute: 1 });
   // 0.15 in all; 3.00 a minute is 0.05 a second.
@@ -101,5 +134,20 @@ test('a call whose money is spent is ended, both sides get a BYE, and the accoun
   expect(scene.router.report().counters.refusalsUnrecorded).toBe(1);
   const other = fresh('call');
   scene.ann.send(scene.invite({ callId: other }), scene.port);
-  await scene.cheap.request('INVITE', other);
+  const ringing = await scene.cheap.request('INVITE', other);
+
+  // Nor does one whose calls ring, or are refused by the trunk.
+  const [third, fourth] = [fresh('refused'), fresh('refused')];
+  for (const [callId, ends] of [
+    [third, false],
+    [fourth, true],
+  ] as const) {
+    if (ends) scene.cheap.answer(ringing, 486, scene.port);
+    if (ends) await scene.ann.response(486);
+    scene.ann.received.length = 0;
+    scene.ann.send(scene.invite({ callId }), scene.port);
+    await scene.ann.response(503);
+    expect(await scene.typesOf(callId)).toEqual([]);
+  }
+  expect(await scene.typesOf(other)).toEqual(['CallCreated', 'CallRouted', 'CallFailed']);
 });

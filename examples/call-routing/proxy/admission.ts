@@ -21,6 +21,8 @@ export interface Peer {
   /** Most transactions and most calls at once of each account, if not as of any other. */
   readonly transactionsLimit?: number;
   readonly callsLimit?: number;
+  /** Most calls that each account begins a second, if not as any other. */
+  readonly callsPerSecond?: number;
 }
 
 /** Without peers and without digest users nobody can call. */
@@ -36,6 +38,7 @@ export type Admitted =
       readonly account: string;
       readonly transactionsLimit?: number | undefined;
       readonly callsLimit?: number | undefined;
+      readonly callsPerSecond?: number | undefined;
     }
   | {
       readonly kind: 'refuse';
@@ -72,12 +75,12 @@ export class Admission {
     return { kind: 'refuse', status: 407, headers: [challenge], isKnown: check.hasNonce };
   }
 
-  #admitPeer({ accounts, transactionsLimit, callsLimit }: Peer, invite: ReceivedRequest): Admitted {
+  #admitPeer({ accounts, transactionsLimit, callsLimit, callsPerSecond }: Peer, invite: ReceivedRequest): Admitted {
     const named = accounts.length === 1 ? accounts[0] : userOfFrom(invite);
     // As the peer has it: what was cut out of the message would keep that.
     const account = accounts.find((one) => one === named);
     if (account === undefined) return this.#forbid(true);
-    return { kind: 'payer', account, transactionsLimit, callsLimit };
+    return { kind: 'payer', account, transactionsLimit, callsLimit, callsPerSecond };
   }
 
   #forbid(isKnown: boolean): Admitted {

@@ -126,6 +126,8 @@ export class CallAttempt {
     if (!(await this.#record(desk.answered(this.#call.id).then(() => true)))) {
       this.#answer = 'lost';
       releaseCallee(endpoint, this.#call, callee);
+      // Else its money would stay held.
+      await desk.failed(this.#call.id, 503).catch(this.#parts.failed);
       return;
     }
     this.#answer = 'relayed';

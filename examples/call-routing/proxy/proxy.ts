@@ -13,6 +13,7 @@ import type { AdmissionOptions } from './admission.ts';
 import { Admission } from './admission.ts';
 import { CallAttempt } from './call-attempt.ts';
 import { CallClock } from './call-clock.ts';
+import { CallRates } from './call-rates.ts';
 import type { LiveCall } from './calls.ts';
 import { Calls } from './calls.ts';
 import type { CallEnding, RoutingDesk } from './desk.ts';
@@ -32,6 +33,8 @@ export interface ProxyOptions {
   readonly callsLimit: number;
   /** Most calls of one account, unless its peer has a limit of its own. Default: a quarter of all. */
   readonly callsPerAccount?: number;
+  /** Most calls that one account begins a second, unless its peer has a limit of its own. Default: 100. */
+  readonly callsPerSecond?: number;
   /** As many transactions are for requests inside dialogs. Default: an eighth of all. */
   readonly inDialogReserve?: number;
   /** Most transactions of one account, unless its peer has a limit of its own. Default: a sixteenth of all. */
@@ -56,6 +59,7 @@ export interface ProxyParts extends Pick<ProxyOptions, 'desk' | 'timers' | 'forw
   readonly ended: (call: LiveCall, endedBy: CallEnding['endedBy']) => Promise<void>;
 }
 
+const defaultCallsPerSecond = 100;
 const allow = makeHeader('Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK');
 
 export class SipProxy {
@@ -63,6 +67,7 @@ export class SipProxy {
   readonly #admission: Admission;
   readonly #callsPerAccount: number;
   readonly #calls: Calls;
+  readonly #rates = new CallRates();
   readonly #attempts = new WeakMap<ServerTransaction, CallAttempt>();
   readonly #counters = { strayAcknowledgements: 0, unknownDialogs: 0, loops: 0, callsRefused: 0 };
   readonly #clock: CallClock;
@@ -153,9 +158,10 @@ export class SipProxy {
     // The same caller has a call of this name: a copy that came by another way, or a second one that would take its dialog.
     if (this.#calls.has(invite.envelope, from)) return answerKnown(482);
     const { account, transactionsLimit, callsLimit = this.#callsPerAccount } = admitted;
+    const { callsPerSecond = this.#options.callsPerSecond ?? defaultCallsPerSecond } = admitted;
     const bytes = bytesOfCaller(invite);
     if (bytes === undefined) return answerKnown(513);
-    if (!this.#calls.hasRoomFor(account, callsLimit, bytes)) {
+    if (!this.#calls.hasRoomFor(account, callsLimit, bytes) || !this.#rates.take(account, callsPerSecond)) {
       this.#counters.callsRefused++;
       return answerKnown(503, makeHeader('Retry-After', '1'));
     }

@@ -1,10 +1,23 @@
-// How many refused calls of an account are written a minute. An account that cannot pay, is suspended, or calls where no bid goes
-// may know why; but one that goes on and on must not fill the log for everybody. By account, of accounts that may call.
+// How many calls of an account that nobody answers are written a minute: refused here, refused by the trunk, cancelled, or rung out.
+// They cost nothing, and each is some events, so an account that goes on and on must not fill the log for everybody. Calls that ring
+// count until they are answered: many at once are no way around. Each answered call, which is paid for, makes room for a few more
+// that are not. By account, of accounts that may call.
 const windowMs = 60_000;
+/** A caller of whose calls one in five is answered is never refused. */
+const perAnswered = 4;
+
+interface Lately {
+  unanswered: number;
+  answered: number;
+}
 
 export class RefusalLimit {
   readonly #perMinute: number;
-  readonly #counts = new Map<string, number>();
+  /** The calls that are placed, and not answered or over yet. */
+  readonly #ringing = new Map<string, string>();
+  readonly #ringingOf = new Map<string, number>();
+  #lately = new Map<string, Lately>();
+  #before = new Map<string, Lately>();
   #windowEndsAt = 0;
   /** Calls that were refused without being written. */
   unrecorded = 0;
@@ -13,18 +26,42 @@ export class RefusalLimit {
     this.#perMinute = perMinute;
   }
 
-  /** Whether this account has been refused so often lately that its calls are not looked at. */
-  isReached(accountId: string, now: number = performance.now()): boolean {
-    if (now >= this.#windowEndsAt) {
-      this.#counts.clear();
-      this.#windowEndsAt = now + windowMs;
+  /**
+   * `refused`: so many calls of this account were not answered lately that this one is not looked at. `known`: this call is being
+   * placed already.
+   */
+  begin(callId: string, accountId: string, now: number = performance.now()): 'begun' | 'known' | 'refused' {
+    if (now >= this.#windowEndsAt) this.#turn(now);
+    if (this.#ringing.has(callId)) return 'known';
+    const { unanswered = 0, answered = 0 } = this.#lately.get(accountId) ?? {};
+    const room = this.#perMinute + perAnswered * (answered + (this.#before.get(accountId)?.answered ?? 0));
+    const ringing = this.#ringingOf.get(accountId) ?? 0;
+    if (unanswered + ringing >= room) {
+      this.unrecorded++;
+      return 'refused';
     }
-    if ((this.#counts.get(accountId) ?? 0) < this.#perMinute) return false;
-    this.unrecorded++;
-    return true;
+    this.#ringing.set(callId, accountId);
+    this.#ringingOf.set(accountId, ringing + 1);
+    return 'begun';
   }
 
-  count(accountId: string): void {
-    this.#counts.set(accountId, (this.#counts.get(accountId) ?? 0) + 1);
+  /** `unwritten`: nothing of it is in the log. */
+  end(callId: string, how: 'answered' | 'unanswered' | 'unwritten'): void {
+    const accountId = this.#ringing.get(callId);
+    if (accountId === undefined) return;
+    this.#ringing.delete(callId);
+    const left = this.#ringingOf.get(accountId)! - 1;
+    if (left > 0) this.#ringingOf.set(accountId, left);
+    else this.#ringingOf.delete(accountId);
+    if (how === 'unwritten') return;
+    const lately = this.#lately.get(accountId) ?? { unanswered: 0, answered: 0 };
+    lately[how]++;
+    this.#lately.set(accountId, lately);
+  }
+
+  #turn(now: number): void {
+    this.#before = now < this.#windowEndsAt + windowMs ? this.#lately : new Map();
+    this.#lately = new Map();
+    this.#windowEndsAt = now + windowMs;
   }
 }

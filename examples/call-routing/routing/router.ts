@@ -39,7 +39,12 @@ export interface RouterOptions {
   readonly admission?: AdmissionOptions;
   /** For how much of a call money is held at a time, in whole seconds; default: a minute. */
   readonly creditSliceMs?: number;
-  /** How many refused calls of an account are written a minute; beyond it the account gets 503. Default: 600. */
+  /** Most calls that one account begins a second, unless its peer has a limit of its own; beyond it 503. Default: 100. */
+  readonly callsPerSecond?: number;
+  /**
+   * How many calls of an account that are not answered are written a minute, beside four for each that is; beyond it the account
+   * gets 503. Default: 600.
+   */
   readonly refusalsPerMinute?: number;
   /** Whether bids move and expire by themselves. */
   readonly market?: boolean;
@@ -129,6 +134,7 @@ export async function startRouter(options: RouterOptions): Promise<Router> {
     admission: options.admission ?? {},
     transactionsLimit,
     callsLimit,
+    ...(options.callsPerSecond !== undefined && { callsPerSecond: options.callsPerSecond }),
     failed,
     forwarded: (trunk, elapsedMs) => {
       tally.forwarded(trunk);

@@ -31,7 +31,8 @@ export class RuntimeDesk implements RoutingDesk {
 
   async place({ callId, sipCallId, account: accountId, called }: Invitation): Promise<Decision> {
     const { runtime, credit, refusals, trunks, measures } = this.#parts;
-    if (refusals.isReached(accountId)) return { kind: 'refuse', status: 503 };
+    const begun = refusals.begin(callId, accountId);
+    if (begun === 'refused') return { kind: 'refuse', status: 503 };
     const bids = this.#liveBids(called);
     const standing = credit.standing(accountId);
     const holds = credit.hold(callId, accountId, bids);
@@ -44,7 +45,7 @@ export class RuntimeDesk implements RoutingDesk {
       receipt.reached('synced').then(synced, () => {});
       const placed = receipt.value;
       if (placed.kind === 'refuse') {
-        refusals.count(accountId);
+        refusals.end(callId, 'unanswered');
         return placed;
       }
       isRouted = true;
@@ -57,11 +58,14 @@ export class RuntimeDesk implements RoutingDesk {
       throw error;
     } finally {
       if (holds && !isRouted) credit.release(callId);
+      // If it was written it has ended above.
+      if (begun === 'begun' && !isRouted) refusals.end(callId, 'unwritten');
     }
   }
 
   async answered(callId: string): Promise<void> {
     await this.#acknowledge(callId, this.#parts.runtime.ref(Call, callId).answer());
+    this.#parts.refusals.end(callId, 'answered');
   }
 
   async completed(callId: string, ending: CallEnding): Promise<void> {
@@ -84,6 +88,7 @@ export class RuntimeDesk implements RoutingDesk {
 
   async failed(callId: string, status: number): Promise<void> {
     this.#parts.credit.release(callId);
+    this.#parts.refusals.end(callId, 'unanswered');
     await this.#acknowledge(callId, this.#parts.runtime.ref(Call, callId).fail({ status, reason: reasonOf(status) }));
   }
 

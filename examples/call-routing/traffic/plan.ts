@@ -90,6 +90,7 @@ export const demoAdmission: AdmissionOptions = {
       accounts: demoProvision.accounts.map(({ id }) => id),
       transactionsLimit: Number.MAX_SAFE_INTEGER,
       callsLimit: Number.MAX_SAFE_INTEGER,
+      callsPerSecond: Number.MAX_SAFE_INTEGER,
     },
   ],
 };
