@@ -21,7 +21,6 @@ import { TrunklineError } from './errors.ts';
 import { FlushThread } from './flush/host.ts';
 import { unawaited } from './guarded.ts';
 import { HandlerStage } from './handlers/stage.ts';
-import { Hidden } from './hidden.ts';
 import { shutGateAtExit } from './log/gate.ts';
 import { countOpening, Levels, LevelWord, StopStage } from './log/levels.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
@@ -37,8 +36,7 @@ import { StopSteps } from './stop-steps.ts';
 import { loadAdapter, type StoreAdapter } from './store/adapter.ts';
 import { Reading } from './store/reading.ts';
 import { staleCode } from './store/store.ts';
-import type { KafkaSettings } from './stream/kafka.ts';
-import { openHosts, streamForThread } from './stream/settings.ts';
+import { openHostsOf, streamForThread } from './stream/settings.ts';
 import { deliveryEvents } from './undelivered.ts';
 
 /** See `options.ts`: without these nothing becomes `stored`. */
@@ -101,9 +99,7 @@ export class Stages {
   }
 
   private warnOfOpenHosts({ store, stream, logger }: ResolvedOptions): void {
-    const settings = stream?.options instanceof Hidden ? (stream.options.reveal() as KafkaSettings) : undefined;
-    const hosts = settings === undefined ? [] : openHosts(settings);
-    for (const one of [...hosts, ...(store?.openHosts() ?? [])]) {
+    for (const one of [...openHostsOf(stream?.options), ...(store?.openHosts() ?? [])]) {
       logger.warn(one, 'a connection to another machine has no TLS, or does not verify the server');
     }
   }

@@ -90,6 +90,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'log/inspect.ts',
     'store/postgres/*',
     'stream/kafka/topic-plan.ts',
+    'stream/settings.ts',
   ],
   testing: [
     'actor/actor-type.ts',

@@ -103,9 +103,16 @@ describe.each(Object.entries(places))('%s', (_, give) => {
     const outside = written('root-beside.mjs', '');
     rmSync(join(root, 'link.mjs'), { force: true });
     symlinkSync(outside, join(root, 'link.mjs'));
+    const own = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url)); // a file of the library is no exception
     give(join(root, 'inner.mjs'), [root]);
     give(join(root, '../root/inner.mjs'), [root]);
-    for (const wrong of [outside, join(root, 'link.mjs'), join(root, '../root-beside.mjs'), join(root, 'absent.mjs')]) {
+    for (const wrong of [
+      outside,
+      own,
+      join(root, 'link.mjs'),
+      join(root, '../root-beside.mjs'),
+      join(root, 'absent.mjs'),
+    ]) {
       const refusal = {
         code: 'InvalidOptions',
         message: expect.stringMatching(/lies outside of moduleRoots|cannot be found/),
@@ -134,6 +141,28 @@ test('the gate asks again when a thread imports, and takes nothing that is no fi
     confineModules(undefined);
   }
   expect((await importUserModule(file)).default).toBe(1);
+});
+
+test('of the modules of the library only those pass that its own options name', async () => {
+  const src = fileURLToPath(new URL('../src', import.meta.url));
+  const named: string[] = [];
+  for (const file of readdirSync(src, { recursive: true }) as string[]) {
+    if (!file.endsWith('.ts')) continue;
+    const text = readFileSync(join(src, file), 'utf8');
+    for (const [, entry] of text.matchAll(/\bmodule: ownFile\('([^']+)', import\.meta\.url\)\.href/g)) {
+      named.push(join(src, file, '..', `${entry}.ts`));
+    }
+  }
+  expect(named).toHaveLength(2);
+  confineModules([folder]);
+  try {
+    for (const file of named) expect(Object.keys(await importUserModule(file)), file).not.toEqual([]);
+    for (const file of ['index.ts', 'store/postgres/sink.ts', 'log/sync-thread.ts']) {
+      await expect(importUserModule(join(src, file)), file).rejects.toMatchObject({ code: 'InvalidOptions' });
+    }
+  } finally {
+    confineModules(undefined);
+  }
 });
 
 test('a runtime with roots starts within them, and refuses a handler outside of them', async () => {

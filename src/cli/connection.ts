@@ -3,10 +3,11 @@ import { type Command, Option } from 'commander';
 import type pg from 'pg';
 import { TrunklineError } from '../errors.ts';
 import { shown } from '../shown.ts';
-import { configOf, defaultSchema } from '../store/postgres/connection.ts';
+import { checkConnectionString, configOf, defaultSchema, openHost } from '../store/postgres/connection.ts';
 import { failure } from '../store/postgres/failure.ts';
 import { openClient } from '../store/postgres/server-session.ts';
 import { checkSchema } from '../store/postgres/session.ts';
+import { warnOfOpen } from './print.ts';
 
 export interface ConnectionOptions {
   postgres?: string;
@@ -19,7 +20,7 @@ export function withConnection(command: Command): Command {
     .addOption(
       new Option('--postgres <url>', 'postgres://user@host:port/database')
         .env('TRUNKLINE_POSTGRES')
-        .argParser((postgres: string) => connectionOf({ postgres })),
+        .argParser((postgres: string) => withWarning(connectionOf({ postgres }))),
     )
     .option('--schema <name>', 'where the tables are', defaultSchema);
 }
@@ -27,11 +28,21 @@ export function withConnection(command: Command): Command {
 /** @throws InvalidOptions */
 export function connectionOf({ postgres }: Pick<ConnectionOptions, 'postgres'>): string {
   const isUrl = postgres !== undefined && /^postgres(ql)?:\/\//.test(postgres) && URL.canParse(postgres);
-  if (isUrl) return postgres;
+  if (isUrl) {
+    checkConnectionString('--postgres', postgres);
+    return postgres;
+  }
   const reason = postgres
     ? 'must be a URL like postgres://user@host/database'
     : 'is missing, and so is TRUNKLINE_POSTGRES';
   throw new TrunklineError('InvalidOptions', { option: '--postgres', value: shown(postgres), reason });
+}
+
+/** As a start does. Once for a command: when its words are read. */
+function withWarning(postgres: string): string {
+  const host = openHost({ connectionString: postgres });
+  if (host !== undefined) warnOfOpen(host);
+  return postgres;
 }
 
 /** Work on a connection of the command's own. Its errors in our words, without the connection string. */

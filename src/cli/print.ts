@@ -14,6 +14,11 @@ export function printError(...lines: readonly string[]): void {
   process.stderr.write(lines.map((line) => `${printable(line)}\n`).join(''));
 }
 
+/** A connection that strangers can read, or that they can answer instead of the server. */
+export function warnOfOpen(host: string): void {
+  printError(`warning: the connection to ${host} has no TLS, or does not verify the server`);
+}
+
 /** On a terminal each one takes the place of the one before. */
 export function printProgress(line: string): void {
   process.stderr.write(process.stderr.isTTY ? `\r\u001b[K${printable(line)}` : `${printable(line)}\n`);

@@ -6,8 +6,10 @@ import { declaredEvents } from '../catalogue.ts';
 import { TrunklineError } from '../errors.ts';
 import type { RuntimeOptions } from '../options.ts';
 import { applyTopics, type PlannedChange, planTopics } from '../stream/kafka/topic-plan.ts';
+import { openHostsOf } from '../stream/settings.ts';
 import { importUserModule } from '../user-module.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
+import { warnOfOpen } from './print.ts';
 
 interface Given extends OutputOptions {
   config: string;
@@ -52,7 +54,10 @@ async function optionsOf({ config }: Given): Promise<Required<Pick<RuntimeOption
   const url = URL.canParse(config) ? config : pathToFileURL(config).href; // what is no file's is refused by the gate
   const { default: options } = (await importUserModule(url)) as { default?: Partial<RuntimeOptions> };
   const { stream, aggregates } = options ?? {};
-  if (stream && aggregates) return { stream, aggregates };
+  if (stream && aggregates) {
+    for (const { host } of openHostsOf(stream.options)) warnOfOpen(host);
+    return { stream, aggregates };
+  }
   const reason = "its module's default export must have `aggregates` and `stream`";
   throw new TrunklineError('InvalidOptions', { option: '--config', reason });
 }

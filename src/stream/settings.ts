@@ -241,6 +241,10 @@ function refuseFunctions(path: string, value: unknown, seen = new Set<unknown>()
   for (const [key, item] of Object.entries(value)) refuseFunctions(path === '' ? key : `${path}.${key}`, item, seen);
 }
 
+/** Of what `stream:` takes: of one that is not made by `kafka()`, none is known. */
+export const openHostsOf = (options: unknown): OpenHost[] =>
+  isMadeBy(Hidden<KafkaSettings>, options) ? openHosts(options.reveal()) : [];
+
 export function openHosts({ brokers, ssl, sasl, registry }: KafkaSettings): OpenHost[] {
   const hosts = new Map<string, boolean>();
   const add = (host: string, sendsSecret: boolean): void => {

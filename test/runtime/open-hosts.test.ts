@@ -1,12 +1,14 @@
 // A connection to another machine without TLS is told at the start; one to this machine, or with TLS, is not.
 import pg from 'pg';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { isLoopback, isOpenTls } from '../../src/checks.ts';
+import { connectionOf } from '../../src/cli/connection.ts';
+import { runProgram } from '../../src/cli/program.ts';
 import { revealed } from '../../src/hidden.ts';
-import { kafka, postgres } from '../../src/index.ts';
+import { kafka, migrate, postgres, tailEvents } from '../../src/index.ts';
 import { openHost } from '../../src/store/postgres/connection.ts';
-import { openHosts, resolveKafka } from '../../src/stream/settings.ts';
-import { startRuntime } from './scratch.ts';
+import { openHosts, openHostsOf, resolveKafka } from '../../src/stream/settings.ts';
+import { errorOf, startRuntime } from './scratch.ts';
 
 test.each([
   ['postgres://u:p@localhost/db', undefined, undefined],
@@ -36,6 +38,63 @@ test.each([
 test.each(['sslmode=disable', 'ssl=0', 'sslrootcert=/ca'])('TLS is said in one place: %s beside ssl', (words) => {
   const connectionString = `postgres://u:p@db.example/db?${words}`;
   expect(() => postgres({ connectionString, ssl: { ca: 'x' } })).toThrow(/keep one of the two/);
+});
+
+test.each([
+  ['ssl_mode=verify-full', 'sslmode'],
+  ['sslMode=verify-full', 'sslmode'],
+  ['SSLMODE=verify-full', 'sslmode'],
+  ['sslrootcret=/ca', 'sslrootcert'],
+  ['pgbouncer=true', undefined],
+  ['sslmode=verify_full', 'verify-full'],
+  ['sslmode=VERIFY-FULL', 'verify-full'],
+  ['sslmode=', 'verify-full'],
+  ['ssl=ture', 'true'],
+  ['uselibpqcompat=yes&sslmode=require', 'true, false'],
+  ['sslmode=verify-full&sslmode=disable', 'twice'],
+  ['constructor=x', undefined],
+])('what the client library would pass over, %s, is refused wherever a connection is given', async (words, meant) => {
+  const connectionString = `postgres://u:sesame-open@127.0.0.1:1/db?${words}`;
+  const doors: (() => unknown)[] = [
+    () => postgres({ connectionString }),
+    () => postgres({ pool: new pg.Pool({ connectionString }) }),
+    () => tailEvents({ connection: connectionString }),
+    () => tailEvents({ connection: { connectionString } }),
+    () => migrate({ connection: connectionString }),
+    () => connectionOf({ postgres: connectionString }),
+  ];
+  for (const door of doors) {
+    const { code, message } = await errorOf(Promise.resolve().then(door));
+    expect([door.toString(), code]).toEqual([door.toString(), 'InvalidOptions']);
+    expect(message).toMatch(meant ?? 'does not act on');
+    expect(message).not.toMatch(/sesame|ssl_mode|cret|pgbouncer|constructor/);
+  }
+});
+
+test('a part of a connection that the client library does not know is refused', async () => {
+  const parts = { host: '127.0.0.1', port: 1, user: 'u', password: 'p' };
+  const error = await errorOf(migrate({ connection: { ...parts, sslmod: 'verify-full' } as never }));
+  expect(error).toMatchObject({ code: 'InvalidOptions', message: expect.stringContaining('does not act on') });
+  const known = { ...parts, keepAlive: true, options: '-c geqo=off', connectionTimeoutMillis: 50 };
+  expect(await errorOf(migrate({ connection: known }))).toMatchObject({ code: 'StoreUnavailable' });
+});
+
+test('the command line warns as a start does', async () => {
+  let err = '';
+  const stderr = vi.spyOn(process.stderr, 'write').mockImplementation((text) => Boolean((err += text)));
+  onTestFinished(() => stderr.mockRestore());
+  const of = async (url: string): Promise<string[]> => {
+    err = '';
+    // Ends at the word that it does not know, before anything is connected.
+    await runProgram(['node', 'trunkline', 'migrate', '--postgres', url, '--nothing-like-that']);
+    return err.split('\n').filter((line) => line.startsWith('warning'));
+  };
+  const warning = 'warning: the connection to db.example has no TLS, or does not verify the server';
+  expect(await of('postgres://u:p@db.example/db')).toEqual([warning]);
+  expect(await of('postgres://u:p@db.example/db?sslmode=no-verify')).toEqual([warning]);
+  expect(await of('postgres://u:p@db.example/db?sslmode=verify-full')).toEqual([]);
+  expect(await of('postgres://u:p@localhost/db')).toEqual([]);
+  expect(openHostsOf(kafka({ brokers: ['a.example:1'] }).options)).toEqual([{ host: 'a.example', sendsSecret: false }]);
 });
 
 test('Kafka and its registry', () => {

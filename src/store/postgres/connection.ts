@@ -4,8 +4,9 @@ import { checkRecord, checkTls, invalid, isLoopback, isOpenTls, nameFault } from
 import { Hidden, revealed } from '../../hidden.ts';
 import { given } from '../../known-fields.ts';
 import type { Secret } from '../../secrets.ts';
+import { checkParts, checkWords, tlsNames } from './connection-words.ts';
 
-/** How to reach PostgreSQL: `postgres://…`, or its parts. Any other field is handed to the `pg` client as it is. */
+/** How to reach PostgreSQL: `postgres://…`, or its parts. Other options of the `pg` client are handed to it as they are. */
 export type Connection = string | ConnectionParts;
 
 /** The parts of a connection string, for whoever has them one by one. */
@@ -49,6 +50,7 @@ export function configOf(connection: Connection): HiddenConnection {
   if (typeof connection !== 'string') checkRecord('connection', connection);
   else if (connection === '') invalid('connection', connection, 'must be postgres://…, or its parts');
   const parts = typeof connection === 'string' ? { connectionString: connection } : connection;
+  checkParts('connection', parts);
   const { connectionString, host } = parts ?? {};
   if (connectionString !== undefined) checkConnectionString('connection', connectionString);
   else if (typeof host !== 'string' || host === '') {
@@ -77,10 +79,11 @@ export function checkConnectionString(option: string, text: unknown): void {
       'must be postgres://user:password@host:port/database; write % / ? # @ of a password as %25 %2F %3F %23 %40',
     );
   }
+  checkWords(option, url!.searchParams);
 }
 
 /** As the client library reads it: a host may be missing, where a socket's folder is named behind the `?`. */
-function urlOf(connectionString: string): URL | null {
+export function urlOf(connectionString: string): URL | null {
   return URL.parse(connectionString) ?? URL.parse(connectionString.replace('@/', '@host/'));
 }
 
@@ -95,9 +98,6 @@ function isDecodable(text: string): boolean {
 export function withDefaults(parts: ConnectionParts): HiddenConnection {
   return new Hidden({ connectionTimeoutMillis: 10_000, application_name: 'trunkline', ...given(parts) });
 }
-
-/** Settings of TLS in a connection string: with one of them, `pg` goes by the string, and not by `ssl` beside it. */
-const tlsNames = ['ssl', 'sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'sslnegotiation'] as const;
 
 /**
  * A password is text or a function; TLS is said in one place.

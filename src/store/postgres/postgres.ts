@@ -18,8 +18,10 @@ import {
   defaultSchema,
   type HiddenConnection,
   openHost,
+  urlOf,
   withDefaults,
 } from './connection.ts';
+import { checkWords } from './connection-words.ts';
 import { storeName } from './failure.ts';
 
 /** A `pg.Pool`, as far as it matters here. */
@@ -174,6 +176,8 @@ function connectionOf({ connectionString, pool, password, ssl }: PostgresOptions
   const { options } = pool as unknown as { options?: pg.PoolConfig & { Client?: unknown; Promise?: unknown } };
   if (options === undefined) invalid('pool', pool, 'must be a pg.Pool');
   const names = ['connectionString', 'host', 'port', 'user', 'database', 'ssl', 'application_name', 'options'] as const;
+  const url = typeof options.connectionString === 'string' ? urlOf(options.connectionString) : null;
+  if (url !== null) checkWords('store.pool', url.searchParams);
   const connection: Record<string, unknown> = {};
   for (const name of names) if (options[name] !== undefined) connection[name] = options[name];
   try {
