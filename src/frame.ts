@@ -43,6 +43,8 @@ export const FrameFlag = {
   encrypted: 4,
 } as const;
 
+/** Aggregate types of one runtime: a command names its own by 16 bits. */
+export const AGGREGATE_TYPES_LIMIT = 0x1_0000;
 /** Bounds of the length fields, and of what every sink can index. Bytes of UTF-8. */
 export const AGGREGATE_TYPE_BYTES_LIMIT = 100;
 export const NAME_BYTES_LIMIT = 100;

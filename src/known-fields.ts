@@ -44,7 +44,9 @@ export function checkFields(option: string, given: unknown, known: Fields | read
       );
     }
     if (isNoOptions(given)) return refuse(option || 'options', 'must be a plain object');
-    unknown = unknownField(given, 'names' in known ? known.names : known);
+    const names = 'names' in known ? known.names : known;
+    unknown = unknownField(given, names);
+    checkInherited(option, given, names);
     if (unknown === undefined) checkKinds(option, given as Record<string, unknown>, known);
   } catch (error) {
     if (error instanceof TrunklineError) throw error;
@@ -53,6 +55,18 @@ export function checkFields(option: string, given: unknown, known: Fields | read
   // Its value is not told: it may be a secret under a misspelt name.
   if (unknown === undefined) return;
   refuse(option === '' ? unknown.field : `${option}.${unknown.field}`, unknown.reason);
+}
+
+/**
+ * A field that every object has from `Object.prototype`, since something has polluted it: options would be read with a
+ * value that the caller has not given, as a module to import. One that a class of the user's gives to its options is theirs.
+ */
+function checkInherited(option: string, given: object, names: readonly string[]): void {
+  for (const field of names) {
+    if (!(field in Object.prototype) || Object.hasOwn(given, field)) continue;
+    const reason = 'is in Object.prototype, which something has changed: every object seems to have it';
+    throw new TrunklineError('InvalidOptions', { option: option === '' ? field : `${option}.${field}`, reason });
+  }
 }
 
 /** A Date, a Map, a promise …: given in the place of options, it would count as none at all. */

@@ -1,8 +1,8 @@
 // Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
 
 import type { AnyAggregate } from './aggregate.ts';
-import { checkCrosses, checkInteger, checkRecord, invalid, isMadeBy, nameFault } from './checks.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
+import { checkAggregates } from './aggregates-option.ts';
+import { checkCrosses, checkInteger, invalid, isMadeBy, nameFault } from './checks.ts';
 import { Hidden, revealed } from './hidden.ts';
 import { checkFields, fieldsOf, given } from './known-fields.ts';
 import { RELAYED_DATA_BYTES_LIMIT } from './limits.ts';
@@ -292,36 +292,11 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   if (typeof options.dataDir !== 'string' || options.dataDir === '' || !isStorable(options.dataDir)) {
     invalid('dataDir', options.dataDir, 'must name a folder');
   }
-  if (!Array.isArray(options.aggregates) || options.aggregates.length === 0) {
-    invalid('aggregates', options.aggregates, 'must be a list of one aggregate at least');
-  }
   if (options.log !== undefined) checkFields('log', options.log, logFields);
   if (options.handlers !== undefined) checkFields('handlers', options.handlers, handlerFields);
   if (options.sinks !== undefined && !Array.isArray(options.sinks)) invalid('sinks', options.sinks, 'must be an array');
   const moduleRoots = resolveRoots(options.moduleRoots);
-  const names = new Set<string>();
-  for (const [i, aggregate] of (options.aggregates as AnyAggregate[]).entries()) {
-    if (aggregate === undefined) {
-      invalid(
-        `aggregates[${i}]`,
-        aggregate,
-        'is undefined: do two modules import each other, or is an export misspelt?',
-      );
-    }
-    if (typeof aggregate === 'string') {
-      invalid(`aggregates[${i}]`, aggregate, 'is a name: give what defineAggregate() has returned');
-    }
-    checkRecord(`aggregates[${i}]`, aggregate);
-    if (typeof aggregate.commands !== 'object' || typeof aggregate.evolve !== 'object') {
-      invalid(`aggregates[${i}]`, aggregate.name ?? aggregate, 'must be made by defineAggregate()');
-    }
-    const { name } = aggregate;
-    const fault = nameFault(name, AGGREGATE_TYPE_BYTES_LIMIT);
-    if (fault !== undefined) invalid('aggregates', name, fault);
-    checkModule(`aggregates.${name}.module`, aggregate.module, moduleRoots);
-    if (names.has(name)) invalid('aggregates', name, 'two aggregates have this name');
-    names.add(name);
-  }
+  checkAggregates(options.aggregates, moduleRoots);
   const { stream } = options;
   if (!stream && stream !== undefined && stream !== null) invalid('stream', stream, 'must be made by kafka()');
   const sinkNames = new Set<string>(['store', 'memory']);

@@ -14,6 +14,22 @@ test('known fields pass, in any number', () => {
   checkFields('with', Object.create({ inherited: 1 }), known);
 });
 
+test('a field that Object.prototype has been given is refused, unless the options have it of their own', () => {
+  Object.defineProperty(Object.prototype, 'every', { value: 5, configurable: true, writable: true });
+  try {
+    const refused = expect.objectContaining({
+      code: 'InvalidOptions',
+      details: expect.objectContaining({ option: 'with.every' }),
+    });
+    expect(() => checkFields('with', {}, known)).toThrow(refused);
+    expect(() => checkFields('with', { type: 'x' }, ['type', 'every'])).toThrow(refused);
+    checkFields('with', Object.defineProperty({}, 'every', { value: 1 }), known);
+    checkFields('with', {}, ['type']);
+  } finally {
+    delete (Object.prototype as { every?: number }).every;
+  }
+});
+
 describe('what was meant', () => {
   test.each([
     ['idempotencykey', 'idempotencyKey'],

@@ -130,6 +130,7 @@ describe('what cannot work is refused by the name of its option', () => {
     ['sinks.a.options', { sinks: [{ name: 'a', module: 'file:///s.ts', options: { map() {} } }] }],
     ['sinks', { sinks: [{ name: 'x'.repeat(101), module: 'file:///s.ts' }] }],
     ['sinks.a.module', { sinks: [{ name: 'a', module: './s.ts' }] }],
+    ['aggregates', { aggregates: Array(65_537).fill({}) }],
     ['shard', { shard: 2 }],
     ['log.maxbytes', { log: { maxbytes: 2 ** 21 } }],
   ];
