@@ -218,8 +218,8 @@ export function plainToJson(plain: unknown, path: string): string {
   return json;
 }
 
-/** @throws CommandTooLarge: longer than any text may be. */
-function textOf(plain: unknown): string {
+/** JSON text of a plain value, whatever text it holds. @throws CommandTooLarge: longer than any text may be. */
+export function textOf(plain: unknown): string {
   try {
     return JSON.stringify(plain);
   } catch (error) {

@@ -3,10 +3,11 @@
 // Owned by the caller's thread.
 //
 // Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides anew. So two
-// handlers side by side never lose one another's change.
+// handlers side by side never lose one another's change. What is read and put is held as JSON text: what an attempt changes in
+// an object that it was given counts only if it puts it, and a failed attempt leaves nothing.
 import { checkId } from '../checks.ts';
 import { isStoreAway, TrunklineError } from '../errors.ts';
-import { toPlain } from '../payload.ts';
+import { textOf, toPlain } from '../payload.ts';
 import type { EffectTransaction, PostgresClient } from './handlers.ts';
 import type { Change, OwnTransaction } from './table-store.ts';
 import { checkKey, type Tables } from './tables.ts';
@@ -22,7 +23,7 @@ export function checkTable(name: string): void {
 interface Effect {
   table: string;
   key: string;
-  value: unknown;
+  json: string | undefined;
 }
 
 export class Effects implements EffectTransaction {
@@ -58,21 +59,22 @@ export class Effects implements EffectTransaction {
   async get<T>(table: string, key: string): Promise<T | undefined> {
     const full = this.check(table, key);
     const changed = this.changes.get(full);
-    if (changed !== undefined) return changed.value as T | undefined;
+    if (changed !== undefined) return parsed(changed) as T | undefined;
     const known = this.seen.get(full);
-    if (known !== undefined) return known.value as T | undefined;
+    if (known !== undefined) return parsed(known) as T | undefined;
     this.since ??= this.tables.beginReading();
-    const value = await this.noticing(async () => this.tables.get(effectTable(table), key));
-    this.seen.set(full, { table, key, value });
-    return value as T | undefined;
+    const json = await this.noticing(async () => this.tables.json(effectTable(table), key));
+    const read: Effect = { table, key, json };
+    this.seen.set(full, read);
+    return parsed(read) as T | undefined;
   }
 
   put(table: string, key: string, value: unknown): void {
-    this.change({ table, key, value: toPlain(value, 'value') });
+    this.change({ table, key, json: textOf(toPlain(value, 'value')) });
   }
 
   remove(table: string, key: string): void {
-    this.change({ table, key, value: undefined });
+    this.change({ table, key, json: undefined });
   }
 
   async client(): Promise<PostgresClient> {
@@ -115,7 +117,7 @@ export class Effects implements EffectTransaction {
       ({ table, key }) => !tables.changedSince(this.since, effectTable(table), key),
     );
     if (isCurrent)
-      for (const { table, key, value } of this.changes.values()) tables.stage(effectTable(table), key, value);
+      for (const { table, key, json } of this.changes.values()) tables.stageJson(effectTable(table), key, json);
     return isCurrent;
   }
 
@@ -169,6 +171,8 @@ export class Effects implements EffectTransaction {
     if (this.isClosed) throw ended();
   }
 }
+
+const parsed = ({ json }: Effect): unknown => (json === undefined ? undefined : JSON.parse(json));
 
 const ended = (): Error => new Error('this attempt has ended: await what it starts before it returns');
 

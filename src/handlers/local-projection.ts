@@ -8,6 +8,7 @@
 // their position: a generation is shown when it has caught up, and the one before it is shown, and kept current, until then.
 
 import type { StoredEvent } from '../event.ts';
+import { deepFreeze, textOf } from '../payload.ts';
 import { within } from '../wait.ts';
 import { catchUp, keysOf, nextRow } from './folding.ts';
 import type { SubscriptionStatus } from './handlers.ts';
@@ -81,11 +82,12 @@ class RowSet<Row> {
   get(key: string): Row | undefined | Promise<Row | undefined> {
     if (this.definition.into === 'memory') return this.memory.get(key);
     const found = this.tables.get(this.table, this.keyOf(key));
-    return found as Row | undefined | Promise<Row | undefined>;
+    return found instanceof Promise ? found.then((row) => deepFreeze(row as Row)) : deepFreeze(found as Row);
   }
 
   private put(key: string, row: Row | undefined): void {
-    if (this.definition.into !== 'memory') this.tables.stage(this.table, this.keyOf(key), row);
+    if (this.definition.into !== 'memory')
+      this.tables.stageJson(this.table, this.keyOf(key), row === undefined ? undefined : textOf(row));
     else if (row === undefined) this.memory.delete(key);
     else this.memory.set(key, row);
   }
@@ -129,7 +131,9 @@ export class LocalProjection<Row> implements Projection<Row> {
     if (generation) return generation.get(key);
     const { shownBefore } = this;
     if (shownBefore === undefined) return this.next!.get(key);
-    return this.stage.local.get(rowTable(this.name), `${shownBefore.generation}\0${key}`) as Promise<Row | undefined>;
+    return deepFreeze(
+      (await this.stage.local.get(rowTable(this.name), `${shownBefore.generation}\0${key}`)) as Row | undefined,
+    );
   }
 
   async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
@@ -152,7 +156,7 @@ export class LocalProjection<Row> implements Projection<Row> {
       ...(end !== undefined && { end: own + end }),
       limit,
     });
-    return found.map(({ key, value }) => ({ key: key.slice(own.length), row: value as Row }));
+    return found.map(({ key, value }) => ({ key: key.slice(own.length), row: deepFreeze(value as Row) }));
   }
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {

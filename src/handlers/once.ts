@@ -2,7 +2,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
-import { toPlain } from '../payload.ts';
+import { textOf, toPlain } from '../payload.ts';
 import { Effects } from './effects.ts';
 import type { EffectTransaction } from './handlers.ts';
 import type { Change } from './table-store.ts';
@@ -31,7 +31,7 @@ interface InboxRow {
 
 export class Inbox {
   private readonly tables: Tables;
-  private readonly underWay = new Map<string, { running: Running; outcome: Promise<unknown> }>();
+  private readonly underWay = new Map<string, { running: Running; outcome: Promise<string> }>();
   private readonly within = new AsyncLocalStorage<Running>();
   private readonly ttlMs: number;
   private readonly keyClock: () => number;
@@ -47,12 +47,19 @@ export class Inbox {
     this.ttlMs = ttlMs;
   }
 
-  /** What `effect` returned, now or the first time; its changes and the row are durable then. @throws WaitTimedOut */
+  /**
+   * What `effect` returned, now or the first time, a copy for each caller; its changes and the row are durable then.
+   * @throws WaitTimedOut
+   */
   async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    return (JSON.parse(await this.rowOf(key, effect)) as InboxRow).value as T;
+  }
+
+  private async rowOf(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
     checkKey('effect key', key);
     const outer = this.within.getStore();
     const same = this.underWay.get(key);
-    if (same !== undefined) return this.shared(key, outer, same.running, same.outcome as Promise<T>);
+    if (same !== undefined) return this.shared(key, outer, same.running, same.outcome);
     const running: Running = { key, outer, waitsFor: new Set() };
     const outcome = this.within.run(running, () => this.run(key, effect));
     this.underWay.set(key, { running, outcome });
@@ -64,7 +71,12 @@ export class Inbox {
   }
 
   /** The outcome of an effect that runs for another call, unless that one waits for this call. */
-  private async shared<T>(key: string, outer: Running | undefined, running: Running, outcome: Promise<T>): Promise<T> {
+  private async shared(
+    key: string,
+    outer: Running | undefined,
+    running: Running,
+    outcome: Promise<string>,
+  ): Promise<string> {
     if (outer === undefined) return outcome;
     if (this.waitsFor(running, outer)) throw new TrunklineError('OnceCycle', { key, within: outer.key });
     outer.waitsFor.add(running);
@@ -90,33 +102,30 @@ export class Inbox {
     return false;
   }
 
-  private async run<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
-    const row = (await this.tables.get(inboxTable, key)) as InboxRow | undefined;
-    if (row !== undefined) {
+  /** The row as JSON text. */
+  private async run(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
+    const before = await this.tables.json(inboxTable, key);
+    if (before !== undefined) {
       await this.kept(key);
-      return row.value as T;
+      return before;
     }
+    const rowChange = (json: string): Change => ({ table: inboxTable, key, json });
     for (let i = 0; i < conflictLimit; i++) {
-      const effects = new Effects(
-        this.tables,
-        change(inboxTable, key, {} satisfies InboxRow),
-        Number.POSITIVE_INFINITY,
-      );
+      const effects = new Effects(this.tables, rowChange('{}'), Number.POSITIVE_INFINITY);
       try {
         const result = await effect(effects);
-        const value = result === undefined ? undefined : (toPlain(result, 'result') as T);
-        const row: InboxRow = { value };
+        const value = result === undefined ? undefined : toPlain(result, 'result');
+        const row = textOf({ value } satisfies InboxRow);
         const age = `${String(Math.floor(this.keyClock())).padStart(16, '0')}\0${key}`;
-        const changes = [change(inboxTable, key, row), change(ageTable, age, true)];
+        const changes = [rowChange(row), { table: ageTable, key: age, json: 'true' }];
         if (!(await effects.commit(changes))) {
           if (!effects.stage()) continue;
-          this.tables.stage(inboxTable, key, row);
-          this.tables.stage(ageTable, age, true);
+          for (const { table, key, json } of changes) this.tables.stageJson(table, key, json);
           await this.kept(key);
         } else if (effects.haveHappened) return this.result(key);
         this.added++;
         unawaited(this.trim(), () => {}); // another time, then
-        return value as T;
+        return row;
       } catch (error) {
         if (effects.haveHappened) return await this.result(key);
         throw error;
@@ -132,8 +141,8 @@ export class Inbox {
   }
 
   /** Of the one who has come first. */
-  private async result<T>(key: string): Promise<T> {
-    return ((await this.tables.get(inboxTable, key)) as InboxRow | undefined)?.value as T;
+  private async result(key: string): Promise<string> {
+    return (await this.tables.json(inboxTable, key)) ?? '{}';
   }
 
   private async trim(): Promise<void> {
@@ -160,5 +169,3 @@ export class Inbox {
     }
   }
 }
-
-const change = (table: string, key: string, value: unknown): Change => ({ table, key, json: JSON.stringify(value) });

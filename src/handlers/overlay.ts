@@ -2,26 +2,22 @@
 // thread.
 //
 // Invariant: who reads the store while commits come and go sees each change that was here when the reading began, or has come
-// since, however many commits have ended meanwhile: the layers that a reading may need stay until it has ended.
-
-export interface Staged {
-  readonly table: string;
-  readonly key: string;
-  readonly value: unknown;
-}
+// since, however many commits have ended meanwhile: the layers that a reading may need stay until it has ended. A layer holds
+// JSON text, never an object: what one reader changes in what it was given reaches neither another reader nor the store.
+import type { Change } from './table-store.ts';
 
 /** Under `table \0 key`, in the order of the last changes. */
-export type Layer = ReadonlyMap<string, Staged>;
+export type Layer = ReadonlyMap<string, Change>;
 
 export const fullKey = (table: string, key: string): string => `${table}\0${key}`;
 
 export class Overlay {
-  private staged = new Map<string, Staged>();
+  private staged = new Map<string, Change>();
   private committing: Layer = new Map();
-  /** Of each reading under way, the layers since it began, oldest first. */
+  /** Of each reading in progress, the layers since it began, oldest first. */
   private readonly readings = new Set<Layer[]>();
 
-  /** Changes that are not on their way yet. */
+  /** Changes that no commit carries yet. */
   get size(): number {
     return this.staged.size;
   }
@@ -31,11 +27,11 @@ export class Overlay {
     return this.staged.size + this.committing.size;
   }
 
-  get(full: string): Staged | undefined {
+  get(full: string): Change | undefined {
     return this.staged.get(full) ?? this.committing.get(full);
   }
 
-  stage(full: string, change: Staged): void {
+  stage(full: string, change: Change): void {
     this.staged.delete(full);
     this.staged.set(full, change);
   }

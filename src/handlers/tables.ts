@@ -3,12 +3,13 @@
 //
 // Invariants: what was staged before a commit begins is in it, all of it; commits follow each other, never two at once. So the store
 // always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or projection row
-// that belongs to it, nor behind in another order.
+// that belongs to it, nor behind in another order. What is staged becomes text in the turn in which it is staged, and every
+// reading parses it anew: an object is never shared.
 import { clearTimeout, pause, performance, setTimeout } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
 import { within } from '../wait.ts';
-import { fullKey, Overlay, type Staged } from './overlay.ts';
+import { fullKey, Overlay } from './overlay.ts';
 import { isFinal } from './patience.ts';
 import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
 
@@ -109,24 +110,35 @@ export class Tables {
     return this.overlay.size >= this.settings.stagedChangesLimit;
   }
 
+  /** The caller's own: a change of it changes nothing that is kept. */
   get(table: string, key: string): MaybePromise<unknown> {
+    const json = this.json(table, key);
+    return json instanceof Promise ? json.then(parse) : parse(json);
+  }
+
+  /** The same as JSON text. */
+  json(table: string, key: string): MaybePromise<string | undefined> {
     this.checkOpen();
     const full = fullKey(table, key);
     const held = this.overlay.get(full);
-    if (held !== undefined) return held.value;
-    if (this.store === undefined) return this.open().then(() => this.get(table, key));
+    if (held !== undefined) return held.json;
+    if (this.store === undefined) return this.open().then(() => this.json(table, key));
     const json = this.store.get(table, key);
-    return json instanceof Promise ? this.current(full, json) : parse(json);
+    return json instanceof Promise ? this.current(full, json) : json;
   }
 
-  private async current(full: string, reading: Promise<string | undefined>): Promise<unknown> {
+  private async current(full: string, reading: Promise<string | undefined>): Promise<string | undefined> {
     const [json, layers] = await this.overlay.during(reading);
     const changed = layers.findLast((layer) => layer.has(full));
-    return changed === undefined ? parse(json) : changed.get(full)!.value;
+    return changed === undefined ? json : changed.get(full)!.json;
   }
 
-  /** Entries in key order. */
-  async range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
+  /** Entries in key order, the caller's own. */
+  range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
+    return this.rangeOf(table, { ...range }); // as it is now, whatever its owner makes of it later
+  }
+
+  private async rangeOf(table: string, range: KeyRange): Promise<{ key: string; value: unknown }[]> {
     this.checkOpen();
     const store = this.store ?? (await this.open());
     const { limit = Number.MAX_SAFE_INTEGER, prefix = '', start = '', end } = range;
@@ -134,25 +146,36 @@ export class Tables {
     const wanted = Math.min(Number.MAX_SAFE_INTEGER, limit + this.overlay.total);
     const reading = Promise.resolve(store.range(table, { ...range, limit: wanted }));
     const [stored, layers] = await this.overlay.during(reading);
-    const entries = new Map<string, unknown>(stored.map(({ key, json }) => [key, JSON.parse(json) as unknown]));
+    const entries = new Map(stored.map(({ key, json }) => [key, json]));
     for (const layer of layers) {
-      for (const { table: of, key, value } of layer.values()) {
+      for (const { table: of, key, json } of layer.values()) {
         if (of !== table || !key.startsWith(prefix)) continue;
         if (compareBytes(key, start) < 0 || (end !== undefined && compareBytes(key, end) >= 0)) continue;
-        if (value === undefined) entries.delete(key);
-        else entries.set(key, value);
+        if (json === undefined) entries.delete(key);
+        else entries.set(key, json);
       }
     }
     // What has been removed meanwhile may have left room for some that were not read.
-    if (entries.size < limit && stored.length === wanted) return this.range(table, range);
+    if (entries.size < limit && stored.length === wanted) return this.rangeOf(table, range);
     const sorted = [...entries].sort(([a], [b]) => compareBytes(a, b));
-    return sorted.slice(0, limit).map(([key, value]) => ({ key, value }));
+    return sorted.slice(0, limit).map(([key, json]) => ({ key, value: parse(json) }));
   }
 
-  /** `value` is JSON, and not changed afterwards; undefined: the entry goes. */
+  /** A record of ours, as it is now; undefined: the entry goes. One that is no JSON is reported, and the entry stays as it was. */
   stage(table: string, key: string, value: unknown): void {
+    let json: string | undefined;
+    try {
+      json = value === undefined ? undefined : JSON.stringify(value);
+    } catch (error) {
+      return this.refused({ table, key }, error as Error); // thrown here, it would keep others from being staged
+    }
+    this.stageJson(table, key, json);
+  }
+
+  /** The same of JSON text. */
+  stageJson(table: string, key: string, json: string | undefined): void {
     const full = fullKey(table, key);
-    this.overlay.stage(full, { table, key, value });
+    this.overlay.stage(full, { table, key, json });
     if (this.readings.size > 0) {
       this.changedAt.delete(full);
       this.changedAt.set(full, ++this.moment);
@@ -257,17 +280,20 @@ export class Tables {
     if (this.isClosed) return; // `durable` rejects
     if (this.running !== undefined || this.failure !== undefined) return;
     this.running = this.run();
-    unawaited(this.running, (error) => this.giveUp(error as Error, []));
+    unawaited(this.running, (error) => {
+      this.settings.onError(error as Error);
+      this.giveUp(error as Error, []);
+    });
   }
 
   private async run(): Promise<void> {
     while (true) {
       await this.linger();
       if (this.isClosed) return this.giveUp(new TrunklineError('RuntimeClosed', { state: 'closed' }), []);
-      for (const source of this.dirty) source.stageCheckpoint();
+      for (const source of this.dirty) this.stageCheckpointOf(source);
       this.dirty.clear();
       const waiters = this.waiters.splice(0);
-      const changes = [...this.overlay.begin().values()].map(toChange);
+      const changes = [...this.overlay.begin().values()];
       const failed = changes.length > 0 ? await this.commit(changes) : undefined;
       if (failed !== undefined) return this.giveUp(failed, waiters);
       this.overlay.end();
@@ -278,6 +304,15 @@ export class Tables {
       this.isHurried = false;
       for (const { resolve } of this.waiters.splice(0)) resolve();
       return;
+    }
+  }
+
+  /** One that cannot be staged holds up no other: it stays where it was. */
+  private stageCheckpointOf(source: Checkpointed): void {
+    try {
+      source.stageCheckpoint();
+    } catch (error) {
+      this.settings.onError(error as Error);
     }
   }
 
@@ -306,7 +341,7 @@ export class Tables {
   }
 
   /** It is lost and the others are kept: it would hold up the checkpoints of all handlers. */
-  private refused({ table, key }: Change, error: Error): void {
+  private refused({ table, key }: Pick<Change, 'table' | 'key'>, error: Error): void {
     this.settings.onRefused?.({ table, key, refused: ++this.refusals }, error);
   }
 
@@ -339,9 +374,4 @@ export function checkKey(what: string, key: string): void {
 }
 
 const parse = (json: string | undefined): unknown => (json === undefined ? undefined : JSON.parse(json));
-const toChange = ({ table, key, value }: Staged): Change => ({
-  table,
-  key,
-  json: value === undefined ? undefined : JSON.stringify(value),
-});
 const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));

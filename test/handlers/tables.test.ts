@@ -118,3 +118,41 @@ test('a limited reading is not cut short by what was removed while it ran', asyn
   (await store.next(store.readings))();
   expect((await first).map(({ key }) => key)).toEqual(['b']);
 });
+
+test('what cannot be staged is reported, and keeps nothing else from being kept', async () => {
+  const errors: string[] = [];
+  const refused: string[] = [];
+  const kept = new Map<string, string | undefined>();
+  const store = {
+    get: (_: string, key: string) => kept.get(key),
+    range: () => [],
+    async commit(changes: readonly Change[]): Promise<void> {
+      for (const { key, json } of changes) kept.set(key, json);
+    },
+    async close(): Promise<void> {},
+  };
+  const tables = new Tables(async () => store, {
+    checkpointDelayMs: 0,
+    stagedChangesLimit: 1000,
+    onError: (error) => errors.push(error.message),
+    onRefused: ({ key }, { name }) => refused.push(`${key}: ${name}`),
+  });
+  await tables.open();
+  const cycle: { self?: unknown } = {};
+  cycle.self = cycle;
+  for (const [key, value] of Object.entries({ first: 1, exact: 1n, cycle, last: { n: 2 } })) {
+    tables.stage('t', key, value);
+    if (key === 'last') (value as { n: number }).n = 3; // later than staged
+  }
+  const failing: Checkpointed = {
+    stageCheckpoint() {
+      throw new Error('no checkpoint');
+    },
+  };
+  tables.touch(failing);
+  tables.touch({ stageCheckpoint: () => tables.stage('t', 'moved', true) });
+  await tables.durable();
+  expect(Object.fromEntries(kept)).toEqual({ first: '1', last: '{"n":2}', moved: 'true' });
+  expect([errors, refused]).toEqual([['no checkpoint'], ['exact: TypeError', 'cycle: TypeError']]);
+  await tables.close();
+});
