@@ -228,6 +228,29 @@ describe('requests inside a dialog', () => {
     expect(completed).toMatchObject([{ endedBy: 'caller' }]);
   });
 
+  test('a BYE that the other side drops is followed by a plain one: it does not end in the books alone', async () => {
+    await proxy.stop();
+    const desk = { completed: async (_: string, ending: (typeof completed)[number]) => void completed.push(ending) };
+    proxy = await startProxy(trunk.port, desk, { timers: makeTimers(5) });
+    port = proxy.address.port;
+    const call = await talk();
+    ann.send(laterText('BYE', call.text, { to: call.to, sequence: 2, headers: ['X-Odd: nobody reads this'] }), port);
+    await ann.response(408, 'BYE');
+    await expect.poll(() => trunk.count('BYE'), patience).toBe(2);
+    const own = trunk.received.findLast((message) => message.kind === 'request' && message.method === 'BYE')!;
+    expect(headerValue(own, 'x-odd')).toBeUndefined();
+    expect(completed).toMatchObject([{ endedBy: 'caller' }]);
+  });
+
+  test('a REFER, or another method that could have a trunk place calls, is 405 on both sides', async () => {
+    const call = await talk();
+    ann.send(laterText('REFER', call.text, { to: call.to, sequence: 2, headers: ['Refer-To: <sip:19@x>'] }), port);
+    expect(headerValue(await ann.response(405, 'REFER'), 'allow')).toContain('BYE');
+    trunk.send(backwards('REFER', call, trunk, 1), port);
+    await trunk.response(405, 'REFER');
+    expect([trunk.count('REFER'), ann.count('REFER')]).toEqual([0, 0]);
+  });
+
   test('an ACK is passed on for an INVITE of this side, from where that came', async () => {
     const call = await talk();
     const ack = (sequence: number): string => laterText('ACK', call.text, { to: call.to, sequence });
@@ -292,13 +315,25 @@ describe('a second INVITE', () => {
         'Remote-Party-ID: <sip:boss@127.0.0.1>;screen=yes',
         'Diversion: <sip:boss@127.0.0.1>',
         'History-Info: <sip:boss@127.0.0.1>;index=1',
+        'Replaces: other-call;to-tag=a;from-tag=b',
+        'Join: other-call;to-tag=a;from-tag=b',
+        'Refer-To: <sip:19005550000@127.0.0.1>',
         'Proxy-Authorization: Digest username="ann", realm="other"',
       ]),
       port,
     );
     const arrived = await trunk.request('INVITE');
     const names = new Set(arrived.headers.map(({ key }) => key));
-    for (const key of ['route', 'proxy-authorization', 'remote-party-id', 'diversion', 'history-info']) {
+    for (const key of [
+      'route',
+      'proxy-authorization',
+      'remote-party-id',
+      'diversion',
+      'history-info',
+      'replaces',
+      'join',
+      'refer-to',
+    ]) {
       expect(names).not.toContain(key);
     }
     expect([...names].filter((key) => key.startsWith('p-'))).toEqual([]);

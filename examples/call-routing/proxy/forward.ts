@@ -8,7 +8,10 @@ import { headerValue, makeHeader } from '../sip/message.ts';
 import type { Names } from '../sip/names.ts';
 
 const mostHops = 70;
-/** For us alone, or believed by trunks and therefore not to be said by callers (RFC 5806, RFC 7044). */
+/**
+ * For us alone; believed by trunks and therefore not to be said by callers (RFC 5806, RFC 7044); or what makes a trunk do
+ * something with another call than the one that is paid for (RFC 3891, RFC 3911, RFC 3515).
+ */
 const notForwarded: ReadonlySet<string> = new Set([
   'proxy-authorization',
   'route',
@@ -16,6 +19,9 @@ const notForwarded: ReadonlySet<string> = new Set([
   'remote-party-id',
   'diversion',
   'history-info',
+  'replaces',
+  'join',
+  'refer-to',
 ]);
 
 /** P-headers are what operators say to each other (RFC 3325, RFC 7315): identities, charging, networks. */

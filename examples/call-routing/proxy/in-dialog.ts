@@ -3,13 +3,18 @@
 // it with what. A BYE in another dialog of the call (before the answer, or to another phone that rang) ends that dialog only: the
 // call is charged on. One that crosses the answer ends the call by BYEs of the router's own, since its sender meant the ringing.
 import type { Verdict } from '../sip/endpoint-user.ts';
-import type { Address, ReceivedRequest, ReceivedResponse } from '../sip/message.ts';
+import type { Address, ReceivedRequest, ReceivedResponse, SipHeader } from '../sip/message.ts';
+import { makeHeader } from '../sip/message.ts';
 import type { ServerTransaction } from '../sip/server-transaction.ts';
 import type { Way } from './calls.ts';
 import { forwardRequest, forwardResponse, hopsLeft } from './forward.ts';
 import type { ProxyParts } from './proxy.ts';
 import { refreshTargets, sequenceLimit } from './sides.ts';
 import { sendBye, tearDown } from './teardown.ts';
+
+/** What passes inside a dialog. A REFER to a trunk would place a call there that nobody has decided on, and that nobody pays for. */
+const methods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'INFO', 'UPDATE', 'PRACK'];
+export const allow: SipHeader = makeHeader('Allow', methods.join(', '));
 
 export class InDialog {
   readonly #parts: ProxyParts;
@@ -20,10 +25,11 @@ export class InDialog {
     this.#parts = parts;
   }
 
-  admit({ envelope }: ReceivedRequest, from: Address): Verdict {
+  admit({ envelope, method }: ReceivedRequest, from: Address): Verdict {
     const way = this.#parts.calls.find(envelope, from);
     if (!way) return { kind: 'answer', status: 481 };
     const { sender } = way;
+    if (!methods.includes(method)) return { kind: 'answer', status: 405, headers: [allow], isKnown: true };
     if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400, isKnown: true };
     if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500, isKnown: true }; // RFC 3261 §12.2.2
     const source = sourceOf(way);
@@ -48,8 +54,11 @@ export class InDialog {
       response: (response) => void this.#relay(transaction, response, way, isHangUp),
       timeout: () => void this.#giveUp(transaction, way, isHangUp),
     });
-    if (!client) transaction.respondWith(503, endpoint.names.nextTag());
-    else if (transaction.isInvite) {
+    if (!client) {
+      // It goes on, and is charged on.
+      if (isHangUp) way.call.hungUpAt = undefined;
+      transaction.respondWith(503, endpoint.names.nextTag());
+    } else if (transaction.isInvite) {
       this.#cancels.set(transaction, () => {
         if (client.hasProvisional && !client.isFinal) endpoint.cancel(client, branch, receiver.address);
       });
@@ -94,7 +103,11 @@ export class InDialog {
   }
 
   async #giveUp(transaction: ServerTransaction, way: Way, isHangUp: boolean): Promise<void> {
-    if (transaction.request.method === 'BYE' && isAnswered(way)) await this.#end(way, isHangUp);
+    if (transaction.request.method === 'BYE' && isAnswered(way)) {
+      // What the sender has written may be why the other side has dropped it, and talks on: it gets a plain one.
+      if (isHangUp && !way.call.isOver) sendBye(this.#parts.endpoint, way.call, way.receiver, way.sender);
+      await this.#end(way, isHangUp);
+    }
     transaction.respondWith(408, this.#parts.endpoint.names.nextTag());
   }
 

@@ -18,7 +18,7 @@ import type { LiveCall } from './calls.ts';
 import { Calls } from './calls.ts';
 import type { CallEnding, RoutingDesk } from './desk.ts';
 import { hopsLeft, isLoop } from './forward.ts';
-import { InDialog } from './in-dialog.ts';
+import { allow, InDialog } from './in-dialog.ts';
 import { bytesOfCaller, sequenceLimit } from './sides.ts';
 import { tearDown } from './teardown.ts';
 
@@ -60,7 +60,6 @@ export interface ProxyParts extends Pick<ProxyOptions, 'desk' | 'timers' | 'forw
 }
 
 const defaultCallsPerSecond = 100;
-const allow = makeHeader('Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK');
 
 export class SipProxy {
   readonly #options: ProxyOptions;
