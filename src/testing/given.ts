@@ -18,7 +18,7 @@ import {
   type ShardContext,
   type StateOf,
 } from '../aggregate.ts';
-import type { Carried } from '../carried.ts';
+import type { Carried, ReadState } from '../carried.ts';
 import { nameOfDefinition } from '../checks.ts';
 import type { Rejected, TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
@@ -33,9 +33,13 @@ import { argumentsJson, toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
 
-/** An event as a test writes it down. */
+/** An event as a test writes it down; a field of its data that may be `undefined` may be left out. */
 export type GivenEvent<A> =
-  EventOf<A> extends infer E ? (E extends StoredEvent<infer T, infer D> ? { type: T; data: D } : never) : never;
+  EventOf<A> extends infer E
+    ? E extends StoredEvent<infer T, infer D>
+      ? { type: T; data: D | ReadState<D> }
+      : never
+    : never;
 
 /** What surrounds the aggregate under test. */
 export interface GivenOptions {
@@ -46,6 +50,7 @@ export interface GivenOptions {
   answer?: (question: { aggregateType: string; id: string; command: string; input: unknown[] }) => unknown;
 }
 
+const givenEventFields = fieldsOf<{ type: string; data: unknown }>({ type: 'text', data: 'any' });
 const givenFields = fieldsOf<GivenOptions>({ id: true, context: true, metadata: true, answer: true });
 
 /** What a command came to. */
@@ -217,7 +222,9 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
   const { name } = type;
   const actor = new Actor(type, id, freezeState(definition.state()), 0, 0);
   const group = new StagedGroup(64 << 20);
-  for (const { type: eventType, data } of events) {
+  for (const [i, event] of events.entries()) {
+    checkFields(`given[${i}]`, event, givenEventFields);
+    const { type: eventType, data } = event;
     group.clear();
     const now = Date.now();
     const schemaVersion =
@@ -275,7 +282,7 @@ function check<A>(
     const seen = events.map((event, i) =>
       typeof expected[i] === 'object' ? { type: event.type, data: event.data } : event.type,
     );
-    deepStrictEqual(seen, expected);
+    deepStrictEqual(seen, expected.map(asRaised));
     return outcome;
   }
   if (outcome !== undefined) {
@@ -293,6 +300,12 @@ function check<A>(
   }
   const state = actor.state as StateOf<A>;
   return { value: undefined, events: [], state, version: actor.version, sent: [] };
+}
+
+/** An expected event, its data as an event has them: without fields that are `undefined`. */
+function asRaised(expected: unknown): unknown {
+  if (typeof expected !== 'object' || expected === null || !('data' in expected)) return expected;
+  return { ...expected, data: JSON.parse(toJson(expected.data, 'data')) };
 }
 
 /** The command failed otherwise than expected: says both, and keeps what it failed with as the cause. */

@@ -18,6 +18,27 @@ test('events by type, or with their data', () => {
   given(Counter).when.total().then([]);
 });
 
+test('a field that is undefined is expected by leaving it out, or by saying so; a date as it is carried', () => {
+  const Ticket = defineAggregate('ticket', {
+    module: import.meta.url,
+    state: () => ({ n: 0 }),
+    events: { Closed: event<{ customer: string | undefined; at: Date; parts: { note: string | undefined }[] }>() },
+    evolve: { Closed: ({ n }) => ({ n: n + 1 }) },
+    commands: {
+      close(ticket, customer?: string) {
+        ticket.raise('Closed', { customer, at: new Date(0), parts: [{ note: undefined }] });
+      },
+    },
+  });
+  const at = '1970-01-01T00:00:00.000Z';
+  const left = { type: 'Closed' as const, data: { at, parts: [{}] } };
+  const said = { type: 'Closed' as const, data: { at, customer: undefined, parts: [{ note: undefined }] } };
+  given(Ticket, [left, said]).when.close().then([left]);
+  given(Ticket, [said]).when.close().then([said]);
+  expect(() => given(Ticket).when.close('ann').then([left])).toThrow();
+  expect(() => given(Ticket, [{ ...left, dta: 1 } as never]).when.close()).toThrow(/dta/);
+});
+
 test('an expectation that does not hold throws', () => {
   expect(() => given(Counter).when.add(3).then([])).toThrow();
   expect(() => given(Counter).when.add(3).then(['Labelled'])).toThrow();
