@@ -140,8 +140,10 @@ class DecodedEvent implements StoredEvent {
   #dataJson: string | undefined;
   #metadata: Metadata | undefined;
   #metadataJson: string;
+  readonly #bytes: number;
 
   constructor(frame: FrameReader, position: number) {
+    this.#bytes = frame.length;
     this.id = frame.id;
     this.position = position;
     this.aggregateType = frame.aggregateType;
@@ -176,6 +178,10 @@ class DecodedEvent implements StoredEvent {
     return this.#metadata;
   }
 
+  static bytesOf(event: object): number {
+    return #bytes in event ? event.#bytes : 0;
+  }
+
   // Reads public properties only: a copy that kept the prototype has no private ones.
   toJSON(): Record<string, unknown> {
     const { id, position, aggregateType, aggregateId, version, type, schemaVersion, data, metadata } = this;
@@ -193,6 +199,9 @@ class DecodedEvent implements StoredEvent {
 export function decodeEvent(frame: FrameReader, position: number): StoredEvent {
   return Object.freeze(new DecodedEvent(frame, position));
 }
+
+/** How many bytes an event had in its frame; 0: it comes from no frame. */
+export const bytesOf = (event: object): number => DecodedEvent.bytesOf(event);
 
 /** Made of fields that are there already: copies and prints as a decoded event does. */
 class MadeEvent {

@@ -15,6 +15,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'log/levels.ts',
     'store/filter.ts',
     'store/history.ts',
+    'store/page-bytes.ts',
     'store/store.ts',
     'store/adapter.ts',
     'store/postgres/failure.ts',

@@ -14,7 +14,7 @@ import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import { loadAdapter } from '../store/adapter.ts';
 import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
-import type { LoadedAggregate, RemoteReader } from '../store/store.ts';
+import type { LoadedAggregate, RemoteAggregate, RemoteReader } from '../store/store.ts';
 import { Actor, type ActorType, type ShardData, shardOf } from './actor.ts';
 import { evolveFrame } from './evolve.ts';
 import { freezeState } from './frozen.ts';
@@ -93,7 +93,7 @@ export class Loader {
       actor.settledPosition = await this.allStored(isPublished);
     }
     const after = local?.snapshot?.version ?? 0;
-    const stored = await remote.load(type.name, id, type.fingerprint, after, this.levels.position('stored'));
+    const stored = await this.ask(actor, after);
     // What this machine once read or stored there: a database that has come back from an earlier state lacks it for now.
     if (local !== undefined && Math.max(stored?.version ?? 0, after) < local.base) {
       const cause = `it has version ${stored?.version ?? 0} of ${type.name}/${id}, of which this log knows ${local.version}`;
@@ -104,6 +104,10 @@ export class Loader {
     if (stored !== undefined) {
       const snapshot = stored.snapshot ?? local?.snapshot;
       this.replay(actor, { snapshot }, framesIn(stored.frames, stored.eventCount));
+      for (let page: RemoteAggregate | undefined = stored; page !== undefined && actor.version < page.version; ) {
+        page = await this.ask(actor, actor.version);
+        if (page !== undefined) this.replay(actor, page, framesIn(page.frames, page.eventCount));
+      }
     }
     // A second look: what the first one returned is valid only until the next, and the store may be behind.
     if (local !== undefined) {
@@ -116,6 +120,11 @@ export class Loader {
     actor.snapshotVersion = actor.version === 0 ? 0 : Number.NEGATIVE_INFINITY;
     actor.loadedVersion = actor.version;
     freezeState(actor.state);
+  }
+
+  /** A page of what the store elsewhere has of it behind this version. */
+  private ask({ type, id }: Actor, after: number): Promise<RemoteAggregate | undefined> {
+    return this.remote!.load(type.name, id, type.fingerprint, after, this.levels.position('stored'));
   }
 
   /** The outcome of an earlier command with this idempotency key. */

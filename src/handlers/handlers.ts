@@ -98,7 +98,7 @@ interface SubscribeBase<Event, T extends string> {
   from?: From | undefined;
   /** Most calls at a time, 1 to 10,000; default 16. Of one aggregate always one event at a time, in version order. */
   concurrency?: number | undefined;
-  /** Most events between the oldest that is not done and the newest taken, 1 to 1,000,000; default 10,000. */
+  /** Most events between the oldest that is not done and the newest taken, 1 to 1,000,000; default 10,000. Fewer where they have more than 64 MiB. */
   window?: number | undefined;
   retry?: RetryOptions | undefined;
   /**

@@ -7,7 +7,7 @@
 import { type Care, spent, type Turn } from '../care.ts';
 import { clearTimeout, setTimeout } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
+import { bytesOf, type StoredEvent } from '../event.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import type { Subject } from './attempt.ts';
 import { Attempts, type Call, type Outcome } from './attempts.ts';
@@ -108,7 +108,7 @@ export class Handling {
   }
 
   get hasRoom(): boolean {
-    return this.tracker.count < this.settings.window && !this.tables.isFull;
+    return this.tracker.count < this.settings.window && !this.tracker.isHeavy && !this.tables.isFull;
   }
 
   /** The next event in log order, of interest or not. */
@@ -122,7 +122,7 @@ export class Handling {
     this.lastTaken = event;
     this.events.touched();
     if (turn === undefined && !this.batches && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
-    this.hand({ event, pending: tracker.begin(position, event.occurredAt.getTime()), tracker, turn });
+    this.hand({ event, pending: tracker.begin(position, event.occurredAt.getTime(), bytesOf(event)), tracker, turn });
   }
 
   private turnOf({ id, position }: StoredEvent): Turn | undefined {
@@ -148,7 +148,7 @@ export class Handling {
       return;
     }
     work.tracker = this.tracker;
-    work.pending = this.tracker.begin(event.position, event.occurredAt.getTime());
+    work.pending = this.tracker.begin(event.position, event.occurredAt.getTime(), bytesOf(event));
     const key = aggregateKey(event);
     this.lanes.set(key, []);
     unawaited(

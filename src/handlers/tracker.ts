@@ -3,8 +3,13 @@
 //
 // Invariant: what lies below the mark or in a range is handled, parked, or of no interest to the subscription.
 
+import { pageBytes } from '../store/page-bytes.ts';
+
 /** Where checkpoints are kept, by the subscription's name. */
 export const checkpointTable = 'positions';
+
+/** `window` bounds events by number; a few large ones are as many: four pages of them. */
+const openBytes = 4 * pageBytes;
 
 /** The checkpoint as it is kept. */
 export interface CheckpointRecord {
@@ -22,6 +27,8 @@ export interface CheckpointRecord {
 /** An event under way. */
 export interface Pending {
   readonly position: number;
+  /** Of the event in memory, at least. */
+  readonly bytes: number;
   /** Milliseconds since 1970. */
   readonly occurredAt: number;
   done: boolean;
@@ -41,6 +48,8 @@ export class Tracker {
   private readonly earlier: DoneRanges;
   /** Events above the low-water mark, done or not. */
   count = 0;
+  /** Of those that are not done. */
+  private bytes = 0;
 
   /** Everything up to `scannedTo`, and in the ranges that an earlier run has done above it, is done. */
   constructor(scannedTo: number, done: readonly number[] = []) {
@@ -58,6 +67,11 @@ export class Tracker {
     return first === undefined ? this.scannedTo : firstOf(first) - 1;
   }
 
+  /** Whether the events that are not done, which are all in memory, have so many bytes that no other should join them. */
+  get isHeavy(): boolean {
+    return this.bytes >= openBytes;
+  }
+
   get isIdle(): boolean {
     return this.head === this.line.length;
   }
@@ -73,8 +87,9 @@ export class Tracker {
     if (position > this.scannedTo) this.scannedTo = position;
   }
 
-  begin(position: number, occurredAt: number): Pending {
-    const pending: Pending = { position, occurredAt, done: false };
+  begin(position: number, occurredAt: number, bytes = 0): Pending {
+    const pending: Pending = { position, bytes, occurredAt, done: false };
+    this.bytes += bytes;
     this.line.push(pending);
     this.count++;
     this.scanned(position);
@@ -94,6 +109,7 @@ export class Tracker {
   }
 
   complete(pending: Pending): void {
+    if (!pending.done) this.bytes -= pending.bytes;
     pending.done = true;
     const { line } = this;
     for (let first = line[this.head]; first !== undefined; first = line[this.head]) {

@@ -16,6 +16,7 @@ import type { Chunk, LogSource } from '../log/log.ts';
 import { onAbort } from '../on-abort.ts';
 import { PagedIterator } from '../paged-iterator.ts';
 import { type EventFilter, filterOf, storeQueryFields } from './filter.ts';
+import { pageBytes } from './page-bytes.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
 const queryFields = fieldsOf<EventQuery>({ ...storeQueryFields.kinds, from: true, to: true, follow: true } as never);
@@ -166,12 +167,14 @@ function logPage(chunk: Chunk, filter: EventFilter, from: number, last: number, 
   const events: StoredEvent[] = [];
   let position = firstPosition;
   let offset = 0;
+  let bytes = 0;
   for (; position < firstPosition + count && position <= last; position++) {
     frame.at(offset);
     offset = frame.next;
     if (position < from || !filter.matches(frame)) continue;
     events.push(decodeEvent(frame, position));
-    if (events.length === pageSize) return { events, next: position + 1 };
+    bytes += frame.length;
+    if (events.length === pageSize || bytes > pageBytes) return { events, next: position + 1 };
   }
   return { events, next: position };
 }

@@ -47,7 +47,10 @@ export interface RemoteAggregate {
   readonly version: number;
   /** Newer than what was asked for, and of the same reducer; else undefined. */
   readonly snapshot: LoadedAggregate['snapshot'];
-  /** The events after the snapshot, or after the version that was asked for, in version order. */
+  /**
+   * The events after the snapshot, or after the version that was asked for, in version order: as many as a page holds. Those up
+   * to `version` that it leaves out are asked for behind them.
+   */
   readonly frames: Buffer;
   readonly eventCount: number;
 }

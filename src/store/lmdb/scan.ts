@@ -3,6 +3,7 @@
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
 import type { EventFilter } from '../filter.ts';
+import { pageBytes } from '../page-bytes.ts';
 import type { ScanPage, StorePages } from '../store.ts';
 import { Block } from './block.ts';
 import { damaged, indexedKey, readCheckpoint, readNumber } from './environment.ts';
@@ -44,6 +45,7 @@ export class StoreScan implements StorePages {
     const { block, frame, filter } = this;
     const events: StoredEvent[] = [];
     let blocks = 0;
+    let bytes = 0;
     for (const key of this.blockKeys(from, last)) {
       if (++blocks > blocksPerPage) return { events, next: Math.max(key, from) };
       this.look(key);
@@ -54,7 +56,8 @@ export class StoreScan implements StorePages {
         frame.at(block.frameAt(i));
         if (!filter.matches(frame)) continue;
         events.push(decodeEvent(frame, position));
-        if (events.length === limit) return { events, next: position + 1 };
+        bytes += frame.length;
+        if (events.length === limit || bytes > pageBytes) return { events, next: position + 1 };
       }
     }
     return { events, next: last + 1 };
@@ -63,6 +66,7 @@ export class StoreScan implements StorePages {
   private chainPage(chain: ChainPlaces, from: number, last: number, limit: number): ScanPage {
     const { block, frame, filter } = this;
     const events: StoredEvent[] = [];
+    let bytes = 0;
     this.block.key = 0;
     for (const { key, index } of chain.places(from)) {
       if (block.key !== key) this.look(key);
@@ -71,7 +75,8 @@ export class StoreScan implements StorePages {
       frame.at(block.frameAt(index));
       if (!filter.matches(frame)) continue;
       events.push(decodeEvent(frame, position));
-      if (events.length === limit) return { events, next: position + 1 };
+      bytes += frame.length;
+      if (events.length === limit || bytes > pageBytes) return { events, next: position + 1 };
     }
     return { events, next: last + 1 };
   }

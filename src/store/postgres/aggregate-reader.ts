@@ -9,13 +9,16 @@ import type { RemoteAggregate, RemoteReader } from '../store.ts';
 import { isAway } from './failure.ts';
 import { endFrozenFlushes, isLockTimeout, patienceMs } from './frozen.ts';
 import { type Guard, guard } from './guard.ts';
+import { PageSize } from './page-size.ts';
 import { copyEvents, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresSettings } from './postgres.ts';
+import type { EventFrames } from './rows.ts';
 import { beginSql } from './server-session.ts';
 import { checkSchema, Session } from './session.ts';
 import { isServerError } from './sqlstate.ts';
 
 const claimAttempts = 10;
+const eventsPerPage = 1_000_000;
 
 interface HeadRow {
   version: number;
@@ -34,6 +37,7 @@ export class PostgresAggregateReader implements RemoteReader {
   private readonly logId: string;
   private readonly schema: string;
   private readonly guard: Guard;
+  private readonly pages = new PageSize(eventsPerPage);
   private session: Session | undefined;
   private turn: Promise<unknown> = Promise.resolve();
   private readonly headSql: string;
@@ -70,13 +74,25 @@ export class PostgresAggregateReader implements RemoteReader {
       const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
       const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
       const base = snapshot?.version ?? after;
-      const events =
-        version > base
-          ? await copyEvents(client, `${this.eventsOf(type, id, base, head)} order by version`)
-          : { frames: Buffer.alloc(0), count: 0 };
-      checkWhole(type, id, base, version, events.count);
+      if (version === base) return { version, snapshot, frames: Buffer.alloc(0), eventCount: 0 };
+      const events = await this.page(client, `${this.eventsOf(type, id, base, head)} order by version`, version - base);
+      if (!events.isPart) checkWhole(type, id, base, version, events.count);
       return { version, snapshot, frames: events.frames, eventCount: events.count };
     });
+  }
+
+  /** As many of `wanted` events as a page holds; fewer where these take longer than a statement may. */
+  private page(client: pg.Client, from: string, wanted: number): Promise<EventFrames & { isPart: boolean }> {
+    // A connection that the client's own clock has given up is good for no other try.
+    const undo = (error: unknown): void => {
+      if (!isServerError(error)) throw error;
+    };
+    const read = async (size: number): Promise<EventFrames & { isPart: boolean }> => {
+      const events = await copyEvents(client, `${from} limit ${size}`);
+      if (events.isCut) this.session?.destroy();
+      return { ...events, isPart: events.isCut || (events.count === size && size < wanted) };
+    };
+    return this.pages.page('an event of an aggregate', read, undo, wanted);
   }
 
   async close(): Promise<void> {

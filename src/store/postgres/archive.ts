@@ -21,10 +21,10 @@ import { borrowed } from './borrowed.ts';
 import { type Guard, guard } from './guard.ts';
 import { PostgresHistory } from './history.ts';
 import { PageSize } from './page-size.ts';
-import { conditions, copyEvents, eventsIn, timeBounds, withinTimes } from './pages.ts';
+import { conditions, copyEvents, RowBytes, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
 import { quarantined } from './quarantine.ts';
-import type { EventFrames } from './rows.ts';
+import { type EventFrames, eventsIn } from './rows.ts';
 import { openPool } from './server-session.ts';
 import { checkSchema } from './session.ts';
 
@@ -34,6 +34,14 @@ const headsPerPage = 1_000;
 const pagesToGrow = 64;
 const connections = 4;
 
+type Read<T> = (client: pg.PoolClient, discard: () => void) => Promise<T>;
+
+/** `isLast`: nothing follows. */
+export interface ArchivePage {
+  readonly page: EventFrames;
+  readonly isLast: boolean;
+}
+
 export class PostgresArchive implements StoreArchive {
   private readonly pool: pg.Pool;
   private readonly isOwnPool: boolean;
@@ -42,6 +50,7 @@ export class PostgresArchive implements StoreArchive {
   private readonly guard: Guard;
   private readonly loadTimeoutMs: number;
   private readonly pageSize = new PageSize(eventsPerPage, pagesToGrow);
+  private readonly rowBytes = new RowBytes();
   private isChecked = false;
 
   constructor({ settings, pool }: PostgresStoreOptions) {
@@ -103,12 +112,12 @@ export class PostgresArchive implements StoreArchive {
     for (let after = 0; ; ) {
       signal?.throwIfAborted();
       const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence`;
-      const { page, size } = await this.copyPage(from, limit, signal);
+      const { page, isLast } = await this.copyPage(from, limit, signal);
       for (const event of eventsIn(page)) {
         signal?.throwIfAborted();
         yield event;
       }
-      if (page.count < size) return;
+      if (isLast) return;
       after = page.lastSequence;
     }
   }
@@ -117,7 +126,7 @@ export class PostgresArchive implements StoreArchive {
     return new PostgresHistory(this, logId, levels);
   }
 
-  /** The events of one log, in its order: positions `from` to `to`, `limit` at most; `size`: how many were asked for. */
+  /** The events of one log, in its order: positions `from` to `to`, `limit` at most. */
   logPage(
     logId: string,
     filter: EventFilter,
@@ -125,7 +134,7 @@ export class PostgresArchive implements StoreArchive {
     to: number,
     limit: number,
     signal?: AbortSignal,
-  ): Promise<{ page: EventFrames; size: number }> {
+  ): Promise<ArchivePage> {
     const which = `log_id = ${pg.escapeLiteral(logId)} and position between ${from} and ${to}`;
     const rows = `${this.schema}.domain_events where ${which}${conditions(filter)} order by position`;
     return this.copyPage(rows, limit, signal);
@@ -204,41 +213,45 @@ export class PostgresArchive implements StoreArchive {
     for (let next = first; events.length < limit; ) {
       const wanted = Math.min(eventsPerPage, limit - events.length);
       // Up to the version of the head: what comes later may lie beyond its times.
-      const { page, size } = await this.copyPage(
+      const { page, isLast } = await this.copyPage(
         `${this.schema}.domain_events where ${key} and version >= ${next} and version <= ${head.version}${withinTimes(head)}
          order by version`,
         wanted,
       );
       for (const event of eventsIn(page)) events.push(event);
-      if (page.count < size) break;
+      if (isLast) break;
       next = events.at(-1)!.version + 1;
     }
     return events;
   }
 
-  /** A page of `limit` events at most, or of fewer, where that takes longer than a statement may. */
-  private async copyPage(
-    from: string,
-    limit: number,
-    signal?: AbortSignal,
-  ): Promise<{ page: EventFrames; size: number }> {
-    return this.pageSize.page(
-      'an event',
-      async (size) => ({ page: await this.run((client) => copyEvents(client, `${from} limit ${size}`), signal), size }),
-      undefined,
-      limit,
-    );
+  /**
+   * A page of `limit` events at most; of fewer, where that takes longer than a statement may, or more bytes than a page: as many
+   * as would have fitted of the last ones.
+   */
+  private async copyPage(from: string, limit: number, signal?: AbortSignal): Promise<ArchivePage> {
+    const read = async (size: number): Promise<ArchivePage> => {
+      const page = await this.run(async (client, discard) => {
+        const copied = await copyEvents(client, `${from} limit ${size}`);
+        if (copied.isCut) discard();
+        return copied;
+      }, signal);
+      this.rowBytes.note(page);
+      return { page, isLast: !page.isCut && page.count < size };
+    };
+    return this.pageSize.page('an event', read, undefined, Math.min(limit, this.rowBytes.fitting));
   }
 
   private select(sql: string, values: unknown[]): Promise<pg.QueryResult> {
     return this.run((client) => client.query(sql, values));
   }
 
-  private async run<T>(read: (client: pg.PoolClient) => Promise<T>, signal?: AbortSignal): Promise<T> {
+  private async run<T>(read: Read<T>, signal?: AbortSignal): Promise<T> {
     // What a signal has ended says nothing of the server: the guard does not count it.
     const done = await this.guard(async () => {
       try {
-        return { value: await borrowed(this.pool, this.loadTimeoutMs, signal, (client) => this.checked(client, read)) };
+        const work: Read<T> = (client, discard) => this.checked(client, () => read(client, discard));
+        return { value: await borrowed(this.pool, this.loadTimeoutMs, signal, work) };
       } catch (error) {
         if (signal?.aborted) return undefined;
         throw error;
@@ -248,9 +261,9 @@ export class PostgresArchive implements StoreArchive {
     return done.value;
   }
 
-  private async checked<T>(client: pg.PoolClient, read: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  private async checked<T>(client: pg.PoolClient, read: () => Promise<T>): Promise<T> {
     if (!this.isChecked) await checkSchema(client, this.schemaName);
     this.isChecked = true;
-    return read(client);
+    return read();
   }
 }

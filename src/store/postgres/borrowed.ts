@@ -10,7 +10,8 @@ import { onAbort, orAborted } from '../../on-abort.ts';
 import { storeName } from './failure.ts';
 
 /**
- * Run `work` on a connection; one that an error or the signal has left in the middle of something is thrown away. A pool of
+ * Run `work` on a connection; one that an error or the signal has left in the middle of something, or `work` says is good for
+ * nothing more (`discard`), is thrown away. A pool of
  * the user's own may have none free, for ever: it is waited for no longer than `timeoutMs`.
  * @throws StoreUnavailable, the signal's reason
  */
@@ -18,7 +19,7 @@ export async function borrowed<T>(
   pool: pg.Pool,
   timeoutMs: number,
   signal: AbortSignal | undefined,
-  work: (client: pg.PoolClient) => Promise<T>,
+  work: (client: pg.PoolClient, discard: () => void) => Promise<T>,
 ): Promise<T> {
   signal?.throwIfAborted();
   const client = await connected(pool, timeoutMs, signal);
@@ -29,10 +30,14 @@ export async function borrowed<T>(
   };
   const forget = onAbort(signal, () => release(true));
   let isLost = true;
+  let isDiscarded = false;
+  const discard = (): void => {
+    isDiscarded = true;
+  };
   try {
     signal?.throwIfAborted();
-    const result = await work(client);
-    isLost = false;
+    const result = await work(client, discard);
+    isLost = isDiscarded;
     return result;
   } finally {
     forget();

@@ -12,6 +12,7 @@ export async function* copiedOut(client: pg.ClientBase, sql: string): AsyncGener
   try {
     yield* query;
   } finally {
+    query.on('error', () => {}); // broken off, it hears of the end of its connection
     query.callback?.();
   }
 }

@@ -5,8 +5,7 @@ import type { Levels } from '../../log/levels.ts';
 import type { EventFilter } from '../filter.ts';
 import type { PagedStore, StorePages } from '../store.ts';
 import { storeName } from './failure.ts';
-import { eventsIn } from './pages.ts';
-import type { EventFrames } from './rows.ts';
+import { type EventFrames, eventsIn } from './rows.ts';
 
 const pageLimit = 5_000;
 const notYet = 'it has not been reached since the start';
@@ -20,7 +19,7 @@ interface LogPages {
     to: number,
     limit: number,
     signal?: AbortSignal,
-  ): Promise<{ page: EventFrames; size: number }>;
+  ): Promise<{ page: EventFrames; isLast: boolean }>;
 }
 
 export class PostgresHistory implements PagedStore {
@@ -43,9 +42,9 @@ export class PostgresHistory implements PagedStore {
         const last = Math.min(to, stored);
         if (from > last) return undefined;
         const most = Math.min(limit, pageLimit);
-        const { page, size } = await this.archive.logPage(this.logId, filter, from, last, most, signal);
+        const { page, isLast } = await this.archive.logPage(this.logId, filter, from, last, most, signal);
         const events = eventsIn(page);
-        return { events, next: page.count < size ? last + 1 : events.at(-1)!.position + 1 };
+        return { events, next: isLast ? last + 1 : events.at(-1)!.position + 1 };
       },
     };
   }

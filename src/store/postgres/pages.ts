@@ -1,32 +1,59 @@
 // Pages of events, by COPY in its binary format: the rows become frames without a text between. COPY takes no parameters,
 // so every value is written as a literal, escaped by the client.
 import pg from 'pg';
-import { decodeEvent, type StoredEvent } from '../../event.ts';
-import { FrameReader } from '../../frame.ts';
 import type { EventFilter } from '../filter.ts';
+import { pageBytes } from '../page-bytes.ts';
 import { copiedOut } from './copy-out.ts';
-import { type EventFrames, framesOf, readColumns } from './rows.ts';
+import { closed, type EventFrames, endOfWholeRows, framesOf, readColumns } from './rows.ts';
+import { destroyClient } from './server-session.ts';
 import { timeText } from './time-text.ts';
 
 const { escapeLiteral } = pg;
 
-/** `from`: what follows `select … from`, up to the limit. */
-export async function copyEvents(client: pg.ClientBase, from: string): Promise<EventFrames> {
-  const chunks: Buffer[] = [];
-  const sql = `copy (select ${readColumns} from ${from}) to stdout (format binary)`;
-  for await (const chunk of copiedOut(client, sql)) chunks.push(chunk);
-  return framesOf(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks));
+/** `isCut`: there was more than a page holds, and its connection is good for nothing more. */
+export interface EventPage extends EventFrames {
+  readonly isCut: boolean;
 }
 
-export function eventsIn({ frames, positions, count }: EventFrames): StoredEvent[] {
-  const frame = new FrameReader(frames);
-  const events: StoredEvent[] = [];
-  for (let i = 0, next = 0; i < count; i++) {
-    frame.at(next);
-    next = frame.next;
-    events.push(decodeEvent(frame, positions[i]!));
+/** Of a page's bytes: pages that are cut cost a connection. */
+const fillShare = 0.9;
+
+/** How many rows fit into a page, by those of the last one. */
+export class RowBytes {
+  private bytes = 0;
+
+  get fitting(): number {
+    return Math.max(1, Math.floor((pageBytes * fillShare) / this.bytes));
   }
-  return events;
+
+  note(page: EventPage): EventPage {
+    if (page.count > 0) this.bytes = page.frames.length / page.count;
+    return page;
+  }
+}
+
+/**
+ * `from`: what follows `select … from`, up to the limit. Beyond the bytes of a page the rest is not taken: its connection is
+ * destroyed, since a COPY out has no other end.
+ */
+export async function copyEvents(client: pg.ClientBase, from: string): Promise<EventPage> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  let most = pageBytes;
+  const sql = `copy (select ${readColumns} from ${from}) to stdout (format binary)`;
+  for await (const chunk of copiedOut(client, sql)) {
+    chunks.push(chunk);
+    bytes += chunk.length;
+    if (bytes <= most) continue;
+    const rows = Buffer.concat(chunks);
+    const end = endOfWholeRows(rows);
+    if (end > 0) {
+      destroyClient(client);
+      return { ...framesOf(closed(rows, end)), isCut: true };
+    }
+    most *= 2; // one row has more than a page
+  }
+  return { ...framesOf(chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)), isCut: false };
 }
 
 /** The filter's conditions as SQL, each after an `and`. */

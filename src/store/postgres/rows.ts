@@ -5,7 +5,8 @@
 //   row     ├ 11 i16 ┼ fields in the order of `eventColumns` … ┤
 //   field   ├ length i32, -1: null ┼ bytes ┤       jsonb: 1, then its text; timestamptz: i64, microseconds since 2000
 import { type Bytes, toBytes } from '../../bytes.ts';
-import { FRAME_HEADER_BYTES, FrameKind, type FrameReader } from '../../frame.ts';
+import { decodeEvent, type StoredEvent } from '../../event.ts';
+import { FRAME_HEADER_BYTES, FrameKind, FrameReader } from '../../frame.ts';
 
 export const eventColumns =
   'id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata, position, log_id';
@@ -15,6 +16,7 @@ export const readColumns: string = `${eventColumns}, sequence`;
 
 const columnCount = 11;
 const signature = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
+const endOfRows = Buffer.from([0xff, 0xff]);
 const epochMs = Date.UTC(2000, 0, 1);
 const two32 = 2 ** 32;
 // Lengths of all fields, and the fields of fixed size: id, version, schema version, time, position, two marks of jsonb.
@@ -118,10 +120,26 @@ export class EventRowWriter {
 export interface EventFrames {
   readonly frames: Buffer;
   readonly positions: readonly number[];
+  readonly sequences: readonly number[];
   /** Of the last row; 0 if there is none. */
   readonly lastSequence: number;
   readonly count: number;
 }
+
+/** Where the last whole row of a COPY that was broken off ends; 0: there is none. */
+export function endOfWholeRows(rows: Buffer): number {
+  let whole = 0;
+  for (let at = signature.length; at + 2 <= rows.length && rows.readInt16BE(at) > 0; whole = at) {
+    let fields = rows.readInt16BE(at);
+    at += 2;
+    for (; fields > 0 && at + 4 <= rows.length; fields--) at += 4 + Math.max(0, rows.readInt32BE(at));
+    if (fields > 0 || at > rows.length) break;
+  }
+  return whole;
+}
+
+/** Rows that were broken off, as far as they are whole. */
+export const closed = (rows: Buffer, end: number): Buffer => Buffer.concat([rows.subarray(0, end), endOfRows]);
 
 /** Turn all rows of a binary COPY of `readColumns` into event frames. */
 export function framesOf(rows: Buffer): EventFrames {
@@ -131,6 +149,7 @@ export function framesOf(rows: Buffer): EventFrames {
   const frames = toBytes(Buffer.allocUnsafeSlow(rows.length + 64));
   const out = new DataView(frames.buffer);
   const positions: number[] = [];
+  const sequences: number[] = [];
   let at = signature.length;
   let start = 0;
   let lastSequence = 0;
@@ -164,6 +183,7 @@ export function framesOf(rows: Buffer): EventFrames {
     at += hasPosition ? 12 : 4;
     at += 4 + Math.max(0, view.getInt32(at)); // log id
     lastSequence = view.getInt32(at + 4) * two32 + view.getUint32(at + 8);
+    sequences.push(lastSequence);
     at += 12;
     end += source.copy(frames, end, type, type + typeLength);
     end += source.copy(frames, end, id, id + idLength);
@@ -180,7 +200,7 @@ export function framesOf(rows: Buffer): EventFrames {
     out.setUint32(start + 48, dataLength, true);
     start = (end + 7) & ~7;
   }
-  return { frames: frames.subarray(0, start), positions, lastSequence, count: positions.length };
+  return { frames: frames.subarray(0, start), positions, sequences, lastSequence, count: positions.length };
 }
 
 /** The inverse of the writer's `time`: microseconds below the millisecond are dropped. */
@@ -189,4 +209,15 @@ function readTime(view: DataView, at: number): number {
   const low = view.getUint32(at + 4);
   const highMs = Math.floor(high / 1000);
   return epochMs + highMs * two32 + Math.floor(((high - highMs * 1000) * two32 + low) / 1000);
+}
+
+export function eventsIn({ frames, positions, count }: EventFrames): StoredEvent[] {
+  const frame = new FrameReader(frames);
+  const events: StoredEvent[] = [];
+  for (let i = 0, next = 0; i < count; i++) {
+    frame.at(next);
+    next = frame.next;
+    events.push(decodeEvent(frame, positions[i]!));
+  }
+  return events;
 }

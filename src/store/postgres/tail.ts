@@ -14,10 +14,8 @@ import type pg from 'pg';
 import { checkFunction, checkInteger, checkSignal } from '../../checks.ts';
 import { pause } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
-import { decodeEvent, type StoredEvent } from '../../event.ts';
-import { FrameKind, FrameReader, FrameWriter, frameBytesBound } from '../../frame.ts';
+import type { StoredEvent } from '../../event.ts';
 import { guarded } from '../../guarded.ts';
-import { writeIdText } from '../../ids.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
 import { onAbort } from '../../on-abort.ts';
 import { PagedIterator } from '../../paged-iterator.ts';
@@ -30,7 +28,10 @@ import {
   quotedName,
 } from './connection.ts';
 import { failure } from './failure.ts';
+import type { EventPage } from './pages.ts';
+import { eventsIn } from './rows.ts';
 import { mayPass } from './sqlstate.ts';
+import type { TailPages } from './tail-pages.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
 
 /** Where to begin, and what to be told. */
@@ -60,9 +61,6 @@ export interface TailedEvent {
 const retryMs = 100;
 const retryMsLimit = 10_000;
 const statementTimeoutMs = 60_000;
-const columns = `sequence, id::text, aggregate_type, aggregate_id, version, event_type, schema_version,
-  extract(epoch from occurred_at)::float8 * 1000, data::text, metadata::text, position`;
-
 /**
  * Every event that is, or will be, in the store, without end: none left out, none twice, each aggregate's in the order of
  * its versions. A transaction that writes for long delays its own events and no others. Needs the primary server.
@@ -101,16 +99,14 @@ type Settings = Omit<TailOptions, 'connection' | 'signal'> &
 class Tail {
   private readonly settings: Settings;
   private readonly schemaName: string;
-  private readonly statements: ReturnType<typeof statementsFor>;
-  private readonly frames = new FrameDecoder();
   private token: TailToken;
   private client: pg.Client | undefined;
+  private windows: TailPages | undefined;
   private failures = 0;
 
   constructor(settings: Settings, token: TailToken) {
     this.settings = settings;
     this.schemaName = settings.schema ?? defaultSchema;
-    this.statements = statementsFor(quotedName(this.schemaName));
     this.token = token;
   }
 
@@ -137,39 +133,38 @@ class Tail {
   private async nextPage(): Promise<TailedEvent[] | undefined> {
     if (this.token.to === undefined && !(await this.openWindow())) return undefined;
     const window = this.token as Window;
-    const { pageSize } = this.settings;
-    const values = valuesOf(window);
     // The rows of a small window by their transactions, sorted; of a large one in the order of the sequence, page by page.
     if (window.sequence === 0) {
-      const whole = await this.query(this.statements.window, [...values, pageSize + 1]);
-      if (whole.length <= pageSize) return this.close(window, whole);
+      const whole = await this.read((client, pages) => pages.whole(client, window));
+      if (whole !== undefined) return this.close(window, whole);
     }
-    const from = window.sequence > 0 ? window.sequence : await this.beforeFirst(values);
-    const rows = await this.query(this.statements.page, [window.from, window.to, from, pageSize]);
-    if (rows.length < pageSize) return this.close(window, rows);
-    this.token = { ...window, sequence: Number(rows.at(-1)![0]) };
-    return rows.map((row) => this.tailed(row, { ...window, sequence: Number(row[0]) }));
+    const from =
+      window.sequence > 0
+        ? String(window.sequence)
+        : await this.read((client, pages) => pages.beforeFirst(client, window));
+    const page = await this.read((client, pages) => pages.after(client, window, from));
+    if (page.isLast) return this.close(window, page);
+    this.token = { ...window, sequence: page.lastSequence };
+    return this.tailed(page, window, this.token);
   }
 
   /** The window's last rows: behind them comes the next window. */
-  private close(window: Window, rows: readonly unknown[][]): TailedEvent[] {
+  private close(window: Window, page: EventPage): TailedEvent[] {
     this.token = { from: window.to, to: undefined, sequence: 0 };
-    const last = rows.length - 1;
-    return rows.map((row, i) => this.tailed(row, i === last ? this.token : { ...window, sequence: Number(row[0]) }));
+    return this.tailed(page, window, this.token);
   }
 
-  private tailed(row: readonly unknown[], token: TailToken): TailedEvent {
-    return { event: this.frames.decode(row), token: tokenText(token) };
-  }
-
-  private async beforeFirst(values: readonly unknown[]): Promise<string> {
-    const [[first]] = (await this.query(this.statements.first, [...values])) as [[string]];
-    return (BigInt(first) - 1n).toString();
+  private tailed(page: EventPage, window: Window, last: TailToken): TailedEvent[] {
+    return eventsIn(page).map((event, i) => {
+      const token = i === page.count - 1 ? last : { ...window, sequence: page.sequences[i]! };
+      return { event, token: tokenText(token) };
+    });
   }
 
   /** From the last window's end to now; false if nothing has ended since. */
   private async openWindow(): Promise<boolean> {
-    const [[to]] = (await this.query('select pg_catalog.pg_current_snapshot()::text', [])) as [[string]];
+    const { rows } = await this.read((client) => client.query('select pg_catalog.pg_current_snapshot()::text as now'));
+    const to: string = rows[0].now;
     const { from } = this.token;
     if (to === from) return false;
     if (snapshotOf(to).xmax < snapshotOf(from).xmax) {
@@ -180,10 +175,16 @@ class Tail {
     return true;
   }
 
-  private async query(text: string, values: unknown[]): Promise<unknown[][]> {
+  private async read<T>(work: (client: pg.Client, pages: TailPages) => Promise<T>): Promise<T> {
     this.client ??= await this.connect();
-    const { rows } = await this.client.query({ text, values, rowMode: 'array' });
-    return rows;
+    this.windows ??= await this.newPages();
+    return work(this.client, this.windows);
+  }
+
+  /** With the client library: see doors.ts. */
+  private async newPages(): Promise<TailPages> {
+    const { TailPages } = await import('./tail-pages.ts');
+    return new TailPages(quotedName(this.schemaName), this.settings.pageSize, () => this.disconnect());
   }
 
   private async connect(): Promise<pg.Client> {
@@ -201,7 +202,7 @@ class Tail {
   }
 
   private async checkServer(client: pg.Client): Promise<void> {
-    const { rows } = await client.query(this.statements.check);
+    const { rows } = await client.query(checkSql(quotedName(this.schemaName)));
     const schema = this.schemaName;
     if (rows[0].is_standby) {
       // There a snapshot does not say which transactions are open: pg_current_snapshot() lists none.
@@ -245,63 +246,6 @@ class Tail {
   }
 }
 
-/** What a window's statements get: what was to come after `from`, and what was under way then; up to when; the end. */
-function valuesOf({ from, to }: Window): unknown[] {
-  const { xmax, xip } = snapshotOf(from);
-  return [xmax.toString(), xip, snapshotOf(to).xmax.toString(), to];
-}
-
-function statementsFor(schema: string): { window: string; first: string; page: string; check: string } {
-  const events = `${schema}.domain_events`;
-  const inWindow = `
-    select * from ${events} where transaction_id >= $1::xid8 and transaction_id < $3::xid8
-      and pg_catalog.pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)
-    union all
-    select * from ${events} where transaction_id = any($2::xid8[])
-      and pg_catalog.pg_visible_in_snapshot(transaction_id, $4::pg_snapshot)`;
-  return {
-    window: `with w as materialized (select * from (${inWindow}) each limit $5) select ${columns} from w order by sequence`,
-    first: `select pg_catalog.min(sequence) from (${inWindow}) each`,
-    // By function calls alone, which no index serves: so that the planner takes the sequence's, and never sorts the window.
-    page: `select ${columns} from ${events}
-      where not pg_catalog.pg_visible_in_snapshot(transaction_id, $1::pg_snapshot)
-        and pg_catalog.pg_visible_in_snapshot(transaction_id, $2::pg_snapshot) and sequence > $3
-      order by sequence limit $4`,
-    check: `select pg_catalog.pg_is_in_recovery() as is_standby, exists (
-        select from ${events} where transaction_id >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())) as is_restored`,
-  };
-}
-
-/** Rows as events: by way of a frame, so that they are what every other reader gets. */
-class FrameDecoder {
-  private bytes: Buffer = Buffer.allocUnsafe(1 << 16);
-  private writer: FrameWriter = new FrameWriter(this.bytes);
-  private readonly reader: FrameReader = new FrameReader(this.bytes);
-
-  decode(row: readonly unknown[]): StoredEvent {
-    const [, id, type, aggregateId, version, name, schemaVersion, occurredAt, data, metadata, position] = row as [
-      string,
-      string,
-      string,
-      string,
-      number,
-      string,
-      number,
-      number,
-      string,
-      string | null,
-      string | null,
-    ];
-    const metadataJson = metadata === null || metadata === '{}' ? '' : metadata;
-    const bytes = frameBytesBound(type, aggregateId, name, metadataJson, data);
-    if (bytes > this.bytes.length) {
-      this.bytes = Buffer.allocUnsafe(2 * bytes);
-      this.writer = new FrameWriter(this.bytes);
-      this.reader.over(this.bytes);
-    }
-    const at = Math.round(occurredAt);
-    this.writer.write(0, FrameKind.event, schemaVersion, at, version, type, aggregateId, name, metadataJson, data);
-    writeIdText(this.bytes, 16, id);
-    return decodeEvent(this.reader.at(0), Number(position ?? 0));
-  }
-}
+const checkSql = (schema: string): string => `select pg_catalog.pg_is_in_recovery() as is_standby, exists (
+  select from ${schema}.domain_events
+  where transaction_id >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())) as is_restored`;
