@@ -259,7 +259,7 @@ const errorTextLimit = 8192; // a stack and some details; far below the smallest
 
 /**
  * JSON of an error, which must arrive in any case: of one of ours, what cannot be carried, or is too long, is left out.
- * A rejection is the user's own, and whole; `Rejected` has checked that it can be carried.
+ * A rejection is the user's own, and whole; the code that made this one has checked that it can be carried.
  */
 export function errorJson(wire: WireError): string {
   try {
