@@ -1,7 +1,7 @@
 // Part of `npm run lint`: refuses phrases that are not plain technical English in what people read: comments, error messages,
 // log lines, texts of the command line (string literals of more than one word), and the documents. The phrases, and what to
 // write instead, are in wording.json. So is a budget for each folder: how many lines still have one. A budget only falls:
-// more lines fail, and fewer fail as well, until `node scripts/wording.ts --record` has written the new count down. That
+// more lines fail, and fewer fail as well, until `npm run wording` has written the new count down. That
 // command refuses to raise the sum, so it also serves when files move from one folder to another.
 import { globSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -95,9 +95,7 @@ if (process.argv.includes('--record')) {
     if (count === budget) continue;
     process.exitCode = 1;
     if (count < budget) {
-      console.error(
-        `${folder}: ${count} lines have a phrase of wording.json, ${budget} are recorded: node scripts/wording.ts --record`,
-      );
+      console.error(`${folder}: ${count} lines have a phrase of wording.json, ${budget} are recorded: npm run wording`);
     } else {
       const newest = found.get(folder)!.sort((a, b) => changedMs(b) - changedMs(a));
       for (const line of newest.slice(0, shown)) console.error(`${line.place}: '${line.found}'; ${line.instead}`);
