@@ -112,6 +112,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'log/thread.ts': { rings: 'detach' },
   'log/threads.ts': { detached: 'detached' },
   'outbox/relay-ring.ts': { underWay: 'read from the log; rowsUnderWayLimit', unwritten: 'as underWay' },
+  'paged-iterator.ts': { page: 'the next page; forgotten when the iteration ends' },
   'position-queue.ts': { heap: 'reached, aborted, or timed out' },
   'secrets.ts': { functions: 'weak', places: 'weak' },
   'stop-steps.ts': { failures: 'one for each step of one end' },
