@@ -25,7 +25,7 @@ export interface Peer {
   readonly callsPerSecond?: number;
 }
 
-/** Without peers and without digest users nobody can call. */
+/** Without peers and without digest users every call is refused. */
 export interface AdmissionOptions {
   readonly peers?: readonly Peer[];
   readonly digest?: DigestOptions;

@@ -35,7 +35,7 @@ export interface RouterOptions {
   readonly listen: Address;
   readonly trunks: Readonly<Record<string, Address>>;
   readonly provision: Provision;
-  /** Who may call, and which account pays; without it nobody can. */
+  /** Who may call, and which account pays; without it every call is refused. */
   readonly admission?: AdmissionOptions;
   /** For how much of a call money is held at a time, in whole seconds; default: a minute. */
   readonly creditSliceMs?: number;
