@@ -12,7 +12,7 @@ import type { ProxyParts } from './proxy.ts';
 import { refreshTargets, sequenceLimit } from './sides.ts';
 import { sendBye, tearDown } from './teardown.ts';
 
-/** What passes inside a dialog. A REFER to a trunk would place a call there that nobody has decided on, and that nobody pays for. */
+/** What passes inside a dialog. A REFER to a trunk would place a call there that was not decided on, and that no account pays for. */
 const methods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'INFO', 'UPDATE', 'PRACK'];
 export const allow: SipHeader = makeHeader('Allow', methods.join(', '));
 
