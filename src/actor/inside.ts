@@ -2,10 +2,15 @@
 // would otherwise start runtimes without end, each shard its own.
 
 const mark = Symbol.for('trunkline.shard');
-type Marked = { [mark]?: { violation: string | undefined } };
+interface Inside {
+  violation: string | undefined;
+  readonly onViolation: (where: string) => void;
+}
+type Marked = { [mark]?: Inside };
 
-export function enterShard(): void {
-  (globalThis as Marked)[mark] ??= { violation: undefined };
+/** `onViolation`: called at the first `createRuntime()`, at once: what the module does about its rejection may end the thread. */
+export function enterShard(onViolation: (where: string) => void): void {
+  (globalThis as Marked)[mark] ??= { violation: undefined, onViolation };
 }
 
 export function isInsideShard(): boolean {
@@ -15,7 +20,9 @@ export function isInsideShard(): boolean {
 /** createRuntime() has been called here, by code that `where` tells of. */
 export function noteViolation(where: string): void {
   const marked = (globalThis as Marked)[mark];
-  if (marked) marked.violation ??= where;
+  if (marked === undefined || marked.violation !== undefined) return;
+  marked.violation = where;
+  marked.onViolation(where);
 }
 
 export function violation(): string | undefined {

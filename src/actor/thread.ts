@@ -28,7 +28,7 @@ export default async function runShard(data: ShardData): Promise<void> {
   const report: Report = (message) => data.outbox.postMessage(message);
   // A successor that comes as the runtime stops: nothing of the user's is imported that would have to be ended.
   if (new Levels(data.levels).flag(LevelWord.stopping) >= StopStage.shards) return closePorts(data);
-  enterShard();
+  enterShard(() => report({ type: 'failed', error: startError(undefined) }));
   confineModules(data.moduleRoots);
   let shard: Shard;
   let loader: Loader | undefined;

@@ -52,12 +52,15 @@ test('a module that does not export its aggregate is ModuleMismatch', async () =
   expect(error).toMatchObject({ code: 'ModuleMismatch', details: { aggregateType: 'stray' } });
 });
 
-test('a module that starts a runtime of its own inside a shard is refused', async () => {
-  const module = new URL('./nested.ts', import.meta.url).href;
-  const nested = { ...Counter, name: 'nested', module };
-  const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [nested] }));
-  expect(error).toMatchObject({ code: 'RuntimeInsideShard', details: { module } });
-});
+test.each(['nested.ts', 'nested-exit.ts'])(
+  'a module that starts a runtime of its own inside a shard is refused, whatever it does then: %s',
+  async (file) => {
+    const module = new URL(`./${file}`, import.meta.url).href;
+    const nested = { ...Counter, name: 'nested', module };
+    const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [nested] }));
+    expect(error).toMatchObject({ code: 'RuntimeInsideShard', details: { module } });
+  },
+);
 
 test('a module that cannot be imported is ThreadFailed, with the cause', async () => {
   const missing = { ...Counter, module: new URL('./missing.ts', import.meta.url).href };
