@@ -36,10 +36,8 @@ export type Outcome =
 /** `again`: what it read has changed meanwhile. `away`: so is the store. `held`: so it is, whatever it answers. None counts. */
 type Result = 'done' | 'again' | 'away' | 'held';
 
-type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'retry' | 'timeoutMs' | 'module'>;
+type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'retry' | 'timeoutMs' | 'module' | 'moduleMs'>;
 
-/** How long a thread may take to start and to load its module. */
-const threadStartMs = 30_000;
 /** How often running an event may fail as if the store were away, while it is not, before that counts. */
 const forgiven = 5;
 /** How often what a replay reads may change under it. */
@@ -77,7 +75,7 @@ export class Attempts {
     this.slots = slots;
     this.runtimeHasFailed = runtimeHasFailed;
     this.isElsewhere = settings.module !== undefined;
-    const startMs = this.isElsewhere ? Math.max(threadStartMs, settings.timeoutMs) : settings.timeoutMs;
+    const startMs = this.isElsewhere ? Math.max(settings.moduleMs ?? 0, settings.timeoutMs) : settings.timeoutMs;
     this.deadlines = new Deadlines(settings.name, startMs, settings.timeoutMs);
   }
 

@@ -38,6 +38,8 @@ export interface SubscriptionSettings {
   deadLetterLimit: number;
   handle: ((event: any, delivery: Delivery) => unknown) | undefined;
   module: string | undefined;
+  /** How long a thread of its own may take to start and to load the module. */
+  moduleMs?: number;
   threads: number;
 }
 

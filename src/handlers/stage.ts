@@ -146,7 +146,8 @@ export class HandlerStage {
 
   subscribe(options: AnySubscribeOptions): RunningSubscription {
     const { moduleRoots } = this.parts;
-    const settings = resolveSubscription(options, this.definitions, moduleRoots);
+    const { moduleMs } = this.parts;
+    const settings = { ...resolveSubscription(options, this.definitions, moduleRoots), moduleMs };
     if (settings.name.startsWith(PROJECTION_PREFIX)) {
       const reason = `'${settings.name}' begins with '${PROJECTION_PREFIX}', as names of projections' own subscriptions do`;
       throw new TrunklineError('InvalidOptions', { option: 'name', reason });
@@ -154,7 +155,7 @@ export class HandlerStage {
     noteUndeclared(settings.name, settings, this.parts);
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
     this.checkName(settings.name);
-    const pool = new WorkerPool(settings.module, settings.threads, this.parts.moduleMs, moduleRoots);
+    const pool = new WorkerPool(settings.module, settings.threads, moduleMs, moduleRoots);
     return this.begin(settings, callOf(settings, pool.call), { ready: () => pool.load(), closed: () => pool.close() });
   }
 

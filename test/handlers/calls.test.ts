@@ -3,6 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
+import { Attempts } from '../../src/handlers/attempts.ts';
+import { Breaker } from '../../src/handlers/breaker.ts';
+import { Slots } from '../../src/handlers/slots.ts';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
@@ -47,6 +50,18 @@ test('a module that cannot be loaded at first is loaded by another thread', asyn
     delete process.env.TRUNKLINE_TEST_LOADS_ONCE_MORE;
   }
 });
+
+test('a thread that loads its module again, after one has ended, has as long as at the start', async () => {
+  const retry = { attempts: 1, minDelayMs: 1, factor: 1, maxDelayMs: 1, jitter: false, when: () => true };
+  const settings = { name: 'loading', retry, timeoutMs: 10, module: looping, moduleMs: 20 } as never;
+  const ended = ({ signal }: { signal: AbortSignal }): Promise<never> =>
+    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+  const call = (_: unknown, attempt: unknown): Promise<never> => ended(attempt as { signal: AbortSignal });
+  const attempts = new Attempts(settings, call, {} as never, new Breaker(undefined), new Slots(1), () => false);
+  const event = { id: 'e', position: 1, aggregateType: 'counter', aggregateId: 'a', version: 1, type: 'Added' };
+  const outcome = await attempts.run(event as never, 'e', () => {});
+  expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'HandlerTimedOut' } });
+}, 20_000);
 
 test('no event is to blame for a module that is missing; it is handled once the module is there', async () => {
   const dataDir = scratchFolder();
