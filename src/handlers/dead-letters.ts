@@ -93,7 +93,7 @@ export class DeadLetters {
   /** In the order of handler, aggregate and event. */
   async list(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
     checkLetterQuery(query);
-    return (await this.find(query)).map(({ record }) => shown(record));
+    return this.find(query, ({ record }) => shown(record));
   }
 
   /** @throws UnknownDeadLetter */
@@ -183,8 +183,8 @@ export class DeadLetters {
       sequences.set(sequencePrefix(handler, aggregate), { handler, aggregate });
     }
     for (const [prefix, { handler, aggregate }] of sequences) {
-      const rest = await tables.range(letterTable, { prefix, limit: 1 });
-      const goesOn = rest.some(({ value }) => (value as LetterRecord).reason === 'behind');
+      const rest = await tables.first(letterTable, prefix);
+      const goesOn = (rest?.value as LetterRecord | undefined)?.reason === 'behind';
       tables.stage(requeuedTable, prefix, goesOn ? true : undefined);
       if (goesOn) this.goOn({ handler, aggregate });
     }
@@ -234,17 +234,18 @@ export class DeadLetters {
   private async select(which: string | DeadLetterQuery): Promise<Letter[]> {
     if (typeof which === 'string') return [await this.one(which)];
     await this.checkHandler(which.handler); // a misspelt one would select nothing, in silence
-    return this.find(which);
+    return this.find(which, (letter) => letter);
   }
 
   private async one(id: string): Promise<Letter> {
     const at = typeof id === 'string' ? id.lastIndexOf('/') : -1;
     if (at < 1) throw unknown(id);
-    const found = await this.find({ handler: id.slice(0, at), limit: 1 }, id.slice(at + 1));
-    return found[0] ?? fail(unknown(id));
+    const query = { handler: id.slice(0, at), limit: 1 };
+    const [found] = await this.find(query, (letter) => letter, id.slice(at + 1));
+    return found ?? fail(unknown(id));
   }
 
-  private async find(query: DeadLetterQuery, eventId?: string): Promise<Letter[]> {
+  private async find<T>(query: DeadLetterQuery, as: (letter: Letter) => T, eventId?: string): Promise<T[]> {
     const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
     const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
     const before = dateMs() - olderThanMs;
@@ -256,23 +257,21 @@ export class DeadLetters {
       if (reason !== undefined && record.reason !== reason) return false;
       return olderThanMs === 0 || Date.parse(record.parkedAt) <= before;
     };
-    const { tables } = this;
-    const prefix = handler === undefined ? '' : `${handler}\0`;
-    const letters: Letter[] = [];
-    for (let start = prefix; letters.length < limit; ) {
-      const page = await tables.range(letterTable, { prefix, start, limit: lettersPerPage });
-      for (const { key, value } of page) {
-        if (letters.length < limit && matches(value as LetterRecord))
-          letters.push({ key, record: value as LetterRecord });
-      }
-      if (page.length < lettersPerPage) break;
-      start = `${page.at(-1)!.key}\0`;
+    let prefix = '';
+    for (const part of [handler, aggregateType, aggregateId]) {
+      if (part === undefined) break;
+      prefix += `${part}\0`;
+    }
+    const part = eventId ?? aggregateId ?? type;
+    const matching = part === undefined ? '' : JSON.stringify(part);
+    const letters: T[] = [];
+    for await (const { key, value } of this.tables.entries(letterTable, { prefix, matching })) {
+      if (matches(value as LetterRecord)) letters.push(as({ key, record: value as LetterRecord }));
+      if (letters.length >= limit) break;
     }
     return letters;
   }
 }
-
-const lettersPerPage = 1000;
 
 const idOf = ({ handler, event }: LetterRecord): string => `${handler}/${event.id}`;
 

@@ -109,8 +109,8 @@ export async function forget(parts: ForgetParts, name: string, dryRun: boolean):
     for (const one of checkpoints) {
       for (const table of [checkpointTable, filterTable]) place.stage(table, one, undefined);
       for (const table of [handledTable, requeuedTable]) {
-        const entries = await place.range(table, { prefix: handledPrefix(one) });
-        for (const { key } of entries) place.stage(table, key, undefined);
+        for await (const { key } of place.entries(table, { prefix: handledPrefix(one) }))
+          place.stage(table, key, undefined);
       }
     }
     if (kept.has(place)) place.stage(projectionTable, plainName, undefined);
@@ -211,12 +211,8 @@ async function removeRows(place: Tables, projection: string, { shown, building }
 
 async function count(place: Tables, table: string, prefix = ''): Promise<number> {
   let entries = 0;
-  for (let start = prefix; ; ) {
-    const page = await place.range(table, { prefix, start, limit: entriesPerPage });
-    entries += page.length;
-    if (page.length < entriesPerPage) return entries;
-    start = `${page.at(-1)!.key}\0`;
-  }
+  for await (const page of place.pages(table, { prefix })) entries += page.length;
+  return entries;
 }
 
 async function sum<T>(all: readonly T[], each: (one: T) => Promise<number>): Promise<number> {

@@ -2,6 +2,7 @@
 // with it and removed in the commit of the checkpoint (or of the letter's removal) that covers it. So an event whose effects
 // are committed is known as done, whatever is lost afterwards.
 import type { StoredEvent } from '../event.ts';
+import type { TableEntry } from './table-pages.ts';
 import type { Change } from './table-store.ts';
 import type { Tables } from './tables.ts';
 import { DoneRanges, joinRanges } from './tracker.ts';
@@ -46,7 +47,8 @@ export async function doneAbove(
   low: number,
   done: readonly number[],
 ): Promise<{ done: number[]; entries: string[] }> {
-  const entries = await tables.range(handledTable, { prefix: handledPrefix(handler) });
+  const entries: TableEntry[] = [];
+  for await (const page of tables.pages(handledTable, { prefix: handledPrefix(handler) })) entries.push(...page);
   const told = new DoneRanges(done); // asked in the order of the keys, which is that of the positions
   const news = entries.filter(({ value }) => {
     const [first] = doneIn(value);

@@ -6,6 +6,7 @@
 // earlier end, too. So what an end with another reason finds in hand by chance is not charged again and again.
 import type { Care, Turn } from '../care.ts';
 import { CarefulLine, type HeldLine, type Place } from './careful-line.ts';
+import type { TableEntry } from './table-pages.ts';
 import type { Tables } from './tables.ts';
 
 const inHandTable = 'in-hand';
@@ -50,7 +51,8 @@ export class InHand implements Care {
    * carried out. Returns what was in hand. @throws what the tables say
    */
   async load(lastOpen: number, hasTables: boolean, isDone: (key: string) => boolean): Promise<string[]> {
-    const found = hasTables ? await this.tables.range(inHandTable) : [];
+    const found: TableEntry[] = [];
+    if (hasTables) for await (const page of this.tables.pages(inHandTable)) found.push(...page);
     const open = found.filter(({ key }) => !isDone(key));
     for (const { key } of found) if (isDone(key)) this.tables.stage(inHandTable, key, undefined);
     const running = open.filter(({ value }) => (value as Entry).isRunning);

@@ -19,7 +19,6 @@ const waitingTable = 'messages-waiting';
 /** Ids of messages that were given up, with their positions. */
 const discardedTable = 'messages-discarded';
 
-const lettersPerPage = 1000;
 /** After a commit that has failed for good. */
 const lookAgainMs = 1_000;
 
@@ -82,13 +81,14 @@ export class MessageBox implements LetterBox {
         kept.carriedOut.push(laneOf(message));
       }
     }
-    for (const { key, value } of await this.tables.range(discardedTable)) {
+    for await (const { key, value } of this.tables.entries(discardedTable)) {
       if ((value as { position: number }).position >= from) kept.resolved.add(key);
       else this.tables.stage(discardedTable, key, undefined);
     }
-    for (const { key } of await this.tables.range(requeuedTable)) this.requests.set(key, ++this.lastRequest);
+    for await (const { key } of this.tables.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
     kept.requeued.push(...this.requests.keys());
-    for await (const message of this.entries<Message>(waitingTable)) {
+    for await (const { value } of this.tables.entries(waitingTable)) {
+      const message = value as Message;
       this.waits(message);
       kept.waiting.push(message);
     }
@@ -252,8 +252,7 @@ export class MessageBox implements LetterBox {
   }
 
   private async firstRecord(lane: string): Promise<MessageRecord | undefined> {
-    const [entry] = await this.tables.range(letterTable, { prefix: lane, limit: 1 });
-    return entry?.value as MessageRecord | undefined;
+    return (await this.tables.first(letterTable, lane))?.value as MessageRecord | undefined;
   }
 
   /** A user's change of letters goes on; its caller waits no longer than the bound. @throws WaitTimedOut */
@@ -261,16 +260,8 @@ export class MessageBox implements LetterBox {
     return this.tables.inTime('the change of dead letters of messages', work);
   }
 
-  letters(): AsyncIterable<MessageRecord> {
-    return this.entries<MessageRecord>(letterTable);
-  }
-
-  private async *entries<Value>(table: string): AsyncIterable<Value> {
-    for (let start = ''; ; ) {
-      const page = await this.tables.range(table, { start, limit: lettersPerPage });
-      for (const { value } of page) yield value as Value;
-      if (page.length < lettersPerPage) return;
-      start = `${page.at(-1)!.key}\0`;
-    }
+  /** `prefix`: what the lanes begin with. `matching`: a part of the JSON of those that are looked for. */
+  async *letters(prefix = '', matching = ''): AsyncGenerator<MessageRecord> {
+    for await (const { value } of this.tables.entries(letterTable, { prefix, matching })) yield value as MessageRecord;
   }
 }

@@ -81,7 +81,7 @@ export class MessageLetters {
 
   /** In the order of sender, target and message. @throws InvalidOptions */
   async list(query: MessageLetterQuery = {}): Promise<MessageLetter[]> {
-    return (await this.find(query)).map(shown);
+    return this.find(query, shown);
   }
 
   /** @throws UnknownDeadLetter */
@@ -123,21 +123,23 @@ export class MessageLetters {
     checkFields(what, which, queryFields);
     if (Object.keys(which).every((field) => field === 'limit'))
       invalid(what, which, 'must name a message, or select some: {} selects none');
-    return this.find(which);
+    return this.find(which, (record) => record);
   }
 
   private async one(id: string): Promise<MessageRecord> {
-    for await (const record of this.box.letters()) if (record.message.id === id) return record;
+    const matching = JSON.stringify(String(id));
+    for await (const record of this.box.letters('', matching)) if (record.message.id === id) return record;
     throw new TrunklineError('UnknownDeadLetter', { deadLetter: String(id) });
   }
 
-  private async find(query: MessageLetterQuery): Promise<MessageRecord[]> {
+  private async find<T>(query: MessageLetterQuery, as: (record: MessageRecord) => T): Promise<T[]> {
     const matches = matcherOf(query);
-    const { limit = 1000 } = query;
-    const found: MessageRecord[] = [];
-    for await (const record of this.box.letters()) {
+    const { limit = 1000, aggregateId, senderId } = query;
+    const found: T[] = [];
+    const id = senderId ?? aggregateId;
+    for await (const record of this.box.letters(lanesOf(query), id === undefined ? '' : JSON.stringify(id))) {
+      if (matches(record)) found.push(as(record));
       if (found.length >= limit) break;
-      if (matches(record)) found.push(record);
     }
     return found;
   }
@@ -169,6 +171,16 @@ function matcherOf(query: MessageLetterQuery): (record: MessageRecord) => boolea
     if (reason !== undefined && record.reason !== reason) return false;
     return olderThanMs === 0 || Date.parse(record.parkedAt) <= before.getTime();
   };
+}
+
+/** What the lanes of these messages begin with. */
+function lanesOf({ sender, senderId, aggregate, aggregateId }: MessageLetterQuery): string {
+  let prefix = '';
+  for (const part of [nameOf(sender), senderId, nameOf(aggregate), aggregateId]) {
+    if (part === undefined) break;
+    prefix += `${part}\0`;
+  }
+  return prefix;
 }
 
 const nameOf = (aggregate: AnyAggregate | string | undefined): string | undefined =>

@@ -220,14 +220,9 @@ export async function readHandlers(place: Place): Promise<HandlerState[]> {
     async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,
     async (tables) => {
       const letters = new Map<string, number>();
-      for (let start = ''; ; ) {
-        const page = await tables.range(letterTable, { start, limit: lettersPerPage });
-        for (const { key } of page) {
-          const name = key.slice(0, key.indexOf('\0'));
-          letters.set(name, (letters.get(name) ?? 0) + 1);
-        }
-        if (page.length < lettersPerPage) break;
-        start = `${page.at(-1)!.key}\0`;
+      for await (const { key } of tables.entries(letterTable)) {
+        const name = key.slice(0, key.indexOf('\0'));
+        letters.set(name, (letters.get(name) ?? 0) + 1);
       }
       return (await tables.range(checkpointTable)).map(({ key: name, value }) => {
         const { low: position, paused: isPaused = false, updatedAt } = value as CheckpointRecord;
@@ -236,8 +231,6 @@ export async function readHandlers(place: Place): Promise<HandlerState[]> {
     },
   );
 }
-
-const lettersPerPage = 1_000;
 
 const using = <T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLetters) => Promise<T>): Promise<T> =>
   usingTables(open, (tables) => {

@@ -44,13 +44,15 @@ export class Parked {
   /** Read what an earlier run has parked; returns the aggregates that were being handled again. */
   async load(): Promise<string[]> {
     const prefix = `${this.handler}\0`;
-    const letters = await this.tables.range(letterTable, { prefix });
-    const requeued = await this.tables.range(requeuedTable, { prefix });
-    for (const { value } of letters) {
+    for await (const { value } of this.tables.entries(letterTable, { prefix })) {
       const { event } = value as LetterRecord;
       this.add(aggregateKey(event), event.position as number);
     }
-    return requeued.map(({ key }) => key.slice(this.handler.length + 1, -1));
+    const requeued: string[] = [];
+    for await (const { key } of this.tables.entries(requeuedTable, { prefix })) {
+      requeued.push(key.slice(this.handler.length + 1, -1));
+    }
+    return requeued;
   }
 
   get isEmpty(): boolean {
@@ -86,7 +88,7 @@ export class Parked {
 
   /** The first letter of an aggregate; undefined if nothing is parked of it. */
   async first(aggregate: string): Promise<Letter | undefined> {
-    const [entry] = await this.tables.range(letterTable, { prefix: sequencePrefix(this.handler, aggregate), limit: 1 });
+    const entry = await this.tables.first(letterTable, sequencePrefix(this.handler, aggregate));
     return entry && { key: entry.key, record: entry.value as LetterRecord };
   }
 

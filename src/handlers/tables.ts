@@ -11,6 +11,7 @@ import { unawaited } from '../guarded.ts';
 import { within } from '../wait.ts';
 import { fullKey, Overlay } from './overlay.ts';
 import { isFinal } from './patience.ts';
+import { type PageOptions, type TableEntry, tablePages } from './table-pages.ts';
 import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
 
 export interface TablesSettings {
@@ -159,6 +160,26 @@ export class Tables {
     if (entries.size < limit && stored.length === wanted) return this.rangeOf(table, range);
     const sorted = [...entries].sort(([a], [b]) => compareBytes(a, b));
     return sorted.slice(0, limit).map(([key, json]) => ({ key, value: parse(json) }));
+  }
+
+  /** A table that may be large, in key order: the event loop goes on between two pages. See `table-pages.ts`. */
+  pages(table: string, options: PageOptions = {}): AsyncGenerator<TableEntry[]> {
+    const store = async (): Promise<TableStore> => {
+      this.checkOpen();
+      return this.store ?? this.open();
+    };
+    return tablePages(store, this.overlay, table, options);
+  }
+
+  /** The same, entry by entry. */
+  async *entries(table: string, options: PageOptions = {}): AsyncGenerator<TableEntry> {
+    for await (const page of this.pages(table, options)) yield* page;
+  }
+
+  /** The first entry whose key begins so. */
+  async first(table: string, prefix: string): Promise<TableEntry | undefined> {
+    for await (const [entry] of this.pages(table, { prefix, first: 1 })) return entry;
+    return undefined;
   }
 
   /** A record of ours, as it is now; undefined: the entry goes. One that is no JSON is reported, and the entry stays as it was. */
