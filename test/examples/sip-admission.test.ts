@@ -184,6 +184,31 @@ describe('room', () => {
     await ann.response(200, 'BYE');
   });
 
+  test('a call can be hung up however full the tables are of requests in other calls', async () => {
+    const peers = [
+      { host: '127.0.0.1', port: ann.port, accounts: ['acme'] },
+      { host: '127.0.0.1', port: eve.port, accounts: ['hooli'] },
+    ];
+    const limits = { transactionsLimit: 6, transactionsPerAccount: 6, inDialogReserve: 4 };
+    const port = await start({ admission: { peers }, ...limits });
+    const calls: { phone: Phone; text: string; to: string }[] = [];
+    for (const phone of [ann, eve]) {
+      const text = inviteText({ from: 'x', to: '4412', port: phone.port, callId: fresh('full') });
+      phone.send(text, port);
+      const callId = /^Call-ID: (\S+)/m.exec(text)![1]!;
+      trunk.answer(await trunk.request('INVITE', callId), 200, port);
+      calls.push({ phone, text, to: headerValue(await phone.response(200), 'to')! });
+    }
+    const [mine, theirs] = calls as [(typeof calls)[0], (typeof calls)[0]];
+    for (let sequence = 2; sequence < 9; sequence++) {
+      eve.send(laterText('INFO', theirs.text, { to: theirs.to, sequence }), port);
+    }
+    await eve.response(503, 'INFO');
+    ann.send(laterText('BYE', mine.text, { to: mine.to, sequence: 2 }), port);
+    trunk.answer(await trunk.request('BYE'), 200, port);
+    await ann.response(200, 'BYE');
+  });
+
   test('one account has its share of the calls, too, and gets it back when they end', async () => {
     const peers = [
       { host: '127.0.0.1', port: ann.port, accounts: ['acme'] },

@@ -23,6 +23,8 @@ export interface Side {
   sequence: number | undefined;
   /** That of its last INVITE: what an ACK of its has to bear. */
   inviteSequence: number | undefined;
+  /** A BYE of it has been taken: the first is, however full the tables are. */
+  hasHungUp: boolean;
 }
 
 export class LiveCall {

@@ -33,12 +33,15 @@ export class InDialog {
     if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400, isKnown: true };
     if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500, isKnown: true }; // RFC 3261 §12.2.2
     const source = sourceOf(way);
-    const begin = (transaction: ServerTransaction, receivedAt: number): void =>
-      this.#forward(transaction, way, receivedAt);
-    return { kind: 'take', source, isInDialog: true, begin };
+    const isEnding = method === 'BYE' && isAnswered(way) && !sender.hasHungUp;
+    const begin = (transaction: ServerTransaction, receivedAt: number): void => {
+      if (isEnding) sender.hasHungUp = true;
+      this.#forward(transaction, way, receivedAt, isEnding);
+    };
+    return { kind: 'take', source, isInDialog: true, isEnding, begin };
   }
 
-  #forward(transaction: ServerTransaction, way: Way, receivedAt: number): void {
+  #forward(transaction: ServerTransaction, way: Way, receivedAt: number, isEnding: boolean): void {
     const { endpoint } = this.#parts;
     const { request } = transaction;
     const { sender, receiver } = way;
@@ -51,6 +54,7 @@ export class InDialog {
     const outgoing = forwardRequest(request, { ...hop, recordRoute: transaction.isInvite });
     const client = endpoint.request(outgoing, branch, receiver.address, {
       source: sourceOf(way),
+      isEnding,
       response: (response) => void this.#relay(transaction, response, way, isHangUp),
       timeout: () => void this.#giveUp(transaction, way, isHangUp),
     });

@@ -18,7 +18,7 @@ export function callerSide(invite: ReceivedRequest, address: Address): Side {
   const target = contact(invite) ?? `sip:${address.host}:${address.port}`;
   const copies = detach([fromTag, headerValue(invite, 'from')!, target, ...recordRoutes(invite)]);
   const [tag, nameAddress, ownTarget, ...routes] = copies as [string, string, string, ...string[]];
-  return { tag, address, nameAddress, routes, target: ownTarget, sequence, inviteSequence: sequence };
+  return { tag, address, nameAddress, routes, target: ownTarget, sequence, inviteSequence: sequence, hasHungUp: false };
 }
 
 /** Undefined if its dialog would be more than one side may keep. */
@@ -44,7 +44,16 @@ export function calleeSide(response: ReceivedResponse, address: Address, uri: st
   const behind = all.slice(0, Math.max(0, all.length - passed)).reverse();
   const copies = detach([response.envelope.toTag, headerValue(response, 'to')!, contact(response) ?? uri, ...behind]);
   const [tag, nameAddress, target, ...routes] = copies as [string, string, string, ...string[]];
-  return { tag, address, nameAddress, routes, target, sequence: undefined, inviteSequence: undefined };
+  return {
+    tag,
+    address,
+    nameAddress,
+    routes,
+    target,
+    sequence: undefined,
+    inviteSequence: undefined,
+    hasHungUp: false,
+  };
 }
 
 /** A re-INVITE or UPDATE that was accepted moves both ends' Contacts (RFC 3261 §12.2); never where their messages go. */

@@ -11,6 +11,8 @@ export type Verdict =
       readonly source: string;
       /** Requests inside dialogs may use the reserve. */
       readonly isInDialog: boolean;
+      /** It ends what takes room, and is taken even if there is none: so many may come as there are calls, and no more. */
+      readonly isEnding?: boolean;
       /** Most transactions of this source, if not as of all others. */
       readonly transactionsLimit?: number | undefined;
       /** If there is room. `receivedAt` is `performance.now()` when its datagram reached JavaScript. */

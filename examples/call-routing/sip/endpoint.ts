@@ -29,6 +29,9 @@ interface Held<Transaction> {
   readonly charge: Charge;
 }
 
+/** Whose share a request is in; see `Verdict` for `isEnding`. */
+type Share = Pick<Extract<Verdict, { kind: 'take' }>, 'source' | 'isEnding'>;
+
 type StatelessAnswer = Omit<Extract<Verdict, { kind: 'answer' }>, 'kind'>;
 
 const defaultStatelessPerSecond = 1_000;
@@ -118,9 +121,9 @@ export class Endpoint {
     message: SipRequest,
     branch: string,
     to: Address,
-    { source, ...handlers }: Pick<ClientTransactionPort, 'response' | 'timeout'> & { readonly source: string },
+    { source, isEnding = false, ...handlers }: Pick<ClientTransactionPort, 'response' | 'timeout'> & Share,
   ): ClientTransaction | undefined {
-    if (!this.#clients.hasRoomFor(1)) return undefined;
+    if (!isEnding && !this.#clients.hasRoomFor(1)) return undefined;
     const key = clientKey(branch, message.method);
     const charge = this.#room.charge(source, 'sent', 0);
     const transaction: ClientTransaction = new ClientTransaction(message, to, this.#timers, {
@@ -212,7 +215,7 @@ export class Endpoint {
     }
     const places = this.#room.placesFor(verdict);
     const hasPlaces = this.#servers.hasRoomFor(places) && this.#clients.hasRoomFor(places);
-    if (!hasPlaces || !this.#room.isLeftFor(request, verdict)) {
+    if (!verdict.isEnding && !(hasPlaces && this.#room.isLeftFor(request, verdict))) {
       this.counters.overloadRefused++;
       this.#answer(request, from, { status: 503, headers: [retryAfter], isKnown: true });
       return;
