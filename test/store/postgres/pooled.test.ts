@@ -43,7 +43,8 @@ test.skipIf(!pgbouncer.isPresent())(
     expect(runtime.status().relay).toMatchObject({ state: 'relaying', lastError: undefined });
     await pool.end();
     await runtime.close();
-    const locks = "select count(*)::int as count from pg_locks where locktype = 'advisory'";
+    const locks = `select count(*)::int as count from pg_locks where locktype = 'advisory'
+      and database = (select oid from pg_database where datname = current_database())`; // other files use the server, too
     expect(await administer(direct, locks)).toEqual([{ count: 0 }]);
     const again = await startRuntime({ dataDir, store: postgres({ connectionString: direct }), shards: 1 });
     again.bus.on('*', ({ aggregateId, version }) => void heard.push(`${aggregateId}@${version}`));
