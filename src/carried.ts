@@ -73,9 +73,8 @@ export type Carried<T> = unknown extends T
 type NotCarried =
   'JSON cannot carry it: no function, bigint, symbol, Map or Set, no undefined in a list; send text, or give it toJSON()';
 
-/** What stands in a compiler's message where a command takes what JSON does not bring back as it was. */
-type NotDelivered =
-  'A command gets its arguments through JSON: take text instead of a Date, a Decimal or whatever else has toJSON()';
+/** What stands in a compiler's message where a command's argument, or a row's field, does not come back from JSON as it was. */
+type NotDelivered = 'It goes through JSON: take text instead of a Date, a Decimal, or anything else that has toJSON()';
 
 /** The type itself if JSON can carry it; else one that it does not fit. `Refusal`: what becomes of a value with `toJSON`, or never. */
 type Checked<T, Refusal> = unknown extends T

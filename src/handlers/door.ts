@@ -1,6 +1,7 @@
 // The part of a runtime's face that is about handlers. Owned by the caller's thread.
 
 import type { AggregateLike, EventNameOf } from '../aggregate.ts';
+import type { Carried, DeliveredFields } from '../carried.ts';
 import { TrunklineError } from '../errors.ts';
 import type { DeadLetters } from './dead-letters.ts';
 import { type EventHandlerLike, type RegisterOptions, subscriptionOf } from './event-handler.ts';
@@ -66,9 +67,11 @@ export abstract class HandlerDoor {
     return this.stageOf().subscribe(subscriptionOf(handler, options));
   }
 
-  project<Row, const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
-    definition: ProjectionDefinition<Row, A, T>,
-  ): Projection<Row>;
+  project<
+    Row extends DeliveredFields<Row>,
+    const A extends AggregateLike = any,
+    const T extends EventNameOf<A> = EventNameOf<A>,
+  >(definition: ProjectionDefinition<Row, A, T>): Projection<Row>;
   /**
    * Fold events into rows, from the start, and keep them current.
    * @throws InvalidOptions, SubscriptionExists
@@ -104,10 +107,10 @@ export abstract class HandlerDoor {
 
   /**
    * Run an effect once for a key (a delivery's `effectKey`), however often it is asked for: its changes and the key are
-   * committed together, and its result is remembered for seven days. Resolves when that is on disk.
+   * committed together, and its result is remembered for seven days, as JSON carries it. Resolves when that is on disk.
    */
-  async once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
-    return this.stageOf().once(effectKey, effect);
+  async once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<Carried<T>> {
+    return (await this.stageOf().once(effectKey, effect)) as Carried<T>;
   }
 
   /** What an effect has put into a table; undefined if there is nothing under that key. */

@@ -2,6 +2,7 @@
 // `local-projection.ts` and `postgres/projection.ts`.
 
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
+import type { DeliveredFields } from '../carried.ts';
 import { checkTypeList } from '../catalogue.ts';
 import { checkAggregate, checkId, checkInteger, nameFault } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
@@ -37,7 +38,7 @@ export interface ProjectionDefinition<Row, A extends AggregateLike = any, T exte
   aggregates?: readonly A[] | undefined;
   /** Which row, or rows, an event is about; undefined: none. Default: the aggregate's id. */
   key?: (event: EventsNamed<A, T>) => string | readonly string[] | undefined;
-  /** A row that is not there yet. */
+  /** A row that is not there yet. Rows go through JSON: a field that is a time is text. */
   init: (key: string) => Row;
   /** The next row; undefined: it goes. Pure: rows are frozen. */
   apply: (row: Row, event: EventsNamed<A, T>, key: string) => Row | undefined;
@@ -93,7 +94,7 @@ const tableFields = fieldsOf<ProjectionTable>({
 
 /** Checks a definition, and gives it its type. @throws InvalidOptions */
 export function defineProjection<
-  Row,
+  Row extends DeliveredFields<Row>,
   const A extends AggregateLike = any,
   const T extends EventNameOf<A> = EventNameOf<A>,
 >(definition: ProjectionDefinition<Row, A, T>): ProjectionDefinition<Row, A, T> {

@@ -242,7 +242,7 @@ export class HandlerStage {
   }
 
   project<Row>(definition: ProjectionDefinition<Row>): Projection<Row> {
-    const { name, into, events, aggregates } = defineProjection(definition);
+    const { name, into, events, aggregates } = defineProjection<any>(definition);
     const handle = (): void => {};
     const settings = { name: subscriptionName(name, 1), events: events ?? '*', aggregates, handle };
     noteUndeclared(name, resolveSubscription(settings as SubscribeOptions, this.definitions), this.parts);

@@ -65,3 +65,16 @@ expectTypeOf((await given(Clock).when.later().then([])).value).toEqualTypeOf<str
 given(Clock).when.later().then([]).value;
 // @ts-expect-error: nor where the command may be asynchronous
 given(Clock).when.maybe(true).then([]).value;
+
+// rows of projections, and what an effect of `once` returns
+runtime.project({ name: 'calls', init: () => ({ n: 0, first: '' as string | undefined }), apply: (row) => row });
+// @ts-expect-error: it would be a Date at the first event, and text once the row is read again
+runtime.project({ name: 'calls', init: () => ({ first: new Date() }), apply: (row) => row });
+interface Day {
+  day: string;
+  calls: number;
+  parts: readonly { name: string; note?: string }[];
+}
+runtime.project<Day>({ name: 'days', init: (day) => ({ day, calls: 0, parts: [] }), apply: (row) => row });
+expectTypeOf(await runtime.once('key', () => ({ at: new Date() }))).toEqualTypeOf<{ readonly at: string }>();
+expectTypeOf(await runtime.once('key', async () => {})).toEqualTypeOf<void>();
