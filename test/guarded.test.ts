@@ -17,15 +17,12 @@ const exempt: Readonly<Record<string, string>> = {
   'handlers/door.ts: .once(effectKey, effect)': 'no listener: Inbox.once',
   'handlers/stage.ts: .once(key, effect)': 'no listener: Inbox.once',
   'bus/bus.ts: this.emitter.on(name, heard)': 'called by emit(), in a turn; deliver() catches',
-  "thread.ts: this.worker.once('error', (error) =>": 'settles a promise',
-  "thread.ts: this.worker.once('exit', (code) =>": 'settles a promise',
-  "handlers/lmdb/write-thread.ts: port.on('message', async (request: WriteRequest) =>":
-    'a thread of its own: what it throws ends it, and whoever waits gets StoreUnavailable',
+  "thread.ts: worker.once('error', (error) =>": 'keeps a text',
+  "thread.ts: worker.once('exit', (code) =>": 'settles a promise',
   "store/postgres/session.ts: client.on('error', () =>": 'sets a flag',
   "store/postgres/session.ts: client.on('end', () =>": 'sets a flag',
   "handlers/requests.ts: ).on('error', () =>": 'closes the watcher; close() does not throw',
   "store/postgres/server-session.ts: pool.on('connect', (client) =>": 'adds a listener',
-  'flush/flush-thread.ts: setTimeout(() => process.exit(0)': 'ends the thread',
 };
 
 const timers = /\b(?:setTimeout|setInterval|setImmediate|queueMicrotask|nextTick)\(([^)\s][^;]*)/g;

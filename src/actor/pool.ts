@@ -15,6 +15,7 @@ import { ownFile } from '../own-file.ts';
 import { Bell } from '../ring/bell.ts';
 import { createRing, sealHead, sealTail } from '../ring/ring.ts';
 import type { StoreOptions } from '../store/adapter.ts';
+import { threadArguments } from '../thread-arguments.ts';
 import type { ShardData, ShardReport } from './actor.ts';
 
 /** What all shards of a runtime have in common. */
@@ -70,6 +71,7 @@ export class ShardPool {
       maxThreads: settings.shards,
       concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
+      ...threadArguments(),
     });
     // A worker's death is told by its task's rejection; without a listener the event would be thrown as well.
     this.pool.on('error', () => {});

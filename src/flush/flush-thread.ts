@@ -1,12 +1,12 @@
 // Entry of the flush thread: a leaf. Runs one flusher for the embedded store and one for each sink of the user's, on one
-// event loop; tells everyone how far the store is, and the log what it may truncate. workerData: {@link FlushThreadData}.
+// event loop; tells everyone how far the store is, and the log what it may truncate. Its data: {@link FlushThreadData}.
 //
 // A null message (from the sync thread on the bell's port, from the runtime on the parent's) means: look again. Once
 // `stopping` has come to its stage the thread comes up to what is synced, closes its sinks, and returns.
 
 import { setPriority } from 'node:os';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { clearInterval, pause, setInterval, setTimeout } from '../clock.ts';
+import type { MessagePort } from 'node:worker_threads';
+import { clearInterval, pause, setInterval } from '../clock.ts';
 import { describeError, isError, TrunklineError, toWire, type WireError } from '../errors.ts';
 import type { EventDeclaration } from '../event.ts';
 import { guarded } from '../guarded.ts';
@@ -20,6 +20,7 @@ import { Bell, Sleeper } from '../ring/bell.ts';
 import { loadAdapter, type StoreDescription } from '../store/adapter.ts';
 import { EmbeddedSink } from '../store/lmdb/sink.ts';
 import type { RefusedEvent } from '../store/store.ts';
+import { runThread, threadData, threadPort } from '../thread-entry.ts';
 import { confineModules } from '../user-module.ts';
 import type { FlusherStatus, Sink, SinkInfo } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
@@ -94,9 +95,9 @@ const aliveEveryMs = 1_000;
 const stopGraceMs = 10_000;
 const abortGraceMs = 1_000; // then a sink has so long to notice that `close()` has given up
 
-const data = workerData as FlushThreadData;
+const data = threadData<FlushThreadData>();
 const levels = new Levels(data.levels);
-const report = (message: FlushThreadReport): void => parentPort!.postMessage(message);
+const report = (message: FlushThreadReport): void => threadPort.postMessage(message);
 const isStopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.flush;
 
 async function main(): Promise<void> {
@@ -114,9 +115,6 @@ async function main(): Promise<void> {
   await log?.close();
   data.bellPort.close();
   data.callerPort.close();
-  parentPort!.close();
-  // A sink that has left a socket open does not keep the thread: no native call is in progress any more.
-  setTimeout(() => process.exit(0), abortGraceMs).unref();
 }
 
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
@@ -337,7 +335,7 @@ function watch(flushers: readonly Flusher[]): Promise<void> {
     };
     const timer = setInterval(guarded(look), idleBoundMs);
     data.bellPort.on('message', guarded(look));
-    parentPort!.on(
+    threadPort.on(
       'message',
       guarded((request: FlushThreadRequest) => {
         if (request === null) look();
@@ -391,4 +389,5 @@ function wire(error: unknown, sink: string = storeName): WireError {
   return toWire(ours, { aggregateType: '', command: '' });
 }
 
-await main();
+// A sink that has left a socket open does not keep the thread: no native call is in progress any more.
+runThread(main, abortGraceMs);

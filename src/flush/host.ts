@@ -67,7 +67,7 @@ export class FlushThread {
           reject(new TrunklineError('StartTimedOut', { what, module, timeoutMs: settings.moduleMs }));
         };
         thread.ended.catch(reject);
-        thread.worker.on(
+        thread.port.on(
           'message',
           guarded((message: FlushThreadReport) => {
             if (message.type === 'ready') resolve();
@@ -117,20 +117,20 @@ export class FlushThread {
       throw new TrunklineError('InvalidOptions', { option: 'stream', reason });
     }
     const number = this.changes++;
-    const { worker } = this.thread;
+    const { port } = this.thread;
     return new Promise((resolve, reject) => {
       const onMessage = guarded((message: FlushThreadReport) => {
         if (message.type !== 'configured' || message.number !== number) return;
-        worker.off('message', onMessage);
+        port.off('message', onMessage);
         if (message.error) reject(fromWire(message.error));
         else resolve();
       });
-      worker.on('message', onMessage);
+      port.on('message', onMessage);
       this.thread.ended.then(
         () => reject(new TrunklineError('RuntimeClosed', { state: 'closed' })),
         (error: Error) => reject(error),
       );
-      worker.postMessage({ type: 'configure', name, change, number });
+      port.postMessage({ type: 'configure', name, change, number });
     });
   }
 
@@ -139,7 +139,7 @@ export class FlushThread {
    * has resolved, a sink's synchronous code holds it: it is ended, outside of every transaction of the store.
    */
   async ended(levels: Levels, abandoned: Promise<void>): Promise<void> {
-    this.thread.worker.postMessage(null);
+    this.thread.port.postMessage(null);
     const late = this.isHeld ? 'late' : abandoned.then(() => pause(heldGraceMs, 'late', { ref: false }));
     try {
       if ((await Promise.race([this.thread.ended, late])) !== 'late') return;

@@ -13,6 +13,7 @@ import { guarded } from '../guarded.ts';
 import { onAbort } from '../on-abort.ts';
 import { ownFile } from '../own-file.ts';
 import { tame } from '../tame.ts';
+import { threadArguments } from '../thread-arguments.ts';
 import type { Attempt } from './attempt.ts';
 import type { Call } from './attempts.ts';
 import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.ts';
@@ -41,6 +42,7 @@ export class WorkerPool {
       maxThreads: threads,
       concurrentTasksPerWorker: 1,
       idleTimeout: Number.POSITIVE_INFINITY,
+      ...threadArguments(),
       closeTimeout: closeGraceMs,
     });
     // A worker's death is told by its task's rejection; without a listener the event would be thrown as well.

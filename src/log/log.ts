@@ -1,5 +1,4 @@
 // The contract of the log: what other stages may know of it.
-import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../errors.ts';
 import type { Lost } from './losses.ts';
 
@@ -50,10 +49,6 @@ export interface LogThreadData {
   retainMs: number;
   retainBytes: number;
   bootId: string;
-  /** runtime → log thread; announced by `LevelWord.logInbox` */
-  inbox: MessagePort;
-  /** log thread → runtime; also the caller's bell (null messages) */
-  outbox: MessagePort;
 }
 
 /** A ring comes or goes; a ring that goes is drained first. */

@@ -1,11 +1,12 @@
 // Entry of the sync thread: a leaf. Opens the log's data file for itself, syncs until told to stop, marks the log's end as
-// clean, and returns. workerData: {@link SyncThreadData}; posts one {@link SyncThreadFailure} if a sync fails.
+// clean, and ends. Its data: {@link SyncThreadData}; posts one {@link SyncThreadFailure} if a sync fails.
 import { closeSync, fdatasyncSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { DiskReserve, isDiskFull } from '../disk-reserve.ts';
 import { openPrivate } from '../private-file.ts';
 import { Bell } from '../ring/bell.ts';
+import { runThread, threadData, threadPort } from '../thread-entry.ts';
 import { AHEAD_PAGES } from './layout.ts';
 import { Levels, LevelWord } from './levels.ts';
 import { markClean, markPoisoned } from './marker.ts';
@@ -23,38 +24,39 @@ export interface SyncThreadFailure {
   poisoned: string;
 }
 
-const { levels: memory, dataFile, callerPort, flushPort } = workerData as SyncThreadData;
-const levels = new Levels(memory);
-const descriptor = openPrivate(dataFile, 'read');
-const reserve = new DiskReserve(dataFile, reserveLock(levels));
+function main(): void {
+  const { levels: memory, dataFile, callerPort, flushPort } = threadData<SyncThreadData>();
+  const levels = new Levels(memory);
+  const descriptor = openPrivate(dataFile, 'read');
+  const reserve = new DiskReserve(dataFile, reserveLock(levels));
+  const failure = syncUntilStopped({
+    levels,
+    sync: () => fdatasyncSync(descriptor),
+    prepare: () => reserveAhead(reserve),
+    flushBell: new Bell(levels.words, LevelWord.flushBell, flushPort),
+    callerBell: new Bell(levels.words, LevelWord.callerBell, callerPort),
+  });
+  if (failure !== undefined) {
+    threadPort.postMessage({ poisoned: String(failure) } satisfies SyncThreadFailure);
+    markPoisoned(dirname(dataFile));
+  } else if (levels.flag(LevelWord.poisoned) === 0) {
+    try {
+      markClean(dirname(dataFile), levels.position('synced'));
+    } catch (error) {
+      // Without room for its mark the next start checks the log, as after a kill.
+      if (!isDiskFull(error)) throw error;
+    }
+  }
+  closeSync(descriptor);
+  reserve.close();
+}
 
 /** So that the log thread finds the file long enough. Where this fails, the log thread finds that out by itself. */
-function reserveAhead(): void {
+function reserveAhead(reserve: DiskReserve): void {
   try {
     const used = reserve.usedPages();
     if (used + AHEAD_PAGES > reserve.pages) reserve.grow(used + 2 * AHEAD_PAGES);
   } catch {}
 }
 
-const failure = syncUntilStopped({
-  levels,
-  sync: () => fdatasyncSync(descriptor),
-  prepare: reserveAhead,
-  flushBell: new Bell(levels.words, LevelWord.flushBell, flushPort),
-  callerBell: new Bell(levels.words, LevelWord.callerBell, callerPort),
-});
-if (failure !== undefined) {
-  parentPort?.postMessage({ poisoned: String(failure) } satisfies SyncThreadFailure);
-  markPoisoned(dirname(dataFile));
-} else if (levels.flag(LevelWord.poisoned) === 0) {
-  try {
-    markClean(dirname(dataFile), levels.position('synced'));
-  } catch (error) {
-    // Without room for its mark the next start checks the log, as after a kill.
-    if (!isDiskFull(error)) throw error;
-  }
-}
-closeSync(descriptor);
-reserve.close();
-callerPort?.close();
-flushPort?.close();
+runThread(main);

@@ -6,7 +6,7 @@
 // after the commit, and only once the rings let everything up to it be read; after a failed write nothing is acknowledged
 // any more.
 import { closeSync, fdatasyncSync } from 'node:fs';
-import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { receiveMessageOnPort } from 'node:worker_threads';
 import { performance } from '../clock.ts';
 import { isError, toWire } from '../errors.ts';
 import { openPrivate } from '../private-file.ts';
@@ -14,6 +14,7 @@ import { Bell, Sleeper } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { Word } from '../ring/ring.ts';
 import { Spinner } from '../ring/spinner.ts';
+import { runThread, threadData, threadPort } from '../thread-entry.ts';
 import { ChunkBuilder } from './chunk.ts';
 import { countOpening, Levels, LevelWord, LogRoom, StopStage } from './levels.ts';
 import { LogWriter } from './lmdb.ts';
@@ -21,9 +22,8 @@ import type { LogThreadData, LogThreadMessage, LogThreadReport } from './log.ts'
 import { recoverLog } from './recovery.ts';
 import { Retention } from './retention.ts';
 
-const data = workerData as LogThreadData;
-const inbox: MessagePort = data.inbox;
-const report = (message: LogThreadReport): void => data.outbox.postMessage(message);
+const data = threadData<LogThreadData>();
+const report = (message: LogThreadReport): void => threadPort.postMessage(message);
 
 // An idle thread looks at its flags that often, in case a wake-up was missed by a defect. Rests on nothing finer than
 // "unnoticeable in CPU time, bearable as a delay".
@@ -60,8 +60,6 @@ async function main(): Promise<void> {
     report({ type: 'poisoned', cause: String(error) });
   }
   await writer.close();
-  inbox.close();
-  data.outbox.close();
 }
 
 class LogThread {
@@ -89,7 +87,7 @@ class LogThread {
     this.retention = new Retention(data.retainMs, data.retainBytes);
     this.nextPosition = recovered.nextPosition;
     this.sleeper = new Sleeper(levels.words, LevelWord.logBell);
-    this.callerBell = new Bell(levels.words, LevelWord.callerBell, data.outbox);
+    this.callerBell = new Bell(levels.words, LevelWord.callerBell, threadPort);
     this.syncBell = new Bell(levels.words, LevelWord.syncBell);
   }
 
@@ -252,7 +250,7 @@ class LogThread {
 
   private takeInbox(): void {
     this.levels.setFlag(LevelWord.logInbox, 0); // first: a message is in its port before it is announced
-    for (let next = receiveMessageOnPort(inbox); next; next = receiveMessageOnPort(inbox)) {
+    for (let next = receiveMessageOnPort(threadPort); next; next = receiveMessageOnPort(threadPort)) {
       const message = next.message as LogThreadMessage;
       if (message.type === 'attach') {
         this.rings.push({ key: message.key, ring: new RingConsumer(message.ring, Word.written) });
@@ -266,8 +264,8 @@ class LogThread {
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  report({ type: 'failed', error: toWire(error, { aggregateType: '', command: 'start the log' }) });
-}
+runThread(() =>
+  main().catch((error: unknown) => {
+    report({ type: 'failed', error: toWire(error, { aggregateType: '', command: 'start the log' }) });
+  }),
+);

@@ -9,7 +9,7 @@ import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport }
 import type { Lost } from './losses.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
 
-export type LogSettings = Omit<LogThreadData, 'levels' | 'inbox' | 'outbox'>;
+export type LogSettings = Omit<LogThreadData, 'levels'>;
 
 export interface LogEvents {
   /** A null message: look at the rings. */
@@ -28,8 +28,6 @@ export class LogThreads {
   /** Positions that recoveries have given up. */
   readonly lost: readonly Lost[];
   private readonly levels: Levels;
-  private readonly inbox: MessagePort;
-  private readonly outbox: MessagePort;
   private readonly syncWake: MessagePort;
   private readonly logThread: Thread;
   private readonly syncThread: Thread;
@@ -40,14 +38,12 @@ export class LogThreads {
 
   private constructor(
     levels: Levels,
-    ports: { inbox: MessagePort; outbox: MessagePort; syncWake: MessagePort },
+    syncWake: MessagePort,
     threads: { log: Thread; sync: Thread },
     ready: { recovery: RecoveryReport; floor: number; lost: readonly Lost[]; logId: string },
   ) {
     this.levels = levels;
-    this.inbox = ports.inbox;
-    this.outbox = ports.outbox;
-    this.syncWake = ports.syncWake;
+    this.syncWake = syncWake;
     this.logThread = threads.log;
     this.syncThread = threads.sync;
     this.recovery = ready.recovery;
@@ -70,13 +66,11 @@ export class LogThreads {
     events: LogEvents,
     flushPort: MessagePort,
   ): Promise<LogThreads> {
-    const inbox = new MessageChannel();
-    const outbox = new MessageChannel();
-    const data: LogThreadData = { ...settings, levels: levels.memory, inbox: inbox.port2, outbox: outbox.port2 };
-    const log = new Thread('log', './thread', import.meta.url, data, [inbox.port2, outbox.port2]);
+    const data: LogThreadData = { ...settings, levels: levels.memory };
+    const log = new Thread('log', './thread', import.meta.url, data, []);
     let threads: LogThreads | undefined;
     const started = new Promise<Extract<LogThreadReport, { type: 'ready' }>>((resolve, reject) => {
-      outbox.port1.on(
+      log.port.on(
         'message',
         guarded((message: LogThreadReport | null) => {
           if (message === null) return events.wake();
@@ -104,19 +98,16 @@ export class LogThreads {
         flushPort,
       };
       const sync = new Thread('sync', './sync-thread', import.meta.url, syncData, [wake.port2, flushPort]);
-      sync.worker.on(
+      sync.port.on(
         'message',
         guarded((failure: SyncThreadFailure) => events.poisoned(failure.poisoned)),
       );
       for (const thread of [log, sync]) thread.ended.catch(guarded((error: Error) => events.poisoned(error.message)));
-      const ports = { inbox: inbox.port1, outbox: outbox.port1, syncWake: wake.port1 };
-      threads = new LogThreads(levels, ports, { log, sync }, ready);
+      threads = new LogThreads(levels, wake.port1, { log, sync }, ready);
       return threads;
     } catch (error) {
       levels.setFlag(LevelWord.stopping, StopStage.log);
       new Bell(levels.words, LevelWord.logBell).ring();
-      inbox.port1.close();
-      outbox.port1.close();
       await log.ended.catch(() => {});
       throw error;
     }
@@ -138,7 +129,7 @@ export class LogThreads {
   }
 
   private tell(message: LogThreadMessage): void {
-    this.inbox.postMessage(message);
+    this.logThread.port.postMessage(message);
     this.levels.setFlag(LevelWord.logInbox, 1);
     this.bell.ring();
   }
@@ -146,12 +137,7 @@ export class LogThreads {
   /** The stop stage of the log has been set: wait for its thread. */
   async logEnded(): Promise<void> {
     this.bell.ring();
-    try {
-      await this.logThread.ended;
-    } finally {
-      this.inbox.close();
-      this.outbox.close();
-    }
+    await this.logThread.ended;
   }
 
   /** The stop stage of the sync thread has been set: wait for it. */

@@ -1,7 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
-import { MessageChannel, Worker } from 'node:worker_threads';
+import { MessageChannel } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
 import { dataFileOf } from '../../src/log/layout.ts';
 import { hurrySync, Levels, LevelWord, StopStage } from '../../src/log/levels.ts';
@@ -9,6 +8,7 @@ import { addIncarnation, beginRun, newMarker, readMarker } from '../../src/log/m
 import { syncUntilStopped } from '../../src/log/sync.ts';
 import type { SyncThreadData } from '../../src/log/sync-thread.ts';
 import { Bell, Sleeper } from '../../src/ring/bell.ts';
+import { Thread } from '../../src/thread.ts';
 import { boot, removeTemporaryFolders, SampleLog, temporaryFolder } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);
@@ -128,18 +128,17 @@ describe('a hurry', () => {
 });
 
 describe('the thread', () => {
-  function start(levels: Levels, dataFile: string, callerPort?: MessageChannel['port1']): Worker {
-    const workerData: SyncThreadData = { levels: levels.memory, dataFile, callerPort };
-    const entry = fileURLToPath(new URL('../../src/log/sync-thread.ts', import.meta.url));
-    return new Worker(entry, { workerData, transferList: callerPort ? [callerPort] : [] });
+  function start(levels: Levels, dataFile: string, callerPort?: MessageChannel['port1']): Thread {
+    const data: SyncThreadData = { levels: levels.memory, dataFile, callerPort };
+    const base = new URL('../../src/log/threads.ts', import.meta.url).href;
+    return new Thread('sync', './sync-thread', base, data, callerPort ? [callerPort] : []);
   }
 
   test('syncs while it is told of commits, rings, stops by itself, and marks the end as clean', async () => {
     const log = await SampleLog.open(temporaryFolder());
     const levels = newLevels({ intervalMs: 3_600_000 });
     const { port1, port2 } = new MessageChannel();
-    const worker = start(levels, log.writer.dataFile, port1);
-    const exited = once(worker, 'exit');
+    const { ended } = start(levels, log.writer.dataFile, port1);
     const bell = new Bell(levels.words, LevelWord.syncBell);
     const sleeper = new Sleeper(levels.words, LevelWord.callerBell);
     levels.setFlag(LevelWord.awaitsSynced, 1);
@@ -158,7 +157,7 @@ describe('the thread', () => {
     await log.close();
     stop(levels);
     bell.ring();
-    expect(await exited).toEqual([0]);
+    await ended;
     expect(readMarker(log.folder)).toMatchObject({ clean: true, lastPosition: 100 });
     port2.close();
   });
@@ -169,11 +168,10 @@ describe('the thread', () => {
     spawnSync('mknod', [dataFileOf(folder), 'c', '1', '3']); // as /dev/null, which cannot be synced
     const levels = newLevels();
     levels.publish('written', 1);
-    const worker = start(levels, dataFileOf(folder));
-    const exited = once(worker, 'exit');
-    const [message] = await once(worker, 'message');
+    const { port, ended } = start(levels, dataFileOf(folder));
+    const [message] = await once(port, 'message');
     expect(message.poisoned).toContain('EINVAL');
-    await exited;
+    await ended;
     expect(levels.flag(LevelWord.poisoned)).toBe(1);
     expect(levels.position('synced')).toBe(0);
     expect(readMarker(folder)).toMatchObject({ clean: false, poisoned: true });

@@ -23,7 +23,7 @@ export class LmdbTables implements TableStore {
     this.environment = environment;
     this.folder = folder;
     this.thread = thread;
-    thread?.worker.on(
+    thread?.port.on(
       'message',
       guarded(({ error, isFinal }: WriteReply) => {
         const { waiting } = this;
@@ -52,11 +52,15 @@ export class LmdbTables implements TableStore {
     const data: WriteThreadData = { folder, logId: log?.logId };
     const thread = new Thread('handlers', './write-thread', import.meta.url, data, []);
     await new Promise<void>((resolve, reject) => {
-      thread.worker.once(
+      thread.port.once(
         'message',
         guarded(({ error }: WriteReply) => (error === undefined ? resolve() : reject(unavailable(error)))),
       );
       thread.ended.catch(reject);
+    }).catch(async (error: unknown) => {
+      thread.port.postMessage(null satisfies WriteRequest);
+      await thread.ended.catch(() => {});
+      throw error;
     });
     const tables = new LmdbTables(openEnvironment(folder, true), thread, folder);
     try {
@@ -100,12 +104,12 @@ export class LmdbTables implements TableStore {
   commit(changes: readonly Change[]): Promise<void> {
     return new Promise((resolve, reject) => {
       this.waiting = { resolve, reject };
-      this.thread!.worker.postMessage({ changes } satisfies WriteRequest);
+      this.thread!.port.postMessage({ changes } satisfies WriteRequest);
     });
   }
 
   async close(): Promise<void> {
-    this.thread?.worker.postMessage(null satisfies WriteRequest);
+    this.thread?.port.postMessage(null satisfies WriteRequest);
     await this.thread?.ended;
     await this.environment.close();
     if (this.thread && !this.hasFailed) markClean(this.folder);

@@ -1,7 +1,8 @@
 // Entry of the handlers' write thread: a leaf. Sole writer of their environment, so that no fsync holds up whoever hands it
-// changes. Each request is one synced transaction. workerData: {@link WriteThreadData}.
-import { parentPort, workerData } from 'node:worker_threads';
+// changes. Each request is one synced transaction. Its data: {@link WriteThreadData}.
+import { guarded } from '../../guarded.ts';
 import { LmdbRoom } from '../../lmdb-file.ts';
+import { runThread, threadData, threadPort } from '../../thread-entry.ts';
 import type { Change } from '../table-store.ts';
 import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
 import { originKey, originTable } from './origin.ts';
@@ -25,8 +26,7 @@ export type WriteReply = {
 /** What the file grows by beyond what is needed. */
 const aheadBytes = 1 << 20;
 
-const { folder, logId } = workerData as WriteThreadData;
-const port = parentPort!;
+const { folder, logId } = threadData<WriteThreadData>();
 
 function start(): Environment {
   const environment = openEnvironment(folder, false);
@@ -79,14 +79,26 @@ function commit(changes: readonly Change[]): WriteReply {
 
 const wordsOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-port.postMessage(
-  attempt(() => {
-    environment = start();
-  }),
-);
-port.on('message', async (request: WriteRequest) => {
-  if (request !== null) return port.postMessage(commit(request.changes));
+const answer = (reply: WriteReply): void => threadPort.postMessage(reply);
+
+/** Resolves with the request to end. */
+function serve(): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const take = (request: WriteRequest): void => {
+      if (request === null) resolve();
+      else answer(commit(request.changes));
+    };
+    threadPort.on('message', guarded(take, reject));
+  });
+}
+
+runThread(async () => {
+  answer(
+    attempt(() => {
+      environment = start();
+    }),
+  );
+  await serve();
   await environment?.close();
   room?.close();
-  port.close();
 });
