@@ -1,8 +1,10 @@
 // What a window of the tail holds, page by page: no statement takes longer than it may for its size, and no page has more bytes
 // than one may have. Loaded with the client library.
 import pg from 'pg';
+import type { StoredEvent } from '../../event.ts';
 import { PageSize } from './page-size.ts';
 import { copyEvents, type EventPage, RowBytes } from './pages.ts';
+import { eventsIn } from './rows.ts';
 import { isServerError } from './sqlstate.ts';
 import { snapshotOf, type Window } from './tail-token.ts';
 
@@ -79,6 +81,10 @@ export class TailPages {
     }
     if (found.length === 0) return '0'; // its month has been dropped meanwhile
     return (found.reduce((a, b) => (a < b ? a : b)) - 1n).toString();
+  }
+
+  eventsIn(page: EventPage): StoredEvent[] {
+    return eventsIn(page);
   }
 
   private async copy(client: pg.Client, from: string): Promise<EventPage> {

@@ -29,7 +29,6 @@ import {
 } from './connection.ts';
 import { failure } from './failure.ts';
 import type { EventPage } from './pages.ts';
-import { eventsIn } from './rows.ts';
 import { mayPass } from './sqlstate.ts';
 import type { TailPages } from './tail-pages.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
@@ -155,7 +154,7 @@ class Tail {
   }
 
   private tailed(page: EventPage, window: Window, last: TailToken): TailedEvent[] {
-    return eventsIn(page).map((event, i) => {
+    return this.windows!.eventsIn(page).map((event, i) => {
       const token = i === page.count - 1 ? last : { ...window, sequence: page.sequences[i]! };
       return { event, token: tokenText(token) };
     });
