@@ -72,8 +72,8 @@ export const noLetters = (): {
   requeued: string[];
   carriedOut: string[];
   resolved: Set<string>;
-  waiting: Message[];
-} => ({ requeued: [], carriedOut: [], resolved: new Set(), waiting: [] });
+  waiting: number;
+} => ({ requeued: [], carriedOut: [], resolved: new Set(), waiting: 0 });
 
 /** Why a message lies among the dead letters. */
 export interface MessageFailure {
@@ -99,8 +99,8 @@ export interface KeptLetters {
   readonly carriedOut: readonly string[];
   /** Messages that the log may still hold, and that are not to be delivered from there. */
   readonly resolved: ReadonlySet<string>;
-  /** Messages that are kept here for delivery, in log order; the log may hold them, too. */
-  readonly waiting: readonly Message[];
+  /** How many messages are kept here for delivery; the log may hold them, too. */
+  readonly waiting: number;
 }
 
 /**
@@ -121,14 +121,18 @@ export interface LetterBox {
   readonly waitingBytes: number;
   /** They wait here from now on. `begun` is asked of each in the turn in which it is staged; false: that one does not. */
   keep<Of extends { readonly message: Message }>(some: readonly Of[], begun: (one: Of) => boolean): Promise<void>;
-  /** It has an outcome, and waits here no longer. */
+  /** Those that wait here from a position on, in log order, so many at most. */
+  waitingFrom(position: number, most: number): Promise<Message[]>;
+  /** undefined: it does not wait here. */
+  waitingAt(position: number): Promise<Message | undefined>;
+  /** One that waits here has an outcome, and waits no longer. */
   release(message: Message): Promise<void>;
   /**
-   * The message becomes a dead letter, and waits here no longer. `failure` undefined: it only waits behind a letter of its
-   * lane. Resolves to false, and changes nothing, where the lane has no such letter any more, or where the message was a
-   * letter before (`isLetter`) and has been discarded since.
+   * The message becomes a dead letter, and waits here no longer, if it does (`isWaiting`). `failure` undefined: it only waits
+   * behind a letter of its lane. Resolves to false, and changes nothing, where the lane has no such letter any more, or where
+   * the message was a letter before (`isLetter`) and has been discarded since.
    */
-  park(message: Message, failure: MessageFailure | undefined, isLetter: boolean): Promise<boolean>;
+  park(message: Message, failure: MessageFailure | undefined, isLetter: boolean, isWaiting?: boolean): Promise<boolean>;
   /** The first letter of a lane. */
   first(lane: string): Promise<Message | undefined>;
   remove(message: Message): Promise<void>;

@@ -261,7 +261,7 @@ export class Stages {
     const kept = await load().catch(() => undefined);
     const { lastEnd, lastPosition } = this.log.recovery;
     if (lastEnd === 'killed' || lastEnd === 'power loss') {
-      await this.handlers.recover(lastPosition, lastRun.carriedOut.keys()).catch((error: unknown) => {
+      await this.handlers.recover(lastPosition, lastRun.carriedOut).catch((error: unknown) => {
         options.logger.error({ err: error }, 'what was in hand at the end of the last run cannot be read');
       });
     }

@@ -25,10 +25,8 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'bus/bus.ts': { entries: "off(): the user's own", batches: 'every turn' },
   'caller/unconfirmed.ts': { queue: 'the store has come there; from a limit on, lanes wait' },
   'caller/caller.ts': { lines: 'one for each shard', others: 'publisher and relay' },
-  'caller/deliveries.ts': {
-    lanes: 'nothing of the lane is left',
-    early: 'the box has been read; the log keeps them, and users wait for that',
-  },
+  'caller/intake.ts': { resolved: 'all of the last run has been taken' },
+  'caller/lanes.ts': { lanes: 'nothing of the lane is left' },
   'caller/lane.ts': { waiting: 'leave()' },
   'caller/holds.ts': {
     holds: 'the message is done or kept in the box; what is not done is in the log or there, and users wait for both',

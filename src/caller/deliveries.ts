@@ -29,17 +29,18 @@ import type { MessageSettings } from '../message-options.ts';
 import type { Caller } from './caller.ts';
 import { deliverWithCare } from './careful-delivery.ts';
 import type { DeliveryParts } from './delivery.ts';
+import { Held, heapBytesOf } from './held.ts';
 import { Holds } from './holds.ts';
-import { holdLanes, Lane } from './lane.ts';
+import { Intake } from './intake.ts';
+import type { Lane } from './lane.ts';
+import { Lanes } from './lanes.ts';
 import { type LastRun, readInTheEnd } from './last-run.ts';
-import { type Open, Relief } from './relief.ts';
+import { type Holder, type Open, Relief } from './relief.ts';
 import { Suspects } from './suspects.ts';
 import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.ts';
 
 /** While there is no room for another dead letter, or the box cannot be read. */
 const lookAgainMs = 1_000;
-/** So long a suspect has its shard for itself. */
-const suspectTurnMs = 2_000;
 
 export class Deliveries {
   /** Since the start: refused by their targets; given up after their attempts. */
@@ -54,29 +55,39 @@ export class Deliveries {
   private readonly settings: MessageSettings;
   private readonly parts: DeliveryParts;
   private readonly stop = new AbortController();
-  private readonly lanes = new Map<string, Lane>();
-  /** What has come before the last run's messages were known: theirs come first. */
-  private early: Open[] = [];
-  private readonly holds: Holds<Open>;
+  private readonly lanes: Lanes;
+  private readonly holds: Holds<Holder>;
+  private readonly held: Held;
+  private readonly intake: Intake;
   private readonly relief: Relief;
   private underWay = 0;
   private hasEnded = false;
   private readonly unconfirmed: Unconfirmed<Open>;
   private readonly hasStopped = (): boolean => this.stop.signal.aborted || this.caller.closed !== undefined;
 
-  constructor(caller: Caller, levels: Levels, settings: MessageSettings, events: DeliveryEvents) {
+  constructor(
+    caller: Caller,
+    levels: Levels,
+    settings: MessageSettings,
+    events: DeliveryEvents,
+    held: Held = new Held(),
+  ) {
     this.caller = caller;
     this.levels = levels;
     this.events = events;
     this.settings = settings;
     this.holds = new Holds(levels);
+    this.held = held;
+    this.lanes = new Lanes(this.holds, this.held);
+    const notCounted = (): void => void this.underWay--;
+    this.intake = new Intake(this.holds, this.held, this.stop.signal, (...which) => this.take(...which), notCounted);
     this.relief = new Relief(levels, this.holds, () => this.hasEnded);
     this.unconfirmed = new Unconfirmed((open, isStored) => this.concluded(open, isStored), this.hasStopped);
     this.parts = {
       caller,
       settings,
       onHeldUp: (message, error) => this.events.heldUp(message, error),
-      suspects: new Suspects(suspectTurnMs),
+      suspects: new Suspects(),
       carriedOut: new Map(),
     };
   }
@@ -104,15 +115,13 @@ export class Deliveries {
   /** What the last run has left: its dead letters, and messages that it had written and perhaps not carried out. */
   recover(lastRun: LastRun, box: LetterBox, kept: KeptLetters): void {
     this.box = box;
-    this.relief.begin(box);
-    this.parts.carriedOut = new Map(lastRun.carriedOut);
-    const waiting = new Set(kept.waiting.map(({ id }) => id));
-    const others = lastRun.messages.filter(({ id }) => !waiting.has(id) && !kept.resolved.has(id));
-    const messages = [...kept.waiting, ...others].sort((a, b) => a.position - b.position);
-    for (const message of messages) this.take(message, waiting.has(message.id) ? lastRun.from : undefined);
-    for (const open of this.early.splice(0)) this.line(open);
+    this.relief.begin(box, lastRun.log);
+    this.parts.carriedOut = lastRun.carriedOut;
+    this.lanes.begin(lastRun, box);
+    this.underWay += lastRun.messages + kept.waiting;
+    this.intake.begin(lastRun, box, kept.resolved);
     // A letter's outcome stays in the log until the letter is gone.
-    for (const key of kept.carriedOut) this.lane(key).held ??= this.holds.add(lastRun.from);
+    for (const key of kept.carriedOut) this.lanes.get(key).held ??= this.holds.add(lastRun.from);
     this.holds.begin();
     for (const key of kept.requeued) this.requeue(key);
     this.publishKept();
@@ -124,13 +133,13 @@ export class Deliveries {
    */
   recoverLater(lastRun: LastRun, box: LetterBox, load: () => Promise<KeptLetters>): void {
     const { from, messages, carriedOut } = lastRun;
-    const hold = messages.length + carriedOut.size > 0 ? this.holds.add(from) : undefined;
-    this.underWay += messages.length;
+    const hold = messages + carriedOut.size > 0 ? this.holds.add(from) : undefined;
+    this.underWay += messages;
     this.holds.begin();
     unawaited(
       readInTheEnd(load, this.stop.signal).then((kept) => {
         if (kept === undefined) return;
-        this.underWay -= messages.length;
+        this.underWay -= messages;
         this.recover(lastRun, box, kept);
         this.holds.release(hold);
       }),
@@ -138,42 +147,26 @@ export class Deliveries {
   }
 
   add(frame: FrameReader, position: number): void {
-    const message = messageIn(frame, position);
-    if (message !== undefined) this.take(message, undefined);
+    this.underWay++;
+    if (this.intake.isLive) this.take(messageIn(frame, position)!, false);
+    else this.intake.leave(position);
   }
 
   /** The box has a request to deliver a lane's dead letters again. */
   requeue(key: string): void {
-    this.start(this.lane(key));
+    this.start(this.lanes.get(key));
   }
 
   /** Dead letters have been discarded, of this lane among others. */
   discarded(key: string, ids: ReadonlySet<string>): void {
-    const lane = this.lane(key);
+    const lane = this.lanes.get(key);
     if (lane.letter !== undefined && ids.has(lane.letter.id)) lane.letter.givenUp.abort();
     this.start(lane);
   }
 
-  private lane(key: string): Lane {
-    const lane = this.lanes.get(key) ?? new Lane(key);
-    this.lanes.set(key, lane);
-    return lane;
-  }
-
-  /** `keptFrom`: it waits in the box, and the log is known from here on; undefined: the log has it. */
-  private take(message: Message, keptFrom: number | undefined): void {
-    const isKept = keptFrom !== undefined;
-    const open: Open = { message, hold: undefined, outcome: undefined, isKept, isEnding: false, isVoid: false };
-    if (!isKept) open.hold = this.holds.add(message.position, open);
-    else if (this.parts.carriedOut.has(message.id)) open.outcome = this.holds.add(keptFrom);
-    this.underWay++;
-    if (this.box === undefined) this.early.push(open);
-    else this.line(open);
-  }
-
-  private line(open: Open): void {
-    const lane = this.lane(laneOf(open.message));
-    this.start(lane.line(open));
+  private take(message: Message, isKept: boolean): void {
+    const isDone = !this.caller.progress.isStoreElsewhere && this.parts.carriedOut.has(message.id);
+    this.start(this.lanes.take(message, isKept, isDone));
   }
 
   private start(lane: Lane): void {
@@ -200,7 +193,7 @@ export class Deliveries {
       }
     } finally {
       lane.isRunning = false;
-      if (lane.isEmpty) this.lanes.delete(lane.key);
+      this.lanes.ended(lane);
     }
   }
 
@@ -208,6 +201,7 @@ export class Deliveries {
   private step(lane: Lane, box: LetterBox): Promise<boolean> | undefined {
     if (!lane.mayGoOn()) return undefined;
     const open = lane.waiting[0];
+    if (open === undefined && lane.hasLater) return this.lanes.refill(lane);
     const request = box.requestOf(lane.key);
     // A void message came before any letter of its lane.
     if (request === undefined || open?.isVoid) return open && this.first(lane, box, open);
@@ -262,7 +256,7 @@ export class Deliveries {
     // The box outlives a power loss; so must what it is about.
     await this.caller.reached('synced', message.position);
     open.isEnding = true;
-    if (!(await box.park(message, failure, false))) {
+    if (!(await box.park(message, failure, false, open.isKept))) {
       open.isEnding = false;
       return false;
     }
@@ -333,7 +327,8 @@ export class Deliveries {
   private answered(lane: Lane, open: Open, answer: Answer | undefined): void {
     if (answer !== undefined && this.caller.progress.isStoreElsewhere) {
       lane.unconfirmed++;
-      return this.unconfirmed.add(open, answer);
+      this.held.bytes -= heapBytesOf(open.message);
+      return this.unconfirmed.add(open, answer, heapBytesOf(open.message));
     }
     unawaited(
       this.confirmed(undefined).then((end) => {
@@ -344,8 +339,9 @@ export class Deliveries {
 
   /** The store has its outcome, or has refused it: then the message is as if it had never been delivered. */
   private concluded(open: Open, isStored: boolean): void {
-    const lane = this.lane(laneOf(open.message));
+    const lane = this.lanes.get(laneOf(open.message));
     lane.unconfirmed--;
+    this.held.bytes += heapBytesOf(open.message);
     if (isStored) this.finish(open);
     else {
       this.holds.release(open.outcome);
@@ -356,7 +352,7 @@ export class Deliveries {
 
   /** The store has refused events of these: what their lanes have sent may be void. */
   fenced(targets: readonly Address[]): void {
-    holdLanes(this.lanes, targets);
+    this.lanes.hold(targets);
   }
 
   /** Its outcome lasts: the box may forget it, and then the log may. */
@@ -372,12 +368,15 @@ export class Deliveries {
     this.underWay--;
     this.holds.release(open.hold);
     this.holds.release(open.outcome);
+    this.held.bytes -= heapBytesOf(open.message);
+    this.intake.look();
     this.publishKept();
   }
 
   /** All messages and outcomes up to `written` have been read. */
   settledUpTo(written: number): void {
     this.holds.readUpTo(written);
+    this.intake.endTurn(written);
     this.relief.look();
     this.publishKept();
   }

@@ -5,11 +5,12 @@
 // `patienceMs`. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
 import { pause, performance } from '../clock.ts';
-import { fromWire, isError, Rejected, type WireError } from '../errors.ts';
+import { fromWire, isError, Rejected } from '../errors.ts';
 import type { Message, MessageFailure } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
 import { messageKeyPrefix } from '../receipt.ts';
 import type { Caller } from './caller.ts';
+import type { CarriedOut } from './outcomes.ts';
 import { answerOf } from './replies.ts';
 import type { Suspects } from './suspects.ts';
 import type { Answer } from './unconfirmed.ts';
@@ -32,7 +33,7 @@ export interface DeliveryParts {
   onHeldUp(message: Message, error: unknown): void;
   suspects: Suspects;
   /** Messages of the last run that have outcomes in the log; see `LastRun`. Each is asked for once. */
-  carriedOut: Map<string, WireError | undefined>;
+  carriedOut: Pick<CarriedOut, 'has' | 'get' | 'delete'>;
 }
 
 const pushedBack = [

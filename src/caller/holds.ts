@@ -2,7 +2,7 @@
 // position before the first hold; the log, and what the store keeps of outcomes, go by it. Caller's thread.
 //
 // Invariants: a hold is never added at or below what has been published; nothing is published before the last run's messages
-// are known.
+// are known; of the holds that are kept, at most half and some have been released, since each may keep a message in memory.
 import type { Levels } from '../log/levels.ts';
 
 export interface Hold<Of> {
@@ -12,11 +12,14 @@ export interface Hold<Of> {
   isReleased: boolean;
 }
 
+const releasedLeast = 64;
+
 export class Holds<Of> {
   private readonly levels: Levels;
   /** In log order, from `first` on; the first one is not released. */
   private holds: Hold<Of>[] = [];
   private first = 0;
+  private releasedCount = 0;
   /** All messages and outcomes up to here have been read. */
   private seen = 0;
   private published = -1;
@@ -31,6 +34,11 @@ export class Holds<Of> {
     this.hasBegun = true;
   }
 
+  /** Released ones among them. */
+  get size(): number {
+    return this.holds.length;
+  }
+
   get isEmpty(): boolean {
     return this.first === this.holds.length;
   }
@@ -38,18 +46,35 @@ export class Holds<Of> {
   add(position: number, of?: Of): Hold<Of> {
     const hold: Hold<Of> = { position, of, isReleased: false };
     const { holds } = this;
-    // Each ring is in log order; what several bring in one turn is not.
-    let at = holds.length;
-    while (at > this.first && holds[at - 1]!.position > position) at--;
-    if (at === holds.length) holds.push(hold);
-    else holds.splice(at, 0, hold);
+    // Each ring is in log order; what several bring in one turn is not, nor is what has waited outside of memory.
+    if (holds.length === this.first || holds.at(-1)!.position <= position) holds.push(hold);
+    else holds.splice(this.behind(position), 0, hold);
     return hold;
+  }
+
+  /** Where the first one behind a position stands. */
+  private behind(position: number): number {
+    let [low, high] = [this.first, this.holds.length];
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.holds[middle]!.position > position) high = middle;
+      else low = middle + 1;
+    }
+    return low;
   }
 
   release(hold: Hold<Of> | undefined): void {
     if (hold === undefined || hold.isReleased) return;
     hold.isReleased = true;
+    this.releasedCount++;
     this.publish();
+    if (this.releasedCount > releasedLeast && this.releasedCount * 2 > this.holds.length) this.forgetReleased();
+  }
+
+  private forgetReleased(): void {
+    this.holds = this.holds.filter(({ isReleased }) => !isReleased);
+    this.first = 0;
+    this.releasedCount = 0;
   }
 
   /** Those of messages below a position that fit, the oldest first, so many at most. */
@@ -72,10 +97,6 @@ export class Holds<Of> {
   private publish(): void {
     if (!this.hasBegun) return;
     while (this.holds[this.first]?.isReleased) this.first++;
-    if (this.first > 64 && this.first * 2 > this.holds.length) {
-      this.holds = this.holds.slice(this.first);
-      this.first = 0;
-    }
     const first = this.holds[this.first];
     const settled = first === undefined ? this.seen : Math.min(this.seen, first.position - 1);
     if (settled === this.published) return;

@@ -4,19 +4,27 @@
 // Invariants: `waiting` is in log order, whatever comes back to it. After a refusal nothing of the lane is delivered until the
 // store has said of each outcome whether it lasts: what was decided beside the refused one is mostly void too, and must go
 // first. No message becomes a dead letter while an outcome before it is not confirmed.
-import { type Address, type LetterBox, targetOf } from '../message.ts';
+import type { LetterBox } from '../message.ts';
 import type { DeliveryEnd } from './delivery.ts';
+import { heapBytesOf } from './held.ts';
 import type { Hold } from './holds.ts';
-import type { Open } from './relief.ts';
+import type { Later } from './later.ts';
+import type { Holder, Open } from './relief.ts';
+
+/** What waits in memory in one lane: so much that its messages need not be read one by one. */
+const heapBytesMost = 256 << 10;
 
 type Failed = DeliveryEnd & { kind: 'failed' };
 
 export class Lane {
   readonly key: string;
   readonly waiting: Open[] = [];
+  private heapBytes = 0;
+  /** Those behind `waiting`. */
+  later: Later | undefined;
   isRunning = false;
   /** The outcome of the letter that is delivered again: it stays until the letter is gone durably. */
-  held: Hold<Open> | undefined;
+  held: Hold<Holder> | undefined;
   /** Ends that, between two attempts. */
   letter: { readonly id: string; readonly givenUp: AbortController } | undefined;
   /** How many are carried out, but not confirmed by the store. */
@@ -31,7 +39,16 @@ export class Lane {
   }
 
   get isEmpty(): boolean {
-    return this.waiting.length === 0 && this.held === undefined && this.unconfirmed === 0;
+    return this.waiting.length === 0 && !this.hasLater && this.held === undefined && this.unconfirmed === 0;
+  }
+
+  get hasLater(): boolean {
+    return this.later !== undefined && this.later.size > 0;
+  }
+
+  /** A further message comes into memory later. `isNarrow`: memory is scarce, and the lane has one there. */
+  isFull(isNarrow: boolean): boolean {
+    return this.hasLater || (this.waiting.length > 0 && (isNarrow || this.heapBytes >= heapBytesMost));
   }
 
   line(open: Open): this {
@@ -41,12 +58,14 @@ export class Lane {
     while (at > 0 && waiting[at - 1]!.message.position > position) at--;
     if (at === waiting.length) waiting.push(open);
     else waiting.splice(at, 0, open);
+    this.heapBytes += heapBytesOf(open.message);
     return this;
   }
 
   /** It waits no longer; others may have come before it meanwhile. */
   leave(open: Open): void {
     this.failed = undefined;
+    this.heapBytes -= heapBytesOf(open.message);
     if (this.waiting[0] === open) this.waiting.shift();
     else this.waiting.splice(this.waiting.indexOf(open), 1);
   }
@@ -92,11 +111,4 @@ export class Lane {
     if (carriedOut.has(message.id)) return false; // in the last run
     return !isVoid || ((await box.first(this.key))?.position ?? message.position) < message.position;
   }
-}
-
-/** Those of the targets begin nothing new. */
-export function holdLanes(lanes: ReadonlyMap<string, Lane>, targets: readonly Address[]): void {
-  if (lanes.size === 0) return;
-  const ends = new Set(targets.map(({ aggregateType, aggregateId }) => `${aggregateType}\0${aggregateId}\0`));
-  for (const lane of lanes.values()) if (ends.has(targetOf(lane.key))) lane.hold();
 }

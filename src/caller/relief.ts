@@ -7,6 +7,7 @@
 import { pause } from '../clock.ts';
 import { unawaited } from '../guarded.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
+import type { LogSource } from '../log/log.ts';
 import type { LetterBox, Message } from '../message.ts';
 import type { Hold, Holds } from './holds.ts';
 
@@ -14,9 +15,9 @@ import type { Hold, Holds } from './holds.ts';
 export interface Open {
   readonly message: Message;
   /** Where it stands in the log; released once it is kept in the box. */
-  hold: Hold<Open> | undefined;
+  hold: Hold<Holder> | undefined;
   /** Where its outcome stands; undefined: it has none, or `hold` lies before it. */
-  outcome: Hold<Open> | undefined;
+  outcome: Hold<Holder> | undefined;
   /** It is in the box, or on its way there. */
   isKept: boolean;
   /** It has an outcome, or is about to be a dead letter: it is not kept any more. */
@@ -25,26 +26,39 @@ export interface Open {
   isVoid: boolean;
 }
 
+/** Messages that are not in memory; the hold is at the first one that is not in the box. */
+export interface Unloaded {
+  readonly isBusy: boolean;
+  /** The first ones below the floor, a bounded part, are kept in the box; whether there were any. */
+  keep(log: LogSource, box: LetterBox, floor: number): Promise<boolean>;
+}
+
+export type Holder = Open | Unloaded;
+
 const keptAtOnce = 500;
+/** Each reads some messages into memory. */
+const unloadedAtOnce = 8;
 /** While the log wants room that the sinks do not give back yet. */
 const lookAgainMs = 10;
 const retryMs = 1_000;
 
 export class Relief {
   private readonly levels: Levels;
-  private readonly holds: Holds<Open>;
+  private readonly holds: Holds<Holder>;
   private readonly hasStopped: () => boolean;
   private box: LetterBox | undefined;
+  private log: LogSource | undefined;
   private isRunning = false;
 
-  constructor(levels: Levels, holds: Holds<Open>, hasStopped: () => boolean) {
+  constructor(levels: Levels, holds: Holds<Holder>, hasStopped: () => boolean) {
     this.levels = levels;
     this.holds = holds;
     this.hasStopped = hasStopped;
   }
 
-  begin(box: LetterBox): void {
+  begin(box: LetterBox, log: LogSource): void {
     this.box = box;
+    this.log = log;
   }
 
   /** The log thread wants room that messages hold (`heldByMessages`), and no run that gives it has begun. */
@@ -74,20 +88,24 @@ export class Relief {
   private async step(box: LetterBox): Promise<void> {
     // From the sinks' floor on the log could not truncate anyway; below it everything is synced.
     const floor = this.levels.position('floor');
-    const opens = this.holds.below(floor, keptAtOnce, (open) => !open.isKept && !open.isEnding);
+    const found = this.holds.below(floor, keptAtOnce, (of) => ('keep' in of ? !of.isBusy : !of.isKept && !of.isEnding));
+    const opens = found.filter((of) => !('keep' in of)) as Open[];
+    const unloaded = found.filter((of) => 'keep' in of).slice(0, unloadedAtOnce) as Unloaded[];
     try {
-      if (opens.length === 0) await pause(lookAgainMs);
-      else await this.keep(box, opens);
+      const have = await Promise.all([this.keep(box, opens), ...unloaded.map((of) => of.keep(this.log!, box, floor))]);
+      if (!have.includes(true)) await pause(lookAgainMs);
     } catch {
       if (!this.hasStopped()) await pause(retryMs); // the messages stay in the log
     }
   }
 
-  private async keep(box: LetterBox, opens: readonly Open[]): Promise<void> {
+  private async keep(box: LetterBox, opens: readonly Open[]): Promise<boolean> {
+    if (opens.length === 0) return false;
     await box.keep(opens, (open) => {
       if (!open.isEnding) open.isKept = true;
       return open.isKept;
     });
     for (const { isKept, hold } of opens) if (isKept) this.holds.release(hold);
+    return true;
   }
 }

@@ -5,13 +5,16 @@
 // Invariant: a death is charged to an attempt that was alone, or else to the one that has outlived its turn.
 import { pause, yieldToLoop } from '../clock.ts';
 
+/** So long one has its shard for itself. */
+const turnMsMost = 2_000;
+
 export class Suspects {
   private readonly turnMs: number;
   private last: Promise<unknown> = Promise.resolve();
   /** How many attempts have failed after their turns. */
   private lateFailures = 0;
 
-  constructor(turnMs: number) {
+  constructor(turnMs: number = turnMsMost) {
     this.turnMs = turnMs;
   }
 

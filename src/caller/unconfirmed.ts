@@ -13,10 +13,12 @@ export type Answer = CommandReceipt | RepeatedReceipt;
 interface Entry<Of> {
   readonly of: Of;
   readonly answer: Answer;
+  readonly bytes: number;
 }
 
-/** From so many on, lanes wait for the store. */
+/** From so many on, or from so much of the heap, lanes wait for the store. */
 const waitingMost = 65_536;
+const bytesMost = 32 << 20;
 const askAgainMs = 1_000;
 
 export class Unconfirmed<Of> {
@@ -24,6 +26,7 @@ export class Unconfirmed<Of> {
   private readonly hasStopped: () => boolean;
   private queue: Entry<Of>[] = [];
   private first = 0;
+  private bytes = 0;
   private isRunning = false;
 
   /** `onEnd`: whether the store has it, or has refused it. */
@@ -33,11 +36,13 @@ export class Unconfirmed<Of> {
   }
 
   get isFull(): boolean {
-    return this.queue.length - this.first >= waitingMost;
+    return this.queue.length - this.first >= waitingMost || this.bytes >= bytesMost;
   }
 
-  add(of: Of, answer: Answer): void {
-    this.queue.push({ of, answer });
+  /** `bytes`: what it takes of the heap, about. */
+  add(of: Of, answer: Answer, bytes = 0): void {
+    this.queue.push({ of, answer, bytes });
+    this.bytes += bytes;
     if (this.isRunning) return;
     this.isRunning = true;
     unawaited(this.run());
@@ -48,6 +53,7 @@ export class Unconfirmed<Of> {
       const end = await confirmed(() => whenStored(next.answer), this.hasStopped);
       if (end === 'stopped') return; // the next start delivers what is left
       this.first++;
+      this.bytes -= next.bytes;
       if (this.first > 1024 && this.first * 2 > this.queue.length) {
         this.queue = this.queue.slice(this.first);
         this.first = 0;

@@ -33,9 +33,9 @@ export interface MessageRecord {
   parkedAt: string;
 }
 
-const positionKey = ({ position }: Message): string => String(position).padStart(16, '0');
-const keyOf = (message: Message): string => `${laneOf(message)}${positionKey(message)}`;
-/** What a message that waits takes, here and in memory; at least so much beside its texts. */
+const positionKey = (position: number): string => String(position).padStart(16, '0');
+const keyOf = (message: Message): string => `${laneOf(message)}${positionKey(message.position)}`;
+/** What a message that waits takes here; at least so much beside its texts. */
 const waitingBytesLeast = 256;
 const waitingBytesOf = ({ inputJson, metadataJson }: Message): number =>
   waitingBytesLeast + Buffer.byteLength(inputJson) + Buffer.byteLength(metadataJson);
@@ -49,8 +49,6 @@ export class MessageBox implements LetterBox {
   /** Open requests to deliver a lane again, by lane. */
   private readonly requests = new Map<string, number>();
   private lastRequest = 0;
-  /** Bytes of each message that waits here, by its id. */
-  private readonly waiting = new Map<string, number>();
   waitingBytes = 0;
   private changing: Promise<unknown> = Promise.resolve();
 
@@ -88,15 +86,14 @@ export class MessageBox implements LetterBox {
     for await (const { key } of this.tables.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
     kept.requeued.push(...this.requests.keys());
     for await (const { value } of this.tables.entries(waitingTable)) {
-      const message = value as Message;
-      this.waits(message);
-      kept.waiting.push(message);
+      this.waitingBytes += waitingBytesOf(value as Message);
+      kept.waiting++;
     }
     return kept;
   }
 
   private forgetAll(): void {
-    for (const all of [this.counts, this.requests, this.waiting]) all.clear();
+    for (const all of [this.counts, this.requests]) all.clear();
     this.total = 0;
     this.waitingBytes = 0;
   }
@@ -105,8 +102,8 @@ export class MessageBox implements LetterBox {
     return this.changeInTheEnd(async () => {
       for (const one of some) {
         if (!begun(one)) continue;
-        this.tables.stage(waitingTable, positionKey(one.message), one.message);
-        this.waits(one.message);
+        this.tables.stage(waitingTable, positionKey(one.message.position), one.message);
+        this.waitingBytes += waitingBytesOf(one.message);
       }
     });
   }
@@ -115,21 +112,21 @@ export class MessageBox implements LetterBox {
     return this.changeInTheEnd(async () => this.waitsNoMore(message));
   }
 
-  private waits(message: Message): void {
-    const bytes = waitingBytesOf(message);
-    this.waiting.set(message.id, bytes);
-    this.waitingBytes += bytes;
-  }
-
   private waitsNoMore(message: Message): void {
-    const bytes = this.waiting.get(message.id);
-    if (bytes === undefined) return;
-    this.tables.stage(waitingTable, positionKey(message), undefined);
-    this.waiting.delete(message.id);
-    this.waitingBytes -= bytes;
+    this.tables.stage(waitingTable, positionKey(message.position), undefined);
+    this.waitingBytes -= waitingBytesOf(message);
   }
 
-  park(message: Message, failure: MessageFailure | undefined, isLetter: boolean): Promise<boolean> {
+  async waitingFrom(position: number, most: number): Promise<Message[]> {
+    const found = await this.tables.range(waitingTable, { start: positionKey(position), limit: most });
+    return found.map(({ value }) => value as Message);
+  }
+
+  async waitingAt(position: number): Promise<Message | undefined> {
+    return (await this.tables.get(waitingTable, positionKey(position))) as Message | undefined;
+  }
+
+  park(message: Message, failure: MessageFailure | undefined, isLetter: boolean, isWaiting = false): Promise<boolean> {
     const lane = laneOf(message);
     return this.changeInTheEnd(async () => {
       const before = await this.recordOf(message);
@@ -142,7 +139,7 @@ export class MessageBox implements LetterBox {
         parkedAt: before?.parkedAt ?? new Date(dateMs()).toISOString(),
       };
       this.tables.stage(letterTable, keyOf(message), record);
-      this.waitsNoMore(message);
+      if (isWaiting) this.waitsNoMore(message);
       if (before === undefined) this.counted(lane, 1);
       return true;
     });

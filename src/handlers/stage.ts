@@ -117,9 +117,10 @@ export class HandlerStage {
   }
 
   /** The process has ended in the middle, the log at `lastPosition`: what was open is executed with care, but not these messages. */
-  async recover(lastPosition: number, carriedOut: Iterable<string>): Promise<void> {
-    const done = new Set([...carriedOut].map((id) => keyOf(messagesOwner, id)));
-    const inHand = await this.care.load(lastPosition, this.hasLocal(), (key) => done.has(key));
+  async recover(lastPosition: number, carriedOut: Pick<ReadonlySet<string>, 'has'>): Promise<void> {
+    const prefix = keyOf(messagesOwner, '');
+    const isDone = (key: string): boolean => key.startsWith(prefix) && carriedOut.has(key.slice(prefix.length));
+    const inHand = await this.care.load(lastPosition, this.hasLocal(), isDone);
     const found = { count: inHand.length, suspects: inHand.slice(0, 20).map((key) => key.replace('\0', ': ')) };
     if (found.count > 0) this.parts.logger.warn(found, 'the process has ended while these were executed');
   }

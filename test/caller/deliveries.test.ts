@@ -4,6 +4,8 @@ import { expect, test } from 'vitest';
 import type { Caller } from '../../src/caller/caller.ts';
 import { Deliveries } from '../../src/caller/deliveries.ts';
 import { readLastRun } from '../../src/caller/last-run.ts';
+import { Outcomes } from '../../src/caller/outcomes.ts';
+import { stretchFrom } from '../../src/caller/stretch.ts';
 import { TrunklineError } from '../../src/errors.ts';
 import { FrameKind } from '../../src/frame.ts';
 import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
@@ -17,6 +19,8 @@ import { resolveMessages } from '../../src/message-options.ts';
 import { messageKeyPrefix } from '../../src/receipt.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
 import { MemoryLog } from '../store/sample.ts';
+
+const messagesIn = (log: MemoryLog): Message[] => stretchFrom(log, 1, log.last, 1000).messages;
 
 const box = (): MessageBox => boxOver(tablesIn());
 
@@ -98,7 +102,7 @@ const failure = { error: new Error('once'), attempts: 1 };
 test('a start keeps the outcome of a letter that the last run has carried out, until the letter is gone', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)]);
-  const [letter] = (await readLastRun(log, 1, log.last)).messages as [Message];
+  const [letter] = messagesIn(log) as [Message];
   const tables = tablesIn();
   await boxOver(tables).park(letter, failure, false);
   // The next run's box. What is in the log says that the letter was delivered again: a kill came before it was removed.
@@ -176,7 +180,7 @@ test('nothing waits behind a letter that is gone by the time it would be kept', 
   const letters = box();
   const log = new MemoryLog();
   log.append([messageFrame(1)], [messageFrame(2)]);
-  const [first, second] = (await readLastRun(log, 1, log.last)).messages as [Message, Message];
+  const [first, second] = messagesIn(log) as [Message, Message];
   await letters.park(first, failure, false);
   const [discarded, parked] = await Promise.all([
     letters.discard([first], () => {}),
@@ -226,7 +230,7 @@ test('where the log wants room, a message waits in the box, and its outcome stay
   deliveries.settledUpTo(3);
   expect(levels.flag(LevelWord.waitingKib)).toBe(1);
   // Another run would find it there, and deliver it in its place.
-  expect((await boxOver(tables).load(3, new Set())).waiting).toMatchObject([{ id: id(1), position: 1 }]);
+  expect(await boxOver(tables).waitingFrom(0, 100)).toMatchObject([{ id: id(1), position: 1 }]);
   levels.publish('floor', 4);
   await settledIs(levels, 3);
   // Its outcome is read: that stays although everything else is done.
@@ -240,7 +244,7 @@ test('where the log wants room, a message waits in the box, and its outcome stay
   expect(levels.position('settled')).toBe(4);
   synced.resolve();
   await settledIs(levels, 9);
-  expect((await boxOver(tables).load(3, new Set())).waiting).toMatchObject([{ id: id(3) }]);
+  expect(await boxOver(tables).waitingFrom(0, 100)).toMatchObject([{ id: id(3) }]);
   expect(deliveries.count).toBe(1);
   deliveries.close();
   deliveries.end();
@@ -249,7 +253,7 @@ test('where the log wants room, a message waits in the box, and its outcome stay
 test('the log keeps an outcome until the box has forgotten its message durably', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)]);
-  const { messages } = await readLastRun(log, 1, 1);
+  const messages = messagesIn(log);
   const forgetting = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
   const tables = tablesIn(async (folder) => {
     const store = await LmdbTables.open(folder);
@@ -281,7 +285,7 @@ test('the log keeps an outcome until the box has forgotten its message durably',
 test('a start delivers what waits in the box in the order of the log, and nothing that it holds twice', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [messageFrame(2)], [messageFrame(3)], [outcomeFrame(1)]);
-  const { messages } = await readLastRun(log, 1, log.last);
+  const messages = messagesIn(log);
   const tables = tablesIn();
   await boxOver(tables).keep(
     messages.slice(0, 2).map((message) => ({ message })),
@@ -302,13 +306,13 @@ test('a start delivers what waits in the box in the order of the log, and nothin
   expect(levels.position('settled')).toBe(1);
   await settledIs(levels, log.last);
   expect(sent).toEqual([id(2), id(3)]); // the first one's outcome is in the log
-  expect((await boxOver(tables).load(1, new Set())).waiting).toEqual([]);
+  expect(await boxOver(tables).waitingFrom(0, 100)).toEqual([]);
 });
 
 test('a message that waits in the box and cannot be delivered is a dead letter there, and nothing besides', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)]);
-  const { messages } = await readLastRun(log, 1, log.last);
+  const messages = messagesIn(log);
   const tables = tablesIn();
   await boxOver(tables).keep([{ message: messages[0]! }], () => true);
   const letters = boxOver(tables);
@@ -321,14 +325,14 @@ test('a message that waits in the box and cannot be delivered is a dead letter t
     ([count, open]) => count === 1 && open === 0,
   );
   const again = boxOver(tables);
-  expect([(await again.load(1, new Set())).waiting, again.total]).toEqual([[], 1]);
+  expect([(await again.load(1, new Set())).waiting, again.total]).toEqual([0, 1]);
 });
 
 test('what the last run has carried out does not go behind a letter of its lane that came after it', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [messageFrame(2)], [outcomeFrame(1)]);
   const lastRun = await readLastRun(log, 1, log.last);
-  const [, later] = lastRun.messages as [Message, Message];
+  const [, later] = messagesIn(log) as [Message, Message];
   const tables = tablesIn();
   await boxOver(tables).park(later, failure, false);
   const letters = boxOver(tables);
@@ -344,7 +348,7 @@ test('what the last run has carried out does not go behind a letter of its lane 
 test('while the box cannot be read, no message is delivered and none forgotten; then all are, in their order', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)], [messageFrame(2)]);
-  const [letter] = (await readLastRun(log, 1, log.last)).messages as [Message];
+  const [letter] = messagesIn(log) as [Message];
   const tables = tablesIn();
   await boxOver(tables).park(letter, failure, false);
   const letters = boxOver(tables);
@@ -383,7 +387,8 @@ test('while the box cannot be read, no message is delivered and none forgotten; 
 
 test('a log without messages goes on, although the box cannot be read', () => {
   const levels = new Levels();
-  const lastRun = { from: 1, messages: [], carriedOut: new Map() };
+  const log = new MemoryLog();
+  const lastRun = { log, from: 1, to: 0, messages: 0, carriedOut: new Outcomes(log) };
   const deliveries = deliveriesOver(() => expect.unreachable(), levels);
   deliveries.recoverLater(lastRun, box(), () => Promise.reject(new Error('damaged')));
   deliveries.settledUpTo(7);
@@ -394,7 +399,7 @@ test('a log without messages goes on, although the box cannot be read', () => {
 test('where the store is elsewhere, a letter stays until the store has its outcome, and after it has refused it', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)]);
-  const { messages } = await readLastRun(log, 1, log.last);
+  const messages = messagesIn(log);
   const letters = box();
   await letters.park(messages[0]!, failure, false);
   const levels = new Levels();
@@ -458,7 +463,7 @@ async function laneElsewhere(count: number, fails: (n: number) => boolean = () =
   const levels = new Levels();
   const deliveries = deliveriesOver(sendNamed, levels, { isStoreElsewhere: true });
   const lastRun = await readLastRun(log, 1, log.last);
-  const target = lastRun.messages[0]!;
+  const target = messagesIn(log)[0]!;
   const begin = (): void => deliveries.recover(lastRun, letters, noLetters());
   const details = { aggregateType: '', aggregateId: '', version: 1, position: 5, reason: '' };
   const refuse = (n: number): void => stores.get(n)!.reject(new TrunklineError('Quarantined', details));

@@ -2,13 +2,14 @@
 import { mkdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { Holds } from '../../src/caller/holds.ts';
-import { type Open, Relief } from '../../src/caller/relief.ts';
+import { type Holder, type Open, Relief } from '../../src/caller/relief.ts';
 import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
 import { MessageBox } from '../../src/handlers/message-box.ts';
 import { Tables } from '../../src/handlers/tables.ts';
 import { Levels, LevelWord } from '../../src/log/levels.ts';
 import type { LetterBox, Message } from '../../src/message.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
+import { MemoryLog } from '../store/sample.ts';
 
 const message = (position: number): Message => ({
   ...{ id: `m${position}`, position, sender: undefined, command: 'take' },
@@ -20,7 +21,7 @@ const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resol
 
 test('a message is released once it is durable in the box; one that ends before the box takes it stays in the log', async () => {
   const levels = new Levels();
-  const holds = new Holds<Open>(levels);
+  const holds = new Holds<Holder>(levels);
   holds.begin();
   const opens = [1, 2, 3].map((position) => {
     const open: Open = {
@@ -42,7 +43,7 @@ test('a message is released once it is durable in the box; one that ends before 
     },
   } as unknown as LetterBox;
   const relief = new Relief(levels, holds, () => false);
-  relief.begin(box);
+  relief.begin(box, new MemoryLog());
   levels.publish('floor', 4); // the sinks have passed all three
   levels.setFlag(LevelWord.heldByMessages, 1);
   relief.look();
@@ -88,6 +89,6 @@ test('the box keeps each of those that it is given, durably when it says so', as
   expect(isDone).toBe(false);
   mayCommit.resolve();
   await keeping;
-  const { waiting } = await new MessageBox(tables, () => true).load(1, new Set());
+  const waiting = await new MessageBox(tables, () => true).waitingFrom(0, 10);
   expect(waiting.map(({ position }) => position)).toEqual([1, 3, 4]);
 });
