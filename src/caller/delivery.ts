@@ -44,6 +44,7 @@ const pushedBack = [
     'StoreUnsuitable',
     'StoreAccessDenied',
     'StoreSchemaMissing',
+    'StoreSchemaNewer',
     'StoreSchemaAltered',
     'StoreSchemaUnsafe',
   ] as const),

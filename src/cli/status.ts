@@ -4,7 +4,13 @@ import type { Command } from 'commander';
 import type pg from 'pg';
 import { checkIsDirectory } from '../directory.ts';
 import { isError, TrunklineError } from '../errors.ts';
-import { type HandlerState, readHandlers, readMessageCounts } from '../handlers/outside.ts';
+import {
+  type HandlerState,
+  type RunningHandler,
+  readHandlers,
+  readMessageCounts,
+  readRunning,
+} from '../handlers/outside.ts';
 import { inspectLog, type LogInspection } from '../log/inspect.ts';
 import type { MessageCounts } from '../message.ts';
 import { readMigrations, versionOf } from '../store/postgres/migrations.ts';
@@ -15,8 +21,8 @@ import { placeOf } from './place.ts';
 import { bytes, table } from './table.ts';
 import { dataDirOption } from './words.ts';
 
-/** A handler, and how many log positions it has not come to. */
-type HandlerLine = HandlerState & { readonly lagPositions: number | undefined };
+/** A handler, and how many log positions it has not come to; its state if a service runs it. */
+type HandlerLine = HandlerState & Partial<RunningHandler> & { readonly lagPositions: number | undefined };
 
 interface Status {
   log?: LogInspection;
@@ -58,12 +64,15 @@ async function statusOfDirectory(options: ConnectionOptions & { dataDir: string 
 
 async function handlersOf(
   options: ConnectionOptions & { dataDir: string },
-  { lastPosition, fault }: LogInspection,
+  { lastPosition, fault, isClean }: LogInspection,
 ): Promise<HandlerLine[] | undefined> {
   try {
-    const handlers = await readHandlers(await placeOf(options));
+    const place = await placeOf(options);
+    const [handlers, running] = await Promise.all([readHandlers(place), isClean ? undefined : readRunning(place)]);
+    const states = new Map(running?.map((one) => [one.name, one]));
     return handlers.map((handler) => ({
       ...handler,
+      ...states.get(handler.name),
       lagPositions: fault === undefined ? Math.max(0, lastPosition - handler.position) : undefined,
     }));
   } catch (error) {
@@ -98,17 +107,21 @@ function logLines({ logId, isClean, firstPosition, lastPosition, fault, bytes: s
 function handlerLines(handlers: readonly HandlerLine[] | undefined): string[] {
   if (handlers === undefined) return ['handlers: kept in PostgreSQL; give --postgres as well'];
   if (handlers.length === 0) return [];
-  return table(
+  const lines = table(
     ['handler', 'position', 'lag', 'dead letters', 'state', 'at'],
-    handlers.map(({ name, position, lagPositions, deadLetters, isPaused, updatedAt }) => [
+    handlers.map(({ name, position, lagPositions, deadLetters, isPaused, state, updatedAt }) => [
       name,
       position,
       lagPositions ?? 'unknown',
       deadLetters,
-      isPaused ? 'paused' : 'on',
+      state ?? (isPaused ? 'paused' : 'not running'),
       updatedAt,
     ]),
   );
+  const errors = handlers.flatMap(({ name, lastError }) =>
+    lastError === undefined ? [] : [`  ${name}: ${lastError}`],
+  );
+  return errors.length === 0 ? lines : [...lines, 'last errors:', ...errors];
 }
 
 function messageLine({ underWay, refused, failed, deadLetters }: MessageCounts): string {

@@ -10,6 +10,7 @@ import { Beginnings, beginningsFile } from './beginnings.ts';
 import { DeadLetters } from './dead-letters.ts';
 import { type HandlersElsewhere, loadElsewhere } from './elsewhere.ts';
 import { type ForgottenHandler, forget, needed } from './forget.ts';
+import type { SubscriptionState } from './handlers.ts';
 import { letterTable } from './letters.ts';
 import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
@@ -78,6 +79,23 @@ export async function readMessageCounts(place: Place, isInUse: boolean): Promise
   return { deadLetters };
 }
 
+/** A handler as the service that runs it says. */
+export interface RunningHandler {
+  readonly name: string;
+  readonly state: SubscriptionState;
+  readonly lastError?: string;
+}
+
+/** Those of the service that runs on the directory; undefined: none runs, or it does not answer. */
+export async function readRunning({ handlersFolder }: Place): Promise<RunningHandler[] | undefined> {
+  if (!existsSync(requestsFolder(handlersFolder))) return undefined;
+  try {
+    return (await ask(handlersFolder, { kind: 'subscriptions' }, { timeoutMs: countsTimeoutMs })) as RunningHandler[];
+  } catch {
+    return undefined; // it was killed, or is of an earlier release
+  }
+}
+
 async function handlersIn({ options }: StoreOfLog): Promise<HandlersElsewhere> {
   const handlers = await loadElsewhere(options);
   if (handlers) return handlers;
@@ -141,7 +159,7 @@ function own(dataDir: string): ReturnType<typeof openDirectory> | undefined {
   }
 }
 
-type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCounts' }>;
+type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCounts' | 'subscriptions' }>;
 
 /**
  * Forget a handler that is gone for good: by the service that runs on the directory, or else here.

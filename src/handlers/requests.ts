@@ -24,6 +24,8 @@ export type HandlerRequest =
   | { kind: 'requeue' | 'discard'; which: string | DeadLetterSelection; dryRun: boolean }
   | { kind: 'edit'; id: string; data: unknown }
   | { kind: 'messageCounts' }
+  /** How the subscriptions of the service are: {@link RunningHandler}, one each. */
+  | { kind: 'subscriptions' }
   | { kind: 'forget'; handler: string; dryRun: boolean }
   | { kind: 'messages'; action: 'requeue' | 'discard'; which: string | MessageLetterQuery }
   | {
@@ -273,7 +275,15 @@ export class Requests {
   }
 }
 
-const plainKinds: readonly string[] = ['requeue', 'discard', 'edit', 'replay', 'forget', 'messageCounts'];
+const plainKinds: readonly string[] = [
+  'requeue',
+  'discard',
+  'edit',
+  'replay',
+  'forget',
+  'messageCounts',
+  'subscriptions',
+];
 
 /** @throws InvalidOptions: it is none. What its fields hold is checked where they are used. */
 function requestIn(text: string): HandlerRequest {

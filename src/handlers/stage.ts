@@ -299,6 +299,9 @@ export class HandlerStage {
     signal: AbortSignal,
   ): Promise<unknown> {
     if (request.kind === 'messageCounts') return Promise.resolve(this.parts.messageCounts());
+    if (request.kind === 'subscriptions') {
+      return Promise.resolve(this.status().map(({ name, state, lastError }) => ({ name, state, lastError })));
+    }
     if (request.kind === 'forget') return this.forget(request.handler, { dryRun: request.dryRun });
     if (request.kind !== 'replay') return carryOut(this.deadLetters, request);
     const { handler, from, to, kind: _, ...rest } = request;
