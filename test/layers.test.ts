@@ -249,7 +249,7 @@ const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly 
   'log/thread.ts': { files: 50, packages: [] },
   'log/sync-thread.ts': { files: 28, packages: [] },
   'flush/flush-thread.ts': { files: 60, packages: ['p-retry'] },
-  'handlers/lmdb/write-thread.ts': { files: 29, packages: [] },
+  'handlers/lmdb/write-thread.ts': { files: 30, packages: [] },
 };
 
 test('a start loads what it needs: clients of servers, pools and loggers come when there is something for them', () => {
