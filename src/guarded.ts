@@ -1,6 +1,8 @@
 // Functions that Node calls by itself: timers, watchers, messages, signals, promises that nobody awaits. An exception there
 // ends the process, whatever it was about. So each goes through here; test/guarded.test.ts finds those that do not.
+
 import { lastResort } from './logger.ts';
+import { isThenable } from './thenable.ts';
 
 export type Report = (error: unknown) => void;
 
@@ -12,7 +14,7 @@ export function guarded<Args extends unknown[]>(
   return (...args) => {
     try {
       const result = work(...args);
-      if (result instanceof Promise) unawaited(result, report);
+      if (isThenable(result)) unawaited(Promise.resolve(result), report);
     } catch (error) {
       tell(report, error);
     }

@@ -1,5 +1,6 @@
 // One run of one command on one actor: what the user's function gets as its first argument. Raises are applied at once
 // and undone as a whole if the command does not succeed.
+
 import type { AnyAggregate, Asker, AskOptions, CommandContext, Sender, ShardContext } from '../aggregate.ts';
 import { checkDeadline, checkId, nameOfDefinition } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
@@ -9,6 +10,7 @@ import { checkFields, fieldsOf } from '../known-fields.ts';
 import { type Address, nameWithSenders, sendersIn } from '../message.ts';
 import { argumentsJson, plainToJson, toPlain } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
+import { isThenable } from '../thenable.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
 import { AppliedEvent, insideReducer, reduce } from './evolve.ts';
@@ -99,7 +101,7 @@ export class Execution implements CommandContext<any, any> {
     try {
       const applied = reducer.seesEvent ? this.applied(offset, type, spec.schemaVersion, plain, now) : undefined;
       const state = reduce(reducer, actor.state, plain, applied);
-      if (state instanceof Promise) {
+      if (isThenable(state)) {
         const reason = `evolve.${type} is asynchronous; reducers must return the next state itself`;
         throw new TrunklineError('InvalidDefinition', { aggregateType: name, reason });
       }

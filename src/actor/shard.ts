@@ -5,6 +5,7 @@
 //
 // Invariants: a command's frames are published whole, by one store, after the command has succeeded; a reply is behind its
 // frames in the same group; an actor runs its next command when the last one has ended, asynchronous ones included.
+
 import { dateMs, monotonicMs } from '../clock.ts';
 import { describeError, TrunklineError } from '../errors.ts';
 import { FrameReader } from '../frame.ts';
@@ -14,6 +15,7 @@ import { RingConsumer } from '../ring/consumer.ts';
 import type { StagedGroup } from '../ring/group.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { GroupKind, RingSealed, Word } from '../ring/ring.ts';
+import { isThenable } from '../thenable.ts';
 import { type Actor, type ActorType, definitionOf, type ShardData } from './actor.ts';
 import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
@@ -266,7 +268,7 @@ export class Shard {
     try {
       const input = command.inputJson === '[]' ? noInput : (JSON.parse(command.inputJson) as unknown[]);
       result = type.commands[command.commandIndex]!(execution, ...input);
-      isAsynchronous = typeof (result as PromiseLike<unknown> | undefined)?.then === 'function';
+      isAsynchronous = isThenable(result);
       if (isAsynchronous) result = Promise.resolve(result);
     } catch (error) {
       this.endings.fail(execution, error);

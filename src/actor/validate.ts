@@ -1,12 +1,14 @@
 // Payloads against their Standard Schema, synchronously.
+
 import type { StandardSchemaV1 as Schema } from '@standard-schema/spec';
 import { TrunklineError } from '../errors.ts';
+import { isThenable } from '../thenable.ts';
 
 /** The validator's output, or `SchemaViolation` with every issue it named. */
 export function validate(schema: Schema, data: unknown, aggregateType: string, eventType: string): unknown {
   const result = schema['~standard'].validate(data);
-  if (result instanceof Promise) {
-    result.catch(() => {}); // its outcome is of no use here, and must not become an unhandled rejection
+  if (isThenable(result)) {
+    Promise.resolve(result).catch(() => {}); // its outcome is of no use here, and must not become an unhandled rejection
     throw new TrunklineError('AsynchronousSchema', { aggregateType, eventType });
   }
   if (!result.issues) return result.value;

@@ -389,5 +389,5 @@ function wire(error: unknown, sink: string = storeName): WireError {
   return toWire(ours, { aggregateType: '', command: '' });
 }
 
-// A sink that has left a socket open does not keep the thread: no native call is in progress any more.
-runThread(main, abortGraceMs);
+// A sink of the user's that has left a socket open does not keep the thread: no native call is in progress any more.
+runThread(main, data.sinks.length === 0 ? 0 : abortGraceMs);

@@ -9,9 +9,11 @@
 // - Once the runtime has failed, no failure says anything about the handler: the next start delivers again.
 // - An attempt out of time has its signal aborted and is waited for no longer. It may go on by itself; what it puts into its
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
+
 import pRetry from 'p-retry';
 import { pause } from '../clock.ts';
 import { isStoreAway, TrunklineError } from '../errors.ts';
+import { isThenable } from '../thenable.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { Deadlines } from './deadlines.ts';
@@ -380,10 +382,6 @@ export class Attempts {
       );
     });
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 
 /** What is called one at a time: the events of one aggregate, or, in batches, whatever comes. */

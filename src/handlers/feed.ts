@@ -2,12 +2,14 @@
 //
 // Invariants: a subscription joins exactly behind what it has taken, and leaves exactly before what it has not: no gap, no
 // seam. Nothing is handed out that power loss could still take from the log.
+
 import { performance, setTimeout, yieldToLoop } from '../clock.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import type { Levels } from '../log/levels.ts';
 import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
+import { isThenable } from '../thenable.ts';
 import { Again } from './again.ts';
 
 /** A live subscription, as the feed sees it. */
@@ -96,7 +98,7 @@ export class Feed {
       this.reader ??= this.history.reader(new EventFilter({ types: this.types() }));
       const { reader } = this;
       const found = reader.page(this.position + 1, synced, pageSize);
-      const page = found instanceof Promise ? await found : found;
+      const page = isThenable(found) ? await found : found;
       if (page === undefined) return;
       if (reader !== this.reader) continue; // somebody has joined who may want more of it
       await this.hand(page.events, page.next - 1, reader);

@@ -9,6 +9,7 @@
 
 import type { StoredEvent } from '../event.ts';
 import { deepFreeze, textOf } from '../payload.ts';
+import { isThenable } from '../thenable.ts';
 import { within } from '../wait.ts';
 import { catchUp, keysOf, nextRow } from './folding.ts';
 import type { SubscriptionStatus } from './handlers.ts';
@@ -75,14 +76,14 @@ class RowSet<Row> {
       const next = current.map((row, i) => nextRow(this.definition, row, event, keys[i]!));
       for (const [i, row] of next.entries()) this.put(keys[i]!, row);
     };
-    if (rows.some((row) => row instanceof Promise)) return Promise.all(rows).then(put);
+    if (rows.some((row) => isThenable(row))) return Promise.all(rows).then(put);
     return put(rows as (Row | undefined)[]);
   }
 
   get(key: string): Row | undefined | Promise<Row | undefined> {
     if (this.definition.into === 'memory') return this.memory.get(key);
     const found = this.tables.get(this.table, this.keyOf(key));
-    return found instanceof Promise ? found.then((row) => deepFreeze(row as Row)) : deepFreeze(found as Row);
+    return isThenable(found) ? Promise.resolve(found).then((row) => deepFreeze(row as Row)) : deepFreeze(found as Row);
   }
 
   private put(key: string, row: Row | undefined): void {

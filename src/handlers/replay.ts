@@ -10,6 +10,7 @@ import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import type { History } from '../store/history.ts';
+import { isThenable } from '../thenable.ts';
 import type { Starts } from './starts.ts';
 import type { RunningSubscription } from './subscription.ts';
 
@@ -154,7 +155,7 @@ export async function replay(
         if (rate !== undefined) await due(started, progress.events, rate, signal);
         if (!dryRun) {
           const result = hand(event);
-          if (result instanceof Promise) await result;
+          if (isThenable(result)) await result;
         }
         progress.events++;
       }

@@ -9,6 +9,7 @@ import { isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
 import type { PageReader } from '../store/history.ts';
+import { isThenable } from '../thenable.ts';
 import { type Follower, sliceMs } from './feed.ts';
 import { doneAbove, handledTable } from './handled.ts';
 import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
@@ -134,7 +135,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.reader ??= starts.reader(this.settings);
     const { reader } = this;
     const found = reader.page(this.next, feed.frontier(), pageSize);
-    const page = found instanceof Promise ? await found : found;
+    const page = isThenable(found) ? await found : found;
     if (page === undefined) return this.nudge.wait(1);
     let started = performance.now();
     for (let i = 0; i < page.events.length; i++) {

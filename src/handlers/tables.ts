@@ -5,9 +5,11 @@
 // always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or projection row
 // that belongs to it, nor behind in another order. What is staged becomes text in the turn in which it is staged, and every
 // reading parses it anew: an object is never shared.
+
 import { clearTimeout, pause, performance, setTimeout } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
+import { isThenable } from '../thenable.ts';
 import { within } from '../wait.ts';
 import { fullKey, Overlay } from './overlay.ts';
 import { isFinal } from './patience.ts';
@@ -114,7 +116,7 @@ export class Tables {
   /** The caller's own: a change of it changes nothing that is kept. */
   get(table: string, key: string): MaybePromise<unknown> {
     const json = this.json(table, key);
-    return json instanceof Promise ? json.then(parse) : parse(json);
+    return isThenable(json) ? json.then(parse) : parse(json);
   }
 
   /** The same as JSON text. */
@@ -125,7 +127,7 @@ export class Tables {
     if (held !== undefined) return held.json;
     if (this.store === undefined) return this.open().then(() => this.json(table, key));
     const json = this.store.get(table, key);
-    return json instanceof Promise ? this.current(full, json) : json;
+    return isThenable(json) ? this.current(full, json) : json;
   }
 
   private async current(full: string, reading: Promise<string | undefined>): Promise<string | undefined> {

@@ -6,6 +6,7 @@ import { checkAggregate, checkFunction } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields } from '../known-fields.ts';
 import { own } from '../own.ts';
+import { isThenable } from '../thenable.ts';
 
 /** What settings call them: `integration.{type}`, for their schemas, and for whether they are published. */
 export const integrationName = 'integration';
@@ -60,7 +61,7 @@ export function integration<A extends AnyAggregate>(
 
 /** Of a callback that must be synchronous. No code owns the promise, if it is one: its rejection would end the thread. */
 export function refusePromise(what: string, returned: unknown): void {
-  if (typeof (returned as { then?: unknown } | null | undefined)?.then !== 'function') return;
+  if (!isThenable(returned)) return;
   Promise.resolve(returned).catch(() => {});
   throw new Error(`${what} must be synchronous, and returned a promise`);
 }

@@ -32,6 +32,7 @@ import { own } from '../own.ts';
 import { argumentsJson, toJson } from '../payload.ts';
 import { StagedGroup } from '../ring/group.ts';
 import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
+import { isThenable } from '../thenable.ts';
 
 /** An event as a test writes it down; a field of its data that may be `undefined` may be left out. */
 export type GivenEvent<A> =
@@ -152,16 +153,15 @@ class Trial<A extends AnyAggregate> {
     try {
       // Through JSON, as the arguments of a real command travel.
       const value = aggregate.commands[name](execution, ...JSON.parse(argumentsJson(input)));
-      this.result =
-        value instanceof Promise
-          ? value.then(
-              (settled) => this.settle(execution, settled),
-              (error) => {
-                execution.undo();
-                throw tellable(error);
-              },
-            )
-          : this.settle(execution, value);
+      this.result = isThenable(value)
+        ? Promise.resolve(value).then(
+            (settled) => this.settle(execution, settled),
+            (error) => {
+              execution.undo();
+              throw tellable(error);
+            },
+          )
+        : this.settle(execution, value);
     } catch (error) {
       execution.undo();
       this.error = tellable(error);
@@ -174,7 +174,7 @@ class Trial<A extends AnyAggregate> {
     if (typeof expected === 'function' && !isErrorClass(expected)) {
       return (error ? Promise.reject(error) : Promise.resolve(result as Outcome<A>)).then(expected, reject);
     }
-    if (result instanceof Promise) {
+    if (isThenable(result)) {
       return result.then(
         (outcome) => check(expected, outcome, undefined, this.actor),
         (failure) => check(expected, undefined, failure, this.actor),

@@ -12,6 +12,7 @@ import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { destroyClient, openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
 import { codeOf, kindOf, mayPass } from '../../store/postgres/sqlstate.ts';
 import type { TransactionClient } from '../../store/store.ts';
+import { isThenable } from '../../thenable.ts';
 import { Slots } from '../slots.ts';
 import type { Change, OwnTransaction } from '../table-store.ts';
 import type { EntryStatements } from './entries.ts';
@@ -162,7 +163,7 @@ class GuardedClient implements TransactionClient {
       throw new TrunklineError('InvalidOptions', { option: 'tx.client query', value: shown(text), reason });
     }
     const result = (this.connection.query as (...args: any[]) => any)(...args);
-    if (typeof result?.then !== 'function') {
+    if (!isThenable(result)) {
       this.isStreaming = true; // a stream of the user's: nobody tells us its end
       return result;
     }
@@ -170,7 +171,7 @@ class GuardedClient implements TransactionClient {
     return this.told(result);
   }
 
-  private async told(result: Promise<unknown>): Promise<unknown> {
+  private async told(result: PromiseLike<unknown>): Promise<unknown> {
     try {
       return await result;
     } catch (error) {

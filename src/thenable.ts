@@ -1,0 +1,8 @@
+// Whether what a function of the user's has returned must be awaited. Promises come from other realms, libraries and query
+// builders, which run only when they are awaited: `instanceof Promise` misses all of them, so src has none of it.
+
+/** What `await` would wait for. Reads `then` once; a getter that throws does so here. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
+  return typeof (value as { then?: unknown }).then === 'function';
+}
