@@ -1,5 +1,6 @@
 // Option objects: one that is none, that has a field nobody knows, or a value that its field cannot take, is refused at the
 // edge. A misspelt field would otherwise be ignored in silence; what was probably meant is suggested.
+import { isDate } from 'node:util/types';
 import { TrunklineError } from './errors.ts';
 import { own } from './own.ts';
 
@@ -29,6 +30,18 @@ export function given<Options extends object>(options: Options | undefined): Par
     Object.entries(options ?? {}).filter(([, value]) => value !== undefined),
   ) as Partial<Options>;
 }
+
+/**
+ * Options as they are in the call, with lists and dates of their own: what is read after a wait is what was given, whatever the
+ * caller has made of it by then.
+ */
+export function taken<Options extends object>(options: Options, { names }: Pick<Fields, 'names'>): Options {
+  const named = names.filter((name) => name in options);
+  return Object.fromEntries(named.map((name) => [name, copied(options[name as keyof Options])])) as Options;
+}
+
+const copied = (value: unknown): unknown =>
+  Array.isArray(value) ? [...value] : isDate(value) ? new Date(value) : value;
 
 /** Refuse what is no object, and fields that nobody knows. `option`: what it is called, as `flush`; '' at the top. */
 export function checkFields(option: string, given: unknown, known: Fields | readonly string[]): void {

@@ -39,6 +39,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/stream/kafka/schemas.ts envelopes[format]': 'a format of four, checked',
   'src/store/postgres/postgres.ts options[name]': 'eight fixed names',
   'src/store/postgres/postgres.ts connection[name]': 'written, by eight fixed names',
+  'src/known-fields.ts options[name]': 'the fixed names of an options type',
   'src/log/levels.ts Position[name]': 'names of levels, by their type',
   'src/handlers/outside.ts deadLetters[request.kind]': 'two kinds, told apart when the request is read',
   'src/handlers/postgres/row-table.ts row[name]': 'written, by the names of columns',

@@ -3,16 +3,17 @@
 //
 // Invariant: of those that want one entity, each acts in the turn in which it is the first of them, in the order in which they
 // came; what is held comes first until it is released.
-import type { AnyAggregate } from '../aggregate.ts';
 import { clearTimeout, setTimeout } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
-import type { NewEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import type { Heads } from './heads.ts';
-import { checkNewEvents } from './new-event.ts';
+import type { Draft } from './prepared.ts';
 
 /** The version of an entity in the store; from then on it is this log's. @throws StoreUnavailable */
 export type HeadLookUp = (type: string, id: string) => Promise<number>;
+
+/** An entity that is wanted: of a draft, since events themselves are their owner's, who may change them while they wait. */
+export type Wanted = Pick<Draft, 'aggregateType' | 'aggregateId' | 'dataJson'>;
 
 /** A place in the queue of each of its entities. */
 interface Claim {
@@ -26,7 +27,6 @@ interface Claim {
 
 export interface EntityTurnsSettings {
   readonly heads: Heads;
-  readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
   /** Set where the store is on another machine, which may know entities that this process does not. */
   readonly lookUp: HeadLookUp | undefined;
   /** So many may hold or wait. */
@@ -54,7 +54,7 @@ export class EntityTurns {
   }
 
   /** Act once the entities of these events are known and free: at once, if they are. */
-  take<T>(events: readonly NewEvent[], act: () => Promise<T>): Promise<T> {
+  take<T>(events: readonly Wanted[], act: () => Promise<T>): Promise<T> {
     return this.whenKnown(events, () => {
       if (this.queues.size === 0) return act();
       return this.claim(events, (release) => {
@@ -68,7 +68,7 @@ export class EntityTurns {
   }
 
   /** The same, and no other claim acts on them until `release` is called; what `act` throws releases them. */
-  hold<T>(events: readonly NewEvent[], act: (release: () => void) => T): Promise<T> {
+  hold<T>(events: readonly Wanted[], act: (release: () => void) => T): Promise<T> {
     return this.whenKnown(events, () =>
       this.claim(events, async (release) => {
         try {
@@ -93,10 +93,9 @@ export class EntityTurns {
    * `act` compares versions and takes the next ones in one turn, the turn in which they are known: at once, or after the
    * store, where that is elsewhere, has been asked.
    */
-  private whenKnown<T>(events: readonly NewEvent[], act: () => Promise<T>): Promise<T> {
+  private whenKnown<T>(events: readonly Wanted[], act: () => Promise<T>): Promise<T> {
     const { heads, lookUp } = this.settings;
-    if (lookUp === undefined || !Array.isArray(events) || this.areKnown(events)) return act();
-    checkNewEvents(events); // before the server is asked about what could not be an id
+    if (lookUp === undefined || this.areKnown(events)) return act();
     const acted = this.lookUps.then(async () => {
       // Again: while the store was asked for one, another log may have written one that was known.
       for (let unknown = events.filter((event) => !this.isKnown(event)); unknown.length > 0; ) {
@@ -114,20 +113,15 @@ export class EntityTurns {
     return acted.then(({ promise }) => promise);
   }
 
-  private areKnown(events: readonly NewEvent[]): boolean {
+  private areKnown(events: readonly Wanted[]): boolean {
     return this.settings.lookUp === undefined || events.every((event) => this.isKnown(event));
   }
 
-  private isKnown(event: NewEvent): boolean {
-    const type = event?.aggregateType;
-    const id = event?.aggregateId;
-    // What is no id is refused later, in words.
-    if (typeof type !== 'string' || typeof id !== 'string' || this.settings.actorTypes.has(type)) return true;
-    return this.settings.heads.isKnown(type, id);
+  private isKnown({ aggregateType, aggregateId }: Wanted): boolean {
+    return this.settings.heads.isKnown(aggregateType, aggregateId);
   }
 
-  private claim<T>(events: readonly NewEvent[], act: (release: () => void) => Promise<T>): Promise<T> {
-    checkNewEvents(events);
+  private claim<T>(events: readonly Wanted[], act: (release: () => void) => Promise<T>): Promise<T> {
     const { limit, waitTimeoutMs: timeoutMs } = this.settings;
     if (this.claims.size >= limit) throw new TrunklineError('TooManyInFlight', { limit });
     const keys = new Set(events.map(({ aggregateType, aggregateId }) => `${aggregateType}\0${aggregateId}`));
@@ -169,7 +163,7 @@ export class EntityTurns {
     return promise;
   }
 
-  private isBehind(claim: Claim, { aggregateType, aggregateId }: NewEvent): boolean {
+  private isBehind(claim: Claim, { aggregateType, aggregateId }: Wanted): boolean {
     return firstOf(this.queues.get(`${aggregateType}\0${aggregateId}`)!) !== claim;
   }
 

@@ -1,5 +1,8 @@
-// Events of entities with all that will be written of them, and with the versions that are theirs if they are written now.
-// Owned by the caller's thread.
+// Events of entities with all that will be written of them: a draft in the call of the user's, with versions once it is their
+// turn. Owned by the caller's thread.
+//
+// Invariant: what a draft holds is text and numbers, taken in the call itself. A turn may come later, after the store was asked
+// or a commit has ended: what the owner of the events has made of them by then is not looked at.
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
@@ -9,32 +12,35 @@ import type { Heads } from './heads.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { Transactions } from './transactions.ts';
 
-/** An event with all that will be written of it: what its owner changes in it later does not get in. */
-export interface Prepared {
+/** An event as it was when it was given; only its version is still open. */
+export interface Draft {
   readonly aggregateType: string;
   readonly aggregateId: string;
   readonly type: string;
   readonly id: string | undefined;
   readonly schemaVersion: number;
   readonly occurredAt: number | undefined;
-  readonly version: number;
+  /** The version that its owner has given it; undefined: the next. */
+  readonly givenVersion: number | undefined;
   readonly metadataJson: string;
   readonly dataJson: string;
+  /** 0 until its turn has come. */
+  version: number;
 }
 
-export interface PrepareSettings {
-  readonly heads: Heads;
+/** With a version that is its own, if it is written in this turn. */
+export type Prepared = Readonly<Draft>;
+
+export interface DraftSettings {
   readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
   readonly transactions: Transactions | undefined;
-  readonly expectedVersion: number | undefined;
 }
 
-/** @throws InvalidOptions, InvalidId, WrongDoor, ConcurrencyConflict, UnserialisableValue */
-export function prepareEvents(events: readonly NewEvent[], settings: PrepareSettings): readonly Prepared[] {
-  const { heads, actorTypes, transactions, expectedVersion } = settings;
+/** In the call itself, before anything is waited for. @throws InvalidOptions, InvalidId, WrongDoor, UnserialisableValue */
+export function draftEvents(events: readonly NewEvent[], settings: DraftSettings): readonly Draft[] {
+  const { actorTypes, transactions } = settings;
   checkNewEvents(events);
-  const versions = new Map<string, number>();
-  return events.map((event): Prepared => {
+  return events.map((event): Draft => {
     const { aggregateType, aggregateId, type } = event;
     if (transactions?.hasTaken(event)) {
       const reason = 'saveWithTx has taken this event; it is published when its transaction commits (see publishAsync)';
@@ -44,21 +50,46 @@ export function prepareEvents(events: readonly NewEvent[], settings: PrepareSett
       const reason = 'its events are raised by commands of its actors; entities must use another type';
       throw new TrunklineError('WrongDoor', { aggregateType, reason });
     }
+    const { id, schemaVersion = 1, version: givenVersion } = event;
+    const occurredAt = event.occurredAt?.getTime();
+    const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
+    const dataJson = toJson(event.data, type);
+    return {
+      aggregateType,
+      aggregateId,
+      type,
+      id,
+      schemaVersion,
+      occurredAt,
+      givenVersion,
+      metadataJson,
+      dataJson,
+      version: 0,
+    };
+  });
+}
+
+/** In the turn in which they are written: each gets its version. @throws ConcurrencyConflict */
+export function prepareDrafts(
+  drafts: readonly Draft[],
+  heads: Heads,
+  expectedVersion: number | undefined,
+): readonly Prepared[] {
+  const versions = new Map<string, number>();
+  for (const draft of drafts) {
+    const { aggregateType, aggregateId } = draft;
     const key = `${aggregateType}\0${aggregateId}`;
     const before = versions.get(key);
     const actualVersion = before ?? heads.version(aggregateType, aggregateId);
     const expected = before ?? expectedVersion ?? actualVersion;
-    const version = event.version ?? expected + 1;
+    const version = draft.givenVersion ?? expected + 1;
     if (expected !== actualVersion || version !== actualVersion + 1) {
       const details = { aggregateType, aggregateId, actualVersion };
       const wanted = expected === actualVersion ? version - 1 : expected;
       throw new TrunklineError('ConcurrencyConflict', { ...details, expectedVersion: wanted });
     }
     versions.set(key, version);
-    const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
-    const { id, schemaVersion = 1 } = event;
-    const occurredAt = event.occurredAt?.getTime();
-    const dataJson = toJson(event.data, type);
-    return { aggregateType, aggregateId, type, id, schemaVersion, occurredAt, version, metadataJson, dataJson };
-  });
+    draft.version = version;
+  }
+  return drafts;
 }

@@ -15,6 +15,7 @@ import { checkFields } from '../known-fields.ts';
 import { eachFrame } from '../log/frames.ts';
 import { type Levels, LevelWord, LogRoom } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
+import type { Logger } from '../logger.ts';
 import { printAs } from '../one-line.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { Level, Receipt } from '../receipt.ts';
@@ -26,7 +27,7 @@ import { carriedOut } from '../wait.ts';
 import { EntityTurns, type HeadLookUp } from './entity-turns.ts';
 import { Heads } from './heads.ts';
 import { Later } from './later.ts';
-import { type Prepared, prepareEvents } from './prepared.ts';
+import { type Draft, draftEvents, type Prepared, prepareDrafts } from './prepared.ts';
 import type { Transactions } from './transactions.ts';
 
 interface Publishing {
@@ -79,7 +80,7 @@ export class EventPublisher {
     this.actorTypes = actorTypes;
     this.options = options;
     const { maxInFlight: limit, waitTimeoutMs } = options;
-    this.turns = new EntityTurns({ heads: this.heads, actorTypes, lookUp, limit, waitTimeoutMs });
+    this.turns = new EntityTurns({ heads: this.heads, lookUp, limit, waitTimeoutMs });
     this.ring = createRing(options.flush.ringBytes);
     this.producer = new RingProducer(this.ring, () => false);
     this.logBell = new Bell(levels.words, LevelWord.logBell);
@@ -139,14 +140,20 @@ export class EventPublisher {
       events = events.filter((event) => !transactions.hasTaken(event));
       if (events.length === 0) return;
     }
+    const drafts = this.draft(events);
     this.turns
-      .take(events, () => this.append(this.prepare(events)))
+      .take(drafts, () => this.append(this.prepare(drafts)))
       .catch((error: unknown) => {
         this.options.logger.error(
           { err: error, count: events.length },
           'events published without waiting were not written',
         );
       });
+  }
+
+  /** @internal */
+  get logger(): Logger {
+    return this.options.logger;
   }
 
   /** @internal */
@@ -165,8 +172,9 @@ export class EventPublisher {
    * @throws as `publish` does
    */
   reserve(events: readonly NewEvent[]): Promise<Reserved> {
-    return this.turns.hold(events, (release) => {
-      const prepared = this.prepare(events);
+    const drafts = this.draft(events);
+    return this.turns.hold(drafts, (release) => {
+      const prepared = this.prepare(drafts);
       if (this.caller.options.whenFull === 'reject' && !this.hasRoom()) throw this.tooManyUnstored();
       const { slot, promise } = this.takeSlot(prepared);
       promise.catch(() => {}); // `publish` reports a runtime that fails meanwhile
@@ -209,7 +217,8 @@ export class EventPublisher {
     expectedVersion: number | undefined,
     level: Level,
   ): Promise<Receipt<undefined>> {
-    const appended = this.turns.take(events, () => this.append(this.prepare(events, expectedVersion)));
+    const drafts = this.draft(events);
+    const appended = this.turns.take(drafts, () => this.append(this.prepare(drafts, expectedVersion)));
     return this.arrived(appended, level);
   }
 
@@ -229,20 +238,26 @@ export class EventPublisher {
     });
   }
 
-  /**
-   * Check everything, and give every event its version, before anything is written. `append` takes those versions in the
-   * same turn, so that no other publishing comes in between.
-   */
-  private prepare(events: readonly NewEvent[], expectedVersion?: number): readonly Prepared[] {
+  /** In the call, whenever its turn comes: check everything but versions, and take what was given as it is now. */
+  private draft(events: readonly NewEvent[]): readonly Draft[] {
     this.caller.admit();
-    const { transactions, actorTypes, heads } = this;
-    const prepared = prepareEvents(events, { transactions, actorTypes, heads, expectedVersion });
-    this.checkSize(prepared);
-    return prepared;
+    const { actorTypes, transactions } = this;
+    const drafts = draftEvents(events, { actorTypes, transactions });
+    this.checkSize(drafts);
+    return drafts;
+  }
+
+  /**
+   * Give every event its version, before anything is written. `append` takes those versions in the same turn, so that no other
+   * publishing comes in between.
+   */
+  private prepare(drafts: readonly Draft[], expectedVersion?: number): readonly Prepared[] {
+    this.caller.admit();
+    return prepareDrafts(drafts, this.heads, expectedVersion);
   }
 
   /** What the ring can never take is refused before it gets versions: those behind it would follow a gap. */
-  private checkSize(events: readonly Prepared[]): void {
+  private checkSize(events: readonly Draft[]): void {
     const size = (bytesOf: typeof frameBytesBound): number =>
       events.reduce((sum, { aggregateType, aggregateId, type, metadataJson, dataJson }) => {
         return sum + bytesOf(aggregateType, aggregateId, type, metadataJson, dataJson);

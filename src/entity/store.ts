@@ -113,9 +113,9 @@ export class RuntimeStore implements EventStore {
   ): Promise<EventsNamed<A, T>[]>;
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   async getByType(type: string, query: TypeQuery = {}): Promise<any> {
-    checkTypeQuery(type, query);
+    const asGiven = checkTypeQuery(type, query);
     await this.caughtUp();
-    return this.archive.getByType(type, query);
+    return this.archive.getByType(type, asGiven);
   }
 
   query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
@@ -139,9 +139,9 @@ export class RuntimeStore implements EventStore {
     checkAggregate(aggregate);
     if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
     checkId('aggregate id', id);
-    checkMoment(moment);
+    const asGiven = checkMoment(moment);
     await this.caughtUp();
-    return this.archive.stateAt(aggregate, id, moment);
+    return this.archive.stateAt(aggregate, id, asGiven);
   }
 
   /** Version and position of an aggregate; undefined if it is unknown. */

@@ -5,10 +5,11 @@ import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
+import { taken } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
 import { own } from '../own.ts';
 import { toPlain } from '../payload.ts';
-import { checkChange, checkLetterQuery } from './letter-query.ts';
+import { checkChange, checkLetterQuery, selectionFields } from './letter-query.ts';
 import {
   aggregateKey,
   type LetterError,
@@ -111,8 +112,9 @@ export class DeadLetters {
     options: { dryRun?: boolean | undefined } = {},
   ): Promise<DeadLetterOutcome[]> {
     checkChange('requeue', which, options);
+    const { dryRun } = options;
     const letters = await this.select(which);
-    if (options.dryRun) return this.rehearse(letters);
+    if (dryRun) return this.rehearse(letters);
     const { tables } = this;
     const sequences = new Map<string, { handler: string; aggregate: string }>();
     for (const { record } of letters) {
@@ -128,18 +130,19 @@ export class DeadLetters {
   }
 
   /**
-   * Replace what the handler will get as `data`; the event itself, in log and store, stays as it is.
+   * Replace what the handler will get as `data`; the event itself, in log and store, stays as it is. A schema is given the data as
+   * the JSON that they are.
    * @throws UnknownDeadLetter, SchemaViolation, UnserialisableValue; then the letter is as it was
    */
   async edit(id: string, data: unknown): Promise<DeadLetter> {
+    let checked = toPlain(data, 'data'); // now, whatever its owner makes of it while the letter is read
     const { key, record } = await this.one(id);
     const { aggregateType, type } = record.event;
     const schema = (
       own(this.definitions.get(aggregateType)?.events ?? {}, type) as AnyAggregate['events'][string] | undefined
     )?.schema;
-    let checked = data;
     if (schema) {
-      const result = await schema['~standard'].validate(data);
+      const result = await schema['~standard'].validate(checked);
       if (result.issues) {
         const issues = result.issues.map(({ message, path = [] }: any) => ({
           message,
@@ -170,8 +173,9 @@ export class DeadLetters {
     options: { dryRun?: boolean | undefined } = {},
   ): Promise<DeadLetterOutcome[]> {
     checkChange('discard', which, options);
+    const { dryRun } = options;
     const letters = await this.select(which);
-    if (options.dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));
+    if (dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));
     const { tables } = this;
     const sequences = new Map<string, { handler: string; aggregate: string }>();
     for (const letter of letters) {
@@ -233,8 +237,9 @@ export class DeadLetters {
 
   private async select(which: string | DeadLetterQuery): Promise<Letter[]> {
     if (typeof which === 'string') return [await this.one(which)];
-    await this.checkHandler(which.handler); // a misspelt one would select nothing, in silence
-    return this.find(which, (letter) => letter);
+    const query = taken(which, selectionFields);
+    await this.checkHandler(query.handler); // a misspelt one would select nothing, in silence
+    return this.find(query, (letter) => letter);
   }
 
   private async one(id: string): Promise<Letter> {

@@ -14,7 +14,8 @@ const queryFields = fieldsOf<DeadLetterQuery>({
   olderThanMs: true,
   limit: true,
 });
-const selectionFields = fieldsOf<Record<keyof DeadLetterQuery | 'all', unknown>>({
+/** Of what selects letters that are changed. */
+export const selectionFields: Fields = fieldsOf<Record<keyof DeadLetterQuery | 'all', unknown>>({
   ...queryFields.kinds,
   all: true,
 } as never);

@@ -138,9 +138,8 @@ export class LocalProjection<Row> implements Projection<Row> {
   }
 
   async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
-    checkRange('entries', range);
+    const { prefix = '', start, end, limit = Number.MAX_SAFE_INTEGER } = checkRange('entries', range);
     await this.opened();
-    const { prefix = '', start, end, limit = Number.MAX_SAFE_INTEGER } = range;
     const number = this.shown?.number ?? this.shownBefore?.generation ?? this.next!.number;
     if (this.definition.into === 'memory') {
       const { memory } = this.shown ?? this.next!;

@@ -1,7 +1,7 @@
 // What whoever reads rows or waits for them may say, and its checks.
 
 import { checkInteger, invalid } from '../checks.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
+import { checkFields, fieldsOf, taken } from '../known-fields.ts';
 import { own } from '../own.ts';
 
 /** Which keys, in the order of their bytes. */
@@ -26,14 +26,15 @@ export interface WaitOptions {
 const rangeFields = fieldsOf<RangeOptions>({ prefix: true, start: true, end: true, limit: true });
 const waitFields = fieldsOf<WaitOptions>({ timeoutMs: true, signal: true });
 
-/** @throws InvalidOptions */
-export function checkRange(option: string, range: RangeOptions): void {
+/** The range as it is now. @throws InvalidOptions */
+export function checkRange(option: string, range: RangeOptions): RangeOptions {
   checkFields(option, range, rangeFields);
   for (const name of ['prefix', 'start', 'end'] as const) {
     const text = own(range, name);
     if (text !== undefined && typeof text !== 'string') invalid(`${option}.${name}`, text, 'must be text');
   }
   if (range.limit !== undefined) checkInteger(`${option}.limit`, range.limit, 0, Number.MAX_SAFE_INTEGER);
+  return taken(range, rangeFields);
 }
 
 /** Its values are checked where the wait begins. @throws InvalidOptions */

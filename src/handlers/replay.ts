@@ -8,7 +8,7 @@ import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, inva
 import { pause, performance } from '../clock.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
+import { checkFields, fieldsOf, taken } from '../known-fields.ts';
 import type { History } from '../store/history.ts';
 import { isThenable } from '../thenable.ts';
 import type { Starts } from './starts.ts';
@@ -97,7 +97,7 @@ function checkMoment(option: string, moment: number | Date): void {
 
 /** @internal see `runtime.replay` */
 export async function replay(
-  given: ReplayOptions,
+  options: ReplayOptions,
   parts: {
     history: History;
     starts: Starts;
@@ -108,14 +108,14 @@ export async function replay(
     closing: AbortSignal;
   },
 ): Promise<ReplayProgress> {
-  checkFields('replay', given, replayFields);
+  checkFields('replay', options, replayFields);
+  const given = taken(options, replayFields);
   checkReplay(given);
   checkRegistered(given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
   checkEventNames(given.types, given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
-  const { from = 1, to, into, ...options } = given;
-  const { types, aggregate, aggregateId, onProgress = () => {}, progressMs = 1000, dryRun = false } = options;
-  const signal = options.signal === undefined ? parts.closing : AbortSignal.any([options.signal, parts.closing]);
-  const rate = options.eventsPerSecond;
+  const { from = 1, to, into, types, aggregate, aggregateId, eventsPerSecond: rate } = given;
+  const { onProgress = () => {}, progressMs = 1000, dryRun = false } = given;
+  const signal = given.signal === undefined ? parts.closing : AbortSignal.any([given.signal, parts.closing]);
   const report = guarded(onProgress); // what it throws does not end the replay: there is the signal for that
   const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
   const written = parts.written();

@@ -36,7 +36,7 @@ import { PROJECTION_PREFIX, resolveSubscription, type SubscriptionSettings } fro
 import type { BeginOptions, StageParts } from './stage-parts.ts';
 import { Starts } from './starts.ts';
 import { RunningSubscription } from './subscription.ts';
-import type { TableStore } from './table-store.ts';
+import type { KeyRange, TableStore } from './table-store.ts';
 import { checkKey, Tables } from './tables.ts';
 import { noteUndeclared } from './undeclared.ts';
 import { WorkerPool } from './worker-pool.ts';
@@ -334,8 +334,7 @@ export class HandlerStage {
   /** What effects have put into a table, in key order. */
   async effects(table: string, range: RangeOptions = {}): Promise<{ key: string; value: unknown }[]> {
     checkTable(table);
-    checkRange('effects', range);
-    return this.tables.range(effectTable(table), range);
+    return this.tables.range(effectTable(table), checkRange('effects', range) as KeyRange);
   }
 
   /** While closing: handlers that run have no longer than this, then their signals are aborted and they are waited for no more. */

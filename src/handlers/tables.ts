@@ -137,11 +137,7 @@ export class Tables {
   }
 
   /** Entries in key order, the caller's own. */
-  range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
-    return this.rangeOf(table, { ...range }); // as it is now, whatever its owner makes of it later
-  }
-
-  private async rangeOf(table: string, range: KeyRange): Promise<{ key: string; value: unknown }[]> {
+  async range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
     this.checkOpen();
     const store = this.store ?? (await this.open());
     const { limit = Number.MAX_SAFE_INTEGER, prefix = '', start = '', end } = range;
@@ -159,7 +155,7 @@ export class Tables {
       }
     }
     // What has been removed meanwhile may have left room for some that were not read.
-    if (entries.size < limit && stored.length === wanted) return this.rangeOf(table, range);
+    if (entries.size < limit && stored.length === wanted) return this.range(table, range);
     const sorted = [...entries].sort(([a], [b]) => compareBytes(a, b));
     return sorted.slice(0, limit).map(([key, json]) => ({ key, value: parse(json) }));
   }

@@ -1,7 +1,7 @@
 // What a store's readers check of their arguments, with a runtime and without one.
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
+import { checkFields, fieldsOf, taken } from '../known-fields.ts';
 import type { Moment, TypeQuery } from './store.ts';
 
 export function checkAggregateId(aggregate: AnyAggregate | string, id: string): void {
@@ -16,7 +16,8 @@ export function checkVersionRange(version: number, limit: number | undefined): v
 
 const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });
 
-export function checkTypeQuery(type: string, query: TypeQuery): void {
+/** The query as it is now. */
+export function checkTypeQuery(type: string, query: TypeQuery): TypeQuery {
   checkId('event type', type);
   checkFields('getByType', query, typeQueryFields);
   const { since, until, limit, aggregate } = query;
@@ -26,17 +27,22 @@ export function checkTypeQuery(type: string, query: TypeQuery): void {
     checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
   }
   if (aggregate !== undefined) checkAggregate(aggregate);
+  return taken(query, typeQueryFields);
 }
 
-export function checkMoment(moment: Moment): void {
+const momentFields = { names: ['version', 'time'] };
+
+/** The moment as it is now. */
+export function checkMoment(moment: Moment): Moment {
   if (moment === undefined || moment === null) {
     invalid('moment', moment, 'is missing: say as of when, by { version } or { time }');
   }
-  checkFields('moment', moment, ['version', 'time']);
+  checkFields('moment', moment, momentFields.names);
   const { version, time } = moment as { version?: number; time?: Date };
   if ((version === undefined) === (time === undefined)) {
     invalid('moment', moment, 'must be { version } or { time }: one of the two');
   }
   if (version !== undefined) checkInteger('moment.version', version, 0, Number.MAX_SAFE_INTEGER);
   if (time !== undefined) checkDate('moment.time', time);
+  return taken(moment, momentFields);
 }

@@ -88,8 +88,7 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
   ): Promise<EventsNamed<A, T>[]>;
   /** All events of one type, in the order in which they were stored; bounded by memory: for more, `query`. */
   async getByType(type: string, query: TypeQuery = {}): Promise<any> {
-    checkTypeQuery(type, query);
-    return this.archive.getByType(type, query);
+    return this.archive.getByType(type, checkTypeQuery(type, query));
   }
 
   query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
@@ -107,8 +106,7 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     moment: Moment,
   ): Promise<StateThen<StateOf<A>> | undefined> {
     checkAggregateId(aggregate, id);
-    checkMoment(moment);
-    return this.archive.stateAt(aggregate, id, moment);
+    return this.archive.stateAt(aggregate, id, checkMoment(moment));
   }
 
   /** Version and position of an aggregate; undefined if it is unknown. */

@@ -101,9 +101,9 @@ export class TableProjection<Row> implements Projection<Row> {
   }
 
   async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
-    checkRange('entries', range);
+    const asGiven = checkRange('entries', range);
     await this.opened();
-    return this.store.read((client) => this.table.range(client, range));
+    return this.store.read((client) => this.table.range(client, asGiven));
   }
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
