@@ -1,6 +1,7 @@
 // A unit of work over entities: what they raise between its begin and its commit is published after the commit, all of it
 // or, on a rollback, nothing. With a client of the user's own, events and the user's tables are one transaction.
 
+import { isNativeError } from 'node:util/types';
 import { checkFunction, checkLevel, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
@@ -123,7 +124,10 @@ export class UnitOfWork implements AsyncDisposable {
       if (this.state === 'open') await (this.committing ?? this.commit());
       return result;
     } catch (error) {
-      if (this.state === 'open' && this.committing === undefined) await this.rollback();
+      if (this.state === 'open' && this.committing === undefined) {
+        this.state = 'rolled back';
+        await this.undo(error);
+      }
       throw error;
     }
   }
@@ -155,7 +159,7 @@ export class UnitOfWork implements AsyncDisposable {
     } catch (error) {
       reserved?.giveUp();
       this.state = 'rolled back';
-      await this.transaction?.rollback();
+      await this.undo(error);
       throw error;
     }
     this.state = 'committed';
@@ -171,6 +175,18 @@ export class UnitOfWork implements AsyncDisposable {
       for (const { type, handler } of this.afterHandlers) if (type === '*' || type === event.type) await handler(event);
     }
     return events;
+  }
+
+  /** Roll back because of `error`, which the caller gets: a rollback that fails as well is logged, and is its cause if it has none. */
+  private async undo(error: unknown): Promise<void> {
+    try {
+      await this.transaction?.rollback();
+    } catch (failure) {
+      this.publisher.logger.error({ err: failure }, 'the rollback of a unit of work failed');
+      if (isNativeError(error) && Object.isExtensible(error) && !('cause' in error)) {
+        Object.defineProperty(error, 'cause', { value: failure, writable: true, configurable: true });
+      }
+    }
   }
 
   /** Stored by the transaction; their place in the log they get when the relay has come to them. */

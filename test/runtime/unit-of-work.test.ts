@@ -172,3 +172,38 @@ test('a commit that waits for its own entity ends with the bound of waits', asyn
   expect(steps).toEqual(['rollback']);
   expect(await versionsOf(runtime, 'a')).toEqual([]);
 });
+
+test('a rollback that fails as well leaves the caller the error that was the reason, itself, and is its cause', async () => {
+  const lines: unknown[] = [];
+  const logger = { debug() {}, info() {}, warn() {}, error: (line: unknown) => void lines.push(line) };
+  const runtime = await startRuntime({ shards: 1, logger });
+  const lost = new Error('connection lost');
+  const transaction = { commit() {}, rollback: () => Promise.reject(lost) };
+  const unit = (): UnitOfWork => runtime.unitOfWork({ transaction });
+  const throwing = (reason: unknown) => (): never => {
+    throw reason;
+  };
+  const place = (work: UnitOfWork): unknown => work.register(new Order('o')).place({});
+  const ways: ((reason: unknown) => Promise<unknown>)[] = [
+    (reason) => unit().run(throwing(reason)),
+    (reason) => unit().before('*', throwing(reason)).run(place),
+    (reason) => runtime.unitOfWork({ transaction: { ...transaction, commit: throwing(reason) } }).run(place),
+    async (reason) => {
+      const work = unit().before('*', throwing(reason));
+      place(work);
+      await work.commit();
+    },
+  ];
+  for (const way of ways) {
+    const reason: Error = new RangeError('not enough');
+    expect(await errorOf(way(reason))).toBe(reason);
+    expect(reason.cause).toBe(lost);
+    const caused = new Error('not enough', { cause: 'its own' });
+    expect(await errorOf(way(caused))).toBe(caused);
+    expect(caused.cause).toBe('its own');
+    const frozen = Object.freeze(new Error('not enough'));
+    expect(await errorOf(way(frozen))).toBe(frozen);
+  }
+  expect(lines).toEqual(Array.from({ length: 3 * ways.length }, () => ({ err: lost })));
+  await expect(unit().rollback()).rejects.toBe(lost);
+});
