@@ -8,7 +8,7 @@ import type { NewEvent, StoredEvent } from '../event.ts';
 import { checkFields } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
 import { shown } from '../shown.ts';
-import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from '../store/arguments.ts';
+import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from '../store/arguments.ts';
 import type {
   EventArchive,
   EventStore,
@@ -125,7 +125,11 @@ export class RuntimeStore implements EventStore {
    * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
    * also those that other logs have brought there.
    */
-  async *query(query?: StoreQuery): AsyncIterableIterator<any> {
+  query(query: StoreQuery = {}): AsyncIterableIterator<any> {
+    return this.queried(takeQuery(query));
+  }
+
+  private async *queried(query: StoreQuery): AsyncIterableIterator<any> {
     await this.caughtUp();
     yield* this.archive.query(query);
   }

@@ -2,7 +2,8 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
 import { checkFields, fieldsOf, taken } from '../known-fields.ts';
-import type { Moment, TypeQuery } from './store.ts';
+import { storeQueryFields } from './filter.ts';
+import type { Moment, StoreQuery, TypeQuery } from './store.ts';
 
 export function checkAggregateId(aggregate: AnyAggregate | string, id: string): void {
   checkAggregate(aggregate);
@@ -12,6 +13,12 @@ export function checkAggregateId(aggregate: AnyAggregate | string, id: string): 
 export function checkVersionRange(version: number, limit: number | undefined): void {
   checkInteger('version', version, 0, Number.MAX_SAFE_INTEGER);
   if (limit !== undefined) checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
+}
+
+/** The query as it is now; its values are checked where it is read. */
+export function takeQuery(query: StoreQuery): StoreQuery {
+  checkFields('query', query, storeQueryFields);
+  return taken(query, storeQueryFields);
 }
 
 const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });

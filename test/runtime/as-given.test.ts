@@ -102,6 +102,7 @@ test('what is read, edited, requeued and discarded is what was asked for in the 
     'projection.entries': [() => [{ start: 'a', end: 'b' }], (range) => rows.entries(range)],
     getByType: [() => [{ since: since(), limit: 2 }], (query) => store.getByType('Added', query)],
     stateAt: [() => [{ version: 2 }], (moment) => store.stateAt(Counter, 'a', moment)],
+    query: [() => [{ types: ['Added'], since: since() }], (query) => store.query(query)],
     events: [() => [{ type: 'Added', from: 1, to: 3 }], (query) => runtime.events(query)],
     'deadLetters.list': [() => [{ aggregateId: 'a', limit: 2 }], (query) => deadLetters.list(query)],
     replay: [() => [{ ...asked, types: [...asked.types] }], (options) => runtime.replay(options).then((p) => p.events)],
