@@ -258,3 +258,27 @@ describe('whatever the bytes', () => {
     }
   });
 });
+
+test('a control character is refused outside of a quoted text, and in one that has no end', () => {
+  const subject = (value: string): string => invite.replace(/\r\n\r\n/, `\r\nSubject: ${value}\r\n\r\n`);
+  const isRefused = (value: string): boolean => {
+    try {
+      parseMessage(Buffer.from(subject(value), 'latin1'));
+      return false;
+    } catch (error) {
+      expect(error).toBeInstanceOf(MalformedSip);
+      return true;
+    }
+  };
+  for (const fine of ['"a\\\x01b"', '"\\"\\\x01" x "y"', '"a" b "c\\\x02"', '"\\\\" x'])
+    expect(isRefused(fine), fine).toBe(false);
+  for (const bad of ['a\x01', '"a" \x01 "b"', '"a\\\x01', '"a" "b\x01', '"\\\\" \x01', '"a\\"\x01']) {
+    expect(isRefused(bad), bad).toBe(true);
+  }
+});
+
+test('quotes without an end cost one pass: a thousand datagrams of them are read', () => {
+  // Half a second each where every quote begins a search of its own.
+  const hostile = Buffer.from(invite.replace(/\r\n\r\n/, `\r\nSubject: \x01${'\\"'.repeat(7_000)}"\r\n\r\n`), 'latin1');
+  for (let i = 0; i < 1_000; i++) expect(() => parseMessage(hostile)).toThrow(MalformedSip);
+}, 60_000);

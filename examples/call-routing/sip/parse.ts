@@ -16,7 +16,6 @@ const statusLine = /^SIP\/2\.0 +([1-6]\d\d)(?: (.*))?$/i;
 const token = /^[!%'*+\-.\w`~]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it looks for
 const controlCharacters = /[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/;
-const quotedText = /"(?:[^"\\]|\\[^\r\n])*"/g;
 const listHeaders: ReadonlySet<string> = new Set(['via', 'route', 'record-route']);
 /** A second one contradicts the first: a proxy and the next hop could each believe another (RFC 4475 §3.3.8, §3.3.9). */
 const singleHeaders: ReadonlySet<string> = new Set([
@@ -76,9 +75,27 @@ function splitHead(datagram: Buffer): { lines: string[]; bodyStart: number | und
   return { lines, bodyStart: end < 0 ? undefined : end + (strict < 0 ? 2 : 4), isTooLong };
 }
 
-/** One that is not escaped in a quoted text (§25.1, quoted-pair). */
+/**
+ * One that stands outside of a quoted text (§25.1, quoted-pair), or in one that has no end. In one pass: by an expression each
+ * quote would begin a search to the end of the line.
+ */
 function hasControlCharacter(line: string): boolean {
-  return controlCharacters.test(line) && controlCharacters.test(line.replace(quotedText, ''));
+  if (!controlCharacters.test(line)) return false;
+  let isQuoted = false;
+  let isFoundInside = false;
+  for (let i = 0; i < line.length; i++) {
+    const character = line[i]!;
+    if (character === '"') {
+      isQuoted = !isQuoted;
+      isFoundInside = false;
+    } else if (isQuoted && character === '\\' && i + 1 < line.length) {
+      isFoundInside ||= controlCharacters.test(line[++i]!);
+    } else if (controlCharacters.test(character)) {
+      if (!isQuoted) return true;
+      isFoundInside = true;
+    }
+  }
+  return isFoundInside; // the last quote has no end
 }
 
 /** The headers that can be read, of single ones the first, and the first thing that is wrong with the others. */
