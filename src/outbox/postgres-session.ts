@@ -75,7 +75,7 @@ export class PostgresOutboxSession implements OutboxSession {
           else 0 end as held,
         array(select distinct log_id from elsewhere) as held_by
       from ${name}.outbox_relay, (select pg_catalog.count(*) as events from claimed) claimed`;
-    // The first is read whatever it holds. What the server adds up is the text, as it will send it.
+    // A batch that no claim has drawn is a stranger's: its row waits, and moves no log's place. The first is read whatever it holds. What the server adds up is the text, as it will send it.
     this.claimedSql = `
       select * from (
         select o.batch, o.sequence, o.id::text as id, d.id is null as is_orphan, d.aggregate_type, d.aggregate_id, d.version, d.event_type,
@@ -87,6 +87,7 @@ export class PostgresOutboxSession implements OutboxSession {
           select * from ${this.table}
           where log_id = $1 and batch is not null and position is null and refused is null
             and (batch, sequence) > ($2::bigint, $3::bigint)
+            and batch <= (select case when is_called then last_value else 0 end from ${name}.outbox_batch)
           order by batch, sequence limit $4
         ) o left join ${event}
       ) e where coalesce(bytes_before, 0) < $5 order by batch, sequence`;

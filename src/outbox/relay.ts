@@ -20,7 +20,7 @@ import {
   type OrphanRow,
   type Outbox,
   type OutboxSession,
-  type Place,
+  placeIn,
   placeName,
   type RelayStatus,
 } from './outbox.ts';
@@ -78,7 +78,7 @@ export class Relay {
     this.log = log;
     ring.lastPosition = to;
     eachFrame(log, from, to, (frame) => {
-      if (frame.kind === FrameKind.place && frame.name === placeName) ring.place = JSON.parse(frame.dataJson) as Place;
+      if (frame.kind === FrameKind.place && frame.name === placeName) ring.place = placeIn(frame.dataJson);
     });
     this.running = this.run();
   }

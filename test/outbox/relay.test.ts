@@ -7,7 +7,7 @@ import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { newId } from '../../src/ids.ts';
 import { migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
 import { Levels } from '../../src/log/levels.ts';
-import { type ClaimedEvent, nowhere, type OutboxSession, type Place } from '../../src/outbox/outbox.ts';
+import { type ClaimedEvent, nowhere, type OutboxSession, type Place, placeIn } from '../../src/outbox/outbox.ts';
 import { PostgresOutbox } from '../../src/outbox/postgres.ts';
 import { groupBytes, RelayRing } from '../../src/outbox/relay-ring.ts';
 import { failure } from '../../src/store/postgres/failure.ts';
@@ -215,6 +215,48 @@ test('rows without their events, at the front of what is claimed, are set aside 
   expect(named.sort()).toEqual(gone.map(({ id }) => id).sort());
   await until(waiting, (rows) => rows.length === 5);
   expect((await waiting()).every(({ refused }) => refused !== null)).toBe(true);
+});
+
+test('a row with a batch that no claim has drawn moves no place: the others are relayed, also after a restart', async () => {
+  const dataDir = scratchFolder();
+  const warnings: string[] = [];
+  const logger = {
+    debug() {},
+    info() {},
+    error() {},
+    warn: (_: object, message: string) => void warnings.push(message),
+  };
+  let runtime = await started(dataDir, { logger });
+  await raise('a');
+  await until(
+    () => runtime.status().relay!.relayed,
+    (relayed) => relayed === 1,
+  );
+  const [{ log_id: logId }] = (await client.query(`select log_id from ${schema}.outbox_relay`)).rows;
+  await client.query(
+    `with event as (
+       insert into ${schema}.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+       values (gen_random_uuid(), 'invoice', 'forged', 1, 'Made', 1, date_trunc('milliseconds', now()), '{}')
+       returning sequence, id, occurred_at
+     ) insert into ${schema}.outbox (sequence, id, occurred_at, log_id, batch)
+       select sequence, id, occurred_at, $1, 9007199254740991 from event`,
+    [logId],
+  );
+  for (const id of ['b', 'c']) {
+    await raise(id);
+    const heard = heardBy(runtime);
+    await counted(heard, 1);
+    expect(heard).toEqual([`${id}@1`]);
+    await runtime.reached('stored');
+    await runtime.close();
+    runtime = await started(dataDir, { logger });
+  }
+  expect(warnings).toEqual([]);
+});
+
+test('a place beyond the exact numbers, in the log of an earlier release, counts as the last exact one', () => {
+  expect(placeIn('{"batch":3,"sequence":9223372036854776000}')).toEqual({ batch: 3, sequence: 2 ** 53 - 1 });
+  expect(placeIn('{"batch":3,"sequence":7}')).toEqual({ batch: 3, sequence: 7 });
 });
 
 test('a fault of our own is not called an outage of PostgreSQL', () => {

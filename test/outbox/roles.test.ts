@@ -16,7 +16,10 @@ test('a role with the rights for saveWithTx saves, one with those for raise_even
     owner,
     `create role ${app} login password 'p'; create role ${billing} login password 'p';
      grant usage on schema trunkline to ${app}, ${billing};
-     grant select, insert, update on trunkline.aggregates, trunkline.domain_events, trunkline.outbox to ${app};
+     grant select, insert, update on trunkline.aggregates to ${app};
+     grant select, insert (id, aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata, version)
+       on trunkline.domain_events to ${app};
+     grant insert (sequence, id, occurred_at) on trunkline.outbox to ${app};
      grant select on trunkline.actor_types to ${app};
      grant usage on sequence trunkline.domain_events_sequence to ${app};
      grant execute on function trunkline.raise_event to ${billing};
@@ -52,6 +55,19 @@ test('a role with the rights for saveWithTx saves, one with those for raise_even
   await save([{ ...event, aggregateId: 'three' }]);
   const conflict = save([{ ...event, aggregateId: 'one', version: 1 }]);
   expect((await errorOf(conflict)).code).toBe('ConcurrencyConflict');
+  // Rows of its own: no log's, and with numbers that each reader can carry.
+  const own = 'gen_random_uuid(), now()';
+  for (const [columns, values, code] of [
+    ['sequence, id, occurred_at, batch', `1000, ${own}, 1`, '42501'],
+    ['sequence, id, occurred_at, log_id', `1000, ${own}, 'x'`, '42501'],
+    ['sequence, id, occurred_at', `9223372036854775807, ${own}`, '23514'],
+    ['sequence, id, occurred_at', `9007199254740993, ${own}`, '23514'],
+    ['sequence, id, occurred_at', `0, ${own}`, '23514'],
+  ]) {
+    expect((await errorOf(saves.query(`insert into trunkline.outbox (${columns}) values (${values})`))).code).toBe(
+      code,
+    );
+  }
   const sql = "select trunkline.raise_event('invoice', 'four', 'Made', '{}') as version";
   expect((await raises.query(sql)).rows).toEqual([{ version: 1 }]);
   expect((await errorOf(saves.query(sql))).code).toBe('42501');

@@ -5,7 +5,7 @@
 import type pg from 'pg';
 import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
-import { type Place, placeName } from '../../outbox/outbox.ts';
+import { type Place, placeIn, placeName } from '../../outbox/outbox.ts';
 import type { Refusal } from './heads.ts';
 import { withinTimes } from './pages.ts';
 import type { Entry } from './plan.ts';
@@ -29,7 +29,7 @@ export function relayedIn(batch: Pick<Batch, 'eachFrame'>): RelayedEvents | unde
   batch.eachFrame((frame, position) => {
     if (frame.kind === FrameKind.place && frame.name === placeName) {
       relayed ??= none();
-      relayed.place = JSON.parse(frame.dataJson) as Place;
+      relayed.place = placeIn(frame.dataJson);
     } else if (frame.kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) !== 0) {
       relayed ??= none();
       relayed.ids.push(frame.id);

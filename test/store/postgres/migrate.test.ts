@@ -61,7 +61,7 @@ test.each(['x'.repeat(64), 'pg_events', ''])(
 test('many at once: each file is applied once', async () => {
   const reports = await Promise.all(Array.from({ length: 5 }, () => migrate({ connection })));
   const applied = reports.flatMap(({ migrations }) => migrations.map(({ number }) => number));
-  expect(applied.sort()).toEqual(Array.from({ length: reports[0]!.version }, (_, i) => i + 1));
+  expect(applied.sort((a, b) => a - b)).toEqual(Array.from({ length: reports[0]!.version }, (_, i) => i + 1));
 });
 
 test('a migration that fails half-way leaves nothing, and the next try goes through', async () => {
