@@ -27,6 +27,10 @@ test.each([
   ['postgres://u:p@db.example/db?ssl=no-verify', undefined, 'db.example'],
   ['postgres://u:p@db.example/db?sslmode=require', undefined, undefined],
   ['postgres://u:p@db.example/db?uselibpqcompat=true&sslmode=require', undefined, 'db.example'],
+  ['postgres://u:p@db.example/db?uselibpqcompat=true&sslmode=verify-full', undefined, undefined],
+  ['postgres://u:p@db.example/db?sslnegotiation=postgres', undefined, 'db.example'],
+  ['postgres://u:p@db.example/db?sslnegotiation=postgres', { ca: 'x' }, undefined],
+  ['postgres://u:p@db.example/db?sslnegotiation=direct', undefined, undefined],
 ])('%s with ssl %j: %s', (connectionString, ssl, expected) => {
   const { connection } = postgres({ connectionString, ssl }).settings;
   expect(openHost(connection)).toBe(expected);
@@ -34,6 +38,15 @@ test.each([
   const { host, ssl: tls } = new pg.Client(revealed(connection) as pg.ClientConfig);
   expect(isOpenTls(tls) && !isLoopback(host) ? host : undefined).toBe(expected);
 });
+
+test.each(['require', 'verify-ca'])(
+  "by libpq's rules %s does not ask whether the certificate is that host's",
+  (mode) => {
+    const words = `uselibpqcompat=true&sslmode=${mode}&sslrootcert=/ca`;
+    const { connection } = postgres({ connectionString: `postgres://u:p@db.example/db?${words}` }).settings;
+    expect(openHost(connection)).toBe('db.example');
+  },
+);
 
 test.each(['sslmode=disable', 'ssl=0', 'sslrootcert=/ca'])('TLS is said in one place: %s beside ssl', (words) => {
   const connectionString = `postgres://u:p@db.example/db?${words}`;
@@ -49,6 +62,9 @@ test.each([
   ['sslmode=verify_full', 'verify-full'],
   ['sslmode=VERIFY-FULL', 'verify-full'],
   ['sslmode=', 'verify-full'],
+  ['sslrootcert=', 'without a value'],
+  ['sslcert=', 'without a value'],
+  ['sslkey=', 'without a value'],
   ['ssl=ture', 'true'],
   ['uselibpqcompat=yes&sslmode=require', 'true, false'],
   ['sslmode=verify-full&sslmode=disable', 'twice'],

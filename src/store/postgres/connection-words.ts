@@ -3,8 +3,8 @@
 import { invalid } from '../../checks.ts';
 import { nearest } from '../../known-fields.ts';
 
-/** Settings of TLS in a connection string: with one of them, `pg` goes by the string, and not by `ssl` beside it. */
-export const tlsNames = ['ssl', 'sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'sslnegotiation'] as const;
+/** Settings of TLS in a connection string. */
+const tlsNames = ['ssl', 'sslmode', 'sslcert', 'sslkey', 'sslrootcert', 'sslnegotiation'] as const;
 
 const ofBoth: readonly string[] = [
   ...['user', 'password', 'host', 'port', 'ssl', 'sslnegotiation', 'application_name', 'fallback_application_name'],
@@ -27,6 +27,13 @@ const values: Readonly<Record<string, readonly string[]>> = {
   uselibpqcompat: ['true', 'false'],
 };
 
+/**
+ * The setting in a connection string by which `pg` decides on TLS, whatever `ssl` beside it says; undefined: there is none. That
+ * a server is asked for TLS in the older way does not ask it.
+ */
+export const tlsWordIn = (given: URLSearchParams): string | undefined =>
+  tlsNames.find((name) => given.has(name) && !(name === 'sslnegotiation' && given.get(name) === 'postgres'));
+
 /** @throws InvalidOptions, without what was given: it may be a part of a password */
 export function checkWords(option: string, given: URLSearchParams): void {
   const refuse = (reason: string): never => invalid(option, undefined, reason);
@@ -37,6 +44,7 @@ export function checkWords(option: string, given: URLSearchParams): void {
     seen.add(word);
     const known = Object.hasOwn(values, word) ? values[word]! : undefined;
     if (known?.includes(value) === false) refuse(`has a ${word} that is none of ${known.join(', ')}`);
+    if (value === '' && (tlsNames as readonly string[]).includes(word)) refuse(`has a ${word} without a value`);
   }
 }
 

@@ -4,7 +4,7 @@ import { checkRecord, checkTls, invalid, isLoopback, isOpenTls, nameFault } from
 import { Hidden, revealed } from '../../hidden.ts';
 import { given } from '../../known-fields.ts';
 import type { Secret } from '../../secrets.ts';
-import { checkParts, checkWords, tlsNames } from './connection-words.ts';
+import { checkParts, checkWords, tlsWordIn } from './connection-words.ts';
 
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Other options of the `pg` client are handed to it as they are. */
 export type Connection = string | ConnectionParts;
@@ -111,7 +111,7 @@ export function checkCredentials(option: string, { connectionString, password, s
   if (ssl === undefined) return;
   checkTls(`${option}.ssl`, ssl);
   const inString = connectionString === undefined ? undefined : urlOf(connectionString)?.searchParams;
-  const name = tlsNames.find((one) => inString?.has(one));
+  const name = inString && tlsWordIn(inString);
   if (name !== undefined) {
     invalid(`${option}.ssl`, undefined, `the connection string has ${name}, which counts instead: keep one of the two`);
   }
@@ -125,8 +125,7 @@ export function openHost(connection: HiddenConnection): string | undefined {
     connectionString === undefined ? host : (words?.get('host') ?? URL.parse(connectionString)?.hostname);
   const where = decodeURIComponent(inString ?? '') || (process.env.PGHOST ?? '');
   if (isLoopback(where)) return undefined;
-  const isInString = words !== undefined && tlsNames.some((name) => words.has(name));
-  const isOpen = isInString ? isOpenBy(words) : isOpenTls(ssl ?? tlsOfEnvironment());
+  const isOpen = words && tlsWordIn(words) !== undefined ? isOpenBy(words) : isOpenTls(ssl ?? tlsOfEnvironment());
   return isOpen ? where : undefined;
 }
 
@@ -137,7 +136,7 @@ function isOpenBy(words: URLSearchParams): boolean {
     return words.get('ssl') === '0' || words.get('ssl') === 'false' || words.get('ssl') === 'no-verify';
   if (mode === 'disable' || mode === 'no-verify') return true;
   if (words.get('uselibpqcompat') !== 'true') return false;
-  return mode === 'prefer' || (mode === 'require' && !words.has('sslrootcert'));
+  return mode !== 'verify-full'; // by libpq's rules the others do not ask whether it is that host's certificate
 }
 
 function tlsOfEnvironment(): boolean {
