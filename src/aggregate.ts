@@ -31,7 +31,7 @@ export interface ShardContext {
 /** How one question is asked. */
 export interface AskOptions {
   /** Milliseconds; default: the runtime's `askDeadlineMs`. */
-  deadlineMs?: number;
+  deadlineMs?: number | undefined;
 }
 
 /** What a command is given: the aggregate it runs on. One command at a time runs on an aggregate. */
@@ -130,7 +130,7 @@ export function defineAggregate<const Name extends string, State, E extends Even
     events: E;
     evolve: NoInfer<Evolve<Name, State, E>>;
     commands: C;
-    snapshot?: SnapshotPolicy;
+    snapshot?: SnapshotPolicy | undefined;
   },
 ): Aggregate<Name, State, E, C> {
   const fail = (reason: string): never => {

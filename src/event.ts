@@ -20,7 +20,7 @@ export interface EventSpec<Input, Output = Input> {
 
 export interface EventSettings {
   /** Version of the payload's shape, 1 to 65535; default 1. */
-  version?: number;
+  version?: number | undefined;
 }
 
 const settingsFields = fieldsOf<EventSettings>({ version: true });

@@ -51,6 +51,25 @@ test('so does each optional field of options that are written where they are tak
   expect(strict).toEqual([]);
 });
 
+/** What users read, and never write: `export.field`. */
+const onlyRead: readonly string[] = [
+  ...['ErrorDetails.value', 'ErrorDetails.reason', 'ErrorDetails.line', 'ErrorDetails.limit', 'Shown.length'],
+  'TransactionClient.name', // a query of ours, for the user's client
+];
+
+test('and so does every other type that the public ones reach', () => {
+  const report = readFileSync(join(source, '..', 'api', 'trunkline.api.md'), 'utf8');
+  const strict = new Set<string>();
+  let name = '';
+  for (const line of report.split('\n')) {
+    name = /^### (\w+)/.exec(line)?.[1] ?? name;
+    const [, field, type] = /^\s+(?:readonly )?(\w+)\?: (.*)$/.exec(line) ?? [];
+    if (field === undefined || /\bundefined;|^(?:unknown|any);|[({]$/.test(type!)) continue;
+    strict.add(`${name}.${field}`);
+  }
+  expect([...strict].sort()).toEqual([...onlyRead].sort());
+});
+
 test('a field that is undefined counts as left out', () => {
   const base = { dataDir: 'x', aggregates: [Counter], logger: false as const };
   const left = resolveOptions(base, 2);

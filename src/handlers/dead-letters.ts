@@ -42,7 +42,7 @@ export interface DeadLetterQuery {
 /** Which dead letters are changed: some condition, or `all: true`. */
 export interface DeadLetterSelection extends DeadLetterQuery {
   /** Of all handlers. Not beside conditions. */
-  all?: true;
+  all?: true | undefined;
 }
 
 /** An event that a handler could not handle, or that waits behind one. */

@@ -20,7 +20,7 @@ import type { AnySubscribeOptions, Delivery, SubscribeOptions } from './handlers
  */
 export abstract class EventHandler {
   /** The subscription's name, unless `register` is given one. Never the class's: a minifier gives that to another class. */
-  readonly handlerName?: string;
+  readonly handlerName?: string | undefined;
 
   /** Event types; `'*'`: all; an aggregate's definition: all of its events. */
   handles(): string | readonly string[] | AnyAggregate {
@@ -47,7 +47,7 @@ export type RegisterOptions = Omit<
   SubscribeOptions,
   'name' | 'handle' | 'events' | 'aggregates' | 'where' | 'batch'
 > & {
-  name?: string;
+  name?: string | undefined;
 };
 
 const registerFields = fieldsOf<RegisterOptions>({

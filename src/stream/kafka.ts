@@ -62,7 +62,8 @@ export interface RegistryOptions {
     | 'FORWARD'
     | 'FORWARD_TRANSITIVE'
     | 'FULL'
-    | 'FULL_TRANSITIVE';
+    | 'FULL_TRANSITIVE'
+    | undefined;
   /**
    * `topicRecord` (default): subject `{topic}-{eventType}`; `record`: `{aggregateType}.{eventType}`; `topic`:
    * `{topic}-value`, for topics that carry one event type.

@@ -48,7 +48,9 @@ export interface GivenOptions {
   context?: ShardContext | undefined;
   metadata?: Record<string, unknown> | undefined;
   /** Answers what the command asks of other aggregates; may throw. */
-  answer?: (question: { aggregateType: string; id: string; command: string; input: unknown[] }) => unknown;
+  answer?:
+    | ((question: { aggregateType: string; id: string; command: string; input: unknown[] }) => unknown)
+    | undefined;
 }
 
 const givenEventFields = fieldsOf<{ type: string; data: unknown }>({ type: 'text', data: 'any' });
