@@ -1,6 +1,7 @@
 // The closed list of what can go wrong. One class, one code each, the values that explain it, and what to do.
 // Every error crosses threads as { code, message, details } and is rebuilt as the same class on the other side.
 import { isNativeError } from 'node:util/types';
+import { brand } from './brand.ts';
 import { type Shown, shownText } from './shown.ts';
 import { tame, tameDetails } from './tame.ts';
 
@@ -301,6 +302,7 @@ export class TrunklineError<C extends ErrorCode = ErrorCode> extends Error {
     this.details = tamed;
   }
 }
+brand(TrunklineError, 'TrunklineError');
 
 /** Narrow an unknown error to one code: `if (isError(error, 'RingFull')) error.details.ringBytes`. */
 export function isError<C extends ErrorCode>(error: unknown, code: C): error is TrunklineError<C> {
@@ -331,6 +333,7 @@ export class Rejected extends Error {
     this.details = details;
   }
 }
+brand(Rejected, 'Rejected');
 
 /** An error as it crosses a thread. */
 export interface WireError {
