@@ -74,7 +74,7 @@ export class PostgresAggregateReader implements RemoteReader {
       const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
       const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
       const base = snapshot?.version ?? after;
-      if (version === base) return { version, snapshot, frames: Buffer.alloc(0), eventCount: 0 };
+      if (version <= base) return { version, snapshot, frames: Buffer.alloc(0), eventCount: 0 };
       const events = await this.page(client, `${this.eventsOf(type, id, base, head)} order by version`, version - base);
       if (!events.isPart) checkWhole(type, id, base, version, events.count);
       return { version, snapshot, frames: events.frames, eventCount: events.count };
