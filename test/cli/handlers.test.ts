@@ -115,6 +115,35 @@ test('list, show, dry run, edit, requeue, discard, replay', async () => {
   rmSync(file);
 }, 120_000);
 
+test('status asks the service how its handlers are; without one they are not running', async () => {
+  const dataDir = scratchFolder();
+  const runtime = await startRuntime({ dataDir });
+  runtime.subscribe({
+    name: 'fails',
+    retry: { attempts: 1 },
+    onExhausted: 'stop',
+    handle() {
+      throw new Error('no such table');
+    },
+  });
+  const works = runtime.subscribe({ name: 'works', handle() {} });
+  await works.caughtUpTo(await runtime.ref(Counter, 'a').add(1));
+  await until(
+    () => runtime.subscription('fails').status().state,
+    (state) => state === 'stopped',
+  );
+  await works.pause();
+  const at = ['--data-dir', dataDir];
+  const { out } = await until(
+    () => run('status', ...at),
+    (seen) => /^works .* paused /m.test(seen.out) && /^fails /m.test(seen.out), // once both have kept anything
+  );
+  expect(out).toMatch(/^fails .* stopped /m);
+  expect(out).toMatch(/\nlast errors:\n {2}fails: .*no such table/);
+  await runtime.close();
+  expect((await run('status', ...at)).out).toMatch(/^fails .* not running /m);
+});
+
 test('with PostgreSQL: the same, with --postgres; without it, a word on what is missing', async () => {
   const connectionString = await freshDatabase();
   const dataDir = scratchFolder();
