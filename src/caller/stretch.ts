@@ -1,5 +1,6 @@
 // Messages as the log or the message box has them, by their positions; always a bounded part. Caller's thread.
 import { FrameReader } from '../frame.ts';
+import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import { type LetterBox, type Message, messageIn } from '../message.ts';
 
@@ -25,26 +26,18 @@ const textOf = ({ inputJson, metadataJson }: Message): number => inputJson.lengt
 export function stretchFrom(log: LogSource, from: number, to: number, most: number): Stretch {
   const messages: Message[] = [];
   const end = Math.min(to, from + positionsAtOnce - 1);
-  const frame = new FrameReader(Buffer.alloc(0));
   let text = 0;
-  for (let next = from; next <= end; ) {
-    const chunk = log.read(next);
-    if (chunk === undefined) break;
-    frame.over(chunk.frames).at(0);
-    for (let i = 0; i < chunk.count; i++) {
-      const position = chunk.firstPosition + i;
-      if (position > end) break;
-      const message = position >= next ? messageIn(frame, position) : undefined;
-      if (message !== undefined) {
-        messages.push(message);
-        text += textOf(message);
-        if (messages.length >= most || text >= textAtOnce) return { messages, upTo: position };
-      }
-      if (i + 1 < chunk.count) frame.at(frame.next);
-    }
-    next = chunk.firstPosition + chunk.count;
-  }
-  return { messages, upTo: end };
+  let upTo = end;
+  eachFrame(log, from, end, (frame, position) => {
+    const message = messageIn(frame, position);
+    if (message === undefined) return true;
+    messages.push(message);
+    text += textOf(message);
+    if (messages.length < most && text < textAtOnce) return true;
+    upTo = position;
+    return false;
+  });
+  return { messages, upTo };
 }
 
 /** Those at the positions, which ascend, or the first of them. @throws if one is in neither place */

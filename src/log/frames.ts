@@ -2,12 +2,15 @@
 import { FrameReader } from '../frame.ts';
 import type { LogSource } from './log.ts';
 
-/** Visit every frame from position `from` up to `to`, in order. The reader is pointed at it and valid during the visit. */
+/**
+ * Visit every frame from position `from` up to `to`, in order, until a visit returns false. The reader is pointed at the frame
+ * and valid during the visit.
+ */
 export function eachFrame(
   log: LogSource,
   from: number,
   to: number,
-  visit: (frame: FrameReader, position: number) => void,
+  visit: (frame: FrameReader, position: number) => unknown,
 ): void {
   const frame = new FrameReader(Buffer.alloc(0));
   for (let next = from; next <= to; ) {
@@ -16,7 +19,8 @@ export function eachFrame(
     frame.over(chunk.frames).at(0);
     for (let i = 0; i < chunk.count; i++) {
       const position = chunk.firstPosition + i;
-      if (position >= next && position <= to) visit(frame, position);
+      if (position > to) return;
+      if (position >= next && visit(frame, position) === false) return;
       if (i + 1 < chunk.count) frame.at(frame.next);
     }
     next = chunk.firstPosition + chunk.count;

@@ -60,7 +60,7 @@ test('a thread that loads its module again, after one has ended, has as long as 
   const attempts = new Attempts(settings, call, {} as never, new Breaker(undefined), new Slots(1), () => false);
   const event = { id: 'e', position: 1, aggregateType: 'counter', aggregateId: 'a', version: 1, type: 'Added' };
   const outcome = await attempts.run(event as never, 'e', () => {});
-  expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'HandlerTimedOut' } });
+  expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'HandlerTimedOut', details: { timeoutMs: 20 } } });
 }, 20_000);
 
 test('no event is to blame for a module that is missing; it is handled once the module is there', async () => {
