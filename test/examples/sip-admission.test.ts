@@ -228,7 +228,9 @@ describe('room', () => {
   });
 
   test('one account begins so many calls a second; the others get 503 and are not placed', async () => {
-    const port = await start({ callsPerSecond: 2 });
+    // No other bound is met by so many.
+    const wide = { callsLimit: 200, callsPerAccount: 200, transactionsLimit: 200, transactionsPerAccount: 200 };
+    const port = await start({ ...wide, callsPerSecond: 2 });
     for (let call = 0; call < 60; call++) eve.send(inviteText({ from: 'ann', to: '4412', port: eve.port }), port);
     expect(headerValue(await eve.response(503), 'retry-after')).toBe('1');
     await expect.poll(() => placed.length + proxy!.counters.callsRefused!, patience).toBe(60);
