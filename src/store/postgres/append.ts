@@ -1,15 +1,18 @@
 // Events of entities into a transaction of the user's own, on the user's own connection: heads, events and outbox by one
 // function of the schema, in one round trip. Runs in the caller's thread.
 //
-// The call is no named statement: a pooler may run the next one on another connection, which does not know the name. The
-// plans that cost the time are those in the function (migrations/000008-append.sql); each session of the server keeps them.
+// The call is a named statement only where the client talks to a server process of its own: that saves a fifth of its time
+// (parsing nine parameters). A pooler may run the next one on another connection, which does not know the name. All other
+// plans are those in the function (migrations/000008-append.sql); each session of the server keeps them.
 //
 // Invariants: an aggregate's head is locked before its events take their numbers, and until the transaction ends, so that
 // numbers within an aggregate run like its versions; either all events of a call are appended or the server raises an
 // error, after which the transaction can only be rolled back.
+import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store.ts';
+import { isDirect } from './server-session.ts';
 import { codeOf } from './sqlstate.ts';
 import { timeText } from './time-text.ts';
 
@@ -21,11 +24,15 @@ const types = ['uuid', 'text', 'text', 'text', 'int4', 'timestamptz', 'jsonb', '
 export class PostgresAppend implements TransactionAppend {
   private readonly one: string;
   private readonly several: string;
+  private readonly name: string;
+  /** Whether a client has a server process of its own, which keeps named statements; unknown before its first event. */
+  private readonly isNamed = new WeakMap<TransactionClient, boolean>();
 
   constructor(schema: string) {
     const home = pg.escapeIdentifier(schema);
     const list = (suffix: string): string => types.map((type, i) => `$${i + 1}::${type}${suffix}`).join(', ');
-    this.one = `select ${home}.append_event(${list('')}) as version`;
+    this.one = `select ${home}.append_event(${list('')}) as version, pg_catalog.pg_backend_pid() as pid`;
+    this.name = `trunkline_${createHash('sha256').update(this.one).digest('hex').slice(0, 16)}`;
     this.several = `select ${home}.append_events(${list('[]')}) as versions`;
   }
 
@@ -34,6 +41,8 @@ export class PostgresAppend implements TransactionAppend {
       if (events.length > 1) return await this.appendSeveral(client, events);
       return [await this.appendOne(client, events[0]!)];
     } catch (error) {
+      // The user has reset the session (DEALLOCATE, DISCARD), which pg does not notice: from now on without a name.
+      if (codeOf(error) === unknownStatement) this.isNamed.set(client, false);
       throw refusal(error);
     }
   }
@@ -52,7 +61,9 @@ export class PostgresAppend implements TransactionAppend {
       metadataJson || null,
       expected,
     ];
-    const { rows } = await client.query({ text: this.one, values });
+    const named = this.isNamed.get(client) && { name: this.name };
+    const { rows } = await client.query({ ...named, text: this.one, values });
+    if (!this.isNamed.has(client)) this.isNamed.set(client, isDirect(client, rows[0].pid));
     return rows[0].version;
   }
 
@@ -73,6 +84,9 @@ export class PostgresAppend implements TransactionAppend {
     return rows[0].versions;
   }
 }
+
+/** SQLSTATE invalid_sql_statement_name. */
+const unknownStatement = '26000';
 
 /** What the server's functions refuse, as our errors; anything else as it came: it is the user's own connection. */
 function refusal(error: unknown): unknown {

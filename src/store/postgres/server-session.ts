@@ -157,10 +157,14 @@ export async function resetSession(client: pg.ClientBase, use: SessionUse): Prom
   (client as unknown as { connection: { parsedStatements: object } }).connection.parsedStatements = {};
 }
 
+/** Whether the process that answers is the one that has been named when the connection was made; poolers name another. */
+export function isDirect(client: object, pid: number): boolean {
+  return (client as { processID?: number | null }).processID === pid;
+}
+
 async function setSession(client: pg.ClientBase, use: SessionUse): Promise<void> {
   const { rows } = await client.query('select pg_catalog.pg_backend_pid() as pid');
-  const { processID } = client as unknown as { processID: number | null }; // as it was said when the connection was made
-  if (rows[0].pid === processID) direct.add(client);
+  if (isDirect(client, rows[0].pid)) direct.add(client);
   await client.query(direct.has(client) ? allSql(use) : setSql(keptByPoolers));
 }
 

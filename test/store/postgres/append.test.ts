@@ -95,6 +95,24 @@ describe('saveWithTx', () => {
     expect((await other.query(`select from ${name}.aggregates where aggregate_id = $1`, [id])).rowCount).toBe(0);
   });
 
+  test('has a named statement from the second event of a client on; one that resets its session goes without', async () => {
+    const own = await connected();
+    onTestFinished(() => own.end());
+    const append = async (): Promise<unknown> => {
+      await own.query('begin');
+      const failed = await code(transactions.append(own, [price(newId(), 1, 1)]));
+      await own.query(failed === undefined ? 'commit' : 'rollback');
+      return failed;
+    };
+    const named = async (): Promise<number | null> =>
+      (await own.query("select from pg_prepared_statements where name like 'trunkline%'")).rowCount;
+    expect([await append(), await named()]).toEqual([undefined, 0]);
+    expect([await append(), await named()]).toEqual([undefined, 1]);
+    await own.query('discard all');
+    expect(await append()).toBe('26000'); // pg believes that the server has it
+    for (let i = 0; i < 3; i++) expect([await append(), await named()]).toEqual([undefined, 0]);
+  });
+
   test.each([1, 5])('%i event(s) a call, many aggregates: versions run, in the order of the call', async (count) => {
     const [a, b] = [newId(), newId()];
     await client.query('begin');

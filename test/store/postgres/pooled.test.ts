@@ -12,6 +12,11 @@ import { Counter } from '../../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 import { pgbouncer } from '../../services.ts';
 
+/** As pg remembers which statements the server has. */
+interface Parsed {
+  readonly connection: { readonly parsedStatements: object };
+}
+
 test.skipIf(!pgbouncer.isPresent())(
   'commands, transactions and the relay work, and leave nothing on connections that others use',
   async () => {
@@ -23,6 +28,7 @@ test.skipIf(!pgbouncer.isPresent())(
     const heard: string[] = [];
     runtime.bus.on('*', ({ aggregateId, version }) => void heard.push(`${aggregateId}@${version}`));
     const pool = new pg.Pool({ connectionString: bouncer.url, max: 6 });
+    const named: string[] = [];
     const ids = Array.from({ length: 30 }, (_, i) => `i-${i}`);
     await Promise.all(
       ids.map(async (id) => {
@@ -31,6 +37,7 @@ test.skipIf(!pgbouncer.isPresent())(
         await runtime.store.saveWithTx(client, [{ aggregateType: 'invoice', aggregateId: id, type: 'Made', data: {} }]);
         await client.query(`select trunkline.raise_event('invoice', $1, 'Paid', '{}')`, [id]);
         await client.query('commit');
+        named.push(...Object.keys((client as unknown as Parsed).connection.parsedStatements));
         client.release();
         await runtime.ref(Counter, id).with({ ack: 'stored' }).add(1);
       }),
@@ -40,6 +47,7 @@ test.skipIf(!pgbouncer.isPresent())(
       (length) => length === 90,
     );
     expect(heard.toSorted()).toEqual(ids.flatMap((id) => [`${id}@1`, `${id}@1`, `${id}@2`]).toSorted());
+    expect(named).toEqual([]);
     expect(runtime.status().relay).toMatchObject({ state: 'relaying', lastError: undefined });
     await pool.end();
     await runtime.close();
