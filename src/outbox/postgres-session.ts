@@ -27,6 +27,7 @@ export class PostgresOutboxSession implements OutboxSession {
   private readonly schema: string;
   private readonly identity: PostgresSessionIdentity;
   private readonly takeSql: string;
+  private readonly dueSql: string;
   private readonly claimSql: string;
   private readonly claimedSql: string;
   private readonly table: string;
@@ -47,6 +48,12 @@ export class PostgresOutboxSession implements OutboxSession {
       where session is null or session in ($2::uuid, $3::uuid) or ($3::uuid is null and log_id = $1)
         or seen_at not between ${now} - ${lease} and ${now} + ${lease}
       returning ${durable}`;
+    // Cheap to plan and to run: a relay without work asks this, and nothing else, twenty times a second.
+    this.dueSql = `
+      select session = $1::uuid as is_relay,
+        exists (select from ${this.table} where log_id is null and refused is null)
+          or seen_at not between ${now} - interval '${renewMs} milliseconds' and ${now} as is_due
+      from ${name}.outbox_relay`;
     this.claimSql = `
       with lease as materialized (
         update ${name}.outbox_relay set seen_at = ${now}
@@ -98,7 +105,10 @@ export class PostgresOutboxSession implements OutboxSession {
     if (!this.isRelay) {
       const { rowCount } = await this.query(this.takeSql, [logId, id, former ?? null]);
       this.isRelay = rowCount === 1;
-      if (!this.isRelay) return { isRelay: false, events: 0, batch: 0, held: 0, heldBy: [] };
+      if (!this.isRelay) return nothingClaimed(false);
+    } else {
+      const { rows } = await this.query(this.dueSql, [id]);
+      if (rows[0].is_relay === true && rows[0].is_due === false) return nothingClaimed(true);
     }
     const { rows } = await this.query(this.claimSql, [logId, id, limit, last]);
     const [row] = rows;
@@ -196,6 +206,8 @@ export class PostgresOutboxSession implements OutboxSession {
     }
   }
 }
+
+const nothingClaimed = (isRelay: boolean): Claim => ({ isRelay, events: 0, batch: 0, held: 0, heldBy: [] });
 
 function claimedEvent(row: any): ClaimedEvent {
   return {

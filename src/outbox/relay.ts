@@ -166,7 +166,7 @@ export class Relay {
         await this.reconcile(session);
         continue;
       }
-      await this.drain(session);
+      if (events > 0) await this.drain(session);
       await this.settle(session);
       if (events === 0 && !this.hinted) await this.sleep(isRelay ? this.settings.pollMs : standbyMs);
       await this.untilStored();

@@ -227,11 +227,9 @@ test('a row with a batch that no claim has drawn moves no place: the others are 
     warn: (_: object, message: string) => void warnings.push(message),
   };
   let runtime = await started(dataDir, { logger });
+  const first = heardBy(runtime);
   await raise('a');
-  await until(
-    () => runtime.status().relay!.relayed,
-    (relayed) => relayed === 1,
-  );
+  await counted(first, 1);
   const [{ log_id: logId }] = (await client.query(`select log_id from ${schema}.outbox_relay`)).rows;
   await client.query(
     `with event as (
