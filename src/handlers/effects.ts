@@ -133,7 +133,7 @@ export class Effects implements EffectTransaction {
 
   private async begin(): Promise<OwnTransaction> {
     this.couldNotBegin = true;
-    const begun = await this.noticing(() => this.tables.begin(this.entry, this.longestMs));
+    const begun = await this.noticing(() => this.tables.begin(this.entry, this.longestMs, this.onHeldUp !== undefined));
     this.couldNotBegin = false;
     if (begun === 'taken') {
       this.haveHappened = true;

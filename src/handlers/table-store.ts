@@ -55,10 +55,11 @@ export interface TableStore {
   /**
    * Begin a transaction of the user's own, with a new entry in it; `taken`: there is such an entry already. Where this is
    * missing, the place knows no such transactions. `longestMs`: how long the user's code may take, Infinity: without end; a
-   * transaction that stands idle for longer is ended by the server. Default: only code of ours works in it.
+   * transaction that stands idle for longer is ended by the server. `isOurs`: only statements of ours are executed in it, so
+   * its session needs no reset, and a lock is waited for no longer than in other transactions of ours.
    * @throws StoreUnavailable
    */
-  begin?(entry: Change | undefined, longestMs?: number): Promise<OwnTransaction | 'taken'>;
+  begin?(entry: Change | undefined, longestMs: number, isOurs: boolean): Promise<OwnTransaction | 'taken'>;
   close(): Promise<void>;
   /** A wait for a server is broken off; `close` resolves. Stores that wait for no server lack it. */
   cut?(): void;

@@ -100,10 +100,10 @@ export class Tables {
   }
 
   /** See `TableStore.begin`. @throws InvalidOptions, StoreUnavailable */
-  async begin(entry: Change | undefined, longestMs: number): Promise<OwnTransaction | 'taken'> {
+  async begin(entry: Change | undefined, longestMs: number, isOurs: boolean): Promise<OwnTransaction | 'taken'> {
     this.checkOpen();
     const store = this.store ?? (await this.open());
-    if (store.begin !== undefined) return store.begin(entry, longestMs);
+    if (store.begin !== undefined) return store.begin(entry, longestMs, isOurs);
     const reason = 'there are transactions with store: postgres(…) only';
     throw new TrunklineError('InvalidOptions', { option: 'tx.client', reason });
   }

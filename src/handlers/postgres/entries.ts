@@ -65,9 +65,12 @@ export class EntryStatements {
     return rows.map(({ key, json }: { key: Buffer; json: string }) => ({ key: key.toString(), json }));
   }
 
-  /** `begin`, and the entry if there is none; one round trip. `longestMs`: as long as it may take, it may also stand idle. */
-  beginWith(entry: Change | undefined, longestMs = 0): string {
-    const begin = beginSql(idleFor(longestMs + silentMs));
+  /**
+   * `begin`, and the entry if there is none; one round trip. `longestMs`: as long as it may take, it may also stand idle.
+   * `locals`: as for {@link beginSql}.
+   */
+  beginWith(entry: Change | undefined, longestMs: number, ...locals: string[]): string {
+    const begin = beginSql(idleFor(longestMs + silentMs), ...locals);
     if (entry === undefined) return begin;
     const { table, key, json } = entry;
     const values = [this.logId, table].map(pg.escapeLiteral).join();

@@ -13,7 +13,6 @@ import { isError, TrunklineError } from '../../errors.ts';
 import type { StoredEvent } from '../../event.ts';
 import { printAs, statusLine } from '../../one-line.ts';
 import { failure, tooSlow } from '../../store/postgres/failure.ts';
-import { lockTimeoutMs } from '../../store/postgres/server-session.ts';
 import { kindOf, mayPass } from '../../store/postgres/sqlstate.ts';
 import { tame } from '../../tame.ts';
 import { within } from '../../wait.ts';
@@ -244,7 +243,7 @@ export class TableProjection<Row> implements Projection<Row> {
   ): Promise<void> {
     const json = JSON.stringify(kept);
     await this.patiently(async () => {
-      const transaction = await this.store.begin(undefined);
+      const transaction = await this.store.begin(undefined, 0, true);
       if (transaction === 'taken') return;
       try {
         const client = transaction.client as unknown as SqlClient;
@@ -295,7 +294,6 @@ export class TableProjection<Row> implements Projection<Row> {
       const effects = tx as Effects;
       effects.onHeldUp = this.heldUp;
       const client = this.blameless(await effects.client(), events);
-      await client.query(`set local lock_timeout = ${lockTimeoutMs(this.store.statementTimeoutMs)}`);
       const taken = known.take();
       const { changed, names } = await this.foldInto(table, client, events, taken);
       effects.onCommitted = () => {

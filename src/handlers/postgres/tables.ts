@@ -117,8 +117,8 @@ export class PostgresTables implements TableStore {
     }
   }
 
-  begin(entry: Change | undefined, longestMs?: number): Promise<OwnTransaction | 'taken'> {
-    return this.transactions.begin(entry, longestMs);
+  begin(entry: Change | undefined, longestMs: number, isOurs: boolean): Promise<OwnTransaction | 'taken'> {
+    return this.transactions.begin(entry, longestMs, isOurs);
   }
 
   private async connected(): Promise<Session> {

@@ -9,7 +9,13 @@ import { printAs } from '../../one-line.ts';
 import { shown } from '../../shown.ts';
 import { failure } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
-import { destroyClient, openPool, resetSession, type SessionUse } from '../../store/postgres/server-session.ts';
+import {
+  destroyClient,
+  lockTimeoutMs,
+  openPool,
+  resetSession,
+  type SessionUse,
+} from '../../store/postgres/server-session.ts';
 import { codeOf, kindOf, mayPass } from '../../store/postgres/sqlstate.ts';
 import type { TransactionClient } from '../../store/store.ts';
 import { isThenable } from '../../thenable.ts';
@@ -35,18 +41,19 @@ export class HandlerTransactions {
     this.slots = new Slots(connections);
   }
 
-  async begin(entry: Change | undefined, longestMs: number | undefined): Promise<OwnTransaction | 'taken'> {
+  async begin(entry: Change | undefined, longestMs: number, isOurs: boolean): Promise<OwnTransaction | 'taken'> {
     await this.slots.take();
     let client: pg.PoolClient | undefined;
     const end = async (isLost: boolean): Promise<void> => {
-      await this.release(client, isLost);
+      await this.release(client, isLost, isOurs);
       this.slots.free();
     };
     try {
       client = await this.pool.connect();
       if (this.isCut) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
       this.open.add(client);
-      const begun: unknown = await client.query(this.statements.beginWith(entry, longestMs));
+      const locals = isOurs ? [`lock_timeout = ${lockTimeoutMs(this.use.timeoutMs)}`] : [];
+      const begun: unknown = await client.query(this.statements.beginWith(entry, longestMs, ...locals));
       const inserted = (begun as pg.QueryResult[]).find(({ command }) => command === 'INSERT');
       if (inserted?.rowCount !== 0) return new Transaction(client, this.statements, this.schema, end);
       await client.query('rollback');
@@ -69,10 +76,10 @@ export class HandlerTransactions {
   }
 
   /** What the handler has set in the session is not left to the next one. */
-  private async release(client: pg.PoolClient | undefined, isLost: boolean): Promise<void> {
+  private async release(client: pg.PoolClient | undefined, isLost: boolean, isOurs: boolean): Promise<void> {
     if (client) this.open.delete(client);
     try {
-      if (client && !isLost) await resetSession(client, this.use);
+      if (client && !isLost && !isOurs) await resetSession(client, this.use);
       client?.release(isLost);
     } catch {
       client?.release(true);
