@@ -51,11 +51,17 @@ function main(): void {
   reserve.close();
 }
 
+/**
+ * Zeros for half a MiB at a time: the next sync writes them as well, and events wait for it. 4 MiB at once were a sync of
+ * several times the usual length every few seconds.
+ */
+const stepPages = 128;
+
 /** So that the log thread finds the file long enough. Where this fails, the log thread finds that out by itself. */
 function reserveAhead(reserve: DiskReserve): void {
   try {
     const used = reserve.usedPages();
-    if (used + AHEAD_PAGES > reserve.pages) reserve.grow(used + 2 * AHEAD_PAGES);
+    if (used + AHEAD_PAGES > reserve.pages) reserve.grow(used + AHEAD_PAGES + stepPages);
   } catch {}
 }
 
