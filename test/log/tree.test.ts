@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
+import { DiskReserve } from '../../src/disk-reserve.ts';
 import { dataFileOf, PAGE_BYTES } from '../../src/log/layout.ts';
 import { PageFile } from '../../src/log/pages.ts';
 import { type ChunkPlaces, readTree } from '../../src/log/tree.ts';
@@ -61,7 +62,10 @@ test('a flipped bit in a page of the tree is found, or does not matter to LMDB',
   const descriptor = openSync(file, 'r+');
   const write = (at: number, bytes: Buffer): void => void writeSync(descriptor, bytes, 0, bytes.length, at);
   const live: number[] = [];
-  for (let page = 0; page * PAGE_BYTES < original.length; page++) {
+  const reserve = new DiskReserve(file);
+  const pages = reserve.usedPages(); // behind them is the reserve: zeros
+  reserve.close();
+  for (let page = 0; page < pages; page++) {
     write(page * PAGE_BYTES, Buffer.alloc(PAGE_BYTES, 0xff));
     if (isNoticed()) live.push(page);
     write(page * PAGE_BYTES, original.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES));
