@@ -1,13 +1,20 @@
 import { inspect } from 'node:util';
-import { describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { isError, Rejected, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, sharedRuntime, startRuntime, until } from './scratch.ts';
+
+const shared = sharedRuntime();
+let turn = 0;
+beforeEach(() => void turn++);
+
+/** An aggregate of this test's own. */
+const own = (name: string): string => `${name}-${turn}`;
 
 describe('a command', () => {
   test('answers with a receipt: value, version, position, events', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     const first = await counter.add(2);
     const second = await counter.add(3);
     expect([first.value, second.value]).toEqual([2, 5]);
@@ -19,7 +26,7 @@ describe('a command', () => {
       type: 'Added',
       data: { amount: 3 },
       version: 2,
-      aggregateId: 'a',
+      aggregateId: own('a'),
       aggregateType: 'counter',
     });
     expect(event!.position).toBe(second.position);
@@ -29,8 +36,8 @@ describe('a command', () => {
   });
 
   test('is shown with its receipt: value, version, position, and how far it has come', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, '42');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('42'));
     const receipt = await counter.with({ idempotencyKey: 'k' }).add(2);
     const { position } = receipt;
     await receipt.reached('stored');
@@ -43,8 +50,12 @@ describe('a command', () => {
   });
 
   test('is sent through a ref that shows whose it is', async () => {
-    const ref = (await startRuntime()).ref(Counter, '42');
-    expect([`${ref}`, String(ref), inspect(ref)]).toEqual(['counter/42', 'counter/42', 'Ref counter/42']);
+    const ref = (await shared()).ref(Counter, own('42'));
+    expect([`${ref}`, String(ref), inspect(ref)]).toEqual([
+      `counter/${own('42')}`,
+      `counter/${own('42')}`,
+      `Ref counter/${own('42')}`,
+    ]);
     // What a ref holds for itself stands before no command.
     expect(['id', 'options', 'send', 'method'].map((name) => name in Object(ref))).toEqual([
       false,
@@ -55,8 +66,8 @@ describe('a command', () => {
   });
 
   test('that raises nothing answers too, and leaves the version', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     await counter.add(1);
     const read = await counter.total();
     expect(read).toMatchObject({ value: 1, version: 1, events: [] });
@@ -64,26 +75,26 @@ describe('a command', () => {
   });
 
   test('metadata travels into every event', async () => {
-    const runtime = await startRuntime();
+    const runtime = await shared();
     const metadata = { correlationId: 'c-1', mine: { deep: [1] } };
-    const receipt = await runtime.ref(Counter, 'a').with({ metadata }).addMany(3);
+    const receipt = await runtime.ref(Counter, own('a')).with({ metadata }).addMany(3);
     expect(receipt.events.map((event) => event.metadata)).toEqual([metadata, metadata, metadata]);
   });
 
   test('a rejection reaches the caller as Rejected, raises nothing, and leaves the state', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     await counter.add(1);
     const error = await errorOf(counter.addThenReject(10));
     expect(error).toBeInstanceOf(Rejected);
     expect(error).toMatchObject({ code: 'too-much', details: { amount: 10, total: 11 } });
     expect(await counter.total()).toMatchObject({ value: 1, version: 1 });
-    expect(await runtime.store.getByAggregate(Counter, 'a')).toHaveLength(1);
+    expect(await runtime.store.getByAggregate(Counter, own('a'))).toHaveLength(1);
   });
 
   test('an exception becomes CommandFailed with name, message and stack, and raises nothing', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     const error = await errorOf(counter.addThenThrow());
     expect(error).toBeInstanceOf(TrunklineError);
     expect(error.code).toBe('CommandFailed');
@@ -94,9 +105,9 @@ describe('a command', () => {
   });
 
   test('asynchronous commands run one at a time for an aggregate, and side by side for several', async () => {
-    const runtime = await startRuntime({ shards: 1 });
-    const counter = runtime.ref(Counter, 'a');
-    const other = runtime.ref(Counter, 'b');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
+    const other = runtime.ref(Counter, own('b'));
     const [first, second, third, elsewhere] = await Promise.all([
       counter.addSlowly(1, 20),
       counter.addSlowly(1, 5),
@@ -111,15 +122,15 @@ describe('a command', () => {
   });
 
   test('an asynchronous rejection raises nothing', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     expect((await errorOf(counter.addAndFail())).code).toBe('changed-my-mind');
     expect(await counter.whole()).toMatchObject({ value: { state: { total: 0, labels: [] }, version: 0 } });
   });
 
   test('raising after its end is CommandEnded, in the command that forgot to wait', async () => {
-    const runtime = await startRuntime({ shards: 1 });
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     await counter.forget();
     const late = await until(
       () => counter.lateError().then(({ value }) => value),
@@ -130,7 +141,7 @@ describe('a command', () => {
   });
 
   test('one whole command is one run of positions, even beside others', async () => {
-    const runtime = await startRuntime();
+    const runtime = await shared();
     const receipts = await Promise.all(
       Array.from({ length: 50 }, (_, i) => runtime.ref(Counter, `c${i % 5}`).addMany(7)),
     );
@@ -141,11 +152,11 @@ describe('a command', () => {
   });
 
   test('what evolve sees alive is what it sees in a replay', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     const alive = (await counter.stamp()).value;
     expect(alive).toEqual(['string:1970-01-01T00:00:00.000Z:1.50']);
-    const then = await runtime.store.stateAt(Counter, 'a', { version: 1 });
+    const then = await runtime.store.stateAt(Counter, own('a'), { version: 1 });
     expect(then!.state.labels).toEqual(alive);
   });
 });
@@ -171,11 +182,11 @@ describe('a state changed in place', () => {
 describe('bad input', () => {
   const odd = 'nan function bigint cycle map hole nul surrogate invalidDate throwingGetter throwingToJson revoked';
   test.each(odd.split(' '))('raise refuses %s', async (what) => {
-    const runtime = await startRuntime({ shards: 1 });
-    const error = await errorOf(runtime.ref(Counter, 'a').raiseOdd(what));
+    const runtime = await shared();
+    const error = await errorOf(runtime.ref(Counter, own('a')).raiseOdd(what));
     expect(error.code).toBe('UnserialisableValue');
     expect(error.details.path).toContain('Added');
-    expect((await runtime.ref(Counter, 'a').total()).version).toBe(0);
+    expect((await runtime.ref(Counter, own('a')).total()).version).toBe(0);
   });
 
   test('each kind has a code of its own', async () => {
@@ -205,8 +216,8 @@ describe('bad input', () => {
   });
 
   test('names that objects have anyway are no commands', async () => {
-    const runtime = await startRuntime();
-    const counter = runtime.ref(Counter, 'a') as unknown as Record<string, unknown>;
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a')) as unknown as Record<string, unknown>;
     expect(await (counter as unknown as Promise<unknown>)).toBe(counter); // awaiting a ref is harmless
     expect(counter.then).toBeUndefined();
     expect(counter.toJSON).toBeUndefined();
@@ -215,8 +226,8 @@ describe('bad input', () => {
 
 describe('deadline and abort', () => {
   test('a command that waits too long in its mailbox is not executed', async () => {
-    const runtime = await startRuntime({ shards: 1 });
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     const slow = counter.addSlowly(1, 50);
     const error = await errorOf(counter.with({ deadlineMs: 10 }).add(100));
     expect(isError(error, 'DeadlineExceeded')).toBe(true);
@@ -226,19 +237,19 @@ describe('deadline and abort', () => {
   });
 
   test('an aborted caller is released at once, and the command is told', async () => {
-    const runtime = await startRuntime({ shards: 1 });
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     const abort = new AbortController();
     const waiting = errorOf(counter.with({ signal: abort.signal }).waitForAbort());
-    await runtime.ref(Counter, 'b').add(1); // its shard has seen both by now
+    await runtime.ref(Counter, own('b')).add(1); // its shard has seen both by now
     abort.abort(new Error('gone'));
     expect(await waiting).toMatchObject({ code: 'Aborted', details: { executed: 'unknown' } });
     expect((await counter.total()).value).toBe(100);
   });
 
   test('what is aborted while it waits in a mailbox is not executed', async () => {
-    const runtime = await startRuntime({ shards: 1 });
-    const counter = runtime.ref(Counter, 'a');
+    const runtime = await shared();
+    const counter = runtime.ref(Counter, own('a'));
     const slow = counter.addSlowly(1, 30);
     const abort = new AbortController();
     const waiting = errorOf(counter.with({ signal: abort.signal }).add(100));
@@ -250,16 +261,18 @@ describe('deadline and abort', () => {
   });
 
   test('what is aborted before it is sent is not executed', async () => {
-    const runtime = await startRuntime({ shards: 1 });
-    const error = await errorOf(runtime.ref(Counter, 'a').with({ signal: AbortSignal.abort() }).add(1));
+    const runtime = await shared();
+    const error = await errorOf(runtime.ref(Counter, own('a')).with({ signal: AbortSignal.abort() }).add(1));
     expect(error).toMatchObject({ code: 'Aborted', details: { executed: 'no' } });
   });
 });
 
 describe('levels', () => {
+  const eager = sharedRuntime({ flush: 'latency' });
+
   test.each(['raised', 'written', 'synced', 'stored'] as const)('a command can wait for %s', async (ack) => {
-    const runtime = await startRuntime({ flush: 'latency' });
-    const receipt = await runtime.ref(Counter, 'a').with({ ack }).add(1);
+    const runtime = await eager();
+    const receipt = await runtime.ref(Counter, own('a')).with({ ack }).add(1);
     expect(receipt.value).toBe(1);
     await receipt.reached('stored');
     expect(receipt.position).toBeGreaterThan(0);

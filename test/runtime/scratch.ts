@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach } from 'vitest';
+import { afterAll, afterEach } from 'vitest';
 import { createRuntime, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
 
@@ -25,6 +25,27 @@ export async function startRuntime(options: Partial<RuntimeOptions> = {}): Promi
   });
   runtimes.push(runtime);
   return runtime;
+}
+
+/** One runtime for the tests of a file that ask no other: each acts on aggregates of its own. Call it outside of tests. */
+export function sharedRuntime(options: Partial<RuntimeOptions> = {}): () => Promise<Runtime> {
+  let folder: string | undefined;
+  let runtime: Promise<Runtime> | undefined;
+  afterAll(async () => {
+    await (await runtime)?.close();
+    if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
+  });
+  return () => {
+    folder ??= mkdtempSync(join(tmpdir(), 'trunkline-test-'));
+    runtime ??= createRuntime({
+      logger: false,
+      dataDir: join(folder, 'data'),
+      aggregates: [Counter],
+      shards: 1,
+      ...options,
+    });
+    return runtime;
+  };
 }
 
 afterEach(async () => {
