@@ -13,7 +13,7 @@ import { connect } from '../src/stream/kafka/connect.ts';
 import { Planner } from '../src/stream/kafka/plan.ts';
 import { createSink } from '../src/stream/kafka/sink.ts';
 import { eventTopic, ownTopics, Topics, topicNaming } from '../src/stream/kafka/topics.ts';
-import type { KafkaSettings } from '../src/stream/kafka.ts';
+import type { KafkaSettings } from '../src/stream/kafka-options.ts';
 import { resolveKafka } from '../src/stream/settings.ts';
 import type { OutRecord } from '../src/stream/stream.ts';
 import { Kafka } from '../test/kafka.ts';

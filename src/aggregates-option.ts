@@ -1,7 +1,7 @@
 // The option `aggregates`: what may stand in its list, told one by one.
 import type { AnyAggregate } from './aggregate.ts';
 import { checkRecord, invalid, nameFault } from './checks.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, AGGREGATE_TYPES_LIMIT } from './frame.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, AGGREGATE_TYPES_LIMIT } from './name-limits.ts';
 import { checkModule } from './user-module.ts';
 
 /** @throws InvalidOptions */

@@ -11,3 +11,5 @@ export type Bytes = Buffer & {
 };
 
 export const toBytes = (buffer: Buffer): Bytes => buffer as Bytes;
+
+export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;

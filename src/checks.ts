@@ -1,10 +1,8 @@
-// What every edge checks of what a user has given: ids, dates, numbers, levels. Each throws a typed error that names it.
+// What every edge checks of what a user has given: ids, dates, numbers. Each throws a typed error that names it.
 import { isDate } from 'node:util/types';
-import type { AnyAggregate } from './aggregate.ts';
 import { TrunklineError } from './errors.ts';
-import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT } from './frame.ts';
 import { checkFields } from './known-fields.ts';
-import { type Level, levels } from './receipt.ts';
+import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT } from './name-limits.ts';
 import { shown } from './shown.ts';
 
 export const deadlineLimitMs: number = 2 ** 31 - 1; // what a timer can take
@@ -55,10 +53,6 @@ export function checkDate(option: string, date: Date): void {
   // Not instanceof: a Date of another realm (a vm context, jest) is one, too.
   if (isDate(date) && !Number.isNaN(date.getTime())) return;
   invalid(option, date, 'must be a valid Date');
-}
-
-export function checkLevel(option: string, level: Level): void {
-  if (!levels.includes(level)) invalid(option, level, `must be one of ${levels.join(', ')}`);
 }
 
 export function checkSignal(signal: AbortSignal): void {
@@ -120,7 +114,7 @@ export function checkFunction(option: string, given: unknown): void {
 }
 
 /** A definition, or the name of an aggregate type, which nobody need know. */
-export function checkAggregate(aggregate: AnyAggregate | string): void {
+export function checkAggregate(aggregate: { readonly name: string; readonly events: object } | string): void {
   let name: unknown = aggregate;
   try {
     if (typeof aggregate !== 'string') name = typeof aggregate?.events === 'object' ? aggregate.name : undefined;

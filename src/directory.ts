@@ -9,11 +9,12 @@
 // missing is made again from a log that reaches back to its beginning, and is an error where the log does not.
 import { accessSync, constants, existsSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
-import { checkAccess, probeFolder, removeOldProbes } from './directory-access.ts';
+import { checkAccess, removeOldProbes } from './directory-access.ts';
 import { DirectoryLock } from './directory-lock.ts';
 import { diskFull, isDiskFull } from './disk-reserve.ts';
 import { syncFolder, writeFileDurably } from './durable-file.ts';
 import { TrunklineError } from './errors.ts';
+import { probeFolder } from './folder-access.ts';
 import { parseFields, readText } from './foreign-file.ts';
 import { makePrivateFolder } from './private-file.ts';
 

@@ -14,8 +14,7 @@ import { open } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { TrunklineError } from './errors.ts';
-import { depthOf } from './limits.ts';
-import { DEPTH_LIMIT } from './payload.ts';
+import { DEPTH_LIMIT, depthOf } from './json-depth.ts';
 
 /** What small files of ours (markers, notes, secrets) may take: far more than they do. */
 export const NOTE_BYTES_LIMIT: number = 1 << 20;

@@ -7,7 +7,7 @@
 //   │        │    │     │ u16     │            │                 │        │ u16    │ u16    │ u16    │      │           │ u32      │
 //
 // Strings follow in this order, UTF-8, without separators: aggregate type, aggregate id, name, metadata JSON, data JSON.
-// Little-endian. `length` is the exact length; the next frame begins at the next multiple of 8.
+// Little-endian. Bounds of the strings: name-limits.ts. `length` is the exact length; the next frame begins at the next multiple of 8.
 import { type Bytes, toBytes } from './bytes.ts';
 import { idToText } from './ids.ts';
 
@@ -42,14 +42,6 @@ export const FrameFlag = {
   /** reserved: data is encrypted under `keyId` */
   encrypted: 4,
 } as const;
-
-/** Aggregate types of one runtime: a command names its own by 16 bits. */
-export const AGGREGATE_TYPES_LIMIT = 0x1_0000;
-/** Bounds of the length fields, and of what every sink can index. Bytes of UTF-8. */
-export const AGGREGATE_TYPE_BYTES_LIMIT = 100;
-export const NAME_BYTES_LIMIT = 100;
-export const AGGREGATE_ID_BYTES_LIMIT = 255;
-export const IDEMPOTENCY_KEY_BYTES_LIMIT = 255;
 
 export const alignUp = (bytes: number): number => (bytes + 7) & ~7;
 

@@ -24,14 +24,10 @@ export type { StateOptions } from './caller/refs.ts';
 export type { Carriable, CarriableFields, Carried, DeepReadonly, ReadState } from './carried.ts';
 export type { CloseOptions } from './ending.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
+export type { OwnTransaction } from './entity/client-transaction.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
-export {
-  type CollectingRepository,
-  type OwnTransaction,
-  UnitOfWork,
-  type UnitOfWorkOptions,
-} from './entity/unit-of-work.ts';
+export { type CollectingRepository, UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './errors.ts';
 export {
   type EventDeclaration,
@@ -42,7 +38,7 @@ export {
   type NewEvent,
   type StoredEvent,
 } from './event.ts';
-export type { Batch, Sink, SinkInfo, SinkModule } from './flush/flush.ts';
+export type { SinkOptions, StreamOptions } from './flush/sink-options.ts';
 export type { DeadLetter, DeadLetterOutcome, DeadLetterQuery, DeadLetters } from './handlers/dead-letters.ts';
 export { EventHandler, type EventHandlerLike, type RegisterOptions } from './handlers/event-handler.ts';
 export type { ForgottenHandler } from './handlers/forget.ts';
@@ -79,18 +75,12 @@ export type { RangeOptions, WaitOptions } from './handlers/reading-options.ts';
 export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
+export { type FlushPolicy, flushPresets, type LogOptions } from './log/policy.ts';
+export type { Batch, Sink, SinkInfo, SinkModule } from './log/sink.ts';
 export type { Logger } from './logger.ts';
 export type { Address } from './message.ts';
 export type { MessageOptions, MessageRetryOptions, UndeliveredMessage } from './message-options.ts';
-export {
-  type FlushPolicy,
-  flushPresets,
-  type HandlerOptions,
-  type LogOptions,
-  type RuntimeOptions,
-  type SinkOptions,
-  type StreamOptions,
-} from './options.ts';
+export type { HandlerOptions, RuntimeOptions } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, Runtime } from './runtime.ts';
 export type { Secret } from './secrets.ts';
@@ -129,7 +119,8 @@ export type {
   TypeQuery,
 } from './store/store.ts';
 export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';
-export { type KafkaOptions, type KafkaSasl, kafka, type RegistryOptions, type TopicOptions } from './stream/kafka.ts';
+export { kafka } from './stream/kafka.ts';
+export type { KafkaOptions, KafkaSasl, RegistryOptions, TopicOptions } from './stream/kafka-options.ts';
 export {
   type Expected,
   type GivenEvent,

@@ -5,7 +5,7 @@
 // | what | limit | because |
 // |---|---|---|
 // | ids, types, keys | bytes of UTF-8 (frame.ts), no U+0000, no lone surrogate (checks.ts) | length fields; indexes of every store |
-// | nesting of JSON | `DEPTH_LIMIT` (payload.ts) | the stack of whoever reads or prints it |
+// | nesting of JSON | `DEPTH_LIMIT` (json-depth.ts) | the stack of whoever reads or prints it |
 // | metadata | an object, `METADATA_BYTES_LIMIT` | it goes along with every event of a command |
 // | metadata fields that we name | text or null | sinks make headers and columns of them |
 // | `occurredAt` | from the year 4712 B. C. on | PostgreSQL's timestamptz |
@@ -14,7 +14,8 @@
 import { checkDate, checkInteger, invalid } from './checks.ts';
 import { TrunklineError } from './errors.ts';
 import type { Metadata } from './event.ts';
-import { DEPTH_LIMIT, plainToJson, toPlain } from './payload.ts';
+import { DEPTH_LIMIT, depthOf } from './json-depth.ts';
+import { plainToJson, toPlain } from './payload.ts';
 
 const METADATA_BYTES_LIMIT: number = 1 << 18;
 export const RELAYED_DATA_BYTES_LIMIT: number = 1 << 20;
@@ -95,25 +96,4 @@ export function misfitOf(dataJson: string, metadataJson: string): string | undef
   if (depthOf(dataJson) > DEPTH_LIMIT + 1) return `its data is nested deeper than ${DEPTH_LIMIT}`;
   if (depthOf(metadataJson) > DEPTH_LIMIT + 1) return `its metadata is nested deeper than ${DEPTH_LIMIT}`;
   return undefined;
-}
-
-/** How many objects and lists of a JSON text lie within each other; 0 for a scalar. */
-export function depthOf(json: string): number {
-  let depth = 0;
-  let most = 0;
-  for (let i = 0; i < json.length; i++) {
-    switch (json.charCodeAt(i)) {
-      case 0x22: // "
-        for (i++; i < json.length && json.charCodeAt(i) !== 0x22; i++) if (json.charCodeAt(i) === 0x5c) i++;
-        break;
-      case 0x5b: // [
-      case 0x7b: // {
-        if (++depth > most) most = depth;
-        break;
-      case 0x5d: // ]
-      case 0x7d: // }
-        depth--;
-    }
-  }
-  return most;
 }

@@ -1,84 +1,21 @@
-// Every option: unit, default, bound and effect. Checked as a whole before anything is touched.
+// The options of a runtime: unit, default, bound and effect. Each room declares what it takes, and checks it; here they are one
+// whole, checked before anything is touched.
 
 import type { AnyAggregate } from './aggregate.ts';
 import { checkAggregates } from './aggregates-option.ts';
-import { checkCrosses, checkInteger, invalid, isMadeBy, nameFault } from './checks.ts';
-import { Hidden, revealed } from './hidden.ts';
-import { checkFields, fieldsOf, given } from './known-fields.ts';
+import { checkInteger, invalid, isMadeBy } from './checks.ts';
+import { checkSinks, type SinkOptions, type StreamOptions } from './flush/sink-options.ts';
+import { revealed } from './hidden.ts';
+import { checkFields, fieldsOf } from './known-fields.ts';
 import { RELAYED_DATA_BYTES_LIMIT } from './limits.ts';
+import { type FlushOption, type FlushPolicy, type LogOptions, resolveFlush, resolveLog } from './log/policy.ts';
 import { type Logger, resolveLogger } from './logger.ts';
 import { type MessageOptions, type MessageSettings, resolveMessages } from './message-options.ts';
 import { type Level, levels } from './receipt.ts';
-import { isPowerOfTwo } from './ring/ring.ts';
 import { resolveStarts, type StartOptions, type StartSettings } from './start-options.ts';
 import { StoreOptions } from './store/adapter.ts';
 import { isStorable } from './tame.ts';
 import { checkModule, resolveRoots } from './user-module.ts';
-
-/** How eagerly the log syncs and batches. All fields but `ringBytes` may change while running. */
-export interface FlushPolicy {
-  /** Longest time from `written` to the next fsync, milliseconds, 0 to 60,000; 0: an fsync follows at once, always. */
-  syncIntervalMs: number;
-  /** Sync earlier when so many bytes wait for it, 4 KiB to 1 GiB. */
-  syncBytes: number;
-  /** Most bytes of one commit to the log, 4 KiB to 64 MiB: bounds what a reader must take at once. */
-  batchBytes: number;
-  /** Bytes of each thread's ring, a power of two, 64 KiB to 1 GiB; one command may use half. Fixed at start. */
-  ringBytes: number;
-  /** When a ring is full: `wait` delays the command, `reject` answers `RingFull`. */
-  whenFull: 'wait' | 'reject';
-  /**
-   * How long the log thread and a shard may look for more work before they sleep, microseconds, 0 to 10,000. They stop
-   * looking where it has not been paying off. 0 saves the CPU time that it costs, some 30 µs a wake-up later.
-   */
-  spinMicros: number;
-}
-
-/**
- * `latency`: least work behind a command's back: a sync every 50 ms. `balanced`: every 5 ms, a third of the bytes that
- * continuous syncs write (measured: 100 against 300 MB per 20,000 single-event commits). `durable`: syncs continuously;
- * choose it when most commands wait for `synced`.
- */
-export const flushPresets: Readonly<Record<'latency' | 'balanced' | 'durable', FlushPolicy>> = {
-  latency: preset(50, 64 << 20, 200),
-  balanced: preset(5, 8 << 20, 100),
-  durable: preset(0, 1 << 20, 100),
-};
-
-function preset(syncIntervalMs: number, syncBytes: number, spinMicros: number): FlushPolicy {
-  return { syncIntervalMs, syncBytes, batchBytes: 1 << 20, ringBytes: 8 << 20, whenFull: 'wait', spinMicros };
-}
-
-/** How much the log may hold, and keeps. */
-export interface LogOptions {
-  /**
-   * Most bytes the log may hold, 1 MiB to 1 TiB; default 4 GiB. Beyond, commands wait; those that are rejected instead get
-   * `LogFull` somewhat earlier (64 MiB, in a small log a quarter): that is room for those already let in.
-   */
-  maxBytes?: number | undefined;
-  /** Keep events in the log for so long after everyone has them, milliseconds; default 0. While there is room. */
-  retainMs?: number | undefined;
-  /** Keep at least so many bytes of the newest events; default 64 MiB. While there is room. */
-  retainBytes?: number | undefined;
-}
-
-/** A user's own sink: a module whose `createSink(options)` returns a {@link import('./flush/flush.ts').Sink}. */
-export interface SinkOptions {
-  /** Name of its cursor; unique, 1 to 100 bytes. */
-  name: string;
-  /** The module, by URL or absolute path; the flush thread imports it. */
-  module: string;
-  /** Passed to `createSink`; must survive structured cloning. */
-  options?: unknown;
-}
-
-/** A stream, as `kafka()` describes it: a sink whose checkpoint is the level `published`. */
-export interface StreamOptions extends SinkOptions {
-  /** Bounds of a batch: frames, bytes, and at most one batch in so many milliseconds unless somebody waits. */
-  batch?: { count: number; bytes: number; delayMs: number };
-  /** Report `StreamBehind` when more positions wait. */
-  backlogLimit?: number | undefined;
-}
 
 /** How durable handlers keep what must survive: all subscriptions and projections together. */
 export interface HandlerOptions {
@@ -104,7 +41,7 @@ export interface RuntimeOptions {
   shards?: number | undefined;
   /** The level a command waits for unless it says otherwise; default `written`. */
   ack?: Level | undefined;
-  flush?: keyof typeof flushPresets | { readonly [K in keyof FlushPolicy]?: FlushPolicy[K] | undefined } | undefined;
+  flush?: FlushOption | undefined;
   /** A module, by URL or absolute path, whose default export makes what commands see as `context`, once per shard. */
   context?: string | undefined;
   /**
@@ -186,22 +123,12 @@ export interface ResolvedOptions
   logger: Logger;
 }
 
-const logFields = fieldsOf<LogOptions>({ maxBytes: true, retainMs: true, retainBytes: true });
 const handlerFields = fieldsOf<HandlerOptions>({
   checkpointDelayMs: true,
   inboxTtlMs: true,
   stagedChangesLimit: true,
   connections: true,
 });
-const sinkFields = fieldsOf<SinkOptions>({ name: true, module: true, options: true });
-const streamFields = fieldsOf<StreamOptions>({
-  name: true,
-  module: true,
-  options: true,
-  batch: true,
-  backlogLimit: true,
-});
-
 const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'dataDir',
   'aggregates',
@@ -228,50 +155,6 @@ const knownOptions: readonly (keyof RuntimeOptions)[] = [
   'bootId',
 ];
 
-/** Fill in a policy and check it. `current` is what unnamed fields keep. */
-export function resolveFlush(
-  flush: RuntimeOptions['flush'],
-  current: FlushPolicy = flushPresets.balanced,
-): FlushPolicy {
-  if (typeof flush === 'string') {
-    if (Object.hasOwn(flushPresets, flush)) return flushPresets[flush];
-    return invalid('flush', flush, `must be one of ${Object.keys(flushPresets).join(', ')}`);
-  }
-  if (flush !== undefined) checkFields('flush', flush, Object.keys(current));
-  const policy: FlushPolicy = { ...current, ...(given(flush) as Partial<FlushPolicy>) };
-  checkInteger('flush.syncIntervalMs', policy.syncIntervalMs, 0, 60_000);
-  checkInteger('flush.syncBytes', policy.syncBytes, 4096, 1 << 30);
-  checkInteger('flush.batchBytes', policy.batchBytes, 4096, 64 << 20);
-  checkInteger('flush.spinMicros', policy.spinMicros, 0, 10_000);
-  checkInteger('flush.ringBytes', policy.ringBytes, 1 << 16, 1 << 30);
-  if (!isPowerOfTwo(policy.ringBytes)) invalid('flush.ringBytes', policy.ringBytes, 'must be a power of two');
-  if (policy.whenFull !== 'wait' && policy.whenFull !== 'reject') {
-    invalid('flush.whenFull', policy.whenFull, "must be 'wait' or 'reject'");
-  }
-  return policy;
-}
-
-/** The policy in force, changed while running. */
-export function changeFlush(flush: RuntimeOptions['flush'], current: FlushPolicy, maxBytes: number): FlushPolicy {
-  if (flush === undefined) invalid('flush', flush, 'must be a preset or single fields');
-  const { ringBytes } = current;
-  const next = resolveFlush(flush, current);
-  if (typeof flush !== 'string' && next.ringBytes !== ringBytes) {
-    invalid('flush.ringBytes', next.ringBytes, `is fixed at start (${ringBytes})`);
-  }
-  const changed = { ...next, ringBytes };
-  checkRoom(changed, maxBytes);
-  return changed;
-}
-
-/** One commit must fit well into the log, or a full log could never give it room. */
-function checkRoom({ batchBytes, ringBytes }: FlushPolicy, maxBytes: number): void {
-  const least = 2 * (batchBytes + ringBytes / 2);
-  if (maxBytes < least) {
-    invalid('log.maxBytes', maxBytes, `must be at least ${least}: twice flush.batchBytes and half of flush.ringBytes`);
-  }
-}
-
 function resolveHandlers(options: HandlerOptions): Required<HandlerOptions> {
   return {
     checkpointDelayMs: checkInteger('handlers.checkpointDelayMs', options.checkpointDelayMs ?? 20, 0, 60_000),
@@ -292,25 +175,10 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   if (typeof options.dataDir !== 'string' || options.dataDir === '' || !isStorable(options.dataDir)) {
     invalid('dataDir', options.dataDir, 'must name a folder');
   }
-  if (options.log !== undefined) checkFields('log', options.log, logFields);
   if (options.handlers !== undefined) checkFields('handlers', options.handlers, handlerFields);
-  if (options.sinks !== undefined && !Array.isArray(options.sinks)) invalid('sinks', options.sinks, 'must be an array');
   const moduleRoots = resolveRoots(options.moduleRoots);
   checkAggregates(options.aggregates, moduleRoots);
-  const { stream } = options;
-  if (!stream && stream !== undefined && stream !== null) invalid('stream', stream, 'must be made by kafka()');
-  const sinkNames = new Set<string>(['store', 'memory']);
-  for (const sink of [...(options.stream ? [options.stream] : []), ...(options.sinks ?? [])]) {
-    checkFields('sinks', sink, sink === options.stream ? streamFields : sinkFields);
-    const fault = nameFault(sink.name, 100);
-    if (fault !== undefined) invalid('sinks', sink.name, `name ${fault}`);
-    checkModule(`sinks.${sink.name}.module`, sink.module, moduleRoots);
-    if (sinkNames.has(sink.name)) invalid('sinks', sink.name, 'two cursors have this name');
-    // What kafka() has made it has checked; its secrets may be functions, which stay here.
-    const isChecked = sink === options.stream && isMadeBy(Hidden, sink.options);
-    if (!isChecked) checkCrosses(`sinks.${sink.name}.options`, revealed(sink.options));
-    sinkNames.add(sink.name);
-  }
+  checkSinks(options.stream, options.sinks, moduleRoots);
   if (options.store !== undefined && !isMadeBy(StoreOptions, options.store)) {
     invalid('store', options.store, 'must be made by postgres()');
   }
@@ -330,18 +198,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
     invalid('bootId', options.bootId, 'must be text');
   }
   const flush = resolveFlush(options.flush);
-  const log = {
-    maxBytes: checkInteger('log.maxBytes', options.log?.maxBytes ?? 4 * 2 ** 30, 2 ** 20, 2 ** 40),
-    retainMs: checkInteger('log.retainMs', options.log?.retainMs ?? 0, 0, 2 ** 40),
-    retainBytes: checkInteger(
-      'log.retainBytes',
-      options.log?.retainBytes ?? Math.min(64 << 20, Math.floor((options.log?.maxBytes ?? 2 ** 32) / 4)),
-      0,
-      2 ** 40,
-    ),
-  };
-  if (log.retainBytes >= log.maxBytes) invalid('log.retainBytes', log.retainBytes, 'must be less than log.maxBytes');
-  checkRoom(flush, log.maxBytes);
+  const log = resolveLog(options.log, flush);
   if (options.store !== undefined && log.maxBytes < 4 * RELAYED_DATA_BYTES_LIMIT) {
     const reason = `must be at least ${4 * RELAYED_DATA_BYTES_LIMIT}: transactions may save events of a quarter of that`;
     invalid('log.maxBytes', log.maxBytes, reason);

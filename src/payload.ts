@@ -13,10 +13,8 @@
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
 import { TrunklineError, type WireError } from './errors.ts';
+import { DEPTH_LIMIT } from './json-depth.ts';
 import { isStorable, tame } from './tame.ts';
-
-/** Deeper than any document a person writes; far below the stack's limit, here and in PostgreSQL. */
-export const DEPTH_LIMIT = 200;
 
 /**
  * The most that a walk takes, in words: far more than a command of the default ring can carry. What is too large must

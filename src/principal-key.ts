@@ -2,7 +2,7 @@
 // outcome; where keys come from clients, one client could guess another's. So the key that shard, log and store know is made
 // of both: a prefix, a hash of the principal (of fixed length, so that no two pairs give one key), and the key as it was given.
 import { hash } from 'node:crypto';
-import { IDEMPOTENCY_KEY_BYTES_LIMIT } from './frame.ts';
+import { IDEMPOTENCY_KEY_BYTES_LIMIT } from './name-limits.ts';
 
 const prefix = 'by\u0001';
 /** 132 bits in base64url. */

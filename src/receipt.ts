@@ -1,5 +1,6 @@
 // What a caller gets for a command, and the levels it can wait for.
 
+import { invalid } from './checks.ts';
 import type { WireError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 
@@ -11,6 +12,11 @@ import type { StoredEvent } from './event.ts';
 export type Level = 'raised' | 'written' | 'synced' | 'stored' | 'published';
 
 export const levels: readonly Level[] = ['raised', 'written', 'synced', 'stored', 'published'];
+
+/** @throws InvalidOptions */
+export function checkLevel(option: string, level: Level): void {
+  if (!levels.includes(level)) invalid(option, level, `must be one of ${levels.join(', ')}`);
+}
 
 /** The outcome of a command that was not refused. */
 export interface Receipt<Value, Event = StoredEvent> {

@@ -26,14 +26,17 @@ import { countOpening, Levels, LevelWord, StopStage } from './log/levels.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from './log/lmdb.ts';
 import type { LogSource } from './log/log.ts';
 import { bootId, markerFile } from './log/marker.ts';
+import type { FlushPolicy } from './log/policy.ts';
 import { LogThreads } from './log/threads.ts';
 import type { KeptLetters } from './message.ts';
-import type { FlushPolicy, ResolvedOptions } from './options.ts';
+import type { ResolvedOptions } from './options.ts';
 import type { OutboxHost } from './outbox/host.ts';
 import { type OutboxAdapter, relayRingBytesLeast } from './outbox/outbox.ts';
 import { shardSettings } from './shard-settings.ts';
 import { StopSteps } from './stop-steps.ts';
 import { loadAdapter, type StoreAdapter } from './store/adapter.ts';
+import { embeddedStore } from './store/lmdb/description.ts';
+import type { LocalDescription, LocalStore } from './store/local.ts';
 import { Reading } from './store/reading.ts';
 import { staleCode } from './store/store.ts';
 import { openHostsOf, streamForThread } from './stream/settings.ts';
@@ -64,6 +67,7 @@ export class Stages {
   private readonly admitBytes: number;
   private readonly options: ResolvedOptions;
   private readonly directory: DataDirectory;
+  private readonly local: LocalDescription;
   private readonly openGate: () => void;
   private logReader: LogSource | undefined;
   /** Refused in an earlier run, which may have ended before its shards answered for it. */
@@ -74,6 +78,7 @@ export class Stages {
   constructor(options: ResolvedOptions, directory: DataDirectory, bus: Bus) {
     this.options = options;
     this.directory = directory;
+    this.local = embeddedStore(directory.storeFolder);
     this.openGate = shutGateAtExit(this.levels);
     const { aggregates } = options;
     // Of each shard, of this thread, and of the relay.
@@ -88,7 +93,12 @@ export class Stages {
       waitTimeoutMs: options.waitTimeoutMs,
     };
     this.caller = new Caller(aggregates, this.levels, bus, callerOptions, (error) => this.reportDefect(error));
-    this.deliveries = new Deliveries(this.caller, this.levels, options.messages, deliveryEvents(options));
+    this.deliveries = new Deliveries(
+      this.caller,
+      this.levels,
+      options.messages,
+      deliveryEvents(options.logger, options.messages),
+    );
     this.caller.deliveries = this.deliveries;
     this.refs = new Refs(aggregates, this.caller);
     this.ending = new Ending(this.levels, () => {
@@ -145,7 +155,7 @@ export class Stages {
       {
         levels: levels.memory,
         logFolder: directory.logFolder,
-        storeFolder: directory.storeFolder,
+        local: this.local,
         dataDir: directory.path,
         moduleMs: options.starts.timeoutMs,
         logId: this.log.logId,
@@ -208,7 +218,7 @@ export class Stages {
     const adapter =
       options.store && (await loadAdapter<StoreAdapter & Partial<OutboxAdapter>>(options.store.describe()));
     const reading = await Reading.open({
-      storeFolder: directory.storeFolder,
+      openLocal: async () => (await loadAdapter<LocalStore>(this.local)).openArchive(this.local.folder),
       logId: this.log.logId,
       log: this.logReader,
       levels,
@@ -218,7 +228,8 @@ export class Stages {
     });
     this.reading = reading;
     const { localHead, lookUp } = reading;
-    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, options, lookUp);
+    const entities = { ...options, ringBytes: options.flush.ringBytes };
+    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, entities, lookUp);
     this.log.attach(this.publisher.ring);
     const append = await adapter?.openAppend?.(options.store!.settings);
     this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
@@ -280,7 +291,13 @@ export class Stages {
   private async startOutbox(adapter: OutboxAdapter): Promise<void> {
     const { options, levels, caller, log, logReader } = this;
     const { OutboxHost } = await import('./outbox/host.ts');
-    this.outbox = await OutboxHost.start(options, adapter, { log, logReader: logReader!, levels, caller });
+    const settings = {
+      store: options.store!.settings,
+      actorTypes: options.aggregates.map(({ name }) => name),
+      ringBytes: options.flush.ringBytes,
+      logger: options.logger,
+    };
+    this.outbox = await OutboxHost.start(settings, adapter, { log, logReader: logReader!, levels, caller });
   }
 
   private async startShards(mapBytes: number): Promise<void> {

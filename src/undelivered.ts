@@ -1,10 +1,10 @@
 // Who hears of messages that were not carried out: the logger, and the user's own function. Caller's thread.
 import { guarded } from './guarded.ts';
+import type { Logger } from './logger.ts';
 import type { DeliveryEvents, Message } from './message.ts';
-import type { UndeliveredMessage } from './message-options.ts';
-import type { ResolvedOptions } from './options.ts';
+import type { MessageSettings, UndeliveredMessage } from './message-options.ts';
 
-export function deliveryEvents({ logger, messages }: ResolvedOptions): DeliveryEvents {
+export function deliveryEvents(logger: Logger, messages: MessageSettings): DeliveryEvents {
   const tell = guarded(messages.onUndelivered, (error) => logger.error({ err: error }, 'messages.onUndelivered threw'));
   return {
     refused(message, error) {

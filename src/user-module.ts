@@ -12,9 +12,9 @@ import { invalid } from './checks.ts';
 export const moduleRule =
   "must be a file's URL or absolute path: import.meta.url, import.meta.resolve('./x.ts'), __filename";
 
-/** Modules of ours that threads import as they import users', since `kafka()` and `postgres()` name them; no others. */
+/** Modules of ours that threads import as they import users': sinks and stores. No others. */
 const ownModules: ReadonlySet<string> = new Set(
-  ['stream/kafka/sink', 'store/postgres/adapter'].map((entry) => {
+  ['stream/kafka/sink', 'store/postgres/adapter', 'store/lmdb/adapter'].map((entry) => {
     const file = fileURLToPath(import.meta.url);
     return join(realpathSync(dirname(file)), `${entry}${extname(file)}`);
   }),

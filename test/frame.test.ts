@@ -2,7 +2,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  AGGREGATE_ID_BYTES_LIMIT,
   alignUp,
   FRAME_HEADER_BYTES,
   FrameFlag,
@@ -13,6 +12,7 @@ import {
   frameBytesExact,
 } from '../src/frame.ts';
 import { idToText, isUuid, writeNewId } from '../src/ids.ts';
+import { AGGREGATE_ID_BYTES_LIMIT } from '../src/name-limits.ts';
 
 interface Fields {
   kind: FrameKind;

@@ -1,7 +1,8 @@
 // Options: defaults that work, and each value that cannot work refused by the name of its option.
 import { describe, expect, test } from 'vitest';
 import { isError } from '../src/errors.ts';
-import { type FlushPolicy, flushPresets, type RuntimeOptions, resolveFlush, resolveOptions } from '../src/options.ts';
+import { type FlushPolicy, flushPresets, resolveFlush } from '../src/log/policy.ts';
+import { type RuntimeOptions, resolveOptions } from '../src/options.ts';
 import { postgres } from '../src/store/postgres/postgres.ts';
 import { Counter } from './fixtures/counter.ts';
 

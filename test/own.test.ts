@@ -28,7 +28,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/limits.ts plain[key]': 'key is one of its own keys',
   'src/logger.ts ofStderr()[level]': 'four fixed names',
   'src/logger.ts logger[level]': 'four fixed names',
-  'src/options.ts flushPresets[flush]': 'behind Object.hasOwn',
+  'src/log/policy.ts flushPresets[flush]': 'behind Object.hasOwn',
   'src/payload.ts (value)[key]': 'key is one of its own keys',
   'src/payload.ts copy[key]': 'behind isOwn',
   'src/payload.ts value[key]': 'behind isOwn',

@@ -153,7 +153,7 @@ test('of the modules of the library only those pass that its own options name', 
       named.push(join(src, file, '..', `${entry}.ts`));
     }
   }
-  expect(named).toHaveLength(2);
+  expect(named).toHaveLength(3);
   confineModules([folder]);
   try {
     for (const file of named) expect(Object.keys(await importUserModule(file)), file).not.toEqual([]);

@@ -1,12 +1,12 @@
 // The receipt of a command: holds a copy of the group as it stood in the ring, and decodes what is looked at.
 import { inspect } from 'node:util';
-import { checkLevel, checkSignalOptions } from '../checks.ts';
+import { checkSignalOptions } from '../checks.ts';
 import type { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader, lastEventIndex } from '../frame.ts';
 import { orAborted } from '../on-abort.ts';
 import { ownGetter } from '../own-getter.ts';
-import type { Level, Receipt } from '../receipt.ts';
+import { checkLevel, type Level, type Receipt } from '../receipt.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag } from '../ring/ring.ts';
 import { heldUpBy, within } from '../wait.ts';

@@ -1,12 +1,12 @@
 // The options of one command, checked before anything is sent: their names where they are given, their values here.
 import type { SendOptions } from '../aggregate.ts';
-import { checkDeadline, checkId, checkLevel, checkSignal, invalid } from '../checks.ts';
+import { checkDeadline, checkId, checkSignal, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
-import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../frame.ts';
 import { type Fields, fieldsOf } from '../known-fields.ts';
 import { checkMetadata } from '../limits.ts';
+import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../name-limits.ts';
 import { BOUND_KEY_BYTES_LIMIT, boundKey, isBoundKey, PRINCIPAL_BYTES_LIMIT } from '../principal-key.ts';
-import { isMessageKey } from '../receipt.ts';
+import { checkLevel, isMessageKey } from '../receipt.ts';
 
 export const sendFields: Fields = fieldsOf<SendOptions>({
   ack: true,

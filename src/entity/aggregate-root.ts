@@ -3,9 +3,9 @@ import { checkId } from '../checks.ts';
 import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
 import { eventOf, type Metadata, type NewEvent, type StoredEvent } from '../event.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
 import { newId } from '../ids.ts';
 import { plainMetadataToJson, toPlainMetadata } from '../limits.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../name-limits.ts';
 import { deepFreeze, plainToJson, toPlain } from '../payload.ts';
 
 /** An event that an entity has raised. Frozen. */

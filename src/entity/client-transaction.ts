@@ -1,7 +1,12 @@
 // One transaction on a connection of the user's: begun, committed and rolled back for a unit of work.
 import { TrunklineError } from '../errors.ts';
 import type { TransactionClient } from '../store/store.ts';
-import type { OwnTransaction } from './unit-of-work.ts';
+
+/** The user's own transaction around the unit of work; without one, publishing is the commit. */
+export interface OwnTransaction {
+  commit(): Promise<void> | void;
+  rollback(): Promise<void> | void;
+}
 
 export class ClientTransaction implements OwnTransaction {
   private readonly client: TransactionClient;

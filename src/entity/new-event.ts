@@ -2,10 +2,10 @@
 import { checkId, checkInteger, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../frame.ts';
 import { isUuid } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { checkMetadata, checkOccurredAt, checkVersion } from '../limits.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../name-limits.ts';
 
 // Raised and stored events may be published as they are: what belongs to where they were is passed over. Each value is
 // checked below, with an error of its own.

@@ -5,7 +5,7 @@ import type { AnyAggregate } from '../aggregate.ts';
 import type { Caller } from '../caller/caller.ts';
 import { CommandReceipt } from '../caller/receipt.ts';
 import { Slots } from '../caller/slots.ts';
-import { checkLevel, invalid } from '../checks.ts';
+import { invalid } from '../checks.ts';
 import { dateMs } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
@@ -17,8 +17,7 @@ import { type Levels, LevelWord, LogRoom } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
 import type { Logger } from '../logger.ts';
 import { printAs } from '../one-line.ts';
-import type { ResolvedOptions } from '../options.ts';
-import type { Level, Receipt } from '../receipt.ts';
+import { checkLevel, type Level, type Receipt } from '../receipt.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
@@ -28,6 +27,7 @@ import { EntityTurns, type HeadLookUp } from './entity-turns.ts';
 import { Heads } from './heads.ts';
 import { Later } from './later.ts';
 import { type Draft, draftEvents, type Prepared, prepareDrafts } from './prepared.ts';
+import type { EntitySettings } from './settings.ts';
 import type { Transactions } from './transactions.ts';
 
 interface Publishing {
@@ -51,7 +51,7 @@ export class EventPublisher {
   private readonly caller: Caller;
   private readonly heads: Heads;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
-  private readonly options: ResolvedOptions;
+  private readonly options: EntitySettings;
   private readonly producer: RingProducer;
   private readonly logBell: Bell;
   private readonly slots: Slots<Publishing>;
@@ -71,7 +71,7 @@ export class EventPublisher {
     levels: Levels,
     storedHead: (type: string, id: string) => { version: number } | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
-    options: ResolvedOptions,
+    options: EntitySettings,
     lookUp?: HeadLookUp,
   ) {
     this.caller = caller;
@@ -81,7 +81,7 @@ export class EventPublisher {
     this.options = options;
     const { maxInFlight: limit, waitTimeoutMs } = options;
     this.turns = new EntityTurns({ heads: this.heads, lookUp, limit, waitTimeoutMs });
-    this.ring = createRing(options.flush.ringBytes);
+    this.ring = createRing(options.ringBytes);
     this.producer = new RingProducer(this.ring, () => false);
     this.logBell = new Bell(levels.words, LevelWord.logBell);
     this.slots = new Slots(options.maxInFlight);
@@ -286,7 +286,7 @@ export class EventPublisher {
     try {
       const hasRoom = this.hasRoom();
       if (this.waiting.length > 0 || !hasRoom || !this.tryWrite(slot, events)) {
-        const { ringBytes } = this.options.flush;
+        const { ringBytes } = this.options;
         if (mayRefuse) throw hasRoom ? new TrunklineError('RingFull', { ringBytes }) : this.tooManyUnstored();
         this.waiting.push(slot);
         this.waitingEvents += events.length;

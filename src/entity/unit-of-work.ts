@@ -2,23 +2,17 @@
 // or, on a rollback, nothing. With a client of the user's own, events and the user's tables are one transaction.
 
 import { isNativeError } from 'node:util/types';
-import { checkFunction, checkLevel, invalid } from '../checks.ts';
+import { checkFunction, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
-import type { Level } from '../receipt.ts';
+import { checkLevel, type Level } from '../receipt.ts';
 import type { TransactionClient } from '../store/store.ts';
 import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
-import { ClientTransaction } from './client-transaction.ts';
+import { ClientTransaction, type OwnTransaction } from './client-transaction.ts';
 import type { EventPublisher, Reserved } from './publisher.ts';
 import type { Transactions } from './transactions.ts';
-
-/** The user's own transaction around the unit of work; without one, publishing is the commit. */
-export interface OwnTransaction {
-  commit(): Promise<void> | void;
-  rollback(): Promise<void> | void;
-}
 
 /** A repository that tells which entities it has handed out or saved. */
 export interface CollectingRepository {

@@ -3,7 +3,7 @@
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, FrameReader } from '../frame.ts';
 import type { Chunk } from '../log/log.ts';
-import type { Batch } from './flush.ts';
+import type { Batch } from '../log/sink.ts';
 
 export class BatchBuffer implements Batch {
   private buffer: Buffer = Buffer.allocUnsafeSlow(1 << 16);

@@ -15,22 +15,24 @@ import { Levels, LevelWord, StopStage } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import { endOfLoss, type Lost } from '../log/losses.ts';
-import type { SinkOptions, StreamOptions } from '../options.ts';
+import type { Sink, SinkInfo } from '../log/sink.ts';
 import { Bell, Sleeper } from '../ring/bell.ts';
 import { loadAdapter, type StoreDescription } from '../store/adapter.ts';
-import { EmbeddedSink } from '../store/lmdb/sink.ts';
+import type { LocalDescription, LocalSink, LocalStore } from '../store/local.ts';
 import type { RefusedEvent } from '../store/store.ts';
 import { runThread, threadData, threadPort } from '../thread-entry.ts';
 import { confineModules } from '../user-module.ts';
-import type { FlusherStatus, Sink, SinkInfo } from './flush.ts';
+import type { FlusherStatus } from './flush.ts';
 import { Flusher, type FlusherSettings } from './flusher.ts';
+import type { SinkOptions, StreamOptions } from './sink-options.ts';
 import { makeUserSink } from './user-sink.ts';
 
 export interface FlushThreadData {
   levels: SharedArrayBuffer;
   logFolder: string;
   mapBytes: number;
-  storeFolder: string;
+  /** Where the store lies, or a memory of it if it is elsewhere. */
+  local: LocalDescription;
   dataDir: string;
   logId: string;
   /** Positions that recoveries have given up. */
@@ -39,7 +41,7 @@ export interface FlushThreadData {
   hasBegun?: boolean | undefined;
   sinks: readonly SinkOptions[];
   moduleRoots?: readonly string[] | undefined;
-  /** The store is there; what lies in `storeFolder` is a memory. */
+  /** The store is there; `local` is a memory. */
   store?: StoreDescription | undefined;
   /** The sink whose checkpoint is the level `published`. */
   stream: StreamOptions | undefined;
@@ -156,19 +158,20 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   });
   const stored = level('stored', LevelWord.awaitsStored);
   const onRemembered = (position: number): void => levels.publish('remembered', position);
-  const { store: elsewhere, storeFolder, logId, stream } = data;
+  const { store: elsewhere, local, logId, stream } = data;
+  const { openSink } = await loadAdapter<LocalStore>(local);
   const logBegins = log.firstPosition() || levels.position('begun');
   if (elsewhere === undefined) {
     const onPosition = (position: number): void => {
       onRemembered(position);
       stored.onPosition!(position);
     };
-    const store = new EmbeddedSink(storeFolder, logId, { levels, logBegins });
+    const store = await openSink(local.folder, logId, { levels, logBegins });
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs, retryMsLimit });
   } else {
     const adapter = await loadAdapter(elsewhere);
     const storedPosition = (): number => levels.position('stored');
-    const memory = new EmbeddedSink(storeFolder, logId, {
+    const memory = await openSink(local.folder, logId, {
       levels,
       memory: { storedPosition },
       logBegins,
@@ -207,7 +210,7 @@ const noticesAtOnce = 100;
 const retryMsLimit = 1_000; // a store that comes back, or a disk that has room again, finds a backlog: it is noticed soon
 
 /** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
-function quarantined(refused: readonly RefusedEvent[], memory: EmbeddedSink, isNews: boolean): void {
+function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
   const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
   throughGate(levels, () => memory.contest(aggregates));
   if (isNews) levels.publish('quarantined', levels.position('quarantined') + refused.length);
@@ -225,7 +228,7 @@ function onBehind(stream: string, lag: number, limit: number): void {
 }
 
 /** The process does not end inside one of the store's transactions. */
-function uncut(store: EmbeddedSink): Sink {
+function uncut(store: LocalSink): Sink {
   return {
     open: () => store.open(),
     write: (batch) => throughGate(levels, () => store.write(batch)),

@@ -6,10 +6,11 @@ import { BatchSize } from '../batch-size.ts';
 import { clearTimeout, performance, setTimeout, yieldToLoop } from '../clock.ts';
 import { asError, isError, TrunklineError } from '../errors.ts';
 import type { LogSource } from '../log/log.ts';
+import type { Sink } from '../log/sink.ts';
 import { shown } from '../shown.ts';
 import { tame } from '../tame.ts';
 import { BatchBuffer } from './batch.ts';
-import { type FlusherState, type FlusherStatus, isFatal, refusedBy, type Sink } from './flush.ts';
+import { type FlusherState, type FlusherStatus, isFatal, refusedBy } from './flush.ts';
 
 export interface FlusherSettings {
   name: string;

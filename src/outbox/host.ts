@@ -4,7 +4,7 @@ import type { Caller } from '../caller/caller.ts';
 import { isError } from '../errors.ts';
 import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
-import type { ResolvedOptions } from '../options.ts';
+import type { Logger } from '../logger.ts';
 import { StopSteps } from '../stop-steps.ts';
 import { type OutboxAdapter, type RelayStatus, relayRingBytesLeast, type Upkeep } from './outbox.ts';
 import { Relay } from './relay.ts';
@@ -14,6 +14,16 @@ export interface OutboxSurroundings {
   logReader: LogSource;
   levels: Levels;
   caller: Caller;
+}
+
+/** What it takes of the runtime's options. */
+export interface OutboxSettings {
+  /** The store's own. */
+  readonly store: unknown;
+  /** Types of actors: events of entities may not have them. */
+  readonly actorTypes: readonly string[];
+  readonly ringBytes: number;
+  readonly logger: Logger;
 }
 
 const pollMs = 50;
@@ -29,15 +39,14 @@ export class OutboxHost {
 
   /** @throws WrongDoor if one of the actors' types has events of entities */
   static async start(
-    options: ResolvedOptions,
+    settings: OutboxSettings,
     adapter: OutboxAdapter,
     around: OutboxSurroundings,
   ): Promise<OutboxHost> {
     const { log, logReader, levels, caller } = around;
-    const { settings } = options.store!;
-    const onError = (error: Error, what: string): void => options.logger.error({ err: error }, what);
-    const actorTypes = options.aggregates.map(({ name }) => name);
-    const { outbox, upkeep } = await adapter.openOutbox(settings, {
+    const { store, actorTypes, ringBytes, logger } = settings;
+    const onError = (error: Error, what: string): void => logger.error({ err: error }, what);
+    const { outbox, upkeep } = await adapter.openOutbox(store, {
       logId: log.logId,
       actorTypes,
       onError: (error) => onError(error, 'partition upkeep failed'),
@@ -45,10 +54,10 @@ export class OutboxHost {
     const relay = new Relay({
       outbox,
       levels,
-      ringBytes: Math.max(options.flush.ringBytes, relayRingBytesLeast),
+      ringBytes: Math.max(ringBytes, relayRingBytesLeast),
       pollMs,
       onError: (error) => onError(error, 'the relay of the outbox failed; it is tried again'),
-      onWarning: (message, details) => options.logger.warn(details, message),
+      onWarning: (message, details) => logger.warn(details, message),
     });
     caller.others.add(relay.ring.reading);
     log.attach(relay.ring.memory);

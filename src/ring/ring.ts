@@ -70,8 +70,6 @@ export const GroupFlag = {
   read: 128,
 } as const;
 
-export const isPowerOfTwo = (n: number): boolean => Number.isInteger(n) && n > 0 && (n & (n - 1)) === 0;
-
 let firstCount = 0;
 
 /** For tests: where the counts of rings begin that this thread makes from now on; a multiple of 8. */

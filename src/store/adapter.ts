@@ -8,8 +8,8 @@
 // never returns less of an aggregate than an acknowledged flush has brought there.
 import type { OpenHost } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
-import type { Sink } from '../flush/flush.ts';
 import type { Levels } from '../log/levels.ts';
+import type { Sink } from '../log/sink.ts';
 import { importUserModule } from '../user-module.ts';
 import type { EventArchive, PagedStore, RefusedEvent, RemoteReader, TransactionAppend } from './store.ts';
 

@@ -2,7 +2,7 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
 import { checkFields, fieldsOf, taken } from '../known-fields.ts';
-import { storeQueryFields } from './filter.ts';
+import { storeQueryFields } from './query.ts';
 import type { Moment, StoreQuery, TypeQuery } from './store.ts';
 
 export function checkAggregateId(aggregate: AnyAggregate | string, id: string): void {

@@ -15,8 +15,9 @@ import type { Levels } from '../log/levels.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
 import { onAbort } from '../on-abort.ts';
 import { PagedIterator } from '../paged-iterator.ts';
-import { type EventFilter, filterOf, storeQueryFields } from './filter.ts';
+import type { EventFilter } from './filter.ts';
 import { pageBytes } from './page-bytes.ts';
+import { filterOf, storeQueryFields } from './query.ts';
 import type { EventQuery, PagedStore, ScanPage, StorePages } from './store.ts';
 
 const queryFields = fieldsOf<EventQuery>({ ...storeQueryFields.kinds, from: true, to: true, follow: true } as never);

@@ -1,4 +1,4 @@
-// Everything that the caller's thread reads: the environment here, a store elsewhere if there is one, and the history over
+// Everything that the caller's thread reads: the store here, a store elsewhere if there is one, and the history over
 // store and log. Opened once the flush thread runs, closed before it is of no use.
 import { pause } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
@@ -9,7 +9,7 @@ import type { LogSource } from '../log/log.ts';
 import { StopSteps } from '../stop-steps.ts';
 import type { StoreAdapter, StoreArchive, StoreOptions } from './adapter.ts';
 import { History } from './history.ts';
-import { EmbeddedStore } from './lmdb/embedded.ts';
+import type { LocalArchive } from './local.ts';
 import type { EventArchive, Head, RemoteReader } from './store.ts';
 
 const lookEveryMs = 5;
@@ -29,7 +29,7 @@ interface Elsewhere {
 }
 
 export interface ReadingSettings {
-  storeFolder: string;
+  openLocal(): Promise<LocalArchive>;
   logId: string;
   log: LogSource;
   levels: Levels;
@@ -52,21 +52,27 @@ export interface ReadingSettings {
 export class Reading {
   readonly history: History;
   private readonly settings: ReadingSettings;
-  private readonly local: EmbeddedStore;
+  private readonly local: LocalArchive;
   private readonly remote: StoreArchive | undefined;
   private aggregates: RemoteReader | undefined;
 
-  private constructor(settings: ReadingSettings, remote: StoreArchive | undefined) {
-    const { storeFolder, log, logId, levels } = settings;
+  private constructor(settings: ReadingSettings, local: LocalArchive, remote: StoreArchive | undefined) {
+    const { log, logId, levels } = settings;
     this.settings = settings;
-    this.local = EmbeddedStore.open(storeFolder);
+    this.local = local;
     this.remote = remote;
     this.history = new History(remote?.historyOf(logId, levels) ?? this.local, log, levels);
   }
 
   static async open(settings: ReadingSettings): Promise<Reading> {
     const { store } = settings;
-    return new Reading(settings, store && (await store.adapter.openArchive(store.options)));
+    const remote = store && (await store.adapter.openArchive(store.options));
+    try {
+      return new Reading(settings, await settings.openLocal(), remote);
+    } catch (error) {
+      await remote?.close();
+      throw error;
+    }
   }
 
   get archive(): EventArchive {
@@ -74,7 +80,7 @@ export class Reading {
   }
 
   /** What this machine itself knows of an aggregate; newer than the store, where that is elsewhere. */
-  readonly localHead = (type: string, id: string): Head | undefined => this.local.reader.head(type, id);
+  readonly localHead = (type: string, id: string): Head | undefined => this.local.localHead(type, id);
 
   /**
    * Resolves when everything written so far is stored; a store that is away says so at once.
@@ -133,7 +139,7 @@ export class Reading {
     const { store, logId, levels } = this.settings;
     if (store === undefined) return undefined;
     return async (type, id) => {
-      if (isMintedBy(logId, id, this.local.reader.since)) return 0;
+      if (isMintedBy(logId, id, this.local.since)) return 0;
       await this.caughtUp();
       this.aggregates ??= await store.adapter.openAggregateReader(store.options.settings, logId);
       const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, levels.position('stored'));

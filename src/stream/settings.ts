@@ -8,8 +8,15 @@ import { checkFields, fieldsOf } from '../known-fields.ts';
 import { forThread, isToken } from '../secrets.ts';
 import { shown } from '../shown.ts';
 import { checkModule } from '../user-module.ts';
-import { formats } from './kafka/format.ts';
-import type { KafkaOptions, KafkaSasl, KafkaSettings, RegistryOptions, TopicOptions, TopicSettings } from './kafka.ts';
+import {
+  formats,
+  type KafkaOptions,
+  type KafkaSasl,
+  type KafkaSettings,
+  type RegistryOptions,
+  type TopicOptions,
+  type TopicSettings,
+} from './kafka-options.ts';
 
 const kafkaFields = fieldsOf<KafkaOptions>({
   brokers: 'list',

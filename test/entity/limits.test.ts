@@ -14,8 +14,8 @@ import {
   type Runtime,
   TrunklineError,
 } from '../../src/index.ts';
-import { depthOf, metadataTexts, misfitOf } from '../../src/limits.ts';
-import { DEPTH_LIMIT } from '../../src/payload.ts';
+import { DEPTH_LIMIT, depthOf } from '../../src/json-depth.ts';
+import { metadataTexts, misfitOf } from '../../src/limits.ts';
 import { hostileData, hostileJson, hostileMetadata, hostileTexts, nested } from '../hostile.ts';
 import { freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';

@@ -1,7 +1,7 @@
 // A user's sink: one line of JSON a batch, which holds the events and the checkpoint, and so commits both at once.
 import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Batch, Sink, SinkInfo } from '../../src/flush/flush.ts';
+import type { Batch, Sink, SinkInfo } from '../../src/log/sink.ts';
 
 export interface FileSinkOptions {
   /** Fail while this file stands. */

@@ -5,11 +5,12 @@ import { setImmediate } from 'node:timers/promises';
 import { MessageChannel } from 'node:worker_threads';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import type { FlushThreadData, FlushThreadReport } from '../../src/flush/flush-thread.ts';
+import type { SinkOptions } from '../../src/flush/sink-options.ts';
 import { ChunkBuilder } from '../../src/log/chunk.ts';
 import { Levels, LevelWord, StopStage } from '../../src/log/levels.ts';
 import { LogWriter } from '../../src/log/lmdb.ts';
-import type { SinkOptions } from '../../src/options.ts';
 import { Bell, Sleeper } from '../../src/ring/bell.ts';
+import { embeddedStore } from '../../src/store/lmdb/description.ts';
 import { dataFileOf } from '../../src/store/lmdb/environment.ts';
 import { openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
 import { Thread } from '../../src/thread.ts';
@@ -51,7 +52,7 @@ async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
     levels: levels.memory,
     logFolder: dataDir,
     mapBytes,
-    storeFolder: dataDir,
+    local: embeddedStore(dataDir),
     dataDir,
     logId: 'log-1',
     lost: [],

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import type { Batch, Sink } from '../../src/flush/flush.ts';
 import { Flusher, type FlusherSettings } from '../../src/flush/flusher.ts';
 import { endOfLoss } from '../../src/log/losses.ts';
+import type { Batch, Sink } from '../../src/log/sink.ts';
 import { groupEnds, MemoryLog } from '../store/sample.ts';
 
 /** Keeps what it is given; `fail` may throw before it does. */

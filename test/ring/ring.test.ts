@@ -1,13 +1,14 @@
 // The ring against a plain queue: what goes in comes out, whole and in order, wherever the counters stand.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { isPowerOfTwo } from '../../src/bytes.ts';
 import { isError } from '../../src/errors.ts';
 import { FrameKind, FrameReader } from '../../src/frame.ts';
 import { writeNewId } from '../../src/ids.ts';
 import { RingConsumer } from '../../src/ring/consumer.ts';
 import { type Group, StagedGroup } from '../../src/ring/group.ts';
 import { RingProducer } from '../../src/ring/producer.ts';
-import { createRing, GROUP_HEADER_BYTES, GroupKind, isPowerOfTwo, RingMemory, Word } from '../../src/ring/ring.ts';
+import { createRing, GROUP_HEADER_BYTES, GroupKind, RingMemory, Word } from '../../src/ring/ring.ts';
 
 const capacity = 4096;
 const half = capacity / 2;

@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DiskReserve } from '../../src/disk-reserve.ts';
 import { BatchBuffer } from '../../src/flush/batch.ts';
-import type { Batch } from '../../src/flush/flush.ts';
 import { FrameKind, FrameReader, FrameWriter, frameBytesExact } from '../../src/frame.ts';
 import { newId, writeIdText } from '../../src/ids.ts';
 import type { Chunk, LogSource } from '../../src/log/log.ts';
+import type { Batch } from '../../src/log/sink.ts';
 
 export interface SampleFrame {
   kind?: FrameKind;

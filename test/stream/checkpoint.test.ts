@@ -9,7 +9,7 @@ import { revealed } from '../../src/hidden.ts';
 import { Signer, secretFile } from '../../src/log-secret.ts';
 import { Checkpoint, type Found } from '../../src/stream/kafka/checkpoint.ts';
 import { connect } from '../../src/stream/kafka/connect.ts';
-import type { KafkaSettings } from '../../src/stream/kafka.ts';
+import type { KafkaSettings } from '../../src/stream/kafka-options.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { Reader } from './consume.ts';

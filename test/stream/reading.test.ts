@@ -3,7 +3,7 @@ import { Producer } from '@platformatic/kafka';
 import { expect, test } from 'vitest';
 import { revealed } from '../../src/hidden.ts';
 import { connect } from '../../src/stream/kafka/connect.ts';
-import type { KafkaSettings } from '../../src/stream/kafka.ts';
+import type { KafkaSettings } from '../../src/stream/kafka-options.ts';
 import { until } from '../runtime/scratch.ts';
 import { clients, setUp } from './setup.ts';
 

@@ -5,10 +5,11 @@ import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameReader } from '../../frame.ts';
 import { checkFields } from '../../known-fields.ts';
-import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
+import type { EventFilter } from '../filter.ts';
 import { foldTo } from '../fold.ts';
+import type { LocalArchive } from '../local.ts';
+import { eventsOfType, filterOf, storeQueryFields } from '../query.ts';
 import {
-  type EventArchive,
   type Head,
   type Moment,
   nameOf,
@@ -23,7 +24,7 @@ import { KeyWriter } from './layout.ts';
 import { EmbeddedReader } from './reader.ts';
 import { StoreScan } from './scan.ts';
 
-export class EmbeddedStore implements EventArchive {
+export class EmbeddedStore implements LocalArchive {
   readonly reader: EmbeddedReader;
 
   private constructor(reader: EmbeddedReader) {
@@ -45,6 +46,14 @@ export class EmbeddedStore implements EventArchive {
 
   checkpoint(): number {
     return this.reader.checkpoint();
+  }
+
+  get since(): number {
+    return this.reader.since;
+  }
+
+  localHead(type: string, id: string): Head | undefined {
+    return this.reader.head(type, id);
   }
 
   async close(): Promise<void> {

@@ -34,7 +34,11 @@
 //              'key-clock' → f64 ms, what expiresAt is compared with;  'settled' → f64, see levels.ts
 
 import { type Bytes, toBytes } from '../../bytes.ts';
-import { AGGREGATE_ID_BYTES_LIMIT, AGGREGATE_TYPE_BYTES_LIMIT, IDEMPOTENCY_KEY_BYTES_LIMIT } from '../../frame.ts';
+import {
+  AGGREGATE_ID_BYTES_LIMIT,
+  AGGREGATE_TYPE_BYTES_LIMIT,
+  IDEMPOTENCY_KEY_BYTES_LIMIT,
+} from '../../name-limits.ts';
 
 export const STORE_FORMAT = 1;
 

@@ -2,9 +2,9 @@
 import { dirname } from 'node:path';
 import { dateMs } from '../../clock.ts';
 import { isError, TrunklineError } from '../../errors.ts';
-import type { Batch, Sink } from '../../flush/flush.ts';
 import { type CommitSize, LmdbRoom, prepareFile } from '../../lmdb-file.ts';
-import type { Levels } from '../../log/levels.ts';
+import type { Batch } from '../../log/sink.ts';
+import type { LocalSink, LocalSinkSettings } from '../local.ts';
 import { damaged, dataFileOf, type Environment, type Holds, identityKey, openEnvironment } from './environment.ts';
 import { STORE_FORMAT } from './layout.ts';
 import { markClean, markInUse, needsProbe } from './marker.ts';
@@ -13,23 +13,15 @@ import { BLOCKS_PER_ENTRY } from './postings.ts';
 import { probe } from './probe.ts';
 import { StoreWriter } from './writer.ts';
 
-export interface EmbeddedSettings {
+export interface EmbeddedSettings extends LocalSinkSettings {
   /** See `postings.ts`; smaller in tests. */
   indexEvery?: number;
-  /** The first position that the log still has, or will give out next; what lies before it can be in the store alone. */
-  logBegins?: number;
-  /** There has been such an environment before: a memory, too, is not made anew from a log that does not reach back. */
-  hasBegun?: boolean | undefined;
-  /** Those of the runtime: they are told the clock of keys, and tell how far messages are done. */
-  levels?: Levels;
-  /** Write a {@link Memory}: the store is elsewhere, and has come to `storedPosition()`. */
-  memory?: { storedPosition(): number; blockLimit?: number };
 }
 
 /** What the file grows by beyond what is needed. */
 const aheadBytes = 2 << 20;
 
-export class EmbeddedSink implements Sink {
+export class EmbeddedSink implements LocalSink {
   private readonly folder: string;
   private readonly logId: string;
   private readonly settings: EmbeddedSettings;

@@ -5,9 +5,9 @@
 
 import { dateMs, monotonicMs } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
-import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
 import type { CommitSize } from '../../lmdb-file.ts';
+import type { Batch } from '../../log/sink.ts';
 import { BlockBuilder } from './block.ts';
 import { checkpointKey, type Environment, keyClockKey, readNumber, settledKey } from './environment.ts';
 import { type HeadRecord, HeadTable } from './heads.ts';

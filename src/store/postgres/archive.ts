@@ -5,8 +5,9 @@ import type { StoredEvent } from '../../event.ts';
 import { checkFields } from '../../known-fields.ts';
 import type { Levels } from '../../log/levels.ts';
 import type { StoreArchive } from '../adapter.ts';
-import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../filter.ts';
+import type { EventFilter } from '../filter.ts';
 import { foldTo } from '../fold.ts';
+import { eventsOfType, filterOf, storeQueryFields } from '../query.ts';
 import {
   type Head,
   type Moment,

@@ -3,8 +3,8 @@ import { realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import pg from 'pg';
 import { BatchSize } from '../../batch-size.ts';
-import { checkSharedFolder } from '../../directory-access.ts';
 import { TrunklineError } from '../../errors.ts';
+import { checkSharedFolder } from '../../folder-access.ts';
 import { refused } from '../../foreign-file.ts';
 import { makePrivateFolderLater } from '../../private-file.ts';
 import {

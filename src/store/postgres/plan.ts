@@ -1,7 +1,7 @@
 // What a batch means for the store: its events, by aggregate. Made once a batch, before the server is asked anything.
 import { toBytes } from '../../bytes.ts';
-import type { Batch } from '../../flush/flush.ts';
 import { FRAME_HEADER_BYTES, FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
+import type { Batch } from '../../log/sink.ts';
 import { MonthSet } from './partitions.ts';
 
 /** The events of one aggregate in one batch. */

@@ -3,8 +3,8 @@
 // relay removes them. In the transaction that moves the checkpoint: so what is claimed and not settled is in the outbox,
 // and whatever the outbox still has is to be looked for behind the checkpoint.
 import type pg from 'pg';
-import type { Batch } from '../../flush/flush.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../frame.ts';
+import type { Batch } from '../../log/sink.ts';
 import { type Place, placeIn, placeName } from '../../outbox/outbox.ts';
 import type { Refusal } from './heads.ts';
 import { withinTimes } from './pages.ts';

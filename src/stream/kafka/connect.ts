@@ -1,6 +1,6 @@
 // Which client library carries the stream. Both are optional peers: the one that is chosen is loaded here, and only then.
 import { TrunklineError } from '../../errors.ts';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import type { StreamClient } from '../stream.ts';
 
 const packages = { kafkajs: 'kafkajs@2.2.4', platformatic: '@platformatic/kafka' } as const;

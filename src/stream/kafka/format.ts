@@ -9,10 +9,7 @@
 // | `cloudevents-structured` | CloudEvents 1.0, JSON | ours, and its content type |
 import type { Metadata } from '../../event.ts';
 import { isStorable, tame } from '../../tame.ts';
-
-export type Format = 'trunkline' | 'snake-case' | 'cloudevents-binary' | 'cloudevents-structured';
-
-export const formats: readonly Format[] = ['trunkline', 'snake-case', 'cloudevents-binary', 'cloudevents-structured'];
+import type { Format } from '../kafka-options.ts';
 
 /** An event as a format sees it. */
 export interface OutEvent {

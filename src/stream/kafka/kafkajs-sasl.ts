@@ -4,7 +4,7 @@
 import { createRequire } from 'node:module';
 import type { AuthenticationProviderArgs, Authenticator, Mechanism } from 'kafkajs';
 import { secretText, tokenText } from '../../secrets.ts';
-import type { KafkaSasl } from '../kafka.ts';
+import type { KafkaSasl } from '../kafka-options.ts';
 
 type Provider = (args: AuthenticationProviderArgs) => Authenticator;
 

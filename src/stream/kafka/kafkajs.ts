@@ -10,7 +10,7 @@ import kafkajs, {
 } from 'kafkajs';
 import { performance } from '../../clock.ts';
 import './kafkajs-quiet.ts';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import {
   type OutRecord,
   type Reading,

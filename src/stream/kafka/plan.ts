@@ -4,14 +4,15 @@
 import { checkId, checkInteger } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type Metadata, type StoredEvent } from '../../event.ts';
-import type { Batch } from '../../flush/flush.ts';
-import { FrameKind, FrameReader, NAME_BYTES_LIMIT } from '../../frame.ts';
+import { FrameKind, FrameReader } from '../../frame.ts';
 import { metadataToJson } from '../../limits.ts';
+import type { Batch } from '../../log/sink.ts';
+import { NAME_BYTES_LIMIT } from '../../name-limits.ts';
 import { own } from '../../own.ts';
 import { toJson } from '../../payload.ts';
 import { tame } from '../../tame.ts';
 import { type IntegrationEvent, type Integrations, integrationName } from '../integration.ts';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import type { OutRecord, TopicState } from '../stream.ts';
 import { type Formatted, formatEvent, type OutEvent } from './format.ts';
 import { partitionOf } from './partition.ts';

@@ -14,7 +14,7 @@ import {
   type SASLOptions,
 } from '@platformatic/kafka';
 import { secretText, tokenText } from '../../secrets.ts';
-import type { KafkaSasl, KafkaSettings } from '../kafka.ts';
+import type { KafkaSasl, KafkaSettings } from '../kafka-options.ts';
 
 instancesChannel.subscribe((message) => {
   const { type, instance } = message as { type: string; instance: Connection };

@@ -18,7 +18,7 @@ import {
   Producer,
   type Serializers,
 } from '@platformatic/kafka';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import { type Requests, sendInTurn, type TransactionalProducer } from '../stream.ts';
 import { inOurWords } from './platformatic-faults.ts';
 

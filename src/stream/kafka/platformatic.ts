@@ -1,7 +1,7 @@
 // The port on @platformatic/kafka, the default client (docs/adr/0001): an optional peer of ours.
 import { Admin, type BaseOptions, Consumer, Producer, type RecordsBatch } from '@platformatic/kafka';
 import { performance } from '../../clock.ts';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import {
   errorsIn,
   type OutRecord,

@@ -3,7 +3,7 @@
 import { TrunklineError } from '../../errors.ts';
 import { parseFields } from '../../foreign-file.ts';
 import { secretText, tokenText } from '../../secrets.ts';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import { exchange } from './http.ts';
 
 const requestMs = 10_000;

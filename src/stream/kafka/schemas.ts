@@ -5,8 +5,7 @@ import { TrunklineError } from '../../errors.ts';
 import type { EventDeclaration } from '../../event.ts';
 import { own } from '../../own.ts';
 import { integrationName } from '../integration.ts';
-import type { KafkaSettings } from '../kafka.ts';
-import type { Format } from './format.ts';
+import type { Format, KafkaSettings } from '../kafka-options.ts';
 import { Registry } from './registry.ts';
 import type { TopicName } from './topics.ts';
 

@@ -14,12 +14,12 @@
 import { randomUUID } from 'node:crypto';
 import { pause } from '../../clock.ts';
 import { TrunklineError } from '../../errors.ts';
-import type { Batch, Sink, SinkInfo } from '../../flush/flush.ts';
+import type { Batch, Sink, SinkInfo } from '../../log/sink.ts';
 import { orAborted } from '../../on-abort.ts';
 import { tame } from '../../tame.ts';
 import { importUserModule } from '../../user-module.ts';
 import { type Integration, Integrations } from '../integration.ts';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import { checkPublishing } from '../settings.ts';
 import { type Requests, type StreamClient, StreamFault, type TransactionalProducer } from '../stream.ts';
 import { Checkpoint, type Found, noteFile, readNote, writeNote } from './checkpoint.ts';

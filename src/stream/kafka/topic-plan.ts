@@ -1,9 +1,9 @@
 // What `trunkline topics` does: compare the topics of a stream with the cluster, and bring them there when asked. Runs in
 // whatever process asks; needs no runtime.
 import type { EventDeclaration } from '../../event.ts';
+import type { StreamOptions } from '../../flush/sink-options.ts';
 import { revealed } from '../../hidden.ts';
-import type { StreamOptions } from '../../options.ts';
-import type { KafkaSettings } from '../kafka.ts';
+import type { KafkaSettings } from '../kafka-options.ts';
 import type { StreamClient, TopicSpec } from '../stream.ts';
 import { connect } from './connect.ts';
 import { type Drift, declaredTopics, driftOf, eventTopic, ownTopics, topicNaming } from './topics.ts';

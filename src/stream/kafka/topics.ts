@@ -6,7 +6,7 @@ import type { EventDeclaration } from '../../event.ts';
 import { tame } from '../../tame.ts';
 import { importUserModule } from '../../user-module.ts';
 import { refusePromise } from '../integration.ts';
-import type { TopicSettings } from '../kafka.ts';
+import type { TopicSettings } from '../kafka-options.ts';
 import { type StreamClient, StreamFault, type TopicSpec, type TopicState } from '../stream.ts';
 import type { PartitionMemory } from './partition-memory.ts';
 

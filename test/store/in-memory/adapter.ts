@@ -1,5 +1,5 @@
 // The adapter of the store in memory: what each thread of a runtime gets of it.
-import type { Batch, Sink } from '../../../src/flush/flush.ts';
+import type { Batch, Sink } from '../../../src/log/sink.ts';
 import type { StoreAdapter } from '../../../src/store/adapter.ts';
 import type { RefusedEvent, RemoteAggregate, RemoteReader } from '../../../src/store/store.ts';
 import { InMemoryArchive } from './archive.ts';

@@ -4,8 +4,9 @@ import { decodeEvent, type StoredEvent } from '../../../src/event.ts';
 import { FrameReader } from '../../../src/frame.ts';
 import { checkFields } from '../../../src/known-fields.ts';
 import type { StoreArchive } from '../../../src/store/adapter.ts';
-import { type EventFilter, eventsOfType, filterOf, storeQueryFields } from '../../../src/store/filter.ts';
+import type { EventFilter } from '../../../src/store/filter.ts';
 import { foldTo } from '../../../src/store/fold.ts';
+import { eventsOfType, filterOf, storeQueryFields } from '../../../src/store/query.ts';
 import {
   type Head,
   type Moment,
