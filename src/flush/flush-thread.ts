@@ -193,7 +193,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   }
   if (stream) {
     const { count: batchFrames, bytes: batchBytes, delayMs: lingerMs } = stream.batch ?? streamBatch;
-    const bounds = { batchFrames, batchBytes, lingerMs, backlogLimit: stream.backlogLimit, onBehind };
+    const bounds = { batchFrames, batchBytes, lingerMs, backlogLimit: stream.backlogLimit, onBehind, retryMsLimit };
     add(stream.name, await makeSink(stream, log), { ...level('published', LevelWord.awaitsPublished), ...bounds });
   }
   for (const options of data.sinks) add(options.name, await makeSink(options, log), {});
@@ -207,7 +207,8 @@ function setAside(name: string, events: readonly TrunklineError<'EventQuarantine
 }
 
 const noticesAtOnce = 100;
-const retryMsLimit = 1_000; // a store that comes back, or a disk that has room again, finds a backlog: it is noticed soon
+// A store or broker that comes back, or a disk that has room again, finds a backlog: it is noticed soon.
+const retryMsLimit = 1_000;
 
 /** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
 function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
