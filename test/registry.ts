@@ -14,10 +14,15 @@ export class Registry {
   }
 
   static async start(): Promise<Registry> {
-    const [port] = await freePorts(1);
-    const registry = new Registry(port!);
+    const registry = await Registry.away();
     await registry.restart();
     return registry;
+  }
+
+  /** One that has an address, and is not there yet. */
+  static async away(): Promise<Registry> {
+    const [port] = await freePorts(1);
+    return new Registry(port!);
   }
 
   /** On the same port; it comes back empty. */

@@ -9,7 +9,7 @@ import { Service } from './child.ts';
 import { Reader } from './consume.ts';
 import { clients, setUp } from './setup.ts';
 
-const kills = process.env.TRUNKLINE_LONG ? 100 : 6;
+const kills = process.env.TRUNKLINE_LONG ? 100 : 4;
 const everyBroker = 3; // every third kill is the broker's
 
 let broker: Kafka;
