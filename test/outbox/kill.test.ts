@@ -12,7 +12,7 @@ import { freshDatabase } from '../postgres.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 
 const child = new URL('./relaying-child.ts', import.meta.url).pathname;
-const rounds = process.env.TRUNKLINE_LONG ? 50 : 5;
+const rounds = process.env.TRUNKLINE_LONG ? 50 : 3;
 const schema = 'killed';
 
 /**

@@ -9,9 +9,9 @@ import { AppliedEvent, seesEvent } from '../../src/actor/evolve.ts';
 import { letterEvent } from '../../src/handlers/letters.ts';
 import { Counter } from '../fixtures/counter.ts';
 import { Keeper } from './keeper.ts';
-import { startRuntime } from './scratch.ts';
+import { sharedRuntime } from './scratch.ts';
 
-const start = () => startRuntime({ aggregates: [Counter, Keeper], shards: 1 });
+const start = sharedRuntime({ aggregates: [Counter, Keeper] });
 
 const eventFields = ['id', 'position', 'aggregateType', 'aggregateId', 'version', 'type', 'schemaVersion'];
 const lazyFields = ['occurredAt', 'data', 'metadata'];
