@@ -1,7 +1,14 @@
-import { expect, test } from 'vitest';
+import { beforeEach, expect, test } from 'vitest';
 import { AggregateRoot, type NewEvent, newId, type StoredEvent, TrunklineError } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
-import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, sharedRuntime, startRuntime, until } from './scratch.ts';
+
+const shared = sharedRuntime();
+let turn = 0;
+beforeEach(() => void turn++);
+
+/** An aggregate of this test's own. */
+const own = (name: string): string => `${name}-${turn}`;
 
 class Stock extends AggregateRoot {
   price = '0';
@@ -43,20 +50,20 @@ test('an entity collects, publishes, and is rebuilt', async () => {
 });
 
 test('save checks the expected version', async () => {
-  const runtime = await startRuntime();
+  const runtime = await shared();
   const data = { oldPrice: '0', newPrice: '1' };
-  const one = { aggregateType: 'stock', aggregateId: 'X', type: 'StockPriceUpdated', data };
+  const one = { aggregateType: 'stock', aggregateId: own('X'), type: 'StockPriceUpdated', data };
   await runtime.store.save([one, one], { expectedVersion: 0 });
   const conflict = await errorOf(runtime.store.save([one], { expectedVersion: 1 }));
   expect(conflict).toMatchObject({ code: 'ConcurrencyConflict', details: { expectedVersion: 1, actualVersion: 2 } });
   await runtime.store.save([one], { expectedVersion: 2 });
-  expect((await runtime.store.head('stock', 'X'))!.version).toBe(3);
-  expect(await runtime.store.getFromVersion('stock', 'X', 3)).toHaveLength(1);
+  expect((await runtime.store.head('stock', own('X')))!.version).toBe(3);
+  expect(await runtime.store.getFromVersion('stock', own('X'), 3)).toHaveLength(1);
 });
 
 test('of saves at one expected version that are made at once, one is saved', async () => {
-  const runtime = await startRuntime();
-  const one = { aggregateType: 'stock', aggregateId: 'X', type: 'StockSplit', data: { ratio: 2 } };
+  const runtime = await shared();
+  const one = { aggregateType: 'stock', aggregateId: own('X'), type: 'StockSplit', data: { ratio: 2 } };
   for (const expectedVersion of [0, 2]) {
     const saves = ['a', 'b', 'c'].map(() => runtime.store.save([one, one], { expectedVersion }));
     const results = await Promise.allSettled(saves);
@@ -67,7 +74,7 @@ test('of saves at one expected version that are made at once, one is saved', asy
       expect((result as PromiseRejectedResult).reason).toMatchObject(conflict);
     }
   }
-  expect((await runtime.store.head('stock', 'X'))!.version).toBe(4);
+  expect((await runtime.store.head('stock', own('X')))!.version).toBe(4);
 });
 
 test('what can never be written takes no version, wherever it waits; what is changed meanwhile is written as it was', async () => {
@@ -91,8 +98,8 @@ test('what can never be written takes no version, wherever it waits; what is cha
 });
 
 test('two writers that both read version 1 do not both win', async () => {
-  const runtime = await startRuntime();
-  const [a, b] = [new Stock('X'), new Stock('X')];
+  const runtime = await shared();
+  const [a, b] = [new Stock(own('X')), new Stock(own('X'))];
   a.reprice('1');
   b.reprice('2');
   const results = await Promise.allSettled([
@@ -115,20 +122,20 @@ test('versions go on after a restart, also from what only the log has', async ()
 });
 
 test('an aggregate type goes through one door', async () => {
-  const runtime = await startRuntime();
-  const event = { aggregateType: 'counter', aggregateId: 'a', type: 'Added', data: { amount: 1 } };
+  const runtime = await shared();
+  const event = { aggregateType: 'counter', aggregateId: own('a'), type: 'Added', data: { amount: 1 } };
   expect((await errorOf(runtime.publisher.publish(event))).code).toBe('WrongDoor');
   expect(() => runtime.publisher.publishAsync(event)).toThrow(expect.objectContaining({ code: 'WrongDoor' }));
-  expect(await runtime.store.getByAggregate(Counter, 'a')).toEqual([]);
+  expect(await runtime.store.getByAggregate(Counter, own('a'))).toEqual([]);
 });
 
 test('a unit of work publishes after its commit: handlers before, then the transaction, then handlers after', async () => {
-  const runtime = await startRuntime();
+  const runtime = await shared();
   const steps: string[] = [];
   runtime.bus.on('*', (event) => steps.push(`live ${event.aggregateId}`));
   const transaction = { commit: () => void steps.push('commit'), rollback: () => void steps.push('rollback') };
   await runtime.unitOfWork({ transaction }).run(async (work) => {
-    const stock = work.register(new Stock('X'));
+    const stock = work.register(new Stock(own('X')));
     work.before('StockPriceUpdated', (event) => {
       steps.push(`before ${event.version}`);
       if (event.version === 1) stock.reprice('2'); // a handler's own events are handled too
@@ -143,7 +150,7 @@ test('a unit of work publishes after its commit: handlers before, then the trans
     'after 1',
     'after 2',
   ]);
-  expect(await runtime.store.getByAggregate('stock', 'X')).toHaveLength(2);
+  expect(await runtime.store.getByAggregate('stock', own('X'))).toHaveLength(2);
 });
 
 test('a rollback publishes nothing', async () => {
@@ -168,8 +175,8 @@ test('a rollback publishes nothing', async () => {
 });
 
 test('a unit of work commits once, and only what its handlers have seen', async () => {
-  const runtime = await startRuntime();
-  const stock = new Stock('X');
+  const runtime = await shared();
+  const stock = new Stock(own('X'));
   const seen: number[] = [];
   const committing = Promise.withResolvers<void>();
   const transaction = {
@@ -192,12 +199,12 @@ test('a unit of work commits once, and only what its handlers have seen', async 
   expect(seen).toEqual([1]);
   expect(stock).toMatchObject({ version: 2, committedVersion: 1, uncommittedEvents: [{ version: 2 }] });
   await runtime.publisher.publish(...stock.pullEvents());
-  expect(await runtime.store.getByAggregate('stock', 'X')).toHaveLength(2);
+  expect(await runtime.store.getByAggregate('stock', own('X'))).toHaveLength(2);
 });
 
 test('an event dated in the future leaves the ids of all others in the present', async () => {
-  const runtime = await startRuntime();
-  const stock = { aggregateType: 'stock', aggregateId: 'x', type: 'Imported', data: {} };
+  const runtime = await shared();
+  const stock = { aggregateType: 'stock', aggregateId: own('x'), type: 'Imported', data: {} };
   const year = (id: string): number => new Date(Number.parseInt(id.replace('-', '').slice(0, 12), 16)).getUTCFullYear();
   const { events } = await runtime.publisher.publishBatch([{ ...stock, occurredAt: new Date('2100-01-01') }, stock]);
   const ids = [...events.map(({ id }) => id), newId()];
