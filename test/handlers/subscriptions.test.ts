@@ -1,5 +1,6 @@
 // Durable subscriptions: from where they begin to where they go on after a restart; order, window, pause and reset.
 import { describe, expect, test } from 'vitest';
+import type { RunningSubscription } from '../../src/handlers/subscription.ts';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
@@ -107,7 +108,7 @@ describe.each(stores)('%s store', (store) => {
       () => done.length,
       (count) => count === 16,
     );
-    await runtime.subscription('all').close(); // waits for its grace, then gives up on the stuck one
+    await (runtime.subscription('all') as RunningSubscription).close(200); // its grace; then it gives up on the stuck one
     await runtime.close();
     expect(stuck).toBe(1);
     const again: string[] = [];

@@ -6,25 +6,26 @@ import { expect, test } from 'vitest';
 import { createRuntime, type Runtime } from '../../src/index.ts';
 import { LevelWord } from '../../src/log/levels.ts';
 import { Rogue } from './rogue.ts';
-import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
+import { errorOf, scratchFolder, sharedRuntime, startRuntime, until } from './scratch.ts';
 
+const shared = sharedRuntime({ aggregates: [Rogue] });
 const start = (dataDir = scratchFolder()) => startRuntime({ dataDir, aggregates: [Rogue], shards: 1 });
 
 test.each(['throwRevoked', 'returnRevoked', 'rejectRevoked', 'returnBadThenable'] as const)(
   '%s fails as one command',
   async (command) => {
-    const runtime = await start();
-    const error = await errorOf(runtime.ref(Rogue, 'a')[command]());
+    const runtime = await shared();
+    const error = await errorOf(runtime.ref(Rogue, command)[command]());
     expect(['CommandFailed', 'UnserialisableValue']).toContain(error.code);
-    expect(await runtime.ref(Rogue, 'a').count()).toMatchObject({ value: 1, version: 1 });
+    expect(await runtime.ref(Rogue, command).count()).toMatchObject({ value: 1, version: 1 });
     expect(runtime.status().shardRestarts).toBe(0);
   },
 );
 
 test('a thenable that resolves twice is one result', async () => {
-  const runtime = await start();
-  expect(await runtime.ref(Rogue, 'a').returnThenable()).toMatchObject({ value: 7, version: 1 });
-  expect(await runtime.ref(Rogue, 'a').count()).toMatchObject({ value: 2 });
+  const rogue = (await shared()).ref(Rogue, 'twice');
+  expect(await rogue.returnThenable()).toMatchObject({ value: 7, version: 1 });
+  expect(await rogue.count()).toMatchObject({ value: 2 });
 });
 
 test('a stray rejection is reported, and its shard goes on', async () => {
