@@ -61,7 +61,7 @@ async function live(runtime: Runtime, idle: number, commands: number): Promise<n
 export const handlersCatchUp: Suite = (settings) =>
   onScratchFolder(async (dataDir): Promise<Row[]> => {
     await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
-    const aggregates = sized(settings, { smoke: 10, quick: 500, full: 5000 });
+    const aggregates = sized(settings, { smoke: 3, quick: 500, full: 5000 });
     await Promise.all(Array.from({ length: aggregates }, (_, i) => runtime.ref(Probe, `p${i}`).routeMany(100)));
     await runtime.reached('stored');
     const rounds = roundsOf(settings, 5);
@@ -72,7 +72,7 @@ export const handlersCatchUp: Suite = (settings) =>
     );
     const replays: number[] = [];
     for (let round = 0; round < rounds; round++) replays.push(await replay(runtime));
-    const commands = sized(settings, { smoke: 10, quick: 100, full: 1000 });
+    const commands = sized(settings, { smoke: 3, quick: 100, full: 1000 });
     const many = await interleave(
       rounds,
       () => live(runtime, 0, commands),

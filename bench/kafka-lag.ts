@@ -2,8 +2,8 @@
 // kafkajs in this thread, so its own time counts too.
 import kafkajs from 'kafkajs';
 import { createRuntime, type KafkaOptions, kafka } from '../src/index.ts';
-import { Kafka } from '../test/kafka.ts';
 import { Probe } from './aggregates.ts';
+import { withBroker } from './broker.ts';
 import {
   answer,
   median,
@@ -26,10 +26,9 @@ async function lags(
   client: KafkaOptions['client'],
   broker: string,
   { warmUp, events }: { warmUp: number; events: number },
-  round: number,
+  prefix: string,
 ): Promise<number[]> {
   const wanted = warmUp + events;
-  const prefix = `lag-${client}-${round}`;
   return onScratchFolder(async (dataDir) => {
     const stream = kafka({ brokers: [broker], client, topics: { prefix } });
     await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, stream });
@@ -63,24 +62,21 @@ async function lags(
   });
 }
 
-export const kafkaLag: Suite = async (settings) => {
-  const broker = await Kafka.start();
-  const events = sized(settings, { smoke: 50, quick: 2000, full: 8000 });
-  // A new topic's first transactions, and a consumer's first looks, take tenths of a second; then each round is steady.
-  const spell = { warmUp: sized(settings, { smoke: 10, quick: 2000, full: 4000 }), events };
-  try {
+export const kafkaLag: Suite = (settings) =>
+  withBroker(async (broker, topics) => {
+    const events = sized(settings, { smoke: 50, quick: 2000, full: 8000 });
+    // A new topic's first transactions, and a consumer's first looks, take tenths of a second; then each round is steady.
+    const spell = { warmUp: sized(settings, { smoke: 10, quick: 2000, full: 4000 }), events };
     const rounds: Record<'kafkajs' | 'platformatic', number[]> = { kafkajs: [], platformatic: [] };
     for (let round = 0; round < roundsOf(settings, 5); round++) {
       for (const client of ['kafkajs', 'platformatic'] as const) {
-        rounds[client].push(percentiles(await lags(client, broker.address, spell, round)).p99 * 1000);
+        const prefix = `${topics.prefix}.${client}-${round}`;
+        rounds[client].push(percentiles(await lags(client, broker, spell, prefix)).p99 * 1000);
       }
     }
     const row = (client: keyof typeof rounds, budget: string): Row =>
       answer(budget, rounds[client], `${client}, ${perSecond} events/s; p99 ${micros(median(rounds[client]))}`);
     return [row('kafkajs', 'kafka-lag'), row('platformatic', 'kafka-lag-platformatic')];
-  } finally {
-    await broker.stop();
-  }
-};
+  });
 
 await runAlone(import.meta.url, kafkaLag);

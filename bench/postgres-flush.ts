@@ -11,7 +11,7 @@ export const postgresFlush: Suite = (settings) => {
   return withDatabase((url) =>
     withLog(rounds, aggregates, async (log, last): Promise<Row[]> => {
       await schemaWith(url, 'few', 2);
-      await schemaWith(url, 'many', 60);
+      await schemaWith(url, 'many', settings.smoke ? 6 : 60);
       const flushed = (schema: string) => async (): Promise<number> => {
         await empty(url, schema);
         return flush(url, schema, log, last, batchFrames);

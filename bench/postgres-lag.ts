@@ -38,7 +38,7 @@ export const postgresLag: Suite = (settings) =>
       const rows = [answer('postgres-lag', lags, 'looked at every millisecond')];
       if (server === undefined) return rows; // somebody else's: not to be stopped
       const running = (): Promise<number> =>
-        commands(runtime, ids, sized(settings, { smoke: 20, quick: 500, full: 5_000 }));
+        commands(runtime, ids, sized(settings, { smoke: 5, quick: 500, full: 5_000 }));
       const held = async (): Promise<number> => {
         server.hold();
         try {

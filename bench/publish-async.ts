@@ -1,7 +1,7 @@
 // What `publishAsync` costs the caller's thread, with a stream behind it, against `raise()` in a command.
 import { createRuntime, kafka, newId } from '../src/index.ts';
-import { Kafka } from '../test/kafka.ts';
 import { Probe } from './aggregates.ts';
+import { withBroker } from './broker.ts';
 import {
   answer,
   median,
@@ -18,10 +18,9 @@ import { routed } from './payload.ts';
 const burst = 16;
 
 export const publishAsync: Suite = (settings) =>
-  onScratchFolder(async (dataDir): Promise<Row[]> => {
-    const broker = await Kafka.start();
-    try {
-      const stream = kafka({ brokers: [broker.address] });
+  withBroker((broker, topics) =>
+    onScratchFolder(async (dataDir): Promise<Row[]> => {
+      const stream = kafka({ brokers: [broker], topics });
       await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1, stream });
       const probe = runtime.ref(Probe, 'raise').with({ metadata: { correlationId: 'bench-1', source: 'bench' } });
       const [publish, raise]: [number[], number[]] = [[], []];
@@ -54,9 +53,7 @@ export const publishAsync: Suite = (settings) =>
           `${micros(median(publish))} against ${micros(median(raise))}, bursts of ${burst} in turn`,
         ),
       ];
-    } finally {
-      await broker.stop();
-    }
-  });
+    }),
+  );
 
 await runAlone(import.meta.url, publishAsync);

@@ -9,7 +9,7 @@ const events = 100;
 
 export const replayFromStore: Suite = (settings) =>
   onScratchFolder(async (dataDir) => {
-    const aggregates = sized(settings, { smoke: 4, quick: 500, full: 2000 });
+    const aggregates = sized(settings, { smoke: 2, quick: 500, full: 2000 });
     {
       await using runtime = await createRuntime({ logger: false, dataDir, aggregates: [Probe], shards: 1 });
       await Promise.all(Array.from({ length: aggregates }, (_, i) => runtime.ref(Probe, `p${i}`).routeMany(events)));

@@ -96,7 +96,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   },
   async postgres() {
     const { PostgresSink } = await import('../src/store/postgres/sink.ts');
-    before(PostgresSink, 'write', () => hold(40 * waitMs));
+    before(PostgresSink, 'write', () => hold(80 * waitMs));
   },
   async 'postgres-replay'() {
     const { PostgresArchive } = await import('../src/store/postgres/archive.ts');
@@ -133,7 +133,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
   async memory() {
     const { Residents } = await import('../src/actor/residents.ts');
     before(Residents, 'add', (_, [actor]) => {
-      actor.waste = Array.from({ length: 20_000 }, (__, i) => i + 0.5);
+      actor.waste = Array.from({ length: 4_000 }, (__, i) => i + 0.5);
     });
   },
 };

@@ -4,8 +4,9 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { scales, suites } from '../../bench/suites.ts';
+import { shareServers } from './shared-servers.ts';
 import { suitesOfGate } from './suites-of-gate.ts';
 
 const program = fileURLToPath(new URL('../../bench/run.ts', import.meta.url));
@@ -18,6 +19,7 @@ async function smoke(words: readonly string[]): Promise<{ code: number; output: 
 }
 
 test('every suite that the gate’s test does not run', { timeout: 300_000 }, async () => {
+  onTestFinished(await shareServers());
   const others = suites.filter((suite) => !suitesOfGate.includes(suite));
   const { code, output } = await smoke(others);
   expect(output).toMatch(/^bench: [1-9]\d* measures taken in smoke size; their figures mean nothing\n$/);
