@@ -234,7 +234,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       synced: levels.position('synced'),
       stored: levels.position('stored'),
       published: levels.position('published'),
-      inFlight: caller.inFlight,
+      inFlight: caller.inFlight.count,
       messagesUnderWay: deliveries.count,
       messagesRefused: deliveries.refusedCount,
       messagesFailed: deliveries.failedCount,

@@ -6,10 +6,10 @@ import { MessageChannel } from 'node:worker_threads';
 import type { Bus } from './bus/bus.ts';
 import { Caller } from './caller/caller.ts';
 import { Deliveries } from './caller/deliveries.ts';
+import type { Refused } from './caller/fences.ts';
 import { unanswered } from './caller/fences.ts';
 import { readLastRun } from './caller/last-run.ts';
 import { Refs } from './caller/refs.ts';
-import type { Refused } from './caller/refusals.ts';
 import { Shards } from './caller/shards.ts';
 import { declaredEvents } from './catalogue.ts';
 import { checkLogOrigin, checkOrigin, type DataDirectory } from './directory.ts';
@@ -102,8 +102,8 @@ export class Stages {
     this.caller.deliveries = this.deliveries;
     this.refs = new Refs(aggregates, this.caller);
     this.ending = new Ending(this.levels, () => {
-      const { inFlight } = this.caller;
-      return inFlight > 0 ? `${inFlight} commands in flight` : this.waitingFor;
+      const { count } = this.caller.inFlight;
+      return count > 0 ? `${count} commands in flight` : this.waitingFor;
     });
     this.apply(options.flush);
   }
@@ -314,7 +314,7 @@ export class Stages {
   /** As soon as there are shards. */
   private refusedEarlier(refused: readonly Refused[]): void {
     this.refusedBefore.push(...refused);
-    if (this.caller.lines.length === 0) return;
+    if (this.caller.inFlight.lines.length === 0) return;
     this.caller.fence(unanswered(this.refusedBefore.splice(0), this.logReader!, this.levels.position('written')));
   }
 
@@ -334,7 +334,7 @@ export class Stages {
     if (this.failure) return;
     this.failure = error;
     this.options.logger.error({ err: error }, 'the runtime has failed; close it and start again');
-    this.caller.fail(error);
+    this.caller.inFlight.fail(error);
   }
 
   /** A flush policy, from now on. */
@@ -348,17 +348,18 @@ export class Stages {
     caller.options.whenFull = flush.whenFull;
     // What waits for room in the log may not have to, by the new policy.
     countOpening(levels);
-    if (caller.lines.length > 0) caller.turn();
+    if (caller.inFlight.lines.length > 0) caller.turn();
   }
 
   /** Every stage is ended, whatever becomes of the others; the directory's lock goes last, and always. @throws InternalFault */
   async stop(): Promise<void> {
     const { levels, caller, ending, options } = this;
     const { abandoned } = ending;
+    const { inFlight } = caller;
     const steps = new StopSteps((what) => {
       this.waitingFor = what;
     });
-    caller.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
+    inFlight.closed ??= new TrunklineError('RuntimeClosed', { state: 'closing' });
     unawaited(abandoned.then(() => this.handlers?.endWithin(0)));
     await steps.take('messages', () => this.deliveries.close());
     // What goes wrong with what handlers keep is reported, and may be the fault of its store.
@@ -367,7 +368,7 @@ export class Stages {
     await steps.take('handlers', () => Promise.race([this.handlers?.close().catch(reportHandlers), abandoned]));
     const relay = 'the relay of the outbox';
     await steps.take(relay, () => ending.orCut(this.outbox?.stop(), () => this.outbox?.cut()));
-    if (!this.failure) await steps.take('commands in flight', () => Promise.race([caller.whenDrained(), abandoned]));
+    if (!this.failure) await steps.take('commands in flight', () => Promise.race([inFlight.whenDrained(), abandoned]));
     // Until here messages under way may need what they are kept in.
     await steps.take('messages', () => this.deliveries.end());
     await steps.take('what handlers keep', () =>
@@ -379,7 +380,7 @@ export class Stages {
     await steps.take('the log thread', () => this.log?.logEnded().catch(() => {})); // it has been reported
     await steps.take('commands in flight', () => {
       caller.turn();
-      caller.abandon('the runtime was closed before it ended');
+      inFlight.abandon('the runtime was closed before it ended');
     });
     levels.setFlag(LevelWord.stopping, StopStage.sync);
     await steps.take('the sync thread', () => this.log?.syncEnded().catch(() => {}));
@@ -388,7 +389,7 @@ export class Stages {
     await steps.take(relay, () => ending.orCut(this.outbox?.finish(), () => this.outbox?.cut()));
     await steps.take('commands in flight', () => {
       caller.turn();
-      caller.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
+      inFlight.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
     });
     await steps.take('readers of the store', () => ending.orAbandoned(this.reading?.close()));
     await steps.take('readers of the log', () => ending.orAbandoned(this.logReader?.close()));

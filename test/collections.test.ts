@@ -24,7 +24,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'actor/tail-index.ts': { positions: 'dropped whole once the store has caught up', outcomes: 'as positions' },
   'bus/bus.ts': { entries: "off(): the user's own", batches: 'every turn' },
   'caller/unconfirmed.ts': { queue: 'the store has come there; from a limit on, lanes wait' },
-  'caller/caller.ts': { lines: 'one for each shard', others: 'publisher and relay' },
+  'caller/in-flight.ts': { lines: 'one for each shard', others: 'publisher and relay' },
   'caller/intake.ts': { resolved: 'all of the last run has been taken' },
   'caller/lanes.ts': { lanes: 'nothing of the lane is left' },
   'caller/lane.ts': { waiting: 'leave()' },

@@ -61,7 +61,15 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'store/store.ts',
     'store/lmdb/reader.ts',
   ],
-  caller: ['actor/actor.ts', 'actor/pool.ts', 'bus/bus.ts', 'log/log.ts', 'log/levels.ts', 'log/frames.ts', 'ring/*'],
+  caller: [
+    'actor/contract.ts',
+    'actor/pool.ts',
+    'bus/bus.ts',
+    'log/log.ts',
+    'log/levels.ts',
+    'log/frames.ts',
+    'ring/*',
+  ],
   entity: [
     'caller/caller.ts',
     'caller/receipt.ts',
@@ -75,6 +83,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
   ],
   outbox: [
     'caller/caller.ts',
+    'caller/in-flight.ts',
     'log/frames.ts',
     'log/levels.ts',
     'log/log.ts',

@@ -9,7 +9,7 @@ import { guarded } from '../guarded.ts';
 import { type Address, nameWithSenders } from '../message.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupKind } from '../ring/ring.ts';
-import type { Answer } from './actor.ts';
+import type { Answer } from './contract.ts';
 import type { Question } from './execution.ts';
 import type { Outgoing } from './outgoing.ts';
 

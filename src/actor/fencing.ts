@@ -6,19 +6,12 @@
 import type { FrameReader } from '../frame.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupKind } from '../ring/ring.ts';
-import type { Actor, ActorType } from './actor.ts';
+import type { Actor, ActorType, Fence } from './actor.ts';
 import type { Loader } from './loader.ts';
 import { writeOutcome } from './outcome.ts';
 import type { Outgoing } from './outgoing.ts';
 import { RememberedOutcomes } from './remembered.ts';
 import type { Residents } from './residents.ts';
-
-/** See `caller/fences.ts`. */
-export interface Fence {
-  readonly number: number;
-  /** The version of the first event that was refused. */
-  readonly version: number;
-}
 
 const keysAtOnce = 100;
 const expired = { expiresAt: 0, events: 0 };

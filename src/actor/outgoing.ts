@@ -8,9 +8,10 @@ import { errorJson } from '../payload.ts';
 import { Bell } from '../ring/bell.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import type { Actor, ActorType, ShardData } from './actor.ts';
+import type { Actor, ActorType } from './actor.ts';
 import { writeBasis } from './basis.ts';
 import type { Command } from './command.ts';
+import type { ShardData } from './contract.ts';
 import { repeatedReply } from './outcome.ts';
 import type { Remembered } from './remembered.ts';
 

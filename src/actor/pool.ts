@@ -16,7 +16,7 @@ import { Bell } from '../ring/bell.ts';
 import { createRing, sealHead, sealTail } from '../ring/ring.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import { threadArguments } from '../thread-arguments.ts';
-import type { ShardData, ShardReport } from './actor.ts';
+import type { ShardData, ShardReport } from './contract.ts';
 
 /** What all shards of a runtime have in common. */
 export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox' | 'store'> & {

@@ -7,7 +7,8 @@ import { FrameKind, frameBytesExact } from '../frame.ts';
 import { writeNewId } from '../ids.ts';
 import { isFaithful } from '../payload.ts';
 import type { Group } from '../ring/group.ts';
-import type { Actor, ShardReport } from './actor.ts';
+import type { Actor } from './actor.ts';
+import type { ShardReport } from './contract.ts';
 import { freezeState } from './frozen.ts';
 
 const message = 'state holds what JSON cannot carry (Date, Map, a class …): no snapshots, loads replay every event';

@@ -1,16 +1,16 @@
 // Questions from one aggregate to another: the caller's thread passes them on and brings the answer back.
-import type { Answer } from '../actor/actor.ts';
+import type { Answer } from '../actor/contract.ts';
 import { monotonicMs } from '../clock.ts';
 import { TrunklineError, toWire } from '../errors.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { nameWithSenders, sendersIn } from '../message.ts';
 import { errorJson } from '../payload.ts';
 import { GroupKind } from '../ring/ring.ts';
-import type { Caller, NamedSendOptions } from './caller.ts';
 import type { CommandWrite, Line } from './line.ts';
+import type { NamedSender, NamedSendOptions } from './named-sender.ts';
 
 /** Send what an ask group says, and answer the shard that asked. The asker's deadline bounds it. */
-export function answerAsk(caller: Caller, line: Line, number: number, frame: FrameReader): void {
+export function answerAsk(sender: NamedSender, line: Line, number: number, frame: FrameReader): void {
   const type = frame.aggregateType;
   const { command, senders } = sendersIn(frame.name);
   const answer = (data: string): void => {
@@ -34,7 +34,7 @@ export function answerAsk(caller: Caller, line: Line, number: number, frame: Fra
     return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: toldDeadlineMs, executed: 'no' }));
   const askers = nameWithSenders('', senders);
   const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs, isInternal: true, askers };
-  caller
+  sender
     .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, options)
     .then(({ value }) => answer(JSON.stringify({ value } satisfies Answer)), refuse);
 }

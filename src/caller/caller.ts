@@ -1,28 +1,29 @@
-// The caller's side: sends commands to shards, and knows what is in flight. Lives in the thread that made the runtime. What
-// comes back, `turns.ts` takes.
-import { shardOf } from '../actor/actor.ts';
+// The caller's side: sends commands to shards. Lives in the thread that made the runtime. `in-flight.ts` knows what has been
+// sent and has no reply; what comes back, `turns.ts` takes.
+import { shardOf } from '../actor/contract.ts';
 import type { AnyAggregate, SendOptions } from '../aggregate.ts';
 import type { Bus } from '../bus/bus.ts';
 import { checkId } from '../checks.ts';
 import { monotonicMs } from '../clock.ts';
 import { type Executed, isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
-import { FrameKind, type FrameReader } from '../frame.ts';
+import { FrameKind } from '../frame.ts';
 import { metadataToJson } from '../limits.ts';
 import { type Levels, LevelWord, logFull } from '../log/levels.ts';
 import { argumentsJson } from '../payload.ts';
 import { isMessageKey, type Level, type Receipt } from '../receipt.ts';
-import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
-import type { Deliveries } from './deliveries.ts';
+import type { Refused } from './fences.ts';
+import { InFlight } from './in-flight.ts';
 import type { CommandWrite, Line } from './line.ts';
+import type { NamedSender, NamedSendOptions } from './named-sender.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
 import type { CommandSender } from './ref.ts';
-import { Refusals, type Refused } from './refusals.ts';
+import { Refusals } from './refusals.ts';
 import { checkSendOptions, keyOf } from './send-options.ts';
-import { Slots } from './slots.ts';
-import { Turns } from './turns.ts';
+import type { Slots } from './slots.ts';
+import { type MessageTaker, Turns, type TurnsOwner } from './turns.ts';
 
 export interface CallerOptions {
   ack: Level;
@@ -34,54 +35,24 @@ export interface CallerOptions {
   waitTimeoutMs: number;
 }
 
-/** How a command of another aggregate's is sent. */
-export interface NamedSendOptions extends SendOptions {
-  /** What `DeadlineExceeded` names: the deadline that was set, of which `deadlineMs` is what remains. */
-  toldDeadlineMs?: number;
-  /** It comes from an aggregate: see `admitInternal`. */
-  isInternal: true;
-  /** The aggregates that wait for its outcome: `Command.askers`. */
-  askers?: string;
-  /**
-   * Its reply is in the log, with frames from this position on, its outcome among them: called in the turn in which that is
-   * read, before anything counts as read.
-   */
-  onOutcome?: (position: number) => void;
-}
-
 const isClosing = (error: TrunklineError): boolean =>
   isError(error, 'RuntimeClosed') && error.details.state === 'closing';
 
-/** A ring without a shard behind it. */
-export interface OtherRing {
-  groups: RingConsumer;
-  frame: FrameReader;
-  onGroup(ring: RingConsumer): void;
-  /** Whether something waits for the end of a turn. */
-  hasWaiting(): boolean;
-  endTurn(): void;
-  fail(error: TrunklineError): void;
-  inFlight(): number;
-}
-
-export class Caller implements CommandSender {
+export class Caller implements CommandSender, NamedSender, TurnsOwner {
   options: CallerOptions;
-  /** Why nothing is admitted any more, if so. */
-  closed: TrunklineError | undefined;
-  readonly lines: Line[] = [];
-  /** Further rings whose last reader this thread is: its own, and those of shards that have died. */
-  readonly others: Set<OtherRing> = new Set();
-  deliveries: Deliveries | undefined;
+  deliveries: MessageTaker | undefined;
   /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
   eventsFrom: (type: string, id: string, version: number, count: number) => Promise<StoredEvent[]> = async () => [];
+  readonly refusals: Refusals = new Refusals();
+  readonly progress: Progress;
+  readonly inFlight: InFlight;
   private readonly types: readonly AnyAggregate[];
   private readonly commandNames: readonly (readonly string[])[];
   private readonly levels: Levels;
-  readonly slots: Slots<Pending>;
-  readonly progress: Progress;
-  readonly refusals: Refusals = new Refusals();
+  /** Those of `inFlight`: each command looks here. */
+  private readonly lines: readonly Line[];
+  private readonly slots: Slots<Pending>;
   private readonly turns: Turns;
-  private readonly drained: (() => void)[] = [];
 
   /** `report` is told of an exception that nobody expects, and must not throw. */
   constructor(
@@ -95,15 +66,16 @@ export class Caller implements CommandSender {
     this.commandNames = types.map((type) => Object.keys(type.commands));
     this.levels = levels;
     this.options = options;
-    this.slots = new Slots(options.maxInFlight, ({ isInternal }) => isInternal);
     this.progress = new Progress(levels, options.hasStream, this.refusals, options.waitTimeoutMs);
+    this.inFlight = new InFlight(options.maxInFlight, this.progress, this.refusals);
+    this.lines = this.inFlight.lines;
+    this.slots = this.inFlight.slots;
     this.turns = new Turns(this, levels, bus, report);
   }
 
-  get inFlight(): number {
-    let count = this.slots.count;
-    for (const other of this.others) count += other.inFlight();
-    return count;
+  /** Why nothing is admitted any more, if so. */
+  get closed(): TrunklineError | undefined {
+    return this.inFlight.closed;
   }
 
   /** A command by number, from a ref: input as the user gave it. */
@@ -201,10 +173,10 @@ export class Caller implements CommandSender {
           if (!isRead && this.options.whenFull === 'reject' && !isInternal && !line.dead) {
             throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
           }
-          pending.waiting = line.writeLater(write, (error) => this.drop(slot, pending, error));
+          pending.waiting = line.writeLater(write, (error) => this.inFlight.drop(slot, pending, error));
         }
       } catch (error) {
-        this.drop(slot, pending, error);
+        this.inFlight.drop(slot, pending, error);
         return;
       }
       if (options !== undefined && (deadlineMs > 0 || options.signal)) this.watch(slot, pending, options);
@@ -230,13 +202,15 @@ export class Caller implements CommandSender {
    * So it has a limit of its own, may use the log's reserve, and comes in while a closing runtime lets commands end.
    */
   private admitInternal(): void {
-    if (this.closed && !isClosing(this.closed)) throw this.closed;
+    const { closed } = this.inFlight;
+    if (closed && !isClosing(closed)) throw closed;
     if (this.slots.isReserveFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
   }
 
   /** Whether anything new of a user's may come in. */
   admit(isRead: boolean = false): void {
-    if (this.closed) throw this.closed;
+    const { closed } = this.inFlight;
+    if (closed) throw closed;
     if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
     if (!isRead && this.options.whenFull === 'reject' && this.levels.flag(LevelWord.full) !== 0) {
       throw logFull(this.levels, this.options.logLimitBytes);
@@ -249,8 +223,8 @@ export class Caller implements CommandSender {
       if (pending.endOfGroup === undefined) {
         // It waits for room in the ring: from here on it cannot come there any more, and so is not executed.
         if (pending.waiting) pending.line.withdraw(pending.waiting);
-        this.drop(slot, pending, error('no'));
-        this.settleDrained();
+        this.inFlight.drop(slot, pending, error('no'));
+        this.inFlight.settleDrained();
         return;
       }
       pending.fail(error('unknown'));
@@ -274,69 +248,5 @@ export class Caller implements CommandSender {
   /** On the runtime's own account, without a bound. */
   reached(level: Level, position: number): Promise<void> {
     return this.progress.reached(level, position, undefined, 'own');
-  }
-
-  /** What was in flight is so no longer, and will not be executed. */
-  private drop(slot: number, pending: Pending, error: unknown): void {
-    if (pending.ack === 'raised') pending.line.urgent--;
-    this.slots.remove(slot);
-    pending.fail(error);
-  }
-
-  /** Tell who waits for that, if nothing is in flight. */
-  settleDrained(): void {
-    if (this.drained.length > 0 && this.inFlight === 0) for (const resolve of this.drained.splice(0)) resolve();
-  }
-
-  /** Resolves when nothing is in flight. */
-  whenDrained(): Promise<void> {
-    if (this.inFlight === 0) return Promise.resolve();
-    return new Promise((resolve) => this.drained.push(resolve));
-  }
-
-  /** A shard has died and its ring has been read to the end: whoever still waits for it is told what is known. */
-  failLine(line: Line, reason: string): void {
-    line.dead = true;
-    for (const [slot, pending] of this.slots.entries()) {
-      if (pending.line !== line || pending.endOfGroup === undefined) continue;
-      this.slots.remove(slot);
-      const taken = line.hasTaken(pending.endOfGroup);
-      pending.fail(new TrunklineError(taken ? 'OutcomeUnknown' : 'NotExecuted', { reason }));
-    }
-  }
-
-  /** Close waits no longer, the shards have ended and their rings have been read: tell whoever is left what is known. */
-  abandon(reason: string): void {
-    for (const line of this.lines) this.failLine(line, reason);
-    for (const [slot, pending] of this.slots.entries()) {
-      this.slots.remove(slot);
-      pending.fail(new TrunklineError('NotExecuted', { reason }));
-    }
-  }
-
-  /** What never reached the dead shard's ring goes to its successor. */
-  replaceLine(dead: Line, next: Line): void {
-    for (const [, pending] of this.slots.entries()) {
-      if (pending.line !== dead) continue;
-      pending.line = next;
-      if (pending.ack === 'raised') next.urgent++;
-    }
-    this.refusals.fences.resend(dead, next);
-    next.takeOver(dead);
-    this.lines[next.shard] = next;
-    next.flushOverflow();
-  }
-
-  /** Nothing will be acknowledged any more. */
-  fail(error: TrunklineError): void {
-    if (this.closed === undefined || isError(this.closed, 'RuntimeClosed')) this.closed = error;
-    for (const [slot, pending] of this.slots.entries()) {
-      this.slots.remove(slot);
-      pending.fail(error);
-    }
-    for (const line of this.lines) line.dropOverflow();
-    for (const other of this.others) other.fail(error);
-    this.progress.fail(error);
-    for (const resolve of this.drained.splice(0)) resolve();
   }
 }

@@ -26,9 +26,8 @@ import {
   messageIn,
 } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
-import type { Caller } from './caller.ts';
 import { deliverWithCare } from './careful-delivery.ts';
-import type { DeliveryParts } from './delivery.ts';
+import type { DeliveryParts, MessageSender } from './delivery.ts';
 import { Held, heapBytesOf } from './held.ts';
 import { Holds } from './holds.ts';
 import { Intake } from './intake.ts';
@@ -37,19 +36,20 @@ import { Lanes } from './lanes.ts';
 import { type LastRun, readInTheEnd } from './last-run.ts';
 import { type Holder, type Open, Relief } from './relief.ts';
 import { Suspects } from './suspects.ts';
+import type { MessageTaker } from './turns.ts';
 import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.ts';
 
 /** While there is no room for another dead letter, or the box cannot be read. */
 const lookAgainMs = 1_000;
 
-export class Deliveries {
+export class Deliveries implements MessageTaker {
   /** Since the start: refused by their targets; given up after their attempts. */
   refusedCount = 0;
   failedCount = 0;
   /** What was open after the process had ended in the middle; set before `recover`. */
   care: Care = carefree;
   private readonly levels: Levels;
-  private readonly caller: Caller;
+  private readonly sender: MessageSender;
   private box: LetterBox | undefined;
   private readonly events: DeliveryEvents;
   private readonly settings: MessageSettings;
@@ -63,16 +63,16 @@ export class Deliveries {
   private underWay = 0;
   private hasEnded = false;
   private readonly unconfirmed: Unconfirmed<Open>;
-  private readonly hasStopped = (): boolean => this.stop.signal.aborted || this.caller.closed !== undefined;
+  private readonly hasStopped = (): boolean => this.stop.signal.aborted || this.sender.closed !== undefined;
 
   constructor(
-    caller: Caller,
+    sender: MessageSender,
     levels: Levels,
     settings: MessageSettings,
     events: DeliveryEvents,
     held: Held = new Held(),
   ) {
-    this.caller = caller;
+    this.sender = sender;
     this.levels = levels;
     this.events = events;
     this.settings = settings;
@@ -84,7 +84,7 @@ export class Deliveries {
     this.relief = new Relief(levels, this.holds, () => this.hasEnded);
     this.unconfirmed = new Unconfirmed((open, isStored) => this.concluded(open, isStored), this.hasStopped);
     this.parts = {
-      caller,
+      sender,
       settings,
       onHeldUp: (message, error) => this.events.heldUp(message, error),
       suspects: new Suspects(),
@@ -165,7 +165,7 @@ export class Deliveries {
   }
 
   private take(message: Message, isKept: boolean): void {
-    const isDone = !this.caller.progress.isStoreElsewhere && this.parts.carriedOut.has(message.id);
+    const isDone = !this.sender.progress.isStoreElsewhere && this.parts.carriedOut.has(message.id);
     this.start(this.lanes.take(message, isKept, isDone));
   }
 
@@ -254,7 +254,7 @@ export class Deliveries {
       return false;
     }
     // The box outlives a power loss; so must what it is about.
-    await this.caller.reached('synced', message.position);
+    await this.sender.reached('synced', message.position);
     open.isEnding = true;
     if (!(await box.park(message, failure, false, open.isKept))) {
       open.isEnding = false;
@@ -317,15 +317,15 @@ export class Deliveries {
 
   /** Whether an outcome, which is written, lasts: it is synced, and stored, where the store is elsewhere and may refuse it. */
   private confirmed(answer: Answer | undefined): ReturnType<typeof confirmed> {
-    if (answer !== undefined && this.caller.progress.isStoreElsewhere)
+    if (answer !== undefined && this.sender.progress.isStoreElsewhere)
       return confirmed(() => whenStored(answer), this.hasStopped);
     const position = this.levels.position('written');
-    return confirmed(() => this.caller.reached('synced', position), this.hasStopped);
+    return confirmed(() => this.sender.reached('synced', position), this.hasStopped);
   }
 
   /** It has an outcome; see `confirmed`. */
   private answered(lane: Lane, open: Open, answer: Answer | undefined): void {
-    if (answer !== undefined && this.caller.progress.isStoreElsewhere) {
+    if (answer !== undefined && this.sender.progress.isStoreElsewhere) {
       lane.unconfirmed++;
       this.held.bytes -= heapBytesOf(open.message);
       return this.unconfirmed.add(open, answer, heapBytesOf(open.message));

@@ -5,11 +5,11 @@
 // `patienceMs`. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
 import { pause, performance } from '../clock.ts';
-import { fromWire, isError, Rejected } from '../errors.ts';
+import { fromWire, isError, Rejected, type TrunklineError } from '../errors.ts';
 import type { Message, MessageFailure } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
-import { messageKeyPrefix } from '../receipt.ts';
-import type { Caller } from './caller.ts';
+import { type Level, messageKeyPrefix } from '../receipt.ts';
+import type { NamedSender } from './named-sender.ts';
 import type { CarriedOut } from './outcomes.ts';
 import { answerOf } from './replies.ts';
 import type { Suspects } from './suspects.ts';
@@ -25,9 +25,19 @@ export type DeliveryEnd =
   /** The runtime stops, or has failed: the next start delivers it. */
   | { kind: 'stopped' };
 
+/** Sends messages to their targets: the caller. */
+export interface MessageSender extends NamedSender {
+  /** Why nothing is sent any more, if so. */
+  readonly closed: TrunklineError | undefined;
+  /** Where the store is elsewhere it may refuse an outcome that is written. */
+  readonly progress: { readonly isStoreElsewhere: boolean };
+  /** Resolves when the position has come to the level; without a bound. */
+  reached(level: Level, position: number): Promise<void>;
+}
+
 /** What all deliveries of a runtime share. */
 export interface DeliveryParts {
-  caller: Pick<Caller, 'sendNamed' | 'closed' | 'progress'>;
+  sender: MessageSender;
   settings: MessageSettings;
   /** A message has been pushed back for a minute (again each minute), or its outcome in the last run cannot be confirmed. */
   onHeldUp(message: Message, error: unknown): void;
@@ -72,9 +82,9 @@ export async function deliver(
   onOutcome: (position: number) => void,
   mayBegin: () => boolean,
 ): Promise<DeliveryEnd> {
-  const { carriedOut, caller } = parts;
+  const { carriedOut, sender } = parts;
   const { id } = message;
-  if (carriedOut.has(id) && !caller.progress.isStoreElsewhere) {
+  if (carriedOut.has(id) && !sender.progress.isStoreElsewhere) {
     const error = carriedOut.get(id);
     carriedOut.delete(id);
     return error ? { kind: 'refused', error: fromWire(error), answer: undefined } : { kind: 'done', answer: undefined };
@@ -97,7 +107,7 @@ async function attempts(
   onOutcome: (position: number) => void,
   mayBegin: () => boolean,
 ): Promise<DeliveryEnd> {
-  const { caller, settings, suspects } = parts;
+  const { sender, settings, suspects } = parts;
   const { retry, patienceMs } = settings;
   const input = [message.inputJson, message.metadataJson] as const;
   const idempotencyKey = `${messageKeyPrefix}${message.id}`;
@@ -107,7 +117,7 @@ async function attempts(
     isHeld = !mayBegin();
     if (isHeld) return undefined;
     const { aggregateType, aggregateId, command } = message;
-    return (await caller.sendNamed(aggregateType, command, aggregateId, ...input, options)) as Answer;
+    return (await sender.sendNamed(aggregateType, command, aggregateId, ...input, options)) as Answer;
   };
   const began = performance.now();
   let toldAt = began;
@@ -116,7 +126,7 @@ async function attempts(
   let deaths = 0;
   let isSuspect = false;
   for (;;) {
-    if (stopped.aborted || caller.closed) return { kind: 'stopped' };
+    if (stopped.aborted || sender.closed) return { kind: 'stopped' };
     let isCharged = false;
     const charge = (): void => {
       isCharged = true;
@@ -126,7 +136,7 @@ async function attempts(
       return isHeld ? { kind: 'held' } : { kind: 'done', answer };
     } catch (error) {
       if (error instanceof Rejected) return { kind: 'refused', error, answer: answerOf(error) };
-      if (stopped.aborted || caller.closed) return { kind: 'stopped' };
+      if (stopped.aborted || sender.closed) return { kind: 'stopped' };
       let waitMs: number;
       if (isError(error, 'OutcomeUnknown')) {
         attempts++;

@@ -10,7 +10,15 @@ import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import { GroupKind } from '../ring/ring.ts';
 import type { CommandWrite, Line } from './line.ts';
-import type { Refused } from './refusals.ts';
+
+/** An event that the store has refused. */
+export interface Refused {
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly position: number;
+  readonly reason: string;
+}
 
 interface Fence {
   readonly number: number;

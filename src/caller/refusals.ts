@@ -1,14 +1,6 @@
 // Events that the store has refused, for as long as somebody may ask for them: nobody is told that these are `stored`.
 import { TrunklineError } from '../errors.ts';
-import { Fences } from './fences.ts';
-
-export interface Refused {
-  readonly aggregateType: string;
-  readonly aggregateId: string;
-  readonly version: number;
-  readonly position: number;
-  readonly reason: string;
-}
+import { Fences, type Refused } from './fences.ts';
 
 const keptLimit = 65_536; // whoever waits for `stored` asks as soon as the store has come there
 

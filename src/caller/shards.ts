@@ -80,7 +80,7 @@ export class Shards {
   async start(): Promise<void> {
     const starts = Array.from({ length: this.count }, (_, index) => this.startOne(index));
     for (const result of await Promise.allSettled(starts)) if (result.status === 'rejected') throw result.reason;
-    this.caller.lines.push(...this.lines);
+    this.caller.inFlight.lines.push(...this.lines);
     this.watch = setInterval(
       guarded(() => this.look()),
       lookEveryMs,
@@ -115,12 +115,12 @@ export class Shards {
       this.events.died(index, cause);
       await this.log.detach(this.ringKeys[index]!);
       caller.turn();
-      caller.failLine(dead, `its shard died (${cause})`);
+      caller.inFlight.failLine(dead, `its shard died (${cause})`);
       this.lives[index]!.died(dead.hasTakenAny);
       if (!dead.hasTakenAny) this.deathsAtStart++;
       const next = await this.startAgain(index, cause);
       if (next === undefined) return;
-      if (caller.lines.length > 0) caller.replaceLine(dead, next);
+      if (caller.inFlight.lines.length > 0) caller.inFlight.replaceLine(dead, next);
       caller.turn();
     } catch (error) {
       if (this.stopping) return;

@@ -10,17 +10,39 @@ import { TrunklineError } from '../errors.ts';
 import { decodeEvent, type StoredEvent } from '../event.ts';
 import { FrameKind, type FrameReader } from '../frame.ts';
 import { type Levels, LevelWord } from '../log/levels.ts';
+import type { Address } from '../message.ts';
 import { Sleeper } from '../ring/bell.ts';
 import type { RingConsumer } from '../ring/consumer.ts';
 import { GroupFlag, GroupKind } from '../ring/ring.ts';
 import { answerAsk } from './answers.ts';
-import type { Caller, OtherRing } from './caller.ts';
+import type { InFlight, OtherRing } from './in-flight.ts';
 import type { Line } from './line.ts';
+import type { NamedSender } from './named-sender.ts';
 import type { Pending } from './pending.ts';
-import { answer } from './replies.ts';
+import type { Refusals } from './refusals.ts';
+import { answer, type ReplyContext } from './replies.ts';
+
+/** Takes the messages between aggregates that turns read; see `deliveries.ts`. */
+export interface MessageTaker {
+  /** The log wants room that messages hold. */
+  readonly isReliefDue: boolean;
+  add(frame: FrameReader, position: number): void;
+  /** All messages and outcomes up to `written` have been read. */
+  settledUpTo(written: number): void;
+  /** The store has refused events of these: what their lanes have sent may be void. */
+  fenced(targets: readonly Address[]): void;
+}
+
+/** Whose turns these are: the caller. */
+export interface TurnsOwner extends NamedSender, ReplyContext {
+  readonly inFlight: InFlight;
+  readonly refusals: Refusals;
+  readonly deliveries: MessageTaker | undefined;
+}
 
 export class Turns {
-  private readonly caller: Caller;
+  private readonly owner: TurnsOwner;
+  private readonly inFlight: InFlight;
   private readonly levels: Levels;
   private readonly bus: Bus;
   private readonly report: (error: unknown) => void;
@@ -39,16 +61,17 @@ export class Turns {
   private isDueAgain = false;
 
   /** `report` is told of an exception that nobody expects, and must not throw. */
-  constructor(caller: Caller, levels: Levels, bus: Bus, report: (error: unknown) => void) {
-    this.caller = caller;
+  constructor(owner: TurnsOwner, levels: Levels, bus: Bus, report: (error: unknown) => void) {
+    this.owner = owner;
+    this.inFlight = owner.inFlight;
     this.levels = levels;
     this.bus = bus;
     this.report = report;
     this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
     this.steps = [
       () => this.tellBus(),
-      () => caller.deliveries?.settledUpTo(this.written),
-      () => caller.progress.advance(),
+      () => owner.deliveries?.settledUpTo(this.written),
+      () => owner.progress.advance(),
       () => this.tellRoom(),
     ];
   }
@@ -66,28 +89,28 @@ export class Turns {
   }
 
   private takeTurn(): void {
-    const { caller, levels } = this;
+    const { inFlight, levels } = this;
     this.sleeper.rise();
     do {
       this.isDueAgain = false;
       if (levels.flag(LevelWord.poisoned) !== 0) {
         // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
-        caller.fail(
-          caller.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }),
+        inFlight.fail(
+          inFlight.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }),
         );
         return;
       }
       this.written = levels.position('written');
-      for (const line of caller.lines) {
+      for (const line of inFlight.lines) {
         if (line.urgent > 0) this.scoutAhead(line);
         this.read(line.groups, line.frame, line, undefined);
       }
-      for (const other of caller.others) this.read(other.groups, other.frame, undefined, other);
+      for (const other of inFlight.others) this.read(other.groups, other.frame, undefined, other);
       for (const step of this.steps) this.take(step);
-      for (const line of caller.lines) if (line.hasOverflow) this.take(() => line.flushOverflow());
-      for (const other of caller.others) if (other.hasWaiting()) this.take(() => other.endTurn());
+      for (const line of inFlight.lines) if (line.hasOverflow) this.take(() => line.flushOverflow());
+      for (const other of inFlight.others) if (other.hasWaiting()) this.take(() => other.endTurn());
     } while (this.isDueAgain || !this.sleeper.arm(this.hasWork));
-    caller.settleDrained();
+    inFlight.settleDrained();
   }
 
   /** The log has room again: commands that shards hold may begin. Each word is read once, so that no change goes unseen. */
@@ -97,7 +120,7 @@ export class Turns {
     const hasMore = openings !== this.openings || room < this.room;
     this.room = room;
     this.openings = openings;
-    if (hasMore) for (const line of this.caller.lines) line.ring();
+    if (hasMore) for (const line of this.inFlight.lines) line.ring();
   }
 
   /** By the count as well: between two looks it may have been more, and be less again. */
@@ -114,14 +137,15 @@ export class Turns {
   }
 
   private looksForWork(): boolean {
-    const { lines, others, progress, inFlight } = this.caller;
+    const { lines, others } = this.inFlight;
+    const { progress, deliveries } = this.owner;
     for (const { groups, scout, urgent } of lines) {
       if (groups.written() !== groups.cursor) return true;
       if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
     }
     for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
-    if (this.hasMoreRoom() || this.caller.deliveries?.isReliefDue) return true;
-    return progress.hasMoved() || (inFlight > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
+    if (this.hasMoreRoom() || deliveries?.isReliefDue) return true;
+    return progress.hasMoved() || (this.inFlight.count > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
   }
 
   /** The groups of one ring that are in the log: a shard's, or another's of this thread. */
@@ -138,9 +162,9 @@ export class Turns {
         if (other) other.onGroup(ring);
         else if (ring.kind === GroupKind.reply) this.settle(ring);
         else if (ring.kind === GroupKind.fenced) {
-          this.caller.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
+          this.owner.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
         } else if (ring.kind === GroupKind.ask && line) {
-          answerAsk(this.caller, line, ring.slot, frame.at(ring.framesStart));
+          answerAsk(this.owner, line, ring.slot, frame.at(ring.framesStart));
         }
       } catch (error) {
         this.report(error);
@@ -167,7 +191,7 @@ export class Turns {
     if (frame.kind === FrameKind.event) {
       if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
     } else if (frame.kind === FrameKind.message) {
-      this.caller.deliveries?.add(frame, position);
+      this.owner.deliveries?.add(frame, position);
     }
   }
 
@@ -188,7 +212,7 @@ export class Turns {
 
   /** A reply that is in the log. */
   private settle(ring: RingConsumer): void {
-    const { slots } = this.caller;
+    const { slots } = this.inFlight;
     const { slot } = ring;
     const pending = slots.get(slot);
     if (pending === undefined) return;
@@ -210,7 +234,7 @@ export class Turns {
     const limit = groups.published();
     while (scout.take(limit)) {
       if (scout.kind !== GroupKind.reply || (scout.flags & GroupFlag.urgent) === 0) continue;
-      const pending = this.caller.slots.get(scout.slot);
+      const pending = this.inFlight.slots.get(scout.slot);
       if (pending && !pending.answered) this.answer(pending, scout, 0);
     }
   }
@@ -218,7 +242,7 @@ export class Turns {
   /** Whatever is wrong with a reply, its caller has an answer. */
   private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
     try {
-      answer(this.caller, pending, ring, firstPosition);
+      answer(this.owner, pending, ring, firstPosition);
     } catch (error) {
       pending.fail(error);
     }

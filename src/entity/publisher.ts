@@ -86,7 +86,7 @@ export class EventPublisher {
     this.logBell = new Bell(levels.words, LevelWord.logBell);
     this.slots = new Slots(options.maxInFlight);
     const groups = new RingConsumer(this.ring, Word.tail);
-    caller.others.add({
+    caller.inFlight.others.add({
       groups,
       frame: new FrameReader(groups.bytes),
       onGroup: (ring) => this.written(ring),
@@ -187,7 +187,7 @@ export class EventPublisher {
         giveUp: () => {
           if (this.slots.get(slot)?.events === prepared) this.slots.remove(slot);
           release();
-          this.caller.settleDrained();
+          this.caller.inFlight.settleDrained();
         },
       };
     });

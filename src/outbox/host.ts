@@ -59,7 +59,7 @@ export class OutboxHost {
       onError: (error) => onError(error, 'the relay of the outbox failed; it is tried again'),
       onWarning: (message, details) => logger.warn(details, message),
     });
-    caller.others.add(relay.ring.reading);
+    caller.inFlight.others.add(relay.ring.reading);
     log.attach(relay.ring.memory);
     relay.start(logReader, levels.position('stored') + 1, levels.position('written'));
     await relay.tried;

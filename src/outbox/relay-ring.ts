@@ -2,7 +2,7 @@
 //
 // Invariant: a group of frames enters the log whole or not at all, so its last frame, which says how far claimed rows have
 // come (the place), is true whenever the log has it.
-import type { OtherRing } from '../caller/caller.ts';
+import type { OtherRing } from '../caller/in-flight.ts';
 import { dateMs } from '../clock.ts';
 import { isError } from '../errors.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';

@@ -1,8 +1,9 @@
 // An exception of one command that nobody expects becomes the reply to it, and the shard goes on: wherever on the command's
 // way it is thrown.
 import { expect, test } from 'vitest';
-import { Actor, type ShardData } from '../../src/actor/actor.ts';
+import { Actor } from '../../src/actor/actor.ts';
 import { actorTypeOf } from '../../src/actor/actor-type.ts';
+import type { ShardData } from '../../src/actor/contract.ts';
 import type { Loader } from '../../src/actor/loader.ts';
 import { Shard } from '../../src/actor/shard.ts';
 import { FrameKind } from '../../src/frame.ts';

@@ -2,8 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
-import { Actor, type ShardData } from '../../src/actor/actor.ts';
+import { Actor } from '../../src/actor/actor.ts';
 import { actorTypeOf } from '../../src/actor/actor-type.ts';
+import type { ShardData } from '../../src/actor/contract.ts';
 import type { Loader } from '../../src/actor/loader.ts';
 import { Shard } from '../../src/actor/shard.ts';
 import { Fences } from '../../src/caller/fences.ts';

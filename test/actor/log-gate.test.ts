@@ -2,8 +2,9 @@
 // the shard reads the log's flag several times in one drain, and each time it may say something else.
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { Actor, type ShardData } from '../../src/actor/actor.ts';
+import { Actor } from '../../src/actor/actor.ts';
 import { actorTypeOf } from '../../src/actor/actor-type.ts';
+import type { ShardData } from '../../src/actor/contract.ts';
 import type { Loader } from '../../src/actor/loader.ts';
 import { Shard } from '../../src/actor/shard.ts';
 import { FrameKind } from '../../src/frame.ts';

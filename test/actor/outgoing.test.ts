@@ -1,8 +1,8 @@
 // Who is woken for a reply: the log thread, as it works, naps or sleeps.
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import type { ShardData } from '../../src/actor/actor.ts';
 import type { Command } from '../../src/actor/command.ts';
+import type { ShardData } from '../../src/actor/contract.ts';
 import { Outgoing } from '../../src/actor/outgoing.ts';
 import { Levels, LevelWord } from '../../src/log/levels.ts';
 import { Sleeper } from '../../src/ring/bell.ts';

@@ -1,8 +1,8 @@
 // What the log is told of messages: it may forget those that are carried out, and knows of none before all are known.
 import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { Caller } from '../../src/caller/caller.ts';
 import { Deliveries } from '../../src/caller/deliveries.ts';
+import type { MessageSender } from '../../src/caller/delivery.ts';
 import { readLastRun } from '../../src/caller/last-run.ts';
 import { Outcomes } from '../../src/caller/outcomes.ts';
 import { stretchFrom } from '../../src/caller/stretch.ts';
@@ -43,7 +43,12 @@ function deliveriesOver(
   levels: Levels,
   { isStoreElsewhere = false, synced = async () => {} }: Around = {},
 ): Deliveries {
-  const caller = { sendNamed, reached: synced, closed: undefined, progress: { isStoreElsewhere } } as unknown as Caller;
+  const caller = {
+    sendNamed,
+    reached: synced,
+    closed: undefined,
+    progress: { isStoreElsewhere },
+  } as unknown as MessageSender;
   const events = { refused() {}, parked() {}, heldUp() {} };
   return new Deliveries(caller, levels, resolveMessages({ retry: { minDelayMs: 0 } }), events);
 }

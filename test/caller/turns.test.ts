@@ -2,9 +2,10 @@
 // of bytes have gone since one side last looked.
 import { afterEach, expect, test } from 'vitest';
 import { Bus } from '../../src/bus/bus.ts';
-import { Caller, type OtherRing } from '../../src/caller/caller.ts';
-import type { Deliveries } from '../../src/caller/deliveries.ts';
+import { Caller } from '../../src/caller/caller.ts';
+import type { OtherRing } from '../../src/caller/in-flight.ts';
 import { Line } from '../../src/caller/line.ts';
+import type { MessageTaker } from '../../src/caller/turns.ts';
 import { FrameKind, FrameReader } from '../../src/frame.ts';
 import { countOpening, Levels, LevelWord, LogRoom } from '../../src/log/levels.ts';
 import { Bell, Sleeper } from '../../src/ring/bell.ts';
@@ -43,7 +44,7 @@ class Scene {
     const [commandRing, eventRing] = [createRing(ringBytes), createRing(ringBytes)];
     this.caller = new Caller([Held], this.levels, this.bus, options, (error) => this.reported.push(error));
     this.line = new Line(0, commandRing, eventRing, new Bell(this.shardWords, 0));
-    this.caller.lines.push(this.line);
+    this.caller.inFlight.lines.push(this.line);
     this.commands = new RingConsumer(commandRing);
     this.shard = new RingProducer(eventRing, () => false);
     this.log = new RingConsumer(eventRing, Word.written);
@@ -97,7 +98,7 @@ test.each([0, 2 ** 31 - 4096, 2 ** 32 - 4096])(
       expect((await asked).value).toBe(1);
       scene.write();
       scene.caller.turn();
-      expect(scene.caller.inFlight).toBe(0);
+      expect(scene.caller.inFlight.count).toBe(0);
     };
     for (let bytes = 0; bytes < 5 * 2 ** 30; bytes = scene.published) {
       scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
@@ -138,7 +139,7 @@ test('a receipt of what was only raised, and is lost, says so to whoever waits f
   const reached = receipt.reached('written');
   const aborted = receipt.reached('stored', { signal: AbortSignal.abort(new Error('not waiting')) });
   await expect(aborted).rejects.toThrow('not waiting');
-  scene.caller.fail(Object.assign(new Error('the log is poisoned')) as never);
+  scene.caller.inFlight.fail(Object.assign(new Error('the log is poisoned')) as never);
   await expect(reached).rejects.toThrow('the log is poisoned');
   await expect(receipt.reached('synced')).rejects.toThrow('the log is poisoned');
 });
@@ -170,9 +171,9 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
       inFlight: () => 0,
     };
   };
-  caller.others.add(other('first', fail('first: end')));
-  caller.others.add(other('second', () => ended.push('second')));
-  caller.deliveries = { add: fail('message'), settledUpTo: fail('settled') } as unknown as Deliveries;
+  caller.inFlight.others.add(other('first', fail('first: end')));
+  caller.inFlight.others.add(other('second', () => ended.push('second')));
+  caller.deliveries = { add: fail('message'), settledUpTo: fail('settled') } as unknown as MessageTaker;
   const heard: number[] = [];
   scene.bus.on('*', ({ position }) => heard.push(position));
   scene.bus.on('*', fail('listener'));
@@ -192,7 +193,7 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
   scene.write();
   caller.turn();
   expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-  expect(caller.inFlight).toBe(0);
+  expect(caller.inFlight.count).toBe(0);
   expect(ended).toContain('second');
   expect(heard).toEqual([1, 3, 4]); // those behind the message, and behind one whose listeners have failed, too
   const told = reported.map((error) => (error as Error).message);
@@ -238,7 +239,7 @@ test.each(['before the turn', 'behind its last look', 'twice between two turns']
       callerBell.ring();
     };
     const waiting = waiter(levels);
-    caller.others.add(waiting.other);
+    caller.inFlight.others.add(waiting.other);
     say(LogRoom.admitted);
     if (when !== 'twice between two turns') caller.turn();
     const shard = new Sleeper(shardWords, 0);

@@ -2,8 +2,8 @@
 // carried out once, in the order of its lane, also when the log has given up what waits.
 import { mkdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
-import type { Caller } from '../../src/caller/caller.ts';
 import { Deliveries } from '../../src/caller/deliveries.ts';
+import type { MessageSender } from '../../src/caller/delivery.ts';
 import { Held } from '../../src/caller/held.ts';
 import { Holds } from '../../src/caller/holds.ts';
 import { readLastRun } from '../../src/caller/last-run.ts';
@@ -82,7 +82,7 @@ class Mail {
       return answer.promise;
     };
     const progress = { isStoreElsewhere: this.isStoreElsewhere };
-    const caller = { sendNamed, reached: async () => {}, closed: undefined, progress } as unknown as Caller;
+    const caller = { sendNamed, reached: async () => {}, closed: undefined, progress } as unknown as MessageSender;
     const events = { refused() {}, parked() {}, heldUp() {} };
     this.deliveries = new Deliveries(caller, levels, resolveMessages({}), events, this.held);
     this.box = new MessageBox(this.tables, () => true);

@@ -1,7 +1,7 @@
 // node wrap-child.ts FOLDER BEGIN COMMANDS MEBIBYTES: one runtime whose rings begin at a count; prints what it finds as JSON.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { shardOf } from '../../src/actor/actor.ts';
+import { shardOf } from '../../src/actor/contract.ts';
 import { createRuntime, type Level, type NewEvent, type Runtime, type TrunklineError } from '../../src/index.ts';
 import { beginRingsAt } from '../../src/ring/ring.ts';
 import { Counter } from '../runtime/aggregates.ts';

@@ -32,7 +32,7 @@ const arithmetic: readonly { what: string; pattern: RegExp; allowed: Readonly<Re
     pattern: /[^|]\|=? ?0(?![\dx])|(?<!>)>> ?0\b|~~|Math\.imul|Int32Array\.of/,
     allowed: {
       'ring/count.ts': 'the one place',
-      'actor/actor.ts': 'a hash',
+      'actor/contract.ts': 'a hash',
       'actor/evolve.ts': 'a hash',
       'caller/outcomes.ts': 'a hash',
       'stream/kafka/partition.ts': 'a hash',
@@ -43,7 +43,7 @@ const arithmetic: readonly { what: string; pattern: RegExp; allowed: Readonly<Re
     pattern: />>>=? ?0\b/,
     allowed: {
       'ring/count.ts': 'where a side begins',
-      'actor/actor.ts': 'a hash',
+      'actor/contract.ts': 'a hash',
       'actor/evolve.ts': 'a hash, and hexadecimal digits',
       'store/lmdb/block.ts': 'a check value, compared for equality',
     },
