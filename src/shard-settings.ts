@@ -2,6 +2,7 @@
 import type { ShardSettings } from './actor/pool.ts';
 import type { DataDirectory } from './directory.ts';
 import type { ResolvedOptions } from './options.ts';
+import { embeddedStore } from './store/lmdb/description.ts';
 
 export function shardSettings(
   options: ResolvedOptions,
@@ -16,7 +17,7 @@ export function shardSettings(
     types: options.aggregates.map(({ name, module, commands }) => ({ name, module, commands: Object.keys(commands) })),
     context,
     moduleRoots,
-    storeFolder,
+    local: embeddedStore(storeFolder),
     logFolder,
     ringBytes,
     moduleMs: options.starts.timeoutMs,

@@ -58,8 +58,8 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'log/lmdb.ts',
     'ring/*',
     'store/adapter.ts',
+    'store/local.ts',
     'store/store.ts',
-    'store/lmdb/reader.ts',
   ],
   caller: [
     'actor/contract.ts',
@@ -120,7 +120,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
   'options.ts': ['flush/sink-options.ts', 'log/policy.ts', 'store/adapter.ts'],
   'status.ts': ['caller/shards.ts', 'handlers/handlers.ts', 'outbox/outbox.ts'],
-  'shard-settings.ts': ['actor/pool.ts'],
+  'shard-settings.ts': ['actor/pool.ts', 'store/lmdb/description.ts'],
   'ending.ts': ['log/levels.ts'],
 };
 

@@ -3,6 +3,7 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../errors.ts';
 import type { StoreDescription } from '../store/adapter.ts';
+import type { LocalDescription } from '../store/local.ts';
 
 /** What a shard is started with. */
 export interface ShardData {
@@ -18,7 +19,8 @@ export interface ShardData {
   bell: MessagePort;
   /** shard → runtime: reports, and null messages as the caller's bell */
   outbox: MessagePort;
-  storeFolder: string;
+  /** What this machine knows of aggregates. */
+  local: LocalDescription;
   logFolder: string;
   logId: string;
   mapBytes: number;

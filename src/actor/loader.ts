@@ -13,7 +13,7 @@ import { Levels } from '../log/levels.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import { loadAdapter } from '../store/adapter.ts';
-import { type EmbeddedReader, openEmbeddedReader } from '../store/lmdb/reader.ts';
+import type { LocalReader, LocalStore } from '../store/local.ts';
 import type { LoadedAggregate, RemoteAggregate, RemoteReader } from '../store/store.ts';
 import { Actor, type ActorType } from './actor.ts';
 import { type ShardData, shardOf } from './contract.ts';
@@ -24,8 +24,16 @@ import { TailIndex } from './tail-index.ts';
 
 const lookEveryMs = 2;
 
+/** Where aggregates come from. */
+interface Sources {
+  readonly local: LocalReader;
+  readonly remote: RemoteReader | undefined;
+  readonly log?: LogSource;
+  readonly tail?: TailIndex;
+}
+
 export class Loader {
-  private readonly store: EmbeddedReader;
+  private readonly store: LocalReader;
   private readonly levels: Levels;
   private readonly logId: string;
   private readonly remote: RemoteReader | undefined;
@@ -34,8 +42,8 @@ export class Loader {
   private log: LogSource | undefined;
   private tail: TailIndex | undefined;
 
-  private constructor(data: ShardData, levels: Levels, remote?: RemoteReader, log?: LogSource, tail?: TailIndex) {
-    this.store = openEmbeddedReader(data.storeFolder);
+  private constructor(data: ShardData, levels: Levels, { local, remote, log, tail }: Sources) {
+    this.store = local;
     this.levels = levels;
     this.logId = data.logId;
     this.remote = remote;
@@ -47,12 +55,14 @@ export class Loader {
 
   static async open(data: ShardData): Promise<Loader> {
     const levels = new Levels(data.levels);
+    const { openReader } = await loadAdapter<LocalStore>(data.local);
     const remote = await remoteReader(data);
     const [remembered, written] = [levels.position('remembered'), levels.position('written')];
-    if (remembered >= written) return new Loader(data, levels, remote);
+    if (remembered >= written) return new Loader(data, levels, { local: await openReader(data.local.folder), remote });
     const log = openLogReader(data.logFolder, data.mapBytes);
     const isMine = (type: string, id: string): boolean => shardOf(type, id, data.shards) === data.index;
-    return new Loader(data, levels, remote, log, new TailIndex(log, remembered + 1, written, isMine));
+    const tail = new TailIndex(log, remembered + 1, written, isMine);
+    return new Loader(data, levels, { local: await openReader(data.local.folder), remote, log, tail });
   }
 
   /** The actor as everything written so far makes it, a new one if nothing was; undefined: it has to be {@link fetch}ed. */

@@ -32,7 +32,7 @@ export interface LocalSink extends Sink {
 }
 
 /** What a shard reads. */
-interface LocalReader extends StoreReader {
+export interface LocalReader extends StoreReader {
   /** When this store was made, milliseconds since 1970: from then on it knows of everything. */
   readonly since: number;
 }

@@ -5,7 +5,8 @@
 import { dirname } from 'node:path';
 import { TrunklineError } from '../../errors.ts';
 import { FrameReader } from '../../frame.ts';
-import type { Head, LoadedAggregate, StoredReceipt, StoreReader } from '../store.ts';
+import type { LocalReader } from '../local.ts';
+import type { Head, LoadedAggregate, StoredReceipt } from '../store.ts';
 import { ChainReader } from './chain.ts';
 import { damaged, type Environment, openEnvironment, readCheckpoint } from './environment.ts';
 import { HeadRecord } from './heads.ts';
@@ -16,7 +17,7 @@ export function openEmbeddedReader(folder: string): EmbeddedReader {
   return new EmbeddedReader(openEnvironment(folder, true));
 }
 
-export class EmbeddedReader implements StoreReader {
+export class EmbeddedReader implements LocalReader {
   readonly environment: Environment;
   private readonly keys = new KeyWriter();
   readonly chain: ChainReader;
@@ -74,7 +75,7 @@ export class EmbeddedReader implements StoreReader {
     });
   }
 
-  /** When this environment was made, milliseconds since 1970: from then on it knows of everything. */
+  /** When this environment was made. */
   get since(): number {
     return this.environment.identity?.since ?? Number.POSITIVE_INFINITY;
   }
