@@ -10,6 +10,7 @@ const src = fileURLToPath(new URL('../src', import.meta.url));
 
 const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'actor/asks.ts': { open: 'answer or deadline, whichever is first' },
+  'actor/asynchronous.ts': { bySlot: 'the reply; maxInFlight' },
   'actor/idle-stages.ts': { idle: 'at most 256' },
   'actor/log-gate.ts': { held: 'release(), once the log has room; maxInFlight' },
   'actor/mailbox.ts': { waiting: 'take(); mailboxLimit' },
@@ -18,7 +19,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     byKey: 'forget(), once the store has them; Room holds further ones back',
     queue: 'as byKey',
   },
-  'actor/shard.ts': { running: 'the reply; maxInFlight', waiting: 'the command begins; mailboxLimit' },
+  'actor/shard.ts': { waiting: 'the command begins; mailboxLimit' },
   'actor/snapshots.ts': { unfaithful: 'one for each aggregate type' },
   'actor/stored-horizon.ts': { marks: 'the store has come there; at most 1,000' },
   'actor/tail-index.ts': { positions: 'dropped whole once the store has caught up', outcomes: 'as positions' },

@@ -127,6 +127,17 @@ const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
 /** They know all stages. */
 const atTheTop = ['runtime.ts', 'stages.ts', 'index.ts', 'status.ts'];
 
+/** Circles that only types close. Those that are left are to be broken: none may come, and none grow. */
+const circlesLeft: readonly (readonly string[])[] = [
+  ['aggregate.ts', 'checks.ts', 'user-module.ts'],
+  ['store/filter.ts', 'store/store.ts'],
+  ['handlers/batches.ts', 'handlers/handling.ts'],
+  ['handlers/dead-letters.ts', 'handlers/letter-query.ts'],
+  ['handlers/local-projection.ts', 'handlers/stage.ts'],
+  ['stream/kafka.ts', 'stream/settings.ts'],
+  ['entity/client-transaction.ts', 'entity/unit-of-work.ts'],
+];
+
 const lineLimit = 400;
 
 interface Import {
@@ -250,7 +261,34 @@ describe('who imports whom', () => {
     for (const file of files) visit(file, []);
     expect(cycles).toEqual([]);
   });
+
+  test('no circle of files, types counted, beyond those that are left', () => {
+    const grown = circles().filter(
+      (circle) => !circlesLeft.some((left) => circle.every((file) => left.includes(file))),
+    );
+    expect(grown).toEqual([]);
+  });
 });
+
+/** Files that reach each other, by imports of any kind. */
+function circles(): string[][] {
+  const targets = Map.groupBy(imports, ({ from }) => from);
+  const reached = new Map(files.map((file) => [file, new Set<string>()]));
+  for (const [file, found] of reached) {
+    const next = [file];
+    for (let from = next.pop(); from !== undefined; from = next.pop()) {
+      for (const { to } of targets.get(from) ?? []) {
+        if (found.has(to)) continue;
+        found.add(to);
+        next.push(to);
+      }
+    }
+  }
+  const inOne = files.filter((file) => reached.get(file)!.has(file));
+  const circleOf = (file: string): string[] =>
+    inOne.filter((other) => reached.get(file)!.has(other) && reached.get(other)!.has(file));
+  return inOne.map(circleOf).filter(([first], index) => first === inOne[index]);
+}
 
 /** What each thread loads before it can do anything, and each importer of the public door: files, and packages. */
 const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly string[] }>> = {

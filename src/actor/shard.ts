@@ -12,19 +12,18 @@ import { FrameReader } from '../frame.ts';
 import { Levels, LevelWord } from '../log/levels.ts';
 import { isMessageKey } from '../receipt.ts';
 import { RingConsumer } from '../ring/consumer.ts';
-import type { StagedGroup } from '../ring/group.ts';
 import type { RingProducer } from '../ring/producer.ts';
 import { GroupKind, RingSealed, Word } from '../ring/ring.ts';
 import { isThenable } from '../thenable.ts';
 import { type Actor, type ActorType, definitionOf } from './actor.ts';
 import { Arrivals } from './arrivals.ts';
 import { Asks } from './asks.ts';
+import { AsynchronousCommands } from './asynchronous.ts';
 import { Command } from './command.ts';
 import type { ShardData } from './contract.ts';
 import { Endings } from './endings.ts';
 import { Execution, type Surroundings } from './execution.ts';
 import { Fencing } from './fencing.ts';
-import { IdleStages } from './idle-stages.ts';
 import type { Loader } from './loader.ts';
 import { LogGate } from './log-gate.ts';
 import { Mailbox } from './mailbox.ts';
@@ -64,11 +63,9 @@ export class Shard {
   private readonly endings: Endings;
   private readonly gate: LogGate;
   private readonly surroundings: Surroundings;
-  /** Asynchronous commands under way, and those behind them in a mailbox, by slot. */
-  private readonly running = new Map<number, Execution>();
+  private readonly running: AsynchronousCommands;
+  /** Those behind them in a mailbox, and those that the gate holds, by slot. */
   private readonly waiting = new Map<number, Command>();
-  private readonly idleStages: IdleStages;
-  private isAbandoned = false;
   /** By the monotonic clock, as of the last turn. */
   private now = monotonicMs();
 
@@ -92,7 +89,11 @@ export class Shard {
     this.horizon = new StoredHorizon(this.ring, this.levels);
     const snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
     this.endings = new Endings(data, this.outgoing, this.levels, this.remembered, loader, snapshots);
-    this.idleStages = new IdleStages(data.groupLimit);
+    this.running = new AsynchronousCommands(this.ring, this.endings, data.groupLimit, {
+      ended: (actor) => this.settled(actor),
+      unexpected: ({ actor, command }, error) => this.contain(actor.type, command, error),
+      failed: (error) => this.failed(error),
+    });
     this.asks = new Asks(this.outgoing, data.askDeadlineMs);
     this.surroundings = {
       context,
@@ -279,21 +280,11 @@ export class Shard {
     else this.endings.succeed(execution, result);
   }
 
-  /** The command has turned out to be asynchronous: its frames move to a stage, other commands of its actor wait. */
+  /** The command has turned out to be asynchronous: other commands of its actor wait. */
   private await(execution: Execution, result: Promise<unknown>): void {
-    const stage = this.idleStages.take();
-    stage.copyFrom(this.ring);
-    this.ring.abandon();
-    execution.group = stage;
+    this.running.begin(execution, result);
     execution.actor.mailbox = new Mailbox(this.data.mailboxLimit);
     this.pending++;
-    this.running.set(execution.command.slot, execution);
-    result
-      .then(
-        (value) => this.resume(execution, stage, () => this.endings.succeed(execution, value)),
-        (error) => this.resume(execution, stage, () => this.endings.fail(execution, error)),
-      )
-      .catch((error) => this.failed(error));
   }
 
   private failed(error: unknown): void {
@@ -301,34 +292,9 @@ export class Shard {
     this.onSettled();
   }
 
-  private resume(execution: Execution, stage: StagedGroup, settle: () => void): void {
-    const { actor, command } = execution;
-    if (this.isAbandoned) return;
-    this.running.delete(command.slot);
-    try {
-      if (this.takeStage(execution, stage)) settle();
-    } catch (error) {
-      this.contain(actor.type, command, error);
-    }
-    this.settled(actor);
-  }
-
-  /** The command's frames move into the ring; if there is no room, and it may not wait for some, it fails. */
-  private takeStage(execution: Execution, stage: StagedGroup): boolean {
-    try {
-      this.ring.copyFrom(stage);
-      return true;
-    } catch (error) {
-      this.endings.fail(execution, error);
-      return false;
-    } finally {
-      this.idleStages.giveBack(stage);
-    }
-  }
-
   /** What an actor's commands have waited for has ended. If one is asynchronous again, the rest moves into its mailbox. */
   private settled(actor: Actor): void {
-    if (this.isAbandoned) return;
+    if (this.running.isAbandoned) return;
     this.pending--;
     this.onSettled();
     const waiting = actor.mailbox!;
@@ -354,16 +320,11 @@ export class Shard {
   private cancel(slot: number): void {
     const waiting = this.waiting.get(slot);
     if (waiting) waiting.cancelled = true;
-    this.running.get(slot)?.cancel(new TrunklineError('Aborted', { executed: 'unknown' }));
+    this.running.cancel(slot);
   }
 
   /** Nobody waits any longer: what is under way is told, and publishes nothing more. */
   abandon(): void {
-    this.isAbandoned = true;
-    for (const execution of this.running.values()) {
-      execution.end();
-      execution.cancel(new TrunklineError('RuntimeClosed', { state: 'closing' }));
-    }
-    this.running.clear();
+    this.running.abandon();
   }
 }
