@@ -228,6 +228,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   status(): RuntimeStatus {
     const { levels, caller, deliveries, shards, outbox, handlers, failure } = this.stages;
     const hasFailed = failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
+    const messages = deliveries.counts;
     return {
       state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
       written: levels.position('written'),
@@ -235,10 +236,10 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       stored: levels.position('stored'),
       published: levels.position('published'),
       inFlight: caller.inFlight.count,
-      messagesUnderWay: deliveries.count,
-      messagesRefused: deliveries.refusedCount,
-      messagesFailed: deliveries.failedCount,
-      messageDeadLetters: deliveries.letters,
+      messagesUnderWay: messages.underWay,
+      messagesRefused: messages.refused,
+      messagesFailed: messages.failed,
+      messageDeadLetters: messages.deadLetters,
       actors: shards?.actors ?? 0,
       shardRestarts: shards?.restartCount ?? 0,
       shardDeathsAtStart: shards?.deathsAtStart ?? 0,

@@ -27,7 +27,7 @@ import {
 } from '../message.ts';
 import type { MessageSettings } from '../message-options.ts';
 import { deliverWithCare } from './careful-delivery.ts';
-import type { DeliveryParts, MessageSender } from './delivery.ts';
+import type { DeliveryEnd, DeliveryParts, MessageSender } from './delivery.ts';
 import { Held, heapBytesOf } from './held.ts';
 import { Holds } from './holds.ts';
 import { Intake } from './intake.ts';
@@ -35,7 +35,9 @@ import type { Lane } from './lane.ts';
 import { Lanes } from './lanes.ts';
 import { type LastRun, readInTheEnd } from './last-run.ts';
 import { type Holder, type Open, Relief } from './relief.ts';
+import { RequeuedLetters } from './requeued-letters.ts';
 import { Suspects } from './suspects.ts';
+import { Tally } from './tally.ts';
 import type { MessageTaker } from './turns.ts';
 import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.ts';
 
@@ -43,15 +45,12 @@ import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.t
 const lookAgainMs = 1_000;
 
 export class Deliveries implements MessageTaker {
-  /** Since the start: refused by their targets; given up after their attempts. */
-  refusedCount = 0;
-  failedCount = 0;
   /** What was open after the process had ended in the middle; set before `recover`. */
   care: Care = carefree;
   private readonly levels: Levels;
   private readonly sender: MessageSender;
   private box: LetterBox | undefined;
-  private readonly events: DeliveryEvents;
+  private readonly tally: Tally;
   private readonly settings: MessageSettings;
   private readonly parts: DeliveryParts;
   private readonly stop = new AbortController();
@@ -60,7 +59,7 @@ export class Deliveries implements MessageTaker {
   private readonly held: Held;
   private readonly intake: Intake;
   private readonly relief: Relief;
-  private underWay = 0;
+  private readonly requeued: RequeuedLetters;
   private hasEnded = false;
   private readonly unconfirmed: Unconfirmed<Open>;
   private readonly hasStopped = (): boolean => this.stop.signal.aborted || this.sender.closed !== undefined;
@@ -74,19 +73,23 @@ export class Deliveries implements MessageTaker {
   ) {
     this.sender = sender;
     this.levels = levels;
-    this.events = events;
+    this.tally = new Tally(events);
     this.settings = settings;
     this.holds = new Holds(levels);
     this.held = held;
     this.lanes = new Lanes(this.holds, this.held);
-    const notCounted = (): void => void this.underWay--;
+    const notCounted = (): void => void this.tally.underWay--;
     this.intake = new Intake(this.holds, this.held, this.stop.signal, (...which) => this.take(...which), notCounted);
     this.relief = new Relief(levels, this.holds, () => this.hasEnded);
     this.unconfirmed = new Unconfirmed((open, isStored) => this.concluded(open, isStored), this.hasStopped);
+    this.requeued = new RequeuedLetters(this.holds, this.stop.signal, this.tally, {
+      deliver: (...which) => this.deliver(...which),
+      confirmed: (answer) => this.confirmed(answer),
+    });
     this.parts = {
       sender,
       settings,
-      onHeldUp: (message, error) => this.events.heldUp(message, error),
+      onHeldUp: (message, error) => this.tally.heldUp(message, error),
       suspects: new Suspects(),
       carriedOut: new Map(),
     };
@@ -94,12 +97,12 @@ export class Deliveries implements MessageTaker {
 
   /** Messages that are neither carried out nor among the dead letters. */
   get count(): number {
-    return this.underWay;
+    return this.tally.underWay;
   }
 
-  get counts(): MessageCounts {
-    const { underWay, refusedCount: refused, failedCount: failed, letters: deadLetters } = this;
-    return { underWay, refused, failed, deadLetters };
+  get counts(): Required<MessageCounts> {
+    const { underWay, refusedCount: refused, failedCount: failed } = this.tally;
+    return { underWay, refused, failed, deadLetters: this.letters };
   }
 
   /** Dead letters there are. */
@@ -118,7 +121,7 @@ export class Deliveries implements MessageTaker {
     this.relief.begin(box, lastRun.log);
     this.parts.carriedOut = lastRun.carriedOut;
     this.lanes.begin(lastRun, box);
-    this.underWay += lastRun.messages + kept.waiting;
+    this.tally.underWay += lastRun.messages + kept.waiting;
     this.intake.begin(lastRun, box, kept.resolved);
     // A letter's outcome stays in the log until the letter is gone.
     for (const key of kept.carriedOut) this.lanes.get(key).held ??= this.holds.add(lastRun.from);
@@ -134,12 +137,12 @@ export class Deliveries implements MessageTaker {
   recoverLater(lastRun: LastRun, box: LetterBox, load: () => Promise<KeptLetters>): void {
     const { from, messages, carriedOut } = lastRun;
     const hold = messages + carriedOut.size > 0 ? this.holds.add(from) : undefined;
-    this.underWay += messages;
+    this.tally.underWay += messages;
     this.holds.begin();
     unawaited(
       readInTheEnd(load, this.stop.signal).then((kept) => {
         if (kept === undefined) return;
-        this.underWay -= messages;
+        this.tally.underWay -= messages;
         this.recover(lastRun, box, kept);
         this.holds.release(hold);
       }),
@@ -147,7 +150,7 @@ export class Deliveries implements MessageTaker {
   }
 
   add(frame: FrameReader, position: number): void {
-    this.underWay++;
+    this.tally.underWay++;
     if (this.intake.isLive) this.take(messageIn(frame, position)!, false);
     else this.intake.leave(position);
   }
@@ -205,7 +208,7 @@ export class Deliveries implements MessageTaker {
     const request = box.requestOf(lane.key);
     // A void message came before any letter of its lane.
     if (request === undefined || open?.isVoid) return open && this.first(lane, box, open);
-    return lane.unconfirmed > 0 ? undefined : this.again(lane, box, request);
+    return lane.unconfirmed > 0 ? undefined : this.requeued.again(lane, box, request);
   }
 
   private async first(lane: Lane, box: LetterBox, open: Open): Promise<boolean> {
@@ -222,8 +225,7 @@ export class Deliveries implements MessageTaker {
     };
     const end = isBehind
       ? undefined
-      : (lane.failed ??
-        (await deliverWithCare(this.care, message, this.parts, this.stop.signal, onOutcome, () => !lane.isHeld)));
+      : (lane.failed ?? (await this.deliver(lane, message, this.stop.signal, onOutcome)));
     if (end?.kind === 'stopped') return false;
     if (end?.kind === 'held') return true; // others have come before it
     if (end === undefined || end.kind === 'failed') {
@@ -233,23 +235,18 @@ export class Deliveries implements MessageTaker {
       this.settle(open);
     } else {
       open.isEnding = true;
-      if (end.kind === 'refused') this.refused(message, end.error);
+      if (end.kind === 'refused') this.tally.refused(message, end.error);
       this.answered(lane, open, end.answer);
     }
     lane.leave(open);
     return true;
   }
 
-  private refused(message: Message, error: unknown): void {
-    this.refusedCount++;
-    this.events.refused(message, error);
-  }
-
   /** False if it is not among the dead letters: there is no room, or what it was to wait behind has gone. */
   private async park(box: LetterBox, open: Open, failure: MessageFailure | undefined): Promise<boolean> {
     const { message } = open;
     if (box.total >= this.settings.deadLetterLimit) {
-      this.events.heldUp(message, failure?.error);
+      this.tally.heldUp(message, failure?.error);
       await this.pause(lookAgainMs);
       return false;
     }
@@ -260,59 +257,17 @@ export class Deliveries implements MessageTaker {
       open.isEnding = false;
       return false;
     }
-    if (failure !== undefined) this.failedCount++;
-    this.events.parked(message, failure);
+    this.tally.parked(message, failure);
     return true;
   }
 
-  /** The first letter of a lane, once more; false when the runtime stops. */
-  private async again(lane: Lane, box: LetterBox, request: number): Promise<boolean> {
-    const message = await box.first(lane.key);
-    if (message === undefined) {
-      await box.endRequeue(lane.key, request);
-      this.letGo(lane);
-      return true;
-    }
-    this.underWay++;
-    try {
-      return await this.letter(lane, box, request, message);
-    } finally {
-      this.underWay--;
-    }
-  }
-
-  private async letter(lane: Lane, box: LetterBox, request: number, message: Message): Promise<boolean> {
-    const givenUp = new AbortController();
-    lane.letter = { id: message.id, givenUp };
-    const stopped = AbortSignal.any([givenUp.signal, this.stop.signal]);
-    const onOutcome = (position: number): void => {
-      lane.held ??= this.holds.add(position);
-    };
-    const end = await deliverWithCare(this.care, message, this.parts, stopped, onOutcome, () => !lane.isHeld);
-    lane.letter = undefined;
-    if (end.kind === 'held') return true;
-    if (end.kind === 'stopped' && !givenUp.signal.aborted) return false;
-    if (end.kind === 'failed') {
-      if (await box.park(message, end, true)) {
-        this.failedCount++;
-        this.events.parked(message, end);
-        await box.endRequeue(lane.key, request);
-      }
-    } else if (end.kind !== 'stopped') {
-      const what = await this.confirmed(end.answer);
-      if (what === 'stopped') return false;
-      if (what === 'lasts') {
-        if (end.kind === 'refused') this.refused(message, end.error);
-        await box.remove(message);
-      }
-    }
-    this.letGo(lane);
-    return true;
-  }
-
-  private letGo(lane: Lane): void {
-    this.holds.release(lane.held);
-    lane.held = undefined;
+  private deliver(
+    lane: Lane,
+    message: Message,
+    stopped: AbortSignal,
+    onOutcome: (position: number) => void,
+  ): Promise<DeliveryEnd> {
+    return deliverWithCare(this.care, message, this.parts, stopped, onOutcome, () => !lane.isHeld);
   }
 
   /** Whether an outcome, which is written, lasts: it is synced, and stored, where the store is elsewhere and may refuse it. */
@@ -365,7 +320,7 @@ export class Deliveries implements MessageTaker {
   }
 
   private settle(open: Open): void {
-    this.underWay--;
+    this.tally.underWay--;
     this.holds.release(open.hold);
     this.holds.release(open.outcome);
     this.held.bytes -= heapBytesOf(open.message);

@@ -143,7 +143,7 @@ test('what the last run has carried out becomes no dead letter, whatever its tar
     () => levels.position('settled'),
     (settled) => settled === log.last,
   );
-  expect([letters.total, deliveries.failedCount]).toEqual([1, 1]); // the second one, which has no outcome
+  expect([letters.total, deliveries.counts.failed]).toEqual([1, 1]); // the second one, which has no outcome
 });
 
 test('a box that cannot be written for a moment loses no letter, no count and nothing behind it', async () => {
@@ -510,7 +510,7 @@ test('a message that fails is a dead letter once those before it are confirmed, 
   lane.begin();
   await lane.sentAre(1, 2, 2, 2, 2, 2);
   await aTurn();
-  expect([lane.letters.total, lane.deliveries.failedCount]).toEqual([0, 0]);
+  expect([lane.letters.total, lane.deliveries.counts.failed]).toEqual([0, 0]);
   lane.refuse(1);
   await lane.sentAre(1, 2, 2, 2, 2, 2, 1, 2, 2, 2, 2, 2);
   lane.stores.get(1)!.resolve();
@@ -518,7 +518,7 @@ test('a message that fails is a dead letter once those before it are confirmed, 
     () => lane.letters.total,
     (total) => total === 2,
   );
-  expect([lane.lasting, lane.deliveries.failedCount]).toEqual([[1], 1]);
+  expect([lane.lasting, lane.deliveries.counts.failed]).toEqual([[1], 1]);
   lane.deliveries.close();
 });
 
