@@ -19,6 +19,15 @@ import { RememberedOutcomes } from './remembered.ts';
 import type { Snapshots } from './snapshots.ts';
 import { tellable } from './tellable.ts';
 
+/** What of a shard the end of a command concerns. */
+export interface EndingParts {
+  readonly outgoing: Outgoing;
+  readonly levels: Levels;
+  readonly remembered: RememberedOutcomes;
+  readonly loader: Loader;
+  readonly snapshots: Snapshots;
+}
+
 export class Endings {
   private readonly ring: RingProducer;
   private readonly outgoing: Outgoing;
@@ -28,14 +37,7 @@ export class Endings {
   private readonly snapshots: Snapshots;
   private readonly idempotencyTtlMs: number;
 
-  constructor(
-    { idempotencyTtlMs }: ShardData,
-    outgoing: Outgoing,
-    levels: Levels,
-    remembered: RememberedOutcomes,
-    loader: Loader,
-    snapshots: Snapshots,
-  ) {
+  constructor({ idempotencyTtlMs }: ShardData, { outgoing, levels, remembered, loader, snapshots }: EndingParts) {
     this.ring = outgoing.ring;
     this.outgoing = outgoing;
     this.levels = levels;

@@ -88,7 +88,8 @@ export class Shard {
     this.gate = new LogGate(this.levels, (command) => this.hasRoom(command));
     this.horizon = new StoredHorizon(this.ring, this.levels);
     const snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
-    this.endings = new Endings(data, this.outgoing, this.levels, this.remembered, loader, snapshots);
+    const { outgoing, levels, remembered } = this;
+    this.endings = new Endings(data, { outgoing, levels, remembered, loader, snapshots });
     this.running = new AsynchronousCommands(this.ring, this.endings, data.groupLimit, {
       ended: (actor) => this.settled(actor),
       unexpected: ({ actor, command }, error) => this.contain(actor.type, command, error),

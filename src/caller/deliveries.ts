@@ -5,10 +5,9 @@
 //
 // Invariants: one lane's messages (those of one sender to one target) are delivered one after the other, in log order, also
 // those whose outcomes the store has refused (`lane.ts`); while one lies among the dead letters, later ones of its lane
-// follow it there. How many letters a lane has, and whether they are
-// to be delivered again, the box says. `settled` says no more than what is done, and stays below the outcome of whatever is
-// in the box until that is gone durably: so a start finds in the log what was carried out (`last-run.ts`). While the box
-// cannot be read, nothing is delivered: what it holds may come first.
+// follow it there. How many letters a lane has, and whether they are to be delivered again, the box says. `settled` says no more
+// than what is done, and stays below the outcome of whatever is in the box until that is gone durably: so a start finds in the
+// log what was carried out (`last-run.ts`). While the box cannot be read, nothing is delivered: what it holds may come first.
 import { type Care, carefree } from '../care.ts';
 import { pause } from '../clock.ts';
 import type { FrameReader } from '../frame.ts';
@@ -95,19 +94,9 @@ export class Deliveries implements MessageTaker {
     };
   }
 
-  /** Messages that are neither carried out nor among the dead letters. */
-  get count(): number {
-    return this.tally.underWay;
-  }
-
   get counts(): Required<MessageCounts> {
     const { underWay, refusedCount: refused, failedCount: failed } = this.tally;
-    return { underWay, refused, failed, deadLetters: this.letters };
-  }
-
-  /** Dead letters there are. */
-  get letters(): number {
-    return this.box?.total ?? 0;
+    return { underWay, refused, failed, deadLetters: this.box?.total ?? 0 };
   }
 
   /** The log wants room that messages hold. */

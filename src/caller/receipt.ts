@@ -39,6 +39,14 @@ export interface LevelWait {
   levelOf(position: number): Level;
 }
 
+interface Answerer {
+  readonly type: string;
+  readonly id: string;
+}
+
+/** What a receipt for events of entities names. */
+const entities: Answerer = { type: '', id: '' };
+
 /** A receipt as `console.log` and a logger show it; `level`: how far its events have come by now. */
 interface Shown {
   value: unknown;
@@ -73,10 +81,16 @@ export class CommandReceipt implements Receipt<unknown> {
   readonly #id: string;
   #number: number;
 
-  /** `type` and `id`: whose answer it is; '' for events of entities. `hasOutcome`: else the reply is an error. */
-  constructor(ring: RingConsumer, firstPosition: number, wait: LevelWait, type = '', id = '', hasOutcome = true) {
-    this.#type = type;
-    this.#id = id;
+  /** `whose`: the aggregate that answers. `hasOutcome`: else the reply is an error. */
+  constructor(
+    ring: RingConsumer,
+    firstPosition: number,
+    wait: LevelWait,
+    whose: Answerer = entities,
+    hasOutcome = true,
+  ) {
+    this.#type = whose.type;
+    this.#id = whose.id;
     this.#number = wait.nextReceipt();
     // One copy of the group: its bytes in the ring are given back to the shard.
     this.#group = Buffer.from(ring.bytes.subarray(ring.framesStart, ring.replyStart + ring.replyBytes));

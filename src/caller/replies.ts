@@ -23,24 +23,23 @@ export interface ReplyContext {
 /** `firstPosition` 0: the reply is not in the log yet, and its caller waits for `raised` only. */
 export function answer(context: ReplyContext, pending: Pending, ring: RingConsumer, firstPosition: number): void {
   const { progress } = context;
-  const { type, id } = pending;
   if ((ring.flags & (GroupFlag.value | GroupFlag.nothing)) === 0) {
     const error = replyError(ring, pending.deadlineMs);
     const isConfirmed = pending.ack === 'stored' || pending.ack === 'published';
     if (!(error instanceof Rejected)) return pending.fail(error);
     if (!isConfirmed) {
-      if (pending.isMessage) answers.set(error, new CommandReceipt(ring, firstPosition, progress, type, id, false));
+      if (pending.isMessage) answers.set(error, new CommandReceipt(ring, firstPosition, progress, pending, false));
       return pending.fail(error);
     }
     // Decided on a state that the store may refuse: the refusal is then the answer.
-    const refused = new CommandReceipt(ring, firstPosition, progress, type, id, false);
+    const refused = new CommandReceipt(ring, firstPosition, progress, pending, false);
     return pending.succeedWith(
       atLevel(refused, pending).then(() => {
         throw error;
       }),
     );
   }
-  const receipt = new CommandReceipt(ring, firstPosition, progress, type, id);
+  const receipt = new CommandReceipt(ring, firstPosition, progress, pending);
   if ((ring.flags & GroupFlag.repeated) !== 0) {
     pending.succeedWith(repeated(context, pending, receipt));
   } else if (firstPosition === 0) {

@@ -69,11 +69,11 @@ test('a start says nothing of messages before it has found those of the last run
   expect(levels.position('settled')).toBe(0);
   deliveries.recover(await readLastRun(log, 1, log.last), box(), noLetters());
   deliveries.settledUpTo(log.last);
-  expect([deliveries.count, levels.position('settled')]).toEqual([1, 2]);
+  expect([deliveries.counts.underWay, levels.position('settled')]).toEqual([1, 2]);
   await Promise.resolve();
   carriedOut[0]!();
   await new Promise((resolve) => setImmediate(resolve));
-  expect([deliveries.count, levels.position('settled')]).toEqual([0, log.last]);
+  expect([deliveries.counts.underWay, levels.position('settled')]).toEqual([0, log.last]);
 });
 
 test('messages that several rings bring in one turn are done in log order, whatever order they came in', async () => {
@@ -91,7 +91,7 @@ test('messages that several rings bring in one turn are done in log order, whate
   carriedOut[0]!();
   await new Promise((resolve) => setImmediate(resolve));
   deliveries.settledUpTo(log.last);
-  expect([deliveries.count, levels.position('settled')]).toEqual([2, 1]);
+  expect([deliveries.counts.underWay, levels.position('settled')]).toEqual([2, 1]);
 });
 
 const id = (n: number): string => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -170,7 +170,7 @@ test('a box that cannot be written for a moment loses no letter, no count and no
   deliveries.recover(await readLastRun(log, 1, log.last), letters, noLetters());
   deliveries.settledUpTo(log.last);
   await until(
-    () => [deliveries.letters, levels.position('settled')],
+    () => [deliveries.counts.deadLetters, levels.position('settled')],
     ([count, settled]) => count === 2 && settled === log.last,
   );
   const kept: unknown[] = [];
@@ -250,7 +250,7 @@ test('where the log wants room, a message waits in the box, and its outcome stay
   synced.resolve();
   await settledIs(levels, 9);
   expect(await boxOver(tables).waitingFrom(0, 100)).toMatchObject([{ id: id(3) }]);
-  expect(deliveries.count).toBe(1);
+  expect(deliveries.counts.underWay).toBe(1);
   deliveries.close();
   deliveries.end();
 });
@@ -282,7 +282,7 @@ test('the log keeps an outcome until the box has forgotten its message durably',
   deliveries.settledUpTo(log.last);
   await forgetting[0].promise;
   await new Promise((resolve) => setImmediate(resolve));
-  expect([levels.position('settled'), deliveries.count]).toEqual([1, 1]);
+  expect([levels.position('settled'), deliveries.counts.underWay]).toEqual([1, 1]);
   forgetting[1].resolve();
   await settledIs(levels, log.last);
 });
@@ -326,7 +326,7 @@ test('a message that waits in the box and cannot be delivered is a dead letter t
   const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), levels);
   deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
   await until(
-    () => [deliveries.letters, deliveries.count],
+    () => [deliveries.counts.deadLetters, deliveries.counts.underWay],
     ([count, open]) => count === 1 && open === 0,
   );
   const again = boxOver(tables);
@@ -347,7 +347,7 @@ test('what the last run has carried out does not go behind a letter of its lane 
   deliveries.recover(lastRun, letters, await letters.load(1, lastRun.carriedOut));
   deliveries.settledUpTo(log.last);
   await settledIs(levels, log.last);
-  expect([letters.total, deliveries.count]).toEqual([1, 0]);
+  expect([letters.total, deliveries.counts.underWay]).toEqual([1, 0]);
 });
 
 test('while the box cannot be read, no message is delivered and none forgotten; then all are, in their order', async () => {
@@ -383,10 +383,10 @@ test('while the box cannot be read, no message is delivered and none forgotten; 
     (count) => count === 1,
   );
   deliveries.settledUpTo(log.last);
-  expect([sent, levels.position('settled'), deliveries.count]).toEqual([[], 0, 3]);
+  expect([sent, levels.position('settled'), deliveries.counts.underWay]).toEqual([[], 0, 3]);
   isReadable = true;
   await settledIs(levels, log.last);
-  expect([sent, letters.total, deliveries.count]).toEqual([[id(2), id(4)], 0, 0]);
+  expect([sent, letters.total, deliveries.counts.underWay]).toEqual([[id(2), id(4)], 0, 0]);
   deliveries.end();
 });
 

@@ -160,7 +160,7 @@ class Mail {
           await new Promise((resolve) => setImmediate(resolve));
           this.turn();
         }
-        return [this.deliveries.count, this.levels.position('settled')];
+        return [this.deliveries.counts.underWay, this.levels.position('settled')];
       },
       ([count, settled]) => count === 0 && settled === this.log.last,
       60_000,
@@ -190,12 +190,12 @@ test.each([
     await mail.start();
     const all = lanes(count, each);
     for (let at = 0; at < all.length; at += 10) mail.send(...all.slice(at, at + 10));
-    expect([mail.deliveries.count, mail.levels.position('settled')]).toEqual([1200, 0]);
+    expect([mail.deliveries.counts.underWay, mail.levels.position('settled')]).toEqual([1200, 0]);
     await mail.kill();
     await mail.start();
     await ready();
     mail.turn();
-    expect(mail.deliveries.count).toBe(1200);
+    expect(mail.deliveries.counts.underWay).toBe(1200);
     await mail.drain();
     expect(mail.heldMost).toBeLessThan(most); // in all they would take three times as much
     mail.expectAllDone();
@@ -233,7 +233,7 @@ test('the log gives up messages that wait outside of memory, and they are carrie
   mail.send('lane-0', 'lane-150');
   await mail.kill();
   await mail.start();
-  expect(mail.deliveries.count).toBe(602);
+  expect(mail.deliveries.counts.underWay).toBe(602);
   await given();
   await mail.drain();
   expect(mail.heldMost).toBeLessThan(most);
