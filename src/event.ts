@@ -5,6 +5,7 @@ import type { CarriableFields } from './carried.ts';
 import { TrunklineError } from './errors.ts';
 import type { FrameReader } from './frame.ts';
 import { checkFields, fieldsOf } from './known-fields.ts';
+import type { Metadata } from './metadata.ts';
 import { ownGetter } from './own-getter.ts';
 import { deepFreeze } from './payload.ts';
 import { shown } from './shown.ts';
@@ -62,17 +63,6 @@ export interface EventDeclaration {
   schemaVersion: number;
   /** JSON Schema of the payload, where the validator can tell it. */
   jsonSchema?: Record<string, unknown> | undefined;
-}
-
-/** What metadata may hold; the named fields have a meaning throughout, the rest is the user's own. JSON values. */
-export interface Metadata {
-  readonly correlationId?: string | undefined;
-  readonly causationId?: string | undefined;
-  readonly commandId?: string | undefined;
-  readonly tenantId?: string | undefined;
-  readonly traceparent?: string | undefined;
-  readonly source?: string | undefined;
-  readonly [key: string]: unknown;
 }
 
 /** An event as everyone sees it: immutable, in past tense, of one aggregate, at one place in the log. */

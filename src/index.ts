@@ -34,7 +34,6 @@ export {
   type EventSpec,
   type EvolvingEvent,
   event,
-  type Metadata,
   type NewEvent,
   type StoredEvent,
 } from './event.ts';
@@ -80,6 +79,7 @@ export type { Batch, Sink, SinkInfo, SinkModule } from './log/sink.ts';
 export type { Logger } from './logger.ts';
 export type { Address } from './message.ts';
 export type { MessageOptions, MessageRetryOptions, UndeliveredMessage } from './message-options.ts';
+export type { Metadata } from './metadata.ts';
 export type { HandlerOptions, RuntimeOptions } from './options.ts';
 export type { Level, Receipt } from './receipt.ts';
 export { createRuntime, Runtime } from './runtime.ts';

@@ -129,13 +129,9 @@ const atTheTop = ['runtime.ts', 'stages.ts', 'index.ts', 'status.ts'];
 
 /** Circles that only types close. Those that are left are to be broken: none may come, and none grow. */
 const circlesLeft: readonly (readonly string[])[] = [
-  ['aggregate.ts', 'checks.ts', 'user-module.ts'],
-  ['store/filter.ts', 'store/store.ts'],
   ['handlers/batches.ts', 'handlers/handling.ts'],
   ['handlers/dead-letters.ts', 'handlers/letter-query.ts'],
   ['handlers/local-projection.ts', 'handlers/stage.ts'],
-  ['stream/kafka.ts', 'stream/settings.ts'],
-  ['entity/client-transaction.ts', 'entity/unit-of-work.ts'],
 ];
 
 const lineLimit = 400;
@@ -293,8 +289,8 @@ function circles(): string[][] {
 /** What each thread loads before it can do anything, and each importer of the public door: files, and packages. */
 const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly string[] }>> = {
   // Also in every shard, and in every thread of a handler's, by way of the modules that users name.
-  'index.ts': { files: 93, packages: ['eventemitter3'] },
-  'actor/thread.ts': { files: 81, packages: [] },
+  'index.ts': { files: 94, packages: ['eventemitter3'] },
+  'actor/thread.ts': { files: 76, packages: [] },
   'log/thread.ts': { files: 49, packages: [] },
   'log/sync-thread.ts': { files: 26, packages: [] },
   'flush/flush-thread.ts': { files: 46, packages: ['p-retry'] },

@@ -25,7 +25,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/aggregate.ts spec.events[type]': 'type is one of its own keys',
   'src/aggregate.ts spec.commands[command]': 'command is one of its own keys',
   'src/errors.ts messages[code]': 'a code of the closed list',
-  'src/limits.ts plain[key]': 'key is one of its own keys',
+  'src/metadata.ts plain[key]': 'key is one of its own keys',
   'src/logger.ts ofStderr()[level]': 'four fixed names',
   'src/logger.ts logger[level]': 'four fixed names',
   'src/log/policy.ts flushPresets[flush]': 'behind Object.hasOwn',

@@ -2,8 +2,9 @@
 import { type InspectOptions, inspect } from 'node:util';
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
-import type { EvolvingEvent, Metadata } from '../event.ts';
+import type { EvolvingEvent } from '../event.ts';
 import type { FrameReader } from '../frame.ts';
+import type { Metadata } from '../metadata.ts';
 import { ownGetter } from '../own-getter.ts';
 import { deepFreeze } from '../payload.ts';
 

@@ -3,7 +3,7 @@ import type { SendOptions } from '../aggregate.ts';
 import { checkDeadline, checkId, checkSignal, invalid } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { type Fields, fieldsOf } from '../known-fields.ts';
-import { checkMetadata } from '../limits.ts';
+import { checkMetadata } from '../metadata.ts';
 import { IDEMPOTENCY_KEY_BYTES_LIMIT } from '../name-limits.ts';
 import { BOUND_KEY_BYTES_LIMIT, boundKey, isBoundKey, PRINCIPAL_BYTES_LIMIT } from '../principal-key.ts';
 import { checkLevel, isMessageKey } from '../receipt.ts';

@@ -2,9 +2,10 @@
 import { checkId } from '../checks.ts';
 import { dateMs } from '../clock.ts';
 import { TrunklineError } from '../errors.ts';
-import { eventOf, type Metadata, type NewEvent, type StoredEvent } from '../event.ts';
+import { eventOf, type NewEvent, type StoredEvent } from '../event.ts';
 import { newId } from '../ids.ts';
-import { plainMetadataToJson, toPlainMetadata } from '../limits.ts';
+import type { Metadata } from '../metadata.ts';
+import { plainMetadataToJson, toPlainMetadata } from '../metadata.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../name-limits.ts';
 import { deepFreeze, plainToJson, toPlain } from '../payload.ts';
 

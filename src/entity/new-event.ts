@@ -4,7 +4,8 @@ import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
 import { isUuid } from '../ids.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
-import { checkMetadata, checkOccurredAt, checkVersion } from '../limits.ts';
+import { checkOccurredAt, checkVersion } from '../limits.ts';
+import { checkMetadata } from '../metadata.ts';
 import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../name-limits.ts';
 
 // Raised and stored events may be published as they are: what belongs to where they were is passed over. Each value is

@@ -6,7 +6,7 @@
 import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import type { NewEvent } from '../event.ts';
-import { metadataToJson } from '../limits.ts';
+import { metadataToJson } from '../metadata.ts';
 import { toJson } from '../payload.ts';
 import type { Heads } from './heads.ts';
 import { checkNewEvents } from './new-event.ts';

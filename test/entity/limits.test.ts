@@ -15,7 +15,8 @@ import {
   TrunklineError,
 } from '../../src/index.ts';
 import { DEPTH_LIMIT, depthOf } from '../../src/json-depth.ts';
-import { metadataTexts, misfitOf } from '../../src/limits.ts';
+import { misfitOf } from '../../src/limits.ts';
+import { metadataTexts } from '../../src/metadata.ts';
 import { hostileData, hostileJson, hostileMetadata, hostileTexts, nested } from '../hostile.ts';
 import { freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';

@@ -14,9 +14,10 @@ import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and is
 import { checkInteger, checkSignal, invalid } from '../../checks.ts';
 import { syncFolder } from '../../durable-file.ts';
 import { isError, TrunklineError } from '../../errors.ts';
-import { eventOf, type Metadata, type StoredEvent } from '../../event.ts';
+import { eventOf, type StoredEvent } from '../../event.ts';
 import { linesIn, parseFields, refused, unpacked } from '../../foreign-file.ts';
 import { checkFields, fieldsOf } from '../../known-fields.ts';
+import type { Metadata } from '../../metadata.ts';
 import { deepFreeze } from '../../payload.ts';
 import { openPrivate } from '../../private-file.ts';
 import { timeOf } from './time-text.ts';

@@ -7,7 +7,7 @@
 // | `snake-case` | event_id, event_type, aggregate_id, aggregate_type, payload, timestamp, version (of the schema) | ours |
 // | `cloudevents-binary` | the payload | CloudEvents 1.0 attributes as `ce_…` |
 // | `cloudevents-structured` | CloudEvents 1.0, JSON | ours, and its content type |
-import type { Metadata } from '../../event.ts';
+import type { Metadata } from '../../metadata.ts';
 import { isStorable, tame } from '../../tame.ts';
 import type { Format } from '../kafka-options.ts';
 

@@ -3,10 +3,11 @@
 // reason; the rest goes on.
 import { checkId, checkInteger } from '../../checks.ts';
 import { TrunklineError } from '../../errors.ts';
-import { decodeEvent, type Metadata, type StoredEvent } from '../../event.ts';
+import { decodeEvent, type StoredEvent } from '../../event.ts';
 import { FrameKind, FrameReader } from '../../frame.ts';
-import { metadataToJson } from '../../limits.ts';
 import type { Batch } from '../../log/sink.ts';
+import type { Metadata } from '../../metadata.ts';
+import { metadataToJson } from '../../metadata.ts';
 import { NAME_BYTES_LIMIT } from '../../name-limits.ts';
 import { own } from '../../own.ts';
 import { toJson } from '../../payload.ts';
