@@ -38,17 +38,16 @@ export {
   type StoredEvent,
 } from './event.ts';
 export type { SinkOptions, StreamOptions } from './flush/sink-options.ts';
-export type { DeadLetter, DeadLetterOutcome, DeadLetterQuery, DeadLetters } from './handlers/dead-letters.ts';
+export type { DeadLetter, DeadLetterOutcome, DeadLetters } from './handlers/dead-letters.ts';
+export type { EffectTransaction, PostgresClient } from './handlers/effect-transaction.ts';
 export { EventHandler, type EventHandlerLike, type RegisterOptions } from './handlers/event-handler.ts';
 export type { ForgottenHandler } from './handlers/forget.ts';
 export type {
   BatchDelivery,
   BreakerOptions,
   Delivery,
-  EffectTransaction,
   From,
   OnExhausted,
-  PostgresClient,
   RetryOptions,
   SubscribeBatchOptions,
   SubscribeOptions,
@@ -57,6 +56,7 @@ export type {
   SubscriptionState,
   SubscriptionStatus,
 } from './handlers/handlers.ts';
+export type { DeadLetterQuery } from './handlers/letter-query.ts';
 export type { LetterError } from './handlers/letters.ts';
 export type {
   MessageLetter,

@@ -92,12 +92,12 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'handlers/postgres/log-readers.ts': { positions: 'the checkpoint is removed; one for each local reader' },
   'handlers/requests.ts': { taken: 'answered; at most 16' },
   'handlers/requeues.ts': { underWay: 'the requeue has ended; deadLetterLimit' },
-  'handlers/stage.ts': {
-    subscriptions: 'closed',
-    projections: 'closed',
-    internal: 'closed',
-    forgetting: 'the forgetting has ended',
+  'handlers/running-subscriptions.ts': {
+    all: 'it closes; the program names them',
+    internal: 'it closes; one for each projection',
+    forgetting: 'the forgetting has ended; one for each call',
   },
+  'handlers/stage.ts': { projections: 'it closes; the program names them' },
   'handlers/tables.ts': {
     dirty: 'every commit',
     waiters: 'every commit',

@@ -1,9 +1,10 @@
 // One attempt, as the handler is handed it: its number, its signal, and the transaction that is made when it is asked for.
 // Owned by the caller's thread.
 import type { StoredEvent } from '../event.ts';
+import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
 import { handledEntry } from './handled.ts';
-import type { Delivery, EffectTransaction } from './handlers.ts';
+import type { Delivery } from './handlers.ts';
 import type { Change } from './table-store.ts';
 import type { Tables } from './tables.ts';
 

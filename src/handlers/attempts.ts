@@ -16,15 +16,15 @@ import { isStoreAway, TrunklineError } from '../errors.ts';
 import { isThenable } from '../thenable.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
+import { checkpointTable } from './checkpoint.ts';
 import { Deadlines } from './deadlines.ts';
 import { aggregateKey } from './letters.ts';
 import { OverdueCalls } from './overdue.ts';
-import { patienceMs, retryDelayMs } from './patience.ts';
-import { failureOf, isRetried, isTooLarge } from './retried.ts';
+import { patienceMs } from './patience.ts';
+import { failureOf, isRetried, isTooLarge, retryDelayMs } from './retried.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
-import { checkpointTable } from './tracker.ts';
 
 /** What is handed over: an event, or the events of a batch. */
 export type Call = (subject: any, attempt: Attempt) => unknown;

@@ -10,9 +10,9 @@ import { clearTimeout, setTimeout } from '../clock.ts';
 import { guarded } from '../guarded.ts';
 import { Again } from './again.ts';
 import type { Attempts, Outcome } from './attempts.ts';
-import type { Work } from './handling.ts';
 import { isOutgrown } from './outgrown.ts';
 import type { SubscriptionSettings } from './settings.ts';
+import { isAlone, type Work } from './work.ts';
 
 export interface BatchEnds {
   mayBegin(work: Work): boolean;
@@ -130,6 +130,3 @@ export class Batches {
     work.told?.(outcome);
   }
 }
-
-const isAlone = ({ letter, once, turn }: Work): boolean =>
-  letter !== undefined || once !== undefined || turn !== undefined;

@@ -9,7 +9,15 @@ import { taken } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
 import { own } from '../own.ts';
 import { toPlain } from '../payload.ts';
-import { checkChange, checkLetterQuery, selectionFields } from './letter-query.ts';
+import { checkpointTable } from './checkpoint.ts';
+import { PROJECTION_PREFIX } from './handler-name.ts';
+import {
+  checkChange,
+  checkLetterQuery,
+  type DeadLetterQuery,
+  type DeadLetterSelection,
+  selectionFields,
+} from './letter-query.ts';
 import {
   aggregateKey,
   type LetterError,
@@ -20,30 +28,8 @@ import {
   sequencePrefix,
 } from './letters.ts';
 import type { MessageLetters } from './message-letters.ts';
-import type { Letter } from './parked.ts';
-import type { RunningSubscription } from './subscription.ts';
+import type { Letter, Parked } from './parked.ts';
 import type { Tables } from './tables.ts';
-import { checkpointTable } from './tracker.ts';
-
-/** Which dead letters; all conditions must hold. */
-export interface DeadLetterQuery {
-  handler?: string | undefined;
-  aggregate?: AnyAggregate | string | undefined;
-  aggregateId?: string | undefined;
-  /** Event type. */
-  type?: string | undefined;
-  reason?: 'failed' | 'behind' | undefined;
-  /** Parked so long ago or longer, milliseconds. */
-  olderThanMs?: number | undefined;
-  /** At most so many; default 1,000. */
-  limit?: number | undefined;
-}
-
-/** Which dead letters are changed: some condition, or `all: true`. */
-export interface DeadLetterSelection extends DeadLetterQuery {
-  /** Of all handlers. Not beside conditions. */
-  all?: true | undefined;
-}
 
 /** An event that a handler could not handle, or that waits behind one. */
 export interface DeadLetter {
@@ -70,18 +56,33 @@ export interface DeadLetterOutcome {
   readonly error?: LetterError | undefined;
 }
 
+/** A handler that runs here, as its dead letters need it. */
+export interface LetterHandler {
+  readonly parked: Pick<Parked, 'remove'>;
+  /** Handle what is parked of an aggregate again, in order. Never rejects. */
+  requeue(aggregate: string): Promise<void>;
+  /** One attempt that moves nothing; what it threw, if it did. @throws RuntimeClosed */
+  rehearse(event: StoredEvent): Promise<LetterError | undefined>;
+}
+
+/** The handlers that run here. */
+export interface RunningHandlers {
+  readonly names: readonly string[];
+  find(name: string): LetterHandler | undefined;
+}
+
 /** Dead letters of all handlers; see `runtime.deadLetters`. */
 export class DeadLetters {
   /** Those of messages between aggregates. */
   readonly messages: MessageLetters;
   private readonly tables: Tables;
-  private readonly running: ReadonlyMap<string, RunningSubscription>;
+  private readonly running: RunningHandlers;
   private readonly definitions: ReadonlyMap<string, AnyAggregate>;
 
   /** @internal */
   constructor(
     tables: Tables,
-    running: ReadonlyMap<string, RunningSubscription>,
+    running: RunningHandlers,
     definitions: ReadonlyMap<string, AnyAggregate>,
     messages: MessageLetters,
   ) {
@@ -181,8 +182,8 @@ export class DeadLetters {
     for (const letter of letters) {
       const { handler, event } = letter.record;
       const aggregate = aggregateKey(event);
-      const subscription = this.running.get(handler);
-      if (subscription) subscription.handling.parked.remove(letter);
+      const running = this.running.find(handler);
+      if (running) running.parked.remove(letter);
       else tables.stage(letterTable, letter.key, undefined);
       sequences.set(sequencePrefix(handler, aggregate), { handler, aggregate });
     }
@@ -203,18 +204,18 @@ export class DeadLetters {
 
   /** At once, if the handler is here. */
   private goOn({ handler, aggregate }: { handler: string; aggregate: string }): void {
-    const subscription = this.running.get(handler);
-    if (subscription !== undefined) unawaited(subscription.handling.requeue(aggregate));
+    const running = this.running.find(handler);
+    if (running !== undefined) unawaited(running.requeue(aggregate));
   }
 
   private async rehearse(letters: readonly Letter[]): Promise<DeadLetterOutcome[]> {
     const outcomes: DeadLetterOutcome[] = [];
     for (const { record } of letters) {
-      const subscription = this.running.get(record.handler);
-      if (subscription === undefined) {
-        throw new TrunklineError('UnknownSubscription', { handler: record.handler, known: [...this.running.keys()] });
+      const running = this.running.find(record.handler);
+      if (running === undefined) {
+        throw new TrunklineError('UnknownSubscription', { handler: record.handler, known: [...this.running.names] });
       }
-      const failed = await subscription.handling.rehearse(letterEvent(record));
+      const failed = await running.rehearse(letterEvent(record));
       outcomes.push(
         failed === undefined
           ? { id: idOf(record), outcome: 'would succeed' }
@@ -226,11 +227,11 @@ export class DeadLetters {
 
   /** @internal A handler that runs, or has run here. @throws UnknownSubscription */
   async checkHandler(handler: string | undefined): Promise<void> {
-    if (handler === undefined || this.running.has(handler)) return;
+    if (handler === undefined || this.running.find(handler) !== undefined) return;
     if ((await this.tables.get(checkpointTable, handler)) !== undefined) return;
     const kept = await this.tables.range(checkpointTable);
-    const known = new Set([...this.running.keys(), ...kept.map(({ key }) => key)]);
-    const names = [...known].filter((name) => !name.startsWith('projection:'));
+    const known = new Set([...this.running.names, ...kept.map(({ key }) => key)]);
+    const names = [...known].filter((name) => !name.startsWith(PROJECTION_PREFIX));
     const message = `no handler '${handler}' has kept anything here; known: ${names.join(', ') || 'none'}`;
     throw new TrunklineError('UnknownSubscription', { handler, known: names }, { message });
   }

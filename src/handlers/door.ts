@@ -4,11 +4,11 @@ import type { AggregateLike, EventNameOf } from '../aggregate.ts';
 import type { Carried, DeliveredFields } from '../carried.ts';
 import { TrunklineError } from '../errors.ts';
 import type { DeadLetters } from './dead-letters.ts';
+import type { EffectTransaction } from './effect-transaction.ts';
 import { type EventHandlerLike, type RegisterOptions, subscriptionOf } from './event-handler.ts';
 import type { ForgottenHandler } from './forget.ts';
 import type {
   AnySubscribeOptions,
-  EffectTransaction,
   SubscribeBatchOptions,
   SubscribeOptions,
   SubscribeWorkerOptions,

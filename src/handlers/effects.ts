@@ -1,5 +1,5 @@
 // Effects of one attempt. Those in our tables are gathered in memory: read through to the tables, staged only together with
-// the completion of what caused them. Or a transaction in PostgreSQL, with an entry in it that says that they have happened.
+// the completion of what caused them. Or a transaction in the store, with an entry in it that says that they have happened.
 // Owned by the caller's thread.
 //
 // Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides anew. So two
@@ -8,7 +8,7 @@
 import { checkId } from '../checks.ts';
 import { isStoreAway, TrunklineError } from '../errors.ts';
 import { textOf, toPlain } from '../payload.ts';
-import type { EffectTransaction, PostgresClient } from './handlers.ts';
+import type { EffectTransaction, PostgresClient } from './effect-transaction.ts';
 import type { Change, OwnTransaction } from './table-store.ts';
 import { checkKey, type Tables } from './tables.ts';
 
@@ -179,5 +179,5 @@ const ended = (): Error => new Error('this attempt has ended: await what it star
 const mixed = (): TrunklineError =>
   new TrunklineError('InvalidOptions', {
     option: 'tx',
-    reason: 'put and remove go into our own tables, client() into PostgreSQL: an attempt uses the one or the other',
+    reason: 'put and remove go into our own tables, client() into yours: an attempt uses the one or the other',
   });

@@ -9,12 +9,13 @@ import { invalid, nameFault } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields } from '../known-fields.ts';
 import type { Beginnings } from './beginnings.ts';
+import { type CheckpointRecord, checkpointTable } from './checkpoint.ts';
 import { handledPrefix, handledTable } from './handled.ts';
+import { PROJECTION_PREFIX } from './handler-name.ts';
 import { letterTable, requeuedTable } from './letters.ts';
 import { type Generation, type KeptProjection, projectionTable, rowTable } from './projection.ts';
-import { PROJECTION_PREFIX } from './settings.ts';
+import type { RemoteTraces } from './state-adapter.ts';
 import type { Tables } from './tables.ts';
-import { type CheckpointRecord, checkpointTable } from './tracker.ts';
 import { filterTable } from './widened.ts';
 
 /** What was kept of a handler, and is no more; or would be no more. */
@@ -33,18 +34,6 @@ export interface ForgottenHandler {
   readonly dropped: readonly string[];
   /** The user's own table, which stays as it is. */
   readonly stays: string | undefined;
-}
-
-/** What the database keeps for one log beside the handlers' entries. */
-export interface RemoteTraces {
-  /** Readers that keep their checkpoints elsewhere, by what the database was last told. */
-  readers(): Promise<ReadonlyMap<string, number>>;
-  /** Tables in which a projection's rows are being built. */
-  built(projection: string): Promise<readonly string[]>;
-  /** Those tables, and these readers, go. */
-  remove(projection: string | undefined, readers: readonly string[]): Promise<void>;
-  /** How long nothing has been heard of the log, milliseconds, by the server's clock; undefined: it is not known here. */
-  silentMs(): Promise<number | undefined>;
 }
 
 export interface ForgetParts {

@@ -2,10 +2,10 @@
 // with it and removed in the commit of the checkpoint (or of the letter's removal) that covers it. So an event whose effects
 // are committed is known as done, whatever is lost afterwards.
 import type { StoredEvent } from '../event.ts';
+import { DoneRanges, joinRanges } from './done-ranges.ts';
 import type { TableEntry } from './table-pages.ts';
 import type { Change } from './table-store.ts';
 import type { Tables } from './tables.ts';
-import { DoneRanges, joinRanges } from './tracker.ts';
 
 export const handledTable = 'handled';
 

@@ -14,30 +14,16 @@ import { Attempts, type Call, type Outcome } from './attempts.ts';
 import { Batches } from './batches.ts';
 import { Breaker } from './breaker.ts';
 import { aggregateKey, type LetterError, letterError, letterEvent } from './letters.ts';
-import { type Letter, Parked } from './parked.ts';
+import { Parked } from './parked.ts';
 import { Requeues } from './requeues.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
-import { type Pending, Tracker } from './tracker.ts';
+import { Tracker } from './tracker.ts';
+import { isAsked, type Work } from './work.ts';
 
 /** What has been executed is waited for so long until it is kept. */
 const keptMs = 5_000;
-
-/** One event, one letter, or one attempt beside the checkpoint, on its way through the handler. */
-export interface Work {
-  event: StoredEvent;
-  pending: Pending | undefined;
-  /** Where it is pending. */
-  tracker?: Tracker;
-  letter?: Letter;
-  /** One attempt, whatever becomes of it; nothing is marked as done. */
-  once?: 'dry run' | 'replay';
-  /** It was open at a start after the process had ended in the middle. */
-  turn?: Turn | undefined;
-  /** Called with how a letter, or an attempt beside the checkpoint, fared. */
-  told?: (outcome: Outcome) => void;
-}
 
 export interface HandlingEvents {
   /** The checkpoint moves, or will. */
@@ -84,9 +70,9 @@ export class Handling {
     this.requeues = new Requeues({
       parked: this.parked,
       isClosing: () => this.isClosing,
-      ask: (letter) => {
+      handle: async (letter) => {
         const event = letterEvent(letter.record);
-        return this.ask({ event, pending: undefined, letter, turn: this.turnOf(event) });
+        return (await this.ask({ event, pending: undefined, letter, turn: this.turnOf(event) })).kind === 'done';
       },
       failed: (error) => events.failed(error, {}),
       broken: (error) => this.broken(error),
@@ -392,6 +378,3 @@ export class Handling {
     while (this.lanes.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
-
-/** By a user, who hears how it fares: a letter once more, or an attempt beside the checkpoint. */
-const isAsked = ({ letter, once }: Work): boolean => letter !== undefined || once !== undefined;

@@ -1,8 +1,28 @@
 // What selects dead letters, checked at the edge. A condition that is misspelt, or undefined, must never select everything.
+import type { AnyAggregate } from '../aggregate.ts';
 import { checkAggregate, checkId, checkInteger, invalid } from '../checks.ts';
 import { checkFields, type Fields, fieldsOf } from '../known-fields.ts';
-import type { DeadLetterQuery, DeadLetterSelection } from './dead-letters.ts';
-import { checkHandlerName } from './settings.ts';
+import { checkHandlerName } from './handler-name.ts';
+
+/** Which dead letters; all conditions must hold. */
+export interface DeadLetterQuery {
+  handler?: string | undefined;
+  aggregate?: AnyAggregate | string | undefined;
+  aggregateId?: string | undefined;
+  /** Event type. */
+  type?: string | undefined;
+  reason?: 'failed' | 'behind' | undefined;
+  /** Parked so long ago or longer, milliseconds. */
+  olderThanMs?: number | undefined;
+  /** At most so many; default 1,000. */
+  limit?: number | undefined;
+}
+
+/** Which dead letters are changed: some condition, or `all: true`. */
+export interface DeadLetterSelection extends DeadLetterQuery {
+  /** Of all handlers. Not beside conditions. */
+  all?: true | undefined;
+}
 
 const conditions = ['handler', 'aggregate', 'aggregateId', 'type', 'reason', 'olderThanMs'] as const;
 const queryFields = fieldsOf<DeadLetterQuery>({

@@ -11,6 +11,7 @@ import type { StoredEvent } from '../event.ts';
 import { deepFreeze, textOf } from '../payload.ts';
 import { isThenable } from '../thenable.ts';
 import { within } from '../wait.ts';
+import { checkpointTable } from './checkpoint.ts';
 import { catchUp, keysOf, nextRow } from './folding.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 import {
@@ -22,13 +23,12 @@ import {
   rowTable,
   subscriptionName,
 } from './projection.ts';
+import type { ProjectionStage } from './projection-adapter.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from './reading-options.ts';
 import { resolveSubscription } from './settings.ts';
-import type { HandlerStage } from './stage.ts';
 import type { RunningSubscription } from './subscription.ts';
 import { emptyStatus } from './subscription-status.ts';
 import type { Tables } from './tables.ts';
-import { checkpointTable } from './tracker.ts';
 import { filterTable } from './widened.ts';
 
 const rowsPerTrim = 1000;
@@ -42,7 +42,7 @@ class RowSet<Row> {
   private readonly tables: Tables;
   private readonly table: string;
 
-  constructor(definition: ProjectionDefinition<Row>, number: number, stage: HandlerStage) {
+  constructor(definition: ProjectionDefinition<Row>, number: number, stage: ProjectionStage) {
     this.definition = definition;
     this.number = number;
     this.tables = stage.local;
@@ -101,7 +101,7 @@ class RowSet<Row> {
 export class LocalProjection<Row> implements Projection<Row> {
   readonly name: string;
   private readonly definition: ProjectionDefinition<Row>;
-  private readonly stage: HandlerStage;
+  private readonly stage: ProjectionStage;
   private readonly onClosed: () => void;
   private shown: RowSet<Row> | undefined;
   private shownBefore: Generation | undefined;
@@ -110,7 +110,7 @@ export class LocalProjection<Row> implements Projection<Row> {
   private failure: unknown;
   private readonly opening: Promise<void>;
 
-  constructor(definition: ProjectionDefinition<Row>, stage: HandlerStage, onClosed: () => void) {
+  constructor(definition: ProjectionDefinition<Row>, stage: ProjectionStage, onClosed: () => void) {
     this.definition = definition;
     this.name = definition.name;
     this.stage = stage;

@@ -3,8 +3,8 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
 import { textOf, toPlain } from '../payload.ts';
+import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
-import type { EffectTransaction } from './handlers.ts';
 import type { Change } from './table-store.ts';
 import { checkKey, type Tables } from './tables.ts';
 

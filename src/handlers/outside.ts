@@ -7,8 +7,7 @@ import { isError, TrunklineError } from '../errors.ts';
 import type { MessageCounts } from '../message.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import { Beginnings, beginningsFile } from './beginnings.ts';
-import { DeadLetters } from './dead-letters.ts';
-import { type HandlersElsewhere, loadElsewhere } from './elsewhere.ts';
+import { DeadLetters, type RunningHandlers } from './dead-letters.ts';
 import { type ForgottenHandler, forget, needed } from './forget.ts';
 import type { SubscriptionState } from './handlers.ts';
 import { letterTable } from './letters.ts';
@@ -18,12 +17,13 @@ import { MessageBox } from './message-box.ts';
 import { MessageLetters } from './message-letters.ts';
 import type { ReplayProgress } from './replay.ts';
 import { ask, type HandlerRequest, requestsFolder } from './requests.ts';
+import { loadHandlerState, type RemoteHandlerState } from './state-adapter.ts';
 
 export { REQUEST_BYTES_LIMIT } from './requests.ts';
 
+import { type CheckpointRecord, checkpointTable } from './checkpoint.ts';
 import type { TableStore } from './table-store.ts';
 import { Tables } from './tables.ts';
-import { type CheckpointRecord, checkpointTable } from './tracker.ts';
 
 const answerTimeoutMs = 30_000;
 
@@ -96,9 +96,9 @@ export async function readRunning({ handlersFolder }: Place): Promise<RunningHan
   }
 }
 
-async function handlersIn({ options }: StoreOfLog): Promise<HandlersElsewhere> {
-  const handlers = await loadElsewhere(options);
-  if (handlers) return handlers;
+async function stateIn({ options }: StoreOfLog): Promise<RemoteHandlerState> {
+  const state = await loadHandlerState(options);
+  if (state) return state;
   const reason = `the ${options.name} store keeps nothing of handlers`;
   throw new TrunklineError('InvalidOptions', { option: 'store', reason });
 }
@@ -106,7 +106,7 @@ async function handlersIn({ options }: StoreOfLog): Promise<HandlersElsewhere> {
 /** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
 async function tablesOf({ handlersFolder, store }: Place): Promise<TableStore | undefined> {
   if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
-  if (store) return (await handlersIn(store)).tables(store.options.settings, store.logId, 1);
+  if (store) return (await stateIn(store)).tables(store.options.settings, store.logId, 1);
   const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
   throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
 }
@@ -177,7 +177,7 @@ export async function forgetHandler(place: Place, handler: string, dryRun: boole
     const remote = await tablesOf(place);
     if (remote !== undefined) places.push(await tablesOn(async () => remote));
     if (existsSync(dataFileOf(handlersFolder))) places.push(await tablesOn(() => LmdbTables.open(handlersFolder)));
-    const traces = remote && store && (await handlersIn(store)).traces(store.options.settings, store.logId);
+    const traces = remote && store && (await stateIn(store)).traces(store.options.settings, store.logId);
     const beginnings = store && new Beginnings(beginningsFile(handlersFolder), store.logId);
     return await forget({ places, remote: traces, beginnings, ...nothingRuns }, handler, dryRun);
   } finally {
@@ -186,6 +186,7 @@ export async function forgetHandler(place: Place, handler: string, dryRun: boole
   }
 }
 
+const noHandlers: RunningHandlers = { names: [], find: () => undefined };
 const nothingRuns = { isRunning: () => false, hold: () => {} };
 const quietMs = 60_000;
 
@@ -200,13 +201,13 @@ export async function forgetLostHandler(
 ): Promise<ForgottenHandler> {
   const { logId } = store;
   const { settings } = store.options;
-  const handlers = await handlersIn(store);
-  const traces = handlers.traces(settings, logId);
+  const state = await stateIn(store);
+  const traces = state.traces(settings, logId);
   const silentMs = await traces.silentMs();
   if (silentMs !== undefined && silentMs < quietMs) {
     throw needed(handler, `log ${logId} was in use ${Math.ceil(silentMs / 1000)} s ago; give its --data-dir instead`);
   }
-  const tables = await tablesOn(async () => handlers.tables(settings, logId, 1));
+  const tables = await tablesOn(async () => state.tables(settings, logId, 1));
   try {
     return await forget({ places: [tables], remote: traces, beginnings: undefined, ...nothingRuns }, handler, dryRun);
   } finally {
@@ -253,7 +254,7 @@ export async function readHandlers(place: Place): Promise<HandlerState[]> {
 const using = <T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLetters) => Promise<T>): Promise<T> =>
   usingTables(open, (tables) => {
     const messages = new MessageLetters(new MessageBox(tables, () => true), () => undefined);
-    return action(new DeadLetters(tables, new Map(), new Map(), messages));
+    return action(new DeadLetters(tables, noHandlers, new Map(), messages));
   });
 
 async function tablesOn(open: () => Promise<TableStore>): Promise<Tables> {

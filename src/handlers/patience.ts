@@ -1,6 +1,5 @@
 // Waiting for a store that is away: what reads it asks again, less and less often, until somebody has seen to it.
 import { isError, isStoreAway } from '../errors.ts';
-import type { RetryOptions } from './handlers.ts';
 
 const firstMs = 100;
 const longestMs = 5_000;
@@ -50,12 +49,3 @@ export async function patiently(
 
 /** How long to wait before the next try, milliseconds: for one who counts the tries that failed running. */
 export const patienceMs = (failures: number): number => Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));
-
-/** How long to wait before the next attempt, after so many retries; jitter doubles it at most. */
-export function retryDelayMs(
-  { minDelayMs, factor, maxDelayMs, jitter }: Required<RetryOptions>,
-  retriesMade: number,
-): number {
-  const random = jitter ? 1 + Math.random() : 1;
-  return Math.min(Math.round(random * minDelayMs * factor ** retriesMade), maxDelayMs);
-}

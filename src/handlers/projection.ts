@@ -1,5 +1,5 @@
 // Projections: rows folded from events. What a user says of one, and may ask of it; where its rows lie is the matter of
-// `local-projection.ts` and `postgres/projection.ts`.
+// `local-projection.ts` and of a store's adapter.
 
 import type { AggregateLike, EventNameOf, EventsNamed } from '../aggregate.ts';
 import type { DeliveredFields } from '../carried.ts';
@@ -8,9 +8,9 @@ import { checkAggregate, checkId, checkInteger, nameFault } from '../checks.ts';
 import { TrunklineError } from '../errors.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { shown } from '../shown.ts';
+import { PROJECTION_PREFIX } from './handler-name.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 import type { RangeOptions, WaitOptions } from './reading-options.ts';
-import { PROJECTION_PREFIX } from './settings.ts';
 
 /** A table of yours in PostgreSQL, for the rows of a projection. You make it, and may index, read and join it as you like. */
 export interface ProjectionTable {

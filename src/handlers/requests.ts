@@ -15,7 +15,7 @@ import { parseFields, parseJson, readBytes, readTextLater } from '../foreign-fil
 import { guarded, unawaited } from '../guarded.ts';
 import { appendPrivate, makePrivateFolder, makePrivateFolderLater, writePrivate } from '../private-file.ts';
 import { shown } from '../shown.ts';
-import type { DeadLetterSelection } from './dead-letters.ts';
+import type { DeadLetterSelection } from './letter-query.ts';
 import type { MessageLetterQuery } from './message-letters.ts';
 import type { ReplayProgress } from './replay.ts';
 

@@ -1,15 +1,14 @@
 // Dead letters of a subscription that are handled again, aggregate by aggregate, in order, until one fails or none is left.
 // Owned by the caller's thread.
 import { pause } from '../clock.ts';
-import type { Outcome } from './attempts.ts';
 import type { Letter, Parked } from './parked.ts';
 import { mayComeBack, patienceMs } from './patience.ts';
 
 export interface RequeueParts {
   parked: Parked;
   isClosing(): boolean;
-  /** Handle it behind what is going on with its aggregate. */
-  ask(letter: Letter): Promise<Outcome>;
+  /** Handle it behind what is going on with its aggregate; whether it has been handled. */
+  handle(letter: Letter): Promise<boolean>;
   failed(error: unknown): void;
   /** What should not happen has. */
   broken(error: unknown): void;
@@ -27,12 +26,12 @@ export class Requeues {
   async run(aggregate: string): Promise<void> {
     if (this.underWay.has(aggregate)) return;
     this.underWay.add(aggregate);
-    const { parked, isClosing, ask, broken } = this.parts;
+    const { parked, isClosing, handle, broken } = this.parts;
     try {
       while (parked.has(aggregate) && !isClosing()) {
         const letter = await this.first(aggregate);
         if (letter === undefined) return;
-        if ((await ask(letter)).kind !== 'done') return;
+        if (!(await handle(letter))) return;
       }
     } catch (error) {
       broken(error);

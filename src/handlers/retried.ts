@@ -1,6 +1,7 @@
-// Which failures are tried again, and as what a library that tries again is handed them.
+// Which failures of a handler are tried again, after which pauses, and as what a library that tries again is handed them.
 import { asError } from '../errors.ts';
 import type { Subject } from './attempt.ts';
+import type { RetryOptions } from './handlers.ts';
 import { isOutgrown } from './outgrown.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
@@ -18,6 +19,15 @@ export function isRetried({ notRetried }: SubscriptionSettings['retry'], subject
       return false; // what cannot be told is tried again
     }
   });
+}
+
+/** How long to wait before the next attempt, after so many retries; jitter doubles it at most. */
+export function retryDelayMs(
+  { minDelayMs, factor, maxDelayMs, jitter }: Required<RetryOptions>,
+  retriesMade: number,
+): number {
+  const random = jitter ? 1 + Math.random() : 1;
+  return Math.min(Math.round(random * minDelayMs * factor ** retriesMade), maxDelayMs);
 }
 
 /** p-retry gives up on a TypeError; to us it is a failure like any other. */

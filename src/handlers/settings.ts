@@ -3,10 +3,11 @@
 import { types } from 'node:util';
 import type { AnyAggregate } from '../aggregate.ts';
 import { checkEventNames, checkRegistered, checkTypeList } from '../catalogue.ts';
-import { checkAggregate, checkFunction, checkInteger, invalid, nameFault } from '../checks.ts';
+import { checkAggregate, checkFunction, checkInteger, invalid } from '../checks.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { checkModule } from '../user-module.ts';
+import { checkHandlerName } from './handler-name.ts';
 import type {
   AnySubscribeOptions,
   BatchDelivery,
@@ -73,11 +74,6 @@ const retryFields = fieldsOf<RetryOptions>({
 });
 const breakerFields = fieldsOf<BreakerOptions>({ failures: true, pauseMs: true });
 
-/** Names of the subscriptions that fold projections' rows. */
-export const PROJECTION_PREFIX = 'projection:';
-
-const HANDLER_NAME_BYTES_LIMIT = 100; // as the column handler_name takes
-
 /** @throws InvalidOptions, UnknownEventType */
 export function resolveSubscription(
   options: AnySubscribeOptions,
@@ -138,11 +134,6 @@ export function resolveSubscription(
     module: options.thread === 'worker' ? options.module : undefined,
     threads: checkInteger('threads', (options.thread === 'worker' ? options.threads : 1) ?? 1, 1, 64),
   };
-}
-
-export function checkHandlerName(name: string): void {
-  const fault = nameFault(name, HANDLER_NAME_BYTES_LIMIT);
-  if (fault !== undefined) invalid('name', name, fault);
 }
 
 export function checkFrom(from: From): From {

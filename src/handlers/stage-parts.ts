@@ -1,12 +1,10 @@
-// What the handler stage needs of its surroundings, and how a subscription begins that is not quite a user's. The runtime's
-// stages give it.
+// What the handler stage needs of its surroundings; the runtime's stages give it.
 import type { AnyAggregate } from '../aggregate.ts';
 import type { Levels } from '../log/levels.ts';
 import type { MessageCounts } from '../message.ts';
 import type { ResolvedOptions } from '../options.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import type { History } from '../store/history.ts';
-import type { Tables } from './tables.ts';
 
 export interface StageParts {
   folder: string;
@@ -30,14 +28,4 @@ export interface StageParts {
   runtimeHasFailed(): boolean;
   /** Of this run. */
   messageCounts(): MessageCounts;
-}
-
-export interface BeginOptions {
-  /** It folds a projection's rows: nothing for users to steer, who would fold events twice. */
-  isInternal?: boolean;
-  volatile?: boolean;
-  tables?: Tables;
-  /** Resolves when the handler can be called. */
-  ready?: () => Promise<void>;
-  closed?: () => Promise<void> | void;
 }

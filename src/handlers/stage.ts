@@ -14,11 +14,12 @@ import type { Call } from './attempts.ts';
 import { Beginnings, beginningsFile } from './beginnings.ts';
 import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
+import type { EffectTransaction } from './effect-transaction.ts';
 import { checkTable, effectTable } from './effects.ts';
-import { elsewhereFor, type HandlersElsewhere, loadElsewhere, type ReaderNotes } from './elsewhere.ts';
 import { Feed } from './feed.ts';
 import { checkForget, type ForgottenHandler, forget } from './forget.ts';
-import type { AnySubscribeOptions, EffectTransaction, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
+import { PROJECTION_PREFIX } from './handler-name.ts';
+import type { AnySubscribeOptions, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
 import { InHand, keyOf } from './in-hand.ts';
 import { dataFileOf } from './lmdb/environment.ts';
 import { LmdbTables } from './lmdb/tables.ts';
@@ -29,17 +30,27 @@ import { Inbox } from './once.ts';
 import { carryOut, elsewhereFile } from './outside.ts';
 import { isFinal } from './patience.ts';
 import { defineProjection, type Projection, type ProjectionDefinition, subscriptionName } from './projection.ts';
+import { loadProjections, projectionsFor, type RemoteProjections } from './projection-adapter.ts';
 import { checkRange, type RangeOptions } from './reading-options.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from './replay.ts';
 import { type HandlerRequest, Requests } from './requests.ts';
-import { PROJECTION_PREFIX, resolveSubscription, type SubscriptionSettings } from './settings.ts';
-import type { BeginOptions, StageParts } from './stage-parts.ts';
+import { RunningSubscriptions } from './running-subscriptions.ts';
+import { resolveSubscription, type SubscriptionSettings } from './settings.ts';
+import type { StageParts } from './stage-parts.ts';
 import { Starts } from './starts.ts';
+import { loadHandlerState, type ReaderNotes, type RemoteHandlerState } from './state-adapter.ts';
 import { RunningSubscription } from './subscription.ts';
+import type { BeginOptions } from './subscription-parts.ts';
 import type { KeyRange, TableStore } from './table-store.ts';
 import { checkKey, Tables } from './tables.ts';
 import { noteUndeclared } from './undeclared.ts';
 import { WorkerPool } from './worker-pool.ts';
+
+/** What a store elsewhere offers to handlers. */
+interface RemoteParts {
+  readonly state?: RemoteHandlerState | undefined;
+  readonly projections?: RemoteProjections | undefined;
+}
 
 /** What a folder or a small file takes. */
 const folderBytes = 4096;
@@ -48,10 +59,10 @@ export class HandlerStage {
   readonly deadLetters: DeadLetters;
   readonly starts: Starts;
   private readonly parts: StageParts;
-  private readonly elsewhere: HandlersElsewhere | undefined;
+  /** What the store's adapter offers. */
+  private readonly adapter: RemoteParts;
   private readonly feed: Feed;
-  private readonly subscriptions = new Map<string, RunningSubscription>();
-  private readonly internal = new Set<string>();
+  private readonly subscriptions: RunningSubscriptions;
   /** The store's, if it keeps what handlers need. */
   readonly remote: TableStore | undefined;
   /** Where handlers keep what must survive; and what is kept on this machine in any case. */
@@ -66,25 +77,24 @@ export class HandlerStage {
   private readonly inbox: Inbox;
   private readonly requests: Requests;
   private readonly projections = new Map<string, Projection<any>>();
-  /** Names of handlers that are being forgotten: none of these may begin. */
-  private readonly forgetting = new Set<string>();
   private readonly beginnings: Beginnings | undefined;
   private isFollowing = false;
   private readonly closing = new AbortController();
   isClosed = false;
 
-  private constructor(parts: StageParts, elsewhere: HandlersElsewhere | undefined) {
+  private constructor(parts: StageParts, adapter: RemoteParts) {
     this.parts = parts;
-    this.elsewhere = elsewhere;
+    this.adapter = adapter;
+    const { state } = adapter;
     const { logId, options } = parts;
     const settings = parts.store?.settings;
-    this.remote = elsewhere?.tables(settings, logId, options.connections);
-    this.beginnings = elsewhere && new Beginnings(beginningsFile(parts.folder), logId);
+    this.remote = state?.tables(settings, logId, options.connections);
+    this.beginnings = state && new Beginnings(beginningsFile(parts.folder), logId);
     this.starts = new Starts(parts.history, parts.levels, dirname(parts.folder), this.beginnings);
     this.feed = new Feed(parts.history, parts.levels, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
-    this.readers = elsewhere?.readers(settings, logId, (error) =>
+    this.readers = state?.readers(settings, logId, (error) =>
       parts.logger.warn({ err: error }, 'the store does not know how far readers on this machine are; tried again'),
     );
     this.local = this.tablesIn(async () => {
@@ -104,12 +114,24 @@ export class HandlerStage {
     this.care = new InHand(this.local, (error) =>
       parts.logger.warn({ err: error }, 'what is in hand could not be marked; it is executed all the same'),
     );
+    this.subscriptions = new RunningSubscriptions({
+      tables: this.tables,
+      feed: this.feed,
+      starts: this.starts,
+      care: this.care,
+      logger: parts.logger,
+      closing: this.closing.signal,
+      prepare: () => this.prepare(),
+      runtimeHasFailed: parts.runtimeHasFailed,
+    });
     const messages = new MessageLetters(this.messageBox, () => this.lanes);
     this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions, messages);
   }
 
   static async open(parts: StageParts): Promise<HandlerStage> {
-    return new HandlerStage(parts, parts.store && (await loadElsewhere(parts.store)));
+    const { store } = parts;
+    if (store === undefined) return new HandlerStage(parts, {});
+    return new HandlerStage(parts, { state: await loadHandlerState(store), projections: await loadProjections(store) });
   }
 
   private hasLocal(): boolean {
@@ -135,13 +157,8 @@ export class HandlerStage {
       onRefused: (entry, error) =>
         logger.error({ err: error, ...entry }, 'the store refuses an entry of the handlers, it was left out'),
     });
-    tables.onBehind = (error) => {
-      for (const subscription of this.subscriptions.values())
-        if (subscription.isKeptIn(tables)) subscription.fail(error);
-    };
-    tables.onRoom = () => {
-      for (const subscription of this.subscriptions.values()) subscription.wake();
-    };
+    tables.onBehind = (error) => this.subscriptions.fail(tables, error);
+    tables.onRoom = () => this.subscriptions.wake();
     return tables;
   }
 
@@ -155,48 +172,21 @@ export class HandlerStage {
     }
     noteUndeclared(settings.name, settings, this.parts);
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
-    this.checkName(settings.name);
+    this.subscriptions.checkFree(settings.name);
     const pool = new WorkerPool(settings.module, settings.threads, moduleMs, moduleRoots);
     return this.begin(settings, callOf(settings, pool.call), { ready: () => pool.load(), closed: () => pool.close() });
   }
 
-  begin(
-    settings: SubscriptionSettings,
-    call: Call,
-    { volatile = false, tables = this.tables, isInternal = false, ready, closed = () => {} }: BeginOptions = {},
-  ): RunningSubscription {
-    if (this.closing.signal.aborted) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    const { name } = settings;
-    this.checkName(name);
-    const { logger } = this.parts;
+  begin(settings: SubscriptionSettings, call: Call, options?: BeginOptions): RunningSubscription {
+    return this.subscriptions.begin(settings, call, options);
+  }
+
+  /** Before a subscription begins. @throws DiskFull */
+  private prepare(): void {
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
     this.makeFolder();
     if (this.remote) onDisk(this.parts.folder, (folder) => touchPrivate(elsewhereFile(folder)));
-    const subscription: RunningSubscription = new RunningSubscription(settings, {
-      tables,
-      feed: this.feed,
-      starts: this.starts,
-      call,
-      care: this.care,
-      ready,
-      volatile,
-      runtimeHasFailed: this.parts.runtimeHasFailed,
-      onError: (error, details) => logger.error({ err: error, ...details }, 'a handler failed'),
-      onWidened: (details) =>
-        logger.warn(
-          details,
-          'a subscription takes more than in its last run, and has skipped that up to its checkpoint: replay it, or reset',
-        ),
-      onClosed: async () => {
-        this.subscriptions.delete(name);
-        this.internal.delete(name);
-        await closed();
-      },
-    });
-    this.subscriptions.set(name, subscription);
-    if (isInternal) this.internal.add(name);
-    return subscription;
   }
 
   /** Other processes may ask from now on. */
@@ -214,16 +204,8 @@ export class HandlerStage {
     onDisk(this.parts.folder, (folder) => makePrivateFolder(folder));
   }
 
-  private checkName(name: string): void {
-    if (this.subscriptions.has(name) || this.forgetting.has(name))
-      throw new TrunklineError('SubscriptionExists', { handler: name });
-  }
-
   find(name: string): RunningSubscription {
-    const found = this.internal.has(name) ? undefined : this.subscriptions.get(name);
-    if (found) return found;
-    const known = [...this.subscriptions.keys()].filter((one) => !this.internal.has(one));
-    throw new TrunklineError('UnknownSubscription', { handler: name, known });
+    return this.subscriptions.named(name);
   }
 
   projectionHeldUp(projection: string, error: unknown): void {
@@ -248,12 +230,12 @@ export class HandlerStage {
     const settings = { name: subscriptionName(name, 1), events: events ?? '*', aggregates, handle };
     noteUndeclared(name, resolveSubscription(settings as SubscribeOptions, this.definitions), this.parts);
     if (this.closing.signal.aborted) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    if (this.projections.has(name) || this.forgetting.has(`${PROJECTION_PREFIX}${name}`))
+    if (this.projections.has(name) || this.subscriptions.isForgetting(`${PROJECTION_PREFIX}${name}`))
       throw new TrunklineError('SubscriptionExists', { handler: name });
     const closed = (): unknown => this.projections.delete(name);
     const projection =
       typeof into === 'object'
-        ? elsewhereFor(into, this.elsewhere).projection(definition, into, this, closed)
+        ? projectionsFor(into, this.adapter.projections).projection(definition, into, this, closed)
         : new LocalProjection(definition, this, closed);
     this.projections.set(name, projection);
     return projection;
@@ -262,20 +244,21 @@ export class HandlerStage {
   /** Everything that is kept of a handler that is gone for good. @throws UnknownSubscription, HandlerNeeded */
   async forget(name: string, options: { dryRun?: boolean | undefined } = {}): Promise<ForgottenHandler> {
     checkForget(name, options);
-    const { remote, tables, local, beginnings, forgetting } = this;
+    const { remote, tables, local, beginnings, subscriptions } = this;
     const { store, logId } = this.parts;
-    let held: string | undefined;
+    let release = (): void => {};
     const isRunning = (full: string): boolean =>
-      this.subscriptions.has(full) ||
-      forgetting.has(full) ||
+      subscriptions.has(full) ||
       (full.startsWith(PROJECTION_PREFIX) && this.projections.has(full.slice(PROJECTION_PREFIX.length)));
-    const hold = (full: string): void => void forgetting.add((held = full));
+    const hold = (full: string): void => {
+      release = subscriptions.keepFrom(full);
+    };
     try {
       const places = remote === undefined ? [local] : [tables, local];
-      const traces = this.elsewhere?.traces(store?.settings, logId);
+      const traces = this.adapter.state?.traces(store?.settings, logId);
       return await forget({ places, remote: traces, beginnings, isRunning, hold }, name, options.dryRun ?? false);
     } finally {
-      if (held !== undefined) forgetting.delete(held);
+      release();
     }
   }
 
@@ -317,7 +300,7 @@ export class HandlerStage {
   }
 
   status(): SubscriptionStatus[] {
-    return [...this.subscriptions.values()].map((subscription) => subscription.status());
+    return this.subscriptions.status();
   }
 
   async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
@@ -339,7 +322,7 @@ export class HandlerStage {
 
   /** While closing: handlers that run have no longer than this, then their signals are aborted and they are waited for no more. */
   endWithin(graceMs: number): void {
-    for (const subscription of this.subscriptions.values()) subscription.endWithin(graceMs);
+    this.subscriptions.endWithin(graceMs);
   }
 
   /** Let what runs end, and keep where everyone stands. */

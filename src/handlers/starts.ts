@@ -4,25 +4,9 @@ import type { Levels } from '../log/levels.ts';
 import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
 import type { Beginnings } from './beginnings.ts';
+import { type CheckpointRecord, checkReached } from './checkpoint.ts';
 import type { From } from './handlers.ts';
 import type { SubscriptionSettings } from './settings.ts';
-import type { CheckpointRecord } from './tracker.ts';
-
-export const remedy =
-  'put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin anew';
-
-/** A handler that stood ahead of the log would pass over what the log is yet to hold, in silence. @throws LogDamaged */
-export function checkReached(
-  dataDir: string,
-  handler: string,
-  { low, done }: CheckpointRecord,
-  lastPosition: number,
-): void {
-  const reached = Math.max(low, done.at(-1) ?? 0);
-  if (reached <= lastPosition) return;
-  const reason = `it ends at position ${lastPosition}, and handler '${handler}' has come to ${reached} already: log and handlers are not of one copy; ${remedy}`;
-  throw new TrunklineError('LogDamaged', { dataDir, reason });
-}
 
 export class Starts {
   private readonly history: History;

@@ -1,4 +1,4 @@
-// What a subscription needs of its surroundings; the stage gives it.
+// What a subscription needs of its surroundings, which the stage gives it; and how one begins that is not quite a user's.
 import type { Care } from '../care.ts';
 import type { Call } from './attempts.ts';
 import type { Feed } from './feed.ts';
@@ -20,4 +20,14 @@ export interface SubscriptionParts {
   /** Its filter takes more than in an earlier run, which has skipped that. */
   onWidened(details: Record<string, unknown>): void;
   onClosed(): Promise<void> | void;
+}
+
+export interface BeginOptions {
+  /** It folds a projection's rows: nothing for users to steer, who would fold events twice. */
+  isInternal?: boolean;
+  volatile?: boolean;
+  tables?: Tables;
+  /** Resolves when the handler can be called. */
+  ready?: () => Promise<void>;
+  closed?: () => Promise<void> | void;
 }

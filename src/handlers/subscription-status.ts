@@ -1,9 +1,9 @@
 // What a subscription tells of itself, out of what its parts know. Owned by the caller's thread.
 import { dateMs } from '../clock.ts';
 import { tame } from '../tame.ts';
+import type { CheckpointRecord } from './checkpoint.ts';
 import type { SubscriptionState, SubscriptionStatus } from './handlers.ts';
 import type { Handling } from './handling.ts';
-import type { CheckpointRecord } from './tracker.ts';
 
 /** `failure`: what keeps it from going on, if anything does. */
 export function statusOf(

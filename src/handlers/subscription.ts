@@ -10,6 +10,7 @@ import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
 import type { PageReader } from '../store/history.ts';
 import { isThenable } from '../thenable.ts';
+import { type CheckpointRecord, checkpointTable } from './checkpoint.ts';
 import { type Follower, sliceMs } from './feed.ts';
 import { doneAbove, handledTable } from './handled.ts';
 import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
@@ -21,7 +22,6 @@ import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import type { SubscriptionParts } from './subscription-parts.ts';
 import { checkpointOf, statusOf } from './subscription-status.ts';
 import type { Checkpointed, Tables } from './tables.ts';
-import { type CheckpointRecord, checkpointTable } from './tracker.ts';
 import { checkWait, Waiters } from './waiters.ts';
 import { compareFilter } from './widened.ts';
 

@@ -104,7 +104,8 @@ export class Tables {
     this.checkOpen();
     const store = this.store ?? (await this.open());
     if (store.begin !== undefined) return store.begin(entry, longestMs, isOurs);
-    const reason = 'there are transactions with store: postgres(…) only';
+    const reason =
+      'the place where handlers keep their state has no transactions for handlers; a store outside of the data directory may';
     throw new TrunklineError('InvalidOptions', { option: 'tx.client', reason });
   }
 

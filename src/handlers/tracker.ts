@@ -4,25 +4,10 @@
 // Invariant: what lies below the mark or in a range is handled, parked, or of no interest to the subscription.
 
 import { pageBytes } from '../store/page-bytes.ts';
-
-/** Where checkpoints are kept, by the subscription's name. */
-export const checkpointTable = 'positions';
+import { DoneRanges } from './done-ranges.ts';
 
 /** `window` bounds events by number; a few large ones are as many: four pages of them. */
 const openBytes = 4 * pageBytes;
-
-/** The checkpoint as it is kept. */
-export interface CheckpointRecord {
-  /** Everything up to here is done. */
-  low: number;
-  /** First and last position of each done range above it, flat, ascending. */
-  done: number[];
-  /** The last event handled: its id, and when it had occurred (ISO 8601). */
-  lastId?: string;
-  lastAt?: string;
-  updatedAt: string;
-  paused?: boolean;
-}
 
 /** An event under way. */
 export interface Pending {
@@ -142,43 +127,5 @@ export class Tracker {
   }
 }
 
-/** Ranges that cover what any of these do; each list flat and ascending. */
-export function joinRanges(lists: readonly (readonly number[])[]): number[] {
-  const pairs = lists.flatMap((list) =>
-    list.flatMap((first, i) => (i % 2 === 0 ? [[first, list[i + 1]!] as const] : [])),
-  );
-  const joined: number[] = [];
-  for (const [first, last] of pairs.sort(([a], [b]) => a - b)) {
-    if (joined.length > 0 && first <= joined.at(-1)! + 1) joined[joined.length - 1] = Math.max(joined.at(-1)!, last);
-    else joined.push(first, last);
-  }
-  return joined;
-}
-
 const firstOf = (entry: Pending | Run): number => ('count' in entry ? entry.first : entry.position);
 const lastOf = (entry: Pending | Run): number => ('count' in entry ? entry.last : entry.position);
-
-/** Positions that an earlier run has done above its low-water mark, asked for in ascending order. */
-export class DoneRanges {
-  private readonly ranges: readonly number[];
-  private next = 0;
-
-  constructor(ranges: readonly number[]) {
-    this.ranges = ranges;
-  }
-
-  has(position: number): boolean {
-    const { ranges } = this;
-    while (this.next < ranges.length && position > ranges[this.next + 1]!) this.next += 2;
-    return this.next < ranges.length && position >= ranges[this.next]!;
-  }
-
-  /** What of them lies above a position. */
-  beyond(position: number): number[] {
-    const rest: number[] = [];
-    for (let i = this.next; i < this.ranges.length; i += 2) {
-      if (this.ranges[i + 1]! > position) rest.push(Math.max(this.ranges[i]!, position + 1), this.ranges[i + 1]!);
-    }
-    return rest;
-  }
-}

@@ -1,8 +1,9 @@
 // A store outside of the data directory, as the runtime takes it: an adapter. To the runtime it is plain data and the URL of a
 // module; each thread imports that module when it needs it, so a client library is loaded only where it is used.
 //
-// This file holds what the road of an event needs of an adapter. The outbox and the handlers add what they need in files of
-// their own (`outbox/outbox.ts`, `handlers/elsewhere.ts`); an adapter's module exports all of it as its default.
+// This file holds what the road of an event needs of an adapter. The outbox, the state of handlers and projections add what they
+// need in files of their own (`outbox/outbox.ts`, `handlers/state-adapter.ts`, `handlers/projection-adapter.ts`); an adapter's
+// module exports all of it as its default.
 //
 // Invariant: the log is the source. An adapter's sink has its checkpoint in the same transaction as its events, and a reader
 // never returns less of an aggregate than an acknowledged flush has brought there.

@@ -83,7 +83,7 @@ test('dead letters, their counts and what else a start reads: page by page, with
   await tables.durable();
   const box = new MessageBox(tables, () => true);
   const messages = new MessageLetters(box, () => undefined);
-  const letters = new DeadLetters(tables, new Map(), new Map(), messages);
+  const letters = new DeadLetters(tables, { names: [], find: () => undefined }, new Map(), messages);
   const looks: Record<string, () => Promise<unknown>> = {
     'messages.list': async () => expect(await messages.list({ limit: 1e6 })).toHaveLength(count),
     'messages.list of one sender': async () =>

@@ -1,9 +1,9 @@
 // What PostgreSQL refuses of what handlers keep holds up nothing else; and no event's time is among it, whatever its year.
 import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
+import { checkpointTable } from '../../src/handlers/checkpoint.ts';
 import { PostgresTables } from '../../src/handlers/postgres/tables.ts';
 import type { Change } from '../../src/handlers/table-store.ts';
-import { checkpointTable } from '../../src/handlers/tracker.ts';
 import { migrate, postgres } from '../../src/index.ts';
 import { EARLIEST_MS } from '../../src/limits.ts';
 import { failure } from '../../src/store/postgres/failure.ts';

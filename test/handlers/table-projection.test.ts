@@ -441,7 +441,7 @@ test.each([
 
 test('tables that will not do are refused, and rows that do not fit stop the projection', async () => {
   const embedded = await startEmbedded();
-  expect(() => embedded.project(totals())).toThrow(/needs store: postgres/);
+  expect(() => embedded.project(totals())).toThrow(/needs a store outside of the data directory/);
   const runtime = await startRuntime();
   const reason = async (name: string, into: object): Promise<string> => {
     const projection = runtime.project(totals({ name, into: into as { table: string } }));

@@ -1,9 +1,8 @@
 // Which log the handlers' environment belongs to: positions mean nothing in another one, nor in a copy of the same that has
 // not come so far. A subscription that stood ahead of the log would pass over what the log is yet to hold, in silence.
 import { TrunklineError } from '../../errors.ts';
-import { checkReached, remedy } from '../starts.ts';
+import { type CheckpointRecord, checkpointTable, checkReached, remedy } from '../checkpoint.ts';
 import type { Entry } from '../table-store.ts';
-import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 
 /** The log that is here, and where it ends. */
 export interface LogHere {

@@ -10,8 +10,8 @@ import { PageSize } from '../../store/postgres/page-size.ts';
 import { beginSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
 import { isServerError } from '../../store/postgres/sqlstate.ts';
 import { timeOf, timeText } from '../../store/postgres/time-text.ts';
+import { type CheckpointRecord, checkpointTable } from '../checkpoint.ts';
 import type { Change, Entry, KeyRange } from '../table-store.ts';
-import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 
 /** Of one statement; a commit may take several, as large as they have gone well. */
 const entriesPerStatement = 5_000;

@@ -10,8 +10,8 @@ import { guarded, unawaited } from '../../guarded.ts';
 import { failure } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { beginSql, openClient } from '../../store/postgres/server-session.ts';
+import { type CheckpointRecord, checkpointTable } from '../checkpoint.ts';
 import type { Change, TableStore } from '../table-store.ts';
-import { type CheckpointRecord, checkpointTable } from '../tracker.ts';
 
 const everyMs = 30_000;
 /** At the end, how long a store that is away is waited for. */

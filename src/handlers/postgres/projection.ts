@@ -16,10 +16,11 @@ import { failure, tooSlow } from '../../store/postgres/failure.ts';
 import { kindOf, mayPass } from '../../store/postgres/sqlstate.ts';
 import { tame } from '../../tame.ts';
 import { within } from '../../wait.ts';
+import { checkpointTable } from '../checkpoint.ts';
+import type { PostgresClient } from '../effect-transaction.ts';
 import type { Effects } from '../effects.ts';
-import type { ProjectionStage } from '../elsewhere.ts';
 import { catchUp, keysOf, nextRow } from '../folding.ts';
-import type { Delivery, PostgresClient, SubscriptionStatus } from '../handlers.ts';
+import type { Delivery, SubscriptionStatus } from '../handlers.ts';
 import { mayComeBack, patienceMs } from '../patience.ts';
 import {
   type Generation,
@@ -30,12 +31,12 @@ import {
   projectionTable,
   subscriptionName,
 } from '../projection.ts';
+import type { ProjectionStage } from '../projection-adapter.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from '../reading-options.ts';
 import { resolveSubscription } from '../settings.ts';
 import type { RunningSubscription } from '../subscription.ts';
 import { emptyStatus } from '../subscription-status.ts';
 import type { Change } from '../table-store.ts';
-import { checkpointTable } from '../tracker.ts';
 import { KnownRows } from './known-rows.ts';
 import { pageSize } from './row-pages.ts';
 import { type Found, RowTable } from './row-table.ts';

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { failure } from '../../store/postgres/failure.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { beginSql, openClient } from '../../store/postgres/server-session.ts';
-import type { RemoteTraces } from '../forget.ts';
+import type { RemoteTraces } from '../state-adapter.ts';
 import { builtMark } from './row-table.ts';
 
 export class PostgresTraces implements RemoteTraces {

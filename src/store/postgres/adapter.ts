@@ -1,11 +1,12 @@
 // PostgreSQL as the store's adapter: which of this folder's parts each thread gets. Each part is imported when it is asked for,
 // so that no thread loads what only others need.
-import type { HandlersAdapter } from '../../handlers/elsewhere.ts';
+import type { ProjectionAdapter } from '../../handlers/projection-adapter.ts';
+import type { HandlerStateAdapter } from '../../handlers/state-adapter.ts';
 import type { OutboxAdapter } from '../../outbox/outbox.ts';
 import type { StoreAdapter } from '../adapter.ts';
 import type { PostgresSettings, PostgresStoreOptions } from './postgres.ts';
 
-const adapter: StoreAdapter & OutboxAdapter & HandlersAdapter = {
+const adapter: StoreAdapter & OutboxAdapter & HandlerStateAdapter & ProjectionAdapter = {
   async openSink(settings, parts) {
     const { PostgresSink } = await import('./sink.ts');
     return new PostgresSink(settings as PostgresSettings, parts.logId, parts.firstPosition, parts);
@@ -31,17 +32,21 @@ const adapter: StoreAdapter & OutboxAdapter & HandlersAdapter = {
     const outbox = new PostgresOutbox({ connection, schema, logId, actorTypes });
     return { outbox, upkeep: new PartitionUpkeep(settings as PostgresSettings, onError) };
   },
-  async openHandlers() {
-    const [{ PostgresTables }, { LogReaders }, { PostgresTraces }, { TableProjection }] = await Promise.all([
+  async openHandlerState() {
+    const [{ PostgresTables }, { LogReaders }, { PostgresTraces }] = await Promise.all([
       import('../../handlers/postgres/tables.ts'),
       import('../../handlers/postgres/log-readers.ts'),
       import('../../handlers/postgres/traces.ts'),
-      import('../../handlers/postgres/projection.ts'),
     ]);
     return {
       tables: (settings, logId, connections) => new PostgresTables(settings as PostgresSettings, logId, connections),
       readers: (settings, logId, onError) => new LogReaders(settings as PostgresSettings, logId, onError),
       traces: (settings, logId) => new PostgresTraces(settings as PostgresSettings, logId),
+    };
+  },
+  async openProjections() {
+    const { TableProjection } = await import('../../handlers/postgres/projection.ts');
+    return {
       projection: (definition, into, stage, onClosed) => new TableProjection(definition, into, stage, onClosed),
     };
   },
