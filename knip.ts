@@ -40,7 +40,7 @@ const config: KnipConfig = {
     'bench/peers/systems/*.mjs',
     // Compiled, never run.
     'test/types/*.ts',
-    // Run in an empty folder into which the package was installed; or put in front of each program of the README.
+    // Run in an empty folder into which the package was installed; or put in front of each piece of a program in README and docs.
     'test/fixtures/**',
   ],
   ignoreDependencies: [

@@ -42,7 +42,7 @@ export function writeReport(): void {
       ? [
           draw(
             'peers.svg',
-            'Events per second of everybody',
+            'Events per second, all systems',
             peersPlot(peers, `${short(peers.machine)}, ${peers.at.slice(0, 10)}`),
           ),
         ]
@@ -75,7 +75,7 @@ export function writeReport(): void {
     '',
   ];
   writeFileSync(new URL('RESULTS.md', bench), text.join('\n'));
-  showInReadme(plots);
+  showInDocuments(plots);
   const missing = [
     ...suites.filter((name) => kept(name) === undefined),
     ...scales.map(keptAs).filter((name) => kept(name) === undefined),
@@ -85,16 +85,16 @@ export function writeReport(): void {
   if (missing.length > 0) console.log(`not measured yet: ${missing.join(', ')}`);
 }
 
-/** The plots that README shows stand between two marks. */
-function showInReadme(plots: readonly Drawn[]): void {
-  const path = new URL('../README.md', bench);
+/** The plots that docs/reference/benchmarks.md shows stand between two marks. */
+function showInDocuments(plots: readonly Drawn[]): void {
+  const path = new URL('../docs/reference/benchmarks.md', bench);
   const images = ['peers.svg', 'latency.svg', 'in-flight.svg', 'log-size.svg'].flatMap((file) => {
     const drawn = plots.find((candidate) => candidate.file === file);
-    return drawn ? [`![${drawn.title}](bench/plots/${file})`] : [];
+    return drawn ? [`![${drawn.title}](../../bench/plots/${file})`] : [];
   });
-  const shown = [...images, 'All figures: [bench/RESULTS.md](bench/RESULTS.md).'].join('\n\n');
-  const readme = readFileSync(path, 'utf8');
-  writeFileSync(path, readme.replace(/(<!-- plots -->)[\s\S]*(<!-- end of plots -->)/, `$1\n\n${shown}\n\n$2`));
+  const shown = [...images, 'All figures: [bench/RESULTS.md](../../bench/RESULTS.md).'].join('\n\n');
+  const text = readFileSync(path, 'utf8');
+  writeFileSync(path, text.replace(/(<!-- plots -->)[\s\S]*(<!-- end of plots -->)/, `$1\n\n${shown}\n\n$2`));
 }
 
 interface Drawn {

@@ -1,4 +1,4 @@
-// The rights that README names, and no others: enough for what they are for.
+// The rights that docs/how-to/use-entities.md names, and no others: enough for what they are for.
 import { readFileSync } from 'node:fs';
 import pg from 'pg';
 import { expect, test } from 'vitest';

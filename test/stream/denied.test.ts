@@ -1,4 +1,5 @@
-// A broker that asks who we are, and what we may: wrong words, too few rights, and exactly those that README names.
+// A broker that asks who we are, and what we may: wrong words, too few rights, and exactly those that docs/how-to/publish-to-kafka.md
+// names.
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import kafkajs from 'kafkajs';
@@ -53,7 +54,7 @@ describe.each(clients)('%s', (client) => {
     expect(offsets.reduce((sum, { high }) => sum + Number(high), 0)).toBeGreaterThanOrEqual(5);
   });
 
-  test('without rights it is denied; those that README names are enough', async () => {
+  test('without rights it is denied; those that the documents name are enough', async () => {
     const sasl: Sasl = { mechanism: 'plain', username: 'limited', password: 'sesame' };
     const { prefix, stream } = await setUp({ client, sasl }, broker.sasl);
     const { errors, logger } = keepingLogger();

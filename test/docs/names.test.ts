@@ -1,0 +1,50 @@
+// What the documents name is there: files, fault families, npm scripts, commands of the command line. Files of the sources are
+// named by their whole path from the root, in backticks, so that a script that moves files can move their names with them.
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { makeProgram } from '../../src/cli/program.ts';
+import { documents, proseOf, root, shownFiles } from './documents.ts';
+
+// Read, not imported: they bring the servers.
+const families = readFileSync(join(root, 'test', 'fault', 'families.ts'), 'utf8');
+const commands = makeProgram().commands.map((command) => command.name());
+const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
+const shown = new Set(shownFiles().keys());
+const all = [...documents, 'SECURITY.md', 'CONTRIBUTING.md', 'src/ARCHITECTURE.md'];
+
+/** Documents for those who change Trunkline: what they name are its files, and no program of a reader's. */
+const isAboutSources = (document: string): boolean =>
+  /^docs\/(internals|adr|security)\/|^docs\/reference\/(compatibility|fault-families)\.md$|^[A-Z]+\.md$|^src\//.test(
+    document,
+  ) && document !== 'README.md';
+
+const folders = '(?:src|test|bench|docs|examples|migrations|scripts|api)';
+const path = new RegExp(`^${folders}(?:/[\\w.*{},-]+)+/?$|^${folders}/$`);
+
+test.each(all)('what %s names is there', (document) => {
+  const text = proseOf(document);
+  const missing: string[] = [];
+  for (const [, name] of text.matchAll(/`([^`\n]+)`/g)) {
+    if (path.test(name!)) {
+      if (globSync(name!, { cwd: root }).length === 0) missing.push(name!);
+    } else if (/^[\w./-]+\.(?:ts|sql)$/.test(name!)) {
+      const isReaders =
+        shown.has(name!.replace(/^\.\//, '')) || name!.startsWith('./') || existsSync(join(root, name!));
+      if (isAboutSources(document) ? !existsSync(join(root, name!)) : !isReaders)
+        missing.push(`${name} (write the whole path from the root)`);
+    }
+  }
+  for (const [, list] of text.matchAll(/fault famil(?:y|ies) ((?:`[\w-]+`(?:, | and )?)+)/g)) {
+    for (const [, family] of list!.matchAll(/`([\w-]+)`/g)) {
+      if (!new RegExp(`^  '?${family}'?[,:]`, 'm').test(families)) missing.push(`fault family ${family}`);
+    }
+  }
+  for (const [, script] of text.matchAll(/npm run (?:-s )?([\w:]+)/g)) {
+    if (!Object.hasOwn(scripts, script!)) missing.push(`npm run ${script}`);
+  }
+  for (const [, command] of text.matchAll(/npx trunkline ([a-z-]+)/g)) {
+    if (!commands.includes(command!)) missing.push(`trunkline ${command}`);
+  }
+  expect(missing).toEqual([]);
+});
