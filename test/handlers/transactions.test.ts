@@ -5,6 +5,7 @@ import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
 import type { Runtime, RuntimeOptions, Subscription } from '../../src/index.ts';
 import { postgres } from '../../src/index.ts';
+import { lockNames, lockSql } from '../../src/store/postgres/locks.ts';
 import { administer } from '../postgres.ts';
 import { PostgresServer } from '../postgres-server.ts';
 import { commits, TcpProxy } from '../proxy.ts';
@@ -361,10 +362,7 @@ test('close that gives up breaks off what waits for the database: nothing comes 
   const { logId } = JSON.parse(readFileSync(join(dataDir, 'trunkline.json'), 'utf8')) as { logId: string };
   const other = new pg.Client({ connectionString: url });
   await other.connect();
-  const [lock, unlock] = ['pg_advisory_lock', 'pg_advisory_unlock'].map(
-    (call) => `select ${call}(hashtext('trunkline.handlers'), hashtext('${logId}'))`,
-  );
-  await other.query(lock!);
+  await other.query(`begin; ${lockSql(schemaOf(dataDir), lockNames.handlers(logId))}`);
   const { promise: held, resolve: letGo } = Promise.withResolvers<void>();
   const { promise: begun, resolve: hasBegun } = Promise.withResolvers<void>();
   const { promise: late, resolve: told } = Promise.withResolvers<unknown>();
@@ -391,7 +389,7 @@ test('close that gives up breaks off what waits for the database: nothing comes 
   };
   expect((await errorOf(runtime.close({ deadlineMs: 100 }))).code).toBe('CloseTimedOut');
   expect((await resumed).code).toBe('StoreUnavailable'); // its commit was broken off
-  await other.query(unlock!);
+  await other.query('rollback');
   letGo();
   expect(await late).toBeInstanceOf(Error);
   const sessions =

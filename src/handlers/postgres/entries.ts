@@ -6,6 +6,7 @@
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { storeName } from '../../store/postgres/failure.ts';
+import { lockNames, lockSql } from '../../store/postgres/locks.ts';
 import { PageSize } from '../../store/postgres/page-size.ts';
 import { beginSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
 import { isServerError } from '../../store/postgres/sqlstate.ts';
@@ -31,7 +32,7 @@ export class EntryStatements {
   constructor(schema: string, logId: string) {
     this.logId = logId;
     this.schema = pg.escapeIdentifier(schema);
-    this.lock = `select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('trunkline.handlers'), pg_catalog.hashtext(${pg.escapeLiteral(logId)}))`;
+    this.lock = lockSql(this.schema, lockNames.handlers(logId));
     this.entries = `(select key, value::text as json from ${this.schema}.handler_entries
       where log_id = $1 and table_name = $2)`;
     this.positions = `(select pg_catalog.convert_to(handler_name, 'UTF8') as key,

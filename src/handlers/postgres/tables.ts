@@ -8,6 +8,7 @@ import pg from 'pg';
 import { onAbort } from '../../on-abort.ts';
 import { failure, refusesData } from '../../store/postgres/failure.ts';
 import { type Guard, guard } from '../../store/postgres/guard.ts';
+import { lockNames, lockSql } from '../../store/postgres/locks.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { beginSql, lockTimeoutMs, openPool, type SessionUse } from '../../store/postgres/server-session.ts';
 import { checkSchema, Session } from '../../store/postgres/session.ts';
@@ -46,8 +47,7 @@ export class PostgresTables implements TableStore {
 
   /** Held to the end of a transaction that moves a projection's rows. */
   projectionLock(projection: string): string {
-    const name = pg.escapeLiteral(`trunkline.projection ${projection}`);
-    return `select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext(${name}), pg_catalog.hashtext(${pg.escapeLiteral(this.logId)}))`;
+    return lockSql(pg.escapeIdentifier(this.schema), lockNames.projection(this.logId, projection));
   }
 
   get(table: string, key: string): Promise<string | undefined> {
@@ -64,7 +64,7 @@ export class PostgresTables implements TableStore {
       const client = await this.reading.connect();
       let isLost = true;
       try {
-        if (!this.isSettled) await client.query(this.statements.lock);
+        if (!this.isSettled) await client.query(`${beginSql()}; ${this.statements.lock}; commit`);
         this.isSettled = true;
         const result = await work(client);
         isLost = false;

@@ -2,6 +2,7 @@
 // of its own, for a moment.
 import pg from 'pg';
 import { failure } from '../../store/postgres/failure.ts';
+import { lockNames, removeLockSql } from '../../store/postgres/locks.ts';
 import type { PostgresSettings } from '../../store/postgres/postgres.ts';
 import { beginSql, openClient } from '../../store/postgres/server-session.ts';
 import type { RemoteTraces } from '../state-adapter.ts';
@@ -35,6 +36,7 @@ export class PostgresTraces implements RemoteTraces {
       await client.query(beginSql());
       if (projection !== undefined) {
         for (const table of await this.builtTables(client, projection)) await client.query(`drop table ${table}`);
+        await client.query(removeLockSql(this.schema, lockNames.projection(this.logId, projection)));
       }
       const sql = `delete from ${this.schema}.log_readers where log_id = $1 and name = any($2)`;
       await client.query(sql, [this.logId, readers]);

@@ -1,5 +1,7 @@
-// Brings a schema up to this release, one migration a transaction, under an advisory lock that the transaction holds: so
-// that what is cut off leaves nothing, two at once wait for each other, and a pooler between does not matter.
+// Brings a schema up to this release, one migration a transaction, under a lock on `trunkline_migrations` that the transaction
+// holds: so that what is cut off leaves nothing, two at once wait for each other, and a pooler between does not matter. Only
+// roles that may write the table can hold that lock. Before there is one, two wait for each other where they make the schema
+// and the table: the server lets one of two with the same name go on, and the other looks again.
 
 import pg from 'pg';
 import { checkSignal } from '../../checks.ts';
@@ -11,6 +13,7 @@ import { type Migration, readMigrations, versionOf } from './migrations.ts';
 import { checkOwnership } from './ownership.ts';
 import { beginSql, openClient } from './server-session.ts';
 import { checkServer } from './session.ts';
+import { codeOf } from './sqlstate.ts';
 
 /** Which database, which schema, and whether only to look. */
 export interface MigrateOptions {
@@ -35,6 +38,10 @@ export interface MigrateReport {
 }
 
 const lockTimeoutMs = 30_000;
+/** Each time another has made what this one was to make. */
+const lookAgainLimit = 10;
+/** Unique violation (in the server's catalogue), a schema, a table, a table's type: made by another after we had looked. */
+const madeByAnother: readonly string[] = ['23505', '42P06', '42P07', '42710'];
 const migrateFields = fieldsOf<MigrateOptions>({
   connection: true,
   schema: 'text',
@@ -77,25 +84,22 @@ export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   }
 }
 
-/** The next one, if it is still missing once the lock is held. */
+/** The next one, if it is still missing once the lock is held. `looks`: how often others have been faster. */
 async function applyNext(
   client: pg.ClientBase,
   schema: string,
   known: readonly Migration[],
+  looks = 0,
 ): Promise<Migration | undefined> {
   const name = pg.escapeIdentifier(schema);
   // Whatever the database's default: a snapshot older than the lock would not show what its last holder has done.
   await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
   let migration: Migration | undefined;
   try {
-    await client.query('select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1), pg_catalog.hashtext($2))', [
-      'trunkline.migrate',
-      schema,
-    ]);
     await makeSchema(client, name, schema);
     await checkOwnership(client, schema, 'migration');
+    await lockTable(client, name, schema);
     const version = await versionOf(client, schema, known);
-    if (version === 0) await makeTable(client, name);
     migration = known[version];
     if (migration !== undefined) {
       await client.query(`set local search_path to ${name}, pg_temp`);
@@ -110,6 +114,8 @@ async function applyNext(
     return migration;
   } catch (error) {
     await client.query('rollback').catch(() => {});
+    const isLate = migration === undefined && madeByAnother.includes(codeOf(error));
+    if (isLate && looks < lookAgainLimit) return applyNext(client, schema, known, looks + 1);
     if (migration === undefined || isAway(error) || isError(failure(error, schema), 'StoreAccessDenied')) throw error;
     throw new TrunklineError('MigrationFailed', { schema, migration: migration.name, cause: String(error) });
   }
@@ -119,6 +125,14 @@ async function makeSchema(client: pg.ClientBase, name: string, schema: string): 
   const { rowCount } = await client.query('select from pg_catalog.pg_namespace where nspname = $1', [schema]);
   // Not `if not exists`: that asks for the right to create even where there is nothing to create.
   if (rowCount === 0) await client.query(`create schema ${name}`);
+}
+
+/** Others may read it meanwhile, and so look whether they fit. */
+async function lockTable(client: pg.ClientBase, name: string, schema: string): Promise<void> {
+  const sql = 'select from pg_catalog.pg_tables where schemaname = $1 and tablename = $2';
+  const { rowCount } = await client.query(sql, [schema, 'trunkline_migrations']);
+  if (rowCount === 0) await makeTable(client, name);
+  await client.query(`lock table ${name}.trunkline_migrations in share row exclusive mode`);
 }
 
 async function makeTable(client: pg.ClientBase, name: string): Promise<void> {

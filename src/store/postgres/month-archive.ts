@@ -20,6 +20,7 @@ import {
 } from './archive-file.ts';
 import { copiedOut } from './copy-out.ts';
 import { tooSlow } from './failure.ts';
+import { lockNames, lockSql, removeLockSql } from './locks.ts';
 import { checkMonth, isAttached, partitionOf, retried } from './months.ts';
 import { PageSize } from './page-size.ts';
 import { beginSql, idleFor } from './server-session.ts';
@@ -97,11 +98,7 @@ async function alone<T>(
 /** Until the transaction ends. */
 async function lockArchive(client: pg.ClientBase, schema: string, month: string, file: string): Promise<void> {
   try {
-    const key = ['trunkline.archive', `${schema} ${month}`];
-    await client.query(
-      'select pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext($1), pg_catalog.hashtext($2))',
-      key,
-    );
+    await client.query(lockSql(pg.escapeIdentifier(schema), lockNames.archive(month)));
   } catch (error) {
     if (codeOf(error) !== lockNotAvailable) throw error;
     throw refused(file, 'is at work in another `partitions archive` or `partitions drop`; try again', {}, error);
@@ -198,7 +195,7 @@ export async function dropMonth(
     await client.query(
       `delete from ${name}.outbox o using ${name}.${partition} e where o.id = e.id and o.occurred_at = e.occurred_at`,
     );
-    await client.query(`drop table ${name}.${partition}`);
+    await client.query(`drop table ${name}.${partition}; ${removeLockSql(name, lockNames.archive(month))}`);
     if (archive && (await markOf(file)) !== mark)
       throw needed(partition, 'its archive has changed meanwhile; try again');
     await client.query('commit');

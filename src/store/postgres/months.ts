@@ -1,12 +1,13 @@
 // The months of domain_events as an administrator sees them: which partitions there are, made ahead, and the default
 // partition emptied into the months that it holds. Runs wherever it is called, on a connection of its own.
 //
-// Invariants: one upkeep at a time (an advisory lock, of the transaction that acts); no lock is waited for longer than `lockTimeoutMs`, so that whoever
+// Invariants: one upkeep at a time (a row that the transaction that acts has locked); no lock is waited for longer than `lockTimeoutMs`, so that whoever
 // inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { shown } from '../../shown.ts';
 import { refusesData } from './failure.ts';
+import { lockNames, tryLockSql } from './locks.ts';
 import { PageSize } from './page-size.ts';
 import { beginSql } from './server-session.ts';
 import { codeOf, isServerError, kindOf, tookTooLong } from './sqlstate.ts';
@@ -186,9 +187,9 @@ async function paged(
 
 /** Until the transaction ends; the function make_partition takes the same lock. False if another upkeep has it. */
 async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolean> {
-  const sql = 'select pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext($1), pg_catalog.hashtext($2)) as held';
-  const { rows } = await client.query(sql, ['trunkline.upkeep', schema]);
-  return rows[0].held;
+  const sql = tryLockSql(pg.escapeIdentifier(schema), lockNames.upkeep);
+  const results = (await client.query(sql)) as unknown as pg.QueryResult[];
+  return results.at(-1)!.rowCount === 1;
 }
 
 /**

@@ -19,6 +19,7 @@ const columns: Readonly<Record<string, string>> = {
     'log_id handler_name position completed paused last_processed_id last_processed_at updated_at',
   handler_entries: 'log_id table_name key value',
   log_readers: 'log_id name position updated_at',
+  locks: 'lock_name',
 };
 
 /** Tables, views and sequences of ours, but for the months' partitions. */

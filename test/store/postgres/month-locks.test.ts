@@ -2,6 +2,7 @@
 // write, to read or to make one meanwhile is waited for, or waits.
 import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { lockNames, lockSql } from '../../../src/store/postgres/locks.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
@@ -48,7 +49,7 @@ test('while another upkeep is at work, neither makes a month: each looks and act
   const [another, flusher] = [await connected(), await connected()];
   const make = async (): Promise<string | null> =>
     (await flusher.query(`select ${schema}.make_partition(now()) as made`)).rows[0].made;
-  await another.query(`begin; select pg_advisory_xact_lock(hashtext('trunkline.upkeep'), hashtext('${schema}'))`);
+  await another.query(`begin; ${lockSql(schema, lockNames.upkeep)}`);
   expect([await keepPartitions(client, schema, 2), await make()]).toEqual([[], null]);
   expect((await listPartitions(client, schema)).filter(({ month }) => month !== undefined)).toEqual([]);
   await another.query('rollback');

@@ -336,7 +336,7 @@ describe('archives', () => {
     await keepPartitions(client, schema, 0);
     const { sha256 } = await archiveMonth(client, schema, '2024-05', scratchFolder());
     await client.query(
-      `create schema slow_${schema};
+      `create schema slow_${schema}; create table slow_${schema}.locks (lock_name text primary key);
        create function slow_${schema}.down() returns bool language plpgsql as 'begin perform pg_sleep(0.004); return true; end';
        create view slow_${schema}.domain_events_2024_05 as
          select * from ${schema}.domain_events_2024_05 where slow_${schema}.down()`,
