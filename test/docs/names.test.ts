@@ -48,3 +48,27 @@ test.each(all)('what %s names is there', (document) => {
   }
   expect(missing).toEqual([]);
 });
+
+/** `name` in `file`, and `file` (`name`, `name`): pairs that a document says belong together. */
+function* namesWithFiles(text: string): Generator<{ name: string; file: string }> {
+  for (const [, name, file] of text.matchAll(/`([\w.]+)` in `(src\/[\w./-]+\.ts)`/g))
+    yield { name: name!, file: file! };
+  for (const [, file, list] of text.matchAll(/`(src\/[\w./-]+\.ts)` \(([^()]*)\)/g)) {
+    for (const [, name] of list!.matchAll(/`([A-Za-z]\w*)`/g)) yield { name: name!, file: file! };
+  }
+}
+
+test('a function or type that a document places in a file of the sources is there', () => {
+  const missing: string[] = [];
+  let pairs = 0;
+  for (const document of all) {
+    for (const { name, file } of namesWithFiles(proseOf(document))) {
+      pairs++;
+      const word = new RegExp(`\\b${name.split('.').at(-1)}\\b`);
+      if (!existsSync(join(root, file)) || !word.test(readFileSync(join(root, file), 'utf8')))
+        missing.push(`${document}: ${name} in ${file}`);
+    }
+  }
+  expect(missing).toEqual([]);
+  expect(pairs).toBeGreaterThan(20);
+});
