@@ -1,24 +1,37 @@
 // What every shard thread is started with: the options that concern it, and where things are.
 import type { ShardSettings } from './actor/pool.ts';
-import type { DataDirectory } from './directory.ts';
-import type { ResolvedOptions } from './options.ts';
-import { embeddedStore } from './store/lmdb/description.ts';
+import type { AnyAggregate } from './aggregate.ts';
+
+/** What shards take of the runtime's options. */
+export type ShardOptions = Pick<
+  ShardSettings,
+  | 'context'
+  | 'moduleRoots'
+  | 'actorLimit'
+  | 'actorIdleMs'
+  | 'mailboxLimit'
+  | 'idempotencyTtlMs'
+  | 'askDeadlineMs'
+  | 'shards'
+  | 'store'
+> & {
+  readonly aggregates: readonly AnyAggregate[];
+  readonly flush: { readonly ringBytes: number };
+  readonly starts: { readonly timeoutMs: number };
+};
 
 export function shardSettings(
-  options: ResolvedOptions,
-  { storeFolder, logFolder }: DataDirectory,
-  log: { levels: SharedArrayBuffer; logId: string; mapBytes: number },
+  options: ShardOptions,
+  common: Pick<ShardSettings, 'local' | 'logFolder' | 'levels' | 'logId' | 'mapBytes'>,
 ): ShardSettings {
   const { ringBytes } = options.flush;
   const { shards, context, moduleRoots, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } =
     options;
   return {
-    ...log,
+    ...common,
     types: options.aggregates.map(({ name, module, commands }) => ({ name, module, commands: Object.keys(commands) })),
     context,
     moduleRoots,
-    local: embeddedStore(storeFolder),
-    logFolder,
     ringBytes,
     moduleMs: options.starts.timeoutMs,
     groupLimit: ringBytes / 2,

@@ -301,9 +301,9 @@ export class Stages {
   }
 
   private async startShards(mapBytes: number): Promise<void> {
-    const { options, directory, log, levels } = this;
-    const settings = shardSettings(options, directory, { levels: levels.memory, logId: log.logId, mapBytes });
-    this.shards = new Shards(this.caller, log, settings, options.starts, {
+    const { options, local, directory, log, levels } = this;
+    const common = { local, logFolder: directory.logFolder, levels: levels.memory, logId: log.logId, mapBytes };
+    this.shards = new Shards(this.caller, log, shardSettings(options, common), options.starts, {
       warning: (message, details) => options.logger.warn(details, message),
       died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
       failed: (error) => this.fail(error),

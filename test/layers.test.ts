@@ -122,7 +122,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
 const vocabularyMayImport: Readonly<Record<string, readonly string[]>> = {
   'options.ts': ['flush/sink-options.ts', 'log/policy.ts', 'store/adapter.ts'],
   'status.ts': ['caller/shards.ts', 'handlers/handlers.ts', 'outbox/outbox.ts'],
-  'shard-settings.ts': ['actor/pool.ts', 'store/lmdb/description.ts'],
+  'shard-settings.ts': ['actor/pool.ts'],
   'ending.ts': ['log/levels.ts'],
 };
 
