@@ -67,6 +67,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'handlers/attempts.ts': { running: 'end or time-out; concurrency' },
   'handlers/batches.ts': { gathered: 'next(); the window' },
   'handlers/careful-line.ts': { waiting: 'its turn comes; the window, and messages that were open at the start' },
+  'handlers/condition.ts': { waiting: 'it has changed; requests of users, and closing' },
   'handlers/deadlines.ts': { starting: 'begun or ended; concurrency', running: 'end or time-out; concurrency' },
   'handlers/effects.ts': { seen: 'goes with the attempt', changes: 'as seen' },
   'handlers/feed.ts': { live: 'leave(); one for each subscription', routes: 'as live', rest: 'as live' },

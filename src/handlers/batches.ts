@@ -20,6 +20,8 @@ export interface BatchEnds {
   exhausted(work: Work, error: unknown, attempts: number): void;
   /** What should not happen has: nothing more may be begun. */
   broken(error: unknown): void;
+  /** `isHandling` has ended. */
+  ended(): void;
   /** An event that is handed over by itself, with care. */
   inTurn(work: Work, turn: Turn): Promise<void>;
 }
@@ -75,6 +77,7 @@ export class Batches {
         else if (batch.length > 1) await this.together(batch);
       } finally {
         this.isHandling = false;
+        this.ends.ended();
       }
     }
   }

@@ -13,6 +13,7 @@ import type { Subject } from './attempt.ts';
 import { Attempts, type Call, type Outcome } from './attempts.ts';
 import { Batches } from './batches.ts';
 import { Breaker } from './breaker.ts';
+import { Condition } from './condition.ts';
 import { aggregateKey, type LetterError, letterError, letterEvent } from './letters.ts';
 import { Parked } from './parked.ts';
 import { Requeues } from './requeues.ts';
@@ -50,10 +51,12 @@ export class Handling {
   private readonly requeues: Requeues;
   /** Events being executed or tried again; not what users have asked for. */
   private underWay = 0;
+  /** Changes when an execution, or a lane, has ended. */
+  private readonly executions = new Condition();
   tracker: Tracker = new Tracker(0);
   /** No event is begun or tried again; when that ends, what was left is taken anew. */
-  isHeld = false;
-  isClosing = false;
+  private isHeld = false;
+  private isClosing = false;
   handled = 0;
   lastTaken: StoredEvent | undefined;
 
@@ -84,13 +87,26 @@ export class Handling {
         done: (work) => this.done(work),
         exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
         broken: (error) => this.broken(error),
+        ended: () => this.executions.changed(),
         inTurn: (work, turn) => this.inTurn(work, turn, [work.event]),
       });
   }
 
-  /** Everything up to `low`, and in the ranges, is done. Nothing is under way. */
+  /** Everything up to `low`, and in the ranges, is done: events behind it are taken from now on. None is being executed. */
   begin(low: number, done: readonly number[]): void {
     this.tracker = new Tracker(low, done);
+    this.isHeld = false;
+  }
+
+  /** The same from another place: the last event that was taken does not say where it stands. */
+  beginElsewhere(low: number): void {
+    this.begin(low, []);
+    this.lastTaken = undefined;
+  }
+
+  /** Nothing of interest is left up to here. */
+  passed(position: number): void {
+    this.tracker.scanned(position);
   }
 
   get hasRoom(): boolean {
@@ -199,6 +215,7 @@ export class Handling {
       work.told?.({ kind: 'done' });
     }
     this.lanes.delete(key);
+    this.executions.changed();
   }
 
   /** False: it is left to another run, or parked. */
@@ -289,6 +306,7 @@ export class Handling {
   /** What should not happen has, in our own code: it stops this subscription, by its name, and nothing else. */
   private broken(error: unknown, lane?: string): void {
     if (lane !== undefined) this.lanes.delete(lane);
+    this.executions.changed();
     this.events.failed(error, {});
     this.halt(error);
   }
@@ -298,7 +316,7 @@ export class Handling {
     this.events.halted(error);
   }
 
-  /** Begin no event, and try none again, until `isHeld` is taken back. */
+  /** Begin no event, and try none again, until `begin`. */
   hold(): void {
     this.isHeld = true;
     this.attempts.hold();
@@ -311,6 +329,7 @@ export class Handling {
       await execution;
     } finally {
       this.underWay -= events;
+      this.executions.changed();
     }
   }
 
@@ -350,7 +369,7 @@ export class Handling {
     this.isClosing = true;
     this.attempts.stopRetrying();
     const timer = this.endWithin(graceMs);
-    await this.whenLanesEmpty();
+    await this.executions.until(() => this.lanes.size === 0);
     await this.batches?.ended();
     clearTimeout(timer);
   }
@@ -369,12 +388,7 @@ export class Handling {
   }
 
   /** Resolves when no event is executed; held before, none is begun. */
-  async whenStill(): Promise<void> {
-    while (!this.isStill) await new Promise((resolve) => setTimeout(resolve, 1));
-  }
-
-  /** Resolves when nothing runs. */
-  async whenLanesEmpty(): Promise<void> {
-    while (this.lanes.size > 0) await new Promise((resolve) => setTimeout(resolve, 1));
+  whenStill(): Promise<void> {
+    return this.executions.until(() => this.isStill);
   }
 }

@@ -1,6 +1,6 @@
 // One durable subscription: takes events in log order, from the store and then from the feed, and keeps its checkpoint.
 // Owned by the caller's thread.
-//   starting → catching up ⇄ live      paused: takes nothing      stopped: halted by an event that cannot be handled
+// What it does at a time, and where that leads: `subscription-mode.ts`.
 // Invariants: the checkpoint says no more than what is done, and moves in one commit with what that has caused in the tables.
 // Nothing is taken that is not synced; nothing is left out between the store, the log and the feed.
 
@@ -13,12 +13,13 @@ import { isThenable } from '../thenable.ts';
 import { type CheckpointRecord, checkpointTable } from './checkpoint.ts';
 import { type Follower, sliceMs } from './feed.ts';
 import { doneAbove, handledTable } from './handled.ts';
-import type { From, Subscription, SubscriptionState, SubscriptionStatus } from './handlers.ts';
+import type { From, Subscription, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
 import { Nudge } from './nudge.ts';
 import { type Patient, patiently } from './patience.ts';
 import { checkWaitFields, type WaitOptions } from './reading-options.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
+import { type Mode, mayLead, stateOf } from './subscription-mode.ts';
 import type { SubscriptionParts } from './subscription-parts.ts';
 import { checkpointOf, statusOf } from './subscription-status.ts';
 import type { Checkpointed, Tables } from './tables.ts';
@@ -39,13 +40,15 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private readonly from: Exclude<From, 'now'>;
   private readonly waiters: Waiters;
   private readonly running: Promise<void>;
-  private state: SubscriptionState = 'starting';
+  /** Changed by `transition` alone. */
+  private mode: Mode = 'starting';
   private reader: PageReader | undefined;
   /** The next position to be looked at. */
   private next = 1;
-  private isFollowing = false;
+  /** As it is kept with the checkpoint. */
   private isPaused = false;
-  private holds = 0;
+  /** Requests of users that are not done. */
+  private requests = 0;
   private touchedAt = 0;
   private failure: unknown;
   /** What reading waits for. */
@@ -85,6 +88,27 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.running = this.run().catch((error: unknown) => this.fail(error));
   }
 
+  /** False: its mode does not lead there, and stays. */
+  private transition(to: Mode): boolean {
+    const from = this.mode;
+    if (!mayLead(from, to)) return false;
+    this.mode = to;
+    if (from === 'live') this.parts.feed.leave(this);
+    if (to === 'live') this.parts.feed.join(this); // which may hand over events in this turn
+    this.nudge.wake();
+    return true;
+  }
+
+  /** Takes nothing more; one that has not begun, or has stopped, takes nothing as it is. */
+  private hold(): void {
+    if (this.mode !== 'starting' && this.mode !== 'stopped') this.transition('held');
+  }
+
+  /** Where it goes on. */
+  private get unheld(): Mode {
+    return this.requests > 0 ? 'held' : this.isPaused ? 'paused' : 'catching up';
+  }
+
   // ——— reading
 
   private async run(): Promise<void> {
@@ -109,7 +133,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (!volatile) await compareFilter(this.settings, tables, kept?.low, this.parts.onWidened);
     this.goOnFrom(low, above.done);
     this.isPaused = kept?.paused ?? false;
-    this.state = 'catching up';
+    this.transition(this.unheld);
     this.waiters.advance();
     // In one turn: the checkpoint says what the entries said.
     for (const key of above.entries) tables.stage(handledTable, key, undefined);
@@ -120,13 +144,17 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   private goOnFrom(low: number, done: readonly number[]): void {
     this.handling.begin(low, done);
+    this.readFrom(low);
+  }
+
+  private readFrom(low: number): void {
     this.next = low + 1;
     this.reader = undefined;
     this.waiters.advance();
   }
 
   private mayTake(): boolean {
-    return !this.isPaused && this.holds === 0 && !this.handling.isHeld && this.handling.hasRoom;
+    return (this.mode === 'catching up' || this.mode === 'live') && this.handling.hasRoom;
   }
 
   /** One page. */
@@ -149,34 +177,28 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     await yieldToLoop();
   }
 
-  /** Live, until the feed goes too fast or somebody wants something else. */
+  /** Live, until there is no room for what the feed offers. */
   private async follow(): Promise<void> {
-    this.state = 'live';
-    this.isFollowing = true;
-    this.parts.feed.join(this);
-    while (this.isFollowing && this.mayTake() && this.closing === undefined) await this.nudge.wait();
-    this.leave();
+    this.transition('live');
+    while (this.isLive && this.handling.hasRoom) await this.nudge.wait();
+    if (this.isLive) this.transition('catching up');
   }
 
-  private leave(): void {
-    if (!this.isFollowing) return;
-    this.isFollowing = false;
-    this.parts.feed.leave(this);
-    if (this.state === 'live') this.state = 'catching up';
+  private get isLive(): boolean {
+    return this.mode === 'live';
   }
 
   /** From the feed: an event. */
   offer(event: StoredEvent): void {
-    if (!this.isFollowing || event.position < this.next) return;
-    if (this.mayTake()) return this.take(event);
-    this.leave();
-    this.nudge.wake();
+    if (!this.isLive || event.position < this.next) return;
+    if (this.handling.hasRoom) return this.take(event);
+    this.transition('catching up');
   }
 
   /** From the feed: nothing is left up to here. */
   passed(position: number): void {
     if (position >= this.next) this.next = position + 1;
-    this.handling.tracker.scanned(position);
+    this.handling.passed(position);
     this.waiters.advance();
     const now = performance.now();
     if (now - this.touchedAt < idleCheckpointMs) return;
@@ -197,14 +219,12 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private halted(error: unknown): void {
+    if (this.mode !== 'stopped' && !this.transition('stopped')) return;
     this.failure = error;
-    this.state = 'stopped';
-    this.leave();
-    this.nudge.wake();
     unawaited(this.stopped(error));
   }
 
-  /** What still ran has ended: nothing goes on before somebody resumes it. */
+  /** What still ran has ended: nothing goes on before it is resumed. */
   private async stopped(error: unknown): Promise<void> {
     await this.handling.whenStill();
     if (this.failure === error) this.waiters.fail(error);
@@ -212,7 +232,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** From the tables: it is time to say how far it has come. */
   stageCheckpoint(): void {
-    if (this.parts.volatile || this.state === 'starting') return;
+    if (this.parts.volatile || this.mode === 'starting') return;
     this.parts.tables.stage(checkpointTable, this.name, checkpointOf(this.handling, this.isPaused));
   }
 
@@ -221,8 +241,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   status(): SubscriptionStatus {
-    const isReading = this.state === 'live' || this.state === 'catching up';
-    const state = isReading && this.isPaused ? 'paused' : this.state;
+    const state = stateOf(this.mode, this.isPaused);
     const trouble = this.failure ?? this.trouble ?? (this.parts.volatile ? undefined : this.parts.tables.trouble);
     return statusOf(this.name, state, this.handling, this.parts.feed.synced, trouble);
   }
@@ -232,9 +251,9 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     const { timeoutMs = 30_000, signal } = options;
     const position = typeof target === 'number' ? target : target?.position;
     checkWait(position, timeoutMs, signal);
-    if (this.state === 'failed' || this.state === 'closed') throw this.ended();
-    if (this.position >= position && this.state !== 'starting') return;
-    if (this.state === 'stopped' && this.handling.isStill) throw this.failure;
+    if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
+    if (this.position >= position && this.mode !== 'starting') return;
+    if (this.mode === 'stopped' && this.handling.isStill) throw this.failure;
     return this.waiters.wait(position, timeoutMs, signal);
   }
 
@@ -243,7 +262,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   pause(): Promise<void> {
     return this.control(async () => {
       this.isPaused = true;
-      if (this.state !== 'stopped') await this.leaveOff();
+      if (this.mode !== 'stopped') await this.leaveOff();
       await this.kept();
     });
   }
@@ -251,7 +270,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   resume(): Promise<void> {
     return this.control(async () => {
       this.isPaused = false;
-      if (this.state === 'stopped') await this.leaveOff(); // what it was halted by is taken again
+      if (this.mode === 'stopped') await this.leaveOff(); // what it was halted by is taken again
       await this.kept();
     });
   }
@@ -260,10 +279,9 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private async leaveOff(): Promise<void> {
     const { handling } = this;
     handling.hold();
-    this.leave();
     await handling.whenStill();
     this.checkOpen();
-    this.unhalt();
+    if (this.transition('held')) this.failure = undefined; // it had stopped
     this.goOnFrom(handling.tracker.low, handling.tracker.done());
   }
 
@@ -273,8 +291,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       const { starts, volatile } = this.parts;
       const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
       await this.leaveOff();
-      this.goOnFrom(low, []);
-      this.handling.lastTaken = undefined;
+      this.handling.beginElsewhere(low);
+      this.readFrom(low);
       await this.kept();
     });
   }
@@ -290,28 +308,22 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private async whileHeld(action: () => Promise<void>): Promise<void> {
-    this.holds++;
-    this.nudge.wake();
+    this.requests++;
+    this.hold();
     try {
       await this.loaded.promise;
       this.checkOpen();
       await action();
     } finally {
-      this.holds--;
-      this.nudge.wake();
+      this.requests--;
+      if (this.mode === 'held') this.transition(this.unheld);
     }
   }
 
   /** @throws RuntimeClosed, what it has failed by */
   private checkOpen(): void {
-    if (this.state === 'failed' || this.state === 'closed') throw this.ended();
+    if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
     if (this.closing !== undefined) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-  }
-
-  private unhalt(): void {
-    this.handling.isHeld = false;
-    this.failure = undefined;
-    this.state = 'catching up';
   }
 
   /** Resolves when the checkpoint, as it is, is on disk. */
@@ -342,13 +354,13 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private async end(graceMs: number): Promise<void> {
-    this.leave();
+    this.hold();
     this.nudge.end();
     await this.handling.close(graceMs);
     await this.running;
-    if (this.state !== 'starting') this.parts.tables.touch(this);
+    if (this.mode !== 'starting') this.parts.tables.touch(this);
     await this.parts.tables.durableWithin(closeGraceMs, (error) => this.parts.onError(error, { handler: this.name }));
-    if (this.state !== 'failed') this.state = 'closed';
+    this.transition('closed');
     this.giveUpWaiting(this.ended());
     await this.parts.onClosed();
   }
@@ -360,13 +372,11 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** It can go on no more in this run; from what keeps its checkpoint, too. */
   fail(error: unknown): void {
     if (this.closing !== undefined && isError(error, 'RuntimeClosed')) return;
-    this.leave();
     this.handling.hold();
     this.failure = error;
-    this.state = 'failed';
+    this.transition('failed');
     this.parts.onError(error, { handler: this.name });
     this.giveUpWaiting(error);
-    this.nudge.wake();
   }
 
   /** Nothing that is waited for will come. */
