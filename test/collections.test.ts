@@ -123,6 +123,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'store/lmdb/scan.ts': { known: 'goes with the scan' },
   'store/lmdb/writer.ts': { snapshots: 'every batch' },
   'store/postgres/append.ts': { isNamed: 'weak' },
+  'store/postgres/recent-ownership.ts': { goodAt: 'the oldest, beyond a limit' },
   'store/postgres/partitions.ts': { months: 'one for each month', done: 'one for each month' },
   'store/postgres/sink.ts': { stale: 'told after the commit; one batch' },
   'stream/integration.ts': { byType: 'one for each declaration' },

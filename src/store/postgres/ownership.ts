@@ -1,11 +1,15 @@
 // Who else can put something into the schema, or has: functions that our statements would run with our rights, tables in the
-// place of ours. Looked at whenever a session begins and before anything is migrated, from the catalogue, which every role
-// may read and which runs nothing of others'.
+// place of ours. Looked at when a session begins (recent-ownership.ts) and before anything is migrated, from the catalogue, which
+// every role may read and which runs nothing of others'.
 //
 // Trusted are the roles that have the schema's rights anyway: its owner, who can become the owner, the database's owner,
 // superusers. Where an administrator has made the schema and lets another role create in it, which owns all that is ours: that
-// role, too, since it has migrated. A migration asks more: the schema belongs to the role that migrates, to one whose rights it has, or to the database's owner
-// or a superuser. A session cannot ask that: it does not know which role should have migrated.
+// role, too, since it has migrated. A migration asks more: the schema belongs to the role that migrates, to one whose rights it
+// has and which only trusted roles administer, to the database's owner or a superuser. A session cannot ask that: it does not
+// know which role should have migrated.
+//
+// A member of a trusted role counts as that role whatever options its membership has: with the admin option it can give itself
+// the others. Being made a member needs no consent: who has the rights of a role is not for that reason its friend.
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { relations } from './tables.ts';
@@ -57,6 +61,31 @@ function reasonOf({ kind, object, other, role }: Finding, schema: string): strin
   }
 }
 
+/** Functions that a table runs for who uses it. `tables`: what has their `oid`. */
+export const attachedTo = (tables: string): string =>
+  `select d.classid, d.objid, p.oid, p.proowner as owner from (
+    select 'pg_catalog.pg_trigger'::pg_catalog.regclass as class, t.oid from pg_catalog.pg_trigger t join ${tables} ours on ours.oid = t.tgrelid
+      where not t.tgisinternal
+    union all select 'pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid from pg_catalog.pg_rewrite r join ${tables} ours on ours.oid = r.ev_class
+    union all select 'pg_catalog.pg_attrdef'::pg_catalog.regclass, a.oid from pg_catalog.pg_attrdef a join ${tables} ours on ours.oid = a.adrelid
+    union all select 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid from pg_catalog.pg_constraint c join ${tables} ours on ours.oid = c.conrelid
+      where c.contype = 'c'
+    union all select 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid from pg_catalog.pg_policy y join ${tables} ours on ours.oid = y.polrelid
+    union all select 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid from pg_catalog.pg_index i join ${tables} ours on ours.oid = i.indrelid
+      where i.indexprs is not null or i.indpred is not null
+  ) part join pg_catalog.pg_depend d on d.classid = part.class and d.objid = part.oid
+    and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
+  join pg_catalog.pg_proc p on p.oid = d.refobjid`;
+
+/**
+ * Whether all who may make others members of a role are, or can become, a role of `trusted`; its own members otherwise are not
+ * those that an administrator has chosen. Since PostgreSQL 16 a role may give only those that it has the admin option of, which
+ * it has of each that it makes.
+ */
+export const administeredBy = (role: string, trusted: string): string =>
+  `not exists (select from pg_catalog.pg_auth_members a where a.roleid = ${role} and a.admin_option
+    and not exists (select from ${trusted} t where pg_catalog.pg_has_role(a.member, t.role, 'member')))`;
+
 /** $1: the schema; $2: the names of our tables, views and sequences; $3: whether this role is to migrate. */
 const findingsSql = `
   with home as materialized (
@@ -82,23 +111,12 @@ const findingsSql = `
     union select o.owner from ours o, created c where not $3 and c.role = o.owner
         and o.name = 'trunkline_migrations' and not exists (select from ours p where p.owner <> o.owner)
   ), attached as materialized (
-    select d.classid, d.objid, p.oid, p.proowner as owner from (
-      select 'pg_catalog.pg_trigger'::pg_catalog.regclass as class, t.oid from pg_catalog.pg_trigger t join ours on ours.oid = t.tgrelid
-        where not t.tgisinternal
-      union all select 'pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid from pg_catalog.pg_rewrite r join ours on ours.oid = r.ev_class
-      union all select 'pg_catalog.pg_attrdef'::pg_catalog.regclass, a.oid from pg_catalog.pg_attrdef a join ours on ours.oid = a.adrelid
-      union all select 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid from pg_catalog.pg_constraint c join ours on ours.oid = c.conrelid
-        where c.contype = 'c'
-      union all select 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid from pg_catalog.pg_policy y join ours on ours.oid = y.polrelid
-      union all select 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid from pg_catalog.pg_index i join ours on ours.oid = i.indrelid
-        where i.indexprs is not null or i.indpred is not null
-    ) part join pg_catalog.pg_depend d on d.classid = part.class and d.objid = part.oid
-      and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-    join pg_catalog.pg_proc p on p.oid = d.refobjid
+    ${attachedTo('ours')}
   ), found as (
     select 'schema' as kind, null as object, current_user::pg_catalog.text as other, home.owner as role from home, me, base
       where $3 and home.owner <> (select r.oid from pg_catalog.pg_roles r where r.rolname = 'pg_database_owner')
-        and not (not me.is_super and pg_catalog.pg_has_role(me.oid, home.owner, 'usage'))
+        and not (not me.is_super and pg_catalog.pg_has_role(me.oid, home.owner, 'usage')
+          and ${administeredBy('home.owner', '(select oid as role from me union select owner from base)')})
         and not pg_catalog.pg_has_role(home.owner, me.oid, 'member')
         and not pg_catalog.pg_has_role(home.owner, base.owner, 'member')
     union all

@@ -6,7 +6,7 @@ import { revealed } from '../../hidden.ts';
 import type { HiddenConnection } from './connection.ts';
 import { endsConnection, failure, storeName } from './failure.ts';
 import { readMigrations, versionOf } from './migrations.ts';
-import { checkOwnership } from './ownership.ts';
+import { checkOwnershipOfSession } from './recent-ownership.ts';
 import { destroyClient, openClient } from './server-session.ts';
 import { isServerError } from './sqlstate.ts';
 import { checkTables } from './tables.ts';
@@ -73,7 +73,7 @@ export class Session {
  */
 export async function checkSchema(client: pg.ClientBase, schema: string): Promise<void> {
   await checkServer(client);
-  await checkOwnership(client, schema, 'session'); // before anything there is read: a table can run its owner's functions
+  await checkOwnershipOfSession(client, schema); // before anything there is read: a table can run its owner's functions
   const known = await readMigrations();
   const version = await versionOf(client, schema, known);
   if (version < known.length) {

@@ -191,7 +191,7 @@ class Tail {
     const { openClient } = await import('./server-session.ts'); // with the client library: see doors.ts
     const client = await openClient(this.settings.connection, use, this.settings.signal);
     try {
-      await (await import('./ownership.ts')).checkOwnership(client, this.schemaName, 'session');
+      await (await import('./recent-ownership.ts')).checkOwnershipOfSession(client, this.schemaName);
       await this.checkServer(client);
     } catch (error) {
       client.end().catch(() => {});

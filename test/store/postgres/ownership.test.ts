@@ -1,17 +1,21 @@
 // Which schemas are refused, before anything in them is run or read: those where a role that is not trusted with it can
 // create something, or has. Each case has a schema of its own; `evil` is another service of the same database.
+import '../../leap.ts';
+
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate, openEventStore, postgres, tailEvents } from '../../../src/index.ts';
 import { checkOwnership } from '../../../src/store/postgres/ownership.ts';
+import { checkOwnershipOfSession } from '../../../src/store/postgres/recent-ownership.ts';
 import { relations } from '../../../src/store/postgres/tables.ts';
+import { pass } from '../../leap.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { errorOf, startRuntime } from '../../runtime/scratch.ts';
 
 const named = (role: string): string => `owns_${role}_${process.pid}`;
-const [migrator, service, evil, team, owner] = ['migrator', 'service', 'evil', 'team', 'owner'].map(named) as [
-  ...[string, string, string, string, string],
-];
+const [migrator, service, evil, team, owner, made, inner] = [
+  ...['migrator', 'service', 'evil', 'team', 'owner', 'made', 'inner'].map(named),
+] as [string, string, string, string, string, string, string];
 let url: string;
 
 const as = (role: string): string => {
@@ -31,20 +35,24 @@ beforeAll(async () => {
      ${[service, evil, owner].map((role) => `create role ${role} login password 'p';`).join('')}
      alter database ${database} owner to ${owner}; grant create on database ${database} to ${migrator}, ${evil};
      create schema lair authorization ${evil}; grant usage on schema lair to public;
-     create table lair.ran (who text); grant insert on lair.ran to public`,
+     create table lair.ran (who text); grant insert on lair.ran to public; alter role ${evil} createrole`,
   );
   await run(
     evil,
     `create function lair.spy() returns text language plpgsql as $$ begin insert into lair.ran values (current_user); return 'x'; end $$;
      create function lair.spying() returns trigger language plpgsql as $$ begin perform lair.spy(); return new; end $$;
      create function lair.spying_tables() returns event_trigger language plpgsql as $$ begin perform lair.spy(); end $$;
-     create function lair.always(text) returns boolean language sql as $$ select lair.spy() = 'x' $$`,
+     create function lair.always(text) returns boolean language sql as $$ select lair.spy() = 'x' $$;
+     create role ${made}; grant ${made} to ${evil}, ${migrator}; create role ${inner}; grant ${inner} to ${evil}, ${team}`,
   );
 });
 afterAll(async () => {
   const roles = `${migrator}, ${service}, ${evil}, ${team}, ${owner}`;
   await administer(url, `alter database ${new URL(url).pathname.slice(1)} owner to current_user`);
-  await administer(url, `drop owned by ${roles} cascade; drop role ${roles}`);
+  await administer(
+    url,
+    `drop owned by ${roles}, ${made}, ${inner} cascade; drop role ${made}, ${inner}; drop role ${roles}`,
+  );
 });
 
 /** What a function in the schema would be taken for while the first migrations run. */
@@ -58,6 +66,14 @@ const before: Readonly<Record<string, [steps: (schema: string) => [string | unde
       [evil, `create schema ${schema}; grant usage, create on schema ${schema} to public; ${format(schema)}`],
     ],
     /belongs to role owns_evil_\d+, and role .* migrates.*every role may create.*revoke create on schema "\w+" from public/,
+  ],
+  'of a role that another has made, and made the migrator a member of': [
+    (schema) => [[evil, `create schema ${schema} authorization ${made}`]],
+    /belongs to role owns_made_\d+, and role .* migrates/,
+  ],
+  "of a role that another has made, and made the migrator's group a member of": [
+    (schema) => [[evil, `create schema ${schema} authorization ${inner}`]],
+    /belongs to role owns_inner_\d+, and role .* migrates/,
   ],
   'where every role may create': [
     (schema) => [[migrator, `create schema ${schema}; grant usage, create on schema ${schema} to public`]],
@@ -204,6 +220,28 @@ const sessionOn = async (schema: string): Promise<unknown> => {
     await client.end();
   }
 };
+
+test('a thread looks once a minute at a target that it has found good, and at every other one', async () => {
+  const [good, other] = [await schemaAfter(() => [], true), await schemaAfter(() => [], true)];
+  const client = new pg.Client({ connectionString: as(service) });
+  await client.connect();
+  const look = (schema: string): Promise<unknown> =>
+    checkOwnershipOfSession(client, schema).then(
+      () => 'good',
+      ({ code }) => code,
+    );
+  expect(await look(good)).toBe('good');
+  for (const schema of [good, other]) await run(migrator, `grant create on schema ${schema} to public`);
+  pass(59_000);
+  expect([await look(good), await look(other), await look(other)]).toEqual([
+    ...['good', 'StoreSchemaUnsafe', 'StoreSchemaUnsafe'],
+  ]);
+  pass(2_000);
+  expect(await look(good)).toBe('StoreSchemaUnsafe');
+  for (const schema of [good, other]) await run(migrator, `revoke create on schema ${schema} from public`);
+  expect([await look(good), await look(other)]).toEqual(['good', 'good']);
+  await client.end();
+});
 
 const ran = async (): Promise<string[]> => (await administer(url, 'select who from lair.ran')).map(({ who }) => who);
 const unsafe = (message: RegExp): object => ({ code: 'StoreSchemaUnsafe', message: expect.stringMatching(message) });
