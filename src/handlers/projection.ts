@@ -14,7 +14,10 @@ import type { RangeOptions, WaitOptions } from './reading-options.ts';
 
 /** A table of yours in PostgreSQL, for the rows of a projection. You make it, and may index, read and join it as you like. */
 export interface ProjectionTable {
-  /** With its schema unless that is on the search path: `reports.daily`. Columns have the names of the row's fields. */
+  /**
+   * With its schema: `reports.daily`; a name alone is looked up on the role's search path, once. It belongs to a role that is
+   * trusted with yours, else `StoreSchemaUnsafe`. Columns have the names of the row's fields.
+   */
   table: string;
   /** The column of the row's key, a primary key or unique, of any type that the key's text can be; default `key`. */
   keyColumn?: string | undefined;

@@ -2,13 +2,14 @@
 // its own. Keys travel as bytes, values as the text of their JSON, which is kept letter for letter.
 //
 // Invariant: a transaction of many entries is no statement of many: one that takes longer than it may is undone, and done again
-// with fewer of them.
+// with fewer of them. Handlers' own statements run in some of these transactions, by the search_path of the role: so each operator
+// and type of ours is named with its schema (own-path.ts).
 import pg from 'pg';
 import { TrunklineError } from '../../errors.ts';
 import { storeName } from '../../store/postgres/failure.ts';
 import { lockNames, lockSql } from '../../store/postgres/locks.ts';
 import { PageSize } from '../../store/postgres/page-size.ts';
-import { beginSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
+import { beginSharedSql, idleFor, silentMs } from '../../store/postgres/server-session.ts';
 import { isServerError } from '../../store/postgres/sqlstate.ts';
 import { timeOf, timeText } from '../../store/postgres/time-text.ts';
 import { type CheckpointRecord, checkpointTable } from '../checkpoint.ts';
@@ -33,12 +34,13 @@ export class EntryStatements {
     this.logId = logId;
     this.schema = pg.escapeIdentifier(schema);
     this.lock = lockSql(this.schema, lockNames.handlers(logId));
-    this.entries = `(select key, value::text as json from ${this.schema}.handler_entries
-      where log_id = $1 and table_name = $2)`;
+    this.entries = `(select key, value::pg_catalog.text as json from ${this.schema}.handler_entries
+      where log_id operator(pg_catalog.=) $1 and table_name operator(pg_catalog.=) $2)`;
     this.positions = `(select pg_catalog.convert_to(handler_name, 'UTF8') as key,
         pg_catalog.json_strip_nulls(pg_catalog.json_build_object('low', position, 'done', completed, 'lastId', last_processed_id,
-          'lastAt', last_processed_at, 'updatedAt', updated_at, 'paused', paused))::text as json
-      from ${this.schema}.event_handler_positions where log_id = $1 and $2 = '${checkpointTable}')`;
+          'lastAt', last_processed_at, 'updatedAt', updated_at, 'paused', paused))::pg_catalog.text as json
+      from ${this.schema}.event_handler_positions
+      where log_id operator(pg_catalog.=) $1 and $2::pg_catalog.text operator(pg_catalog.=) '${checkpointTable}')`;
   }
 
   private source(table: string): string {
@@ -46,7 +48,7 @@ export class EntryStatements {
   }
 
   async get(client: pg.ClientBase, table: string, key: string): Promise<string | undefined> {
-    const sql = `select json from ${this.source(table)} e where key = $3`;
+    const sql = `select json from ${this.source(table)} e where key operator(pg_catalog.=) $3`;
     const { rows } = await client.query(sql, [this.logId, table, Buffer.from(key)]);
     return rows[0]?.json;
   }
@@ -55,7 +57,8 @@ export class EntryStatements {
     const bytes = Buffer.from(prefix);
     const first = start === undefined ? bytes : Buffer.from(start);
     const sql = `select key, json from ${this.source(table)} e
-      where key >= $3 and ($4::bytea is null or key < $4) and ($5::bytea is null or key < $5) order by key limit $6`;
+      where key operator(pg_catalog.>=) $3 and ($4::pg_catalog.bytea is null or key operator(pg_catalog.<) $4)
+        and ($5::pg_catalog.bytea is null or key operator(pg_catalog.<) $5) order by key limit $6`;
     const bounds = [
       first.compare(bytes) < 0 ? bytes : first,
       end === undefined ? null : Buffer.from(end),
@@ -71,7 +74,7 @@ export class EntryStatements {
    * `locals`: as for {@link beginSql}.
    */
   beginWith(entry: Change | undefined, longestMs: number, ...locals: string[]): string {
-    const begin = beginSql(idleFor(longestMs + silentMs), ...locals);
+    const begin = beginSharedSql(idleFor(longestMs + silentMs), ...locals);
     if (entry === undefined) return begin;
     const { table, key, json } = entry;
     const values = [this.logId, table].map(pg.escapeLiteral).join();
@@ -92,24 +95,26 @@ export class EntryStatements {
     await this.inPages(client, put, (page) =>
       client.query(
         `insert into ${this.schema}.handler_entries (log_id, table_name, key, value)
-         select $1, t, k, v::json from unnest($2::text[], $3::bytea[], $4::text[]) as r (t, k, v)
+         select $1, t, k, v::pg_catalog.json
+         from unnest($2::pg_catalog.text[], $3::pg_catalog.bytea[], $4::pg_catalog.text[]) as r (t, k, v)
          on conflict (log_id, table_name, key) do update set value = excluded.value`,
         [this.logId, ...columnsOf(page), page.map(({ json }) => json)],
       ),
     );
     await this.inPages(client, removed, (page) =>
       client.query(
-        `delete from ${this.schema}.handler_entries e using unnest($2::text[], $3::bytea[]) as r (t, k)
-         where e.log_id = $1 and e.table_name = r.t and e.key = r.k`,
+        `delete from ${this.schema}.handler_entries e using unnest($2::pg_catalog.text[], $3::pg_catalog.bytea[]) as r (t, k)
+         where e.log_id operator(pg_catalog.=) $1 and e.table_name operator(pg_catalog.=) r.t and e.key operator(pg_catalog.=) r.k`,
         [this.logId, ...columnsOf(page)],
       ),
     );
     const isGone = ({ json }: Change): boolean => json === undefined;
     await this.inPages(client, moved.filter(isGone), (page) =>
-      client.query(`delete from ${this.schema}.event_handler_positions where log_id = $1 and handler_name = any($2)`, [
-        this.logId,
-        page.map(({ key }) => key),
-      ]),
+      client.query(
+        `delete from ${this.schema}.event_handler_positions
+         where log_id operator(pg_catalog.=) $1 and handler_name operator(pg_catalog.=) any($2)`,
+        [this.logId, page.map(({ key }) => key)],
+      ),
     );
     const kept = moved.filter((change) => !isGone(change));
     await this.inPages(client, kept, (page) => this.move(client, page));
@@ -146,14 +151,14 @@ export class EntryStatements {
     const { rows: before } = await client.query(
       `insert into ${this.schema}.event_handler_positions as p
          (log_id, handler_name, position, completed, paused, last_processed_id, last_processed_at, updated_at)
-       select $1, r.* from pg_catalog.json_to_recordset($2) as r (handler_name text, position bigint, completed bigint[],
-         paused boolean, last_id uuid, last_at timestamptz, updated_at timestamptz)
+       select $1, r.* from pg_catalog.json_to_recordset($2) as r (handler_name pg_catalog.text, position bigint,
+         completed bigint[], paused boolean, last_id pg_catalog.uuid, last_at pg_catalog.timestamptz, updated_at pg_catalog.timestamptz)
        on conflict (log_id, handler_name) do update set position = excluded.position, completed = excluded.completed,
          paused = excluded.paused, updated_at = excluded.updated_at,
          last_processed_id = coalesce(excluded.last_processed_id, p.last_processed_id),
          last_processed_at = coalesce(excluded.last_processed_at, p.last_processed_at)
-       returning handler_name as name, (select b.position::float8 from ${this.schema}.event_handler_positions b
-         where b.log_id = p.log_id and b.handler_name = p.handler_name) as found`,
+       returning handler_name as name, (select b.position::pg_catalog.float8 from ${this.schema}.event_handler_positions b
+         where b.log_id operator(pg_catalog.=) p.log_id and b.handler_name operator(pg_catalog.=) p.handler_name) as found`,
       [this.logId, JSON.stringify(changes.map(({ key, json }) => rowOf(key, json!)))],
     );
     for (const { name, found } of before) this.checkFound(name, found ?? 0);

@@ -157,7 +157,9 @@ export class TableProjection<Row> implements Projection<Row> {
 
   private async open(): Promise<void> {
     const { init } = this.definition;
-    this.table = await this.patiently(() => this.store.read((client) => RowTable.find(client, this.into, init)));
+    this.table = await this.patiently(() =>
+      this.store.read((client) => RowTable.find(client, this.into, init, this.store.schema)),
+    );
     const json = await this.patiently(() => this.store.get(projectionTable, this.name));
     this.kept = json === undefined ? {} : (JSON.parse(json) as KeptProjection);
     const { building } = this.kept;

@@ -16,9 +16,11 @@ export interface PagedWork {
   readonly from: string;
   /** What `page` has of it; the key among them. */
   readonly columns: string;
-  /** The key's column, quoted: unique. */
+  /** The key's column, quoted: unique; its type and the operators that order it, with their schemas. */
   readonly key: string;
   readonly keyType: string;
+  readonly less: string;
+  readonly greater: string;
   /** What is done with the rows of `page`. */
   readonly work: string;
   readonly pages: PageSize;
@@ -47,15 +49,16 @@ export async function byPages(client: Client, work: PagedWork): Promise<void> {
 
 async function page(
   client: Client,
-  { from, columns, key, keyType, work }: PagedWork,
+  { from, columns, key, keyType, less, greater, work }: PagedWork,
   size: number,
   after: string | undefined,
 ): Promise<{ count: number; last: string }> {
-  const behind = after === undefined ? '' : `and ${key} > $1::text::${keyType}`;
+  const behind = after === undefined ? '' : `and ${key} ${greater} $1::pg_catalog.text::${keyType}`;
   const text = `with page as (
-      select ${columns} from ${from} where ${key} is not null ${behind} order by ${key} limit ${size}
+      select ${columns} from ${from} where ${key} is not null ${behind} order by ${key} using ${less} limit ${size}
     ), done as (${work})
-    select pg_catalog.count(*)::float8 as count, (pg_catalog.array_agg(${key}::text order by ${key} desc))[1] as last from page`;
+    select pg_catalog.count(*)::pg_catalog.float8 as count,
+      (pg_catalog.array_agg(${key}::pg_catalog.text order by ${key} using ${greater}))[1] as last from page`;
   const { rows } = await client.query(text, after === undefined ? [] : [after]);
   return rows[0];
 }

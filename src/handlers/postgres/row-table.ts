@@ -1,5 +1,8 @@
 // A table of the user's own, as a projection reads and writes it: one row a key, the row's fields in columns of their names.
 // PostgreSQL itself turns JSON into the columns' types and back, so any type will do that has a JSON form.
+//
+// The statements run by the search_path of the role, which the table's own triggers may count on: so each operator and type is
+// named with its schema here (own-path.ts).
 
 import { createHash } from 'node:crypto';
 import pg from 'pg';
@@ -10,13 +13,7 @@ import type { PageSize } from '../../store/postgres/page-size.ts';
 import type { ProjectionTable } from '../projection.ts';
 import type { RangeOptions } from '../reading-options.ts';
 import { byPages } from './row-pages.ts';
-
-interface Column {
-  readonly name: string;
-  readonly type: string;
-  /** ` collate …`; '' where it is the type's. */
-  readonly collation: string;
-}
+import { type KeyColumn, placeOf } from './table-place.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
@@ -49,8 +46,9 @@ export class RowTable<Row> {
   readonly name: string;
   private readonly schema: string;
   private readonly plainName: string;
-  private readonly key: Column;
-  private readonly columns: readonly Column[];
+  private readonly key: KeyColumn;
+  /** All but the key's. */
+  private readonly columns: readonly string[];
   private readonly known: ReadonlySet<string>;
   private readonly init: (key: string) => Row;
   /** The comment of a table that is built beside the user's own. */
@@ -59,8 +57,8 @@ export class RowTable<Row> {
   private constructor(
     schema: string,
     plainName: string,
-    key: Column,
-    columns: readonly Column[],
+    key: KeyColumn,
+    columns: readonly string[],
     init: (key: string) => Row,
     mark?: string,
   ) {
@@ -69,45 +67,20 @@ export class RowTable<Row> {
     this.name = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(plainName)}`;
     this.key = key;
     this.columns = columns;
-    this.known = new Set(columns.map(({ name }) => name));
+    this.known = new Set(columns);
     this.init = init;
     this.mark = mark;
   }
 
-  /** @throws InvalidOptions: there is no such table, or none that rows can be kept in by their key */
-  static async find<Row>(client: Client, into: ProjectionTable, init: (key: string) => Row): Promise<RowTable<Row>> {
-    const { table, keyColumn = 'key' } = into;
-    const invalid = (fault: string): never => {
-      const reason = `table '${table}': ${fault}`;
-      throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
-    };
-    const { rows: found } = await client.query(
-      `select c.oid, n.nspname as schema, c.relname as name from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-       where c.oid = pg_catalog.to_regclass($1) and c.relkind in ('r', 'p')`,
-      [table],
-    );
-    const place = found[0] ?? invalid('there is no table of this name');
-    const { rows: columns } = await client.query(
-      // Texts without their length: a cast would cut in silence what the column refuses. Numbers and times are rounded by both.
-      `select attname as name,
-         pg_catalog.format_type(atttypid, case when t.typcategory in ('S', 'V') then -1 else atttypmod end) as type,
-         coalesce((select pg_catalog.format(' collate %I.%I', n.nspname, c.collname) from pg_catalog.pg_collation c
-           join pg_catalog.pg_namespace n on n.oid = c.collnamespace
-           where c.oid = attcollation and c.collname <> 'default'), '') as collation
-       from pg_catalog.pg_attribute join pg_catalog.pg_type t on t.oid = atttypid
-       where attrelid = $1 and attnum > 0 and not attisdropped and attgenerated = '' order by attnum`,
-      [place.oid],
-    );
-    const key = (columns as Column[]).find(({ name }) => name === keyColumn);
-    if (key === undefined) return invalid(`has no column '${keyColumn}'; name the key's by keyColumn`);
-    const { rowCount } = await client.query(
-      `select from pg_catalog.pg_index i join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-       where i.indrelid = $1 and i.indisunique and i.indnkeyatts = 1 and i.indpred is null and a.attname = $2`,
-      [place.oid, keyColumn],
-    );
-    if (rowCount === 0) invalid(`column '${keyColumn}' must be a primary key, or unique`);
-    const others = (columns as Column[]).filter((column) => column !== key);
-    return new RowTable(place.schema, place.name, key, others, init);
+  /** `home`: our own schema. See {@link placeOf}. @throws InvalidOptions, StoreSchemaUnsafe */
+  static async find<Row>(
+    client: Client,
+    into: ProjectionTable,
+    init: (key: string) => Row,
+    home?: string,
+  ): Promise<RowTable<Row>> {
+    const { schema, name, key, columns } = await placeOf(client, into, home);
+    return new RowTable(schema, name, key, columns, init);
   }
 
   /**
@@ -125,12 +98,14 @@ export class RowTable<Row> {
   /** Whether the table is there, and one that {@link make} has made. @throws InvalidOptions: it is somebody else's */
   async isMade(client: Client): Promise<boolean> {
     const { rows } = await client.query(
-      `select pg_catalog.obj_description(c.oid, 'pg_class') as mark from pg_catalog.pg_class c
-       join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2`,
+      `select pg_catalog.obj_description(c.oid, 'pg_class') as mark, pg_catalog.pg_has_role(c.relowner, 'usage') as is_own
+       from pg_catalog.pg_class c
+       join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+       where n.nspname operator(pg_catalog.=) $1 and c.relname operator(pg_catalog.=) $2`,
       [this.schema, this.plainName],
     );
     if (rows.length === 0) return false;
-    if (this.mark !== undefined && rows[0].mark === this.mark) return true;
+    if (this.mark !== undefined && rows[0].mark === this.mark && rows[0].is_own) return true;
     const reason = `table '${this.name}' stands where rows are built, and lacks the comment of one that trunkline has made: rename it`;
     throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
   }
@@ -168,10 +143,11 @@ export class RowTable<Row> {
     await client.query(`lock table ${this.name} in share row exclusive mode`);
     if (!isOurs) await this.refuseRows(client);
     const key = pg.escapeIdentifier(this.key.name);
-    const columns = [this.key, ...this.columns].map(({ name }) => pg.escapeIdentifier(name)).join();
-    const size = { key, keyType: this.key.type, pages };
+    const columns = [this.key.name, ...this.columns].map((name) => pg.escapeIdentifier(name)).join();
+    const { type: keyType, equals, less, greater } = this.key;
+    const size = { key, keyType, less, greater, pages };
     if (isOurs) {
-      const gone = `delete from ${this.name} t using page where t.${key} = page.${key}`;
+      const gone = `delete from ${this.name} t using page where t.${key} ${equals} page.${key}`;
       await byPages(client, { ...size, from: this.name, columns: key, work: gone });
     }
     const put = `insert into ${this.name} (${columns}) overriding system value select ${columns} from page`;
@@ -185,11 +161,12 @@ export class RowTable<Row> {
    */
   async read(client: Client, keys: readonly string[]): Promise<Map<string, Found<Row>>> {
     const key = pg.escapeIdentifier(this.key.name);
+    const { type, collation, equals } = this.key;
     const { rows } = await client.query<any[]>({
-      text: `with wanted as (select place, given::${this.key.type}${this.key.collation} as value
-          from pg_catalog.unnest($1::text[]) with ordinality as w (given, place))
-        select place, coalesce(t.${key}, pg_catalog.first_value(value) over (partition by value order by place))::text,
-          t.${key} is not null, ${this.selected('t.')} from wanted left join ${this.name} t on t.${key} = value`,
+      text: `with wanted as (select place, given::${type}${collation} as value
+          from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as w (given, place))
+        select place, coalesce(t.${key}, pg_catalog.first_value(value) over (partition by value order by place))::pg_catalog.text,
+          t.${key} is not null, ${this.selected('t.')} from wanted left join ${this.name} t on t.${key} ${equals} value`,
       values: [keys],
       rowMode: 'array',
     });
@@ -206,8 +183,9 @@ export class RowTable<Row> {
     client: Client,
     { prefix = '', start = prefix, end, limit }: RangeOptions,
   ): Promise<{ key: string; row: Row }[]> {
-    const key = `${pg.escapeIdentifier(this.key.name)}::text collate "C"`;
-    const sql = `${this.select()} where ${key} >= $1 and pg_catalog.starts_with(${key}, $2) and ($3::text is null or ${key} < $3)
+    const key = `${pg.escapeIdentifier(this.key.name)}::pg_catalog.text collate pg_catalog."C"`;
+    const sql = `${this.select()} where ${key} operator(pg_catalog.>=) $1 and pg_catalog.starts_with(${key}, $2)
+        and ($3::pg_catalog.text is null or ${key} operator(pg_catalog.<) $3)
       order by ${key} limit $4`;
     const values = [start, prefix, end, limit];
     const { rows } = await client.query<any[]>({ text: sql, values, rowMode: 'array' });
@@ -231,7 +209,8 @@ export class RowTable<Row> {
     }
     for (const { fields, rows } of kept.values()) await client.query(this.upsert(fields), [JSON.stringify(rows)]);
     if (gone.length === 0) return;
-    const sql = `delete from ${this.name} where ${pg.escapeIdentifier(this.key.name)} = any($1::text[]::${this.key.type}[])`;
+    const { name, type, equals } = this.key;
+    const sql = `delete from ${this.name} where ${pg.escapeIdentifier(name)} ${equals} any($1::pg_catalog.text[]::${type}[])`;
     await client.query(sql, [gone]);
   }
 
@@ -257,11 +236,13 @@ export class RowTable<Row> {
   }
 
   private select(): string {
-    return `select ${pg.escapeIdentifier(this.key.name)}::text, ${this.selected('')} from ${this.name}`;
+    return `select ${pg.escapeIdentifier(this.key.name)}::pg_catalog.text, ${this.selected('')} from ${this.name}`;
   }
 
   private selected(table: string): string {
-    const columns = this.columns.map(({ name }) => `pg_catalog.to_json(${table}${pg.escapeIdentifier(name)})::text`);
+    const columns = this.columns.map(
+      (name) => `pg_catalog.to_json(${table}${pg.escapeIdentifier(name)})::pg_catalog.text`,
+    );
     return columns.join() || 'null';
   }
 
@@ -269,7 +250,7 @@ export class RowTable<Row> {
   private rowOf(key: string, values: readonly (string | null)[]): Row {
     const initial = this.init(key) as Record<string, unknown>;
     const row: Record<string, unknown> = {};
-    for (const [i, { name }] of this.columns.entries()) {
+    for (const [i, name] of this.columns.entries()) {
       const json = values[i] ?? null;
       if (json === null) row[name] = null;
       else row[name] = typeof own(initial, name) === 'string' && json[0] !== '"' ? json : JSON.parse(json);

@@ -21,6 +21,7 @@ import {
 import { borrowed } from './borrowed.ts';
 import { type Guard, guard } from './guard.ts';
 import { PostgresHistory } from './history.ts';
+import { onOwnPath } from './own-path.ts';
 import { PageSize } from './page-size.ts';
 import { conditions, copyEvents, RowBytes, timeBounds, withinTimes } from './pages.ts';
 import type { PostgresStoreOptions } from './postgres.ts';
@@ -251,7 +252,10 @@ export class PostgresArchive implements StoreArchive {
     // What a signal has ended says nothing of the server: the guard does not count it.
     const done = await this.guard(async () => {
       try {
-        const work: Read<T> = (client, discard) => this.checked(client, () => read(client, discard));
+        const work: Read<T> = (borrowed, discard) => {
+          const client = this.isOwnPool ? borrowed : onOwnPath(borrowed);
+          return this.checked(client, () => read(client, discard));
+        };
         return { value: await borrowed(this.pool, this.loadTimeoutMs, signal, work) };
       } catch (error) {
         if (signal?.aborted) return undefined;

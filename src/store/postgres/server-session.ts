@@ -3,7 +3,8 @@
 //
 // A pooler that hands one server connection to several clients keeps a few settings for each client and no others, so
 // behind one only these few are set: anything else would be left to strangers. A connection is direct if the server process
-// is the one that answered when it was opened. What must hold behind a pooler too is in `beginSql`, for each transaction.
+// is the one that answered when it was opened. What must hold behind a pooler too is in `beginSql`, for each transaction; how
+// statements outside of them are read there is in own-path.ts.
 //
 // A machine may disappear without a word (power, network, a suspended guest), and its transaction would keep its locks for as
 // long as the server believes in the connection: two hours by the defaults of TCP. So no transaction of ours stands idle for
@@ -14,6 +15,7 @@ import { revealed } from '../../hidden.ts';
 import { onAbort } from '../../on-abort.ts';
 import { secretText } from '../../secrets.ts';
 import type { HiddenConnection } from './connection.ts';
+import { bringsPath, ownPath, sendOnOwnPath, setOwnPath } from './own-path.ts';
 
 /** What a connection is for. */
 export interface SessionUse {
@@ -68,7 +70,7 @@ const ofSilence: Readonly<Record<string, string>> = {
 };
 
 /** Where only tables of ours are read and written: rows that a policy hides are an error, not a smaller result. */
-const ofOwnStatements: Readonly<Record<string, string>> = { search_path: 'pg_catalog', row_security: 'off' };
+const ofOwnStatements: Readonly<Record<string, string>> = { search_path: ownPath, row_security: 'off' };
 
 /** The server ends a statement somewhat before the client gives up its connection. */
 const serverShare = 0.9;
@@ -85,17 +87,25 @@ const direct = new WeakSet<pg.ClientBase>();
  * An expression that makes the transaction's commit wait until it is on disk, whatever the role or the database says; what
  * is stronger stays. Within a single statement that writes and is a transaction of its own: `returning ${durable}`.
  */
-export const durable = `case when pg_catalog.current_setting('synchronous_commit') not in ('on', 'remote_apply')
+export const durable = `case when pg_catalog.current_setting('synchronous_commit') operator(pg_catalog.<>) all ('{on,remote_apply}')
   then pg_catalog.set_config('synchronous_commit', 'on', true) end`;
 
 /**
  * Begins a transaction of ours, whose commit is durable: what the role or the database says of transactions does not count.
  * `locals`: other settings until its end, as `name = value`.
  */
-export function beginSql(...locals: string[]): string {
+export const beginSql = (...locals: string[]): string => begin([setOwnPath], locals);
+
+/** The same for a transaction in which statements of the user's run, too: by the role's own search_path. See own-path.ts. */
+export const beginSharedSql = (...locals: string[]): string => begin([], locals);
+
+/** For reads that no single statement does, on a standby, too. */
+export const beginReadSql = `begin isolation level read committed read only; ${setOwnPath}`;
+
+function begin(first: readonly string[], locals: readonly string[]): string {
   const all = [idleFor(silentMs), ...locals]; // of two for the same setting the later one counts
   const set = all.map((local) => `set local ${local}`);
-  return ['begin isolation level read committed read write', ...set, `select ${durable}`].join('; ');
+  return ['begin isolation level read committed read write', ...first, ...set, `select ${durable}`].join('; ');
 }
 
 /** For {@link beginSql}: how long the transaction may stand idle; Infinity: without end. */
@@ -165,6 +175,7 @@ export function isDirect(client: object, pid: number): boolean {
 async function setSession(client: pg.ClientBase, use: SessionUse): Promise<void> {
   const { rows } = await client.query('select pg_catalog.pg_backend_pid() as pid');
   if (isDirect(client, rows[0].pid)) direct.add(client);
+  else if (!use.isUsers) bringsPath(client);
   await client.query(direct.has(client) ? allSql(use) : setSql(keptByPoolers));
 }
 
@@ -185,15 +196,23 @@ function setSql(...each: Readonly<Record<string, string>>[]): string {
   const values = wanted.map(([name, value]) => `('${name}', '${value}')`).join();
   // remote_apply is stronger than what we need: it is kept where it was chosen.
   return `select pg_catalog.set_config(s.name, w.value, false) from (values ${values}) as w (name, value)
-    join pg_catalog.pg_settings s on pg_catalog.lower(s.name) = w.name
-    where s.setting <> w.value and not (w.name = 'synchronous_commit' and s.setting = 'remote_apply')`;
+    join pg_catalog.pg_settings s on pg_catalog.lower(s.name) operator(pg_catalog.=) w.name
+    where s.setting operator(pg_catalog.<>) w.value
+      and not (w.name operator(pg_catalog.=) 'synchronous_commit' and s.setting operator(pg_catalog.=) 'remote_apply')`;
 }
 
-/** Takes the password beside a connection string, too: pg's own client would go by the string's, even if that has none. */
+/**
+ * Takes the password beside a connection string, too: pg's own client would go by the string's, even if that has none. Its
+ * statements are read on our own path.
+ */
 class Client extends pg.Client {
   constructor(config?: pg.ClientConfig) {
     super(config);
     if (config?.password !== undefined) Object.assign(this, { password: config.password });
+  }
+
+  override query(...asked: any[]): any {
+    return sendOnOwnPath(this, (...sent) => (super.query as (...sent: any[]) => any)(...sent), asked);
   }
 }
 

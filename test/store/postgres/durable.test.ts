@@ -56,7 +56,7 @@ test('every statement that writes is sent within a transaction that is durable, 
   const root = fileURLToPath(new URL('../../../src/', import.meta.url));
   const textOf = (file: string): string =>
     readFileSync(join(root, file), 'utf8').replaceAll(/^\s*(?:\/\/|\*|\/\*\*).*$/gm, '');
-  const isBegun = (file: string): boolean => textOf(file).includes('beginSql(');
+  const isBegun = (file: string): boolean => /\bbegin(?:Shared)?Sql\(/.test(textOf(file));
   const writes = /\b(?:insert into|delete from|(?<!do )update) \$\{/;
   const found: string[] = [];
   for (const file of readdirSync(root, { recursive: true, encoding: 'utf8' })) {

@@ -48,6 +48,54 @@ test('every function of the server and every table of its catalogue is named wit
   expect(found).toEqual([]);
 });
 
+/**
+ * Files whose statements also run by the search_path of others: in a handler's transaction, on a client of the user's, or before a
+ * session is set. All other statements are read on our own path (own-path.ts), and no client gets round it.
+ */
+const shared = [
+  ...['entries.ts', 'row-pages.ts', 'row-table.ts', 'tables.ts', 'projection.ts', 'transactions.ts'].map(
+    (file) => `handlers/postgres/${file}`,
+  ),
+  ...['append.ts', 'server-session.ts'].map((file) => `store/postgres/${file}`),
+  'entity/client-transaction.ts',
+];
+const isStatement = /\b(?:select|insert into|update|delete from|from|where|case when|exists|order by)\b/;
+/** `set column = …`, and texts in the statement. */
+const noOperators = /\b\w+ = (?:coalesce\()?excluded\b|\bset (?:local )?\w+ = |'[^']*'|\$\{[^}]*$/g;
+const bare = [
+  /[\w)\]"'] [-+*/<>=~!@#%^&|]+ [\w('"$]/, // an operator
+  /\b(?:is (?:not )?distinct from|not in|in|between|nullif|like|ilike|similar to|case \w+ when)\b(?! (?:the|a|its|which))/,
+  /::(?!pg_catalog\.|x)/,
+];
+
+test('statements that run by the search_path of others name each operator and type with its schema', () => {
+  const texts = folders.flatMap(textsOf).filter(([file, sql]) => shared.includes(file) && isStatement.test(sql));
+  const found = texts.filter(([, sql]) => bare.some((one) => one.test(sql.replaceAll(noOperators, ' '))));
+  expect(found).toEqual([]);
+  expect(new Set(texts.map(([file]) => file)).size).toBeGreaterThan(4); // it has seen them
+});
+
+test('no other statement can be read by the search_path of others', () => {
+  const src = fileURLToPath(new URL('../../../src', import.meta.url));
+  const textOf = (file: string): string =>
+    readFileSync(join(src, file), 'utf8').replaceAll(/^\s*(?:\/\/|\*|\/\*\*).*$/gm, '');
+  const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) => file.endsWith('.ts'));
+  const having = (what: RegExp): string[] => files.filter((file) => what.test(textOf(file))).sort();
+  // Clients and pools of ours bring the path along, and are made, and transactions begun, in one place (session.test.ts).
+  expect(having(/extends pg\.(?:Client|Pool)\b/)).toEqual(['store/postgres/server-session.ts']);
+  // Transactions and sessions whose path is another's.
+  expect(having(/\bbeginSharedSql\(/)).toEqual(['handlers/postgres/entries.ts']);
+  expect(having(/isUsers: true/)).toEqual(['handlers/postgres/tables.ts']);
+  // Clients of the user's: a pool is borrowed from in one place, which puts them on the path.
+  expect(having(/\bborrowed\(this\.pool\b/)).toEqual(['store/postgres/archive.ts']);
+  expect(textOf('store/postgres/archive.ts')).toContain('this.isOwnPool ? borrowed : onOwnPath(borrowed)');
+  expect(having(/\b(?:pool|reading)\.connect\(|\bpool\.query\(/)).toEqual([
+    'handlers/postgres/tables.ts',
+    'handlers/postgres/transactions.ts',
+    'store/postgres/borrowed.ts',
+  ]);
+});
+
 test('saveWithTx calls the functions of the schema by all their types: one beside them that fits texts is not chosen', async () => {
   const connectionString = await freshDatabase();
   await migrate({ connection: connectionString });
