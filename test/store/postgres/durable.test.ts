@@ -48,6 +48,7 @@ test.skipIf(!pgbouncer.isPresent())('behind a pooler, what runtime.once does is 
 const within: Readonly<Record<string, string>> = {
   'handlers/postgres/row-table.ts': 'handlers/postgres/entries.ts',
   'store/postgres/heads.ts': 'store/postgres/sink.ts',
+  'store/postgres/locks.ts': 'store/postgres/months.ts',
   'store/postgres/relayed.ts': 'store/postgres/sink.ts',
   'store/postgres/quarantine.ts': 'store/postgres/sink.ts',
 };
