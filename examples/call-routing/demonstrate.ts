@@ -24,9 +24,9 @@ export interface DemoOptions {
   readonly dataDir: string;
 }
 
-/** How many calls must have ended after the summary before the router is killed; and are placed after its restart. */
-const callsBeforeKill = 500;
-const callsAfterRestart = 200;
+/** How many calls must have ended after the summary before the router is killed, and are placed after its restart; of a small demo, so many as before. */
+const callsBeforeKillMost = 500;
+const callsAfterRestartMost = 200;
 const settleMs = 10_000;
 
 /** False if anything is not as it must be. */
@@ -80,7 +80,7 @@ export async function demonstrate({ calls, rate, postgres, kafka, dataDir }: Dem
   console.log(`  killing the router (SIGKILL) while calls go on`);
   const killed = new AbortController();
   const goingOn = place(first, Number.POSITIVE_INFINITY, killed.signal);
-  await Promise.race([goingOn, until(() => records.length >= calls + callsBeforeKill)]);
+  await Promise.race([goingOn, until(() => records.length >= calls + Math.min(calls, callsBeforeKillMost))]);
   await first.router.kill();
   killed.abort();
   await first.caller.stop();
@@ -98,7 +98,7 @@ export async function demonstrate({ calls, rate, postgres, kafka, dataDir }: Dem
   console.log(`\n${checks.map(describe).join('\n')}`);
 
   const cutOff = records.length;
-  await place(second, callsAfterRestart);
+  await place(second, Math.min(calls, callsAfterRestartMost));
   if (published) {
     const check = await published.prove(() => second.router.events(), settleMs);
     checks.push(check);

@@ -35,7 +35,7 @@ describe('npm run demo', () => {
   });
 
   test('publishes to a broker, where a consumer finds every event once', { timeout: 120_000 }, async () => {
-    const { code, output } = await run('--calls', '200', '--rate', '200', '--kafka');
+    const { code, output } = await run('--calls', '100', '--rate', '200', '--kafka');
     expect(code, output).toBe(0);
     expect(output).toContain('✓ events in Kafka, once, in order');
   });

@@ -21,6 +21,7 @@ export interface BackOfficeReport {
 
 /** Handlers cause events which others handle. */
 const rounds = 4;
+const timeoutMs = 120_000; // on a machine that has other work as well
 
 export async function reportBackOffice(runtime: Runtime, cdrFile: string): Promise<BackOfficeReport> {
   const notified = new Set<string>();
@@ -29,7 +30,7 @@ export async function reportBackOffice(runtime: Runtime, cdrFile: string): Promi
   let position = 0;
   for (let round = 0; round < rounds && position !== runtime.status().written; round++) {
     position = runtime.status().written;
-    await office.caughtUpTo(position);
+    await office.caughtUpTo(position, { timeoutMs });
   }
   const caughtUpMs = performance.now() - begun;
   let calls = 0;
