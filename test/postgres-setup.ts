@@ -1,13 +1,17 @@
 // Global setup of the tests: a door behind which one PostgreSQL server is started when the first test asks for it, and
 // stopped when the run ends. TRUNKLINE_TEST_POSTGRES names another server to be used instead.
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import pg from 'pg';
 import type { TestProject } from 'vitest/node';
 import { PostgresServer } from './postgres-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     postgresDoor: number;
+    /** Names of what all files of this run share begin with it. */
+    postgresRun: string;
   }
 }
 
@@ -27,8 +31,18 @@ export default async function setup(project: TestProject): Promise<() => Promise
   }).listen(0, '127.0.0.1');
   await once(door, 'listening');
   project.provide('postgresDoor', (door.address() as { port: number }).port);
+  const run = `trunkline_test_run_${randomBytes(6).toString('hex')}`;
+  project.provide('postgresRun', run);
   return async () => {
     door.close();
+    const given = process.env.TRUNKLINE_TEST_POSTGRES;
+    if (given !== undefined) await drop(given, `${run}_migrated`); // it outlives us
     await (await server)?.stop();
   };
+}
+
+async function drop(server: string, database: string): Promise<void> {
+  const client = new pg.Client({ connectionString: server });
+  await client.connect();
+  await client.query(`drop database if exists ${database}`).finally(() => client.end());
 }

@@ -8,7 +8,6 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   AggregateRoot,
   createRuntime,
-  migrate,
   type NewEvent,
   postgres,
   type Runtime,
@@ -18,7 +17,7 @@ import { DEPTH_LIMIT, depthOf } from '../../src/json-depth.ts';
 import { misfitOf } from '../../src/limits.ts';
 import { metadataTexts } from '../../src/metadata.ts';
 import { hostileData, hostileJson, hostileMetadata, hostileTexts, nested } from '../hostile.ts';
-import { freshDatabase } from '../postgres.ts';
+import { migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf } from '../runtime/scratch.ts';
 
@@ -27,8 +26,7 @@ let runtime: Runtime;
 let client: pg.Client;
 
 beforeAll(async () => {
-  const url = await freshDatabase();
-  await migrate({ connection: url });
+  const url = await migratedDatabase();
   const store = postgres({ connectionString: url });
   runtime = await createRuntime({ dataDir, aggregates: [Counter], shards: 1, store });
   client = new pg.Client({ connectionString: url });

@@ -9,7 +9,7 @@ import { defineProjection, type Projection, type Runtime } from '../../src/index
 import { administer } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
-import { databaseUrl, schemaOf, startOn, stores } from './stores.ts';
+import { databaseUrl, schemaOf, startBeside, startOn, stores } from './stores.ts';
 
 const sums = (on: Runtime): Projection<{ sum: number }> =>
   on.project(
@@ -136,12 +136,11 @@ test.each([1, 2, 3])(
 );
 
 test('what the database was told of a reader goes with it, and tables in which rows were being built; others stay', async () => {
-  const startRuntime = startOn('postgres');
   const dataDir = scratchFolder();
   const url = await databaseUrl();
   const schema = schemaOf(dataDir);
   await administer(url, 'create schema gone; create table gone.sums (key text primary key, sum int)');
-  const runtime = await startRuntime({ dataDir });
+  const runtime = await startBeside({ dataDir });
   const into = { table: 'gone.sums' };
   const { position } = await runtime.ref(Counter, 'a').add(2);
   const stopped = runtime.project({

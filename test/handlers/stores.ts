@@ -1,6 +1,6 @@
 // The two places where handlers keep what must survive: each test of handlers runs on both.
 import { type PostgresStoreOptions, postgres, type Runtime, type RuntimeOptions } from '../../src/index.ts';
-import { freshDatabase } from '../postgres.ts';
+import { freshDatabase, migratedDatabase } from '../postgres.ts';
 import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
 
 export const stores = ['embedded', 'postgres'] as const;
@@ -18,8 +18,13 @@ export function schemaOf(dataDir: string): string {
   return schema;
 }
 
+const databases = new Map<string, Promise<string>>();
+
+/** A database of its own for each data directory, the same one each time. */
 export async function storeOf(dataDir: string): Promise<PostgresStoreOptions> {
-  return postgres({ connectionString: await databaseUrl(), schema: schemaOf(dataDir), migrate: true });
+  const known = databases.get(dataDir) ?? migratedDatabase();
+  databases.set(dataDir, known);
+  return postgres({ connectionString: await known });
 }
 
 /** `startRuntime` on that store. */
@@ -28,4 +33,11 @@ export function startOn(store: Store): (options?: Partial<RuntimeOptions>) => Pr
     const dataDir = options.dataDir ?? scratchFolder();
     return startRuntime({ dataDir, ...(store === 'postgres' && { store: await storeOf(dataDir) }), ...options });
   };
+}
+
+/** The same where tables of the test's own stand beside: each data directory has a schema in one database. */
+export async function startBeside(options: Partial<RuntimeOptions> = {}): Promise<Runtime> {
+  const dataDir = options.dataDir ?? scratchFolder();
+  const store = postgres({ connectionString: await databaseUrl(), schema: schemaOf(dataDir), migrate: true });
+  return startRuntime({ dataDir, store, ...options });
 }

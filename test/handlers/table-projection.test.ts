@@ -8,7 +8,7 @@ import { administer } from '../postgres.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
-import { databaseUrl, schemaOf, startOn } from './stores.ts';
+import { databaseUrl, schemaOf, startBeside } from './stores.ts';
 
 interface Totals {
   total: number;
@@ -17,7 +17,7 @@ interface Totals {
   labels: string[];
 }
 
-const startRuntime = startOn('postgres');
+const startRuntime = startBeside;
 let url: string;
 
 beforeAll(async () => {

@@ -11,9 +11,9 @@ import { PostgresServer } from '../postgres-server.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime as startEmbedded, until } from '../runtime/scratch.ts';
-import { databaseUrl, schemaOf, startOn } from './stores.ts';
+import { databaseUrl, schemaOf, startBeside } from './stores.ts';
 
-const startRuntime = startOn('postgres');
+const startRuntime = startBeside;
 const retry = { attempts: 4, minDelayMs: 0, maxDelayMs: 1 };
 const insert = 'insert into sums (aggregate_id, version) values ($1, $2)';
 let url: string;

@@ -4,7 +4,7 @@ import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
 import { migrate, openEventStore, postgres, type Runtime } from '../../../src/index.ts';
 import { PostgresArchive } from '../../../src/store/postgres/archive.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { PostgresServer } from '../../postgres-server.ts';
 import { commits, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
@@ -14,8 +14,7 @@ const long = { timeout: 180_000 }; // servers that are killed and started, on a 
 let connectionString: string;
 
 beforeEach(async () => {
-  connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  connectionString = await migratedDatabase();
 });
 
 const start = (options: object = {}): Promise<Runtime> =>

@@ -2,10 +2,10 @@
 // aggregate to another log loses no event.
 import pg from 'pg';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { migrate, newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
+import { newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
 import { PostgresAggregateReader } from '../../../src/store/postgres/aggregate-reader.ts';
 import { PostgresArchive } from '../../../src/store/postgres/archive.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { commits, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
@@ -13,8 +13,7 @@ import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scrat
 let connectionString: string;
 
 beforeEach(async () => {
-  connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  connectionString = await migratedDatabase();
 });
 
 const start = (options: object = {}): Promise<Runtime> =>

@@ -1,15 +1,14 @@
 // A runtime whose store is PostgreSQL: what it was told is there, once, in order, and read back as it was.
 import { beforeEach, expect, test } from 'vitest';
-import { migrate, postgres, type StoredEvent } from '../../../src/index.ts';
-import { administer, freshDatabase } from '../../postgres.ts';
+import { postgres, type StoredEvent } from '../../../src/index.ts';
+import { administer, migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 
 let connectionString: string;
 
 beforeEach(async () => {
-  connectionString = await freshDatabase();
-  await migrate({ connection: connectionString });
+  connectionString = await migratedDatabase();
 });
 
 const collect = async (events: AsyncIterable<StoredEvent>): Promise<StoredEvent[]> => {
