@@ -1,7 +1,8 @@
 // How long after `written` a read_committed consumer sees an event, at a steady rate; for both clients. The consumer is
 // kafkajs in this thread, so its own time counts too.
 import kafkajs from 'kafkajs';
-import { createRuntime, type KafkaOptions, kafka } from '../src/index.ts';
+import { createRuntime, kafka } from '../src/index.ts';
+import type { KafkaOptions } from '../src/kafka.ts';
 import { Probe } from './aggregates.ts';
 import { withBroker } from './broker.ts';
 import {

@@ -77,6 +77,7 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
     before(EventPublisher, 'prepare', () => hold(waitMs));
   },
   async serialise() {}, // the suite calls `slowPath`
+  async import() {}, // likewise
   async start() {
     if (!isMainThread) return;
     const { LogThreads } = await import('../src/log/threads.ts');

@@ -21,6 +21,7 @@ export const suites: readonly string[] = [
   'handlers-live',
   'handlers-postgres',
   'idle-actors',
+  'import',
   'start-after-kill',
   'log-size',
   'save-with-tx',

@@ -1,4 +1,6 @@
-// The only public door.
+// `trunkline`: aggregates, and the runtime. Light, since every thread that runs an aggregate loads it: nothing here loads a client
+// of PostgreSQL or Kafka, and what only a running runtime needs is loaded by `createRuntime`. The other entries: `postgres.ts`,
+// `kafka.ts`, `testing.ts`.
 import './node-version.ts'; // first: it says so where the others would fail
 
 export {
@@ -22,7 +24,8 @@ export {
 export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
 export type { StateOptions } from './caller/refs.ts';
 export type { Carriable, CarriableFields, Carried, DeepReadonly, ReadState } from './carried.ts';
-export type { CloseOptions } from './ending.ts';
+export type { CloseOptions } from './close-options.ts';
+export { integration, kafka, migrate, postgres, readArchive, tailEvents, verifyArchive } from './earlier-names.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { OwnTransaction } from './entity/client-transaction.ts';
 export type { EventPublisher } from './entity/publisher.ts';
@@ -74,7 +77,7 @@ export type { RangeOptions, WaitOptions } from './handlers/reading-options.ts';
 export type { ReplayOptions, ReplayProgress } from './handlers/replay.ts';
 export { newId } from './ids.ts';
 export type { RecoveryReport } from './log/log.ts';
-export { type FlushPolicy, flushPresets, type LogOptions } from './log/policy.ts';
+export { type FlushOption, type FlushPolicy, flushPresets, type LogOptions } from './log/policy.ts';
 export type { Batch, Sink, SinkInfo, SinkModule } from './log/sink.ts';
 export type { Logger } from './logger.ts';
 export type { Address } from './message.ts';
@@ -87,24 +90,8 @@ export type { Secret } from './secrets.ts';
 export type { StartOptions } from './start-options.ts';
 export type { RuntimeStatus } from './status.ts';
 export type { StoreOptions } from './store/adapter.ts';
-export {
-  type ArchiveInfo,
-  type ArchiveLimits,
-  type ArchiveOrigin,
-  readArchive,
-  verifyArchive,
-} from './store/postgres/archive-file.ts';
-export type { Connection, ConnectionParts } from './store/postgres/connection.ts';
-export { migrate } from './store/postgres/doors.ts';
-export type { MigrateOptions, MigrateReport } from './store/postgres/migrate.ts';
-export {
-  type PostgresOptions,
-  type PostgresPool,
-  type PostgresStoreOptions,
-  postgres,
-} from './store/postgres/postgres.ts';
-export { type TailedEvent, type TailOptions, tailEvents } from './store/postgres/tail.ts';
-export { openEventStore, type ReadOnlyEventStore } from './store/read-only.ts';
+export { openEventStore } from './store/open.ts';
+export type { ReadOnlyEventStore } from './store/read-only.ts';
 export type {
   EventArchive,
   EventQuery,
@@ -118,15 +105,3 @@ export type {
   TypedEventArchive,
   TypeQuery,
 } from './store/store.ts';
-export { type Integration, type IntegrationEvent, integration } from './stream/integration.ts';
-export { kafka } from './stream/kafka.ts';
-export type { KafkaOptions, KafkaSasl, RegistryOptions, TopicOptions } from './stream/kafka-options.ts';
-export {
-  type Expected,
-  type GivenEvent,
-  type GivenOptions,
-  given,
-  type Outcome,
-  type Then,
-  type When,
-} from './testing/given.ts';

@@ -2,13 +2,12 @@
 import { availableParallelism } from 'node:os';
 import { isInsideShard, noteViolation } from './actor/inside.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions, StateOf } from './aggregate.ts';
-import { Bus } from './bus/bus.ts';
+import type { Bus } from './bus/bus.ts';
 import type { StateOptions } from './caller/refs.ts';
 import type { ReadState } from './carried.ts';
 import { checkEventNames, checkRegistered } from './catalogue.ts';
 import { checkRecord, checkSignalOptions, nameOfDefinition } from './checks.ts';
-import { openDirectory } from './directory.ts';
-import { type CloseOptions, checkCloseOptions, closeDeadlineMs } from './ending.ts';
+import { type CloseOptions, checkCloseOptions, closeDeadlineMs } from './close-options.ts';
 import type { EventPublisher } from './entity/publisher.ts';
 import type { RuntimeStore } from './entity/store.ts';
 import { UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
@@ -16,7 +15,6 @@ import { isError, TrunklineError } from './errors.ts';
 import type { StoredEvent } from './event.ts';
 import { HandlerDoor } from './handlers/door.ts';
 import { mintId } from './ids.ts';
-import { LevelWord } from './log/levels.ts';
 import type { RecoveryReport } from './log/log.ts';
 import { changeFlush, type FlushPolicy } from './log/policy.ts';
 import { printAs } from './one-line.ts';
@@ -24,6 +22,7 @@ import { type ResolvedOptions, type RuntimeOptions, resolveOptions } from './opt
 import { deepFreeze } from './payload.ts';
 import { checkLevel, type Level } from './receipt.ts';
 import type { Stages } from './stages.ts';
+import type { PartsFor } from './start.ts';
 import type { RuntimeStatus } from './status.ts';
 import type { EventQuery, StateThen } from './store/store.ts';
 import { heldUpBy } from './wait.ts';
@@ -51,19 +50,18 @@ export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
 async function start(options: RuntimeOptions): Promise<Runtime> {
   const resolved = resolveOptions(options, availableParallelism());
-  const { dataDir, logger } = resolved;
-  // Shards import this file, too, by way of the user's modules: what starts threads is loaded by who starts them.
-  const { Stages } = await import('./stages.ts');
-  const directory = openDirectory(dataDir, (reason) => logger.warn({ dataDir }, `the data directory: ${reason}`));
+  // Shards import this file, too, by way of the user's modules: what only a start needs is loaded by it.
+  const { prepare } = await import('./start.ts');
+  const { partsFor, release } = prepare(resolved);
   let runtime: Runtime | undefined;
   try {
-    runtime = new Runtime(resolved, (bus) => new Stages(resolved, directory, bus));
+    runtime = new Runtime(resolved, partsFor);
     await runtime.start();
     return runtime;
   } catch (error) {
-    if (runtime === undefined) directory.release();
+    if (runtime === undefined) release();
     await runtime?.close({ deadlineMs: closeDeadlineMs }).catch((err: unknown) => {
-      logger.warn({ err }, 'what had started of the runtime did not end in order');
+      resolved.logger.warn({ err }, 'what had started of the runtime did not end in order');
     });
     throw error;
   }
@@ -87,7 +85,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   private isClosed = false;
 
   /** @internal Use {@link createRuntime}. */
-  constructor(options: ResolvedOptions, stagesFor: (bus: Bus) => Stages) {
+  constructor(options: ResolvedOptions, partsFor: PartsFor) {
     super();
     this.options = options;
     this.flush = options.flush;
@@ -95,11 +93,13 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       this.listenerErrors++;
       options.logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
     };
-    this.bus = new Bus(listenerFailed, (aggregate) => {
+    const admit = (aggregate: AnyAggregate | undefined): void => {
       this.checkOpen();
       if (aggregate !== undefined) checkRegistered([aggregate], this.stages.refs.definitions);
-    });
-    this.stages = stagesFor(this.bus);
+    };
+    const { bus, stages } = partsFor(listenerFailed, admit);
+    this.bus = bus;
+    this.stages = stages;
   }
 
   /** @internal */
@@ -227,7 +227,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
 
   status(): RuntimeStatus {
     const { levels, caller, deliveries, shards, outbox, handlers, failure } = this.stages;
-    const hasFailed = failure !== undefined || levels.flag(LevelWord.poisoned) !== 0;
+    const hasFailed = failure !== undefined || levels.isPoisoned;
     const messages = deliveries.counts;
     return {
       state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',

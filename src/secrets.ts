@@ -4,8 +4,7 @@
 //
 // Invariants: we keep no secret beyond the connection it was asked for. An asking thread waits for a part of the time that
 // its connection has, never longer: the other thread may be blocked, closing or gone. What a function throws rejects.
-import { randomUUID } from 'node:crypto';
-import { BroadcastChannel } from 'node:worker_threads';
+import type { BroadcastChannel } from 'node:worker_threads';
 import { clearTimeout, setTimeout } from './clock.ts';
 import { guarded, unawaited } from './guarded.ts';
 import { tame } from './tame.ts';
@@ -92,10 +91,15 @@ async function called(secret: SecretFunction): Promise<string> {
   return text;
 }
 
+// Loaded where a secret is a function: each import of the package would pay for them.
+const channel = (name: string): BroadcastChannel =>
+  new (process.getBuiltinModule('node:worker_threads').BroadcastChannel)(name);
+const uniqueText = (): string => process.getBuiltinModule('node:crypto').randomUUID();
+
 /** The timer keeps the thread alive, as the connection does or will. */
 async function asked({ secretChannel, secret }: SecretPlace, boundMs: number): Promise<string> {
-  const asking = new BroadcastChannel(secretChannel);
-  const question = randomUUID();
+  const asking = channel(secretChannel);
+  const question = uniqueText();
   const reply = Promise.withResolvers<string>();
   const late = setTimeout(
     guarded(() => reply.reject(tooLate(boundMs))),
@@ -121,13 +125,14 @@ async function asked({ secretChannel, secret }: SecretPlace, boundMs: number): P
 const functions = new Map<number, WeakRef<SecretFunction>>();
 const places = new WeakMap<SecretFunction, number>();
 const forgotten = new FinalizationRegistry<number>((place) => functions.delete(place));
-const channelName = `trunkline secrets ${randomUUID()}`;
+let channelName = '';
 let answering: BroadcastChannel | undefined;
 let next = 0;
 
 function placeOf(secret: SecretFunction): SecretPlace {
   if (answering === undefined) {
-    answering = new BroadcastChannel(channelName);
+    channelName = `trunkline secrets ${uniqueText()}`;
+    answering = channel(channelName);
     answering.onmessage = guarded((event: unknown) => unawaited(answer((event as { data: Question }).data)));
     answering.unref();
   }

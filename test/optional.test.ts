@@ -9,12 +9,14 @@ import { Counter } from './fixtures/counter.ts';
 import { errorOf } from './runtime/scratch.ts';
 
 const source = join(import.meta.dirname, '..', 'src');
-const index = readFileSync(join(source, 'index.ts'), 'utf8');
+const entries = ['index.ts', 'postgres.ts', 'kafka.ts', 'testing.ts']
+  .map((file) => readFileSync(join(source, file), 'utf8'))
+  .join('\n');
 
-/** The bodies of the interfaces that index.ts exports, by name. */
+/** The bodies of the interfaces that the entries export, by name. */
 function publicInterfaces(): Map<string, string> {
   const found = new Map<string, string>();
-  for (const [, list, file] of index.matchAll(/export (?:type )?\{([^}]*)\} from '\.\/([^']+)'/g)) {
+  for (const [, list, file] of entries.matchAll(/export (?:type )?\{([^}]*)\} from '\.\/([^']+)'/g)) {
     const text = readFileSync(join(source, file!), 'utf8');
     for (const name of list!.split(',').map((one) => one.replace('type ', '').trim())) {
       const body = new RegExp(`^export interface ${name}\\b[^{]*\\{\\n(.*?)^\\}`, 'ms').exec(text)?.[1];

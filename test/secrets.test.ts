@@ -16,8 +16,8 @@ import {
   openEventStore,
   postgres,
   type RuntimeOptions,
-  tailEvents,
 } from '../src/index.ts';
+import { tailEvents } from '../src/postgres.ts';
 import { type OptionsDoor, plainDoors, runtimeDoors, runtimeOptions } from './fault/misuse-options.ts';
 import { administer, freshDatabase } from './postgres.ts';
 import { Counter } from './runtime/aggregates.ts';

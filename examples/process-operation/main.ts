@@ -1,7 +1,8 @@
 // TRUNKLINE_POSTGRES=postgres://… node examples/process-operation/main.ts [data directory]
 import { once } from 'node:events';
 import pg from 'pg';
-import { createRuntime, migrate, postgres, type StoredEvent } from 'trunkline';
+import { createRuntime, type StoredEvent } from 'trunkline';
+import { migrate, postgres } from 'trunkline/postgres';
 import { Audit } from './audit.ts';
 import { AccountService } from './service.ts';
 

@@ -145,6 +145,10 @@ export class Levels {
     return this.position('keyClockAhead') + monotonicMs();
   }
 
+  get isPoisoned(): boolean {
+    return this.flag(LevelWord.poisoned) !== 0;
+  }
+
   flag(word: number): number {
     return Atomics.load(this.words, word);
   }

@@ -11,16 +11,8 @@ import { loadAdapter, type StoreArchive, StoreOptions } from './adapter.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from './arguments.ts';
 import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store.ts';
 
-/**
- * Open the event store for reading only, without a runtime.
- *
- * ```ts
- * await using store = await openEventStore(postgres({ connectionString }));
- * for await (const event of store.query({ type: 'CallRouted' })) console.log(event.data);
- * ```
- * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered
- */
-export async function openEventStore(options: StoreOptions): Promise<ReadOnlyEventStore> {
+/** See `openEventStore` (open.ts). */
+export async function openReadOnly(options: StoreOptions): Promise<ReadOnlyEventStore> {
   if (!isMadeBy(StoreOptions, options)) {
     throw new TrunklineError('InvalidOptions', {
       option: 'store',
@@ -39,7 +31,7 @@ export async function openEventStore(options: StoreOptions): Promise<ReadOnlyEve
   return new ReadOnlyEventStore(archive, options.name);
 }
 
-/** An event store that takes nothing; made by {@link openEventStore}. */
+/** An event store that takes nothing; made by `openEventStore`. */
 export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
   private readonly archive: StoreArchive;
   private readonly name: string;

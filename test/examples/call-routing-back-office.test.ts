@@ -2,7 +2,8 @@
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { createRuntime, given, Rejected } from 'trunkline';
+import { createRuntime, Rejected } from 'trunkline';
+import { given } from 'trunkline/testing';
 import { expect, test } from 'vitest';
 import { type AuditEntry, auditTable } from '../../examples/call-routing/back-office/audit-trail.ts';
 import { startBackOffice } from '../../examples/call-routing/back-office/back-office.ts';

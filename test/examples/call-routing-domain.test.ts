@@ -1,6 +1,7 @@
 // The decisions of the example's aggregates, by the test kit: no threads, no files.
 import fc from 'fast-check';
-import { given, Rejected } from 'trunkline';
+import { Rejected } from 'trunkline';
+import { given } from 'trunkline/testing';
 import { describe, expect, test } from 'vitest';
 import { Account } from '../../examples/call-routing/domain/account.ts';
 import { Bid } from '../../examples/call-routing/domain/bid.ts';

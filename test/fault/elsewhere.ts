@@ -3,7 +3,8 @@
 import { randomUUID } from 'node:crypto';
 import kafkajs from 'kafkajs';
 import pg from 'pg';
-import { type KafkaOptions, kafka, migrate, postgres, type RuntimeOptions, type StoredEvent } from '../../src/index.ts';
+import { kafka, migrate, postgres, type RuntimeOptions, type StoredEvent } from '../../src/index.ts';
+import type { KafkaOptions } from '../../src/kafka.ts';
 import { areBrought, missingTools } from '../java-services.ts';
 import { Kafka } from '../kafka.ts';
 import { PostgresServer } from '../postgres-server.ts';

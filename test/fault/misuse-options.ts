@@ -11,9 +11,9 @@ import {
   postgres,
   type Runtime,
   TrunklineError,
-  tailEvents,
 } from '../../src/index.ts';
 import { resolveOptions } from '../../src/options.ts';
+import { tailEvents } from '../../src/postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
 const { proxy: revoked, revoke } = Proxy.revocable({}, {});

@@ -12,9 +12,9 @@ import {
   postgres,
   type Runtime,
   type RuntimeOptions,
-  readArchive,
   TrunklineError,
 } from '../../src/index.ts';
+import { readArchive } from '../../src/postgres.ts';
 import { archiveMonth } from '../../src/store/postgres/month-archive.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { Elsewhere, readKafka, readPostgres, storeAndStream, withoutServers } from './elsewhere.ts';

@@ -9,6 +9,7 @@ import { apiReport, file as apiReportFile } from '../../scripts/api-report.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
+const entries = ['index', 'postgres', 'kafka', 'testing'];
 const consumer = mkdtempSync(join(tmpdir(), 'trunkline-consumer-'));
 const installed = join(consumer, 'node_modules', 'trunkline');
 let tarball: string;
@@ -103,7 +104,7 @@ describe('what is in it', () => {
         else if (!from!.startsWith('node:')) foreign.add(from!);
       }
     };
-    visit(join(installed, 'dist', 'index.d.ts'));
+    for (const entry of entries) visit(join(installed, 'dist', `${entry}.d.ts`));
     expect(seen.size).toBeGreaterThan(10);
     expect([...foreign]).toEqual(['@standard-schema/spec']);
   });
@@ -170,10 +171,13 @@ describe('a program that has installed it', () => {
   });
 
   test('gets the compiled code whatever conditions of its own it sets', () => {
-    const show = ['--input-type=module', '-e', "console.log(import.meta.resolve('trunkline'))"];
+    const names = entries.map((entry) => (entry === 'index' ? 'trunkline' : `trunkline/${entry}`));
+    const show = `for (const name of ${JSON.stringify(names)}) console.log(import.meta.resolve(name))`;
     for (const conditions of [[], ['--conditions=development'], ['--conditions=source'], ['--conditions=production']]) {
-      const resolved = run(join(bin, 'node'), [...conditions, ...show]).trim();
-      expect(resolved).toMatch(/\/trunkline\/dist\/index\.js$/);
+      const resolved = run(join(bin, 'node'), [...conditions, '--input-type=module', '-e', show])
+        .trim()
+        .split('\n');
+      for (const [i, entry] of entries.entries()) expect(resolved[i]).toMatch(`/trunkline/dist/${entry}.js`);
     }
   });
 

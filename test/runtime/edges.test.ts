@@ -9,13 +9,13 @@ import {
   defineAggregate,
   type ErrorCode,
   event,
-  given,
   isError,
   Rejected,
   type Runtime,
   type RuntimeOptions,
   TrunklineError,
 } from '../../src/index.ts';
+import { given } from '../../src/testing.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
 

@@ -1,6 +1,8 @@
 // What selects nothing, or something that is not here, is said where it is given; no door takes it in silence.
 import { expect, test } from 'vitest';
-import { createRuntime, defineAggregate, defineProjection, event, given, readArchive } from '../../src/index.ts';
+import { createRuntime, defineAggregate, defineProjection, event } from '../../src/index.ts';
+import { readArchive } from '../../src/postgres.ts';
+import { given } from '../../src/testing.ts';
 import { Counter } from '../fixtures/counter.ts';
 import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
 

@@ -1,6 +1,6 @@
 // A user's test fakes timers and the date: nothing of the library's waits for them.
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { given } from '../../src/index.ts';
+import { given } from '../../src/testing.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, startRuntime } from './scratch.ts';
 

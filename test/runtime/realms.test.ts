@@ -2,7 +2,7 @@
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
 import { describeError } from '../../src/errors.ts';
-import { given } from '../../src/index.ts';
+import { given } from '../../src/testing.ts';
 import { Counter } from './aggregates.ts';
 import { startRuntime } from './scratch.ts';
 

@@ -1,7 +1,8 @@
 // The user's own code runs in the middle of a raise: in reducers, validators, toJSON(). A command that is called from there
 // gives out no version twice.
 import { expect, test } from 'vitest';
-import { AggregateRoot, defineAggregate, given } from '../../src/index.ts';
+import { AggregateRoot, defineAggregate } from '../../src/index.ts';
+import { given } from '../../src/testing.ts';
 import { Meddler } from './meddler.ts';
 import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
 

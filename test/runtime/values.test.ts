@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
-import { AggregateRoot, given } from 'trunkline';
+import { AggregateRoot } from 'trunkline';
+import { given } from 'trunkline/testing';
 import { expect, test, vi } from 'vitest';
 import { AppliedEvent, seesEvent } from '../../src/actor/evolve.ts';
 import { letterEvent } from '../../src/handlers/letters.ts';

@@ -1,7 +1,7 @@
 // The service as a child process: what it says, line by line.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import type { KafkaOptions } from '../../src/index.ts';
+import type { KafkaOptions } from '../../src/kafka.ts';
 import { until } from '../runtime/scratch.ts';
 
 const service = new URL('./service.ts', import.meta.url).pathname;

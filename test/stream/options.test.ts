@@ -1,7 +1,8 @@
 // What kafka() refuses, before anything is started.
 import { expect, test } from 'vitest';
 import { revealed } from '../../src/hidden.ts';
-import { isError, type KafkaOptions, kafka } from '../../src/index.ts';
+import { isError, kafka } from '../../src/index.ts';
+import type { KafkaOptions } from '../../src/kafka.ts';
 import { checkVersion } from '../../src/stream/kafka/kafkajs-fetch.ts';
 
 const brokers = ['localhost:9092'];

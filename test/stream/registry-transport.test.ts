@@ -5,7 +5,7 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
-import type { RegistryOptions } from '../../src/index.ts';
+import type { RegistryOptions } from '../../src/kafka.ts';
 import { Registry } from '../../src/stream/kafka/registry.ts';
 import { resolveKafka } from '../../src/stream/settings.ts';
 import { makeCertificates } from '../certificates.ts';

@@ -1,7 +1,8 @@
 // A service that publishes under load, to be killed or frozen at any instant. Tells its parent line by line what it was
 // told. A line is one writeSync to a pipe: what has been written there outlives the process.
 import { writeSync } from 'node:fs';
-import { createRuntime, type KafkaOptions, kafka } from '../../src/index.ts';
+import { createRuntime, kafka } from '../../src/index.ts';
+import type { KafkaOptions } from '../../src/kafka.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
 const [dataDir, optionsJson] = process.argv.slice(2) as [string, string];

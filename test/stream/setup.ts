@@ -2,7 +2,8 @@
 import { randomUUID } from 'node:crypto';
 import kafkajs from 'kafkajs';
 import { afterEach } from 'vitest';
-import { type KafkaOptions, kafka, type Runtime, type RuntimeOptions, type StreamOptions } from '../../src/index.ts';
+import { kafka, type Runtime, type RuntimeOptions, type StreamOptions } from '../../src/index.ts';
+import type { KafkaOptions } from '../../src/kafka.ts';
 import { sharedKafka } from '../brokers.ts';
 import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
 import { type Consumed, Reader } from './consume.ts';

@@ -1,6 +1,7 @@
 import { inspect, isDeepStrictEqual } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { defineAggregate, event, given, Rejected, TrunklineError } from '../../src/index.ts';
+import { defineAggregate, event, Rejected, TrunklineError } from '../../src/index.ts';
+import { given } from '../../src/testing.ts';
 import { hostileMetadata } from '../hostile.ts';
 import { Counter } from '../runtime/aggregates.ts';
 

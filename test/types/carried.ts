@@ -1,5 +1,6 @@
 // Compiled, never run: arguments and results of commands go through JSON, and their types say so.
-import { defineAggregate, event, given, type Runtime } from 'trunkline';
+import { defineAggregate, event, type Runtime } from 'trunkline';
+import { given } from 'trunkline/testing';
 import { expectTypeOf } from 'vitest';
 
 declare const runtime: Runtime;

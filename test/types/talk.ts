@@ -1,5 +1,6 @@
 // Compiled, never run: commands that ask and send, and the test kit.
-import { type CommandContext, given, Rejected } from 'trunkline';
+import { type CommandContext, Rejected } from 'trunkline';
+import { given } from 'trunkline/testing';
 import { expectTypeOf } from 'vitest';
 import { Call, type CallState, Carrier } from './calls.ts';
 

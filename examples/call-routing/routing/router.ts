@@ -1,6 +1,8 @@
 // The whole router: the runtime, what it remembers, the desk and the proxy in front of it.
 import type { Receipt, StoredEvent } from 'trunkline';
-import { createRuntime, kafka, postgres } from 'trunkline';
+import { createRuntime } from 'trunkline';
+import { kafka } from 'trunkline/kafka';
+import { postgres } from 'trunkline/postgres';
 import { type BackOfficeOptions, startBackOffice } from '../back-office/back-office.ts';
 import { type BackOfficeReport, reportBackOffice } from '../back-office/report.ts';
 import type { BalanceUpdated } from '../domain/account.ts';

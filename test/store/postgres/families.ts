@@ -1,14 +1,8 @@
 // Every family of statements of ours at once, for tests in which sessions have settings, or a search_path, of others.
 import pg from 'pg';
 import { expect } from 'vitest';
-import {
-  defineProjection,
-  migrate,
-  postgres,
-  type Runtime,
-  type RuntimeOptions,
-  tailEvents,
-} from '../../../src/index.ts';
+import { defineProjection, migrate, postgres, type Runtime, type RuntimeOptions } from '../../../src/index.ts';
+import { tailEvents } from '../../../src/postgres.ts';
 import { readArchive } from '../../../src/store/postgres/archive-file.ts';
 import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
 import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';

@@ -1,6 +1,7 @@
 // Pages are bounded by bytes, too: events of a megabyte come a few at a time, all of them, in their order.
 import { beforeAll, expect, test } from 'vitest';
-import { migrate, postgres, tailEvents } from '../../../src/index.ts';
+import { migrate, postgres } from '../../../src/index.ts';
+import { tailEvents } from '../../../src/postgres.ts';
 import { pageBytes } from '../../../src/store/page-bytes.ts';
 import { PostgresAggregateReader } from '../../../src/store/postgres/aggregate-reader.ts';
 import { PostgresArchive } from '../../../src/store/postgres/archive.ts';

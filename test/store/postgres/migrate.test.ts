@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeEach, expect, test } from 'vitest';
-import { migrate, postgres, tailEvents } from '../../../src/index.ts';
+import { migrate, postgres } from '../../../src/index.ts';
+import { tailEvents } from '../../../src/postgres.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { errorOf } from '../../runtime/scratch.ts';
 

@@ -4,7 +4,8 @@ import '../../leap.ts';
 
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { migrate, openEventStore, postgres, tailEvents } from '../../../src/index.ts';
+import { migrate, openEventStore, postgres } from '../../../src/index.ts';
+import { tailEvents } from '../../../src/postgres.ts';
 import { checkOwnership } from '../../../src/store/postgres/ownership.ts';
 import { checkOwnershipOfSession } from '../../../src/store/postgres/recent-ownership.ts';
 import { relations } from '../../../src/store/postgres/tables.ts';

@@ -1,0 +1,44 @@
+// Functions of `trunkline/postgres` and `trunkline/kafka` under the names that they had in `trunkline` while that was the only entry,
+// so that programs of that time go on. What describes (a store, a stream, a mapping) is light; what works loads its part when it
+// is called.
+import type * as archives from './store/postgres/archive-file.ts';
+import type * as tails from './store/postgres/tail.ts';
+
+export { migrate } from './store/postgres/doors.ts';
+export { postgres } from './store/postgres/postgres.ts';
+export { integration } from './stream/integration.ts';
+export { kafka } from './stream/kafka.ts';
+
+/** As in `trunkline/postgres`. */
+export const verifyArchive: typeof archives.verifyArchive = async (...given) => {
+  const { verifyArchive: verify } = await import('./store/postgres/archive-file.ts');
+  return verify(...given);
+};
+
+/** As in `trunkline/postgres`. */
+export const readArchive: typeof archives.readArchive = async function* (...given) {
+  const { readArchive: read } = await import('./store/postgres/archive-file.ts');
+  yield* read(...given);
+};
+
+/** As in `trunkline/postgres`; what it refuses, it refuses by the first `next()`. */
+export const tailEvents: typeof tails.tailEvents = (options) => {
+  let tail: Promise<AsyncIterableIterator<tails.TailedEvent>> | undefined;
+  const open = async (): Promise<AsyncIterableIterator<tails.TailedEvent>> => {
+    const { tailEvents: follow } = await import('./store/postgres/tail.ts');
+    return follow(options);
+  };
+  return {
+    async next() {
+      tail ??= open();
+      return (await tail).next();
+    },
+    async return() {
+      await tail?.then((opened) => opened.return!()).catch(() => {});
+      return { done: true, value: undefined };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
+};

@@ -1,0 +1,16 @@
+// `openEventStore`, which loads its work when it is called: every import of the package comes by here.
+import type { StoreOptions } from './adapter.ts';
+import type { ReadOnlyEventStore } from './read-only.ts';
+
+/**
+ * Open the event store for reading only, without a runtime.
+ *
+ * ```ts
+ * await using store = await openEventStore(postgres({ connectionString }));
+ * for await (const event of store.query({ type: 'CallRouted' })) console.log(event.data);
+ * ```
+ * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered
+ */
+export async function openEventStore(options: StoreOptions): Promise<ReadOnlyEventStore> {
+  return (await import('./read-only.ts')).openReadOnly(options);
+}

@@ -1,0 +1,12 @@
+// `trunkline/testing`: given, when, then; in memory, without threads and services.
+import './node-version.ts';
+
+export {
+  type Expected,
+  type GivenEvent,
+  type GivenOptions,
+  given,
+  type Outcome,
+  type Then,
+  type When,
+} from './testing/given.ts';
