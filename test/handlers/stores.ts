@@ -1,6 +1,7 @@
 // The two places where handlers keep what must survive: each test of handlers runs on both.
-import type { PostgresStoreOptions } from '../../src/postgres.ts';
+
 import { postgres, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import type { PostgresStoreOptions } from '../../src/postgres.ts';
 import { freshDatabase, migratedDatabase } from '../postgres.ts';
 import { scratchFolder, startRuntime } from '../runtime/scratch.ts';
 
