@@ -1,13 +1,12 @@
 // What a subscription does at a time, and where that may lead. Owned by the caller's thread.
 //
-//                 the checkpoint            no room for what the feed offers
-//                 has been read            ┌────────────────────────────────┐
-//   starting ──────┬──────────▶ catching up ─── history read up to the feed ──▶ live
-//                  │               ▲   │                                        │
-//                  │               │   └──▶ held ◀──────────────────────────────┘   a user asks it to pause, resume or reset:
-//                  │               └─────── │  ▲                                    what is executed ends first
-//                  │   every request done   │  │
-//                  └──────────▶ paused ◀────┘  └── stopped                          resume or reset take again what stopped it
+//   starting ────▶ catching up ◀────▶ live     live: it has read history up to the feed, and has room for what that offers
+//      │               ▲ │              │
+//      │               │ ▼              │
+//      ├────────────▶ held ◀────────────┘      a user asks it to pause, resume or reset: what is executed ends first
+//      │              ▲ │  ▲
+//      │              │ ▼  │
+//      └───────────▶ paused  stopped           resume and reset take again what stopped it
 //
 //   catching up, live, held, paused ──▶ stopped   an event cannot be handled, or there are too many dead letters
 //   all but failed and closed ──▶ failed          it cannot begin, read, or keep where it stands: final in this run
