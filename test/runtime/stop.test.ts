@@ -43,17 +43,17 @@ test('every stage is ended and the lock is free, whatever stage fails to end', a
   const ends: [string, string][] = [
     ['deliveries', 'close'],
     ['handlers', 'close'],
-    ['caller', 'whenDrained'],
+    ['inFlight', 'whenDrained'],
     ['handlers', 'closeTables'],
     ['shards', 'close'],
     ['log', 'logEnded'],
-    ['caller', 'abandon'],
+    ['inFlight', 'abandon'],
     ['log', 'syncEnded'],
     ['flushThread', 'ended'],
     ['reading', 'close'],
     ['logReader', 'close'],
   ];
-  for (const [stage, end] of ends) failsToEnd(stages[stage], end);
+  for (const [stage, end] of ends) failsToEnd({ ...stages, inFlight: stages.caller.inFlight }[stage], end);
   const error = await errorOf(runtime.close());
   expect(error).toMatchObject({ code: 'InternalFault', message: expect.stringContaining('close fails') });
   expect(error.details.where).toContain(
