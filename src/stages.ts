@@ -232,7 +232,7 @@ export class Stages {
     this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, entities, lookUp);
     this.log.attach(this.publisher.ring);
     const append = await adapter?.openAppend?.(options.store!.settings);
-    this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox?.hint());
+    this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox);
     this.publisher.transactions = this.transactions;
     this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
     const { progress } = this.caller;

@@ -111,6 +111,10 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'log/retention.ts': { marks: 'retainMs; a hundred' },
   'log/thread.ts': { rings: 'detach' },
   'log/threads.ts': { detached: 'detached' },
+  'outbox/postgres.ts': {
+    raisedTypes: 'replaced as a whole; at most 100,000',
+    unsettled: 'no transaction from before is open; one for each aggregate type',
+  },
   'outbox/relay-ring.ts': { underWay: 'read from the log; rowsUnderWayLimit', unwritten: 'as underWay' },
   'paged-iterator.ts': { page: 'the next page; forgotten when the iteration ends' },
   'position-queue.ts': { heap: 'reached, aborted, or timed out' },

@@ -95,6 +95,7 @@ const mayImport: Readonly<Record<string, readonly string[]>> = {
     'store/postgres/failure.ts',
     'store/postgres/connection.ts',
     'store/postgres/server-session.ts',
+    'store/postgres/sqlstate.ts',
   ],
   cli: [
     'handlers/dead-letters.ts',

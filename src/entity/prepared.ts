@@ -50,6 +50,10 @@ export function draftEvents(events: readonly NewEvent[], settings: DraftSettings
       const reason = 'its events are raised by commands of its actors; entities must use another type';
       throw new TrunklineError('WrongDoor', { aggregateType, reason });
     }
+    if (transactions?.mayBeRaised(aggregateType)) {
+      const reason = 'raise_rights lets database roles raise its events in transactions; save them with saveWithTx';
+      throw new TrunklineError('WrongDoor', { aggregateType, reason });
+    }
     const { id, schemaVersion = 1, version: givenVersion } = event;
     const occurredAt = event.occurredAt?.getTime();
     const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);

@@ -12,10 +12,18 @@ import { shown } from '../shown.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store/store.ts';
 import { checkNewEvents } from './new-event.ts';
 
+/** What brings events of transactions into the log, while the runtime has one. */
+interface OutboxDoor {
+  /** Something may have been committed. */
+  hint(): void;
+  /** Types that database roles may raise. */
+  readonly raisedTypes: ReadonlySet<string>;
+}
+
 export class Transactions {
   private readonly store: TransactionAppend | undefined;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
-  private readonly wakeRelay: () => void;
+  private readonly outbox: () => OutboxDoor | undefined;
   /** Events as the user gave them: if their transaction commits, the relay publishes them. */
   private readonly taken = new WeakSet<NewEvent>();
 
@@ -23,11 +31,11 @@ export class Transactions {
   constructor(
     store: TransactionAppend | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
-    wakeRelay: () => void,
+    outbox: () => OutboxDoor | undefined,
   ) {
     this.store = store;
     this.actorTypes = actorTypes;
-    this.wakeRelay = wakeRelay;
+    this.outbox = outbox;
   }
 
   /** All of them or none, within the client's open transaction; the versions that they got. */
@@ -49,9 +57,14 @@ export class Transactions {
     return this.taken.has(event);
   }
 
+  /** Whether database roles may raise events of this type, in transactions: then they come through those alone. */
+  mayBeRaised(aggregateType: string): boolean {
+    return this.outbox()?.raisedTypes.has(aggregateType) === true;
+  }
+
   /** A transaction with events in it has been committed: a hint, without which the relay would look a little later. */
   committed(): void {
-    this.wakeRelay();
+    this.outbox()?.hint();
   }
 
   private prepare(events: readonly NewEvent[]): AppendedEvent[] {

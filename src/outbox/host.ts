@@ -77,6 +77,11 @@ export class OutboxHost {
     return { ...this.relay.status };
   }
 
+  /** Types that database roles may raise: their events do not come through this log. */
+  get raisedTypes(): ReadonlySet<string> {
+    return this.relay.raisedTypes;
+  }
+
   /** A transaction with events in it has been committed. */
   hint(): void {
     this.relay.hint();

@@ -70,6 +70,8 @@ export interface OutboxSession {
   claimed(place: Place, bytes: number): Promise<{ events: ClaimedEvent[]; orphans: OrphanRow[] }>;
   /** No log can take this event: its row stays, and is not claimed again. */
   setAside(place: Place, reason: string): Promise<void>;
+  /** Types of which database roles may raise events within transactions of their own. */
+  raisedTypes(): Promise<ReadonlySet<string>>;
   /** Events that were set aside so far, by any relay. */
   countSetAside(): Promise<number>;
   /** Every reader of this log has passed the positions below `floor`: their rows go. */
@@ -90,6 +92,8 @@ export interface OutboxSession {
 }
 
 export interface Outbox {
+  /** Types of which database roles may raise events, as the last attempt to open has found them. */
+  readonly raisedTypes: ReadonlySet<string>;
   /** `signal` ends the session. @throws WrongDoor if one of this runtime's actor types has events of entities */
   open(signal?: AbortSignal): Promise<OutboxSession>;
 }

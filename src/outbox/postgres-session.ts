@@ -12,6 +12,7 @@ import type { Claim, ClaimedEvent, DoubtfulRow, OrphanRow, OutboxSession, Place 
 /** Another runtime takes over from a relay that has not been seen for so long. */
 const leaseMs = 5000;
 const renewMs = 1000;
+const raisedTypesLimit = 100_000;
 const slice = { fewest: 2, most: 500 }; // rows that the server adds up, to find out how many fit
 
 export interface PostgresSessionIdentity {
@@ -20,6 +21,13 @@ export interface PostgresSessionIdentity {
   readonly id: string;
   /** The session of this process before; undefined: this is the first, and follows any earlier process of this log. */
   readonly former: string | undefined;
+}
+
+/** `schema`: escaped. */
+export async function raisedTypesIn(client: pg.Client, schema: string): Promise<ReadonlySet<string>> {
+  const sql = `select distinct aggregate_type as type from ${schema}.raise_rights where aggregate_type <> '*' limit $1`;
+  const { rows } = await client.query(sql, [raisedTypesLimit]);
+  return new Set(rows.map(({ type }) => type));
 }
 
 export class PostgresOutboxSession implements OutboxSession {
@@ -98,6 +106,14 @@ export class PostgresOutboxSession implements OutboxSession {
           order by batch, sequence limit $4
         ) o left join ${event}
       ) e where coalesce(bytes_before, 0) < $5 order by batch, sequence`;
+  }
+
+  async raisedTypes(): Promise<ReadonlySet<string>> {
+    try {
+      return await raisedTypesIn(this.client, pg.escapeIdentifier(this.schema));
+    } catch (error) {
+      throw failure(error, this.schema);
+    }
   }
 
   async claim(limit: number, last: number): Promise<Claim> {

@@ -41,6 +41,7 @@ const claimLimit = 500;
 const rowsUnderWayLimit = 10_000; // claimed and not yet settled by the flusher
 const standbyMs = 1000;
 const settleMs = 500;
+const raisedTypesMs = 1000; // how often to ask which types database roles may raise
 const retryMs = 100;
 const retryMsLimit = 10_000;
 const stopGraceMs = 1000; // then a statement that is running is waited for no longer
@@ -64,6 +65,8 @@ export class Relay {
   private hinted = false;
   private mayHaveSettled = true;
   private settledAt = Number.NEGATIVE_INFINITY;
+  private raised: ReadonlySet<string> | undefined;
+  private raisedAt = Number.NEGATIVE_INFINITY;
   private wakeUp: () => void = () => {};
   private running: Promise<void> | undefined;
 
@@ -81,6 +84,11 @@ export class Relay {
       if (frame.kind === FrameKind.place && frame.name === placeName) ring.place = placeIn(frame.dataJson);
     });
     this.running = this.run();
+  }
+
+  /** Types that database roles may raise in transactions of their own, as they were when they were last asked for. */
+  get raisedTypes(): ReadonlySet<string> {
+    return this.raised ?? this.settings.outbox.raisedTypes;
   }
 
   /** Something may have been committed. */
@@ -168,10 +176,16 @@ export class Relay {
       }
       if (events > 0) await this.drain(session);
       await this.settle(session);
+      if (performance.now() - this.raisedAt >= raisedTypesMs) await this.lookAtRights(session);
       if (events === 0 && !this.hinted) await this.sleep(isRelay ? this.settings.pollMs : standbyMs);
       await this.untilStored();
     }
     await session.resign();
+  }
+
+  private async lookAtRights(session: OutboxSession): Promise<void> {
+    this.raised = await session.raisedTypes();
+    this.raisedAt = performance.now();
   }
 
   /** Append what is claimed, slice by slice. */

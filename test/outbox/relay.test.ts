@@ -403,3 +403,18 @@ test("a transaction that has written events of a type, and is still open, keeps 
     expect(await opening).toBe(outcome);
   }
 });
+
+test('a transaction that stays open keeps neither the door of a type open nor the relay from its work', async () => {
+  const settings = { connection: { connectionString: url }, schema, logId: 'a-log', patienceMs: 0 };
+  const outbox = new PostgresOutbox({ ...settings, actorTypes: ['call'] });
+  const another = new pg.Client({ connectionString: url });
+  await another.connect();
+  await client.query('begin');
+  await raise('i-open');
+  await (await outbox.open()).close();
+  const call = `select ${schema}.raise_event('call', 'c-1', 'Made', '{}')`;
+  await expect(another.query(call)).rejects.toMatchObject({ code: 'TKWRD' });
+  await expect(client.query(call)).rejects.toMatchObject({ code: 'TKWRD' });
+  await client.query('rollback');
+  await another.end();
+});

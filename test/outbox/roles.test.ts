@@ -7,7 +7,7 @@ import { migrate, type NewEvent, openEventStore, postgres } from '../../src/inde
 import { tailEvents } from '../../src/postgres.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { errorOf, startRuntime } from '../runtime/scratch.ts';
+import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
 
 test('a role with the rights for saveWithTx saves, one with those for raise_event raises, and not the other way', async () => {
   const owner = await freshDatabase();
@@ -87,6 +87,40 @@ test('a role with the rights for saveWithTx saves, one with those for raise_even
   await Promise.all([saves.end(), raises.end()]);
   await runtime.close();
   await administer(owner, `drop owned by ${app}, ${billing}; drop role ${app}, ${billing}`);
+});
+
+test('a type that raise_rights names comes through transactions alone, and one that stays open holds up no other', async () => {
+  const url = await freshDatabase();
+  await migrate({ connection: url });
+  await administer(url, `insert into trunkline.raise_rights values ('*', 'invoice', 'Made'), ('*', '*', 'Seen')`);
+  const store = postgres({ connectionString: url });
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(`begin; select trunkline.raise_event('invoice', 'before', 'Made', '{}')`);
+  const runtime = await startRuntime({ aggregates: [Counter], store, shards: 1 });
+  const event = (aggregateType: string): NewEvent => ({ aggregateType, aggregateId: 'next', type: 'Made', data: {} });
+  await client.query(`select trunkline.raise_event('invoice', 'next', 'Made', '{}')`);
+  const refused = { code: 'WrongDoor', details: { aggregateType: 'invoice' } };
+  expect(await errorOf(runtime.publisher.publish(event('order'), event('invoice')))).toMatchObject(refused);
+  expect(await errorOf(runtime.store.save([event('invoice')], {}))).toMatchObject(refused);
+  expect(() => runtime.publisher.publishAsync(event('invoice'))).toThrow(
+    expect.objectContaining({ code: refused.code }),
+  );
+  await runtime.ref(Counter, 'beside').with({ ack: 'stored' }).add(1);
+  await client.query('commit; begin');
+  await runtime.store.saveWithTx(client, [event('invoice')]);
+  await client.query('commit');
+  await runtime.store.save([event('order')], {});
+  const isRefused = async (): Promise<boolean> => {
+    const outcome = await runtime.publisher.publish(event('order')).catch((error: { code: string }) => error.code);
+    return outcome === 'WrongDoor';
+  };
+  await client.query(`insert into trunkline.raise_rights values ('biller', 'order', '*')`);
+  await until(isRefused, (holds) => holds);
+  await client.query('delete from trunkline.raise_rights');
+  await until(isRefused, (holds) => !holds);
+  expect(runtime.status().quarantined).toBe(0);
+  await client.end();
 });
 
 test('with the roles of the guide to hardening a runtime runs without a complaint, and readers read', async () => {
