@@ -1,7 +1,7 @@
 // The programs in README and docs run as they stand there: each block that names its file, in a folder of the document's
 // own, and print what the block behind them shows.
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { sharedKafka } from '../brokers.ts';
@@ -51,6 +51,9 @@ const withTests = documents.filter((document) => blocksOf(document).some(({ file
 
 test.each(withTests)('the test files in %s', { timeout: 240_000 }, (document) => {
   const cwd = folderFor(`tests-${document}`);
+  // As if it were installed there: Vite looks for packages in node_modules alone.
+  mkdirSync(join(cwd, 'node_modules'));
+  symlinkSync(root, join(cwd, 'node_modules', 'trunkline'));
   const names = blocksOf(document).flatMap(({ file = '' }) => (isTest(file) ? [file] : []));
   for (const name of names) {
     const isVitest = /from 'vitest'/.test(files.get(name)!);
@@ -61,6 +64,8 @@ test.each(withTests)('the test files in %s', { timeout: 240_000 }, (document) =>
         .filter((key) => /^VITEST/.test(key))
         .map((key) => [key, '']),
     );
+    const conditions = "{ resolve: { conditions: ['trunkline-source'] } }";
+    writeFileSync(join(cwd, 'vitest.config.mjs'), `export default { ...${conditions}, ssr: ${conditions} };`);
     const args = isVitest ? [vitest, 'run', '--root', cwd, name] : ['--test', name];
     const { stdout, stderr, status } = run(cwd, args, { ...none, NODE_OPTIONS: '--conditions=trunkline-source' });
     expect(status, `${name}: ${stdout}${stderr}`).toBe(0);
