@@ -108,6 +108,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/outbox/postgres-session.ts': 'reasons, tamed',
   'src/outbox/postgres.ts': 'types, checked',
   'src/store/postgres/heads.ts': 'ids of events, through the gate of limits',
+  'src/store/postgres/locks.ts': 'names of locks: our own words, names of logs and projections, months',
   'src/store/postgres/migrate.ts': 'names of our own files',
   'src/store/postgres/months.ts': 'rows as they are',
   'src/store/postgres/outbox-release.ts': 'positions',
