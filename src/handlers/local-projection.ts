@@ -8,6 +8,7 @@
 // their position: a generation is shown when it has caught up, and the one before it is shown, and kept current, until then.
 
 import type { StoredEvent } from '../event.ts';
+import { compareKeys, isWithin } from '../key-order.ts';
 import { deepFreeze, textOf } from '../payload.ts';
 import { isThenable } from '../thenable.ts';
 import { within } from '../wait.ts';
@@ -143,11 +144,8 @@ export class LocalProjection<Row> implements Projection<Row> {
     const number = this.shown?.number ?? this.shownBefore?.generation ?? this.next!.number;
     if (this.definition.into === 'memory') {
       const { memory } = this.shown ?? this.next!;
-      const keys = [...memory.keys()].filter(
-        (key) => key.startsWith(prefix) && (start === undefined || key >= start) && (end === undefined || key < end),
-      );
-      const sorted = keys.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
-      return sorted.slice(0, limit).map((key) => ({ key, row: memory.get(key)! }));
+      const keys = [...memory.keys()].filter((key) => isWithin(key, { prefix, start, end })).sort(compareKeys);
+      return keys.slice(0, limit).map((key) => ({ key, row: memory.get(key)! }));
     }
     const own = `${number}\0`;
     const found = await this.stage.local.range(rowTable(this.name), {

@@ -31,7 +31,10 @@ export function checkRange(option: string, range: RangeOptions): RangeOptions {
   checkFields(option, range, rangeFields);
   for (const name of ['prefix', 'start', 'end'] as const) {
     const text = own(range, name);
-    if (text !== undefined && typeof text !== 'string') invalid(`${option}.${name}`, text, 'must be text');
+    if (text === undefined) continue;
+    if (typeof text !== 'string') invalid(`${option}.${name}`, text, 'must be text');
+    // Its bytes would be those of another key.
+    if (!text.isWellFormed()) invalid(`${option}.${name}`, text, 'holds a lone surrogate, half a character');
   }
   if (range.limit !== undefined) checkInteger(`${option}.limit`, range.limit, 0, Number.MAX_SAFE_INTEGER);
   return taken(range, rangeFields);

@@ -5,6 +5,7 @@
 // Invariant: an entry that is there from the first page to the last one is read once. Pages are read at different moments:
 // an entry that comes or goes meanwhile is read or not.
 import { yieldToLoop } from '../clock.ts';
+import { compareKeys } from '../key-order.ts';
 import type { Overlay } from './overlay.ts';
 import type { TableStore } from './table-store.ts';
 
@@ -64,15 +65,3 @@ export async function* tablePages(
     limit = Math.max(1, Math.min(2 * limit, fits, entriesMost));
   }
 }
-
-/** By the bytes of their UTF-8, without making them: UTF-16 has surrogates before U+E000, UTF-8 behind U+FFFF. */
-function compareKeys(a: string, b: string): number {
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) {
-    const [one, other] = [a.charCodeAt(i), b.charCodeAt(i)];
-    if (one !== other) return rank(one) - rank(other);
-  }
-  return a.length - b.length;
-}
-
-const rank = (unit: number): number => (unit < 0xd800 ? unit : unit < 0xe000 ? unit + 0x2000 : unit - 0x800);

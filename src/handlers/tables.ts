@@ -9,6 +9,7 @@
 import { clearTimeout, pause, performance, setTimeout } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
+import { compareKeys, isWithin } from '../key-order.ts';
 import { isThenable } from '../thenable.ts';
 import { within } from '../wait.ts';
 import { fullKey, Overlay } from './overlay.ts';
@@ -141,7 +142,7 @@ export class Tables {
   async range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
     this.checkOpen();
     const store = this.store ?? (await this.open());
-    const { limit = Number.MAX_SAFE_INTEGER, prefix = '', start = '', end } = range;
+    const { limit = Number.MAX_SAFE_INTEGER } = range;
     // What is staged may remove entries: ask the store for as many more.
     const wanted = Math.min(Number.MAX_SAFE_INTEGER, limit + this.overlay.total);
     const reading = Promise.resolve(store.range(table, { ...range, limit: wanted }));
@@ -149,15 +150,14 @@ export class Tables {
     const entries = new Map(stored.map(({ key, json }) => [key, json]));
     for (const layer of layers) {
       for (const { table: of, key, json } of layer.values()) {
-        if (of !== table || !key.startsWith(prefix)) continue;
-        if (compareBytes(key, start) < 0 || (end !== undefined && compareBytes(key, end) >= 0)) continue;
+        if (of !== table || !isWithin(key, range)) continue;
         if (json === undefined) entries.delete(key);
         else entries.set(key, json);
       }
     }
     // What has been removed meanwhile may have left room for some that were not read.
     if (entries.size < limit && stored.length === wanted) return this.range(table, range);
-    const sorted = [...entries].sort(([a], [b]) => compareBytes(a, b));
+    const sorted = [...entries].sort(([a], [b]) => compareKeys(a, b));
     return sorted.slice(0, limit).map(([key, json]) => ({ key, value: parse(json) }));
   }
 
@@ -394,4 +394,3 @@ export function checkKey(what: string, key: string): void {
 }
 
 const parse = (json: string | undefined): unknown => (json === undefined ? undefined : JSON.parse(json));
-const compareBytes = (a: string, b: string): number => Buffer.compare(Buffer.from(a), Buffer.from(b));

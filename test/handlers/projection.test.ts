@@ -1,6 +1,6 @@
 // Projections: rows folded once per event, kept or in memory, read after one's own writes, rebuilt beside those shown.
 import { describe, expect, test } from 'vitest';
-import { defineProjection, type ProjectionDefinition, type Runtime } from '../../src/index.ts';
+import { defineProjection, type ProjectionDefinition, type RangeOptions, type Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
 import { startOn, stores } from './stores.ts';
@@ -42,6 +42,38 @@ describe.each(stores)('%s store', (store) => {
       expect((await projection.entries({ prefix: 'c' })).map(({ key }) => key)).toEqual(['c']);
       expect((await errorOf(projection.caughtUpTo(1e9, { timeoutMs: 5 }))).code).toBe('CaughtUpTimedOut');
       await runtime.close();
+    }
+  });
+
+  test('keys are in the order of their bytes, and so are ranges, wherever they are kept', async () => {
+    const runtime = await startRuntime();
+    const keys = ['z', 'é', '\ue000', '\uffee', '😀', '😀a']; // UTF-16 has the last two before U+E000
+    const projections = (['lmdb', 'memory'] as const).map((into) => runtime.project(totals({ name: into, into })));
+    await runtime.once('effects', (tx) => {
+      for (const key of keys.toReversed()) tx.put('table', key, 1);
+    });
+    for (const id of keys.toReversed()) await runtime.ref(Counter, id).add(1);
+    const ranges: [RangeOptions, string[]][] = [
+      [{}, keys],
+      [{ start: 'é', end: '😀' }, keys.slice(1, 4)],
+      [{ start: '\uffee' }, keys.slice(3)],
+      [{ end: '\ue000' }, keys.slice(0, 2)],
+      [{ prefix: '😀', start: 'a' }, keys.slice(4)], // it begins with the prefix, not before
+      [{ prefix: '😀', start: '😀a' }, keys.slice(5)],
+      [{ prefix: '\ue000', end: 'z' }, []],
+      [{ start: 'é', limit: 2 }, keys.slice(1, 3)],
+    ];
+    const places = [
+      ...projections.map((projection) => (range: RangeOptions) => projection.entries(range)),
+      (range: RangeOptions) => runtime.effects('table', range),
+    ];
+    for (const projection of projections) await projection.caughtUpTo(runtime.status().written);
+    for (const [range, wanted] of ranges) {
+      for (const place of places) expect([range, (await place(range)).map(({ key }) => key)]).toEqual([range, wanted]);
+    }
+    for (const place of places) {
+      for (const half of [{ prefix: '\ud83d' }, { start: '\ude00' }, { end: 'a\ud83d' }])
+        expect((await errorOf(place(half))).code).toBe('InvalidOptions');
     }
   });
 

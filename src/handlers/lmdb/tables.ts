@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { TrunklineError } from '../../errors.ts';
 import { guarded } from '../../guarded.ts';
+import { compareKeys } from '../../key-order.ts';
 import { Thread } from '../../thread.ts';
 import type { Change, Entry, KeyRange, TableStore } from '../table-store.ts';
 import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
@@ -84,8 +85,8 @@ export class LmdbTables implements TableStore {
   }
 
   range(table: string, { prefix = '', start = prefix, end, limit = Number.MAX_SAFE_INTEGER }: KeyRange): Entry[] {
-    const first = keyOf(table, start);
     const wanted = keyOf(table, prefix);
+    const first = keyOf(table, compareKeys(start, prefix) < 0 ? prefix : start);
     const last = end === undefined ? undefined : keyOf(table, end);
     const skipped = Buffer.byteLength(table) + 1;
     return this.fresh(() => {
