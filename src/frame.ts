@@ -9,6 +9,7 @@
 // Strings follow in this order, UTF-8, without separators: aggregate type, aggregate id, name, metadata JSON, data JSON.
 // Little-endian. Bounds of the strings: name-limits.ts. `length` is the exact length; the next frame begins at the next multiple of 8.
 import { type Bytes, toBytes } from './bytes.ts';
+import { TrunklineError } from './errors.ts';
 import { idToText } from './ids.ts';
 
 export const FRAME_HEADER_BYTES = 52;
@@ -42,6 +43,18 @@ export const FrameFlag = {
   /** reserved: data is encrypted under `keyId` */
   encrypted: 4,
 } as const;
+
+/** What a field of two bytes holds. A larger number written there would shift the fields behind it, in silence. */
+const TWO_BYTES = 0xffff;
+
+/** The lengths of a frame's names, and its schema version. The doors have smaller limits; this one is the layout's. @throws InvalidId */
+export function checkTwoBytes(type: number, id: number, name: number, schemaVersion: number): void {
+  if (((type | id | name | schemaVersion) & ~TWO_BYTES) === 0) return;
+  const fields = { 'aggregate type': type, 'aggregate id': id, name, 'schema version': schemaVersion };
+  const [what, length] = Object.entries(fields).find(([, value]) => (value & ~TWO_BYTES) !== 0)!;
+  const reason = `is ${length}, and a frame holds ${TWO_BYTES} at most`;
+  throw new TrunklineError('InvalidId', { what, length, limit: TWO_BYTES, reason });
+}
 
 export const alignUp = (bytes: number): number => (bytes + 7) & ~7;
 
@@ -86,6 +99,7 @@ export class FrameWriter {
     end += idLength;
     const nameLength = bytes.utf8Write(name, end);
     end += nameLength;
+    checkTwoBytes(typeLength, idLength, nameLength, schemaVersion);
     const metadataLength = metadata === '' ? 0 : bytes.utf8Write(metadata, end);
     end += metadataLength;
     const dataLength = bytes.utf8Write(data, end);

@@ -1,4 +1,7 @@
 // The frame: what is written comes back, for any text; what is not a frame is not taken for one.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
@@ -185,4 +188,56 @@ describe('isSound', () => {
       }),
     );
   });
+});
+
+test('a name or number beyond two bytes is refused before the frame is whole, and never read as another', () => {
+  const writer = new FrameWriter(Buffer.alloc(200_000));
+  const good: Fields = {
+    kind: FrameKind.event,
+    schemaVersion: 1,
+    occurredAt: 0,
+    version: 1,
+    type: 't',
+    id: 'i',
+    name: 'n',
+    metadata: '',
+    data: '{}',
+  };
+  const most = 'x'.repeat(65_535);
+  for (const field of ['type', 'id', 'name'] as const) {
+    write(writer, 0, { ...good, [field]: most });
+    expect(new FrameReader(writer.bytes).at(0).isSound(200_000), field).toBe(true);
+    for (const length of [65_536, 65_543]) {
+      const refused = expect.objectContaining({ code: 'InvalidId', details: expect.objectContaining({ length }) });
+      expect(() => write(writer, 0, { ...good, [field]: 'x'.repeat(length) }), field).toThrow(refused);
+    }
+  }
+  for (const schemaVersion of [65_536, 65_537, -1]) {
+    const refused = expect.objectContaining({ code: 'InvalidId' });
+    expect(() => write(writer, 0, { ...good, schemaVersion }), String(schemaVersion)).toThrow(refused);
+  }
+});
+
+/** Buffer's own methods refuse a number that does not fit; a DataView and a shift cut it, in silence. */
+const cutting = {
+  'frame.ts': ['kind | (schemaVersion << 16)', 'typeLength | (idLength << 16)'], // behind checkTwoBytes
+  'store/postgres/rows.ts': [
+    'FrameKind.event | (schemaVersion << 16)', // behind checkTwoBytes
+    'typeLength | (idLength << 16)',
+    'setInt16(this.end, columnCount)', // constants
+    'setInt16(this.end, -1)',
+  ],
+};
+
+test('nothing else writes two bytes that are cut', () => {
+  const folder = fileURLToPath(new URL('../src', import.meta.url));
+  const found: Record<string, string[]> = {};
+  for (const file of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.ts')) continue;
+    const writes = readFileSync(join(folder, file), 'utf8').match(
+      /[\w.]+ \| \(\w+ << 16\)|setU?[Ii]nt(?:16|8)\([^)]*\)/g,
+    );
+    if (writes !== null) found[file] = writes;
+  }
+  expect(found).toEqual(cutting);
 });

@@ -111,7 +111,7 @@ export class PostgresArchive implements StoreArchive {
     const { signal, pageSize = eventsPerPage } = query;
     const where = conditions(filterOf(query));
     const limit = Math.min(pageSize, eventsPerPage);
-    for (let after = 0; ; ) {
+    for (let after = 0n; ; ) {
       signal?.throwIfAborted();
       const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence`;
       const { page, isLast } = await this.copyPage(from, limit, signal);

@@ -5,8 +5,12 @@
 //   row     ├ 11 i16 ┼ fields in the order of `eventColumns` … ┤
 //   field   ├ length i32, -1: null ┼ bytes ┤       jsonb: 1, then its text; timestamptz: i64, microseconds since 2000
 import { type Bytes, toBytes } from '../../bytes.ts';
+import { TrunklineError } from '../../errors.ts';
 import { decodeEvent, type StoredEvent } from '../../event.ts';
-import { FRAME_HEADER_BYTES, FrameKind, FrameReader } from '../../frame.ts';
+import { checkTwoBytes, FRAME_HEADER_BYTES, FrameKind, FrameReader } from '../../frame.ts';
+import { idToText } from '../../ids.ts';
+import { tame } from '../../tame.ts';
+import { storeName } from './failure.ts';
 
 export const eventColumns =
   'id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata, position, log_id';
@@ -120,9 +124,10 @@ export class EventRowWriter {
 export interface EventFrames {
   readonly frames: Buffer;
   readonly positions: readonly number[];
-  readonly sequences: readonly number[];
+  /** As the server counts them: a bigint, beyond what a number holds. */
+  readonly sequences: readonly bigint[];
   /** Of the last row; 0 if there is none. */
-  readonly lastSequence: number;
+  readonly lastSequence: bigint;
   readonly count: number;
 }
 
@@ -149,10 +154,10 @@ export function framesOf(rows: Buffer): EventFrames {
   const frames = toBytes(Buffer.allocUnsafeSlow(rows.length + 64));
   const out = new DataView(frames.buffer);
   const positions: number[] = [];
-  const sequences: number[] = [];
+  const sequences: bigint[] = [];
   let at = signature.length;
   let start = 0;
-  let lastSequence = 0;
+  let lastSequence = 0n;
   while (view.getInt16(at) === columnCount + 1) {
     at += 2;
     source.copy(frames, start + 16, at + 4, at + 20); // id
@@ -182,9 +187,10 @@ export function framesOf(rows: Buffer): EventFrames {
     positions.push(hasPosition ? view.getInt32(at + 4) * two32 + view.getUint32(at + 8) : 0);
     at += hasPosition ? 12 : 4;
     at += 4 + Math.max(0, view.getInt32(at)); // log id
-    lastSequence = view.getInt32(at + 4) * two32 + view.getUint32(at + 8);
+    lastSequence = view.getBigInt64(at + 4);
     sequences.push(lastSequence);
     at += 12;
+    checkFits(frames, start, typeLength, idLength, nameLength, schemaVersion);
     end += source.copy(frames, end, type, type + typeLength);
     end += source.copy(frames, end, id, id + idLength);
     end += source.copy(frames, end, name, name + nameLength);
@@ -201,6 +207,17 @@ export function framesOf(rows: Buffer): EventFrames {
     start = (end + 7) & ~7;
   }
   return { frames: frames.subarray(0, start), positions, sequences, lastSequence, count: positions.length };
+}
+
+/** A row that no door of ours has written, as an owner of the table can: its fields would be read as others. @throws StoreUnsuitable */
+function checkFits(frames: Bytes, start: number, type: number, id: number, name: number, schemaVersion: number): void {
+  try {
+    checkTwoBytes(type, id, name, schemaVersion);
+  } catch (error) {
+    const eventId = idToText(frames, start + 16);
+    const reason = `event ${eventId} of domain_events cannot be read: its ${tame(error)}; mend or delete that row`;
+    throw new TrunklineError('StoreUnsuitable', { store: storeName, reason }, { cause: error });
+  }
 }
 
 /** The inverse of the writer's `time`: microseconds below the millisecond are dropped. */

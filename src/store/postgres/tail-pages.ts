@@ -45,7 +45,7 @@ export class TailPages {
   }
 
   /** Behind a sequence, in its order. `isLast`: the window has no more. */
-  async after(client: pg.Client, window: Window, sequence: string): Promise<EventPage & { isLast: boolean }> {
+  async after(client: pg.Client, window: Window, sequence: bigint): Promise<EventPage & { isLast: boolean }> {
     // By function calls alone, which no index serves: so that the planner takes the sequence's, and never sorts the window.
     const from = `${this.events} where not ${visible(window.from)} and ${visible(window.to)} and sequence > ${sequence}
       order by sequence`;
@@ -57,7 +57,7 @@ export class TailPages {
   }
 
   /** A sequence before all of the window. The transactions of a large one are asked range by range. */
-  async beforeFirst(client: pg.Client, window: Window): Promise<string> {
+  async beforeFirst(client: pg.Client, window: Window): Promise<bigint> {
     const { xmax: first, xip } = snapshotOf(window.from);
     const last = snapshotOf(window.to).xmax;
     const least = async (where: string): Promise<bigint[]> => {
@@ -79,8 +79,8 @@ export class TailPages {
         undo,
       );
     }
-    if (found.length === 0) return '0'; // its month has been dropped meanwhile
-    return (found.reduce((a, b) => (a < b ? a : b)) - 1n).toString();
+    if (found.length === 0) return 0n; // its month has been dropped meanwhile
+    return found.reduce((a, b) => (a < b ? a : b)) - 1n;
   }
 
   eventsIn(page: EventPage): StoredEvent[] {

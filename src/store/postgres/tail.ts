@@ -133,14 +133,12 @@ class Tail {
     if (this.token.to === undefined && !(await this.openWindow())) return undefined;
     const window = this.token as Window;
     // The rows of a small window by their transactions, sorted; of a large one in the order of the sequence, page by page.
-    if (window.sequence === 0) {
+    if (window.sequence === 0n) {
       const whole = await this.read((client, pages) => pages.whole(client, window));
       if (whole !== undefined) return this.close(window, whole);
     }
     const from =
-      window.sequence > 0
-        ? String(window.sequence)
-        : await this.read((client, pages) => pages.beforeFirst(client, window));
+      window.sequence !== 0n ? window.sequence : await this.read((client, pages) => pages.beforeFirst(client, window));
     const page = await this.read((client, pages) => pages.after(client, window, from));
     if (page.isLast) return this.close(window, page);
     this.token = { ...window, sequence: page.lastSequence };
@@ -149,7 +147,7 @@ class Tail {
 
   /** The window's last rows: behind them comes the next window. */
   private close(window: Window, page: EventPage): TailedEvent[] {
-    this.token = { from: window.to, to: undefined, sequence: 0 };
+    this.token = { from: window.to, to: undefined, sequence: 0n };
     return this.tailed(page, window, this.token);
   }
 
@@ -170,7 +168,7 @@ class Tail {
       const reason = 'is ahead of this database: the token is of another one, or this one was restored';
       throw new TrunklineError('InvalidOptions', { option: 'from', reason });
     }
-    this.token = { from, to, sequence: 0 };
+    this.token = { from, to, sequence: 0n };
     return true;
   }
 

@@ -1,11 +1,12 @@
 // Tokens come back from users: taken as they were given, or refused.
+import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { readToken, tokenText } from '../../../src/store/postgres/tail-token.ts';
 
 describe('tokens of a tail', () => {
   test.each([
-    { from: '1:1:', to: undefined, sequence: 0 },
-    { from: '10:20:10,14', to: '14:30:14', sequence: 77 },
+    { from: '1:1:', to: undefined, sequence: 0n },
+    { from: '10:20:10,14', to: '14:30:14', sequence: 77n },
   ])('%j comes back as it was', (token) => {
     expect(readToken(tokenText(token))).toEqual(token);
   });
@@ -20,8 +21,25 @@ describe('tokens of a tail', () => {
     '1;0:9:;;0',
     "1;1:1:;;1'; drop table x",
     '1;1:1:;;1\n',
+    `1;1:1:;;${2n ** 63n}`,
+    `1;1:1:;;${-(2n ** 63n) - 1n}`,
+    `1;1:${2n ** 64n}:;;0`,
     7,
   ])('%j is refused', (text) => {
     expect(() => readToken(text as string)).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+  });
+
+  test('whatever sequence and snapshots the server may count to: the token is taken as it was given', () => {
+    const id = fc.bigInt({ min: 1n, max: 2n ** 64n - 1n });
+    const snapshot = fc
+      .uniqueArray(id, { minLength: 2, maxLength: 5 })
+      .map((ids) => ids.sort((a, b) => (a < b ? -1 : 1)))
+      .map((ids) => `${ids[0]}:${ids.at(-1)}:${ids.slice(0, -1).join()}`);
+    const token = fc.record({
+      from: snapshot,
+      to: fc.option(snapshot, { nil: undefined }),
+      sequence: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+    });
+    fc.assert(fc.property(token, (one) => expect(readToken(tokenText(one))).toEqual(one)));
   });
 });

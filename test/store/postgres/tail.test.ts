@@ -4,6 +4,7 @@ import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { isError } from '../../../src/errors.ts';
 import type { NewEvent } from '../../../src/event.ts';
+import { openEventStore, postgres } from '../../../src/index.ts';
 import { PostgresAppend } from '../../../src/store/postgres/append.ts';
 import { migrate } from '../../../src/store/postgres/migrate.ts';
 import { type TailedEvent, type TailOptions, tailEvents } from '../../../src/store/postgres/tail.ts';
@@ -170,6 +171,23 @@ describe('tokens', () => {
     }
   });
 
+  test('of numbers beyond those of JavaScript: each is taken again, and nothing is left out', async () => {
+    const client = await connected();
+    await client.query(`select setval('${schema}.domain_events_sequence', ${2n ** 53n + 1n})`);
+    await append(client, ...Array.from({ length: 6 }, () => event('a')));
+    for (const pageSize of [1, 2, 2000]) {
+      const all = await take(6, { pageSize });
+      expect(all.map(told)).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a6']);
+      for (const [i, { token }] of all.entries()) {
+        expect((await take(5 - i, { from: token, pageSize })).map(told)).toEqual(all.slice(i + 1).map(told));
+      }
+    }
+    await using store = await openEventStore(postgres({ connectionString: url, schema }));
+    const read: number[] = [];
+    for await (const { version } of store.query({ pageSize: 1 })) read.push(version);
+    expect(read).toEqual([1, 2, 3, 4, 5, 6]);
+  });
+
   test('one that is ahead of the database is refused', async () => {
     const error = await take(1, { from: '1;99999999:99999999:;;0' }).catch((thrown: unknown) => thrown);
     expect(isError(error, 'InvalidOptions')).toBe(true);
@@ -193,6 +211,20 @@ describe('faults', () => {
     expect(await tail.until(6)).toEqual(['a1', 'a2', 'a3', 'a4', 'a5', 'a6']);
     expect(errors.length).toBeGreaterThan(0);
     expect(errors.every((error) => isError(error, 'StoreUnavailable'))).toBe(true);
+  });
+
+  test('a row whose name no frame holds is named, and not read as another', async () => {
+    const client = await connected();
+    const { rows } = await client.query(`insert into ${schema}.domain_events
+      (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+      values (gen_random_uuid(), 'stock', 'a', 1, repeat('x', 65543), 1, now(), '{}') returning id`);
+    const refused = {
+      code: 'StoreUnsuitable',
+      message: expect.stringContaining(`event ${rows[0].id} of domain_events`),
+    };
+    await expect(take(1)).rejects.toMatchObject(refused);
+    await using store = await openEventStore(postgres({ connectionString: url, schema }));
+    await expect(store.query().next()).rejects.toMatchObject(refused);
   });
 
   test('a schema that is not there: a typed error, at once', async () => {
