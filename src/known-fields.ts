@@ -34,14 +34,25 @@ export function given<Options extends object>(options: Options | undefined): Par
 /**
  * Options as they are in the call, with lists and dates of their own: what is read after a wait is what was given, whatever the
  * caller has made of it by then.
+ * @throws InvalidOptions: a list is too long
  */
 export function taken<Options extends object>(options: Options, { names }: Pick<Fields, 'names'>): Options {
   const named = names.filter((name) => name in options);
-  return Object.fromEntries(named.map((name) => [name, copied(options[name as keyof Options])])) as Options;
+  return Object.fromEntries(named.map((name) => [name, copied(name, options[name as keyof Options])])) as Options;
 }
 
-const copied = (value: unknown): unknown =>
-  Array.isArray(value) ? [...value] : isDate(value) ? new Date(value) : value;
+function copied(option: string, value: unknown): unknown {
+  if (!Array.isArray(value)) return isDate(value) ? new Date(value) : value;
+  const reason = tooLong(value); // `checkFields` has not seen one that is inherited
+  if (reason === undefined) return [...value];
+  throw new TrunklineError('InvalidOptions', { option, reason });
+}
+
+/** More than any list of options has. `Array(4e9)` costs nothing to make; to copy it, or walk it, takes minutes, or the heap. */
+const LIST_LIMIT = 100_000;
+
+const tooLong = ({ length }: readonly unknown[]): string | undefined =>
+  length > LIST_LIMIT ? `must have ${LIST_LIMIT} entries at most` : undefined;
 
 /** Refuse what is no object, and fields that nobody knows. `option`: what it is called, as `flush`; '' at the top. */
 export function checkFields(option: string, given: unknown, known: Fields | readonly string[]): void {
@@ -117,6 +128,8 @@ function unfit(value: unknown, kind: Kind): string | undefined {
       return 'cannot be read'; // a revoked proxy, say
     }
   }
+  const long = isList ? tooLong(value as unknown[]) : undefined;
+  if (long !== undefined) return long;
   switch (kind) {
     case 'secret':
       if (type === 'function') return undefined;

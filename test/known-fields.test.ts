@@ -1,6 +1,6 @@
 // Option objects: fields that nobody knows are refused, with what was probably meant.
 import { describe, expect, test } from 'vitest';
-import { checkFields, fieldsOf, unknownField } from '../src/known-fields.ts';
+import { checkFields, fieldsOf, taken, unknownField } from '../src/known-fields.ts';
 
 const known = fieldsOf<{ idempotencyKey?: string; type?: string; every?: number }>({
   idempotencyKey: true,
@@ -58,4 +58,19 @@ test.each([null, undefined, 5, 'x', [], () => {}])('%o is no object of options',
 
 test('what cannot be looked at is refused, not thrown back', () => {
   expect(() => checkFields('with', proxy, known)).toThrow(expect.objectContaining({ code: 'InvalidOptions' }));
+});
+
+test('a list longer than any list of options is refused by its length, before it is walked or copied', () => {
+  const endless = new Array(4e9); // costs nothing to make, and minutes to walk
+  const fields = fieldsOf<{ list?: unknown; named?: unknown }>({ list: 'list', named: true });
+  const refused = expect.objectContaining({
+    code: 'InvalidOptions',
+    details: { option: 'with.named', reason: 'must have 100000 entries at most' },
+  });
+  expect(() => checkFields('with', { named: endless }, fields)).toThrow(refused);
+  expect(() => checkFields('with', { named: endless }, ['named'])).toThrow(refused);
+  expect(() => checkFields('with', { list: endless }, fields)).toThrow(/100000 entries/);
+  for (const options of [{ named: endless }, Object.create({ named: endless })])
+    expect(() => taken(options, fields)).toThrow(/100000 entries/);
+  checkFields('with', { list: Array.from({ length: 100_000 }, () => 1) }, fields);
 });
