@@ -141,8 +141,9 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'stream/kafka/sink.ts': { setAside: 'one transaction; told and let go at its end' },
   'stream/kafka/schemas.ts': { ids: 'one for each event type' },
   'stream/kafka/topics.ts': {
-    states: 'one for each topic; forgotten after trouble',
-    told: 'one for each drift of a topic',
+    states: 'one for each topic that exists; forgotten after trouble',
+    told: 'one for each drift of a topic; emptied at keptMost',
+    created: 'topics.createLimit',
     taken: 'one for each topic',
   },
 };

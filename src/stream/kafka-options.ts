@@ -31,6 +31,11 @@ export interface TopicOptions {
   /** Create what is missing; default true. If false, events wait until their topics have been created elsewhere. */
   create?: boolean | undefined;
   /**
+   * Most topics that one run creates for events that no aggregate declares (those of `raise_event`, entities and integration
+   * mappings); 0 to 1,000,000; default 1,000. An event that would need one more is quarantined.
+   */
+  createLimit?: number | undefined;
+  /**
    * Prefix of the stream's own topics, of checkpoints and of what was quarantined, and of its transactional id; default
    * `trunkline`. One for each service keeps the rights of several apart.
    */

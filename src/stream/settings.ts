@@ -47,6 +47,7 @@ const topicFields = fieldsOf<TopicOptions>({
   cleanupPolicy: 'text',
   config: 'object',
   create: 'boolean',
+  createLimit: true,
   internalPrefix: 'text',
 });
 const registryFields = fieldsOf<RegistryOptions>({
@@ -219,6 +220,7 @@ function resolveTopics(topics: TopicOptions): TopicSettings {
     replicationFactor: checkInteger('stream.topics.replicationFactor', topics.replicationFactor ?? 0, 0, 100),
     config: topics.config ?? {},
     create: topics.create ?? true,
+    createLimit: checkInteger('stream.topics.createLimit', topics.createLimit ?? 1_000, 0, 1_000_000),
     internalPrefix: topics.internalPrefix ?? 'trunkline',
   };
 }

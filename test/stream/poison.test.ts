@@ -63,6 +63,35 @@ describe.each(clients)('%s', (client) => {
     await again.ref(Counter, 'c').with({ ack: 'published' }).add(1);
   });
 
+  test('types that are made up without end take no more topics than the limit; the rest goes on', async () => {
+    const topics = { template: '{prefix}.{aggregateType}.{eventType}', createLimit: 2 };
+    const { prefix, stream, records, admin } = await setUp({ client, topics });
+    const { errors, logger } = keepingLogger();
+    const runtime = await startRuntime({ stream, logger });
+    const made = { aggregateId: 'x', data: {} };
+    await (await admin()).createTopics({ topics: [{ topic: `${prefix}.stranger.Known`, numPartitions: 1 }] });
+    await runtime.publisher.publishBatch(
+      ['A', 'B', 'C', 'Known', 'D', 'A'].map((type) => ({ ...made, aggregateType: 'stranger', type })),
+    );
+    await runtime.publisher.publish({ ...made, aggregateType: 'another', type: 'E' });
+    await runtime.ref(Counter, 'c').with({ ack: 'published' }).add(1);
+    await until(
+      () => runtime.status().setAside[stream.name],
+      (count) => count === 3,
+    );
+    expect(errors.map(({ code, details }) => [code, details.eventType])).toEqual(
+      ['C', 'D', 'E'].map((type) => ['EventQuarantined', type]),
+    );
+    expect(errors[0]!.message).toMatch(
+      /topic .*\.stranger\.C does not exist, and 2 \(topics\.createLimit\) were created/,
+    );
+    expect(await records(4, new RegExp(`^${prefix}\\.stranger\\.`))).toHaveLength(4);
+    const found = (await (await admin()).listTopics()).filter((topic) => topic.startsWith(`${prefix}.`));
+    expect(found.filter((topic) => /\.(stranger|another)\./.test(topic)).sort()).toEqual(
+      ['A', 'B', 'Known'].map((type) => `${prefix}.stranger.${type}`),
+    );
+  });
+
   test('so many at once that their names are more than a request takes', async () => {
     const { prefix, stream, records } = await setUp({ client, topics: { config: { 'max.message.bytes': '2000' } } });
     const { logger } = keepingLogger();

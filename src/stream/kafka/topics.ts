@@ -16,6 +16,8 @@ export type TopicName = (aggregateType: string, eventType: string) => string;
 const nameBytesLimit = 249;
 const segmentBytes = 16 << 20;
 const looksMost = 50;
+/** Names and drifts that are kept in memory; whoever may raise events may make up types without end. */
+const keptMost = 10_000;
 const lookMs = 50;
 
 /** Whether Kafka takes it. */
@@ -32,6 +34,7 @@ const quoted = (topic: unknown): string =>
 export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
   const { module, template, prefix } = settings;
   const known = new Map<string, Map<string, string>>();
+  let count = 0;
   let name: TopicName = (aggregateType, eventType) =>
     template
       .replaceAll('{prefix}', prefix)
@@ -52,6 +55,11 @@ export async function topicNaming(settings: TopicSettings): Promise<TopicName> {
     if (topic === undefined) {
       topic = name(aggregateType, eventType);
       refusePromise('a naming of topics', topic);
+      if (++count > keptMost) {
+        known.clear();
+        known.set(aggregateType, (ofType = new Map()));
+        count = 1;
+      }
       ofType.set(eventType, topic);
     }
     return topic;
@@ -186,6 +194,8 @@ export class Topics {
   private readonly told = new Set<string>();
   private readonly memory: Pick<PartitionMemory, 'use'>;
   private readonly own: ReadonlySet<string>;
+  /** Topics of events that are not declared, which this run has created, or tried to. */
+  private readonly created = new Set<string>();
 
   constructor(
     client: StreamClient,
@@ -206,18 +216,24 @@ export class Topics {
   }
 
   /**
-   * The same for topics of events that are not declared: which the cluster will never have, with the reasons. What
-   * may pass is thrown.
+   * The same for topics of events that are not declared: which the cluster will never have, and which this run may not create,
+   * with the reasons. What may pass is thrown.
    */
   async find(specs: readonly TopicSpec[]): Promise<ReadonlyMap<string, string>> {
     const refused = new Map<string, string>();
+    const wanted = specs.filter(({ topic }) => !this.states.has(topic));
+    for (const topic of await this.beyondLimit(wanted)) {
+      const reason = `topic ${topic} does not exist, and ${this.settings.createLimit} (topics.createLimit) were created in this run`;
+      refused.set(topic, reason);
+    }
+    const admitted = wanted.filter(({ topic }) => !refused.has(topic));
     try {
-      await this.ensure(specs);
+      await this.ensure(admitted);
       return refused;
     } catch (error) {
       if (!isRefusal(error)) throw error;
     }
-    for (const spec of specs) {
+    for (const spec of admitted) {
       try {
         await this.ensure([spec]);
       } catch (error) {
@@ -226,6 +242,20 @@ export class Topics {
       }
     }
     return refused;
+  }
+
+  /** Of these topics, those that would have to be created beyond the limit; the others are noted as created. */
+  private async beyondLimit(specs: readonly TopicSpec[]): Promise<string[]> {
+    if (specs.length === 0 || !this.settings.create) return [];
+    const names = specs.map(({ topic }) => topic);
+    const found = await this.client.describeTopics(names);
+    const { created } = this;
+    return names.filter((topic) => {
+      if (found.has(topic) || created.has(topic)) return false;
+      if (created.size >= this.settings.createLimit) return true;
+      created.add(topic);
+      return false;
+    });
   }
 
   /** Undefined until `ensure` has named it. */
@@ -266,6 +296,7 @@ export class Topics {
   private tell(drift: Drift): void {
     const known = JSON.stringify(drift);
     if (this.told.has(known)) return;
+    if (this.told.size >= keptMost) this.told.clear();
     this.told.add(known);
     this.onDrift(drift);
   }
