@@ -30,7 +30,14 @@ interface Status {
   handlers?: HandlerLine[] | undefined;
   /** Between aggregates. */
   messages?: MessageCounts;
-  store?: { schema: string; version: number; latestVersion: number; status: StoreStatus | undefined };
+  store?: {
+    schema: string;
+    version: number;
+    latestVersion: number;
+    status: StoreStatus | undefined;
+    /** Whether the log is stored there; undefined: no log was named, or the schema is too old to tell. */
+    holdsLog?: boolean | undefined;
+  };
 }
 
 export function addStatus(program: Command): void {
@@ -42,12 +49,10 @@ export function addStatus(program: Command): void {
       if (dataDir === undefined && postgres === undefined) {
         command.error('error: give --data-dir, --postgres, or both');
       }
-      const status: Status = {
-        ...(dataDir !== undefined && (await statusOfDirectory({ ...options, dataDir }))),
-        ...(postgres !== undefined && {
-          store: await connected(options, (client) => statusOfStore(client, schema)),
-        }),
-      };
+      const status: Status = dataDir === undefined ? {} : await statusOfDirectory({ ...options, dataDir });
+      if (postgres !== undefined) {
+        status.store = await connected(options, (client) => statusOfStore(client, schema, status.log?.logId));
+      }
       output(options, status, () => linesOf(status));
     });
 }
@@ -81,19 +86,25 @@ async function handlersOf(
   }
 }
 
-async function statusOfStore(client: pg.Client, schema: string): Promise<NonNullable<Status['store']>> {
+async function statusOfStore(
+  client: pg.Client,
+  schema: string,
+  ofLog: string | undefined,
+): Promise<NonNullable<Status['store']>> {
   const known = await readMigrations();
   const version = await versionOf(client, schema, known);
   if (version === 0) throw new TrunklineError('StoreSchemaMissing', { schema, reason: 'it has no tables of ours' });
   const status = version < known.length ? undefined : await storeStatus(client, schema);
-  return { schema, version, latestVersion: known.length, status };
+  const logs = status?.checkpoints.map(({ logId }) => logId);
+  const holdsLog = ofLog === undefined ? undefined : logs?.includes(ofLog);
+  return { schema, version, latestVersion: known.length, status, holdsLog };
 }
 
 function linesOf({ log, handlers, messages, store }: Status): string[] {
   return [
     ...(log === undefined ? [] : [...logLines(log), ...handlerLines(handlers)]),
     ...(messages === undefined ? [] : [messageLine(messages)]),
-    ...(store === undefined ? [] : storeLines(store)),
+    ...(store === undefined ? [] : storeLines(store, log?.logId)),
   ];
 }
 
@@ -130,7 +141,8 @@ function messageLine({ underWay, refused, failed, deadLetters }: MessageCounts):
   return `messages: ${underWay} on their way, ${letters}; since the service's start ${refused} refused, ${failed} given up`;
 }
 
-function storeLines({ schema, version, latestVersion, status }: NonNullable<Status['store']>): string[] {
+function storeLines(store: NonNullable<Status['store']>, logId: string | undefined): string[] {
+  const { schema, version, latestVersion, status, holdsLog } = store;
   const head = `schema ${schema}: version ${version} of ${latestVersion}`;
   if (status === undefined) return [`${head}; run trunkline migrate`];
   const { checkpoints, outbox, quarantined } = status;
@@ -138,6 +150,7 @@ function storeLines({ schema, version, latestVersion, status }: NonNullable<Stat
   const oldest = outbox.oldestMs === undefined ? '' : `, the oldest for ${outbox.oldestMs} ms`;
   return [
     head,
+    ...(holdsLog === false ? [`  it does not hold log ${logId}: what follows is of other services`] : []),
     ...(logs.length > 0 ? table(['log', 'stored up to', 'at'], logs) : []),
     `quarantined events: ${quarantined}`,
     `outbox: ${outbox.waiting} events wait${oldest}`,

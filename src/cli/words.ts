@@ -2,9 +2,13 @@
 // as what it stands for is a usage error, exit code 2, before anything is done: it must never select everything.
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
-/** Refuse empty words for every option and argument of a program and its commands. */
+/**
+ * Refuse empty words for every option and argument of a program and its commands. A variable that is set and empty, as in a
+ * container's file, counts as one that is not set: it is there for every command, whether or not the command needs it.
+ */
 export function refuseEmptyWords(program: Command): void {
   for (const option of program.options) {
+    if (option.envVar !== undefined && process.env[option.envVar]?.trim() === '') option.envVar = undefined;
     if (!option.required && !option.optional) continue;
     const parse = option.parseArg as ((text: string, previous: unknown) => unknown) | undefined;
     option.argParser((text: string, previous: unknown) => {

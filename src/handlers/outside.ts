@@ -113,7 +113,7 @@ async function tablesOf({ handlersFolder, store }: Place): Promise<TableStore | 
 
 /**
  * Requeue, discard or edit. `unchecked`: an edit needs no service, which alone knows the event's schema.
- * @throws ServiceNotRunning (edit)
+ * @throws ServiceNotRunning (edit; requeue as a dry run)
  */
 export async function changeDeadLetters(
   place: Place,
@@ -124,6 +124,11 @@ export async function changeDeadLetters(
   const directory = own(dataDir);
   if (directory === undefined) return ask(handlersFolder, request, { timeoutMs: answerTimeoutMs });
   try {
+    if (request.kind === 'requeue' && request.dryRun === true) {
+      const reason =
+        'a dry run calls the handler, and only it has the code; without --dry-run its next start handles them';
+      throw new TrunklineError('ServiceNotRunning', { dataDir, reason });
+    }
     if (request.kind === 'edit' && !unchecked) {
       const reason = "nobody else knows the event's schema; --unchecked edits without it";
       throw new TrunklineError('ServiceNotRunning', { dataDir, reason });

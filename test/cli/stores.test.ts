@@ -112,9 +112,43 @@ test.each(['trunkline', 'other'])(
     }
     const at = ['--data-dir', dataDir, '--postgres', url];
     expect(await run('dead-letters', 'list', ...at)).toMatchObject({ code: 0, out: '0 dead letters\n' });
-    expect((await run('status', '--json', ...at)).out).toContain('"name": "billing"');
+    const { out } = await run('status', '--json', ...at);
+    expect(JSON.parse(out)).toMatchObject({ handlers: [{ name: 'billing' }], store: { holdsLog: true } });
   },
 );
+
+test('a service that stores nothing in a database: no empty variable is in its way, and another store is told as one', async () => {
+  const folder = scratchFolder();
+  const runtime = await startRuntime({ dataDir: folder });
+  const handle = (): never => {
+    throw new Error('broken');
+  };
+  const subscription = runtime.subscribe({ name: 'fails', retry: { attempts: 1 }, handle });
+  await subscription.caughtUpTo(await runtime.ref(Counter, 'a').add(1));
+  await runtime.close();
+  const at = ['--data-dir', folder];
+  process.env.TRUNKLINE_POSTGRES = '';
+  try {
+    expect((await run('dead-letters', 'list', ...at)).out).toContain('1 dead letter\n');
+    expect((await run('status', ...at)).out).toContain('fails');
+  } finally {
+    delete process.env.TRUNKLINE_POSTGRES;
+  }
+  const shown = await run('status', ...at, '--postgres', url);
+  expect(shown).toMatchObject({
+    code: 0,
+    out: expect.stringMatching(/it does not hold log \w+: what follows is of other/),
+  });
+  const { store } = JSON.parse((await run('status', '--json', ...at, '--postgres', url)).out);
+  expect(store).toMatchObject({ holdsLog: false });
+  // A handler's code is the service's.
+  expect(await run('dead-letters', 'requeue', '--all', '--dry-run', ...at)).toMatchObject({
+    code: 1,
+    out: '',
+    err: expect.stringMatching(/no service runs on .*a dry run calls the handler/),
+  });
+  expect((await run('dead-letters', 'requeue', '--all', ...at)).out).toContain('requeued');
+});
 
 test('handlers forget: by the service, without it, and of a machine that is lost', async () => {
   const folder = scratchFolder();

@@ -145,12 +145,17 @@ test('replay refuses a stretch that ends before it begins, and what contradicts 
   }
 });
 
-test('an environment variable that is set and empty is refused like a word', async () => {
+test('an environment variable that is set and empty counts as one that is not set', async () => {
   process.env.TRUNKLINE_DATA_DIR = '';
+  process.env.TRUNKLINE_POSTGRES = ' ';
   try {
-    expect((await run(['dead-letters', 'list'])).exitCode).toBe(2);
+    for (const line of [['dead-letters', 'list'], ['status'], ['migrate']]) {
+      expect([line, (await run(line)).exitCode]).toEqual([line, 2]); // it is missing
+    }
+    expect((await run(['topics', '--help'])).exitCode).toBe(0);
   } finally {
     delete process.env.TRUNKLINE_DATA_DIR;
+    delete process.env.TRUNKLINE_POSTGRES;
   }
 });
 
