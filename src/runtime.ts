@@ -1,6 +1,6 @@
 // The runtime as a user has it: its parts are in `stages.ts`.
 import { availableParallelism } from 'node:os';
-import { isInsideShard, noteViolation } from './actor/inside.ts';
+import { callerOf, isInsideShard, noteViolation } from './actor/inside.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed, Ref, SendOptions, StateOf } from './aggregate.ts';
 import type { Bus } from './bus/bus.ts';
 import type { StateOptions } from './caller/refs.ts';
@@ -39,7 +39,7 @@ import { heldUpBy } from './wait.ts';
  */
 export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (isInsideShard()) {
-    const module = options?.aggregates?.[0]?.module ?? 'a module';
+    const module = callerOf(createRuntime) ?? options?.aggregates?.[0]?.module ?? 'a module';
     noteViolation(module);
     const refused = Promise.reject(new TrunklineError('RuntimeInsideShard', { module }));
     refused.catch(() => {}); // the shard reports it, whether or not the module awaits

@@ -234,7 +234,9 @@ export class Stages {
     const append = await adapter?.openAppend?.(options.store!.settings);
     this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox);
     this.publisher.transactions = this.transactions;
-    this.store = new RuntimeStore(reading.archive, this.publisher, this.transactions, () => reading.caughtUp());
+    const { archive } = reading;
+    const { definitions } = this.refs;
+    this.store = new RuntimeStore(archive, this.publisher, this.transactions, () => reading.caughtUp(), definitions);
     const { progress } = this.caller;
     progress.isStoreElsewhere = options.store !== undefined;
     progress.confirm = (basis) => reading.confirm(basis);

@@ -1,6 +1,9 @@
 // Whether this thread is a shard: a runtime must not be made there. A user's module that makes one when it is imported
 // would otherwise start runtimes without end, each shard its own.
 
+import { isAbsolute } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
 const mark = Symbol.for('trunkline.shard');
 interface Inside {
   violation: string | undefined;
@@ -27,4 +30,25 @@ export function noteViolation(where: string): void {
 
 export function violation(): string | undefined {
   return (globalThis as Marked)[mark]?.violation;
+}
+
+/**
+ * The module that calls `called`, as its URL; undefined where V8 does not tell. Its name alone says whose mistake it is: a shard
+ * imports the modules of aggregates, and these import others.
+ */
+export function callerOf(called: (...args: never[]) => unknown): string | undefined {
+  const { prepareStackTrace } = Error;
+  try {
+    const trace: { stack?: NodeJS.CallSite[] } = {};
+    Error.prepareStackTrace = (_, sites) => sites;
+    Error.captureStackTrace(trace, called);
+    const file = trace.stack?.[0]?.getFileName() ?? undefined;
+    return file !== undefined && isAbsolute(file) ? pathToFileURL(file).href : file;
+  } catch {
+    return undefined; // `Error` is frozen, say
+  } finally {
+    try {
+      Error.prepareStackTrace = prepareStackTrace;
+    } catch {}
+  }
 }

@@ -146,7 +146,7 @@ async function importTypes(data: ShardData, report: Report): Promise<ActorType[]
     report({ type: 'importing', module });
     const exported = Object.values(await importUserModule(module));
     const found = violation();
-    if (found) throw new TrunklineError('RuntimeInsideShard', { module });
+    if (found) throw new TrunklineError('RuntimeInsideShard', { module: found });
     const definition = exported.find((value): value is AnyAggregate => isDefinition(value) && value.name === name);
     if (!definition) {
       throw new TrunklineError('ModuleMismatch', { module, aggregateType: name, reason: 'does not export it' });

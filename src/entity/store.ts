@@ -8,7 +8,14 @@ import type { NewEvent, StoredEvent } from '../event.ts';
 import { checkFields } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
 import { shown } from '../shown.ts';
-import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from '../store/arguments.ts';
+import {
+  checkAggregateId,
+  checkMoment,
+  checkTypeQuery,
+  checkVersionRange,
+  type Definitions,
+  takeQuery,
+} from '../store/arguments.ts';
 import type {
   EventArchive,
   EventStore,
@@ -30,6 +37,7 @@ export class RuntimeStore implements EventStore {
   private readonly publisher: EventPublisher;
   private readonly transactions: Transactions;
   private readonly caughtUp: () => Promise<void>;
+  private readonly definitions: Definitions;
 
   /** @internal `caughtUp` resolves when everything written so far is stored. */
   constructor(
@@ -37,11 +45,13 @@ export class RuntimeStore implements EventStore {
     publisher: EventPublisher,
     transactions: Transactions,
     caughtUp: () => Promise<void>,
+    definitions: Definitions,
   ) {
     this.archive = archive;
     this.publisher = publisher;
     this.transactions = transactions;
     this.caughtUp = caughtUp;
+    this.definitions = definitions;
   }
 
   /**
@@ -113,7 +123,7 @@ export class RuntimeStore implements EventStore {
   ): Promise<EventsNamed<A, T>[]>;
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   async getByType(type: string, query: TypeQuery = {}): Promise<any> {
-    const asGiven = checkTypeQuery(type, query);
+    const asGiven = checkTypeQuery(type, query, this.definitions);
     await this.caughtUp();
     return this.archive.getByType(type, asGiven);
   }
@@ -126,7 +136,7 @@ export class RuntimeStore implements EventStore {
    * also those that other logs have brought there.
    */
   query(query: StoreQuery = {}): AsyncIterableIterator<any> {
-    return this.queried(takeQuery(query));
+    return this.queried(takeQuery(query, this.definitions));
   }
 
   private async *queried(query: StoreQuery): AsyncIterableIterator<any> {

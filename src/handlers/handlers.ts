@@ -155,6 +155,7 @@ export interface SubscriptionStatus {
   lagSeconds: number;
   /** Events taken and not done. */
   inFlight: number;
+  /** Events, and dead letters, that the handler has handled in this run; what is parked is not. */
   handled: number;
   failures: number;
   deadLetters: number;

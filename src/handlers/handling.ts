@@ -240,7 +240,7 @@ export class Handling {
       await turn.begin(attempts.stopped);
       isExecuted = !attempts.stopped.aborted && this.mayBegin(work);
       if (!isExecuted || work.letter !== undefined || this.passes(event)) return isExecuted;
-      this.done(work);
+      this.settle(work);
       return false;
     };
     const begun: Promise<Outcome> =
@@ -260,12 +260,17 @@ export class Handling {
     work.told?.(outcome);
   }
 
-  /** In one turn with whatever goes with it. */
+  /** The handler has handled it; in one turn with whatever goes with that. */
   private done(work: Work): void {
+    if (work.pending !== undefined || work.letter !== undefined) this.handled++;
+    this.settle(work);
+  }
+
+  /** It is not on its way any more: handled, parked, or of no interest. */
+  private settle(work: Work): void {
     this.events.touched();
     if (work.letter) this.parked.remove(work.letter);
     if (work.pending === undefined) return;
-    this.handled++;
     this.tracker.complete(work.pending);
     this.events.advanced();
   }
@@ -291,13 +296,13 @@ export class Handling {
     const place = parked.placeOf(aggregateKey(work.event), work.event.position);
     if (place === 'free' || place === 'before') return false;
     if (place === 'behind') this.park(work, undefined);
-    else this.done(work);
+    else this.settle(work);
     return true;
   }
 
   private park(work: Work, failure: { error: unknown; attempts: number } | undefined): void {
     this.parked.park(work.event, failure);
-    this.done(work);
+    this.settle(work);
     const { count } = this.parked;
     if (count < this.settings.deadLetterLimit) return;
     this.halt(new Error(`there are ${count} dead letters, as many as may be; resolve some, then resume()`));

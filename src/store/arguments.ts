@@ -1,5 +1,6 @@
 // What a store's readers check of their arguments, with a runtime and without one.
-import type { AnyAggregate } from '../aggregate.ts';
+import type { AggregateLike, AnyAggregate } from '../aggregate.ts';
+import { checkEventNames, checkTypeList } from '../catalogue.ts';
 import { checkAggregate, checkDate, checkId, checkInteger, invalid } from '../checks.ts';
 import { checkFields, fieldsOf, taken } from '../known-fields.ts';
 import { storeQueryFields } from './query.ts';
@@ -15,16 +16,38 @@ export function checkVersionRange(version: number, limit: number | undefined): v
   if (limit !== undefined) checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
 }
 
-/** The query as it is now; its values are checked where it is read. */
-export function takeQuery(query: StoreQuery): StoreQuery {
+/** Aggregates whose events are known, by name; where there is no runtime, none but the definition that a query names. */
+export type Definitions = ReadonlyMap<string, AnyAggregate>;
+
+/**
+ * The query as it is now; its other values are checked where it is read.
+ * @throws InvalidOptions, UnknownEventType: a misspelt name would give nothing, in silence
+ */
+export function takeQuery(query: StoreQuery, definitions: Definitions = new Map()): StoreQuery {
   checkFields('query', query, storeQueryFields);
-  return taken(query, storeQueryFields);
+  const asGiven = taken(query, storeQueryFields);
+  const { type, types, aggregate } = asGiven;
+  if (types !== undefined) checkTypeList('types', types, 'leave it out for all');
+  const names = type === undefined ? (types ?? []) : [type, ...(types ?? [])];
+  for (const name of names) checkId('event type', name);
+  checkNames(names, aggregate, definitions);
+  return asGiven;
+}
+
+function checkNames(
+  types: readonly string[],
+  aggregate: AggregateLike | string | undefined,
+  definitions: Definitions,
+): void {
+  if (aggregate === undefined) return;
+  checkAggregate(aggregate as AnyAggregate);
+  checkEventNames(types, [aggregate], definitions);
 }
 
 const typeQueryFields = fieldsOf<TypeQuery>({ since: true, until: true, limit: true, aggregate: true });
 
-/** The query as it is now. */
-export function checkTypeQuery(type: string, query: TypeQuery): TypeQuery {
+/** The query as it is now. @throws InvalidOptions, InvalidId, UnknownEventType */
+export function checkTypeQuery(type: string, query: TypeQuery, definitions: Definitions = new Map()): TypeQuery {
   checkId('event type', type);
   checkFields('getByType', query, typeQueryFields);
   const { since, until, limit, aggregate } = query;
@@ -33,7 +56,7 @@ export function checkTypeQuery(type: string, query: TypeQuery): TypeQuery {
   if (limit !== undefined && limit !== Number.POSITIVE_INFINITY) {
     checkInteger('limit', limit, 0, Number.MAX_SAFE_INTEGER);
   }
-  if (aggregate !== undefined) checkAggregate(aggregate);
+  checkNames([type], aggregate, definitions);
   return taken(query, typeQueryFields);
 }
 

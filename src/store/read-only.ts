@@ -8,7 +8,7 @@ import type { StoredEvent } from '../event.ts';
 import { printAs } from '../one-line.ts';
 import { shown } from '../shown.ts';
 import { loadAdapter, type StoreArchive, StoreOptions } from './adapter.ts';
-import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange } from './arguments.ts';
+import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from './arguments.ts';
 import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store.ts';
 
 /** See `openEventStore` (open.ts). */
@@ -87,8 +87,8 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     query?: StoreQuery<A, T>,
   ): AsyncIterableIterator<EventsNamed<A, T>>;
   /** Events by aggregate, types, time or correlation, page by page. */
-  query(query?: StoreQuery): AsyncIterableIterator<any> {
-    return this.archive.query(query);
+  query(query: StoreQuery = {}): AsyncIterableIterator<any> {
+    return this.archive.query(takeQuery(query));
   }
 
   /** An aggregate's state as it was at a version or a time; undefined if it had none then. */

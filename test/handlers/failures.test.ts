@@ -268,12 +268,12 @@ describe.each(stores)('%s store', (store) => {
     for (let i = 0; i < 20; i++) await runtime.ref(Counter, 'more').add(1);
     await runtime.reached('stored');
     expect(subscription.status().state).toBe('stopped');
-    expect(subscription.status().handled).toBeLessThanOrEqual(6);
+    expect(subscription.status().handled).toBe(0);
     broken = false;
-    await runtime.deadLetters.discard({ all: true });
+    const { length: discarded } = await runtime.deadLetters.discard({ all: true });
     await subscription.resume();
     await caughtUp(runtime, subscription);
-    expect(subscription.status()).toMatchObject({ deadLetters: 0, handled: 26 });
+    expect(subscription.status()).toMatchObject({ deadLetters: 0, handled: 26 - discarded });
   });
 
   test('a service that is down costs an attempt now and then, not the attempts of every event', async () => {

@@ -85,3 +85,25 @@ test('nothing came of any of them; whole emojis are names like others', async ()
   expect((await other.ref(Counter, '😀').with({ idempotencyKey: '😀' }).add(1)).value).toBe(1);
   expect(await other.once('😀', () => 1)).toBe(1);
 });
+
+// Where the events of an aggregate are known, a name that is none of them would give nothing, in silence.
+const queries: [string, (runtime: Runtime, aggregate: any) => unknown][] = [
+  ['getByType', (r, aggregate) => r.store.getByType('Aded', { aggregate })],
+  ['query by a type', (r, aggregate) => r.store.query({ type: 'Aded', aggregate }).next()],
+  ['query by types', (r, aggregate) => r.store.query({ types: ['Added', 'Aded'], aggregate }).next()],
+  ['events', (r, aggregate) => r.events({ type: 'Aded', aggregate }).next()],
+  ['replay', (r, aggregate) => r.replay({ types: ['Aded'], aggregate, into: () => {} })],
+  ['subscribe', (r, aggregate) => r.subscribe({ name: 'a', events: ['Aded'], aggregates: [aggregate], handle() {} })],
+];
+
+test.each(queries)('a misspelt event is refused by %s, of a definition and of its name', async (_, ask) => {
+  for (const aggregate of [Counter, 'counter']) {
+    const refused = { code: 'UnknownEventType', details: { aggregateType: 'counter', eventType: 'Aded' } };
+    await expect((async () => ask(runtime, aggregate))()).rejects.toMatchObject(refused);
+  }
+});
+
+test('of an aggregate that is not known here, anything may be right', async () => {
+  expect(await runtime.store.getByType('Aded', { aggregate: 'account' })).toEqual([]);
+  expect(await runtime.store.getByType('Aded')).toEqual([]);
+});

@@ -62,6 +62,16 @@ test.each(['nested.ts', 'nested-exit.ts'])(
   },
 );
 
+test('a runtime that a module starts which the aggregate imports: that module is named', async () => {
+  const module = new URL('./nested-import.ts', import.meta.url).href;
+  const nested = { ...Counter, name: 'nested', module };
+  const error = await errorOf(
+    createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [Counter, nested] }),
+  );
+  const called = new URL('./nested-start.ts', import.meta.url).href;
+  expect(error).toMatchObject({ code: 'RuntimeInsideShard', details: { module: called } });
+});
+
 test('a module that cannot be imported is ThreadFailed, with the cause', async () => {
   const missing = { ...Counter, module: new URL('./missing.ts', import.meta.url).href };
   const error = await errorOf(createRuntime({ logger: false, dataDir: scratchFolder(), aggregates: [missing] }));
