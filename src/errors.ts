@@ -65,6 +65,8 @@ export interface ErrorDetails {
   LogPoisoned: { cause: string };
   ThreadFailed: { thread: string; cause: string };
   NodeTooOld: { found: string; needed: number };
+  /** `flag`: of Node.js. */
+  NodeForbids: { flag: string; what: string };
   LibraryBundled: { entry: string; base: string };
   /** A fault of Trunkline's own, not of what it talks to. */
   InternalFault: { where: string; cause: string };
@@ -205,6 +207,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   ThreadFailed: (d) => `the ${d.thread} thread failed: ${d.cause}`,
   NodeTooOld: (d) =>
     `this is Node.js ${d.found}, and trunkline needs ${d.needed} or newer; install that, and start again`,
+  NodeForbids: (d) =>
+    `Node.js was started with ${d.flag}, which forbids ${d.what}: no runtime works without; start without that flag`,
   LibraryBundled: (d) =>
     `'${d.entry}' is not beside ${d.base}: trunkline cannot be bundled, since its threads start from files of their own; ` +
     "mark 'trunkline' as external in your bundler",

@@ -17,6 +17,7 @@ import { HandlerDoor } from './handlers/door.ts';
 import { mintId } from './ids.ts';
 import type { RecoveryReport } from './log/log.ts';
 import { changeFlush, type FlushPolicy } from './log/policy.ts';
+import { asForbidden, checkPermissions } from './node-permissions.ts';
 import { printAs } from './one-line.ts';
 import { type ResolvedOptions, type RuntimeOptions, resolveOptions } from './options.ts';
 import { deepFreeze } from './payload.ts';
@@ -35,7 +36,7 @@ import { heldUpBy } from './wait.ts';
  * const receipt = await runtime.ref(Counter, 'visits').add(1);
  * ```
  * @throws InvalidOptions, DataDirInUse, DataDirUnsafe, DataDirNotWritable, DiskFull, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
- * StartTimedOut, RuntimeInsideShard
+ * StartTimedOut, RuntimeInsideShard, NodeForbids
  */
 export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
   if (isInsideShard()) {
@@ -50,8 +51,9 @@ export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
 
 async function start(options: RuntimeOptions): Promise<Runtime> {
   const resolved = resolveOptions(options, availableParallelism());
+  checkPermissions();
   // Shards import this file, too, by way of the user's modules: what only a start needs is loaded by it.
-  const { prepare } = await import('./start.ts');
+  const { prepare } = await import('./start.ts').catch((error: unknown) => Promise.reject(asForbidden(error)));
   const { partsFor, release } = prepare(resolved);
   let runtime: Runtime | undefined;
   try {

@@ -60,6 +60,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   LogPoisoned: { cause: 'EIO' },
   ThreadFailed: { thread: 'log', cause: 'EIO' },
   NodeTooOld: { found: '20.19.0', needed: 24 },
+  NodeForbids: { flag: '--allow-worker', what: 'threads' },
   LibraryBundled: { entry: './thread', base: 'file:///srv/bundle.mjs' },
   InternalFault: { where: 'PostgreSQL', cause: 'TypeError: x is not iterable' },
   DataDirInUse: { dataDir: './data' },
