@@ -136,6 +136,8 @@ export interface ErrorDetails {
   HandlerNeeded: { handler: string; reason: string };
   UnknownDeadLetter: { deadLetter: string };
   OnceCycle: { key: string; within: string };
+  /** `call`: what was called; `within`: the code that has called it; `chain`: what the call waits for, up to that code. */
+  WaitsForItself: { call: string; within: string; chain: string[] };
 }
 
 /** A code of {@link TrunklineError}: what went wrong. */
@@ -285,6 +287,9 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   OnceCycle: (d) =>
     `once('${d.key}') within the effect of '${d.within}' would wait for itself; ` +
     'do the work in one effect, or call once() after the outer one has ended',
+  WaitsForItself: (d) =>
+    `${d.call} within ${d.within} waits for the end of ${d.chain.join(', which waits for ')}, and so for itself; ` +
+    'do not await it there: call it and return, or await it elsewhere',
   HandlerNeeded: (d) => `what is kept of handler '${d.handler}' stays: ${d.reason}`,
   UnknownDeadLetter: (d) => `there is no dead letter ${d.deadLetter}; it may have been resolved`,
 };

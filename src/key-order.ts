@@ -2,7 +2,7 @@
 // UTF-16 code units, which differ: U+10000 and above would come before U+E000. Any thread.
 
 /** Which keys, in that order. */
-export interface KeyBounds {
+interface KeyBounds {
   readonly prefix?: string | undefined;
   /** Inclusive. */
   readonly start?: string | undefined;

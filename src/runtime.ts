@@ -22,6 +22,7 @@ import { printAs } from './one-line.ts';
 import { type ResolvedOptions, type RuntimeOptions, resolveOptions } from './options.ts';
 import { deepFreeze } from './payload.ts';
 import { checkLevel, type Level } from './receipt.ts';
+import { awaitedOutside, detached, type Running } from './running.ts';
 import type { Stages } from './stages.ts';
 import type { PartsFor } from './start.ts';
 import type { RuntimeStatus } from './status.ts';
@@ -261,16 +262,25 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
    * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
    * stays, and the data directory is free again. `close` then says what it gave up:
-   * @throws CloseTimedOut; InternalFault: everything has ended, a part of it not in order; InvalidOptions: nothing is stopped
+   * @throws CloseTimedOut; InternalFault: everything has ended, a part of it not in order; InvalidOptions: nothing is stopped;
+   * WaitsForItself: awaited in a handler, for whose end it waits, or in a commit of a unit of work; it goes on by itself
    */
-  async close(options: CloseOptions = {}): Promise<void> {
-    checkCloseOptions(options);
-    if (this.isClosed) return;
-    this.closing ??= this.stages.stop().finally(() => {
+  close(options: CloseOptions = {}): Promise<void> {
+    try {
+      checkCloseOptions(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (this.isClosed) return Promise.resolve();
+    const { stages } = this;
+    this.closing ??= detached((all) => all.stop(), stages).finally(() => {
       this.isClosed = true;
     });
-    if (options.handlerGraceMs !== undefined) this.stages.handlers?.endWithin(options.handlerGraceMs);
-    return this.stages.ending.within(options.deadlineMs ?? closeDeadlineMs, this.closing);
+    const { deadlineMs = closeDeadlineMs, handlerGraceMs } = options;
+    if (handlerGraceMs !== undefined) detached((ms) => stages.handlers?.endWithin(ms), handlerGraceMs);
+    const closed = stages.ending.within(deadlineMs, this.closing);
+    if (handlerGraceMs === 0) return closed; // it waits for no handler
+    return awaitedOutside({ running: () => runningIn(stages) }, 'close()', closed);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -282,6 +292,12 @@ printAs(Runtime, (runtime) => {
   const { state, written, stored } = runtime.status();
   return `Runtime ${state}: written ${written}, stored ${stored}`;
 });
+
+/** Code of the user's that the end of the stages waits for. */
+function* runningIn({ handlers, publisher }: Stages): Iterable<Running> {
+  yield* handlers?.running() ?? [];
+  yield* publisher?.commits.running() ?? [];
+}
 
 /** `{aggregateType}.{eventType}`; types of aggregates may hold dots, types of events as well: the first dot counts. */
 function splitOnce(name: string): [string, string | undefined] {

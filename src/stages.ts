@@ -234,9 +234,7 @@ export class Stages {
     const append = await adapter?.openAppend?.(options.store!.settings);
     this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox);
     this.publisher.transactions = this.transactions;
-    const { archive } = reading;
-    const { definitions } = this.refs;
-    this.store = new RuntimeStore(archive, this.publisher, this.transactions, () => reading.caughtUp(), definitions);
+    this.store = new RuntimeStore(reading, this.publisher, this.transactions, this.refs.definitions);
     const { progress } = this.caller;
     progress.isStoreElsewhere = options.store !== undefined;
     progress.confirm = (basis) => reading.confirm(basis);

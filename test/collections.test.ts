@@ -79,6 +79,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     waiting: 'release(); users wait, once it is as much as the log may hold',
     requests: 'endRequeue(), at the latest once the lane has no letter',
   },
+  'running.ts': { all: 'end(): the attempt, effect or commit has ended' },
   'handlers/once.ts': { underWay: 'the effect has ended' },
   'handlers/overlay.ts': {
     staged: 'the next commit; stagedChangesLimit',

@@ -120,6 +120,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StartTimedOut: { what: 'shard 0', module: 'file:///srv/context.js', timeoutMs: 60_000 },
   ProcessEnded: { what: "message 0198 ('debit' to account/a-1)", times: 5 },
   OnceCycle: { key: 'k', within: 'k' },
+  WaitsForItself: { call: 'close()', within: "handler 'a'", chain: ["handler 'a'"] },
   HandlerNeeded: { handler: 'billing', reason: 'it is running' },
   UnknownDeadLetter: { deadLetter: 'billing/0198' },
 };

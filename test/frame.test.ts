@@ -222,10 +222,10 @@ test('a name or number beyond two bytes is refused before the frame is whole, an
 const cutting = {
   'frame.ts': ['kind | (schemaVersion << 16)', 'typeLength | (idLength << 16)'], // behind checkTwoBytes
   'store/postgres/rows.ts': [
-    'FrameKind.event | (schemaVersion << 16)', // behind checkTwoBytes
-    'typeLength | (idLength << 16)',
     'setInt16(this.end, columnCount)', // constants
     'setInt16(this.end, -1)',
+    'FrameKind.event | (schemaVersion << 16)', // behind checkTwoBytes
+    'typeLength | (idLength << 16)',
   ],
 };
 

@@ -8,6 +8,7 @@ import { TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
+import { detached } from '../running.ts';
 import { isThenable } from '../thenable.ts';
 
 /** What narrows a listening. */
@@ -164,7 +165,7 @@ export class Bus {
 
   private call(entry: Entry, argument: unknown, event: StoredEvent): void {
     try {
-      const result = entry.listener(argument);
+      const result = detached(entry.listener, argument); // this turn may have begun in a handler's call
       if (isThenable(result)) Promise.resolve(result).catch((error) => this.onError(error, event));
     } catch (error) {
       this.onError(error, event);

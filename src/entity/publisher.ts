@@ -22,6 +22,7 @@ import { Bell } from '../ring/bell.ts';
 import { RingConsumer } from '../ring/consumer.ts';
 import { RingProducer } from '../ring/producer.ts';
 import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../ring/ring.ts';
+import { RunningCode } from '../running.ts';
 import { carriedOut } from '../wait.ts';
 import { EntityTurns, type HeadLookUp } from './entity-turns.ts';
 import { Heads } from './heads.ts';
@@ -55,6 +56,8 @@ export class EventPublisher {
   private readonly producer: RingProducer;
   private readonly logBell: Bell;
   private readonly slots: Slots<Publishing>;
+  /** @internal Commits of units of work: what they have reserved is in flight until they end. */
+  readonly commits: RunningCode = new RunningCode();
   /** @internal */
   transactions: Transactions | undefined;
   /** Slots of what waits for room, in order. */

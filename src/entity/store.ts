@@ -41,16 +41,15 @@ export class RuntimeStore implements EventStore {
 
   /** @internal `caughtUp` resolves when everything written so far is stored. */
   constructor(
-    archive: EventArchive,
+    reading: { readonly archive: EventArchive; caughtUp(): Promise<void> },
     publisher: EventPublisher,
     transactions: Transactions,
-    caughtUp: () => Promise<void>,
     definitions: Definitions,
   ) {
-    this.archive = archive;
+    this.archive = reading.archive;
     this.publisher = publisher;
     this.transactions = transactions;
-    this.caughtUp = caughtUp;
+    this.caughtUp = () => reading.caughtUp();
     this.definitions = definitions;
   }
 

@@ -8,6 +8,7 @@ import type { StoredEvent } from '../event.ts';
 import { checkFields, fieldsOf } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
 import { checkLevel, type Level } from '../receipt.ts';
+import { caller } from '../running.ts';
 import type { TransactionClient } from '../store/store.ts';
 import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
 import { ClientTransaction, type OwnTransaction } from './client-transaction.ts';
@@ -147,9 +148,14 @@ export class UnitOfWork implements AsyncDisposable {
     try {
       raised = await this.handleBefore();
       this.publisher.admit(); // what cannot be published must not be committed
-      if (client) versions = await this.transactions.append(client, raised);
-      else if (raised.length > 0) reserved = await this.publisher.reserve(raised);
-      await this.transaction?.commit();
+      const commit = this.publisher.commits.begin('the commit of a unit of work', caller());
+      try {
+        if (client) versions = await this.transactions.append(client, raised);
+        else if (raised.length > 0) reserved = await this.publisher.reserve(raised);
+        await commit.run(async () => this.transaction?.commit());
+      } finally {
+        commit.end();
+      }
     } catch (error) {
       reserved?.giveUp();
       this.state = 'rolled back';

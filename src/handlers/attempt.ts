@@ -1,6 +1,7 @@
 // One attempt, as the handler is handed it: its number, its signal, and the transaction that is made when it is asked for.
 // Owned by the caller's thread.
 import type { StoredEvent } from '../event.ts';
+import type { Running } from '../running.ts';
 import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
 import { handledEntry } from './handled.ts';
@@ -23,6 +24,8 @@ export class Attempt implements Delivery {
   cancel: () => void = () => {};
   giveUp: (error: unknown) => void = () => {};
   usedEffects: Effects | undefined;
+  /** The call itself, while it runs in this thread. */
+  running: Running | undefined;
   /** What says of a transaction of its own that it has been committed. */
   entry: Change | undefined;
   readonly #handler: string;

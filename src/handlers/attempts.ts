@@ -18,6 +18,7 @@ import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { checkpointTable } from './checkpoint.ts';
 import { Deadlines } from './deadlines.ts';
+import { type Call, HandlerCode } from './handler-code.ts';
 import { aggregateKey } from './letters.ts';
 import { OverdueCalls } from './overdue.ts';
 import { patienceMs } from './patience.ts';
@@ -25,9 +26,6 @@ import { failureOf, isRetried, isTooLarge, retryDelayMs } from './retried.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
 import type { Tables } from './tables.ts';
-
-/** What is handed over: an event, or the events of a batch. */
-export type Call = (subject: any, attempt: Attempt) => unknown;
 
 export type Outcome =
   | { kind: 'done' }
@@ -47,7 +45,6 @@ const conflictLimit = 100;
 
 export class Attempts {
   private readonly settings: AttemptSettings;
-  private readonly call: Call;
   private readonly tables: Tables;
   private readonly breaker: Breaker;
   private readonly slots: Slots;
@@ -57,6 +54,7 @@ export class Attempts {
   private holding = new AbortController();
   private readonly deadlines: Deadlines;
   private readonly overdue = new OverdueCalls();
+  readonly code: HandlerCode;
   /** The handler is in threads of its own: a thread is free when its call has ended, whatever became of the attempt. */
   private readonly isElsewhere: boolean;
   failures = 0;
@@ -71,12 +69,12 @@ export class Attempts {
     runtimeHasFailed: () => boolean,
   ) {
     this.settings = settings;
-    this.call = call;
     this.tables = tables;
     this.breaker = breaker;
     this.slots = slots;
     this.runtimeHasFailed = runtimeHasFailed;
     this.isElsewhere = settings.module !== undefined;
+    this.code = new HandlerCode(settings.name, call, this.isElsewhere);
     const startMs = this.isElsewhere ? Math.max(settings.moduleMs ?? 0, settings.timeoutMs) : settings.timeoutMs;
     this.deadlines = new Deadlines(settings.name, startMs, settings.timeoutMs);
   }
@@ -90,7 +88,7 @@ export class Attempts {
     const attempt = this.attempt(subject, eventId, 1);
     let result: unknown;
     try {
-      result = this.invoke(subject, attempt);
+      result = this.invoke(subject, attempt, isAsked);
       if (!isThenable(result) && attempt.usedEffects === undefined && this.breaker.isQuiet) {
         this.slots.free();
         return true;
@@ -137,7 +135,7 @@ export class Attempts {
       let result: unknown;
       try {
         this.ending.signal.throwIfAborted();
-        result = this.tryInvoke(subject, attempt);
+        result = this.tryInvoke(subject, attempt, true);
         await this.settled(subject, attempt, result);
         if (kind === 'dry run' || (await attempt.usedEffects?.commit())) return { kind: 'done' };
         if (attempt.usedEffects?.stage() !== false) return { kind: 'done' };
@@ -241,7 +239,7 @@ export class Attempts {
           stop.throwIfAborted();
           const attempt = this.attempt(subject, eventId, made + 1);
           isLet = false;
-          outcome = this.tryInvoke(subject, attempt);
+          outcome = this.tryInvoke(subject, attempt, stop === this.ending.signal);
           made++;
           last = undefined;
           last = await this.settle(subject, attempt, outcome, done);
@@ -296,27 +294,27 @@ export class Attempts {
     this.breaker.failed();
   }
 
-  private tryInvoke(subject: Subject, attempt: Attempt): unknown {
+  private tryInvoke(subject: Subject, attempt: Attempt, isAsked: boolean): unknown {
     try {
-      return this.invoke(subject, attempt);
+      return this.invoke(subject, attempt, isAsked);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
   /** Call the handler: at once, or when an earlier call of the same aggregate, which is out of time, has ended. */
-  private invoke(subject: Subject, attempt: Attempt): unknown {
-    if (this.overdue.isEmpty) return this.call(subject, attempt);
+  private invoke(subject: Subject, attempt: Attempt, isAsked: boolean): unknown {
+    if (this.overdue.isEmpty) return this.code.call(subject, attempt, isAsked);
     let go: () => void = () => {};
     const cancel = this.overdue.wait(keyOf(subject), () => go());
-    if (cancel === undefined) return this.call(subject, attempt);
+    if (cancel === undefined) return this.code.call(subject, attempt, isAsked);
     if (!this.isElsewhere) this.beginsLater(attempt);
     attempt.cancel = cancel;
     return new Promise((resolve, reject) => {
       go = () => {
         if (!this.isElsewhere) attempt.begun();
         try {
-          resolve(this.call(subject, attempt));
+          resolve(this.code.call(subject, attempt, isAsked));
         } catch (error) {
           reject(error);
         }
@@ -372,15 +370,20 @@ export class Attempts {
       this.deadlines.add(attempt);
       result.then(
         () => {
-          this.deadlines.delete(attempt);
+          this.ended(attempt);
           resolve();
         },
         (error) => {
-          this.deadlines.delete(attempt);
+          this.ended(attempt);
           reject(error);
         },
       );
     });
+  }
+
+  private ended(attempt: Attempt): void {
+    this.deadlines.delete(attempt);
+    attempt.running?.end();
   }
 }
 

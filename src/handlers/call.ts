@@ -1,6 +1,6 @@
 // The user's handler as the attempts call it.
 import type { StoredEvent } from '../event.ts';
-import type { Call } from './attempts.ts';
+import type { Call } from './handler-code.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
 export function callOf(settings: SubscriptionSettings, handle: Call): Call {

@@ -9,6 +9,7 @@ import { taken } from '../known-fields.ts';
 import { printAs } from '../one-line.ts';
 import { own } from '../own.ts';
 import { toPlain } from '../payload.ts';
+import { type Awaited, doneOutside } from '../running.ts';
 import { checkpointTable } from './checkpoint.ts';
 import { PROJECTION_PREFIX } from './handler-name.ts';
 import {
@@ -61,6 +62,8 @@ export interface LetterHandler {
   readonly parked: Pick<Parked, 'remove'>;
   /** Handle what is parked of an aggregate again, in order. Never rejects. */
   requeue(aggregate: string): Promise<void>;
+  /** Its code that runs. */
+  readonly code: Awaited;
   /** One attempt that moves nothing; what it threw, if it did. @throws RuntimeClosed */
   rehearse(event: StoredEvent): Promise<LetterError | undefined>;
 }
@@ -215,7 +218,9 @@ export class DeadLetters {
       if (running === undefined) {
         throw new TrunklineError('UnknownSubscription', { handler: record.handler, known: [...this.running.names] });
       }
-      const failed = await running.rehearse(letterEvent(record));
+      const failed = await doneOutside(running.code, `requeue() of '${record.handler}' as a dry run`, () =>
+        running.rehearse(letterEvent(record)),
+      );
       outcomes.push(
         failed === undefined
           ? { id: idOf(record), outcome: 'would succeed' }

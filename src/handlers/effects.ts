@@ -69,6 +69,11 @@ export class Effects implements EffectTransaction {
     return parsed(read) as T | undefined;
   }
 
+  /** Whether the place where it is kept cannot be closed before this has ended. */
+  get holdsTransaction(): boolean {
+    return this.beginning !== undefined && !this.isClosed;
+  }
+
   put(table: string, key: string, value: unknown): void {
     this.change({ table, key, json: textOf(toPlain(value, 'value')) });
   }

@@ -10,10 +10,11 @@ import { TrunklineError } from '../errors.ts';
 import { bytesOf, type StoredEvent } from '../event.ts';
 import { guarded, unawaited } from '../guarded.ts';
 import type { Subject } from './attempt.ts';
-import { Attempts, type Call, type Outcome } from './attempts.ts';
+import { Attempts, type Outcome } from './attempts.ts';
 import { Batches } from './batches.ts';
 import { Breaker } from './breaker.ts';
 import { Condition } from './condition.ts';
+import type { Call, HandlerCode } from './handler-code.ts';
 import { aggregateKey, type LetterError, letterError, letterEvent } from './letters.ts';
 import { Parked } from './parked.ts';
 import { Requeues } from './requeues.ts';
@@ -92,6 +93,10 @@ export class Handling {
       });
   }
 
+  get code(): HandlerCode {
+    return this.attempts.code;
+  }
+
   /** Everything up to `low`, and in the ranges, is done: events behind it are taken from now on. None is being executed. */
   begin(low: number, done: readonly number[]): void {
     this.tracker = new Tracker(low, done);
@@ -124,19 +129,14 @@ export class Handling {
     this.lastTaken = event;
     this.events.touched();
     if (turn === undefined && !this.batches && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
-    this.hand({ event, pending: tracker.begin(position, event.occurredAt.getTime(), bytesOf(event)), tracker, turn });
+    this.enter({ event, pending: tracker.begin(position, event.occurredAt.getTime(), bytesOf(event)), tracker, turn });
   }
 
   private turnOf({ id, position }: StoredEvent): Turn | undefined {
     return this.care.of(this.settings.name, id, position);
   }
 
-  private hand(work: Work): void {
-    if (this.batches) this.batches.add(work);
-    else this.enter(work);
-  }
-
-  /** Nobody else is about: a handler that returns at once leaves nothing to keep. */
+  /** A handler that returns at once leaves nothing to keep. */
   private get isQuiet(): boolean {
     return this.lanes.size === 0 && this.parked.isEmpty && this.tracker.isIdle && this.breaker.isQuiet;
   }
@@ -176,6 +176,7 @@ export class Handling {
 
   /** Behind what is under way of its aggregate, also if that will be parked: letters come in version order, without a gap. */
   private enter(work: Work): void {
+    if (this.batches) return this.batches.add(work);
     const key = aggregateKey(work.event);
     const lane = this.lanes.get(key);
     if (lane) {
@@ -266,7 +267,7 @@ export class Handling {
     this.settle(work);
   }
 
-  /** It is not on its way any more: handled, parked, or of no interest. */
+  /** Done with: handled, parked, or of no interest. */
   private settle(work: Work): void {
     this.events.touched();
     if (work.letter) this.parked.remove(work.letter);
@@ -363,7 +364,7 @@ export class Handling {
   /** Put it on its way; resolves with how it fared. */
   private ask(work: Work): Promise<Outcome> {
     return new Promise((told) => {
-      this.hand({ ...work, told });
+      this.enter({ ...work, told });
     });
   }
 

@@ -1,8 +1,8 @@
 // Effects that happen once for a key, however often they are asked for: an inbox row in the effect's own transaction.
-import { AsyncLocalStorage } from 'node:async_hooks';
 import { TrunklineError } from '../errors.ts';
 import { unawaited } from '../guarded.ts';
 import { textOf, toPlain } from '../payload.ts';
+import { type Awaited, caller, cycleTo, type Running, RunningCode } from '../running.ts';
 import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
 import type { Change } from './table-store.ts';
@@ -17,22 +17,21 @@ const trimPage = 1000;
 const trimAfterRows = 200;
 const trimAfterMs = 60_000;
 
-/** An effect that runs, and the one within which it was asked for. */
-interface Running {
-  readonly key: string;
-  readonly outer: Running | undefined;
-  /** The running effects of other calls that it waits for. */
-  readonly waitsFor: Set<Running>;
-}
-
 interface InboxRow {
   value?: unknown;
 }
 
-export class Inbox {
+interface UnderWay {
+  readonly running: Running;
+  readonly outcome: Promise<string>;
+  /** Of the attempt that runs. */
+  effects?: Effects;
+}
+
+export class Inbox implements Awaited {
   private readonly tables: Tables;
-  private readonly underWay = new Map<string, { running: Running; outcome: Promise<string> }>();
-  private readonly within = new AsyncLocalStorage<Running>();
+  private readonly underWay = new Map<string, UnderWay>();
+  private readonly effects = new RunningCode();
   private readonly ttlMs: number;
   private readonly keyClock: () => number;
   private trimmedAt = 0;
@@ -57,49 +56,38 @@ export class Inbox {
 
   private async rowOf(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
     checkKey('effect key', key);
-    const outer = this.within.getStore();
+    const from = caller();
     const same = this.underWay.get(key);
-    if (same !== undefined) return this.shared(key, outer, same.running, same.outcome);
-    const running: Running = { key, outer, waitsFor: new Set() };
-    const outcome = this.within.run(running, () => this.run(key, effect));
+    if (same !== undefined) return this.shared(key, from, same.running, same.outcome);
+    const running = this.effects.begin(`the effect of '${key}'`, from);
+    const outcome = running.run(() => this.run(key, effect));
     this.underWay.set(key, { running, outcome });
     try {
       return await outcome;
     } finally {
       this.underWay.delete(key);
+      running.end();
     }
+  }
+
+  /** Effects that the end of the tables waits for. */
+  *running(): Iterable<Running> {
+    for (const { running, effects } of this.underWay.values()) if (effects?.holdsTransaction) yield running;
   }
 
   /** The outcome of an effect that runs for another call, unless that one waits for this call. */
   private async shared(
     key: string,
-    outer: Running | undefined,
+    from: Running | undefined,
     running: Running,
     outcome: Promise<string>,
   ): Promise<string> {
-    if (outer === undefined) return outcome;
-    if (this.waitsFor(running, outer)) throw new TrunklineError('OnceCycle', { key, within: outer.key });
-    outer.waitsFor.add(running);
-    try {
-      return await outcome;
-    } finally {
-      outer.waitsFor.delete(running);
-    }
-  }
-
-  /** Whether `one` can end only after `other`: it is that, or waits for it, by whatever it has begun or joined. */
-  private waitsFor(one: Running, other: Running): boolean {
-    const seen = new Set<Running>();
-    const open = [one];
-    for (let next = open.pop(); next !== undefined; next = open.pop()) {
-      if (seen.has(next)) continue;
-      seen.add(next);
-      for (let above: Running | undefined = other; above !== undefined; above = above.outer)
-        if (above === next) return true;
-      open.push(...next.waitsFor);
-      for (const { running } of this.underWay.values()) if (running.outer === next) open.push(running);
-    }
-    return false;
+    if (from === undefined) return outcome;
+    const chain = cycleTo(from, running);
+    if (chain === undefined) return from.waitFor(running, outcome);
+    const within = [...this.underWay].find(([, one]) => one.running === from)?.[0];
+    if (within !== undefined) throw new TrunklineError('OnceCycle', { key, within });
+    throw new TrunklineError('WaitsForItself', { call: `once('${key}')`, within: from.what, chain });
   }
 
   /** The row as JSON text. */
@@ -112,6 +100,7 @@ export class Inbox {
     const rowChange = (json: string): Change => ({ table: inboxTable, key, json });
     for (let i = 0; i < conflictLimit; i++) {
       const effects = new Effects(this.tables, rowChange('{}'), Number.POSITIVE_INFINITY);
+      this.underWay.get(key)!.effects = effects;
       try {
         const result = await effect(effects);
         const value = result === undefined ? undefined : toPlain(result, 'result');

@@ -4,7 +4,7 @@ import type { AnyAggregate } from '../aggregate.ts';
 import { TrunklineError } from '../errors.ts';
 import { shown } from '../shown.ts';
 import { loadAdapter, type StoreOptions } from '../store/adapter.ts';
-import type { Call } from './attempts.ts';
+import type { Call } from './handler-code.ts';
 import type { Projection, ProjectionDefinition, ProjectionTable } from './projection.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { RunningSubscription } from './subscription.ts';

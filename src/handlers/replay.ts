@@ -9,6 +9,7 @@ import { pause, performance } from '../clock.ts';
 import type { StoredEvent } from '../event.ts';
 import { guarded } from '../guarded.ts';
 import { checkFields, fieldsOf, taken } from '../known-fields.ts';
+import { doneOutside } from '../running.ts';
 import type { History } from '../store/history.ts';
 import { isThenable } from '../thenable.ts';
 import type { Starts } from './starts.ts';
@@ -95,29 +96,40 @@ function checkMoment(option: string, moment: number | Date): void {
   invalid(option, moment, 'must be a log position or a valid Date');
 }
 
+interface ReplayParts {
+  history: History;
+  starts: Starts;
+  definitions: ReadonlyMap<string, AnyAggregate>;
+  find(name: string): RunningSubscription;
+  written(): number;
+  /** Aborts when the runtime closes: the replay ends. */
+  closing: AbortSignal;
+}
+
 /** @internal see `runtime.replay` */
-export async function replay(
-  options: ReplayOptions,
-  parts: {
-    history: History;
-    starts: Starts;
-    definitions: ReadonlyMap<string, AnyAggregate>;
-    find(name: string): RunningSubscription;
-    written(): number;
-    /** Aborts when the runtime closes: the replay ends. */
-    closing: AbortSignal;
-  },
-): Promise<ReplayProgress> {
+export async function replay(options: ReplayOptions, parts: ReplayParts): Promise<ReplayProgress> {
   checkFields('replay', options, replayFields);
   const given = taken(options, replayFields);
   checkReplay(given);
   checkRegistered(given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
   checkEventNames(given.types, given.aggregate === undefined ? undefined : [given.aggregate], parts.definitions);
+  const { into, dryRun = false } = given;
+  const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
+  const replayed = (): Promise<ReplayProgress> => replayInto(subscription, given, parts);
+  if (subscription === undefined) return replayed();
+  return doneOutside(subscription.code, `replay() into '${subscription.name}'`, replayed);
+}
+
+/** `subscription` undefined: into a function, or a dry run. */
+async function replayInto(
+  subscription: RunningSubscription | undefined,
+  given: ReplayOptions,
+  parts: ReplayParts,
+): Promise<ReplayProgress> {
   const { from = 1, to, into, types, aggregate, aggregateId, eventsPerSecond: rate } = given;
   const { onProgress = () => {}, progressMs = 1000, dryRun = false } = given;
   const signal = given.signal === undefined ? parts.closing : AbortSignal.any([given.signal, parts.closing]);
   const report = guarded(onProgress); // what it throws does not end the replay: there is the signal for that
-  const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
   const written = parts.written();
   const fromPosition = await parts.starts.positionOf(from);
   const toPosition = typeof to === 'number' ? Math.min(to, written) : written;

@@ -4,9 +4,10 @@
 import type { Care } from '../care.ts';
 import { TrunklineError } from '../errors.ts';
 import type { Logger } from '../logger.ts';
-import type { Call } from './attempts.ts';
+import type { Running } from '../running.ts';
 import type { LetterHandler, RunningHandlers } from './dead-letters.ts';
 import type { Feed } from './feed.ts';
+import type { Call } from './handler-code.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Starts } from './starts.ts';
@@ -117,6 +118,11 @@ export class RunningSubscriptions implements RunningHandlers {
 
   values(): RunningSubscription[] {
     return [...this.all.values()];
+  }
+
+  /** Their handlers' code. */
+  *running(): Iterable<Running> {
+    for (const { code } of this.all.values()) yield* code.running();
   }
 
   /** These tables have come back from an earlier state: what is kept there goes on no more in this run. */

@@ -9,8 +9,8 @@ import { diskFull, isDiskFull } from '../disk-reserve.ts';
 import { TrunklineError } from '../errors.ts';
 import { printAs, statusLine } from '../one-line.ts';
 import { makePrivateFolder, touchPrivate } from '../private-file.ts';
+import type { Running } from '../running.ts';
 import { StopSteps } from '../stop-steps.ts';
-import type { Call } from './attempts.ts';
 import { Beginnings, beginningsFile } from './beginnings.ts';
 import { callOf } from './call.ts';
 import { DeadLetters } from './dead-letters.ts';
@@ -18,6 +18,7 @@ import type { EffectTransaction } from './effect-transaction.ts';
 import { checkTable, effectTable } from './effects.ts';
 import { Feed } from './feed.ts';
 import { checkForget, type ForgottenHandler, forget } from './forget.ts';
+import type { Call } from './handler-code.ts';
 import { PROJECTION_PREFIX } from './handler-name.ts';
 import type { AnySubscribeOptions, SubscribeOptions, SubscriptionStatus } from './handlers.ts';
 import { InHand, keyOf } from './in-hand.ts';
@@ -318,6 +319,11 @@ export class HandlerStage {
   async effects(table: string, range: RangeOptions = {}): Promise<{ key: string; value: unknown }[]> {
     checkTable(table);
     return this.tables.range(effectTable(table), checkRange('effects', range) as KeyRange);
+  }
+
+  *running(): Iterable<Running> {
+    yield* this.subscriptions.running();
+    yield* this.inbox.running();
   }
 
   /** While closing: handlers that run have no longer than this, then their signals are aborted and they are waited for no more. */

@@ -1,7 +1,7 @@
 // What a subscription needs of its surroundings, which the stage gives it; and how one begins that is not quite a user's.
 import type { Care } from '../care.ts';
-import type { Call } from './attempts.ts';
 import type { Feed } from './feed.ts';
+import type { Call } from './handler-code.ts';
 import type { Starts } from './starts.ts';
 import type { Tables } from './tables.ts';
 

@@ -8,11 +8,13 @@ import { performance, yieldToLoop } from '../clock.ts';
 import { isError, TrunklineError } from '../errors.ts';
 import type { StoredEvent } from '../event.ts';
 import { unawaited } from '../guarded.ts';
+import { awaitedOutside, detached, doneOutside } from '../running.ts';
 import type { PageReader } from '../store/history.ts';
 import { isThenable } from '../thenable.ts';
 import { type CheckpointRecord, checkpointTable } from './checkpoint.ts';
 import { type Follower, sliceMs } from './feed.ts';
 import { doneAbove, handledTable } from './handled.ts';
+import type { HandlerCode } from './handler-code.ts';
 import type { From, Subscription, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
 import { Nudge } from './nudge.ts';
@@ -254,13 +256,14 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
     if (this.position >= position && this.mode !== 'starting') return;
     if (this.mode === 'stopped' && this.handling.isStill) throw this.failure;
-    return this.waiters.wait(position, timeoutMs, signal);
+    const wait = (): Promise<void> => this.waiters.wait(position, timeoutMs, signal);
+    return doneOutside(this.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
   }
 
   // ——— what may be asked of it
 
   pause(): Promise<void> {
-    return this.control(async () => {
+    return this.control('pause', async () => {
       this.isPaused = true;
       if (this.mode !== 'stopped') await this.leaveOff();
       await this.kept();
@@ -268,7 +271,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   resume(): Promise<void> {
-    return this.control(async () => {
+    return this.control('resume', async () => {
       this.isPaused = false;
       if (this.mode === 'stopped') await this.leaveOff(); // what it was halted by is taken again
       await this.kept();
@@ -285,9 +288,11 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.goOnFrom(handling.tracker.low, handling.tracker.done());
   }
 
-  async reset(from: From): Promise<void> {
-    const first = this.parts.starts.fixed(checkFrom(from));
-    await this.control(async () => {
+  reset(from: From): Promise<void> {
+    const place = (async () => this.parts.starts.fixed(checkFrom(from)))();
+    place.catch(() => {}); // the request below rejects with it
+    return this.control('reset', async () => {
+      const first = await place;
       const { starts, volatile } = this.parts;
       const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
       await this.leaveOff();
@@ -298,9 +303,14 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   /** What is asked is done when the checkpoint has been read; nothing is taken from now on until it is done. */
-  private async control(action: () => Promise<void>): Promise<void> {
-    this.checkOpen();
-    await this.inTime('control', this.whileHeld(action));
+  private control(what: 'pause' | 'resume' | 'reset', action: () => Promise<void>): Promise<void> {
+    const work = this.inTime('control', this.whileHeld(action));
+    if (what === 'resume' && this.mode !== 'stopped') return work; // it waits for nothing that runs
+    return awaitedOutside(this.code.upTo(Number.POSITIVE_INFINITY), `${what}() of '${this.name}'`, work);
+  }
+
+  get code(): HandlerCode {
+    return this.handling.code;
   }
 
   private inTime(what: string, work: Promise<void>): Promise<void> {
@@ -308,6 +318,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private async whileHeld(action: () => Promise<void>): Promise<void> {
+    this.checkOpen();
     this.requests++;
     this.hold();
     try {
@@ -339,8 +350,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** What runs has `graceMs` to end. */
   close(graceMs: number = closeGraceMs): Promise<void> {
-    this.closing ??= this.end(graceMs);
-    return this.closing;
+    this.closing ??= detached((ms) => this.end(ms), graceMs);
+    return awaitedOutside(this.code, `close() of '${this.name}'`, this.closing);
   }
 
   /** The same, also where it is closing already: what runs has no longer than this from now. */

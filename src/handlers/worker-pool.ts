@@ -15,7 +15,7 @@ import { ownFile } from '../own-file.ts';
 import { tame } from '../tame.ts';
 import { threadArguments } from '../thread-arguments.ts';
 import type { Attempt } from './attempt.ts';
-import type { Call } from './attempts.ts';
+import type { Call } from './handler-code.ts';
 import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.ts';
 
 /** A call that is out of time for longer is ended with its thread. */

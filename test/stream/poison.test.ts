@@ -69,7 +69,7 @@ describe.each(clients)('%s', (client) => {
     const { errors, logger } = keepingLogger();
     const runtime = await startRuntime({ stream, logger });
     const made = { aggregateId: 'x', data: {} };
-    await (await admin()).createTopics({ topics: [{ topic: `${prefix}.stranger.Known`, numPartitions: 1 }] });
+    await (await admin()).createTopics({ topics: [{ topic: `${prefix}.stranger.Known`, numPartitions: 3 }] });
     await runtime.publisher.publishBatch(
       ['A', 'B', 'C', 'Known', 'D', 'A'].map((type) => ({ ...made, aggregateType: 'stranger', type })),
     );

@@ -16,7 +16,7 @@ export type TopicName = (aggregateType: string, eventType: string) => string;
 const nameBytesLimit = 249;
 const segmentBytes = 16 << 20;
 const looksMost = 50;
-/** Names and drifts that are kept in memory; whoever may raise events may make up types without end. */
+/** Names and drifts that are kept in memory; a role that may raise events may make up types without end. */
 const keptMost = 10_000;
 const lookMs = 50;
 

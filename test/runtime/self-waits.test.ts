@@ -1,0 +1,334 @@
+// A public call that ends only after the code it is called from has ended would wait for itself. Every method that a user can
+// await is walked from inside of a handler: it ends, or is refused at once with the cycle. So are cycles over several handlers,
+// effects and commits.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
+import { AggregateRoot, postgres } from '../../src/index.ts';
+import { freshDatabase } from '../postgres.ts';
+import { Counter } from './aggregates.ts';
+import { startRuntime } from './scratch.ts';
+
+/** 'done', or the error. */
+const outcomeOf = (work: Promise<unknown>): Promise<unknown> =>
+  work.then(
+    () => 'done',
+    (error: unknown) => error,
+  );
+
+const refusal = (within: string, chain: string[]): unknown =>
+  expect.objectContaining({ code: 'WaitsForItself', details: expect.objectContaining({ within, chain }) });
+
+const itself = refusal("handler 'self'", ["handler 'self'"]);
+
+interface Scene {
+  readonly runtime: Runtime;
+  readonly subscription: Subscription;
+  /** Await a call in the handler of the next event, and say how it ended. */
+  inside(call: (event: StoredEvent) => Promise<unknown>): Promise<unknown>;
+}
+
+async function scene(runtime: Runtime, name = 'self'): Promise<Scene> {
+  let call: ((event: StoredEvent) => Promise<unknown>) | undefined;
+  let told = Promise.withResolvers<unknown>();
+  const subscription = runtime.subscribe({
+    name,
+    from: 'now',
+    async handle(event) {
+      const now = call;
+      call = undefined;
+      if (now !== undefined) told.resolve(await outcomeOf(now(event)));
+    },
+  });
+  const inside = async (next: (event: StoredEvent) => Promise<unknown>): Promise<unknown> => {
+    told = Promise.withResolvers();
+    call = next;
+    await runtime.ref(Counter, name).add(1);
+    return told.promise;
+  };
+  return { runtime, subscription, inside };
+}
+
+const event = { aggregateType: 'account', aggregateId: 'a', type: 'Opened', data: {} };
+class Account extends AggregateRoot {
+  constructor(id: string) {
+    super('account', id);
+  }
+  open(): void {
+    this.raise('Opened', {});
+  }
+  protected override apply(): void {}
+}
+const account = (id: string): Account => {
+  const entity = new Account(id);
+  entity.open();
+  return entity;
+};
+
+/** By class and method: how it is awaited in the handler of `self`. `waits`: it is refused there. Else it ends well. */
+type Call = (scene: Scene, event: StoredEvent) => Promise<unknown>;
+const atOnce = 'returns at once';
+const waits = (call: Call): { waits: Call } => ({ waits: call });
+
+const calls: Record<string, Record<string, Call | { waits: Call } | typeof atOnce>> = {
+  Runtime: {
+    ref: atOnce,
+    command: ({ runtime }) => runtime.command('counter', 'b', 'add', [1]),
+    state: ({ runtime }) => runtime.state(Counter, 'b'),
+    events: ({ runtime }) => runtime.events().next(),
+    newId: atOnce,
+    unitOfWork: atOnce,
+    reached: async ({ runtime }) => {
+      await runtime.reached('synced');
+      await runtime.reached('stored');
+    },
+    setFlush: atOnce,
+    setPublishing: atOnce,
+    status: atOnce,
+    close: atOnce, // below: there is one only
+    subscribe: atOnce,
+    subscription: atOnce,
+    register: atOnce,
+    project: atOnce,
+    replay: waits(({ runtime }) => runtime.replay({ into: 'self' })),
+    forgetHandler: ({ runtime }) => runtime.forgetHandler('gone'),
+    once: ({ runtime }) => runtime.once('key', () => 1),
+    effect: ({ runtime }) => runtime.effect('table', 'key'),
+    effects: ({ runtime }) => runtime.effects('table'),
+  },
+  RunningSubscription: {
+    status: atOnce,
+    pause: waits(({ subscription }) => subscription.pause()),
+    resume: ({ subscription }) => subscription.resume(),
+    reset: waits(({ subscription }, { position }) => subscription.reset(position + 1)),
+    caughtUpTo: waits(({ subscription }, event) => subscription.caughtUpTo(event)),
+    close: atOnce, // below
+    effectsKept: ({ runtime }) => runtime.effects('table'),
+  },
+  LocalProjection: {
+    get: ({ runtime }) => rows(runtime).get('a'),
+    entries: ({ runtime }) => rows(runtime).entries(),
+    caughtUpTo: ({ runtime }, event) => rows(runtime).caughtUpTo(event),
+    rebuild: ({ runtime }) => rows(runtime).rebuild(),
+    status: atOnce,
+    close: ({ runtime }) => rows(runtime).close(),
+  },
+  DeadLetters: {
+    list: ({ runtime }) => runtime.deadLetters.list(),
+    show: atOnce, // as list
+    requeue: waits(async ({ runtime }) => {
+      const [letter] = await runtime.deadLetters.list({ handler: 'self' });
+      return runtime.deadLetters.requeue(letter!.id, { dryRun: true });
+    }),
+    edit: atOnce, // as discard
+    discard: ({ runtime }) => runtime.deadLetters.discard({ handler: 'self' }),
+  },
+  RuntimeStore: {
+    save: ({ runtime }) => runtime.store.save([event]),
+    saveWithTx: atOnce, // the user's own transaction
+    getByAggregate: ({ runtime }) => runtime.store.getByAggregate(Counter, 'a'),
+    getFromVersion: ({ runtime }) => runtime.store.getFromVersion(Counter, 'a', 1),
+    getByType: ({ runtime }) => runtime.store.getByType('Added'),
+    query: ({ runtime }) => runtime.store.query().next(),
+    stateAt: ({ runtime }) => runtime.store.stateAt(Counter, 'a', { version: 1 }),
+    head: ({ runtime }) => runtime.store.head(Counter, 'a'),
+    quarantined: ({ runtime }) => runtime.store.quarantined().next(),
+    heads: ({ runtime }) => runtime.store.heads(Counter).next(),
+  },
+  EventPublisher: {
+    publish: ({ runtime }) => runtime.publisher.publish(event),
+    publishBatch: ({ runtime }) => runtime.publisher.publishBatch([event]),
+    publishAsync: atOnce,
+    version: atOnce,
+  },
+  UnitOfWork: {
+    begin: ({ runtime }) => runtime.unitOfWork().begin(),
+    register: atOnce,
+    repository: atOnce,
+    before: atOnce,
+    after: atOnce,
+    run: ({ runtime }) => runtime.unitOfWork().run((unit) => unit.register(account('b'))),
+    commit: ({ runtime }) => runtime.unitOfWork().commit(),
+    rollback: ({ runtime }) => runtime.unitOfWork().rollback(),
+  },
+};
+
+let count = 0;
+const rows = (runtime: Runtime) =>
+  runtime.project({ name: `rows${count++}`, into: 'memory', init: () => ({}), apply: (row) => row });
+
+/** Of what is no door of the user's. */
+const internal =
+  /^(constructor|toJSON|start|check\w*|admit\w*|stageOf|offer|passed|stageCheckpoint|endWithin|fail|isKeptIn|wake|save|fenced|recover|reserve)$/;
+const sources = ((): string => {
+  const folder = join(import.meta.dirname, '..', '..', 'src');
+  const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
+  return files.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
+})();
+const isPrivate = (method: string): boolean => new RegExp(`private (async )?\\*?${method}[(<]`).test(sources);
+
+function methodsOf(instance: object): string[] {
+  const names = new Set<string>();
+  for (let at = Object.getPrototypeOf(instance); at !== Object.prototype; at = Object.getPrototypeOf(at)) {
+    for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
+      if (typeof value === 'function' && !internal.test(name) && !isPrivate(name)) names.add(name);
+    }
+  }
+  return [...names];
+}
+
+test('every method is listed here, with how it is awaited in a handler', async () => {
+  const runtime = await startRuntime();
+  const { store, publisher, deadLetters } = runtime;
+  const subscription = runtime.subscribe({ name: 'self', handle() {} });
+  for (const one of [runtime, subscription, rows(runtime), deadLetters, store, publisher, runtime.unitOfWork()]) {
+    const { name } = one.constructor;
+    expect([name, methodsOf(one).filter((method) => !Object.hasOwn(calls[name] ?? {}, method))]).toEqual([name, []]);
+  }
+});
+
+test('awaited in a handler, each ends, or is refused with the cycle', async () => {
+  const runtime = await startRuntime();
+  const at = await scene(runtime);
+  // A letter, for what asks for one.
+  let isBroken = true;
+  await at.subscription.close();
+  const failing = runtime.subscribe({
+    name: 'self',
+    from: 'now',
+    retry: { attempts: 1 },
+    handle() {
+      if (isBroken) throw new Error('broken');
+    },
+  });
+  await failing.caughtUpTo(await runtime.ref(Counter, 'letter').add(1));
+  isBroken = false;
+  await failing.close();
+  const here = await scene(runtime);
+  const found: Record<string, unknown> = {};
+  const wanted: Record<string, unknown> = {};
+  for (const [kind, methods] of Object.entries(calls)) {
+    for (const [method, call] of Object.entries(methods)) {
+      if (call === atOnce) continue;
+      const door = `${kind}.${method}`;
+      wanted[door] = typeof call === 'function' ? 'done' : itself;
+      const made = typeof call === 'function' ? call : call.waits;
+      found[door] = await here.inside((event) => made(here, event));
+      await here.subscription.resume();
+    }
+  }
+  expect(found).toEqual({
+    ...wanted,
+    'Runtime.forgetHandler': expect.objectContaining({ code: 'UnknownSubscription' }),
+  });
+  expect(await here.inside(() => here.subscription.close())).toEqual(itself);
+  await here.subscription.close();
+});
+
+test('close() in a handler is refused there, and closes; a call that is not awaited is none of it', async () => {
+  const runtime = await startRuntime();
+  const { inside } = await scene(runtime);
+  expect(await inside(() => runtime.close())).toEqual(itself);
+  await runtime.close();
+  expect(runtime.status().state).toBe('closed');
+
+  const other = await startRuntime();
+  const closed = Promise.withResolvers<void>();
+  other.subscribe({
+    name: 'self',
+    handle() {
+      closed.resolve(other.close());
+    },
+  });
+  await other.ref(Counter, 'a').add(1);
+  await closed.promise;
+  expect(other.status()).toMatchObject({ state: 'closed', subscriptions: [] });
+});
+
+test('close() that waits for no handler, and one in a listener, is awaited in them', async () => {
+  const runtime = await startRuntime();
+  const { inside } = await scene(runtime);
+  expect(await inside(() => runtime.close({ handlerGraceMs: 0 }))).toBe('done');
+  const other = await startRuntime();
+  const closed = Promise.withResolvers<unknown>();
+  other.bus.on('*', async () => closed.resolve(await outcomeOf(other.close())));
+  await other.ref(Counter, 'a').add(1);
+  expect(await closed.promise).toBe('done');
+});
+
+test('an effect that closes the runtime ends, and so does close()', async () => {
+  const runtime = await startRuntime();
+  let inner: unknown;
+  const outcome = await outcomeOf(
+    runtime.once('key', async () => {
+      inner = await outcomeOf(runtime.close());
+    }),
+  );
+  expect(inner).toBe('done');
+  expect(outcome).toMatchObject({ code: 'RuntimeClosed' }); // there is nothing left to remember it in
+  await runtime.close();
+});
+
+test('an effect in a transaction holds what close() gives back: close() is refused in it, and ends behind it', async () => {
+  const store = postgres({ connectionString: await freshDatabase(), migrate: true });
+  const runtime = await startRuntime({ store });
+  let inner: unknown;
+  const value = await runtime.once('key', async (tx) => {
+    await (await tx.client()).query('create table found (n int)');
+    inner = await outcomeOf(runtime.close());
+    return 1;
+  });
+  const chain = ["the effect of 'key'"];
+  expect([value, inner]).toEqual([1, refusal(chain[0]!, chain)]);
+  await runtime.close();
+});
+
+test('cycles over effects and over two handlers are named; what waits for earlier events is not one', async () => {
+  const runtime = await startRuntime();
+  const { inside, subscription } = await scene(runtime);
+  const withinEffect = await inside(() => runtime.once('key', () => subscription.pause()));
+  expect(withinEffect).toEqual(refusal("the effect of 'key'", ["handler 'self'"]));
+  await subscription.resume();
+  expect(await inside(({ position }) => subscription.caughtUpTo(position - 1))).toBe('done');
+
+  const names = ['one', 'two'];
+  const outcomes: unknown[] = [];
+  const begun = names.map(() => Promise.withResolvers<void>());
+  const subscriptions: Subscription[] = names.map((name, i) =>
+    runtime.subscribe({
+      name,
+      from: 'now',
+      async handle() {
+        if (outcomes.length > 0) return;
+        begun[i]!.resolve();
+        await begun[1 - i]!.promise;
+        outcomes.push(await outcomeOf(subscriptions[1 - i]!.pause()));
+      },
+    }),
+  );
+  const receipt = await runtime.ref(Counter, 'both').add(1);
+  await Promise.all(subscriptions.map((one) => one.caughtUpTo(receipt)));
+  expect(outcomes).toHaveLength(2);
+  expect(outcomes).toContainEqual(
+    expect.objectContaining({
+      code: 'WaitsForItself',
+      message: expect.stringMatching(
+        /^pause\(\) of '(one|two)' within handler '(one|two)' waits for .*, which waits for /,
+      ),
+    }),
+  );
+});
+
+test('the commit of a unit of work does not wait for what it holds itself', async () => {
+  const runtime = await startRuntime();
+  const commit = (id: string, inCommit: () => Promise<unknown>): Promise<unknown> => {
+    const unit = runtime.unitOfWork({ transaction: { commit: async () => void (await inCommit()), rollback() {} } });
+    unit.register(account(id));
+    return outcomeOf(unit.commit());
+  };
+  expect(await commit('a', () => runtime.publisher.publish({ ...event, aggregateId: 'other' }))).toBe('done');
+  const chain = ['the commit of a unit of work'];
+  expect(await commit('c', () => runtime.close())).toEqual(refusal(chain[0]!, chain));
+  await runtime.close();
+});
