@@ -117,7 +117,7 @@ export async function replay(options: ReplayOptions, parts: ReplayParts): Promis
   const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
   const replayed = (): Promise<ReplayProgress> => replayInto(subscription, given, parts);
   if (subscription === undefined) return replayed();
-  return doneOutside(subscription.code, `replay() into '${subscription.name}'`, replayed);
+  return doneOutside(subscription.handling.code, `replay() into '${subscription.name}'`, replayed);
 }
 
 /** `subscription` undefined: into a function, or a dry run. */

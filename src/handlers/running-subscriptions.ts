@@ -122,7 +122,7 @@ export class RunningSubscriptions implements RunningHandlers {
 
   /** Their handlers' code. */
   *running(): Iterable<Running> {
-    for (const { code } of this.all.values()) yield* code.running();
+    for (const { handling } of this.all.values()) yield* handling.code.running();
   }
 
   /** These tables have come back from an earlier state: what is kept there goes on no more in this run. */

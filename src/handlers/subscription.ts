@@ -14,7 +14,6 @@ import { isThenable } from '../thenable.ts';
 import { type CheckpointRecord, checkpointTable } from './checkpoint.ts';
 import { type Follower, sliceMs } from './feed.ts';
 import { doneAbove, handledTable } from './handled.ts';
-import type { HandlerCode } from './handler-code.ts';
 import type { From, Subscription, SubscriptionStatus } from './handlers.ts';
 import { Handling } from './handling.ts';
 import { Nudge } from './nudge.ts';
@@ -257,10 +256,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (this.position >= position && this.mode !== 'starting') return;
     if (this.mode === 'stopped' && this.handling.isStill) throw this.failure;
     const wait = (): Promise<void> => this.waiters.wait(position, timeoutMs, signal);
-    return doneOutside(this.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
+    return doneOutside(this.handling.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
   }
-
-  // ——— what may be asked of it
 
   pause(): Promise<void> {
     return this.control('pause', async () => {
@@ -306,11 +303,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private control(what: 'pause' | 'resume' | 'reset', action: () => Promise<void>): Promise<void> {
     const work = this.inTime('control', this.whileHeld(action));
     if (what === 'resume' && this.mode !== 'stopped') return work; // it waits for nothing that runs
-    return awaitedOutside(this.code.upTo(Number.POSITIVE_INFINITY), `${what}() of '${this.name}'`, work);
-  }
-
-  get code(): HandlerCode {
-    return this.handling.code;
+    return awaitedOutside(this.handling.code.upTo(Number.POSITIVE_INFINITY), `${what}() of '${this.name}'`, work);
   }
 
   private inTime(what: string, work: Promise<void>): Promise<void> {
@@ -351,7 +344,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** What runs has `graceMs` to end. */
   close(graceMs: number = closeGraceMs): Promise<void> {
     this.closing ??= detached((ms) => this.end(ms), graceMs);
-    return awaitedOutside(this.code, `close() of '${this.name}'`, this.closing);
+    return awaitedOutside(this.handling.code, `close() of '${this.name}'`, this.closing);
   }
 
   /** The same, also where it is closing already: what runs has no longer than this from now. */

@@ -7,7 +7,7 @@ describe('tokens of a tail', () => {
   test.each([
     { from: '1:1:', to: undefined, sequence: 0n },
     { from: '10:20:10,14', to: '14:30:14', sequence: 77n },
-  ])('%j comes back as it was', (token) => {
+  ])('a token from $from comes back as it was', (token) => {
     expect(readToken(tokenText(token))).toEqual(token);
   });
 
