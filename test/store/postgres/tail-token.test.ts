@@ -40,6 +40,10 @@ describe('tokens of a tail', () => {
       to: fc.option(snapshot, { nil: undefined }),
       sequence: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
     });
-    fc.assert(fc.property(token, (one) => expect(readToken(tokenText(one))).toEqual(one)));
+    fc.assert(
+      fc.property(token, (one) => {
+        expect(readToken(tokenText(one))).toEqual(one);
+      }),
+    );
   });
 });
