@@ -44,7 +44,7 @@ const config: KnipConfig = {
     'test/fixtures/**',
   ],
   ignoreDependencies: [
-    'fs-native-extensions', // by createRequire(), so that a platform without it gets an error of ours: src/directory-lock.ts
+    'fs-native-extensions', // by createRequire(), so that a platform without it gets an error of ours: src/runtime/directory-lock.ts
     '@arethetypeswrong/cli', // commands that test/package/pack.test.ts runs
     'publint',
   ],

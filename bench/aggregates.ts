@@ -1,8 +1,8 @@
 // What the benchmarks run commands on. Imported by shard threads: only what it uses.
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { defineAggregate } from '../src/aggregate.ts';
-import { event } from '../src/event.ts';
+import { defineAggregate } from '../src/model/aggregate.ts';
+import { event } from '../src/model/event.ts';
 import { Latencies, type Percentiles } from './histogram.ts';
 import { type Routed, routed } from './payload.ts';
 

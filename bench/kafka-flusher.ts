@@ -2,21 +2,21 @@
 // records by the same client, at the best of three batch sizes; both clients in one run on one broker.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { declaredEvents } from '../src/catalogue.ts';
+import { connect } from '../src/adapters/kafka/connect.ts';
+import { Integrations } from '../src/adapters/kafka/integration.ts';
+import type { KafkaSettings } from '../src/adapters/kafka/kafka-options.ts';
+import { Planner } from '../src/adapters/kafka/plan.ts';
+import { resolveKafka } from '../src/adapters/kafka/settings.ts';
+import { createSink } from '../src/adapters/kafka/sink.ts';
+import type { OutRecord } from '../src/adapters/kafka/stream.ts';
+import { eventTopic, ownTopics, Topics, topicNaming } from '../src/adapters/kafka/topics.ts';
 import { BatchBuffer } from '../src/flush/batch.ts';
 import { Flusher } from '../src/flush/flusher.ts';
 import { createRuntime, newId } from '../src/index.ts';
 import type { KafkaOptions } from '../src/kafka.ts';
 import { mapBytesFor, openLogReader } from '../src/log/lmdb.ts';
 import type { LogSource } from '../src/log/log.ts';
-import { Integrations } from '../src/stream/integration.ts';
-import { connect } from '../src/stream/kafka/connect.ts';
-import { Planner } from '../src/stream/kafka/plan.ts';
-import { createSink } from '../src/stream/kafka/sink.ts';
-import { eventTopic, ownTopics, Topics, topicNaming } from '../src/stream/kafka/topics.ts';
-import type { KafkaSettings } from '../src/stream/kafka-options.ts';
-import { resolveKafka } from '../src/stream/settings.ts';
-import type { OutRecord } from '../src/stream/stream.ts';
+import { declaredEvents } from '../src/model/catalogue.ts';
 import { Probe } from './aggregates.ts';
 import { withBroker } from './broker.ts';
 import {

@@ -1,7 +1,8 @@
 // Append and load by aggregate with many events in the store, against few: two runtimes, started anew on what is there and
 // measured in turn.
+
+import { openEmbeddedReader } from '../src/adapters/lmdb/store/reader.ts';
 import { createRuntime, newId, type Runtime } from '../src/index.ts';
-import { openEmbeddedReader } from '../src/store/lmdb/reader.ts';
 import { Probe } from './aggregates.ts';
 import { answer, Latencies, median, onScratchFolder, roundsOf, runAlone, type Suite, sized } from './measure.ts';
 

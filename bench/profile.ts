@@ -12,8 +12,8 @@ const entries: readonly (readonly [module: string, thread: string])[] = [
   ['src/log/thread.ts', 'log'],
   ['src/log/sync-thread.ts', 'sync'],
   ['src/flush/flush-thread.ts', 'flush'],
-  ['src/actor/thread.ts', 'shard'],
-  ['src/runtime.ts', 'caller'],
+  ['src/shard/thread.ts', 'shard'],
+  ['src/runtime/runtime.ts', 'caller'],
 ];
 const threadOf = (profile: string): string => entries.find(([module]) => profile.includes(module))?.[1] ?? 'other';
 

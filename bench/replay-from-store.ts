@@ -1,7 +1,8 @@
 // Replay from the embedded store: every event decoded and folded into its aggregate's state, as a load does it.
-import { evolveFrame } from '../src/actor/evolve.ts';
+
+import { openEmbeddedReader } from '../src/adapters/lmdb/store/reader.ts';
 import { createRuntime } from '../src/index.ts';
-import { openEmbeddedReader } from '../src/store/lmdb/reader.ts';
+import { evolveFrame } from '../src/shard/evolve.ts';
 import { Probe } from './aggregates.ts';
 import { answer, onScratchFolder, roundsOf, runAlone, type Suite, sized } from './measure.ts';
 

@@ -2,9 +2,9 @@
 // the same table, in turn on one connection. Each in a transaction of its own, which has changed a row of the user's before
 // and is committed afterwards, both outside the clock.
 import pg from 'pg';
+import { PostgresAppend } from '../src/adapters/postgres/outbox/append.ts';
 import { Transactions } from '../src/entity/transactions.ts';
 import { migrate, type NewEvent, newId } from '../src/index.ts';
-import { PostgresAppend } from '../src/store/postgres/append.ts';
 import { answer, median, micros, percentiles, type Row, roundsOf, runAlone, type Suite } from './measure.ts';
 import { routed } from './payload.ts';
 import { withDatabase } from './postgres-bench.ts';

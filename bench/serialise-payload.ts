@@ -1,6 +1,6 @@
 // What checking a payload adds to serialising it: one thread, no runtime. By tinybench.
 import { Bench } from 'tinybench';
-import { plainToJson, toPlain } from '../src/payload.ts';
+import { plainToJson, toPlain } from '../src/wire/payload.ts';
 import { answer, median, micros, roundsOf, runAlone, type Suite, sized } from './measure.ts';
 import { routed } from './payload.ts';
 import { slowPath } from './slow.ts';

@@ -45,11 +45,11 @@ function wasteDisk(): void {
 /** One entry a path, by the name that budget.json gives it. */
 const slowing: Readonly<Record<string, () => Promise<void>>> = {
   async raise() {
-    const { Execution } = await import('../src/actor/execution.ts');
+    const { Execution } = await import('../src/shard/execution.ts');
     before(Execution, 'raise', () => hold(2)); // some commands of the suites raise thousands
   },
   async command() {
-    const { Shard } = await import('../src/actor/shard.ts');
+    const { Shard } = await import('../src/shard/shard.ts');
     before(Shard, 'execute', () => hold(waitMs));
   },
   async sync() {
@@ -61,11 +61,11 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
     syncBuiltinESMExports();
   },
   async store() {
-    const { EmbeddedSink } = await import('../src/store/lmdb/sink.ts');
+    const { EmbeddedSink } = await import('../src/adapters/lmdb/store/sink.ts');
     before(EmbeddedSink, 'write', () => hold(10 * waitMs));
   },
   async replay() {
-    const { EmbeddedReader } = await import('../src/store/lmdb/reader.ts');
+    const { EmbeddedReader } = await import('../src/adapters/lmdb/store/reader.ts');
     before(EmbeddedReader, 'load', () => hold(100 * waitMs));
   },
   async listener() {
@@ -88,29 +88,29 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
     };
   },
   async growth() {
-    const { EmbeddedReader } = await import('../src/store/lmdb/reader.ts');
+    const { EmbeddedReader } = await import('../src/adapters/lmdb/store/reader.ts');
     before(EmbeddedReader, 'load', (reader) => hold(Math.max(0, reader.checkpoint() - 1200) / 20));
   },
   async save() {
-    const { PostgresAppend } = await import('../src/store/postgres/append.ts');
+    const { PostgresAppend } = await import('../src/adapters/postgres/outbox/append.ts');
     before(PostgresAppend, 'append', () => hold(10 * waitMs));
   },
   async postgres() {
-    const { PostgresSink } = await import('../src/store/postgres/sink.ts');
+    const { PostgresSink } = await import('../src/adapters/postgres/flush/sink.ts');
     before(PostgresSink, 'write', () => hold(80 * waitMs));
   },
   async 'postgres-replay'() {
-    const { PostgresArchive } = await import('../src/store/postgres/archive.ts');
+    const { PostgresArchive } = await import('../src/adapters/postgres/read/archive.ts');
     before(PostgresArchive, 'copyPage', () => hold(20 * waitMs));
   },
   async kafka() {
-    const { Planner } = await import('../src/stream/kafka/plan.ts');
+    const { Planner } = await import('../src/adapters/kafka/plan.ts');
     before(Planner, 'requests', () => hold(100 * waitMs));
   },
   /** Commands suffer while a server behind the log hangs. */
   async hang() {
     const flag = join(scratchRoot(), `trunkline-bench-hang-${process.pid}`);
-    const { Shard } = await import('../src/actor/shard.ts');
+    const { Shard } = await import('../src/shard/shard.ts');
     before(Shard, 'execute', () => existsSync(flag) && hold(60 * waitMs)); // beyond what a busy machine adds
     if (!isMainThread) return;
     const { Kafka } = await import('../test/kafka.ts');
@@ -124,15 +124,15 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
   async handlers() {
-    const { Handling } = await import('../src/handlers/handling.ts');
+    const { Handling } = await import('../src/subscriptions/handling.ts');
     before(Handling, 'take', () => hold(1)); // each event of a catch-up
   },
   async disk() {
-    const { EmbeddedSink } = await import('../src/store/lmdb/sink.ts');
+    const { EmbeddedSink } = await import('../src/adapters/lmdb/store/sink.ts');
     before(EmbeddedSink, 'write', wasteDisk); // behind the commands, which keep their pace
   },
   async memory() {
-    const { Residents } = await import('../src/actor/residents.ts');
+    const { Residents } = await import('../src/shard/residents.ts');
     before(Residents, 'add', (_, [actor]) => {
       actor.waste = Array.from({ length: 4_000 }, (__, i) => i + 0.5);
     });

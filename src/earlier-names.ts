@@ -1,23 +1,23 @@
 // Functions of `trunkline/postgres` and `trunkline/kafka` under the names that they had in `trunkline` while that was the only entry,
 // so that programs of that time go on. What describes (a store, a stream, a mapping) is light; what works loads its part when it
 // is called.
-import type * as archives from './store/postgres/archive-file.ts';
-import type * as tails from './store/postgres/tail.ts';
+import type * as archives from './adapters/postgres/partitions/archive-file.ts';
+import type * as tails from './adapters/postgres/tail/tail.ts';
 
-export { migrate } from './store/postgres/doors.ts';
-export { postgres } from './store/postgres/postgres.ts';
-export { integration } from './stream/integration.ts';
-export { kafka } from './stream/kafka.ts';
+export { integration } from './adapters/kafka/integration.ts';
+export { kafka } from './adapters/kafka/kafka.ts';
+export { migrate } from './adapters/postgres/doors.ts';
+export { postgres } from './adapters/postgres/session/postgres.ts';
 
 /** As in `trunkline/postgres`. */
 export const verifyArchive: typeof archives.verifyArchive = async (...given) => {
-  const { verifyArchive: verify } = await import('./store/postgres/archive-file.ts');
+  const { verifyArchive: verify } = await import('./adapters/postgres/partitions/archive-file.ts');
   return verify(...given);
 };
 
 /** As in `trunkline/postgres`. */
 export const readArchive: typeof archives.readArchive = async function* (...given) {
-  const { readArchive: read } = await import('./store/postgres/archive-file.ts');
+  const { readArchive: read } = await import('./adapters/postgres/partitions/archive-file.ts');
   yield* read(...given);
 };
 
@@ -25,7 +25,7 @@ export const readArchive: typeof archives.readArchive = async function* (...give
 export const tailEvents: typeof tails.tailEvents = (options) => {
   let tail: Promise<AsyncIterableIterator<tails.TailedEvent>> | undefined;
   const open = async (): Promise<AsyncIterableIterator<tails.TailedEvent>> => {
-    const { tailEvents: follow } = await import('./store/postgres/tail.ts');
+    const { tailEvents: follow } = await import('./adapters/postgres/tail/tail.ts');
     return follow(options);
   };
   return {

@@ -1,5 +1,5 @@
 // `trunkline/testing`: given, when, then; in memory, without threads and services.
-import './node-version.ts';
+import './base/node-version.ts';
 
 export {
   type Expected,

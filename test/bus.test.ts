@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { Bus, type Listening } from '../src/bus/bus.ts';
-import { event, type StoredEvent } from '../src/event.ts';
+import { event, type StoredEvent } from '../src/model/event.ts';
 import { Counter as Fixture } from './fixtures/counter.ts';
 import { storedEvent } from './fixtures/events.ts';
 

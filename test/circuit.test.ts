@@ -2,10 +2,10 @@
 import './leap.ts';
 
 import { expect, onTestFinished, test } from 'vitest';
-import { Circuit } from '../src/circuit.ts';
-import { TrunklineError } from '../src/errors.ts';
-import { Breaker } from '../src/handlers/breaker.ts';
-import { guard } from '../src/store/postgres/guard.ts';
+import { guard } from '../src/adapters/postgres/session/guard.ts';
+import { Circuit } from '../src/base/circuit.ts';
+import { TrunklineError } from '../src/base/errors.ts';
+import { Breaker } from '../src/subscriptions/breaker.ts';
 import { leapTo, pass } from './leap.ts';
 
 const hourMs = 3_600_000;

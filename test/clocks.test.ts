@@ -6,33 +6,33 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { clearTimeout, monotonicMs, pause, setTimeout } from '../src/clock.ts';
+import { clearTimeout, monotonicMs, pause, setTimeout } from '../src/base/clock.ts';
 
 const source = fileURLToPath(new URL('../src', import.meta.url));
 
 /** File → how often it looks at the date, and what for. */
 const datesMeant: Readonly<Record<string, readonly [count: number, reason: string]>> = {
-  'actor/basis.ts': [1, 'occurredAt and id of the frame'],
-  'actor/execution.ts': [2, 'occurredAt of events and of messages, which a shard and the test kit tell differently'],
-  'actor/outcome.ts': [1, 'occurredAt and id of the frame'],
-  'actor/shard.ts': [1, 'occurredAt of events and of messages'],
-  'actor/snapshots.ts': [1, 'occurredAt and id of the frame'],
+  'shard/basis.ts': [1, 'occurredAt and id of the frame'],
+  'shard/execution.ts': [2, 'occurredAt of events and of messages, which a shard and the test kit tell differently'],
+  'shard/outcome.ts': [1, 'occurredAt and id of the frame'],
+  'shard/shard.ts': [1, 'occurredAt of events and of messages'],
+  'shard/snapshots.ts': [1, 'occurredAt and id of the frame'],
   'entity/aggregate-root.ts': [1, 'occurredAt'],
   'entity/publisher.ts': [1, 'occurredAt and ids'],
   'entity/transactions.ts': [1, 'occurredAt'],
-  'handlers/dead-letters.ts': [1, 'compared with parkedAt, which people read'],
-  'handlers/message-box.ts': [1, 'parkedAt, which people read'],
-  'handlers/message-letters.ts': [1, 'compared with parkedAt, which people read'],
-  'handlers/parked.ts': [1, 'parkedAt, which people read'],
-  'handlers/requests.ts': [1, 'compared with the time of a file'],
-  'handlers/subscription-status.ts': [2, 'how long ago an event occurred; updatedAt, which people read'],
-  'ids.ts': [1, 'UUIDv7 begins with the date'],
+  'dead-letters/dead-letters.ts': [1, 'compared with parkedAt, which people read'],
+  'dead-letters/message-box.ts': [1, 'parkedAt, which people read'],
+  'dead-letters/message-letters.ts': [1, 'compared with parkedAt, which people read'],
+  'dead-letters/parked.ts': [1, 'parkedAt, which people read'],
+  'runtime/handlers-requests.ts': [1, 'compared with the time of a file'],
+  'subscriptions/subscription-status.ts': [2, 'how long ago an event occurred; updatedAt, which people read'],
+  'wire/ids.ts': [1, 'UUIDv7 begins with the date'],
   'log/marker.ts': [1, 'the date of the boot, where the kernel has no name for it; another one is only slower'],
   'log/rebuild.ts': [1, 'the name of a folder'],
   'outbox/relay-ring.ts': [1, 'occurredAt and id of the frame'],
-  'store/lmdb/sink.ts': [1, 'compared with the date in ids: a wrong one costs a query'],
-  'store/lmdb/writer.ts': [1, 'where the clock of keys begins, once in the life of a store'],
-  'store/postgres/sink.ts': [1, 'the months to make partitions for'],
+  'adapters/lmdb/store/sink.ts': [1, 'compared with the date in ids: a wrong one costs a query'],
+  'adapters/lmdb/store/writer.ts': [1, 'where the clock of keys begins, once in the life of a store'],
+  'adapters/postgres/flush/sink.ts': [1, 'the months to make partitions for'],
   'testing/given.ts': [2, 'occurredAt, as the test of a user has the date'],
 };
 
@@ -50,7 +50,7 @@ function* files(): Iterable<[name: string, code: string]> {
   }
 }
 
-const clockImport = /^import \{([^}]*)\} from '(?:\.\.?\/)+clock\.ts';$/m;
+const clockImport = /^import \{([^}]*)\} from '(?:\.\.?\/)+(?:base\/)?clock\.ts';$/m;
 
 function datesIn(code: string): number {
   const rest = code.replace(clockImport, '');
@@ -60,7 +60,7 @@ function datesIn(code: string): number {
 test('whoever looks at the date is on the list, and nobody takes it for a duration', () => {
   const found: Record<string, number> = {};
   for (const [file, code] of files()) {
-    if (file === 'clock.ts') continue;
+    if (file === 'base/clock.ts') continue;
     const count = datesIn(code);
     if (count > 0) found[file] = count;
   }
@@ -69,7 +69,7 @@ test('whoever looks at the date is on the list, and nobody takes it for a durati
 
 /** Where src goes by the globals of the moment. */
 const globalsMeant: Readonly<Record<string, string>> = {
-  'clock.ts': 'where all others have them from',
+  'base/clock.ts': 'where all others have them from',
   'log/snapshot.ts': "keeps lmdb-js from making a timer: it is the library's global that counts",
   'testing/given.ts': "the test kit goes by the user's date",
 };
@@ -104,7 +104,7 @@ test('the monotonic clock is the same in all threads', async () => {
     parentPort.postMessage(monotonicMs());
   })`;
   const before = monotonicMs();
-  const worker = new Worker(code, { eval: true, workerData: new URL('../src/clock.ts', import.meta.url).href });
+  const worker = new Worker(code, { eval: true, workerData: new URL('../src/base/clock.ts', import.meta.url).href });
   const there = await new Promise<number>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);
@@ -126,7 +126,7 @@ test('a thread that is put aside while it looks at both of its clocks has no oth
     const machineMs = Number(real()) / 1e6;
     parentPort.postMessage([monotonicMs() - machineMs, looks]);
   })`;
-  const worker = new Worker(code, { eval: true, workerData: new URL('../src/clock.ts', import.meta.url).href });
+  const worker = new Worker(code, { eval: true, workerData: new URL('../src/base/clock.ts', import.meta.url).href });
   const [aheadMs, looks] = await new Promise<[number, number]>((resolve, reject) => {
     worker.once('message', resolve);
     worker.once('error', reject);

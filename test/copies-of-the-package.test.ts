@@ -1,12 +1,12 @@
 // Two copies of the package in one process: an error of the one is the other's, too.
 import { expect, test } from 'vitest';
-import { isError, Rejected, TrunklineError, toWire } from '../src/errors.ts';
+import { isError, Rejected, TrunklineError, toWire } from '../src/base/errors.ts';
 
 const where = { aggregateType: 'a', command: 'c' };
-const copy = new URL('../src/errors.ts?another-copy', import.meta.url).href;
+const copy = new URL('../src/base/errors.ts?another-copy', import.meta.url).href;
 
 test('a rejection and an error of another copy are told as such, and cross a thread as such', async () => {
-  const other = (await import(copy)) as typeof import('../src/errors.ts');
+  const other = (await import(copy)) as typeof import('../src/base/errors.ts');
   expect(other.Rejected).not.toBe(Rejected);
   const rejection = new other.Rejected('sold-out', { left: 0 });
   expect(rejection instanceof Rejected).toBe(true);

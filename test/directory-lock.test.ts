@@ -39,7 +39,7 @@ const refused = (why: RegExp): unknown =>
 
 test('where every lock is granted, none is, and nothing stays open', async () => {
   addon.tryLock = () => true;
-  const { DirectoryLock } = await import('../src/directory-lock.ts');
+  const { DirectoryLock } = await import('../src/runtime/directory-lock.ts');
   expect(() => DirectoryLock.take(folder, file)).toThrow(refused(/twice/));
   expect(() => DirectoryLock.takeContent(folder, file)).toThrow(refused(/twice/));
   expect(open()).toEqual([]);
@@ -51,7 +51,7 @@ test('a file that another takes the place of before it is locked is not held, an
     renameSync(`${file}-other`, file);
     return tryLock(descriptor);
   };
-  const { DirectoryLock } = await import('../src/directory-lock.ts');
+  const { DirectoryLock } = await import('../src/runtime/directory-lock.ts');
   expect(() => DirectoryLock.take(folder, file)).toThrow(refused(/was replaced/));
   expect(open()).toEqual([]);
 });

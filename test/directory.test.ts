@@ -22,8 +22,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
-import { checkLogOrigin, checkOrigin, openDirectory } from '../src/directory.ts';
-import { replacers } from '../src/folder-writers.ts';
+import { replacers } from '../src/base/folder-writers.ts';
+import { checkLogOrigin, checkOrigin, openDirectory } from '../src/runtime/directory.ts';
 
 const made: string[] = [];
 afterEach(() => {

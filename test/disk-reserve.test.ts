@@ -15,8 +15,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import { afterEach, expect, test } from 'vitest';
-import { DiskReserve, fillHoles, reserveLockFile } from '../src/disk-reserve.ts';
-import { LmdbRoom, neverBegan, prepareFile } from '../src/lmdb-file.ts';
+import { DiskReserve, fillHoles, reserveLockFile } from '../src/base/disk-reserve.ts';
+import { LmdbRoom, neverBegan, prepareFile } from '../src/base/lmdb-file.ts';
 import { SmallDisk } from './small-disk.ts';
 
 const pageBytes = 4096;

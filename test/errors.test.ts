@@ -11,7 +11,7 @@ import {
   TrunklineError,
   toWire,
   type WireError,
-} from '../src/errors.ts';
+} from '../src/base/errors.ts';
 
 // One of each: a code that is added without a sample does not compile.
 const samples: { [C in ErrorCode]: ErrorDetails[C] } = {

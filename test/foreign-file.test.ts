@@ -9,6 +9,8 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { createZstdDecompress, zstdCompressSync } from 'node:zlib';
 import { afterAll, expect, test } from 'vitest';
+import { Registry } from '../src/adapters/kafka/registry.ts';
+import { readArchive, verifyArchive, writeArchive } from '../src/adapters/postgres/partitions/archive-file.ts';
 import {
   collectText,
   linesIn,
@@ -18,9 +20,7 @@ import {
   readText,
   readTextLater,
   unpacked,
-} from '../src/foreign-file.ts';
-import { readArchive, verifyArchive, writeArchive } from '../src/store/postgres/archive-file.ts';
-import { Registry } from '../src/stream/kafka/registry.ts';
+} from '../src/base/foreign-file.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'trunkline-foreign-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -204,51 +204,51 @@ test('a registry that answers without an end, or with no id, is RegistryUnavaila
 
 /** File → how often it parses JSON by itself, and why that text is ours. */
 const parsesMeant: Readonly<Record<string, readonly [count: number, reason: string]>> = {
-  'actor/asks.ts': [1, 'a frame of the ring'],
-  'actor/endings.ts': [1, 'a reply that was just made'],
-  'actor/evolve.ts': [2, 'a frame, whose payload was checked before'],
-  'actor/execution.ts': [1, 'a frame of the ring'],
-  'actor/loader.ts': [1, 'a snapshot of the store'],
-  'actor/shard.ts': [1, 'a frame of the ring'],
-  'actor/tail-index.ts': [1, 'a frame of the log'],
-  'caller/outcomes.ts': [1, 'a frame of the log'],
-  'caller/last-run.ts': [1, 'a frame of the log'],
-  'caller/receipt.ts': [1, 'a frame of the ring'],
-  'caller/reply-error.ts': [1, 'a frame of the ring'],
+  'shard/asks.ts': [1, 'a frame of the ring'],
+  'shard/endings.ts': [1, 'a reply that was just made'],
+  'shard/evolve.ts': [2, 'a frame, whose payload was checked before'],
+  'shard/execution.ts': [1, 'a frame of the ring'],
+  'shard/loader.ts': [1, 'a snapshot of the store'],
+  'shard/shard.ts': [1, 'a frame of the ring'],
+  'shard/tail-index.ts': [1, 'a frame of the log'],
+  'dispatch/outcomes.ts': [1, 'a frame of the log'],
+  'dispatch/last-run.ts': [1, 'a frame of the log'],
+  'dispatch/receipt.ts': [1, 'a frame of the ring'],
+  'dispatch/reply-error.ts': [1, 'a frame of the ring'],
   'cli/program.ts': [1, 'package.json of the package itself'],
-  'event.ts': [2, 'a frame, whose payload was checked before'],
-  'foreign-file.ts': [1, 'the reader'],
-  'handlers/effects.ts': [1, 'what an effect has put'],
-  'handlers/lmdb/examination.ts': [1, 'in a process of its own, made to fail'],
-  'handlers/lmdb/origin.ts': [2, 'what handlers keep'],
-  'handlers/message-letters.ts': [1, 'a frame, whose payload was checked before'],
-  'handlers/once.ts': [1, 'what handlers keep'],
-  'handlers/postgres/entries.ts': [2, 'what handlers keep'],
-  'handlers/postgres/log-readers.ts': [1, 'what handlers keep'],
-  'handlers/postgres/projection.ts': [1, 'what handlers keep'],
-  'handlers/postgres/row-table.ts': [1, 'jsonb, as the server has sent it'],
-  'handlers/table-pages.ts': [1, 'what handlers keep'],
-  'handlers/tables.ts': [1, 'what handlers keep'],
+  'model/event.ts': [2, 'a frame, whose payload was checked before'],
+  'base/foreign-file.ts': [1, 'the reader'],
+  'handler-state/effects.ts': [1, 'what an effect has put'],
+  'adapters/lmdb/handlers/examination.ts': [1, 'in a process of its own, made to fail'],
+  'adapters/lmdb/handlers/origin.ts': [2, 'what handlers keep'],
+  'dead-letters/message-letters.ts': [1, 'a frame, whose payload was checked before'],
+  'handler-state/once.ts': [1, 'what handlers keep'],
+  'adapters/postgres/handlers/entries.ts': [2, 'what handlers keep'],
+  'adapters/postgres/handlers/log-readers.ts': [1, 'what handlers keep'],
+  'adapters/postgres/handlers/projection.ts': [1, 'what handlers keep'],
+  'adapters/postgres/handlers/row-table.ts': [1, 'jsonb, as the server has sent it'],
+  'handler-state/table-pages.ts': [1, 'what handlers keep'],
+  'handler-state/tables.ts': [1, 'what handlers keep'],
   'outbox/outbox.ts': [1, 'a frame of the log'],
   'outbox/relay-ring.ts': [1, 'jsonb, after misfitOf() has looked at its depth'],
   'store/filter.ts': [1, 'a frame, whose payload was checked before'],
-  'store/lmdb/environment.ts': [1, 'the store, examined before'],
-  'store/lmdb/receipts.ts': [2, 'the store, examined before'],
-  'store/postgres/append.ts': [1, 'a detail that a function of ours has made'],
-  'stream/kafka/plan.ts': [1, 'a frame, whose payload was checked before'],
-  'stream/kafka/schemas.ts': [1, 'a copy of a value'],
+  'adapters/lmdb/store/environment.ts': [1, 'the store, examined before'],
+  'adapters/lmdb/store/receipts.ts': [2, 'the store, examined before'],
+  'adapters/postgres/outbox/append.ts': [1, 'a detail that a function of ours has made'],
+  'adapters/kafka/plan.ts': [1, 'a frame, whose payload was checked before'],
+  'adapters/kafka/schemas.ts': [1, 'a copy of a value'],
   'testing/given.ts': [5, 'a frame, or a text, that was just made'],
 };
 
 /** Who reads a whole file, unpacks, or asks by HTTP, and why. */
 const readersMeant: Readonly<Record<string, string>> = {
-  'foreign-file.ts: createReadStream': 'the reader',
+  'base/foreign-file.ts: createReadStream': 'the reader',
   'cli/dead-letters.ts: createReadStream': 'handed to the reader; a pipe is a file, too',
   'cli/program.ts: readFileSync': 'package.json of the package itself',
-  'store/postgres/migrations.ts: readFile': 'migrations of the package itself',
-  'store/postgres/archive-file.ts: createZstdDecompress': 'handed to the reader',
-  'stream/kafka/http.ts: node:http': 'its body is handed to the reader',
-  'stream/kafka/http.ts: node:https': 'its body is handed to the reader',
+  'adapters/postgres/schema/migrations.ts: readFile': 'migrations of the package itself',
+  'adapters/postgres/partitions/archive-file.ts: createZstdDecompress': 'handed to the reader',
+  'adapters/kafka/http.ts: node:http': 'its body is handed to the reader',
+  'adapters/kafka/http.ts: node:https': 'its body is handed to the reader',
 };
 
 test('src reads what others can write through the one reader; who does not is on the list, with the reason', () => {

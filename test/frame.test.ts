@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { AGGREGATE_ID_BYTES_LIMIT } from '../src/base/name-limits.ts';
 import {
   alignUp,
   FRAME_HEADER_BYTES,
@@ -13,9 +14,8 @@ import {
   FrameWriter,
   frameBytesBound,
   frameBytesExact,
-} from '../src/frame.ts';
-import { idToText, isUuid, writeNewId } from '../src/ids.ts';
-import { AGGREGATE_ID_BYTES_LIMIT } from '../src/name-limits.ts';
+} from '../src/wire/frame.ts';
+import { idToText, isUuid, writeNewId } from '../src/wire/ids.ts';
 
 interface Fields {
   kind: FrameKind;
@@ -220,8 +220,8 @@ test('a name or number beyond two bytes is refused before the frame is whole, an
 
 /** Buffer's own methods refuse a number that does not fit; a DataView and a shift cut it, in silence. */
 const cutting = {
-  'frame.ts': ['kind | (schemaVersion << 16)', 'typeLength | (idLength << 16)'], // behind checkTwoBytes
-  'store/postgres/rows.ts': [
+  'wire/frame.ts': ['kind | (schemaVersion << 16)', 'typeLength | (idLength << 16)'], // behind checkTwoBytes
+  'adapters/postgres/rows/rows.ts': [
     'setInt16(this.end, columnCount)', // constants
     'setInt16(this.end, -1)',
     'FrameKind.event | (schemaVersion << 16)', // behind checkTwoBytes

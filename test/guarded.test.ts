@@ -6,23 +6,23 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { guarded } from '../src/guarded.ts';
-import { resolveLogger } from '../src/logger.ts';
+import { guarded } from '../src/base/guarded.ts';
+import { resolveLogger } from '../src/base/logger.ts';
 
 const src = fileURLToPath(new URL('../src', import.meta.url));
 
 /** Places without a guard, each with the reason why it needs none. */
 const exempt: Readonly<Record<string, string>> = {
-  "log/gate.ts: process.on('exit', shutGates)": 'atomics alone; the process is ending',
-  'handlers/door.ts: .once(effectKey, effect)': 'no listener: Inbox.once',
-  'handlers/stage.ts: .once(key, effect)': 'no listener: Inbox.once',
+  "shared/gate.ts: process.on('exit', shutGates)": 'atomics alone; the process is ending',
+  'runtime/handlers-door.ts: .once(effectKey, effect)': 'no listener: Inbox.once',
+  'runtime/handlers-stage.ts: .once(key, effect)': 'no listener: Inbox.once',
   'bus/bus.ts: this.emitter.on(name, heard)': 'called by emit(), in a turn; deliver() catches',
-  "thread.ts: worker.once('error', (error) =>": 'keeps a text',
-  "thread.ts: worker.once('exit', (code) =>": 'settles a promise',
-  "store/postgres/session.ts: client.on('error', () =>": 'sets a flag',
-  "store/postgres/session.ts: client.on('end', () =>": 'sets a flag',
-  "handlers/requests.ts: ).on('error', () =>": 'closes the watcher; close() does not throw',
-  "store/postgres/server-session.ts: pool.on('connect', (client) =>": 'adds a listener',
+  "base/thread.ts: worker.once('error', (error) =>": 'keeps a text',
+  "base/thread.ts: worker.once('exit', (code) =>": 'settles a promise',
+  "adapters/postgres/schema/session.ts: client.on('error', () =>": 'sets a flag',
+  "adapters/postgres/schema/session.ts: client.on('end', () =>": 'sets a flag',
+  "runtime/handlers-requests.ts: ).on('error', () =>": 'closes the watcher; close() does not throw',
+  "adapters/postgres/session/server-session.ts: pool.on('connect', (client) =>": 'adds a listener',
 };
 
 const timers = /\b(?:setTimeout|setInterval|setImmediate|queueMicrotask|nextTick)\(([^)\s][^;]*)/g;
@@ -93,7 +93,7 @@ test('a guard hands arguments through', () => {
 
 /** Run a module's text in a process of its own; what it has written on stderr, line by line. */
 async function stderrOf(code: string): Promise<string[]> {
-  const imports = ['guarded', 'logger'].map((name) => `import * as ${name} from '${src}/${name}.ts';`).join('\n');
+  const imports = ['guarded', 'logger'].map((name) => `import * as ${name} from '${src}/base/${name}.ts';`).join('\n');
   const script = `${imports}\nconst later = () => new Promise((resolve) => setTimeout(resolve, 20));\n${code}`;
   const args = ['--no-warnings', '--conditions=trunkline-source', '--input-type=module', '-e', script];
   const { stderr } = await promisify(execFile)(process.execPath, args);

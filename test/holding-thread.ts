@@ -1,6 +1,6 @@
 // Entry of a process or a thread that takes a data directory, says how that went, and holds it until it ends.
 import { isMainThread, parentPort, workerData } from 'node:worker_threads';
-import { type DataDirectory, openDirectory } from '../src/directory.ts';
+import { type DataDirectory, openDirectory } from '../src/runtime/directory.ts';
 
 const held: DataDirectory[] = []; // one that nothing refers to is collected, and its lock goes with it
 

@@ -1,7 +1,7 @@
 // Identifiers: UUIDv7, in order, unique, whatever the clock does.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { idToText, isUuid, newId, writeIdText, writeNewId } from '../src/ids.ts';
+import { idToText, isUuid, newId, writeIdText, writeNewId } from '../src/wire/ids.ts';
 
 const start = Date.now() + 3_600_000; // ahead of every id that this file makes otherwise
 

@@ -1,6 +1,6 @@
 // Option objects: fields that nobody knows are refused, with what was probably meant.
 import { describe, expect, test } from 'vitest';
-import { checkFields, fieldsOf, taken, unknownField } from '../src/known-fields.ts';
+import { checkFields, fieldsOf, taken, unknownField } from '../src/base/known-fields.ts';
 
 const known = fieldsOf<{ idempotencyKey?: string; type?: string; every?: number }>({
   idempotencyKey: true,

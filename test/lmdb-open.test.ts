@@ -8,8 +8,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { open } from 'lmdb';
 import { afterEach, expect, test } from 'vitest';
-import { DiskReserve, reserveLockFile } from '../src/disk-reserve.ts';
-import { emptyFile, type LmdbFile, openLmdb } from '../src/lmdb-open.ts';
+import { DiskReserve, reserveLockFile } from '../src/base/disk-reserve.ts';
+import { emptyFile, type LmdbFile, openLmdb } from '../src/base/lmdb-open.ts';
 import { SmallDisk } from './small-disk.ts';
 
 const pageBytes = 4096;

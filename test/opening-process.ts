@@ -1,6 +1,6 @@
 // Opens an LMDB file with no descriptor left, then with one, with two, and at last with enough. argv: the file.
 import { closeSync, openSync } from 'node:fs';
-import { openLmdb } from '../src/lmdb-open.ts';
+import { openLmdb } from '../src/base/lmdb-open.ts';
 
 const file = process.argv[2]!;
 const opened = () =>

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRuntime } from 'trunkline';
 import { expect, test } from 'vitest';
-import { resolveOptions } from '../src/options.ts';
+import { resolveOptions } from '../src/runtime/options.ts';
 import { Counter } from './fixtures/counter.ts';
 import { errorOf } from './runtime/scratch.ts';
 

@@ -1,9 +1,9 @@
 // Options: defaults that work, and each value that cannot work refused by the name of its option.
 import { describe, expect, test } from 'vitest';
-import { isError } from '../src/errors.ts';
+import { postgres } from '../src/adapters/postgres/session/postgres.ts';
+import { isError } from '../src/base/errors.ts';
 import { type FlushPolicy, flushPresets, resolveFlush } from '../src/log/policy.ts';
-import { type RuntimeOptions, resolveOptions } from '../src/options.ts';
-import { postgres } from '../src/store/postgres/postgres.ts';
+import { type RuntimeOptions, resolveOptions } from '../src/runtime/options.ts';
 import { Counter } from './fixtures/counter.ts';
 
 const valid: RuntimeOptions = { dataDir: './data', aggregates: [Counter] };

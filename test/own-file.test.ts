@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { ownFile } from '../src/own-file.ts';
+import { ownFile } from '../src/base/own-file.ts';
 
 test('a file of ours is found, one that was left behind is LibraryBundled', () => {
   const base = new URL('../src/log/threads.ts', import.meta.url).href;
@@ -22,7 +22,7 @@ test('nothing starts a file of ours in another way', () => {
     cwd: fileURLToPath(new URL('..', import.meta.url)),
     encoding: 'utf8',
   });
-  const places = search.stdout.split('\n').filter((line) => line !== '' && !line.startsWith('src/own-file.ts'));
+  const places = search.stdout.split('\n').filter((line) => line !== '' && !line.startsWith('src/base/own-file.ts'));
   expect(places).toEqual([]);
 });
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
-import { threadArguments } from '../src/thread-arguments.ts';
+import { threadArguments } from '../src/base/thread-arguments.ts';
 import { scratchFolder } from './runtime/scratch.ts';
 import { startWatched } from './watched.ts';
 
@@ -79,10 +79,10 @@ test('each thread of src inherits the arguments, ends itself, and leaves the pub
     }
     if (/\bThread\(/.test(text)) made.push(file);
     // An entry of a thread of ours ends itself.
-    if (/\bthreadData</.test(text) && file !== 'thread-entry.ts' && !/^runThread\(/m.test(text))
+    if (/\bthreadData</.test(text) && file !== 'base/thread-entry.ts' && !/^runThread\(/m.test(text))
       open.push(`${file}: its end`);
   }
   expect(open).toEqual([]);
-  const starters = ['flush/host.ts', 'handlers/lmdb/tables.ts', 'log/threads.ts'];
-  expect(made.sort()).toEqual(['actor/pool.ts', 'handlers/worker-pool.ts', ...starters, 'thread.ts'].sort());
+  const starters = ['flush/host.ts', 'adapters/lmdb/handlers/tables.ts', 'log/threads.ts'];
+  expect(made.sort()).toEqual(['shard/pool.ts', 'subscriptions/worker-pool.ts', ...starters, 'base/thread.ts'].sort());
 });

@@ -5,8 +5,8 @@ import { stripTypeScriptTypes } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parseAst } from 'vite';
 import { describe, expect, test } from 'vitest';
+import { own } from '../src/base/own.ts';
 import { defineAggregate, event } from '../src/index.ts';
-import { own } from '../src/own.ts';
 import { foldTo } from '../src/store/fold.ts';
 import { objectMembers } from './hostile.ts';
 
@@ -18,36 +18,37 @@ const names =
 
 /** Where such a look-up may stand, and why it finds nothing inherited. */
 const reasons: Readonly<Record<string, string>> = {
-  'src/own.ts record[name]': 'behind Object.hasOwn',
-  'src/actor/actor-type.ts definition.commands[name]': 'name is one of its own keys',
-  'src/handlers/outside.ts deadLetters.messages[request.action]': 'two actions, told apart when the request is read',
-  'src/aggregate.ts spec[part]': 'three fixed names',
-  'src/aggregate.ts spec.events[type]': 'type is one of its own keys',
-  'src/aggregate.ts spec.commands[command]': 'command is one of its own keys',
-  'src/errors.ts messages[code]': 'a code of the closed list',
-  'src/metadata.ts plain[key]': 'key is one of its own keys',
-  'src/logger.ts ofStderr()[level]': 'four fixed names',
-  'src/logger.ts logger[level]': 'four fixed names',
+  'src/base/own.ts record[name]': 'behind Object.hasOwn',
+  'src/shard/actor-type.ts definition.commands[name]': 'name is one of its own keys',
+  'src/runtime/offline-handlers.ts deadLetters.messages[request.action]':
+    'two actions, told apart when the request is read',
+  'src/model/aggregate.ts spec[part]': 'three fixed names',
+  'src/model/aggregate.ts spec.events[type]': 'type is one of its own keys',
+  'src/model/aggregate.ts spec.commands[command]': 'command is one of its own keys',
+  'src/base/errors.ts messages[code]': 'a code of the closed list',
+  'src/wire/metadata.ts plain[key]': 'key is one of its own keys',
+  'src/base/logger.ts ofStderr()[level]': 'four fixed names',
+  'src/base/logger.ts logger[level]': 'four fixed names',
   'src/log/policy.ts flushPresets[flush]': 'behind Object.hasOwn',
-  'src/payload.ts (value)[key]': 'key is one of its own keys',
-  'src/payload.ts copy[key]': 'behind isOwn',
-  'src/payload.ts value[key]': 'behind isOwn',
+  'src/wire/payload.ts (value)[key]': 'key is one of its own keys',
+  'src/wire/payload.ts copy[key]': 'behind isOwn',
+  'src/wire/payload.ts value[key]': 'behind isOwn',
   'src/testing/given.ts aggregate.commands[name]': 'name is one of its own keys',
-  'src/stream/settings.ts sasl[field]': 'two fixed names',
-  'src/stream/kafka/plan.ts headers[name]': 'name is one of its own keys',
-  'src/stream/kafka/registry.ts promises[level]': 'level is one of its own keys',
-  'src/stream/kafka/schemas.ts envelopes[format]': 'a format of four, checked',
-  'src/store/postgres/postgres.ts options[name]': 'eight fixed names',
-  'src/store/postgres/postgres.ts connection[name]': 'written, by eight fixed names',
-  'src/known-fields.ts options[name]': 'the fixed names of an options type',
-  'src/log/levels.ts Position[name]': 'names of levels, by their type',
-  'src/handlers/outside.ts deadLetters[request.kind]': 'two kinds, told apart when the request is read',
-  'src/handlers/postgres/row-table.ts row[name]': 'written, by the names of columns',
+  'src/adapters/kafka/settings.ts sasl[field]': 'two fixed names',
+  'src/adapters/kafka/plan.ts headers[name]': 'name is one of its own keys',
+  'src/adapters/kafka/registry.ts promises[level]': 'level is one of its own keys',
+  'src/adapters/kafka/schemas.ts envelopes[format]': 'a format of four, checked',
+  'src/adapters/postgres/session/postgres.ts options[name]': 'eight fixed names',
+  'src/adapters/postgres/session/postgres.ts connection[name]': 'written, by eight fixed names',
+  'src/base/known-fields.ts options[name]': 'the fixed names of an options type',
+  'src/shared/levels.ts Position[name]': 'names of levels, by their type',
+  'src/runtime/offline-handlers.ts deadLetters[request.kind]': 'two kinds, told apart when the request is read',
+  'src/adapters/postgres/handlers/row-table.ts row[name]': 'written, by the names of columns',
   'src/flush/flush-thread.ts sinks[name]': 'written, by the names of sinks',
-  'src/caller/progress.ts wordOf[one.level]': 'a level, checked',
-  'src/caller/ref.ts methods[name]': 'written; name is one of the own keys',
-  'src/caller/refs.ts (sent)[command]': 'behind Object.hasOwn',
-  'src/actor/execution.ts definition.events[type]': 'behind Object.hasOwn',
+  'src/dispatch/progress.ts wordOf[one.level]': 'a level, checked',
+  'src/dispatch/ref.ts methods[name]': 'written; name is one of the own keys',
+  'src/dispatch/refs.ts (sent)[command]': 'behind Object.hasOwn',
+  'src/shard/execution.ts definition.events[type]': 'behind Object.hasOwn',
 };
 
 interface Node {

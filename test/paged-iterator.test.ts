@@ -1,8 +1,8 @@
 // An iteration in pages: in order, whoever asks how often; given up at once, however long it would have waited.
 import { Readable } from 'node:stream';
 import { expect, test } from 'vitest';
-import { onAbort } from '../src/on-abort.ts';
-import { PagedIterator } from '../src/paged-iterator.ts';
+import { onAbort } from '../src/base/on-abort.ts';
+import { PagedIterator } from '../src/base/paged-iterator.ts';
 
 interface Made {
   iterator: PagedIterator<number>;

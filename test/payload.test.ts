@@ -2,8 +2,8 @@
 import { deepStrictEqual } from 'node:assert/strict';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isError, TrunklineError } from '../src/errors.ts';
-import { argumentsJson, deepFreeze, errorJson, isFaithful, plainToJson, toJson, toPlain } from '../src/payload.ts';
+import { isError, TrunklineError } from '../src/base/errors.ts';
+import { argumentsJson, deepFreeze, errorJson, isFaithful, plainToJson, toJson, toPlain } from '../src/wire/payload.ts';
 
 const refusal = (value: unknown): { path: string; reason: string } => {
   try {

@@ -14,8 +14,8 @@ import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { writeFileDurably } from '../src/durable-file.ts';
-import { createRuntime } from '../src/index.ts';
+import { noteFile } from '../src/adapters/kafka/checkpoint.ts';
+import { writeFileDurably } from '../src/base/durable-file.ts';
 import {
   appendPrivate,
   makePrivateFolder,
@@ -24,8 +24,8 @@ import {
   openPrivate,
   touchPrivate,
   writePrivate,
-} from '../src/private-file.ts';
-import { noteFile } from '../src/stream/kafka/checkpoint.ts';
+} from '../src/base/private-file.ts';
+import { createRuntime } from '../src/index.ts';
 import { Counter } from './runtime/aggregates.ts';
 
 let folder: string;
@@ -104,22 +104,22 @@ test('a name of the user leads to no other folder when it is part of a file name
 
 /** What makes, opens or moves files, and the files of src that may import it: why. */
 const meant: Readonly<Record<string, string>> = {
-  'private-file.ts: mkdirSync': 'the helper',
-  'private-file.ts: openSync': 'the helper',
-  'private-file.ts: writeFileSync': 'to a descriptor',
-  'private-file.ts: mkdir': 'the helper',
-  'private-file.ts: open': 'the helper',
-  'durable-file.ts: renameSync': 'the helper: of a draft that it has made',
-  'durable-file.ts: writeFileSync': 'to a descriptor',
-  'directory-access.ts: fchmodSync': 'closes files of ours to others',
-  'disk-reserve.ts: ftruncateSync': 'of a descriptor',
-  'foreign-file.ts: openSync': 'reads, not through a link',
-  'foreign-file.ts: open': 'reads, not through a link',
-  'handlers/requests.ts: renameSync': 'of a draft with a random name that it has made',
+  'base/private-file.ts: mkdirSync': 'the helper',
+  'base/private-file.ts: openSync': 'the helper',
+  'base/private-file.ts: writeFileSync': 'to a descriptor',
+  'base/private-file.ts: mkdir': 'the helper',
+  'base/private-file.ts: open': 'the helper',
+  'base/durable-file.ts: renameSync': 'the helper: of a draft that it has made',
+  'base/durable-file.ts: writeFileSync': 'to a descriptor',
+  'runtime/directory-access.ts: fchmodSync': 'closes files of ours to others',
+  'base/disk-reserve.ts: ftruncateSync': 'of a descriptor',
+  'base/foreign-file.ts: openSync': 'reads, not through a link',
+  'base/foreign-file.ts: open': 'reads, not through a link',
+  'runtime/handlers-requests.ts: renameSync': 'of a draft with a random name that it has made',
   'log/rebuild.ts: linkSync': 'into a folder that it has made',
   'log/rebuild.ts: renameSync': 'of a file in a folder that it has made',
-  'store/postgres/archive-file.ts: createWriteStream': 'to a descriptor',
-  'store/postgres/archive-file.ts: rename': 'of a draft with a random name that it has made',
+  'adapters/postgres/partitions/archive-file.ts: createWriteStream': 'to a descriptor',
+  'adapters/postgres/partitions/archive-file.ts: rename': 'of a draft with a random name that it has made',
 };
 
 test('src makes, opens and moves files by the helpers; who does not is on the list, with the reason', () => {

@@ -6,8 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { format, inspect } from 'node:util';
 import pg from 'pg';
 import { afterEach, describe, expect, test, vi } from 'vitest';
+import { Hidden } from '../src/base/hidden.ts';
 import { runProgram } from '../src/cli/program.ts';
-import { Hidden } from '../src/hidden.ts';
 import {
   createRuntime,
   defineProjection,
@@ -268,8 +268,8 @@ test('a runtime on a database with a password, and all its handles', async () =>
 });
 
 test('a registry that answers with what it was sent', async () => {
-  const { Registry } = await import('../src/stream/kafka/registry.ts');
-  const { resolveKafka } = await import('../src/stream/settings.ts');
+  const { Registry } = await import('../src/adapters/kafka/registry.ts');
+  const { resolveKafka } = await import('../src/adapters/kafka/settings.ts');
   const server = createServer((request, answer) => answer.writeHead(500).end(String(request.headers.authorization)));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   const address = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;

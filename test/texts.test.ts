@@ -5,12 +5,12 @@ import { globSync, mkdirSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
-import { describeError, toWire } from '../src/errors.ts';
-import { letterError } from '../src/handlers/letters.ts';
-import { ask, Requests } from '../src/handlers/requests.ts';
+import { describeError, toWire } from '../src/base/errors.ts';
+import { isStorable, tame } from '../src/base/tame.ts';
+import { letterError } from '../src/dead-letters/letters.ts';
 import { Rejected, TrunklineError } from '../src/index.ts';
 import { Unrelayable } from '../src/outbox/relay-ring.ts';
-import { isStorable, tame } from '../src/tame.ts';
+import { ask, Requests } from '../src/runtime/handlers-requests.ts';
 import { errorOf, scratchFolder } from './runtime/scratch.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -74,47 +74,47 @@ test('whatever is thrown can be kept: in dead letters, in quarantine, in answers
 
 /** Who writes files, environments, rows or parameters of SQL, records of topics; and why its texts fit. */
 const writers: Readonly<Record<string, string>> = {
-  'src/directory.ts': 'our own words and ids',
-  'src/durable-file.ts': 'what the others here give it',
-  'src/private-file.ts': 'what the others here give it',
-  'src/log-secret.ts': 'hexadecimal',
+  'src/runtime/directory.ts': 'our own words and ids',
+  'src/base/durable-file.ts': 'what the others here give it',
+  'src/base/private-file.ts': 'what the others here give it',
+  'src/log/secret.ts': 'hexadecimal',
   'src/log/floor.ts': 'numbers',
   'src/log/marker.ts': 'our own words and numbers',
   'src/log/rebuild.ts': 'tamed',
-  'src/lmdb-open.ts': 'an empty environment',
-  'src/handlers/beginnings.ts': 'names of handlers, checked',
-  'src/handlers/lmdb/probe.ts': 'the name of a file',
-  'src/handlers/requests.ts': 'JSON: what was asked by the command line or our own; errors of ours',
-  'src/handlers/stage.ts': 'nothing',
-  'src/store/lmdb/marker.ts': 'our own words and numbers',
-  'src/store/postgres/archive-file.ts': 'rows of the server as it gives them',
-  'src/stream/kafka/checkpoint.ts': 'numbers, ids, and a topic by its legal name',
-  'src/stream/kafka/format.ts': 'names and metadata of events, through the gate of limits; what is older is tamed',
-  'src/stream/kafka/plan.ts': 'details of errors of ours, tamed',
+  'src/base/lmdb-open.ts': 'an empty environment',
+  'src/subscriptions/beginnings.ts': 'names of handlers, checked',
+  'src/adapters/lmdb/handlers/probe.ts': 'the name of a file',
+  'src/runtime/handlers-requests.ts': 'JSON: what was asked by the command line or our own; errors of ours',
+  'src/runtime/handlers-stage.ts': 'nothing',
+  'src/adapters/lmdb/store/marker.ts': 'our own words and numbers',
+  'src/adapters/postgres/partitions/archive-file.ts': 'rows of the server as it gives them',
+  'src/adapters/kafka/checkpoint.ts': 'numbers, ids, and a topic by its legal name',
+  'src/adapters/kafka/format.ts': 'names and metadata of events, through the gate of limits; what is older is tamed',
+  'src/adapters/kafka/plan.ts': 'details of errors of ours, tamed',
   'src/log/lmdb.ts': 'chunks: frames, through the gate of limits',
-  'src/handlers/lmdb/write-thread.ts': 'as entries.ts of PostgreSQL',
-  'src/handlers/lmdb/examination.ts': 'numbers',
-  'src/store/lmdb/examination.ts': 'numbers',
-  'src/store/lmdb/heads.ts': 'ids of events, through the gate of limits',
-  'src/store/lmdb/postings.ts': 'types of events, through the gate of limits',
-  'src/store/lmdb/receipts.ts': 'outcomes as frames have them: errors of ours, rejections whole',
-  'src/store/lmdb/sink.ts': 'numbers and ids',
-  'src/store/lmdb/writer.ts': 'blocks of frames',
-  'src/store/postgres/aggregate-reader.ts': 'ids of aggregates, checked',
-  'src/stream/kafka/partition-memory.ts': 'topics by their legal names',
-  'src/handlers/postgres/entries.ts': 'names, checked; JSON of letters, whose errors are tamed',
-  'src/handlers/postgres/log-readers.ts': 'names of handlers, checked',
-  'src/handlers/postgres/row-table.ts': 'rows of a user: what the server refuses is the event’s fault',
-  'src/outbox/postgres-session.ts': 'reasons, tamed',
-  'src/outbox/postgres.ts': 'types, checked',
-  'src/store/postgres/heads.ts': 'ids of events, through the gate of limits',
-  'src/store/postgres/locks.ts': 'names of locks: our own words, names of logs and projections, months',
-  'src/store/postgres/migrate.ts': 'names of our own files',
-  'src/store/postgres/months.ts': 'rows as they are',
-  'src/store/postgres/outbox-release.ts': 'positions',
-  'src/store/postgres/quarantine.ts': 'reasons: tamed in sink.ts, or our own words',
-  'src/store/postgres/relayed.ts': 'positions',
-  'src/store/postgres/sink.ts': 'positions; states, as JSON',
+  'src/adapters/lmdb/handlers/write-thread.ts': 'as entries.ts of PostgreSQL',
+  'src/adapters/lmdb/handlers/examination.ts': 'numbers',
+  'src/adapters/lmdb/store/examination.ts': 'numbers',
+  'src/adapters/lmdb/store/heads.ts': 'ids of events, through the gate of limits',
+  'src/adapters/lmdb/store/postings.ts': 'types of events, through the gate of limits',
+  'src/adapters/lmdb/store/receipts.ts': 'outcomes as frames have them: errors of ours, rejections whole',
+  'src/adapters/lmdb/store/sink.ts': 'numbers and ids',
+  'src/adapters/lmdb/store/writer.ts': 'blocks of frames',
+  'src/adapters/postgres/read/aggregate-reader.ts': 'ids of aggregates, checked',
+  'src/adapters/kafka/partition-memory.ts': 'topics by their legal names',
+  'src/adapters/postgres/handlers/entries.ts': 'names, checked; JSON of letters, whose errors are tamed',
+  'src/adapters/postgres/handlers/log-readers.ts': 'names of handlers, checked',
+  'src/adapters/postgres/handlers/row-table.ts': 'rows of a user: what the server refuses is the event’s fault',
+  'src/adapters/postgres/outbox/relay-session.ts': 'reasons, tamed',
+  'src/adapters/postgres/outbox/relay-outbox.ts': 'types, checked',
+  'src/adapters/postgres/flush/heads.ts': 'ids of events, through the gate of limits',
+  'src/adapters/postgres/session/locks.ts': 'names of locks: our own words, names of logs and projections, months',
+  'src/adapters/postgres/schema/migrate.ts': 'names of our own files',
+  'src/adapters/postgres/schema/months.ts': 'rows as they are',
+  'src/adapters/postgres/outbox/outbox-release.ts': 'positions',
+  'src/adapters/postgres/flush/quarantine.ts': 'reasons: tamed in sink.ts, or our own words',
+  'src/adapters/postgres/flush/relayed.ts': 'positions',
+  'src/adapters/postgres/flush/sink.ts': 'positions; states, as JSON',
 };
 
 const writes = [
@@ -134,5 +134,5 @@ test('who writes texts has a reason why they fit; they are cleaned in one place'
     if (cleans.test(code)) found.cleaners.push(name);
   }
   expect(found.writers.filter((name) => !Object.hasOwn(writers, name))).toEqual([]);
-  expect(found.cleaners).toEqual(['src/tame.ts']);
+  expect(found.cleaners).toEqual(['src/base/tame.ts']);
 });

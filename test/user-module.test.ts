@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { createRuntime, defineAggregate, kafka, type RuntimeOptions } from 'trunkline';
 import { afterAll, describe, expect, test } from 'vitest';
-import { resolveSubscription } from '../src/handlers/settings.ts';
-import { resolveOptions } from '../src/options.ts';
-import { confineModules, importUserModule, moduleUrl } from '../src/user-module.ts';
+import { confineModules, importUserModule, moduleUrl } from '../src/base/user-module.ts';
+import { resolveOptions } from '../src/runtime/options.ts';
+import { resolveSubscription } from '../src/subscriptions/settings.ts';
 import { Counter } from './fixtures/counter.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'trunkline-module-'));
@@ -157,7 +157,7 @@ test('of the modules of the library only those pass that its own options name', 
   confineModules([folder]);
   try {
     for (const file of named) expect(Object.keys(await importUserModule(file)), file).not.toEqual([]);
-    for (const file of ['index.ts', 'store/postgres/sink.ts', 'log/sync-thread.ts']) {
+    for (const file of ['index.ts', 'adapters/postgres/flush/sink.ts', 'log/sync-thread.ts']) {
       await expect(importUserModule(join(src, file)), file).rejects.toMatchObject({ code: 'InvalidOptions' });
     }
   } finally {
@@ -192,13 +192,13 @@ test('src imports what an option names through the gate alone; its threads confi
     if (/\bimportUserModule\(/.test(text)) found.gate!.push(file);
     if (/\bconfineModules\(/.test(text)) found.confine!.push(file);
   }
-  expect(found.import).toEqual(['user-module.ts']);
+  expect(found.import).toEqual(['base/user-module.ts']);
   // topics.ts, sink.ts and user-sink.ts run in the flush thread, or in the command line, whose user names the module.
-  const entries = ['actor/thread.ts', 'flush/flush-thread.ts', 'handlers/worker-thread.ts'];
-  expect(found.confine!.sort()).toEqual([...entries, 'user-module.ts'].sort());
+  const entries = ['shard/thread.ts', 'flush/flush-thread.ts', 'subscriptions/worker-thread.ts'];
+  expect(found.confine!.sort()).toEqual([...entries, 'base/user-module.ts'].sort());
   // store/adapter.ts: options have been checked by then, and threads confine themselves.
-  const gate = ['actor/thread.ts', 'flush/user-sink.ts', 'handlers/worker-thread.ts', 'store/adapter.ts'];
+  const gate = ['shard/thread.ts', 'flush/user-sink.ts', 'subscriptions/worker-thread.ts', 'store/adapter.ts'];
   expect(found.gate!.sort()).toEqual(
-    [...gate, 'cli/topics.ts', 'stream/kafka/sink.ts', 'stream/kafka/topics.ts', 'user-module.ts'].sort(),
+    [...gate, 'cli/topics.ts', 'adapters/kafka/sink.ts', 'adapters/kafka/topics.ts', 'base/user-module.ts'].sort(),
   );
 });

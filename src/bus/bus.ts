@@ -2,14 +2,14 @@
 // hears what happens while it listens. One that throws, or rejects, is reported; the others are called.
 
 import { EventEmitter } from 'eventemitter3';
-import type { AnyAggregate, EventNamed, EventTypeOf } from '../aggregate.ts';
-import { checkAggregate, checkFunction, invalid } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
-import { printAs } from '../one-line.ts';
-import { detached } from '../running.ts';
-import { isThenable } from '../thenable.ts';
+import { checkAggregate, checkFunction, invalid } from '../base/checks.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { printAs } from '../base/one-line.ts';
+import { detached } from '../base/running.ts';
+import { isThenable } from '../base/thenable.ts';
+import type { AnyAggregate, EventNamed, EventTypeOf } from '../model/aggregate.ts';
+import type { StoredEvent } from '../model/event.ts';
 
 /** What narrows a listening. */
 export interface ListenOptions<Event = StoredEvent> {

@@ -1,12 +1,12 @@
 // Where the database is: told by --postgres or by the environment, in which passwords are not seen by everybody.
 import { type Command, Option } from 'commander';
 import type pg from 'pg';
-import { TrunklineError } from '../errors.ts';
-import { shown } from '../shown.ts';
-import { checkConnectionString, configOf, defaultSchema, openHost } from '../store/postgres/connection.ts';
-import { failure } from '../store/postgres/failure.ts';
-import { openClient } from '../store/postgres/server-session.ts';
-import { checkSchema } from '../store/postgres/session.ts';
+import { checkSchema } from '../adapters/postgres/schema/session.ts';
+import { checkConnectionString, configOf, defaultSchema, openHost } from '../adapters/postgres/session/connection.ts';
+import { failure } from '../adapters/postgres/session/failure.ts';
+import { openClient } from '../adapters/postgres/session/server-session.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { shown } from '../base/shown.ts';
 import { warnOfOpen } from './print.ts';
 
 export interface ConnectionOptions {

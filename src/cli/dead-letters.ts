@@ -2,12 +2,12 @@
 // directory to make, or, when no service runs, this process's.
 import { createReadStream } from 'node:fs';
 import { type Command, Option } from 'commander';
-import { TrunklineError } from '../errors.ts';
-import { collectText, parseJson } from '../foreign-file.ts';
-import type { DeadLetter, DeadLetterOutcome } from '../handlers/dead-letters.ts';
-import type { DeadLetterSelection } from '../handlers/letter-query.ts';
-import { changeDeadLetters, REQUEST_BYTES_LIMIT, readDeadLetters } from '../handlers/outside.ts';
-import { shown } from '../shown.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { collectText, parseJson } from '../base/foreign-file.ts';
+import { shown } from '../base/shown.ts';
+import type { DeadLetter, DeadLetterOutcome } from '../dead-letters/dead-letters.ts';
+import type { DeadLetterSelection } from '../dead-letters/letter-query.ts';
+import { changeDeadLetters, REQUEST_BYTES_LIMIT, readDeadLetters } from '../runtime/offline-handlers.ts';
 import { addMessageLetters, countMessageLetters } from './message-letters.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { type PlaceOptions, placeOf, withPlace } from './place.ts';

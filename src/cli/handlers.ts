@@ -1,7 +1,7 @@
 // `trunkline handlers forget`: all that is kept of a handler that is gone for good, and with it its hold on the store's months.
 import { type Command, Option } from 'commander';
-import { checkForget, type ForgottenHandler } from '../handlers/forget.ts';
-import { forgetHandler, forgetLostHandler } from '../handlers/outside.ts';
+import { checkForget, type ForgottenHandler } from '../runtime/forget-handler.ts';
+import { forgetHandler, forgetLostHandler } from '../runtime/offline-handlers.ts';
 import { type ConnectionOptions, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { lostPlaceOf, placeOf } from './place.ts';

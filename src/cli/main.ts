@@ -4,7 +4,7 @@
 import { printError } from './print.ts';
 
 try {
-  await import('../node-version.ts');
+  await import('../base/node-version.ts');
   const { runProgram } = await import('./program.ts');
   process.exitCode = await runProgram(process.argv);
 } catch (error) {

@@ -1,8 +1,8 @@
 // `trunkline dead-letters messages list | show | requeue | discard`: messages between aggregates that could not be delivered.
 // Looking is done here; changes are the owner's of the data directory to make, or, when no service runs, this process's.
 import { type Command, Option } from 'commander';
-import type { MessageLetter, MessageLetterOutcome, MessageLetterQuery } from '../handlers/message-letters.ts';
-import { changeDeadLetters, type Place, readMessageLetters } from '../handlers/outside.ts';
+import type { MessageLetter, MessageLetterOutcome, MessageLetterQuery } from '../dead-letters/message-letters.ts';
+import { changeDeadLetters, type Place, readMessageLetters } from '../runtime/offline-handlers.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { placeOf } from './place.ts';
 import { dataDirOption, positiveInteger, seconds } from './words.ts';

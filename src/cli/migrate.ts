@@ -1,6 +1,6 @@
 // `trunkline migrate`: bring the schema up to this release, or tell what that would do.
 import type { Command } from 'commander';
-import { migrate } from '../store/postgres/migrate.ts';
+import { migrate } from '../adapters/postgres/schema/migrate.ts';
 import { type ConnectionOptions, connectionOf, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 

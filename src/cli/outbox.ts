@@ -1,6 +1,6 @@
 // `trunkline outbox`: what an operator does about events that a lost machine holds back.
 import type { Command } from 'commander';
-import { releaseOutbox } from '../store/postgres/outbox-release.ts';
+import { releaseOutbox } from '../adapters/postgres/outbox/outbox-release.ts';
 import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 

@@ -1,8 +1,8 @@
 // `trunkline partitions`: the months of the store, their archives, and their end.
 import type { Command } from 'commander';
-import type { ArchiveLimits } from '../store/postgres/archive-file.ts';
-import { archiveMonth, dropMonth } from '../store/postgres/month-archive.ts';
-import { keepPartitions, listPartitions } from '../store/postgres/months.ts';
+import type { ArchiveLimits } from '../adapters/postgres/partitions/archive-file.ts';
+import { archiveMonth, dropMonth } from '../adapters/postgres/partitions/month-archive.ts';
+import { keepPartitions, listPartitions } from '../adapters/postgres/schema/months.ts';
 import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { printError } from './print.ts';

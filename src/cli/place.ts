@@ -2,12 +2,12 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import { readOrigin } from '../directory.ts';
-import { TrunklineError } from '../errors.ts';
-import { elsewhereFile, type Place, type StoreOfLog } from '../handlers/outside.ts';
+import { checkKnowsLog } from '../adapters/postgres/schema/known-log.ts';
+import { postgres } from '../adapters/postgres/session/postgres.ts';
+import { TrunklineError } from '../base/errors.ts';
 import { inspectLog } from '../log/inspect.ts';
-import { checkKnowsLog } from '../store/postgres/known-log.ts';
-import { postgres } from '../store/postgres/postgres.ts';
+import { readOrigin } from '../runtime/directory.ts';
+import { elsewhereFile, type Place, type StoreOfLog } from '../runtime/offline-handlers.ts';
 import { type ConnectionOptions, connected, connectionOf, withConnection } from './connection.ts';
 import { dataDirOption } from './words.ts';
 

@@ -1,6 +1,6 @@
 // The only place that writes to the terminal. Whatever a line is made of, it stays one line and moves nothing: ids, names and
 // error texts come from clients and servers.
-import { printable, printableJson } from '../printable.ts';
+import { printable, printableJson } from '../base/printable.ts';
 
 export function printLines(lines: readonly string[]): void {
   process.stdout.write(lines.map((line) => `${printable(line)}\n`).join(''));

@@ -1,7 +1,7 @@
 // The program of the command line: one file a group of commands, put together here.
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { isError } from '../errors.ts';
+import { isError } from '../base/errors.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addHandlers } from './handlers.ts';
 import { addMigrate } from './migrate.ts';

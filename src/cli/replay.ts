@@ -1,8 +1,8 @@
 // `trunkline replay --handler … --since …`: the running service replays events into one of its handlers; progress is shown
 // here, as a bar on a terminal, as plain lines elsewhere.
 import { type Command, Option } from 'commander';
-import { askOwner } from '../handlers/outside.ts';
-import type { ReplayProgress } from '../handlers/replay.ts';
+import { askOwner } from '../runtime/offline-handlers.ts';
+import type { ReplayProgress } from '../subscriptions/replay.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { placeOf } from './place.ts';
 import { endProgress, printProgress } from './print.ts';

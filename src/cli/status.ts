@@ -2,19 +2,19 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import type pg from 'pg';
-import { checkIsDirectory } from '../directory.ts';
-import { isError, TrunklineError } from '../errors.ts';
+import { readMigrations, versionOf } from '../adapters/postgres/schema/migrations.ts';
+import { type StoreStatus, storeStatus } from '../adapters/postgres/schema/status.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
+import { inspectLog, type LogInspection } from '../log/inspect.ts';
+import { checkIsDirectory } from '../runtime/directory.ts';
 import {
   type HandlerState,
   type RunningHandler,
   readHandlers,
   readMessageCounts,
   readRunning,
-} from '../handlers/outside.ts';
-import { inspectLog, type LogInspection } from '../log/inspect.ts';
-import type { MessageCounts } from '../message.ts';
-import { readMigrations, versionOf } from '../store/postgres/migrations.ts';
-import { type StoreStatus, storeStatus } from '../store/postgres/status.ts';
+} from '../runtime/offline-handlers.ts';
+import type { MessageCounts } from '../wire/message.ts';
 import { type ConnectionOptions, connected, withConnection } from './connection.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { placeOf } from './place.ts';

@@ -1,6 +1,6 @@
 // Plain columns, the same with and without a terminal.
 
-import { printable } from '../printable.ts';
+import { printable } from '../base/printable.ts';
 
 /** Lines of columns, each as wide as its widest cell; numbers to the right. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string[] {

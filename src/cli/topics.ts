@@ -2,12 +2,12 @@
 
 import { pathToFileURL } from 'node:url';
 import type { Command } from 'commander';
-import { declaredEvents } from '../catalogue.ts';
-import { TrunklineError } from '../errors.ts';
-import type { RuntimeOptions } from '../options.ts';
-import { applyTopics, type PlannedChange, planTopics } from '../stream/kafka/topic-plan.ts';
-import { openHostsOf } from '../stream/settings.ts';
-import { importUserModule } from '../user-module.ts';
+import { openHostsOf } from '../adapters/kafka/settings.ts';
+import { applyTopics, type PlannedChange, planTopics } from '../adapters/kafka/topic-plan.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { importUserModule } from '../base/user-module.ts';
+import { declaredEvents } from '../model/catalogue.ts';
+import type { RuntimeOptions } from '../runtime/options.ts';
 import { type OutputOptions, output, withJson } from './output.ts';
 import { warnOfOpen } from './print.ts';
 

@@ -1,13 +1,13 @@
 // Base class of entities that raise events: collects them until they are committed, and rebuilds an entity from them.
-import { checkId } from '../checks.ts';
-import { dateMs } from '../clock.ts';
-import { TrunklineError } from '../errors.ts';
-import { eventOf, type NewEvent, type StoredEvent } from '../event.ts';
-import { newId } from '../ids.ts';
-import type { Metadata } from '../metadata.ts';
-import { plainMetadataToJson, toPlainMetadata } from '../metadata.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../name-limits.ts';
-import { deepFreeze, plainToJson, toPlain } from '../payload.ts';
+import { checkId } from '../base/checks.ts';
+import { dateMs } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limits.ts';
+import { eventOf, type NewEvent, type StoredEvent } from '../model/event.ts';
+import { newId } from '../wire/ids.ts';
+import type { Metadata } from '../wire/metadata.ts';
+import { plainMetadataToJson, toPlainMetadata } from '../wire/metadata.ts';
+import { deepFreeze, plainToJson, toPlain } from '../wire/payload.ts';
 
 /** An event that an entity has raised. Frozen. */
 export type RaisedEvent = Readonly<Required<NewEvent>> & { toJSON(): Record<string, unknown> };

@@ -1,5 +1,5 @@
 // One transaction on a connection of the user's: begun, committed and rolled back for a unit of work.
-import { TrunklineError } from '../errors.ts';
+import { TrunklineError } from '../base/errors.ts';
 import type { TransactionClient } from '../store/store.ts';
 
 /** The user's own transaction around the unit of work; without one, publishing is the commit. */

@@ -3,9 +3,9 @@
 //
 // Invariant: of those that want one entity, each acts in the turn in which it is the first of them, in the order in which they
 // came; what is held comes first until it is released.
-import { clearTimeout, setTimeout } from '../clock.ts';
-import { TrunklineError } from '../errors.ts';
-import { guarded } from '../guarded.ts';
+import { clearTimeout, setTimeout } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { guarded } from '../base/guarded.ts';
 import type { Heads } from './heads.ts';
 import type { Draft } from './prepared.ts';
 

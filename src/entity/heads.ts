@@ -1,5 +1,5 @@
 // Versions of entities that this runtime has published and this machine's environment does not have yet.
-import { hurrySync, type Levels } from '../log/levels.ts';
+import { hurrySync, type Levels } from '../shared/levels.ts';
 
 const learnedLimit = 10_000;
 

@@ -1,6 +1,6 @@
 // Looks again a moment later, where no notification comes. Owned by the caller's thread.
-import { clearTimeout, setTimeout } from '../clock.ts';
-import { guarded } from '../guarded.ts';
+import { clearTimeout, setTimeout } from '../base/clock.ts';
+import { guarded } from '../base/guarded.ts';
 
 const laterMs = 5;
 

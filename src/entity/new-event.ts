@@ -1,12 +1,12 @@
 // Events as a caller writes them down, checked before anything is made of them.
-import { checkId, checkInteger, invalid } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
-import type { NewEvent } from '../event.ts';
-import { isUuid } from '../ids.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
-import { checkOccurredAt, checkVersion } from '../limits.ts';
-import { checkMetadata } from '../metadata.ts';
-import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../name-limits.ts';
+import { checkId, checkInteger, invalid } from '../base/checks.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { AGGREGATE_TYPE_BYTES_LIMIT, NAME_BYTES_LIMIT } from '../base/name-limits.ts';
+import type { NewEvent } from '../model/event.ts';
+import { isUuid } from '../wire/ids.ts';
+import { checkOccurredAt, checkVersion } from '../wire/limits.ts';
+import { checkMetadata } from '../wire/metadata.ts';
 
 // Raised and stored events may be published as they are: what belongs to where they were is passed over. Each value is
 // checked below, with an error of its own.

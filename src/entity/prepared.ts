@@ -3,11 +3,12 @@
 //
 // Invariant: what a draft holds is text and numbers, taken in the call itself. A turn may come later, after the store was asked
 // or a commit has ended: what the owner of the events has made of them by then is not looked at.
-import type { AnyAggregate } from '../aggregate.ts';
-import { TrunklineError } from '../errors.ts';
-import type { NewEvent } from '../event.ts';
-import { metadataToJson } from '../metadata.ts';
-import { toJson } from '../payload.ts';
+
+import { TrunklineError } from '../base/errors.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import type { NewEvent } from '../model/event.ts';
+import { metadataToJson } from '../wire/metadata.ts';
+import { toJson } from '../wire/payload.ts';
 import type { Heads } from './heads.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { Transactions } from './transactions.ts';

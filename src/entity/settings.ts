@@ -1,6 +1,6 @@
 // What entities in the host thread take of a runtime's options.
-import type { Logger } from '../logger.ts';
-import type { Level } from '../receipt.ts';
+import type { Logger } from '../base/logger.ts';
+import type { Level } from '../model/receipt.ts';
 
 export interface EntitySettings {
   /** The level that `publish` waits for, unless it says otherwise. */

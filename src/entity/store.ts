@@ -1,13 +1,13 @@
 // `runtime.store`: the event store as users have it. Reads show everything that was written before they were called: they
 // wait for the store to catch up (milliseconds). Saving goes through the log, like every event.
 
-import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
-import { checkAggregate, checkId, checkInteger, invalid } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
-import type { NewEvent, StoredEvent } from '../event.ts';
-import { checkFields } from '../known-fields.ts';
-import { printAs } from '../one-line.ts';
-import { shown } from '../shown.ts';
+import { checkAggregate, checkId, checkInteger, invalid } from '../base/checks.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { checkFields } from '../base/known-fields.ts';
+import { printAs } from '../base/one-line.ts';
+import { shown } from '../base/shown.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../model/aggregate.ts';
+import type { NewEvent, StoredEvent } from '../model/event.ts';
 import {
   checkAggregateId,
   checkMoment,

@@ -1,15 +1,16 @@
 // Puts events of entities into transactions of the user's own: checked and serialised before the server is asked
 // anything. Runs in the caller's thread; touches neither ring nor log: a relay brings them there once they are committed.
-import type { AnyAggregate } from '../aggregate.ts';
-import { dateMs } from '../clock.ts';
-import { TrunklineError } from '../errors.ts';
-import type { NewEvent } from '../event.ts';
-import { newId } from '../ids.ts';
-import { checkBytes, RELAYED_DATA_BYTES_LIMIT, RELAYED_METADATA_BYTES_LIMIT } from '../limits.ts';
-import { metadataToJson } from '../metadata.ts';
-import { toJson } from '../payload.ts';
-import { shown } from '../shown.ts';
+
+import { dateMs } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { shown } from '../base/shown.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import type { NewEvent } from '../model/event.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../store/store.ts';
+import { newId } from '../wire/ids.ts';
+import { checkBytes, RELAYED_DATA_BYTES_LIMIT, RELAYED_METADATA_BYTES_LIMIT } from '../wire/limits.ts';
+import { metadataToJson } from '../wire/metadata.ts';
+import { toJson } from '../wire/payload.ts';
 import { checkNewEvents } from './new-event.ts';
 
 /** What brings events of transactions into the log, while the runtime has one. */

@@ -2,13 +2,13 @@
 // or, on a rollback, nothing. With a client of the user's own, events and the user's tables are one transaction.
 
 import { isNativeError } from 'node:util/types';
-import { checkFunction, invalid } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
-import { printAs } from '../one-line.ts';
-import { checkLevel, type Level } from '../receipt.ts';
-import { caller } from '../running.ts';
+import { checkFunction, invalid } from '../base/checks.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { printAs } from '../base/one-line.ts';
+import { caller } from '../base/running.ts';
+import type { StoredEvent } from '../model/event.ts';
+import { checkLevel, type Level } from '../model/receipt.ts';
 import type { TransactionClient } from '../store/store.ts';
 import { AggregateRoot, type RaisedEvent } from './aggregate-root.ts';
 import { ClientTransaction, type OwnTransaction } from './client-transaction.ts';

@@ -1,9 +1,10 @@
 // The batch that a flusher fills from the log: frames copied one after the other into one buffer, used again and again.
 // Owned by one flusher. Invariant: it ends with a group's last frame.
-import { decodeEvent, type StoredEvent } from '../event.ts';
-import { FrameKind, FrameReader } from '../frame.ts';
+
 import type { Chunk } from '../log/log.ts';
 import type { Batch } from '../log/sink.ts';
+import { decodeEvent, type StoredEvent } from '../model/event.ts';
+import { FrameKind, FrameReader } from '../wire/frame.ts';
 
 export class BatchBuffer implements Batch {
   private buffer: Buffer = Buffer.allocUnsafeSlow(1 << 16);

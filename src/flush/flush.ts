@@ -1,5 +1,5 @@
 // What a flusher says of itself, and which errors of a sink end it. The contract of sinks: ../log/sink.ts.
-import { type ErrorCode, isError, TrunklineError } from '../errors.ts';
+import { type ErrorCode, isError, TrunklineError } from '../base/errors.ts';
 
 export type FlusherState = 'opening' | 'running' | 'retrying' | 'failed' | 'stopped';
 

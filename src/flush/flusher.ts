@@ -2,13 +2,13 @@
 // beside the others. A failing sink is retried without end, alone; a sink that cannot go on stops, alone; both keep
 // what they still need in the log.
 import pRetry from 'p-retry';
-import { BatchSize } from '../batch-size.ts';
-import { clearTimeout, performance, setTimeout, yieldToLoop } from '../clock.ts';
-import { asError, isError, TrunklineError } from '../errors.ts';
+import { BatchSize } from '../base/batch-size.ts';
+import { clearTimeout, performance, setTimeout, yieldToLoop } from '../base/clock.ts';
+import { asError, isError, TrunklineError } from '../base/errors.ts';
+import { shown } from '../base/shown.ts';
+import { tame } from '../base/tame.ts';
 import type { LogSource } from '../log/log.ts';
 import type { Sink } from '../log/sink.ts';
-import { shown } from '../shown.ts';
-import { tame } from '../tame.ts';
 import { BatchBuffer } from './batch.ts';
 import { type FlusherState, type FlusherStatus, isFatal, refusedBy } from './flush.ts';
 

@@ -1,13 +1,13 @@
 // The flush thread as the runtime starts and stops it.
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { clearTimeout, pause, setTimeout } from '../clock.ts';
-import { fromWire, TrunklineError } from '../errors.ts';
-import { guarded } from '../guarded.ts';
-import { shutGate } from '../log/gate.ts';
-import type { Levels } from '../log/levels.ts';
+import { clearTimeout, pause, setTimeout } from '../base/clock.ts';
+import { fromWire, TrunklineError } from '../base/errors.ts';
+import { guarded } from '../base/guarded.ts';
+import { Thread } from '../base/thread.ts';
+import { shutGate } from '../shared/gate.ts';
+import type { Levels } from '../shared/levels.ts';
 import type { RefusedEvent } from '../store/store.ts';
-import { Thread } from '../thread.ts';
 import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
 
 /** The thread itself gives its sinks two seconds: see `flush-thread.ts`. */

@@ -1,8 +1,8 @@
 // What a user says of sinks: their own, and the stream.
-import { checkCrosses, invalid, isMadeBy, nameFault } from '../checks.ts';
-import { Hidden, revealed } from '../hidden.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
-import { checkModule } from '../user-module.ts';
+import { checkCrosses, invalid, isMadeBy, nameFault } from '../base/checks.ts';
+import { Hidden, revealed } from '../base/hidden.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { checkModule } from '../base/user-module.ts';
 
 /** A user's own sink: a module whose `createSink(options)` returns a {@link import('../log/sink.ts').Sink}. */
 export interface SinkOptions {

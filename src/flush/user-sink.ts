@@ -1,9 +1,9 @@
 // A sink that a user's module makes. The module's code has a bound: what awaits without end is `StartTimedOut`; what
 // holds the thread is found by its silence, from outside (`host.ts`). Flush thread.
-import { describeError, TrunklineError } from '../errors.ts';
+import { describeError, TrunklineError } from '../base/errors.ts';
+import { importUserModule } from '../base/user-module.ts';
+import { within } from '../base/wait.ts';
 import type { Sink, SinkInfo, SinkModule } from '../log/sink.ts';
-import { importUserModule } from '../user-module.ts';
-import { within } from '../wait.ts';
 import type { SinkOptions } from './sink-options.ts';
 
 /** @throws StartTimedOut, InvalidOptions, what it throws of ours */

@@ -10,7 +10,7 @@
 // keep every chunk above LMDB's inline limit (see lmdb.ts): LMDB then writes it once, in pages of its own, and never
 // moves it. `floor` is the lowest position that anyone needed when the chunk was sealed.
 import { crc32 } from 'node:zlib';
-import { FRAME_HEADER_BYTES, FrameFlag } from '../frame.ts';
+import { FRAME_HEADER_BYTES, FrameFlag } from '../wire/frame.ts';
 
 export const CHUNK_HEADER_BYTES = 56;
 /** Frames shorter than this are padded to it; LMDB's inline limit at 4 KiB pages is 2,018 bytes. */

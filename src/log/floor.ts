@@ -9,8 +9,8 @@
 import { closeSync, existsSync, fdatasyncSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { writeFileDurably } from '../durable-file.ts';
-import { openPrivate } from '../private-file.ts';
+import { writeFileDurably } from '../base/durable-file.ts';
+import { openPrivate } from '../base/private-file.ts';
 
 const SLOT_BYTES = 12;
 const slotOffsets = [0, 512] as const;

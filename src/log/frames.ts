@@ -1,5 +1,5 @@
 // A walk over the frames of a log, one chunk at a time.
-import { FrameReader } from '../frame.ts';
+import { FrameReader } from '../wire/frame.ts';
 import type { LogSource } from './log.ts';
 
 /**

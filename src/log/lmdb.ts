@@ -12,14 +12,14 @@
 // - After a failed write nothing more is written, and nothing is tried again: LMDB promises nothing about such an environment.
 import { dirname } from 'node:path';
 import type { RootDatabase } from 'lmdb';
-import { DiskReserve } from '../disk-reserve.ts';
-import { TrunklineError } from '../errors.ts';
-import { openLmdb } from '../lmdb-open.ts';
+import { DiskReserve } from '../base/disk-reserve.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { openLmdb } from '../base/lmdb-open.ts';
+import { throughGate } from '../shared/gate.ts';
+import { Levels } from '../shared/levels.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { FloorFile } from './floor.ts';
-import { throughGate } from './gate.ts';
 import { AHEAD_PAGES, dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
-import { Levels } from './levels.ts';
 import type { Chunk, LogSource } from './log.ts';
 import { reserveLock } from './reserve-lock.ts';
 import { inSnapshot } from './snapshot.ts';

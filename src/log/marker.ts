@@ -7,10 +7,10 @@
 import { randomBytes, randomInt } from 'node:crypto';
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
-import { dateMs } from '../clock.ts';
-import { writeFileDurably } from '../durable-file.ts';
-import { TrunklineError } from '../errors.ts';
-import { NOTE_BYTES_LIMIT, parseJson, readText } from '../foreign-file.ts';
+import { dateMs } from '../base/clock.ts';
+import { writeFileDurably } from '../base/durable-file.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { NOTE_BYTES_LIMIT, parseJson, readText } from '../base/foreign-file.ts';
 import type { Incarnation } from './chunk.ts';
 import type { Lost } from './losses.ts';
 

@@ -1,7 +1,7 @@
 // What a user says of the log: how eagerly it syncs and batches, how much it holds; checked, with every default.
-import { isPowerOfTwo } from '../bytes.ts';
-import { checkInteger, invalid } from '../checks.ts';
-import { checkFields, fieldsOf, given } from '../known-fields.ts';
+import { isPowerOfTwo } from '../base/bytes.ts';
+import { checkInteger, invalid } from '../base/checks.ts';
+import { checkFields, fieldsOf, given } from '../base/known-fields.ts';
 
 /** How eagerly the log syncs and batches. All fields but `ringBytes` may change while running. */
 export interface FlushPolicy {

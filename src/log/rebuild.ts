@@ -2,13 +2,13 @@
 // `log.mdb` being the old file or the new one, whole, and the next start does what is still to do.
 import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { dateMs, monotonicMs } from '../clock.ts';
-import { syncFile, syncFolder } from '../durable-file.ts';
-import { makePrivateFolder, writePrivate } from '../private-file.ts';
-import { tame } from '../tame.ts';
+import { dateMs, monotonicMs } from '../base/clock.ts';
+import { syncFile, syncFolder } from '../base/durable-file.ts';
+import { makePrivateFolder, writePrivate } from '../base/private-file.ts';
+import { tame } from '../base/tame.ts';
+import type { Levels } from '../shared/levels.ts';
 import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
-import type { Levels } from './levels.ts';
 import { LogWriter, mapBytesFor } from './lmdb.ts';
 import type { PageFile } from './pages.ts';
 import type { FoundChunk } from './scan.ts';

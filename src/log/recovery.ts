@@ -11,15 +11,15 @@
 // is exchanged by one rename. Nothing is removed that is not durable elsewhere.
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { performance } from '../clock.ts';
-import { diskFull, isDiskFull } from '../disk-reserve.ts';
-import { TrunklineError } from '../errors.ts';
-import { FRAME_HEADER_BYTES } from '../frame.ts';
-import { makePrivateFolder } from '../private-file.ts';
+import { performance } from '../base/clock.ts';
+import { diskFull, isDiskFull } from '../base/disk-reserve.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { makePrivateFolder } from '../base/private-file.ts';
+import type { Levels } from '../shared/levels.ts';
+import { FRAME_HEADER_BYTES } from '../wire/frame.ts';
 import { framesAreSound, type Incarnation, type ParsedChunk } from './chunk.ts';
 import { FloorFile, readFloor } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, PAGE_HEADER_BYTES } from './layout.ts';
-import type { Levels } from './levels.ts';
 import { Lineage } from './lineage.ts';
 import { isCutShort, isOverflowRun } from './lmdb-format.ts';
 import type { RecoveryReport } from './log.ts';

@@ -1,6 +1,6 @@
 // Who grows the log's file: the sync thread ahead of need, the log thread if that has not been enough; never both at once.
-import type { ReserveLock } from '../disk-reserve.ts';
-import { type Levels, LevelWord } from './levels.ts';
+import type { ReserveLock } from '../base/disk-reserve.ts';
+import { type Levels, LevelWord } from '../shared/levels.ts';
 
 const lookMs = 10;
 

@@ -1,5 +1,5 @@
 // How much of the log stays although no cursor needs it any more: the newest bytes, and what is younger than some time.
-import { performance } from '../clock.ts';
+import { performance } from '../base/clock.ts';
 import type { LogWriter } from './lmdb.ts';
 
 const markLimit = 100; // resolution of the time bound: a hundredth of it

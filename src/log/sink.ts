@@ -3,9 +3,9 @@
 //
 // Invariants: a sink sees whole groups only, in log order, no further than `synced`; what it commits and its checkpoint
 // move together, so that it always holds a prefix of the log with no hole before its checkpoint.
-import type { TrunklineError } from '../errors.ts';
-import type { EventDeclaration, StoredEvent } from '../event.ts';
-import type { FrameReader } from '../frame.ts';
+import type { TrunklineError } from '../base/errors.ts';
+import type { EventDeclaration, StoredEvent } from '../model/event.ts';
+import type { FrameReader } from '../wire/frame.ts';
 
 /** A run of whole groups. Valid until the `write` that it was given to has settled; its events may be kept. */
 export interface Batch {

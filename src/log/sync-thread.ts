@@ -3,12 +3,12 @@
 import { closeSync, fdatasyncSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
-import { DiskReserve, isDiskFull } from '../disk-reserve.ts';
-import { openPrivate } from '../private-file.ts';
-import { Bell } from '../ring/bell.ts';
-import { runThread, threadData, threadPort } from '../thread-entry.ts';
+import { DiskReserve, isDiskFull } from '../base/disk-reserve.ts';
+import { openPrivate } from '../base/private-file.ts';
+import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
+import { Levels, LevelWord } from '../shared/levels.ts';
+import { Bell } from '../shared/ring/bell.ts';
 import { AHEAD_PAGES } from './layout.ts';
-import { Levels, LevelWord } from './levels.ts';
 import { markClean, markPoisoned } from './marker.ts';
 import { reserveLock } from './reserve-lock.ts';
 import { syncUntilStopped } from './sync.ts';

@@ -5,10 +5,10 @@
 // - A hurry holds for one sync. A thread that still waits says it again, so that one that has gone keeps nothing fast.
 // - A failed fdatasync is final. The kernel may have dropped the pages and report success the next time, so it is never
 //   repeated: the log is poisoned, and nothing is acknowledged as synced any more.
-import { performance } from '../clock.ts';
-import type { Bell } from '../ring/bell.ts';
-import { Sleeper } from '../ring/bell.ts';
-import { type Levels, LevelWord, StopStage } from './levels.ts';
+import { performance } from '../base/clock.ts';
+import { type Levels, LevelWord, StopStage } from '../shared/levels.ts';
+import type { Bell } from '../shared/ring/bell.ts';
+import { Sleeper } from '../shared/ring/bell.ts';
 
 /** How long the thread sleeps at most without looking up. Every wake-up it needs is rung for; this is the safety net. */
 const BLOCK_BOUND_MS = 1000;

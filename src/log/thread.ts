@@ -7,16 +7,16 @@
 // any more.
 import { closeSync, fdatasyncSync } from 'node:fs';
 import { receiveMessageOnPort } from 'node:worker_threads';
-import { performance } from '../clock.ts';
-import { isError, toWire } from '../errors.ts';
-import { openPrivate } from '../private-file.ts';
-import { Bell, Sleeper } from '../ring/bell.ts';
-import { RingConsumer } from '../ring/consumer.ts';
-import { Word } from '../ring/ring.ts';
-import { Spinner } from '../ring/spinner.ts';
-import { runThread, threadData, threadPort } from '../thread-entry.ts';
+import { performance } from '../base/clock.ts';
+import { isError, toWire } from '../base/errors.ts';
+import { openPrivate } from '../base/private-file.ts';
+import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
+import { countOpening, Levels, LevelWord, LogRoom, StopStage } from '../shared/levels.ts';
+import { Bell, Sleeper } from '../shared/ring/bell.ts';
+import { RingConsumer } from '../shared/ring/consumer.ts';
+import { Word } from '../shared/ring/ring.ts';
+import { Spinner } from '../shared/ring/spinner.ts';
 import { ChunkBuilder } from './chunk.ts';
-import { countOpening, Levels, LevelWord, LogRoom, StopStage } from './levels.ts';
 import { LogWriter } from './lmdb.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport } from './log.ts';
 import { recoverLog } from './recovery.ts';

@@ -1,10 +1,10 @@
 // The log as the runtime starts and stops it: the log thread and the sync thread.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { fromWire, TrunklineError } from '../errors.ts';
-import { guarded } from '../guarded.ts';
-import { Bell } from '../ring/bell.ts';
-import { Thread } from '../thread.ts';
-import { type Levels, LevelWord, StopStage } from './levels.ts';
+import { fromWire, TrunklineError } from '../base/errors.ts';
+import { guarded } from '../base/guarded.ts';
+import { Thread } from '../base/thread.ts';
+import { type Levels, LevelWord, StopStage } from '../shared/levels.ts';
+import { Bell } from '../shared/ring/bell.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
 import type { Lost } from './losses.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';

@@ -1,11 +1,12 @@
 // What a runtime whose store has an outbox does beside its log, as the runtime starts and stops it: the relay, and the upkeep
 // of the store's tables. Caller's thread.
-import type { Caller } from '../caller/caller.ts';
-import { isError } from '../errors.ts';
-import type { Levels } from '../log/levels.ts';
+
+import { isError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
+import { StopSteps } from '../base/stop-steps.ts';
+import type { Caller } from '../dispatch/caller.ts';
 import type { LogSource } from '../log/log.ts';
-import type { Logger } from '../logger.ts';
-import { StopSteps } from '../stop-steps.ts';
+import type { Levels } from '../shared/levels.ts';
 import { type OutboxAdapter, type RelayStatus, relayRingBytesLeast, type Upkeep } from './outbox.ts';
 import { Relay } from './relay.ts';
 

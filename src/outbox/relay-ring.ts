@@ -2,18 +2,19 @@
 //
 // Invariant: a group of frames enters the log whole or not at all, so its last frame, which says how far claimed rows have
 // come (the place), is true whenever the log has it.
-import type { OtherRing } from '../caller/in-flight.ts';
-import { dateMs } from '../clock.ts';
-import { isError } from '../errors.ts';
-import { FrameFlag, FrameKind, FrameReader } from '../frame.ts';
-import { writeIdText, writeNewId } from '../ids.ts';
-import { misfitOf } from '../limits.ts';
-import { type Levels, LevelWord, LogRoom } from '../log/levels.ts';
-import { Bell } from '../ring/bell.ts';
-import { RingConsumer } from '../ring/consumer.ts';
-import { RingProducer } from '../ring/producer.ts';
-import { createRing, GroupKind, Word } from '../ring/ring.ts';
-import { tame } from '../tame.ts';
+
+import { dateMs } from '../base/clock.ts';
+import { isError } from '../base/errors.ts';
+import { tame } from '../base/tame.ts';
+import type { OtherRing } from '../dispatch/in-flight.ts';
+import { type Levels, LevelWord, LogRoom } from '../shared/levels.ts';
+import { Bell } from '../shared/ring/bell.ts';
+import { RingConsumer } from '../shared/ring/consumer.ts';
+import { RingProducer } from '../shared/ring/producer.ts';
+import { createRing, GroupKind, Word } from '../shared/ring/ring.ts';
+import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
+import { writeIdText, writeNewId } from '../wire/ids.ts';
+import { misfitOf } from '../wire/limits.ts';
 import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
 
 /** A group ends with the event that takes it there. */

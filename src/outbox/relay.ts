@@ -8,13 +8,13 @@
 //
 //   opening ─▶ standby (another runtime relays) ◀─▶ relaying        stop() ends it between two claims
 //      └───────── any error: retrying, after a pause opening again
-import { clearTimeout, pause, performance, setTimeout } from '../clock.ts';
-import { TrunklineError } from '../errors.ts';
-import { FrameKind } from '../frame.ts';
-import { guarded } from '../guarded.ts';
+import { clearTimeout, pause, performance, setTimeout } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { guarded } from '../base/guarded.ts';
 import { eachFrame } from '../log/frames.ts';
-import type { Levels } from '../log/levels.ts';
 import type { LogSource } from '../log/log.ts';
+import type { Levels } from '../shared/levels.ts';
+import { FrameKind } from '../wire/frame.ts';
 import {
   type ClaimedEvent,
   type OrphanRow,

@@ -2,16 +2,16 @@
 // module; each thread imports that module when it needs it, so a client library is loaded only where it is used.
 //
 // This file holds what the road of an event needs of an adapter. The outbox, the state of handlers and projections add what they
-// need in files of their own (`outbox/outbox.ts`, `handlers/state-adapter.ts`, `handlers/projection-adapter.ts`); an adapter's
+// need in files of their own (`outbox/outbox.ts`, `handler-state/state-adapter.ts`, `projections/projection-adapter.ts`); an adapter's
 // module exports all of it as its default.
 //
 // Invariant: the log is the source. An adapter's sink has its checkpoint in the same transaction as its events, and a reader
 // never returns less of an aggregate than an acknowledged flush has brought there.
-import type { OpenHost } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
-import type { Levels } from '../log/levels.ts';
+import type { OpenHost } from '../base/checks.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { importUserModule } from '../base/user-module.ts';
 import type { Sink } from '../log/sink.ts';
-import { importUserModule } from '../user-module.ts';
+import type { Levels } from '../shared/levels.ts';
 import type { EventArchive, PagedStore, RefusedEvent, RemoteReader, TransactionAppend } from './store.ts';
 
 /** A store as threads get it; survives structured cloning. */

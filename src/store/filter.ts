@@ -1,5 +1,5 @@
 // Which events a reader wants, by looking at a frame without decoding it.
-import { FrameKind, type FrameReader } from '../frame.ts';
+import { FrameKind, type FrameReader } from '../wire/frame.ts';
 
 export class EventFilter {
   readonly aggregateType: string | undefined;

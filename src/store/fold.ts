@@ -1,9 +1,10 @@
 // Time travel: an aggregate's events folded up to a moment.
-import type { AnyAggregate, StateOf } from '../aggregate.ts';
-import { TrunklineError } from '../errors.ts';
-import type { EvolvingEvent, StoredEvent } from '../event.ts';
-import { own } from '../own.ts';
-import { readableState } from '../readable-state.ts';
+
+import { TrunklineError } from '../base/errors.ts';
+import { own } from '../base/own.ts';
+import type { AnyAggregate, StateOf } from '../model/aggregate.ts';
+import type { EvolvingEvent, StoredEvent } from '../model/event.ts';
+import { readableState } from '../model/readable-state.ts';
 import type { Moment, StateThen } from './store.ts';
 
 type Reducer = (state: unknown, data: unknown, event: EvolvingEvent) => unknown;

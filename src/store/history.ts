@@ -4,17 +4,17 @@
 // Invariants: every position once, none left out, while the store grows and the log is truncated behind it. A position is
 // looked for in the store first, or, where the store is far away, in the log; the log gives up only what the store holds,
 // so what is in neither of the two at first is in the store when asked again.
-import { checkInteger, invalid } from '../checks.ts';
-import { clearTimeout, setTimeout, yieldToLoop } from '../clock.ts';
-import { TrunklineError } from '../errors.ts';
-import { decodeEvent, type StoredEvent } from '../event.ts';
-import { FrameReader } from '../frame.ts';
-import { guarded } from '../guarded.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
-import type { Levels } from '../log/levels.ts';
+import { checkInteger, invalid } from '../base/checks.ts';
+import { clearTimeout, setTimeout, yieldToLoop } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { guarded } from '../base/guarded.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { onAbort } from '../base/on-abort.ts';
+import { PagedIterator } from '../base/paged-iterator.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
-import { onAbort } from '../on-abort.ts';
-import { PagedIterator } from '../paged-iterator.ts';
+import { decodeEvent, type StoredEvent } from '../model/event.ts';
+import type { Levels } from '../shared/levels.ts';
+import { FrameReader } from '../wire/frame.ts';
 import type { EventFilter } from './filter.ts';
 import { pageBytes } from './page-bytes.ts';
 import { filterOf, storeQueryFields } from './query.ts';

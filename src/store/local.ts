@@ -3,8 +3,9 @@
 // idempotency keys are found in it.
 //
 // Like a store elsewhere (adapter.ts) it is the URL of a module, which each thread imports for its part.
-import type { Levels } from '../log/levels.ts';
+
 import type { Batch, Sink } from '../log/sink.ts';
+import type { Levels } from '../shared/levels.ts';
 import type { EventArchive, Head, PagedStore, StoreReader } from './store.ts';
 
 /** The local store as threads get it; survives structured cloning. */

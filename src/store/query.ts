@@ -1,9 +1,10 @@
 // A user's query of a store: checked, and turned into a filter.
-import { checkTypeList } from '../catalogue.ts';
-import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../checks.ts';
-import type { StoredEvent } from '../event.ts';
-import { type Fields, fieldsOf } from '../known-fields.ts';
-import { isStorable } from '../tame.ts';
+
+import { checkAggregate, checkDate, checkId, checkInteger, checkSignal, invalid } from '../base/checks.ts';
+import { type Fields, fieldsOf } from '../base/known-fields.ts';
+import { isStorable } from '../base/tame.ts';
+import { checkTypeList } from '../model/catalogue.ts';
+import type { StoredEvent } from '../model/event.ts';
 import { EventFilter } from './filter.ts';
 import { type EventArchive, nameOf, type StoreQuery, type TypeQuery } from './store.ts';
 

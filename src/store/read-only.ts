@@ -1,12 +1,12 @@
 // The store alone: no log, no threads, no data directory. For whoever only reads: reports, audits, a rollback that keeps the
 // store and writes nothing more.
 
-import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
-import { isMadeBy } from '../checks.ts';
-import { TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
-import { printAs } from '../one-line.ts';
-import { shown } from '../shown.ts';
+import { isMadeBy } from '../base/checks.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { printAs } from '../base/one-line.ts';
+import { shown } from '../base/shown.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../model/aggregate.ts';
+import type { StoredEvent } from '../model/event.ts';
 import { loadAdapter, type StoreArchive, StoreOptions } from './adapter.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from './arguments.ts';
 import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store.ts';

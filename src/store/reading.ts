@@ -1,12 +1,12 @@
 // Everything that the caller's thread reads: the store here, a store elsewhere if there is one, and the history over
 // store and log. Opened once the flush thread runs, closed before it is of no use.
-import { pause } from '../clock.ts';
-import { TrunklineError } from '../errors.ts';
-import type { StoredEvent } from '../event.ts';
-import { isMintedBy } from '../ids.ts';
-import type { Levels } from '../log/levels.ts';
+import { pause } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { StopSteps } from '../base/stop-steps.ts';
 import type { LogSource } from '../log/log.ts';
-import { StopSteps } from '../stop-steps.ts';
+import type { StoredEvent } from '../model/event.ts';
+import type { Levels } from '../shared/levels.ts';
+import { isMintedBy } from '../wire/ids.ts';
 import type { StoreAdapter, StoreArchive, StoreOptions } from './adapter.ts';
 import { History } from './history.ts';
 import type { LocalArchive } from './local.ts';

@@ -1,9 +1,9 @@
 // The contract of the store: what a shard needs to bring an aggregate back, and what a user may ask.
-import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../aggregate.ts';
-import type { ReadState } from '../carried.ts';
-import type { NewEvent, StoredEvent } from '../event.ts';
-import type { FrameReader } from '../frame.ts';
-import type { Outcome } from '../receipt.ts';
+import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../model/aggregate.ts';
+import type { NewEvent, StoredEvent } from '../model/event.ts';
+import type { Outcome } from '../model/receipt.ts';
+import type { ReadState } from '../wire/carried.ts';
+import type { FrameReader } from '../wire/frame.ts';
 import type { EventFilter } from './filter.ts';
 
 /** Where an aggregate stands in the store. */

@@ -3,13 +3,12 @@
 
 import { AssertionError, deepStrictEqual, fail } from 'node:assert/strict';
 import { inspect } from 'node:util';
-import { Actor } from '../actor/actor.ts';
-import { actorTypeOf } from '../actor/actor-type.ts';
-import type { Command } from '../actor/command.ts';
-import { evolveFrame } from '../actor/evolve.ts';
-import { commandMethods, Execution, type Surroundings } from '../actor/execution.ts';
-import { freezeState } from '../actor/frozen.ts';
-import { tellable } from '../actor/tellable.ts';
+import { nameOfDefinition } from '../base/checks.ts';
+import type { Rejected, TrunklineError } from '../base/errors.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { own } from '../base/own.ts';
+import { isThenable } from '../base/thenable.ts';
+import { flushPresets } from '../log/policy.ts';
 import {
   type AnyAggregate,
   type ArgumentsOf,
@@ -17,22 +16,23 @@ import {
   reservedCommandNames,
   type ShardContext,
   type StateOf,
-} from '../aggregate.ts';
-import type { Carried, ReadState } from '../carried.ts';
-import { nameOfDefinition } from '../checks.ts';
-import type { Rejected, TrunklineError } from '../errors.ts';
-import { decodeEvent, type StoredEvent } from '../event.ts';
-import { FrameKind, FrameReader } from '../frame.ts';
-import { writeNewId } from '../ids.ts';
-import { checkFields, fieldsOf } from '../known-fields.ts';
-import { flushPresets } from '../log/policy.ts';
-import { sendersIn } from '../message.ts';
-import { metadataToJson } from '../metadata.ts';
-import { own } from '../own.ts';
-import { argumentsJson, toJson } from '../payload.ts';
-import { StagedGroup } from '../ring/group.ts';
-import { GROUP_HEADER_BYTES } from '../ring/ring.ts';
-import { isThenable } from '../thenable.ts';
+} from '../model/aggregate.ts';
+import { decodeEvent, type StoredEvent } from '../model/event.ts';
+import { Actor } from '../shard/actor.ts';
+import { actorTypeOf } from '../shard/actor-type.ts';
+import type { Command } from '../shard/command.ts';
+import { evolveFrame } from '../shard/evolve.ts';
+import { commandMethods, Execution, type Surroundings } from '../shard/execution.ts';
+import { freezeState } from '../shard/frozen.ts';
+import { tellable } from '../shard/tellable.ts';
+import { StagedGroup } from '../shared/ring/group.ts';
+import { GROUP_HEADER_BYTES } from '../shared/ring/ring.ts';
+import type { Carried, ReadState } from '../wire/carried.ts';
+import { FrameKind, FrameReader } from '../wire/frame.ts';
+import { writeNewId } from '../wire/ids.ts';
+import { sendersIn } from '../wire/message.ts';
+import { metadataToJson } from '../wire/metadata.ts';
+import { argumentsJson, toJson } from '../wire/payload.ts';
 
 /** An event as a test writes it down; a field of its data that may be `undefined` may be left out. */
 export type GivenEvent<A> =

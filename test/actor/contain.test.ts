@@ -1,17 +1,17 @@
 // An exception of one command that nobody expects becomes the reply to it, and the shard goes on: wherever on the command's
 // way it is thrown.
 import { expect, test } from 'vitest';
-import { Actor } from '../../src/actor/actor.ts';
-import { actorTypeOf } from '../../src/actor/actor-type.ts';
-import type { ShardData } from '../../src/actor/contract.ts';
-import type { Loader } from '../../src/actor/loader.ts';
-import { Shard } from '../../src/actor/shard.ts';
-import { FrameKind } from '../../src/frame.ts';
 import { defineAggregate, Rejected } from '../../src/index.ts';
-import { Levels } from '../../src/log/levels.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { createRing, GroupFlag, GroupKind } from '../../src/ring/ring.ts';
+import { Actor } from '../../src/shard/actor.ts';
+import { actorTypeOf } from '../../src/shard/actor-type.ts';
+import type { ShardData } from '../../src/shard/contract.ts';
+import type { Loader } from '../../src/shard/loader.ts';
+import { Shard } from '../../src/shard/shard.ts';
+import { Levels } from '../../src/shared/levels.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { createRing, GroupFlag, GroupKind } from '../../src/shared/ring/ring.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 
 const Noted = defineAggregate('noted', {
   module: import.meta.url,

@@ -1,7 +1,7 @@
 // What makes a snapshot another reducer's: any change of the first state, however far into it.
 import { expect, test } from 'vitest';
-import { reducerFingerprint } from '../../src/actor/evolve.ts';
-import { defineAggregate } from '../../src/aggregate.ts';
+import { defineAggregate } from '../../src/model/aggregate.ts';
+import { reducerFingerprint } from '../../src/shard/evolve.ts';
 
 const fingerprintOf = (first: unknown): string =>
   reducerFingerprint(

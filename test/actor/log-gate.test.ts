@@ -2,16 +2,16 @@
 // the shard reads the log's flag several times in one drain, and each time it may say something else.
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { Actor } from '../../src/actor/actor.ts';
-import { actorTypeOf } from '../../src/actor/actor-type.ts';
-import type { ShardData } from '../../src/actor/contract.ts';
-import type { Loader } from '../../src/actor/loader.ts';
-import { Shard } from '../../src/actor/shard.ts';
-import { FrameKind } from '../../src/frame.ts';
 import { defineAggregate } from '../../src/index.ts';
-import { Levels, LevelWord, LogRoom } from '../../src/log/levels.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { createRing, GroupFlag, GroupKind } from '../../src/ring/ring.ts';
+import { Actor } from '../../src/shard/actor.ts';
+import { actorTypeOf } from '../../src/shard/actor-type.ts';
+import type { ShardData } from '../../src/shard/contract.ts';
+import type { Loader } from '../../src/shard/loader.ts';
+import { Shard } from '../../src/shard/shard.ts';
+import { Levels, LevelWord, LogRoom } from '../../src/shared/levels.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { createRing, GroupFlag, GroupKind } from '../../src/shared/ring/ring.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 import { integerFrom, oneOf, type Random, randomFrom } from '../random.ts';
 
 /** What has begun, by aggregate and sender; and how to end what is asynchronous. */

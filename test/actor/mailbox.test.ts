@@ -1,8 +1,8 @@
 // The mailbox against a plain queue.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { Command } from '../../src/actor/command.ts';
-import { Mailbox } from '../../src/actor/mailbox.ts';
+import type { Command } from '../../src/shard/command.ts';
+import { Mailbox } from '../../src/shard/mailbox.ts';
 
 test('first in, first out, never more than the limit, whatever the order of puts and takes', () => {
   fc.assert(

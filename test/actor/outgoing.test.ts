@@ -1,12 +1,12 @@
 // Who is woken for a reply: the log thread, as it works, naps or sleeps.
 import { MessageChannel } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import type { Command } from '../../src/actor/command.ts';
-import type { ShardData } from '../../src/actor/contract.ts';
-import { Outgoing } from '../../src/actor/outgoing.ts';
-import { Levels, LevelWord } from '../../src/log/levels.ts';
-import { Sleeper } from '../../src/ring/bell.ts';
-import { createRing } from '../../src/ring/ring.ts';
+import type { Command } from '../../src/shard/command.ts';
+import type { ShardData } from '../../src/shard/contract.ts';
+import { Outgoing } from '../../src/shard/outgoing.ts';
+import { Levels, LevelWord } from '../../src/shared/levels.ts';
+import { Sleeper } from '../../src/shared/ring/bell.ts';
+import { createRing } from '../../src/shared/ring/ring.ts';
 
 const command = { urgent: false, slot: 0 } as Command;
 

@@ -1,7 +1,7 @@
 // Outcomes of idempotency keys: remembered until the store has them, and not a moment less.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RememberedOutcomes } from '../../src/actor/remembered.ts';
+import { RememberedOutcomes } from '../../src/shard/remembered.ts';
 
 const outcome = (n: number): { version: number; outcome: { value: number; events: number; expiresAt: number } } => ({
   version: n,

@@ -1,9 +1,9 @@
 // Residents against a plain list in order of use: who stays, who leaves, and who must not.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Actor, type ActorType } from '../../src/actor/actor.ts';
-import { Mailbox } from '../../src/actor/mailbox.ts';
-import { Residents } from '../../src/actor/residents.ts';
+import { Actor, type ActorType } from '../../src/shard/actor.ts';
+import { Mailbox } from '../../src/shard/mailbox.ts';
+import { Residents } from '../../src/shard/residents.ts';
 import { Counter } from '../fixtures/counter.ts';
 
 const types: ActorType[] = ['counter', 'other'].map((name, index) => ({

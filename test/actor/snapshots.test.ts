@@ -1,11 +1,11 @@
 // When a snapshot rides along with a command: never at that command's cost.
 import { expect, test } from 'vitest';
-import { Actor, type ActorType } from '../../src/actor/actor.ts';
-import { Snapshots } from '../../src/actor/snapshots.ts';
-import { FrameKind } from '../../src/frame.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { createRing, GroupKind } from '../../src/ring/ring.ts';
+import { Actor, type ActorType } from '../../src/shard/actor.ts';
+import { Snapshots } from '../../src/shard/snapshots.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { createRing, GroupKind } from '../../src/shared/ring/ring.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 
 const ringBytes = 4096;
 const groupLimit = ringBytes / 2;

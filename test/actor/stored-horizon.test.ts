@@ -1,11 +1,11 @@
 // The horizon never says that something is stored which is not: an actor let go too early would come back stale.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { StoredHorizon } from '../../src/actor/stored-horizon.ts';
-import { Levels } from '../../src/log/levels.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { createRing, GroupKind, RingMemory, Word } from '../../src/ring/ring.ts';
+import { StoredHorizon } from '../../src/shard/stored-horizon.ts';
+import { Levels } from '../../src/shared/levels.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { createRing, GroupKind, RingMemory, Word } from '../../src/shared/ring/ring.ts';
 
 type Step = { do: 'publish' | 'other' | 'write' | 'store' | 'update'; count: number };
 const step: fc.Arbitrary<Step> = fc.record({

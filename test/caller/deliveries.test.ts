@@ -1,22 +1,22 @@
 // What the log is told of messages: it may forget those that are carried out, and knows of none before all are known.
 import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { Deliveries } from '../../src/caller/deliveries.ts';
-import type { MessageSender } from '../../src/caller/delivery.ts';
-import { readLastRun } from '../../src/caller/last-run.ts';
-import { Outcomes } from '../../src/caller/outcomes.ts';
-import { stretchFrom } from '../../src/caller/stretch.ts';
-import { TrunklineError } from '../../src/errors.ts';
-import { FrameKind } from '../../src/frame.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { MessageBox } from '../../src/handlers/message-box.ts';
-import type { TableStore } from '../../src/handlers/table-store.ts';
-import { Tables } from '../../src/handlers/tables.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { TrunklineError } from '../../src/base/errors.ts';
+import { MessageBox } from '../../src/dead-letters/message-box.ts';
+import { Deliveries } from '../../src/dispatch/deliveries.ts';
+import type { MessageSender } from '../../src/dispatch/delivery.ts';
+import { readLastRun } from '../../src/dispatch/last-run.ts';
+import { Outcomes } from '../../src/dispatch/outcomes.ts';
+import { stretchFrom } from '../../src/dispatch/stretch.ts';
+import type { TableStore } from '../../src/handler-state/table-store.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
 import { eachFrame } from '../../src/log/frames.ts';
-import { Levels, LevelWord } from '../../src/log/levels.ts';
-import { type KeptLetters, laneOf, type Message, noLetters } from '../../src/message.ts';
-import { resolveMessages } from '../../src/message-options.ts';
-import { messageKeyPrefix } from '../../src/receipt.ts';
+import { resolveMessages } from '../../src/model/message-options.ts';
+import { messageKeyPrefix } from '../../src/model/receipt.ts';
+import { Levels, LevelWord } from '../../src/shared/levels.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
+import { type KeptLetters, laneOf, type Message, noLetters } from '../../src/wire/message.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
 import { MemoryLog } from '../store/sample.ts';
 

@@ -1,8 +1,8 @@
 // Waiters for a level against a plain list: released exactly when their position is reached.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { LevelWaiters } from '../../src/caller/level-waiters.ts';
-import { TrunklineError } from '../../src/errors.ts';
+import { TrunklineError } from '../../src/base/errors.ts';
+import { LevelWaiters } from '../../src/dispatch/level-waiters.ts';
 
 type State = 'waiting' | 'released' | 'removed' | TrunklineError;
 

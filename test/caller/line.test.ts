@@ -1,11 +1,11 @@
 // What waits in front of a command ring, and what is known of it when the shard is given up.
 import { expect, test } from 'vitest';
-import { Line, type Waiting } from '../../src/caller/line.ts';
-import { FrameKind } from '../../src/frame.ts';
-import { Bell } from '../../src/ring/bell.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import type { RingProducer } from '../../src/ring/producer.ts';
-import { beginRingsAt, createRing, GroupKind } from '../../src/ring/ring.ts';
+import { Line, type Waiting } from '../../src/dispatch/line.ts';
+import { Bell } from '../../src/shared/ring/bell.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import type { RingProducer } from '../../src/shared/ring/producer.ts';
+import { beginRingsAt, createRing, GroupKind } from '../../src/shared/ring/ring.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 
 const capacity = 1 << 16;
 

@@ -1,10 +1,10 @@
 // Waits for a level: each ends by its bound, with what holds the level up.
 import { expect, onTestFinished, test } from 'vitest';
-import { Progress } from '../../src/caller/progress.ts';
-import { Refusals } from '../../src/caller/refusals.ts';
-import { TrunklineError } from '../../src/errors.ts';
-import { Levels } from '../../src/log/levels.ts';
-import { heldUpBy } from '../../src/wait.ts';
+import { TrunklineError } from '../../src/base/errors.ts';
+import { heldUpBy } from '../../src/base/wait.ts';
+import { Progress } from '../../src/dispatch/progress.ts';
+import { Refusals } from '../../src/dispatch/refusals.ts';
+import { Levels } from '../../src/shared/levels.ts';
 
 const full = new TrunklineError('StoreUnavailable', { store: 'embedded', cause: 'the disk is full' });
 

@@ -1,13 +1,13 @@
 // What leaves the log for the box, and when: only what the box has taken, and only once that is durable.
 import { mkdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
-import { Holds } from '../../src/caller/holds.ts';
-import { type Holder, type Open, Relief } from '../../src/caller/relief.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { MessageBox } from '../../src/handlers/message-box.ts';
-import { Tables } from '../../src/handlers/tables.ts';
-import { Levels, LevelWord } from '../../src/log/levels.ts';
-import type { LetterBox, Message } from '../../src/message.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { MessageBox } from '../../src/dead-letters/message-box.ts';
+import { Holds } from '../../src/dispatch/holds.ts';
+import { type Holder, type Open, Relief } from '../../src/dispatch/relief.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
+import { Levels, LevelWord } from '../../src/shared/levels.ts';
+import type { LetterBox, Message } from '../../src/wire/message.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 import { MemoryLog } from '../store/sample.ts';
 

@@ -1,7 +1,7 @@
 // Slots against a plain map: a number belongs to one at a time.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { Slots } from '../../src/caller/slots.ts';
+import { Slots } from '../../src/dispatch/slots.ts';
 
 test('numbers are small, belong to one at a time, and are used again', () => {
   fc.assert(

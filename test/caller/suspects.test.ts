@@ -1,6 +1,6 @@
 // Messages under which a shard has died have it for themselves, one after the other, and none for ever.
 import { expect, test } from 'vitest';
-import { Suspects } from '../../src/caller/suspects.ts';
+import { Suspects } from '../../src/dispatch/suspects.ts';
 
 const never = (): Promise<never> => new Promise(() => {});
 const noTurnEnds = 2 ** 30;

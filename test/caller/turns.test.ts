@@ -2,16 +2,16 @@
 // of bytes have gone since one side last looked.
 import { afterEach, expect, test } from 'vitest';
 import { Bus } from '../../src/bus/bus.ts';
-import { Caller } from '../../src/caller/caller.ts';
-import type { OtherRing } from '../../src/caller/in-flight.ts';
-import { Line } from '../../src/caller/line.ts';
-import type { MessageTaker } from '../../src/caller/turns.ts';
-import { FrameKind, FrameReader } from '../../src/frame.ts';
-import { countOpening, Levels, LevelWord, LogRoom } from '../../src/log/levels.ts';
-import { Bell, Sleeper } from '../../src/ring/bell.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { beginRingsAt, createRing, GroupFlag, GroupKind, Word } from '../../src/ring/ring.ts';
+import { Caller } from '../../src/dispatch/caller.ts';
+import type { OtherRing } from '../../src/dispatch/in-flight.ts';
+import { Line } from '../../src/dispatch/line.ts';
+import type { MessageTaker } from '../../src/dispatch/turns.ts';
+import { countOpening, Levels, LevelWord, LogRoom } from '../../src/shared/levels.ts';
+import { Bell, Sleeper } from '../../src/shared/ring/bell.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { beginRingsAt, createRing, GroupFlag, GroupKind, Word } from '../../src/shared/ring/ring.ts';
+import { FrameKind, FrameReader } from '../../src/wire/frame.ts';
 import { Held } from '../runtime/held.ts';
 
 const options = {

@@ -1,7 +1,7 @@
 // Answers that a store elsewhere has still to confirm: one that it cannot say anything of for a moment stops none of the others.
 import { expect, test } from 'vitest';
-import { type Answer, Unconfirmed } from '../../src/caller/unconfirmed.ts';
-import { TrunklineError } from '../../src/errors.ts';
+import { TrunklineError } from '../../src/base/errors.ts';
+import { type Answer, Unconfirmed } from '../../src/dispatch/unconfirmed.ts';
 import { until } from '../runtime/scratch.ts';
 
 const answer = (whenAt: () => Promise<void>): Answer => ({ whenAt }) as unknown as Answer;

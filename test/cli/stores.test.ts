@@ -7,7 +7,7 @@ import type { Command } from 'commander';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { makeProgram, runProgram } from '../../src/cli/program.ts';
 import { migrate, postgres } from '../../src/index.ts';
-import type { MessageCounts } from '../../src/message.ts';
+import type { MessageCounts } from '../../src/wire/message.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { Courier } from '../runtime/courier.ts';

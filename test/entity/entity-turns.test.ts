@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EntityTurns, type Wanted } from '../../src/entity/entity-turns.ts';
 import { Heads } from '../../src/entity/heads.ts';
-import { Levels } from '../../src/log/levels.ts';
+import { Levels } from '../../src/shared/levels.ts';
 
 const make = (
   limit = 1000,

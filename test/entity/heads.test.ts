@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Heads } from '../../src/entity/heads.ts';
-import { Levels } from '../../src/log/levels.ts';
+import { Levels } from '../../src/shared/levels.ts';
 
 test('the version is the newest published, wherever it stands', () => {
   const move = fc.oneof(

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { DEPTH_LIMIT, depthOf } from '../../src/base/json-depth.ts';
 import {
   AggregateRoot,
   createRuntime,
@@ -13,9 +14,8 @@ import {
   type Runtime,
   TrunklineError,
 } from '../../src/index.ts';
-import { DEPTH_LIMIT, depthOf } from '../../src/json-depth.ts';
-import { misfitOf } from '../../src/limits.ts';
-import { metadataTexts } from '../../src/metadata.ts';
+import { misfitOf } from '../../src/wire/limits.ts';
+import { metadataTexts } from '../../src/wire/metadata.ts';
 import { hostileData, hostileJson, hostileMetadata, hostileTexts, nested } from '../hostile.ts';
 import { migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';

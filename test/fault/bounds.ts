@@ -1,19 +1,19 @@
 // Whatever grows, filled faster than it is emptied, round after round: nothing may be larger at the end than its bound. By
 // counts, never by time or memory. Each place is the real thing, with the real environments behind it.
 import { join } from 'node:path';
-import { IdleStages } from '../../src/actor/idle-stages.ts';
-import { Refusals } from '../../src/caller/refusals.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { openEnvironment } from '../../src/adapters/lmdb/store/environment.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
+import { PositionQueue, type Queued } from '../../src/base/position-queue.ts';
+import { Refusals } from '../../src/dispatch/refusals.ts';
 import { Heads } from '../../src/entity/heads.ts';
-import { FrameKind } from '../../src/frame.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { Inbox } from '../../src/handlers/once.ts';
-import { Tables } from '../../src/handlers/tables.ts';
+import { Inbox } from '../../src/handler-state/once.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
 import { createRuntime, isError, type Runtime } from '../../src/index.ts';
-import { Levels } from '../../src/log/levels.ts';
 import { addIncarnation, beginRun, newMarker, readMarker } from '../../src/log/marker.ts';
-import { PositionQueue, type Queued } from '../../src/position-queue.ts';
-import { openEnvironment } from '../../src/store/lmdb/environment.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { IdleStages } from '../../src/shard/idle-stages.ts';
+import { Levels } from '../../src/shared/levels.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 import { Counter } from '../fixtures/counter.ts';
 import { batchOf } from '../store/sample.ts';
 import type { Family, FaultRun } from './family.ts';

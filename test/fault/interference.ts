@@ -2,6 +2,10 @@
 // old months are archived and dropped, and late events come for them. Each event that was acknowledged is in the tables or in
 // an archive, once, and has been handled; versions run without a gap.
 import type pg from 'pg';
+import { readArchive } from '../../src/adapters/postgres/partitions/archive-file.ts';
+import { archiveMonth, dropMonth } from '../../src/adapters/postgres/partitions/month-archive.ts';
+import { keepPartitions } from '../../src/adapters/postgres/schema/months.ts';
+import { openClient } from '../../src/adapters/postgres/session/server-session.ts';
 import {
   createRuntime,
   migrate,
@@ -11,10 +15,6 @@ import {
   type StoredEvent,
   type Subscription,
 } from '../../src/index.ts';
-import { readArchive } from '../../src/store/postgres/archive-file.ts';
-import { archiveMonth, dropMonth } from '../../src/store/postgres/month-archive.ts';
-import { keepPartitions } from '../../src/store/postgres/months.ts';
-import { openClient } from '../../src/store/postgres/server-session.ts';
 import { PostgresServer } from '../postgres-server.ts';
 import { integerFrom, randomFrom } from '../random.ts';
 import { Counter } from '../runtime/aggregates.ts';

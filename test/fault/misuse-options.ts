@@ -12,8 +12,8 @@ import {
   type Runtime,
   TrunklineError,
 } from '../../src/index.ts';
-import { resolveOptions } from '../../src/options.ts';
 import { tailEvents } from '../../src/postgres.ts';
+import { resolveOptions } from '../../src/runtime/options.ts';
 import { Counter } from '../runtime/aggregates.ts';
 
 const { proxy: revoked, revoke } = Proxy.revocable({}, {});

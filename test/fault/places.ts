@@ -1,11 +1,11 @@
 // What each place of a data directory holds: recovered by a runtime as a user would start it, then read place by place
 // behind its back; what its durable handler has done; and what PostgreSQL and Kafka hold, if they were there.
 import { join } from 'node:path';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { createRuntime, type Level, type RecoveryReport, type Runtime, type RuntimeOptions } from '../../src/index.ts';
-import { Levels } from '../../src/log/levels.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
+import { Levels } from '../../src/shared/levels.ts';
 import { History } from '../../src/store/history.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { type Held, heldBy, type Place } from './audit.ts';
 import { type ElsewhereSettings, readKafka, readPostgres, storeAndStream } from './elsewhere.ts';

@@ -1,7 +1,7 @@
 // The ring: its model, explored exhaustively, and the real one between three threads, with counters that begin just before
 // they wrap, and with producers that die between claiming room and publishing what they wrote there.
 import { Worker } from 'node:worker_threads';
-import { createRing, RingMemory, Word } from '../../src/ring/ring.ts';
+import { createRing, RingMemory, Word } from '../../src/shared/ring/ring.ts';
 import { exploreRing, type ReaderKind } from '../ring/model.ts';
 import { runAll } from '../ring/run-threads.ts';
 import type { Family, FaultRun } from './family.ts';

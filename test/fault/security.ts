@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
+import { archiveMonth } from '../../src/adapters/postgres/partitions/month-archive.ts';
 import {
   createRuntime,
   kafka,
@@ -15,7 +16,6 @@ import {
   TrunklineError,
 } from '../../src/index.ts';
 import { readArchive } from '../../src/postgres.ts';
-import { archiveMonth } from '../../src/store/postgres/month-archive.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { Elsewhere, readKafka, readPostgres, storeAndStream, withoutServers } from './elsewhere.ts';
 import type { Family, FaultRun } from './family.ts';

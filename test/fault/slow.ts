@@ -2,9 +2,9 @@
 // a file says, while that is there.
 import { readFileSync } from 'node:fs';
 import { setTimeout as pause } from 'node:timers/promises';
-import { defineAggregate } from '../../src/aggregate.ts';
-import { event } from '../../src/event.ts';
 import type { Batch, Sink } from '../../src/index.ts';
+import { defineAggregate } from '../../src/model/aggregate.ts';
+import { event } from '../../src/model/event.ts';
 
 export const Slow = defineAggregate('slow', {
   module: import.meta.url,

@@ -1,9 +1,9 @@
 // node wrap-child.ts FOLDER BEGIN COMMANDS MEBIBYTES: one runtime whose rings begin at a count; prints what it finds as JSON.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { shardOf } from '../../src/actor/contract.ts';
 import { createRuntime, type Level, type NewEvent, type Runtime, type TrunklineError } from '../../src/index.ts';
-import { beginRingsAt } from '../../src/ring/ring.ts';
+import { shardOf } from '../../src/shard/contract.ts';
+import { beginRingsAt } from '../../src/shared/ring/ring.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { Held } from '../runtime/held.ts';
 

@@ -1,6 +1,6 @@
 // Work that is asked for at any moment of its run is done after that moment.
 import { expect, test } from 'vitest';
-import { Again } from '../../src/handlers/again.ts';
+import { Again } from '../../src/subscriptions/again.ts';
 
 const microtasks = async (count: number): Promise<void> => {
   for (let i = 0; i < count; i++) await null;

@@ -3,10 +3,10 @@ import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
-import { Attempts } from '../../src/handlers/attempts.ts';
-import { Breaker } from '../../src/handlers/breaker.ts';
-import { Slots } from '../../src/handlers/slots.ts';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
+import { Attempts } from '../../src/subscriptions/attempts.ts';
+import { Breaker } from '../../src/subscriptions/breaker.ts';
+import { Slots } from '../../src/subscriptions/slots.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 

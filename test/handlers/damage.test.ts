@@ -12,8 +12,8 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { dataFileOf, keyOf, openEnvironment } from '../../src/handlers/lmdb/environment.ts';
-import { openingIsSafe } from '../../src/handlers/lmdb/probe.ts';
+import { dataFileOf, keyOf, openEnvironment } from '../../src/adapters/lmdb/handlers/environment.ts';
+import { openingIsSafe } from '../../src/adapters/lmdb/handlers/probe.ts';
 import type { Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';

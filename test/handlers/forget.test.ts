@@ -1,11 +1,11 @@
 // Handlers that are gone for good: what is kept of them goes, and nothing else; nothing goes while somebody needs it.
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { forget } from '../../src/handlers/forget.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { PostgresTraces } from '../../src/handlers/postgres/traces.ts';
-import { Tables } from '../../src/handlers/tables.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { PostgresTraces } from '../../src/adapters/postgres/handlers/traces.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
 import { defineProjection, type Projection, type Runtime } from '../../src/index.ts';
+import { forget } from '../../src/runtime/forget-handler.ts';
 import { administer } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';

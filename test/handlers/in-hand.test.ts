@@ -1,10 +1,10 @@
 // Which of those that are in hand when the process ends is found to be the reason, and which are not blamed.
 import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import type { Turn } from '../../src/care.ts';
-import { InHand } from '../../src/handlers/in-hand.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { Tables } from '../../src/handlers/tables.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { InHand } from '../../src/handler-state/in-hand.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
+import type { Turn } from '../../src/wire/care.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 
 const never = new AbortController().signal;

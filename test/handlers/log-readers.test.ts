@@ -1,9 +1,9 @@
 // Readers whose checkpoints are kept on this machine, as the months of the store see them.
 import pg from 'pg';
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { archiveMonth, dropMonth } from '../../src/adapters/postgres/partitions/month-archive.ts';
+import { keepPartitions } from '../../src/adapters/postgres/schema/months.ts';
 import { defineProjection, migrate, postgres, type Runtime } from '../../src/index.ts';
-import { archiveMonth, dropMonth } from '../../src/store/postgres/month-archive.ts';
-import { keepPartitions } from '../../src/store/postgres/months.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';

@@ -1,8 +1,8 @@
 // A service with a subscription whose process has no descriptor left for a while. argv: data directory.
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ask } from '../../src/handlers/requests.ts';
 import { createRuntime } from '../../src/index.ts';
+import { ask } from '../../src/runtime/handlers-requests.ts';
 import { Counter } from '../fixtures/counter.ts';
 
 const dataDir = process.argv[2]!;

@@ -1,9 +1,9 @@
 // An effect that waits for itself would wait for ever, and hold close(): it is refused, also where two wait for each other.
 import { mkdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { Inbox } from '../../src/handlers/once.ts';
-import { Tables } from '../../src/handlers/tables.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { Inbox } from '../../src/handler-state/once.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
 import { errorOf, scratchFolder, startRuntime } from '../runtime/scratch.ts';
 
 /** What `runtime.once` is made of, without a runtime. */

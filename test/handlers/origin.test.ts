@@ -3,8 +3,8 @@
 import { cpSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { checkpointTable } from '../../src/handlers/checkpoint.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
 import { defineProjection, type Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime } from '../runtime/scratch.ts';

@@ -1,16 +1,16 @@
 // Tables that may be large are read in pages, and the event loop goes on between two of them, whoever reads.
 import { expect, test } from 'vitest';
-import { DeadLetters } from '../../src/handlers/dead-letters.ts';
-import { handledKey, handledTable } from '../../src/handlers/handled.ts';
-import { InHand } from '../../src/handlers/in-hand.ts';
-import { letterKey, letterTable } from '../../src/handlers/letters.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { MessageBox } from '../../src/handlers/message-box.ts';
-import { MessageLetters } from '../../src/handlers/message-letters.ts';
-import { Parked } from '../../src/handlers/parked.ts';
-import type { TableStore } from '../../src/handlers/table-store.ts';
-import { Tables } from '../../src/handlers/tables.ts';
-import { laneOf } from '../../src/message.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { DeadLetters } from '../../src/dead-letters/dead-letters.ts';
+import { letterKey, letterTable } from '../../src/dead-letters/letters.ts';
+import { MessageBox } from '../../src/dead-letters/message-box.ts';
+import { MessageLetters } from '../../src/dead-letters/message-letters.ts';
+import { Parked } from '../../src/dead-letters/parked.ts';
+import { handledKey, handledTable } from '../../src/handler-state/handled.ts';
+import { InHand } from '../../src/handler-state/in-hand.ts';
+import type { TableStore } from '../../src/handler-state/table-store.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
+import { laneOf } from '../../src/wire/message.ts';
 import { errorOf, scratchFolder } from '../runtime/scratch.ts';
 
 const count = 3_000;

@@ -1,9 +1,9 @@
 // A service that kills itself (SIGKILL) at a named point between the handling of an event and its checkpoint.
 
-import { Effects } from '../../src/handlers/effects.ts';
-import { LmdbTables } from '../../src/handlers/lmdb/tables.ts';
-import { PostgresTables } from '../../src/handlers/postgres/tables.ts';
-import { Tables } from '../../src/handlers/tables.ts';
+import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { PostgresTables } from '../../src/adapters/postgres/handlers/tables.ts';
+import { Effects } from '../../src/handler-state/effects.ts';
+import { Tables } from '../../src/handler-state/tables.ts';
 import { createRuntime, postgres } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { handlePoint } from './points.ts';

@@ -1,14 +1,14 @@
 // What PostgreSQL refuses of what handlers keep holds up nothing else; and no event's time is among it, whatever its year.
 import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
-import { checkpointTable } from '../../src/handlers/checkpoint.ts';
-import { PostgresTables } from '../../src/handlers/postgres/tables.ts';
-import type { Change } from '../../src/handlers/table-store.ts';
+import { PostgresTables } from '../../src/adapters/postgres/handlers/tables.ts';
+import { failure } from '../../src/adapters/postgres/session/failure.ts';
+import { openClient } from '../../src/adapters/postgres/session/server-session.ts';
+import { timeOf, timeText } from '../../src/adapters/postgres/session/time-text.ts';
+import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
+import type { Change } from '../../src/handler-state/table-store.ts';
 import { migrate, postgres } from '../../src/index.ts';
-import { EARLIEST_MS } from '../../src/limits.ts';
-import { failure } from '../../src/store/postgres/failure.ts';
-import { openClient } from '../../src/store/postgres/server-session.ts';
-import { timeOf, timeText } from '../../src/store/postgres/time-text.ts';
+import { EARLIEST_MS } from '../../src/wire/limits.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { startRuntime, until } from '../runtime/scratch.ts';

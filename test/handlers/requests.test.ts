@@ -15,7 +15,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
-import { ask, type HandlerRequest, Requests } from '../../src/handlers/requests.ts';
+import { ask, type HandlerRequest, Requests } from '../../src/runtime/handlers-requests.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
 
 const owners: Requests[] = [];

@@ -1,9 +1,9 @@
 // A commit of what handlers keep whose statements take longer than they may comes in smaller ones; what holds one up for good
 // is seen in the log and in the status. Statements that are too large, or of one key, end as they do when time is up.
 import { beforeAll, beforeEach, expect, test } from 'vitest';
-import { checkpointTable } from '../../src/handlers/checkpoint.ts';
-import { PostgresTables } from '../../src/handlers/postgres/tables.ts';
-import type { Change } from '../../src/handlers/table-store.ts';
+import { PostgresTables } from '../../src/adapters/postgres/handlers/tables.ts';
+import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
+import type { Change } from '../../src/handler-state/table-store.ts';
 import { migrate, postgres } from '../../src/index.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';

@@ -1,7 +1,7 @@
 // Durable subscriptions: from where they begin to where they go on after a restart; order, window, pause and reset.
 import { describe, expect, test } from 'vitest';
-import type { RunningSubscription } from '../../src/handlers/subscription.ts';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
+import type { RunningSubscription } from '../../src/subscriptions/subscription.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
 import { startOn, stores } from './stores.ts';

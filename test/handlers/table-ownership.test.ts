@@ -1,9 +1,9 @@
 // Which tables a projection writes to: only those whose triggers belong to roles that are trusted with the service's rights.
 // `evil` may create schemas and roles in the database; each case has a schema of its own.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { RowTable } from '../../src/handlers/postgres/row-table.ts';
+import { RowTable } from '../../src/adapters/postgres/handlers/row-table.ts';
+import { openClient } from '../../src/adapters/postgres/session/server-session.ts';
 import { defineProjection, migrate, postgres } from '../../src/index.ts';
-import { openClient } from '../../src/store/postgres/server-session.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, startRuntime } from '../runtime/scratch.ts';

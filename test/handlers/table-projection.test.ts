@@ -1,9 +1,9 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
 import { beforeAll, expect, test } from 'vitest';
-import { RowTable } from '../../src/handlers/postgres/row-table.ts';
+import { RowTable } from '../../src/adapters/postgres/handlers/row-table.ts';
+import { PageSize } from '../../src/adapters/postgres/session/page-size.ts';
+import { openClient } from '../../src/adapters/postgres/session/server-session.ts';
 import { defineProjection, type ProjectionDefinition, postgres } from '../../src/index.ts';
-import { PageSize } from '../../src/store/postgres/page-size.ts';
-import { openClient } from '../../src/store/postgres/server-session.ts';
 import { administer } from '../postgres.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';

@@ -1,8 +1,8 @@
 // What handlers keep, over a store whose commits and readings end when the test says so.
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import type { Change, Entry } from '../../src/handlers/table-store.ts';
-import { type Checkpointed, Tables } from '../../src/handlers/tables.ts';
+import type { Change, Entry } from '../../src/handler-state/table-store.ts';
+import { type Checkpointed, Tables } from '../../src/handler-state/tables.ts';
 
 /** Commits wait to be let go, one after the other; readings, if told to. */
 class SlowStore {

@@ -1,8 +1,8 @@
 // The checkpoint: whatever order events are done in, it says all that is done and no more.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { DoneRanges } from '../../src/handlers/done-ranges.ts';
-import { type Pending, Tracker } from '../../src/handlers/tracker.ts';
+import { DoneRanges } from '../../src/handler-state/done-ranges.ts';
+import { type Pending, Tracker } from '../../src/subscriptions/tracker.ts';
 
 test('the low-water mark and the ranges above it say exactly what is done', () => {
   const step = fc.record({

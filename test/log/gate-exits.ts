@@ -1,8 +1,8 @@
 // Ends its process while a worker of it is inside a transaction: certainly, since the worker says when it is.
 import { isMainThread, Worker, workerData } from 'node:worker_threads';
 import { open } from 'lmdb';
-import { shutGateAtExit, throughGate } from '../../src/log/gate.ts';
-import { Levels } from '../../src/log/levels.ts';
+import { shutGateAtExit, throughGate } from '../../src/shared/gate.ts';
+import { Levels } from '../../src/shared/levels.ts';
 
 const insideWord = 20; // a word that nobody else uses here
 

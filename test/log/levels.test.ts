@@ -1,6 +1,6 @@
 // The shared words: each has a place of its own.
 import { expect, test } from 'vitest';
-import { Levels, LevelWord, Position, type PositionName } from '../../src/log/levels.ts';
+import { Levels, LevelWord, Position, type PositionName } from '../../src/shared/levels.ts';
 
 test.each([
   ['positions', Position],

@@ -2,12 +2,12 @@ import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
-import { isError } from '../../src/errors.ts';
-import { FrameReader } from '../../src/frame.ts';
+import { isError } from '../../src/base/errors.ts';
 import { readFloor } from '../../src/log/floor.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
 import { PageFile } from '../../src/log/pages.ts';
 import { readTree } from '../../src/log/tree.ts';
+import { FrameReader } from '../../src/wire/frame.ts';
 import { mapBytes, removeTemporaryFolders, SampleLog, temporaryFolder, textAt } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);

@@ -1,7 +1,7 @@
 // Entry of a thread that follows the log and never returns to its event loop meanwhile.
 import { parentPort, workerData } from 'node:worker_threads';
-import { FrameReader } from '../../src/frame.ts';
 import { openLogReader } from '../../src/log/lmdb.ts';
+import { FrameReader } from '../../src/wire/frame.ts';
 import { textAt } from './sample-log.ts';
 
 const { folder, mapBytes, turns } = workerData as { folder: string; mapBytes: number; turns: SharedArrayBuffer };

@@ -2,10 +2,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { alignUp, FrameFlag, FrameKind, FrameReader, FrameWriter } from '../../src/frame.ts';
 import { CHUNK_HEADER_BYTES, ChunkBuilder } from '../../src/log/chunk.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
 import { type Recovered, type RecoveryOptions, recoverLog } from '../../src/log/recovery.ts';
+import { alignUp, FrameFlag, FrameKind, FrameReader, FrameWriter } from '../../src/wire/frame.ts';
 
 export const mapBytes: number = mapBytesFor(64 << 20);
 export const boot = 'this boot';

@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { MessageChannel } from 'node:worker_threads';
 import { afterEach, describe, expect, test } from 'vitest';
+import { Thread } from '../../src/base/thread.ts';
 import { dataFileOf } from '../../src/log/layout.ts';
-import { hurrySync, Levels, LevelWord, StopStage } from '../../src/log/levels.ts';
 import { addIncarnation, beginRun, newMarker, readMarker } from '../../src/log/marker.ts';
 import { syncUntilStopped } from '../../src/log/sync.ts';
 import type { SyncThreadData } from '../../src/log/sync-thread.ts';
-import { Bell, Sleeper } from '../../src/ring/bell.ts';
-import { Thread } from '../../src/thread.ts';
+import { hurrySync, Levels, LevelWord, StopStage } from '../../src/shared/levels.ts';
+import { Bell, Sleeper } from '../../src/shared/ring/bell.ts';
 import { boot, removeTemporaryFolders, SampleLog, temporaryFolder } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);

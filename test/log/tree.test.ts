@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { DiskReserve } from '../../src/disk-reserve.ts';
+import { DiskReserve } from '../../src/base/disk-reserve.ts';
 import { dataFileOf, PAGE_BYTES } from '../../src/log/layout.ts';
 import { PageFile } from '../../src/log/pages.ts';
 import { type ChunkPlaces, readTree } from '../../src/log/tree.ts';

@@ -1,14 +1,14 @@
 // What the log thread tells its readers, and in which order.
 import { MessageChannel } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
-import { FrameKind } from '../../src/frame.ts';
-import { Levels, LevelWord, StopStage } from '../../src/log/levels.ts';
 import { mapBytesFor } from '../../src/log/lmdb.ts';
 import { LogThreads } from '../../src/log/threads.ts';
-import { Bell } from '../../src/ring/bell.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { createRing, GroupKind, RingMemory } from '../../src/ring/ring.ts';
+import { Levels, LevelWord, StopStage } from '../../src/shared/levels.ts';
+import { Bell } from '../../src/shared/ring/bell.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { createRing, GroupKind, RingMemory } from '../../src/shared/ring/ring.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 import { removeTemporaryFolders, temporaryFolder } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);

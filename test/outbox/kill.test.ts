@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { FrameFlag, FrameKind } from '../../src/frame.ts';
 import { migrate, postgres } from '../../src/index.ts';
 import { eachFrame } from '../../src/log/frames.ts';
 import { mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
+import { FrameFlag, FrameKind } from '../../src/wire/frame.ts';
 import { freshDatabase } from '../postgres.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 

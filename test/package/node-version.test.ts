@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { checkNode, nodeNeeded } from '../../src/node-version.ts';
+import { checkNode, nodeNeeded } from '../../src/base/node-version.ts';
 
 const root = join(import.meta.dirname, '../..');
 
@@ -31,7 +31,7 @@ test('it is asked first, and nothing that an older one lacks is imported by name
   const source = join(root, 'src');
   for (const entry of ['index.ts', 'postgres.ts', 'kafka.ts', 'testing.ts']) {
     const [first] = /^(?:import|export) [^;]*;/m.exec(readFileSync(join(source, entry), 'utf8'))!;
-    expect([entry, first]).toEqual([entry, "import './node-version.ts';"]);
+    expect([entry, first]).toEqual([entry, "import './base/node-version.ts';"]);
   }
   const found: string[] = [];
   for (const file of readdirSync(source, { recursive: true, encoding: 'utf8' })) {

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { countNear, firstCount, isSealed, sealedBit, wordOf } from '../../src/ring/count.ts';
+import { countNear, firstCount, isSealed, sealedBit, wordOf } from '../../src/shared/ring/count.ts';
 
 const src = new URL('../../src/', import.meta.url);
 const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) => file.endsWith('.ts'));
@@ -31,38 +31,38 @@ const arithmetic: readonly { what: string; pattern: RegExp; allowed: Readonly<Re
     what: 'a difference or a count cut to 32 bits, signed',
     pattern: /[^|]\|=? ?0(?![\dx])|(?<!>)>> ?0\b|~~|Math\.imul|Int32Array\.of/,
     allowed: {
-      'ring/count.ts': 'the one place',
-      'actor/contract.ts': 'a hash',
-      'actor/evolve.ts': 'a hash',
-      'caller/outcomes.ts': 'a hash',
-      'stream/kafka/partition.ts': 'a hash',
+      'shared/ring/count.ts': 'the one place',
+      'shard/contract.ts': 'a hash',
+      'shard/evolve.ts': 'a hash',
+      'dispatch/outcomes.ts': 'a hash',
+      'adapters/kafka/partition.ts': 'a hash',
     },
   },
   {
     what: 'a difference or a count cut to 32 bits, unsigned',
     pattern: />>>=? ?0\b/,
     allowed: {
-      'ring/count.ts': 'where a side begins',
-      'actor/contract.ts': 'a hash',
-      'actor/evolve.ts': 'a hash, and hexadecimal digits',
-      'store/lmdb/block.ts': 'a check value, compared for equality',
+      'shared/ring/count.ts': 'where a side begins',
+      'shard/contract.ts': 'a hash',
+      'shard/evolve.ts': 'a hash, and hexadecimal digits',
+      'adapters/lmdb/store/block.ts': 'a check value, compared for equality',
     },
   },
   {
     what: 'a shared word of a ring, read or moved',
     pattern: /Atomics\..*\bWord\.|\bnew RingMemory\(/,
     allowed: {
-      'ring/consumer.ts': 'joined to its cursor',
-      'ring/producer.ts': 'joined to its head',
-      'ring/ring.ts': 'sealing',
+      'shared/ring/consumer.ts': 'joined to its cursor',
+      'shared/ring/producer.ts': 'joined to its head',
+      'shared/ring/ring.ts': 'sealing',
     },
   },
   {
     what: 'a shared word that counts without end, or is compared by its distance',
     pattern: /Atomics\.(?:add|sub)\(|\bflag\([^()]*\)+ ?- |- [\w.]*\bflag\(/,
     allowed: {
-      'log/gate.ts': 'how many threads are inside: bounded by the threads',
-      'log/levels.ts': 'openings of the log: compared for being equal, and never 2^32 of them between two turns',
+      'shared/gate.ts': 'how many threads are inside: bounded by the threads',
+      'shared/levels.ts': 'openings of the log: compared for being equal, and never 2^32 of them between two turns',
     },
   },
 ];

@@ -1,14 +1,14 @@
 // The ring against a plain queue: what goes in comes out, whole and in order, wherever the counters stand.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isPowerOfTwo } from '../../src/bytes.ts';
-import { isError } from '../../src/errors.ts';
-import { FrameKind, FrameReader } from '../../src/frame.ts';
-import { writeNewId } from '../../src/ids.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { type Group, StagedGroup } from '../../src/ring/group.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { createRing, GROUP_HEADER_BYTES, GroupKind, RingMemory, Word } from '../../src/ring/ring.ts';
+import { isPowerOfTwo } from '../../src/base/bytes.ts';
+import { isError } from '../../src/base/errors.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { type Group, StagedGroup } from '../../src/shared/ring/group.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { createRing, GROUP_HEADER_BYTES, GroupKind, RingMemory, Word } from '../../src/shared/ring/ring.ts';
+import { FrameKind, FrameReader } from '../../src/wire/frame.ts';
+import { writeNewId } from '../../src/wire/ids.ts';
 
 const capacity = 4096;
 const half = capacity / 2;

@@ -1,8 +1,8 @@
 // A thread whose ring has been sealed is a zombie: it may run, and can do nothing. Real threads, sealed in full flight.
 import { afterEach, expect, test, vi } from 'vitest';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { isSealed } from '../../src/ring/count.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { isSealed } from '../../src/shared/ring/count.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
 import {
   beginRingsAt,
   createRing,
@@ -12,7 +12,7 @@ import {
   sealHead,
   sealTail,
   Word,
-} from '../../src/ring/ring.ts';
+} from '../../src/shared/ring/ring.ts';
 import { runAll } from './run-threads.ts';
 
 const overallMs = 60_000;

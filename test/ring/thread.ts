@@ -1,10 +1,10 @@
 // What the threads of threads.test.ts do: one role each, told by workerData.
 import { type MessagePort, workerData } from 'node:worker_threads';
-import { FrameKind, FrameReader } from '../../src/frame.ts';
-import { Bell, Sleeper } from '../../src/ring/bell.ts';
-import { RingConsumer } from '../../src/ring/consumer.ts';
-import { RingProducer } from '../../src/ring/producer.ts';
-import { GroupKind, RingSealed } from '../../src/ring/ring.ts';
+import { Bell, Sleeper } from '../../src/shared/ring/bell.ts';
+import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { RingProducer } from '../../src/shared/ring/producer.ts';
+import { GroupKind, RingSealed } from '../../src/shared/ring/ring.ts';
+import { FrameKind, FrameReader } from '../../src/wire/frame.ts';
 
 export interface RingRole {
   /** `claimer`: a producer that writes part of a group, rings the last reader's bell, and never gets to publish it. */

@@ -2,9 +2,9 @@
 // thousands of shards, so this imports only what it uses: all of index.ts and a schema library cost each of them some 0.2 s
 // of CPU time. That a shard bears both is seen with trunks.ts, meddler.ts and the README's programs.
 import type { StandardJSONSchemaV1, StandardSchemaV1 } from '@standard-schema/spec';
-import { defineAggregate } from '../../src/aggregate.ts';
-import { Rejected } from '../../src/errors.ts';
-import { event } from '../../src/event.ts';
+import { Rejected } from '../../src/base/errors.ts';
+import { defineAggregate } from '../../src/model/aggregate.ts';
+import { event } from '../../src/model/event.ts';
 
 export interface CounterState {
   total: number;

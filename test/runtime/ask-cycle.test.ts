@@ -1,6 +1,6 @@
 // Questions whose asker is waited for by whom they are put to: named at once, with the chain. What is no cycle is answered.
 import { describe, expect, test } from 'vitest';
-import { shardOf } from '../../src/actor/contract.ts';
+import { shardOf } from '../../src/shard/contract.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, startRuntime, until } from './scratch.ts';
 

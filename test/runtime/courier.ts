@@ -1,8 +1,8 @@
 // An aggregate that sends and receives messages, and one that fails as a file says. Imported by shards: no side effects.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { defineAggregate } from '../../src/aggregate.ts';
-import { Rejected } from '../../src/errors.ts';
-import { event } from '../../src/event.ts';
+import { Rejected } from '../../src/base/errors.ts';
+import { defineAggregate } from '../../src/model/aggregate.ts';
+import { event } from '../../src/model/event.ts';
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 

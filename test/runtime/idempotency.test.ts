@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { boundKey } from '../../src/principal-key.ts';
+import { boundKey } from '../../src/model/principal-key.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, scratchFolder, startRuntime } from './scratch.ts';
 

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { createRuntime, type Runtime } from '../../src/index.ts';
-import { LevelWord } from '../../src/log/levels.ts';
+import { LevelWord } from '../../src/shared/levels.ts';
 import { Rogue } from './rogue.ts';
 import { errorOf, scratchFolder, sharedRuntime, startRuntime, until } from './scratch.ts';
 

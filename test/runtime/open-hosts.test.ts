@@ -1,14 +1,14 @@
 // A connection to another machine without TLS is told at the start; one to this machine, or with TLS, is not.
 import pg from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
-import { isLoopback, isOpenTls } from '../../src/checks.ts';
+import { openHosts, openHostsOf, resolveKafka } from '../../src/adapters/kafka/settings.ts';
+import { openHost } from '../../src/adapters/postgres/session/connection.ts';
+import { isLoopback, isOpenTls } from '../../src/base/checks.ts';
+import { revealed } from '../../src/base/hidden.ts';
 import { connectionOf } from '../../src/cli/connection.ts';
 import { runProgram } from '../../src/cli/program.ts';
-import { revealed } from '../../src/hidden.ts';
 import { kafka, migrate, postgres } from '../../src/index.ts';
 import { tailEvents } from '../../src/postgres.ts';
-import { openHost } from '../../src/store/postgres/connection.ts';
-import { openHosts, openHostsOf, resolveKafka } from '../../src/stream/settings.ts';
 import { errorOf, startRuntime } from './scratch.ts';
 
 test.each([

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import type { Runtime } from '../../src/index.ts';
-import { RingMemory, Word } from '../../src/ring/ring.ts';
+import { RingMemory, Word } from '../../src/shared/ring/ring.ts';
 import { Held } from './held.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 

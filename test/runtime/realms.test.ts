@@ -1,7 +1,7 @@
 // Values of another realm, as a vm context or a test runner that uses one makes them: a Date is a Date, an Error an Error.
 import { runInNewContext } from 'node:vm';
 import { expect, test } from 'vitest';
-import { describeError } from '../../src/errors.ts';
+import { describeError } from '../../src/base/errors.ts';
 import { given } from '../../src/testing.ts';
 import { Counter } from './aggregates.ts';
 import { startRuntime } from './scratch.ts';

@@ -2,8 +2,8 @@
 // are refused or wait, and so what holds the bound can end.
 import { rmSync, writeFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { shardOf } from '../../src/actor/contract.ts';
 import { isError, type Runtime, type RuntimeOptions } from '../../src/index.ts';
+import { shardOf } from '../../src/shard/contract.ts';
 import { Courier } from './courier.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 

@@ -2,10 +2,10 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
-import { ShardPool, type ShardSettings } from '../../src/actor/pool.ts';
-import { WorkerPool } from '../../src/handlers/worker-pool.ts';
 import { createRuntime, type RuntimeOptions } from '../../src/index.ts';
-import { Levels } from '../../src/log/levels.ts';
+import { ShardPool, type ShardSettings } from '../../src/shard/pool.ts';
+import { Levels } from '../../src/shared/levels.ts';
+import { WorkerPool } from '../../src/subscriptions/worker-pool.ts';
 import { Counter } from './aggregates.ts';
 import { Redeployed } from './redeployed.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';

@@ -2,7 +2,7 @@
 import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { Shards } from '../../src/caller/shards.ts';
+import { Shards } from '../../src/dispatch/shards.ts';
 import { createRuntime, type Runtime } from '../../src/index.ts';
 import { Counter } from './aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';

@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import { Levels } from '../../src/log/levels.ts';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
+import { dataFileOf } from '../../src/adapters/lmdb/store/environment.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
+import { Levels } from '../../src/shared/levels.ts';
 import { History } from '../../src/store/history.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { dataFileOf } from '../../src/store/lmdb/environment.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
 import { allIds, idAt, killedGroups } from './killed.ts';
 import { batchOf, collect, MemoryLog, temporaryFolder, usedPagesOf } from './sample.ts';
 

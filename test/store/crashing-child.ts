@@ -1,6 +1,6 @@
 // Writes the embedded store for ever, and says after each commit how far it is; somebody kills it. Arguments: folder, seed.
 import { writeSync } from 'node:fs';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { killedGroups } from './killed.ts';
 import { batchOf } from './sample.ts';
 

@@ -1,13 +1,13 @@
 // Events and snapshots in the embedded store: what is written comes back, aggregate by aggregate.
 import { mkdirSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { FrameKind, type FrameReader } from '../../src/frame.ts';
-import { newId } from '../../src/ids.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { dataFileOf } from '../../src/store/lmdb/environment.ts';
-import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
+import { dataFileOf } from '../../src/adapters/lmdb/store/environment.ts';
+import { type EmbeddedReader, openEmbeddedReader } from '../../src/adapters/lmdb/store/reader.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import type { LoadedAggregate } from '../../src/store/store.ts';
+import { FrameKind, type FrameReader } from '../../src/wire/frame.ts';
+import { newId } from '../../src/wire/ids.ts';
 import { batchOf, type Group, temporaryFolder } from './sample.ts';
 
 let folder: string;

@@ -1,12 +1,12 @@
 import { setImmediate } from 'node:timers/promises';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { Flusher } from '../../src/flush/flusher.ts';
-import { FrameKind } from '../../src/frame.ts';
-import { Levels } from '../../src/log/levels.ts';
+import { Levels } from '../../src/shared/levels.ts';
 import { History } from '../../src/store/history.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
 import type { EventQuery } from '../../src/store/store.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 import { batchOf, collect, type Group, MemoryLog, temporaryFolder } from './sample.ts';
 
 let log: MemoryLog;

@@ -3,8 +3,8 @@
 import '../leap.ts';
 
 import { expect, onTestFinished, test } from 'vitest';
-import { Levels } from '../../src/log/levels.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
+import { Levels } from '../../src/shared/levels.ts';
 import { leapTo, pass } from '../leap.ts';
 import { batchOf, temporaryFolder } from './sample.ts';
 

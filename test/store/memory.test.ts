@@ -1,8 +1,8 @@
 // The environment as a memory beside a store elsewhere: bounded, and never without what only it can know.
 import { expect, onTestFinished, test } from 'vitest';
-import { FrameKind } from '../../src/frame.ts';
-import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { type EmbeddedReader, openEmbeddedReader } from '../../src/adapters/lmdb/store/reader.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 import { batchOf, type Group, temporaryFolder } from './sample.ts';
 
 interface Memory {

@@ -1,11 +1,11 @@
 // Whatever groups come, in whatever batches, with replays after crashes in between: the store answers as a plain list does.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { FrameKind, type FrameReader } from '../../src/frame.ts';
-import { Levels } from '../../src/log/levels.ts';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
+import { Levels } from '../../src/shared/levels.ts';
 import { History } from '../../src/store/history.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { FrameKind, type FrameReader } from '../../src/wire/frame.ts';
 import { batchOf, collect, type Group, MemoryLog, type SampleFrame, temporaryFolder } from './sample.ts';
 
 const types = ['A', 'B', 'C'];

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { defineAggregate } from '../../src/aggregate.ts';
-import { event, type StoredEvent } from '../../src/event.ts';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { BatchBuffer } from '../../src/flush/batch.ts';
-import { FrameKind } from '../../src/frame.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { defineAggregate } from '../../src/model/aggregate.ts';
+import { event, type StoredEvent } from '../../src/model/event.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 import { batchOf, chunkOf, collect, type Group, temporaryFolder } from './sample.ts';
 
 const Counter = defineAggregate('counter', {

@@ -1,9 +1,9 @@
 // Opens a store as a runtime would, reads all of it, and goes on writing. Argument: folder. Ends with 0 if the store was
 // sound, with 3 if it was refused as damaged; anything else is a defect.
 import assert from 'node:assert/strict';
-import { isError } from '../../src/errors.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
+import { isError } from '../../src/base/errors.ts';
 import { allIds, killedGroups } from './killed.ts';
 import { batchOf, type SampleFrame } from './sample.ts';
 

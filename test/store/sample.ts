@@ -2,12 +2,12 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { DiskReserve } from '../../src/disk-reserve.ts';
+import { DiskReserve } from '../../src/base/disk-reserve.ts';
 import { BatchBuffer } from '../../src/flush/batch.ts';
-import { FrameKind, FrameReader, FrameWriter, frameBytesExact } from '../../src/frame.ts';
-import { newId, writeIdText } from '../../src/ids.ts';
 import type { Chunk, LogSource } from '../../src/log/log.ts';
 import type { Batch } from '../../src/log/sink.ts';
+import { FrameKind, FrameReader, FrameWriter, frameBytesExact } from '../../src/wire/frame.ts';
+import { newId, writeIdText } from '../../src/wire/ids.ts';
 
 export interface SampleFrame {
   kind?: FrameKind;

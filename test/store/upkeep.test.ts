@@ -3,13 +3,19 @@ import '../leap.ts';
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
-import { FrameKind } from '../../src/frame.ts';
-import { Levels } from '../../src/log/levels.ts';
-import { messageKeyPrefix } from '../../src/receipt.ts';
-import { EmbeddedStore } from '../../src/store/lmdb/embedded.ts';
-import { dataFileOf, identityKey, indexedKey, openEnvironment, readNumber } from '../../src/store/lmdb/environment.ts';
-import { type EmbeddedReader, openEmbeddedReader } from '../../src/store/lmdb/reader.ts';
-import { EmbeddedSink } from '../../src/store/lmdb/sink.ts';
+import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
+import {
+  dataFileOf,
+  identityKey,
+  indexedKey,
+  openEnvironment,
+  readNumber,
+} from '../../src/adapters/lmdb/store/environment.ts';
+import { type EmbeddedReader, openEmbeddedReader } from '../../src/adapters/lmdb/store/reader.ts';
+import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
+import { messageKeyPrefix } from '../../src/model/receipt.ts';
+import { Levels } from '../../src/shared/levels.ts';
+import { FrameKind } from '../../src/wire/frame.ts';
 import { leapTo, pass } from '../leap.ts';
 import { batchOf, type Group, temporaryFolder, usedPagesOf } from './sample.ts';
 

@@ -3,9 +3,9 @@
 import { createRequire } from 'node:module';
 import { ProtocolError } from '@platformatic/kafka';
 import { describe, expect, test } from 'vitest';
-import { kindOf as kindByKafkajs } from '../../src/stream/kafka/kafkajs-faults.ts';
-import { kindOf as kindByPlatformatic } from '../../src/stream/kafka/platformatic-faults.ts';
-import { type FaultKind, StreamFault } from '../../src/stream/stream.ts';
+import { kindOf as kindByKafkajs } from '../../src/adapters/kafka/kafkajs-faults.ts';
+import { kindOf as kindByPlatformatic } from '../../src/adapters/kafka/platformatic-faults.ts';
+import { type FaultKind, StreamFault } from '../../src/adapters/kafka/stream.ts';
 
 const require = createRequire(import.meta.url);
 const { createErrorFromCode } = require('kafkajs/src/protocol/error') as { createErrorFromCode(code: number): Error };

@@ -1,7 +1,7 @@
 // Processes and brokers killed under load, audited by a read_committed consumer: every acknowledged event once, in version
 // order per aggregate. A few kills by default; TRUNKLINE_LONG=1 makes it a hundred for each client.
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { revealed } from '../../src/hidden.ts';
+import { revealed } from '../../src/base/hidden.ts';
 import { Kafka } from '../kafka.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { audit, nothing } from './audit.ts';

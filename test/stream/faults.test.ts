@@ -1,7 +1,7 @@
 // A real broker in trouble: killed, frozen, silent; topics that go away; a second process with the same log.
 import { cpSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { revealed } from '../../src/hidden.ts';
+import { revealed } from '../../src/base/hidden.ts';
 import { Kafka } from '../kafka.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';

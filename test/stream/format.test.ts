@@ -1,10 +1,10 @@
 // What a record looks like, byte by byte; no broker.
 import { expect, test } from 'vitest';
-import { formatEvent, type OutEvent } from '../../src/stream/kafka/format.ts';
-import { murmur2, partitionOf } from '../../src/stream/kafka/partition.ts';
-import { schemaOfValue } from '../../src/stream/kafka/schemas.ts';
-import { isLegalTopic } from '../../src/stream/kafka/topics.ts';
-import { formats } from '../../src/stream/kafka-options.ts';
+import { formatEvent, type OutEvent } from '../../src/adapters/kafka/format.ts';
+import { formats } from '../../src/adapters/kafka/kafka-options.ts';
+import { murmur2, partitionOf } from '../../src/adapters/kafka/partition.ts';
+import { schemaOfValue } from '../../src/adapters/kafka/schemas.ts';
+import { isLegalTopic } from '../../src/adapters/kafka/topics.ts';
 
 // A payload as no second serialisation would leave it.
 const data = Buffer.from('{"b": 1.0,"a":"ü \\u00fc","n":1e2}');

@@ -1,9 +1,9 @@
 // What kafka() refuses, before anything is started.
 import { expect, test } from 'vitest';
-import { revealed } from '../../src/hidden.ts';
+import { checkVersion } from '../../src/adapters/kafka/kafkajs-fetch.ts';
+import { revealed } from '../../src/base/hidden.ts';
 import { isError, kafka } from '../../src/index.ts';
 import type { KafkaOptions } from '../../src/kafka.ts';
-import { checkVersion } from '../../src/stream/kafka/kafkajs-fetch.ts';
 
 const brokers = ['localhost:9092'];
 const refused: [string, unknown][] = [

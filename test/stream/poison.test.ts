@@ -1,8 +1,8 @@
 // Events that cannot be published, by whatever it is about them: each is set aside, counted and named, and the rest goes on,
 // also over a restart. Against a real broker, by both clients.
 import { describe, expect, test } from 'vitest';
+import { isStorable } from '../../src/base/tame.ts';
 import { isError } from '../../src/index.ts';
-import { isStorable } from '../../src/tame.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { nonsenseLabels } from './poison-integrations.ts';

@@ -1,9 +1,9 @@
 // Reading a partition back: what has been committed, all of it, and nothing else.
 import { Producer } from '@platformatic/kafka';
 import { expect, test } from 'vitest';
-import { revealed } from '../../src/hidden.ts';
-import { connect } from '../../src/stream/kafka/connect.ts';
-import type { KafkaSettings } from '../../src/stream/kafka-options.ts';
+import { connect } from '../../src/adapters/kafka/connect.ts';
+import type { KafkaSettings } from '../../src/adapters/kafka/kafka-options.ts';
+import { revealed } from '../../src/base/hidden.ts';
 import { until } from '../runtime/scratch.ts';
 import { clients, setUp } from './setup.ts';
 

@@ -5,9 +5,9 @@ import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { expect, onTestFinished, test } from 'vitest';
+import { Registry } from '../../src/adapters/kafka/registry.ts';
+import { resolveKafka } from '../../src/adapters/kafka/settings.ts';
 import type { RegistryOptions } from '../../src/kafka.ts';
-import { Registry } from '../../src/stream/kafka/registry.ts';
-import { resolveKafka } from '../../src/stream/settings.ts';
 import { makeCertificates } from '../certificates.ts';
 import { errorOf } from '../runtime/scratch.ts';
 

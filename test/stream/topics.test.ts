@@ -1,8 +1,8 @@
 // Topics that are not as we know them, or have changed under way.
 import { describe, expect, test } from 'vitest';
-import { connect } from '../../src/stream/kafka/connect.ts';
-import { resolveKafka } from '../../src/stream/settings.ts';
-import { StreamFault } from '../../src/stream/stream.ts';
+import { connect } from '../../src/adapters/kafka/connect.ts';
+import { resolveKafka } from '../../src/adapters/kafka/settings.ts';
+import { StreamFault } from '../../src/adapters/kafka/stream.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { audit, nothing } from './audit.ts';

@@ -1,8 +1,8 @@
 // The store in memory as its own thread reads it.
-import type { AnyAggregate } from '../../../src/aggregate.ts';
-import { decodeEvent, type StoredEvent } from '../../../src/event.ts';
-import { FrameReader } from '../../../src/frame.ts';
-import { checkFields } from '../../../src/known-fields.ts';
+
+import { checkFields } from '../../../src/base/known-fields.ts';
+import type { AnyAggregate } from '../../../src/model/aggregate.ts';
+import { decodeEvent, type StoredEvent } from '../../../src/model/event.ts';
 import type { StoreArchive } from '../../../src/store/adapter.ts';
 import type { EventFilter } from '../../../src/store/filter.ts';
 import { foldTo } from '../../../src/store/fold.ts';
@@ -16,6 +16,7 @@ import {
   type StoreQuery,
   type TypeQuery,
 } from '../../../src/store/store.ts';
+import { FrameReader } from '../../../src/wire/frame.ts';
 import { away } from './asker.ts';
 import type { HeldEvent, Holder } from './holder.ts';
 

@@ -1,6 +1,6 @@
 // Asks the holder from another thread, or from its own.
 import { BroadcastChannel } from 'node:worker_threads';
-import { TrunklineError } from '../../../src/errors.ts';
+import { TrunklineError } from '../../../src/base/errors.ts';
 import type { Answers, Question } from './holder.ts';
 
 export const away = (): TrunklineError =>

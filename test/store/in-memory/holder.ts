@@ -1,8 +1,8 @@
 // The memory of the store in memory: events by aggregate, in the thread that made the options. Other threads ask over a
 // channel, so it outlives the runtimes on it, as a server does. A test can make it fail.
 import { BroadcastChannel } from 'node:worker_threads';
-import { FrameKind, FrameReader } from '../../../src/frame.ts';
 import type { QuarantinedEvent, RefusedEvent } from '../../../src/store/store.ts';
+import { FrameKind, FrameReader } from '../../../src/wire/frame.ts';
 
 export interface HeldEvent {
   readonly logId: string;

@@ -4,11 +4,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, test } from 'vitest';
+import { PostgresSink } from '../../../src/adapters/postgres/flush/sink.ts';
+import { configOf } from '../../../src/adapters/postgres/session/connection.ts';
+import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate, openEventStore, postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
-import { configOf } from '../../../src/store/postgres/connection.ts';
-import { openClient } from '../../../src/store/postgres/server-session.ts';
-import { PostgresSink } from '../../../src/store/postgres/sink.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { until } from '../../runtime/scratch.ts';
 
@@ -97,5 +97,5 @@ test('signals are listened to in one place, which looks whether they have aborte
     (path) =>
       path.endsWith('.ts') && /addEventListener\(\s*'abort'|\.onabort\b/.test(readFileSync(`${src}/${path}`, 'utf8')),
   );
-  expect(listening).toEqual(['on-abort.ts']);
+  expect(listening).toEqual(['base/on-abort.ts']);
 });

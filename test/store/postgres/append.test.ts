@@ -1,12 +1,12 @@
 // Events of entities within transactions of the user's own, against a real server.
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
+import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
+import { isError } from '../../../src/base/errors.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
-import { isError } from '../../../src/errors.ts';
-import type { NewEvent } from '../../../src/event.ts';
-import { newId } from '../../../src/ids.ts';
-import { PostgresAppend } from '../../../src/store/postgres/append.ts';
-import { migrate } from '../../../src/store/postgres/migrate.ts';
+import type { NewEvent } from '../../../src/model/event.ts';
+import { newId } from '../../../src/wire/ids.ts';
 import { freshDatabase } from '../../postgres.ts';
 
 const schema = 'events "of" ours';

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, test } from 'vitest';
+import { beginSql } from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate, postgres } from '../../../src/index.ts';
-import { beginSql } from '../../../src/store/postgres/server-session.ts';
 import { PgBouncer } from '../../pgbouncer.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { scratchFolder, startRuntime } from '../../runtime/scratch.ts';
@@ -46,11 +46,11 @@ test.skipIf(!pgbouncer.isPresent())('behind a pooler, what runtime.once does is 
 
 /** Files whose statements all run within transactions that these begin. */
 const within: Readonly<Record<string, string>> = {
-  'handlers/postgres/row-table.ts': 'handlers/postgres/entries.ts',
-  'store/postgres/heads.ts': 'store/postgres/sink.ts',
-  'store/postgres/locks.ts': 'store/postgres/months.ts',
-  'store/postgres/relayed.ts': 'store/postgres/sink.ts',
-  'store/postgres/quarantine.ts': 'store/postgres/sink.ts',
+  'adapters/postgres/handlers/row-table.ts': 'adapters/postgres/handlers/entries.ts',
+  'adapters/postgres/flush/heads.ts': 'adapters/postgres/flush/sink.ts',
+  'adapters/postgres/session/locks.ts': 'adapters/postgres/schema/months.ts',
+  'adapters/postgres/flush/relayed.ts': 'adapters/postgres/flush/sink.ts',
+  'adapters/postgres/flush/quarantine.ts': 'adapters/postgres/flush/sink.ts',
 };
 
 test('every statement that writes is sent within a transaction that is durable, or is durable itself', () => {

@@ -1,13 +1,13 @@
 // Every family of statements of ours at once, for tests in which sessions have settings, or a search_path, of others.
 import pg from 'pg';
 import { expect } from 'vitest';
+import { readArchive } from '../../../src/adapters/postgres/partitions/archive-file.ts';
+import { archiveMonth, dropMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
+import { keepPartitions, listPartitions } from '../../../src/adapters/postgres/schema/months.ts';
+import { storeStatus } from '../../../src/adapters/postgres/schema/status.ts';
+import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { defineProjection, migrate, postgres, type Runtime, type RuntimeOptions } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
-import { readArchive } from '../../../src/store/postgres/archive-file.ts';
-import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
-import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
-import { openClient } from '../../../src/store/postgres/server-session.ts';
-import { storeStatus } from '../../../src/store/postgres/status.ts';
 import { administer } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';

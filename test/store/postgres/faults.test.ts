@@ -2,8 +2,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { beforeEach, expect, test } from 'vitest';
+import { PostgresArchive } from '../../../src/adapters/postgres/read/archive.ts';
 import { migrate, openEventStore, postgres, type Runtime } from '../../../src/index.ts';
-import { PostgresArchive } from '../../../src/store/postgres/archive.ts';
 import { administer, migratedDatabase } from '../../postgres.ts';
 import { PostgresServer } from '../../postgres-server.ts';
 import { commits, TcpProxy } from '../../proxy.ts';

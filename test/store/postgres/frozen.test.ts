@@ -1,8 +1,8 @@
 // Which connections a flusher ends that stand in its way: flushes that stand still, of its own schema, and no others.
 import type pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { endFrozenFlushes } from '../../../src/store/postgres/frozen.ts';
-import { migrate } from '../../../src/store/postgres/migrate.ts';
+import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
+import { endFrozenFlushes } from '../../../src/adapters/postgres/session/frozen.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { until } from '../../runtime/scratch.ts';
 import { Clients } from './clients.ts';

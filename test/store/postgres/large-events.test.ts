@@ -1,12 +1,12 @@
 // Pages are bounded by bytes, too: events of a megabyte come a few at a time, all of them, in their order.
 import { beforeAll, expect, test } from 'vitest';
+import { PostgresAggregateReader } from '../../../src/adapters/postgres/read/aggregate-reader.ts';
+import { PostgresArchive } from '../../../src/adapters/postgres/read/archive.ts';
+import { copyEvents } from '../../../src/adapters/postgres/rows/pages.ts';
+import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate, postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
 import { pageBytes } from '../../../src/store/page-bytes.ts';
-import { PostgresAggregateReader } from '../../../src/store/postgres/aggregate-reader.ts';
-import { PostgresArchive } from '../../../src/store/postgres/archive.ts';
-import { copyEvents } from '../../../src/store/postgres/pages.ts';
-import { openClient } from '../../../src/store/postgres/server-session.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { startRuntime, until } from '../../runtime/scratch.ts';

@@ -2,9 +2,9 @@
 // aggregate to another log loses no event.
 import pg from 'pg';
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { PostgresAggregateReader } from '../../../src/adapters/postgres/read/aggregate-reader.ts';
+import { PostgresArchive } from '../../../src/adapters/postgres/read/archive.ts';
 import { newId, postgres, type Runtime, type StoredEvent } from '../../../src/index.ts';
-import { PostgresAggregateReader } from '../../../src/store/postgres/aggregate-reader.ts';
-import { PostgresArchive } from '../../../src/store/postgres/archive.ts';
 import { administer, migratedDatabase } from '../../postgres.ts';
 import { commits, TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';

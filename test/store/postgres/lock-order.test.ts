@@ -3,11 +3,11 @@
 // the others may be locked by then.
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HeadStatements } from '../../../src/adapters/postgres/flush/heads.ts';
+import type { Entry, Run } from '../../../src/adapters/postgres/flush/plan.ts';
+import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
+import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
-import { PostgresAppend } from '../../../src/store/postgres/append.ts';
-import { HeadStatements } from '../../../src/store/postgres/heads.ts';
-import { migrate } from '../../../src/store/postgres/migrate.ts';
-import type { Entry, Run } from '../../../src/store/postgres/plan.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { until } from '../../runtime/scratch.ts';
 

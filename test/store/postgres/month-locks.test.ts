@@ -2,10 +2,10 @@
 // write, to read or to make one meanwhile is waited for, or waits.
 import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
-import { lockNames, lockSql } from '../../../src/store/postgres/locks.ts';
-import { migrate } from '../../../src/store/postgres/migrate.ts';
-import { archiveMonth, dropMonth } from '../../../src/store/postgres/month-archive.ts';
-import { keepPartitions, listPartitions } from '../../../src/store/postgres/months.ts';
+import { archiveMonth, dropMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
+import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
+import { keepPartitions, listPartitions } from '../../../src/adapters/postgres/schema/months.ts';
+import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';
 import { Clients } from './clients.ts';

@@ -4,11 +4,11 @@ import '../../leap.ts';
 
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { checkOwnership } from '../../../src/adapters/postgres/schema/ownership.ts';
+import { checkOwnershipOfSession } from '../../../src/adapters/postgres/schema/recent-ownership.ts';
+import { relations } from '../../../src/adapters/postgres/schema/tables.ts';
 import { migrate, openEventStore, postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
-import { checkOwnership } from '../../../src/store/postgres/ownership.ts';
-import { checkOwnershipOfSession } from '../../../src/store/postgres/recent-ownership.ts';
-import { relations } from '../../../src/store/postgres/tables.ts';
 import { pass } from '../../leap.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { errorOf, startRuntime } from '../../runtime/scratch.ts';

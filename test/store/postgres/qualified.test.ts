@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { newId } from '../../../src/ids.ts';
+import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
 import { migrate } from '../../../src/index.ts';
-import { PostgresAppend } from '../../../src/store/postgres/append.ts';
 import type { AppendedEvent } from '../../../src/store/store.ts';
+import { newId } from '../../../src/wire/ids.ts';
 import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
 
 /** What the grammar itself takes from pg_catalog: `extract(epoch from x)`. */
@@ -16,7 +16,7 @@ const syntax = new Set(['extract', 'overlay', 'position', 'substring', 'trim']);
 /** Of several lists, and only without a schema: the parser makes pg_catalog.unnest() of each. */
 const several = /\bunnest\((?=[^()]*,)/g;
 /** Folders of src whose texts are SQL, beside others. */
-const folders = ['store/postgres', 'handlers/postgres', 'outbox', 'cli', 'entity'];
+const folders = ['adapters/postgres', 'outbox', 'cli', 'entity'];
 const text = /`(?:[^`\\]|\\.)*`|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"/g;
 
 function textsOf(folder: string): [string, string][] {
@@ -54,9 +54,10 @@ test('every function of the server and every table of its catalogue is named wit
  */
 const shared = [
   ...['entries.ts', 'row-pages.ts', 'row-table.ts', 'tables.ts', 'projection.ts', 'transactions.ts'].map(
-    (file) => `handlers/postgres/${file}`,
+    (file) => `adapters/postgres/handlers/${file}`,
   ),
-  ...['append.ts', 'server-session.ts'].map((file) => `store/postgres/${file}`),
+  'adapters/postgres/outbox/append.ts',
+  'adapters/postgres/session/server-session.ts',
   'entity/client-transaction.ts',
 ];
 const isStatement = /\b(?:select|insert into|update|delete from|from|where|case when|exists|order by)\b/;
@@ -82,17 +83,17 @@ test('no other statement can be read by the search_path of others', () => {
   const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) => file.endsWith('.ts'));
   const having = (what: RegExp): string[] => files.filter((file) => what.test(textOf(file))).sort();
   // Clients and pools of ours bring the path along, and are made, and transactions begun, in one place (session.test.ts).
-  expect(having(/extends pg\.(?:Client|Pool)\b/)).toEqual(['store/postgres/server-session.ts']);
+  expect(having(/extends pg\.(?:Client|Pool)\b/)).toEqual(['adapters/postgres/session/server-session.ts']);
   // Transactions and sessions whose path is another's.
-  expect(having(/\bbeginSharedSql\(/)).toEqual(['handlers/postgres/entries.ts']);
-  expect(having(/isUsers: true/)).toEqual(['handlers/postgres/tables.ts']);
+  expect(having(/\bbeginSharedSql\(/)).toEqual(['adapters/postgres/handlers/entries.ts']);
+  expect(having(/isUsers: true/)).toEqual(['adapters/postgres/handlers/tables.ts']);
   // Clients of the user's: a pool is borrowed from in one place, which puts them on the path.
-  expect(having(/\bborrowed\(this\.pool\b/)).toEqual(['store/postgres/archive.ts']);
-  expect(textOf('store/postgres/archive.ts')).toContain('this.isOwnPool ? borrowed : onOwnPath(borrowed)');
+  expect(having(/\bborrowed\(this\.pool\b/)).toEqual(['adapters/postgres/read/archive.ts']);
+  expect(textOf('adapters/postgres/read/archive.ts')).toContain('this.isOwnPool ? borrowed : onOwnPath(borrowed)');
   expect(having(/\b(?:pool|reading)\.connect\(|\bpool\.query\(/)).toEqual([
-    'handlers/postgres/tables.ts',
-    'handlers/postgres/transactions.ts',
-    'store/postgres/borrowed.ts',
+    'adapters/postgres/handlers/tables.ts',
+    'adapters/postgres/handlers/transactions.ts',
+    'adapters/postgres/session/borrowed.ts',
   ]);
 });
 

@@ -2,7 +2,7 @@
 // are taken on by `set session authorization`: the functions go by session_user.
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { migrate } from '../../../src/store/postgres/migrate.ts';
+import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { freshDatabase } from '../../postgres.ts';
 
 const [group, member, stranger] = ['group', 'member', 'stranger'].map((role) => `rights_${role}_${process.pid}`);

@@ -4,8 +4,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { postgres } from '../../../src/index.ts';
-import { openClient } from '../../../src/store/postgres/server-session.ts';
 import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
 import { startRuntime } from '../../runtime/scratch.ts';
@@ -164,5 +164,5 @@ test('connections are made, and transactions begun, in one place', () => {
     return /new pg\.(Client|Pool)|new (Client|Pool)\(/.test(code) || /[`'"]begin(;|['"`])/.test(code);
   });
   // A unit of work begins the transaction of its user's own client.
-  expect(found.sort()).toEqual(['entity/client-transaction.ts', 'store/postgres/server-session.ts']);
+  expect(found.sort()).toEqual(['entity/client-transaction.ts', 'adapters/postgres/session/server-session.ts']);
 });

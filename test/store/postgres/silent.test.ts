@@ -3,12 +3,17 @@
 import pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { expect, test } from 'vitest';
+import { PostgresSink } from '../../../src/adapters/postgres/flush/sink.ts';
+import { keepPartitions } from '../../../src/adapters/postgres/schema/months.ts';
+import { configOf } from '../../../src/adapters/postgres/session/connection.ts';
+import { flushName } from '../../../src/adapters/postgres/session/frozen.ts';
+import {
+  beginSql,
+  destroyClient,
+  openClient,
+  silentMs,
+} from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate, postgres } from '../../../src/index.ts';
-import { configOf } from '../../../src/store/postgres/connection.ts';
-import { flushName } from '../../../src/store/postgres/frozen.ts';
-import { keepPartitions } from '../../../src/store/postgres/months.ts';
-import { beginSql, destroyClient, openClient, silentMs } from '../../../src/store/postgres/server-session.ts';
-import { PostgresSink } from '../../../src/store/postgres/sink.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { TcpProxy } from '../../proxy.ts';
 import { Counter } from '../../runtime/aggregates.ts';

@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { storeStatus } from '../../../src/adapters/postgres/schema/status.ts';
+import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate } from '../../../src/index.ts';
-import { openClient } from '../../../src/store/postgres/server-session.ts';
-import { storeStatus } from '../../../src/store/postgres/status.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 
 test('an event may wait in the outbox for years', async () => {

@@ -1,7 +1,7 @@
 // Tokens come back from users: taken as they were given, or refused.
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { readToken, tokenText } from '../../../src/store/postgres/tail-token.ts';
+import { readToken, tokenText } from '../../../src/adapters/postgres/tail/tail-token.ts';
 
 describe('tokens of a tail', () => {
   test.each([

@@ -1,13 +1,13 @@
 // Following the table from elsewhere: nothing skipped, nothing twice, each aggregate in order, whatever transactions do.
 import pg from 'pg';
 import { afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
+import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
+import { type TailedEvent, type TailOptions, tailEvents } from '../../../src/adapters/postgres/tail/tail.ts';
+import { isError } from '../../../src/base/errors.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
-import { isError } from '../../../src/errors.ts';
-import type { NewEvent } from '../../../src/event.ts';
 import { openEventStore, postgres } from '../../../src/index.ts';
-import { PostgresAppend } from '../../../src/store/postgres/append.ts';
-import { migrate } from '../../../src/store/postgres/migrate.ts';
-import { type TailedEvent, type TailOptions, tailEvents } from '../../../src/store/postgres/tail.ts';
+import type { NewEvent } from '../../../src/model/event.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 
 let transactions: Transactions;

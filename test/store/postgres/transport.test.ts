@@ -5,9 +5,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { MessageChannel, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
+import { forThread } from '../../../src/base/secrets.ts';
 import { migrate, openEventStore, postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
-import { forThread } from '../../../src/secrets.ts';
 import { makeCertificates } from '../../certificates.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { PostgresServer } from '../../postgres-server.ts';
@@ -96,7 +96,7 @@ test('of a thread that is blocked the answer is late, and the error says so', as
     workerData.port.close();`;
   const secret = (): string => 'in vain';
   const workerData = {
-    file: new URL('../../../src/secrets.ts', import.meta.url).href,
+    file: new URL('../../../src/base/secrets.ts', import.meta.url).href,
     place: forThread(secret),
     port: port2,
   };

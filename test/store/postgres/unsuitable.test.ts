@@ -1,9 +1,9 @@
 // A database that cannot be used as it is set up refuses the start, by its own name: no retry would cure it.
 import { beforeAll, expect, onTestFinished, test } from 'vitest';
+import { checkTables } from '../../../src/adapters/postgres/schema/tables.ts';
+import { failure } from '../../../src/adapters/postgres/session/failure.ts';
+import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate, postgres } from '../../../src/index.ts';
-import { failure } from '../../../src/store/postgres/failure.ts';
-import { openClient } from '../../../src/store/postgres/server-session.ts';
-import { checkTables } from '../../../src/store/postgres/tables.ts';
 import { administer, freshDatabase, serverUrl } from '../../postgres.ts';
 import { errorOf, startRuntime } from '../../runtime/scratch.ts';
 

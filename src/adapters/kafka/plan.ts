@@ -1,0 +1,315 @@
+// From a batch of the log to the records of one transaction: which events are published, where, in which form, and in how
+// many requests, since a topic bounds the bytes of what it takes at once. What cannot be published is set aside with the
+// reason; the rest goes on.
+import { checkId, checkInteger } from '../../base/checks.ts';
+import { TrunklineError } from '../../base/errors.ts';
+import { NAME_BYTES_LIMIT } from '../../base/name-limits.ts';
+import { own } from '../../base/own.ts';
+import { tame } from '../../base/tame.ts';
+import type { Batch } from '../../log/sink.ts';
+import { decodeEvent, type StoredEvent } from '../../model/event.ts';
+import { FrameKind, FrameReader } from '../../wire/frame.ts';
+import type { Metadata } from '../../wire/metadata.ts';
+import { metadataToJson } from '../../wire/metadata.ts';
+import { toJson } from '../../wire/payload.ts';
+import { type Formatted, formatEvent, type OutEvent } from './format.ts';
+import { type IntegrationEvent, type Integrations, integrationName } from './integration.ts';
+import type { KafkaSettings } from './kafka-options.ts';
+import { partitionOf } from './partition.ts';
+import type { Schemas } from './schemas.ts';
+import type { OutRecord, TopicState } from './stream.ts';
+import { eventTopic, isLegalTopic, quarantineTopicOf, type TopicName, type Topics } from './topics.ts';
+
+/** An event that is not published, as the quarantine topic and the logger get it. */
+export type SetAside = TrunklineError<'EventQuarantined'>;
+
+interface Draft {
+  topic: string;
+  key: string;
+  formatted: Formatted;
+  event: OutEvent;
+}
+
+/** More than Kafka's record and batch headers take, per record and per batch. */
+const recordOverheadBytes = 48;
+const headerOverheadBytes = 8;
+const batchOverheadBytes = 128;
+const requestBytesLimit = 16 << 20;
+const requestRecords = 1000;
+const draftsAtOnce = 250;
+const allOn: Readonly<Record<string, boolean>> = {};
+const defaultMessageBytes = 1_000_000;
+
+export interface PlannerParts {
+  settings: KafkaSettings;
+  topicOf: TopicName;
+  topics: Topics;
+  schemas: Schemas | undefined;
+  integrations: Integrations;
+}
+
+/** What of a batch one transaction publishes: the positions behind `after`, to the end of a command at `to`. */
+export interface Part {
+  readonly after: number;
+  readonly to: number;
+  /** Why the broker takes none of it. */
+  readonly refusal?: string | undefined;
+}
+
+/** Where a part that holds `span` positions, or one command's at least, ends. */
+export function endOfPart(batch: Batch, after: number, span: number): number {
+  if (span >= batch.toPosition - after) return batch.toPosition;
+  const frame = new FrameReader(batch.bytes).at(0);
+  for (let position = batch.fromPosition; position < batch.toPosition; position++) {
+    if (position >= after + span && frame.isLast) return position;
+    frame.at(frame.next);
+  }
+  return batch.toPosition;
+}
+
+export class Planner {
+  publishing: Readonly<Record<string, boolean>>;
+  private readonly parts: PlannerParts;
+
+  constructor(parts: PlannerParts) {
+    this.parts = parts;
+    const { publishing } = parts.settings;
+    this.publishing = Object.keys(publishing).length === 0 ? allOn : publishing;
+  }
+
+  /**
+   * Requests for everything in the part of the batch, the last one with the checkpoint; made one at a time, so that one is
+   * in flight while the next is made. What is set aside is added to `setAside`: with a `refusal`, all of it.
+   */
+  async *requests(
+    batch: Batch,
+    part: Part,
+    setAside: SetAside[],
+    checkpoint: OutRecord,
+  ): AsyncGenerator<readonly OutRecord[]> {
+    const { settings, topics } = this.parts;
+    const packer = new Packer(topics);
+    for (const drafts of this.drafts(batch, part, setAside)) {
+      const unknown = new Set<string>();
+      for (const { topic } of drafts) if (!topics.get(topic)) unknown.add(topic);
+      const refused = await topics.find([...unknown].map((topic) => eventTopic(topic, settings.topics)));
+      for (const draft of drafts) {
+        const reason = part.refusal ?? refused.get(draft.topic) ?? packer.add(draft);
+        if (reason !== undefined) setAside.push(refusal(draft.event, reason));
+      }
+      yield* packer.full;
+      packer.full = [];
+    }
+    const quarantine = quarantineTopicOf(settings.topics);
+    for (const { details } of setAside) {
+      const formatted = { value: Buffer.from(JSON.stringify(details)), headers: {} };
+      packer.add({ topic: quarantine, key: details.aggregateId, formatted });
+      yield* packer.full;
+      packer.full = [];
+    }
+    packer.current.push(checkpoint);
+    yield packer.current;
+  }
+
+  private isOn(aggregateType: string, type: string): boolean {
+    const { publishing } = this;
+    if (publishing === allOn) return true;
+    return own(publishing, `${aggregateType}.${type}`) ?? own(publishing, aggregateType) ?? true;
+  }
+
+  /** Some at a time. */
+  private *drafts(batch: Batch, { after, to }: Part, setAside: SetAside[]): Generator<Draft[]> {
+    const { integrations } = this.parts;
+    const frame = new FrameReader(batch.bytes);
+    // The events of the current command that some mapping wants, by aggregate.
+    const wanted = new Map<string, StoredEvent[]>();
+    let drafts: Draft[] = [];
+    let offset = 0;
+    for (let position = batch.fromPosition; position <= to; position++) {
+      frame.at(offset);
+      offset = frame.next;
+      if (position > after && frame.kind === FrameKind.event) {
+        const { aggregateType } = frame;
+        try {
+          if (integrations.concerns(aggregateType)) {
+            const event = decodeEvent(frame, position);
+            const key = `${aggregateType}\n${event.aggregateId}`;
+            const ofOne = wanted.get(key);
+            if (ofOne === undefined) wanted.set(key, [event]);
+            else ofOne.push(event);
+          }
+          this.draftOne(frame, aggregateType, position, drafts, setAside);
+        } catch (error) {
+          const { aggregateId, name: type } = frame;
+          setAside.push(
+            refusal({ position, aggregateType, aggregateId, type }, `it cannot be formatted: ${tame(error)}`),
+          );
+        }
+      }
+      if (!frame.isLast) continue;
+      for (const events of wanted.values()) this.integrate(events, drafts, setAside);
+      wanted.clear();
+      if (drafts.length < draftsAtOnce) continue;
+      yield drafts;
+      drafts = [];
+    }
+    yield drafts;
+  }
+
+  private draftOne(
+    frame: FrameReader,
+    aggregateType: string,
+    position: number,
+    drafts: Draft[],
+    setAside: SetAside[],
+  ): void {
+    const { settings, topicOf, schemas } = this.parts;
+    const { name: type, metadataJson } = frame;
+    if (!this.isOn(aggregateType, type)) return;
+    const event: OutEvent = {
+      id: frame.id,
+      type,
+      aggregateType,
+      aggregateId: frame.aggregateId,
+      version: frame.version,
+      schemaVersion: frame.schemaVersion,
+      position,
+      occurredAt: frame.occurredAt,
+      metadata: metadataJson === '' ? noMetadata : (JSON.parse(metadataJson) as Metadata),
+      metadataJson: metadataJson === '' ? '{}' : metadataJson,
+      data: frame.dataBytes,
+    };
+    let topic: string;
+    try {
+      topic = topicOf(aggregateType, type);
+    } catch (error) {
+      setAside.push(refusal(event, `its topic cannot be determined: ${tame(error)}`));
+      return;
+    }
+    const schemaId = schemas?.idOf(aggregateType, type);
+    if (!isLegalTopic(topic)) setAside.push(refusal(event, `'${tame(topic)}' is no legal topic`));
+    else if (this.parts.topics.isOwn(topic))
+      setAside.push(refusal(event, `'${topic}' is one of the stream's own topics`));
+    else if (schemas && schemaId === undefined) setAside.push(refusal(event, 'it has no schema in the registry'));
+    else
+      drafts.push({ topic, key: event.aggregateId, formatted: formatEvent(settings.format, event, schemaId), event });
+  }
+
+  /** The events that one command raised on one aggregate. */
+  private integrate(events: readonly StoredEvent[], drafts: Draft[], setAside: SetAside[]): void {
+    const [{ aggregateType }] = events as [StoredEvent];
+    try {
+      const made = this.parts.integrations.map(aggregateType, events);
+      const fresh = made.map(({ event, cause }, index) => this.integrationDraft(event, cause, index));
+      drafts.push(...fresh.filter(({ event: { type } }) => this.isOn(integrationName, type)));
+    } catch (error) {
+      const cause = events.at(-1)!;
+      const { position, aggregateId, type } = cause;
+      const reason = `its integration mapping failed: ${tame(error)}`;
+      setAside.push(
+        new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType: type, reason }),
+      );
+    }
+  }
+
+  /** Throws whatever makes it no event for the outside. */
+  private integrationDraft(made: IntegrationEvent, cause: StoredEvent, index: number): Draft {
+    const { settings, schemas, topics } = this.parts;
+    const { type, version = 1, data, topic, key = cause.aggregateId, source } = made;
+    const { aggregateType, aggregateId } = cause;
+    checkId('the type of an integration event', type, NAME_BYTES_LIMIT);
+    checkId('the key of an integration event', key);
+    checkInteger('version of an integration event', version, 1, 65535);
+    const metadata: Metadata = {
+      ...cause.metadata,
+      correlationId: cause.metadata.correlationId ?? cause.id,
+      causationId: cause.id,
+      source: source ?? cause.metadata.source ?? settings.clientId,
+    };
+    const metadataJson = metadataToJson(metadata);
+    const event: OutEvent = {
+      id: `${cause.id}/${index}`,
+      type,
+      aggregateType,
+      aggregateId,
+      version: cause.version,
+      schemaVersion: version,
+      position: cause.position,
+      occurredAt: cause.occurredAt.getTime(),
+      metadata,
+      metadataJson,
+      data: Buffer.from(toJson(data, 'data')),
+    };
+    const target = topic ?? `${settings.topics.prefix}.integration.${aggregateType}`;
+    if (!isLegalTopic(target)) throw new Error(`'${tame(target)}' is no legal topic`);
+    if (topics.isOwn(target)) throw new Error(`'${target}' is one of the stream's own topics`);
+    const schemaId = schemas?.idOf(integrationName, type);
+    if (schemas && schemaId === undefined) throw new Error(`'${type}' has no schema in the registry`);
+    return { topic: target, key, formatted: formatEvent(settings.format, event, schemaId), event };
+  }
+}
+
+const noMetadata: Metadata = {};
+
+type Named = Pick<OutEvent, 'position' | 'aggregateType' | 'aggregateId' | 'type'>;
+
+function refusal({ position, aggregateType, aggregateId, type }: Named, reason: string): SetAside {
+  return new TrunklineError('EventQuarantined', { position, aggregateType, aggregateId, eventType: type, reason });
+}
+
+/** Fills requests so that no partition gets more at once than its topic takes. */
+class Packer {
+  /** Those that are done. */
+  full: OutRecord[][] = [];
+  current: OutRecord[] = [];
+  private readonly topics: Topics;
+  private readonly places = new Map<string, TopicPlaces>();
+  private requestBytes = 0;
+
+  constructor(topics: Topics) {
+    this.topics = topics;
+  }
+
+  /** Undefined, or why the topic would not take it. */
+  add({ topic, key, formatted: { value, headers } }: Omit<Draft, 'event'>): string | undefined {
+    let places = this.places.get(topic);
+    if (!places) this.places.set(topic, (places = new TopicPlaces(this.topics.get(topic)!)));
+    let bytes = recordOverheadBytes + 3 * key.length + value.length;
+    for (const name in headers) bytes += headerOverheadBytes + name.length + 3 * headers[name]!.length;
+    if (bytes > places.limit) return `${value.length} bytes are more than topic ${topic} takes (max.message.bytes)`;
+    const partition = places.partitionOf(key);
+    const isFull = this.current.length >= requestRecords || this.requestBytes + bytes > requestBytesLimit;
+    if (isFull || places.bytes[partition]! + bytes > places.limit) this.next();
+    places.bytes[partition]! += bytes;
+    this.requestBytes += bytes;
+    this.current.push({ topic, partition, key, value, headers });
+    return undefined;
+  }
+
+  private next(): void {
+    this.full.push(this.current);
+    this.current = [];
+    this.requestBytes = 0;
+    for (const { bytes } of this.places.values()) bytes.fill(0);
+  }
+}
+
+/** One topic, as one batch fills it. */
+class TopicPlaces {
+  /** Most bytes that a partition takes at once. */
+  readonly limit: number;
+  /** Bytes of the current request, by partition. */
+  readonly bytes: Float64Array;
+  private readonly byKey = new Map<string, number>();
+
+  constructor({ partitions, config }: TopicState) {
+    this.limit = Number(config.get('max.message.bytes') ?? defaultMessageBytes) - batchOverheadBytes;
+    this.bytes = new Float64Array(partitions);
+  }
+
+  partitionOf(key: string): number {
+    let partition = this.byKey.get(key);
+    if (partition === undefined) this.byKey.set(key, (partition = partitionOf(key, this.bytes.length)));
+    return partition;
+  }
+}

@@ -1,0 +1,123 @@
+// Schemas on the wire: each declared event's JSON Schema, wrapped as the format wraps the payload, registered under its
+// subject before the first event is published; afterwards an event's id is a look into a map. Integration events have their
+// public name as their subject: it is the contract, on whatever topic they are.
+import { TrunklineError } from '../../base/errors.ts';
+import { own } from '../../base/own.ts';
+import type { EventDeclaration } from '../../model/event.ts';
+import { integrationName } from './integration.ts';
+import type { Format, KafkaSettings } from './kafka-options.ts';
+import { Registry } from './registry.ts';
+import type { TopicName } from './topics.ts';
+
+type Json = Record<string, unknown>;
+
+const text = { type: 'string' };
+const number = { type: 'integer' };
+
+/** The fields around the payload, and its own name, by format. */
+const envelopes: Readonly<Record<Format, { payload: string; fields: Json } | undefined>> = {
+  trunkline: {
+    payload: 'data',
+    fields: {
+      id: text,
+      type: text,
+      aggregateType: text,
+      aggregateId: text,
+      version: number,
+      position: number,
+      schemaVersion: number,
+      occurredAt: text,
+      metadata: { type: 'object' },
+    },
+  },
+  'snake-case': {
+    payload: 'payload',
+    fields: {
+      event_id: text,
+      event_type: text,
+      aggregate_id: text,
+      aggregate_type: text,
+      timestamp: text,
+      version: number,
+    },
+  },
+  'cloudevents-binary': undefined,
+  'cloudevents-structured': {
+    payload: 'data',
+    fields: { specversion: text, id: text, source: text, type: text, subject: text, time: text },
+  },
+};
+
+/** The schema of a record's value. Definitions move to the root, where references look for them. */
+export function schemaOfValue(format: Format, payload: Json, title: string): Json {
+  const envelope = envelopes[format];
+  const { $schema, $defs, definitions, ...inner } = payload;
+  const root: Json = { $schema: $schema ?? 'http://json-schema.org/draft-07/schema#', title };
+  if (!envelope) return { ...root, ...payload };
+  const moved = JSON.parse(JSON.stringify(inner).replaceAll('"$ref":"#"', `"$ref":"#/properties/${envelope.payload}"`));
+  const properties = { ...envelope.fields, [envelope.payload]: moved };
+  const schema: Json = { ...root, type: 'object', properties, required: Object.keys(properties) };
+  if ($defs) schema.$defs = $defs;
+  if (definitions) schema.definitions = definitions;
+  return schema;
+}
+
+export class Schemas {
+  private readonly settings: NonNullable<KafkaSettings['registry']>;
+  private readonly format: Format;
+  private readonly registry: Registry;
+  private readonly ids = new Map<string, number>();
+
+  constructor(settings: NonNullable<KafkaSettings['registry']>, format: Format) {
+    this.settings = settings;
+    this.format = format;
+    this.registry = new Registry(settings);
+  }
+
+  /**
+   * Register what is declared and what is given.
+   * @throws SchemaRefused; RegistryUnavailable; InvalidOptions for an event without a schema
+   */
+  async prepare(events: readonly EventDeclaration[], topicOf: TopicName): Promise<void> {
+    const all = new Map(events.map((one) => [`${one.aggregateType}.${one.type}`, one]));
+    for (const name of Object.keys(this.settings.schemas)) {
+      const dot = name.indexOf('.');
+      const [aggregateType, type] = [name.slice(0, dot), name.slice(dot + 1)];
+      if (!all.has(name)) all.set(name, { aggregateType, type, schemaVersion: 1 });
+    }
+    const subjects = new Map<string, string>();
+    for (const [name, { aggregateType, type, jsonSchema }] of all) {
+      if (this.ids.has(name)) continue;
+      const payload = (own(this.settings.schemas, name) as Json | undefined) ?? jsonSchema;
+      if (!payload) {
+        const reason = `${name} has no validator that tells its JSON Schema; give one here, or leave the registry out`;
+        throw new TrunklineError('InvalidOptions', { option: 'stream.registry.schemas', reason });
+      }
+      const subject = aggregateType === integrationName ? type : this.subjectOf(topicOf, aggregateType, type);
+      const other = subjects.get(subject);
+      if (other !== undefined) {
+        const reason = `${subject} would be the subject of ${other} and of ${name}: choose topicRecord`;
+        throw new TrunklineError('InvalidOptions', { option: 'stream.registry.subjects', reason });
+      }
+      subjects.set(subject, name);
+      const schema = schemaOfValue(this.format, payload, type);
+      this.ids.set(name, await this.registry.register(subject, schema));
+    }
+  }
+
+  /** Undefined: the event has no schema here. */
+  idOf(aggregateType: string, type: string): number | undefined {
+    return this.ids.get(`${aggregateType}.${type}`);
+  }
+
+  private subjectOf(topicOf: TopicName, aggregateType: string, type: string): string {
+    switch (this.settings.subjects) {
+      case 'topicRecord':
+        return `${topicOf(aggregateType, type)}-${type}`;
+      case 'record':
+        return `${aggregateType}.${type}`;
+      case 'topic':
+        return `${topicOf(aggregateType, type)}-value`;
+    }
+  }
+}

@@ -1,0 +1,147 @@
+// Tells the store how far the readers are whose checkpoints are kept on this machine, so that `partitions drop` asks them too:
+// a row of `log_readers` for each. Owned by the caller's thread.
+//
+// Invariants: only what has been committed here is told, so a row never stands ahead of its reader. A new reader, and one
+// that goes back, or is gone, are told at once; progress now and then, and at the end. Readers that this run does not begin are told too:
+// they may be begun again. What the server does not take is told later, and holds up nothing.
+import pg from 'pg';
+import { clearTimeout, setTimeout } from '../../../base/clock.ts';
+import { guarded, unawaited } from '../../../base/guarded.ts';
+import { type CheckpointRecord, checkpointTable } from '../../../handler-state/checkpoint.ts';
+import type { Change, TableStore } from '../../../handler-state/table-store.ts';
+import { failure } from '../session/failure.ts';
+import type { PostgresSettings } from '../session/postgres.ts';
+import { beginSql, openClient } from '../session/server-session.ts';
+
+const everyMs = 30_000;
+/** At the end, how long a store that is away is waited for. */
+const lastCallMs = 2_000;
+
+export class LogReaders {
+  private readonly settings: PostgresSettings;
+  private readonly logId: string;
+  private readonly onError: (error: Error) => void;
+  private readonly positions = new Map<string, number>();
+  /** What the table holds, as far as this run knows. */
+  private told: ReadonlyMap<string, number> | undefined;
+  private isAway = false;
+  private timer: NodeJS.Timeout | undefined;
+  private isUrgent = false;
+  private readonly ending = new AbortController();
+  private running: Promise<void> | undefined;
+  private isClosing = false;
+
+  /** `onError`: once for each time that the server begins to fail. */
+  constructor(settings: PostgresSettings, logId: string, onError: (error: Error) => void) {
+    this.settings = settings;
+    this.logId = logId;
+    this.onError = onError;
+  }
+
+  /** The same store, whose checkpoints are noted as they are committed. */
+  async follow(store: TableStore): Promise<TableStore> {
+    for (const { key, json } of await store.range(checkpointTable, {})) this.note(key, json);
+    return {
+      get: (table, key) => store.get(table, key),
+      range: (table, range) => store.range(table, range),
+      commit: async (changes, onRefused) => {
+        const refused = new Set<Change>();
+        await store.commit(changes, (change, error) => {
+          refused.add(change);
+          onRefused(change, error);
+        });
+        this.committed(refused.size === 0 ? changes : changes.filter((change) => !refused.has(change)));
+      },
+      close: () => store.close(),
+      cut: () => store.cut?.(),
+    };
+  }
+
+  /** Tell what is left to be told; not for long. */
+  async close(): Promise<void> {
+    this.isClosing = true;
+    clearTimeout(this.timer);
+    const timer = setTimeout(
+      guarded(() => this.ending.abort()),
+      lastCallMs,
+    );
+    await this.running;
+    if (this.hasNews && !this.isAway && !this.ending.signal.aborted) await this.tell();
+    clearTimeout(timer);
+  }
+
+  /** Nothing is told from now on. */
+  cut(): void {
+    this.isClosing = true;
+    this.ending.abort();
+  }
+
+  private committed(changes: readonly Change[]): void {
+    for (const { table, key, json } of changes) if (table === checkpointTable) this.note(key, json);
+  }
+
+  private note(name: string, json: string | undefined): void {
+    const before = this.positions.get(name);
+    if (json === undefined) {
+      this.positions.delete(name);
+      if (before !== undefined) this.isUrgent = true; // it holds up months no longer
+    } else {
+      const { low } = JSON.parse(json) as CheckpointRecord;
+      this.positions.set(name, low);
+      if (before === undefined || low < before) this.isUrgent = true;
+    }
+    this.plan();
+  }
+
+  private get hasNews(): boolean {
+    const { positions, told } = this;
+    return told?.size !== positions.size || [...positions].some(([name, low]) => told.get(name) !== low);
+  }
+
+  private plan(): void {
+    if (this.isClosing || this.running !== undefined) return;
+    const isSoon = this.isUrgent && !this.isAway;
+    if (this.timer !== undefined && !isSoon) return;
+    clearTimeout(this.timer);
+    const turn = (): void => unawaited(this.turn(), (error) => this.onError(error as Error));
+    this.timer = setTimeout(guarded(turn), isSoon ? 0 : everyMs).unref();
+  }
+
+  private async turn(): Promise<void> {
+    this.timer = undefined;
+    this.running = this.tell();
+    await this.running;
+    this.running = undefined;
+    if (this.hasNews) this.plan();
+  }
+
+  /** All that is known here; what the table has besides is of no reader any more. Rejects never. */
+  private async tell(): Promise<void> {
+    const { connection, schema, statementTimeoutMs: timeoutMs } = this.settings;
+    const positions = new Map(this.positions);
+    const table = `${pg.escapeIdentifier(schema)}.log_readers`;
+    this.isUrgent = false;
+    let client: pg.Client | undefined;
+    try {
+      client = await openClient(connection, { name: 'trunkline readers', timeoutMs }, this.ending.signal);
+      const names = [...positions.keys()];
+      await client.query(beginSql());
+      await client.query(`delete from ${table} where log_id = $1 and name <> all ($2::text[])`, [this.logId, names]);
+      await client.query(
+        `insert into ${table} as kept (log_id, name, position)
+         select $1, name, position from unnest($2::text[], $3::bigint[]) as reader (name, position)
+         on conflict (log_id, name) do update set position = excluded.position, updated_at = pg_catalog.now()
+           where kept.position <> excluded.position`,
+        [this.logId, names, [...positions.values()]],
+      );
+      await client.query('commit');
+      this.told = positions;
+      this.isAway = false;
+    } catch (error) {
+      if (!this.isAway && !this.ending.signal.aborted) this.onError(failure(error, schema));
+      this.isAway = true;
+    } finally {
+      await client?.end().catch(() => {});
+    }
+  }
+}

@@ -1,0 +1,116 @@
+// The outbox in PostgreSQL: opens its sessions. One connection of the runtime's own, used by the statement: nothing that
+// decides is kept in the server's session, so a pooler may stand between.
+import { randomUUID } from 'node:crypto';
+import pg from 'pg';
+import { performance } from '../../../base/clock.ts';
+import { TrunklineError } from '../../../base/errors.ts';
+import type { Outbox, OutboxSession } from '../../../outbox/outbox.ts';
+import type { HiddenConnection } from '../session/connection.ts';
+import { failure } from '../session/failure.ts';
+import { beginSql, durable, openClient } from '../session/server-session.ts';
+import { codeOf, lockNotAvailable } from '../session/sqlstate.ts';
+import { PostgresOutboxSession, raisedTypesIn } from './relay-session.ts';
+
+export interface PostgresOutboxSettings {
+  connection: HiddenConnection;
+  schema: string;
+  logId: string;
+  /** Types whose events this runtime's actors raise. */
+  actorTypes: readonly string[];
+  /** How long transactions that were open when a door was closed are waited for, milliseconds; default 10,000. */
+  patienceMs?: number;
+}
+
+const queryTimeoutMs = 30_000; // a connection that hangs for longer is given up
+const lockTimeoutMs = 1_000; // meanwhile others that write events wait behind it
+const patienceMs = 10_000; // then the relay begins all the same
+
+export class PostgresOutbox implements Outbox {
+  raisedTypes: ReadonlySet<string> = new Set();
+  private readonly settings: PostgresOutboxSettings;
+  private readonly schema: string;
+  /** The session before: its place is taken at once, without waiting until its time is over. */
+  private former: string | undefined;
+  /** Types whose door this one has closed, and of which a transaction that is still open may have written events before. */
+  private readonly unsettled = new Set<string>();
+  private closedAt = 0;
+
+  constructor(settings: PostgresOutboxSettings) {
+    this.settings = settings;
+    this.schema = pg.escapeIdentifier(settings.schema);
+  }
+
+  async open(signal?: AbortSignal): Promise<OutboxSession> {
+    const { connection, schema, actorTypes, logId } = this.settings;
+    let client: pg.Client | undefined;
+    try {
+      client = await openClient(connection, { name: 'trunkline relay', timeoutMs: queryTimeoutMs }, signal);
+      this.raisedTypes = await raisedTypesIn(client, this.schema); // before what may be waited for
+      await this.register(client, actorTypes);
+    } catch (error) {
+      client?.end().catch(() => {});
+      throw failure(error, schema);
+    }
+    const id = randomUUID();
+    const session = new PostgresOutboxSession(client, schema, { logId, id, former: this.former });
+    this.former = id;
+    return session;
+  }
+
+  /**
+   * Close the transactions' door to the actors' types, unless a transaction has gone through it. The door is closed at once:
+   * who holds a transaction open that writes events holds up no more than the look at what had come through before.
+   */
+  private async register(client: pg.Client, types: readonly string[]): Promise<void> {
+    const { schema, unsettled } = this;
+    const { rows: missing } = await client.query(
+      `select type from pg_catalog.unnest($1::text[]) as type where not exists (
+        select from ${schema}.actor_types where aggregate_type = type)`,
+      [types],
+    );
+    for (const { type } of missing) {
+      const { rowCount } = await client.query(
+        `with used as (select from ${schema}.aggregates where aggregate_type = $1 and log_id is null limit 1)
+        insert into ${schema}.actor_types (aggregate_type) select $1 where not exists (select from used)
+        on conflict (aggregate_type) do update set aggregate_type = excluded.aggregate_type returning ${durable}`,
+        [type],
+      );
+      if (rowCount === 0) throw inUse(type);
+      unsettled.add(type);
+      this.closedAt = performance.now();
+    }
+    if (unsettled.size > 0) await this.settle(client);
+  }
+
+  /**
+   * Whoever writes events reads `actor_types` first, and holds its lock until its transaction ends: behind ours there is none
+   * that had read it before the door was closed. One that does not end is not waited for without end: what it still writes is an
+   * aggregate of its own, which the flush of a log refuses or takes as a whole.
+   */
+  private async settle(client: pg.Client): Promise<void> {
+    const { schema, unsettled } = this;
+    const begin = beginSql(`lock_timeout = ${lockTimeoutMs}`);
+    try {
+      await client.query(`${begin}; lock table ${schema}.actor_types in access exclusive mode`);
+    } catch (error) {
+      const isEarly = performance.now() - this.closedAt < (this.settings.patienceMs ?? patienceMs);
+      if (isEarly || codeOf(error) !== lockNotAvailable) throw error;
+      await client.query('rollback');
+      return;
+    }
+    const { rows } = await client.query(
+      `delete from ${schema}.actor_types t where t.aggregate_type = any($1) and exists (
+         select from ${schema}.aggregates a where a.aggregate_type = t.aggregate_type and a.log_id is null)
+       returning t.aggregate_type as type`,
+      [[...unsettled]],
+    );
+    await client.query('commit');
+    unsettled.clear();
+    if (rows.length > 0) throw inUse(rows[0].type);
+  }
+}
+
+function inUse(aggregateType: string): TrunklineError {
+  const reason = 'transactions have written events of this type; actors must use another';
+  return new TrunklineError('WrongDoor', { aggregateType, reason });
+}

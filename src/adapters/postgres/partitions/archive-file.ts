@@ -1,0 +1,395 @@
+// A month of events in a file: JSON lines in the order of their sequence, compressed by zstd, the last line saying how many
+// there are and what their SHA-256 is. A file without that line, or with another sum, is no archive, whatever its name.
+//
+// Written beside under another name, synced, read back whole, and only then given its name: what a crash leaves behind is
+// never mistaken for an archive. The last line also says which store the month is of. What has the name already is replaced only
+// by an archive of the same store that holds each of its events; what cannot be read or understood is left where it is.
+import { isUtf8 } from 'node:buffer';
+import { createHash, type Hash, randomUUID } from 'node:crypto';
+import { createWriteStream } from 'node:fs';
+import { lstat, readdir, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and is to be told so
+import { checkInteger, checkSignal, invalid } from '../../../base/checks.ts';
+import { syncFolder } from '../../../base/durable-file.ts';
+import { isError, TrunklineError } from '../../../base/errors.ts';
+import { linesIn, parseFields, refused, unpacked } from '../../../base/foreign-file.ts';
+import { checkFields, fieldsOf } from '../../../base/known-fields.ts';
+import { openPrivate } from '../../../base/private-file.ts';
+import { eventOf, type StoredEvent } from '../../../model/event.ts';
+import type { Metadata } from '../../../wire/metadata.ts';
+import { deepFreeze } from '../../../wire/payload.ts';
+import { timeOf } from '../session/time-text.ts';
+
+/** How the last line begins. */
+const endStart = '{"end":true,';
+/** A draft that has not grown for so long is nobody's. */
+const draftMsMost = 24 * 60 * 60_000;
+/** What is named otherwise is not ours to remove. */
+const draftEnd = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/;
+
+/** What reading an archive may cost; beyond, it is refused (`FileRefused`), and read no further. */
+export interface ArchiveLimits {
+  /** Bytes of one event's line, 1 KiB to 512 MiB; default 64 MiB. */
+  lineBytes?: number | undefined;
+  /** Bytes of all lines, 1 KiB to 1 PiB; default 1 TiB. */
+  totalBytes?: number | undefined;
+  /** How many times the size of its file an archive may have when it is unpacked, asked beyond 256 MiB; 1 to 1,000,000; default 1,000. */
+  ratio?: number | undefined;
+}
+
+const limitFields = fieldsOf<ArchiveLimits>({ lineBytes: true, totalBytes: true, ratio: true });
+
+/** @throws InvalidOptions */
+function resolveLimits(limits: ArchiveLimits): Required<{ [K in keyof ArchiveLimits]: number }> {
+  checkFields('archive', limits, limitFields);
+  return {
+    lineBytes: checkInteger('lineBytes', limits.lineBytes ?? 64 << 20, 1 << 10, 1 << 29),
+    totalBytes: checkInteger('totalBytes', limits.totalBytes ?? 2 ** 40, 1 << 10, 2 ** 50),
+    ratio: checkInteger('ratio', limits.ratio ?? 1000, 1, 1_000_000),
+  };
+}
+
+/** The store that a month is of. */
+export interface ArchiveOrigin {
+  /** The database system's identifier, as the server was initialised with it. */
+  readonly system: string;
+  readonly database: string;
+  readonly schema: string;
+  readonly month: string;
+}
+
+/** What an archive says of itself. */
+export interface ArchiveInfo {
+  readonly file: string;
+  readonly events: number;
+  /** The highest number among them. */
+  readonly lastSequence: number;
+  /** SHA-256 of all lines but the last, hexadecimal. */
+  readonly sha256: string;
+  /** undefined: an archive of an earlier release. */
+  readonly origin?: ArchiveOrigin | undefined;
+}
+
+/** How a new archive takes its place. */
+export interface Placing {
+  readonly origin: ArchiveOrigin;
+  /** Keeps others who archive or drop the month out while `work` runs, which asks `stillAlone` before it acts. */
+  alone<T>(work: (stillAlone: () => Promise<void>) => Promise<T>): Promise<T>;
+}
+
+const unplaced: Partial<Placing> & Pick<Placing, 'alone'> = { alone: (work) => work(async () => {}) };
+
+/**
+ * Write rows (JSON texts with their escapes doubled, as PostgreSQL copies them, a line each) into `file`, whole or not at all;
+ * returns what the finished file says when it is read back. An archive that is there is replaced by one of the same store that
+ * holds all of its events: it may be the only place of events whose month has been dropped, and has come again with late ones.
+ * @throws ArchiveNeeded, ArchiveDamaged, FileRefused
+ */
+export async function writeArchive(
+  file: string,
+  rows: AsyncIterable<Buffer>,
+  signal?: AbortSignal,
+  limits: ArchiveLimits = {},
+  { origin, alone }: Partial<Placing> & Pick<Placing, 'alone'> = unplaced,
+): Promise<ArchiveInfo> {
+  resolveLimits(limits);
+  const draft = `${file}.${randomUUID()}.part`; // process numbers repeat: two containers may share the folder
+  try {
+    const output = createWriteStream(draft, { fd: openPrivate(draft, 'make'), flush: true });
+    await pipeline(rows, (chunks) => sealed(chunks, file, limits, origin), zlib.createZstdCompress(), output, {
+      signal,
+    });
+    const info = await verifyArchive(draft, signal, limits);
+    await alone(async (stillAlone) => {
+      const before = await markOf(file);
+      if (before !== undefined) await checkReplaceable(draft, file, origin, signal, limits);
+      await stillAlone();
+      if ((await markOf(file)) !== before) throw refused(file, 'has changed meanwhile; archive the month again');
+      await rename(draft, file);
+      syncFolder(dirname(file));
+    });
+    await removeOldDrafts(file);
+    return { ...info, file };
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Which file this is, and of which moment: one that is replaced or written into has another mark, whatever time it is given.
+ * undefined: none is there. A link to a file that is not there is one.
+ */
+export async function markOf(file: string): Promise<string | undefined> {
+  const entry = await lstat(file, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw unread(file, error);
+  });
+  if (entry === undefined) return undefined;
+  const target = entry.isSymbolicLink() ? await stat(file, { bigint: true }).catch(() => undefined) : undefined;
+  return [entry, target].map((one) => one && [one.dev, one.ino, one.size, one.mtimeNs, one.ctimeNs].join()).join(' ');
+}
+
+/** Whether the draft is of the same store as the archive that is there, and holds each of its events. */
+async function checkReplaceable(
+  draft: string,
+  file: string,
+  origin: ArchiveOrigin | undefined,
+  signal: AbortSignal | undefined,
+  limits: ArchiveLimits,
+): Promise<void> {
+  const old = await verifyArchive(file, signal, limits);
+  if (origin && old.origin && textOf(origin) !== textOf(old.origin)) {
+    const { database, schema, month, system } = old.origin;
+    const whose = `month ${month} of schema ${schema} in database ${database} (system ${system})`;
+    throw refused(file, `is the archive of ${whose}; move it elsewhere, or archive into another folder`);
+  }
+  const events = await lacking(draft, file, signal, limits);
+  if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
+}
+
+/** How many events of the archive that is there the draft lacks. Both are in the order of their sequence, and read side by side. */
+async function lacking(
+  draft: string,
+  file: string,
+  signal: AbortSignal | undefined,
+  limits: ArchiveLimits,
+): Promise<number> {
+  const drafted = archiveLines(draft, createHash('sha256'), limits, () => {});
+  const following = async (): Promise<Key | undefined> => {
+    const { value } = await drafted.next();
+    return value && keyIn(value.text);
+  };
+  const ids = new Set<string>(); // of the draft's events with sequence `at`
+  let at = 0;
+  let count = 0;
+  try {
+    let next = await following();
+    for await (const { text, line } of archiveLines(file, createHash('sha256'), limits, () => {})) {
+      signal?.throwIfAborted();
+      const { sequence, id } = keyIn(text) ?? fail(damaged(file, 'it holds no event', line));
+      if (sequence !== at) ids.clear();
+      at = sequence;
+      for (; next && next.sequence <= at; next = await following()) if (next.sequence === at) ids.add(next.id);
+      if (!ids.has(id)) count++;
+    }
+    return count;
+  } finally {
+    await drafted.return(undefined);
+  }
+}
+
+interface Key {
+  sequence: number;
+  id: string;
+}
+
+function keyIn(text: string): Key | undefined {
+  const { sequence, id } = parseFields(text);
+  return Number.isSafeInteger(sequence) && typeof id === 'string' ? { sequence: sequence as number, id } : undefined;
+}
+
+/** What crashes have left behind. A draft that grows is another process's. */
+async function removeOldDrafts(file: string): Promise<void> {
+  const { mtimeMs: now } = await stat(file);
+  for (const name of await readdir(dirname(file))) {
+    if (!name.startsWith(`${basename(file)}.`) || !draftEnd.test(name.slice(basename(file).length))) continue;
+    const draft = join(dirname(file), name);
+    const found = await stat(draft).catch(() => undefined); // another process may have finished it
+    if (found && now - found.mtimeMs > draftMsMost) await rm(draft, { force: true });
+  }
+}
+
+/** What an archive of these rows would say of itself. */
+export async function summaryOf(
+  rows: AsyncIterable<Buffer>,
+  file: string,
+  limits: ArchiveLimits = {},
+): Promise<Omit<ArchiveInfo, 'file'>> {
+  let last = '';
+  for await (const line of sealed(rows, file, limits)) last = line;
+  return endIn(parseFields(last))!;
+}
+
+/** A line as PostgreSQL copies it out, as the JSON text that it is. */
+export const unescaped = (line: string): string => line.replaceAll('\\\\', '\\');
+
+/** The rows as lines, and behind them the line that makes a file an archive. */
+async function* sealed(
+  chunks: AsyncIterable<Buffer>,
+  file: string,
+  limits: ArchiveLimits,
+  origin?: ArchiveOrigin,
+): AsyncGenerator<string> {
+  const hash = createHash('sha256');
+  let events = 0;
+  let lastSequence = 0;
+  for await (const line of linesIn(chunks, file, resolveLimits(limits).lineBytes)) {
+    const text = unescaped(line.toString('utf8'));
+    hash.update(text).update('\n');
+    events++;
+    // What could not be read back must not be archived, since it is dropped afterwards.
+    const sequence =
+      sequenceIn(text) ?? fail(refused(file, 'is nested too deep, or has no sequence', { line: events }));
+    lastSequence = Math.max(lastSequence, sequence);
+    yield `${text}\n`;
+  }
+  yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex'), origin })}\n`;
+}
+
+export function sequenceIn(line: string): number | undefined {
+  const { sequence } = parseFields(line);
+  return Number.isSafeInteger(sequence) ? (sequence as number) : undefined;
+}
+
+/**
+ * Read an archive whole, and say what is in it.
+ * @throws ArchiveDamaged, FileRefused
+ */
+export async function verifyArchive(
+  file: string,
+  signal?: AbortSignal,
+  limits: ArchiveLimits = {},
+): Promise<ArchiveInfo> {
+  let info: ArchiveInfo | undefined;
+  for await (const _ of archiveLines(file, createHash('sha256'), limits, (found) => (info = found))) {
+    signal?.throwIfAborted();
+  }
+  return info!;
+}
+
+/** All lines but the last, which must fit them; read to the end before anything is to be believed. */
+async function* archiveLines(
+  file: string,
+  hash: Hash,
+  given: ArchiveLimits,
+  onEnd: (info: ArchiveInfo) => void,
+): AsyncGenerator<{ text: string; line: number }> {
+  const limits = resolveLimits(given);
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw unread(file, error);
+  });
+  if (!found) throw new TrunklineError('ArchiveDamaged', { file, reason: 'it is not there' });
+  if (!found.isFile()) throw damaged(file, 'it is no regular file');
+  let events = 0;
+  let end: Omit<ArchiveInfo, 'file'> | undefined;
+  try {
+    for await (const bytes of linesIn(unpacked(file, zlib.createZstdDecompress(), limits), file, limits.lineBytes)) {
+      const line = events + 1;
+      if (end) throw damaged(file, 'it goes on behind its last line', line);
+      if (!isUtf8(bytes)) throw damaged(file, 'it is not UTF-8', line);
+      const text = bytes.toString('utf8');
+      if (text.startsWith(endStart)) {
+        end = endIn(parseFields(text)) ?? fail(damaged(file, 'its last line cannot be understood', line));
+        continue;
+      }
+      hash.update(bytes).update('\n');
+      events++;
+      yield { text, line };
+    }
+  } catch (error) {
+    if (isError(error, 'FileRefused')) throw aboveLimits(error);
+    if (error instanceof Error && 'syscall' in error) throw unread(file, error);
+    throw error instanceof TrunklineError ? error : damaged(file, String(error), undefined, error);
+  }
+  if (!end) throw damaged(file, 'its last line is missing: it was never finished');
+  if (end.events !== events || end.sha256 !== hash.digest('hex'))
+    throw damaged(file, 'its content is not what its last line says');
+  onEnd({ file, ...end });
+}
+
+function damaged(file: string, reason: string, line?: number, cause?: unknown): TrunklineError {
+  return new TrunklineError(
+    'ArchiveDamaged',
+    { file, ...(line !== undefined && { line }), reason: `${reason}; move it aside` },
+    { cause },
+  );
+}
+
+/** The disk, rights or descriptors are at fault, and not the archive: it must not be taken for none, and replaced. */
+const unread = (file: string, error: Error): TrunklineError =>
+  refused(file, `cannot be read: ${error.message}`, {}, error);
+
+function aboveLimits({ details }: TrunklineError<'FileRefused'>): TrunklineError {
+  const reason = `${details.reason}; if it is meant to, raise lineBytes, totalBytes or ratio of what reads it`;
+  return new TrunklineError('FileRefused', { ...details, reason });
+}
+
+const textOf = ({ system, database, schema, month }: ArchiveOrigin): string =>
+  JSON.stringify([system, database, schema, month]);
+
+function endIn({
+  events,
+  lastSequence,
+  sha256,
+  origin,
+}: Readonly<Record<string, unknown>>): Omit<ArchiveInfo, 'file'> | undefined {
+  const isEnd = Number.isSafeInteger(events) && Number.isSafeInteger(lastSequence) && typeof sha256 === 'string';
+  if (!isEnd || (origin !== undefined && !isOrigin(origin))) return undefined;
+  return {
+    events: events as number,
+    lastSequence: lastSequence as number,
+    sha256,
+    ...(origin !== undefined && { origin }),
+  };
+}
+
+function isOrigin(found: unknown): found is ArchiveOrigin {
+  if (typeof found !== 'object' || found === null) return false;
+  const { system, database, schema, month } = found as Partial<ArchiveOrigin>;
+  return [system, database, schema, month].every((one) => typeof one === 'string');
+}
+
+function fail(error: Error): never {
+  throw error;
+}
+
+/**
+ * The events of an archive, in the order in which they were written: verified first, then read.
+ * @throws ArchiveDamaged, FileRefused
+ */
+export function readArchive(
+  file: string,
+  signal?: AbortSignal,
+  limits: ArchiveLimits = {},
+): AsyncIterableIterator<StoredEvent> {
+  if (typeof file !== 'string' || file === '') {
+    invalid('file', file, 'must be the path of an archive, as `partitions archive` has written it');
+  }
+  if (signal !== undefined) checkSignal(signal);
+  return eventsIn(file, signal, limits);
+}
+
+async function* eventsIn(
+  file: string,
+  signal: AbortSignal | undefined,
+  limits: ArchiveLimits,
+): AsyncGenerator<StoredEvent> {
+  await verifyArchive(file, signal, limits);
+  for await (const { text, line } of archiveLines(file, createHash('sha256'), limits, () => {})) {
+    signal?.throwIfAborted();
+    yield eventOfRow(parseFields(text)) ?? fail(damaged(file, 'it holds no event', line));
+  }
+}
+
+/** undefined: it is no row of an event. */
+function eventOfRow(row: Readonly<Record<string, any>>): StoredEvent | undefined {
+  const { id, version, schema_version: schemaVersion, event_type: type } = row;
+  const { aggregate_type: aggregateType, aggregate_id: aggregateId } = row;
+  const occurredAt = new Date(typeof row.occurred_at === 'string' ? timeOf(row.occurred_at) : Number.NaN);
+  const isEvent = [type, aggregateType, aggregateId].every((name) => typeof name === 'string');
+  if (!isEvent || !Number.isSafeInteger(version) || Number.isNaN(occurredAt.getTime())) return undefined;
+  return eventOf({
+    id,
+    position: row.position ?? 0,
+    aggregateType,
+    aggregateId,
+    version,
+    type,
+    schemaVersion,
+    occurredAt,
+    data: deepFreeze(row.data),
+    metadata: deepFreeze(row.metadata ?? {}) as Metadata,
+  });
+}

@@ -1,0 +1,195 @@
+// PostgreSQL as a shard loads from it: one aggregate at a time, over a connection of the shard's own that is opened when it
+// is first needed.
+//
+// Invariant: an aggregate that another log owned is taken over before its events are read, so that what has been read is
+// all that the other log will ever have stored of it.
+import pg from 'pg';
+import { TrunklineError } from '../../../base/errors.ts';
+import type { RemoteAggregate, RemoteReader } from '../../../store/store.ts';
+import { copyEvents, timeBounds, withinTimes } from '../rows/pages.ts';
+import type { EventFrames } from '../rows/rows.ts';
+import { checkSchema, Session } from '../schema/session.ts';
+import { isAway } from '../session/failure.ts';
+import { endFrozenFlushes, isLockTimeout, patienceMs } from '../session/frozen.ts';
+import { type Guard, guard } from '../session/guard.ts';
+import { PageSize } from '../session/page-size.ts';
+import type { PostgresSettings } from '../session/postgres.ts';
+import { beginSql } from '../session/server-session.ts';
+import { isServerError } from '../session/sqlstate.ts';
+
+const claimAttempts = 10;
+const eventsPerPage = 1_000_000;
+
+interface HeadRow {
+  version: number;
+  log_id: string | null;
+  epoch: string;
+  /** Bounds of the times of its events, milliseconds. */
+  first_at: string;
+  last_at: string;
+  snapshot_version: number | null;
+  fingerprint: string | null;
+  state: string | null;
+}
+
+export class PostgresAggregateReader implements RemoteReader {
+  private readonly settings: PostgresSettings;
+  private readonly logId: string;
+  private readonly schema: string;
+  private readonly guard: Guard;
+  private readonly pages = new PageSize(eventsPerPage);
+  private session: Session | undefined;
+  private turn: Promise<unknown> = Promise.resolve();
+  private readonly headSql: string;
+  private readonly claimSql: string;
+
+  constructor(settings: PostgresSettings, logId: string) {
+    this.settings = settings;
+    this.logId = logId;
+    this.schema = pg.escapeIdentifier(settings.schema);
+    this.guard = guard(settings.schema);
+    this.headSql = `select head.version, log_id, epoch, snapshot.version as snapshot_version, fingerprint,
+        state::text as state, ${timeBounds}
+      from ${this.schema}.aggregates head left join ${this.schema}.snapshots snapshot using (aggregate_type, aggregate_id)
+      where aggregate_type = $1 and aggregate_id = $2`;
+    this.claimSql = `update ${this.schema}.aggregates
+      set log_id = $3, epoch = epoch + 1, position = $5, updated_at = pg_catalog.now()
+      where aggregate_type = $1 and aggregate_id = $2 and epoch = $4`;
+  }
+
+  owner(type: string, id: string): Promise<'nobody' | 'this log' | 'another'> {
+    return this.run(async (client) => {
+      const { rows } = await client.query(this.headSql, [type, id]);
+      const [head] = rows as HeadRow[];
+      if (head === undefined) return 'nobody';
+      return head.log_id === this.logId ? 'this log' : 'another';
+    });
+  }
+
+  load(type: string, id: string, fingerprint: string, after: number, at: number): Promise<RemoteAggregate | undefined> {
+    return this.run(async (client) => {
+      const head = await this.ownHead(client, type, id, fingerprint, after, at);
+      if (head === undefined) return undefined;
+      const { version, snapshot_version, state } = head;
+      const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
+      const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
+      const base = snapshot?.version ?? after;
+      if (version <= base) return { version, snapshot, frames: Buffer.alloc(0), eventCount: 0 };
+      const events = await this.page(client, `${this.eventsOf(type, id, base, head)} order by version`, version - base);
+      if (!events.isPart) checkWhole(type, id, base, version, events.count);
+      return { version, snapshot, frames: events.frames, eventCount: events.count };
+    });
+  }
+
+  /** As many of `wanted` events as a page holds; fewer where these take longer than a statement may. */
+  private page(client: pg.Client, from: string, wanted: number): Promise<EventFrames & { isPart: boolean }> {
+    // A connection that the client's own clock has given up is good for no other try.
+    const undo = (error: unknown): void => {
+      if (!isServerError(error)) throw error;
+    };
+    const read = async (size: number): Promise<EventFrames & { isPart: boolean }> => {
+      const events = await copyEvents(client, `${from} limit ${size}`);
+      if (events.isCut) this.session?.destroy();
+      return { ...events, isPart: events.isCut || (events.count === size && size < wanted) };
+    };
+    return this.pages.page('an event of an aggregate', read, undo, wanted);
+  }
+
+  async close(): Promise<void> {
+    await this.turn;
+    await this.session?.close();
+  }
+
+  /** From where its events behind version `after` come; only the months of its events are looked into, and planned for. */
+  private eventsOf(type: string, id: string, after: number, head: HeadRow): string {
+    const { escapeLiteral } = pg;
+    return `${this.schema}.domain_events where aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}
+      and version > ${after} and version <= ${head.version}${withinTimes(head)}`;
+  }
+
+  /** Its head, this log's from now on. */
+  private async ownHead(
+    client: pg.Client,
+    type: string,
+    id: string,
+    fingerprint: string,
+    after: number,
+    at: number,
+  ): Promise<HeadRow | undefined> {
+    for (let attempt = 0; attempt < claimAttempts; attempt++) {
+      const { rows } = await client.query(this.headSql, [type, id]);
+      const [head] = rows as HeadRow[];
+      if (head === undefined || head.log_id === this.logId) return head;
+      // Nobody is fenced for what cannot be loaded.
+      const base = Math.max(after, head.fingerprint === fingerprint ? head.snapshot_version! : 0);
+      const from = this.eventsOf(type, id, base, head);
+      const { rows: found } = await client.query(`select pg_catalog.count(*)::float8 as count from ${from}`);
+      checkWhole(type, id, base, head.version, found[0].count);
+      await this.claim(client, [type, id, this.logId, head.epoch, at]);
+    }
+    throw new Error(`${type}/${id} is being taken over by several logs at once`);
+  }
+
+  /** Durably, and without waiting for a flush that stands still. */
+  private async claim(client: pg.Client, values: unknown[]): Promise<void> {
+    await client.query(beginSql(`lock_timeout = ${patienceMs}`));
+    try {
+      await client.query(this.claimSql, values);
+      await client.query('commit');
+    } catch (error) {
+      if (isServerError(error)) await client.query('rollback');
+      if (!isLockTimeout(error)) throw error;
+      await endFrozenFlushes(client, this.schema);
+    }
+  }
+
+  /** One after the other; once the guard has shut, those that wait are told at once. */
+  private run<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
+    const result = this.turn.then(() => this.guard(() => this.attemptTwice(read)));
+    this.turn = result.catch(() => {});
+    return result;
+  }
+
+  private async attemptTwice<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
+    const known = this.session;
+    try {
+      return await this.attempt(read);
+    } catch (error) {
+      // A connection that was lost while nobody looked: the thread may have been asleep for long.
+      if (known === undefined || this.session === known || !isAway(error)) throw error;
+      return await this.attempt(read);
+    }
+  }
+
+  private async attempt<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
+    if (this.session?.isBroken) this.session = undefined;
+    const session = this.session ?? (await this.open());
+    try {
+      return await read(session.client);
+    } catch (error) {
+      session.failed(error);
+      if (session.isBroken && this.session === session) this.session = undefined;
+      throw error;
+    }
+  }
+
+  private async open(): Promise<Session> {
+    const { connection, schema, loadTimeoutMs: timeoutMs } = this.settings;
+    const session = await Session.open({ connection, schema, timeoutMs, name: 'trunkline load' });
+    try {
+      await checkSchema(session.client, schema);
+    } catch (error) {
+      session.destroy();
+      throw error;
+    }
+    this.session = session;
+    return session;
+  }
+}
+
+/** Months may have been dropped with events that no snapshot stands for. @throws VersionGap */
+function checkWhole(aggregateType: string, aggregateId: string, after: number, last: number, found: number): void {
+  if (found >= last - after) return;
+  const details = { aggregateType, aggregateId, expectedVersion: after + 1, foundVersion: last - found + 1 };
+  throw new TrunklineError('VersionGap', details);
+}

@@ -1,0 +1,274 @@
+// PostgreSQL as the caller's thread reads it: the reading half of the public event store, and pages for the history.
+import pg from 'pg';
+import { checkFields } from '../../../base/known-fields.ts';
+import type { AnyAggregate, EventOf, StateOf } from '../../../model/aggregate.ts';
+import type { StoredEvent } from '../../../model/event.ts';
+import type { Levels } from '../../../shared/levels.ts';
+import type { StoreArchive } from '../../../store/adapter.ts';
+import type { EventFilter } from '../../../store/filter.ts';
+import { foldTo } from '../../../store/fold.ts';
+import { eventsOfType, filterOf, storeQueryFields } from '../../../store/query.ts';
+import {
+  type Head,
+  type Moment,
+  nameOf,
+  type PagedStore,
+  type QuarantinedEvent,
+  type StateThen,
+  type StoreQuery,
+  type TypeQuery,
+} from '../../../store/store.ts';
+import { quarantined } from '../flush/quarantine.ts';
+import { conditions, copyEvents, RowBytes, timeBounds, withinTimes } from '../rows/pages.ts';
+import { type EventFrames, eventsIn } from '../rows/rows.ts';
+import { checkSchema } from '../schema/session.ts';
+import { borrowed } from '../session/borrowed.ts';
+import { type Guard, guard } from '../session/guard.ts';
+import { onOwnPath } from '../session/own-path.ts';
+import { PageSize } from '../session/page-size.ts';
+import type { PostgresStoreOptions } from '../session/postgres.ts';
+import { openPool } from '../session/server-session.ts';
+import { PostgresHistory } from './history.ts';
+
+const eventsPerPage = 5_000;
+const headsPerPage = 1_000;
+/** A page that takes too long costs the time of a statement: it is not tried often. */
+const pagesToGrow = 64;
+const connections = 4;
+
+type Read<T> = (client: pg.PoolClient, discard: () => void) => Promise<T>;
+
+/** `isLast`: nothing follows. */
+export interface ArchivePage {
+  readonly page: EventFrames;
+  readonly isLast: boolean;
+}
+
+export class PostgresArchive implements StoreArchive {
+  private readonly pool: pg.Pool;
+  private readonly isOwnPool: boolean;
+  private readonly schema: string;
+  private readonly schemaName: string;
+  private readonly guard: Guard;
+  private readonly loadTimeoutMs: number;
+  private readonly pageSize = new PageSize(eventsPerPage, pagesToGrow);
+  private readonly rowBytes = new RowBytes();
+  private isChecked = false;
+
+  constructor({ settings, pool }: PostgresStoreOptions) {
+    this.isOwnPool = pool === undefined;
+    this.pool =
+      pool ??
+      openPool(
+        settings.connection,
+        { name: 'trunkline read', timeoutMs: settings.statementTimeoutMs },
+        connections,
+        settings.loadTimeoutMs,
+      );
+    this.schemaName = settings.schema;
+    this.loadTimeoutMs = settings.loadTimeoutMs;
+    this.schema = pg.escapeIdentifier(settings.schema);
+    this.guard = guard(settings.schema);
+  }
+
+  async close(): Promise<void> {
+    if (this.isOwnPool) await this.pool.end();
+  }
+
+  /** Whether the server is there and its schema is one to read. */
+  check(): Promise<void> {
+    return this.run(async () => {});
+  }
+
+  getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
+  getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
+  getByAggregate(aggregate: AnyAggregate | string, id: string): Promise<any[]> {
+    return this.eventsOf(nameOf(aggregate), id, 1, Number.MAX_SAFE_INTEGER);
+  }
+
+  getFromVersion<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    version: number,
+    limit?: number,
+  ): Promise<EventOf<A>[]>;
+  getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
+  getFromVersion(
+    aggregate: AnyAggregate | string,
+    id: string,
+    version: number,
+    limit: number = Number.MAX_SAFE_INTEGER,
+  ): Promise<any[]> {
+    return this.eventsOf(nameOf(aggregate), id, Math.max(1, version), limit);
+  }
+
+  getByType(type: string, query: TypeQuery = {}): Promise<StoredEvent[]> {
+    return eventsOfType(this, type, query, eventsPerPage);
+  }
+
+  async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
+    checkFields('query', query, storeQueryFields);
+    const { signal, pageSize = eventsPerPage } = query;
+    const where = conditions(filterOf(query));
+    const limit = Math.min(pageSize, eventsPerPage);
+    for (let after = 0n; ; ) {
+      signal?.throwIfAborted();
+      const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence`;
+      const { page, isLast } = await this.copyPage(from, limit, signal);
+      for (const event of eventsIn(page)) {
+        signal?.throwIfAborted();
+        yield event;
+      }
+      if (isLast) return;
+      after = page.lastSequence;
+    }
+  }
+
+  historyOf(logId: string, levels: Levels): PagedStore {
+    return new PostgresHistory(this, logId, levels);
+  }
+
+  /** The events of one log, in its order: positions `from` to `to`, `limit` at most. */
+  logPage(
+    logId: string,
+    filter: EventFilter,
+    from: number,
+    to: number,
+    limit: number,
+    signal?: AbortSignal,
+  ): Promise<ArchivePage> {
+    const which = `log_id = ${pg.escapeLiteral(logId)} and position between ${from} and ${to}`;
+    const rows = `${this.schema}.domain_events where ${which}${conditions(filter)} order by position`;
+    return this.copyPage(rows, limit, signal);
+  }
+
+  async stateAt<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    moment: Moment,
+  ): Promise<StateThen<StateOf<A>> | undefined> {
+    const limit = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
+    if (limit < 1) return undefined;
+    return foldTo(aggregate, await this.eventsOf(aggregate.name, id, 1, limit), moment);
+  }
+
+  async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
+    const { rows } = await this.select(
+      `select version, position from ${this.schema}.aggregates where aggregate_type = $1 and aggregate_id = $2`,
+      [nameOf(aggregate), id],
+    );
+    return rows[0] && { version: rows[0].version, position: Number(rows[0].position) };
+  }
+
+  /**
+   * How the store contradicts that an aggregate was at this version when the log was at `position`; undefined: it does not.
+   * The next event tells: it must be this log's, and behind.
+   */
+  async otherThan(
+    logId: string,
+    type: string,
+    id: string,
+    version: number,
+    position: number,
+  ): Promise<string | undefined> {
+    const key = [type, id];
+    const where = 'aggregate_type = $1 and aggregate_id = $2';
+    const { rows } = await this.select(
+      `select ${timeBounds}, version from ${this.schema}.aggregates where ${where}`,
+      key,
+    );
+    const [head] = rows;
+    const stored: number = head?.version ?? 0;
+    if (stored === version) return undefined;
+    if (stored < version) return `the store has it at version ${stored}`;
+    const sql = `select log_id, position::float8 as position from ${this.schema}.domain_events
+      where ${where} and version = $3${withinTimes(head)}`;
+    const [next] = (await this.select(sql, [...key, version + 1])).rows;
+    if (next === undefined) return undefined; // its month has been dropped: long ago
+    if (next.log_id === logId && next.position > position) return undefined;
+    const owner = next.log_id === null ? 'transactions of the user' : `log ${next.log_id}`;
+    return next.log_id === logId ? `this log had gone on before` : `${owner} has gone on from there`;
+  }
+
+  async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
+    const sql = `select aggregate_id as id, version, position from ${this.schema}.aggregates
+      where aggregate_type = $1 and aggregate_id collate "C" > $2 order by aggregate_id collate "C" limit ${headsPerPage}`;
+    for (let after = ''; ; ) {
+      const { rows } = await this.select(sql, [nameOf(aggregate), after]);
+      for (const { id, version, position } of rows) yield { id, version, position: Number(position) };
+      if (rows.length < headsPerPage) return;
+      after = rows.at(-1).id;
+    }
+  }
+
+  quarantined(): AsyncIterableIterator<QuarantinedEvent> {
+    return quarantined((sql, values) => this.select(sql, values), this.schema);
+  }
+
+  private async eventsOf(type: string, id: string, first: number, limit: number): Promise<StoredEvent[]> {
+    const { escapeLiteral } = pg;
+    const key = `aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}`;
+    const { rows } = await this.select(`select ${timeBounds}, version from ${this.schema}.aggregates where ${key}`, []);
+    if (rows.length === 0) return [];
+    const [head] = rows;
+    const events: StoredEvent[] = [];
+    for (let next = first; events.length < limit; ) {
+      const wanted = Math.min(eventsPerPage, limit - events.length);
+      // Up to the version of the head: what comes later may lie beyond its times.
+      const { page, isLast } = await this.copyPage(
+        `${this.schema}.domain_events where ${key} and version >= ${next} and version <= ${head.version}${withinTimes(head)}
+         order by version`,
+        wanted,
+      );
+      for (const event of eventsIn(page)) events.push(event);
+      if (isLast) break;
+      next = events.at(-1)!.version + 1;
+    }
+    return events;
+  }
+
+  /**
+   * A page of `limit` events at most; of fewer, where that takes longer than a statement may, or more bytes than a page: as many
+   * as would have fitted of the last ones.
+   */
+  private async copyPage(from: string, limit: number, signal?: AbortSignal): Promise<ArchivePage> {
+    const read = async (size: number): Promise<ArchivePage> => {
+      const page = await this.run(async (client, discard) => {
+        const copied = await copyEvents(client, `${from} limit ${size}`);
+        if (copied.isCut) discard();
+        return copied;
+      }, signal);
+      this.rowBytes.note(page);
+      return { page, isLast: !page.isCut && page.count < size };
+    };
+    return this.pageSize.page('an event', read, undefined, Math.min(limit, this.rowBytes.fitting));
+  }
+
+  private select(sql: string, values: unknown[]): Promise<pg.QueryResult> {
+    return this.run((client) => client.query(sql, values));
+  }
+
+  private async run<T>(read: Read<T>, signal?: AbortSignal): Promise<T> {
+    // What a signal has ended says nothing of the server: the guard does not count it.
+    const done = await this.guard(async () => {
+      try {
+        const work: Read<T> = (borrowed, discard) => {
+          const client = this.isOwnPool ? borrowed : onOwnPath(borrowed);
+          return this.checked(client, () => read(client, discard));
+        };
+        return { value: await borrowed(this.pool, this.loadTimeoutMs, signal, work) };
+      } catch (error) {
+        if (signal?.aborted) return undefined;
+        throw error;
+      }
+    });
+    if (done === undefined) throw signal!.reason;
+    return done.value;
+  }
+
+  private async checked<T>(client: pg.PoolClient, read: () => Promise<T>): Promise<T> {
+    if (!this.isChecked) await checkSchema(client, this.schemaName);
+    this.isChecked = true;
+    return read();
+  }
+}

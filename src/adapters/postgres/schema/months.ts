@@ -1,0 +1,229 @@
+// The months of domain_events as an administrator sees them: which partitions there are, made ahead, and the default
+// partition emptied into the months that it holds. Runs wherever it is called, on a connection of its own.
+//
+// Invariants: one upkeep at a time (a row that the transaction that acts has locked); no lock is waited for longer than `lockTimeoutMs`, so that whoever
+// inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
+import pg from 'pg';
+import { TrunklineError } from '../../../base/errors.ts';
+import { shown } from '../../../base/shown.ts';
+import { refusesData } from '../session/failure.ts';
+import { lockNames, tryLockSql } from '../session/locks.ts';
+import { PageSize } from '../session/page-size.ts';
+import { beginSql } from '../session/server-session.ts';
+import { codeOf, isServerError, kindOf, tookTooLong } from '../session/sqlstate.ts';
+
+/** One partition. */
+export interface PartitionInfo {
+  readonly name: string;
+  /** `2026-01`; undefined: the default partition. */
+  readonly month: string | undefined;
+  readonly rows: number;
+  readonly bytes: number;
+  /** Events that no log has yet. */
+  readonly inOutbox: number;
+}
+
+const lockTimeoutMs = 2000;
+const attempts = 5;
+const checkViolation = '23514';
+const duplicateTable = '42P07';
+
+export const partitionOf = (month: string): string => `domain_events_${month.replace('-', '_')}`;
+
+/** `2026-01`, or InvalidOptions. */
+export function checkMonth(option: string, month: string): string {
+  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(month)) return month;
+  throw new TrunklineError('InvalidOptions', { option, value: shown(month), reason: 'must be a month like 2026-01' });
+}
+
+/** All of them, the oldest month first, the default partition last. Counts exactly: for large tables this takes a while. */
+export async function listPartitions(client: pg.ClientBase, schema: string): Promise<PartitionInfo[]> {
+  const name = pg.escapeIdentifier(schema);
+  const { rows } = await client.query(
+    `select c.relname as name, pg_catalog.pg_total_relation_size(c.oid)::float8 as bytes
+     from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
+     where i.inhparent = $1::regclass order by c.relname = 'domain_events_default', c.relname`,
+    [`${name}.domain_events`],
+  );
+  const partitions: PartitionInfo[] = [];
+  for (const row of rows) {
+    const table = `${name}.${pg.escapeIdentifier(row.name)}`;
+    const { rows: counts } = await client.query(
+      `select pg_catalog.count(*)::float8 as rows, pg_catalog.count(o.sequence)::float8 as waiting
+       from ${table} e left join ${name}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
+    );
+    const month = /^domain_events_(\d{4})_(\d{2})$/.exec(row.name);
+    partitions.push({
+      name: row.name,
+      month: month ? `${month[1]}-${month[2]}` : undefined,
+      rows: counts[0].rows,
+      bytes: row.bytes,
+      inOutbox: counts[0].waiting,
+    });
+  }
+  return partitions;
+}
+
+/**
+ * Make the partitions of this month and the next ones, and those of the months that the default partition holds, whose
+ * events move there. Returns the names of those made; nothing if another upkeep is at work.
+ * @throws what stood in the way of one month, once the others have been made
+ */
+export async function keepPartitions(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<string[]> {
+  const name = pg.escapeIdentifier(schema);
+  const failures: unknown[] = [];
+  const { rows: ahead } = await client.query(
+    `select pg_catalog.to_char(pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC') + pg_catalog.make_interval(months => i), 'YYYY-MM') as month
+     from pg_catalog.generate_series(0, $1) i`,
+    [monthsAhead],
+  );
+  const held = client.query(
+    `select distinct pg_catalog.to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month from ${name}.domain_events_default
+     where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z'`,
+  );
+  const inDefault = await held.catch((error: unknown) => {
+    if (!tookTooLong(error)) throw error;
+    failures.push(error); // those ahead are made in any case
+    return { rows: [] };
+  });
+  const months = new Set<string>([...inDefault.rows, ...ahead].map(({ month }) => month));
+  const made: string[] = [];
+  for (const month of [...months].sort()) {
+    try {
+      if (await retried(client, () => makeMonth(client, schema, month))) made.push(partitionOf(month));
+    } catch (error) {
+      // What lies in the way of one month is no reason to leave out the others; a lock or a server that does not come is.
+      const isOfThisMonth = error instanceof TrunklineError || refusesData(error) || tookTooLong(error);
+      if (!isOfThisMonth) throw error;
+      failures.push(error);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  return made;
+}
+
+/**
+ * One transaction, which holds the lock on upkeep from before it looks whether the month is there until it has attached it:
+ * made and filled beside while all others read and write; then, with them held for a moment, completed, emptied from the
+ * default partition and attached. Nothing is ever dropped here. False if the month is there, or another upkeep at work.
+ *
+ * All others are held at domain_events itself. A writer that had been sent on to the default partition already would wait
+ * there, and afterwards fail for a row that does not belong there any more; a reader would wait there, and afterwards see
+ * neither the rows that have gone nor the partition that they have gone to.
+ */
+async function makeMonth(client: pg.ClientBase, schema: string, month: string): Promise<boolean> {
+  const name = pg.escapeIdentifier(schema);
+  const partition = partitionOf(month);
+  const [events, rest, table] = [`${name}.domain_events`, `${name}.domain_events_default`, `${name}.${partition}`];
+  const bounds = `from ('${startOf(month)}') to ('${startOf(after(month))}')`;
+  const inMonth = `d.occurred_at >= '${startOf(month)}' and d.occurred_at < '${startOf(after(month))}'`;
+  await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
+  if (!(await lockUpkeep(client, schema)) || (await isAttached(client, schema, partition))) {
+    await client.query('rollback');
+    return false;
+  }
+  await client.query(
+    `create table ${table} (like ${events} including defaults including constraints including indexes)`,
+  );
+  const pages = new PageSize(rowsPerPage, pagesToGrow);
+  await paged(client, pages, partition, `${rest} d where ${inMonth}`, async (page) => {
+    await client.query(`insert into ${table} select d.* from ${page}`);
+  });
+  await client.query(`lock table ${events} in access exclusive mode`);
+  await paged(client, pages, partition, `${rest} d where ${inMonth}`, async (page) => {
+    await client.query(`insert into ${table} select d.* from ${page}
+      and not exists (select from ${table} t where t.id = d.id and t.occurred_at = d.occurred_at)`);
+    await client.query(`update ${table} t set position = d.position, log_id = d.log_id from ${page}
+      and d.id = t.id and d.occurred_at = t.occurred_at and d.position is distinct from t.position`);
+    await client.query(`delete from ${page}`);
+  });
+  await client.query(`alter table ${events} attach partition ${table} for values ${bounds}`);
+  await client.query('commit');
+  return true;
+}
+
+/** A page costs some questions more; what a statement may take holds for one of many rows as for one of few. */
+const rowsPerPage = 20_000;
+const pagesToGrow = 16;
+
+/**
+ * `work` on all of these rows, page by page in the order of their sequence, in the transaction that is open. A page that takes
+ * longer than a statement may is undone, and goes on in smaller ones.
+ */
+async function paged(
+  client: pg.ClientBase,
+  pages: PageSize,
+  table: string,
+  rows: string,
+  work: (page: string) => Promise<void>,
+): Promise<void> {
+  const undo = (error: unknown): Promise<unknown> => {
+    if (!isServerError(error)) throw error;
+    return client.query('rollback to savepoint page');
+  };
+  for (let after = String(-(2n ** 63n)); ; ) {
+    await client.query('savepoint page');
+    const from = after;
+    const last = await pages.page(
+      `a row of ${table}`,
+      async (size, held) => {
+        const { rows: found } = await client.query(
+          `select pg_catalog.max(sequence)::text as last, pg_catalog.count(*)::text as count
+           from (select d.sequence from ${rows} and d.sequence > $1 order by d.sequence limit $2) page`,
+          [from, size],
+        );
+        const [{ last, count }] = found as [{ last: string | null; count: string }];
+        held(Number(count));
+        if (last !== null) await work(`${rows} and d.sequence > '${from}' and d.sequence <= '${last}'`);
+        return last;
+      },
+      undo,
+    );
+    await client.query('release savepoint page');
+    if (last === null) return;
+    after = last;
+  }
+}
+
+/** Until the transaction ends; the function make_partition takes the same lock. False if another upkeep has it. */
+async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolean> {
+  const sql = tryLockSql(pg.escapeIdentifier(schema), lockNames.upkeep);
+  const results = (await client.query(sql)) as unknown as pg.QueryResult[];
+  return results.at(-1)!.rowCount === 1;
+}
+
+/**
+ * Whether the table of this name is a partition of domain_events; false: there is no such table.
+ * @throws StoreSchemaAltered if there is one and it is no partition: a month that was detached, for example
+ */
+export async function isAttached(client: pg.ClientBase, schema: string, partition: string): Promise<boolean> {
+  const { rows } = await client.query(
+    `select exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid and i.inhparent = pg_catalog.to_regclass($3)) as attached
+     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2`,
+    [schema, partition, `${pg.escapeIdentifier(schema)}.domain_events`],
+  );
+  if (rows.length === 0 || rows[0].attached) return rows.length === 1;
+  const reason = `table ${partition} is no partition of domain_events; attach it, or give it another name`;
+  throw new TrunklineError('StoreSchemaAltered', { schema, reason });
+}
+
+const startOf = (month: string): string => `${month}-01T00:00:00Z`;
+
+function after(month: string): string {
+  const [year, number] = month.split('-').map(Number) as [number, number];
+  const next = number === 12 ? [year + 1, 1] : [year, number + 1];
+  return `${String(next[0]).padStart(4, '0')}-${String(next[1]).padStart(2, '0')}`;
+}
+
+/** Again, where another's lock or a row that has slipped in stood in the way. The transaction is rolled back in any case. */
+export async function retried<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      await client.query('rollback').catch(() => {});
+      const mayPass = kindOf(error) === 'busy' || [checkViolation, duplicateTable].includes(codeOf(error));
+      if (!mayPass || attempt === attempts) throw error;
+    }
+  }
+}

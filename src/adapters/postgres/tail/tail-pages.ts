@@ -1,0 +1,110 @@
+// What a window of the tail holds, page by page: no statement takes longer than it may for its size, and no page has more bytes
+// than one may have. Loaded with the client library.
+import pg from 'pg';
+import type { StoredEvent } from '../../../model/event.ts';
+import { copyEvents, type EventPage, RowBytes } from '../rows/pages.ts';
+import { eventsIn } from '../rows/rows.ts';
+import { PageSize } from '../session/page-size.ts';
+import { isServerError } from '../session/sqlstate.ts';
+import { snapshotOf, type Window } from './tail-token.ts';
+
+const { escapeLiteral } = pg;
+/** A page, or a range, that took too long costs the time of a statement: larger ones are tried seldom. */
+const pagesToGrow = 64;
+const transactionsMost = 2 ** 31 - 1;
+
+/** A connection that the client's own clock has given up is good for no other try. */
+const undo = (error: unknown): void => {
+  if (!isServerError(error)) throw error;
+};
+
+export class TailPages {
+  private readonly events: string;
+  private readonly most: number;
+  private readonly pages: PageSize;
+  private readonly ranges = new PageSize(transactionsMost, pagesToGrow);
+  private readonly rowBytes = new RowBytes();
+
+  private readonly onCut: () => void;
+
+  /** `schema`: quoted. `onCut`: a page has ended its connection. */
+  constructor(schema: string, pageSize: number, onCut: () => void) {
+    this.onCut = onCut;
+    this.events = `${schema}.domain_events`;
+    this.most = pageSize;
+    this.pages = new PageSize(pageSize, pagesToGrow);
+  }
+
+  /** All rows of a window, in the order of their sequence; undefined: there are more than a page holds. */
+  async whole(client: pg.Client, window: Window): Promise<EventPage | undefined> {
+    const most = Math.min(this.most, this.rowBytes.fitting);
+    const rows = this.inTransactions(window).map((where) => `select * from ${this.events} where ${where}`);
+    const from = `(select * from (${rows.join(' union all ')}) each limit ${most + 1}) w order by sequence`;
+    const page = await this.copy(client, from);
+    return page.isCut || page.count > most ? undefined : page;
+  }
+
+  /** Behind a sequence, in its order. `isLast`: the window has no more. */
+  async after(client: pg.Client, window: Window, sequence: bigint): Promise<EventPage & { isLast: boolean }> {
+    // By function calls alone, which no index serves: so that the planner takes the sequence's, and never sorts the window.
+    const from = `${this.events} where not ${visible(window.from)} and ${visible(window.to)} and sequence > ${sequence}
+      order by sequence`;
+    const read = async (size: number): Promise<EventPage & { isLast: boolean }> => {
+      const page = await this.copy(client, `${from} limit ${size}`);
+      return { ...page, isLast: !page.isCut && page.count < size };
+    };
+    return this.pages.page('an event of the tail', read, undo, this.rowBytes.fitting);
+  }
+
+  /** A sequence before all of the window. The transactions of a large one are asked range by range. */
+  async beforeFirst(client: pg.Client, window: Window): Promise<bigint> {
+    const { xmax: first, xip } = snapshotOf(window.from);
+    const last = snapshotOf(window.to).xmax;
+    const least = async (where: string): Promise<bigint[]> => {
+      const { rows } = await client.query(`select pg_catalog.min(sequence)::text as least from ${this.events}
+        where ${where} and ${visible(window.to)}`);
+      return rows[0].least === null ? [] : [BigInt(rows[0].least)];
+    };
+    const found: bigint[] = [];
+    for (const id of xip) found.push(...(await least(`transaction_id = ${escapeLiteral(String(id))}::xid8`)));
+    for (let next = first; next < last; ) {
+      next = await this.ranges.page(
+        'the events of one transaction',
+        async (size, held) => {
+          const end = last - next > BigInt(size) ? next + BigInt(size) : last;
+          held(Number(end - next));
+          found.push(...(await least(between(next, end))));
+          return end;
+        },
+        undo,
+      );
+    }
+    if (found.length === 0) return 0n; // its month has been dropped meanwhile
+    return found.reduce((a, b) => (a < b ? a : b)) - 1n;
+  }
+
+  eventsIn(page: EventPage): StoredEvent[] {
+    return eventsIn(page);
+  }
+
+  private async copy(client: pg.Client, from: string): Promise<EventPage> {
+    const page = this.rowBytes.note(await copyEvents(client, from));
+    if (page.isCut) this.onCut();
+    return page;
+  }
+
+  /** Conditions that take a window's rows by their transactions: those after its beginning, and those that were open then. */
+  private inTransactions({ from, to }: Window): string[] {
+    const { xmax, xip } = snapshotOf(from);
+    const open = escapeLiteral(`{${xip.join()}}`);
+    return [between(xmax, snapshotOf(to).xmax), `transaction_id = any(${open}::xid8[])`].map(
+      (where) => `${where} and ${visible(to)}`,
+    );
+  }
+}
+
+const between = (first: bigint, end: bigint): string =>
+  `transaction_id >= '${first}'::xid8 and transaction_id < '${end}'::xid8`;
+
+const visible = (snapshot: string): string =>
+  `pg_catalog.pg_visible_in_snapshot(transaction_id, ${escapeLiteral(snapshot)}::pg_snapshot)`;

@@ -1,0 +1,306 @@
+// Dead letters as users have them: `runtime.deadLetters`. Owned by the caller's thread.
+
+import { dateMs } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { unawaited } from '../base/guarded.ts';
+import { taken } from '../base/known-fields.ts';
+import { printAs } from '../base/one-line.ts';
+import { own } from '../base/own.ts';
+import { type Awaited, doneOutside } from '../base/running.ts';
+import { checkpointTable } from '../handler-state/checkpoint.ts';
+import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
+import type { Tables } from '../handler-state/tables.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import type { StoredEvent } from '../model/event.ts';
+import { toPlain } from '../wire/payload.ts';
+import {
+  checkChange,
+  checkLetterQuery,
+  type DeadLetterQuery,
+  type DeadLetterSelection,
+  selectionFields,
+} from './letter-query.ts';
+import {
+  aggregateKey,
+  type LetterError,
+  type LetterRecord,
+  letterEvent,
+  letterTable,
+  requeuedTable,
+  sequencePrefix,
+} from './letters.ts';
+import type { MessageLetters } from './message-letters.ts';
+import type { Letter, Parked } from './parked.ts';
+
+/** An event that a handler could not handle, or that waits behind one. */
+export interface DeadLetter {
+  /** Handler and event id: `billing/0198…`. */
+  readonly id: string;
+  readonly handler: string;
+  /** `failed`: its attempts are used up. `behind`: an earlier event of its aggregate has failed. */
+  readonly reason: 'failed' | 'behind';
+  readonly event: StoredEvent;
+  /** Attempts made so far. */
+  readonly attempts: number;
+  /** What the last attempt threw. */
+  readonly error: LetterError | undefined;
+  readonly parkedAt: Date;
+  /** Its data were replaced by `edit`. */
+  readonly edited: boolean;
+}
+
+/** What became, or would become, of a letter. */
+export interface DeadLetterOutcome {
+  readonly id: string;
+  /** `requeued`: it will be handled, in the order of its aggregate. */
+  readonly outcome: 'requeued' | 'discarded' | 'would succeed' | 'would fail' | 'would be discarded';
+  readonly error?: LetterError | undefined;
+}
+
+/** A handler that runs here, as its dead letters need it. */
+export interface LetterHandler {
+  readonly parked: Pick<Parked, 'remove'>;
+  /** Handle what is parked of an aggregate again, in order. Never rejects. */
+  requeue(aggregate: string): Promise<void>;
+  /** Its code that runs. */
+  readonly code: Awaited;
+  /** One attempt that moves nothing; what it threw, if it did. @throws RuntimeClosed */
+  rehearse(event: StoredEvent): Promise<LetterError | undefined>;
+}
+
+/** The handlers that run here. */
+export interface RunningHandlers {
+  readonly names: readonly string[];
+  find(name: string): LetterHandler | undefined;
+}
+
+/** Dead letters of all handlers; see `runtime.deadLetters`. */
+export class DeadLetters {
+  /** Those of messages between aggregates. */
+  readonly messages: MessageLetters;
+  private readonly tables: Tables;
+  private readonly running: RunningHandlers;
+  private readonly definitions: ReadonlyMap<string, AnyAggregate>;
+
+  /** @internal */
+  constructor(
+    tables: Tables,
+    running: RunningHandlers,
+    definitions: ReadonlyMap<string, AnyAggregate>,
+    messages: MessageLetters,
+  ) {
+    this.messages = messages;
+    this.tables = tables;
+    this.running = running;
+    this.definitions = definitions;
+  }
+
+  /** In the order of handler, aggregate and event. */
+  async list(query: DeadLetterQuery = {}): Promise<DeadLetter[]> {
+    checkLetterQuery(query);
+    return this.find(query, ({ record }) => shown(record));
+  }
+
+  /** @throws UnknownDeadLetter */
+  async show(id: string): Promise<DeadLetter> {
+    return shown((await this.one(id)).record);
+  }
+
+  /**
+   * Handle them again, each aggregate's in order: from the first that failed, and what waits behind it. At once if the handler
+   * is subscribed, else when it is. `dryRun` calls the handler with what is selected and moves nothing.
+   * @throws InvalidOptions, UnknownDeadLetter, UnknownSubscription
+   */
+  async requeue(
+    which: string | DeadLetterSelection,
+    options: { dryRun?: boolean | undefined } = {},
+  ): Promise<DeadLetterOutcome[]> {
+    checkChange('requeue', which, options);
+    const { dryRun } = options;
+    const letters = await this.select(which);
+    if (dryRun) return this.rehearse(letters);
+    const { tables } = this;
+    const sequences = new Map<string, { handler: string; aggregate: string }>();
+    for (const { record } of letters) {
+      const aggregate = aggregateKey(record.event);
+      const prefix = sequencePrefix(record.handler, aggregate);
+      tables.stage(requeuedTable, prefix, true);
+      sequences.set(prefix, { handler: record.handler, aggregate });
+    }
+    await this.kept(() => {
+      for (const sequence of sequences.values()) this.goOn(sequence);
+    });
+    return letters.map(({ record }) => ({ id: idOf(record), outcome: 'requeued' }));
+  }
+
+  /**
+   * Replace what the handler will get as `data`; the event itself, in log and store, stays as it is. A schema is given the data as
+   * the JSON that they are.
+   * @throws UnknownDeadLetter, SchemaViolation, UnserialisableValue; then the letter is as it was
+   */
+  async edit(id: string, data: unknown): Promise<DeadLetter> {
+    let checked = toPlain(data, 'data'); // now, whatever its owner makes of it while the letter is read
+    const { key, record } = await this.one(id);
+    const { aggregateType, type } = record.event;
+    const schema = (
+      own(this.definitions.get(aggregateType)?.events ?? {}, type) as AnyAggregate['events'][string] | undefined
+    )?.schema;
+    if (schema) {
+      const result = await schema['~standard'].validate(checked);
+      if (result.issues) {
+        const issues = result.issues.map(({ message, path = [] }: any) => ({
+          message,
+          path: path.map((step: any) => String(typeof step === 'object' ? step.key : step)).join('.'),
+        }));
+        throw new TrunklineError('SchemaViolation', { aggregateType, eventType: type, issues });
+      }
+      checked = result.value;
+    }
+    const edited: LetterRecord = {
+      ...record,
+      event: { ...record.event, data: toPlain(checked, 'data') },
+      edited: true,
+    };
+    const { tables } = this;
+    if ((await tables.get(letterTable, key)) === undefined) throw unknown(id);
+    tables.stage(letterTable, key, edited);
+    await this.kept();
+    return shown(edited);
+  }
+
+  /**
+   * Give them up for good. What waits behind a discarded letter is handled, unless it is discarded too.
+   * @throws InvalidOptions, UnknownDeadLetter
+   */
+  async discard(
+    which: string | DeadLetterSelection,
+    options: { dryRun?: boolean | undefined } = {},
+  ): Promise<DeadLetterOutcome[]> {
+    checkChange('discard', which, options);
+    const { dryRun } = options;
+    const letters = await this.select(which);
+    if (dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));
+    const { tables } = this;
+    const sequences = new Map<string, { handler: string; aggregate: string }>();
+    for (const letter of letters) {
+      const { handler, event } = letter.record;
+      const aggregate = aggregateKey(event);
+      const running = this.running.find(handler);
+      if (running) running.parked.remove(letter);
+      else tables.stage(letterTable, letter.key, undefined);
+      sequences.set(sequencePrefix(handler, aggregate), { handler, aggregate });
+    }
+    for (const [prefix, { handler, aggregate }] of sequences) {
+      const rest = await tables.first(letterTable, prefix);
+      const goesOn = (rest?.value as LetterRecord | undefined)?.reason === 'behind';
+      tables.stage(requeuedTable, prefix, goesOn ? true : undefined);
+      if (goesOn) this.goOn({ handler, aggregate });
+    }
+    await this.kept();
+    return letters.map(({ record }) => ({ id: idOf(record), outcome: 'discarded' }));
+  }
+
+  /** What has been decided is kept, and `then` done, however long that takes; its caller waits for the bound. */
+  private kept(then: () => void = () => {}): Promise<void> {
+    return this.tables.inTime('the change of dead letters', this.tables.durable().then(then));
+  }
+
+  /** At once, if the handler is here. */
+  private goOn({ handler, aggregate }: { handler: string; aggregate: string }): void {
+    const running = this.running.find(handler);
+    if (running !== undefined) unawaited(running.requeue(aggregate));
+  }
+
+  private async rehearse(letters: readonly Letter[]): Promise<DeadLetterOutcome[]> {
+    const outcomes: DeadLetterOutcome[] = [];
+    for (const { record } of letters) {
+      const running = this.running.find(record.handler);
+      if (running === undefined) {
+        throw new TrunklineError('UnknownSubscription', { handler: record.handler, known: [...this.running.names] });
+      }
+      const failed = await doneOutside(running.code, `requeue() of '${record.handler}' as a dry run`, () =>
+        running.rehearse(letterEvent(record)),
+      );
+      outcomes.push(
+        failed === undefined
+          ? { id: idOf(record), outcome: 'would succeed' }
+          : { id: idOf(record), outcome: 'would fail', error: failed },
+      );
+    }
+    return outcomes;
+  }
+
+  /** @internal A handler that runs, or has run here. @throws UnknownSubscription */
+  async checkHandler(handler: string | undefined): Promise<void> {
+    if (handler === undefined || this.running.find(handler) !== undefined) return;
+    if ((await this.tables.get(checkpointTable, handler)) !== undefined) return;
+    const kept = await this.tables.range(checkpointTable);
+    const known = new Set([...this.running.names, ...kept.map(({ key }) => key)]);
+    const names = [...known].filter((name) => !name.startsWith(PROJECTION_PREFIX));
+    const message = `no handler '${handler}' has kept anything here; known: ${names.join(', ') || 'none'}`;
+    throw new TrunklineError('UnknownSubscription', { handler, known: names }, { message });
+  }
+
+  private async select(which: string | DeadLetterQuery): Promise<Letter[]> {
+    if (typeof which === 'string') return [await this.one(which)];
+    const query = taken(which, selectionFields);
+    await this.checkHandler(query.handler); // a misspelt one would select nothing, in silence
+    return this.find(query, (letter) => letter);
+  }
+
+  private async one(id: string): Promise<Letter> {
+    const at = typeof id === 'string' ? id.lastIndexOf('/') : -1;
+    if (at < 1) throw unknown(id);
+    const query = { handler: id.slice(0, at), limit: 1 };
+    const [found] = await this.find(query, (letter) => letter, id.slice(at + 1));
+    return found ?? fail(unknown(id));
+  }
+
+  private async find<T>(query: DeadLetterQuery, as: (letter: Letter) => T, eventId?: string): Promise<T[]> {
+    const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
+    const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
+    const before = dateMs() - olderThanMs;
+    const matches = ({ event, ...record }: LetterRecord): boolean => {
+      if (eventId !== undefined && event.id !== eventId) return false;
+      if (aggregateType !== undefined && event.aggregateType !== aggregateType) return false;
+      if (aggregateId !== undefined && event.aggregateId !== aggregateId) return false;
+      if (type !== undefined && event.type !== type) return false;
+      if (reason !== undefined && record.reason !== reason) return false;
+      return olderThanMs === 0 || Date.parse(record.parkedAt) <= before;
+    };
+    let prefix = '';
+    for (const part of [handler, aggregateType, aggregateId]) {
+      if (part === undefined) break;
+      prefix += `${part}\0`;
+    }
+    const part = eventId ?? aggregateId ?? type;
+    const matching = part === undefined ? '' : JSON.stringify(part);
+    const letters: T[] = [];
+    for await (const { key, value } of this.tables.entries(letterTable, { prefix, matching })) {
+      if (matches(value as LetterRecord)) letters.push(as({ key, record: value as LetterRecord }));
+      if (letters.length >= limit) break;
+    }
+    return letters;
+  }
+}
+
+const idOf = ({ handler, event }: LetterRecord): string => `${handler}/${event.id}`;
+
+const shown = (record: LetterRecord): DeadLetter => ({
+  id: idOf(record),
+  handler: record.handler,
+  reason: record.reason,
+  event: letterEvent(record),
+  attempts: record.attempts,
+  error: record.error,
+  parkedAt: new Date(record.parkedAt),
+  edited: record.edited ?? false,
+});
+
+const unknown = (deadLetter: string): TrunklineError => new TrunklineError('UnknownDeadLetter', { deadLetter });
+
+function fail(error: Error): never {
+  throw error;
+}
+
+printAs(DeadLetters, () => 'DeadLetters');

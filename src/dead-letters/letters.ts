@@ -1,0 +1,63 @@
+// Dead letters as they are kept: one entry per handler and event, in the order in which the events happened, so that all that
+// is parked of one aggregate lies together.
+import { isNativeError } from 'node:util/types';
+import { tame } from '../base/tame.ts';
+import { eventOf, type StoredEvent } from '../model/event.ts';
+import { deepFreeze } from '../wire/payload.ts';
+
+export const letterTable = 'dead-letters';
+/** Sequences that are being handled again; also after a restart. Key: what their letters' keys begin with. */
+export const requeuedTable = 'requeued';
+
+/** Why an event was parked. */
+export interface LetterError {
+  name: string;
+  message: string;
+  code?: string | undefined;
+  stack: string;
+}
+
+/** A dead letter, as JSON. */
+export interface LetterRecord {
+  handler: string;
+  /** `failed`: its attempts are used up. `behind`: an earlier event of its aggregate has failed. */
+  reason: 'failed' | 'behind';
+  event: ReturnType<StoredEvent['toJSON']> & { id: string; type: string; aggregateType: string; aggregateId: string };
+  attempts: number;
+  error?: LetterError;
+  /** ISO 8601. */
+  parkedAt: string;
+  edited?: boolean;
+}
+
+export const aggregateKey = (event: { aggregateType: string; aggregateId: string }): string =>
+  `${event.aggregateType}\0${event.aggregateId}`;
+
+export const sequencePrefix = (handler: string, aggregate: string): string => `${handler}\0${aggregate}\0`;
+
+export const letterKey = (handler: string, aggregate: string, position: number): string =>
+  `${sequencePrefix(handler, aggregate)}${String(position).padStart(16, '0')}`;
+
+const textLimit = 8192;
+
+export function letterError(error: unknown): LetterError {
+  try {
+    if (!(error instanceof Error || isNativeError(error)))
+      return { name: 'Error', message: tame(error, textLimit), stack: '' };
+    const { code } = error as { code?: unknown };
+    const told = {
+      name: tame(error.name, textLimit),
+      message: tame(error.message, textLimit),
+      stack: tame(error.stack ?? '', textLimit),
+    };
+    return typeof code === 'string' ? { ...told, code: tame(code, textLimit) } : told;
+  } catch {
+    return { name: 'Error', message: 'something that cannot be shown', stack: '' };
+  }
+}
+
+/** The event in a letter, as a handler sees it: frozen, with `occurredAt` a Date. */
+export function letterEvent({ event }: Pick<LetterRecord, 'event'>): StoredEvent {
+  const { occurredAt, ...rest } = event as Record<string, unknown>;
+  return eventOf({ ...deepFreeze(rest), occurredAt: new Date(occurredAt as string) }) as unknown as StoredEvent;
+}

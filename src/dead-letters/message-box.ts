@@ -1,0 +1,271 @@
+// Dead letters of messages as they are kept, and messages that wait for delivery where the log has no room for them: in the
+// tables on this machine, as the log is whose messages they are. One entry a message: dead letters in the order of lane and
+// position, those that wait in the order of the log. Owned by the caller's thread.
+//
+// Invariants: a message is in the box, durably, before the log may forget it; and what has been discarded is remembered for as
+// long as the log may still hold it. A message either waits or is a dead letter: it changes from one to the other in one
+// commit. What is counted here changes in the turn in which it is staged.
+import { dateMs, pause } from '../base/clock.ts';
+import { isError } from '../base/errors.ts';
+import type { Tables } from '../handler-state/tables.ts';
+import {
+  type KeptLetters,
+  type LetterBox,
+  laneOf,
+  type Message,
+  type MessageFailure,
+  noLetters,
+} from '../wire/message.ts';
+import { type LetterError, letterError } from './letters.ts';
+
+const letterTable = 'message-letters';
+/** Lanes that are to be delivered again; also after a restart. */
+const requeuedTable = 'message-lanes-requeued';
+/** Messages that wait for delivery, by position: no dead letters. */
+const waitingTable = 'messages-waiting';
+/** Ids of messages that were given up, with their positions. */
+const discardedTable = 'messages-discarded';
+
+/** After a commit that has failed for good. */
+const lookAgainMs = 1_000;
+
+/** A dead letter, as JSON. */
+export interface MessageRecord {
+  message: Message;
+  /** `failed`: its attempts are used up. `behind`: an earlier message of its lane has failed. */
+  reason: 'failed' | 'behind';
+  attempts: number;
+  error?: LetterError;
+  /** ISO 8601. */
+  parkedAt: string;
+}
+
+const positionKey = (position: number): string => String(position).padStart(16, '0');
+const keyOf = (message: Message): string => `${laneOf(message)}${positionKey(message.position)}`;
+/** What a message that waits takes here; at least so much beside its texts. */
+const waitingBytesLeast = 256;
+const waitingBytesOf = ({ inputJson, metadataJson }: Message): number =>
+  waitingBytesLeast + Buffer.byteLength(inputJson) + Buffer.byteLength(metadataJson);
+
+export class MessageBox implements LetterBox {
+  total = 0;
+  private readonly tables: Tables;
+  private readonly hasTables: () => boolean;
+  /** How many letters each lane has. */
+  private readonly counts = new Map<string, number>();
+  /** Open requests to deliver a lane again, by lane. */
+  private readonly requests = new Map<string, number>();
+  private lastRequest = 0;
+  waitingBytes = 0;
+  private changing: Promise<unknown> = Promise.resolve();
+
+  /** `hasTables`: whether anything has been kept yet; they are not opened to find nothing. */
+  constructor(tables: Tables, hasTables: () => boolean) {
+    this.tables = tables;
+    this.hasTables = hasTables;
+  }
+
+  count(lane: string): number {
+    return this.counts.get(lane) ?? 0;
+  }
+
+  requestOf(lane: string): number | undefined {
+    return this.requests.get(lane);
+  }
+
+  /** May be called again where it has failed. */
+  async load(from: number, carriedOut: Pick<ReadonlySet<string>, 'has'>): Promise<KeptLetters> {
+    const kept = noLetters();
+    if (!this.hasTables()) return kept;
+    this.forgetAll();
+    for await (const { message } of this.letters()) {
+      this.counted(laneOf(message), 1);
+      if (message.position >= from) kept.resolved.add(message.id);
+      if (carriedOut.has(message.id)) {
+        this.request(laneOf(message));
+        kept.carriedOut.push(laneOf(message));
+      }
+    }
+    for await (const { key, value } of this.tables.entries(discardedTable)) {
+      if ((value as { position: number }).position >= from) kept.resolved.add(key);
+      else this.tables.stage(discardedTable, key, undefined);
+    }
+    for await (const { key } of this.tables.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
+    kept.requeued.push(...this.requests.keys());
+    for await (const { value } of this.tables.entries(waitingTable)) {
+      this.waitingBytes += waitingBytesOf(value as Message);
+      kept.waiting++;
+    }
+    return kept;
+  }
+
+  private forgetAll(): void {
+    for (const all of [this.counts, this.requests]) all.clear();
+    this.total = 0;
+    this.waitingBytes = 0;
+  }
+
+  keep<Of extends { readonly message: Message }>(some: readonly Of[], begun: (one: Of) => boolean): Promise<void> {
+    return this.changeInTheEnd(async () => {
+      for (const one of some) {
+        if (!begun(one)) continue;
+        this.tables.stage(waitingTable, positionKey(one.message.position), one.message);
+        this.waitingBytes += waitingBytesOf(one.message);
+      }
+    });
+  }
+
+  release(message: Message): Promise<void> {
+    return this.changeInTheEnd(async () => this.waitsNoMore(message));
+  }
+
+  private waitsNoMore(message: Message): void {
+    this.tables.stage(waitingTable, positionKey(message.position), undefined);
+    this.waitingBytes -= waitingBytesOf(message);
+  }
+
+  async waitingFrom(position: number, most: number): Promise<Message[]> {
+    const found = await this.tables.range(waitingTable, { start: positionKey(position), limit: most });
+    return found.map(({ value }) => value as Message);
+  }
+
+  async waitingAt(position: number): Promise<Message | undefined> {
+    return (await this.tables.get(waitingTable, positionKey(position))) as Message | undefined;
+  }
+
+  park(message: Message, failure: MessageFailure | undefined, isLetter: boolean, isWaiting = false): Promise<boolean> {
+    const lane = laneOf(message);
+    return this.changeInTheEnd(async () => {
+      const before = await this.recordOf(message);
+      if (before === undefined && (isLetter || (failure === undefined && this.count(lane) === 0))) return false;
+      const record: MessageRecord = {
+        message,
+        reason: failure ? 'failed' : 'behind',
+        attempts: (before?.attempts ?? 0) + (failure?.attempts ?? 0),
+        ...(failure && { error: letterError(failure.error) }),
+        parkedAt: before?.parkedAt ?? new Date(dateMs()).toISOString(),
+      };
+      this.tables.stage(letterTable, keyOf(message), record);
+      if (isWaiting) this.waitsNoMore(message);
+      if (before === undefined) this.counted(lane, 1);
+      return true;
+    });
+  }
+
+  async first(lane: string): Promise<Message | undefined> {
+    return (await this.firstRecord(lane))?.message;
+  }
+
+  async remove(message: Message): Promise<void> {
+    await this.changeInTheEnd(() => this.take(message));
+  }
+
+  /** `begun` is called for each of the lanes, in the turn in which its request is open. */
+  requeue(lanes: Iterable<string>, begun: (lane: string) => void): Promise<void> {
+    return this.change(async () => {
+      for (const lane of lanes) {
+        this.request(lane);
+        begun(lane);
+      }
+    });
+  }
+
+  endRequeue(lane: string, request: number): Promise<void> {
+    return this.changeInTheEnd(async () => {
+      if (this.requests.get(lane) !== request) return;
+      this.requests.delete(lane);
+      this.tables.stage(requeuedTable, lane, undefined);
+    });
+  }
+
+  /**
+   * Given up for good; a lane whose first letter now waits behind nothing is delivered again. Returns those that were still
+   * letters; `begun` is called for each of their lanes, in the turn in which they are so no longer.
+   */
+  discard(
+    messages: readonly Message[],
+    begun: (lane: string, ids: ReadonlySet<string>) => void,
+  ): Promise<readonly Message[]> {
+    return this.change(async () => {
+      const discarded: Message[] = [];
+      for (const message of messages) {
+        if (!(await this.take(message))) continue;
+        this.tables.stage(discardedTable, message.id, { position: message.position });
+        discarded.push(message);
+      }
+      const ids = new Set(discarded.map(({ id }) => id));
+      for (const lane of new Set(discarded.map(laneOf))) {
+        if ((await this.firstRecord(lane))?.reason === 'behind') this.request(lane);
+        begun(lane, ids);
+      }
+      return discarded;
+    });
+  }
+
+  /**
+   * Changes come one after the other, so that what one has read still holds when it stages; and each is durable before it
+   * resolves. Only what it stages is waited for by the next one.
+   */
+  private async change<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.staged(work);
+    await this.tables.durable();
+    return result;
+  }
+
+  /** The same for a change without which its lane cannot go on. @throws RuntimeClosed */
+  private async changeInTheEnd<T>(work: () => Promise<T>): Promise<T> {
+    const result = await this.staged(work);
+    for (;;) {
+      try {
+        await this.tables.durable();
+        return result;
+      } catch (error) {
+        if (isError(error, 'RuntimeClosed')) throw error;
+        await pause(lookAgainMs); // it has been reported, and is staged still
+      }
+    }
+  }
+
+  private staged<T>(work: () => Promise<T>): Promise<T> {
+    const staged = this.changing.then(work);
+    this.changing = staged.catch(() => {});
+    return staged;
+  }
+
+  private async take(message: Message): Promise<boolean> {
+    if ((await this.recordOf(message)) === undefined) return false;
+    this.tables.stage(letterTable, keyOf(message), undefined);
+    this.counted(laneOf(message), -1);
+    return true;
+  }
+
+  private request(lane: string): void {
+    this.requests.set(lane, ++this.lastRequest);
+    this.tables.stage(requeuedTable, lane, true);
+  }
+
+  private counted(lane: string, change: 1 | -1): void {
+    const count = Math.max(0, this.count(lane) + change); // another process's box has counted nothing
+    this.total = Math.max(0, this.total + change);
+    if (count > 0) this.counts.set(lane, count);
+    else this.counts.delete(lane);
+  }
+
+  private async recordOf(message: Message): Promise<MessageRecord | undefined> {
+    return (await this.tables.get(letterTable, keyOf(message))) as MessageRecord | undefined;
+  }
+
+  private async firstRecord(lane: string): Promise<MessageRecord | undefined> {
+    return (await this.tables.first(letterTable, lane))?.value as MessageRecord | undefined;
+  }
+
+  /** A user's change of letters goes on; its caller waits no longer than the bound. @throws WaitTimedOut */
+  inTime<T>(work: Promise<T>): Promise<T> {
+    return this.tables.inTime('the change of dead letters of messages', work);
+  }
+
+  /** `prefix`: what the lanes begin with. `matching`: a part of the JSON of those that are looked for. */
+  async *letters(prefix = '', matching = ''): AsyncGenerator<MessageRecord> {
+    for await (const { value } of this.tables.entries(letterTable, { prefix, matching })) yield value as MessageRecord;
+  }
+}

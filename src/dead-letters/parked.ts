@@ -1,0 +1,126 @@
+// What is parked of one subscription: which aggregates, and how many dead letters. Owned by the caller's thread.
+//
+// Invariants: an event enters the dead letters in the same commit that marks it as done in the checkpoint, and leaves them in
+// the same commit as its effects; so no crash loses one or parks it twice. The letters of one aggregate leave in order.
+import { dateMs } from '../base/clock.ts';
+import { handledKey, handledTable } from '../handler-state/handled.ts';
+import type { Tables } from '../handler-state/tables.ts';
+import type { StoredEvent } from '../model/event.ts';
+import {
+  aggregateKey,
+  type LetterRecord,
+  letterError,
+  letterKey,
+  letterTable,
+  requeuedTable,
+  sequencePrefix,
+} from './letters.ts';
+
+interface Sequence {
+  /** Positions of the letters. */
+  readonly letters: Set<number>;
+  /** No letter lies before `first` or behind `last`. */
+  first: number;
+  last: number;
+}
+
+export interface Letter {
+  key: string;
+  record: LetterRecord;
+}
+
+export class Parked {
+  private readonly handler: string;
+  private readonly tables: Tables;
+  private readonly sequences = new Map<string, Sequence>();
+  /** Letters in all. */
+  count = 0;
+
+  constructor(handler: string, tables: Tables) {
+    this.handler = handler;
+    this.tables = tables;
+  }
+
+  /** Read what an earlier run has parked; returns the aggregates that were being handled again. */
+  async load(): Promise<string[]> {
+    const prefix = `${this.handler}\0`;
+    for await (const { value } of this.tables.entries(letterTable, { prefix })) {
+      const { event } = value as LetterRecord;
+      this.add(aggregateKey(event), event.position as number);
+    }
+    const requeued: string[] = [];
+    for await (const { key } of this.tables.entries(requeuedTable, { prefix })) {
+      requeued.push(key.slice(this.handler.length + 1, -1));
+    }
+    return requeued;
+  }
+
+  get isEmpty(): boolean {
+    return this.count === 0;
+  }
+
+  has(aggregate: string): boolean {
+    return this.sequences.has(aggregate);
+  }
+
+  /** Where an event stands to what is parked of its aggregate. */
+  placeOf(aggregate: string, position: number): 'before' | 'parked' | 'behind' | 'free' {
+    const sequence = this.sequences.get(aggregate);
+    if (sequence === undefined) return 'free';
+    if (position < sequence.first) return 'before';
+    return position <= sequence.last ? 'parked' : 'behind';
+  }
+
+  /** Stage a letter: the caller completes the event in the same turn. */
+  park(event: StoredEvent, failure: { error: unknown; attempts: number } | undefined): void {
+    const aggregate = aggregateKey(event);
+    const record: LetterRecord = {
+      handler: this.handler,
+      reason: failure ? 'failed' : 'behind',
+      event: event.toJSON() as LetterRecord['event'],
+      attempts: failure?.attempts ?? 0,
+      parkedAt: new Date(dateMs()).toISOString(),
+      ...(failure && { error: letterError(failure.error) }),
+    };
+    this.tables.stage(letterTable, letterKey(this.handler, aggregate, event.position), record);
+    this.add(aggregate, event.position);
+  }
+
+  /** The first letter of an aggregate; undefined if nothing is parked of it. */
+  async first(aggregate: string): Promise<Letter | undefined> {
+    const entry = await this.tables.first(letterTable, sequencePrefix(this.handler, aggregate));
+    return entry && { key: entry.key, record: entry.value as LetterRecord };
+  }
+
+  /** It has been tried again, in vain. */
+  failedAgain({ key, record }: Letter, error: unknown, attempts: number): void {
+    const failed = { ...record, reason: 'failed', error: letterError(error), attempts: record.attempts + attempts };
+    this.tables.stage(letterTable, key, failed);
+    this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregateKey(record.event)), undefined);
+  }
+
+  /** Handled, or discarded; again, if both at once: that changes nothing. */
+  remove({ key, record }: Letter): void {
+    const aggregate = aggregateKey(record.event);
+    const sequence = this.sequences.get(aggregate);
+    this.tables.stage(letterTable, key, undefined);
+    this.tables.stage(handledTable, handledKey(this.handler, record.event.position as number), undefined);
+    const position = record.event.position as number;
+    if (!sequence?.letters.delete(position)) return;
+    this.count--;
+    if (position === sequence.first) sequence.first = position + 1;
+    if (sequence.letters.size > 0) return;
+    this.sequences.delete(aggregate);
+    this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregate), undefined);
+  }
+
+  private add(aggregate: string, position: number): void {
+    const sequence = this.sequences.get(aggregate) ?? { letters: new Set(), first: position, last: position };
+    this.sequences.set(aggregate, sequence);
+    if (sequence.letters.has(position)) return;
+    sequence.letters.add(position);
+    this.count++;
+    sequence.first = Math.min(sequence.first, position);
+    sequence.last = Math.max(sequence.last, position);
+  }
+}

@@ -1,0 +1,41 @@
+// Questions from one aggregate to another: the caller's thread passes them on and brings the answer back.
+
+import { monotonicMs } from '../base/clock.ts';
+import { TrunklineError, toWire } from '../base/errors.ts';
+import type { Answer } from '../shard/contract.ts';
+import { GroupKind } from '../shared/ring/ring.ts';
+import { FrameKind, type FrameReader } from '../wire/frame.ts';
+import { nameWithSenders, sendersIn } from '../wire/message.ts';
+import { errorJson } from '../wire/payload.ts';
+import type { CommandWrite, Line } from './line.ts';
+import type { NamedSender, NamedSendOptions } from './named-sender.ts';
+
+/** Send what an ask group says, and answer the shard that asked. The asker's deadline bounds it. */
+export function answerAsk(sender: NamedSender, line: Line, number: number, frame: FrameReader): void {
+  const type = frame.aggregateType;
+  const { command, senders } = sendersIn(frame.name);
+  const answer = (data: string): void => {
+    const write: CommandWrite = (ring) => {
+      ring.frame(FrameKind.message, 0, 0, 0, '', '', '', '', data);
+      ring.publish(GroupKind.answer, 0, number, 0, '');
+    };
+    try {
+      line.tell(write, refuse);
+    } catch (tooLarge) {
+      refuse(tooLarge);
+    }
+  };
+  const refuse = (error: unknown): void => {
+    const wire = toWire(error, { aggregateType: type, command });
+    answer(`{"error":${errorJson(wire)}}`);
+  };
+  const deadlineMs = Math.ceil(frame.occurredAt - monotonicMs());
+  const toldDeadlineMs = frame.version; // a question has no version
+  if (deadlineMs <= 0)
+    return refuse(new TrunklineError('DeadlineExceeded', { deadlineMs: toldDeadlineMs, executed: 'no' }));
+  const askers = nameWithSenders('', senders);
+  const options: NamedSendOptions = { ack: 'written', deadlineMs, toldDeadlineMs, isInternal: true, askers };
+  sender
+    .sendNamed(type, command, frame.aggregateId, frame.dataJson, frame.metadataJson, options)
+    .then(({ value }) => answer(JSON.stringify({ value } satisfies Answer)), refuse);
+}

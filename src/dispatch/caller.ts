@@ -1,0 +1,253 @@
+// The caller's side: sends commands to shards. Lives in the thread that made the runtime. `in-flight.ts` knows what has been
+// sent and has no reply; what comes back, `turns.ts` takes.
+
+import { checkId } from '../base/checks.ts';
+import { monotonicMs } from '../base/clock.ts';
+import { type Executed, isError, TrunklineError } from '../base/errors.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
+import type { StoredEvent } from '../model/event.ts';
+import { isMessageKey, type Level, type Receipt } from '../model/receipt.ts';
+import { shardOf } from '../shard/contract.ts';
+import { type Levels, LevelWord, logFull } from '../shared/levels.ts';
+import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
+import { FrameKind } from '../wire/frame.ts';
+import { metadataToJson } from '../wire/metadata.ts';
+import { argumentsJson } from '../wire/payload.ts';
+import type { Refused } from './fences.ts';
+import { InFlight } from './in-flight.ts';
+import type { CommandWrite, Line } from './line.ts';
+import type { NamedSender, NamedSendOptions } from './named-sender.ts';
+import { Pending } from './pending.ts';
+import { Progress } from './progress.ts';
+import type { CommandSender } from './ref.ts';
+import { Refusals } from './refusals.ts';
+import { checkSendOptions, keyOf } from './send-options.ts';
+import type { Slots } from './slots.ts';
+import { type MessageTaker, Turns, type TurnsOwner } from './turns.ts';
+
+export interface CallerOptions {
+  ack: Level;
+  maxInFlight: number;
+  whenFull: 'wait' | 'reject';
+  logLimitBytes: number;
+  /** Whether there is a stream, and so the level `published`. */
+  hasStream: boolean;
+  waitTimeoutMs: number;
+}
+
+const isClosing = (error: TrunklineError): boolean =>
+  isError(error, 'RuntimeClosed') && error.details.state === 'closing';
+
+export class Caller implements CommandSender, NamedSender, TurnsOwner {
+  options: CallerOptions;
+  deliveries: MessageTaker | undefined;
+  /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
+  eventsFrom: (type: string, id: string, version: number, count: number) => Promise<StoredEvent[]> = async () => [];
+  readonly refusals: Refusals = new Refusals();
+  readonly progress: Progress;
+  readonly inFlight: InFlight;
+  private readonly types: readonly AnyAggregate[];
+  private readonly commandNames: readonly (readonly string[])[];
+  private readonly levels: Levels;
+  /** Those of `inFlight`: each command looks here. */
+  private readonly lines: readonly Line[];
+  private readonly slots: Slots<Pending>;
+  private readonly turns: Turns;
+
+  /** `report` is told of an exception that nobody expects, and must not throw. */
+  constructor(
+    types: readonly AnyAggregate[],
+    levels: Levels,
+    bus: Bus,
+    options: CallerOptions,
+    report: (error: unknown) => void,
+  ) {
+    this.types = types;
+    this.commandNames = types.map((type) => Object.keys(type.commands));
+    this.levels = levels;
+    this.options = options;
+    this.progress = new Progress(levels, options.hasStream, this.refusals, options.waitTimeoutMs);
+    this.inFlight = new InFlight(options.maxInFlight, this.progress, this.refusals);
+    this.lines = this.inFlight.lines;
+    this.slots = this.inFlight.slots;
+    this.turns = new Turns(this, levels, bus, report);
+  }
+
+  /** Why nothing is admitted any more, if so. */
+  get closed(): TrunklineError | undefined {
+    return this.inFlight.closed;
+  }
+
+  /** A command by number, from a ref: input as the user gave it. */
+  send(
+    typeIndex: number,
+    commandIndex: number,
+    id: string,
+    input: unknown[],
+    options: SendOptions | undefined,
+  ): Promise<Receipt<unknown>> {
+    try {
+      const inputJson = argumentsJson(input);
+      const metadataJson = options?.metadata === undefined ? '' : metadataToJson(options.metadata);
+      return this.dispatch(typeIndex, commandIndex, id, inputJson, metadataJson, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** It adds nothing to the log, and so needs no room there. */
+  async read(typeIndex: number, commandIndex: number, id: string, options: SendOptions): Promise<Receipt<unknown>> {
+    return this.dispatch(typeIndex, commandIndex, id, '[]', '', options, true);
+  }
+
+  /** A command by name, from another aggregate: input as JSON already. */
+  sendNamed(
+    type: string,
+    command: string,
+    id: string,
+    inputJson: string,
+    metadataJson: string,
+    options: NamedSendOptions,
+  ): Promise<Receipt<unknown>> {
+    const typeIndex = this.types.findIndex(({ name }) => name === type);
+    if (typeIndex < 0) {
+      const known = this.types.map(({ name }) => name);
+      return Promise.reject(new TrunklineError('UnknownAggregateType', { aggregateType: type, known }));
+    }
+    const known = this.commandNames[typeIndex]!;
+    const commandIndex = known.indexOf(command);
+    if (commandIndex < 0) {
+      return Promise.reject(new TrunklineError('UnknownCommand', { aggregateType: type, command, known: [...known] }));
+    }
+    try {
+      checkId('aggregate id', id);
+      return this.dispatch(typeIndex, commandIndex, id, inputJson, metadataJson, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  private dispatch(
+    typeIndex: number,
+    commandIndex: number,
+    id: string,
+    inputJson: string,
+    metadataJson: string,
+    options: SendOptions | NamedSendOptions | undefined,
+    isRead = false,
+  ): Promise<Receipt<unknown>> {
+    const named = options !== undefined && 'isInternal' in options ? options : undefined;
+    const isInternal = named !== undefined;
+    if (isInternal) this.admitInternal();
+    else this.admit(isRead);
+    if (options !== undefined && !isInternal) checkSendOptions(options, this.options.hasStream);
+    const ack = options?.ack ?? this.options.ack;
+    const key = options === undefined ? '' : keyOf(options);
+    const isMessage = isMessageKey(key);
+    const deadlineMs = options?.deadlineMs ?? 0;
+    const askers = named?.askers ?? ''; // where other frames name the type: a command's goes by number
+    const type = this.types[typeIndex]!.name;
+    const line = this.lineOf(type, id);
+    return new Promise((resolve, reject) => {
+      const pending = new Pending(resolve, reject, ack, named?.toldDeadlineMs ?? deadlineMs, line, type, id);
+      pending.isMessage = isMessage;
+      pending.isInternal = isInternal;
+      pending.onOutcome = named?.onOutcome;
+      const slot = this.slots.add(pending);
+      if (ack === 'raised') line.urgent++;
+      const level =
+        ack === 'raised'
+          ? GroupFlag.urgent
+          : ack === 'stored' || ack === 'published' || isMessage
+            ? GroupFlag.stored
+            : 0;
+      const flags = level | (isInternal ? GroupFlag.internal : 0) | (isRead ? GroupFlag.read : 0);
+      const deadlineAt = deadlineMs === 0 ? 0 : monotonicMs() + deadlineMs;
+      const write: CommandWrite = (ring) => {
+        ring.frame(FrameKind.message, typeIndex, deadlineAt, commandIndex, askers, id, key, metadataJson, inputJson);
+        ring.publish(GroupKind.command, flags, slot, 0, '');
+        pending.endOfGroup = ring.head;
+      };
+      try {
+        if (!line.tryWrite(write)) {
+          if (!isRead && this.options.whenFull === 'reject' && !isInternal && !line.dead) {
+            throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
+          }
+          pending.waiting = line.writeLater(write, (error) => this.inFlight.drop(slot, pending, error));
+        }
+      } catch (error) {
+        this.inFlight.drop(slot, pending, error);
+        return;
+      }
+      if (options !== undefined && (deadlineMs > 0 || options.signal)) this.watch(slot, pending, options);
+    });
+  }
+
+  private lineOf(type: string, id: string): Line {
+    return this.lines[shardOf(type, id, this.lines.length)]!;
+  }
+
+  /** The store has refused these: their actors go before any later command. */
+  fence(refused: readonly Refused[]): void {
+    for (const one of refused) {
+      const { aggregateType: type, aggregateId: id } = one;
+      const typeIndex = this.types.findIndex(({ name }) => name === type);
+      if (typeIndex >= 0 && this.lines.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
+    }
+    this.deliveries?.fenced(refused);
+  }
+
+  /**
+   * Whether a command of one aggregate to another may come in: it is part of what is under way already, or frees the log.
+   * So it has a limit of its own, may use the log's reserve, and comes in while a closing runtime lets commands end.
+   */
+  private admitInternal(): void {
+    const { closed } = this.inFlight;
+    if (closed && !isClosing(closed)) throw closed;
+    if (this.slots.isReserveFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
+  }
+
+  /** Whether anything new of a user's may come in. */
+  admit(isRead: boolean = false): void {
+    const { closed } = this.inFlight;
+    if (closed) throw closed;
+    if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
+    if (!isRead && this.options.whenFull === 'reject' && this.levels.flag(LevelWord.full) !== 0) {
+      throw logFull(this.levels, this.options.logLimitBytes);
+    }
+  }
+
+  private watch(slot: number, pending: Pending, options: SendOptions): void {
+    const giveUp = (error: (executed: Executed) => TrunklineError): void => {
+      if (pending.isCarriedOut) return pending.fail(error('yes'));
+      if (pending.endOfGroup === undefined) {
+        // It waits for room in the ring: from here on it cannot come there any more, and so is not executed.
+        if (pending.waiting) pending.line.withdraw(pending.waiting);
+        this.inFlight.drop(slot, pending, error('no'));
+        this.inFlight.settleDrained();
+        return;
+      }
+      pending.fail(error('unknown'));
+      pending.line.tell(
+        (ring) => ring.publish(GroupKind.cancel, 0, slot, 0, ''),
+        () => {},
+      );
+    };
+    pending.watch(
+      options,
+      () => giveUp((executed) => new TrunklineError('DeadlineExceeded', { deadlineMs: pending.deadlineMs, executed })),
+      () => giveUp((executed) => new TrunklineError('Aborted', { executed }, { cause: options.signal?.reason })),
+    );
+  }
+
+  /** Look after everything that has happened since the last turn, then ask to be woken. Throws nothing. */
+  turn(): void {
+    this.turns.turn();
+  }
+
+  /** On the runtime's own account, without a bound. */
+  reached(level: Level, position: number): Promise<void> {
+    return this.progress.reached(level, position, undefined, 'own');
+  }
+}

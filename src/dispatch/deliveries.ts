@@ -1,0 +1,344 @@
+// Messages between aggregates, from `send`. A message is a frame in the log; it is delivered after it is written, and done
+// when its outcome is synced, or when it lies among the dead letters. Until then the log keeps it, or the box, where the log
+// has no room for it (`relief.ts`); and a restart delivers it again, under a key made of its id: the target executes it once.
+// Caller's thread.
+//
+// Invariants: one lane's messages (those of one sender to one target) are delivered one after the other, in log order, also
+// those whose outcomes the store has refused (`lane.ts`); while one lies among the dead letters, later ones of its lane
+// follow it there. How many letters a lane has, and whether they are to be delivered again, the box says. `settled` says no more
+// than what is done, and stays below the outcome of whatever is in the box until that is gone durably: so a start finds in the
+// log what was carried out (`last-run.ts`). While the box cannot be read, nothing is delivered: what it holds may come first.
+
+import { pause } from '../base/clock.ts';
+import { unawaited } from '../base/guarded.ts';
+import type { MessageSettings } from '../model/message-options.ts';
+import { type Levels, LevelWord } from '../shared/levels.ts';
+import { type Care, carefree } from '../wire/care.ts';
+import type { FrameReader } from '../wire/frame.ts';
+import {
+  type Address,
+  type DeliveryEvents,
+  type KeptLetters,
+  type LetterBox,
+  laneOf,
+  type Message,
+  type MessageCounts,
+  type MessageFailure,
+  messageIn,
+} from '../wire/message.ts';
+import { deliverWithCare } from './careful-delivery.ts';
+import type { DeliveryEnd, DeliveryParts, MessageSender } from './delivery.ts';
+import { Held, heapBytesOf } from './held.ts';
+import { Holds } from './holds.ts';
+import { Intake } from './intake.ts';
+import type { Lane } from './lane.ts';
+import { Lanes } from './lanes.ts';
+import { type LastRun, readInTheEnd } from './last-run.ts';
+import { type Holder, type Open, Relief } from './relief.ts';
+import { RequeuedLetters } from './requeued-letters.ts';
+import { Suspects } from './suspects.ts';
+import { Tally } from './tally.ts';
+import type { MessageTaker } from './turns.ts';
+import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.ts';
+
+/** While there is no room for another dead letter, or the box cannot be read. */
+const lookAgainMs = 1_000;
+
+export class Deliveries implements MessageTaker {
+  /** What was open after the process had ended in the middle; set before `recover`. */
+  care: Care = carefree;
+  private readonly levels: Levels;
+  private readonly sender: MessageSender;
+  private box: LetterBox | undefined;
+  private readonly tally: Tally;
+  private readonly settings: MessageSettings;
+  private readonly parts: DeliveryParts;
+  private readonly stop = new AbortController();
+  private readonly lanes: Lanes;
+  private readonly holds: Holds<Holder>;
+  private readonly held: Held;
+  private readonly intake: Intake;
+  private readonly relief: Relief;
+  private readonly requeued: RequeuedLetters;
+  private hasEnded = false;
+  private readonly unconfirmed: Unconfirmed<Open>;
+  private readonly hasStopped = (): boolean => this.stop.signal.aborted || this.sender.closed !== undefined;
+
+  constructor(
+    sender: MessageSender,
+    levels: Levels,
+    settings: MessageSettings,
+    events: DeliveryEvents,
+    held: Held = new Held(),
+  ) {
+    this.sender = sender;
+    this.levels = levels;
+    this.tally = new Tally(events);
+    this.settings = settings;
+    this.holds = new Holds(levels);
+    this.held = held;
+    this.lanes = new Lanes(this.holds, this.held);
+    const notCounted = (): void => void this.tally.underWay--;
+    this.intake = new Intake(this.holds, this.held, this.stop.signal, (...which) => this.take(...which), notCounted);
+    this.relief = new Relief(levels, this.holds, () => this.hasEnded);
+    this.unconfirmed = new Unconfirmed((open, isStored) => this.concluded(open, isStored), this.hasStopped);
+    this.requeued = new RequeuedLetters(this.holds, this.stop.signal, this.tally, {
+      deliver: (...which) => this.deliver(...which),
+      confirmed: (answer) => this.confirmed(answer),
+    });
+    this.parts = {
+      sender,
+      settings,
+      onHeldUp: (message, error) => this.tally.heldUp(message, error),
+      suspects: new Suspects(),
+      carriedOut: new Map(),
+    };
+  }
+
+  get counts(): Required<MessageCounts> {
+    const { underWay, refusedCount: refused, failedCount: failed } = this.tally;
+    return { underWay, refused, failed, deadLetters: this.box?.total ?? 0 };
+  }
+
+  /** The log wants room that messages hold. */
+  get isReliefDue(): boolean {
+    return this.relief.isDue;
+  }
+
+  /** What the last run has left: its dead letters, and messages that it had written and perhaps not carried out. */
+  recover(lastRun: LastRun, box: LetterBox, kept: KeptLetters): void {
+    this.box = box;
+    this.relief.begin(box, lastRun.log);
+    this.parts.carriedOut = lastRun.carriedOut;
+    this.lanes.begin(lastRun, box);
+    this.tally.underWay += lastRun.messages + kept.waiting;
+    this.intake.begin(lastRun, box, kept.resolved);
+    // A letter's outcome stays in the log until the letter is gone.
+    for (const key of kept.carriedOut) this.lanes.get(key).held ??= this.holds.add(lastRun.from);
+    this.holds.begin();
+    for (const key of kept.requeued) this.requeue(key);
+    this.publishKept();
+  }
+
+  /**
+   * The same where the box could not be read: once it can be. Until then the log keeps what the last run has left there, and
+   * what comes now.
+   */
+  recoverLater(lastRun: LastRun, box: LetterBox, load: () => Promise<KeptLetters>): void {
+    const { from, messages, carriedOut } = lastRun;
+    const hold = messages + carriedOut.size > 0 ? this.holds.add(from) : undefined;
+    this.tally.underWay += messages;
+    this.holds.begin();
+    unawaited(
+      readInTheEnd(load, this.stop.signal).then((kept) => {
+        if (kept === undefined) return;
+        this.tally.underWay -= messages;
+        this.recover(lastRun, box, kept);
+        this.holds.release(hold);
+      }),
+    );
+  }
+
+  add(frame: FrameReader, position: number): void {
+    this.tally.underWay++;
+    if (this.intake.isLive) this.take(messageIn(frame, position)!, false);
+    else this.intake.leave(position);
+  }
+
+  /** The box has a request to deliver a lane's dead letters again. */
+  requeue(key: string): void {
+    this.start(this.lanes.get(key));
+  }
+
+  /** Dead letters have been discarded, of this lane among others. */
+  discarded(key: string, ids: ReadonlySet<string>): void {
+    const lane = this.lanes.get(key);
+    if (lane.letter !== undefined && ids.has(lane.letter.id)) lane.letter.givenUp.abort();
+    this.start(lane);
+  }
+
+  private take(message: Message, isKept: boolean): void {
+    const isDone = !this.sender.progress.isStoreElsewhere && this.parts.carriedOut.has(message.id);
+    this.start(this.lanes.take(message, isKept, isDone));
+  }
+
+  private start(lane: Lane): void {
+    if (lane.isRunning || this.box === undefined) return;
+    lane.isRunning = true;
+    unawaited(this.run(lane, this.box));
+  }
+
+  private pause(ms: number): Promise<void> {
+    return pause(ms, undefined, { signal: this.stop.signal }).catch(() => {});
+  }
+
+  /** Until the lane has nothing to do: it says so in the turn in which it has looked. */
+  private async run(lane: Lane, box: LetterBox): Promise<void> {
+    try {
+      while (!this.stop.signal.aborted) {
+        try {
+          const work = this.step(lane, box);
+          if (work === undefined || !(await work)) return;
+        } catch {
+          // The box could not be read, or the runtime stops: everything stays as it is there and in the log.
+          await this.pause(lookAgainMs);
+        }
+      }
+    } finally {
+      lane.isRunning = false;
+      this.lanes.ended(lane);
+    }
+  }
+
+  /** One message, or one letter; false: the runtime stops. undefined: there is nothing to do. */
+  private step(lane: Lane, box: LetterBox): Promise<boolean> | undefined {
+    if (!lane.mayGoOn()) return undefined;
+    const open = lane.waiting[0];
+    if (open === undefined && lane.hasLater) return this.lanes.refill(lane);
+    const request = box.requestOf(lane.key);
+    // A void message came before any letter of its lane.
+    if (request === undefined || open?.isVoid) return open && this.first(lane, box, open);
+    return lane.unconfirmed > 0 ? undefined : this.requeued.again(lane, box, request);
+  }
+
+  private async first(lane: Lane, box: LetterBox, open: Open): Promise<boolean> {
+    const { message } = open;
+    if (this.unconfirmed.isFull) {
+      await this.pause(lookAgainMs);
+      return true;
+    }
+    const isBehind = box.count(lane.key) > 0 && (await lane.isBehind(box, open, this.parts.carriedOut));
+    const onOutcome = (position: number): void => {
+      open.isEnding = true;
+      // Else the message itself is held, which comes before.
+      if (open.isKept) open.outcome ??= this.holds.add(position);
+    };
+    const end = isBehind
+      ? undefined
+      : (lane.failed ?? (await this.deliver(lane, message, this.stop.signal, onOutcome)));
+    if (end?.kind === 'stopped') return false;
+    if (end?.kind === 'held') return true; // others have come before it
+    if (end === undefined || end.kind === 'failed') {
+      open.isEnding = false;
+      if (!isBehind && !lane.mayPark(end)) return true;
+      if (!(await this.park(box, open, end))) return true;
+      this.settle(open);
+    } else {
+      open.isEnding = true;
+      if (end.kind === 'refused') this.tally.refused(message, end.error);
+      this.answered(lane, open, end.answer);
+    }
+    lane.leave(open);
+    return true;
+  }
+
+  /** False if it is not among the dead letters: there is no room, or what it was to wait behind has gone. */
+  private async park(box: LetterBox, open: Open, failure: MessageFailure | undefined): Promise<boolean> {
+    const { message } = open;
+    if (box.total >= this.settings.deadLetterLimit) {
+      this.tally.heldUp(message, failure?.error);
+      await this.pause(lookAgainMs);
+      return false;
+    }
+    // The box outlives a power loss; so must what it is about.
+    await this.sender.reached('synced', message.position);
+    open.isEnding = true;
+    if (!(await box.park(message, failure, false, open.isKept))) {
+      open.isEnding = false;
+      return false;
+    }
+    this.tally.parked(message, failure);
+    return true;
+  }
+
+  private deliver(
+    lane: Lane,
+    message: Message,
+    stopped: AbortSignal,
+    onOutcome: (position: number) => void,
+  ): Promise<DeliveryEnd> {
+    return deliverWithCare(this.care, message, this.parts, stopped, onOutcome, () => !lane.isHeld);
+  }
+
+  /** Whether an outcome, which is written, lasts: it is synced, and stored, where the store is elsewhere and may refuse it. */
+  private confirmed(answer: Answer | undefined): ReturnType<typeof confirmed> {
+    if (answer !== undefined && this.sender.progress.isStoreElsewhere)
+      return confirmed(() => whenStored(answer), this.hasStopped);
+    const position = this.levels.position('written');
+    return confirmed(() => this.sender.reached('synced', position), this.hasStopped);
+  }
+
+  /** It has an outcome; see `confirmed`. */
+  private answered(lane: Lane, open: Open, answer: Answer | undefined): void {
+    if (answer !== undefined && this.sender.progress.isStoreElsewhere) {
+      lane.unconfirmed++;
+      this.held.bytes -= heapBytesOf(open.message);
+      return this.unconfirmed.add(open, answer, heapBytesOf(open.message));
+    }
+    unawaited(
+      this.confirmed(undefined).then((end) => {
+        if (end === 'lasts') this.finish(open); // what ends the runtime ends no message: the next start delivers it
+      }),
+    );
+  }
+
+  /** The store has its outcome, or has refused it: then the message is as if it had never been delivered. */
+  private concluded(open: Open, isStored: boolean): void {
+    const lane = this.lanes.get(laneOf(open.message));
+    lane.unconfirmed--;
+    this.held.bytes += heapBytesOf(open.message);
+    if (isStored) this.finish(open);
+    else {
+      this.holds.release(open.outcome);
+      lane.takeBack(open);
+    }
+    if (lane.unconfirmed === 0) this.start(lane);
+  }
+
+  /** The store has refused events of these: what their lanes have sent may be void. */
+  fenced(targets: readonly Address[]): void {
+    this.lanes.hold(targets);
+  }
+
+  /** Its outcome lasts: the box may forget it, and then the log may. */
+  private finish(open: Open): void {
+    if (!open.isKept) return this.settle(open);
+    unawaited(
+      this.box!.release(open.message).then(() => this.settle(open)),
+      () => {}, // the runtime is closed; the next start finds both
+    );
+  }
+
+  private settle(open: Open): void {
+    this.tally.underWay--;
+    this.holds.release(open.hold);
+    this.holds.release(open.outcome);
+    this.held.bytes -= heapBytesOf(open.message);
+    this.intake.look();
+    this.publishKept();
+  }
+
+  /** All messages and outcomes up to `written` have been read. */
+  settledUpTo(written: number): void {
+    this.holds.readUpTo(written);
+    this.intake.endTurn(written);
+    this.relief.look();
+    this.publishKept();
+  }
+
+  /** What waits in the box counts with what the log holds: so users wait before it grows without end. */
+  private publishKept(): void {
+    const kib = Math.ceil((this.box?.waitingBytes ?? 0) / 1024);
+    if (kib !== this.levels.flag(LevelWord.waitingKib)) this.levels.setFlag(LevelWord.waitingKib, kib);
+  }
+
+  /** Nothing more is delivered. */
+  close(): void {
+    this.stop.abort();
+  }
+
+  /** All that was under way has ended, and nothing more comes into the log. */
+  end(): void {
+    this.hasEnded = true;
+  }
+}

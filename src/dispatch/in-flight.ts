@@ -1,0 +1,113 @@
+// What is in flight: the lines to the shards, and who waits for a reply, by slot. A reply ends a command (`turns.ts`); this file
+// has the other ends: it is given up, its shard has died, the runtime closes, the log has failed. Caller's thread.
+//
+// Invariant: a command that is not in a slot any more has its answer, or gets it in the same turn.
+import { isError, TrunklineError } from '../base/errors.ts';
+import type { RingConsumer } from '../shared/ring/consumer.ts';
+import type { FrameReader } from '../wire/frame.ts';
+import type { Line } from './line.ts';
+import type { Pending } from './pending.ts';
+import type { Progress } from './progress.ts';
+import type { Refusals } from './refusals.ts';
+import { Slots } from './slots.ts';
+
+/** A ring without a shard behind it. */
+export interface OtherRing {
+  groups: RingConsumer;
+  frame: FrameReader;
+  onGroup(ring: RingConsumer): void;
+  /** Whether something waits for the end of a turn. */
+  hasWaiting(): boolean;
+  endTurn(): void;
+  fail(error: TrunklineError): void;
+  inFlight(): number;
+}
+
+export class InFlight {
+  /** Why nothing is admitted any more, if so. */
+  closed: TrunklineError | undefined;
+  readonly lines: Line[] = [];
+  /** Further rings whose last reader this thread is: its own, and those of shards that have died. */
+  readonly others: Set<OtherRing> = new Set();
+  readonly slots: Slots<Pending>;
+  private readonly progress: Progress;
+  private readonly refusals: Refusals;
+  private readonly drained: (() => void)[] = [];
+
+  constructor(limit: number, progress: Progress, refusals: Refusals) {
+    this.slots = new Slots(limit, ({ isInternal }) => isInternal);
+    this.progress = progress;
+    this.refusals = refusals;
+  }
+
+  /** Commands, and what waits in other rings. */
+  get count(): number {
+    let { count } = this.slots;
+    for (const other of this.others) count += other.inFlight();
+    return count;
+  }
+
+  /** What was in flight is so no longer, and will not be executed. */
+  drop(slot: number, pending: Pending, error: unknown): void {
+    if (pending.ack === 'raised') pending.line.urgent--;
+    this.slots.remove(slot);
+    pending.fail(error);
+  }
+
+  /** Tell who waits for that, if nothing is in flight. */
+  settleDrained(): void {
+    if (this.drained.length > 0 && this.count === 0) for (const resolve of this.drained.splice(0)) resolve();
+  }
+
+  /** Resolves when nothing is in flight. */
+  whenDrained(): Promise<void> {
+    if (this.count === 0) return Promise.resolve();
+    return new Promise((resolve) => this.drained.push(resolve));
+  }
+
+  /** A shard has died and its ring has been read to the end: whoever still waits for it is told what is known. */
+  failLine(line: Line, reason: string): void {
+    line.dead = true;
+    for (const [slot, pending] of this.slots.entries()) {
+      if (pending.line !== line || pending.endOfGroup === undefined) continue;
+      this.slots.remove(slot);
+      const taken = line.hasTaken(pending.endOfGroup);
+      pending.fail(new TrunklineError(taken ? 'OutcomeUnknown' : 'NotExecuted', { reason }));
+    }
+  }
+
+  /** Close waits no longer, the shards have ended and their rings have been read: tell whoever is left what is known. */
+  abandon(reason: string): void {
+    for (const line of this.lines) this.failLine(line, reason);
+    for (const [slot, pending] of this.slots.entries()) {
+      this.slots.remove(slot);
+      pending.fail(new TrunklineError('NotExecuted', { reason }));
+    }
+  }
+
+  /** What never reached the dead shard's ring goes to its successor. */
+  replaceLine(dead: Line, next: Line): void {
+    for (const [, pending] of this.slots.entries()) {
+      if (pending.line !== dead) continue;
+      pending.line = next;
+      if (pending.ack === 'raised') next.urgent++;
+    }
+    this.refusals.fences.resend(dead, next);
+    next.takeOver(dead);
+    this.lines[next.shard] = next;
+    next.flushOverflow();
+  }
+
+  /** Nothing will be acknowledged any more. */
+  fail(error: TrunklineError): void {
+    if (this.closed === undefined || isError(this.closed, 'RuntimeClosed')) this.closed = error;
+    for (const [slot, pending] of this.slots.entries()) {
+      this.slots.remove(slot);
+      pending.fail(error);
+    }
+    for (const line of this.lines) line.dropOverflow();
+    for (const other of this.others) other.fail(error);
+    this.progress.fail(error);
+    for (const resolve of this.drained.splice(0)) resolve();
+  }
+}

@@ -1,0 +1,65 @@
+// The refs that a runtime gives out: for each aggregate type its class, found by definition or by name.
+
+import { checkId, invalid } from '../base/checks.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
+import type { Receipt } from '../model/receipt.ts';
+import { type AnyRef, type CommandSender, type RefClass, refClass } from './ref.ts';
+
+/** How the state of an aggregate is read. */
+export interface StateOptions {
+  /** Milliseconds; then `DeadlineExceeded`. */
+  deadlineMs?: number | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+const stateFields = fieldsOf<StateOptions>({ deadlineMs: true, signal: true });
+
+export class Refs {
+  /** The runtime's aggregate types, by name. */
+  readonly definitions: ReadonlyMap<string, AnyAggregate>;
+  private readonly classes: ReadonlyMap<string, RefClass>;
+  private readonly sender: CommandSender;
+
+  constructor(aggregates: readonly AnyAggregate[], sender: CommandSender) {
+    this.sender = sender;
+    this.definitions = new Map(aggregates.map((definition) => [definition.name, definition]));
+    this.classes = new Map(aggregates.map((one, index) => [one.name, refClass(one, index, sender)]));
+  }
+
+  /** @throws UnknownAggregateType, InvalidId */
+  of(type: string, id: string): AnyRef {
+    const Ref = this.classes.get(type);
+    if (!Ref)
+      throw new TrunklineError('UnknownAggregateType', { aggregateType: type, known: [...this.classes.keys()] });
+    checkId('aggregate id', id);
+    return new Ref(id);
+  }
+
+  /**
+   * What an aggregate's actor says of its state: the receipt of the command that each type has behind its own.
+   * @throws UnknownAggregateType, InvalidId, InvalidOptions (as rejections)
+   */
+  async readState(type: string, id: string, options: StateOptions): Promise<Receipt<unknown>> {
+    checkFields('state', options, stateFields);
+    this.of(type, id);
+    const typeIndex = [...this.definitions.keys()].indexOf(type);
+    const behindItsOwn = Object.keys(this.definitions.get(type)!.commands).length;
+    return this.sender.read(typeIndex, behindItsOwn, id, { ...options, ack: 'written' });
+  }
+
+  /** A command by names. @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions */
+  send(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
+    const ref = this.of(String(type), id);
+    const { commands } = this.definitions.get(type)!;
+    // Its own commands, and nothing else that an object answers to.
+    if (typeof command !== 'string' || !Object.hasOwn(commands, command)) {
+      const known = Object.keys(commands);
+      throw new TrunklineError('UnknownCommand', { aggregateType: type, command: String(command), known });
+    }
+    if (!Array.isArray(input)) invalid('input', input, "must be an array: the command's arguments");
+    const sent = options === undefined ? ref : ref.with(options);
+    return (sent as unknown as Record<string, (...input: unknown[]) => Promise<unknown>>)[command]!(...input);
+  }
+}

@@ -1,0 +1,251 @@
+// The caller's turns. One turn, whenever something has been written: read each ring up to what the log has, release the
+// replies that wait for `written`, hand events to the bus in log order, pass questions and messages on. Invariant 4 is kept
+// here: nothing leaves a ring before the log thread has said `written`, save replies to callers that asked for `raised`.
+//
+// Invariant: no exception leaves a turn, and none keeps the next frame, group, event, step or sleep from coming. Each of
+// these is tried by itself, and what it throws is handed to `report`. A turn runs listeners, which may ask for another one
+// (`setFlush`): that begins when this one has told them everything, since there is never a turn within a turn.
+
+import { TrunklineError } from '../base/errors.ts';
+import type { Bus } from '../bus/bus.ts';
+import { decodeEvent, type StoredEvent } from '../model/event.ts';
+import { type Levels, LevelWord } from '../shared/levels.ts';
+import { Sleeper } from '../shared/ring/bell.ts';
+import type { RingConsumer } from '../shared/ring/consumer.ts';
+import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
+import { FrameKind, type FrameReader } from '../wire/frame.ts';
+import type { Address } from '../wire/message.ts';
+import { answerAsk } from './answers.ts';
+import type { InFlight, OtherRing } from './in-flight.ts';
+import type { Line } from './line.ts';
+import type { NamedSender } from './named-sender.ts';
+import type { Pending } from './pending.ts';
+import type { Refusals } from './refusals.ts';
+import { answer, type ReplyContext } from './replies.ts';
+
+/** Takes the messages between aggregates that turns read; see `deliveries.ts`. */
+export interface MessageTaker {
+  /** The log wants room that messages hold. */
+  readonly isReliefDue: boolean;
+  add(frame: FrameReader, position: number): void;
+  /** All messages and outcomes up to `written` have been read. */
+  settledUpTo(written: number): void;
+  /** The store has refused events of these: what their lanes have sent may be void. */
+  fenced(targets: readonly Address[]): void;
+}
+
+/** Whose turns these are: the caller. */
+export interface TurnsOwner extends NamedSender, ReplyContext {
+  readonly inFlight: InFlight;
+  readonly refusals: Refusals;
+  readonly deliveries: MessageTaker | undefined;
+}
+
+export class Turns {
+  private readonly owner: TurnsOwner;
+  private readonly inFlight: InFlight;
+  private readonly levels: Levels;
+  private readonly bus: Bus;
+  private readonly report: (error: unknown) => void;
+  private readonly sleeper: Sleeper;
+  /** What follows the reading, in order. */
+  private readonly steps: readonly (() => void)[];
+  private readonly hasWork = (): boolean => this.looksForWork();
+  private heard: StoredEvent[] = [];
+  /** Read once per pass: groups behind it wait for the next pass, so that the bus hears events in log order. */
+  private written = 0;
+  /** What the log has left, and how often that has become more, as last seen; see `LogRoom`. */
+  private room = 0;
+  private openings = 0;
+  private isTurning = false;
+  /** A listener has asked for another turn. */
+  private isDueAgain = false;
+
+  /** `report` is told of an exception that nobody expects, and must not throw. */
+  constructor(owner: TurnsOwner, levels: Levels, bus: Bus, report: (error: unknown) => void) {
+    this.owner = owner;
+    this.inFlight = owner.inFlight;
+    this.levels = levels;
+    this.bus = bus;
+    this.report = report;
+    this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
+    this.steps = [
+      () => this.tellBus(),
+      () => owner.deliveries?.settledUpTo(this.written),
+      () => owner.progress.advance(),
+      () => this.tellRoom(),
+    ];
+  }
+
+  /** Look after everything that has happened since the last turn, then ask to be woken. */
+  turn(): void {
+    this.isDueAgain = this.isTurning;
+    if (this.isTurning) return;
+    this.isTurning = true;
+    try {
+      this.takeTurn();
+    } finally {
+      this.isTurning = false;
+    }
+  }
+
+  private takeTurn(): void {
+    const { inFlight, levels } = this;
+    this.sleeper.rise();
+    do {
+      this.isDueAgain = false;
+      if (levels.flag(LevelWord.poisoned) !== 0) {
+        // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
+        inFlight.fail(
+          inFlight.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }),
+        );
+        return;
+      }
+      this.written = levels.position('written');
+      for (const line of inFlight.lines) {
+        if (line.urgent > 0) this.scoutAhead(line);
+        this.read(line.groups, line.frame, line, undefined);
+      }
+      for (const other of inFlight.others) this.read(other.groups, other.frame, undefined, other);
+      for (const step of this.steps) this.take(step);
+      for (const line of inFlight.lines) if (line.hasOverflow) this.take(() => line.flushOverflow());
+      for (const other of inFlight.others) if (other.hasWaiting()) this.take(() => other.endTurn());
+    } while (this.isDueAgain || !this.sleeper.arm(this.hasWork));
+    inFlight.settleDrained();
+  }
+
+  /** The log has room again: commands that shards hold may begin. Each word is read once, so that no change goes unseen. */
+  private tellRoom(): void {
+    const room = this.levels.flag(LevelWord.full);
+    const openings = this.levels.flag(LevelWord.openings);
+    const hasMore = openings !== this.openings || room < this.room;
+    this.room = room;
+    this.openings = openings;
+    if (hasMore) for (const line of this.inFlight.lines) line.ring();
+  }
+
+  /** By the count as well: between two looks it may have been more, and be less again. */
+  private hasMoreRoom(): boolean {
+    return this.levels.flag(LevelWord.openings) !== this.openings || this.levels.flag(LevelWord.full) < this.room;
+  }
+
+  private take(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  private looksForWork(): boolean {
+    const { lines, others } = this.inFlight;
+    const { progress, deliveries } = this.owner;
+    for (const { groups, scout, urgent } of lines) {
+      if (groups.written() !== groups.cursor) return true;
+      if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
+    }
+    for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
+    if (this.hasMoreRoom() || deliveries?.isReliefDue) return true;
+    return progress.hasMoved() || (this.inFlight.count > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
+  }
+
+  /** The groups of one ring that are in the log: a shard's, or another's of this thread. */
+  private read(ring: RingConsumer, frame: FrameReader, line: Line | undefined, other: OtherRing | undefined): void {
+    const limit = ring.written();
+    if (limit === ring.cursor) return;
+    while (ring.take(limit)) {
+      if (ring.firstPosition + ring.frameCount - 1 > this.written) {
+        ring.untake();
+        break;
+      }
+      if ((ring.flags & GroupFlag.messages) !== 0 || !this.bus.isIdle) this.readFrames(ring, frame);
+      try {
+        if (other) other.onGroup(ring);
+        else if (ring.kind === GroupKind.reply) this.settle(ring);
+        else if (ring.kind === GroupKind.fenced) {
+          this.owner.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
+        } else if (ring.kind === GroupKind.ask && line) {
+          answerAsk(this.owner, line, ring.slot, frame.at(ring.framesStart));
+        }
+      } catch (error) {
+        this.report(error);
+      }
+    }
+    ring.release();
+    ring.ringRoom();
+  }
+
+  private readFrames(ring: RingConsumer, frame: FrameReader): void {
+    frame.at(ring.framesStart);
+    for (let i = 0; i < ring.frameCount; i++) {
+      const { next } = frame;
+      try {
+        this.readFrame(frame, ring.firstPosition + i);
+      } catch (error) {
+        this.report(error);
+      }
+      frame.at(next);
+    }
+  }
+
+  private readFrame(frame: FrameReader, position: number): void {
+    if (frame.kind === FrameKind.event) {
+      if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
+    } else if (frame.kind === FrameKind.message) {
+      this.owner.deliveries?.add(frame, position);
+    }
+  }
+
+  private tellBus(): void {
+    if (this.heard.length === 0) return;
+    const { heard } = this;
+    this.heard = [];
+    heard.sort((a, b) => a.position - b.position);
+    for (const event of heard) {
+      try {
+        this.bus.emit(event);
+      } catch (error) {
+        this.report(error);
+      }
+    }
+    this.bus.endTurn();
+  }
+
+  /** A reply that is in the log. */
+  private settle(ring: RingConsumer): void {
+    const { slots } = this.inFlight;
+    const { slot } = ring;
+    const pending = slots.get(slot);
+    if (pending === undefined) return;
+    slots.remove(slot);
+    if (pending.ack === 'raised') pending.line.urgent--;
+    if (pending.raised) pending.raised.written(ring.firstPosition);
+    if (pending.onOutcome !== undefined && ring.frameCount > 0) pending.onOutcome(ring.firstPosition);
+    if (pending.answered) return;
+    this.answer(pending, ring, ring.firstPosition);
+  }
+
+  /**
+   * Replies to callers that wait for `raised` only: they need not wait for the log. The scout is not sent while nobody
+   * waits for `raised`: it begins where the reading is, and looks no further than a ring is long.
+   */
+  private scoutAhead(line: Line): void {
+    const { scout, groups } = line;
+    if (scout.cursor < groups.cursor) scout.cursor = groups.cursor;
+    const limit = groups.published();
+    while (scout.take(limit)) {
+      if (scout.kind !== GroupKind.reply || (scout.flags & GroupFlag.urgent) === 0) continue;
+      const pending = this.inFlight.slots.get(scout.slot);
+      if (pending && !pending.answered) this.answer(pending, scout, 0);
+    }
+  }
+
+  /** Whatever is wrong with a reply, its caller has an answer. */
+  private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
+    try {
+      answer(this.owner, pending, ring, firstPosition);
+    } catch (error) {
+      pending.fail(error);
+    }
+  }
+}

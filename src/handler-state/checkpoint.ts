@@ -1,0 +1,36 @@
+// The checkpoint of a handler as it is kept: how far it has come. Owned by the caller's thread.
+//
+// Invariant: a checkpoint never stands ahead of its log: such a handler would pass over events that the log is yet to hold.
+import { TrunklineError } from '../base/errors.ts';
+
+/** Where checkpoints are kept, by the subscription's name. */
+export const checkpointTable = 'positions';
+
+/** The checkpoint as JSON. */
+export interface CheckpointRecord {
+  /** Everything up to here is done. */
+  low: number;
+  /** First and last position of each done range above it, flat, ascending. */
+  done: number[];
+  /** The last event handled: its id, and when it had occurred (ISO 8601). */
+  lastId?: string;
+  lastAt?: string;
+  updatedAt: string;
+  paused?: boolean;
+}
+
+export const remedy =
+  'put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin anew';
+
+/** @throws LogDamaged: the handler stands ahead of the log */
+export function checkReached(
+  dataDir: string,
+  handler: string,
+  { low, done }: CheckpointRecord,
+  lastPosition: number,
+): void {
+  const reached = Math.max(low, done.at(-1) ?? 0);
+  if (reached <= lastPosition) return;
+  const reason = `it ends at position ${lastPosition}, and handler '${handler}' has come to ${reached} already: log and handlers are not of one copy; ${remedy}`;
+  throw new TrunklineError('LogDamaged', { dataDir, reason });
+}

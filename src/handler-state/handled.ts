@@ -1,0 +1,58 @@
+// What handlers have done in transactions of their own, until the checkpoint says so too: one entry a transaction, begun
+// with it and removed in the commit of the checkpoint (or of the letter's removal) that covers it. So an event whose effects
+// are committed is known as done, whatever is lost afterwards.
+import type { StoredEvent } from '../model/event.ts';
+import { DoneRanges, joinRanges } from './done-ranges.ts';
+import type { TableEntry } from './table-pages.ts';
+import type { Change } from './table-store.ts';
+import type { Tables } from './tables.ts';
+
+export const handledTable = 'handled';
+
+interface HandledRecord {
+  /** First and last position of each run of events, flat, ascending. */
+  done: number[];
+  /** Id of the first. */
+  eventId: string;
+}
+
+export const handledPrefix = (handler: string): string => `${handler}\0`;
+
+export function handledKey(handler: string, position: number): string {
+  return `${handledPrefix(handler)}${String(position).padStart(16, '0')}`;
+}
+
+/** The entry of a transaction for an event, or for the events of a batch. */
+export function handledEntry(handler: string, subject: StoredEvent | readonly StoredEvent[]): Change {
+  const events = Array.isArray(subject) ? (subject as readonly StoredEvent[]) : [subject as StoredEvent];
+  const done: number[] = [];
+  for (const { position } of events) {
+    if (done.at(-1) === position - 1) done[done.length - 1] = position;
+    else done.push(position, position);
+  }
+  const record: HandledRecord = { done, eventId: events[0]!.id };
+  return { table: handledTable, key: handledKey(handler, events[0]!.position), json: JSON.stringify(record) };
+}
+
+const doneIn = (value: unknown): readonly number[] => (value as HandledRecord).done;
+
+/**
+ * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having
+ * said so. That the checkpoint is going to say: then, and not before, `entries` may go. (What it says already belongs to
+ * letters, and goes with them.)
+ */
+export async function doneAbove(
+  tables: Tables,
+  handler: string,
+  low: number,
+  done: readonly number[],
+): Promise<{ done: number[]; entries: string[] }> {
+  const entries: TableEntry[] = [];
+  for await (const page of tables.pages(handledTable, { prefix: handledPrefix(handler) })) entries.push(...page);
+  const told = new DoneRanges(done); // asked in the order of the keys, which is that of the positions
+  const news = entries.filter(({ value }) => {
+    const [first] = doneIn(value);
+    return first! > low && !told.has(first!);
+  });
+  return { done: joinRanges([done, ...news.map(({ value }) => doneIn(value))]), entries: news.map(({ key }) => key) };
+}

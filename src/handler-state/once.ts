@@ -1,0 +1,160 @@
+// Effects that happen once for a key, however often they are asked for: an inbox row in the effect's own transaction.
+import { TrunklineError } from '../base/errors.ts';
+import { unawaited } from '../base/guarded.ts';
+import { type Awaited, caller, cycleTo, type Running, RunningCode } from '../base/running.ts';
+import { textOf, toPlain } from '../wire/payload.ts';
+import type { EffectTransaction } from './effect-transaction.ts';
+import { Effects } from './effects.ts';
+import type { Change } from './table-store.ts';
+import { checkKey, type Tables } from './tables.ts';
+
+const inboxTable = 'inbox';
+/** When each row came: milliseconds, 0, key. */
+const ageTable = 'inbox-ages';
+const conflictLimit = 100;
+/** Rows are removed in pages, twice as many as have come since: so a backlog shrinks, too. */
+const trimPage = 1000;
+const trimAfterRows = 200;
+const trimAfterMs = 60_000;
+
+interface InboxRow {
+  value?: unknown;
+}
+
+interface UnderWay {
+  readonly running: Running;
+  readonly outcome: Promise<string>;
+  /** Of the attempt that runs. */
+  effects?: Effects;
+}
+
+export class Inbox implements Awaited {
+  private readonly tables: Tables;
+  private readonly underWay = new Map<string, UnderWay>();
+  private readonly effects = new RunningCode();
+  private readonly ttlMs: number;
+  private readonly keyClock: () => number;
+  private trimmedAt = 0;
+  /** Rows that have come since the last trim. */
+  private added = 0;
+  private isTrimming = false;
+
+  /** Rows are kept for `ttlMs` of `keyClock`, see `Levels.keyClock`. */
+  constructor(tables: Tables, ttlMs: number, keyClock: () => number) {
+    this.tables = tables;
+    this.keyClock = keyClock;
+    this.ttlMs = ttlMs;
+  }
+
+  /**
+   * What `effect` returned, now or the first time, a copy for each caller; its changes and the row are durable then.
+   * @throws WaitTimedOut
+   */
+  async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    return (JSON.parse(await this.rowOf(key, effect)) as InboxRow).value as T;
+  }
+
+  private async rowOf(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
+    checkKey('effect key', key);
+    const from = caller();
+    const same = this.underWay.get(key);
+    if (same !== undefined) return this.shared(key, from, same.running, same.outcome);
+    const running = this.effects.begin(`the effect of '${key}'`, from);
+    const outcome = running.run(() => this.run(key, effect));
+    this.underWay.set(key, { running, outcome });
+    try {
+      return await outcome;
+    } finally {
+      this.underWay.delete(key);
+      running.end();
+    }
+  }
+
+  /** Effects that the end of the tables waits for. */
+  *running(): Iterable<Running> {
+    for (const { running, effects } of this.underWay.values()) if (effects?.holdsTransaction) yield running;
+  }
+
+  /** The outcome of an effect that runs for another call, unless that one waits for this call. */
+  private async shared(
+    key: string,
+    from: Running | undefined,
+    running: Running,
+    outcome: Promise<string>,
+  ): Promise<string> {
+    if (from === undefined) return outcome;
+    const chain = cycleTo(from, running);
+    if (chain === undefined) return from.waitFor(running, outcome);
+    const within = [...this.underWay].find(([, one]) => one.running === from)?.[0];
+    if (within !== undefined) throw new TrunklineError('OnceCycle', { key, within });
+    throw new TrunklineError('WaitsForItself', { call: `once('${key}')`, within: from.what, chain });
+  }
+
+  /** The row as JSON text. */
+  private async run(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
+    const before = await this.tables.json(inboxTable, key);
+    if (before !== undefined) {
+      await this.kept(key);
+      return before;
+    }
+    const rowChange = (json: string): Change => ({ table: inboxTable, key, json });
+    for (let i = 0; i < conflictLimit; i++) {
+      const effects = new Effects(this.tables, rowChange('{}'), Number.POSITIVE_INFINITY);
+      this.underWay.get(key)!.effects = effects;
+      try {
+        const result = await effect(effects);
+        const value = result === undefined ? undefined : toPlain(result, 'result');
+        const row = textOf({ value } satisfies InboxRow);
+        const age = `${String(Math.floor(this.keyClock())).padStart(16, '0')}\0${key}`;
+        const changes = [rowChange(row), { table: ageTable, key: age, json: 'true' }];
+        if (!(await effects.commit(changes))) {
+          if (!effects.stage()) continue;
+          for (const { table, key, json } of changes) this.tables.stageJson(table, key, json);
+          await this.kept(key);
+        } else if (effects.haveHappened) return this.result(key);
+        this.added++;
+        unawaited(this.trim(), () => {}); // another time, then
+        return row;
+      } catch (error) {
+        if (effects.haveHappened) return await this.result(key);
+        throw error;
+      } finally {
+        effects.close();
+      }
+    }
+    throw new TrunklineError('HandlerFailed', { handler: key, cause: 'what it read went on changing under it' });
+  }
+
+  private kept(key: string): Promise<void> {
+    return this.tables.inTime(`the effect of '${key}'`, this.tables.durable());
+  }
+
+  /** Of the one who has come first. */
+  private async result(key: string): Promise<string> {
+    return (await this.tables.json(inboxTable, key)) ?? '{}';
+  }
+
+  private async trim(): Promise<void> {
+    const now = Math.floor(this.keyClock());
+    const isDue = this.added >= trimAfterRows || now - this.trimmedAt >= trimAfterMs;
+    if (!isDue || this.isTrimming) return;
+    this.isTrimming = true;
+    let left = Math.max(trimPage, 2 * this.added);
+    this.trimmedAt = now;
+    this.added = 0;
+    try {
+      const end = String(Math.max(0, now - this.ttlMs)).padStart(16, '0');
+      for (let found = trimPage; left > 0 && found === trimPage; left -= found) {
+        const expired = await this.tables.range(ageTable, { end, limit: trimPage });
+        found = expired.length;
+        for (const { key } of expired) {
+          this.tables.stage(ageTable, key, undefined);
+          this.tables.stage(inboxTable, key.slice(key.indexOf('\0') + 1), undefined);
+        }
+        if (found === trimPage) await this.tables.durable(); // what is staged is read through by every range
+      }
+    } finally {
+      this.isTrimming = false;
+    }
+  }
+}

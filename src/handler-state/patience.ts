@@ -1,0 +1,51 @@
+// Waiting for a store that is away: what reads it asks again, less and less often, until somebody has seen to it.
+import { isError, isStoreAway } from '../base/errors.ts';
+
+const firstMs = 100;
+const longestMs = 5_000;
+
+/** Whether it may be there again, or find room again, without anything being changed here. */
+export function mayComeBack(error: unknown): boolean {
+  return (
+    isStoreAway(error) ||
+    isError(error, 'DiskFull') ||
+    isError(error, 'StoreAccessDenied') ||
+    isError(error, 'StoreSchemaMissing')
+  );
+}
+
+/** Whether no repetition in this run can cure it. */
+export function isFinal(error: unknown): boolean {
+  const codes = ['StoreDamaged', 'StoreFailed', 'LogDamaged', 'DataDirNewerFormat', 'StoreBehind'] as const;
+  return codes.some((code) => isError(error, code));
+}
+
+/** What tries again while the store is away. */
+export interface Patient {
+  hasEnded(): boolean;
+  /** What holds it up; undefined: nothing any more. */
+  trouble(error: unknown): void;
+  pause(ms: number): Promise<void>;
+}
+
+/** Again and again while the store is away (or what else `isPassing` says may come), or until it ends. */
+export async function patiently(
+  work: () => Promise<void>,
+  { hasEnded, trouble, pause }: Patient,
+  isPassing: (error: unknown) => boolean = mayComeBack,
+): Promise<void> {
+  for (let failures = 1; !hasEnded(); failures++) {
+    try {
+      await work();
+      trouble(undefined);
+      return;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+      trouble(error);
+      await pause(patienceMs(failures));
+    }
+  }
+}
+
+/** How long to wait before the next try, milliseconds: for one who counts the tries that failed running. */
+export const patienceMs = (failures: number): number => Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));

@@ -1,0 +1,61 @@
+// What a caller gets for a command, and the levels it can wait for.
+
+import { invalid } from '../base/checks.ts';
+import type { WireError } from '../base/errors.ts';
+import type { StoredEvent } from './event.ts';
+
+/**
+ * How far an event has come, in order. `raised`: in the ring, survives nothing. `written`: committed to the log, survives
+ * `kill -9`. `synced`: fsynced, survives power loss. `stored`: committed in the event store. `published`: committed in
+ * the stream.
+ */
+export type Level = 'raised' | 'written' | 'synced' | 'stored' | 'published';
+
+export const levels: readonly Level[] = ['raised', 'written', 'synced', 'stored', 'published'];
+
+/** @throws InvalidOptions */
+export function checkLevel(option: string, level: Level): void {
+  if (!levels.includes(level)) invalid(option, level, `must be one of ${levels.join(', ')}`);
+}
+
+/** The outcome of a command that was not refused. */
+export interface Receipt<Value, Event = StoredEvent> {
+  /** What the command returned. */
+  readonly value: Value;
+  /** The aggregate's version after the command. */
+  readonly version: number;
+  /** Log position of the last event; of a command without events, of the last one before it. 0 while only `raised`. */
+  readonly position: number;
+  /** The events that the command raised, decoded when first looked at. */
+  readonly events: readonly Event[];
+  /**
+   * Resolves when the level is reached; rejects on `signal`, on close, when the log has failed, and after `waitTimeoutMs` with
+   * what holds the level up, or `WaitTimedOut`.
+   */
+  reached(level: Level, options?: { signal?: AbortSignal | undefined }): Promise<void>;
+}
+
+/** What a shard replies to a repeated idempotency key. JSON. */
+export interface RepeatedReply {
+  value?: unknown;
+  /** how many events the first command raised */
+  events: number;
+}
+
+/** A remembered outcome of a command with an idempotency key: the data of a receipt frame. JSON. */
+export interface Outcome {
+  /** value as JSON, absent for `undefined` */
+  value?: unknown;
+  error?: WireError;
+  /** its name: another command with the same key is a mistake */
+  command?: string;
+  /** how many events the command raised; they end at the frame's version */
+  events: number;
+  /** milliseconds, by the clock of keys (`Levels.keyClock`); a message's outcome stays until nothing can deliver it again */
+  expiresAt: number;
+}
+
+/** Idempotency keys of commands that one aggregate sends another begin with this; the message's id follows. */
+export const messageKeyPrefix = 'sent\u0001';
+
+export const isMessageKey = (key: string): boolean => key.startsWith(messageKeyPrefix);

@@ -1,0 +1,39 @@
+// Who hears of messages that were not carried out: the logger, and the user's own function. Caller's thread.
+import { guarded } from '../base/guarded.ts';
+import type { Logger } from '../base/logger.ts';
+import type { DeliveryEvents, Message } from '../wire/message.ts';
+import type { MessageSettings, UndeliveredMessage } from './message-options.ts';
+
+export function deliveryEvents(logger: Logger, messages: MessageSettings): DeliveryEvents {
+  const tell = guarded(messages.onUndelivered, (error) => logger.error({ err: error }, 'messages.onUndelivered threw'));
+  return {
+    refused(message, error) {
+      logger.warn({ err: error, ...namesOf(message) }, 'a sent command was refused by its target');
+      tell(undelivered(message, 'refused', error));
+    },
+    parked(message, failure) {
+      const { error, attempts } = failure ?? {};
+      const what = failure
+        ? 'a message could not be delivered'
+        : 'a message waits behind one that could not be delivered';
+      logger.error({ err: error, attempts, ...namesOf(message) }, `${what}; it is a dead letter now`);
+      tell(undelivered(message, 'dead letter', error));
+    },
+    heldUp(message, error) {
+      logger.warn({ err: error, ...namesOf(message) }, 'a message is not delivered yet; the log keeps it, retrying');
+    },
+  };
+}
+
+const namesOf = ({ id: messageId, sender, aggregateType, aggregateId: id, command }: Message): object => ({
+  messageId,
+  sender,
+  aggregateType,
+  id,
+  command,
+});
+
+function undelivered(message: Message, outcome: UndeliveredMessage['outcome'], error: unknown): UndeliveredMessage {
+  const { id, sender, aggregateType, aggregateId, command } = message;
+  return { id, sender, target: { aggregateType, aggregateId }, command, outcome, error };
+}

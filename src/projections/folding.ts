@@ -1,0 +1,36 @@
+// What an event makes of a projection's rows, wherever those lie; and when rows that are being built have come as far as
+// those that are shown.
+
+import { checkKey } from '../handler-state/tables.ts';
+import type { StoredEvent } from '../model/event.ts';
+import type { RunningSubscription } from '../subscriptions/subscription.ts';
+import { deepFreeze, toPlain } from '../wire/payload.ts';
+import type { ProjectionDefinition } from './projection.ts';
+
+/** Of the rows that an event changes. @throws InvalidId */
+export function keysOf<Row>({ key }: ProjectionDefinition<Row>, event: StoredEvent): readonly string[] {
+  const wanted = key ? key(event) : event.aggregateId;
+  if (wanted === undefined || wanted === null) return [];
+  const keys = Array.isArray(wanted) ? wanted : [wanted as string];
+  for (const one of keys) checkKey('row key', one);
+  return keys.length > 1 ? [...new Set(keys)] : keys;
+}
+
+/** The row after an event; undefined: there is none any more. Nobody can change what it is made of. */
+export function nextRow<Row>(
+  { apply, init }: ProjectionDefinition<Row>,
+  row: Row | undefined,
+  event: StoredEvent,
+  key: string,
+): Row | undefined {
+  const next = apply(row ?? deepFreeze(init(key)), event, key);
+  return next === undefined ? undefined : (deepFreeze(toPlain(next, 'row')) as Row);
+}
+
+/** Resolves when a subscription has come up to a target that goes on moving. */
+export async function catchUp(subscription: RunningSubscription, target: () => number): Promise<void> {
+  for (let position = target(); ; position = target()) {
+    await subscription.caughtUpTo(position, { timeoutMs: 2 ** 31 - 1 });
+    if (subscription.position >= target()) return;
+  }
+}

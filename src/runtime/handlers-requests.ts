@@ -1,0 +1,349 @@
+// How another process asks the owner of a data directory to do something with its handlers: a file put into a folder, and
+// lines appended to another by way of answer. (Only the owner may write, and only it has the handlers' code.)
+//
+//   handlers/requests/<id>.json     what is asked; removed when it is taken
+//   handlers/requests/<id>.answer   JSON lines: { progress } or { working } …, then { result } or { error }
+//
+// Invariant: a request is carried out at most once. It appears by a rename, so that nobody reads half of one.
+import { randomUUID } from 'node:crypto';
+import { type FSWatcher, renameSync, rmSync, watch } from 'node:fs';
+import { readdir, stat, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { clearInterval, dateMs, pause, performance, setInterval } from '../base/clock.ts';
+import { fromWire, isError, TrunklineError, toWire, type WireError } from '../base/errors.ts';
+import { parseFields, parseJson, readBytes, readTextLater } from '../base/foreign-file.ts';
+import { guarded, unawaited } from '../base/guarded.ts';
+import { appendPrivate, makePrivateFolder, makePrivateFolderLater, writePrivate } from '../base/private-file.ts';
+import { shown } from '../base/shown.ts';
+import type { DeadLetterSelection } from '../dead-letters/letter-query.ts';
+import type { MessageLetterQuery } from '../dead-letters/message-letters.ts';
+import type { ReplayProgress } from '../subscriptions/replay.ts';
+
+/** What may be asked. Times as ISO 8601. */
+export type HandlerRequest =
+  | { kind: 'requeue' | 'discard'; which: string | DeadLetterSelection; dryRun: boolean }
+  | { kind: 'edit'; id: string; data: unknown }
+  | { kind: 'messageCounts' }
+  /** How the subscriptions of the service are: {@link RunningHandler}, one each. */
+  | { kind: 'subscriptions' }
+  | { kind: 'forget'; handler: string; dryRun: boolean }
+  | { kind: 'messages'; action: 'requeue' | 'discard'; which: string | MessageLetterQuery }
+  | {
+      kind: 'replay';
+      handler: string;
+      from?: number | string;
+      to?: number | string;
+      types?: string[];
+      aggregate?: string;
+      aggregateId?: string;
+      eventsPerSecond?: number;
+      dryRun: boolean;
+    };
+
+type Answer = { progress: ReplayProgress } | { working: true } | { result: unknown } | { error: WireError };
+
+export const requestsFolder = (handlersFolder: string): string => join(handlersFolder, 'requests');
+const lookEveryMs = 1000; // watching a folder is a hint, no more
+const answerLookMs = 20;
+/** What one process may ask of another, an event's data with it; and what it reads of an answer at a time. */
+export const REQUEST_BYTES_LIMIT: number = 64 << 20;
+const takenLimit = 16; // carried out at a time; the rest waits in the folder
+const answerTries = 60; // one a look, while the disk or the process has no room for the answer
+const leftAfterMs = 10 * 60_000; // what an asker that was killed leaves behind
+
+/**
+ * The owner's side. Nothing that the file system does ends more than the look that met it: a removed folder is made again,
+ * and what cannot be read now (no descriptor is free, the disk is full) is read at the next look.
+ */
+export class Requests {
+  private readonly folder: string;
+  private readonly carryOut: (
+    request: HandlerRequest,
+    onProgress: (progress: ReplayProgress) => void,
+    signal: AbortSignal,
+  ) => Promise<unknown>;
+  private readonly onError: (error: unknown) => void;
+  private readonly everyMs: number;
+  /** Ids of what is being carried out, and of what is to be answered; at most `takenLimit`. */
+  private readonly taken = new Map<string, Promise<void>>();
+  private watcher: FSWatcher | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private looking: Promise<void> | undefined;
+  private isToLookAgain = false;
+  private isClosed = false;
+  private readonly closing = new AbortController();
+  private hasEnded = false;
+  /** Settles when the lines that have been begun are written. */
+  private writing: Promise<void> = Promise.resolve();
+  private hasFailed = false;
+  /** A folder that was there is made again; a data directory that is gone is not. */
+  private wasThere = false;
+
+  /**
+   * `carryOut`: its signal aborts when this closes. `onError`: once for each time that requests cannot be read, and not
+   * after `close`.
+   */
+  constructor(
+    handlersFolder: string,
+    carryOut: Requests['carryOut'],
+    onError: (error: unknown) => void,
+    everyMs: number = lookEveryMs,
+  ) {
+    this.folder = requestsFolder(handlersFolder);
+    this.everyMs = everyMs;
+    this.carryOut = carryOut;
+    this.onError = (error) => {
+      if (!this.isClosed) onError(error);
+    };
+  }
+
+  start(): void {
+    if (this.timer !== undefined || this.isClosed) return;
+    const look = guarded(() => this.look(), this.onError);
+    this.timer = setInterval(look, this.everyMs).unref();
+    look();
+  }
+
+  /**
+   * What is being carried out is aborted and answered. After it nothing is looked at or created in the folder, and no error
+   * is reported: the folder may be removed.
+   */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    clearInterval(this.timer);
+    this.unwatch();
+    this.closing.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
+    await this.looking;
+    await Promise.allSettled(this.taken.values());
+  }
+
+  /** The same for what `close` has waited for in vain: its answer is not written any more. */
+  async end(): Promise<void> {
+    this.hasEnded = true;
+    await this.writing;
+  }
+
+  /** One at a time; what comes meanwhile is seen by another look. */
+  private look(): void {
+    this.isToLookAgain = this.looking !== undefined;
+    if (this.isClosed) return;
+    this.looking ??= this.lookOnce().then((failure) => {
+      if (failure !== undefined && !this.hasFailed) this.onError(failure);
+      this.hasFailed = failure !== undefined;
+      this.looking = undefined;
+      if (this.isToLookAgain && failure === undefined) this.look();
+    });
+    unawaited(this.looking, this.onError);
+  }
+
+  /** What went wrong first, if something did. A file that cannot be read keeps no other one waiting. */
+  private async lookOnce(): Promise<unknown> {
+    let failure: unknown;
+    const attempt = async (work: () => Promise<void>): Promise<void> => {
+      try {
+        await work();
+      } catch (error) {
+        failure ??= error;
+      }
+    };
+    await attempt(async () => {
+      this.watch();
+      for (const name of await this.names()) {
+        const [id, end] = [name.slice(0, name.lastIndexOf('.')), name.slice(name.lastIndexOf('.') + 1)];
+        if (this.isClosed) return; // what is not taken waits for the next owner
+        if (this.taken.has(id)) continue;
+        if (end !== 'json' && end !== 'answer' && end !== 'new') continue;
+        await attempt(async () => {
+          if (!(await this.isLeft(name)) && end === 'json') await this.take(id);
+        });
+      }
+    });
+    return failure;
+  }
+
+  private watch(): void {
+    try {
+      this.watcher ??= watch(
+        this.folder,
+        { persistent: false },
+        guarded(() => this.look(), this.onError),
+      ).on('error', () => this.unwatch());
+    } catch {} // the timer looks, too
+  }
+
+  private unwatch(): void {
+    this.watcher?.close();
+    this.watcher = undefined;
+  }
+
+  private async names(): Promise<string[]> {
+    try {
+      const names = await readdir(this.folder);
+      this.wasThere = true;
+      return names;
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+      if (this.isClosed) return [];
+      this.unwatch(); // it watches the folder that is gone
+      await makePrivateFolderLater(this.folder, !this.wasThere);
+      this.wasThere = true;
+      return [];
+    }
+  }
+
+  /** Removing the file is what takes the request: of two looks, or two owners, one does. */
+  private async take(id: string): Promise<void> {
+    if (this.taken.size >= takenLimit) return;
+    const file = join(this.folder, `${id}.json`);
+    let text: string | undefined;
+    let refusal: unknown;
+    try {
+      text = await readTextLater(file, REQUEST_BYTES_LIMIT).catch((error: unknown) => {
+        if (!isError(error, 'FileRefused')) throw error;
+        refusal = error; // it is taken, and answered with that
+        return '';
+      });
+      if (text === undefined || this.isClosed) return; // its asker has taken it back, or the next owner takes it
+      await unlink(file);
+    } catch (error) {
+      if (isMissing(error)) return;
+      throw error;
+    }
+    const answered = this.answer(id, text, refusal).finally(() => {
+      this.taken.delete(id);
+      if (this.taken.size === takenLimit - 1) this.look();
+    });
+    this.taken.set(id, answered);
+    unawaited(answered, this.onError);
+  }
+
+  private append(file: string, answer: Answer): Promise<void> {
+    if (this.hasEnded) return Promise.resolve();
+    // A full disk cuts a line short: the next one begins anew.
+    const written = appendPrivate(file, `\n${JSON.stringify(answer)}\n`);
+    this.writing = Promise.allSettled([this.writing, written]).then(() => {});
+    return written;
+  }
+
+  private async answer(id: string, text: string, refusal: unknown): Promise<void> {
+    const file = join(this.folder, `${id}.answer`);
+    const say = (answer: Answer): Promise<void> => this.append(file, answer);
+    let saying: Promise<void> = Promise.resolve();
+    const onProgress = (progress: ReplayProgress): void => {
+      // A line of progress that is lost costs nothing; lines keep their order.
+      saying = saying.then(() => say({ progress })).catch(() => {});
+    };
+    // Whoever has asked waits for as long as it is heard that something happens.
+    const beat = setInterval(
+      guarded(() => {
+        saying = saying.then(() => say({ working: true })).catch(() => {});
+      }),
+      this.everyMs,
+    ).unref();
+    let last: Answer;
+    try {
+      if (refusal !== undefined) throw refusal;
+      this.closing.signal.throwIfAborted();
+      last = { result: await this.carryOut(requestIn(text), onProgress, this.closing.signal) };
+    } catch (error) {
+      last = { error: toWire(error, { aggregateType: 'handlers', command: 'request' }) };
+    } finally {
+      clearInterval(beat);
+    }
+    await saying;
+    for (let tries = 1; ; tries++) {
+      try {
+        return await say(last);
+      } catch (error) {
+        if (tries >= answerTries || this.isClosed) throw error;
+        if (isMissing(error)) await makePrivateFolderLater(this.folder, false).catch(() => {});
+        await pause(this.everyMs, undefined, { ref: false });
+      }
+    }
+  }
+
+  /** Whether it is one of an asker that was killed; then it is removed, and never carried out. */
+  private async isLeft(name: string): Promise<boolean> {
+    const file = join(this.folder, name);
+    try {
+      if (dateMs() - (await stat(file)).mtimeMs <= leftAfterMs) return false;
+      await unlink(file);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
+    return true;
+  }
+}
+
+const plainKinds: readonly string[] = [
+  'requeue',
+  'discard',
+  'edit',
+  'replay',
+  'forget',
+  'messageCounts',
+  'subscriptions',
+];
+
+/** @throws InvalidOptions: it is none. What its fields hold is checked where they are used. */
+function requestIn(text: string): HandlerRequest {
+  const { kind, action, ...fields } = parseFields(text);
+  if (kind === 'messages' && (action === 'requeue' || action === 'discard')) {
+    return { kind, action, ...fields } as HandlerRequest;
+  }
+  if (plainKinds.includes(kind as string)) return { kind, ...fields } as HandlerRequest;
+  throw new TrunklineError('InvalidOptions', {
+    option: 'request',
+    value: shown(kind),
+    reason: 'is nothing that can be asked',
+  });
+}
+
+const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
+
+/** The other side: ask, and wait for the answer. @throws what the owner's side threw; HandlerFailed if it does not answer */
+export async function ask(
+  handlersFolder: string,
+  request: HandlerRequest,
+  { timeoutMs, onProgress = () => {} }: { timeoutMs: number; onProgress?: (progress: ReplayProgress) => void },
+): Promise<unknown> {
+  const folder = requestsFolder(handlersFolder);
+  makePrivateFolder(folder);
+  const id = randomUUID();
+  const answerFile = join(folder, `${id}.answer`);
+  writePrivate(join(folder, `${id}.new`), JSON.stringify(request));
+  renameSync(join(folder, `${id}.new`), join(folder, `${id}.json`));
+  let read = 0; // bytes
+  let heardAt = performance.now();
+  try {
+    for (;;) {
+      const bytes = readBytes(answerFile, REQUEST_BYTES_LIMIT, read) ?? Buffer.alloc(0);
+      const end = bytes.lastIndexOf('\n') + 1;
+      read += end;
+      for (const line of bytes.toString('utf8', 0, end).split('\n')) {
+        const answer = answerIn(line);
+        if (answer === undefined) continue;
+        heardAt = performance.now();
+        if ('progress' in answer) onProgress(answer.progress);
+        else if ('working' in answer) continue;
+        else if ('error' in answer) throw fromWire(answer.error);
+        else return answer.result;
+      }
+      if (performance.now() - heardAt > timeoutMs) {
+        const cause = `the process that owns the data directory has not answered for ${timeoutMs} ms`;
+        throw new TrunklineError('HandlerFailed', { handler: request.kind, cause });
+      }
+      await pause(answerLookMs);
+    }
+  } finally {
+    for (const end of ['json', 'answer']) rmSync(join(folder, `${id}.${end}`), { force: true });
+  }
+}
+
+/** undefined: it is empty, or was cut short. */
+function answerIn(line: string): Answer | undefined {
+  const answer = parseJson(line);
+  if (typeof answer !== 'object' || answer === null) return undefined;
+  const { error } = answer as { error?: Partial<WireError> | null };
+  return error === undefined || typeof error?.code === 'string' ? (answer as Answer) : undefined;
+}

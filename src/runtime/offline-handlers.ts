@@ -1,0 +1,284 @@
+// Dead letters from outside of the runtime: read at any time; changed by asking the owner of the data directory, or, when
+// nobody owns it, by owning it for a moment. Without an owner a requeue is noted, and carried out at the handler's next start.
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { dataFileOf } from '../adapters/lmdb/handlers/environment.ts';
+import { LmdbTables } from '../adapters/lmdb/handlers/tables.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
+import { DeadLetters, type RunningHandlers } from '../dead-letters/dead-letters.ts';
+import { letterTable } from '../dead-letters/letters.ts';
+import { MessageBox } from '../dead-letters/message-box.ts';
+import { MessageLetters } from '../dead-letters/message-letters.ts';
+import { loadHandlerState, type RemoteHandlerState } from '../handler-state/state-adapter.ts';
+import type { StoreOptions } from '../store/adapter.ts';
+import { Beginnings, beginningsFile } from '../subscriptions/beginnings.ts';
+import type { SubscriptionState } from '../subscriptions/handlers.ts';
+import type { ReplayProgress } from '../subscriptions/replay.ts';
+import type { MessageCounts } from '../wire/message.ts';
+import { openDirectory } from './directory.ts';
+import { type ForgottenHandler, forget, needed } from './forget-handler.ts';
+import { ask, type HandlerRequest, requestsFolder } from './handlers-requests.ts';
+
+export { REQUEST_BYTES_LIMIT } from './handlers-requests.ts';
+
+import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
+import type { TableStore } from '../handler-state/table-store.ts';
+import { Tables } from '../handler-state/tables.ts';
+
+const answerTimeoutMs = 30_000;
+
+const nothingKept: TableStore = {
+  get: () => undefined,
+  range: () => [],
+  commit: () => Promise.resolve(),
+  close: () => Promise.resolve(),
+};
+
+/** A store elsewhere, and which log's entries in it. */
+export interface StoreOfLog {
+  readonly options: StoreOptions;
+  readonly logId: string;
+}
+
+/** A data directory's handlers, as somebody outside has to know them. */
+export interface Place {
+  readonly dataDir: string;
+  readonly handlersFolder: string;
+  /** If the events are there, so is what handlers keep. */
+  readonly store: StoreOfLog | undefined;
+}
+
+/** Says to those outside that what handlers keep is not in their folder. */
+export const elsewhereFile = (handlersFolder: string): string => join(handlersFolder, 'in-postgres');
+
+/** Read; nothing is kept open afterwards. @throws InvalidOptions: they are in PostgreSQL, and nobody has said where */
+export async function readDeadLetters<T>(place: Place, read: (deadLetters: DeadLetters) => Promise<T>): Promise<T> {
+  return using(async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept, read);
+}
+
+/** Dead letters of messages: they are on this machine, wherever the events are. */
+export async function readMessageLetters<T>(place: Place, read: (letters: MessageLetters) => Promise<T>): Promise<T> {
+  return using(
+    async () => LmdbTables.read(place.handlersFolder) ?? nothingKept,
+    ({ messages }) => read(messages),
+  );
+}
+
+const countsTimeoutMs = 3_000;
+const countLimit = 1_000_000;
+
+/** `isInUse`: a service may run on the directory; it knows more than what is kept. */
+export async function readMessageCounts(place: Place, isInUse: boolean): Promise<MessageCounts> {
+  const { handlersFolder } = place;
+  if (isInUse && existsSync(requestsFolder(handlersFolder))) {
+    try {
+      return (await ask(handlersFolder, { kind: 'messageCounts' }, { timeoutMs: countsTimeoutMs })) as MessageCounts;
+    } catch {} // it was killed, or is of an earlier release
+  }
+  const { length: deadLetters } = await readMessageLetters(place, (letters) => letters.list({ limit: countLimit }));
+  return { deadLetters };
+}
+
+/** A handler as the service that runs it says. */
+export interface RunningHandler {
+  readonly name: string;
+  readonly state: SubscriptionState;
+  readonly lastError?: string;
+}
+
+/** Those of the service that runs on the directory; undefined: none runs, or it does not answer. */
+export async function readRunning({ handlersFolder }: Place): Promise<RunningHandler[] | undefined> {
+  if (!existsSync(requestsFolder(handlersFolder))) return undefined;
+  try {
+    return (await ask(handlersFolder, { kind: 'subscriptions' }, { timeoutMs: countsTimeoutMs })) as RunningHandler[];
+  } catch {
+    return undefined; // it was killed, or is of an earlier release
+  }
+}
+
+async function stateIn({ options }: StoreOfLog): Promise<RemoteHandlerState> {
+  const state = await loadHandlerState(options);
+  if (state) return state;
+  const reason = `the ${options.name} store keeps nothing of handlers`;
+  throw new TrunklineError('InvalidOptions', { option: 'store', reason });
+}
+
+/** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
+async function tablesOf({ handlersFolder, store }: Place): Promise<TableStore | undefined> {
+  if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
+  if (store) return (await stateIn(store)).tables(store.options.settings, store.logId, 1);
+  const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
+  throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
+}
+
+/**
+ * Requeue, discard or edit. `unchecked`: an edit needs no service, which alone knows the event's schema.
+ * @throws ServiceNotRunning (edit; requeue as a dry run)
+ */
+export async function changeDeadLetters(
+  place: Place,
+  request: Change,
+  { unchecked = false }: { unchecked?: boolean } = {},
+): Promise<unknown> {
+  const { dataDir, handlersFolder } = place;
+  const directory = own(dataDir);
+  if (directory === undefined) return ask(handlersFolder, request, { timeoutMs: answerTimeoutMs });
+  try {
+    if (request.kind === 'requeue' && request.dryRun === true) {
+      const reason =
+        'a dry run calls the handler, and only it has the code; without --dry-run its next start handles them';
+      throw new TrunklineError('ServiceNotRunning', { dataDir, reason });
+    }
+    if (request.kind === 'edit' && !unchecked) {
+      const reason = "nobody else knows the event's schema; --unchecked edits without it";
+      throw new TrunklineError('ServiceNotRunning', { dataDir, reason });
+    }
+    return await using(
+      async () => (request.kind === 'messages' ? undefined : await tablesOf(place)) ?? LmdbTables.open(handlersFolder),
+      (deadLetters) => carryOut(deadLetters, request),
+    );
+  } finally {
+    directory.release();
+  }
+}
+
+/** Ask the service that runs on this directory. @throws ServiceNotRunning, at once; what it answers */
+export async function askOwner(
+  { dataDir, handlersFolder }: Place,
+  request: HandlerRequest,
+  onProgress: (progress: ReplayProgress) => void,
+): Promise<unknown> {
+  const directory = own(dataDir);
+  if (directory === undefined) return ask(handlersFolder, request, { timeoutMs: answerTimeoutMs, onProgress });
+  directory.release();
+  throw new TrunklineError('ServiceNotRunning', { dataDir, reason: "only it has the handlers' code" });
+}
+
+/** undefined: a service owns it. */
+function own(dataDir: string): ReturnType<typeof openDirectory> | undefined {
+  try {
+    return openDirectory(dataDir);
+  } catch (error) {
+    if (isError(error, 'DataDirInUse')) return undefined;
+    throw error;
+  }
+}
+
+type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCounts' | 'subscriptions' }>;
+
+/**
+ * Forget a handler that is gone for good: by the service that runs on the directory, or else here.
+ * @throws UnknownSubscription, HandlerNeeded
+ */
+export async function forgetHandler(place: Place, handler: string, dryRun: boolean): Promise<ForgottenHandler> {
+  const { dataDir, handlersFolder, store } = place;
+  const directory = own(dataDir);
+  const request = { kind: 'forget', handler, dryRun } as const;
+  if (directory === undefined) {
+    return (await ask(handlersFolder, request, { timeoutMs: answerTimeoutMs })) as ForgottenHandler;
+  }
+  const places: Tables[] = [];
+  try {
+    const remote = await tablesOf(place);
+    if (remote !== undefined) places.push(await tablesOn(async () => remote));
+    if (existsSync(dataFileOf(handlersFolder))) places.push(await tablesOn(() => LmdbTables.open(handlersFolder)));
+    const traces = remote && store && (await stateIn(store)).traces(store.options.settings, store.logId);
+    const beginnings = store && new Beginnings(beginningsFile(handlersFolder), store.logId);
+    return await forget({ places, remote: traces, beginnings, ...nothingRuns }, handler, dryRun);
+  } finally {
+    for (const tables of places) await tables.close();
+    directory.release();
+  }
+}
+
+const noHandlers: RunningHandlers = { names: [], find: () => undefined };
+const nothingRuns = { isRunning: () => false, hold: () => {} };
+const quietMs = 60_000;
+
+/**
+ * The same for a log whose machine is lost for good: the database is all that is left of it.
+ * @throws StoreUnsuitable, HandlerNeeded, UnknownSubscription
+ */
+export async function forgetLostHandler(
+  store: StoreOfLog,
+  handler: string,
+  dryRun: boolean,
+): Promise<ForgottenHandler> {
+  const { logId } = store;
+  const { settings } = store.options;
+  const state = await stateIn(store);
+  const traces = state.traces(settings, logId);
+  const silentMs = await traces.silentMs();
+  if (silentMs !== undefined && silentMs < quietMs) {
+    throw needed(handler, `log ${logId} was in use ${Math.ceil(silentMs / 1000)} s ago; give its --data-dir instead`);
+  }
+  const tables = await tablesOn(async () => state.tables(settings, logId, 1));
+  try {
+    return await forget({ places: [tables], remote: traces, beginnings: undefined, ...nothingRuns }, handler, dryRun);
+  } finally {
+    await tables.close();
+  }
+}
+
+/** What a request asks of the dead letters. @throws UnknownSubscription: no such handler, running or not */
+export async function carryOut(deadLetters: DeadLetters, request: Change): Promise<unknown> {
+  if (request.kind === 'messages') return deadLetters.messages[request.action](request.which);
+  if (request.kind === 'edit') return deadLetters.edit(request.id, request.data);
+  if (typeof request.which === 'object') await deadLetters.checkHandler(request.which?.handler);
+  return deadLetters[request.kind](request.which, { dryRun: request.dryRun });
+}
+
+/** How a handler stands, as far as its place tells. */
+export interface HandlerState {
+  readonly name: string;
+  /** Everything up to this log position is handled or parked. */
+  readonly position: number;
+  readonly isPaused: boolean;
+  readonly deadLetters: number;
+  readonly updatedAt: string;
+}
+
+/** All handlers that have kept anything, by name. @throws InvalidOptions: it is in PostgreSQL, and nobody has said where */
+export async function readHandlers(place: Place): Promise<HandlerState[]> {
+  return usingTables(
+    async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,
+    async (tables) => {
+      const letters = new Map<string, number>();
+      for await (const { key } of tables.entries(letterTable)) {
+        const name = key.slice(0, key.indexOf('\0'));
+        letters.set(name, (letters.get(name) ?? 0) + 1);
+      }
+      return (await tables.range(checkpointTable)).map(({ key: name, value }) => {
+        const { low: position, paused: isPaused = false, updatedAt } = value as CheckpointRecord;
+        return { name, position, isPaused, deadLetters: letters.get(name) ?? 0, updatedAt };
+      });
+    },
+  );
+}
+
+const using = <T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLetters) => Promise<T>): Promise<T> =>
+  usingTables(open, (tables) => {
+    const messages = new MessageLetters(new MessageBox(tables, () => true), () => undefined);
+    return action(new DeadLetters(tables, noHandlers, new Map(), messages));
+  });
+
+async function tablesOn(open: () => Promise<TableStore>): Promise<Tables> {
+  const tables = new Tables(open, {
+    checkpointDelayMs: 0,
+    stagedChangesLimit: Number.MAX_SAFE_INTEGER,
+    onError(error) {
+      throw error;
+    },
+  });
+  await tables.open();
+  return tables;
+}
+
+async function usingTables<T>(open: () => Promise<TableStore>, action: (tables: Tables) => Promise<T>): Promise<T> {
+  const tables = await tablesOn(open);
+  try {
+    return await action(tables);
+  } finally {
+    await tables.close();
+  }
+}

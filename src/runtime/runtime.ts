@@ -1,0 +1,314 @@
+// The runtime as a user has it: its parts are in `stages.ts`.
+import { availableParallelism } from 'node:os';
+import { checkRecord, checkSignalOptions, nameOfDefinition } from '../base/checks.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
+import { asForbidden, checkPermissions } from '../base/node-permissions.ts';
+import { printAs } from '../base/one-line.ts';
+import { awaitedOutside, detached, type Running } from '../base/running.ts';
+import { heldUpBy } from '../base/wait.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { StateOptions } from '../dispatch/refs.ts';
+import type { EventPublisher } from '../entity/publisher.ts';
+import type { RuntimeStore } from '../entity/store.ts';
+import { UnitOfWork, type UnitOfWorkOptions } from '../entity/unit-of-work.ts';
+import type { RecoveryReport } from '../log/log.ts';
+import { changeFlush, type FlushPolicy } from '../log/policy.ts';
+import type {
+  AggregateLike,
+  AnyAggregate,
+  EventNameOf,
+  EventsNamed,
+  Ref,
+  SendOptions,
+  StateOf,
+} from '../model/aggregate.ts';
+import { checkEventNames, checkRegistered } from '../model/catalogue.ts';
+import type { StoredEvent } from '../model/event.ts';
+import { checkLevel, type Level } from '../model/receipt.ts';
+import { callerOf, isInsideShard, noteViolation } from '../shard/inside.ts';
+import type { EventQuery, StateThen } from '../store/store.ts';
+import type { ReadState } from '../wire/carried.ts';
+import { mintId } from '../wire/ids.ts';
+import { deepFreeze } from '../wire/payload.ts';
+import { type CloseOptions, checkCloseOptions, closeDeadlineMs } from './close-options.ts';
+import { HandlerDoor } from './handlers-door.ts';
+import { type ResolvedOptions, type RuntimeOptions, resolveOptions } from './options.ts';
+import type { Stages } from './stages.ts';
+import type { PartsFor } from './start.ts';
+import type { RuntimeStatus } from './status.ts';
+
+/**
+ * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
+ *
+ * ```ts
+ * await using runtime = await createRuntime({ dataDir: './data', aggregates: [Counter] });
+ * const receipt = await runtime.ref(Counter, 'visits').add(1);
+ * ```
+ * @throws InvalidOptions, DataDirInUse, DataDirUnsafe, DataDirNotWritable, DiskFull, DataDirNewerFormat, LogDamaged, StoreDamaged, ModuleMismatch,
+ * StartTimedOut, RuntimeInsideShard, NodeForbids
+ */
+export function createRuntime(options: RuntimeOptions): Promise<Runtime> {
+  if (isInsideShard()) {
+    const module = callerOf(createRuntime) ?? options?.aggregates?.[0]?.module ?? 'a module';
+    noteViolation(module);
+    const refused = Promise.reject(new TrunklineError('RuntimeInsideShard', { module }));
+    refused.catch(() => {}); // the shard reports it, whether or not the module awaits
+    return refused;
+  }
+  return start(options);
+}
+
+async function start(options: RuntimeOptions): Promise<Runtime> {
+  const resolved = resolveOptions(options, availableParallelism());
+  checkPermissions();
+  // Shards import this file, too, by way of the user's modules: what only a start needs is loaded by it.
+  const { prepare } = await import('./start.ts').catch((error: unknown) => Promise.reject(asForbidden(error)));
+  const { partsFor, release } = prepare(resolved);
+  let runtime: Runtime | undefined;
+  try {
+    runtime = new Runtime(resolved, partsFor);
+    await runtime.start();
+    return runtime;
+  } catch (error) {
+    if (runtime === undefined) release();
+    await runtime?.close({ deadlineMs: closeDeadlineMs }).catch((err: unknown) => {
+      resolved.logger.warn({ err }, 'what had started of the runtime did not end in order');
+    });
+    throw error;
+  }
+}
+
+/** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. A class, so that dependency injection can name it. */
+export class Runtime extends HandlerDoor implements AsyncDisposable {
+  /** Live listeners. */
+  readonly bus: Bus;
+  /** What the start found in the log. */
+  recovery!: RecoveryReport;
+  /** The event store: what is `stored`, plus saving events of entities. */
+  store!: RuntimeStore;
+  /** Publishes events of entities, from this thread. */
+  publisher!: EventPublisher;
+  private readonly options: ResolvedOptions;
+  private readonly stages: Stages;
+  private flush: FlushPolicy;
+  private closing: Promise<void> | undefined;
+  private listenerErrors = 0;
+  private isClosed = false;
+
+  /** @internal Use {@link createRuntime}. */
+  constructor(options: ResolvedOptions, partsFor: PartsFor) {
+    super();
+    this.options = options;
+    this.flush = options.flush;
+    const listenerFailed = (error: unknown, event: StoredEvent): void => {
+      this.listenerErrors++;
+      options.logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
+    };
+    const admit = (aggregate: AnyAggregate | undefined): void => {
+      this.checkOpen();
+      if (aggregate !== undefined) checkRegistered([aggregate], this.stages.refs.definitions);
+    };
+    const { bus, stages } = partsFor(listenerFailed, admit);
+    this.bus = bus;
+    this.stages = stages;
+  }
+
+  /** @internal */
+  async start(): Promise<void> {
+    const { stages } = this;
+    await stages.start();
+    this.recovery = stages.log.recovery;
+    this.store = stages.store;
+    this.publisher = stages.publisher;
+    this.handlers = stages.handlers;
+  }
+
+  /**
+   * One aggregate, by its definition and id (1 to 255 bytes of UTF-8). Cheap; sends nothing.
+   * @throws UnknownAggregateType, InvalidId, InvalidOptions
+   */
+  ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
+    return this.stages.refs.of(nameOfDefinition(aggregate), id) as unknown as Ref<A>;
+  }
+
+  /**
+   * Send a command by names, as a gateway would that learns them at run time.
+   * @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions (as rejections)
+   */
+  async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
+    return this.stages.refs.send(type, id, command, input, options);
+  }
+
+  /**
+   * An aggregate as it is now, without a command made for it: its actor answers in its turn, behind the commands that came
+   * before; those that wait for room in the log, or for the store, have not begun, and are not waited for. undefined: it has no event. Properties whose value is `undefined` are left out, as by JSON. A state that JSON cannot carry (a `Map`, a `Date`) is folded from its events.
+   *
+   * ```ts
+   * const auction = await runtime.state(Auction, 'a-1');
+   * auction?.state.highestBid; auction?.version;
+   * ```
+   * @throws UnknownAggregateType, InvalidId, InvalidOptions, and what a command does (as rejections)
+   */
+  async state<A extends AnyAggregate>(
+    aggregate: A,
+    id: string,
+    options: StateOptions = {},
+  ): Promise<StateThen<StateOf<A>> | undefined> {
+    try {
+      const { value, version, position } = await this.stages.refs.readState(nameOfDefinition(aggregate), id, options);
+      return version === 0 ? undefined : { state: deepFreeze(value) as ReadState<StateOf<A>>, version, position };
+    } catch (error) {
+      if (!isError(error, 'UnserialisableValue')) throw error;
+      return this.store.stateAt(aggregate, id, { version: Number.MAX_SAFE_INTEGER });
+    }
+  }
+
+  /**
+   * Events in log order, over the store and the tail of the log without a seam: those written when it was called, or, with
+   * `follow`, without end.
+   */
+  events<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    query: EventQuery<A, T> = {},
+  ): AsyncIterableIterator<EventsNamed<A, T>> {
+    this.checkOpen();
+    const events = this.stages.reading!.history.events(query); // checks the query
+    const { type, types = [], aggregate } = query;
+    const names = type === undefined ? types : [type, ...types];
+    checkEventNames(names, aggregate === undefined ? undefined : [aggregate], this.stages.refs.definitions);
+    return events as AsyncIterableIterator<EventsNamed<A, T>>;
+  }
+
+  /** A new UUIDv7 that this runtime knows as its own: with a store elsewhere, its aggregate begins without a query. */
+  newId(): string {
+    return mintId(this.stages.log.logId);
+  }
+
+  /**
+   * A unit of work over entities of this thread: collects their events, and publishes them after its commit.
+   * @throws InvalidOptions, RuntimeClosed
+   */
+  unitOfWork(options: UnitOfWorkOptions = {}): UnitOfWork {
+    this.checkOpen();
+    return new UnitOfWork(this.publisher, this.stages.transactions, options);
+  }
+
+  /**
+   * Resolves when everything written so far has come to the level.
+   * @throws InvalidOptions, RuntimeClosed, LogPoisoned, the signal's reason; after `waitTimeoutMs` what holds the level up
+   * (StoreUnavailable …), or WaitTimedOut (as rejections)
+   */
+  async reached(level: Level, options: { signal?: AbortSignal | undefined } = {}): Promise<void> {
+    this.checkOpen();
+    checkLevel('level', level);
+    checkSignalOptions('reached', options);
+    const { caller, levels } = this.stages;
+    return caller.progress.reached(level, levels.position('written'), options.signal).catch((error: unknown) => {
+      throw heldUpBy(error);
+    });
+  }
+
+  /**
+   * Change the flush policy while running; a preset, or single fields. All but `ringBytes`.
+   * @throws InvalidOptions, RuntimeClosed
+   */
+  setFlush(flush: NonNullable<RuntimeOptions['flush']>): FlushPolicy {
+    this.checkOpen();
+    this.flush = changeFlush(flush, this.flush, this.options.log.maxBytes);
+    this.stages.apply(this.flush);
+    return { ...this.flush };
+  }
+
+  /**
+   * Turn publishing on or off, by `{aggregateType}` or `{aggregateType}.{eventType}` (which goes first), until the runtime
+   * ends: events that pass meanwhile are never published. Resolves when it is in force; `InvalidOptions` without a stream.
+   */
+  async setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
+    this.checkOpen();
+    checkRecord('publishing', publishing);
+    for (const name of Object.keys(publishing)) {
+      const [aggregate, eventType] = splitOnce(name);
+      if (eventType !== undefined) checkEventNames([eventType], [aggregate], this.stages.refs.definitions);
+    }
+    return this.stages.flushThread!.configure(this.options.stream?.name, { publishing });
+  }
+
+  private checkOpen(): void {
+    if (this.isClosed || !this.stages.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+  }
+
+  status(): RuntimeStatus {
+    const { levels, caller, deliveries, shards, outbox, handlers, failure } = this.stages;
+    const hasFailed = failure !== undefined || levels.isPoisoned;
+    const messages = deliveries.counts;
+    return {
+      state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
+      written: levels.position('written'),
+      synced: levels.position('synced'),
+      stored: levels.position('stored'),
+      published: levels.position('published'),
+      inFlight: caller.inFlight.count,
+      messagesUnderWay: messages.underWay,
+      messagesRefused: messages.refused,
+      messagesFailed: messages.failed,
+      messageDeadLetters: messages.deadLetters,
+      actors: shards?.actors ?? 0,
+      shardRestarts: shards?.restartCount ?? 0,
+      shardDeathsAtStart: shards?.deathsAtStart ?? 0,
+      heldShards: shards?.held ?? [],
+      listenerErrors: this.listenerErrors,
+      relay: outbox?.status,
+      quarantined: caller.refusals.count - caller.refusals.answers,
+      setAside: Object.fromEntries(this.stages.setAside),
+      subscriptions: handlers?.status() ?? [],
+    };
+  }
+
+  /**
+   * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent; called again, it may
+   * shorten what the first call has left to handlers.
+   *
+   * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
+   * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
+   * stays, and the data directory is free again. `close` then says what it gave up:
+   * @throws CloseTimedOut; InternalFault: everything has ended, a part of it not in order; InvalidOptions: nothing is stopped;
+   * WaitsForItself: awaited in a handler, for whose end it waits, or in a commit of a unit of work; it goes on by itself
+   */
+  close(options: CloseOptions = {}): Promise<void> {
+    try {
+      checkCloseOptions(options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    if (this.isClosed) return Promise.resolve();
+    const { stages } = this;
+    this.closing ??= detached((all) => all.stop(), stages).finally(() => {
+      this.isClosed = true;
+    });
+    const { deadlineMs = closeDeadlineMs, handlerGraceMs } = options;
+    if (handlerGraceMs !== undefined) detached((ms) => stages.handlers?.endWithin(ms), handlerGraceMs);
+    const closed = stages.ending.within(deadlineMs, this.closing);
+    if (handlerGraceMs === 0) return closed; // it waits for no handler
+    return awaitedOutside({ running: () => runningIn(stages) }, 'close()', closed);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+printAs(Runtime, (runtime) => {
+  const { state, written, stored } = runtime.status();
+  return `Runtime ${state}: written ${written}, stored ${stored}`;
+});
+
+/** Code of the user's that the end of the stages waits for. */
+function* runningIn({ handlers, publisher }: Stages): Iterable<Running> {
+  yield* handlers?.running() ?? [];
+  yield* publisher?.commits.running() ?? [];
+}
+
+/** `{aggregateType}.{eventType}`; types of aggregates may hold dots, types of events as well: the first dot counts. */
+function splitOnce(name: string): [string, string | undefined] {
+  const at = name.indexOf('.');
+  return at < 0 ? [name, undefined] : [name.slice(0, at), name.slice(at + 1)];
+}

@@ -1,0 +1,175 @@
+// From events to state, alive and replayed: one piece of code for both, so that they cannot differ (invariant 10).
+import { type InspectOptions, inspect } from 'node:util';
+import { TrunklineError } from '../base/errors.ts';
+import { ownGetter } from '../base/own-getter.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import type { EvolvingEvent } from '../model/event.ts';
+import type { FrameReader } from '../wire/frame.ts';
+import type { Metadata } from '../wire/metadata.ts';
+import { deepFreeze } from '../wire/payload.ts';
+
+/**
+ * An event as reducers see it: id, time and metadata are made when they are read. Own and enumerable like the rest, so
+ * that a reducer may spread the event into its state. Made only for a reducer that can see it.
+ */
+export class AppliedEvent implements EvolvingEvent {
+  declare readonly id: string;
+  readonly aggregateType: string;
+  readonly aggregateId: string;
+  readonly version: number;
+  readonly type: string;
+  readonly schemaVersion: number;
+  declare readonly occurredAt: Date;
+  readonly data: unknown;
+  declare readonly metadata: Metadata;
+  readonly #occurredAt: number;
+  readonly #metadataJson: string;
+  // The id as four integers: text only if it is read.
+  readonly #id0: number;
+  readonly #id1: number;
+  readonly #id2: number;
+  readonly #id3: number;
+
+  constructor(
+    aggregateType: string,
+    aggregateId: string,
+    version: number,
+    type: string,
+    schemaVersion: number,
+    data: unknown,
+    occurredAt: number,
+    metadataJson: string,
+    view: DataView,
+    idOffset: number,
+  ) {
+    this.aggregateType = aggregateType;
+    this.aggregateId = aggregateId;
+    this.version = version;
+    this.type = type;
+    this.schemaVersion = schemaVersion;
+    this.data = data;
+    this.#occurredAt = occurredAt;
+    this.#metadataJson = metadataJson;
+    this.#id0 = view.getInt32(idOffset);
+    this.#id1 = view.getInt32(idOffset + 4);
+    this.#id2 = view.getInt32(idOffset + 8);
+    this.#id3 = view.getInt32(idOffset + 12);
+    ownGetter(this, 'id', this.#readId);
+    ownGetter(this, 'occurredAt', this.#readOccurredAt);
+    ownGetter(this, 'metadata', this.#readMetadata);
+  }
+
+  #readId(): string {
+    const hex = (word: number): string => (word >>> 0).toString(16).padStart(8, '0');
+    const [a, b, c, d] = [hex(this.#id0), hex(this.#id1), hex(this.#id2), hex(this.#id3)];
+    return `${a}-${b.slice(0, 4)}-${b.slice(4)}-${c.slice(0, 4)}-${c.slice(4)}${d}`;
+  }
+
+  #readOccurredAt(): Date {
+    return new Date(this.#occurredAt);
+  }
+
+  #readMetadata(): Metadata {
+    return this.#metadataJson === '' ? {} : deepFreeze(JSON.parse(this.#metadataJson) as Metadata);
+  }
+
+  toJSON(): Record<string, unknown> {
+    const { id, aggregateType, aggregateId, version, type, schemaVersion, data, metadata } = this;
+    const occurredAt = this.occurredAt.toISOString();
+    return { id, aggregateType, aggregateId, version, type, schemaVersion, occurredAt, data, metadata };
+  }
+}
+
+type ReducerFunction = (state: unknown, data: unknown, event: EvolvingEvent | undefined) => unknown;
+
+/** The reducer of one event type, and whether it can see the event itself. */
+export interface Reducer {
+  readonly evolve: ReducerFunction;
+  readonly seesEvent: boolean;
+}
+
+const reducersByDefinition = new WeakMap<AnyAggregate, ReadonlyMap<string, Reducer>>();
+
+/** A definition's reducers by event type; names that the definition does not have are not found. */
+export function reducersOf(definition: AnyAggregate): ReadonlyMap<string, Reducer> {
+  let reducers = reducersByDefinition.get(definition);
+  if (reducers === undefined) {
+    const entries = Object.entries(definition.evolve as Record<string, ReducerFunction>);
+    reducers = new Map(entries.map(([type, evolve]) => [type, { evolve, seesEvent: seesEvent(evolve) }]));
+    reducersByDefinition.set(definition, reducers);
+  }
+  return reducers;
+}
+
+// `name(a, { b }) {`, `(a, b) =>`, `a =>`, `function (a) {`: parameters without a default, a rest or nested parentheses.
+const plainParameters = /^(?:async\s+)?(?:function\b)?\s*[\w$]*\s*(?:\([^()=.]*\)|)\s*(?:=>|\{)/;
+
+/** Whether a function can reach its third argument. In doubt it can: a bound function, a proxy, a rest parameter. */
+export function seesEvent(reducer: (...args: never[]) => unknown): boolean {
+  if (reducer.length >= 3) return true;
+  const text = Function.prototype.toString.call(reducer);
+  return !plainParameters.test(text) || /\barguments\b|\beval\b|\[native code\]/.test(text);
+}
+
+// Whether a reducer of this thread runs. Reducers return at once, so there is one at a time, or one within another.
+let isReducing = false;
+
+/** Whether a reducer runs: what it calls must raise nothing, since the event before it has not been applied yet. */
+export const insideReducer = (): boolean => isReducing;
+
+/** Run a reducer. All of them run here, alive and replayed. */
+export function reduce(reducer: Reducer, state: unknown, data: unknown, event: AppliedEvent | undefined): unknown {
+  const outer = isReducing;
+  isReducing = true;
+  try {
+    return reducer.evolve(state, data, event);
+  } finally {
+    isReducing = outer;
+  }
+}
+
+/** The state after one stored event. A type that the definition does not know is an error, never skipped. */
+export function evolveFrame(definition: AnyAggregate, state: unknown, frame: FrameReader, id: string): unknown {
+  const type = frame.name;
+  const reducer = reducersOf(definition).get(type);
+  if (reducer === undefined) {
+    const known = Object.keys(definition.events);
+    throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: type, known });
+  }
+  const data: unknown = JSON.parse(frame.dataJson);
+  if (!reducer.seesEvent) return reduce(reducer, state, data, undefined);
+  const { version, schemaVersion, occurredAt, metadataJson, view } = frame;
+  const idOffset = frame.offset + 16;
+  const { name } = definition;
+  return reduce(
+    reducer,
+    state,
+    data,
+    new AppliedEvent(name, id, version, type, schemaVersion, data, occurredAt, metadataJson, view, idOffset),
+  );
+}
+
+/** `inspect` cuts off by default: items behind the hundredth, long texts, deep values. */
+const allOfIt: InspectOptions = {
+  depth: Number.POSITIVE_INFINITY,
+  maxArrayLength: Number.POSITIVE_INFINITY,
+  maxStringLength: Number.POSITIVE_INFINITY,
+  breakLength: Number.POSITIVE_INFINITY,
+  sorted: true,
+};
+
+/**
+ * Changes when a reducer's text, the first state or the declared snapshot version does: a snapshot of another one is not
+ * used. What a reducer has captured from around it is not seen: that is what the declared version is for.
+ */
+export function reducerFingerprint(definition: AnyAggregate): string {
+  let hash = 0x811c9dc5;
+  const add = (text: string): void => {
+    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  };
+  add(definition.state.toString());
+  add(inspect(definition.state(), allOfIt));
+  const reducers = reducersOf(definition);
+  for (const type of [...reducers.keys()].sort()) add(type + reducers.get(type)!.evolve.toString());
+  return `${definition.snapshot.version}:${(hash >>> 0).toString(36)}`;
+}

@@ -1,0 +1,239 @@
+// Brings an actor to life: a snapshot, the events after it, and what is still in the log only. What this machine's own
+// environment knows is enough mostly, and needs no waiting; the rest comes from the store elsewhere.
+//
+// Invariants: an aggregate that is still in the log is never loaded stale. One that another log has written meanwhile
+// (contested) is loaded from the store alone, and only once everything that this log had to say is there or in quarantine.
+import { pause, performance } from '../base/clock.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
+import { unawaited } from '../base/guarded.ts';
+import { eachFrame } from '../log/frames.ts';
+import { openLogReader } from '../log/lmdb.ts';
+import type { LogSource } from '../log/log.ts';
+import { Levels } from '../shared/levels.ts';
+import { loadAdapter } from '../store/adapter.ts';
+import type { LocalReader, LocalStore } from '../store/local.ts';
+import type { LoadedAggregate, RemoteAggregate, RemoteReader } from '../store/store.ts';
+import { FrameReader } from '../wire/frame.ts';
+import { isMintedBy } from '../wire/ids.ts';
+import { Actor, type ActorType } from './actor.ts';
+import { type ShardData, shardOf } from './contract.ts';
+import { evolveFrame } from './evolve.ts';
+import { freezeState } from './frozen.ts';
+import { type Remembered, RememberedOutcomes } from './remembered.ts';
+import { TailIndex } from './tail-index.ts';
+
+const lookEveryMs = 2;
+
+/** Where aggregates come from. */
+interface Sources {
+  readonly local: LocalReader;
+  readonly remote: RemoteReader | undefined;
+  readonly log?: LogSource;
+  readonly tail?: TailIndex;
+}
+
+export class Loader {
+  private readonly store: LocalReader;
+  private readonly levels: Levels;
+  private readonly logId: string;
+  private readonly remote: RemoteReader | undefined;
+  private readonly storeName: string;
+  private readonly timeoutMs: number;
+  private log: LogSource | undefined;
+  private tail: TailIndex | undefined;
+
+  private constructor(data: ShardData, levels: Levels, { local, remote, log, tail }: Sources) {
+    this.store = local;
+    this.levels = levels;
+    this.logId = data.logId;
+    this.remote = remote;
+    this.storeName = data.store?.name ?? '';
+    this.timeoutMs = data.store?.loadTimeoutMs ?? 0;
+    this.log = log;
+    this.tail = tail;
+  }
+
+  static async open(data: ShardData): Promise<Loader> {
+    const levels = new Levels(data.levels);
+    const { openReader } = await loadAdapter<LocalStore>(data.local);
+    const remote = await remoteReader(data);
+    const [remembered, written] = [levels.position('remembered'), levels.position('written')];
+    if (remembered >= written) return new Loader(data, levels, { local: await openReader(data.local.folder), remote });
+    const log = openLogReader(data.logFolder, data.mapBytes);
+    const isMine = (type: string, id: string): boolean => shardOf(type, id, data.shards) === data.index;
+    const tail = new TailIndex(log, remembered + 1, written, isMine);
+    return new Loader(data, levels, { local: await openReader(data.local.folder), remote, log, tail });
+  }
+
+  /** The actor as everything written so far makes it, a new one if nothing was; undefined: it has to be {@link fetch}ed. */
+  load(type: ActorType, id: string): Actor | undefined {
+    for (;;) {
+      const tail = this.currentTail()?.positionsOf(type.name, id) ?? [];
+      const remembered = this.levels.position('remembered');
+      const loaded = this.store.load(type.name, id, type.fingerprint);
+      if (this.remote !== undefined && !this.isEnough(loaded, tail, id)) return undefined;
+      const actor = new Actor(type, id, type.definition.state(), 0, 0);
+      if (loaded !== undefined) this.replay(actor, loaded, loaded.frames);
+      try {
+        // What the log has truncated meanwhile has been stored meanwhile: then look there again.
+        if (tail.every((position) => position <= remembered || this.apply(actor, position))) {
+          freezeState(actor.state);
+          return actor;
+        }
+      } catch (error) {
+        // Others have written what comes before: the store elsewhere knows it.
+        if (this.remote === undefined || !isError(error, 'VersionGap')) throw error;
+        return undefined;
+      }
+    }
+  }
+
+  /**
+   * Fill the actor with what the store elsewhere knows, and this machine beyond that. `isPublished` tells whether the log
+   * has everything that this shard has said so far.
+   * @throws StoreUnavailable, VersionGap
+   */
+  async fetch(actor: Actor, isPublished: () => boolean): Promise<void> {
+    const { type, id } = actor;
+    const remote = this.remote!;
+    let local = this.store.load(type.name, id, type.fingerprint);
+    const tail = this.currentTail()?.positionsOf(type.name, id) ?? [];
+    const isKnown = local !== undefined || tail.length > 0;
+    if (isKnown && (local?.isContested || (await remote.owner(type.name, id)) === 'another')) {
+      local = undefined;
+      actor.settledPosition = await this.allStored(isPublished);
+    }
+    const after = local?.snapshot?.version ?? 0;
+    const stored = await this.ask(actor, after);
+    // What this machine once read or stored there: a database that has come back from an earlier state lacks it for now.
+    if (local !== undefined && Math.max(stored?.version ?? 0, after) < local.base) {
+      const cause = `it has version ${stored?.version ?? 0} of ${type.name}/${id}, of which this log knows ${local.version}`;
+      throw new TrunklineError('StoreUnavailable', { store: this.storeName, cause });
+    }
+    actor.state = type.definition.state();
+    actor.version = 0;
+    if (stored !== undefined) {
+      const snapshot = stored.snapshot ?? local?.snapshot;
+      this.replay(actor, { snapshot }, framesIn(stored.frames, stored.eventCount));
+      for (let page: RemoteAggregate | undefined = stored; page !== undefined && actor.version < page.version; ) {
+        page = await this.ask(actor, actor.version);
+        if (page !== undefined) this.replay(actor, page, framesIn(page.frames, page.eventCount));
+      }
+    }
+    // A second look: what the first one returned is valid only until the next, and the store may be behind.
+    if (local !== undefined) {
+      const newest = this.store.load(type.name, id, type.fingerprint)!;
+      if (newest.snapshot !== undefined && newest.snapshot.version > actor.version) this.replay(actor, newest, []);
+      this.continue(actor, newest.frames);
+      for (const position of this.currentTail()?.positionsOf(type.name, id) ?? []) this.apply(actor, position);
+    }
+    // The next command's group carries a snapshot, so that this machine knows it from then on.
+    actor.snapshotVersion = actor.version === 0 ? 0 : Number.NEGATIVE_INFINITY;
+    actor.loadedVersion = actor.version;
+    freezeState(actor.state);
+  }
+
+  /** A page of what the store elsewhere has of it behind this version. */
+  private ask({ type, id }: Actor, after: number): Promise<RemoteAggregate | undefined> {
+    return this.remote!.load(type.name, id, type.fingerprint, after, this.levels.position('stored'));
+  }
+
+  /** The outcome of an earlier command with this idempotency key. */
+  outcome(type: string, id: string, key: string): Remembered | undefined {
+    const inTail = this.currentTail()?.outcome(RememberedOutcomes.key(type, id, key));
+    return inTail ?? this.store.receipt(type, id, key);
+  }
+
+  /** The keys under which outcomes of these versions of an aggregate are kept. */
+  outcomeKeys(type: string, id: string, from: number, below: number): Set<string> {
+    const keys = new Set(this.store.receiptKeys(type, id, from, below));
+    for (const key of this.currentTail()?.outcomeKeys(type, id, from, below) ?? []) keys.add(key);
+    return keys;
+  }
+
+  /** Whether this machine's own knowledge reaches back to the beginning, or to a snapshot. */
+  private isEnough(loaded: LoadedAggregate | undefined, tail: readonly number[], id: string): boolean {
+    if (loaded !== undefined) return !loaded.isContested && loaded.base === (loaded.snapshot?.version ?? 0);
+    return tail.length > 0 || isMintedBy(this.logId, id, this.store.since);
+  }
+
+  /** Everything that this log had to say is in the store, or in quarantine; up to which position. */
+  private async allStored(isPublished: () => boolean): Promise<number> {
+    const end = performance.now() + this.timeoutMs;
+    let target = -1;
+    for (;;) {
+      if (target < 0 && isPublished()) target = this.levels.position('appended');
+      if (target >= 0 && this.levels.position('stored') >= target) return target;
+      if (performance.now() > end) {
+        const cause = `it is at position ${this.levels.position('stored')} of ${target}`;
+        throw new TrunklineError('StoreUnavailable', { store: this.storeName, cause });
+      }
+      await pause(lookEveryMs);
+    }
+  }
+
+  private replay(actor: Actor, { snapshot }: Pick<LoadedAggregate, 'snapshot'>, frames: Iterable<FrameReader>): void {
+    if (snapshot !== undefined) {
+      actor.state = JSON.parse(snapshot.stateJson);
+      actor.version = snapshot.version;
+      actor.snapshotVersion = snapshot.version;
+    }
+    for (const frame of frames) this.evolve(actor, frame);
+  }
+
+  /** Evolve by those that it does not have yet. */
+  private continue(actor: Actor, frames: Iterable<FrameReader>): void {
+    for (const frame of frames) if (frame.version > actor.version) this.evolve(actor, frame);
+  }
+
+  /** Evolve by one event of the log, unless the store has shown it already; false if the log has it no more. */
+  private apply(actor: Actor, position: number): boolean {
+    let found = false;
+    eachFrame(this.log!, position, position, (frame) => {
+      found = true;
+      if (frame.version > actor.version) this.evolve(actor, frame);
+    });
+    return found;
+  }
+
+  private evolve(actor: Actor, frame: FrameReader): void {
+    if (frame.version !== actor.version + 1) {
+      const { type, id: aggregateId, version } = actor;
+      const [expectedVersion, foundVersion] = [version + 1, frame.version];
+      throw new TrunklineError('VersionGap', { aggregateType: type.name, aggregateId, expectedVersion, foundVersion });
+    }
+    actor.state = evolveFrame(actor.type.definition, actor.state, frame, actor.id);
+    actor.version = frame.version;
+  }
+
+  private currentTail(): TailIndex | undefined {
+    if (this.tail !== undefined && this.levels.position('remembered') >= this.tail.lastPosition) {
+      unawaited(this.tail.close());
+      this.tail = undefined;
+      this.log = undefined;
+    }
+    return this.tail;
+  }
+
+  async close(): Promise<void> {
+    await this.remote?.close();
+    await this.tail?.close();
+    await this.store.close();
+  }
+}
+
+/** A store elsewhere, if there is one: its client library is loaded for nobody else. */
+async function remoteReader({ store, logId }: ShardData): Promise<RemoteReader | undefined> {
+  if (store === undefined) return undefined;
+  const adapter = await loadAdapter(store);
+  return adapter.openAggregateReader(store.settings, logId);
+}
+
+function* framesIn(frames: Buffer, count: number): Generator<FrameReader> {
+  const frame = new FrameReader(frames);
+  for (let next = 0, i = 0; i < count; i++) {
+    frame.at(next);
+    next = frame.next;
+    yield frame;
+  }
+}

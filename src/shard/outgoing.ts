@@ -1,0 +1,139 @@
+// What a shard has to say: its event ring, and the bells of those who read it. Owned by the shard's thread.
+//
+// Invariants: a command has one reply at most; whoever reads the ring is woken for every reply, at the latest when it would
+// otherwise sleep; a reply that is owed waits for room, whatever `whenFull` says.
+import { isError, TrunklineError, toWire } from '../base/errors.ts';
+import { type Levels, LevelWord } from '../shared/levels.ts';
+import { Bell } from '../shared/ring/bell.ts';
+import { RingProducer } from '../shared/ring/producer.ts';
+import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
+import { errorJson } from '../wire/payload.ts';
+import type { Actor, ActorType } from './actor.ts';
+import { writeBasis } from './basis.ts';
+import type { Command } from './command.ts';
+import type { ShardData } from './contract.ts';
+import { repeatedReply } from './outcome.ts';
+import type { Remembered } from './remembered.ts';
+
+const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
+// A wake-up costs the waker as much as two or three commands; the log thread would find one frame each time.
+const commandsPerRing = 128;
+
+export class Outgoing {
+  readonly ring: RingProducer;
+  private readonly levels: Levels;
+  private readonly shard: number;
+  private readonly isStoreElsewhere: boolean;
+  private readonly logBell: Bell;
+  private readonly callerBell: Bell;
+  private mustWait = false;
+  private isDraining = false;
+  private untold = 0;
+
+  constructor(data: ShardData, levels: Levels) {
+    this.levels = levels;
+    this.shard = data.index;
+    this.isStoreElsewhere = data.store !== undefined;
+    this.logBell = new Bell(levels.words, LevelWord.logBell);
+    this.callerBell = new Bell(levels.words, LevelWord.callerBell, data.outbox);
+    this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
+  }
+
+  /** The group under construction becomes the command's reply. */
+  reply(command: Command, flags: number, version: number, json: string): void {
+    const urgent = command.urgent ? GroupFlag.urgent : 0;
+    this.ring.publish(GroupKind.reply, flags | urgent, command.slot, version, json);
+    command.isAnswered = true;
+    this.ringBells(command.urgent);
+  }
+
+  /** The answer under construction has no events: it rests on the actor's state; see `basis.ts`. */
+  rest(actor: Actor, command: Command): void {
+    if (this.isStoreElsewhere && command.awaitsStored) writeBasis(this.ring, actor);
+  }
+
+  /** Answer with the outcome of an earlier command. */
+  repeat(actor: Actor, command: Command, { outcome, version }: Remembered): void {
+    const flags = (outcome.error ? 0 : GroupFlag.value) | GroupFlag.repeated;
+    this.owed(() => {
+      if (outcome.events === 0) this.rest(actor, command);
+      this.reply(command, flags, version, repeatedReply(outcome));
+    });
+  }
+
+  /** Answer without having run anything. */
+  refuse(command: Command, type: ActorType, error: unknown): void {
+    const wire = toWire(error, { aggregateType: type.name, command: type.commandNames[command.commandIndex]! });
+    this.owed(() => this.reply(command, 0, 0, errorJson(wire)));
+  }
+
+  /** Publish an answer that must not be refused for want of room. Once the log has failed, nobody waits for it. */
+  owed(publish: () => void): void {
+    this.mustWait = true;
+    try {
+      publish();
+    } catch (error) {
+      this.ring.abandon();
+      if (!isError(error, 'LogPoisoned') && !isError(error, 'RuntimeClosed')) throw error;
+    } finally {
+      this.mustWait = false;
+    }
+  }
+
+  /** From here to {@link endDrain} replies follow each other closely. */
+  beginDrain(): void {
+    this.isDraining = true;
+  }
+
+  endDrain(): void {
+    this.isDraining = false;
+    if (this.untold > 1) this.logBell.ring();
+    this.untold = 0;
+  }
+
+  /** A question of a command that runs: it waits for room, too. */
+  ask(write: (ring: RingProducer) => void): void {
+    this.mustWait = true;
+    try {
+      write(this.ring);
+    } catch (error) {
+      this.ring.abandon();
+      throw error;
+    } finally {
+      this.mustWait = false;
+    }
+    this.asked();
+  }
+
+  /** Something is in the ring that the caller waits for. */
+  asked(): void {
+    this.logBell.ring();
+  }
+
+  /**
+   * Wake whoever has to know. While commands are being drained, the first one wakes the log thread, and then every 128th
+   * does; in between it is left napping, since it looks by itself in a moment, but not sleeping.
+   */
+  private ringBells(urgent: boolean): void {
+    if (!this.isDraining || this.untold === 0 || this.untold === commandsPerRing) {
+      this.logBell.ring();
+      this.untold = 0;
+    } else {
+      this.logBell.ringSleeper();
+    }
+    if (this.isDraining) this.untold++;
+    if (urgent) this.callerBell.ring();
+  }
+
+  private waitForRoom(): boolean {
+    this.levels.beat(this.shard);
+    if (this.levels.flag(LevelWord.poisoned) !== 0)
+      throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
+    if (this.levels.flag(LevelWord.abandoned) !== 0) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    if (this.levels.flag(LevelWord.rejectsWhenFull) !== 0 && !this.mustWait) return false;
+    this.logBell.ring();
+    this.callerBell.ring();
+    this.ring.blockForRoom(roomBoundMs);
+    return true;
+  }
+}

@@ -1,0 +1,58 @@
+// What a start (of the runtime, or of a shard that died) finds in the log and not yet in the store: for each aggregate of
+// this shard where its events are, and the outcomes of commands with idempotency keys. So an aggregate that is still in
+// the log is never loaded stale. Dropped as soon as the store has caught up.
+
+import { eachFrame } from '../log/frames.ts';
+import type { LogSource } from '../log/log.ts';
+import type { Outcome } from '../model/receipt.ts';
+import { FrameKind } from '../wire/frame.ts';
+import { type Remembered, RememberedOutcomes } from './remembered.ts';
+
+export class TailIndex {
+  /** Last position indexed: once the store has come here, nothing in this index is needed. */
+  readonly lastPosition: number;
+  private readonly log: LogSource;
+  private readonly positions = new Map<string, number[]>();
+  private readonly outcomes = new Map<string, Remembered>();
+
+  constructor(log: LogSource, from: number, to: number, isMine: (type: string, id: string) => boolean) {
+    this.log = log;
+    this.lastPosition = to;
+    eachFrame(log, from, to, (frame, position) => {
+      const { kind } = frame;
+      if (kind !== FrameKind.event && kind !== FrameKind.receipt) return;
+      const type = frame.aggregateType;
+      const id = frame.aggregateId;
+      if (!isMine(type, id)) return;
+      if (kind === FrameKind.receipt) {
+        const outcome = JSON.parse(frame.dataJson) as Outcome;
+        this.outcomes.set(RememberedOutcomes.key(type, id, frame.name), { version: frame.version, outcome });
+        return;
+      }
+      const key = `${type}\0${id}`;
+      const known = this.positions.get(key);
+      if (known) known.push(position);
+      else this.positions.set(key, [position]);
+    });
+  }
+
+  positionsOf(type: string, id: string): readonly number[] {
+    return this.positions.get(`${type}\0${id}`) ?? [];
+  }
+
+  outcome(key: string): Remembered | undefined {
+    return this.outcomes.get(key);
+  }
+
+  /** See `RememberedOutcomes.keysOf`. */
+  *outcomeKeys(type: string, id: string, from: number, below: number): Generator<string> {
+    const prefix = RememberedOutcomes.key(type, id, '');
+    for (const [name, { version }] of this.outcomes) {
+      if (version >= from && version < below && name.startsWith(prefix)) yield name.slice(prefix.length);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.log.close();
+  }
+}

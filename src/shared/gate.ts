@@ -1,0 +1,63 @@
+// `process.exit()` stops worker threads in the middle of their JavaScript. One that is stopped inside an LMDB write
+// transaction never gives its lock back, and the library's own clean-up then waits for it without end. So transactions
+// go through a gate, and the thread that made the runtime shuts it before the process ends.
+import { pause, performance } from '../base/clock.ts';
+import { type Levels, LevelWord } from './levels.ts';
+
+// A transaction takes microseconds in the log, and some tens of milliseconds in the store with its sync.
+const shutBoundMs = 5_000;
+
+/** Run a transaction. Once the gate is shut the thread stays here, until the process has ended. */
+export function throughGate<T>({ words }: Levels, transaction: () => T): T {
+  Atomics.add(words, LevelWord.transactions, 1);
+  if (Atomics.load(words, LevelWord.exiting) !== 0) {
+    leave(words);
+    for (;;) Atomics.wait(words, LevelWord.exiting, 1);
+  }
+  try {
+    return transaction();
+  } finally {
+    leave(words);
+  }
+}
+
+function leave(words: Int32Array): void {
+  Atomics.sub(words, LevelWord.transactions, 1);
+  if (Atomics.load(words, LevelWord.exiting) !== 0) Atomics.notify(words, LevelWord.transactions);
+}
+
+const lookEveryMs = 5;
+
+/**
+ * Shut it permanently, without holding this thread: no thread is in a transaction then, nor begins one. Takes as long
+ * as the disk does for a transaction that has begun.
+ */
+export async function shutGate({ words }: Levels): Promise<void> {
+  Atomics.store(words, LevelWord.exiting, 1);
+  while (Atomics.load(words, LevelWord.transactions) !== 0) await pause(lookEveryMs);
+}
+
+const gates = new Set<Levels>();
+
+/** Shut the gate when this process (or worker) ends without `close()`; returns how to take that back. */
+export function shutGateAtExit(levels: Levels): () => void {
+  if (gates.size === 0) process.on('exit', shutGates);
+  gates.add(levels);
+  return () => {
+    gates.delete(levels);
+    if (gates.size === 0) process.off('exit', shutGates);
+  };
+}
+
+function shutGates(): void {
+  const deadline = performance.now() + shutBoundMs;
+  for (const { words } of gates) Atomics.store(words, LevelWord.exiting, 1);
+  for (const { words } of gates) {
+    for (;;) {
+      const inside = Atomics.load(words, LevelWord.transactions);
+      const remaining = deadline - performance.now();
+      if (inside === 0 || remaining <= 0) break;
+      Atomics.wait(words, LevelWord.transactions, inside, remaining);
+    }
+  }
+}

@@ -1,0 +1,84 @@
+// One attempt, as the handler is handed it: its number, its signal, and the transaction that is made when it is asked for.
+// Owned by the caller's thread.
+
+import type { Running } from '../base/running.ts';
+import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
+import { Effects } from '../handler-state/effects.ts';
+import { handledEntry } from '../handler-state/handled.ts';
+import type { Change } from '../handler-state/table-store.ts';
+import type { Tables } from '../handler-state/tables.ts';
+import type { StoredEvent } from '../model/event.ts';
+import type { Delivery } from './handlers.ts';
+
+/** An event, or the events of a batch. */
+export type Subject = StoredEvent | readonly StoredEvent[];
+
+export class Attempt implements Delivery {
+  readonly attempt: number;
+  readonly dryRun: boolean;
+  deadline = 0;
+  /** Its call has begun: until then it waits for a thread, or for the end of an earlier call. */
+  hasBegun = true;
+  /** To be called when it begins later. */
+  begun: () => void = () => {};
+  /** It waits no longer. */
+  cancel: () => void = () => {};
+  giveUp: (error: unknown) => void = () => {};
+  usedEffects: Effects | undefined;
+  /** The call itself, while it runs in this thread. */
+  running: Running | undefined;
+  /** What says of a transaction of its own that it has been committed. */
+  entry: Change | undefined;
+  readonly #handler: string;
+  readonly #timeoutMs: number;
+  readonly #eventId: string;
+  readonly #tables: Tables;
+  readonly #subject: Subject | undefined;
+  #controller: AbortController | undefined;
+  #reason: unknown;
+
+  /** `subject` undefined: its effects are thrown away. */
+  constructor(
+    { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
+    eventId: string,
+    attempt: number,
+    tables: Tables,
+    subject: Subject | undefined,
+    dryRun: boolean,
+  ) {
+    this.#handler = name;
+    this.#timeoutMs = timeoutMs;
+    this.#eventId = eventId;
+    this.attempt = attempt;
+    this.#tables = tables;
+    this.#subject = subject;
+    this.dryRun = dryRun;
+  }
+
+  get effectKey(): string {
+    return `${this.#eventId}/${this.#handler}`;
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#reason !== undefined) this.#controller.abort(this.#reason);
+    }
+    return this.#controller.signal;
+  }
+
+  get tx(): EffectTransaction {
+    if (this.usedEffects === undefined) {
+      if (this.#subject !== undefined) this.entry = handledEntry(this.#handler, this.#subject);
+      this.usedEffects = new Effects(this.#tables, this.entry, this.#timeoutMs);
+    }
+    return this.usedEffects;
+  }
+
+  expire(reason: unknown): void {
+    this.#reason = reason;
+    this.cancel();
+    this.giveUp(reason);
+    this.#controller?.abort(reason);
+  }
+}

@@ -1,0 +1,400 @@
+// What is under way in one subscription: events on their way through the handler, side by side, one at a time and in version
+// order within an aggregate; what is parked; how far it has come. Owned by the caller's thread.
+//
+// Invariant: an event is done when its handler has succeeded or it is parked, in the same turn in which what goes with that
+// is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
+
+import { clearTimeout, setTimeout } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { guarded, unawaited } from '../base/guarded.ts';
+import { aggregateKey, type LetterError, letterError, letterEvent } from '../dead-letters/letters.ts';
+import { Parked } from '../dead-letters/parked.ts';
+import { Requeues } from '../dead-letters/requeues.ts';
+import type { Tables } from '../handler-state/tables.ts';
+import { bytesOf, type StoredEvent } from '../model/event.ts';
+import { type Care, spent, type Turn } from '../wire/care.ts';
+import type { Subject } from './attempt.ts';
+import { Attempts, type Outcome } from './attempts.ts';
+import { Batches } from './batches.ts';
+import { Breaker } from './breaker.ts';
+import { Condition } from './condition.ts';
+import type { Call, HandlerCode } from './handler-code.ts';
+import type { SubscriptionSettings } from './settings.ts';
+import { Slots } from './slots.ts';
+import { Tracker } from './tracker.ts';
+import { isAsked, type Work } from './work.ts';
+
+/** What has been executed is waited for so long until it is kept. */
+const keptMs = 5_000;
+
+export interface HandlingEvents {
+  /** The checkpoint moves, or will. */
+  touched(): void;
+  /** Something is done. */
+  advanced(): void;
+  halted(error: unknown): void;
+  failed(error: unknown, details: Record<string, unknown>): void;
+  runtimeHasFailed(): boolean;
+}
+
+export class Handling {
+  readonly attempts: Attempts;
+  readonly parked: Parked;
+  readonly breaker: Breaker;
+  private readonly settings: SubscriptionSettings;
+  private readonly tables: Tables;
+  private readonly care: Care;
+  private readonly events: HandlingEvents;
+  private readonly slots: Slots;
+  private readonly batches: Batches | undefined;
+  /** Aggregates with an event under way: what waits behind it. */
+  private readonly lanes = new Map<string, Work[]>();
+  private readonly requeues: Requeues;
+  /** Events being executed or tried again; not what users have asked for. */
+  private underWay = 0;
+  /** Changes when an execution, or a lane, has ended. */
+  private readonly executions = new Condition();
+  tracker: Tracker = new Tracker(0);
+  /** No event is begun or tried again; when that ends, what was left is taken anew. */
+  private isHeld = false;
+  private isClosing = false;
+  handled = 0;
+  lastTaken: StoredEvent | undefined;
+
+  constructor(settings: SubscriptionSettings, tables: Tables, care: Care, call: Call, events: HandlingEvents) {
+    this.settings = settings;
+    this.care = care;
+    this.tables = tables;
+    this.events = events;
+    this.breaker = new Breaker(settings.breaker);
+    const { concurrency, threads, module } = settings;
+    this.slots = new Slots(module === undefined ? concurrency : Math.min(concurrency, threads));
+    this.attempts = new Attempts(settings, call, tables, this.breaker, this.slots, events.runtimeHasFailed);
+    this.parked = new Parked(settings.name, tables);
+    this.requeues = new Requeues({
+      parked: this.parked,
+      isClosing: () => this.isClosing,
+      handle: async (letter) => {
+        const event = letterEvent(letter.record);
+        return (await this.ask({ event, pending: undefined, letter, turn: this.turnOf(event) })).kind === 'done';
+      },
+      failed: (error) => events.failed(error, {}),
+      broken: (error) => this.broken(error),
+    });
+    this.batches =
+      settings.batch &&
+      new Batches(settings.batch, this.attempts, {
+        mayBegin: (work) => this.mayBegin(work),
+        done: (work) => this.done(work),
+        exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
+        broken: (error) => this.broken(error),
+        ended: () => this.executions.changed(),
+        inTurn: (work, turn) => this.inTurn(work, turn, [work.event]),
+      });
+  }
+
+  get code(): HandlerCode {
+    return this.attempts.code;
+  }
+
+  /** Everything up to `low`, and in the ranges, is done: events behind it are taken from now on. None is being executed. */
+  begin(low: number, done: readonly number[]): void {
+    this.tracker = new Tracker(low, done);
+    this.isHeld = false;
+  }
+
+  /** The same from another place: the last event that was taken does not say where it stands. */
+  beginElsewhere(low: number): void {
+    this.begin(low, []);
+    this.lastTaken = undefined;
+  }
+
+  /** Nothing of interest is left up to here. */
+  passed(position: number): void {
+    this.tracker.scanned(position);
+  }
+
+  get hasRoom(): boolean {
+    return this.tracker.count < this.settings.window && !this.tracker.isHeavy && !this.tables.isFull;
+  }
+
+  /** The next event in log order, of interest or not. */
+  take(event: StoredEvent): void {
+    const { position } = event;
+    const { tracker } = this;
+    if (!this.isAbout(event)) return;
+    if (tracker.wasDone(position)) return tracker.passed(position);
+    const turn = this.turnOf(event);
+    if (turn === undefined && !this.passes(event)) return; // else in its turn: it is the user's code, too
+    this.lastTaken = event;
+    this.events.touched();
+    if (turn === undefined && !this.batches && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
+    this.enter({ event, pending: tracker.begin(position, event.occurredAt.getTime(), bytesOf(event)), tracker, turn });
+  }
+
+  private turnOf({ id, position }: StoredEvent): Turn | undefined {
+    return this.care.of(this.settings.name, id, position);
+  }
+
+  /** A handler that returns at once leaves nothing to keep. */
+  private get isQuiet(): boolean {
+    return this.lanes.size === 0 && this.parked.isEmpty && this.tracker.isIdle && this.breaker.isQuiet;
+  }
+
+  private takeAlone(event: StoredEvent): void {
+    const work: Work = { event, pending: undefined };
+    const begun = this.attempts.begin(event, event.id, () => this.done(work));
+    if (begun === true) {
+      this.handled++;
+      this.tracker.passed(event.position);
+      return;
+    }
+    work.tracker = this.tracker;
+    work.pending = this.tracker.begin(event.position, event.occurredAt.getTime(), bytesOf(event));
+    const key = aggregateKey(event);
+    this.lanes.set(key, []);
+    unawaited(
+      this.whileUnderWay(work, this.finish(work, begun)).then(() => this.drain(key)),
+      (error) => this.broken(error, key),
+    );
+  }
+
+  private isAbout({ type, aggregateType }: StoredEvent): boolean {
+    const { types, aggregates } = this.settings;
+    return (types?.has(type) ?? true) && (aggregates?.has(aggregateType) ?? true);
+  }
+
+  private passes(event: StoredEvent): boolean {
+    const { where } = this.settings;
+    if (where === undefined) return true;
+    try {
+      return where(event);
+    } catch {
+      return true; // the attempt will throw it, be repeated, and end as a dead letter that tells
+    }
+  }
+
+  /** Behind what is under way of its aggregate, also if that will be parked: letters come in version order, without a gap. */
+  private enter(work: Work): void {
+    if (this.batches) return this.batches.add(work);
+    const key = aggregateKey(work.event);
+    const lane = this.lanes.get(key);
+    if (lane) {
+      lane.push(work);
+      return;
+    }
+    this.lanes.set(key, [work]);
+    unawaited(this.drain(key), (error) => this.broken(error, key));
+  }
+
+  private async drain(key: string): Promise<void> {
+    const lane = this.lanes.get(key)!;
+    for (let next = lane.shift(); next !== undefined; next = lane.shift()) {
+      const work = next;
+      if (!this.mayBegin(work)) continue;
+      const { event } = work;
+      if (work.once !== undefined) {
+        const outcome = await this.attempts.single(event, event.id, work.once);
+        work.told?.(outcome);
+        continue;
+      }
+      if (work.turn !== undefined) {
+        await this.whileUnderWay(work, this.inTurn(work, work.turn, event));
+        continue;
+      }
+      const done = (): void => this.done(work);
+      const isFree = !this.breaker.isOpen && this.slots.tryTake();
+      const asked = isAsked(work);
+      const begun = isFree
+        ? this.attempts.begin(event, event.id, done, asked)
+        : this.attempts.run(event, event.id, done, () => this.mayBegin(work), asked);
+      if (begun !== true) {
+        await this.whileUnderWay(work, this.finish(work, begun));
+        continue;
+      }
+      done();
+      work.told?.({ kind: 'done' });
+    }
+    this.lanes.delete(key);
+    this.executions.changed();
+  }
+
+  /** False: it is left to another run, or parked. */
+  private mayBegin(work: Work): boolean {
+    const asked = isAsked(work);
+    if (this.isClosing || (!asked && (this.isHeld || work.tracker !== this.tracker))) {
+      work.told?.({ kind: 'abandoned' });
+      return false;
+    }
+    return asked || !this.parkIfBehind(work);
+  }
+
+  /** It may be what has ended the process: executed behind a mark, or not again. */
+  private async inTurn(work: Work, turn: Turn, subject: Subject): Promise<void> {
+    const { attempts, tables, settings } = this;
+    const { event } = work;
+    const what = `event ${event.type} at position ${event.position}, by handler '${settings.name}',`;
+    const failure = spent(turn, what, settings.retry.attempts);
+    let isExecuted = failure !== undefined;
+    const mayBegin = async (): Promise<boolean> => {
+      if (!this.mayBegin(work)) return false;
+      await turn.begin(attempts.stopped);
+      isExecuted = !attempts.stopped.aborted && this.mayBegin(work);
+      if (!isExecuted || work.letter !== undefined || this.passes(event)) return isExecuted;
+      this.settle(work);
+      return false;
+    };
+    const begun: Promise<Outcome> =
+      failure === undefined
+        ? attempts.run(subject, event.id, () => this.done(work), mayBegin)
+        : Promise.resolve({ kind: 'failed', ...failure });
+    await this.finish(work, begun);
+    if (!isExecuted || this.isClosing) return turn.leave();
+    // Not before: what a handler has left running (a promise that it does not await) may end the process yet.
+    await tables.durableWithin(keptMs, () => {}); // the tables report it
+    turn.end();
+  }
+
+  private async finish(work: Work, begun: Promise<Outcome>): Promise<void> {
+    const outcome = await begun;
+    if (outcome.kind === 'failed') this.exhausted(work, outcome.error, outcome.attempts);
+    work.told?.(outcome);
+  }
+
+  /** The handler has handled it; in one turn with whatever goes with that. */
+  private done(work: Work): void {
+    if (work.pending !== undefined || work.letter !== undefined) this.handled++;
+    this.settle(work);
+  }
+
+  /** Done with: handled, parked, or of no interest. */
+  private settle(work: Work): void {
+    this.events.touched();
+    if (work.letter) this.parked.remove(work.letter);
+    if (work.pending === undefined) return;
+    this.tracker.complete(work.pending);
+    this.events.advanced();
+  }
+
+  private exhausted(work: Work, error: unknown, attempts: number): void {
+    const { event, letter } = work;
+    this.events.failed(error, { eventId: event.id, eventType: event.type, attempts });
+    if (letter) {
+      this.parked.failedAgain(letter, error, attempts);
+    } else if (this.settings.onExhausted === 'stop') {
+      this.halt(error);
+    } else {
+      this.park(work, { error, attempts });
+    }
+  }
+
+  // ——— dead letters
+
+  /** Whether something of its aggregate is parked: then it is parked behind it, or is among it already. */
+  private parkIfBehind(work: Work): boolean {
+    const { parked, settings } = this;
+    if (parked.isEmpty || settings.onExhausted !== 'park') return false;
+    const place = parked.placeOf(aggregateKey(work.event), work.event.position);
+    if (place === 'free' || place === 'before') return false;
+    if (place === 'behind') this.park(work, undefined);
+    else this.settle(work);
+    return true;
+  }
+
+  private park(work: Work, failure: { error: unknown; attempts: number } | undefined): void {
+    this.parked.park(work.event, failure);
+    this.settle(work);
+    const { count } = this.parked;
+    if (count < this.settings.deadLetterLimit) return;
+    this.halt(new Error(`there are ${count} dead letters, as many as may be; resolve some, then resume()`));
+  }
+
+  /** What should not happen has, in our own code: it stops this subscription, by its name, and nothing else. */
+  private broken(error: unknown, lane?: string): void {
+    if (lane !== undefined) this.lanes.delete(lane);
+    this.executions.changed();
+    this.events.failed(error, {});
+    this.halt(error);
+  }
+
+  private halt(error: unknown): void {
+    this.hold();
+    this.events.halted(error);
+  }
+
+  /** Begin no event, and try none again, until `begin`. */
+  hold(): void {
+    this.isHeld = true;
+    this.attempts.hold();
+  }
+
+  private async whileUnderWay(work: Work, execution: Promise<void>): Promise<void> {
+    const events = isAsked(work) ? 0 : 1;
+    this.underWay += events;
+    try {
+      await execution;
+    } finally {
+      this.underWay -= events;
+      this.executions.changed();
+    }
+  }
+
+  /** Handle the letters of one aggregate again, in order, until one fails or none is left. Never rejects. */
+  requeue(aggregate: string): Promise<void> {
+    return this.requeues.run(aggregate);
+  }
+
+  /** One attempt that moves nothing; what it threw, if it did. @throws RuntimeClosed */
+  async rehearse(event: StoredEvent): Promise<LetterError | undefined> {
+    const outcome = await this.beside(event, 'dry run');
+    return outcome.kind === 'failed' ? letterError(outcome.error) : undefined;
+  }
+
+  /** One attempt, behind what is going on with its aggregate, with its effects; whether it went well. @throws RuntimeClosed */
+  async replay(event: StoredEvent): Promise<boolean> {
+    return (await this.beside(event, 'replay')).kind === 'done';
+  }
+
+  private async beside(event: StoredEvent, once: 'dry run' | 'replay'): Promise<Outcome> {
+    const outcome = await this.ask({ event, pending: undefined, once });
+    if (outcome.kind === 'abandoned') throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    return outcome;
+  }
+
+  /** Put it on its way; resolves with how it fared. */
+  private ask(work: Work): Promise<Outcome> {
+    return new Promise((told) => {
+      this.enter({ ...work, told });
+    });
+  }
+
+  // ——— ending
+
+  /** Begin nothing more; resolves when what runs has ended, or was given up after `graceMs`. */
+  async close(graceMs: number): Promise<void> {
+    this.isClosing = true;
+    this.attempts.stopRetrying();
+    const timer = this.endWithin(graceMs);
+    await this.executions.until(() => this.lanes.size === 0);
+    await this.batches?.ended();
+    clearTimeout(timer);
+  }
+
+  /** What runs has no longer than this from now, whatever was said before. */
+  endWithin(graceMs: number): NodeJS.Timeout {
+    return setTimeout(
+      guarded(() => this.attempts.abort()),
+      graceMs,
+    ).unref();
+  }
+
+  /** Whether no event is executed. */
+  get isStill(): boolean {
+    return this.underWay === 0 && this.batches?.isHandling !== true;
+  }
+
+  /** Resolves when no event is executed; held before, none is begun. */
+  whenStill(): Promise<void> {
+    return this.executions.until(() => this.isStill);
+  }
+}

@@ -1,0 +1,183 @@
+// The options of a subscription with their defaults, checked as a whole before anything begins.
+
+import { types } from 'node:util';
+import { checkAggregate, checkFunction, checkInteger, invalid } from '../base/checks.ts';
+import { checkFields, fieldsOf } from '../base/known-fields.ts';
+import { checkModule } from '../base/user-module.ts';
+import { checkHandlerName } from '../handler-state/handler-name.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import { checkEventNames, checkRegistered, checkTypeList } from '../model/catalogue.ts';
+import type { StoredEvent } from '../model/event.ts';
+import type {
+  AnySubscribeOptions,
+  BatchDelivery,
+  BreakerOptions,
+  Delivery,
+  From,
+  OnExhausted,
+  RetryOptions,
+  SubscribeOptions,
+  SubscribeWorkerOptions,
+} from './handlers.ts';
+
+export interface SubscriptionSettings {
+  name: string;
+  /** undefined: all */
+  types: ReadonlySet<string> | undefined;
+  aggregates: ReadonlySet<string> | undefined;
+  where: ((event: StoredEvent) => boolean) | undefined;
+  from: From;
+  concurrency: number;
+  window: number;
+  batch:
+    | (Required<Omit<BatchDelivery<StoredEvent>, 'latestPer'>> & Pick<BatchDelivery<StoredEvent>, 'latestPer'>)
+    | undefined;
+  retry: Required<RetryOptions>;
+  timeoutMs: number;
+  breaker: { failures: number; pauseMs: number } | undefined;
+  onExhausted: OnExhausted;
+  deadLetterLimit: number;
+  handle: ((event: any, delivery: Delivery) => unknown) | undefined;
+  module: string | undefined;
+  /** How long a thread of its own may take to start and to load the module. */
+  moduleMs?: number;
+  threads: number;
+}
+
+const knownOptions = fieldsOf<Record<keyof SubscribeOptions | keyof SubscribeWorkerOptions | 'batch', unknown>>({
+  name: true,
+  events: true,
+  aggregates: true,
+  where: 'function',
+  from: true,
+  concurrency: true,
+  window: true,
+  batch: true,
+  retry: true,
+  timeoutMs: true,
+  breaker: true,
+  onExhausted: true,
+  deadLetterLimit: true,
+  handle: true,
+  thread: true,
+  module: true,
+  threads: true,
+});
+const batchFields = fieldsOf<BatchDelivery<unknown>>({ max: true, maxDelayMs: true, latestPer: true });
+const retryFields = fieldsOf<RetryOptions>({
+  attempts: true,
+  minDelayMs: true,
+  factor: true,
+  maxDelayMs: true,
+  jitter: 'boolean',
+  notRetried: 'list',
+});
+const breakerFields = fieldsOf<BreakerOptions>({ failures: true, pauseMs: true });
+
+/** @throws InvalidOptions, UnknownEventType */
+export function resolveSubscription(
+  options: AnySubscribeOptions,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+  moduleRoots?: readonly string[] | undefined,
+): SubscriptionSettings {
+  if (typeof options !== 'object' || options === null) invalid('subscribe', options, 'must be an object');
+  checkFields('', options, knownOptions);
+  checkHandlerName(options.name);
+  const { batch, retry = {}, breaker = {} } = options;
+  if (batch !== undefined) checkFields('batch', batch, batchFields);
+  checkFields('retry', retry, retryFields);
+  if (breaker !== false) checkFields('breaker', breaker, breakerFields);
+  if (batch?.latestPer !== undefined) checkFunction('batch.latestPer', batch.latestPer);
+  const { thread, handle } = options as { thread?: unknown; handle?: unknown };
+  if (options.thread === 'worker') checkModule('module', options.module, moduleRoots);
+  else if (thread !== undefined) invalid('thread', thread, "must be 'worker', or not be there");
+  else if (typeof handle !== 'function') invalid('handle', handle, 'must be a function');
+  if (options.where !== undefined && typeof options.where !== 'function') {
+    invalid('where', options.where, 'must be a function');
+  }
+  const onExhausted = options.onExhausted ?? 'park';
+  if (!['park', 'park-event', 'stop'].includes(onExhausted)) {
+    invalid('onExhausted', onExhausted, "must be 'park', 'park-event' or 'stop'");
+  }
+  return {
+    name: options.name,
+    types: resolveTypes(options, definitions),
+    aggregates: resolveAggregates(options, definitions),
+    where: options.where,
+    from: checkFrom(options.from ?? 'start'),
+    concurrency: batch ? 1 : checkInteger('concurrency', options.concurrency ?? 16, 1, 10_000),
+    window: checkInteger('window', options.window ?? 10_000, 1, 1_000_000),
+    batch: batch && {
+      max: checkInteger('batch.max', batch.max, 1, 100_000),
+      maxDelayMs: checkInteger('batch.maxDelayMs', batch.maxDelayMs ?? 0, 0, 3_600_000),
+      latestPer: batch.latestPer as ((event: StoredEvent) => string) | undefined,
+    },
+    retry: {
+      attempts: checkInteger('retry.attempts', retry.attempts ?? 5, 1, 1000),
+      minDelayMs: checkInteger('retry.minDelayMs', retry.minDelayMs ?? 100, 0, 2 ** 31 - 1),
+      factor: checkFactor(retry.factor ?? 2),
+      maxDelayMs: checkInteger('retry.maxDelayMs', retry.maxDelayMs ?? 30_000, 0, 2 ** 31 - 1),
+      jitter: retry.jitter ?? true,
+      notRetried: checkNotRetried(retry.notRetried ?? []),
+    },
+    timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 30_000, 1, 2 ** 31 - 1),
+    breaker:
+      breaker === false
+        ? undefined
+        : {
+            failures: checkInteger('breaker.failures', breaker.failures ?? 20, 1, 1_000_000),
+            pauseMs: checkInteger('breaker.pauseMs', breaker.pauseMs ?? 5_000, 1, 2 ** 31 - 1),
+          },
+    onExhausted,
+    deadLetterLimit: checkInteger('deadLetterLimit', options.deadLetterLimit ?? 100_000, 1, 10_000_000),
+    handle: options.handle as SubscriptionSettings['handle'],
+    module: options.thread === 'worker' ? options.module : undefined,
+    threads: checkInteger('threads', (options.thread === 'worker' ? options.threads : 1) ?? 1, 1, 64),
+  };
+}
+
+export function checkFrom(from: From): From {
+  if (from === 'start' || from === 'now') return from;
+  if (types.isDate(from) && !Number.isNaN(from.getTime())) return new Date(from); // it may change under us
+  if (typeof from === 'number' && Number.isSafeInteger(from) && from >= 0) return from;
+  return invalid('from', from, "must be 'start', 'now', a log position or a valid Date");
+}
+
+function checkNotRetried(given: NonNullable<RetryOptions['notRetried']>): NonNullable<RetryOptions['notRetried']> {
+  for (const one of given) checkFunction('retry.notRetried', one);
+  return given;
+}
+
+function resolveAggregates(
+  { aggregates }: AnySubscribeOptions,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+): ReadonlySet<string> | undefined {
+  if (aggregates === undefined) return undefined;
+  if (!Array.isArray(aggregates)) {
+    invalid('aggregates', aggregates, 'must be a list of definitions or names; leave it out for all');
+  }
+  if (aggregates.length === 0) {
+    invalid('aggregates', [], 'is empty, and would select nothing; name aggregates, or leave it out for all');
+  }
+  for (const one of aggregates) checkAggregate(one);
+  checkRegistered(aggregates, definitions);
+  return new Set(aggregates.map(nameOf));
+}
+
+function resolveTypes(
+  { events = '*', aggregates }: AnySubscribeOptions,
+  definitions: ReadonlyMap<string, AnyAggregate>,
+): ReadonlySet<string> | undefined {
+  if (events === '*') return undefined;
+  checkTypeList('events', events, "'*' is all of them");
+  checkEventNames(events, aggregates, definitions);
+  return events.includes('*') ? undefined : new Set(events);
+}
+
+const nameOf = (aggregate: AnyAggregate | string): string =>
+  typeof aggregate === 'string' ? aggregate : aggregate.name;
+
+function checkFactor(factor: number): number {
+  if (Number.isFinite(factor) && factor >= 1) return factor;
+  return invalid('retry.factor', factor, 'must be at least 1');
+}

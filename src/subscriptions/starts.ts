@@ -1,0 +1,76 @@
+// Where a subscription begins, and how it reads what has happened before.
+import { TrunklineError } from '../base/errors.ts';
+import { type CheckpointRecord, checkReached } from '../handler-state/checkpoint.ts';
+import type { Levels } from '../shared/levels.ts';
+import { EventFilter } from '../store/filter.ts';
+import type { History, PageReader } from '../store/history.ts';
+import type { Beginnings } from './beginnings.ts';
+import type { From } from './handlers.ts';
+import type { SubscriptionSettings } from './settings.ts';
+
+export class Starts {
+  private readonly history: History;
+  private readonly levels: Levels;
+  private readonly dataDir: string;
+  private readonly beginnings: Beginnings | undefined;
+
+  /** `beginnings`: where checkpoints lie in a database, which may come back from an earlier state. */
+  constructor(history: History, levels: Levels, dataDir: string, beginnings?: Beginnings) {
+    this.beginnings = beginnings;
+    this.history = history;
+    this.levels = levels;
+    this.dataDir = dataDir;
+  }
+
+  /** Where a handler goes on: behind what it has done. @throws LogDamaged */
+  kept(handler: string, record: CheckpointRecord | undefined): CheckpointRecord | undefined {
+    if (record) checkReached(this.dataDir, handler, record, this.levels.position('written'));
+    return record;
+  }
+
+  /**
+   * A beginning that no longer depends on when it is looked at. Call it where the user has called, before anything is
+   * awaited: what is acknowledged from then on comes after `now`.
+   */
+  fixed(from: From): Exclude<From, 'now'> {
+    return from === 'now' ? this.levels.position('written') + 1 : from;
+  }
+
+  /** The position before the first one that a subscription takes which has no checkpoint. @throws PositionGone, PositionAhead */
+  async firstLow(handler: string, from: Exclude<From, 'now'>, isVolatile: boolean): Promise<number> {
+    if (from === 'start') return 0;
+    const begun = isVolatile ? undefined : this.beginnings?.lowOf(handler);
+    if (begun !== undefined && begun <= this.levels.position('written')) return begun;
+    return this.begun(handler, (await this.positionOf(from)) - 1, isVolatile);
+  }
+
+  /** It begins, or begins anew, behind this position. */
+  begun(handler: string, low: number, isVolatile: boolean): number {
+    if (!isVolatile) this.beginnings?.note(handler, low);
+    return low;
+  }
+
+  /** The first position to be taken. @throws PositionGone, PositionAhead */
+  async positionOf(from: Exclude<From, 'now'>): Promise<number> {
+    const last = this.levels.position('written');
+    if (from === 'start') return 1;
+    if (typeof from === 'number') {
+      if (from < 1) throw new TrunklineError('PositionGone', { position: from, firstKept: 1 });
+      if (from > last + 1) throw new TrunklineError('PositionAhead', { position: from, lastPosition: last });
+      return from;
+    }
+    const reader = this.history.reader(new EventFilter({ since: from }));
+    for (let next = 1; next <= last; ) {
+      const page = await reader.page(next, last, 1);
+      if (page === undefined) break;
+      if (page.events[0]) return page.events[0].position;
+      next = page.next;
+    }
+    return last + 1;
+  }
+
+  reader({ types, aggregates }: Pick<SubscriptionSettings, 'types' | 'aggregates'>): PageReader {
+    const aggregateType = aggregates?.size === 1 ? [...aggregates][0] : undefined;
+    return this.history.reader(new EventFilter({ types: types && [...types], aggregateType }));
+  }
+}

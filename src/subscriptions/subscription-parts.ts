@@ -1,0 +1,34 @@
+// What a subscription needs of its surroundings, which the stage gives it; and how one begins that is not quite a user's.
+
+import type { Tables } from '../handler-state/tables.ts';
+import type { Care } from '../wire/care.ts';
+import type { Feed } from './feed.ts';
+import type { Call } from './handler-code.ts';
+import type { Starts } from './starts.ts';
+
+export interface SubscriptionParts {
+  tables: Tables;
+  feed: Feed;
+  starts: Starts;
+  call: Call;
+  care: Care;
+  /** Resolves when the handler can be called; before that no event is taken. */
+  ready?: (() => Promise<void>) | undefined;
+  /** Kept in memory only: begins anew with each run. */
+  volatile: boolean;
+  runtimeHasFailed(): boolean;
+  onError(error: unknown, details: Record<string, unknown>): void;
+  /** Its filter takes more than in an earlier run, which has skipped that. */
+  onWidened(details: Record<string, unknown>): void;
+  onClosed(): Promise<void> | void;
+}
+
+export interface BeginOptions {
+  /** It folds a projection's rows: nothing for users to steer, who would fold events twice. */
+  isInternal?: boolean;
+  volatile?: boolean;
+  tables?: Tables;
+  /** Resolves when the handler can be called. */
+  ready?: () => Promise<void>;
+  closed?: () => Promise<void> | void;
+}

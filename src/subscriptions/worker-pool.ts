@@ -1,0 +1,105 @@
+// A handler in threads of its own: one Piscina pool per subscription. What blocks or ends a thread there costs the service
+// nothing; a thread that is gone is a failed attempt, and another takes its place. Owned by the caller's thread.
+//
+// Invariant: a call ends. One that is out of time is told so; if it goes on for `blockedGraceMs` all the same, its thread is
+// ended where it stands. No more calls are made at a time than there are threads, so none waits for another one's.
+
+import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
+import { Piscina } from 'piscina';
+import { clearTimeout, setTimeout } from '../base/clock.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { guarded } from '../base/guarded.ts';
+import { onAbort } from '../base/on-abort.ts';
+import { ownFile } from '../base/own-file.ts';
+import { tame } from '../base/tame.ts';
+import { threadArguments } from '../base/thread-arguments.ts';
+import type { StoredEvent } from '../model/event.ts';
+import type { Attempt } from './attempt.ts';
+import type { Call } from './handler-code.ts';
+import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.ts';
+
+/** A call that is out of time for longer is ended with its thread. */
+const blockedGraceMs = 1_000;
+/** The same at the end. */
+const closeGraceMs = 5_000;
+
+type Given = Pick<Attempt, 'effectKey' | 'attempt' | 'dryRun' | 'signal' | 'begun'>;
+
+export class WorkerPool {
+  private readonly module: string;
+  private readonly loadMs: number;
+  private readonly pool: Piscina;
+
+  /** `loadMs`: a module that takes longer to load is tried again. */
+  constructor(module: string, threads: number, loadMs: number, moduleRoots?: readonly string[] | undefined) {
+    this.module = module;
+    this.loadMs = loadMs;
+    const data: WorkerHandlerData = { module, moduleRoots };
+    this.pool = new Piscina({
+      filename: ownFile('./worker-thread', import.meta.url).href,
+      workerData: data,
+      minThreads: threads,
+      maxThreads: threads,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      ...threadArguments(),
+      closeTimeout: closeGraceMs,
+    });
+    // A worker's death is told by its task's rejection; without a listener the event would be thrown as well.
+    this.pool.on('error', () => {});
+  }
+
+  readonly call: Call = (event: StoredEvent, attempt: Attempt) =>
+    this.run(event.toJSON() as WorkerTask['event'], attempt);
+
+  /** Resolves when a thread has loaded the module: before the first event, which is not to blame for it. */
+  async load(): Promise<void> {
+    const { module, loadMs: timeoutMs } = this;
+    const signal = AbortSignal.timeout(timeoutMs);
+    try {
+      await this.run(undefined, { effectKey: '', attempt: 1, dryRun: true, signal, begun: () => {} });
+    } catch (error) {
+      if (!signal.aborted) throw error;
+      throw new TrunklineError('StartTimedOut', { what: 'a handler', module, timeoutMs });
+    }
+  }
+
+  private async run(event: WorkerTask['event'], given: Given): Promise<void> {
+    const { effectKey, attempt, dryRun, signal } = given;
+    const { port1, port2 } = new MessageChannel();
+    const task: WorkerTask = { event, effectKey, attempt, dryRun, port: port2 };
+    const blocked = new AbortController();
+    let grace: NodeJS.Timeout | undefined;
+    const abort = (): void => {
+      grace = setTimeout(
+        guarded(() => blocked.abort()),
+        blockedGraceMs,
+      );
+      port1.postMessage(tame(signal.reason));
+    };
+    let failed: string | undefined;
+    const hear = (note: WorkerNote): void => {
+      if (note === 'begun') given.begun();
+      else failed = note.failed;
+    };
+    port1.once('message', guarded(hear));
+    const forget = onAbort(signal, abort);
+    try {
+      await this.pool.run(task, { transferList: [port2], signal: blocked.signal });
+    } catch (error) {
+      // The thread's end may overtake what it has said.
+      const late = receiveMessageOnPort(port1)?.message as WorkerNote | undefined;
+      if (late !== undefined) hear(late);
+      throw failed === undefined ? error : new Error(`${this.module} cannot be loaded: ${failed}`);
+    } finally {
+      clearTimeout(grace);
+      forget();
+      port1.close();
+    }
+  }
+
+  /** What waits is given up, what runs may end. */
+  async close(): Promise<void> {
+    await this.pool.close({ force: true });
+  }
+}
