@@ -19,6 +19,7 @@ import { Batches } from './batches.ts';
 import { Breaker } from './breaker.ts';
 import { Condition } from './condition.ts';
 import type { Call, HandlerCode } from './handler-code.ts';
+import { isAbout, passes } from './interest.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
 import { Tracker } from './tracker.ts';
@@ -52,6 +53,8 @@ export class Handling {
   private readonly requeues: Requeues;
   /** Events being executed or tried again; not what users have asked for. */
   private underWay = 0;
+  /** Handlers that have been called and have not returned: not among `underWay` yet. */
+  private firstTurns = 0;
   /** Changes when an execution, or a lane, has ended. */
   private readonly executions = new Condition();
   tracker: Tracker = new Tracker(0);
@@ -122,10 +125,10 @@ export class Handling {
   take(event: StoredEvent): void {
     const { position } = event;
     const { tracker } = this;
-    if (!this.isAbout(event)) return;
+    if (!isAbout(this.settings, event)) return;
     if (tracker.wasDone(position)) return tracker.passed(position);
     const turn = this.turnOf(event);
-    if (turn === undefined && !this.passes(event)) return; // else in its turn: it is the user's code, too
+    if (turn === undefined && !passes(this.settings, event)) return; // else in its turn: it is the user's code, too
     this.lastTaken = event;
     this.events.touched();
     if (turn === undefined && !this.batches && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
@@ -143,10 +146,11 @@ export class Handling {
 
   private takeAlone(event: StoredEvent): void {
     const work: Work = { event, pending: undefined };
-    const begun = this.attempts.begin(event, event.id, () => this.done(work));
+    const begun = this.firstTurn(work, () => this.done(work), false);
     if (begun === true) {
       this.handled++;
       this.tracker.passed(event.position);
+      this.executions.changed();
       return;
     }
     work.tracker = this.tracker;
@@ -159,18 +163,13 @@ export class Handling {
     );
   }
 
-  private isAbout({ type, aggregateType }: StoredEvent): boolean {
-    const { types, aggregates } = this.settings;
-    return (types?.has(type) ?? true) && (aggregates?.has(aggregateType) ?? true);
-  }
-
-  private passes(event: StoredEvent): boolean {
-    const { where } = this.settings;
-    if (where === undefined) return true;
+  /** The handler's first turn: it may ask for the end of what it is part of (`close()`, `pause()`), as an execution like any other. */
+  private firstTurn(work: Work, done: () => void, asked: boolean): true | Promise<Outcome> {
+    this.firstTurns++;
     try {
-      return where(event);
-    } catch {
-      return true; // the attempt will throw it, be repeated, and end as a dead letter that tells
+      return this.attempts.begin(work.event, work.event.id, done, asked);
+    } finally {
+      this.firstTurns--;
     }
   }
 
@@ -206,7 +205,7 @@ export class Handling {
       const isFree = !this.breaker.isOpen && this.slots.tryTake();
       const asked = isAsked(work);
       const begun = isFree
-        ? this.attempts.begin(event, event.id, done, asked)
+        ? this.firstTurn(work, done, asked)
         : this.attempts.run(event, event.id, done, () => this.mayBegin(work), asked);
       if (begun !== true) {
         await this.whileUnderWay(work, this.finish(work, begun));
@@ -214,6 +213,7 @@ export class Handling {
       }
       done();
       work.told?.({ kind: 'done' });
+      this.executions.changed();
     }
     this.lanes.delete(key);
     this.executions.changed();
@@ -240,7 +240,7 @@ export class Handling {
       if (!this.mayBegin(work)) return false;
       await turn.begin(attempts.stopped);
       isExecuted = !attempts.stopped.aborted && this.mayBegin(work);
-      if (!isExecuted || work.letter !== undefined || this.passes(event)) return isExecuted;
+      if (!isExecuted || work.letter !== undefined || passes(this.settings, event)) return isExecuted;
       this.settle(work);
       return false;
     };
@@ -375,7 +375,7 @@ export class Handling {
     this.isClosing = true;
     this.attempts.stopRetrying();
     const timer = this.endWithin(graceMs);
-    await this.executions.until(() => this.lanes.size === 0);
+    await this.executions.until(() => this.lanes.size === 0 && this.firstTurns === 0);
     await this.batches?.ended();
     clearTimeout(timer);
   }
@@ -390,7 +390,7 @@ export class Handling {
 
   /** Whether no event is executed. */
   get isStill(): boolean {
-    return this.underWay === 0 && this.batches?.isHandling !== true;
+    return this.underWay === 0 && this.firstTurns === 0 && this.batches?.isHandling !== true;
   }
 
   /** Resolves when no event is executed; held before, none is begun. */

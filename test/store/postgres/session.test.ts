@@ -164,5 +164,5 @@ test('connections are made, and transactions begun, in one place', () => {
     return /new pg\.(Client|Pool)|new (Client|Pool)\(/.test(code) || /[`'"]begin(;|['"`])/.test(code);
   });
   // A unit of work begins the transaction of its user's own client.
-  expect(found.sort()).toEqual(['entity/client-transaction.ts', 'adapters/postgres/session/server-session.ts']);
+  expect(found.sort()).toEqual(['adapters/postgres/session/server-session.ts', 'entity/client-transaction.ts']);
 });
