@@ -1,4 +1,5 @@
 // Errors: each code explains itself, and every error crosses a thread whole.
+import { readFileSync } from 'node:fs';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -269,4 +270,9 @@ describe("an error of somebody else's", () => {
     expect(toWire(hostile, where).code).toBe('CommandFailed');
     expect(toWire(Symbol('s'), where).message).toContain('Symbol(s)');
   });
+});
+
+test('the reference has every code', () => {
+  const reference = readFileSync(new URL('../docs/reference/errors.md', import.meta.url), 'utf8');
+  expect(Object.keys(samples).filter((code) => !reference.includes(`\`${code}\``))).toEqual([]);
 });

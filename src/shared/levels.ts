@@ -67,7 +67,7 @@ export const LevelWord = {
   /** 1: a caller waits for `synced` (`stored`): ring its thread when it moves */
   awaitsSynced: 8,
   awaitsStored: 9,
-  /** flush policy, see options.ts: changeable while running */
+  /** flush policy, see log/policy.ts: changeable while running */
   syncIntervalMs: 10,
   syncBytes: 11,
   batchBytes: 12,

@@ -6,7 +6,7 @@
 // - Behind a pooler, and on a client of the user's, nothing may be set for the session: a statement outside of a transaction
 //   brings the path along. Both are sent as one query, which the server takes as one transaction; the values are
 //   written into its text, since a query of several statements takes no parameters. COPY out gets a transaction (copy-out.ts).
-// - A statement in a transaction that a handler's own statements share must not change the path: it names each operator with its schema (`operator(pg_catalog.=)`). Only handlers/postgres has such statements.
+// - A statement in a transaction that a handler's own statements share must not change the path: it names each operator with its schema (`operator(pg_catalog.=)`). Only the adapter's handlers/ and append.ts have such statements.
 //
 // test/store/postgres/qualified.test.ts holds the texts to it.
 import pg from 'pg';
