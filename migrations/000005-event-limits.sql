@@ -1,4 +1,4 @@
--- One gate of limits for events that SQL raises: the same as every other door has (src/wire/limits.ts), so that whatever a
+-- One gate of limits for events that SQL raises: the same as every other door has (src/limits.ts), so that whatever a
 -- transaction commits, a relay, a log and every sink can take.
 
 -- Refuses with SQLSTATE 22023 what no log could take.

@@ -88,7 +88,10 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'subscriptions/overdue.ts': { running: 'the late call has ended' },
   'dead-letters/parked.ts': { sequences: 'handled or discarded; deadLetterLimit' },
-  'adapters/postgres/handlers/transactions.ts': { open: 'the transaction has ended; as many as there are connections' },
+  'adapters/postgres/handlers/transactions.ts': {
+    open: 'the transaction has ended; as many as there are connections',
+    unreset: 'weak',
+  },
   'adapters/postgres/handlers/known-rows.ts': { rows: 'the oldest, beyond a limit', names: 'as rows' },
   'adapters/postgres/handlers/entries.ts': { lows: 'the checkpoint is removed; one for each handler' },
   'adapters/postgres/handlers/log-readers.ts': { positions: 'the checkpoint is removed; one for each local reader' },

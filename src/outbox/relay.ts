@@ -161,8 +161,10 @@ export class Relay {
   private async relay(session: OutboxSession): Promise<void> {
     const { status, ring } = this;
     if ((await session.lastBatch()) < ring.place.batch) await this.reconcile(session);
-    // What an earlier session has claimed, and perhaps not appended: its reply may have been lost.
+    // What an earlier session has claimed, and perhaps not appended: its reply may have been lost. Its claim may also be waiting
+    // for a lock at the server: ours comes behind it, so what has been claimed is read again after our first claim.
     await this.drain(session);
+    let isFirst = true;
     while (!this.isStopping) {
       this.hinted = false;
       const { isRelay, events, batch, held, heldBy } = await session.claim(claimLimit, ring.place.batch);
@@ -174,7 +176,8 @@ export class Relay {
         await this.reconcile(session);
         continue;
       }
-      if (events > 0) await this.drain(session);
+      if (events > 0 || isFirst || !isRelay) await this.drain(session);
+      isFirst = false;
       await this.settle(session);
       if (performance.now() - this.raisedAt >= raisedTypesMs) await this.lookAtRights(session);
       if (events === 0 && !this.hinted) await this.sleep(isRelay ? this.settings.pollMs : standbyMs);

@@ -14,6 +14,7 @@ import { Levels } from '../../src/shared/levels.ts';
 import { newId } from '../../src/wire/ids.ts';
 import { freshDatabase } from '../postgres.ts';
 import { PostgresServer } from '../postgres-server.ts';
+import { TcpProxy } from '../proxy.ts';
 import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { copyDatabase } from './database-copy.ts';
 
@@ -130,6 +131,40 @@ test('claimed events come in slices by their size, the first one whatever it hol
   }
   expect(seen).toEqual(['small', ...Array.from({ length: 12 }, (_, i) => `large-${i}`)]);
   await session.close();
+});
+
+test('a claim that ends at the server after its connection was lost is relayed, and waits for no other event', async () => {
+  await using proxy = await TcpProxy.before(Number(new URL(url).port || 5432));
+  const store = postgres({ connectionString: proxy.through(url), schema });
+  const runtime = await startRuntime({ store, shards: 1 });
+  const heard = heardBy(runtime);
+  await raise('before');
+  await counted(heard, 1);
+  const locks = async (count: number): Promise<unknown> =>
+    until(
+      async () =>
+        (
+          await client.query(
+            `select from pg_stat_activity where application_name = 'trunkline relay' and wait_event_type = 'Lock'
+             and datname = current_database()`,
+          )
+        ).rowCount!,
+      (waiting) => waiting === count,
+    );
+  const holder = new pg.Client({ connectionString: url });
+  await holder.connect();
+  await holder.query(`begin; select from ${schema}.outbox_relay for update`);
+  await raise('lost');
+  await locks(1);
+  proxy.cut(); // the server does not notice: its statement waits for the lock
+  await locks(2); // the next connection's first claim, behind it
+  await holder.query('rollback');
+  await holder.end();
+  await until(
+    () => heard,
+    (list) => list.includes('lost@1'),
+  );
+  expect(heard).toEqual(['before@1', 'lost@1']);
 });
 
 test('an event that cannot be printed is set aside, counted and named; the others are relayed', async () => {

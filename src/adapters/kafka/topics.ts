@@ -238,6 +238,7 @@ export class Topics {
         await this.ensure([spec]);
       } catch (error) {
         if (!isRefusal(error)) throw error;
+        this.created.delete(spec.topic); // it is not there
         refused.set(spec.topic, tame(error));
       }
     }

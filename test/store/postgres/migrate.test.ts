@@ -1,5 +1,6 @@
 // Migrations against the real server: applied once, whole or not at all, refused when they do not fit.
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +31,31 @@ function folderWith(name: string, sql: string): string {
 }
 
 const next = (count: number, name: string): string => `${String(count + 1).padStart(6, '0')}-${name}.sql`;
+
+/** Of files that databases have applied: one that is changed, in a comment only, is refused by all of them. A new file adds a line. */
+const checksums: Readonly<Record<string, string>> = {
+  '000001-domain-events.sql': '3743f72aa625b85cb97fefa169dd21c2ee42b005347cafc5991e3b27d0b2c27f',
+  '000002-outbox.sql': 'b3b745f765e66caf68a1162b9777f6967afe98a65a8967aacd0643384a7156a7',
+  '000003-handlers.sql': 'c6de9fc9bbc355100880e4f1fb3c0034cbdafd6ffdcbfc4ad9d9d256e7236a0f',
+  '000004-relay.sql': '9fe423029b710b4396be8508c5c6f9f66e96580247c23cc41b55a83dd26460f5',
+  '000005-event-limits.sql': 'd6d5190b6e776ec6ef6912dd72f42cd659ea368325676c9d7054cfc430720b0b',
+  '000006-months.sql': '55e2da933e61e0491b082b7083f2c48141ce688fc5b640f7dca49c2e21579e7d',
+  '000007-pinned-functions.sql': 'f3d235dbbfeb2056eb05d0cde791ff39412486ab90122d5d6080a8f97dd319d1',
+  '000008-append.sql': '269c58b2f528fc59084075ee61bc7825d227cdf86c1f61203daa3e93c54ebd2c',
+  '000009-rights.sql': 'df4de71191d9489bdc80e657adcc43fa932d300ebb1ed4d9e6afddfcfd7279c5',
+  '000010-outbox-numbers.sql': '1c15475e7dc8b8ffa48a4b10ed6e7ab1ca35199b11b104d72378dcc55151ef18',
+  '000011-locks.sql': '5a79ef45d74e41d1504494486fa39a779634a144b2d341db692917bc2b64f0e4',
+};
+
+test('files that databases have applied are as they were', () => {
+  const found = readdirSync(own).map((file) => [
+    file,
+    createHash('sha256')
+      .update(readFileSync(join(own, file)))
+      .digest('hex'),
+  ]);
+  expect(Object.fromEntries(found)).toEqual(checksums);
+});
 
 test('an empty database gets all of them, and nothing the second time', async () => {
   const planned = await migrate({ connection, dryRun: true });

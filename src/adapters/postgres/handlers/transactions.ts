@@ -25,6 +25,8 @@ export class HandlerTransactions {
   private readonly slots: Slots;
   /** Connections of transactions that are open. */
   private readonly open = new Set<pg.PoolClient>();
+  /** Connections that projections have used: triggers of their tables may have set something. Reset before a handler gets one. */
+  private readonly unreset = new WeakSet<pg.PoolClient>();
   private isCut = false;
 
   constructor(settings: PostgresSettings, statements: EntryStatements, use: SessionUse, connections: number) {
@@ -44,6 +46,8 @@ export class HandlerTransactions {
     };
     try {
       client = await this.pool.connect();
+      if (!isOurs && this.unreset.has(client)) await resetSession(client, this.use);
+      this.unreset.delete(client);
       if (this.isCut) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
       this.open.add(client);
       const locals = isOurs ? [`lock_timeout = ${lockTimeoutMs(this.use.timeoutMs)}`] : [];
@@ -73,7 +77,8 @@ export class HandlerTransactions {
   private async release(client: pg.PoolClient | undefined, isLost: boolean, isOurs: boolean): Promise<void> {
     if (client) this.open.delete(client);
     try {
-      if (client && !isLost && !isOurs) await resetSession(client, this.use);
+      if (client && isOurs) this.unreset.add(client);
+      else if (client && !isLost) await resetSession(client, this.use);
       client?.release(isLost);
     } catch {
       client?.release(true);

@@ -96,6 +96,7 @@ export class PostgresOutbox implements Outbox {
       const isEarly = performance.now() - this.closedAt < (this.settings.patienceMs ?? patienceMs);
       if (isEarly || codeOf(error) !== lockNotAvailable) throw error;
       await client.query('rollback');
+      unsettled.clear(); // not looked at again by a later connection: by then actors of the type may have raised events
       return;
     }
     const { rows } = await client.query(
