@@ -28,14 +28,25 @@ export const tailEvents: typeof tails.tailEvents = (options) => {
     const { tailEvents: follow } = await import('./adapters/postgres/tail/tail.ts');
     return follow(options);
   };
+  let isOver = false;
+  const end = async (): Promise<{ done: true; value: undefined }> => {
+    isOver = true;
+    await tail?.then((opened) => opened.return!()).catch(() => {});
+    return { done: true, value: undefined };
+  };
   return {
     async next() {
+      if (isOver) return { done: true, value: undefined };
       tail ??= open();
       return (await tail).next();
     },
-    async return() {
-      await tail?.then((opened) => opened.return!()).catch(() => {});
-      return { done: true, value: undefined };
+    return: end,
+    async throw(error) {
+      await end();
+      throw error;
+    },
+    async [Symbol.asyncDispose]() {
+      await end();
     },
     [Symbol.asyncIterator]() {
       return this;

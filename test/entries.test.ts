@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { tailEvents } from '../src/index.ts';
 
 const root = join(import.meta.dirname, '..');
 const { exports } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { exports: object };
@@ -64,4 +65,13 @@ test('this sees a package where one is loaded', () => {
     await migrate({ connection: 'postgres://localhost:1/x' }).catch(() => {});
   `);
   expect(packagesIn(urls)).toContain('pg');
+});
+
+test('a tail under its earlier name that is given up before it began connects to nothing', async () => {
+  const tail = tailEvents({ connection: 'postgres://nobody@127.0.0.1:9/none' });
+  await tail.return!();
+  expect(await tail.next()).toEqual({ done: true, value: undefined });
+  const other = tailEvents({ connection: 'postgres://nobody@127.0.0.1:9/none' });
+  await expect(other.throw!(new Error('given up'))).rejects.toThrow('given up');
+  expect(await other.next()).toEqual({ done: true, value: undefined });
 });

@@ -49,6 +49,11 @@ export class Running implements Awaited {
     return context.run(this, work);
   }
 
+  /** The same without a closure: of a function that is called for each event. */
+  call<First, Second, T>(work: (first: First, second: Second) => T, first: First, second: Second): T {
+    return context.run(this, work, first, second);
+  }
+
   end(): void {
     this.hasEnded = true;
     this.home.delete(this);

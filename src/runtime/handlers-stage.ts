@@ -7,6 +7,7 @@ import { dataFileOf } from '../adapters/lmdb/handlers/environment.ts';
 import { LmdbTables } from '../adapters/lmdb/handlers/tables.ts';
 import { diskFull, isDiskFull } from '../base/disk-reserve.ts';
 import { TrunklineError } from '../base/errors.ts';
+import { unawaited } from '../base/guarded.ts';
 import { printAs, statusLine } from '../base/one-line.ts';
 import { makePrivateFolder, touchPrivate } from '../base/private-file.ts';
 import type { Running } from '../base/running.ts';
@@ -180,7 +181,13 @@ export class HandlerStage {
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
     this.subscriptions.checkFree(settings.name);
     const pool = new WorkerPool(settings.module, settings.threads, moduleMs, moduleRoots);
-    return this.begin(settings, callOf(settings, pool.call), { ready: () => pool.load(), closed: () => pool.close() });
+    const ends = { ready: () => pool.load(), closed: () => pool.close() };
+    try {
+      return this.begin(settings, callOf(settings, pool.call), ends);
+    } catch (error) {
+      unawaited(pool.close(), () => {}); // its threads have started
+      throw error;
+    }
   }
 
   begin(settings: SubscriptionSettings, call: Call, options?: BeginOptions): RunningSubscription {

@@ -10,14 +10,15 @@ import type { Attempt, Subject } from './attempt.ts';
 export type Call = (subject: any, attempt: Attempt) => unknown;
 
 export class HandlerCode implements Awaited {
-  private readonly name: string;
+  /** As errors name it. */
+  private readonly what: string;
   private readonly handle: Call;
   /** In threads of its own: there is no runtime to call. */
   private readonly isElsewhere: boolean;
   private readonly code = new RunningCode();
 
   constructor(name: string, handle: Call, isElsewhere: boolean) {
-    this.name = name;
+    this.what = `handler '${name}'`;
     this.handle = handle;
     this.isElsewhere = isElsewhere;
   }
@@ -25,11 +26,11 @@ export class HandlerCode implements Awaited {
   /** `isAsked`: for a user (a letter, a replay), not as an event in its order. Who awaits what it returns calls `attempt.running.end()`. */
   call(subject: Subject, attempt: Attempt, isAsked: boolean): unknown {
     if (this.isElsewhere) return this.handle(subject, attempt);
-    const running = this.code.begin(`handler '${this.name}'`, undefined, isAsked ? undefined : positionOf(subject));
+    const running = this.code.begin(this.what, undefined, isAsked ? undefined : positionOf(subject));
     attempt.running = running;
     let isAwaited = false;
     try {
-      const result = running.run(() => this.handle(subject, attempt));
+      const result = running.call(this.handle, subject, attempt);
       isAwaited = isThenable(result); // once, by the attempt: a thenable may do its work each time that it is awaited
       return result;
     } finally {

@@ -7,7 +7,7 @@
 import { performance, yieldToLoop } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
-import { awaitedOutside, detached, doneOutside } from '../base/running.ts';
+import { awaitedOutside, detached } from '../base/running.ts';
 import { isThenable } from '../base/thenable.ts';
 import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
 import { doneAbove, handledTable } from '../handler-state/handled.ts';
@@ -45,7 +45,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private mode: Mode = 'starting';
   private reader: PageReader | undefined;
   /** The next position to be looked at. */
-  private next = 1;
+  private next = 0; // 0: its checkpoint has not been read
   /** As it is kept with the checkpoint. */
   private isPaused = false;
   /** Requests of users that are not done. */
@@ -233,7 +233,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** From the tables: it is time to say how far it has come. */
   stageCheckpoint(): void {
-    if (this.parts.volatile || this.mode === 'starting') return;
+    if (this.parts.volatile || this.next === 0) return;
     this.parts.tables.stage(checkpointTable, this.name, checkpointOf(this.handling, this.isPaused));
   }
 
@@ -255,8 +255,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
     if (this.position >= position && this.mode !== 'starting') return;
     if (this.mode === 'stopped' && this.handling.isStill) throw this.failure;
-    const wait = (): Promise<void> => this.waiters.wait(position, timeoutMs, signal);
-    return doneOutside(this.handling.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
+    const wait = this.waiters.wait(position, timeoutMs, signal);
+    return awaitedOutside(this.handling.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
   }
 
   pause(): Promise<void> {
@@ -362,7 +362,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.nudge.end();
     await this.handling.close(graceMs);
     await this.running;
-    if (this.mode !== 'starting') this.parts.tables.touch(this);
+    if (this.next > 0) this.parts.tables.touch(this);
     await this.parts.tables.durableWithin(closeGraceMs, (error) => this.parts.onError(error, { handler: this.name }));
     this.transition('closed');
     this.giveUpWaiting(this.ended());

@@ -296,6 +296,23 @@ describe.each(stores)('%s store', (store) => {
     expect(again.status()).toMatchObject({ lagEvents: 0, lagSeconds: 0 });
   });
 
+  test('one that could not begin keeps no place: the next one of its name begins where it says', async () => {
+    const runtime = await startRuntime();
+    for (let i = 0; i < 5; i++) await runtime.ref(Counter, 'x').add(1);
+    const wrong = runtime.subscribe({ name: 'mail', from: 1000, handle() {} });
+    expect(await errorOf(wrong.caughtUpTo(1))).toMatchObject({ code: 'PositionAhead' });
+    await wrong.close();
+    const handled: number[] = [];
+    const right = runtime.subscribe({
+      name: 'mail',
+      from: 'now',
+      handle: ({ position }) => void handled.push(position),
+    });
+    const last = await runtime.ref(Counter, 'x').add(1);
+    await right.caughtUpTo(last);
+    expect(handled).toEqual([last.position]);
+  });
+
   test('reset goes back or forth while it runs', async () => {
     const runtime = await startRuntime();
     const heard: number[] = [];

@@ -275,6 +275,22 @@ test.each(['close', 'pause'] as const)(
   },
 );
 
+test('what a handler waits for may come in the turn in which it begins to wait', async () => {
+  const runtime = await startRuntime();
+  const done = Promise.withResolvers<unknown>();
+  let first: Subscription | undefined;
+  // It takes an event before the other one does, and waits for the other.
+  runtime.subscribe({
+    name: 'waiting',
+    from: 'now',
+    handle: async (event) => done.resolve(await outcomeOf(first!.caughtUpTo(event))),
+  });
+  first = runtime.subscribe({ name: 'awaited', from: 'now', handle() {} });
+  await first.resume();
+  await runtime.ref(Counter, 'a').add(1);
+  expect(await done.promise).toBe('done');
+});
+
 test('close() that waits for no handler, and one in a listener, is awaited in them', async () => {
   const runtime = await startRuntime();
   const { inside } = await scene(runtime);
