@@ -552,3 +552,36 @@ test('a lock, and whatever else passes at the server, holds a projection up and 
   expect(met).toBe(6);
   expect(projection.status()).toMatchObject({ state: 'live', failures: 0 });
 });
+
+test("what a trigger of a projection's table sets in its session, the next handler does not see", async () => {
+  await administer(
+    url,
+    `create table reports.audited (name text primary key, total int not null);
+     create function reports.audit() returns trigger language plpgsql as $$
+       begin perform set_config('audit.by', 'the trigger', false); return new; end $$;
+     create trigger audit before insert on reports.audited for each row execute function reports.audit()`,
+  );
+  const runtime = await startRuntime({ dataDir: scratchFolder() });
+  const projection = runtime.project(
+    defineProjection<{ total: number }>({
+      name: 'audited',
+      aggregates: [Counter],
+      into: { table: 'reports.audited', keyColumn: 'name' },
+      init: () => ({ total: 0 }),
+      apply: ({ total }) => ({ total: total + 1 }),
+    }),
+  );
+  await projection.caughtUpTo(await runtime.ref(Counter, 'a').add(1));
+  await projection.caughtUpTo(await runtime.ref(Counter, 'b').add(1)); // into the table itself
+  const seen: unknown[] = [];
+  const handler = runtime.subscribe({
+    name: 'reading',
+    async handle(_, { tx }) {
+      const client = await tx.client();
+      seen.push(...(await client.query(`select current_setting('audit.by', true) as by`)).rows);
+    },
+  });
+  await handler.caughtUpTo(runtime.status().written);
+  expect(seen.length).toBeGreaterThan(0);
+  expect(seen.filter((row) => (row as { by: string | null }).by === 'the trigger')).toEqual([]);
+});

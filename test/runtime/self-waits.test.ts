@@ -246,34 +246,31 @@ test('close() in a handler is refused there, and closes; a call that is not awai
   expect(other.status()).toMatchObject({ state: 'closed', subscriptions: [] });
 });
 
-test.each(['close', 'pause'] as const)(
-  '%s() in the first turn of a handler that runs alone waits for it',
-  async (what) => {
-    const runtime = await startRuntime();
-    const [called, gate] = [Promise.withResolvers<Promise<unknown>>(), Promise.withResolvers<void>()];
-    const subscription = runtime.subscribe({
-      name: 'self',
-      from: 'now',
-      async handle() {
-        called.resolve(outcomeOf(subscription[what]())); // not awaited
-        await gate.promise;
-      },
-    });
-    await subscription.resume();
-    const receipt = await runtime.ref(Counter, 'a').add(1);
-    await called.promise;
-    // Called from outside of the handler: it ends when the work that was begun inside has ended.
-    let hasEnded = false;
-    const ended = subscription[what]().then(() => {
-      hasEnded = true;
-    });
-    for (let i = 0; i < 20; i++) await runtime.ref(Counter, 'b').total();
-    expect(hasEnded).toBe(false);
-    gate.resolve();
-    await ended;
-    expect(subscription.status()).toMatchObject({ handled: 1, position: receipt.position });
-  },
-);
+test('close() in the first turn of a handler that runs alone waits for it', async () => {
+  const runtime = await startRuntime();
+  const [called, gate] = [Promise.withResolvers<Promise<unknown>>(), Promise.withResolvers<void>()];
+  const subscription = runtime.subscribe({
+    name: 'self',
+    from: 'now',
+    async handle() {
+      called.resolve(outcomeOf(subscription.close())); // not awaited
+      await gate.promise;
+    },
+  });
+  await subscription.resume();
+  const receipt = await runtime.ref(Counter, 'a').add(1);
+  await called.promise;
+  // Called from outside of the handler: it ends when the work that was begun inside has ended.
+  let hasEnded = false;
+  const ended = subscription.close().then(() => {
+    hasEnded = true;
+  });
+  for (let i = 0; i < 20; i++) await runtime.ref(Counter, 'b').total();
+  expect(hasEnded).toBe(false);
+  gate.resolve();
+  await ended;
+  expect(subscription.status()).toMatchObject({ handled: 1, position: receipt.position });
+});
 
 test('what a handler waits for may come in the turn in which it begins to wait', async () => {
   const runtime = await startRuntime();
