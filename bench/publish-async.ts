@@ -1,4 +1,4 @@
-// What `publishAsync` costs the caller's thread, with a stream behind it, against `raise()` in a command.
+// What `publishAsync` costs the host thread, with a stream behind it, against `raise()` in a command.
 import { createRuntime, kafka, newId } from '../src/index.ts';
 import { Probe } from './aggregates.ts';
 import { withBroker } from './broker.ts';

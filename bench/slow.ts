@@ -124,16 +124,16 @@ const slowing: Readonly<Record<string, () => Promise<void>>> = {
     }
   },
   async handlers() {
-    const { Handling } = await import('../src/subscriptions/handling.ts');
-    before(Handling, 'take', () => hold(1)); // each event of a catch-up
+    const { EventDispatcher } = await import('../src/subscriptions/event-dispatcher.ts');
+    before(EventDispatcher, 'take', () => hold(1)); // each event of a catch-up
   },
   async disk() {
     const { EmbeddedSink } = await import('../src/adapters/lmdb/store/sink.ts');
     before(EmbeddedSink, 'write', wasteDisk); // behind the commands, which keep their pace
   },
   async memory() {
-    const { Residents } = await import('../src/shard/residents.ts');
-    before(Residents, 'add', (_, [actor]) => {
+    const { ActorCache } = await import('../src/shard/actor-cache.ts');
+    before(ActorCache, 'add', (_, [actor]) => {
       actor.waste = Array.from({ length: 4_000 }, (__, i) => i + 0.5);
     });
   },

@@ -6,7 +6,7 @@ import './base/node-version.ts'; // first: it says so where the others would fai
 export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './base/errors.ts';
 export type { Logger } from './base/logger.ts';
 export type { Secret } from './base/secrets.ts';
-export type { BatchOptions, Bus, Listening, ListenOptions } from './bus/bus.ts';
+export type { BatchOptions, Bus, ListenerHandle, ListenOptions } from './bus/bus.ts';
 export type { DeadLetter, DeadLetterOutcome, DeadLetters } from './dead-letters/dead-letters.ts';
 export type { DeadLetterQuery } from './dead-letters/letter-query.ts';
 export type { LetterError } from './dead-letters/letters.ts';
@@ -72,13 +72,13 @@ export type { StoreOptions } from './store/adapter.ts';
 export { openEventStore } from './store/open.ts';
 export type { ReadOnlyEventStore } from './store/read-only.ts';
 export type {
+  AsOf,
   EventArchive,
   EventQuery,
   EventStore,
   Head,
-  Moment,
   QuarantinedEvent,
-  StateThen,
+  StateAt,
   StoreQuery,
   TransactionClient,
   TypedEventArchive,

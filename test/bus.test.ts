@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { Bus, type Listening } from '../src/bus/bus.ts';
+import { Bus, type ListenerHandle } from '../src/bus/bus.ts';
 import { event, type StoredEvent } from '../src/model/event.ts';
 import { Counter as Fixture } from './fixtures/counter.ts';
 import { storedEvent } from './fixtures/events.ts';
@@ -67,7 +67,7 @@ describe('who hears what', () => {
         const hear = (): void => {
           heard++;
         };
-        const listening: Listening[] = choices.map(({ aggregate, type }) =>
+        const listening: ListenerHandle[] = choices.map(({ aggregate, type }) =>
           aggregate === '*'
             ? fresh.on('*', hear)
             : fresh.on(aggregate === 'other' ? Other : Counter, type as never, hear),

@@ -228,7 +228,7 @@ const parsesMeant: Readonly<Record<string, readonly [count: number, reason: stri
   'adapters/postgres/handlers/projection.ts': [1, 'what handlers keep'],
   'adapters/postgres/handlers/row-table.ts': [1, 'jsonb, as the server has sent it'],
   'handler-state/table-pages.ts': [1, 'what handlers keep'],
-  'handler-state/tables.ts': [1, 'what handlers keep'],
+  'handler-state/handler-state.ts': [1, 'what handlers keep'],
   'outbox/outbox.ts': [1, 'a frame of the log'],
   'outbox/relay-ring.ts': [1, 'jsonb, after misfitOf() has looked at its depth'],
   'store/filter.ts': [1, 'a frame, whose payload was checked before'],

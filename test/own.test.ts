@@ -41,7 +41,7 @@ const reasons: Readonly<Record<string, string>> = {
   'src/adapters/postgres/session/postgres.ts options[name]': 'eight fixed names',
   'src/adapters/postgres/session/postgres.ts connection[name]': 'written, by eight fixed names',
   'src/base/known-fields.ts options[name]': 'the fixed names of an options type',
-  'src/shared/levels.ts Position[name]': 'names of levels, by their type',
+  'src/shared/control-block.ts Watermark[name]': 'names of levels, by their type',
   'src/runtime/offline-handlers.ts deadLetters[request.kind]': 'two kinds, told apart when the request is read',
   'src/adapters/postgres/handlers/row-table.ts row[name]': 'written, by the names of columns',
   'src/flush/flush-thread.ts sinks[name]': 'written, by the names of sinks',

@@ -79,7 +79,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/base/private-file.ts': 'what the others here give it',
   'src/log/secret.ts': 'hexadecimal',
   'src/log/floor.ts': 'numbers',
-  'src/log/marker.ts': 'our own words and numbers',
+  'src/log/run-manifest.ts': 'our own words and numbers',
   'src/log/rebuild.ts': 'tamed',
   'src/base/lmdb-open.ts': 'an empty environment',
   'src/subscriptions/beginnings.ts': 'names of handlers, checked',

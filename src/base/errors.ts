@@ -20,10 +20,10 @@ export interface ErrorDetails {
   UnknownCommand: { aggregateType: string; command: string; known: string[] };
   UnknownEventType: { aggregateType: string; eventType: string; known: string[] };
   SchemaViolation: { aggregateType: string; eventType: string; issues: { path: string; message: string }[] };
-  AsynchronousSchema: { aggregateType: string; eventType: string };
+  AsyncSchemaUnsupported: { aggregateType: string; eventType: string };
   UnserialisableValue: { path: string; reason: string };
   CommandTooLarge: { bytes: number; limit: number };
-  WrongDoor: { aggregateType: string; reason: string };
+  AggregateTypeOwnedElsewhere: { aggregateType: string; reason: string };
   AskAfterRaise: { aggregateType: string; id: string };
   AskItself: { aggregateType: string; id: string };
   /** `chain`: who asks whom; the first one and the last one are the same. */
@@ -55,7 +55,7 @@ export interface ErrorDetails {
   WaitTimedOut: { what: string; timeoutMs: number };
   VersionGap: { aggregateType: string; aggregateId: string; expectedVersion: number; foundVersion: number };
   UnitOfWorkEnded: { state: 'committing' | 'committed' | 'rolled back' };
-  EndlessHandlers: { rounds: number };
+  HandlerLoopLimit: { rounds: number };
   TransactionRolledBack: { reason: string };
   ConcurrencyConflict: { aggregateType: string; aggregateId: string; expectedVersion: number; actualVersion: number };
   IdempotencyKeyReused: { idempotencyKey: string; command: string; firstCommand: string };
@@ -94,7 +94,7 @@ export interface ErrorDetails {
   StoreReadOnly: { store: string };
   StoreSchemaMissing: { schema: string; reason: string };
   StoreSchemaNewer: { schema: string; found: number; supported: number };
-  StoreSchemaAltered: { schema: string; reason: string };
+  StoreSchemaMismatch: { schema: string; reason: string };
   /** Roles that are not trusted with it can create something in the schema, or have: it would be run with our rights. */
   StoreSchemaUnsafe: { schema: string; reason: string };
   StoreBehind: { store: string; position: number; expected: number };
@@ -152,12 +152,12 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   UnknownEventType: (d) => `'${d.aggregateType}' has no event '${d.eventType}'; known: ${d.known.join(', ')}`,
   SchemaViolation: (d) =>
     `${d.aggregateType}.${d.eventType}: ${d.issues.map((i) => `${i.path || 'data'}: ${i.message}`).join('; ')}`,
-  AsynchronousSchema: (d) =>
+  AsyncSchemaUnsupported: (d) =>
     `${d.aggregateType}.${d.eventType}: its validator is asynchronous; raise() needs a synchronous one`,
   UnserialisableValue: (d) => `${d.path}: ${d.reason}; JSON cannot carry it`,
   CommandTooLarge: (d) =>
     `what goes into the log as one takes ${d.bytes} bytes and may take ${d.limit}: split it, or raise flush.ringBytes, half of which is a command's limit`,
-  WrongDoor: (d) => `'${d.aggregateType}': ${d.reason}`,
+  AggregateTypeOwnedElsewhere: (d) => `'${d.aggregateType}': ${d.reason}`,
   AskAfterRaise: (d) =>
     `${d.aggregateType}/${d.id}: ask() is allowed before the first raise() only; use send(), or ask earlier`,
   AskItself: (d) =>
@@ -201,7 +201,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   VersionGap: (d) =>
     `${d.aggregateType}/${d.aggregateId}: version ${d.foundVersion} came where ${d.expectedVersion} was due; was a month dropped that has what is missing?`,
   UnitOfWorkEnded: (d) => `this unit of work is ${d.state}; begin another`,
-  EndlessHandlers: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
+  HandlerLoopLimit: (d) => `handlers before commit went on raising events for ${d.rounds} rounds`,
   TransactionRolledBack: (d) => `the server has rolled the transaction back: ${d.reason}`,
   RuntimeClosed: (d) => `the runtime is ${d.state}`,
   CloseTimedOut: (d) => `close() did not finish in ${d.deadlineMs} ms; waiting for ${d.waitingFor.join(', ')}`,
@@ -238,7 +238,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreSchemaMissing: (d) => `schema '${d.schema}' is not there: ${d.reason}; run migrate()`,
   StoreSchemaNewer: (d) =>
     `schema '${d.schema}' has migration ${d.found}; this release knows up to ${d.supported}; upgrade it`,
-  StoreSchemaAltered: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
+  StoreSchemaMismatch: (d) => `schema '${d.schema}' is not as its migrations made it: ${d.reason}`,
   StoreSchemaUnsafe: (d) => `schema '${d.schema}' is open to other roles: ${d.reason}`,
   StoreBehind: (d) =>
     `the ${d.store} store is at position ${d.position}, and was at ${d.expected}: it has come back from an earlier state; what it lacks is written again from the log`,

@@ -1,5 +1,5 @@
 // Flags of Node.js under which no runtime can work: said by name at the start, not by what happens to fail first. See
-// docs/security/hardening.md. Caller's thread.
+// docs/security/hardening.md. Host thread.
 import { TrunklineError } from './errors.ts';
 
 /** @throws NodeForbids: the permission model, which takes `fsync` away, and with it every promise that survives a power loss */

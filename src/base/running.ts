@@ -1,6 +1,6 @@
 // Code of the user's that runs and that calls of ours may wait for: an attempt of a handler, an effect of once(), the commit of a
 // unit of work. A call from inside of it that ends only after it has ended would wait for itself, for as long as its bound lasts:
-// it is refused, with the cycle. Caller's thread.
+// it is refused, with the cycle. Host thread.
 //
 // - Node's asynchronous context says which code a call comes from; a call from elsewhere (a timer that outlives the code) is
 //   not refused.

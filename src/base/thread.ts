@@ -68,7 +68,7 @@ export class Thread {
     this.ended.catch(() => {}); // also where nothing waits for it
   }
 
-  /** End it where it stands; `ended` rejects. It must be outside of every transaction, see `shared/gate.ts`. */
+  /** End it where it stands; `ended` rejects. It must be outside of every transaction, see `shared/exit-guard.ts`. */
   async terminate(): Promise<void> {
     await this.worker.terminate();
   }

@@ -1,4 +1,4 @@
-// The live bus: listeners in the caller's thread, called in log order once events are `written`. In memory: a listener
+// The live bus: listeners in the host thread, called in log order once events are `written`. In memory: a listener
 // hears what happens while it listens. One that throws, or rejects, is reported; the others are called.
 
 import { EventEmitter } from 'eventemitter3';
@@ -27,7 +27,7 @@ export interface BatchOptions<Event = StoredEvent> {
 }
 
 /** Ends a listening; also by `using`. */
-export interface Listening extends Disposable {
+export interface ListenerHandle extends Disposable {
   off(): void;
 }
 
@@ -73,16 +73,16 @@ export class Bus {
     type: T,
     listener: BatchListener<EventNamed<A, T>>,
     options: BatchOptions<EventNamed<A, T>>,
-  ): Listening;
+  ): ListenerHandle;
   on<A extends AnyAggregate, T extends EventTypeOf<A> | '*'>(
     aggregate: A,
     type: T,
     listener: Listener<EventNamed<A, T>>,
     options?: ListenOptions<EventNamed<A, T>>,
-  ): Listening;
-  on(type: '*', listener: BatchListener<StoredEvent>, options: BatchOptions): Listening;
-  on(type: '*', listener: Listener<StoredEvent>, options?: ListenOptions): Listening;
-  on(...args: unknown[]): Listening {
+  ): ListenerHandle;
+  on(type: '*', listener: BatchListener<StoredEvent>, options: BatchOptions): ListenerHandle;
+  on(type: '*', listener: Listener<StoredEvent>, options?: ListenOptions): ListenerHandle;
+  on(...args: unknown[]): ListenerHandle {
     const everything = args[0] === '*';
     if (!everything) checkListening(args[0] as AnyAggregate, args[1] as string);
     this.admit(everything ? undefined : (args[0] as AnyAggregate));

@@ -58,7 +58,7 @@ export async function connected<T>(options: ConnectionOptions, work: (client: pg
   }
 }
 
-/** The same, in a schema that is a store of this release's. @throws StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered */
+/** The same, in a schema that is a store of this release's. @throws StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch */
 export const onStore = <T>(options: ConnectionOptions, work: (client: pg.Client) => Promise<T>): Promise<T> =>
   connected(options, async (client) => {
     await checkSchema(client, options.schema);

@@ -1,4 +1,4 @@
-// Dead letters as users have them: `runtime.deadLetters`. Owned by the caller's thread.
+// Dead letters as users have them: `runtime.deadLetters`. Owned by the host thread.
 
 import { dateMs } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
@@ -9,7 +9,7 @@ import { own } from '../base/own.ts';
 import { type Awaited, doneOutside } from '../base/running.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { toPlain } from '../wire/payload.ts';
@@ -30,7 +30,7 @@ import {
   sequencePrefix,
 } from './letters.ts';
 import type { MessageLetters } from './message-letters.ts';
-import type { Letter, Parked } from './parked.ts';
+import type { DeadLetterRecord, ParkedSequences } from './parked-sequences.ts';
 
 /** An event that a handler could not handle, or that waits behind one. */
 export interface DeadLetter {
@@ -59,7 +59,7 @@ export interface DeadLetterOutcome {
 
 /** A handler that runs here, as its dead letters need it. */
 export interface LetterHandler {
-  readonly parked: Pick<Parked, 'remove'>;
+  readonly parked: Pick<ParkedSequences, 'remove'>;
   /** Handle what is parked of an aggregate again, in order. Never rejects. */
   requeue(aggregate: string): Promise<void>;
   /** Its code that runs. */
@@ -78,19 +78,19 @@ export interface RunningHandlers {
 export class DeadLetters {
   /** Those of messages between aggregates. */
   readonly messages: MessageLetters;
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly running: RunningHandlers;
   private readonly definitions: ReadonlyMap<string, AnyAggregate>;
 
   /** @internal */
   constructor(
-    tables: Tables,
+    handlerState: StateTables,
     running: RunningHandlers,
     definitions: ReadonlyMap<string, AnyAggregate>,
     messages: MessageLetters,
   ) {
     this.messages = messages;
-    this.tables = tables;
+    this.handlerState = handlerState;
     this.running = running;
     this.definitions = definitions;
   }
@@ -119,12 +119,12 @@ export class DeadLetters {
     const { dryRun } = options;
     const letters = await this.select(which);
     if (dryRun) return this.rehearse(letters);
-    const { tables } = this;
+    const { handlerState } = this;
     const sequences = new Map<string, { handler: string; aggregate: string }>();
     for (const { record } of letters) {
       const aggregate = aggregateKey(record.event);
       const prefix = sequencePrefix(record.handler, aggregate);
-      tables.stage(requeuedTable, prefix, true);
+      handlerState.stage(requeuedTable, prefix, true);
       sequences.set(prefix, { handler: record.handler, aggregate });
     }
     await this.kept(() => {
@@ -161,9 +161,9 @@ export class DeadLetters {
       event: { ...record.event, data: toPlain(checked, 'data') },
       edited: true,
     };
-    const { tables } = this;
-    if ((await tables.get(letterTable, key)) === undefined) throw unknown(id);
-    tables.stage(letterTable, key, edited);
+    const { handlerState } = this;
+    if ((await handlerState.get(letterTable, key)) === undefined) throw unknown(id);
+    handlerState.stage(letterTable, key, edited);
     await this.kept();
     return shown(edited);
   }
@@ -180,20 +180,20 @@ export class DeadLetters {
     const { dryRun } = options;
     const letters = await this.select(which);
     if (dryRun) return letters.map(({ record }) => ({ id: idOf(record), outcome: 'would be discarded' }));
-    const { tables } = this;
+    const { handlerState } = this;
     const sequences = new Map<string, { handler: string; aggregate: string }>();
     for (const letter of letters) {
       const { handler, event } = letter.record;
       const aggregate = aggregateKey(event);
       const running = this.running.find(handler);
       if (running) running.parked.remove(letter);
-      else tables.stage(letterTable, letter.key, undefined);
+      else handlerState.stage(letterTable, letter.key, undefined);
       sequences.set(sequencePrefix(handler, aggregate), { handler, aggregate });
     }
     for (const [prefix, { handler, aggregate }] of sequences) {
-      const rest = await tables.first(letterTable, prefix);
+      const rest = await handlerState.first(letterTable, prefix);
       const goesOn = (rest?.value as LetterRecord | undefined)?.reason === 'behind';
-      tables.stage(requeuedTable, prefix, goesOn ? true : undefined);
+      handlerState.stage(requeuedTable, prefix, goesOn ? true : undefined);
       if (goesOn) this.goOn({ handler, aggregate });
     }
     await this.kept();
@@ -202,7 +202,7 @@ export class DeadLetters {
 
   /** What has been decided is kept, and `then` done, however long that takes; its caller waits for the bound. */
   private kept(then: () => void = () => {}): Promise<void> {
-    return this.tables.inTime('the change of dead letters', this.tables.durable().then(then));
+    return this.handlerState.inTime('the change of dead letters', this.handlerState.durable().then(then));
   }
 
   /** At once, if the handler is here. */
@@ -211,7 +211,7 @@ export class DeadLetters {
     if (running !== undefined) unawaited(running.requeue(aggregate));
   }
 
-  private async rehearse(letters: readonly Letter[]): Promise<DeadLetterOutcome[]> {
+  private async rehearse(letters: readonly DeadLetterRecord[]): Promise<DeadLetterOutcome[]> {
     const outcomes: DeadLetterOutcome[] = [];
     for (const { record } of letters) {
       const running = this.running.find(record.handler);
@@ -233,22 +233,22 @@ export class DeadLetters {
   /** @internal A handler that runs, or has run here. @throws UnknownSubscription */
   async checkHandler(handler: string | undefined): Promise<void> {
     if (handler === undefined || this.running.find(handler) !== undefined) return;
-    if ((await this.tables.get(checkpointTable, handler)) !== undefined) return;
-    const kept = await this.tables.range(checkpointTable);
+    if ((await this.handlerState.get(checkpointTable, handler)) !== undefined) return;
+    const kept = await this.handlerState.range(checkpointTable);
     const known = new Set([...this.running.names, ...kept.map(({ key }) => key)]);
     const names = [...known].filter((name) => !name.startsWith(PROJECTION_PREFIX));
     const message = `no handler '${handler}' has kept anything here; known: ${names.join(', ') || 'none'}`;
     throw new TrunklineError('UnknownSubscription', { handler, known: names }, { message });
   }
 
-  private async select(which: string | DeadLetterQuery): Promise<Letter[]> {
+  private async select(which: string | DeadLetterQuery): Promise<DeadLetterRecord[]> {
     if (typeof which === 'string') return [await this.one(which)];
     const query = taken(which, selectionFields);
     await this.checkHandler(query.handler); // a misspelt one would select nothing, in silence
     return this.find(query, (letter) => letter);
   }
 
-  private async one(id: string): Promise<Letter> {
+  private async one(id: string): Promise<DeadLetterRecord> {
     const at = typeof id === 'string' ? id.lastIndexOf('/') : -1;
     if (at < 1) throw unknown(id);
     const query = { handler: id.slice(0, at), limit: 1 };
@@ -256,7 +256,7 @@ export class DeadLetters {
     return found ?? fail(unknown(id));
   }
 
-  private async find<T>(query: DeadLetterQuery, as: (letter: Letter) => T, eventId?: string): Promise<T[]> {
+  private async find<T>(query: DeadLetterQuery, as: (letter: DeadLetterRecord) => T, eventId?: string): Promise<T[]> {
     const { handler, aggregate, aggregateId, type, reason, olderThanMs = 0, limit = 1000 } = query;
     const aggregateType = typeof aggregate === 'object' ? aggregate.name : aggregate;
     const before = dateMs() - olderThanMs;
@@ -276,7 +276,7 @@ export class DeadLetters {
     const part = eventId ?? aggregateId ?? type;
     const matching = part === undefined ? '' : JSON.stringify(part);
     const letters: T[] = [];
-    for await (const { key, value } of this.tables.entries(letterTable, { prefix, matching })) {
+    for await (const { key, value } of this.handlerState.entries(letterTable, { prefix, matching })) {
       if (matches(value as LetterRecord)) letters.push(as({ key, record: value as LetterRecord }));
       if (letters.length >= limit) break;
     }

@@ -1,13 +1,13 @@
 // Dead letters of messages as they are kept, and messages that wait for delivery where the log has no room for them: in the
 // tables on this machine, as the log is whose messages they are. One entry a message: dead letters in the order of lane and
-// position, those that wait in the order of the log. Owned by the caller's thread.
+// position, those that wait in the order of the log. Owned by the host thread.
 //
 // Invariants: a message is in the box, durably, before the log may forget it; and what has been discarded is remembered for as
 // long as the log may still hold it. A message either waits or is a dead letter: it changes from one to the other in one
 // commit. What is counted here changes in the turn in which it is staged.
 import { dateMs, pause } from '../base/clock.ts';
 import { isError } from '../base/errors.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import {
   type KeptLetters,
   type LetterBox,
@@ -49,7 +49,7 @@ const waitingBytesOf = ({ inputJson, metadataJson }: Message): number =>
 
 export class MessageBox implements LetterBox {
   total = 0;
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly hasTables: () => boolean;
   /** How many letters each lane has. */
   private readonly counts = new Map<string, number>();
@@ -60,8 +60,8 @@ export class MessageBox implements LetterBox {
   private changing: Promise<unknown> = Promise.resolve();
 
   /** `hasTables`: whether anything has been kept yet; they are not opened to find nothing. */
-  constructor(tables: Tables, hasTables: () => boolean) {
-    this.tables = tables;
+  constructor(handlerState: StateTables, hasTables: () => boolean) {
+    this.handlerState = handlerState;
     this.hasTables = hasTables;
   }
 
@@ -86,13 +86,13 @@ export class MessageBox implements LetterBox {
         kept.carriedOut.push(laneOf(message));
       }
     }
-    for await (const { key, value } of this.tables.entries(discardedTable)) {
+    for await (const { key, value } of this.handlerState.entries(discardedTable)) {
       if ((value as { position: number }).position >= from) kept.resolved.add(key);
-      else this.tables.stage(discardedTable, key, undefined);
+      else this.handlerState.stage(discardedTable, key, undefined);
     }
-    for await (const { key } of this.tables.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
+    for await (const { key } of this.handlerState.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
     kept.requeued.push(...this.requests.keys());
-    for await (const { value } of this.tables.entries(waitingTable)) {
+    for await (const { value } of this.handlerState.entries(waitingTable)) {
       this.waitingBytes += waitingBytesOf(value as Message);
       kept.waiting++;
     }
@@ -109,7 +109,7 @@ export class MessageBox implements LetterBox {
     return this.changeInTheEnd(async () => {
       for (const one of some) {
         if (!begun(one)) continue;
-        this.tables.stage(waitingTable, positionKey(one.message.position), one.message);
+        this.handlerState.stage(waitingTable, positionKey(one.message.position), one.message);
         this.waitingBytes += waitingBytesOf(one.message);
       }
     });
@@ -120,17 +120,17 @@ export class MessageBox implements LetterBox {
   }
 
   private waitsNoMore(message: Message): void {
-    this.tables.stage(waitingTable, positionKey(message.position), undefined);
+    this.handlerState.stage(waitingTable, positionKey(message.position), undefined);
     this.waitingBytes -= waitingBytesOf(message);
   }
 
   async waitingFrom(position: number, most: number): Promise<Message[]> {
-    const found = await this.tables.range(waitingTable, { start: positionKey(position), limit: most });
+    const found = await this.handlerState.range(waitingTable, { start: positionKey(position), limit: most });
     return found.map(({ value }) => value as Message);
   }
 
   async waitingAt(position: number): Promise<Message | undefined> {
-    return (await this.tables.get(waitingTable, positionKey(position))) as Message | undefined;
+    return (await this.handlerState.get(waitingTable, positionKey(position))) as Message | undefined;
   }
 
   park(message: Message, failure: MessageFailure | undefined, isLetter: boolean, isWaiting = false): Promise<boolean> {
@@ -145,7 +145,7 @@ export class MessageBox implements LetterBox {
         ...(failure && { error: letterError(failure.error) }),
         parkedAt: before?.parkedAt ?? new Date(dateMs()).toISOString(),
       };
-      this.tables.stage(letterTable, keyOf(message), record);
+      this.handlerState.stage(letterTable, keyOf(message), record);
       if (isWaiting) this.waitsNoMore(message);
       if (before === undefined) this.counted(lane, 1);
       return true;
@@ -174,7 +174,7 @@ export class MessageBox implements LetterBox {
     return this.changeInTheEnd(async () => {
       if (this.requests.get(lane) !== request) return;
       this.requests.delete(lane);
-      this.tables.stage(requeuedTable, lane, undefined);
+      this.handlerState.stage(requeuedTable, lane, undefined);
     });
   }
 
@@ -190,7 +190,7 @@ export class MessageBox implements LetterBox {
       const discarded: Message[] = [];
       for (const message of messages) {
         if (!(await this.take(message))) continue;
-        this.tables.stage(discardedTable, message.id, { position: message.position });
+        this.handlerState.stage(discardedTable, message.id, { position: message.position });
         discarded.push(message);
       }
       const ids = new Set(discarded.map(({ id }) => id));
@@ -208,7 +208,7 @@ export class MessageBox implements LetterBox {
    */
   private async change<T>(work: () => Promise<T>): Promise<T> {
     const result = await this.staged(work);
-    await this.tables.durable();
+    await this.handlerState.durable();
     return result;
   }
 
@@ -217,7 +217,7 @@ export class MessageBox implements LetterBox {
     const result = await this.staged(work);
     for (;;) {
       try {
-        await this.tables.durable();
+        await this.handlerState.durable();
         return result;
       } catch (error) {
         if (isError(error, 'RuntimeClosed')) throw error;
@@ -234,14 +234,14 @@ export class MessageBox implements LetterBox {
 
   private async take(message: Message): Promise<boolean> {
     if ((await this.recordOf(message)) === undefined) return false;
-    this.tables.stage(letterTable, keyOf(message), undefined);
+    this.handlerState.stage(letterTable, keyOf(message), undefined);
     this.counted(laneOf(message), -1);
     return true;
   }
 
   private request(lane: string): void {
     this.requests.set(lane, ++this.lastRequest);
-    this.tables.stage(requeuedTable, lane, true);
+    this.handlerState.stage(requeuedTable, lane, true);
   }
 
   private counted(lane: string, change: 1 | -1): void {
@@ -252,20 +252,21 @@ export class MessageBox implements LetterBox {
   }
 
   private async recordOf(message: Message): Promise<MessageRecord | undefined> {
-    return (await this.tables.get(letterTable, keyOf(message))) as MessageRecord | undefined;
+    return (await this.handlerState.get(letterTable, keyOf(message))) as MessageRecord | undefined;
   }
 
   private async firstRecord(lane: string): Promise<MessageRecord | undefined> {
-    return (await this.tables.first(letterTable, lane))?.value as MessageRecord | undefined;
+    return (await this.handlerState.first(letterTable, lane))?.value as MessageRecord | undefined;
   }
 
   /** A user's change of letters goes on; its caller waits no longer than the bound. @throws WaitTimedOut */
   inTime<T>(work: Promise<T>): Promise<T> {
-    return this.tables.inTime('the change of dead letters of messages', work);
+    return this.handlerState.inTime('the change of dead letters of messages', work);
   }
 
   /** `prefix`: what the lanes begin with. `matching`: a part of the JSON of those that are looked for. */
   async *letters(prefix = '', matching = ''): AsyncGenerator<MessageRecord> {
-    for await (const { value } of this.tables.entries(letterTable, { prefix, matching })) yield value as MessageRecord;
+    for await (const { value } of this.handlerState.entries(letterTable, { prefix, matching }))
+      yield value as MessageRecord;
   }
 }

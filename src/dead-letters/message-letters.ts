@@ -1,4 +1,4 @@
-// Dead letters of messages between aggregates as users have them: `runtime.deadLetters.messages`. Owned by the caller's thread.
+// Dead letters of messages between aggregates as users have them: `runtime.deadLetters.messages`. Owned by the host thread.
 
 import { checkAggregate, checkDate, checkInteger, invalid } from '../base/checks.ts';
 import { dateMs } from '../base/clock.ts';

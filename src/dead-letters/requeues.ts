@@ -1,14 +1,14 @@
 // Dead letters of a subscription that are handled again, aggregate by aggregate, in order, until one fails or none is left.
-// Owned by the caller's thread.
+// Owned by the host thread.
 import { pause } from '../base/clock.ts';
-import { mayComeBack, patienceMs } from '../handler-state/patience.ts';
-import type { Letter, Parked } from './parked.ts';
+import { mayComeBack, storeBackoffMs } from '../handler-state/store-backoff.ts';
+import type { DeadLetterRecord, ParkedSequences } from './parked-sequences.ts';
 
 export interface RequeueParts {
-  parked: Parked;
+  parked: ParkedSequences;
   isClosing(): boolean;
   /** Handle it behind what is going on with its aggregate; whether it has been handled. */
-  handle(letter: Letter): Promise<boolean>;
+  handle(letter: DeadLetterRecord): Promise<boolean>;
   failed(error: unknown): void;
   /** What should not happen has. */
   broken(error: unknown): void;
@@ -41,7 +41,7 @@ export class Requeues {
   }
 
   /** While the tables are away it waits: that they were asked for is kept there, too. */
-  private async first(aggregate: string): Promise<Letter | undefined> {
+  private async first(aggregate: string): Promise<DeadLetterRecord | undefined> {
     const { parked, isClosing, failed } = this.parts;
     for (let failures = 1; ; failures++) {
       try {
@@ -50,7 +50,7 @@ export class Requeues {
         if (isClosing()) return undefined;
         if (!mayComeBack(error)) throw error;
         failed(error);
-        await pause(patienceMs(failures), undefined, { ref: false });
+        await pause(storeBackoffMs(failures), undefined, { ref: false });
       }
     }
   }

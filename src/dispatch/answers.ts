@@ -1,4 +1,4 @@
-// Questions from one aggregate to another: the caller's thread passes them on and brings the answer back.
+// Questions from one aggregate to another: the host thread passes them on and brings the answer back.
 
 import { monotonicMs } from '../base/clock.ts';
 import { TrunklineError, toWire } from '../base/errors.ts';
@@ -7,11 +7,11 @@ import { GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
 import { nameWithSenders, sendersIn } from '../wire/message.ts';
 import { errorJson } from '../wire/payload.ts';
-import type { CommandWrite, Line } from './line.ts';
 import type { NamedSender, NamedSendOptions } from './named-sender.ts';
+import type { CommandWrite, ShardChannel } from './shard-channel.ts';
 
 /** Send what an ask group says, and answer the shard that asked. The asker's deadline bounds it. */
-export function answerAsk(sender: NamedSender, line: Line, number: number, frame: FrameReader): void {
+export function answerAsk(sender: NamedSender, channel: ShardChannel, number: number, frame: FrameReader): void {
   const type = frame.aggregateType;
   const { command, senders } = sendersIn(frame.name);
   const answer = (data: string): void => {
@@ -20,7 +20,7 @@ export function answerAsk(sender: NamedSender, line: Line, number: number, frame
       ring.publish(GroupKind.answer, 0, number, 0, '');
     };
     try {
-      line.tell(write, refuse);
+      channel.tell(write, refuse);
     } catch (tooLarge) {
       refuse(tooLarge);
     }

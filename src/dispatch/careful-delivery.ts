@@ -1,5 +1,5 @@
 // The delivery of a message that may be what has ended the process: behind a mark, or not again. See `care.ts`. What has an
-// outcome is not executed, and needs none. Caller's thread.
+// outcome is not executed, and needs none. Host thread.
 import { type Care, messagesOwner, spent } from '../wire/care.ts';
 import type { Message } from '../wire/message.ts';
 import { type DeliveryEnd, type DeliveryParts, deliver } from './delivery.ts';

@@ -1,7 +1,7 @@
 // Messages between aggregates, from `send`. A message is a frame in the log; it is delivered after it is written, and done
 // when its outcome is synced, or when it lies among the dead letters. Until then the log keeps it, or the box, where the log
 // has no room for it (`relief.ts`); and a restart delivers it again, under a key made of its id: the target executes it once.
-// Caller's thread.
+// Host thread.
 //
 // Invariants: one lane's messages (those of one sender to one target) are delivered one after the other, in log order, also
 // those whose outcomes the store has refused (`lane.ts`); while one lies among the dead letters, later ones of its lane
@@ -12,7 +12,7 @@
 import { pause } from '../base/clock.ts';
 import { unawaited } from '../base/guarded.ts';
 import type { MessageSettings } from '../model/message-options.ts';
-import { type Levels, LevelWord } from '../shared/levels.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
 import { type Care, carefree } from '../wire/care.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import {
@@ -47,7 +47,7 @@ const lookAgainMs = 1_000;
 export class Deliveries implements MessageTaker {
   /** What was open after the process had ended in the middle; set before `recover`. */
   care: Care = carefree;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly sender: MessageSender;
   private box: LetterBox | undefined;
   private readonly tally: Tally;
@@ -66,21 +66,21 @@ export class Deliveries implements MessageTaker {
 
   constructor(
     sender: MessageSender,
-    levels: Levels,
+    control: ControlBlock,
     settings: MessageSettings,
     events: DeliveryEvents,
     held: Held = new Held(),
   ) {
     this.sender = sender;
-    this.levels = levels;
+    this.control = control;
     this.tally = new Tally(events);
     this.settings = settings;
-    this.holds = new Holds(levels);
+    this.holds = new Holds(control);
     this.held = held;
     this.lanes = new Lanes(this.holds, this.held);
     const notCounted = (): void => void this.tally.underWay--;
     this.intake = new Intake(this.holds, this.held, this.stop.signal, (...which) => this.take(...which), notCounted);
-    this.relief = new Relief(levels, this.holds, () => this.hasEnded);
+    this.relief = new Relief(control, this.holds, () => this.hasEnded);
     this.unconfirmed = new Unconfirmed((open, isStored) => this.concluded(open, isStored), this.hasStopped);
     this.requeued = new RequeuedLetters(this.holds, this.stop.signal, this.tally, {
       deliver: (...which) => this.deliver(...which),
@@ -264,7 +264,7 @@ export class Deliveries implements MessageTaker {
   private confirmed(answer: Answer | undefined): ReturnType<typeof confirmed> {
     if (answer !== undefined && this.sender.progress.isStoreElsewhere)
       return confirmed(() => whenStored(answer), this.hasStopped);
-    const position = this.levels.position('written');
+    const position = this.control.position('written');
     return confirmed(() => this.sender.reached('synced', position), this.hasStopped);
   }
 
@@ -329,7 +329,7 @@ export class Deliveries implements MessageTaker {
   /** What waits in the box counts with what the log holds: so users wait before it grows without end. */
   private publishKept(): void {
     const kib = Math.ceil((this.box?.waitingBytes ?? 0) / 1024);
-    if (kib !== this.levels.flag(LevelWord.waitingKib)) this.levels.setFlag(LevelWord.waitingKib, kib);
+    if (kib !== this.control.flag(Signal.waitingKib)) this.control.setFlag(Signal.waitingKib, kib);
   }
 
   /** Nothing more is delivered. */

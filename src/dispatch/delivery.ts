@@ -1,5 +1,5 @@
 // One message on its way to its target: attempts with a pause between them, until it has an outcome or there is no point in
-// further attempts. Caller's thread.
+// further attempts. Host thread.
 //
 // Three kinds of failure. Pushed back (a full mailbox, a store that does not answer): not the message's fault, tried again for
 // `patienceMs`. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
@@ -55,7 +55,7 @@ const pushedBack = [
     'StoreAccessDenied',
     'StoreSchemaMissing',
     'StoreSchemaNewer',
-    'StoreSchemaAltered',
+    'StoreSchemaMismatch',
     'StoreSchemaUnsafe',
   ] as const),
 ];

@@ -1,6 +1,6 @@
 // Aggregates whose events the store has refused: what their actors held from the first refused event on was not the
 // store's state. The caller tells the shard in the command ring, before any later command; the shard drops the actor, and
-// says so in its event ring. What a shard answered in between was decided on that state. Caller's thread.
+// says so in its event ring. What a shard answered in between was decided on that state. Host thread.
 //
 // Invariants: one fence for each time that an actor was alive beside the store; a receipt that lies behind the first
 // refused event, and was read before the shard's word, is never `stored`.
@@ -9,7 +9,7 @@ import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import { GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind } from '../wire/frame.ts';
-import type { CommandWrite, Line } from './line.ts';
+import type { CommandWrite, ShardChannel } from './shard-channel.ts';
 
 /** An event that the store has refused. */
 export interface Refused {
@@ -24,7 +24,7 @@ interface Fence {
   readonly number: number;
   readonly typeIndex: number;
   readonly refused: Refused;
-  line: Line;
+  channel: ShardChannel;
   isSent: boolean;
   /** Receipts with a lower number were read before the shard had dropped the actor. */
   beforeReceipt: number;
@@ -46,7 +46,7 @@ export class Fences {
   }
 
   /** Tell the shard behind `line`, unless it knows of this time already. */
-  add(typeIndex: number, refused: Refused, line: Line): void {
+  add(typeIndex: number, refused: Refused, channel: ShardChannel): void {
     const key = keyOf(refused);
     const known = this.latest.get(key);
     if (known !== undefined && known.endPosition > refused.position) return;
@@ -54,7 +54,7 @@ export class Fences {
       number: ++this.numbers,
       typeIndex,
       refused,
-      line,
+      channel,
       isSent: false,
       beforeReceipt: Number.POSITIVE_INFINITY,
       endPosition: Number.POSITIVE_INFINITY,
@@ -66,14 +66,14 @@ export class Fences {
       if (this.latest.size <= keptLimit) break;
       this.latest.delete(oldest);
     }
-    line.tell(writeOf(fence), () => {});
+    channel.tell(writeOf(fence), () => {});
   }
 
   /** Another shard takes over: it hears of what the dead one may not have done, before any command. */
-  resend(dead: Line, next: Line): void {
+  resend(dead: ShardChannel, next: ShardChannel): void {
     for (const fence of this.open.values()) {
-      if (fence.line !== dead) continue;
-      fence.line = next;
+      if (fence.channel !== dead) continue;
+      fence.channel = next;
       fence.isSent = false;
       next.tell(writeOf(fence), () => {});
     }

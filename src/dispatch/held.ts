@@ -1,4 +1,4 @@
-// What messages take of the heap while they wait. Caller's thread.
+// What messages take of the heap while they wait. Host thread.
 import type { Message } from '../wire/message.ts';
 
 /** A part of the heap that Node has even in a container of 256 MiB. */

@@ -1,9 +1,9 @@
 // What messages still need of the log: nothing from a hold's position on counts as done. `settled` is published as the last
-// position before the first hold; the log, and what the store keeps of outcomes, go by it. Caller's thread.
+// position before the first hold; the log, and what the store keeps of outcomes, go by it. Host thread.
 //
 // Invariants: a hold is never added at or below what has been published; nothing is published before the last run's messages
 // are known; of the holds that are kept, at most half and some have been released, since each may keep a message in memory.
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 
 export interface Hold<Of> {
   readonly position: number;
@@ -15,7 +15,7 @@ export interface Hold<Of> {
 const releasedLeast = 64;
 
 export class Holds<Of> {
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   /** In log order, from `first` on; the first one is not released. */
   private holds: Hold<Of>[] = [];
   private first = 0;
@@ -26,8 +26,8 @@ export class Holds<Of> {
   /** Until the last run's messages are known, nothing counts as done: a chunk that said so would lose them to a kill. */
   private hasBegun = false;
 
-  constructor(levels: Levels) {
-    this.levels = levels;
+  constructor(control: ControlBlock) {
+    this.control = control;
   }
 
   begin(): void {
@@ -101,6 +101,6 @@ export class Holds<Of> {
     const settled = first === undefined ? this.seen : Math.min(this.seen, first.position - 1);
     if (settled === this.published) return;
     this.published = settled;
-    this.levels.publish('settled', settled);
+    this.control.publish('settled', settled);
   }
 }

@@ -1,14 +1,14 @@
 // What is in flight: the lines to the shards, and who waits for a reply, by slot. A reply ends a command (`turns.ts`); this file
-// has the other ends: it is given up, its shard has died, the runtime closes, the log has failed. Caller's thread.
+// has the other ends: it is given up, its shard has died, the runtime closes, the log has failed. Host thread.
 //
 // Invariant: a command that is not in a slot any more has its answer, or gets it in the same turn.
 import { isError, TrunklineError } from '../base/errors.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
 import type { FrameReader } from '../wire/frame.ts';
-import type { Line } from './line.ts';
 import type { Pending } from './pending.ts';
 import type { Progress } from './progress.ts';
 import type { Refusals } from './refusals.ts';
+import type { ShardChannel } from './shard-channel.ts';
 import { Slots } from './slots.ts';
 
 /** A ring without a shard behind it. */
@@ -26,7 +26,7 @@ export interface OtherRing {
 export class InFlight {
   /** Why nothing is admitted any more, if so. */
   closed: TrunklineError | undefined;
-  readonly lines: Line[] = [];
+  readonly channels: ShardChannel[] = [];
   /** Further rings whose last reader this thread is: its own, and those of shards that have died. */
   readonly others: Set<OtherRing> = new Set();
   readonly slots: Slots<Pending>;
@@ -49,7 +49,7 @@ export class InFlight {
 
   /** What was in flight is so no longer, and will not be executed. */
   drop(slot: number, pending: Pending, error: unknown): void {
-    if (pending.ack === 'raised') pending.line.urgent--;
+    if (pending.ack === 'raised') pending.channel.urgent--;
     this.slots.remove(slot);
     pending.fail(error);
   }
@@ -66,19 +66,19 @@ export class InFlight {
   }
 
   /** A shard has died and its ring has been read to the end: whoever still waits for it is told what is known. */
-  failLine(line: Line, reason: string): void {
-    line.dead = true;
+  failLine(channel: ShardChannel, reason: string): void {
+    channel.dead = true;
     for (const [slot, pending] of this.slots.entries()) {
-      if (pending.line !== line || pending.endOfGroup === undefined) continue;
+      if (pending.channel !== channel || pending.endOfGroup === undefined) continue;
       this.slots.remove(slot);
-      const taken = line.hasTaken(pending.endOfGroup);
+      const taken = channel.hasTaken(pending.endOfGroup);
       pending.fail(new TrunklineError(taken ? 'OutcomeUnknown' : 'NotExecuted', { reason }));
     }
   }
 
   /** Close waits no longer, the shards have ended and their rings have been read: tell whoever is left what is known. */
   abandon(reason: string): void {
-    for (const line of this.lines) this.failLine(line, reason);
+    for (const channel of this.channels) this.failLine(channel, reason);
     for (const [slot, pending] of this.slots.entries()) {
       this.slots.remove(slot);
       pending.fail(new TrunklineError('NotExecuted', { reason }));
@@ -86,15 +86,15 @@ export class InFlight {
   }
 
   /** What never reached the dead shard's ring goes to its successor. */
-  replaceLine(dead: Line, next: Line): void {
+  replaceLine(dead: ShardChannel, next: ShardChannel): void {
     for (const [, pending] of this.slots.entries()) {
-      if (pending.line !== dead) continue;
-      pending.line = next;
+      if (pending.channel !== dead) continue;
+      pending.channel = next;
       if (pending.ack === 'raised') next.urgent++;
     }
     this.refusals.fences.resend(dead, next);
     next.takeOver(dead);
-    this.lines[next.shard] = next;
+    this.channels[next.shard] = next;
     next.flushOverflow();
   }
 
@@ -105,7 +105,7 @@ export class InFlight {
       this.slots.remove(slot);
       pending.fail(error);
     }
-    for (const line of this.lines) line.dropOverflow();
+    for (const channel of this.channels) channel.dropOverflow();
     for (const other of this.others) other.fail(error);
     this.progress.fail(error);
     for (const resolve of this.drained.splice(0)) resolve();

@@ -1,5 +1,5 @@
 // Messages come in: from the rings while there is room in memory for what waits, else, and at a start, from the log and the
-// message box, in log order, as far as there is room. Caller's thread.
+// message box, in log order, as far as there is room. Host thread.
 //
 // Invariants: all messages up to `takenTo` have been taken, none behind it; what the rings bring is taken, or left, for a whole
 // turn, since several rings in one turn are in no common order. The log keeps what is left (`hold`) unless it is in the box.

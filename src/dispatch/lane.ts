@@ -1,5 +1,5 @@
 // The messages of one sender to one target that are not carried out yet, in log order. Where the store is elsewhere it may
-// refuse an outcome: then the message is delivered again in its place. Caller's thread.
+// refuse an outcome: then the message is delivered again in its place. Host thread.
 //
 // Invariants: `waiting` is in log order, whatever comes back to it. After a refusal nothing of the lane is delivered until the
 // store has said of each outcome whether it lasts: what was decided beside the refused one is mostly void too, and must go

@@ -1,5 +1,5 @@
 // All lanes, and what their messages take of memory: a message comes into memory where its lane and all together have room for
-// it, else its position does, and the message when its turn comes. Caller's thread.
+// it, else its position does, and the message when its turn comes. Host thread.
 import { type Address, type LetterBox, laneOf, type Message, targetOf } from '../wire/message.ts';
 import { type Held, heapBytesOf } from './held.ts';
 import type { Holds } from './holds.ts';

@@ -1,6 +1,6 @@
 // What the last run has left of messages in the log: how many it had written that are perhaps not carried out, and the outcomes
 // that it had written, without those that are void since. Read before anything of this run is delivered. Neither the messages
-// nor the outcomes are held in memory: they are read when their turn comes (`intake.ts`). Caller's thread.
+// nor the outcomes are held in memory: they are read when their turn comes (`intake.ts`). Host thread.
 //
 // Invariant: the log keeps a message's outcome for as long as the message can still be delivered (`Deliveries` holds `settled`
 // below it), so none is missing here.

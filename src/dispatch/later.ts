@@ -1,5 +1,5 @@
 // The messages of a lane that wait behind those in memory: positions, eight bytes each. They are read from the log, or from the
-// message box, when their turn comes. Caller's thread.
+// message box, when their turn comes. Host thread.
 //
 // Invariants: positions ascend, and lie behind all of the lane that are in memory. The log keeps what is not in the box
 // (`hold`), and the outcomes that a start has found of those that are (`outcomes`). Reading and keeping exclude each other, so

@@ -6,10 +6,10 @@ import { PositionQueue, type Queued } from '../base/position-queue.ts';
  * `bounded`: no longer than the runtime's bound. `reading`: the same, and not at all while the level's owner is in trouble.
  * `own`: the runtime's own work, or a command with a deadline: without a bound here.
  */
-export type Patience = 'bounded' | 'reading' | 'own';
+export type WaitBound = 'bounded' | 'reading' | 'own';
 
 interface Waiter extends Queued {
-  readonly patience: Patience;
+  readonly patience: WaitBound;
   /** By the monotonic clock. */
   readonly since: number;
   resolve(): void;
@@ -27,7 +27,7 @@ export class LevelWaiters {
     position: number,
     resolve: () => void,
     reject: (error: unknown) => void,
-    patience: Patience = 'own',
+    patience: WaitBound = 'own',
     since = 0,
   ): Waiter {
     const waiter = { position, resolve, reject, patience, since, place: -1, order: 0 };

@@ -1,5 +1,5 @@
 // Which messages of the last run have an outcome in the log, and where: some 40 bytes for each, outside of the heap, since a
-// log of gigabytes may hold millions. A hash table with open addressing, in typed arrays. Caller's thread.
+// log of gigabytes may hold millions. A hash table with open addressing, in typed arrays. Host thread.
 import type { WireError } from '../base/errors.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';

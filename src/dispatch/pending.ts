@@ -5,15 +5,15 @@ import { guarded } from '../base/guarded.ts';
 import { onAbort } from '../base/on-abort.ts';
 import type { SendOptions } from '../model/aggregate.ts';
 import type { Level, Receipt } from '../model/receipt.ts';
-import type { Line, Waiting } from './line.ts';
 import type { CommandReceipt } from './receipt.ts';
+import type { ShardChannel, Waiting } from './shard-channel.ts';
 
 export class Pending {
   readonly resolve: (receipt: Receipt<unknown>) => void;
   readonly reject: (error: unknown) => void;
   readonly ack: Level;
   readonly deadlineMs: number;
-  line: Line;
+  channel: ShardChannel;
   readonly type: string;
   readonly id: string;
   /** A message between aggregates: its reply needs no events. */
@@ -40,7 +40,7 @@ export class Pending {
     reject: (error: unknown) => void,
     ack: Level,
     deadlineMs: number,
-    line: Line,
+    channel: ShardChannel,
     type: string,
     id: string,
   ) {
@@ -48,7 +48,7 @@ export class Pending {
     this.reject = reject;
     this.ack = ack;
     this.deadlineMs = deadlineMs;
-    this.line = line;
+    this.channel = channel;
     this.type = type;
     this.id = id;
   }

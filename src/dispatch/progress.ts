@@ -6,8 +6,8 @@ import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { onAbort } from '../base/on-abort.ts';
 import type { Level } from '../model/receipt.ts';
-import { hurrySync, type Levels, LevelWord } from '../shared/levels.ts';
-import { LevelWaiters, type Patience } from './level-waiters.ts';
+import { type ControlBlock, hurrySync, Signal } from '../shared/control-block.ts';
+import { LevelWaiters, type WaitBound } from './level-waiters.ts';
 import type { LevelWait } from './receipt.ts';
 import type { Refusals } from './refusals.ts';
 
@@ -15,9 +15,9 @@ type WaitedLevel = Exclude<Level, 'raised' | 'written'>;
 
 const waitedLevels: readonly WaitedLevel[] = ['synced', 'stored', 'published'];
 const wordOf = {
-  synced: LevelWord.awaitsSynced,
-  stored: LevelWord.awaitsStored,
-  published: LevelWord.awaitsPublished,
+  synced: Signal.awaitsSynced,
+  stored: Signal.awaitsStored,
+  published: Signal.awaitsPublished,
 } as const;
 
 /** One level: who waits for it, the position as last looked at, and why it will not come any further. */
@@ -51,7 +51,7 @@ const looksPerBound = 4;
 const lookMsMost = 1_000;
 
 export class Progress implements LevelWait {
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
   private readonly refusals: Refusals;
   readonly timeoutMs: number;
@@ -61,8 +61,8 @@ export class Progress implements LevelWait {
   private looking: NodeJS.Timeout | undefined;
 
   /** `timeoutMs`: how long a wait of a user's lasts. */
-  constructor(levels: Levels, hasStream: boolean, refusals: Refusals, timeoutMs: number) {
-    this.levels = levels;
+  constructor(control: ControlBlock, hasStream: boolean, refusals: Refusals, timeoutMs: number) {
+    this.control = control;
     this.timeoutMs = timeoutMs;
     this.refusals = refusals;
     if (hasStream) return;
@@ -78,7 +78,7 @@ export class Progress implements LevelWait {
     level: Level,
     position: number,
     signal: AbortSignal | undefined,
-    patience: Patience = 'bounded',
+    patience: WaitBound = 'bounded',
   ): Promise<void> {
     if (level === 'raised' || level === 'written') return Promise.resolve();
     const one = this.of(level);
@@ -111,12 +111,12 @@ export class Progress implements LevelWait {
 
   /** The level's owner has failed, and tries again. */
   troubled(level: WaitedLevel, error: TrunklineError): void {
-    this.of(level).troubled(error, this.levels.position(level));
+    this.of(level).troubled(error, this.control.position(level));
   }
 
   /** What holds a level up: as long as it has not moved since its owner said so. */
   troubleOf(level: WaitedLevel): TrunklineError | undefined {
-    return this.of(level).troubleAt(this.levels.position(level));
+    return this.of(level).troubleAt(this.control.position(level));
   }
 
   /** One timer for all waits: a timer for each would cost more than the wait itself mostly does. */
@@ -133,7 +133,7 @@ export class Progress implements LevelWait {
     const { timeoutMs } = this;
     for (const { level, waiters } of this.waiting) {
       waiters.expire(monotonicMs() - timeoutMs, (position) => {
-        const what = `position ${position} at level '${level}' (it is at ${this.levels.position(level)})`;
+        const what = `position ${position} at level '${level}' (it is at ${this.control.position(level)})`;
         return new TrunklineError('WaitTimedOut', { what, timeoutMs }, { cause: this.troubleOf(level) });
       });
     }
@@ -156,8 +156,8 @@ export class Progress implements LevelWait {
 
   /** The last level that a position, which is written, has come to. */
   levelOf(position: number): Level {
-    if (this.levels.position('stored') >= position && !this.refused(position, position)) return 'stored';
-    return this.levels.position('synced') >= position ? 'synced' : 'written';
+    if (this.control.position('stored') >= position && !this.refused(position, position)) return 'stored';
+    return this.control.position('synced') >= position ? 'synced' : 'written';
   }
 
   /**
@@ -165,8 +165,8 @@ export class Progress implements LevelWait {
    * past it (so: read it after the position), and told by messages, which come when this thread turns to them.
    */
   private positionOf({ level, seen }: Waiting): number {
-    const position = this.levels.position(level);
-    const isToldOf = level !== 'stored' || this.levels.position('quarantined') === this.refusals.count;
+    const position = this.control.position(level);
+    const isToldOf = level !== 'stored' || this.control.position('quarantined') === this.refusals.count;
     return isToldOf ? position : seen;
   }
 
@@ -205,9 +205,9 @@ export class Progress implements LevelWait {
 
   /** Say which levels are waited for; that there is a hurry, again and again: the next sync takes it back. */
   private ask(): void {
-    const { levels, waiting } = this;
-    for (const one of waiting) levels.setFlag(wordOf[one.level], this.isWatched(one) ? 1 : 0);
-    if (waiting.some(({ isEmpty }) => !isEmpty)) hurrySync(levels);
+    const { control, waiting } = this;
+    for (const one of waiting) control.setFlag(wordOf[one.level], this.isWatched(one) ? 1 : 0);
+    if (waiting.some(({ isEmpty }) => !isEmpty)) hurrySync(control);
   }
 
   /** The level will come no further. */

@@ -10,7 +10,7 @@ import { checkLevel, type Level, type Receipt } from '../model/receipt.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
 import { GroupFlag } from '../shared/ring/ring.ts';
 import { FrameKind, FrameReader, lastEventIndex } from '../wire/frame.ts';
-import type { Patience } from './level-waiters.ts';
+import type { WaitBound } from './level-waiters.ts';
 
 /** What an answer without events rests on: this version of its aggregate, at a position of the log. */
 interface Basis {
@@ -22,7 +22,7 @@ interface Basis {
 
 /** What a receipt needs to wait for later levels. */
 export interface LevelWait {
-  reached(level: Level, position: number, signal: AbortSignal | undefined, patience?: Patience): Promise<void>;
+  reached(level: Level, position: number, signal: AbortSignal | undefined, patience?: WaitBound): Promise<void>;
   /** How long a wait of a user's lasts. */
   readonly timeoutMs: number;
   /** The store is elsewhere, where another log may have gone on. */
@@ -143,7 +143,7 @@ export class CommandReceipt implements Receipt<unknown> {
    * The same for a receipt whose position is known; its answer, if it has no events, is confirmed by the flush where the
    * command was sent with that level. @throws WaitTimedOut
    */
-  whenAt(level: Level, signal?: AbortSignal, patience?: Patience): Promise<void> {
+  whenAt(level: Level, signal?: AbortSignal, patience?: WaitBound): Promise<void> {
     const reached = whenConfirmed(this.#wait, level, this.lastPosition, signal, patience);
     return level === 'stored' || level === 'published'
       ? reached.then(() => {
@@ -213,7 +213,7 @@ function whenConfirmed(
   level: Level,
   position: number,
   signal: AbortSignal | undefined,
-  patience: Patience | undefined,
+  patience: WaitBound | undefined,
 ): Promise<void> {
   const reached = wait.reached(level, position, signal, patience);
   if (level !== 'published' || !wait.isStoreElsewhere) return reached;
@@ -250,7 +250,7 @@ export class RepeatedReceipt implements Receipt<unknown> {
   }
 
   /** @throws WaitTimedOut */
-  async whenAt(level: Level, signal?: AbortSignal, patience?: Patience): Promise<void> {
+  async whenAt(level: Level, signal?: AbortSignal, patience?: WaitBound): Promise<void> {
     await whenConfirmed(this.#wait, level, this.position, signal, patience);
     if (level !== 'stored' && level !== 'published') return;
     for (const { position } of this.events) checkStored(this.#wait, position, position);

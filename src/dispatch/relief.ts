@@ -1,13 +1,13 @@
 // Gives room back to a log that open messages hold: puts them into the message box, durably, so that the log may forget them.
 // A slow message would otherwise hold all that comes behind it, and once that fills the log, its own outcome has no room.
-// Caller's thread.
+// Host thread.
 //
 // Invariants: a message leaves the log only once it is in the box, and the box only once its outcome is as durable as what
 // `settled` asks for; from the turn in which its outcome is read until then, the log keeps the outcome (`Open.outcome`).
 import { pause } from '../base/clock.ts';
 import { unawaited } from '../base/guarded.ts';
 import type { LogSource } from '../log/log.ts';
-import { type Levels, LevelWord } from '../shared/levels.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
 import type { LetterBox, Message } from '../wire/message.ts';
 import type { Hold, Holds } from './holds.ts';
 
@@ -43,15 +43,15 @@ const lookAgainMs = 10;
 const retryMs = 1_000;
 
 export class Relief {
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly holds: Holds<Holder>;
   private readonly hasStopped: () => boolean;
   private box: LetterBox | undefined;
   private log: LogSource | undefined;
   private isRunning = false;
 
-  constructor(levels: Levels, holds: Holds<Holder>, hasStopped: () => boolean) {
-    this.levels = levels;
+  constructor(control: ControlBlock, holds: Holds<Holder>, hasStopped: () => boolean) {
+    this.control = control;
     this.holds = holds;
     this.hasStopped = hasStopped;
   }
@@ -67,7 +67,7 @@ export class Relief {
   }
 
   private get isWanted(): boolean {
-    return this.levels.flag(LevelWord.heldByMessages) !== 0;
+    return this.control.flag(Signal.heldByMessages) !== 0;
   }
 
   /** Called in every turn of the caller. */
@@ -87,7 +87,7 @@ export class Relief {
 
   private async step(box: LetterBox): Promise<void> {
     // From the sinks' floor on the log could not truncate anyway; below it everything is synced.
-    const floor = this.levels.position('floor');
+    const floor = this.control.position('floor');
     const found = this.holds.below(floor, keptAtOnce, (of) => ('keep' in of ? !of.isBusy : !of.isKept && !of.isEnding));
     const opens = found.filter((of) => !('keep' in of)) as Open[];
     const unloaded = found.filter((of) => 'keep' in of).slice(0, unloadedAtOnce) as Unloaded[];

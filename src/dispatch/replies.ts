@@ -1,4 +1,4 @@
-// What a caller gets for a reply in a ring: a receipt at the level that it waits for, or an error. Caller's thread.
+// What a caller gets for a reply in a ring: a receipt at the level that it waits for, or an error. Host thread.
 import { Rejected } from '../base/errors.ts';
 import { carriedOut } from '../base/wait.ts';
 import type { StoredEvent } from '../model/event.ts';

@@ -1,5 +1,5 @@
 // Dead letters that are to be delivered again: those of a lane one after the other, each until it is gone from the box, or lies
-// there again. Caller's thread.
+// there again. Host thread.
 //
 // Invariant: the outcome of a letter stays in the log (`Lane.held`) until the letter is gone from the box durably.
 import type { LetterBox, Message } from '../wire/message.ts';

@@ -1,4 +1,4 @@
-// How a shard has fared: how often in a row it has died soon after its start, or as it started. Caller's thread.
+// How a shard has fared: how often in a row it has died soon after its start, or as it started. Host thread.
 import { performance } from '../base/clock.ts';
 import type { StartSettings } from '../model/start-options.ts';
 

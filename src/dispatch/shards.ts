@@ -9,10 +9,10 @@ import { guarded, unawaited } from '../base/guarded.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { StartSettings } from '../model/start-options.ts';
 import { type RunningShard, ShardPool, type ShardSettings } from '../shard/pool.ts';
-import { Levels, LevelWord } from '../shared/levels.ts';
-import { isBlocked } from '../shared/ring/bell.ts';
-import type { Caller } from './caller.ts';
-import { Line } from './line.ts';
+import { ControlBlock, Signal } from '../shared/control-block.ts';
+import { isBlocked } from '../shared/ring/notifier.ts';
+import type { CommandDispatcher } from './dispatcher.ts';
+import { ShardChannel } from './shard-channel.ts';
 import { ShardLives } from './shard-lives.ts';
 
 const lookEveryMs = 1_000;
@@ -41,33 +41,39 @@ export class Shards {
   restartCount = 0;
   /** Starts that were of no use: the shard died before it had taken a command. */
   deathsAtStart = 0;
-  private readonly caller: Caller;
+  private readonly dispatcher: CommandDispatcher;
   private readonly log: RingKeeper;
   private readonly events: ShardsEvents;
   private readonly pool: ShardPool;
   private readonly count: number;
   private readonly ringKeys: number[] = [];
   /** By shard. The caller gets them once all shards have started: commands go by how many there are. */
-  private readonly lines: Line[] = [];
-  private readonly starts: Promise<Line>[] = [];
+  private readonly channels: ShardChannel[] = [];
+  private readonly starts: Promise<ShardChannel>[] = [];
   private readonly restarts = new Set<Promise<void>>();
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly beats: { beat: number; since: number; isHeld: boolean }[];
   private watch: NodeJS.Timeout | undefined;
   private readonly lives: ShardLives[];
   private stopping = false;
   private readonly stop = new AbortController();
 
-  constructor(caller: Caller, log: RingKeeper, settings: ShardSettings, starts: StartSettings, events: ShardsEvents) {
-    this.caller = caller;
+  constructor(
+    dispatcher: CommandDispatcher,
+    log: RingKeeper,
+    settings: ShardSettings,
+    starts: StartSettings,
+    events: ShardsEvents,
+  ) {
+    this.dispatcher = dispatcher;
     this.log = log;
     this.events = events;
     this.count = settings.shards;
-    this.levels = new Levels(settings.levels);
+    this.control = new ControlBlock(settings.controlBlock);
     this.lives = Array.from({ length: this.count }, () => new ShardLives(starts));
     this.beats = Array.from({ length: this.count }, () => ({ beat: -1, since: 0, isHeld: false }));
     this.pool = new ShardPool(settings, {
-      wake: () => caller.turn(),
+      wake: () => dispatcher.turn(),
       warning: events.warning,
       died: (shard, cause) => {
         const restart = this.restart(shard, cause).finally(() => this.restarts.delete(restart));
@@ -80,33 +86,33 @@ export class Shards {
   async start(): Promise<void> {
     const starts = Array.from({ length: this.count }, (_, index) => this.startOne(index));
     for (const result of await Promise.allSettled(starts)) if (result.status === 'rejected') throw result.reason;
-    this.caller.inFlight.lines.push(...this.lines);
+    this.dispatcher.inFlight.channels.push(...this.channels);
     this.watch = setInterval(
       guarded(() => this.look()),
       lookEveryMs,
     ).unref();
   }
 
-  private startOne(index: number): Promise<Line> {
+  private startOne(index: number): Promise<ShardChannel> {
     const start = this.makeLine(index);
     this.starts[index] = start;
     return start;
   }
 
-  private async makeLine(index: number): Promise<Line> {
+  private async makeLine(index: number): Promise<ShardChannel> {
     const shard = await this.pool.start(index, (ring) => {
       this.ringKeys[index] = this.log.attach(ring);
     });
-    const line = new Line(index, shard.commandRing, shard.eventRing, shard.bell);
-    this.lines[index] = line;
+    const channel = new ShardChannel(index, shard.commandRing, shard.eventRing, shard.notifier);
+    this.channels[index] = channel;
     this.lives[index]!.begun();
-    return line;
+    return channel;
   }
 
   /** Read the dead shard's ring to the end, tell its callers what is known, and start another. */
   private async restart({ index }: RunningShard, cause: string): Promise<void> {
     if (this.stopping) return;
-    const { caller } = this;
+    const { dispatcher } = this;
     const dead = await this.starts[index]!.catch(() => undefined);
     if (dead === undefined) return;
     this.restartCount++;
@@ -114,14 +120,14 @@ export class Shards {
       dead.seal();
       this.events.died(index, cause);
       await this.log.detach(this.ringKeys[index]!);
-      caller.turn();
-      caller.inFlight.failLine(dead, `its shard died (${cause})`);
+      dispatcher.turn();
+      dispatcher.inFlight.failLine(dead, `its shard died (${cause})`);
       this.lives[index]!.died(dead.hasTakenAny);
       if (!dead.hasTakenAny) this.deathsAtStart++;
       const next = await this.startAgain(index, cause);
       if (next === undefined) return;
-      if (caller.inFlight.lines.length > 0) caller.inFlight.replaceLine(dead, next);
-      caller.turn();
+      if (dispatcher.inFlight.channels.length > 0) dispatcher.inFlight.replaceLine(dead, next);
+      dispatcher.turn();
     } catch (error) {
       if (this.stopping) return;
       this.events.failed(
@@ -134,7 +140,7 @@ export class Shards {
   }
 
   /** Again and again, with longer and longer pauses, as long as there is hope. undefined: the runtime stops. */
-  private async startAgain(index: number, cause: string): Promise<Line | undefined> {
+  private async startAgain(index: number, cause: string): Promise<ShardChannel | undefined> {
     const lives = this.lives[index]!;
     for (let last = cause; ; ) {
       if (lives.isHopeless) throw new Error(`it has died ${lives.atStart} times in a row as it started: ${last}`);
@@ -177,13 +183,13 @@ export class Shards {
   }
 
   private wakeAll(): void {
-    for (const line of this.lines) line?.ring();
+    for (const channel of this.channels) channel?.ring();
   }
 
   /** Live actors in all of them. */
   get actors(): number {
     let actors = 0;
-    for (let shard = 0; shard < this.count; shard++) actors += this.levels.flag(LevelWord.firstShardActors + shard);
+    for (let shard = 0; shard < this.count; shard++) actors += this.control.flag(Signal.firstShardActors + shard);
     return actors;
   }
 
@@ -197,10 +203,10 @@ export class Shards {
 
   /** A thread that has turned neither its own loop nor its event loop since the last look, and does not block, is held. */
   private look(): void {
-    const { levels } = this;
+    const { control } = this;
     for (let shard = 0; shard < this.count; shard++) {
-      const beat = levels.flag(LevelWord.firstShardBeat + shard);
-      const sleeps = isBlocked(levels.flag(LevelWord.firstShardBell + shard));
+      const beat = control.flag(Signal.firstShardBeat + shard);
+      const sleeps = isBlocked(control.flag(Signal.firstShardNotifier + shard));
       const before = this.beats[shard]!;
       if (sleeps || beat !== before.beat) this.beats[shard] = { beat, since: performance.now(), isHeld: false };
       else if (!before.isHeld) {

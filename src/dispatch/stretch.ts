@@ -1,4 +1,4 @@
-// Messages as the log or the message box has them, by their positions; always a bounded part. Caller's thread.
+// Messages as the log or the message box has them, by their positions; always a bounded part. Host thread.
 
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';

@@ -1,6 +1,6 @@
 // Messages under which a shard has died are delivered one at a time, so that the one that kills shards is found, and those that
 // were there by chance are not blamed. A turn has a bound: one that hangs leaves the line, and goes on beside the others.
-// Caller's thread.
+// Host thread.
 //
 // Invariant: a death is charged to an attempt that was alone, or else to the one that has outlived its turn.
 import { pause, yieldToLoop } from '../base/clock.ts';

@@ -1,5 +1,5 @@
 // How many messages are in progress, and what has come of the others since the start. Each end is counted and reported by one
-// call, so that the counts and the events agree. Caller's thread.
+// call, so that the counts and the events agree. Host thread.
 import type { DeliveryEvents, Message, MessageFailure } from '../wire/message.ts';
 
 export class Tally implements DeliveryEvents {

@@ -9,19 +9,19 @@
 import { TrunklineError } from '../base/errors.ts';
 import type { Bus } from '../bus/bus.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
-import { type Levels, LevelWord } from '../shared/levels.ts';
-import { Sleeper } from '../shared/ring/bell.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
+import { Parker } from '../shared/ring/notifier.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
 import type { Address } from '../wire/message.ts';
 import { answerAsk } from './answers.ts';
 import type { InFlight, OtherRing } from './in-flight.ts';
-import type { Line } from './line.ts';
 import type { NamedSender } from './named-sender.ts';
 import type { Pending } from './pending.ts';
 import type { Refusals } from './refusals.ts';
 import { answer, type ReplyContext } from './replies.ts';
+import type { ShardChannel } from './shard-channel.ts';
 
 /** Takes the messages between aggregates that turns read; see `deliveries.ts`. */
 export interface MessageTaker {
@@ -44,10 +44,10 @@ export interface TurnsOwner extends NamedSender, ReplyContext {
 export class Turns {
   private readonly owner: TurnsOwner;
   private readonly inFlight: InFlight;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly bus: Bus;
   private readonly report: (error: unknown) => void;
-  private readonly sleeper: Sleeper;
+  private readonly parker: Parker;
   /** What follows the reading, in order. */
   private readonly steps: readonly (() => void)[];
   private readonly hasWork = (): boolean => this.looksForWork();
@@ -62,13 +62,13 @@ export class Turns {
   private isDueAgain = false;
 
   /** `report` is told of an exception that nobody expects, and must not throw. */
-  constructor(owner: TurnsOwner, levels: Levels, bus: Bus, report: (error: unknown) => void) {
+  constructor(owner: TurnsOwner, control: ControlBlock, bus: Bus, report: (error: unknown) => void) {
     this.owner = owner;
     this.inFlight = owner.inFlight;
-    this.levels = levels;
+    this.control = control;
     this.bus = bus;
     this.report = report;
-    this.sleeper = new Sleeper(levels.words, LevelWord.callerBell);
+    this.parker = new Parker(control.words, Signal.hostNotifier);
     this.steps = [
       () => this.tellBus(),
       () => owner.deliveries?.settledUpTo(this.written),
@@ -90,43 +90,43 @@ export class Turns {
   }
 
   private takeTurn(): void {
-    const { inFlight, levels } = this;
-    this.sleeper.rise();
+    const { inFlight, control } = this;
+    this.parker.rise();
     do {
       this.isDueAgain = false;
-      if (levels.flag(LevelWord.poisoned) !== 0) {
+      if (control.flag(Signal.poisoned) !== 0) {
         // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
         inFlight.fail(
           inFlight.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }),
         );
         return;
       }
-      this.written = levels.position('written');
-      for (const line of inFlight.lines) {
-        if (line.urgent > 0) this.scoutAhead(line);
-        this.read(line.groups, line.frame, line, undefined);
+      this.written = control.position('written');
+      for (const channel of inFlight.channels) {
+        if (channel.urgent > 0) this.scoutAhead(channel);
+        this.read(channel.groups, channel.frame, channel, undefined);
       }
       for (const other of inFlight.others) this.read(other.groups, other.frame, undefined, other);
       for (const step of this.steps) this.take(step);
-      for (const line of inFlight.lines) if (line.hasOverflow) this.take(() => line.flushOverflow());
+      for (const channel of inFlight.channels) if (channel.hasOverflow) this.take(() => channel.flushOverflow());
       for (const other of inFlight.others) if (other.hasWaiting()) this.take(() => other.endTurn());
-    } while (this.isDueAgain || !this.sleeper.arm(this.hasWork));
+    } while (this.isDueAgain || !this.parker.arm(this.hasWork));
     inFlight.settleDrained();
   }
 
   /** The log has room again: commands that shards hold may begin. Each word is read once, so that no change goes unseen. */
   private tellRoom(): void {
-    const room = this.levels.flag(LevelWord.full);
-    const openings = this.levels.flag(LevelWord.openings);
+    const room = this.control.flag(Signal.full);
+    const openings = this.control.flag(Signal.openings);
     const hasMore = openings !== this.openings || room < this.room;
     this.room = room;
     this.openings = openings;
-    if (hasMore) for (const line of this.inFlight.lines) line.ring();
+    if (hasMore) for (const channel of this.inFlight.channels) channel.ring();
   }
 
   /** By the count as well: between two looks it may have been more, and be less again. */
   private hasMoreRoom(): boolean {
-    return this.levels.flag(LevelWord.openings) !== this.openings || this.levels.flag(LevelWord.full) < this.room;
+    return this.control.flag(Signal.openings) !== this.openings || this.control.flag(Signal.full) < this.room;
   }
 
   private take(step: () => void): void {
@@ -138,19 +138,24 @@ export class Turns {
   }
 
   private looksForWork(): boolean {
-    const { lines, others } = this.inFlight;
+    const { channels, others } = this.inFlight;
     const { progress, deliveries } = this.owner;
-    for (const { groups, scout, urgent } of lines) {
+    for (const { groups, scout, urgent } of channels) {
       if (groups.written() !== groups.cursor) return true;
       if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
     }
     for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
     if (this.hasMoreRoom() || deliveries?.isReliefDue) return true;
-    return progress.hasMoved() || (this.inFlight.count > 0 && this.levels.flag(LevelWord.poisoned) !== 0);
+    return progress.hasMoved() || (this.inFlight.count > 0 && this.control.flag(Signal.poisoned) !== 0);
   }
 
   /** The groups of one ring that are in the log: a shard's, or another's of this thread. */
-  private read(ring: RingConsumer, frame: FrameReader, line: Line | undefined, other: OtherRing | undefined): void {
+  private read(
+    ring: RingConsumer,
+    frame: FrameReader,
+    channel: ShardChannel | undefined,
+    other: OtherRing | undefined,
+  ): void {
     const limit = ring.written();
     if (limit === ring.cursor) return;
     while (ring.take(limit)) {
@@ -164,8 +169,8 @@ export class Turns {
         else if (ring.kind === GroupKind.reply) this.settle(ring);
         else if (ring.kind === GroupKind.fenced) {
           this.owner.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
-        } else if (ring.kind === GroupKind.ask && line) {
-          answerAsk(this.owner, line, ring.slot, frame.at(ring.framesStart));
+        } else if (ring.kind === GroupKind.ask && channel) {
+          answerAsk(this.owner, channel, ring.slot, frame.at(ring.framesStart));
         }
       } catch (error) {
         this.report(error);
@@ -218,7 +223,7 @@ export class Turns {
     const pending = slots.get(slot);
     if (pending === undefined) return;
     slots.remove(slot);
-    if (pending.ack === 'raised') pending.line.urgent--;
+    if (pending.ack === 'raised') pending.channel.urgent--;
     if (pending.raised) pending.raised.written(ring.firstPosition);
     if (pending.onOutcome !== undefined && ring.frameCount > 0) pending.onOutcome(ring.firstPosition);
     if (pending.answered) return;
@@ -229,8 +234,8 @@ export class Turns {
    * Replies to callers that wait for `raised` only: they need not wait for the log. The scout is not sent while nobody
    * waits for `raised`: it begins where the reading is, and looks no further than a ring is long.
    */
-  private scoutAhead(line: Line): void {
-    const { scout, groups } = line;
+  private scoutAhead(channel: ShardChannel): void {
+    const { scout, groups } = channel;
     if (scout.cursor < groups.cursor) scout.cursor = groups.cursor;
     const limit = groups.published();
     while (scout.take(limit)) {

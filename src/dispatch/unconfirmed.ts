@@ -1,5 +1,5 @@
 // Messages that their targets have carried out, until the store, which is elsewhere, has what that rests on. If it refuses
-// it (another log has the aggregate), the outcome is void and the message is delivered again. Caller's thread.
+// it (another log has the aggregate), the outcome is void and the message is delivered again. Host thread.
 //
 // Invariants: they are looked at in the order in which they came, so those of one lane are delivered again in theirs; only
 // the end of the runtime ends that.

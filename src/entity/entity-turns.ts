@@ -1,5 +1,5 @@
 // When events may take the next versions of their entities: once those versions are known here, and while no unit of work
-// that is being committed has taken them. Owned by the caller's thread.
+// that is being committed has taken them. Owned by the host thread.
 //
 // Invariant: of those that want one entity, each acts in the turn in which it is the first of them, in the order in which they
 // came; what is held comes first until it is released.

@@ -1,18 +1,18 @@
 // Versions of entities that this runtime has published and this machine's environment does not have yet.
-import { hurrySync, type Levels } from '../shared/levels.ts';
+import { type ControlBlock, hurrySync } from '../shared/control-block.ts';
 
 const learnedLimit = 10_000;
 
 export class Heads {
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly storedHead: (type: string, id: string) => { version: number } | undefined;
   /** In the order in which each was last published, so that what the store has gone past is at the front. */
   private readonly recent = new Map<string, { version: number; position: number }>();
   /** What the store on another machine has answered about entities that this process did not know. */
   private readonly learned = new Map<string, number>();
 
-  constructor(levels: Levels, storedHead: (type: string, id: string) => { version: number } | undefined) {
-    this.levels = levels;
+  constructor(control: ControlBlock, storedHead: (type: string, id: string) => { version: number } | undefined) {
+    this.control = control;
     this.storedHead = storedHead;
   }
 
@@ -48,7 +48,7 @@ export class Heads {
     if (this.recent.size < limit) return true;
     this.forget();
     if (this.recent.size < limit) return true;
-    hurrySync(this.levels);
+    hurrySync(this.control);
     return false;
   }
 
@@ -71,7 +71,7 @@ export class Heads {
 
   /** The oldest entries go as soon as the store has them. */
   private forget(): void {
-    const stored = this.levels.position('remembered');
+    const stored = this.control.position('remembered');
     for (const [key, head] of this.recent) {
       if (head.position > stored) return;
       this.recent.delete(key);

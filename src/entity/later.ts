@@ -1,4 +1,4 @@
-// Looks again a moment later, where no notification comes. Owned by the caller's thread.
+// Looks again a moment later, where no notification comes. Owned by the host thread.
 import { clearTimeout, setTimeout } from '../base/clock.ts';
 import { guarded } from '../base/guarded.ts';
 

@@ -1,5 +1,5 @@
 // Events of entities with all that will be written of them: a draft in the call of the user's, with versions once it is their
-// turn. Owned by the caller's thread.
+// turn. Owned by the host thread.
 //
 // Invariant: what a draft holds is text and numbers, taken in the call itself. A turn may come later, after the store was asked
 // or a commit has ended: what the owner of the events has made of them by then is not looked at.
@@ -37,7 +37,7 @@ export interface DraftSettings {
   readonly transactions: Transactions | undefined;
 }
 
-/** In the call itself, before anything is waited for. @throws InvalidOptions, InvalidId, WrongDoor, UnserialisableValue */
+/** In the call itself, before anything is waited for. @throws InvalidOptions, InvalidId, AggregateTypeOwnedElsewhere, UnserialisableValue */
 export function draftEvents(events: readonly NewEvent[], settings: DraftSettings): readonly Draft[] {
   const { actorTypes, transactions } = settings;
   checkNewEvents(events);
@@ -45,15 +45,15 @@ export function draftEvents(events: readonly NewEvent[], settings: DraftSettings
     const { aggregateType, aggregateId, type } = event;
     if (transactions?.hasTaken(event)) {
       const reason = 'saveWithTx has taken this event; it is published when its transaction commits (see publishAsync)';
-      throw new TrunklineError('WrongDoor', { aggregateType, reason });
+      throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
     if (actorTypes.has(aggregateType)) {
       const reason = 'its events are raised by commands of its actors; entities must use another type';
-      throw new TrunklineError('WrongDoor', { aggregateType, reason });
+      throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
     if (transactions?.mayBeRaised(aggregateType)) {
       const reason = 'raise_rights lets database roles raise its events in transactions; save them with saveWithTx';
-      throw new TrunklineError('WrongDoor', { aggregateType, reason });
+      throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
     const { id, schemaVersion = 1, version: givenVersion } = event;
     const occurredAt = event.occurredAt?.getTime();

@@ -9,7 +9,7 @@ import type { Logger } from '../base/logger.ts';
 import { printAs } from '../base/one-line.ts';
 import { RunningCode } from '../base/running.ts';
 import { carriedOut } from '../base/wait.ts';
-import type { Caller } from '../dispatch/caller.ts';
+import type { CommandDispatcher } from '../dispatch/dispatcher.ts';
 import { CommandReceipt } from '../dispatch/receipt.ts';
 import { Slots } from '../dispatch/slots.ts';
 import { eachFrame } from '../log/frames.ts';
@@ -17,9 +17,9 @@ import type { LogSource } from '../log/log.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { NewEvent } from '../model/event.ts';
 import { checkLevel, type Level, type Receipt } from '../model/receipt.ts';
-import { type Levels, LevelWord, LogRoom } from '../shared/levels.ts';
-import { Bell } from '../shared/ring/bell.ts';
+import { type ControlBlock, LogRoom, Signal } from '../shared/control-block.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
+import { Notifier } from '../shared/ring/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader, frameBytesBound, frameBytesExact } from '../wire/frame.ts';
@@ -49,12 +49,12 @@ export interface Reserved {
 export class EventPublisher {
   /** @internal */
   readonly ring: SharedArrayBuffer;
-  private readonly caller: Caller;
+  private readonly dispatcher: CommandDispatcher;
   private readonly heads: Heads;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
   private readonly options: EntitySettings;
   private readonly producer: RingProducer;
-  private readonly logBell: Bell;
+  private readonly logNotifier: Notifier;
   private readonly slots: Slots<Publishing>;
   /** @internal Commits of units of work: what they have reserved is in flight until they end. */
   readonly commits: RunningCode = new RunningCode();
@@ -65,31 +65,31 @@ export class EventPublisher {
   private waitingEvents = 0;
   private readonly later = new Later(() => this.flushWaiting());
 
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly turns: EntityTurns;
 
   /** @internal `lookUp`: set where the store is on another machine: it may know entities that this process does not. */
   constructor(
-    caller: Caller,
-    levels: Levels,
+    dispatcher: CommandDispatcher,
+    control: ControlBlock,
     storedHead: (type: string, id: string) => { version: number } | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
     options: EntitySettings,
     lookUp?: HeadLookUp,
   ) {
-    this.caller = caller;
-    this.levels = levels;
-    this.heads = new Heads(levels, storedHead);
+    this.dispatcher = dispatcher;
+    this.control = control;
+    this.heads = new Heads(control, storedHead);
     this.actorTypes = actorTypes;
     this.options = options;
     const { maxInFlight: limit, waitTimeoutMs } = options;
     this.turns = new EntityTurns({ heads: this.heads, lookUp, limit, waitTimeoutMs });
     this.ring = createRing(options.ringBytes);
     this.producer = new RingProducer(this.ring, () => false);
-    this.logBell = new Bell(levels.words, LevelWord.logBell);
+    this.logNotifier = new Notifier(control.words, Signal.logNotifier);
     this.slots = new Slots(options.maxInFlight);
     const groups = new RingConsumer(this.ring, Word.tail);
-    caller.inFlight.others.add({
+    dispatcher.inFlight.others.add({
       groups,
       frame: new FrameReader(groups.bytes),
       onGroup: (ring) => this.written(ring),
@@ -104,7 +104,7 @@ export class EventPublisher {
    * Publish events, in order, as one group; resolves when they have come to the runtime's `ack` level.
    * An event's `id` is not compared with those in the store: one that is published twice is stored twice.
    * The expected version is the guard against repetition (`version`, or `save` with `expectedVersion`).
-   * @throws WrongDoor, ConcurrencyConflict, UnserialisableValue, InvalidId, InvalidOptions, CommandTooLarge, RingFull,
+   * @throws AggregateTypeOwnedElsewhere, ConcurrencyConflict, UnserialisableValue, InvalidId, InvalidOptions, CommandTooLarge, RingFull,
    * RuntimeClosed (as rejections)
    */
   publish(...events: NewEvent[]): Promise<Receipt<undefined>> {
@@ -166,7 +166,7 @@ export class EventPublisher {
 
   /** @internal */
   get hasStream(): boolean {
-    return this.caller.options.hasStream;
+    return this.dispatcher.options.hasStream;
   }
 
   /**
@@ -178,7 +178,7 @@ export class EventPublisher {
     const drafts = this.draft(events);
     return this.turns.hold(drafts, (release) => {
       const prepared = this.prepare(drafts);
-      if (this.caller.options.whenFull === 'reject' && !this.hasRoom()) throw this.tooManyUnstored();
+      if (this.dispatcher.options.whenFull === 'reject' && !this.hasRoom()) throw this.tooManyUnstored();
       const { slot, promise } = this.takeSlot(prepared);
       promise.catch(() => {}); // `publish` reports a runtime that fails meanwhile
       return {
@@ -190,7 +190,7 @@ export class EventPublisher {
         giveUp: () => {
           if (this.slots.get(slot)?.events === prepared) this.slots.remove(slot);
           release();
-          this.caller.inFlight.settleDrained();
+          this.dispatcher.inFlight.settleDrained();
         },
       };
     });
@@ -198,7 +198,7 @@ export class EventPublisher {
 
   /** @internal Nothing may be published any more? Then throw why not. */
   admit(): void {
-    this.caller.admit();
+    this.dispatcher.admit();
   }
 
   /**
@@ -206,7 +206,7 @@ export class EventPublisher {
    * @throws RuntimeClosed, LogPoisoned
    */
   version(type: string, id: string): number {
-    if (this.caller.closed) throw this.caller.closed;
+    if (this.dispatcher.closed) throw this.dispatcher.closed;
     return this.heads.version(type, id);
   }
 
@@ -243,7 +243,7 @@ export class EventPublisher {
 
   /** In the call, whenever its turn comes: check everything but versions, and take what was given as it is now. */
   private draft(events: readonly NewEvent[]): readonly Draft[] {
-    this.caller.admit();
+    this.dispatcher.admit();
     const { actorTypes, transactions } = this;
     const drafts = draftEvents(events, { actorTypes, transactions });
     this.checkSize(drafts);
@@ -255,7 +255,7 @@ export class EventPublisher {
    * publishing comes in between.
    */
   private prepare(drafts: readonly Draft[], expectedVersion?: number): readonly Prepared[] {
-    this.caller.admit();
+    this.dispatcher.admit();
     return prepareDrafts(drafts, this.heads, expectedVersion);
   }
 
@@ -273,7 +273,7 @@ export class EventPublisher {
   /** Into the ring now, or, if it is full, as soon as there is room. Throws what refuses it. */
   private append(events: readonly Prepared[]): Promise<CommandReceipt> {
     const { slot, promise } = this.takeSlot(events);
-    this.write(slot, this.caller.options.whenFull === 'reject');
+    this.write(slot, this.dispatcher.options.whenFull === 'reject');
     return promise;
   }
 
@@ -310,10 +310,10 @@ export class EventPublisher {
 
   /** False if there is no room; nothing is written then. */
   private tryWrite(slot: number, events: readonly Prepared[]): boolean {
-    const { producer, levels } = this;
+    const { producer, control } = this;
     // The log's last room is for what frees it.
-    const mayWait = this.caller.options.whenFull === 'wait';
-    if (mayWait && levels.flag(LevelWord.full) !== LogRoom.plenty) return false;
+    const mayWait = this.dispatcher.options.whenFull === 'wait';
+    if (mayWait && control.flag(Signal.full) !== LogRoom.plenty) return false;
     try {
       for (const event of events) {
         const now = dateMs();
@@ -338,7 +338,7 @@ export class EventPublisher {
       if (isError(error, 'RingFull')) return false;
       throw error;
     }
-    this.logBell.ring();
+    this.logNotifier.notify();
     return true;
   }
 
@@ -377,7 +377,7 @@ export class EventPublisher {
     for (const [i, { aggregateType, aggregateId, version }] of events.entries()) {
       this.heads.written(aggregateType, aggregateId, version, firstPosition + i);
     }
-    resolve(new CommandReceipt(ring, firstPosition, this.caller.progress));
+    resolve(new CommandReceipt(ring, firstPosition, this.dispatcher.progress));
   }
 
   private fail(error: TrunklineError): void {

@@ -17,12 +17,12 @@ import {
   takeQuery,
 } from '../store/arguments.ts';
 import type {
+  AsOf,
   EventArchive,
   EventStore,
   Head,
-  Moment,
   QuarantinedEvent,
-  StateThen,
+  StateAt,
   StoreQuery,
   TransactionClient,
   TypeQuery,
@@ -84,7 +84,7 @@ export class RuntimeStore implements EventStore {
    * transaction open on it. If it commits, the events are stored, and a relay brings them into the log, once, and from
    * there to listeners and sinks; `publisher.publishAsync(...events)` afterwards makes it look at once. If it does not,
    * nothing has happened. Events that carry no `version` get the next, at a round trip each if there are several.
-   * @throws ConcurrencyConflict if an aggregate is not at the version before an event's, WrongDoor for types of actors:
+   * @throws ConcurrencyConflict if an aggregate is not at the version before an event's, AggregateTypeOwnedElsewhere for types of actors:
    * the transaction can only be rolled back then. UnserialisableValue, InvalidId, CommandTooLarge (an event of more than
    * 1 MiB), InvalidOptions (the store is not PostgreSQL): nothing has been sent. What your client throws, as it is.
    */
@@ -147,8 +147,8 @@ export class RuntimeStore implements EventStore {
   async stateAt<A extends AnyAggregate>(
     aggregate: A,
     id: string,
-    moment: Moment,
-  ): Promise<StateThen<StateOf<A>> | undefined> {
+    moment: AsOf,
+  ): Promise<StateAt<StateOf<A>> | undefined> {
     checkAggregate(aggregate);
     if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
     checkId('aggregate id', id);

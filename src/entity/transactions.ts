@@ -1,5 +1,5 @@
 // Puts events of entities into transactions of the user's own: checked and serialised before the server is asked
-// anything. Runs in the caller's thread; touches neither ring nor log: a relay brings them there once they are committed.
+// anything. Runs in the host thread; touches neither ring nor log: a relay brings them there once they are committed.
 
 import { dateMs } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
@@ -96,7 +96,7 @@ export class Transactions {
     } = event;
     if (this.actorTypes.has(aggregateType)) {
       const reason = 'its events are raised by commands of its actors; entities must use another type';
-      throw new TrunklineError('WrongDoor', { aggregateType, reason });
+      throw new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
     }
     const metadataJson = event.metadata === undefined ? '' : metadataToJson(event.metadata);
     const dataJson = toJson(event.data, type);

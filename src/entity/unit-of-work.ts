@@ -220,7 +220,7 @@ export class UnitOfWork implements AsyncDisposable {
           if (type === '*' || type === event.type) await handler(event);
       }
     }
-    throw new TrunklineError('EndlessHandlers', { rounds: roundLimit });
+    throw new TrunklineError('HandlerLoopLimit', { rounds: roundLimit });
   }
 
   private collect(): RaisedEvent[] {

@@ -1,7 +1,7 @@
 // Entry of the flush thread: a leaf. Runs one flusher for the embedded store and one for each sink of the user's, on one
 // event loop; tells everyone how far the store is, and the log what it may truncate. Its data: {@link FlushThreadData}.
 //
-// A null message (from the sync thread on the bell's port, from the runtime on the parent's) means: look again. Once
+// A null message (from the sync thread on the sync thread's port, from the runtime on the parent's) means: look again. Once
 // `stopping` has come to its stage the thread comes up to what is synced, closes its sinks, and returns.
 
 import { setPriority } from 'node:os';
@@ -16,9 +16,9 @@ import type { LogSource } from '../log/log.ts';
 import { endOfLoss, type Lost } from '../log/losses.ts';
 import type { Sink, SinkInfo } from '../log/sink.ts';
 import type { EventDeclaration } from '../model/event.ts';
-import { throughGate } from '../shared/gate.ts';
-import { Levels, LevelWord, StopStage } from '../shared/levels.ts';
-import { Bell, Sleeper } from '../shared/ring/bell.ts';
+import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
+import { guardTransaction } from '../shared/exit-guard.ts';
+import { Notifier, Parker } from '../shared/ring/notifier.ts';
 import { loadAdapter, type StoreDescription } from '../store/adapter.ts';
 import type { LocalDescription, LocalSink, LocalStore } from '../store/local.ts';
 import type { RefusedEvent } from '../store/store.ts';
@@ -28,7 +28,7 @@ import type { SinkOptions, StreamOptions } from './sink-options.ts';
 import { makeUserSink } from './user-sink.ts';
 
 export interface FlushThreadData {
-  levels: SharedArrayBuffer;
+  controlBlock: SharedArrayBuffer;
   logFolder: string;
   mapBytes: number;
   /** Where the store lies, or a memory of it if it is elsewhere. */
@@ -52,9 +52,9 @@ export interface FlushThreadData {
   /** How long a user's sink may take for its last batches, milliseconds; default 10,000. */
   stopGraceMs?: number;
   /** sync thread → flush thread: null messages */
-  bellPort: MessagePort;
+  syncPort: MessagePort;
   /** flush thread → runtime: null messages */
-  callerPort: MessagePort;
+  hostPort: MessagePort;
 }
 
 /** What the runtime may ask; null means only: look again. */
@@ -98,9 +98,9 @@ const stopGraceMs = 10_000;
 const abortGraceMs = 1_000; // then a sink has so long to notice that `close()` has given up
 
 const data = threadData<FlushThreadData>();
-const levels = new Levels(data.levels);
+const control = new ControlBlock(data.controlBlock);
 const report = (message: FlushThreadReport): void => threadPort.postMessage(message);
-const isStopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.flush;
+const isStopping = (): boolean => control.flag(Signal.stopping) >= StopStage.flush;
 
 async function main(): Promise<void> {
   // On Linux this is the thread's own priority: commands go first, the store catches up behind.
@@ -115,24 +115,24 @@ async function main(): Promise<void> {
     report({ type: 'failed', error: wire(error) });
   }
   await log?.close();
-  data.bellPort.close();
-  data.callerPort.close();
+  data.syncPort.close();
+  data.hostPort.close();
 }
 
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
-  const callerBell = new Bell(levels.words, LevelWord.callerBell, data.callerPort);
+  const hostNotifier = new Notifier(control.words, Signal.hostNotifier, data.hostPort);
   const flushers: Flusher[] = [];
   const add = (name: string, sink: Sink, settings: Partial<FlusherSettings>): void => {
     const flusher = new Flusher({
       name,
       sink,
       log,
-      limit: () => levels.position('synced'),
+      limit: () => control.position('synced'),
       // The store was there before every loss: what the log does not have from before this run, it never will. Another sink
       // must learn that it comes too late for what is in the store alone.
       endOfLoss: (position) =>
-        (name === storeName || name === memoryName) && position < levels.position('begun')
-          ? levels.position('begun')
+        (name === storeName || name === memoryName) && position < control.position('begun')
+          ? control.position('begun')
           : endOfLoss(data.lost, position),
       lastPosition: lastPosition(),
       dataDir: data.dataDir,
@@ -150,29 +150,29 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   };
   /** A cursor that is a level: notifies callers that wait for it, and does not linger while there are any. */
   const level = (name: 'stored' | 'published', word: number): Partial<FlusherSettings> => ({
-    isHurried: () => levels.flag(word) !== 0,
+    isHurried: () => control.flag(word) !== 0,
     onPosition(position) {
-      levels.publish(name, position);
-      if (levels.flag(word) !== 0) callerBell.ring();
+      control.publish(name, position);
+      if (control.flag(word) !== 0) hostNotifier.notify();
     },
   });
-  const stored = level('stored', LevelWord.awaitsStored);
-  const onRemembered = (position: number): void => levels.publish('remembered', position);
+  const stored = level('stored', Signal.awaitsStored);
+  const onRemembered = (position: number): void => control.publish('remembered', position);
   const { store: elsewhere, local, logId, stream } = data;
   const { openSink } = await loadAdapter<LocalStore>(local);
-  const logBegins = log.firstPosition() || levels.position('begun');
+  const logBegins = log.firstPosition() || control.position('begun');
   if (elsewhere === undefined) {
     const onPosition = (position: number): void => {
       onRemembered(position);
       stored.onPosition!(position);
     };
-    const store = await openSink(local.folder, logId, { levels, logBegins });
+    const store = await openSink(local.folder, logId, { control, logBegins });
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs, retryMsLimit });
   } else {
     const adapter = await loadAdapter(elsewhere);
-    const storedPosition = (): number => levels.position('stored');
+    const storedPosition = (): number => control.position('stored');
     const memory = await openSink(local.folder, logId, {
-      levels,
+      control,
       memory: { storedPosition },
       logBegins,
       hasBegun: data.hasBegun,
@@ -194,7 +194,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   if (stream) {
     const { count: batchFrames, bytes: batchBytes, delayMs: lingerMs } = stream.batch ?? streamBatch;
     const bounds = { batchFrames, batchBytes, lingerMs, backlogLimit: stream.backlogLimit, onBehind, retryMsLimit };
-    add(stream.name, await makeSink(stream, log), { ...level('published', LevelWord.awaitsPublished), ...bounds });
+    add(stream.name, await makeSink(stream, log), { ...level('published', Signal.awaitsPublished), ...bounds });
   }
   for (const options of data.sinks) add(options.name, await makeSink(options, log), {});
   return flushers;
@@ -213,8 +213,8 @@ const retryMsLimit = 1_000;
 /** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
 function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
   const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
-  throughGate(levels, () => memory.contest(aggregates));
-  if (isNews) levels.publish('quarantined', levels.position('quarantined') + refused.length);
+  guardTransaction(control, () => memory.contest(aggregates));
+  if (isNews) control.publish('quarantined', control.position('quarantined') + refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
     report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce), isNews });
   }
@@ -232,7 +232,7 @@ function onBehind(stream: string, lag: number, limit: number): void {
 function uncut(store: LocalSink): Sink {
   return {
     open: () => store.open(),
-    write: (batch) => throughGate(levels, () => store.write(batch)),
+    write: (batch) => guardTransaction(control, () => store.write(batch)),
     close: () => store.close(),
   };
 }
@@ -258,7 +258,7 @@ async function makeSink(options: SinkOptions, log: LogSource): Promise<Sink> {
 function publishFloor(flushers: readonly Flusher[]): void {
   let floor = Number.MAX_SAFE_INTEGER;
   for (const flusher of flushers) floor = Math.min(floor, flusher.isOpen ? flusher.position + 1 : 0);
-  levels.publish('floor', floor);
+  control.publish('floor', floor);
 }
 
 async function follow(flushers: readonly Flusher[]): Promise<void> {
@@ -298,11 +298,11 @@ function reportAlive(): NodeJS.Timeout | undefined {
 }
 
 async function abandoned(): Promise<void> {
-  while (levels.flag(LevelWord.abandoned) === 0) await pause(lookMs, undefined, { ref: false });
+  while (control.flag(Signal.abandoned) === 0) await pause(lookMs, undefined, { ref: false });
 }
 
 /** Where the log ended when this run began. */
-const lastPosition = (): number => levels.position('begun') - 1;
+const lastPosition = (): number => control.position('begun') - 1;
 
 /**
  * Without the environment here, with a stream that can never work, or with a log that has lost its end, there is nothing to
@@ -322,23 +322,23 @@ function check(flushers: readonly Flusher[]): void {
 /** Wake the flushers whenever more is synced; until it is time to stop. */
 function watch(flushers: readonly Flusher[]): Promise<void> {
   return new Promise((resolve) => {
-    const sleeper = new Sleeper(levels.words, LevelWord.flushBell);
+    const parker = new Parker(control.words, Signal.flushNotifier);
     let seen = 0;
-    const hasWork = (): boolean => levels.position('synced') !== seen || isStopping();
+    const hasWork = (): boolean => control.position('synced') !== seen || isStopping();
     const look = (): void => {
       do {
-        sleeper.rise();
+        parker.rise();
         if (isStopping()) {
           clearInterval(timer);
           resolve();
           return;
         }
-        seen = levels.position('synced');
+        seen = control.position('synced');
         for (const flusher of flushers) flusher.wake();
-      } while (!sleeper.arm(hasWork));
+      } while (!parker.arm(hasWork));
     };
     const timer = setInterval(guarded(look), idleBoundMs);
-    data.bellPort.on('message', guarded(look));
+    data.syncPort.on('message', guarded(look));
     threadPort.on(
       'message',
       guarded((request: FlushThreadRequest) => {

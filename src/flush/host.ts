@@ -5,8 +5,8 @@ import { clearTimeout, pause, setTimeout } from '../base/clock.ts';
 import { fromWire, TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { Thread } from '../base/thread.ts';
-import { shutGate } from '../shared/gate.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
+import { shutExitGuard } from '../shared/exit-guard.ts';
 import type { RefusedEvent } from '../store/store.ts';
 import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
 
@@ -43,10 +43,10 @@ export class FlushThread {
     this.port = port;
   }
 
-  /** `bellPort`: the flush thread's end of the channel on which the sync thread wakes it. */
+  /** `syncPort`: the flush thread's end of the channel on which the sync thread wakes it. */
   static async start(
-    settings: Omit<FlushThreadData, 'bellPort' | 'callerPort'> & { moduleMs: number },
-    bellPort: MessagePort,
+    settings: Omit<FlushThreadData, 'syncPort' | 'hostPort'> & { moduleMs: number },
+    syncPort: MessagePort,
     events: FlushEvents,
   ): Promise<FlushThread> {
     const caller = new MessageChannel();
@@ -54,8 +54,8 @@ export class FlushThread {
       'message',
       guarded(() => events.wake()),
     );
-    const data: FlushThreadData = { ...settings, bellPort, callerPort: caller.port2 };
-    const thread = new Thread('flush', './flush-thread', import.meta.url, data, [bellPort, caller.port2]);
+    const data: FlushThreadData = { ...settings, syncPort, hostPort: caller.port2 };
+    const thread = new Thread('flush', './flush-thread', import.meta.url, data, [syncPort, caller.port2]);
     const flushThread = new FlushThread(thread, caller.port1);
     events.begun(flushThread);
     let late: NodeJS.Timeout | undefined;
@@ -138,13 +138,13 @@ export class FlushThread {
    * The stop stage of the flush thread has been set: wait for it. If it still has not returned some time after `abandoned`
    * has resolved, a sink's synchronous code holds it: it is ended, outside of every transaction of the store.
    */
-  async ended(levels: Levels, abandoned: Promise<void>): Promise<void> {
+  async ended(control: ControlBlock, abandoned: Promise<void>): Promise<void> {
     this.thread.port.postMessage(null);
     const late = this.isHeld ? 'late' : abandoned.then(() => pause(heldGraceMs, 'late', { ref: false }));
     try {
       if ((await Promise.race([this.thread.ended, late])) !== 'late') return;
       this.isHeld = true;
-      await shutGate(levels);
+      await shutExitGuard(control);
       await this.thread.terminate();
     } finally {
       this.port.close();

@@ -1,6 +1,6 @@
 // In which order messages and events that were open at a start are executed: first, side by side, those that were in hand at
 // no end of the process; then those that were, one at a time, so that the next end tells which one is its reason; then
-// everything else that was open. Caller's thread.
+// everything else that was open. Host thread.
 //
 // Invariant: a turn has a bound. An execution that takes longer goes on, and the next one begins beside it.
 import { clearTimeout, setTimeout, yieldToLoop } from '../base/clock.ts';

@@ -1,4 +1,4 @@
-// The checkpoint of a handler as it is kept: how far it has come. Owned by the caller's thread.
+// The checkpoint of a handler as it is kept: how far it has come. Owned by the host thread.
 //
 // Invariant: a checkpoint never stands ahead of its log: such a handler would pass over events that the log is yet to hold.
 import { TrunklineError } from '../base/errors.ts';

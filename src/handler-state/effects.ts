@@ -1,6 +1,6 @@
 // Effects of one attempt. Those in our tables are gathered in memory: read through to the tables, staged only together with
 // the completion of what caused them. Or a transaction in the store, with an entry in it that says that they have happened.
-// Owned by the caller's thread.
+// Owned by the host thread.
 //
 // Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides anew. So two
 // handlers side by side never lose one another's change. What is read and put is held as JSON text: what an attempt changes in
@@ -9,8 +9,8 @@ import { checkId } from '../base/checks.ts';
 import { isStoreAway, TrunklineError } from '../base/errors.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
 import type { EffectTransaction, PostgresClient } from './effect-transaction.ts';
-import type { Change, OwnTransaction } from './table-store.ts';
-import { checkKey, type Tables } from './tables.ts';
+import { checkKey, type StateTables } from './handler-state.ts';
+import type { Change, OwnTransaction } from './handler-state-store.ts';
 
 /** User tables are kept apart from ours. */
 export const effectTable = (name: string): string => `effects:${name}`;
@@ -27,7 +27,7 @@ interface Effect {
 }
 
 export class Effects implements EffectTransaction {
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   /** What a transaction is begun with; undefined: it is thrown away in the end. */
   private readonly entry: Change | undefined;
   /** How long its owner may take, milliseconds; Infinity: without end. */
@@ -50,8 +50,8 @@ export class Effects implements EffectTransaction {
   private hasMissedStore = false;
   couldNotBegin = false;
 
-  constructor(tables: Tables, entry: Change | undefined, longestMs: number) {
-    this.tables = tables;
+  constructor(handlerState: StateTables, entry: Change | undefined, longestMs: number) {
+    this.handlerState = handlerState;
     this.entry = entry;
     this.longestMs = longestMs;
   }
@@ -62,8 +62,8 @@ export class Effects implements EffectTransaction {
     if (changed !== undefined) return parsed(changed) as T | undefined;
     const known = this.seen.get(full);
     if (known !== undefined) return parsed(known) as T | undefined;
-    this.since ??= this.tables.beginReading();
-    const json = await this.noticing(async () => this.tables.json(effectTable(table), key));
+    this.since ??= this.handlerState.beginReading();
+    const json = await this.noticing(async () => this.handlerState.json(effectTable(table), key));
     const read: Effect = { table, key, json };
     this.seen.set(full, read);
     return parsed(read) as T | undefined;
@@ -117,18 +117,18 @@ export class Effects implements EffectTransaction {
 
   /** Stage what was changed, at once; false, with nothing staged, if what was read has changed since. */
   stage(): boolean {
-    const { tables } = this;
+    const { handlerState } = this;
     const isCurrent = [...this.seen.values()].every(
-      ({ table, key }) => !tables.changedSince(this.since, effectTable(table), key),
+      ({ table, key }) => !handlerState.changedSince(this.since, effectTable(table), key),
     );
     if (isCurrent)
-      for (const { table, key, json } of this.changes.values()) tables.stageJson(effectTable(table), key, json);
+      for (const { table, key, json } of this.changes.values()) handlerState.stageJson(effectTable(table), key, json);
     return isCurrent;
   }
 
   /** What comes now comes too late. */
   close(): void {
-    if (this.since !== undefined) this.tables.endReading(this.since);
+    if (this.since !== undefined) this.handlerState.endReading(this.since);
     this.since = undefined;
     this.isClosed = true;
     this.changes.clear();
@@ -138,7 +138,9 @@ export class Effects implements EffectTransaction {
 
   private async begin(): Promise<OwnTransaction> {
     this.couldNotBegin = true;
-    const begun = await this.noticing(() => this.tables.begin(this.entry, this.longestMs, this.onHeldUp !== undefined));
+    const begun = await this.noticing(() =>
+      this.handlerState.begin(this.entry, this.longestMs, this.onHeldUp !== undefined),
+    );
     this.couldNotBegin = false;
     if (begun === 'taken') {
       this.haveHappened = true;

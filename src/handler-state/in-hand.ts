@@ -1,13 +1,13 @@
 // What is in hand, kept durably, after the process has ended in the middle: see `care.ts`. An entry is written before the
 // execution and removed behind it, so the entries that a start finds are what was in hand when the process ended. Only what
-// was open when the log was recovered is marked; what comes later costs nothing. Caller's thread.
+// was open when the log was recovered is marked; what comes later costs nothing. Host thread.
 //
 // An end is an end of the process in the middle. Invariant: it is charged to what alone was in hand, or had been in hand at an
 // earlier end, too. So what an end with another reason finds in hand by chance is not charged again and again.
 import type { Care, Turn } from '../wire/care.ts';
 import { CarefulLine, type HeldLine, type Place } from './careful-line.ts';
+import type { StateTables } from './handler-state.ts';
 import type { TableEntry } from './table-pages.ts';
-import type { Tables } from './tables.ts';
 
 const inHandTable = 'in-hand';
 
@@ -29,7 +29,7 @@ const freshLimit = 1_024;
 const markMs = 15_000;
 
 export class InHand implements Care {
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly onError: (error: unknown) => void;
   private readonly line: CarefulLine;
   /** What the table holds, by its keys. */
@@ -40,8 +40,8 @@ export class InHand implements Care {
   private lastOpen = 0;
   private lastOrder = 0;
 
-  constructor(tables: Tables, onError: (error: unknown) => void, turnMs: number = turnMsMost) {
-    this.tables = tables;
+  constructor(handlerState: StateTables, onError: (error: unknown) => void, turnMs: number = turnMsMost) {
+    this.handlerState = handlerState;
     this.onError = onError;
     this.line = new CarefulLine(turnMs);
   }
@@ -52,9 +52,9 @@ export class InHand implements Care {
    */
   async load(lastOpen: number, hasTables: boolean, isDone: (key: string) => boolean): Promise<string[]> {
     const found: TableEntry[] = [];
-    if (hasTables) for await (const page of this.tables.pages(inHandTable)) found.push(...page);
+    if (hasTables) for await (const page of this.handlerState.pages(inHandTable)) found.push(...page);
     const open = found.filter(({ key }) => !isDone(key));
-    for (const { key } of found) if (isDone(key)) this.tables.stage(inHandTable, key, undefined);
+    for (const { key } of found) if (isDone(key)) this.handlerState.stage(inHandTable, key, undefined);
     const running = open.filter(({ value }) => (value as Entry).isRunning);
     for (const { key, value } of open) {
       const { deaths, wasMet, isRunning, order } = value as Entry;
@@ -86,7 +86,7 @@ export class InHand implements Care {
         if (place === 'last' || signal.aborted || this.lastOpen === 0) return;
         const { deaths, wasMet } = before ?? { deaths: 0, wasMet: false };
         this.put(key, { deaths, wasMet, isRunning: true, order: ++this.lastOrder });
-        await this.tables.durableWithin(markMs, this.onError);
+        await this.handlerState.durableWithin(markMs, this.onError);
         held.begun();
       },
       end: () => {
@@ -103,7 +103,7 @@ export class InHand implements Care {
   private put(key: string, entry: Entry | undefined): void {
     if (entry === undefined) this.entries.delete(key);
     else this.entries.set(key, entry);
-    this.tables.stage(inHandTable, key, entry);
+    this.handlerState.stage(inHandTable, key, entry);
   }
 
   /** The process ends in order, or its owner does: whatever was in hand has not ended it. */

@@ -5,8 +5,8 @@ import { type Awaited, caller, cycleTo, type Running, RunningCode } from '../bas
 import { textOf, toPlain } from '../wire/payload.ts';
 import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
-import type { Change } from './table-store.ts';
-import { checkKey, type Tables } from './tables.ts';
+import { checkKey, type StateTables } from './handler-state.ts';
+import type { Change } from './handler-state-store.ts';
 
 const inboxTable = 'inbox';
 /** When each row came: milliseconds, 0, key. */
@@ -29,7 +29,7 @@ interface UnderWay {
 }
 
 export class Inbox implements Awaited {
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly underWay = new Map<string, UnderWay>();
   private readonly effects = new RunningCode();
   private readonly ttlMs: number;
@@ -39,9 +39,9 @@ export class Inbox implements Awaited {
   private added = 0;
   private isTrimming = false;
 
-  /** Rows are kept for `ttlMs` of `keyClock`, see `Levels.keyClock`. */
-  constructor(tables: Tables, ttlMs: number, keyClock: () => number) {
-    this.tables = tables;
+  /** Rows are kept for `ttlMs` of `keyClock`, see `ControlBlock.keyClock`. */
+  constructor(handlerState: StateTables, ttlMs: number, keyClock: () => number) {
+    this.handlerState = handlerState;
     this.keyClock = keyClock;
     this.ttlMs = ttlMs;
   }
@@ -92,14 +92,14 @@ export class Inbox implements Awaited {
 
   /** The row as JSON text. */
   private async run(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
-    const before = await this.tables.json(inboxTable, key);
+    const before = await this.handlerState.json(inboxTable, key);
     if (before !== undefined) {
       await this.kept(key);
       return before;
     }
     const rowChange = (json: string): Change => ({ table: inboxTable, key, json });
     for (let i = 0; i < conflictLimit; i++) {
-      const effects = new Effects(this.tables, rowChange('{}'), Number.POSITIVE_INFINITY);
+      const effects = new Effects(this.handlerState, rowChange('{}'), Number.POSITIVE_INFINITY);
       this.underWay.get(key)!.effects = effects;
       try {
         const result = await effect(effects);
@@ -109,7 +109,7 @@ export class Inbox implements Awaited {
         const changes = [rowChange(row), { table: ageTable, key: age, json: 'true' }];
         if (!(await effects.commit(changes))) {
           if (!effects.stage()) continue;
-          for (const { table, key, json } of changes) this.tables.stageJson(table, key, json);
+          for (const { table, key, json } of changes) this.handlerState.stageJson(table, key, json);
           await this.kept(key);
         } else if (effects.haveHappened) return this.result(key);
         this.added++;
@@ -126,12 +126,12 @@ export class Inbox implements Awaited {
   }
 
   private kept(key: string): Promise<void> {
-    return this.tables.inTime(`the effect of '${key}'`, this.tables.durable());
+    return this.handlerState.inTime(`the effect of '${key}'`, this.handlerState.durable());
   }
 
   /** Of the one who has come first. */
   private async result(key: string): Promise<string> {
-    return (await this.tables.json(inboxTable, key)) ?? '{}';
+    return (await this.handlerState.json(inboxTable, key)) ?? '{}';
   }
 
   private async trim(): Promise<void> {
@@ -145,13 +145,13 @@ export class Inbox implements Awaited {
     try {
       const end = String(Math.max(0, now - this.ttlMs)).padStart(16, '0');
       for (let found = trimPage; left > 0 && found === trimPage; left -= found) {
-        const expired = await this.tables.range(ageTable, { end, limit: trimPage });
+        const expired = await this.handlerState.range(ageTable, { end, limit: trimPage });
         found = expired.length;
         for (const { key } of expired) {
-          this.tables.stage(ageTable, key, undefined);
-          this.tables.stage(inboxTable, key.slice(key.indexOf('\0') + 1), undefined);
+          this.handlerState.stage(ageTable, key, undefined);
+          this.handlerState.stage(inboxTable, key.slice(key.indexOf('\0') + 1), undefined);
         }
-        if (found === trimPage) await this.tables.durable(); // what is staged is read through by every range
+        if (found === trimPage) await this.handlerState.durable(); // what is staged is read through by every range
       }
     } finally {
       this.isTrimming = false;

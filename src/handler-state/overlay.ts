@@ -4,7 +4,7 @@
 // Invariant: who reads the store while commits come and go sees each change that was here when the reading began, or has come
 // since, however many commits have ended meanwhile: the layers that a reading may need stay until it has ended. A layer holds
 // JSON text, never an object: what one reader changes in what it was given reaches neither another reader nor the store.
-import type { Change } from './table-store.ts';
+import type { Change } from './handler-state-store.ts';
 
 /** Under `table \0 key`, in the order of the last changes. */
 export type Layer = ReadonlyMap<string, Change>;

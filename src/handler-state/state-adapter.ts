@@ -1,12 +1,12 @@
 // What a store's adapter offers for the state of handlers: a place in the store for what they must keep, beside the events. Loaded
-// where there is such a store. Owned by the caller's thread.
+// where there is such a store. Owned by the host thread.
 import { loadAdapter, type StoreOptions } from '../store/adapter.ts';
-import type { TableStore } from './table-store.ts';
+import type { HandlerStateStore } from './handler-state-store.ts';
 
 /** Keeps the store informed how far those readers are whose checkpoints lie on this machine. */
 export interface ReaderNotes {
   /** The same tables; their checkpoints are noted in the store as they are committed. */
-  follow(tables: TableStore): Promise<TableStore>;
+  follow(tables: HandlerStateStore): Promise<HandlerStateStore>;
   close(): Promise<void>;
   /** Ends at once what it is doing. */
   cut(): void;
@@ -27,7 +27,7 @@ export interface RemoteTraces {
 /** `settings`: of the store's options. */
 export interface RemoteHandlerState {
   /** `connections`: most transactions of handlers at a time. */
-  tables(settings: unknown, logId: string, connections: number): TableStore;
+  tables(settings: unknown, logId: string, connections: number): HandlerStateStore;
   /** `onError`: once for each time that the store begins to fail. */
   readers(settings: unknown, logId: string, onError: (error: Error) => void): ReaderNotes;
   traces(settings: unknown, logId: string): RemoteTraces;

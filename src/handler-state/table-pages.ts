@@ -1,13 +1,13 @@
 // A table of the handlers' read page by page, in key order: what is staged lies over each page. The event loop goes on between
 // two pages, and a page is small in entries and in bytes: a table may hold a million entries of a megabyte each. Owned by the
-// caller's thread.
+// Host thread.
 //
 // Invariant: an entry that is there from the first page to the last one is read once. Pages are read at different moments:
 // an entry that comes or goes meanwhile is read or not.
 import { yieldToLoop } from '../base/clock.ts';
 import { compareKeys } from '../base/key-order.ts';
+import type { HandlerStateStore } from './handler-state-store.ts';
 import type { Overlay } from './overlay.ts';
-import type { TableStore } from './table-store.ts';
 
 export interface TableEntry {
   readonly key: string;
@@ -29,7 +29,7 @@ const bytesWanted = 128 << 10;
 
 /** `store`: asked for each page; throws once the tables are closed. */
 export async function* tablePages(
-  store: () => Promise<TableStore>,
+  store: () => Promise<HandlerStateStore>,
   overlay: Overlay,
   table: string,
   { prefix = '', matching = '', first = firstEntries }: PageOptions,

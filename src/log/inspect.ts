@@ -4,8 +4,8 @@ import { existsSync, statSync } from 'node:fs';
 import { parseChunk } from './chunk.ts';
 import { readFloor } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, PAGE_HEADER_BYTES } from './layout.ts';
-import { readMarker } from './marker.ts';
 import { PageFile } from './pages.ts';
+import { readMarker } from './run-manifest.ts';
 import { type ChunkPlaces, readTree } from './tree.ts';
 
 /** What the files of a log say. */
@@ -27,13 +27,13 @@ const attempts = 20; // a live log changes while it is read without a lock
 
 /** undefined: there is no log. */
 export function inspectLog(folder: string): LogInspection | undefined {
-  const marker = readMarker(folder);
+  const manifest = readMarker(folder);
   const dataFile = dataFileOf(folder);
-  if (marker === undefined || !existsSync(dataFile)) return undefined;
+  if (manifest === undefined || !existsSync(dataFile)) return undefined;
   const found = readPositions(dataFile);
   const [firstPosition, lastPosition] = typeof found === 'string' ? [0, 0] : found;
   const fault = typeof found === 'string' ? found : undefined;
-  const { logId, clean: isClean } = marker;
+  const { logId, clean: isClean } = manifest;
   return {
     logId,
     isClean,

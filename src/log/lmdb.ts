@@ -15,8 +15,8 @@ import type { RootDatabase } from 'lmdb';
 import { DiskReserve } from '../base/disk-reserve.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { openLmdb } from '../base/lmdb-open.ts';
-import { throughGate } from '../shared/gate.ts';
-import { Levels } from '../shared/levels.ts';
+import { ControlBlock } from '../shared/control-block.ts';
+import { guardTransaction } from '../shared/exit-guard.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { FloorFile } from './floor.ts';
 import { AHEAD_PAGES, dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
@@ -78,7 +78,7 @@ export class LogWriter {
   readonly dataFile: string;
   private readonly data: RootDatabase<Buffer, Uint8Array>;
   private readonly floorFile: FloorFile;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly limitBytes: number;
   private readonly key: Buffer = Buffer.allocUnsafeSlow(8);
   private failure: unknown;
@@ -91,11 +91,11 @@ export class LogWriter {
   firstPosition = 0;
   lastPosition = 0;
 
-  private constructor(folder: string, mapBytes: number, levels: Levels) {
+  private constructor(folder: string, mapBytes: number, control: ControlBlock) {
     this.dataFile = dataFileOf(folder);
-    this.levels = levels;
+    this.control = control;
     this.data = openData(folder, mapBytes, false);
-    this.reserve = new DiskReserve(this.dataFile, reserveLock(levels));
+    this.reserve = new DiskReserve(this.dataFile, reserveLock(control));
     this.pageCeiling = this.reserve.usedPages();
     this.reserve.covers(this.pageCeiling + 2 * keptPages(this.pageCeiling), 0); // else nothing is appended until there is room
     this.floorFile = FloorFile.open(folder);
@@ -109,9 +109,9 @@ export class LogWriter {
     });
   }
 
-  /** `levels`: those of the runtime, whose end its transactions must not meet; see `gate.ts`. */
-  static open(folder: string, mapBytes: number, levels: Levels = new Levels()): LogWriter {
-    return new LogWriter(folder, mapBytes, levels);
+  /** `levels`: those of the runtime, whose end its transactions must not meet; see `exit-guard.ts`. */
+  static open(folder: string, mapBytes: number, control: ControlBlock = new ControlBlock()): LogWriter {
+    return new LogWriter(folder, mapBytes, control);
   }
 
   /** Bytes of the file that the chunks kept take. */
@@ -192,7 +192,7 @@ export class LogWriter {
   }
 
   private commit(write: () => void): void {
-    this.guard(() => throughGate(this.levels, () => this.data.transactionSync(write, 2)));
+    this.guard(() => guardTransaction(this.control, () => this.data.transactionSync(write, 2)));
   }
 
   private guard(write: () => void): void {

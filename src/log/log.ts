@@ -38,7 +38,7 @@ export interface RecoveryReport {
 
 /** What the log thread is started with. */
 export interface LogThreadData {
-  levels: SharedArrayBuffer;
+  controlBlock: SharedArrayBuffer;
   folder: string;
   mapBytes: number;
   maxBytes: number;

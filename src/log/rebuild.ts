@@ -6,7 +6,7 @@ import { dateMs, monotonicMs } from '../base/clock.ts';
 import { syncFile, syncFolder } from '../base/durable-file.ts';
 import { makePrivateFolder, writePrivate } from '../base/private-file.ts';
 import { tame } from '../base/tame.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES } from './chunk.ts';
 import { dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
 import { LogWriter, mapBytesFor } from './lmdb.ts';
@@ -29,13 +29,13 @@ export async function rebuild(
   mapBytes: number,
   from: PageFile,
   chunks: readonly FoundChunk[],
-  levels: Levels | undefined,
+  control: ControlBlock | undefined,
 ): Promise<void> {
   const beside = rebuiltFolder(folder);
   makePrivateFolder(beside);
   const bytesInAll =
     chunks.reduce((sum, { frameBytes }) => sum + pagesOf(CHUNK_HEADER_BYTES + frameBytes), 0) * PAGE_BYTES;
-  const writer = LogWriter.open(beside, Math.max(mapBytes, mapBytesFor(bytesInAll)), levels);
+  const writer = LogWriter.open(beside, Math.max(mapBytes, mapBytesFor(bytesInAll)), control);
   const padded = Buffer.alloc(CHUNK_BYTES_LEAST);
   for (let i = 0; i < chunks.length; ) {
     const first = i;

@@ -15,18 +15,18 @@ import { performance } from '../base/clock.ts';
 import { diskFull, isDiskFull } from '../base/disk-reserve.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { makePrivateFolder } from '../base/private-file.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { FRAME_HEADER_BYTES } from '../wire/frame.ts';
 import { framesAreSound, type Incarnation, type ParsedChunk } from './chunk.ts';
+import { ChunkChain } from './chunk-chain.ts';
 import { FloorFile, readFloor } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, PAGE_HEADER_BYTES } from './layout.ts';
-import { Lineage } from './lineage.ts';
 import { isCutShort, isOverflowRun } from './lmdb-format.ts';
 import type { RecoveryReport } from './log.ts';
 import { addLost, type Lost } from './losses.ts';
-import { addIncarnation, beginRun, type Marker, newMarker, readMarker, writeMarker } from './marker.ts';
 import { PageFile } from './pages.ts';
 import { discardRebuilt, exchange, rebuild } from './rebuild.ts';
+import { addIncarnation, beginRun, newMarker, type RunManifest, readMarker, writeMarker } from './run-manifest.ts';
 import { joinChunks, type LeftOut, scanFile, whatIsLeftOut } from './scan.ts';
 import { readTree } from './tree.ts';
 
@@ -38,8 +38,8 @@ export interface RecoveryOptions {
   bootId: string;
   /** Highest position that anyone downstream is known to have seen: the log goes on behind it, come what may. */
   seenPosition?: number;
-  /** Those of the runtime, see `gate.ts`. */
-  levels?: Levels;
+  /** Those of the runtime, see `exit-guard.ts`. */
+  control?: ControlBlock;
 }
 
 export interface Recovered {
@@ -70,7 +70,7 @@ interface Damage {
 interface Outcome {
   content: Content;
   nextPosition: number;
-  marker: Marker;
+  manifest: RunManifest;
   leftOut: LeftOut[];
   damagedFile?: string;
 }
@@ -104,14 +104,14 @@ async function recover(options: RecoveryOptions): Promise<Recovered> {
   } finally {
     pages?.close();
   }
-  const { content, nextPosition, marker, leftOut, damagedFile } = outcome;
-  const identity = beginRun(folder, marker, bootId, content.first?.firstPosition ?? nextPosition);
+  const { content, nextPosition, manifest, leftOut, damagedFile } = outcome;
+  const identity = beginRun(folder, manifest, bootId, content.first?.firstPosition ?? nextPosition);
   return {
     identity,
     previousCrc: content.last?.crc ?? 0,
     nextPosition,
     floor: content.last?.floor ?? nextPosition,
-    lost: marker.lost ?? [],
+    lost: manifest.lost ?? [],
     report: {
       lastEnd: last ? lastEndOf(last, bootId) : 'new',
       firstPosition: content.first?.firstPosition ?? 0,
@@ -124,7 +124,7 @@ async function recover(options: RecoveryOptions): Promise<Recovered> {
   };
 }
 
-async function examine(options: RecoveryOptions, last: Marker, pages: PageFile | undefined): Promise<Outcome> {
+async function examine(options: RecoveryOptions, last: RunManifest, pages: PageFile | undefined): Promise<Outcome> {
   const isTrusted = last.clean || (last.bootId === options.bootId && !last.poisoned);
   if (!pages) {
     // Killed before the first append; or else the file has been removed.
@@ -135,11 +135,11 @@ async function examine(options: RecoveryOptions, last: Marker, pages: PageFile |
     const leftOut = [{ fromPosition: floor, toPosition: Math.max(floor, last.lastPosition ?? 0), reason }];
     return { ...settle(options, last, { frames: 0 }, options.mapBytes), leftOut };
   }
-  const lineage = new Lineage(last);
+  const chain = new ChunkChain(last);
   let damage: Damage | undefined;
   if (isTrusted) {
     const claimedPosition = last.clean ? (last.lastPosition ?? 0) : 0;
-    const checked = checkFile(pages, lineage);
+    const checked = checkFile(pages, chain);
     if ('reason' in checked) {
       damage = { ...checked, claimedPosition: Math.max(checked.claimedPosition, claimedPosition) };
     } else {
@@ -148,20 +148,20 @@ async function examine(options: RecoveryOptions, last: Marker, pages: PageFile |
       damage = { reason: 'the file ends early', claimedPosition };
     }
   }
-  return rebuildFrom(options, last, pages, lineage, damage);
+  return rebuildFrom(options, last, pages, chain, damage);
 }
 
 /** Scan the raw file, and put what is whole and gap-free in its place. */
 async function rebuildFrom(
   options: RecoveryOptions,
-  last: Marker,
+  last: RunManifest,
   pages: PageFile,
-  lineage: Lineage,
+  chain: ChunkChain,
   damage: Damage | undefined,
 ): Promise<Outcome> {
   const { folder, mapBytes } = options;
-  const scan = scanFile(pages, lineage);
-  const { kept, floor } = joinChunks(scan, lineage, readFloor(folder));
+  const scan = scanFile(pages, chain);
+  const { kept, floor } = joinChunks(scan, chain, readFloor(folder));
   const expected = kept.length > 0 ? endOf(kept.at(-1)!) : floor;
   const leftOut = whatIsLeftOut(scan, kept, expected, damage?.claimedPosition ?? 0);
   const content: Content = {
@@ -178,10 +178,10 @@ async function rebuildFrom(
       reason: 'the file is cut short: at most these',
     });
   }
-  await rebuild(folder, mapBytes, pages, kept, options.levels);
+  await rebuild(folder, mapBytes, pages, kept, options.control);
   // The marker learns first where the next run will begin: should the rest be cut short, no later start can forget how
   // far positions had been given out, although it may find nothing wrong any more.
-  writeMarker(folder, outcome.marker);
+  writeMarker(folder, outcome.manifest);
   const reasonToKeep = damage?.reason ?? (leftOut.length > 0 ? 'parts are left out after power loss' : undefined);
   const damagedFile = exchange(folder, reasonToKeep);
   return { ...outcome, leftOut, damagedFile };
@@ -191,7 +191,7 @@ async function rebuildFrom(
  * Where the log goes on. After damage it leaps over every position that the lost bytes could have held, so that none is
  * given out twice: what is downstream may have seen them.
  */
-function settle(options: RecoveryOptions, last: Marker, content: Content, lostBytes: number): Outcome {
+function settle(options: RecoveryOptions, last: RunManifest, content: Content, lostBytes: number): Outcome {
   const { folder, seenPosition = 0 } = options;
   const behind = Math.max(lastPositionOf(content) + 1, readFloor(folder), begunAt(last), seenPosition + 1);
   const nextPosition = behind + Math.ceil(lostBytes / FRAME_HEADER_BYTES);
@@ -210,13 +210,13 @@ function settle(options: RecoveryOptions, last: Marker, content: Content, lostBy
   return {
     content,
     nextPosition,
-    marker: { ...addIncarnation(last, nextPosition), ...(lost.length > 0 && { lost }) },
+    manifest: { ...addIncarnation(last, nextPosition), ...(lost.length > 0 && { lost }) },
     leftOut: [],
   };
 }
 
 /** Check LMDB's pages and every chunk, without LMDB: the content, or what is wrong. */
-function checkFile(file: PageFile, lineage: Lineage): Content | Damage {
+function checkFile(file: PageFile, chain: ChunkChain): Content | Damage {
   const places = readTree(file);
   if (typeof places === 'string') return { reason: places, claimedPosition: 0 };
   const content: Content = { frames: 0 };
@@ -226,13 +226,13 @@ function checkFile(file: PageFile, lineage: Lineage): Content | Damage {
     const page = places.pages[i]!;
     const bytes = file.read(page * PAGE_BYTES, PAGE_HEADER_BYTES + length);
     const whole = bytes.subarray(PAGE_HEADER_BYTES);
-    const chunk = lineage.read(whole);
+    const chunk = chain.read(whole);
     const isSound =
       chunk !== undefined &&
       chunk.firstPosition === position &&
       isOverflowRun(bytes, page, length) &&
       framesAreSound(whole, chunk) &&
-      (content.last === undefined || lineage.follows(content.last, chunk));
+      (content.last === undefined || chain.follows(content.last, chunk));
     if (!isSound) return { reason: `the chunk at ${position} is not as it was written`, claimedPosition };
     content.first ??= chunk;
     content.last = chunk;
@@ -249,13 +249,13 @@ function openPages(file: string): PageFile | undefined {
   return undefined;
 }
 
-function lastEndOf(last: Marker, bootId: string): RecoveryReport['lastEnd'] {
+function lastEndOf(last: RunManifest, bootId: string): RecoveryReport['lastEnd'] {
   if (last.clean) return 'clean';
   return last.bootId === bootId ? 'killed' : 'power loss';
 }
 
 /** Where the last run began. */
-const begunAt = (last: Marker): number => last.incarnations.at(-1)?.fromPosition ?? 1;
+const begunAt = (last: RunManifest): number => last.incarnations.at(-1)?.fromPosition ?? 1;
 /** The position after a chunk's last one. */
 const endOf = (chunk: ParsedChunk): number => chunk.firstPosition + chunk.count;
 const lastPositionOf = ({ last }: Content): number => (last ? endOf(last) - 1 : 0);

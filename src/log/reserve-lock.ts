@@ -1,11 +1,11 @@
 // Who grows the log's file: the sync thread ahead of need, the log thread if that has not been enough; never both at once.
 import type { ReserveLock } from '../base/disk-reserve.ts';
-import { type Levels, LevelWord } from '../shared/levels.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
 
 const lookMs = 10;
 
-export function reserveLock({ words }: Levels): ReserveLock {
-  const word = LevelWord.reserving;
+export function reserveLock({ words }: ControlBlock): ReserveLock {
+  const word = Signal.reserving;
   return {
     enter() {
       while (Atomics.compareExchange(words, word, 0, 1) !== 0) Atomics.wait(words, word, 1, lookMs);

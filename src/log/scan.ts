@@ -2,8 +2,8 @@
 // chunk; what is whole and counts is put into order, and the one gap-free run that holds what is still needed is the
 // log. Memory is bounded by the number of chunks, not by their bytes.
 import { CHUNK_HEADER_BYTES, Field, framesAreSound, type ParsedChunk, readCount, readLength } from './chunk.ts';
+import type { ChunkChain } from './chunk-chain.ts';
 import { PAGE_BYTES, PAGE_HEADER_BYTES, pagesOf } from './layout.ts';
-import type { Lineage } from './lineage.ts';
 import type { PageFile } from './pages.ts';
 
 /** No chunk is longer: the largest batch, and half of the largest ring on top. */
@@ -29,7 +29,7 @@ export interface Scan {
 }
 
 /** Read the whole file once. */
-export function scanFile(file: PageFile, lineage: Lineage): Scan {
+export function scanFile(file: PageFile, chain: ChunkChain): Scan {
   const whole: FoundChunk[] = [];
   const broken: LeftOut[] = [];
   const pages = Math.ceil(file.bytes / PAGE_BYTES);
@@ -37,12 +37,12 @@ export function scanFile(file: PageFile, lineage: Lineage): Scan {
     const offset = page * PAGE_BYTES + PAGE_HEADER_BYTES;
     page++;
     const header = file.read(offset, CHUNK_HEADER_BYTES);
-    if (!lineage.claims(header)) continue;
+    if (!chain.claims(header)) continue;
     const bytes = readLength(header);
     const fromPosition = header.readDoubleLE(Field.firstPosition);
     const toPosition = fromPosition + Math.max(readCount(header), 1) - 1;
     const all = bytes <= CHUNK_BYTES_MOST ? file.read(offset, bytes) : header;
-    const chunk = lineage.read(all);
+    const chunk = chain.read(all);
     if (!chunk || !framesAreSound(all, chunk)) {
       broken.push({ fromPosition, toPosition, reason: 'torn or altered' });
       continue;
@@ -60,7 +60,7 @@ export function scanFile(file: PageFile, lineage: Lineage): Scan {
  */
 export function joinChunks(
   { whole }: Scan,
-  lineage: Lineage,
+  chain: ChunkChain,
   knownFloor: number,
 ): { kept: FoundChunk[]; floor: number } {
   const floor = whole.reduce((highest, chunk) => Math.max(highest, chunk.floor), Math.max(1, knownFloor));
@@ -68,7 +68,7 @@ export function joinChunks(
   for (const chunk of whole) {
     const last = run.at(-1);
     if (last && chunk.firstPosition < endOf(last)) continue;
-    if (last && !lineage.follows(last, chunk)) {
+    if (last && !chain.follows(last, chunk)) {
       if (endOf(last) >= floor) break;
       run = [];
     }

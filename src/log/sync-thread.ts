@@ -6,17 +6,17 @@ import type { MessagePort } from 'node:worker_threads';
 import { DiskReserve, isDiskFull } from '../base/disk-reserve.ts';
 import { openPrivate } from '../base/private-file.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
-import { Levels, LevelWord } from '../shared/levels.ts';
-import { Bell } from '../shared/ring/bell.ts';
+import { ControlBlock, Signal } from '../shared/control-block.ts';
+import { Notifier } from '../shared/ring/notifier.ts';
 import { AHEAD_PAGES } from './layout.ts';
-import { markClean, markPoisoned } from './marker.ts';
 import { reserveLock } from './reserve-lock.ts';
+import { markClean, markPoisoned } from './run-manifest.ts';
 import { syncUntilStopped } from './sync.ts';
 
 export interface SyncThreadData {
-  levels: SharedArrayBuffer;
+  controlBlock: SharedArrayBuffer;
   dataFile: string;
-  callerPort?: MessagePort;
+  hostPort?: MessagePort;
   flushPort?: MessagePort;
 }
 
@@ -25,23 +25,23 @@ export interface SyncThreadFailure {
 }
 
 function main(): void {
-  const { levels: memory, dataFile, callerPort, flushPort } = threadData<SyncThreadData>();
-  const levels = new Levels(memory);
+  const { controlBlock: memory, dataFile, hostPort, flushPort } = threadData<SyncThreadData>();
+  const control = new ControlBlock(memory);
   const descriptor = openPrivate(dataFile, 'read');
-  const reserve = new DiskReserve(dataFile, reserveLock(levels));
+  const reserve = new DiskReserve(dataFile, reserveLock(control));
   const failure = syncUntilStopped({
-    levels,
+    control,
     sync: () => fdatasyncSync(descriptor),
     prepare: () => reserveAhead(reserve),
-    flushBell: new Bell(levels.words, LevelWord.flushBell, flushPort),
-    callerBell: new Bell(levels.words, LevelWord.callerBell, callerPort),
+    flushNotifier: new Notifier(control.words, Signal.flushNotifier, flushPort),
+    hostNotifier: new Notifier(control.words, Signal.hostNotifier, hostPort),
   });
   if (failure !== undefined) {
     threadPort.postMessage({ poisoned: String(failure) } satisfies SyncThreadFailure);
     markPoisoned(dirname(dataFile));
-  } else if (levels.flag(LevelWord.poisoned) === 0) {
+  } else if (control.flag(Signal.poisoned) === 0) {
     try {
-      markClean(dirname(dataFile), levels.position('synced'));
+      markClean(dirname(dataFile), control.position('synced'));
     } catch (error) {
       // Without room for its mark the next start checks the log, as after a kill.
       if (!isDiskFull(error)) throw error;

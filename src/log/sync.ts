@@ -6,9 +6,9 @@
 // - A failed fdatasync is final. The kernel may have dropped the pages and report success the next time, so it is never
 //   repeated: the log is poisoned, and nothing is acknowledged as synced any more.
 import { performance } from '../base/clock.ts';
-import { type Levels, LevelWord, StopStage } from '../shared/levels.ts';
-import type { Bell } from '../shared/ring/bell.ts';
-import { Sleeper } from '../shared/ring/bell.ts';
+import { type ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
+import type { Notifier } from '../shared/ring/notifier.ts';
+import { Parker } from '../shared/ring/notifier.ts';
 
 /** How long the thread sleeps at most without looking up. Every wake-up it needs is rung for; this is the safety net. */
 const BLOCK_BOUND_MS = 1000;
@@ -16,54 +16,54 @@ const BLOCK_BOUND_MS = 1000;
 const LINGER_SLICE_MS = 5;
 
 export interface SyncSurroundings {
-  levels: Levels;
+  control: ControlBlock;
   /** Makes everything committed so far survive power loss, or throws. */
   sync: () => void;
   /** Called now and then, between two syncs: what is to be done ahead of need. */
   prepare?: () => void;
-  flushBell: Bell;
-  callerBell: Bell;
+  flushNotifier: Notifier;
+  hostNotifier: Notifier;
 }
 
 /** Returns when the runtime stops and all is synced; or with the error that poisoned the log. */
-export function syncUntilStopped({ levels, sync, prepare, flushBell, callerBell }: SyncSurroundings): unknown {
-  const sleeper = new Sleeper(levels.words, LevelWord.syncBell);
-  let synced = levels.position('synced');
+export function syncUntilStopped({ control, sync, prepare, flushNotifier, hostNotifier }: SyncSurroundings): unknown {
+  const parker = new Parker(control.words, Signal.syncNotifier);
+  let synced = control.position('synced');
   let syncedBytes = 0;
-  const isStopping = () => levels.flag(LevelWord.stopping) >= StopStage.sync;
-  const hasWork = () => levels.position('written') > synced || isStopping();
-  const bytesWaiting = () => levels.position('committedBytes') - syncedBytes;
+  const isStopping = () => control.flag(Signal.stopping) >= StopStage.sync;
+  const hasWork = () => control.position('written') > synced || isStopping();
+  const bytesWaiting = () => control.position('committedBytes') - syncedBytes;
   const mustNotLinger = () =>
-    isStopping() || levels.flag(LevelWord.hurry) !== 0 || bytesWaiting() >= levels.flag(LevelWord.syncBytes);
+    isStopping() || control.flag(Signal.hurry) !== 0 || bytesWaiting() >= control.flag(Signal.syncBytes);
 
   for (;;) {
-    sleeper.block(hasWork, BLOCK_BOUND_MS);
+    parker.block(hasWork, BLOCK_BOUND_MS);
     if (!hasWork()) continue;
-    const deadline = performance.now() + levels.flag(LevelWord.syncIntervalMs);
+    const deadline = performance.now() + control.flag(Signal.syncIntervalMs);
     while (!mustNotLinger()) {
       const remaining = deadline - performance.now();
       if (remaining <= 0) break;
-      // Not on the bell: the log thread would ring it, and pay for it, at every commit.
-      Atomics.wait(levels.words, LevelWord.hurry, 0, Math.min(remaining, LINGER_SLICE_MS));
+      // Not by the notifier: the log thread would ring it, and pay for it, at every commit.
+      Atomics.wait(control.words, Signal.hurry, 0, Math.min(remaining, LINGER_SLICE_MS));
     }
     const stopping = isStopping();
     // Before `written` is noted: all waits that began until here are covered.
-    Atomics.store(levels.words, LevelWord.hurry, 0);
-    const bytes = levels.position('committedBytes');
-    const written = levels.position('written');
+    Atomics.store(control.words, Signal.hurry, 0);
+    const bytes = control.position('committedBytes');
+    const written = control.position('written');
     try {
       sync();
     } catch (error) {
-      levels.setFlag(LevelWord.poisoned, 1);
-      callerBell.ring();
-      flushBell.ring();
+      control.setFlag(Signal.poisoned, 1);
+      hostNotifier.notify();
+      flushNotifier.notify();
       return error;
     }
     synced = written;
     syncedBytes = bytes;
-    levels.publish('synced', synced);
-    flushBell.ring();
-    if (levels.flag(LevelWord.awaitsSynced) !== 0) callerBell.ring();
+    control.publish('synced', synced);
+    flushNotifier.notify();
+    if (control.flag(Signal.awaitsSynced) !== 0) hostNotifier.notify();
     if (stopping) return undefined;
     prepare?.();
   }

@@ -11,11 +11,11 @@ import { performance } from '../base/clock.ts';
 import { isError, toWire } from '../base/errors.ts';
 import { openPrivate } from '../base/private-file.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
-import { countOpening, Levels, LevelWord, LogRoom, StopStage } from '../shared/levels.ts';
-import { Bell, Sleeper } from '../shared/ring/bell.ts';
+import { ControlBlock, countOpening, LogRoom, Signal, StopStage } from '../shared/control-block.ts';
+import { AdaptiveSpin } from '../shared/ring/adaptive-spin.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
+import { Notifier, Parker } from '../shared/ring/notifier.ts';
 import { Word } from '../shared/ring/ring.ts';
-import { Spinner } from '../shared/ring/spinner.ts';
 import { ChunkBuilder } from './chunk.ts';
 import { LogWriter } from './lmdb.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport } from './log.ts';
@@ -28,7 +28,7 @@ const report = (message: LogThreadReport): void => threadPort.postMessage(messag
 // An idle thread looks at its flags that often, in case a wake-up was missed by a defect. Rests on nothing finer than
 // "unnoticeable in CPU time, bearable as a delay".
 const idleBoundMs = 1000;
-// After work it looks sooner for a while, and naps meanwhile (see bell.ts).
+// After work it looks sooner for a while, and naps meanwhile (see notifier.ts).
 const busyBoundMs = 1;
 const busyForMs = 100;
 // While the log is full: how often to look whether the cursors have moved on.
@@ -40,73 +40,73 @@ const wantsRoomFromBytes = (data.retainBytes + data.admitBytes) / 2;
 const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
 
 async function main(): Promise<void> {
-  const levels = new Levels(data.levels);
-  const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId, levels });
-  const writer = LogWriter.open(data.folder, data.mapBytes, levels);
+  const control = new ControlBlock(data.controlBlock);
+  const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId, control });
+  const writer = LogWriter.open(data.folder, data.mapBytes, control);
   // A killed run may have left its last commits in the page cache only; no sink may see them before a sync.
   const dataFile = openPrivate(writer.dataFile, 'write');
   fdatasyncSync(dataFile);
   closeSync(dataFile);
-  levels.publish('begun', recovered.nextPosition);
-  levels.publish('appended', recovered.nextPosition - 1);
-  levels.publish('written', recovered.nextPosition - 1);
-  levels.publish('synced', recovered.nextPosition - 1);
+  control.publish('begun', recovered.nextPosition);
+  control.publish('appended', recovered.nextPosition - 1);
+  control.publish('written', recovered.nextPosition - 1);
+  control.publish('synced', recovered.nextPosition - 1);
   const { report: recovery, floor, lost, identity } = recovered;
   report({ type: 'ready', recovery, floor, lost, logId: identity.logId, dataFile: writer.dataFile });
   try {
-    new LogThread(levels, writer, recovered).run();
+    new LogThread(control, writer, recovered).run();
   } catch (error) {
-    levels.setFlag(LevelWord.poisoned, 1);
+    control.setFlag(Signal.poisoned, 1);
     report({ type: 'poisoned', cause: String(error) });
   }
   await writer.close();
 }
 
 class LogThread {
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly writer: LogWriter;
   private readonly builder: ChunkBuilder;
   private readonly retention: Retention;
-  private readonly sleeper: Sleeper;
-  private readonly spinner: Spinner = new Spinner();
-  private readonly callerBell: Bell;
-  private readonly syncBell: Bell;
+  private readonly parker: Parker;
+  private readonly spin: AdaptiveSpin = new AdaptiveSpin();
+  private readonly hostNotifier: Notifier;
+  private readonly syncNotifier: Notifier;
   private rings: { key: number; ring: RingConsumer }[] = [];
   private first = 0;
   private nextPosition: number;
-  /** Bytes committed, and commits that have not been signalled to the caller's thread. */
+  /** Bytes committed, and commits that have not been signalled to the host thread. */
   private committedBytes = 0;
   private untold = 0;
   private workedAt = 0;
   private diskIsFull = false;
 
-  constructor(levels: Levels, writer: LogWriter, recovered: Awaited<ReturnType<typeof recoverLog>>) {
-    this.levels = levels;
+  constructor(control: ControlBlock, writer: LogWriter, recovered: Awaited<ReturnType<typeof recoverLog>>) {
+    this.control = control;
     this.writer = writer;
     this.builder = new ChunkBuilder(recovered.identity, recovered.previousCrc, data.batchBytesLimit, data.groupLimit);
     this.retention = new Retention(data.retainMs, data.retainBytes);
     this.nextPosition = recovered.nextPosition;
-    this.sleeper = new Sleeper(levels.words, LevelWord.logBell);
-    this.callerBell = new Bell(levels.words, LevelWord.callerBell, threadPort);
-    this.syncBell = new Bell(levels.words, LevelWord.syncBell);
+    this.parker = new Parker(control.words, Signal.logNotifier);
+    this.hostNotifier = new Notifier(control.words, Signal.hostNotifier, threadPort);
+    this.syncNotifier = new Notifier(control.words, Signal.syncNotifier);
   }
 
   run(): void {
     const hasWork = (): boolean => this.hasWork();
     for (;;) {
-      if (this.levels.flag(LevelWord.logInbox) !== 0) this.takeInbox();
+      if (this.control.flag(Signal.logInbox) !== 0) this.takeInbox();
       if (this.makeRoom() === 0) {
         this.tellCaller();
-        this.sleeper.block(() => false, fullBoundMs);
+        this.parker.block(() => false, fullBoundMs);
       } else if (this.drain()) {
         this.truncate();
         continue;
       }
-      if (this.levels.flag(LevelWord.stopping) >= StopStage.log) {
+      if (this.control.flag(Signal.stopping) >= StopStage.log) {
         // A full log whose cursors stand still takes nothing more: what the rings hold was never acknowledged.
-        if (!this.ringsHaveWork() || this.levels.flag(LevelWord.abandoned) !== 0) return;
+        if (!this.ringsHaveWork() || this.control.flag(Signal.abandoned) !== 0) return;
       }
-      if (this.spinner.look(hasWork, this.levels.flag(LevelWord.spinMicros))) continue;
+      if (this.spin.look(hasWork, this.control.flag(Signal.spinMicros))) continue;
       if (this.truncate()) continue;
       this.sleep(hasWork);
     }
@@ -114,9 +114,9 @@ class LogThread {
 
   /** Take what the rings hold, commit it as one chunk, acknowledge. False if there was nothing. */
   private drain(): boolean {
-    if (this.levels.flag(LevelWord.poisoned) !== 0) throw new Error('a sync has failed');
+    if (this.control.flag(Signal.poisoned) !== 0) throw new Error('a sync has failed');
     const { builder, rings } = this;
-    const batchBytes = this.levels.flag(LevelWord.batchBytes);
+    const batchBytes = this.control.flag(Signal.batchBytes);
     builder.begin(this.nextPosition);
     let position = this.nextPosition;
     let taken = false;
@@ -137,15 +137,15 @@ class LogThread {
     this.workedAt = performance.now();
     if (builder.frames > 0) {
       this.append();
-      this.levels.publish('appended', position - 1);
+      this.control.publish('appended', position - 1);
     }
     // Order matters: publish `appended`, then the rings' counters, then `written`. A reader that sees `written = p` must find
     // every group up to p in its ring; a shard that sees a group in its ring must find `appended` at or beyond it.
     for (const { ring } of rings) if (ring.cursor !== ring.written()) ring.publishWritten();
     if (builder.frames > 0) {
       this.nextPosition = position;
-      this.levels.publish('written', position - 1);
-      this.syncBell.ring();
+      this.control.publish('written', position - 1);
+      this.syncNotifier.notify();
     }
     // While there is more to take, one wake-up tells the caller of several commits.
     if (++this.untold >= commitsPerWakeUp || !this.ringsHaveWork()) this.tellCaller();
@@ -156,7 +156,7 @@ class LogThread {
   private tellCaller(): void {
     if (this.untold === 0) return;
     this.untold = 0;
-    this.callerBell.ring();
+    this.hostNotifier.notify();
   }
 
   /** Commit the builder's chunk; while the map is full, wait for truncation. */
@@ -166,15 +166,15 @@ class LogThread {
       try {
         this.writer.append(this.builder.firstPosition, chunk);
         this.committedBytes += chunk.length;
-        this.levels.publish('committedBytes', this.committedBytes);
+        this.control.publish('committedBytes', this.committedBytes);
         return;
       } catch (error) {
-        if (!isError(error, 'LogFull') || this.levels.flag(LevelWord.abandoned) !== 0) throw error;
+        if (!isError(error, 'LogFull') || this.control.flag(Signal.abandoned) !== 0) throw error;
         this.sayDiskFull(error.details.diskIsFull);
-        this.levels.setFlag(LevelWord.full, LogRoom.reserve);
+        this.control.setFlag(Signal.full, LogRoom.reserve);
         this.tellCaller();
         this.sayHeld();
-        if (!this.truncate(true)) this.sleeper.block(() => false, fullBoundMs);
+        if (!this.truncate(true)) this.parker.block(() => false, fullBoundMs);
       }
     }
   }
@@ -182,28 +182,28 @@ class LogThread {
   private sayDiskFull(isFull: boolean): void {
     if (this.diskIsFull === isFull) return;
     this.diskIsFull = isFull;
-    this.levels.publish('usedBytes', this.writer.usedBytes);
-    this.levels.setFlag(LevelWord.diskFull, isFull ? 1 : 0);
+    this.control.publish('usedBytes', this.writer.usedBytes);
+    this.control.setFlag(Signal.diskFull, isFull ? 1 : 0);
     report({ type: 'disk', isFull });
   }
 
   /** Messages hold what no sink needs, and the log wants that room: the caller keeps them in the message box (`relief.ts`). */
   private sayHeld(): void {
-    const { levels } = this;
+    const { control } = this;
     const isHeld =
-      this.writer.usedBytes >= wantsRoomFromBytes && levels.position('settled') + 1 < levels.position('floor');
-    if (isHeld === (levels.flag(LevelWord.heldByMessages) !== 0)) return;
-    levels.setFlag(LevelWord.heldByMessages, isHeld ? 1 : 0);
-    this.callerBell.ring();
+      this.writer.usedBytes >= wantsRoomFromBytes && control.position('settled') + 1 < control.position('floor');
+    if (isHeld === (control.flag(Signal.heldByMessages) !== 0)) return;
+    control.setFlag(Signal.heldByMessages, isHeld ? 1 : 0);
+    this.hostNotifier.notify();
   }
 
   private floor(): number {
-    return Math.min(this.levels.position('floor'), this.levels.position('settled') + 1);
+    return Math.min(this.control.position('floor'), this.control.position('settled') + 1);
   }
 
   /** Truncate if it must be; returns the bytes that are left. Says `full` while only begun commands may have them. */
   private makeRoom(): number {
-    const waitingBytes = this.levels.flag(LevelWord.waitingKib) * 1024;
+    const waitingBytes = this.control.flag(Signal.waitingKib) * 1024;
     if (this.writer.usedBytes + waitingBytes >= data.admitBytes) this.truncate(true);
     this.sayHeld();
     const { usedBytes } = this.writer;
@@ -211,12 +211,12 @@ class LogThread {
     const reserveFrom = data.admitBytes + (data.maxBytes - data.admitBytes) / 4;
     const { plenty, admitted, reserve } = LogRoom;
     const flag = countedBytes >= reserveFrom ? reserve : countedBytes >= data.admitBytes ? admitted : plenty;
-    const before = this.levels.flag(LevelWord.full);
+    const before = this.control.flag(Signal.full);
     if (before !== flag) {
-      this.levels.publish('usedBytes', countedBytes);
-      this.levels.setFlag(LevelWord.full, flag);
-      if (flag < before) countOpening(this.levels);
-      this.callerBell.ring();
+      this.control.publish('usedBytes', countedBytes);
+      this.control.setFlag(Signal.full, flag);
+      if (flag < before) countOpening(this.control);
+      this.hostNotifier.notify();
     }
     this.sayDiskFull(false); // nothing waits for it here; not before users are let in
     return Math.max(0, data.maxBytes - usedBytes);
@@ -224,8 +224,8 @@ class LogThread {
 
   /** While it naps, shards do not ring for every single command; once it sleeps, each of them does. */
   private sleep(hasWork: () => boolean): void {
-    if (performance.now() - this.workedAt < busyForMs) this.sleeper.nap(hasWork, busyBoundMs);
-    else this.sleeper.block(hasWork, this.levels.flag(LevelWord.full) === 0 ? idleBoundMs : fullBoundMs);
+    if (performance.now() - this.workedAt < busyForMs) this.parker.nap(hasWork, busyBoundMs);
+    else this.parker.block(hasWork, this.control.flag(Signal.full) === 0 ? idleBoundMs : fullBoundMs);
   }
 
   /**
@@ -244,12 +244,12 @@ class LogThread {
   }
 
   private hasWork(): boolean {
-    if (this.ringsHaveWork() || this.levels.flag(LevelWord.logInbox) !== 0) return true;
-    return this.levels.flag(LevelWord.stopping) >= StopStage.log;
+    if (this.ringsHaveWork() || this.control.flag(Signal.logInbox) !== 0) return true;
+    return this.control.flag(Signal.stopping) >= StopStage.log;
   }
 
   private takeInbox(): void {
-    this.levels.setFlag(LevelWord.logInbox, 0); // first: a message is in its port before it is announced
+    this.control.setFlag(Signal.logInbox, 0); // first: a message is in its port before it is announced
     for (let next = receiveMessageOnPort(threadPort); next; next = receiveMessageOnPort(threadPort)) {
       const message = next.message as LogThreadMessage;
       if (message.type === 'attach') {

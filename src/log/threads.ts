@@ -3,13 +3,13 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire, TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { Thread } from '../base/thread.ts';
-import { type Levels, LevelWord, StopStage } from '../shared/levels.ts';
-import { Bell } from '../shared/ring/bell.ts';
+import { type ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
+import { Notifier } from '../shared/ring/notifier.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
 import type { Lost } from './losses.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
 
-export type LogSettings = Omit<LogThreadData, 'levels'>;
+export type LogSettings = Omit<LogThreadData, 'controlBlock'>;
 
 export interface LogEvents {
   /** A null message: look at the rings. */
@@ -27,22 +27,22 @@ export class LogThreads {
   readonly recoveredFloor: number;
   /** Positions that recoveries have given up. */
   readonly lost: readonly Lost[];
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly syncWake: MessagePort;
   private readonly logThread: Thread;
   private readonly syncThread: Thread;
-  private readonly bell: Bell;
+  private readonly notifier: Notifier;
   private readonly detached = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
   private hasEnded = false;
   private lastKey = 0;
 
   private constructor(
-    levels: Levels,
+    control: ControlBlock,
     syncWake: MessagePort,
     threads: { log: Thread; sync: Thread },
     ready: { recovery: RecoveryReport; floor: number; lost: readonly Lost[]; logId: string },
   ) {
-    this.levels = levels;
+    this.control = control;
     this.syncWake = syncWake;
     this.logThread = threads.log;
     this.syncThread = threads.sync;
@@ -50,7 +50,7 @@ export class LogThreads {
     this.logId = ready.logId;
     this.recoveredFloor = ready.floor;
     this.lost = ready.lost;
-    this.bell = new Bell(levels.words, LevelWord.logBell);
+    this.notifier = new Notifier(control.words, Signal.logNotifier);
     const ended = (): void => {
       this.hasEnded = true;
       for (const { reject } of this.detached.values()) reject(logEndedError());
@@ -62,11 +62,11 @@ export class LogThreads {
   /** Recover the log and start both threads. `flushPort`: where the sync thread wakes the flush thread. */
   static async start(
     settings: LogSettings,
-    levels: Levels,
+    control: ControlBlock,
     events: LogEvents,
     flushPort: MessagePort,
   ): Promise<LogThreads> {
-    const data: LogThreadData = { ...settings, levels: levels.memory };
+    const data: LogThreadData = { ...settings, controlBlock: control.memory };
     const log = new Thread('log', './thread', import.meta.url, data, []);
     let threads: LogThreads | undefined;
     const started = new Promise<Extract<LogThreadReport, { type: 'ready' }>>((resolve, reject) => {
@@ -92,9 +92,9 @@ export class LogThreads {
         guarded(() => events.wake()),
       );
       const syncData: SyncThreadData = {
-        levels: levels.memory,
+        controlBlock: control.memory,
         dataFile: ready.dataFile,
-        callerPort: wake.port2,
+        hostPort: wake.port2,
         flushPort,
       };
       const sync = new Thread('sync', './sync-thread', import.meta.url, syncData, [wake.port2, flushPort]);
@@ -103,11 +103,11 @@ export class LogThreads {
         guarded((failure: SyncThreadFailure) => events.poisoned(failure.poisoned)),
       );
       for (const thread of [log, sync]) thread.ended.catch(guarded((error: Error) => events.poisoned(error.message)));
-      threads = new LogThreads(levels, wake.port1, { log, sync }, ready);
+      threads = new LogThreads(control, wake.port1, { log, sync }, ready);
       return threads;
     } catch (error) {
-      levels.setFlag(LevelWord.stopping, StopStage.log);
-      new Bell(levels.words, LevelWord.logBell).ring();
+      control.setFlag(Signal.stopping, StopStage.log);
+      new Notifier(control.words, Signal.logNotifier).notify();
       await log.ended.catch(() => {});
       throw error;
     }
@@ -130,20 +130,20 @@ export class LogThreads {
 
   private tell(message: LogThreadMessage): void {
     this.logThread.port.postMessage(message);
-    this.levels.setFlag(LevelWord.logInbox, 1);
-    this.bell.ring();
+    this.control.setFlag(Signal.logInbox, 1);
+    this.notifier.notify();
   }
 
   /** The stop stage of the log has been set: wait for its thread. */
   async logEnded(): Promise<void> {
-    this.bell.ring();
+    this.notifier.notify();
     await this.logThread.ended;
   }
 
   /** The stop stage of the sync thread has been set: wait for it. */
   async syncEnded(): Promise<void> {
-    new Bell(this.levels.words, LevelWord.syncBell).ring();
-    Atomics.notify(this.levels.words, LevelWord.hurry);
+    new Notifier(this.control.words, Signal.syncNotifier).notify();
+    Atomics.notify(this.control.words, Signal.hurry);
     try {
       await this.syncThread.ended;
     } finally {

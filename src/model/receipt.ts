@@ -51,7 +51,7 @@ export interface Outcome {
   command?: string;
   /** how many events the command raised; they end at the frame's version */
   events: number;
-  /** milliseconds, by the clock of keys (`Levels.keyClock`); a message's outcome stays until nothing can deliver it again */
+  /** milliseconds, by the clock of keys (`ControlBlock.keyClock`); a message's outcome stays until nothing can deliver it again */
   expiresAt: number;
 }
 

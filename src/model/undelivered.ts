@@ -1,4 +1,4 @@
-// Who hears of messages that were not carried out: the logger, and the user's own function. Caller's thread.
+// Who hears of messages that were not carried out: the logger, and the user's own function. Host thread.
 import { guarded } from '../base/guarded.ts';
 import type { Logger } from '../base/logger.ts';
 import type { DeliveryEvents, Message } from '../wire/message.ts';

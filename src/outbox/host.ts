@@ -1,20 +1,20 @@
 // What a runtime whose store has an outbox does beside its log, as the runtime starts and stops it: the relay, and the upkeep
-// of the store's tables. Caller's thread.
+// of the store's tables. Host thread.
 
 import { isError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { StopSteps } from '../base/stop-steps.ts';
-import type { Caller } from '../dispatch/caller.ts';
+import type { CommandDispatcher } from '../dispatch/dispatcher.ts';
 import type { LogSource } from '../log/log.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { type OutboxAdapter, type RelayStatus, relayRingBytesLeast, type Upkeep } from './outbox.ts';
 import { Relay } from './relay.ts';
 
 export interface OutboxSurroundings {
   log: { logId: string; attach(ring: SharedArrayBuffer): number };
   logReader: LogSource;
-  levels: Levels;
-  caller: Caller;
+  control: ControlBlock;
+  dispatcher: CommandDispatcher;
 }
 
 /** What it takes of the runtime's options. */
@@ -38,13 +38,13 @@ export class OutboxHost {
     this.upkeep = upkeep;
   }
 
-  /** @throws WrongDoor if one of the actors' types has events of entities */
+  /** @throws AggregateTypeOwnedElsewhere if one of the actors' types has events of entities */
   static async start(
     settings: OutboxSettings,
     adapter: OutboxAdapter,
     around: OutboxSurroundings,
   ): Promise<OutboxHost> {
-    const { log, logReader, levels, caller } = around;
+    const { log, logReader, control, dispatcher } = around;
     const { store, actorTypes, ringBytes, logger } = settings;
     const onError = (error: Error, what: string): void => logger.error({ err: error }, what);
     const { outbox, upkeep } = await adapter.openOutbox(store, {
@@ -54,19 +54,19 @@ export class OutboxHost {
     });
     const relay = new Relay({
       outbox,
-      levels,
+      control,
       ringBytes: Math.max(ringBytes, relayRingBytesLeast),
       pollMs,
       onError: (error) => onError(error, 'the relay of the outbox failed; it is tried again'),
       onWarning: (message, details) => logger.warn(details, message),
     });
-    caller.inFlight.others.add(relay.ring.reading);
+    dispatcher.inFlight.others.add(relay.ring.reading);
     log.attach(relay.ring.memory);
-    relay.start(logReader, levels.position('stored') + 1, levels.position('written'));
+    relay.start(logReader, control.position('stored') + 1, control.position('written'));
     await relay.tried;
     const host = new OutboxHost(relay, upkeep);
     const { lastError } = relay.status;
-    if (isError(lastError, 'WrongDoor')) {
+    if (isError(lastError, 'AggregateTypeOwnedElsewhere')) {
       await host.stop();
       throw lastError;
     }

@@ -94,7 +94,7 @@ export interface OutboxSession {
 export interface Outbox {
   /** Types of which database roles may raise events, as the last attempt to open has found them. */
   readonly raisedTypes: ReadonlySet<string>;
-  /** `signal` ends the session. @throws WrongDoor if one of this runtime's actor types has events of entities */
+  /** `signal` ends the session. @throws AggregateTypeOwnedElsewhere if one of this runtime's actor types has events of entities */
   open(signal?: AbortSignal): Promise<OutboxSession>;
 }
 

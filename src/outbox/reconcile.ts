@@ -1,6 +1,6 @@
 // What the relay does when the database has come back from an earlier state (an older dump, a standby that lacked the
 // newest transactions): rows wait there again that this log has already. The log decides, by the events' ids, as far as it
-// still reaches; the rest is relayed. Caller's thread; rare, so it reads the log once for every page of rows.
+// still reaches; the rest is relayed. Host thread; rare, so it reads the log once for every page of rows.
 
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';

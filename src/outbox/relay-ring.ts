@@ -1,4 +1,4 @@
-// The relay's ring into the log: claimed events in groups that each end with the place they lead to. Caller's thread.
+// The relay's ring into the log: claimed events in groups that each end with the place they lead to. Host thread.
 //
 // Invariant: a group of frames enters the log whole or not at all, so its last frame, which says how far claimed rows have
 // come (the place), is true whenever the log has it.
@@ -7,9 +7,9 @@ import { dateMs } from '../base/clock.ts';
 import { isError } from '../base/errors.ts';
 import { tame } from '../base/tame.ts';
 import type { OtherRing } from '../dispatch/in-flight.ts';
-import { type Levels, LevelWord, LogRoom } from '../shared/levels.ts';
-import { Bell } from '../shared/ring/bell.ts';
+import { type ControlBlock, LogRoom, Signal } from '../shared/control-block.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
+import { Notifier } from '../shared/ring/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
@@ -39,19 +39,19 @@ export class RelayRing {
   /** Position of the last group that is in the log. */
   lastPosition = 0;
   private readonly producer: RingProducer;
-  private readonly logBell: Bell;
-  private readonly levels: Levels;
+  private readonly logNotifier: Notifier;
+  private readonly control: ControlBlock;
   private groupsInRing = 0;
   /** Groups in the log whose rows the store has still to settle: last position, number of rows. */
   private underWay: { position: number; rows: number }[] = [];
   private readonly unwritten: number[] = [];
 
   /** `onFail`: nothing that is appended from now on will be written. */
-  constructor(levels: Levels, ringBytes: number, onFail: () => void) {
-    this.levels = levels;
+  constructor(control: ControlBlock, ringBytes: number, onFail: () => void) {
+    this.control = control;
     this.memory = createRing(ringBytes);
     this.producer = new RingProducer(this.memory, () => false);
-    this.logBell = new Bell(levels.words, LevelWord.logBell);
+    this.logNotifier = new Notifier(control.words, Signal.logNotifier);
     const groups = new RingConsumer(this.memory, Word.tail);
     this.reading = {
       groups,
@@ -70,7 +70,7 @@ export class RelayRing {
    */
   tryAppend(events: readonly ClaimedEvent[], from: number): number | Unrelayable {
     const { producer } = this;
-    if (this.levels.flag(LevelWord.full) !== LogRoom.plenty) return 0; // the log's last room is for what frees it
+    if (this.control.flag(Signal.full) !== LogRoom.plenty) return 0; // the log's last room is for what frees it
     let next = from;
     try {
       for (; next < events.length && producer.end - producer.start < groupBytes; next++) {
@@ -91,13 +91,13 @@ export class RelayRing {
     }
     this.groupsInRing++;
     this.unwritten.push(next - from);
-    this.logBell.ring();
+    this.logNotifier.notify();
     return next - from;
   }
 
   /** Rows that the store has not settled yet. */
   rowsUnderWay(): number {
-    const stored = this.levels.position('stored');
+    const stored = this.control.position('stored');
     while (this.underWay.length > 0 && this.underWay[0]!.position <= stored) this.underWay.shift();
     let rows = 0;
     for (const group of this.underWay) rows += group.rows;

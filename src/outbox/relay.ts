@@ -1,4 +1,4 @@
-// The relay: what transactions of the user's own have committed, into this log, exactly once. Runs on the caller's thread,
+// The relay: what transactions of the user's own have committed, into this log, exactly once. Runs on the host thread,
 // with a ring of its own; its work for an event is about that of publishing one, and is done in slices of some 256 KiB.
 //
 // A claim is durable before its events are in the ring, and each group in the log says how far claimed rows have come (the
@@ -13,7 +13,7 @@ import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { FrameKind } from '../wire/frame.ts';
 import {
   type ClaimedEvent,
@@ -29,7 +29,7 @@ import { groupBytes, RelayRing, Unrelayable } from './relay-ring.ts';
 
 export interface RelaySettings {
   outbox: Outbox;
-  levels: Levels;
+  control: ControlBlock;
   ringBytes: number;
   /** How often to look while nothing comes and no hint arrives, milliseconds. */
   pollMs: number;
@@ -72,7 +72,7 @@ export class Relay {
 
   constructor(settings: RelaySettings) {
     this.settings = settings;
-    this.ring = new RelayRing(settings.levels, settings.ringBytes, () => this.beginStop());
+    this.ring = new RelayRing(settings.control, settings.ringBytes, () => this.beginStop());
   }
 
   /** Find out how far the log is, from `from` (what the store has is behind it) up to its end; then begin. */
@@ -123,7 +123,7 @@ export class Relay {
     );
     try {
       this.session = await this.settings.outbox.open(this.letGo.signal);
-      await this.session.settle(this.settings.levels.position('floor'));
+      await this.session.settle(this.settings.control.position('floor'));
       await this.session.close();
     } catch {
       // The next start settles them.
@@ -237,7 +237,7 @@ export class Relay {
   private async reconcile(session: OutboxSession): Promise<void> {
     const { ring, settings } = this;
     while (!ring.isEmpty && !this.isStopping) await pause(roomMs); // the log is asked: what it will have, it must have
-    const done = await reconcile(session, this.log!, settings.levels.position('written'), ring.place);
+    const done = await reconcile(session, this.log!, settings.control.position('written'), ring.place);
     settings.onWarning('the outbox is an earlier state of itself; what the log has is not relayed again', { done });
     this.mayHaveSettled = true;
   }
@@ -246,7 +246,7 @@ export class Relay {
   private async settle(session: OutboxSession): Promise<void> {
     const now = performance.now();
     if (!this.mayHaveSettled || now - this.settledAt < settleMs) return;
-    const floor = this.settings.levels.position('floor');
+    const floor = this.settings.control.position('floor');
     const isPassed = this.ring.isPassed(floor);
     await session.settle(floor);
     this.settledAt = now;

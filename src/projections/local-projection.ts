@@ -11,7 +11,7 @@ import { compareKeys, isWithin } from '../base/key-order.ts';
 import { isThenable } from '../base/thenable.ts';
 import { within } from '../base/wait.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from '../subscriptions/reading-options.ts';
@@ -40,13 +40,13 @@ class RowSet<Row> {
   readonly subscription: RunningSubscription;
   readonly memory = new Map<string, Row>();
   private readonly definition: ProjectionDefinition<Row>;
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly table: string;
 
   constructor(definition: ProjectionDefinition<Row>, number: number, stage: ProjectionStage) {
     this.definition = definition;
     this.number = number;
-    this.tables = stage.local;
+    this.handlerState = stage.local;
     this.table = rowTable(definition.name);
     const { name, events, aggregates, into } = definition;
     const settings = resolveSubscription(
@@ -64,7 +64,7 @@ class RowSet<Row> {
     const call = (event: StoredEvent): unknown => this.fold(event);
     this.subscription = stage.begin(settings, call, {
       volatile: into === 'memory',
-      tables: stage.local,
+      handlerState: stage.local,
       isInternal: true,
     });
   }
@@ -83,13 +83,13 @@ class RowSet<Row> {
 
   get(key: string): Row | undefined | Promise<Row | undefined> {
     if (this.definition.into === 'memory') return this.memory.get(key);
-    const found = this.tables.get(this.table, this.keyOf(key));
+    const found = this.handlerState.get(this.table, this.keyOf(key));
     return isThenable(found) ? Promise.resolve(found).then((row) => deepFreeze(row as Row)) : deepFreeze(found as Row);
   }
 
   private put(key: string, row: Row | undefined): void {
     if (this.definition.into !== 'memory')
-      this.tables.stageJson(this.table, this.keyOf(key), row === undefined ? undefined : textOf(row));
+      this.handlerState.stageJson(this.table, this.keyOf(key), row === undefined ? undefined : textOf(row));
     else if (row === undefined) this.memory.delete(key);
     else this.memory.set(key, row);
   }
@@ -191,8 +191,8 @@ export class LocalProjection<Row> implements Projection<Row> {
 
   private async open(): Promise<void> {
     const { into, version = 1 } = this.definition;
-    const { local: tables } = this.stage;
-    const found = into === 'memory' ? undefined : await tables.get(projectionTable, this.name);
+    const { local: handlerState } = this.stage;
+    const found = into === 'memory' ? undefined : await handlerState.get(projectionTable, this.name);
     const { shown, building } = (found ?? {}) as KeptProjection;
     const isShown = shown?.version === version;
     const last = Math.max(shown?.generation ?? 0, building?.generation ?? 0);
@@ -240,13 +240,13 @@ export class LocalProjection<Row> implements Projection<Row> {
 
   private async forget(generation: number): Promise<void> {
     if (this.definition.into === 'memory') return;
-    const { local: tables } = this.stage;
-    tables.stage(checkpointTable, subscriptionName(this.name, generation), undefined);
-    tables.stage(filterTable, subscriptionName(this.name, generation), undefined);
+    const { local: handlerState } = this.stage;
+    handlerState.stage(checkpointTable, subscriptionName(this.name, generation), undefined);
+    handlerState.stage(filterTable, subscriptionName(this.name, generation), undefined);
     for (;;) {
-      const rows = await tables.range(rowTable(this.name), { prefix: `${generation}\0`, limit: rowsPerTrim });
-      for (const { key } of rows) tables.stage(rowTable(this.name), key, undefined);
-      await tables.durable();
+      const rows = await handlerState.range(rowTable(this.name), { prefix: `${generation}\0`, limit: rowsPerTrim });
+      for (const { key } of rows) handlerState.stage(rowTable(this.name), key, undefined);
+      await handlerState.durable();
       if (rows.length < rowsPerTrim || this.closed) return;
     }
   }

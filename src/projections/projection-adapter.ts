@@ -1,13 +1,13 @@
 // What a projection needs of its surroundings, and what a store's adapter offers for projections: rows in a table of the user's.
-// Owned by the caller's thread.
+// Owned by the host thread.
 
 import { TrunklineError } from '../base/errors.ts';
 import { shown } from '../base/shown.ts';
-import type { TableStore } from '../handler-state/table-store.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
+import type { HandlerStateStore } from '../handler-state/handler-state-store.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { loadAdapter, type StoreOptions } from '../store/adapter.ts';
-import type { Call } from '../subscriptions/handler-code.ts';
+import type { HandlerFn } from '../subscriptions/handler-code.ts';
 import type { SubscriptionSettings } from '../subscriptions/settings.ts';
 import type { RunningSubscription } from '../subscriptions/subscription.ts';
 import type { BeginOptions } from '../subscriptions/subscription-parts.ts';
@@ -16,15 +16,15 @@ import type { Projection, ProjectionDefinition, ProjectionTable } from './projec
 /** What a projection needs of its surroundings. */
 export interface ProjectionStage {
   /** Tables on this machine. */
-  readonly local: Tables;
+  readonly local: StateTables;
   /** The adapter's own tables. */
-  readonly remote: TableStore | undefined;
+  readonly remote: HandlerStateStore | undefined;
   readonly waitTimeoutMs: number;
   readonly syncedPosition: number;
   readonly definitions: ReadonlyMap<string, AnyAggregate>;
   /** Reports what holds a projection up at the store; it tries again. */
   projectionHeldUp(projection: string, error: unknown): void;
-  begin(settings: SubscriptionSettings, call: Call, options?: BeginOptions): RunningSubscription;
+  begin(settings: SubscriptionSettings, call: HandlerFn, options?: BeginOptions): RunningSubscription;
 }
 
 export interface RemoteProjections {

@@ -2,7 +2,7 @@
 import { clearTimeout, pause, setTimeout } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
-import { type Levels, LevelWord } from '../shared/levels.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
 
 const graceMs = 10_000;
 const momentMs = 1_000;
@@ -10,13 +10,13 @@ const momentMs = 1_000;
 export class Ending {
   /** Resolves when nothing is waited for any longer. */
   readonly abandoned: Promise<void>;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly whatIsLeft: () => string;
   private readonly givenUp: string[] = [];
   private abandon: () => void = () => {};
 
-  constructor(levels: Levels, whatIsLeft: () => string) {
-    this.levels = levels;
+  constructor(control: ControlBlock, whatIsLeft: () => string) {
+    this.control = control;
     this.whatIsLeft = whatIsLeft;
     this.abandoned = new Promise((resolve) => {
       this.abandon = resolve;
@@ -62,7 +62,7 @@ export class Ending {
   private giveUp(): void {
     if (this.givenUp.length > 0) return;
     this.givenUp.push(this.whatIsLeft());
-    this.levels.setFlag(LevelWord.abandoned, 1);
+    this.control.setFlag(Signal.abandoned, 1);
     this.abandon();
   }
 }

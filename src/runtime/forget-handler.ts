@@ -1,5 +1,5 @@
 // A subscription, projection or reader that is gone for good: all that is kept of it goes. Until then it holds the months of
-// the store behind its position, since it may come back. Owned by the caller's thread, or by a command that owns the directory.
+// the store behind its position, since it may come back. Owned by the host thread, or by a command that owns the directory.
 //
 // Invariants: nothing goes while the handler runs, or while it has dead letters, which are work that nobody has done. What is
 // kept of a projection goes behind its rows, marked first as rows of an unfinished build of version 0, which no definition has:
@@ -10,10 +10,10 @@ import { TrunklineError } from '../base/errors.ts';
 import { checkFields } from '../base/known-fields.ts';
 import { letterTable, requeuedTable } from '../dead-letters/letters.ts';
 import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
-import { handledPrefix, handledTable } from '../handler-state/handled.ts';
+import { handledPrefix, handledTable } from '../handler-state/completion-records.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { RemoteTraces } from '../handler-state/state-adapter.ts';
-import type { Tables } from '../handler-state/tables.ts';
 import { type Generation, type KeptProjection, projectionTable, rowTable } from '../projections/projection.ts';
 import type { Beginnings } from '../subscriptions/beginnings.ts';
 import { filterTable } from '../subscriptions/widened.ts';
@@ -38,7 +38,7 @@ export interface ForgottenHandler {
 
 export interface ForgetParts {
   /** Where handlers keep what must survive, each place once. */
-  readonly places: readonly Tables[];
+  readonly places: readonly StateTables[];
   readonly remote: RemoteTraces | undefined;
   readonly beginnings: Beginnings | undefined;
   /** By a subscription's name, or a projection's behind `projection:`. */
@@ -54,7 +54,7 @@ interface Found {
   plainName: string;
   /** By the names of its checkpoints. */
   positions: Map<string, number>;
-  kept: Map<Tables, KeptProjection>;
+  kept: Map<StateTables, KeptProjection>;
 }
 
 const nameBytesLimit = 200;
@@ -122,21 +122,21 @@ const withoutNumber = (name: string): string => (name.startsWith(PROJECTION_PREF
 async function find({ places, remote }: ForgetParts, name: string): Promise<Found> {
   const positions = new Map<string, number>(await remote?.readers());
   const here = new Set<string>();
-  const projections = new Map<string, Map<Tables, KeptProjection>>();
+  const projections = new Map<string, Map<StateTables, KeptProjection>>();
   for (const place of places) {
     for (const { key, value } of await place.range(checkpointTable)) {
       positions.set(key, (value as CheckpointRecord).low);
       here.add(key);
     }
     for (const { key, value } of await place.range(projectionTable)) {
-      const kept = projections.get(key) ?? new Map<Tables, KeptProjection>();
+      const kept = projections.get(key) ?? new Map<StateTables, KeptProjection>();
       projections.set(key, kept.set(place, value as KeptProjection));
     }
   }
   const plainName = projectionIn(name, [...positions.keys()], projections);
   if (plainName !== undefined) {
     const own = [...positions].filter(([reader]) => generationOf(reader, plainName) !== undefined);
-    const kept = projections.get(plainName) ?? new Map<Tables, KeptProjection>();
+    const kept = projections.get(plainName) ?? new Map<StateTables, KeptProjection>();
     return { kind: 'projection', plainName, positions: new Map(own), kept };
   }
   const position = positions.get(name);
@@ -170,7 +170,7 @@ function generationOf(reader: string, projection: string): string | undefined {
   return reader.startsWith(start) && /^\d+$/.test(reader.slice(start.length)) ? reader.slice(start.length) : undefined;
 }
 
-async function refuseLetters(places: readonly Tables[], name: string, handlers: readonly string[]): Promise<void> {
+async function refuseLetters(places: readonly StateTables[], name: string, handlers: readonly string[]): Promise<void> {
   const letters = await sum(places, (place) => sum(handlers, (one) => count(place, letterTable, `${one}\0`)));
   if (letters === 0) return;
   const remedy = `see trunkline dead-letters list --handler ${name}, and discard or requeue them first`;
@@ -178,7 +178,7 @@ async function refuseLetters(places: readonly Tables[], name: string, handlers: 
 }
 
 /** In an order that a crash may break off anywhere. */
-async function removeRows(place: Tables, projection: string, { shown, building }: KeptProjection): Promise<void> {
+async function removeRows(place: StateTables, projection: string, { shown, building }: KeptProjection): Promise<void> {
   const all: readonly [Generation | undefined, Generation | undefined][] = [
     [shown, building],
     [undefined, shown],
@@ -198,7 +198,7 @@ async function removeRows(place: Tables, projection: string, { shown, building }
   }
 }
 
-async function count(place: Tables, table: string, prefix = ''): Promise<number> {
+async function count(place: StateTables, table: string, prefix = ''): Promise<number> {
   let entries = 0;
   for await (const page of place.pages(table, { prefix })) entries += page.length;
   return entries;

@@ -1,4 +1,4 @@
-// The part of a runtime's face that is about handlers. Owned by the caller's thread.
+// The part of a runtime's face that is about handlers. Owned by the host thread.
 
 import { TrunklineError } from '../base/errors.ts';
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';

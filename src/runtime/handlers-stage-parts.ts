@@ -1,6 +1,6 @@
 // What the handler stage needs of its surroundings; the runtime's stages give it.
 import type { AnyAggregate } from '../model/aggregate.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import type { History } from '../store/history.ts';
 import type { MessageCounts } from '../wire/message.ts';
@@ -18,7 +18,7 @@ export interface StageParts {
   /** How long a handler's module may take to load. */
   moduleMs: number;
   history: History;
-  levels: Levels;
+  control: ControlBlock;
   definitions: ReadonlyMap<string, AnyAggregate>;
   logger: ResolvedOptions['logger'];
   progress: {

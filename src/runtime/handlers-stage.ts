@@ -1,5 +1,5 @@
 // The handler stage as the runtime starts and stops it: who subscribes, and where what they keep lies. Opened when it is
-// first needed. Owned by the caller's thread.
+// first needed. Owned by the host thread.
 
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
@@ -18,12 +18,12 @@ import { type LaneControl, MessageLetters } from '../dead-letters/message-letter
 import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
 import { checkTable, effectTable } from '../handler-state/effects.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
+import { checkKey, StateTables } from '../handler-state/handler-state.ts';
+import type { HandlerStateStore, KeyRange } from '../handler-state/handler-state-store.ts';
 import { InHand, keyOf } from '../handler-state/in-hand.ts';
 import { Inbox } from '../handler-state/once.ts';
-import { isFinal } from '../handler-state/patience.ts';
 import { loadHandlerState, type ReaderNotes, type RemoteHandlerState } from '../handler-state/state-adapter.ts';
-import type { KeyRange, TableStore } from '../handler-state/table-store.ts';
-import { checkKey, Tables } from '../handler-state/tables.ts';
+import { isFinal } from '../handler-state/store-backoff.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { LocalProjection } from '../projections/local-projection.ts';
 import {
@@ -36,13 +36,13 @@ import { loadProjections, projectionsFor, type RemoteProjections } from '../proj
 import { Beginnings, beginningsFile } from '../subscriptions/beginnings.ts';
 import { callOf } from '../subscriptions/call.ts';
 import { Feed } from '../subscriptions/feed.ts';
-import type { Call } from '../subscriptions/handler-code.ts';
+import type { HandlerFn } from '../subscriptions/handler-code.ts';
 import type { AnySubscribeOptions, SubscribeOptions, SubscriptionStatus } from '../subscriptions/handlers.ts';
 import { checkRange, type RangeOptions } from '../subscriptions/reading-options.ts';
 import { type ReplayOptions, type ReplayProgress, replay } from '../subscriptions/replay.ts';
 import { RunningSubscriptions } from '../subscriptions/running-subscriptions.ts';
 import { resolveSubscription, type SubscriptionSettings } from '../subscriptions/settings.ts';
-import { Starts } from '../subscriptions/starts.ts';
+import { StartPositions } from '../subscriptions/start-positions.ts';
 import { RunningSubscription } from '../subscriptions/subscription.ts';
 import type { BeginOptions } from '../subscriptions/subscription-parts.ts';
 import { noteUndeclared } from '../subscriptions/undeclared.ts';
@@ -64,17 +64,17 @@ const folderBytes = 4096;
 
 export class HandlerStage {
   readonly deadLetters: DeadLetters;
-  readonly starts: Starts;
+  readonly starts: StartPositions;
   private readonly parts: StageParts;
   /** What the store's adapter offers. */
   private readonly adapter: RemoteParts;
   private readonly feed: Feed;
   private readonly subscriptions: RunningSubscriptions;
   /** The store's, if it keeps what handlers need. */
-  readonly remote: TableStore | undefined;
+  readonly remote: HandlerStateStore | undefined;
   /** Where handlers keep what must survive; and what is kept on this machine in any case. */
-  readonly tables: Tables;
-  readonly local: Tables;
+  readonly handlerState: StateTables;
+  readonly local: StateTables;
   private readonly readers: ReaderNotes | undefined;
   readonly messageBox: MessageBox;
   /** What was open at the start, if the process had ended in the middle. */
@@ -97,8 +97,8 @@ export class HandlerStage {
     const settings = parts.store?.settings;
     this.remote = state?.tables(settings, logId, options.connections);
     this.beginnings = state && new Beginnings(beginningsFile(parts.folder), logId);
-    this.starts = new Starts(parts.history, parts.levels, dirname(parts.folder), this.beginnings);
-    this.feed = new Feed(parts.history, parts.levels, (error) =>
+    this.starts = new StartPositions(parts.history, parts.control, dirname(parts.folder), this.beginnings);
+    this.feed = new Feed(parts.history, parts.control, (error) =>
       parts.logger.error({ err: error }, 'reading for the subscriptions failed; it is tried again'),
     );
     this.readers = state?.readers(settings, logId, (error) =>
@@ -106,12 +106,12 @@ export class HandlerStage {
     );
     this.local = this.tablesIn(async () => {
       this.makeFolder();
-      const lastPosition = parts.levels.position('written');
+      const lastPosition = parts.control.position('written');
       const opened = await LmdbTables.open(parts.folder, { logId, lastPosition });
       return this.readers?.follow(opened) ?? opened;
     });
-    this.tables = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
-    this.inbox = new Inbox(this.tables, parts.options.inboxTtlMs, () => parts.levels.keyClock());
+    this.handlerState = this.remote === undefined ? this.local : this.tablesIn(async () => this.remote!);
+    this.inbox = new Inbox(this.handlerState, parts.options.inboxTtlMs, () => parts.control.keyClock());
     this.requests = new Requests(
       parts.folder,
       (request, onProgress, signal) => this.carryOut(request, onProgress, signal),
@@ -122,7 +122,7 @@ export class HandlerStage {
       parts.logger.warn({ err: error }, 'what is in hand could not be marked; it is executed all the same'),
     );
     this.subscriptions = new RunningSubscriptions({
-      tables: this.tables,
+      handlerState: this.handlerState,
       feed: this.feed,
       starts: this.starts,
       care: this.care,
@@ -132,7 +132,7 @@ export class HandlerStage {
       runtimeHasFailed: parts.runtimeHasFailed,
     });
     const messages = new MessageLetters(this.messageBox, () => this.lanes);
-    this.deadLetters = new DeadLetters(this.tables, this.subscriptions, parts.definitions, messages);
+    this.deadLetters = new DeadLetters(this.handlerState, this.subscriptions, parts.definitions, messages);
   }
 
   static async open(parts: StageParts): Promise<HandlerStage> {
@@ -154,9 +154,9 @@ export class HandlerStage {
     if (found.count > 0) this.parts.logger.warn(found, 'the process has ended while these were executed');
   }
 
-  private tablesIn(open: () => Promise<TableStore>): Tables {
+  private tablesIn(open: () => Promise<HandlerStateStore>): StateTables {
     const { logger, options, waitTimeoutMs } = this.parts;
-    const tables = new Tables(open, {
+    const handlerState = new StateTables(open, {
       ...options,
       waitTimeoutMs,
       onError: (error) =>
@@ -164,9 +164,9 @@ export class HandlerStage {
       onRefused: (entry, error) =>
         logger.error({ err: error, ...entry }, 'the store refuses an entry of the handlers, it was left out'),
     });
-    tables.onBehind = (error) => this.subscriptions.fail(tables, error);
-    tables.onRoom = () => this.subscriptions.wake();
-    return tables;
+    handlerState.onBehind = (error) => this.subscriptions.fail(handlerState, error);
+    handlerState.onRoom = () => this.subscriptions.wake();
+    return handlerState;
   }
 
   subscribe(options: AnySubscribeOptions): RunningSubscription {
@@ -178,7 +178,7 @@ export class HandlerStage {
       throw new TrunklineError('InvalidOptions', { option: 'name', reason });
     }
     noteUndeclared(settings.name, settings, this.parts);
-    if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as Call));
+    if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as HandlerFn));
     this.subscriptions.checkFree(settings.name);
     const pool = new WorkerPool(settings.module, settings.threads, moduleMs, moduleRoots);
     const ends = { ready: () => pool.load(), closed: () => pool.close() };
@@ -190,7 +190,7 @@ export class HandlerStage {
     }
   }
 
-  begin(settings: SubscriptionSettings, call: Call, options?: BeginOptions): RunningSubscription {
+  begin(settings: SubscriptionSettings, call: HandlerFn, options?: BeginOptions): RunningSubscription {
     return this.subscriptions.begin(settings, call, options);
   }
 
@@ -257,7 +257,7 @@ export class HandlerStage {
   /** Everything that is kept of a handler that is gone for good. @throws UnknownSubscription, HandlerNeeded */
   async forget(name: string, options: { dryRun?: boolean | undefined } = {}): Promise<ForgottenHandler> {
     checkForget(name, options);
-    const { remote, tables, local, beginnings, subscriptions } = this;
+    const { remote, handlerState, local, beginnings, subscriptions } = this;
     const { store, logId } = this.parts;
     let release = (): void => {};
     const isRunning = (full: string): boolean =>
@@ -267,7 +267,7 @@ export class HandlerStage {
       release = subscriptions.keepFrom(full);
     };
     try {
-      const places = remote === undefined ? [local] : [tables, local];
+      const places = remote === undefined ? [local] : [handlerState, local];
       const traces = this.adapter.state?.traces(store?.settings, logId);
       return await forget({ places, remote: traces, beginnings, isRunning, hold }, name, options.dryRun ?? false);
     } finally {
@@ -277,13 +277,13 @@ export class HandlerStage {
 
   replay(options: ReplayOptions): Promise<ReplayProgress> {
     const { starts } = this;
-    const { history, levels, definitions } = this.parts;
+    const { history, control, definitions } = this.parts;
     return replay(options, {
       definitions,
       history,
       starts,
       find: (name) => this.find(name),
-      written: () => levels.position('written'),
+      written: () => control.position('written'),
       closing: this.closing.signal,
     });
   }
@@ -324,13 +324,13 @@ export class HandlerStage {
   async effect(table: string, key: string): Promise<unknown> {
     checkTable(table);
     checkKey('key', key);
-    return this.tables.get(effectTable(table), key);
+    return this.handlerState.get(effectTable(table), key);
   }
 
   /** What effects have put into a table, in key order. */
   async effects(table: string, range: RangeOptions = {}): Promise<{ key: string; value: unknown }[]> {
     checkTable(table);
-    return this.tables.range(effectTable(table), checkRange('effects', range) as KeyRange);
+    return this.handlerState.range(effectTable(table), checkRange('effects', range) as KeyRange);
   }
 
   *running(): Iterable<Running> {
@@ -348,7 +348,7 @@ export class HandlerStage {
     const steps = new StopSteps();
     this.closing.abort(new TrunklineError('RuntimeClosed', { state: 'closing' }));
     const requestsClosed = this.requests.close();
-    this.tables.lastCall();
+    this.handlerState.lastCall();
     this.local.lastCall();
     for (const all of [this.projections, this.subscriptions]) {
       const ends = [...all.values()].map((one) => steps.take(one.name, () => one.close()));
@@ -358,7 +358,7 @@ export class HandlerStage {
     this.feed.close();
     this.care.forget();
     this.isClosed = true;
-    await this.tables.durable().catch(() => {}); // it has been reported, and is tried once more
+    await this.handlerState.durable().catch(() => {}); // it has been reported, and is tried once more
     steps.end();
   }
 
@@ -368,8 +368,8 @@ export class HandlerStage {
     this.isClosed = true;
     this.beginnings?.close();
     await steps.take('answers to other processes', () => this.requests.end());
-    await steps.take('what handlers keep', () => this.tables.close());
-    if (this.local !== this.tables) await steps.take('what handlers keep here', () => this.local.close());
+    await steps.take('what handlers keep', () => this.handlerState.close());
+    if (this.local !== this.handlerState) await steps.take('what handlers keep here', () => this.local.close());
     await steps.take('what the store knows of readers', () => this.readers?.close());
     steps.end();
   }
@@ -377,7 +377,7 @@ export class HandlerStage {
   /** What `closeTables` waits for is not waited for any longer: nothing more is written from now on. */
   cut(): void {
     this.readers?.cut();
-    for (const tables of [this.tables, this.local]) tables.cut();
+    for (const handlerState of [this.handlerState, this.local]) handlerState.cut();
   }
 }
 

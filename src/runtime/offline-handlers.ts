@@ -22,12 +22,12 @@ import { ask, type HandlerRequest, requestsFolder } from './handlers-requests.ts
 export { REQUEST_BYTES_LIMIT } from './handlers-requests.ts';
 
 import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
-import type { TableStore } from '../handler-state/table-store.ts';
-import { Tables } from '../handler-state/tables.ts';
+import { StateTables } from '../handler-state/handler-state.ts';
+import type { HandlerStateStore } from '../handler-state/handler-state-store.ts';
 
 const answerTimeoutMs = 30_000;
 
-const nothingKept: TableStore = {
+const nothingKept: HandlerStateStore = {
   get: () => undefined,
   range: () => [],
   commit: () => Promise.resolve(),
@@ -104,7 +104,7 @@ async function stateIn({ options }: StoreOfLog): Promise<RemoteHandlerState> {
 }
 
 /** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
-async function tablesOf({ handlersFolder, store }: Place): Promise<TableStore | undefined> {
+async function tablesOf({ handlersFolder, store }: Place): Promise<HandlerStateStore | undefined> {
   if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
   if (store) return (await stateIn(store)).tables(store.options.settings, store.logId, 1);
   const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
@@ -177,7 +177,7 @@ export async function forgetHandler(place: Place, handler: string, dryRun: boole
   if (directory === undefined) {
     return (await ask(handlersFolder, request, { timeoutMs: answerTimeoutMs })) as ForgottenHandler;
   }
-  const places: Tables[] = [];
+  const places: StateTables[] = [];
   try {
     const remote = await tablesOf(place);
     if (remote !== undefined) places.push(await tablesOn(async () => remote));
@@ -186,7 +186,7 @@ export async function forgetHandler(place: Place, handler: string, dryRun: boole
     const beginnings = store && new Beginnings(beginningsFile(handlersFolder), store.logId);
     return await forget({ places, remote: traces, beginnings, ...nothingRuns }, handler, dryRun);
   } finally {
-    for (const tables of places) await tables.close();
+    for (const handlerState of places) await handlerState.close();
     directory.release();
   }
 }
@@ -212,11 +212,15 @@ export async function forgetLostHandler(
   if (silentMs !== undefined && silentMs < quietMs) {
     throw needed(handler, `log ${logId} was in use ${Math.ceil(silentMs / 1000)} s ago; give its --data-dir instead`);
   }
-  const tables = await tablesOn(async () => state.tables(settings, logId, 1));
+  const handlerState = await tablesOn(async () => state.tables(settings, logId, 1));
   try {
-    return await forget({ places: [tables], remote: traces, beginnings: undefined, ...nothingRuns }, handler, dryRun);
+    return await forget(
+      { places: [handlerState], remote: traces, beginnings: undefined, ...nothingRuns },
+      handler,
+      dryRun,
+    );
   } finally {
-    await tables.close();
+    await handlerState.close();
   }
 }
 
@@ -242,13 +246,13 @@ export interface HandlerState {
 export async function readHandlers(place: Place): Promise<HandlerState[]> {
   return usingTables(
     async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,
-    async (tables) => {
+    async (handlerState) => {
       const letters = new Map<string, number>();
-      for await (const { key } of tables.entries(letterTable)) {
+      for await (const { key } of handlerState.entries(letterTable)) {
         const name = key.slice(0, key.indexOf('\0'));
         letters.set(name, (letters.get(name) ?? 0) + 1);
       }
-      return (await tables.range(checkpointTable)).map(({ key: name, value }) => {
+      return (await handlerState.range(checkpointTable)).map(({ key: name, value }) => {
         const { low: position, paused: isPaused = false, updatedAt } = value as CheckpointRecord;
         return { name, position, isPaused, deadLetters: letters.get(name) ?? 0, updatedAt };
       });
@@ -256,29 +260,35 @@ export async function readHandlers(place: Place): Promise<HandlerState[]> {
   );
 }
 
-const using = <T>(open: () => Promise<TableStore>, action: (deadLetters: DeadLetters) => Promise<T>): Promise<T> =>
-  usingTables(open, (tables) => {
-    const messages = new MessageLetters(new MessageBox(tables, () => true), () => undefined);
-    return action(new DeadLetters(tables, noHandlers, new Map(), messages));
+const using = <T>(
+  open: () => Promise<HandlerStateStore>,
+  action: (deadLetters: DeadLetters) => Promise<T>,
+): Promise<T> =>
+  usingTables(open, (handlerState) => {
+    const messages = new MessageLetters(new MessageBox(handlerState, () => true), () => undefined);
+    return action(new DeadLetters(handlerState, noHandlers, new Map(), messages));
   });
 
-async function tablesOn(open: () => Promise<TableStore>): Promise<Tables> {
-  const tables = new Tables(open, {
+async function tablesOn(open: () => Promise<HandlerStateStore>): Promise<StateTables> {
+  const handlerState = new StateTables(open, {
     checkpointDelayMs: 0,
     stagedChangesLimit: Number.MAX_SAFE_INTEGER,
     onError(error) {
       throw error;
     },
   });
-  await tables.open();
-  return tables;
+  await handlerState.open();
+  return handlerState;
 }
 
-async function usingTables<T>(open: () => Promise<TableStore>, action: (tables: Tables) => Promise<T>): Promise<T> {
-  const tables = await tablesOn(open);
+async function usingTables<T>(
+  open: () => Promise<HandlerStateStore>,
+  action: (handlerState: StateTables) => Promise<T>,
+): Promise<T> {
+  const handlerState = await tablesOn(open);
   try {
-    return await action(tables);
+    return await action(handlerState);
   } finally {
-    await tables.close();
+    await handlerState.close();
   }
 }

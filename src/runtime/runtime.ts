@@ -25,8 +25,8 @@ import type {
 import { checkEventNames, checkRegistered } from '../model/catalogue.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { checkLevel, type Level } from '../model/receipt.ts';
-import { callerOf, isInsideShard, noteViolation } from '../shard/inside.ts';
-import type { EventQuery, StateThen } from '../store/store.ts';
+import { callerOf, isInsideShard, noteViolation } from '../shard/shard-guard.ts';
+import type { EventQuery, StateAt } from '../store/store.ts';
 import type { ReadState } from '../wire/carried.ts';
 import { mintId } from '../wire/ids.ts';
 import { deepFreeze } from '../wire/payload.ts';
@@ -153,7 +153,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     aggregate: A,
     id: string,
     options: StateOptions = {},
-  ): Promise<StateThen<StateOf<A>> | undefined> {
+  ): Promise<StateAt<StateOf<A>> | undefined> {
     try {
       const { value, version, position } = await this.stages.refs.readState(nameOfDefinition(aggregate), id, options);
       return version === 0 ? undefined : { state: deepFreeze(value) as ReadState<StateOf<A>>, version, position };
@@ -201,8 +201,8 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     this.checkOpen();
     checkLevel('level', level);
     checkSignalOptions('reached', options);
-    const { caller, levels } = this.stages;
-    return caller.progress.reached(level, levels.position('written'), options.signal).catch((error: unknown) => {
+    const { dispatcher, control } = this.stages;
+    return dispatcher.progress.reached(level, control.position('written'), options.signal).catch((error: unknown) => {
       throw heldUpBy(error);
     });
   }
@@ -237,16 +237,16 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   }
 
   status(): RuntimeStatus {
-    const { levels, caller, deliveries, shards, outbox, handlers, failure } = this.stages;
-    const hasFailed = failure !== undefined || levels.isPoisoned;
+    const { control, dispatcher, deliveries, shards, outbox, handlers, failure } = this.stages;
+    const hasFailed = failure !== undefined || control.isPoisoned;
     const messages = deliveries.counts;
     return {
       state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
-      written: levels.position('written'),
-      synced: levels.position('synced'),
-      stored: levels.position('stored'),
-      published: levels.position('published'),
-      inFlight: caller.inFlight.count,
+      written: control.position('written'),
+      synced: control.position('synced'),
+      stored: control.position('stored'),
+      published: control.position('published'),
+      inFlight: dispatcher.inFlight.count,
       messagesUnderWay: messages.underWay,
       messagesRefused: messages.refused,
       messagesFailed: messages.failed,
@@ -257,7 +257,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,
-      quarantined: caller.refusals.count - caller.refusals.answers,
+      quarantined: dispatcher.refusals.count - dispatcher.refusals.answers,
       setAside: Object.fromEntries(this.stages.setAside),
       subscriptions: handlers?.status() ?? [],
     };

@@ -9,10 +9,9 @@ import { TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { Bus } from '../bus/bus.ts';
-import { Caller } from '../dispatch/caller.ts';
 import { Deliveries } from '../dispatch/deliveries.ts';
-import type { Refused } from '../dispatch/fences.ts';
-import { unanswered } from '../dispatch/fences.ts';
+import { CommandDispatcher } from '../dispatch/dispatcher.ts';
+import { type Refused, unanswered } from '../dispatch/fences.ts';
 import { readLastRun } from '../dispatch/last-run.ts';
 import { Refs } from '../dispatch/refs.ts';
 import { Shards } from '../dispatch/shards.ts';
@@ -22,16 +21,16 @@ import { Transactions } from '../entity/transactions.ts';
 import { FlushThread } from '../flush/host.ts';
 import { admitBytesOf, mapBytesFor, openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
-import { bootId, markerFile } from '../log/marker.ts';
 import type { FlushPolicy } from '../log/policy.ts';
+import { bootId, markerFile } from '../log/run-manifest.ts';
 import { LogThreads } from '../log/threads.ts';
 import { declaredEvents } from '../model/catalogue.ts';
 import { deliveryEvents } from '../model/undelivered.ts';
 import type { OutboxHost } from '../outbox/host.ts';
 import { type OutboxAdapter, relayRingBytesLeast } from '../outbox/outbox.ts';
 import { shardSettings } from '../shard/settings.ts';
-import { shutGateAtExit } from '../shared/gate.ts';
-import { countOpening, Levels, LevelWord, StopStage } from '../shared/levels.ts';
+import { ControlBlock, countOpening, Signal, StopStage } from '../shared/control-block.ts';
+import { shutExitGuardAtExit } from '../shared/exit-guard.ts';
 import { loadAdapter, type StoreAdapter } from '../store/adapter.ts';
 import type { LocalDescription, LocalStore } from '../store/local.ts';
 import { Reading } from '../store/reading.ts';
@@ -42,13 +41,12 @@ import { Ending } from './ending.ts';
 import { HandlerStage } from './handlers-stage.ts';
 import type { ResolvedOptions } from './options.ts';
 
-/** See `options.ts`: without these nothing becomes `stored`. */
-const storeSinks: readonly string[] = ['store', 'memory'];
+const storeSinks: readonly string[] = ['store', 'memory']; // without these nothing becomes `stored`, see `options.ts`
 
 /** The parts of a running runtime. Those with a `!` are there once `start` has resolved. */
 export class Stages {
-  readonly levels: Levels = new Levels();
-  readonly caller: Caller;
+  readonly control: ControlBlock = new ControlBlock();
+  readonly dispatcher: CommandDispatcher;
   readonly deliveries: Deliveries;
   readonly refs: Refs;
   readonly ending: Ending;
@@ -79,11 +77,11 @@ export class Stages {
     this.options = options;
     this.directory = directory;
     this.local = embeddedStore(directory.storeFolder);
-    this.openGate = shutGateAtExit(this.levels);
+    this.openGate = shutExitGuardAtExit(this.control);
     const { aggregates } = options;
     // Of each shard, of this thread, and of the relay.
     this.admitBytes = admitBytesOf(options.log, (options.shards + 2) * options.flush.ringBytes);
-    this.levels.publish('admitBytes', this.admitBytes);
+    this.control.publish('admitBytes', this.admitBytes);
     const callerOptions = {
       ack: options.ack,
       maxInFlight: options.maxInFlight,
@@ -92,17 +90,19 @@ export class Stages {
       hasStream: options.stream !== undefined,
       waitTimeoutMs: options.waitTimeoutMs,
     };
-    this.caller = new Caller(aggregates, this.levels, bus, callerOptions, (error) => this.reportDefect(error));
+    this.dispatcher = new CommandDispatcher(aggregates, this.control, bus, callerOptions, (error) =>
+      this.reportDefect(error),
+    );
     this.deliveries = new Deliveries(
-      this.caller,
-      this.levels,
+      this.dispatcher,
+      this.control,
       options.messages,
       deliveryEvents(options.logger, options.messages),
     );
-    this.caller.deliveries = this.deliveries;
-    this.refs = new Refs(aggregates, this.caller);
-    this.ending = new Ending(this.levels, () => {
-      const { count } = this.caller.inFlight;
+    this.dispatcher.deliveries = this.deliveries;
+    this.refs = new Refs(aggregates, this.dispatcher);
+    this.ending = new Ending(this.control, () => {
+      const { count } = this.dispatcher.inFlight;
       return count > 0 ? `${count} commands in flight` : this.waitingFor;
     });
     this.apply(options.flush);
@@ -115,7 +115,7 @@ export class Stages {
   }
 
   async start(): Promise<void> {
-    const { options, directory, levels } = this;
+    const { options, directory, control } = this;
     this.warnOfOpenHosts(options);
     checkOrigin(directory, markerFile(directory.logFolder));
     const mapBytes = mapBytesFor(options.log.maxBytes);
@@ -132,9 +132,9 @@ export class Stages {
         retainBytes: options.log.retainBytes,
         bootId: options.bootId ?? bootId(),
       },
-      levels,
+      control,
       {
-        wake: () => this.caller.turn(),
+        wake: () => this.dispatcher.turn(),
         poisoned: (cause) => this.poisoned(cause),
         diskFull: (isFull) =>
           options.logger.warn(
@@ -153,7 +153,7 @@ export class Stages {
     }
     await FlushThread.start(
       {
-        levels: levels.memory,
+        controlBlock: control.memory,
         logFolder: directory.logFolder,
         local: this.local,
         dataDir: directory.path,
@@ -170,14 +170,14 @@ export class Stages {
       },
       flushWake.port1,
       {
-        wake: () => this.caller.turn(),
+        wake: () => this.dispatcher.turn(),
         sinkError: (name, error, isFinal) => {
           options.logger.error(
             { err: error, sink: name },
             `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`,
           );
-          const { progress } = this.caller;
-          if (this.caller.closed !== undefined) return; // at the end every error is the last
+          const { progress } = this.dispatcher;
+          if (this.dispatcher.closed !== undefined) return; // at the end every error is the last
           if (!isFinal) {
             if (name === 'store') progress.troubled('stored', error);
             if (name === options.stream?.name) progress.troubled('published', error);
@@ -203,9 +203,9 @@ export class Stages {
             options.logger.warn({ stale }, 'another has written these aggregates: they are loaded again');
           }
           this.publisher?.fenced(refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id })));
-          this.caller.fence(refused);
-          this.caller.refusals.add(refused, refused.length - events.length);
-          this.caller.turn(); // who waits for `stored` has waited for this news
+          this.dispatcher.fence(refused);
+          this.dispatcher.refusals.add(refused, refused.length - events.length);
+          this.dispatcher.turn(); // who waits for `stored` has waited for this news
         },
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
         begun: (thread) => {
@@ -221,33 +221,33 @@ export class Stages {
       openLocal: async () => (await loadAdapter<LocalStore>(this.local)).openArchive(this.local.folder),
       logId: this.log.logId,
       log: this.logReader,
-      levels,
+      control,
       store: adapter && { options: options.store!, adapter },
-      progress: this.caller.progress,
+      progress: this.dispatcher.progress,
       waitTimeoutMs: options.waitTimeoutMs,
     });
     this.reading = reading;
     const { localHead, lookUp } = reading;
     const entities = { ...options, ringBytes: options.flush.ringBytes };
-    this.publisher = new EventPublisher(this.caller, levels, localHead, this.refs.definitions, entities, lookUp);
+    this.publisher = new EventPublisher(this.dispatcher, control, localHead, this.refs.definitions, entities, lookUp);
     this.log.attach(this.publisher.ring);
     const append = await adapter?.openAppend?.(options.store!.settings);
     this.transactions = new Transactions(append, this.refs.definitions, () => this.outbox);
     this.publisher.transactions = this.transactions;
     this.store = new RuntimeStore(reading, this.publisher, this.transactions, this.refs.definitions);
-    const { progress } = this.caller;
+    const { progress } = this.dispatcher;
     progress.isStoreElsewhere = options.store !== undefined;
     progress.confirm = (basis) => reading.confirm(basis);
-    this.caller.eventsFrom = (...which) => reading.eventsFrom(...which);
-    this.publisher.recover(this.logReader, levels.position('remembered') + 1, this.log.recovery.lastPosition);
+    this.dispatcher.eventsFrom = (...which) => reading.eventsFrom(...which);
+    this.publisher.recover(this.logReader, control.position('remembered') + 1, this.log.recovery.lastPosition);
     this.handlers = await HandlerStage.open({
       folder: directory.handlersFolder,
       logId: this.log.logId,
       store: options.store,
       history: reading.history,
-      levels,
+      control,
       progress,
-      runtimeHasFailed: () => this.caller.closed !== undefined,
+      runtimeHasFailed: () => this.dispatcher.closed !== undefined,
       messageCounts: () => this.deliveries.counts,
       definitions: this.refs.definitions,
       moduleRoots: options.moduleRoots,
@@ -257,7 +257,7 @@ export class Stages {
       options: options.handlers,
     });
     const { messageBox } = this.handlers;
-    const firstOpen = Math.max(this.log.recoveredFloor, levels.position('settledBefore') + 1);
+    const firstOpen = Math.max(this.log.recoveredFloor, control.position('settledBefore') + 1);
     const lastRun = await readLastRun(this.logReader, firstOpen, this.log.recovery.lastPosition);
     // What handlers keep may be damaged, or another log's: everything but messages goes on without it.
     const load = async (): Promise<KeptLetters> => {
@@ -278,18 +278,18 @@ export class Stages {
     }
     await this.startShards(mapBytes);
     this.refusedEarlier([]);
-    this.caller.turn();
+    this.dispatcher.turn();
     this.handlers.lanes = this.deliveries;
     this.deliveries.care = this.handlers.care;
     if (kept) this.deliveries.recover(lastRun, messageBox, kept);
     else this.deliveries.recoverLater(lastRun, messageBox, load);
     if (adapter?.openOutbox) await this.startOutbox(adapter as OutboxAdapter);
-    this.caller.turn();
+    this.dispatcher.turn();
   }
 
   /** Where there are transactions, what they commit comes into this log. */
   private async startOutbox(adapter: OutboxAdapter): Promise<void> {
-    const { options, levels, caller, log, logReader } = this;
+    const { options, control, dispatcher, log, logReader } = this;
     const { OutboxHost } = await import('../outbox/host.ts');
     const settings = {
       store: options.store!.settings,
@@ -297,13 +297,13 @@ export class Stages {
       ringBytes: options.flush.ringBytes,
       logger: options.logger,
     };
-    this.outbox = await OutboxHost.start(settings, adapter, { log, logReader: logReader!, levels, caller });
+    this.outbox = await OutboxHost.start(settings, adapter, { log, logReader: logReader!, control, dispatcher });
   }
 
   private async startShards(mapBytes: number): Promise<void> {
-    const { options, local, directory, log, levels } = this;
-    const common = { local, logFolder: directory.logFolder, levels: levels.memory, logId: log.logId, mapBytes };
-    this.shards = new Shards(this.caller, log, shardSettings(options, common), options.starts, {
+    const { options, local, directory, log, control } = this;
+    const common = { local, logFolder: directory.logFolder, controlBlock: control.memory, logId: log.logId, mapBytes };
+    this.shards = new Shards(this.dispatcher, log, shardSettings(options, common), options.starts, {
       warning: (message, details) => options.logger.warn(details, message),
       died: (shard, cause) => options.logger.error({ shard, cause }, 'a shard died; starting another'),
       failed: (error) => this.fail(error),
@@ -314,12 +314,12 @@ export class Stages {
   /** As soon as there are shards. */
   private refusedEarlier(refused: readonly Refused[]): void {
     this.refusedBefore.push(...refused);
-    if (this.caller.inFlight.lines.length === 0) return;
-    this.caller.fence(unanswered(this.refusedBefore.splice(0), this.logReader!, this.levels.position('written')));
+    if (this.dispatcher.inFlight.channels.length === 0) return;
+    this.dispatcher.fence(unanswered(this.refusedBefore.splice(0), this.logReader!, this.control.position('written')));
   }
 
   private poisoned(cause: string): void {
-    this.caller.turn();
+    this.dispatcher.turn();
     this.fail(new TrunklineError('LogPoisoned', { cause }));
   }
 
@@ -334,28 +334,28 @@ export class Stages {
     if (this.failure) return;
     this.failure = error;
     this.options.logger.error({ err: error }, 'the runtime has failed; close it and start again');
-    this.caller.inFlight.fail(error);
+    this.dispatcher.inFlight.fail(error);
   }
 
   /** A flush policy, from now on. */
   apply(flush: FlushPolicy): void {
-    const { levels, caller } = this;
-    levels.setFlag(LevelWord.syncIntervalMs, flush.syncIntervalMs);
-    levels.setFlag(LevelWord.syncBytes, flush.syncBytes);
-    levels.setFlag(LevelWord.batchBytes, flush.batchBytes);
-    levels.setFlag(LevelWord.spinMicros, flush.spinMicros);
-    levels.setFlag(LevelWord.rejectsWhenFull, flush.whenFull === 'reject' ? 1 : 0);
-    caller.options.whenFull = flush.whenFull;
+    const { control, dispatcher } = this;
+    control.setFlag(Signal.syncIntervalMs, flush.syncIntervalMs);
+    control.setFlag(Signal.syncBytes, flush.syncBytes);
+    control.setFlag(Signal.batchBytes, flush.batchBytes);
+    control.setFlag(Signal.spinMicros, flush.spinMicros);
+    control.setFlag(Signal.rejectsWhenFull, flush.whenFull === 'reject' ? 1 : 0);
+    dispatcher.options.whenFull = flush.whenFull;
     // What waits for room in the log may not have to, by the new policy.
-    countOpening(levels);
-    if (caller.inFlight.lines.length > 0) caller.turn();
+    countOpening(control);
+    if (dispatcher.inFlight.channels.length > 0) dispatcher.turn();
   }
 
   /** Every stage is ended, whatever becomes of the others; the directory's lock goes last, and always. @throws InternalFault */
   async stop(): Promise<void> {
-    const { levels, caller, ending, options } = this;
+    const { control, dispatcher, ending, options } = this;
     const { abandoned } = ending;
-    const { inFlight } = caller;
+    const { inFlight } = dispatcher;
     const steps = new StopSteps((what) => {
       this.waitingFor = what;
     });
@@ -374,21 +374,21 @@ export class Stages {
     await steps.take('what handlers keep', () =>
       ending.orCut(this.handlers?.closeTables().catch(reportHandlers), () => this.handlers?.cut()),
     );
-    levels.setFlag(LevelWord.stopping, StopStage.shards);
+    control.setFlag(Signal.stopping, StopStage.shards);
     await steps.take('shards', () => this.shards?.close(abandoned));
-    levels.setFlag(LevelWord.stopping, StopStage.log);
+    control.setFlag(Signal.stopping, StopStage.log);
     await steps.take('the log thread', () => this.log?.logEnded().catch(() => {})); // it has been reported
     await steps.take('commands in flight', () => {
-      caller.turn();
+      dispatcher.turn();
       inFlight.abandon('the runtime was closed before it ended');
     });
-    levels.setFlag(LevelWord.stopping, StopStage.sync);
+    control.setFlag(Signal.stopping, StopStage.sync);
     await steps.take('the sync thread', () => this.log?.syncEnded().catch(() => {}));
-    levels.setFlag(LevelWord.stopping, StopStage.flush);
-    await steps.take('the flush thread', () => this.flushThread?.ended(levels, abandoned).catch(() => {}));
+    control.setFlag(Signal.stopping, StopStage.flush);
+    await steps.take('the flush thread', () => this.flushThread?.ended(control, abandoned).catch(() => {}));
     await steps.take(relay, () => ending.orCut(this.outbox?.finish(), () => this.outbox?.cut()));
     await steps.take('commands in flight', () => {
-      caller.turn();
+      dispatcher.turn();
       inFlight.fail(new TrunklineError('RuntimeClosed', { state: 'closed' }));
     });
     await steps.take('readers of the store', () => ending.orAbandoned(this.reading?.close()));

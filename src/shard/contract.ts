@@ -1,4 +1,4 @@
-// The contract between the caller's thread and a shard's: what a shard is started with, what it reports, how an answer to a
+// The contract between the host thread and a shard's: what a shard is started with, what it reports, how an answer to a
 // question travels, and which shard an aggregate belongs to.
 import type { MessagePort } from 'node:worker_threads';
 import type { WireError } from '../base/errors.ts';
@@ -14,10 +14,10 @@ export interface ShardData {
   moduleRoots: readonly string[] | undefined;
   commandRing: SharedArrayBuffer;
   eventRing: SharedArrayBuffer;
-  levels: SharedArrayBuffer;
+  controlBlock: SharedArrayBuffer;
   /** runtime → shard: null messages wake it in its event loop */
-  bell: MessagePort;
-  /** shard → runtime: reports, and null messages as the caller's bell */
+  wakePort: MessagePort;
+  /** shard → runtime: reports, and null messages that wake the host thread */
   outbox: MessagePort;
   /** What this machine knows of aggregates. */
   local: LocalDescription;

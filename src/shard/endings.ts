@@ -4,7 +4,7 @@
 // Invariant: what a failed command has raised is undone before its reply is written.
 import { isError, toWire } from '../base/errors.ts';
 import type { Outcome } from '../model/receipt.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import type { RingProducer } from '../shared/ring/producer.ts';
 import { GroupFlag } from '../shared/ring/ring.ts';
 import { errorJson, toJson } from '../wire/payload.ts';
@@ -14,16 +14,16 @@ import type { ShardData } from './contract.ts';
 import type { Execution } from './execution.ts';
 import type { Loader } from './loader.ts';
 import { hasExpired, keepOutcome, keyReused } from './outcome.ts';
+import { OutcomeCache } from './outcome-cache.ts';
 import type { Outgoing } from './outgoing.ts';
-import { RememberedOutcomes } from './remembered.ts';
 import type { Snapshots } from './snapshots.ts';
 import { tellable } from './tellable.ts';
 
 /** What of a shard the end of a command concerns. */
 export interface EndingParts {
   readonly outgoing: Outgoing;
-  readonly levels: Levels;
-  readonly remembered: RememberedOutcomes;
+  readonly control: ControlBlock;
+  readonly outcomeCache: OutcomeCache;
   readonly loader: Loader;
   readonly snapshots: Snapshots;
 }
@@ -31,17 +31,17 @@ export interface EndingParts {
 export class Endings {
   private readonly ring: RingProducer;
   private readonly outgoing: Outgoing;
-  private readonly levels: Levels;
-  private readonly remembered: RememberedOutcomes;
+  private readonly control: ControlBlock;
+  private readonly outcomeCache: OutcomeCache;
   private readonly loader: Loader;
   private readonly snapshots: Snapshots;
   private readonly idempotencyTtlMs: number;
 
-  constructor({ idempotencyTtlMs }: ShardData, { outgoing, levels, remembered, loader, snapshots }: EndingParts) {
+  constructor({ idempotencyTtlMs }: ShardData, { outgoing, control, outcomeCache, loader, snapshots }: EndingParts) {
     this.ring = outgoing.ring;
     this.outgoing = outgoing;
-    this.levels = levels;
-    this.remembered = remembered;
+    this.control = control;
+    this.outcomeCache = outcomeCache;
     this.loader = loader;
     this.snapshots = snapshots;
     this.idempotencyTtlMs = idempotencyTtlMs;
@@ -94,20 +94,20 @@ export class Endings {
   private published(actor: Actor, command: Command, outcome: Outcome | undefined): void {
     if (command.isRead) return;
     actor.lastPublished = this.ring.published;
-    if (outcome) this.remembered.keep(actor, command.key, outcome, this.ring.published);
+    if (outcome) this.outcomeCache.keep(actor, command.key, outcome, this.ring.published);
   }
 
   private keep(execution: Execution, result: Pick<Outcome, 'value' | 'error'>): Outcome {
-    return keepOutcome(this.ring, execution, this.levels.keyClock(), this.idempotencyTtlMs, result);
+    return keepOutcome(this.ring, execution, this.control.keyClock(), this.idempotencyTtlMs, result);
   }
 
   /** With the outcome of an earlier execution; false: there is none. */
   repeat(actor: Actor, command: Command): boolean {
     const { name: type, commandNames } = actor.type;
     const first =
-      this.remembered.get(RememberedOutcomes.key(type, actor.id, command.key)) ??
+      this.outcomeCache.get(OutcomeCache.key(type, actor.id, command.key)) ??
       this.loader.outcome(type, actor.id, command.key);
-    if (first === undefined || hasExpired(first.outcome, command.key, this.levels.keyClock())) return false;
+    if (first === undefined || hasExpired(first.outcome, command.key, this.control.keyClock())) return false;
     const name = commandNames[command.commandIndex]!;
     const { command: firstCommand = name } = first.outcome;
     if (firstCommand !== name) {

@@ -18,7 +18,7 @@ import { freezeFields } from './frozen.ts';
 import { validate } from './validate.ts';
 
 /** What a command may reach beyond its own aggregate. The shard is one; the test kit is another. */
-export interface Surroundings {
+export interface ExecutionEnvironment {
   readonly context: ShardContext;
   /** The date that events and messages bear: milliseconds since 1970. */
   readonly dateMs: () => number;
@@ -44,7 +44,7 @@ export class Execution implements CommandContext<any, any> {
   group: Group;
   events = 0;
   messages = 0;
-  private readonly surroundings: Surroundings;
+  private readonly surroundings: ExecutionEnvironment;
   private readonly priorState: unknown;
   private readonly priorVersion: number;
   private ended = false;
@@ -52,7 +52,7 @@ export class Execution implements CommandContext<any, any> {
   /** Where in the group the event stands that was raised last. */
   private lastEvent = 0;
 
-  constructor(actor: Actor, command: Command, group: Group, surroundings: Surroundings) {
+  constructor(actor: Actor, command: Command, group: Group, surroundings: ExecutionEnvironment) {
     this.actor = actor;
     this.command = command;
     this.group = group;

@@ -8,32 +8,32 @@ import type { RingConsumer } from '../shared/ring/consumer.ts';
 import { GroupKind } from '../shared/ring/ring.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import type { Actor, ActorType, Fence } from './actor.ts';
+import type { ActorCache } from './actor-cache.ts';
 import type { Loader } from './loader.ts';
 import { writeOutcome } from './outcome.ts';
+import { OutcomeCache } from './outcome-cache.ts';
 import type { Outgoing } from './outgoing.ts';
-import { RememberedOutcomes } from './remembered.ts';
-import type { Residents } from './residents.ts';
 
 const keysAtOnce = 100;
 const expired = { expiresAt: 0, events: 0 };
 
 export class Fencing {
   private readonly types: readonly ActorType[];
-  private readonly residents: Residents;
-  private readonly remembered: RememberedOutcomes;
+  private readonly actorCache: ActorCache;
+  private readonly outcomeCache: OutcomeCache;
   private readonly loader: Loader;
   private readonly outgoing: Outgoing;
 
   constructor(
     types: readonly ActorType[],
-    residents: Residents,
-    remembered: RememberedOutcomes,
+    actorCache: ActorCache,
+    outcomeCache: OutcomeCache,
     loader: Loader,
     outgoing: Outgoing,
   ) {
     this.types = types;
-    this.residents = residents;
-    this.remembered = remembered;
+    this.actorCache = actorCache;
+    this.outcomeCache = outcomeCache;
     this.loader = loader;
     this.outgoing = outgoing;
   }
@@ -44,14 +44,14 @@ export class Fencing {
     const type = this.types[frame.schemaVersion]!;
     const id = frame.aggregateId;
     const fence: Fence = { number: commands.slot, version: frame.version };
-    const actor = this.residents.get(type, id);
+    const actor = this.actorCache.get(type, id);
     // Loaded after everything that this log had to say was stored or refused: it is not the one.
     if (actor !== undefined && actor.settledPosition >= frame.occurredAt) {
       this.conclude(type, id, fence, actor.loadedVersion);
     } else if (actor?.mailbox) {
       actor.fence ??= fence;
     } else {
-      if (actor) this.residents.remove(actor);
+      if (actor) this.actorCache.remove(actor);
       this.conclude(type, id, fence);
     }
   }
@@ -61,7 +61,7 @@ export class Fencing {
     const { fence, type, id } = actor;
     if (fence === undefined) return false;
     actor.fence = undefined;
-    this.residents.remove(actor);
+    this.actorCache.remove(actor);
     this.conclude(type, id, fence);
     return true;
   }
@@ -70,16 +70,16 @@ export class Fencing {
   private keysWithoutEvents(type: string, id: string, version: number, below: number): string[] {
     const last = Math.min(version + 1, below);
     const keys = this.loader.outcomeKeys(type, id, version, last);
-    for (const key of this.remembered.keysOf(type, id, version, last)) keys.add(key);
+    for (const key of this.outcomeCache.keysOf(type, id, version, last)) keys.add(key);
     return [...keys].filter((key) => {
-      const found = this.remembered.get(RememberedOutcomes.key(type, id, key)) ?? this.loader.outcome(type, id, key);
+      const found = this.outcomeCache.get(OutcomeCache.key(type, id, key)) ?? this.loader.outcome(type, id, key);
       return found?.version === version && found.outcome.events === 0;
     });
   }
 
   private conclude(type: ActorType, id: string, { number, version }: Fence, below = Number.POSITIVE_INFINITY): void {
     const keys = this.loader.outcomeKeys(type.name, id, version, below);
-    for (const key of this.remembered.keysOf(type.name, id, version, below)) keys.add(key);
+    for (const key of this.outcomeCache.keysOf(type.name, id, version, below)) keys.add(key);
     for (const key of this.keysWithoutEvents(type.name, id, version - 1, below)) keys.add(key);
     keys.delete('');
     const all = [...keys, ''];
@@ -91,8 +91,8 @@ export class Fencing {
         const isLast = first + keysAtOnce >= all.length;
         ring.publish(GroupKind.fenced, 0, isLast ? number : 0, 0, '');
         for (const key of some) {
-          const name = RememberedOutcomes.key(type.name, id, key);
-          this.remembered.add(name, { version, outcome: expired }, ring.published);
+          const name = OutcomeCache.key(type.name, id, key);
+          this.outcomeCache.add(name, { version, outcome: expired }, ring.published);
         }
       });
     }

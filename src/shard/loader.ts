@@ -9,7 +9,7 @@ import { unawaited } from '../base/guarded.ts';
 import { eachFrame } from '../log/frames.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
-import { Levels } from '../shared/levels.ts';
+import { ControlBlock } from '../shared/control-block.ts';
 import { loadAdapter } from '../store/adapter.ts';
 import type { LocalReader, LocalStore } from '../store/local.ts';
 import type { LoadedAggregate, RemoteAggregate, RemoteReader } from '../store/store.ts';
@@ -19,7 +19,7 @@ import { Actor, type ActorType } from './actor.ts';
 import { type ShardData, shardOf } from './contract.ts';
 import { evolveFrame } from './evolve.ts';
 import { freezeState } from './frozen.ts';
-import { type Remembered, RememberedOutcomes } from './remembered.ts';
+import { type CachedOutcome, OutcomeCache } from './outcome-cache.ts';
 import { TailIndex } from './tail-index.ts';
 
 const lookEveryMs = 2;
@@ -34,7 +34,7 @@ interface Sources {
 
 export class Loader {
   private readonly store: LocalReader;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly logId: string;
   private readonly remote: RemoteReader | undefined;
   private readonly storeName: string;
@@ -42,9 +42,9 @@ export class Loader {
   private log: LogSource | undefined;
   private tail: TailIndex | undefined;
 
-  private constructor(data: ShardData, levels: Levels, { local, remote, log, tail }: Sources) {
+  private constructor(data: ShardData, control: ControlBlock, { local, remote, log, tail }: Sources) {
     this.store = local;
-    this.levels = levels;
+    this.control = control;
     this.logId = data.logId;
     this.remote = remote;
     this.storeName = data.store?.name ?? '';
@@ -54,22 +54,22 @@ export class Loader {
   }
 
   static async open(data: ShardData): Promise<Loader> {
-    const levels = new Levels(data.levels);
+    const control = new ControlBlock(data.controlBlock);
     const { openReader } = await loadAdapter<LocalStore>(data.local);
     const remote = await remoteReader(data);
-    const [remembered, written] = [levels.position('remembered'), levels.position('written')];
-    if (remembered >= written) return new Loader(data, levels, { local: await openReader(data.local.folder), remote });
+    const [remembered, written] = [control.position('remembered'), control.position('written')];
+    if (remembered >= written) return new Loader(data, control, { local: await openReader(data.local.folder), remote });
     const log = openLogReader(data.logFolder, data.mapBytes);
     const isMine = (type: string, id: string): boolean => shardOf(type, id, data.shards) === data.index;
     const tail = new TailIndex(log, remembered + 1, written, isMine);
-    return new Loader(data, levels, { local: await openReader(data.local.folder), remote, log, tail });
+    return new Loader(data, control, { local: await openReader(data.local.folder), remote, log, tail });
   }
 
   /** The actor as everything written so far makes it, a new one if nothing was; undefined: it has to be {@link fetch}ed. */
   load(type: ActorType, id: string): Actor | undefined {
     for (;;) {
       const tail = this.currentTail()?.positionsOf(type.name, id) ?? [];
-      const remembered = this.levels.position('remembered');
+      const remembered = this.control.position('remembered');
       const loaded = this.store.load(type.name, id, type.fingerprint);
       if (this.remote !== undefined && !this.isEnough(loaded, tail, id)) return undefined;
       const actor = new Actor(type, id, type.definition.state(), 0, 0);
@@ -135,12 +135,12 @@ export class Loader {
 
   /** A page of what the store elsewhere has of it behind this version. */
   private ask({ type, id }: Actor, after: number): Promise<RemoteAggregate | undefined> {
-    return this.remote!.load(type.name, id, type.fingerprint, after, this.levels.position('stored'));
+    return this.remote!.load(type.name, id, type.fingerprint, after, this.control.position('stored'));
   }
 
   /** The outcome of an earlier command with this idempotency key. */
-  outcome(type: string, id: string, key: string): Remembered | undefined {
-    const inTail = this.currentTail()?.outcome(RememberedOutcomes.key(type, id, key));
+  outcome(type: string, id: string, key: string): CachedOutcome | undefined {
+    const inTail = this.currentTail()?.outcome(OutcomeCache.key(type, id, key));
     return inTail ?? this.store.receipt(type, id, key);
   }
 
@@ -162,10 +162,10 @@ export class Loader {
     const end = performance.now() + this.timeoutMs;
     let target = -1;
     for (;;) {
-      if (target < 0 && isPublished()) target = this.levels.position('appended');
-      if (target >= 0 && this.levels.position('stored') >= target) return target;
+      if (target < 0 && isPublished()) target = this.control.position('appended');
+      if (target >= 0 && this.control.position('stored') >= target) return target;
       if (performance.now() > end) {
-        const cause = `it is at position ${this.levels.position('stored')} of ${target}`;
+        const cause = `it is at position ${this.control.position('stored')} of ${target}`;
         throw new TrunklineError('StoreUnavailable', { store: this.storeName, cause });
       }
       await pause(lookEveryMs);
@@ -207,7 +207,7 @@ export class Loader {
   }
 
   private currentTail(): TailIndex | undefined {
-    if (this.tail !== undefined && this.levels.position('remembered') >= this.tail.lastPosition) {
+    if (this.tail !== undefined && this.control.position('remembered') >= this.tail.lastPosition) {
       unawaited(this.tail.close());
       this.tail = undefined;
       this.log = undefined;

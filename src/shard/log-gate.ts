@@ -6,11 +6,11 @@
 // Invariants: users' commands begin in the order of their coming, those that were held and those that were not: while one is
 // held, each that has come later waits behind it, whatever the log says meanwhile. An internal command, or a read, is never held.
 import { TrunklineError } from '../base/errors.ts';
-import { type Levels, LevelWord, LogRoom, logFull } from '../shared/levels.ts';
+import { type ControlBlock, LogRoom, logFull, Signal } from '../shared/control-block.ts';
 import type { Command } from './command.ts';
 
 export class LogGate {
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly hasRoom: (command: Command) => boolean;
   /** The next one waits for the store, which does not ring. */
   waitsForStore = false;
@@ -18,8 +18,8 @@ export class LogGate {
   private first = 0;
 
   /** `hasRoom`: whether what the store does not have yet leaves room for the command. */
-  constructor(levels: Levels, hasRoom: (command: Command) => boolean) {
-    this.levels = levels;
+  constructor(control: ControlBlock, hasRoom: (command: Command) => boolean) {
+    this.control = control;
     this.hasRoom = hasRoom;
   }
 
@@ -44,7 +44,7 @@ export class LogGate {
     if (command.needsNoRoom) return false;
     const isShut = this.isShut;
     if (!isShut && (!this.isHolding || command.order < this.held[this.first]!.order)) return false;
-    if (isShut && this.rejects) throw logFull(this.levels, this.levels.position('admitBytes'));
+    if (isShut && this.rejects) throw logFull(this.control, this.control.position('admitBytes'));
     this.insert(command);
     return true;
   }
@@ -80,12 +80,12 @@ export class LogGate {
   }
 
   private get rejects(): boolean {
-    return this.levels.flag(LevelWord.rejectsWhenFull) !== 0;
+    return this.control.flag(Signal.rejectsWhenFull) !== 0;
   }
 
   /** Where commands are rejected, those already let in have some room more. */
   private get isShut(): boolean {
-    const room = this.levels.flag(LevelWord.full);
+    const room = this.control.flag(Signal.full);
     return room !== LogRoom.plenty && (room === LogRoom.reserve || !this.rejects);
   }
 }

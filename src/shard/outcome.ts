@@ -15,7 +15,7 @@ export const hasExpired = ({ expiresAt }: Outcome, key: string, keyClock: number
   expiresAt === 0 || (expiresAt <= keyClock && !isMessageKey(key));
 
 /**
- * `keyClock`: see `Levels.keyClock`; `ttlMs`: how long a user's key is remembered, from now on. The outcome of a message is
+ * `keyClock`: see `ControlBlock.keyClock`; `ttlMs`: how long a user's key is remembered, from now on. The outcome of a message is
  * kept by the store until nothing can deliver the message again, however long that takes.
  */
 export function keepOutcome(

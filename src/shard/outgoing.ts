@@ -1,10 +1,10 @@
-// What a shard has to say: its event ring, and the bells of those who read it. Owned by the shard's thread.
+// What a shard has to say: its event ring, and the notifiers of those who read it. Owned by the shard's thread.
 //
 // Invariants: a command has one reply at most; whoever reads the ring is woken for every reply, at the latest when it would
 // otherwise sleep; a reply that is owed waits for room, whatever `whenFull` says.
 import { isError, TrunklineError, toWire } from '../base/errors.ts';
-import { type Levels, LevelWord } from '../shared/levels.ts';
-import { Bell } from '../shared/ring/bell.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { Notifier } from '../shared/ring/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import { errorJson } from '../wire/payload.ts';
@@ -13,7 +13,7 @@ import { writeBasis } from './basis.ts';
 import type { Command } from './command.ts';
 import type { ShardData } from './contract.ts';
 import { repeatedReply } from './outcome.ts';
-import type { Remembered } from './remembered.ts';
+import type { CachedOutcome } from './outcome-cache.ts';
 
 const roomBoundMs = 100; // how long a full ring may keep the thread from looking at its flags
 // A wake-up costs the waker as much as two or three commands; the log thread would find one frame each time.
@@ -21,21 +21,21 @@ const commandsPerRing = 128;
 
 export class Outgoing {
   readonly ring: RingProducer;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly shard: number;
   private readonly isStoreElsewhere: boolean;
-  private readonly logBell: Bell;
-  private readonly callerBell: Bell;
+  private readonly logNotifier: Notifier;
+  private readonly hostNotifier: Notifier;
   private mustWait = false;
   private isDraining = false;
   private untold = 0;
 
-  constructor(data: ShardData, levels: Levels) {
-    this.levels = levels;
+  constructor(data: ShardData, control: ControlBlock) {
+    this.control = control;
     this.shard = data.index;
     this.isStoreElsewhere = data.store !== undefined;
-    this.logBell = new Bell(levels.words, LevelWord.logBell);
-    this.callerBell = new Bell(levels.words, LevelWord.callerBell, data.outbox);
+    this.logNotifier = new Notifier(control.words, Signal.logNotifier);
+    this.hostNotifier = new Notifier(control.words, Signal.hostNotifier, data.outbox);
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
   }
 
@@ -44,7 +44,7 @@ export class Outgoing {
     const urgent = command.urgent ? GroupFlag.urgent : 0;
     this.ring.publish(GroupKind.reply, flags | urgent, command.slot, version, json);
     command.isAnswered = true;
-    this.ringBells(command.urgent);
+    this.notifyReaders(command.urgent);
   }
 
   /** The answer under construction has no events: it rests on the actor's state; see `basis.ts`. */
@@ -53,7 +53,7 @@ export class Outgoing {
   }
 
   /** Answer with the outcome of an earlier command. */
-  repeat(actor: Actor, command: Command, { outcome, version }: Remembered): void {
+  repeat(actor: Actor, command: Command, { outcome, version }: CachedOutcome): void {
     const flags = (outcome.error ? 0 : GroupFlag.value) | GroupFlag.repeated;
     this.owed(() => {
       if (outcome.events === 0) this.rest(actor, command);
@@ -87,7 +87,7 @@ export class Outgoing {
 
   endDrain(): void {
     this.isDraining = false;
-    if (this.untold > 1) this.logBell.ring();
+    if (this.untold > 1) this.logNotifier.notify();
     this.untold = 0;
   }
 
@@ -107,32 +107,31 @@ export class Outgoing {
 
   /** Something is in the ring that the caller waits for. */
   asked(): void {
-    this.logBell.ring();
+    this.logNotifier.notify();
   }
 
   /**
    * Wake whoever has to know. While commands are being drained, the first one wakes the log thread, and then every 128th
    * does; in between it is left napping, since it looks by itself in a moment, but not sleeping.
    */
-  private ringBells(urgent: boolean): void {
+  private notifyReaders(urgent: boolean): void {
     if (!this.isDraining || this.untold === 0 || this.untold === commandsPerRing) {
-      this.logBell.ring();
+      this.logNotifier.notify();
       this.untold = 0;
     } else {
-      this.logBell.ringSleeper();
+      this.logNotifier.notifyUnlessNapping();
     }
     if (this.isDraining) this.untold++;
-    if (urgent) this.callerBell.ring();
+    if (urgent) this.hostNotifier.notify();
   }
 
   private waitForRoom(): boolean {
-    this.levels.beat(this.shard);
-    if (this.levels.flag(LevelWord.poisoned) !== 0)
-      throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
-    if (this.levels.flag(LevelWord.abandoned) !== 0) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    if (this.levels.flag(LevelWord.rejectsWhenFull) !== 0 && !this.mustWait) return false;
-    this.logBell.ring();
-    this.callerBell.ring();
+    this.control.beat(this.shard);
+    if (this.control.flag(Signal.poisoned) !== 0) throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
+    if (this.control.flag(Signal.abandoned) !== 0) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
+    if (this.control.flag(Signal.rejectsWhenFull) !== 0 && !this.mustWait) return false;
+    this.logNotifier.notify();
+    this.hostNotifier.notify();
     this.ring.blockForRoom(roomBoundMs);
     return true;
   }

@@ -1,5 +1,5 @@
 // The shards' threads: one Piscina pool, one long-lived task in each of its workers. A shard that dies is started again on
-// new rings, after its old ones have been read to the end. Caller's thread.
+// new rings, after its old ones have been read to the end. Host thread.
 //
 // Invariants: a thread serves one start. A start that is rejected has ended its thread by then, and sealed its rings: the
 // pool has no more threads than shards, so the next start would wait for ever behind one that lives, and a thread that has
@@ -12,14 +12,14 @@ import { fromWire, TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
 import { ownFile } from '../base/own-file.ts';
 import { threadArguments } from '../base/thread-arguments.ts';
-import { Levels, LevelWord } from '../shared/levels.ts';
-import { Bell } from '../shared/ring/bell.ts';
+import { ControlBlock, Signal } from '../shared/control-block.ts';
+import { Notifier } from '../shared/ring/notifier.ts';
 import { createRing, sealHead, sealTail } from '../shared/ring/ring.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import type { ShardData, ShardReport } from './contract.ts';
 
 /** What all shards of a runtime have in common. */
-export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'bell' | 'outbox' | 'store'> & {
+export type ShardSettings = Omit<ShardData, 'index' | 'commandRing' | 'eventRing' | 'wakePort' | 'outbox' | 'store'> & {
   store: StoreOptions | undefined;
   ringBytes: number;
   /** How long one module of the user's may take at the start. */
@@ -31,7 +31,7 @@ export interface RunningShard {
   readonly index: number;
   readonly commandRing: SharedArrayBuffer;
   readonly eventRing: SharedArrayBuffer;
-  readonly bell: Bell;
+  readonly notifier: Notifier;
 }
 
 /** A start that has not ended, or the shard that came of it. */
@@ -86,7 +86,7 @@ export class ShardPool {
     const commandRing = createRing(settings.ringBytes);
     const eventRing = createRing(settings.ringBytes);
     attach(eventRing);
-    const bell = new MessageChannel();
+    const wake = new MessageChannel();
     const outbox = new MessageChannel();
     const { moduleMs, ...common } = settings;
     const data: ShardData = {
@@ -95,12 +95,12 @@ export class ShardPool {
       index,
       commandRing,
       eventRing,
-      bell: bell.port2,
+      wakePort: wake.port2,
       outbox: outbox.port2,
     };
-    const levels = new Levels(settings.levels);
-    const shardBell = new Bell(levels.words, LevelWord.firstShardBell + index, bell.port1);
-    levels.setFlag(LevelWord.firstShardBell + index, 0);
+    const control = new ControlBlock(settings.controlBlock);
+    const shardNotifier = new Notifier(control.words, Signal.firstShardNotifier + index, wake.port1);
+    control.setFlag(Signal.firstShardNotifier + index, 0);
     const thread = new AbortController();
     return new Promise((resolve, reject) => {
       let shard: RunningShard | undefined;
@@ -147,7 +147,7 @@ export class ShardPool {
           const details = { what: name, module: message.module, timeoutMs: moduleMs };
           return expect(moduleMs, () => new TrunklineError('StartTimedOut', details));
         }
-        shard = { index, commandRing, eventRing, bell: shardBell };
+        shard = { index, commandRing, eventRing, notifier: shardNotifier };
         resolve(shard);
       };
       outbox.port1.on('message', guarded(take));
@@ -156,14 +156,14 @@ export class ShardPool {
         for (let last = receiveMessageOnPort(outbox.port1); last; last = receiveMessageOnPort(outbox.port1))
           take(last.message);
         await ending;
-        bell.port1.close();
+        wake.port1.close();
         outbox.port1.close();
         this.running.delete(running);
         if (cause !== '' && shard) return this.events.died(shard, dying ?? cause);
         refuse(new TrunklineError('ThreadFailed', { thread: name, cause: cause || 'it returned' }));
         reject(refusal);
       };
-      const task = this.pool.run(data, { transferList: [bell.port2, outbox.port2], signal: thread.signal });
+      const task = this.pool.run(data, { transferList: [wake.port2, outbox.port2], signal: thread.signal });
       const ended = task.then(
         () => end(''),
         (error: Error) => end(error?.message ?? String(error)),

@@ -23,7 +23,7 @@ export type ShardOptions = Pick<
 
 export function shardSettings(
   options: ShardOptions,
-  common: Pick<ShardSettings, 'local' | 'logFolder' | 'levels' | 'logId' | 'mapBytes'>,
+  common: Pick<ShardSettings, 'local' | 'logFolder' | 'controlBlock' | 'logId' | 'mapBytes'>,
 ): ShardSettings {
   const { ringBytes } = options.flush;
   const { shards, context, moduleRoots, actorLimit, actorIdleMs, mailboxLimit, idempotencyTtlMs, askDeadlineMs } =

@@ -10,26 +10,26 @@ import { dateMs, monotonicMs } from '../base/clock.ts';
 import { describeError, TrunklineError } from '../base/errors.ts';
 import { isThenable } from '../base/thenable.ts';
 import { isMessageKey } from '../model/receipt.ts';
-import { Levels, LevelWord } from '../shared/levels.ts';
+import { ControlBlock, Signal } from '../shared/control-block.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
 import type { RingProducer } from '../shared/ring/producer.ts';
 import { GroupKind, RingSealed, Word } from '../shared/ring/ring.ts';
 import { FrameReader } from '../wire/frame.ts';
 import { type Actor, type ActorType, definitionOf } from './actor.ts';
-import { Arrivals } from './arrivals.ts';
+import { ActorCache } from './actor-cache.ts';
+import { ActorLoading } from './actor-loading.ts';
 import { Asks } from './asks.ts';
 import { AsynchronousCommands } from './asynchronous.ts';
 import { Command } from './command.ts';
 import type { ShardData } from './contract.ts';
 import { Endings } from './endings.ts';
-import { Execution, type Surroundings } from './execution.ts';
+import { Execution, type ExecutionEnvironment } from './execution.ts';
 import { Fencing } from './fencing.ts';
 import type { Loader } from './loader.ts';
 import { LogGate } from './log-gate.ts';
 import { Mailbox } from './mailbox.ts';
+import { OutcomeCache } from './outcome-cache.ts';
 import { Outgoing } from './outgoing.ts';
-import { RememberedOutcomes } from './remembered.ts';
-import { Residents } from './residents.ts';
 import { Room } from './room.ts';
 import { Snapshots } from './snapshots.ts';
 import { StoredHorizon } from './stored-horizon.ts';
@@ -40,7 +40,7 @@ const fenced = { reason: 'the store has refused earlier events of its target' };
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
 export class Shard {
-  readonly levels: Levels;
+  readonly control: ControlBlock;
   /** Asynchronous commands under way. */
   pending = 0;
   /** Called when one of them has settled. */
@@ -53,16 +53,16 @@ export class Shard {
   private readonly outgoing: Outgoing;
   private readonly ring: RingProducer;
   private readonly frame: FrameReader;
-  private readonly residents: Residents;
-  private readonly arrivals: Arrivals;
+  private readonly actorCache: ActorCache;
+  private readonly actorLoading: ActorLoading;
   private readonly fencing: Fencing;
   private readonly room: Room;
-  private readonly remembered = new RememberedOutcomes();
+  private readonly outcomeCache = new OutcomeCache();
   private readonly horizon: StoredHorizon;
   private readonly asks: Asks;
   private readonly endings: Endings;
   private readonly gate: LogGate;
-  private readonly surroundings: Surroundings;
+  private readonly surroundings: ExecutionEnvironment;
   private readonly running: AsynchronousCommands;
   /** Those behind them in a mailbox, and those that the gate holds, by slot. */
   private readonly waiting = new Map<number, Command>();
@@ -72,24 +72,24 @@ export class Shard {
   constructor(data: ShardData, types: readonly ActorType[], loader: Loader, context: object) {
     this.data = data;
     this.types = types;
-    this.levels = new Levels(data.levels);
+    this.control = new ControlBlock(data.controlBlock);
     this.commands = new RingConsumer(data.commandRing, Word.tail, data.outbox);
     this.frame = new FrameReader(this.commands.bytes);
-    this.outgoing = new Outgoing(data, this.levels);
+    this.outgoing = new Outgoing(data, this.control);
     this.ring = this.outgoing.ring;
-    this.residents = new Residents(types, data.actorLimit, data.actorIdleMs);
-    this.room = new Room(this.residents, this.remembered, this.levels, data.actorLimit);
-    this.arrivals = new Arrivals(loader, this.residents, data.mailboxLimit, {
+    this.actorCache = new ActorCache(types, data.actorLimit, data.actorIdleMs);
+    this.room = new Room(this.actorCache, this.outcomeCache, this.control, data.actorLimit);
+    this.actorLoading = new ActorLoading(loader, this.actorCache, data.mailboxLimit, {
       arrived: (actor) => this.settled(actor),
       refused: (command, type, error) => this.refuse(command, type, error),
       failed: (error) => this.failed(error),
     });
-    this.fencing = new Fencing(types, this.residents, this.remembered, loader, this.outgoing);
-    this.gate = new LogGate(this.levels, (command) => this.hasRoom(command));
-    this.horizon = new StoredHorizon(this.ring, this.levels);
+    this.fencing = new Fencing(types, this.actorCache, this.outcomeCache, loader, this.outgoing);
+    this.gate = new LogGate(this.control, (command) => this.hasRoom(command));
+    this.horizon = new StoredHorizon(this.ring, this.control);
     const snapshots = new Snapshots(data.groupLimit / 8, (warning) => data.outbox.postMessage(warning));
-    const { outgoing, levels, remembered } = this;
-    this.endings = new Endings(data, { outgoing, levels, remembered, loader, snapshots });
+    const { outgoing, control, outcomeCache } = this;
+    this.endings = new Endings(data, { outgoing, control, outcomeCache, loader, snapshots });
     this.running = new AsynchronousCommands(this.ring, this.endings, data.groupLimit, {
       ended: (actor) => this.settled(actor),
       unexpected: ({ actor, command }, error) => this.contain(actor.type, command, error),
@@ -178,9 +178,9 @@ export class Shard {
   sweep(): void {
     this.now = monotonicMs();
     this.horizon.update();
-    this.remembered.forget(this.horizon.storedBytes);
-    this.residents.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
-    this.levels.setFlag(LevelWord.firstShardActors + this.data.index, this.residents.count);
+    this.outcomeCache.forget(this.horizon.storedBytes);
+    this.actorCache.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
+    this.control.setFlag(Signal.firstShardActors + this.data.index, this.actorCache.count);
   }
 
   /** Before the mailbox comes the gate: a command that is held there has later ones of its actor behind it. */
@@ -237,14 +237,14 @@ export class Shard {
 
   /** The actor, loaded if it is not here; undefined if that failed, which the caller has been told. */
   private find(type: ActorType, command: Command): Actor | undefined {
-    const resident = this.residents.get(type, command.id);
+    const resident = this.actorCache.get(type, command.id);
     if (resident !== undefined) {
-      this.residents.touch(resident, this.now);
+      this.actorCache.touch(resident, this.now);
       return resident;
     }
     try {
       const { published } = this.ring;
-      const actor = this.arrivals.bring(type, command.id, this.now, () => this.ring.writtenBytes() >= published);
+      const actor = this.actorLoading.bring(type, command.id, this.now, () => this.ring.writtenBytes() >= published);
       if (actor.mailbox) this.pending++;
       return actor;
     } catch (error) {

@@ -6,14 +6,14 @@ import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import type { Outcome } from '../model/receipt.ts';
 import { FrameKind } from '../wire/frame.ts';
-import { type Remembered, RememberedOutcomes } from './remembered.ts';
+import { type CachedOutcome, OutcomeCache } from './outcome-cache.ts';
 
 export class TailIndex {
   /** Last position indexed: once the store has come here, nothing in this index is needed. */
   readonly lastPosition: number;
   private readonly log: LogSource;
   private readonly positions = new Map<string, number[]>();
-  private readonly outcomes = new Map<string, Remembered>();
+  private readonly outcomes = new Map<string, CachedOutcome>();
 
   constructor(log: LogSource, from: number, to: number, isMine: (type: string, id: string) => boolean) {
     this.log = log;
@@ -26,7 +26,7 @@ export class TailIndex {
       if (!isMine(type, id)) return;
       if (kind === FrameKind.receipt) {
         const outcome = JSON.parse(frame.dataJson) as Outcome;
-        this.outcomes.set(RememberedOutcomes.key(type, id, frame.name), { version: frame.version, outcome });
+        this.outcomes.set(OutcomeCache.key(type, id, frame.name), { version: frame.version, outcome });
         return;
       }
       const key = `${type}\0${id}`;
@@ -40,13 +40,13 @@ export class TailIndex {
     return this.positions.get(`${type}\0${id}`) ?? [];
   }
 
-  outcome(key: string): Remembered | undefined {
+  outcome(key: string): CachedOutcome | undefined {
     return this.outcomes.get(key);
   }
 
-  /** See `RememberedOutcomes.keysOf`. */
+  /** See `OutcomeCache.keysOf`. */
   *outcomeKeys(type: string, id: string, from: number, below: number): Generator<string> {
-    const prefix = RememberedOutcomes.key(type, id, '');
+    const prefix = OutcomeCache.key(type, id, '');
     for (const [name, { version }] of this.outcomes) {
       if (version >= from && version < below && name.startsWith(prefix)) yield name.slice(prefix.length);
     }

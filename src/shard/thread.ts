@@ -6,15 +6,15 @@ import { describeError, TrunklineError, toWire, type WireError } from '../base/e
 import { guarded } from '../base/guarded.ts';
 import { confineModules, importUserModule } from '../base/user-module.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
-import { Levels, LevelWord, StopStage } from '../shared/levels.ts';
-import { Sleeper } from '../shared/ring/bell.ts';
-import { Spinner } from '../shared/ring/spinner.ts';
+import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
+import { AdaptiveSpin } from '../shared/ring/adaptive-spin.ts';
+import { Parker } from '../shared/ring/notifier.ts';
 import type { ActorType } from './actor.ts';
 import { actorTypeOf } from './actor-type.ts';
 import type { ShardData, ShardReport } from './contract.ts';
-import { enterShard, violation } from './inside.ts';
 import { Loader } from './loader.ts';
 import { Shard } from './shard.ts';
+import { enterShard, violation } from './shard-guard.ts';
 
 const commandsPerTurn = 512; // at a few µs each: the event loop is served every few ms under load
 const idleBoundMs = 50; // how late a timer of the context may fire on an idle shard
@@ -28,7 +28,7 @@ type Report = (message: ShardReport) => void;
 export default async function runShard(data: ShardData): Promise<void> {
   const report: Report = (message) => data.outbox.postMessage(message);
   // A successor that comes as the runtime stops: nothing of the user's is imported that would have to be ended.
-  if (new Levels(data.levels).flag(LevelWord.stopping) >= StopStage.shards) return closePorts(data);
+  if (new ControlBlock(data.controlBlock).flag(Signal.stopping) >= StopStage.shards) return closePorts(data);
   enterShard(() => report({ type: 'failed', error: startError(undefined) }));
   confineModules(data.moduleRoots);
   let shard: Shard;
@@ -50,7 +50,7 @@ export default async function runShard(data: ShardData): Promise<void> {
   process.on('unhandledRejection', guarded(stray('a promise that a command did not await was rejected')));
   process.on('uncaughtException', guarded(stray('a callback of a command (a timer, an abort listener …) has thrown')));
   const beating = setInterval(
-    guarded(() => shard.levels.beat(data.index)),
+    guarded(() => shard.control.beat(data.index)),
     beatEveryMs,
   ).unref();
   let cause: string | undefined;
@@ -77,31 +77,31 @@ function endThread(report: Report): never {
 }
 
 function closePorts(data: ShardData): void {
-  data.bell.close();
+  data.wakePort.close();
   data.outbox.close();
 }
 
 async function serve(shard: Shard, data: ShardData): Promise<void> {
-  const { levels } = shard;
-  const bellWord = LevelWord.firstShardBell + data.index;
-  const sleeper = new Sleeper(levels.words, bellWord);
-  const spinner = new Spinner();
+  const { control } = shard;
+  const parkerWord = Signal.firstShardNotifier + data.index;
+  const parker = new Parker(control.words, parkerWord);
+  const spin = new AdaptiveSpin();
   let wake = (): void => {};
   const failed = (error: unknown): void => {
     shard.failure = error;
     wake();
   };
-  data.bell.on(
+  data.wakePort.on(
     'message',
     guarded(() => wake(), failed),
   );
-  const stopping = (): boolean => levels.flag(LevelWord.stopping) >= StopStage.shards;
+  const stopping = (): boolean => control.flag(Signal.stopping) >= StopStage.shards;
   const hasWork = (): boolean => shard.hasWork() || stopping();
   let sweptAt = performance.now();
   let ran = 0;
   for (;;) {
-    levels.beat(data.index);
-    if (levels.flag(LevelWord.abandoned) !== 0) return shard.abandon();
+    control.beat(data.index);
+    if (control.flag(Signal.abandoned) !== 0) return shard.abandon();
     if (shard.failure !== undefined) throw shard.failure;
     const count = shard.drain(commandsPerTurn);
     ran += count;
@@ -113,7 +113,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
     if (shard.isHeldUp) {
       // Nobody rings when the store has come nearer.
       if (shard.pending > 0) await pause(heldUpBoundMs);
-      else sleeper.block(() => false, heldUpBoundMs);
+      else parker.block(() => false, heldUpBoundMs);
       continue;
     }
     if (count > 0) {
@@ -129,13 +129,13 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
         wake = resolve;
         shard.onSettled = resolve;
       });
-      if (sleeper.arm(hasWork)) await woken;
+      if (parker.arm(hasWork)) await woken;
       else await yieldToLoop();
-      sleeper.rise();
+      parker.rise();
       continue;
     }
-    if (spinner.look(hasWork, levels.flag(LevelWord.spinMicros))) continue;
-    sleeper.block(hasWork, idleBoundMs);
+    if (spin.look(hasWork, control.flag(Signal.spinMicros))) continue;
+    parker.block(hasWork, idleBoundMs);
     if (!shard.hasWork()) await yieldToLoop();
   }
 }

@@ -9,7 +9,7 @@ export function validate(schema: Schema, data: unknown, aggregateType: string, e
   const result = schema['~standard'].validate(data);
   if (isThenable(result)) {
     Promise.resolve(result).catch(() => {}); // its outcome is of no use here, and must not become an unhandled rejection
-    throw new TrunklineError('AsynchronousSchema', { aggregateType, eventType });
+    throw new TrunklineError('AsyncSchemaUnsupported', { aggregateType, eventType });
   }
   if (!result.issues) return result.value;
   const issues = result.issues.map(({ message, path }) => ({

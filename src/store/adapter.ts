@@ -11,7 +11,7 @@ import type { OpenHost } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { importUserModule } from '../base/user-module.ts';
 import type { Sink } from '../log/sink.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import type { EventArchive, PagedStore, RefusedEvent, RemoteReader, TransactionAppend } from './store.ts';
 
 /** A store as threads get it; survives structured cloning. */
@@ -66,7 +66,7 @@ export interface StoreArchive extends EventArchive {
   /** How the store contradicts that an aggregate was at this version when the log was at `position`; undefined: it does not. */
   otherThan(logId: string, type: string, id: string, version: number, position: number): Promise<string | undefined>;
   /** What one log has brought here, in that log's order. */
-  historyOf(logId: string, levels: Levels): PagedStore;
+  historyOf(logId: string, control: ControlBlock): PagedStore;
   close(): Promise<void>;
 }
 

@@ -5,7 +5,7 @@ import { checkFields, fieldsOf, taken } from '../base/known-fields.ts';
 import type { AggregateLike, AnyAggregate } from '../model/aggregate.ts';
 import { checkEventNames, checkTypeList } from '../model/catalogue.ts';
 import { storeQueryFields } from './query.ts';
-import type { Moment, StoreQuery, TypeQuery } from './store.ts';
+import type { AsOf, StoreQuery, TypeQuery } from './store.ts';
 
 export function checkAggregateId(aggregate: AnyAggregate | string, id: string): void {
   checkAggregate(aggregate);
@@ -64,7 +64,7 @@ export function checkTypeQuery(type: string, query: TypeQuery, definitions: Defi
 const momentFields = { names: ['version', 'time'] };
 
 /** The moment as it is now. */
-export function checkMoment(moment: Moment): Moment {
+export function checkMoment(moment: AsOf): AsOf {
   if (moment === undefined || moment === null) {
     invalid('moment', moment, 'is missing: say as of when, by { version } or { time }');
   }

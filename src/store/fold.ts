@@ -5,7 +5,7 @@ import { own } from '../base/own.ts';
 import type { AnyAggregate, StateOf } from '../model/aggregate.ts';
 import type { EvolvingEvent, StoredEvent } from '../model/event.ts';
 import { readableState } from '../model/readable-state.ts';
-import type { Moment, StateThen } from './store.ts';
+import type { AsOf, StateAt } from './store.ts';
 
 type Reducer = (state: unknown, data: unknown, event: EvolvingEvent) => unknown;
 
@@ -13,8 +13,8 @@ type Reducer = (state: unknown, data: unknown, event: EvolvingEvent) => unknown;
 export function foldTo<A extends AnyAggregate>(
   aggregate: A,
   events: readonly StoredEvent[],
-  moment: Moment,
-): StateThen<StateOf<A>> | undefined {
+  moment: AsOf,
+): StateAt<StateOf<A>> | undefined {
   // Clocks may go back: nothing that had occurred by a time is left out, and nothing before it either.
   const isWithin =
     'time' in moment

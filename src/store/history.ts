@@ -1,5 +1,5 @@
 // The whole of what has happened: the store, then the tail of the log, as one sequence without a seam. Owned by the
-// caller's thread.
+// Host thread.
 //
 // Invariants: every position once, none left out, while the store grows and the log is truncated behind it. A position is
 // looked for in the store first, or, where the store is far away, in the log; the log gives up only what the store holds,
@@ -13,7 +13,7 @@ import { onAbort } from '../base/on-abort.ts';
 import { PagedIterator } from '../base/paged-iterator.ts';
 import type { Chunk, LogSource } from '../log/log.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { FrameReader } from '../wire/frame.ts';
 import type { EventFilter } from './filter.ts';
 import { pageBytes } from './page-bytes.ts';
@@ -35,14 +35,14 @@ const followBoundMs = 20; // how late a follower may notice new events when nobo
 export class History {
   private readonly store: PagedStore;
   private readonly log: LogSource;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly waiting = new Set<() => void>();
   private closed = false;
 
-  constructor(store: PagedStore, log: LogSource, levels: Levels) {
+  constructor(store: PagedStore, log: LogSource, control: ControlBlock) {
     this.store = store;
     this.log = log;
-    this.levels = levels;
+    this.control = control;
   }
 
   /**
@@ -62,7 +62,7 @@ export class History {
   private walkFor(query: EventQuery): (signal: AbortSignal | undefined) => AsyncGenerator<StoredEvent[]> {
     checkQuery(query);
     const { from = 1, to = Number.MAX_SAFE_INTEGER, pageSize = 1000, follow = false } = query;
-    const last = follow ? to : Math.min(to, this.levels.position('written'));
+    const last = follow ? to : Math.min(to, this.control.position('written'));
     const filter = filterOf(query);
     return (signal) => this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
   }
@@ -119,7 +119,7 @@ export class History {
     last: number,
     pageSize: number,
   ): Promise<ScanPage | undefined> {
-    const written = Math.min(last, this.levels.position('written'));
+    const written = Math.min(last, this.control.position('written'));
     if (!scan.isRemote) {
       const stored = await scan.page(from, last, pageSize);
       if (stored !== undefined) return stored;
@@ -132,7 +132,7 @@ export class History {
     if (moved !== undefined) return moved;
     // A hole that a recovery has reported: pass over it.
     const holeEnd = chunk?.firstPosition ?? written + 1;
-    if (holeEnd <= this.levels.position('begun')) return { events: [], next: holeEnd };
+    if (holeEnd <= this.control.position('begun')) return { events: [], next: holeEnd };
     throw new TrunklineError('PositionGone', { position: from, firstKept: chunk?.firstPosition ?? 0 });
   }
 
@@ -149,7 +149,7 @@ export class History {
       const timer = setTimeout(done, followBoundMs);
       this.waiting.add(done);
       forget = onAbort(signal, done);
-      if (this.closed || this.levels.position('written') >= next) done();
+      if (this.closed || this.control.position('written') >= next) done();
     });
   }
 }

@@ -9,7 +9,7 @@ import type { ReadOnlyEventStore } from './read-only.ts';
  * await using store = await openEventStore(postgres({ connectionString }));
  * for await (const event of store.query({ type: 'CallRouted' })) console.log(event.data);
  * ```
- * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered
+ * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch
  */
 export async function openEventStore(options: StoreOptions): Promise<ReadOnlyEventStore> {
   return (await import('./read-only.ts')).openReadOnly(options);

@@ -9,7 +9,7 @@ import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, St
 import type { StoredEvent } from '../model/event.ts';
 import { loadAdapter, type StoreArchive, StoreOptions } from './adapter.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from './arguments.ts';
-import type { EventStore, Head, Moment, QuarantinedEvent, StateThen, StoreQuery, TypeQuery } from './store.ts';
+import type { AsOf, EventStore, Head, QuarantinedEvent, StateAt, StoreQuery, TypeQuery } from './store.ts';
 
 /** See `openEventStore` (open.ts). */
 export async function openReadOnly(options: StoreOptions): Promise<ReadOnlyEventStore> {
@@ -95,8 +95,8 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
   async stateAt<A extends AnyAggregate>(
     aggregate: A,
     id: string,
-    moment: Moment,
-  ): Promise<StateThen<StateOf<A>> | undefined> {
+    moment: AsOf,
+  ): Promise<StateAt<StateOf<A>> | undefined> {
     checkAggregateId(aggregate, id);
     return this.archive.stateAt(aggregate, id, checkMoment(moment));
   }

@@ -1,11 +1,11 @@
-// Everything that the caller's thread reads: the store here, a store elsewhere if there is one, and the history over
+// Everything that the host thread reads: the store here, a store elsewhere if there is one, and the history over
 // store and log. Opened once the flush thread runs, closed before it is of no use.
 import { pause } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { LogSource } from '../log/log.ts';
 import type { StoredEvent } from '../model/event.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { isMintedBy } from '../wire/ids.ts';
 import type { StoreAdapter, StoreArchive, StoreOptions } from './adapter.ts';
 import { History } from './history.ts';
@@ -32,7 +32,7 @@ export interface ReadingSettings {
   openLocal(): Promise<LocalArchive>;
   logId: string;
   log: LogSource;
-  levels: Levels;
+  control: ControlBlock;
   /** undefined: events are kept here. */
   store: Elsewhere | undefined;
   progress: {
@@ -57,11 +57,11 @@ export class Reading {
   private aggregates: RemoteReader | undefined;
 
   private constructor(settings: ReadingSettings, local: LocalArchive, remote: StoreArchive | undefined) {
-    const { log, logId, levels } = settings;
+    const { log, logId, control } = settings;
     this.settings = settings;
     this.local = local;
     this.remote = remote;
-    this.history = new History(remote?.historyOf(logId, levels) ?? this.local, log, levels);
+    this.history = new History(remote?.historyOf(logId, control) ?? this.local, log, control);
   }
 
   static async open(settings: ReadingSettings): Promise<Reading> {
@@ -87,9 +87,9 @@ export class Reading {
    * @throws StoreUnavailable, or what else keeps the store from it; WaitTimedOut
    */
   async caughtUp(): Promise<void> {
-    const { levels, progress, store, waitTimeoutMs } = this.settings;
-    const written = levels.position('written');
-    if (levels.position('stored') >= written) return;
+    const { control, progress, store, waitTimeoutMs } = this.settings;
+    const written = control.position('written');
+    if (control.position('stored') >= written) return;
     if (this.remote === undefined || store === undefined)
       return progress.reached('stored', written, undefined, 'reading');
     const { name, statementTimeoutMs } = store.options.describe();
@@ -100,7 +100,7 @@ export class Reading {
       if (!timeout.aborted) throw error;
       const trouble = progress.troubleOf('stored');
       if (trouble) throw trouble;
-      const cause = `it is at position ${levels.position('stored')} of ${written}`;
+      const cause = `it is at position ${control.position('stored')} of ${written}`;
       throw new TrunklineError('StoreUnavailable', { store: name, cause });
     }
   }
@@ -110,9 +110,9 @@ export class Reading {
    * repeated command is answered while the store is away.
    */
   async eventsFrom(type: string, id: string, version: number, count: number): Promise<StoredEvent[]> {
-    const { levels } = this.settings;
-    const written = levels.position('written');
-    for (let looks = 0; this.remote && levels.position('remembered') < written && looks < looksLimit; looks++) {
+    const { control } = this.settings;
+    const written = control.position('written');
+    for (let looks = 0; this.remote && control.position('remembered') < written && looks < looksLimit; looks++) {
       await pause(lookEveryMs);
     }
     const local = this.remote ? await this.local.getFromVersion(type, id, version, count) : [];
@@ -136,13 +136,13 @@ export class Reading {
 
   /** For entities, where the store is elsewhere: one that nobody here knows is this log's from then on. */
   get lookUp(): ((type: string, id: string) => Promise<number>) | undefined {
-    const { store, logId, levels } = this.settings;
+    const { store, logId, control } = this.settings;
     if (store === undefined) return undefined;
     return async (type, id) => {
       if (isMintedBy(logId, id, this.local.since)) return 0;
       await this.caughtUp();
       this.aggregates ??= await store.adapter.openAggregateReader(store.options.settings, logId);
-      const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, levels.position('stored'));
+      const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, control.position('stored'));
       return found?.version ?? 0;
     };
   }

@@ -132,10 +132,10 @@ export interface EventQuery<A extends AggregateLike = any, T extends EventNameOf
 }
 
 /** A moment in an aggregate's life: after that version, or after its last event that had occurred by that time. */
-export type Moment = { version: number } | { time: Date };
+export type AsOf = { version: number } | { time: Date };
 
 /** An aggregate as it was. */
-export interface StateThen<State> {
+export interface StateAt<State> {
   /** Frozen; a property whose value is `undefined` is left out, whether it comes from a live actor, a snapshot or the store. */
   readonly state: ReadState<State>;
   readonly version: number;
@@ -163,7 +163,7 @@ export interface EventArchive {
    */
   query(query?: StoreQuery): AsyncIterableIterator<StoredEvent>;
   /** An aggregate's state as it was, by folding its events; undefined if it had none then. */
-  stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: Moment): Promise<StateThen<StateOf<A>> | undefined>;
+  stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: AsOf): Promise<StateAt<StateOf<A>> | undefined>;
   head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined>;
   /** Events that the store has not taken, with the reason: another log had written the aggregate, or the server said no. */
   quarantined(): AsyncIterableIterator<QuarantinedEvent>;
@@ -193,7 +193,7 @@ export interface AppendedEvent {
 
 /** A store that takes events within a transaction of the user's own. */
 export interface TransactionAppend {
-  /** All of them or none; their versions. Throws `ConcurrencyConflict`, `WrongDoor`, or the client's own error. */
+  /** All of them or none; their versions. Throws `ConcurrencyConflict`, `AggregateTypeOwnedElsewhere`, or the client's own error. */
   append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]>;
 }
 

@@ -1,12 +1,12 @@
 // One attempt, as the handler is handed it: its number, its signal, and the transaction that is made when it is asked for.
-// Owned by the caller's thread.
+// Owned by the host thread.
 
 import type { Running } from '../base/running.ts';
+import { handledEntry } from '../handler-state/completion-records.ts';
 import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
 import { Effects } from '../handler-state/effects.ts';
-import { handledEntry } from '../handler-state/handled.ts';
-import type { Change } from '../handler-state/table-store.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
+import type { Change } from '../handler-state/handler-state-store.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { Delivery } from './handlers.ts';
 
@@ -32,7 +32,7 @@ export class Attempt implements Delivery {
   readonly #handler: string;
   readonly #timeoutMs: number;
   readonly #eventId: string;
-  readonly #tables: Tables;
+  readonly #tables: StateTables;
   readonly #subject: Subject | undefined;
   #controller: AbortController | undefined;
   #reason: unknown;
@@ -42,7 +42,7 @@ export class Attempt implements Delivery {
     { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
     eventId: string,
     attempt: number,
-    tables: Tables,
+    handlerState: StateTables,
     subject: Subject | undefined,
     dryRun: boolean,
   ) {
@@ -50,7 +50,7 @@ export class Attempt implements Delivery {
     this.#timeoutMs = timeoutMs;
     this.#eventId = eventId;
     this.attempt = attempt;
-    this.#tables = tables;
+    this.#tables = handlerState;
     this.#subject = subject;
     this.dryRun = dryRun;
   }

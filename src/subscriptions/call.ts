@@ -1,13 +1,13 @@
 // The user's handler as the attempts call it.
 import type { StoredEvent } from '../model/event.ts';
-import type { Call } from './handler-code.ts';
+import type { HandlerFn } from './handler-code.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
-export function callOf(settings: SubscriptionSettings, handle: Call): Call {
+export function callOf(settings: SubscriptionSettings, handle: HandlerFn): HandlerFn {
   const { where, batch } = settings;
   if (batch !== undefined) {
-    const { latestPer } = batch;
-    return latestPer === undefined ? handle : (events, delivery) => handle(latest(events, latestPer), delivery);
+    const { coalesceBy } = batch;
+    return coalesceBy === undefined ? handle : (events, delivery) => handle(latest(events, coalesceBy), delivery);
   }
   // A condition that throws is asked again here, as part of the attempt: it fails, and what it throws is told.
   return where === undefined ? handle : (event, delivery) => (where(event) ? handle(event, delivery) : undefined);

@@ -1,4 +1,4 @@
-// When the attempts of one subscription run out of time. Owned by the caller's thread.
+// When the attempts of one subscription run out of time. Owned by the host thread.
 //
 // An attempt has two limits, one after the other: `startMs` until its call begins (a thread must load its module, or an
 // earlier call of the same aggregate must end), then `timeoutMs` until the call settles. In each of the two sets all have the

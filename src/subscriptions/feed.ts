@@ -1,4 +1,4 @@
-// What has become synced, read once and handed to every live subscription that wants it. Owned by the caller's thread.
+// What has become synced, read once and handed to every live subscription that wants it. Owned by the host thread.
 //
 // Invariants: a subscription joins exactly behind what it has taken, and leaves exactly before what it has not: no gap, no
 // seam. Nothing is handed out that power loss could still take from the log.
@@ -7,7 +7,7 @@ import { performance, setTimeout, yieldToLoop } from '../base/clock.ts';
 import { guarded } from '../base/guarded.ts';
 import { isThenable } from '../base/thenable.ts';
 import type { StoredEvent } from '../model/event.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
 import { Again } from './again.ts';
@@ -30,7 +30,7 @@ const retryMs = 1_000;
 
 export class Feed {
   private readonly history: History;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly onError: (error: Error) => void;
   private readonly live = new Set<Follower>();
   private routes = new Map<string, Follower[]>();
@@ -41,11 +41,11 @@ export class Feed {
   /** Everything up to here has been handed out. */
   position: number;
 
-  constructor(history: History, levels: Levels, onError: (error: Error) => void) {
+  constructor(history: History, control: ControlBlock, onError: (error: Error) => void) {
     this.history = history;
-    this.levels = levels;
+    this.control = control;
     this.onError = onError;
-    this.position = levels.position('synced');
+    this.position = control.position('synced');
     this.runs = new Again(
       () => this.run(),
       (error) => this.failed(error as Error),
@@ -53,7 +53,7 @@ export class Feed {
   }
 
   get synced(): number {
-    return this.levels.position('synced');
+    return this.control.position('synced');
   }
 
   /** How far a subscription has to come by itself before it joins. */

@@ -1,5 +1,5 @@
 // A handler's code as the attempts call it: what of it runs is known, so that a call that would wait for its own end is refused
-// (see `running.ts`). Owned by the caller's thread.
+// (see `running.ts`). Owned by the host thread.
 
 import { type Awaited, type Running, RunningCode } from '../base/running.ts';
 import { isThenable } from '../base/thenable.ts';
@@ -7,17 +7,17 @@ import type { StoredEvent } from '../model/event.ts';
 import type { Attempt, Subject } from './attempt.ts';
 
 /** What is handed over: an event, or the events of a batch. */
-export type Call = (subject: any, attempt: Attempt) => unknown;
+export type HandlerFn = (subject: any, attempt: Attempt) => unknown;
 
 export class HandlerCode implements Awaited {
   /** As errors name it. */
   private readonly what: string;
-  private readonly handle: Call;
+  private readonly handle: HandlerFn;
   /** In threads of its own: there is no runtime to call. */
   private readonly isElsewhere: boolean;
   private readonly code = new RunningCode();
 
-  constructor(name: string, handle: Call, isElsewhere: boolean) {
+  constructor(name: string, handle: HandlerFn, isElsewhere: boolean) {
     this.what = `handler '${name}'`;
     this.handle = handle;
     this.isElsewhere = isElsewhere;

@@ -30,7 +30,7 @@ export interface RetryOptions {
   /** Whether pauses are stretched by a random factor of 1 to 2; default true. */
   jitter?: boolean | undefined;
   /** Errors that are not tried again: classes, or what tells them. */
-  notRetried?: readonly ((abstract new (...args: any[]) => Error) | ((error: unknown) => boolean))[] | undefined;
+  nonRetryable?: readonly ((abstract new (...args: any[]) => Error) | ((error: unknown) => boolean))[] | undefined;
 }
 
 /** After so many failures in a row, of whatever events, nothing is delivered for a while; then one attempt decides. */
@@ -48,7 +48,7 @@ export interface BatchDelivery<Event> {
   /** How long the first event may wait for others, milliseconds; default 0: as many as are there. */
   maxDelayMs?: number | undefined;
   /** Of the events of a batch with the same key only the last is handed over; the others count as handled. */
-  latestPer?: ((event: Event) => string) | undefined;
+  coalesceBy?: ((event: Event) => string) | undefined;
 }
 
 /**

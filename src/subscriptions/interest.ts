@@ -1,4 +1,4 @@
-// Which events a handler wants: by their types and aggregates, and by a function of the user's. Owned by the caller's thread.
+// Which events a handler wants: by their types and aggregates, and by a function of the user's. Owned by the host thread.
 import type { StoredEvent } from '../model/event.ts';
 
 interface Interest {

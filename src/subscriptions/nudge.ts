@@ -1,4 +1,4 @@
-// Waiting until something is worth another look: for one that waits, and any that wake it. Owned by the caller's thread.
+// Waiting until something is worth another look: for one that waits, and any that wake it. Owned by the host thread.
 import { clearTimeout, setTimeout } from '../base/clock.ts';
 export class Nudge {
   /** Look again: something has changed. */

@@ -1,7 +1,7 @@
 // Calls that have outlived their attempts: nothing but their own code can end them. The next call of the same aggregate waits
-// for that, so that of one aggregate there is one call at a time also after a time-out. Owned by the caller's thread.
+// for that, so that of one aggregate there is one call at a time also after a time-out. Owned by the host thread.
 //
-// One waits at most: an aggregate's events come one after the other (see handling.ts, batches.ts).
+// One waits at most: an aggregate's events come one after the other (see event-dispatcher.ts, batch-collector.ts).
 
 export class OverdueCalls {
   private readonly running = new Map<string, { next: (() => void) | undefined }>();

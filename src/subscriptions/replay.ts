@@ -1,5 +1,5 @@
 // Replay: events of the past, once more, to a function or to a running handler, beside what goes on. Moves no checkpoint.
-// Owned by the caller's thread.
+// Owned by the host thread.
 
 import { isDate } from 'node:util/types';
 import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, invalid } from '../base/checks.ts';
@@ -12,7 +12,7 @@ import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../m
 import { checkEventNames, checkRegistered, checkTypeList } from '../model/catalogue.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { History } from '../store/history.ts';
-import type { Starts } from './starts.ts';
+import type { StartPositions } from './start-positions.ts';
 import type { RunningSubscription } from './subscription.ts';
 
 /** What to replay, into what, how fast. */
@@ -98,7 +98,7 @@ function checkMoment(option: string, moment: number | Date): void {
 
 interface ReplayParts {
   history: History;
-  starts: Starts;
+  starts: StartPositions;
   definitions: ReadonlyMap<string, AnyAggregate>;
   find(name: string): RunningSubscription;
   written(): number;
@@ -117,7 +117,7 @@ export async function replay(options: ReplayOptions, parts: ReplayParts): Promis
   const subscription = typeof into === 'string' && !dryRun ? parts.find(into) : undefined;
   const replayed = (): Promise<ReplayProgress> => replayInto(subscription, given, parts);
   if (subscription === undefined) return replayed();
-  return doneOutside(subscription.handling.code, `replay() into '${subscription.name}'`, replayed);
+  return doneOutside(subscription.dispatcher.code, `replay() into '${subscription.name}'`, replayed);
 }
 
 /** `subscription` undefined: into a function, or a dry run. */
@@ -157,7 +157,7 @@ async function replayInto(
   };
   const hand = (event: StoredEvent): unknown => {
     if (subscription === undefined) return (into as (event: StoredEvent) => unknown)(event);
-    return subscription.handling.replay(event).then((isDone) => isDone || progress.failed++);
+    return subscription.dispatcher.replay(event).then((isDone) => isDone || progress.failed++);
   };
   const query = { from: fromPosition, to: toPosition, types, aggregate, aggregateId, until, signal, pageSize };
   if (fromPosition <= toPosition) {

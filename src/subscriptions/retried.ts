@@ -9,9 +9,9 @@ import type { SubscriptionSettings } from './settings.ts';
 export const isTooLarge = (subject: Subject, error: unknown): boolean =>
   Array.isArray(subject) && subject.length > 1 && isOutgrown(error);
 
-export function isRetried({ notRetried }: SubscriptionSettings['retry'], subject: Subject, error: unknown): boolean {
+export function isRetried({ nonRetryable }: SubscriptionSettings['retry'], subject: Subject, error: unknown): boolean {
   if (isTooLarge(subject, error)) return false;
-  return !notRetried.some((one) => {
+  return !nonRetryable.some((one) => {
     try {
       if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);
       return (one as (error: unknown) => boolean)(error);

@@ -1,4 +1,4 @@
-// The subscriptions of this run, by name. Owned by the caller's thread.
+// The subscriptions of this run, by name. Owned by the host thread.
 //
 // Invariant: a name has one subscription at a time, and none while what is kept under it is being forgotten.
 
@@ -6,22 +6,22 @@ import { TrunklineError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import type { Running } from '../base/running.ts';
 import type { LetterHandler, RunningHandlers } from '../dead-letters/dead-letters.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { Care } from '../wire/care.ts';
 import type { Feed } from './feed.ts';
-import type { Call } from './handler-code.ts';
+import type { HandlerFn } from './handler-code.ts';
 import type { SubscriptionStatus } from './handlers.ts';
 import type { SubscriptionSettings } from './settings.ts';
-import type { Starts } from './starts.ts';
+import type { StartPositions } from './start-positions.ts';
 import { RunningSubscription } from './subscription.ts';
 import type { BeginOptions } from './subscription-parts.ts';
 
 /** What all subscriptions share. */
 interface SharedParts {
   /** Where they keep what must survive, unless they say otherwise. */
-  readonly tables: Tables;
+  readonly handlerState: StateTables;
   readonly feed: Feed;
-  readonly starts: Starts;
+  readonly starts: StartPositions;
   readonly care: Care;
   readonly logger: Logger;
   /** Aborts when none may begin any more. */
@@ -43,15 +43,15 @@ export class RunningSubscriptions implements RunningHandlers {
   }
 
   /** @throws SubscriptionExists, RuntimeClosed */
-  begin(settings: SubscriptionSettings, call: Call, options: BeginOptions = {}): RunningSubscription {
-    const { tables, feed, starts, care, logger, closing, prepare, runtimeHasFailed } = this.parts;
+  begin(settings: SubscriptionSettings, call: HandlerFn, options: BeginOptions = {}): RunningSubscription {
+    const { handlerState, feed, starts, care, logger, closing, prepare, runtimeHasFailed } = this.parts;
     const { closed = () => {}, isInternal = false } = options;
     if (closing.aborted) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     const { name } = settings;
     this.checkFree(name);
     prepare();
     const subscription: RunningSubscription = new RunningSubscription(settings, {
-      tables: options.tables ?? tables,
+      handlerState: options.handlerState ?? handlerState,
       feed,
       starts,
       call,
@@ -102,7 +102,7 @@ export class RunningSubscriptions implements RunningHandlers {
   }
 
   find(name: string): LetterHandler | undefined {
-    return this.all.get(name)?.handling;
+    return this.all.get(name)?.dispatcher;
   }
 
   /** One that users may steer. @throws UnknownSubscription */
@@ -123,12 +123,12 @@ export class RunningSubscriptions implements RunningHandlers {
 
   /** Their handlers' code. */
   *running(): Iterable<Running> {
-    for (const { handling } of this.all.values()) yield* handling.code.running();
+    for (const { dispatcher } of this.all.values()) yield* dispatcher.code.running();
   }
 
   /** These tables have come back from an earlier state: what is kept there goes on no more in this run. */
-  fail(tables: Tables, error: Error): void {
-    for (const subscription of this.all.values()) if (subscription.isKeptIn(tables)) subscription.fail(error);
+  fail(handlerState: StateTables, error: Error): void {
+    for (const subscription of this.all.values()) if (subscription.isKeptIn(handlerState)) subscription.fail(error);
   }
 
   /** There may be room again for what they take. */

@@ -30,7 +30,7 @@ export interface SubscriptionSettings {
   concurrency: number;
   window: number;
   batch:
-    | (Required<Omit<BatchDelivery<StoredEvent>, 'latestPer'>> & Pick<BatchDelivery<StoredEvent>, 'latestPer'>)
+    | (Required<Omit<BatchDelivery<StoredEvent>, 'coalesceBy'>> & Pick<BatchDelivery<StoredEvent>, 'coalesceBy'>)
     | undefined;
   retry: Required<RetryOptions>;
   timeoutMs: number;
@@ -63,14 +63,14 @@ const knownOptions = fieldsOf<Record<keyof SubscribeOptions | keyof SubscribeWor
   module: true,
   threads: true,
 });
-const batchFields = fieldsOf<BatchDelivery<unknown>>({ max: true, maxDelayMs: true, latestPer: true });
+const batchFields = fieldsOf<BatchDelivery<unknown>>({ max: true, maxDelayMs: true, coalesceBy: true });
 const retryFields = fieldsOf<RetryOptions>({
   attempts: true,
   minDelayMs: true,
   factor: true,
   maxDelayMs: true,
   jitter: 'boolean',
-  notRetried: 'list',
+  nonRetryable: 'list',
 });
 const breakerFields = fieldsOf<BreakerOptions>({ failures: true, pauseMs: true });
 
@@ -87,7 +87,7 @@ export function resolveSubscription(
   if (batch !== undefined) checkFields('batch', batch, batchFields);
   checkFields('retry', retry, retryFields);
   if (breaker !== false) checkFields('breaker', breaker, breakerFields);
-  if (batch?.latestPer !== undefined) checkFunction('batch.latestPer', batch.latestPer);
+  if (batch?.coalesceBy !== undefined) checkFunction('batch.coalesceBy', batch.coalesceBy);
   const { thread, handle } = options as { thread?: unknown; handle?: unknown };
   if (options.thread === 'worker') checkModule('module', options.module, moduleRoots);
   else if (thread !== undefined) invalid('thread', thread, "must be 'worker', or not be there");
@@ -110,7 +110,7 @@ export function resolveSubscription(
     batch: batch && {
       max: checkInteger('batch.max', batch.max, 1, 100_000),
       maxDelayMs: checkInteger('batch.maxDelayMs', batch.maxDelayMs ?? 0, 0, 3_600_000),
-      latestPer: batch.latestPer as ((event: StoredEvent) => string) | undefined,
+      coalesceBy: batch.coalesceBy as ((event: StoredEvent) => string) | undefined,
     },
     retry: {
       attempts: checkInteger('retry.attempts', retry.attempts ?? 5, 1, 1000),
@@ -118,7 +118,7 @@ export function resolveSubscription(
       factor: checkFactor(retry.factor ?? 2),
       maxDelayMs: checkInteger('retry.maxDelayMs', retry.maxDelayMs ?? 30_000, 0, 2 ** 31 - 1),
       jitter: retry.jitter ?? true,
-      notRetried: checkNotRetried(retry.notRetried ?? []),
+      nonRetryable: checkNotRetried(retry.nonRetryable ?? []),
     },
     timeoutMs: checkInteger('timeoutMs', options.timeoutMs ?? 30_000, 1, 2 ** 31 - 1),
     breaker:
@@ -143,8 +143,8 @@ export function checkFrom(from: From): From {
   return invalid('from', from, "must be 'start', 'now', a log position or a valid Date");
 }
 
-function checkNotRetried(given: NonNullable<RetryOptions['notRetried']>): NonNullable<RetryOptions['notRetried']> {
-  for (const one of given) checkFunction('retry.notRetried', one);
+function checkNotRetried(given: NonNullable<RetryOptions['nonRetryable']>): NonNullable<RetryOptions['nonRetryable']> {
+  for (const one of given) checkFunction('retry.nonRetryable', one);
   return given;
 }
 

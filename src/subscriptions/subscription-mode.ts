@@ -1,4 +1,4 @@
-// What a subscription does at a time, and where that may lead. Owned by the caller's thread.
+// What a subscription does at a time, and where that may lead. Owned by the host thread.
 //
 //   starting ────▶ catching up ◀────▶ live     live: it has read history up to the feed, and has room for what that offers
 //      │               ▲ │              │

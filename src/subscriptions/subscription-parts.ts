@@ -1,16 +1,16 @@
 // What a subscription needs of its surroundings, which the stage gives it; and how one begins that is not quite a user's.
 
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { Care } from '../wire/care.ts';
 import type { Feed } from './feed.ts';
-import type { Call } from './handler-code.ts';
-import type { Starts } from './starts.ts';
+import type { HandlerFn } from './handler-code.ts';
+import type { StartPositions } from './start-positions.ts';
 
 export interface SubscriptionParts {
-  tables: Tables;
+  handlerState: StateTables;
   feed: Feed;
-  starts: Starts;
-  call: Call;
+  starts: StartPositions;
+  call: HandlerFn;
   care: Care;
   /** Resolves when the handler can be called; before that no event is taken. */
   ready?: (() => Promise<void>) | undefined;
@@ -27,7 +27,7 @@ export interface BeginOptions {
   /** It folds a projection's rows: nothing for users to steer, who would fold events twice. */
   isInternal?: boolean;
   volatile?: boolean;
-  tables?: Tables;
+  handlerState?: StateTables;
   /** Resolves when the handler can be called. */
   ready?: () => Promise<void>;
   closed?: () => Promise<void> | void;

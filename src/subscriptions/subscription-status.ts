@@ -1,30 +1,30 @@
-// What a subscription tells of itself, out of what its parts know. Owned by the caller's thread.
+// What a subscription tells of itself, out of what its parts know. Owned by the host thread.
 import { dateMs } from '../base/clock.ts';
 import { tame } from '../base/tame.ts';
 import type { CheckpointRecord } from '../handler-state/checkpoint.ts';
+import type { EventDispatcher } from './event-dispatcher.ts';
 import type { SubscriptionState, SubscriptionStatus } from './handlers.ts';
-import type { Handling } from './handling.ts';
 
 /** `failure`: what keeps it from going on, if anything does. */
 export function statusOf(
   name: string,
   state: SubscriptionState,
-  handling: Handling,
+  dispatcher: EventDispatcher,
   synced: number,
   failure: unknown,
 ): SubscriptionStatus {
-  const { tracker, attempts, breaker, parked, handled } = handling;
+  const { tracker, runner, breaker, parked, handled } = dispatcher;
   const { low, count } = tracker;
-  const shown = failure ?? attempts.lastError;
+  const shown = failure ?? runner.lastError;
   return {
     name,
     state,
     position: low,
     lagEvents: Math.max(0, synced - low),
-    lagSeconds: low >= synced ? 0 : ageSeconds(handling),
+    lagSeconds: low >= synced ? 0 : ageSeconds(dispatcher),
     inFlight: count,
     handled,
-    failures: attempts.failures,
+    failures: runner.failures,
     deadLetters: parked.count,
     circuit: breaker.isOpen ? 'open' : 'closed',
     lastError: shown === undefined ? undefined : tame(shown),
@@ -32,7 +32,7 @@ export function statusOf(
 }
 
 /** Where it stands, as it is kept. */
-export function checkpointOf({ tracker, lastTaken }: Handling, isPaused: boolean): CheckpointRecord {
+export function checkpointOf({ tracker, lastTaken }: EventDispatcher, isPaused: boolean): CheckpointRecord {
   return {
     low: tracker.low,
     done: tracker.done(),
@@ -60,7 +60,7 @@ export function emptyStatus(name: string, state: SubscriptionState, failure: unk
 }
 
 /** Since the oldest event that is not done occurred, as far as it is known. */
-function ageSeconds({ tracker, lastTaken }: Handling): number {
+function ageSeconds({ tracker, lastTaken }: EventDispatcher): number {
   const since = tracker.oldest?.occurredAt ?? lastTaken?.occurredAt.getTime();
   return since === undefined ? 0 : Math.max(0, (dateMs() - since) / 1000);
 }

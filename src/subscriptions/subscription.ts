@@ -1,5 +1,5 @@
 // One durable subscription: takes events in log order, from the store and then from the feed, and keeps its checkpoint.
-// Owned by the caller's thread.
+// Owned by the host thread.
 // What it does at a time, and where that leads: `subscription-mode.ts`.
 // Invariants: the checkpoint says no more than what is done, and moves in one commit with what that has caused in the tables.
 // Nothing is taken that is not synced; nothing is left out between the store, the log and the feed.
@@ -10,14 +10,14 @@ import { unawaited } from '../base/guarded.ts';
 import { awaitedOutside, detached } from '../base/running.ts';
 import { isThenable } from '../base/thenable.ts';
 import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
-import { doneAbove, handledTable } from '../handler-state/handled.ts';
-import { type Patient, patiently } from '../handler-state/patience.ts';
-import type { Checkpointed, Tables } from '../handler-state/tables.ts';
+import { doneAbove, handledTable } from '../handler-state/completion-records.ts';
+import type { Checkpointed, StateTables } from '../handler-state/handler-state.ts';
+import { type StoreBackoff, withStoreBackoff } from '../handler-state/store-backoff.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { PageReader } from '../store/history.ts';
+import { EventDispatcher } from './event-dispatcher.ts';
 import { type Follower, sliceMs } from './feed.ts';
 import type { From, Subscription, SubscriptionStatus } from './handlers.ts';
-import { Handling } from './handling.ts';
 import { Nudge } from './nudge.ts';
 import { checkWaitFields, type WaitOptions } from './reading-options.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
@@ -34,7 +34,7 @@ const idleCheckpointMs = 10_000; // so often one that gets no events moves its c
 export class RunningSubscription implements Subscription, Follower, Checkpointed {
   readonly name: string;
   readonly types: ReadonlySet<string> | undefined;
-  readonly handling: Handling;
+  readonly dispatcher: EventDispatcher;
   private readonly settings: SubscriptionSettings;
   private readonly parts: SubscriptionParts;
   /** Where it begins without a checkpoint: `now` is the moment at which it was made. */
@@ -48,15 +48,14 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private next = 0; // 0: its checkpoint has not been read
   /** As it is kept with the checkpoint. */
   private isPaused = false;
-  /** Requests of users that are not done. */
-  private requests = 0;
+  private requests = 0; // of users that are not done
   private touchedAt = 0;
   private failure: unknown;
   /** What reading waits for. */
   private trouble: unknown;
   private closing: Promise<void> | undefined;
   private readonly nudge = new Nudge();
-  private readonly patience: Patient = {
+  private readonly patience: StoreBackoff = {
     hasEnded: () => this.closing !== undefined,
     trouble: (error) => {
       this.trouble = error;
@@ -78,8 +77,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       () => this.position,
       () => this.trouble,
     );
-    this.handling = new Handling(settings, parts.tables, parts.care, parts.call, {
-      touched: () => parts.tables.touch(this),
+    this.dispatcher = new EventDispatcher(settings, parts.handlerState, parts.care, parts.call, {
+      touched: () => parts.handlerState.touch(this),
       advanced: () => this.advanced(),
       halted: (error) => this.halted(error),
       failed: (error, details) => parts.onError(error, { handler: settings.name, ...details }),
@@ -113,38 +112,37 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   // ——— reading
 
   private async run(): Promise<void> {
-    await patiently(() => this.load(), this.patience);
+    await withStoreBackoff(() => this.load(), this.patience);
     const { ready } = this.parts;
-    if (ready !== undefined) await patiently(ready, this.patience, () => true);
+    if (ready !== undefined) await withStoreBackoff(ready, this.patience, () => true);
     while (this.closing === undefined) {
       if (!this.mayTake()) await this.nudge.wait();
       else if (this.next > this.parts.feed.frontier()) await this.follow();
-      else await patiently(() => this.catchUp(), this.patience);
+      else await withStoreBackoff(() => this.catchUp(), this.patience);
     }
   }
 
   private async load(): Promise<void> {
-    const { tables, starts, volatile } = this.parts;
-    const kept = volatile
-      ? undefined
-      : starts.kept(this.name, (await tables.get(checkpointTable, this.name)) as CheckpointRecord | undefined);
+    const { handlerState: state, starts, volatile } = this.parts;
+    const checkpoint = volatile ? undefined : await state.get(checkpointTable, this.name);
+    const kept = volatile ? undefined : starts.kept(this.name, checkpoint as CheckpointRecord | undefined);
     const low = kept?.low ?? (await starts.firstLow(this.name, this.from, volatile));
-    const above = volatile ? { done: [], entries: [] } : await doneAbove(tables, this.name, low, kept?.done ?? []);
-    const requeued = volatile ? [] : await this.handling.parked.load();
-    if (!volatile) await compareFilter(this.settings, tables, kept?.low, this.parts.onWidened);
+    const above = volatile ? { done: [], entries: [] } : await doneAbove(state, this.name, low, kept?.done ?? []);
+    const requeued = volatile ? [] : await this.dispatcher.parked.load();
+    if (!volatile) await compareFilter(this.settings, state, kept?.low, this.parts.onWidened);
     this.goOnFrom(low, above.done);
     this.isPaused = kept?.paused ?? false;
     this.transition(this.unheld);
     this.waiters.advance();
     // In one turn: the checkpoint says what the entries said.
-    for (const key of above.entries) tables.stage(handledTable, key, undefined);
-    if (kept === undefined || above.entries.length > 0) tables.touch(this);
-    for (const aggregate of requeued) unawaited(this.handling.requeue(aggregate));
+    for (const key of above.entries) state.stage(handledTable, key, undefined);
+    if (kept === undefined || above.entries.length > 0) state.touch(this);
+    for (const aggregate of requeued) unawaited(this.dispatcher.requeue(aggregate));
     this.loaded.resolve();
   }
 
   private goOnFrom(low: number, done: readonly number[]): void {
-    this.handling.begin(low, done);
+    this.dispatcher.begin(low, done);
     this.readFrom(low);
   }
 
@@ -155,7 +153,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private mayTake(): boolean {
-    return (this.mode === 'catching up' || this.mode === 'live') && this.handling.hasRoom;
+    return (this.mode === 'catching up' || this.mode === 'live') && this.dispatcher.hasRoom;
   }
 
   /** One page. */
@@ -181,7 +179,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** Live, until there is no room for what the feed offers. */
   private async follow(): Promise<void> {
     this.transition('live');
-    while (this.isLive && this.handling.hasRoom) await this.nudge.wait();
+    while (this.isLive && this.dispatcher.hasRoom) await this.nudge.wait();
     if (this.isLive) this.transition('catching up');
   }
 
@@ -192,24 +190,24 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** From the feed: an event. */
   offer(event: StoredEvent): void {
     if (!this.isLive || event.position < this.next) return;
-    if (this.handling.hasRoom) return this.take(event);
+    if (this.dispatcher.hasRoom) return this.take(event);
     this.transition('catching up');
   }
 
   /** From the feed: nothing is left up to here. */
   passed(position: number): void {
     if (position >= this.next) this.next = position + 1;
-    this.handling.passed(position);
+    this.dispatcher.passed(position);
     this.waiters.advance();
     const now = performance.now();
     if (now - this.touchedAt < idleCheckpointMs) return;
     this.touchedAt = now;
-    this.parts.tables.touch(this);
+    this.parts.handlerState.touch(this);
   }
 
   private take(event: StoredEvent): void {
     this.next = event.position + 1;
-    this.handling.take(event);
+    this.dispatcher.take(event);
   }
 
   // ——— where it stands
@@ -227,24 +225,24 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** What still ran has ended: nothing goes on before it is resumed. */
   private async stopped(error: unknown): Promise<void> {
-    await this.handling.whenStill();
+    await this.dispatcher.whenStill();
     if (this.failure === error) this.waiters.fail(error);
   }
 
   /** From the tables: it is time to say how far it has come. */
   stageCheckpoint(): void {
     if (this.parts.volatile || this.next === 0) return;
-    this.parts.tables.stage(checkpointTable, this.name, checkpointOf(this.handling, this.isPaused));
+    this.parts.handlerState.stage(checkpointTable, this.name, checkpointOf(this.dispatcher, this.isPaused));
   }
 
   get position(): number {
-    return this.handling.tracker.low;
+    return this.dispatcher.tracker.low;
   }
 
   status(): SubscriptionStatus {
     const state = stateOf(this.mode, this.isPaused);
-    const trouble = this.failure ?? this.trouble ?? (this.parts.volatile ? undefined : this.parts.tables.trouble);
-    return statusOf(this.name, state, this.handling, this.parts.feed.synced, trouble);
+    const trouble = this.failure ?? this.trouble ?? (this.parts.volatile ? undefined : this.parts.handlerState.trouble);
+    return statusOf(this.name, state, this.dispatcher, this.parts.feed.synced, trouble);
   }
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
@@ -254,9 +252,9 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     checkWait(position, timeoutMs, signal);
     if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
     if (this.position >= position && this.mode !== 'starting') return;
-    if (this.mode === 'stopped' && this.handling.isStill) throw this.failure;
+    if (this.mode === 'stopped' && this.dispatcher.isStill) throw this.failure;
     const wait = this.waiters.wait(position, timeoutMs, signal);
-    return awaitedOutside(this.handling.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
+    return awaitedOutside(this.dispatcher.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
   }
 
   pause(): Promise<void> {
@@ -277,12 +275,12 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** What is executed ends, and is not tried again; what has not been handled then is taken anew, once it goes on. */
   private async leaveOff(): Promise<void> {
-    const { handling } = this;
-    handling.hold();
-    await handling.whenStill();
+    const { dispatcher } = this;
+    dispatcher.hold();
+    await dispatcher.whenStill();
     this.checkOpen();
     if (this.transition('held')) this.failure = undefined; // it had stopped
-    this.goOnFrom(handling.tracker.low, handling.tracker.done());
+    this.goOnFrom(dispatcher.tracker.low, dispatcher.tracker.done());
   }
 
   reset(from: From): Promise<void> {
@@ -293,7 +291,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       const { starts, volatile } = this.parts;
       const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
       await this.leaveOff();
-      this.handling.beginElsewhere(low);
+      this.dispatcher.beginElsewhere(low);
       this.readFrom(low);
       await this.kept();
     });
@@ -303,11 +301,11 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private control(what: 'pause' | 'resume' | 'reset', action: () => Promise<void>): Promise<void> {
     const work = this.inTime('control', this.whileHeld(action));
     if (what === 'resume' && this.mode !== 'stopped') return work; // it waits for nothing that runs
-    return awaitedOutside(this.handling.code.upTo(Number.POSITIVE_INFINITY), `${what}() of '${this.name}'`, work);
+    return awaitedOutside(this.dispatcher.code.upTo(Number.POSITIVE_INFINITY), `${what}() of '${this.name}'`, work);
   }
 
   private inTime(what: string, work: Promise<void>): Promise<void> {
-    return this.parts.tables.inTime(`${what} of '${this.name}'`, work, () => this.trouble);
+    return this.parts.handlerState.inTime(`${what} of '${this.name}'`, work, () => this.trouble);
   }
 
   private async whileHeld(action: () => Promise<void>): Promise<void> {
@@ -332,25 +330,25 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** Resolves when the checkpoint, as it is, is on disk. */
   private kept(): Promise<void> {
-    this.parts.tables.touch(this);
-    return this.parts.tables.durable();
+    this.parts.handlerState.touch(this);
+    return this.parts.handlerState.durable();
   }
 
   /** Resolves when what its handler has put into tables is on disk. */
   effectsKept(): Promise<void> {
-    return this.inTime('effects', this.parts.tables.durable());
+    return this.inTime('effects', this.parts.handlerState.durable());
   }
 
   /** What runs has `graceMs` to end. */
   close(graceMs: number = closeGraceMs): Promise<void> {
     this.closing ??= detached((ms) => this.end(ms), graceMs);
-    return awaitedOutside(this.handling.code, `close() of '${this.name}'`, this.closing);
+    return awaitedOutside(this.dispatcher.code, `close() of '${this.name}'`, this.closing);
   }
 
   /** The same, also where it is closing already: what runs has no longer than this from now. */
   endWithin(graceMs: number): void {
     if (this.closing === undefined) unawaited(this.close(graceMs));
-    else this.handling.endWithin(graceMs);
+    else this.dispatcher.endWithin(graceMs);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -360,10 +358,12 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private async end(graceMs: number): Promise<void> {
     this.hold();
     this.nudge.end();
-    await this.handling.close(graceMs);
+    await this.dispatcher.close(graceMs);
     await this.running;
-    if (this.next > 0) this.parts.tables.touch(this);
-    await this.parts.tables.durableWithin(closeGraceMs, (error) => this.parts.onError(error, { handler: this.name }));
+    if (this.next > 0) this.parts.handlerState.touch(this);
+    await this.parts.handlerState.durableWithin(closeGraceMs, (error) =>
+      this.parts.onError(error, { handler: this.name }),
+    );
     this.transition('closed');
     this.giveUpWaiting(this.ended());
     await this.parts.onClosed();
@@ -376,7 +376,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** It can go on no more in this run; from what keeps its checkpoint, too. */
   fail(error: unknown): void {
     if (this.closing !== undefined && isError(error, 'RuntimeClosed')) return;
-    this.handling.hold();
+    this.dispatcher.hold();
     this.failure = error;
     this.transition('failed');
     this.parts.onError(error, { handler: this.name });
@@ -389,8 +389,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.waiters.fail(error);
   }
 
-  isKeptIn(tables: Tables): boolean {
-    return this.parts.tables === tables && !this.parts.volatile;
+  isKeptIn(handlerState: StateTables): boolean {
+    return this.parts.handlerState === handlerState && !this.parts.volatile;
   }
 
   /** Look again: there may be room. */

@@ -1,5 +1,5 @@
 // How far a subscription has come, while events are handled side by side: a low-water mark below which everything is done,
-// and the ranges above it that are done already. Owned by the caller's thread.
+// and the ranges above it that are done already. Owned by the host thread.
 //
 // Invariant: what lies below the mark or in a range is handled, parked, or of no interest to the subscription.
 

@@ -1,5 +1,5 @@
 // Names of aggregates and events that nobody here declares. Entities and aggregates of the past are declared nowhere, so a name
-// may be right; one that looks misspelt is said. Caller's thread.
+// may be right; one that looks misspelt is said. Host thread.
 
 import { nearest } from '../base/known-fields.ts';
 import type { Logger } from '../base/logger.ts';

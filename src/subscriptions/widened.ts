@@ -1,7 +1,7 @@
 // Which events a subscription took in its last run, kept beside its checkpoint: one that takes more in the next run has
 // skipped those before its checkpoint, and nothing else would say so.
 
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
 export const filterTable = 'filters';
@@ -37,16 +37,16 @@ function added(before: string[] | null, now: string[] | null): string[] | '*' | 
 /** Keep the filter of this run; `low`: the checkpoint of an earlier one. `onWidened` is called with what that has skipped. */
 export async function compareFilter(
   settings: SubscriptionSettings,
-  tables: Tables,
+  handlerState: StateTables,
   low: number | undefined,
   onWidened: (details: Record<string, unknown>) => void,
 ): Promise<void> {
   const { name } = settings;
   const filter = filterRecord(settings);
-  const before = (await tables.get(filterTable, name)) as FilterRecord | undefined;
+  const before = (await handlerState.get(filterTable, name)) as FilterRecord | undefined;
   if (before !== undefined && low !== undefined && low > 0) {
     const more = widenedBy(before, filter);
     if (more !== undefined) onWidened({ handler: name, ...more, skippedUpTo: low });
   }
-  if (JSON.stringify(before) !== JSON.stringify(filter)) tables.stage(filterTable, name, filter);
+  if (JSON.stringify(before) !== JSON.stringify(filter)) handlerState.stage(filterTable, name, filter);
 }

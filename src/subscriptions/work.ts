@@ -1,9 +1,9 @@
-// What passes through the handler of one subscription. Owned by the caller's thread.
+// What passes through the handler of one subscription. Owned by the host thread.
 
-import type { Letter } from '../dead-letters/parked.ts';
+import type { DeadLetterRecord } from '../dead-letters/parked-sequences.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { Turn } from '../wire/care.ts';
-import type { Outcome } from './attempts.ts';
+import type { Outcome } from './delivery-runner.ts';
 import type { Pending, Tracker } from './tracker.ts';
 
 /** One event, one letter, or one attempt beside the checkpoint. */
@@ -12,7 +12,7 @@ export interface Work {
   pending: Pending | undefined;
   /** Where it is pending. */
   tracker?: Tracker;
-  letter?: Letter;
+  letter?: DeadLetterRecord;
   /** One attempt, whatever becomes of it; nothing is marked as done. */
   once?: 'dry run' | 'replay';
   /** It was open at a start after the process had ended in the middle. */

@@ -1,5 +1,5 @@
 // A handler in threads of its own: one Piscina pool per subscription. What blocks or ends a thread there costs the service
-// nothing; a thread that is gone is a failed attempt, and another takes its place. Owned by the caller's thread.
+// nothing; a thread that is gone is a failed attempt, and another takes its place. Owned by the host thread.
 //
 // Invariant: a call ends. One that is out of time is told so; if it goes on for `blockedGraceMs` all the same, its thread is
 // ended where it stands. No more calls are made at a time than there are threads, so none waits for another one's.
@@ -15,7 +15,7 @@ import { tame } from '../base/tame.ts';
 import { threadArguments } from '../base/thread-arguments.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { Attempt } from './attempt.ts';
-import type { Call } from './handler-code.ts';
+import type { HandlerFn } from './handler-code.ts';
 import type { WorkerHandlerData, WorkerNote, WorkerTask } from './worker-thread.ts';
 
 /** A call that is out of time for longer is ended with its thread. */
@@ -49,7 +49,7 @@ export class WorkerPool {
     this.pool.on('error', () => {});
   }
 
-  readonly call: Call = (event: StoredEvent, attempt: Attempt) =>
+  readonly call: HandlerFn = (event: StoredEvent, attempt: Attempt) =>
     this.run(event.toJSON() as WorkerTask['event'], attempt);
 
   /** Resolves when a thread has loaded the module: before the first event, which is not to blame for it. */

@@ -22,7 +22,7 @@ import { Actor } from '../shard/actor.ts';
 import { actorTypeOf } from '../shard/actor-type.ts';
 import type { Command } from '../shard/command.ts';
 import { evolveFrame } from '../shard/evolve.ts';
-import { commandMethods, Execution, type Surroundings } from '../shard/execution.ts';
+import { commandMethods, Execution, type ExecutionEnvironment } from '../shard/execution.ts';
 import { freezeState } from '../shard/frozen.ts';
 import { tellable } from '../shard/tellable.ts';
 import { StagedGroup } from '../shared/ring/group.ts';
@@ -240,7 +240,7 @@ function replay(definition: AnyAggregate, id: string, events: readonly { type: s
   return actor;
 }
 
-function surroundings(aggregate: AnyAggregate, options: GivenOptions): Surroundings {
+function surroundings(aggregate: AnyAggregate, options: GivenOptions): ExecutionEnvironment {
   return {
     context: options.context ?? {},
     dateMs: () => Date.now(), // as the test has it: it may have faked the date

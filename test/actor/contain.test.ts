@@ -7,7 +7,7 @@ import { actorTypeOf } from '../../src/shard/actor-type.ts';
 import type { ShardData } from '../../src/shard/contract.ts';
 import type { Loader } from '../../src/shard/loader.ts';
 import { Shard } from '../../src/shard/shard.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { createRing, GroupFlag, GroupKind } from '../../src/shared/ring/ring.ts';
@@ -37,7 +37,7 @@ const places: [string, number, string, (shard: Shard) => void][] = [
   ['as it is looked whether it may begin', 0, '', (shard) => Object.assign(gateOf(shard), { keeps: fail })],
   ['as it is looked whether the log has room', 0, '', (shard) => Object.assign(gateOf(shard), { holds: fail })],
   ['as the outcome of its key is looked for', 0, 'broken', () => {}],
-  ['as its rejection is kept, asynchronously', 1, 'key', (shard) => Object.assign(shard.levels, { keyClock: fail })],
+  ['as its rejection is kept, asynchronously', 1, 'key', (shard) => Object.assign(shard.control, { keyClock: fail })],
 ];
 
 test.each(places)('%s', async (_, command, key, spoil) => {
@@ -48,7 +48,7 @@ test.each(places)('%s', async (_, command, key, spoil) => {
   };
   const [commandRing, eventRing] = [createRing(1 << 16), createRing(1 << 16)];
   const limits = { groupLimit: 1 << 14, actorLimit: 100, actorIdleMs: 1e6, mailboxLimit: 10, askDeadlineMs: 1000 };
-  const rings = { commandRing, eventRing, levels: new Levels().memory, outbox };
+  const rings = { commandRing, eventRing, controlBlock: new ControlBlock().memory, outbox };
   const data = { index: 0, idempotencyTtlMs: 1000, ...rings, ...limits } as unknown as ShardData;
   const loader = {
     load: (type: Actor['type'], id: string) => new Actor(type, id, {}, 0, 0),
@@ -71,7 +71,7 @@ test.each(places)('%s', async (_, command, key, spoil) => {
   await run(1, command, key);
   Reflect.deleteProperty(gateOf(shard), 'keeps');
   Reflect.deleteProperty(gateOf(shard), 'holds');
-  Reflect.deleteProperty(shard.levels, 'keyClock');
+  Reflect.deleteProperty(shard.control, 'keyClock');
   await run(2, 0, '');
   expect([answered, shard.failure]).toEqual([
     [

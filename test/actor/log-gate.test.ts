@@ -8,7 +8,7 @@ import { actorTypeOf } from '../../src/shard/actor-type.ts';
 import type { ShardData } from '../../src/shard/contract.ts';
 import type { Loader } from '../../src/shard/loader.ts';
 import { Shard } from '../../src/shard/shard.ts';
-import { Levels, LevelWord, LogRoom } from '../../src/shared/levels.ts';
+import { ControlBlock, LogRoom, Signal } from '../../src/shared/control-block.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { createRing, GroupFlag, GroupKind } from '../../src/shared/ring/ring.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
@@ -47,8 +47,8 @@ async function play(random: Random): Promise<void> {
   const { port1, port2 } = new MessageChannel();
   const [commandRing, eventRing] = [createRing(1 << 18), createRing(1 << 18)];
   const limits = { groupLimit: 1 << 16, actorLimit: 100, actorIdleMs: 1e6, mailboxLimit: 1000, askDeadlineMs: 1000 };
-  const levels = new Levels().memory;
-  const data = { index: 0, commandRing, eventRing, levels, outbox: port1, ...limits } as unknown as ShardData;
+  const controlBlock = new ControlBlock().memory;
+  const data = { index: 0, commandRing, eventRing, controlBlock, outbox: port1, ...limits } as unknown as ShardData;
   // Some actors are there at once, some are asked for elsewhere.
   const loader = {
     load: (type: Actor['type'], id: string) => (random() < 0.5 ? new Actor(type, id, {}, 0, 0) : undefined),
@@ -57,9 +57,9 @@ async function play(random: Random): Promise<void> {
   const shard = new Shard(data, [actorTypeOf(Noted, 0)], loader, {});
   let step = 0;
   const isSteady = (): boolean => step >= 60;
-  const flag = shard.levels.flag.bind(shard.levels);
-  shard.levels.flag = (word) => {
-    if (word !== LevelWord.full) return flag(word);
+  const flag = shard.control.flag.bind(shard.control);
+  shard.control.flag = (word) => {
+    if (word !== Signal.full) return flag(word);
     return isSteady() || random() < 0.5 ? LogRoom.plenty : LogRoom.admitted;
   };
   const commands = new RingProducer(commandRing, () => false);

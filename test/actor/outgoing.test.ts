@@ -4,37 +4,37 @@ import { expect, test } from 'vitest';
 import type { Command } from '../../src/shard/command.ts';
 import type { ShardData } from '../../src/shard/contract.ts';
 import { Outgoing } from '../../src/shard/outgoing.ts';
-import { Levels, LevelWord } from '../../src/shared/levels.ts';
-import { Sleeper } from '../../src/shared/ring/bell.ts';
+import { ControlBlock, Signal } from '../../src/shared/control-block.ts';
+import { Parker } from '../../src/shared/ring/notifier.ts';
 import { createRing } from '../../src/shared/ring/ring.ts';
 
 const command = { urgent: false, slot: 0 } as Command;
 
 /** What the log thread is found to be when it looks for the last time before it sleeps: `says` is said at this moment. */
-function wakes(how: 'nap' | 'block', says: () => void, levels: Levels): boolean {
+function wakes(how: 'nap' | 'block', says: () => void, control: ControlBlock): boolean {
   let isRung = false;
-  new Sleeper(levels.words, LevelWord.logBell)[how](() => {
+  new Parker(control.words, Signal.logNotifier)[how](() => {
     says();
-    isRung = levels.flag(LevelWord.logBell) === 0;
+    isRung = control.flag(Signal.logNotifier) === 0;
     return true;
   }, 0);
   return isRung;
 }
 
 test('replies that follow each other leave the log thread napping, and never sleeping', () => {
-  const levels = new Levels();
+  const control = new ControlBlock();
   const { port1 } = new MessageChannel();
   const data = { index: 0, eventRing: createRing(1 << 16), outbox: port1 } as unknown as ShardData;
-  const outgoing = new Outgoing(data, levels);
+  const outgoing = new Outgoing(data, control);
   const say = (): void => outgoing.reply(command, 0, 1, '');
-  expect(wakes('nap', say, levels)).toBe(true); // alone: nothing else will tell of it
+  expect(wakes('nap', say, control)).toBe(true); // alone: nothing else will tell of it
   outgoing.beginDrain();
-  expect(wakes('nap', say, levels)).toBe(true); // the first of many
-  const naps = Array.from({ length: 127 }, () => wakes('nap', say, levels));
+  expect(wakes('nap', say, control)).toBe(true); // the first of many
+  const naps = Array.from({ length: 127 }, () => wakes('nap', say, control));
   expect(naps.filter(Boolean)).toEqual([]);
   // It has gone to sleep, since the command before took long.
-  expect(wakes('block', say, levels)).toBe(true);
+  expect(wakes('block', say, control)).toBe(true);
   outgoing.endDrain();
-  expect(wakes('nap', say, levels)).toBe(true);
+  expect(wakes('nap', say, control)).toBe(true);
   port1.close();
 });

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StoredHorizon } from '../../src/shard/stored-horizon.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { createRing, GroupKind, RingMemory, Word } from '../../src/shared/ring/ring.ts';
@@ -22,10 +22,10 @@ test('what it calls stored is stored, and in the end everything is', () => {
         const memory = createRing(1 << 16);
         const { words } = new RingMemory(memory);
         for (const word of [Word.head, Word.written, Word.tail]) words[word] = start | 0;
-        const levels = new Levels();
+        const control = new ControlBlock();
         const ring = new RingProducer(memory, () => false);
         const log = new RingConsumer(memory);
-        const horizon = new StoredHorizon(ring, levels);
+        const horizon = new StoredHorizon(ring, control);
         const groups: { endBytes: number; position: number }[] = [];
         let unwritten = 0;
         let position = 0;
@@ -35,13 +35,13 @@ test('what it calls stored is stored, and in the end everything is', () => {
             groups[groups.length - unwritten]!.position = ++position;
           }
           // As the log thread does it: the positions first, then the ring.
-          levels.publish('appended', position);
+          control.publish('appended', position);
           log.publishWritten();
           log.release();
         };
         const check = (): void => {
           horizon.update();
-          const stored = levels.position('remembered');
+          const stored = control.position('remembered');
           for (const group of groups) {
             if (group.endBytes <= horizon.storedBytes) expect(group.position).toBeLessThanOrEqual(stored);
           }
@@ -56,13 +56,13 @@ test('what it calls stored is stored, and in the end everything is', () => {
           } else if (what === 'other') position += count;
           else if (what === 'write') write(count);
           else if (what === 'store') {
-            const stored = Math.min(levels.position('appended'), levels.position('remembered') + count);
-            levels.publish('remembered', stored);
+            const stored = Math.min(control.position('appended'), control.position('remembered') + count);
+            control.publish('remembered', stored);
           } else check();
         }
         write(unwritten);
         check();
-        levels.publish('remembered', position);
+        control.publish('remembered', position);
         check();
         expect(horizon.storedBytes).toBe(ring.published);
       },
@@ -73,20 +73,20 @@ test('what it calls stored is stored, and in the end everything is', () => {
 
 test('a store that is away for long costs bounded memory, and is noticed when it is back', () => {
   const memory = createRing(1 << 16);
-  const levels = new Levels();
+  const control = new ControlBlock();
   const ring = new RingProducer(memory, () => false);
   const log = new RingConsumer(memory);
-  const horizon = new StoredHorizon(ring, levels);
+  const horizon = new StoredHorizon(ring, control);
   for (let i = 1; i <= 5000; i++) {
     ring.publish(GroupKind.reply, 0, 0, 0, '');
     log.take(log.published());
-    levels.publish('appended', i);
+    control.publish('appended', i);
     log.publishWritten();
     log.release();
     horizon.update();
   }
   expect(horizon.storedBytes).toBe(0);
-  levels.publish('remembered', 5000);
+  control.publish('remembered', 5000);
   horizon.update();
   horizon.update();
   expect(horizon.storedBytes).toBe(ring.published);

@@ -9,12 +9,12 @@ import type { MessageSender } from '../../src/dispatch/delivery.ts';
 import { readLastRun } from '../../src/dispatch/last-run.ts';
 import { Outcomes } from '../../src/dispatch/outcomes.ts';
 import { stretchFrom } from '../../src/dispatch/stretch.ts';
-import type { TableStore } from '../../src/handler-state/table-store.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
+import type { HandlerStateStore } from '../../src/handler-state/handler-state-store.ts';
 import { eachFrame } from '../../src/log/frames.ts';
 import { resolveMessages } from '../../src/model/message-options.ts';
 import { messageKeyPrefix } from '../../src/model/receipt.ts';
-import { Levels, LevelWord } from '../../src/shared/levels.ts';
+import { ControlBlock, Signal } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
 import { type KeptLetters, laneOf, type Message, noLetters } from '../../src/wire/message.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
@@ -24,13 +24,15 @@ const messagesIn = (log: MemoryLog): Message[] => stretchFrom(log, 1, log.last, 
 
 const box = (): MessageBox => boxOver(tablesIn());
 
-function tablesIn(open: (folder: string) => Promise<TableStore> = (folder) => LmdbTables.open(folder)): Tables {
+function tablesIn(
+  open: (folder: string) => Promise<HandlerStateStore> = (folder) => LmdbTables.open(folder),
+): StateTables {
   const folder = scratchFolder();
   mkdirSync(folder, { recursive: true });
-  return new Tables(() => open(folder), { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} });
+  return new StateTables(() => open(folder), { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} });
 }
 
-const boxOver = (tables: Tables): MessageBox => new MessageBox(tables, () => true);
+const boxOver = (handlerState: StateTables): MessageBox => new MessageBox(handlerState, () => true);
 
 interface Around {
   isStoreElsewhere?: boolean;
@@ -40,7 +42,7 @@ interface Around {
 
 function deliveriesOver(
   sendNamed: (...args: any[]) => Promise<unknown>,
-  levels: Levels,
+  control: ControlBlock,
   { isStoreElsewhere = false, synced = async () => {} }: Around = {},
 ): Deliveries {
   const caller = {
@@ -50,7 +52,7 @@ function deliveriesOver(
     progress: { isStoreElsewhere },
   } as unknown as MessageSender;
   const events = { refused() {}, parked() {}, heldUp() {} };
-  return new Deliveries(caller, levels, resolveMessages({ retry: { minDelayMs: 0 } }), events);
+  return new Deliveries(caller, control, resolveMessages({ retry: { minDelayMs: 0 } }), events);
 }
 
 test('a start says nothing of messages before it has found those of the last run', async () => {
@@ -62,18 +64,18 @@ test('a start says nothing of messages before it has found those of the last run
   );
   const carriedOut: (() => void)[] = [];
   const sendNamed = (): Promise<unknown> => new Promise<void>((resolve) => carriedOut.push(resolve));
-  const levels = new Levels();
-  const deliveries = deliveriesOver(sendNamed, levels);
+  const control = new ControlBlock();
+  const deliveries = deliveriesOver(sendNamed, control);
   // The caller's turns begin before: with the log as it is, all of it would count as done.
   deliveries.settledUpTo(log.last);
-  expect(levels.position('settled')).toBe(0);
+  expect(control.position('settled')).toBe(0);
   deliveries.recover(await readLastRun(log, 1, log.last), box(), noLetters());
   deliveries.settledUpTo(log.last);
-  expect([deliveries.counts.underWay, levels.position('settled')]).toEqual([1, 2]);
+  expect([deliveries.counts.underWay, control.position('settled')]).toEqual([1, 2]);
   await Promise.resolve();
   carriedOut[0]!();
   await new Promise((resolve) => setImmediate(resolve));
-  expect([deliveries.counts.underWay, levels.position('settled')]).toEqual([0, log.last]);
+  expect([deliveries.counts.underWay, control.position('settled')]).toEqual([0, log.last]);
 });
 
 test('messages that several rings bring in one turn are done in log order, whatever order they came in', async () => {
@@ -82,8 +84,8 @@ test('messages that several rings bring in one turn are done in log order, whate
   log.append([message], [message], [message]);
   const carriedOut: (() => void)[] = [];
   const sendNamed = (): Promise<unknown> => new Promise<void>((resolve) => carriedOut.push(resolve));
-  const levels = new Levels();
-  const deliveries = deliveriesOver(sendNamed, levels);
+  const control = new ControlBlock();
+  const deliveries = deliveriesOver(sendNamed, control);
   deliveries.recover(await readLastRun(log, 1, 0), box(), noLetters());
   // One shard's ring holds the first and the third, another's the second.
   for (const position of [1, 3, 2]) eachFrame(log, position, position, (frame) => deliveries.add(frame, position));
@@ -91,7 +93,7 @@ test('messages that several rings bring in one turn are done in log order, whate
   carriedOut[0]!();
   await new Promise((resolve) => setImmediate(resolve));
   deliveries.settledUpTo(log.last);
-  expect([deliveries.counts.underWay, levels.position('settled')]).toEqual([2, 1]);
+  expect([deliveries.counts.underWay, control.position('settled')]).toEqual([2, 1]);
 });
 
 const id = (n: number): string => `00000000-0000-7000-8000-${String(n).padStart(12, '0')}`;
@@ -108,23 +110,23 @@ test('a start keeps the outcome of a letter that the last run has carried out, u
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)]);
   const [letter] = messagesIn(log) as [Message];
-  const tables = tablesIn();
-  await boxOver(tables).park(letter, failure, false);
+  const handlerState = tablesIn();
+  await boxOver(handlerState).park(letter, failure, false);
   // The next run's box. What is in the log says that the letter was delivered again: a kill came before it was removed.
-  const letters = boxOver(tables);
+  const letters = boxOver(handlerState);
   const lastRun = await readLastRun(log, 1, log.last);
   const kept = await letters.load(1, lastRun.carriedOut);
   const synced = Promise.withResolvers<void>();
-  const levels = new Levels();
-  levels.publish('written', log.last);
+  const control = new ControlBlock();
+  control.publish('written', log.last);
   const notAsked = (): never => expect.unreachable('its outcome is in the log');
-  const deliveries = deliveriesOver(notAsked, levels, { synced: () => synced.promise });
+  const deliveries = deliveriesOver(notAsked, control, { synced: () => synced.promise });
   deliveries.recover(lastRun, letters, kept);
   deliveries.settledUpTo(log.last);
-  expect([letters.total, levels.position('settled')]).toEqual([1, 0]);
+  expect([letters.total, control.position('settled')]).toEqual([1, 0]);
   synced.resolve();
   await until(
-    () => levels.position('settled'),
+    () => control.position('settled'),
     (settled) => settled === log.last,
   );
   expect(letters.total).toBe(0);
@@ -134,13 +136,13 @@ test('what the last run has carried out becomes no dead letter, whatever its tar
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)], [messageFrame(2)]);
   const letters = box();
-  const levels = new Levels();
-  levels.publish('written', log.last);
-  const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), levels);
+  const control = new ControlBlock();
+  control.publish('written', log.last);
+  const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), control);
   deliveries.recover(await readLastRun(log, 1, log.last), letters, noLetters());
   deliveries.settledUpTo(log.last);
   await until(
-    () => levels.position('settled'),
+    () => control.position('settled'),
     (settled) => settled === log.last,
   );
   expect([letters.total, deliveries.counts.failed]).toEqual([1, 1]); // the second one, which has no outcome
@@ -148,7 +150,7 @@ test('what the last run has carried out becomes no dead letter, whatever its tar
 
 test('a box that cannot be written for a moment loses no letter, no count and nothing behind it', async () => {
   let refuses = false;
-  const tables = tablesIn(async (folder) => {
+  const handlerState = tablesIn(async (folder) => {
     const store = await LmdbTables.open(folder);
     const commit = store.commit.bind(store);
     store.commit = async (changes) => {
@@ -158,19 +160,19 @@ test('a box that cannot be written for a moment loses no letter, no count and no
     };
     return store;
   });
-  await tables.open();
-  const letters = boxOver(tables);
+  await handlerState.open();
+  const letters = boxOver(handlerState);
   const log = new MemoryLog();
   log.append([messageFrame(1)], [messageFrame(2)]);
-  const levels = new Levels();
+  const control = new ControlBlock();
   const deliveries = deliveriesOver(async () => {
     refuses = true;
     throw new TrunklineError('CommandFailed', {} as never);
-  }, levels);
+  }, control);
   deliveries.recover(await readLastRun(log, 1, log.last), letters, noLetters());
   deliveries.settledUpTo(log.last);
   await until(
-    () => [deliveries.counts.deadLetters, levels.position('settled')],
+    () => [deliveries.counts.deadLetters, control.position('settled')],
     ([count, settled]) => count === 2 && settled === log.last,
   );
   const kept: unknown[] = [];
@@ -198,22 +200,22 @@ test('nothing waits behind a letter that is gone by the time it would be kept', 
 });
 
 /** What the log wants room for, as its thread says it. */
-const wantsRoom = (levels: Levels, floor: number): void => {
-  levels.publish('floor', floor);
-  levels.setFlag(LevelWord.heldByMessages, 1);
+const wantsRoom = (control: ControlBlock, floor: number): void => {
+  control.publish('floor', floor);
+  control.setFlag(Signal.heldByMessages, 1);
 };
-const settledIs = (levels: Levels, position: number): Promise<number> =>
+const settledIs = (control: ControlBlock, position: number): Promise<number> =>
   until(
-    () => levels.position('settled'),
+    () => control.position('settled'),
     (settled) => settled === position,
   );
 
 test('where the log wants room, a message waits in the box, and its outcome stays until it has left', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [{ version: 2 }], [messageFrame(3)]);
-  const levels = new Levels();
-  const tables = tablesIn();
-  const letters = boxOver(tables);
+  const control = new ControlBlock();
+  const handlerState = tablesIn();
+  const letters = boxOver(handlerState);
   const sent: { onOutcome(position: number): void; answer: PromiseWithResolvers<unknown> }[] = [];
   const sendNamed = (...args: any[]): Promise<unknown> => {
     const answer = Promise.withResolvers<unknown>();
@@ -221,23 +223,23 @@ test('where the log wants room, a message waits in the box, and its outcome stay
     return answer.promise;
   };
   const synced = Promise.withResolvers<void>();
-  const deliveries = deliveriesOver(sendNamed, levels, { synced: () => synced.promise });
+  const deliveries = deliveriesOver(sendNamed, control, { synced: () => synced.promise });
   deliveries.recover(await readLastRun(log, 1, 0), letters, noLetters());
   for (const position of [1, 3]) eachFrame(log, position, position, (frame) => deliveries.add(frame, position));
   deliveries.settledUpTo(3);
-  expect([levels.position('settled'), deliveries.isReliefDue]).toEqual([0, false]);
+  expect([control.position('settled'), deliveries.isReliefDue]).toEqual([0, false]);
   // The sinks have passed the first one, not the other.
-  wantsRoom(levels, 3);
+  wantsRoom(control, 3);
   expect(deliveries.isReliefDue).toBe(true);
   deliveries.settledUpTo(3);
-  await settledIs(levels, 2);
-  expect([letters.total, levels.flag(LevelWord.waitingKib)]).toEqual([0, 0]);
+  await settledIs(control, 2);
+  expect([letters.total, control.flag(Signal.waitingKib)]).toEqual([0, 0]);
   deliveries.settledUpTo(3);
-  expect(levels.flag(LevelWord.waitingKib)).toBe(1);
+  expect(control.flag(Signal.waitingKib)).toBe(1);
   // Another run would find it there, and deliver it in its place.
-  expect(await boxOver(tables).waitingFrom(0, 100)).toMatchObject([{ id: id(1), position: 1 }]);
-  levels.publish('floor', 4);
-  await settledIs(levels, 3);
+  expect(await boxOver(handlerState).waitingFrom(0, 100)).toMatchObject([{ id: id(1), position: 1 }]);
+  control.publish('floor', 4);
+  await settledIs(control, 3);
   // Its outcome is read: that stays although everything else is done.
   sent[0]!.onOutcome(5);
   sent[0]!.answer.resolve({});
@@ -246,10 +248,10 @@ test('where the log wants room, a message waits in the box, and its outcome stay
     () => sent.length,
     (count) => count === 2,
   );
-  expect(levels.position('settled')).toBe(4);
+  expect(control.position('settled')).toBe(4);
   synced.resolve();
-  await settledIs(levels, 9);
-  expect(await boxOver(tables).waitingFrom(0, 100)).toMatchObject([{ id: id(3) }]);
+  await settledIs(control, 9);
+  expect(await boxOver(handlerState).waitingFrom(0, 100)).toMatchObject([{ id: id(3) }]);
   expect(deliveries.counts.underWay).toBe(1);
   deliveries.close();
   deliveries.end();
@@ -260,7 +262,7 @@ test('the log keeps an outcome until the box has forgotten its message durably',
   log.append([messageFrame(1)], [outcomeFrame(1)]);
   const messages = messagesIn(log);
   const forgetting = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
-  const tables = tablesIn(async (folder) => {
+  const handlerState = tablesIn(async (folder) => {
     const store = await LmdbTables.open(folder);
     const commit = store.commit.bind(store);
     store.commit = async (changes) => {
@@ -272,64 +274,64 @@ test('the log keeps an outcome until the box has forgotten its message durably',
     };
     return store;
   });
-  await boxOver(tables).keep([{ message: messages[0]! }], () => true);
-  const letters = boxOver(tables);
+  await boxOver(handlerState).keep([{ message: messages[0]! }], () => true);
+  const letters = boxOver(handlerState);
   const lastRun = await readLastRun(log, 2, log.last);
-  const levels = new Levels();
-  levels.publish('written', log.last);
-  const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), levels);
+  const control = new ControlBlock();
+  control.publish('written', log.last);
+  const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), control);
   deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
   deliveries.settledUpTo(log.last);
   await forgetting[0].promise;
   await new Promise((resolve) => setImmediate(resolve));
-  expect([levels.position('settled'), deliveries.counts.underWay]).toEqual([1, 1]);
+  expect([control.position('settled'), deliveries.counts.underWay]).toEqual([1, 1]);
   forgetting[1].resolve();
-  await settledIs(levels, log.last);
+  await settledIs(control, log.last);
 });
 
 test('a start delivers what waits in the box in the order of the log, and nothing that it holds twice', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [messageFrame(2)], [messageFrame(3)], [outcomeFrame(1)]);
   const messages = messagesIn(log);
-  const tables = tablesIn();
-  await boxOver(tables).keep(
+  const handlerState = tablesIn();
+  await boxOver(handlerState).keep(
     messages.slice(0, 2).map((message) => ({ message })),
     () => true,
   );
-  const letters = boxOver(tables);
-  const levels = new Levels();
-  levels.publish('written', log.last);
+  const letters = boxOver(handlerState);
+  const control = new ControlBlock();
+  control.publish('written', log.last);
   const lastRun = await readLastRun(log, 2, log.last);
   const sent: string[] = [];
   const sendNamed = async (...args: any[]): Promise<unknown> => {
     sent.push(args.at(-1).idempotencyKey.slice(messageKeyPrefix.length));
     return {};
   };
-  const deliveries = deliveriesOver(sendNamed, levels);
+  const deliveries = deliveriesOver(sendNamed, control);
   deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
   deliveries.settledUpTo(log.last);
-  expect(levels.position('settled')).toBe(1);
-  await settledIs(levels, log.last);
+  expect(control.position('settled')).toBe(1);
+  await settledIs(control, log.last);
   expect(sent).toEqual([id(2), id(3)]); // the first one's outcome is in the log
-  expect(await boxOver(tables).waitingFrom(0, 100)).toEqual([]);
+  expect(await boxOver(handlerState).waitingFrom(0, 100)).toEqual([]);
 });
 
 test('a message that waits in the box and cannot be delivered is a dead letter there, and nothing besides', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)]);
   const messages = messagesIn(log);
-  const tables = tablesIn();
-  await boxOver(tables).keep([{ message: messages[0]! }], () => true);
-  const letters = boxOver(tables);
+  const handlerState = tablesIn();
+  await boxOver(handlerState).keep([{ message: messages[0]! }], () => true);
+  const letters = boxOver(handlerState);
   const lastRun = await readLastRun(log, 2, log.last);
-  const levels = new Levels();
-  const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), levels);
+  const control = new ControlBlock();
+  const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), control);
   deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
   await until(
     () => [deliveries.counts.deadLetters, deliveries.counts.underWay],
     ([count, open]) => count === 1 && open === 0,
   );
-  const again = boxOver(tables);
+  const again = boxOver(handlerState);
   expect([(await again.load(1, new Set())).waiting, again.total]).toEqual([0, 1]);
 });
 
@@ -338,15 +340,15 @@ test('what the last run has carried out does not go behind a letter of its lane 
   log.append([messageFrame(1)], [messageFrame(2)], [outcomeFrame(1)]);
   const lastRun = await readLastRun(log, 1, log.last);
   const [, later] = messagesIn(log) as [Message, Message];
-  const tables = tablesIn();
-  await boxOver(tables).park(later, failure, false);
-  const letters = boxOver(tables);
-  const levels = new Levels();
-  levels.publish('written', log.last);
-  const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), levels);
+  const handlerState = tablesIn();
+  await boxOver(handlerState).park(later, failure, false);
+  const letters = boxOver(handlerState);
+  const control = new ControlBlock();
+  control.publish('written', log.last);
+  const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), control);
   deliveries.recover(lastRun, letters, await letters.load(1, lastRun.carriedOut));
   deliveries.settledUpTo(log.last);
-  await settledIs(levels, log.last);
+  await settledIs(control, log.last);
   expect([letters.total, deliveries.counts.underWay]).toEqual([1, 0]);
 });
 
@@ -354,18 +356,18 @@ test('while the box cannot be read, no message is delivered and none forgotten; 
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)], [messageFrame(2)]);
   const [letter] = messagesIn(log) as [Message];
-  const tables = tablesIn();
-  await boxOver(tables).park(letter, failure, false);
-  const letters = boxOver(tables);
+  const handlerState = tablesIn();
+  await boxOver(handlerState).park(letter, failure, false);
+  const letters = boxOver(handlerState);
   const lastRun = await readLastRun(log, 1, log.last);
-  const levels = new Levels();
-  levels.publish('written', log.last);
+  const control = new ControlBlock();
+  control.publish('written', log.last);
   const sent: string[] = [];
   const sendNamed = async (...args: any[]): Promise<unknown> => {
     sent.push(args.at(-1).idempotencyKey.slice(messageKeyPrefix.length));
     return {};
   };
-  const deliveries = deliveriesOver(sendNamed, levels);
+  const deliveries = deliveriesOver(sendNamed, control);
   let isReadable = false;
   let tries = 0;
   const load = async (): Promise<KeptLetters> => {
@@ -377,27 +379,27 @@ test('while the box cannot be read, no message is delivered and none forgotten; 
   log.append([messageFrame(4)]);
   eachFrame(log, 4, 4, (frame) => deliveries.add(frame, 4));
   deliveries.settledUpTo(log.last);
-  wantsRoom(levels, log.last);
+  wantsRoom(control, log.last);
   await until(
     () => tries,
     (count) => count === 1,
   );
   deliveries.settledUpTo(log.last);
-  expect([sent, levels.position('settled'), deliveries.counts.underWay]).toEqual([[], 0, 3]);
+  expect([sent, control.position('settled'), deliveries.counts.underWay]).toEqual([[], 0, 3]);
   isReadable = true;
-  await settledIs(levels, log.last);
+  await settledIs(control, log.last);
   expect([sent, letters.total, deliveries.counts.underWay]).toEqual([[id(2), id(4)], 0, 0]);
   deliveries.end();
 });
 
 test('a log without messages goes on, although the box cannot be read', () => {
-  const levels = new Levels();
+  const control = new ControlBlock();
   const log = new MemoryLog();
   const lastRun = { log, from: 1, to: 0, messages: 0, carriedOut: new Outcomes(log) };
-  const deliveries = deliveriesOver(() => expect.unreachable(), levels);
+  const deliveries = deliveriesOver(() => expect.unreachable(), control);
   deliveries.recoverLater(lastRun, box(), () => Promise.reject(new Error('damaged')));
   deliveries.settledUpTo(7);
-  expect(levels.position('settled')).toBe(7);
+  expect(control.position('settled')).toBe(7);
   deliveries.close();
 });
 
@@ -407,7 +409,7 @@ test('where the store is elsewhere, a letter stays until the store has its outco
   const messages = messagesIn(log);
   const letters = box();
   await letters.park(messages[0]!, failure, false);
-  const levels = new Levels();
+  const control = new ControlBlock();
   const stored: PromiseWithResolvers<void>[] = [];
   const sendNamed = async (...args: any[]): Promise<unknown> => {
     args.at(-1).onOutcome(5 * (stored.length + 1));
@@ -415,7 +417,7 @@ test('where the store is elsewhere, a letter stays until the store has its outco
     stored.push(end);
     return { whenAt: () => end.promise };
   };
-  const deliveries = deliveriesOver(sendNamed, levels, { isStoreElsewhere: true });
+  const deliveries = deliveriesOver(sendNamed, control, { isStoreElsewhere: true });
   deliveries.recover(await readLastRun(log, 2, 1), letters, noLetters());
   await letters.requeue(
     messages.map((message) => laneOf(message)),
@@ -427,7 +429,7 @@ test('where the store is elsewhere, a letter stays until the store has its outco
   );
   deliveries.settledUpTo(20);
   await new Promise((resolve) => setImmediate(resolve));
-  expect([letters.total, levels.position('settled')]).toEqual([1, 4]);
+  expect([letters.total, control.position('settled')]).toEqual([1, 4]);
   const details = { aggregateType: '', aggregateId: '', version: 1, position: 5, reason: '' };
   stored[0]!.reject(new TrunklineError('Quarantined', details));
   await until(
@@ -435,9 +437,9 @@ test('where the store is elsewhere, a letter stays until the store has its outco
     (count) => count === 2,
   );
   deliveries.settledUpTo(20);
-  expect([letters.total, levels.position('settled')]).toEqual([1, 9]);
+  expect([letters.total, control.position('settled')]).toEqual([1, 9]);
   stored[1]!.resolve();
-  await settledIs(levels, 20);
+  await settledIs(control, 20);
   expect(letters.total).toBe(0);
 });
 
@@ -465,8 +467,8 @@ async function laneElsewhere(count: number, fails: (n: number) => boolean = () =
     return { whenAt: () => stored.promise.then(() => void lasting.push(n)) };
   };
   const letters = box();
-  const levels = new Levels();
-  const deliveries = deliveriesOver(sendNamed, levels, { isStoreElsewhere: true });
+  const control = new ControlBlock();
+  const deliveries = deliveriesOver(sendNamed, control, { isStoreElsewhere: true });
   const lastRun = await readLastRun(log, 1, log.last);
   const target = messagesIn(log)[0]!;
   const begin = (): void => deliveries.recover(lastRun, letters, noLetters());

@@ -4,19 +4,19 @@ import { TrunklineError } from '../../src/base/errors.ts';
 import { heldUpBy } from '../../src/base/wait.ts';
 import { Progress } from '../../src/dispatch/progress.ts';
 import { Refusals } from '../../src/dispatch/refusals.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 
 const full = new TrunklineError('StoreUnavailable', { store: 'embedded', cause: 'the disk is full' });
 
-function waitingFor(timeoutMs: number): { levels: Levels; progress: Progress } {
-  const levels = new Levels();
-  const progress = new Progress(levels, true, new Refusals(), timeoutMs);
+function waitingFor(timeoutMs: number): { control: ControlBlock; progress: Progress } {
+  const control = new ControlBlock();
+  const progress = new Progress(control, true, new Refusals(), timeoutMs);
   onTestFinished(() => progress.fail(full));
-  return { levels, progress };
+  return { control, progress };
 }
 
 test('a wait ends after its bound, with the trouble of the level’s owner as its cause, if it has not moved since', async () => {
-  const { levels, progress } = waitingFor(20);
+  const { control, progress } = waitingFor(20);
   progress.troubled('stored', full);
   const own = progress.reached('stored', 5, undefined, 'own');
   const [stored, published] = await Promise.all([
@@ -26,22 +26,22 @@ test('a wait ends after its bound, with the trouble of the level’s owner as it
   expect(stored).toMatchObject({ code: 'WaitTimedOut', cause: full, details: { timeoutMs: 20 } });
   expect(heldUpBy(stored)).toBe(full);
   expect(heldUpBy(published)).toBe(published);
-  levels.publish('stored', 4);
+  control.publish('stored', 4);
   const later = await progress.reached('stored', 5, undefined).catch((error) => error);
   expect(heldUpBy(later)).toMatchObject({ code: 'WaitTimedOut' });
-  levels.publish('stored', 5);
+  control.publish('stored', 5);
   progress.advance();
   await own; // what the runtime itself waits for has no bound
 });
 
 test('who reads does not wait for a store that is in trouble: neither from then on, nor when it comes to it', async () => {
-  const { levels, progress } = waitingFor(1e6);
+  const { control, progress } = waitingFor(1e6);
   const reading = progress.reached('stored', 5, undefined, 'reading');
   const patient = progress.reached('stored', 5, undefined);
   progress.troubled('stored', full);
   await expect(reading).rejects.toBe(full);
   await expect(progress.reached('stored', 5, undefined, 'reading')).rejects.toBe(full);
-  levels.publish('stored', 5);
+  control.publish('stored', 5);
   progress.advance();
   await patient;
   await progress.reached('stored', 5, undefined, 'reading');

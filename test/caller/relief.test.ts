@@ -5,8 +5,8 @@ import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
 import { MessageBox } from '../../src/dead-letters/message-box.ts';
 import { Holds } from '../../src/dispatch/holds.ts';
 import { type Holder, type Open, Relief } from '../../src/dispatch/relief.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
-import { Levels, LevelWord } from '../../src/shared/levels.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
+import { ControlBlock, Signal } from '../../src/shared/control-block.ts';
 import type { LetterBox, Message } from '../../src/wire/message.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 import { MemoryLog } from '../store/sample.ts';
@@ -20,8 +20,8 @@ const message = (position: number): Message => ({
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('a message is released once it is durable in the box; one that ends before the box takes it stays in the log', async () => {
-  const levels = new Levels();
-  const holds = new Holds<Holder>(levels);
+  const control = new ControlBlock();
+  const holds = new Holds<Holder>(control);
   holds.begin();
   const opens = [1, 2, 3].map((position) => {
     const open: Open = {
@@ -42,23 +42,23 @@ test('a message is released once it is durable in the box; one that ends before 
       await durable!.promise;
     },
   } as unknown as LetterBox;
-  const relief = new Relief(levels, holds, () => false);
+  const relief = new Relief(control, holds, () => false);
   relief.begin(box, new MemoryLog());
-  levels.publish('floor', 4); // the sinks have passed all three
-  levels.setFlag(LevelWord.heldByMessages, 1);
+  control.publish('floor', 4); // the sinks have passed all three
+  control.setFlag(Signal.heldByMessages, 1);
   relief.look();
   await asked!.promise;
   opens[1]!.isEnding = true;
   taken!.resolve();
   await settled();
-  expect([kept, levels.position('settled')]).toEqual([[opens[0], opens[2]], 0]);
+  expect([kept, control.position('settled')]).toEqual([[opens[0], opens[2]], 0]);
   expect(opens.map(({ isKept }) => isKept)).toEqual([true, false, true]);
-  levels.setFlag(LevelWord.heldByMessages, 0);
+  control.setFlag(Signal.heldByMessages, 0);
   durable!.resolve();
   await settled();
-  expect(levels.position('settled')).toBe(1);
+  expect(control.position('settled')).toBe(1);
   holds.release(opens[1]!.hold);
-  expect(levels.position('settled')).toBe(10);
+  expect(control.position('settled')).toBe(10);
 });
 
 test('the box keeps each of those that it is given, durably when it says so', async () => {
@@ -75,11 +75,11 @@ test('the box keeps each of those that it is given, durably when it says so', as
     };
     return store;
   };
-  const tables = new Tables(open, { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} });
-  onTestFinished(() => tables.close());
+  const handlerState = new StateTables(open, { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} });
+  onTestFinished(() => handlerState.close());
   const some = [1, 2, 3, 4].map((position) => ({ message: message(position) }));
   let isDone = false;
-  const keeping = new MessageBox(tables, () => true)
+  const keeping = new MessageBox(handlerState, () => true)
     .keep(some, ({ message: { position } }) => position !== 2)
     .then(() => {
       isDone = true;
@@ -89,6 +89,6 @@ test('the box keeps each of those that it is given, durably when it says so', as
   expect(isDone).toBe(false);
   mayCommit.resolve();
   await keeping;
-  const waiting = await new MessageBox(tables, () => true).waitingFrom(0, 10);
+  const waiting = await new MessageBox(handlerState, () => true).waitingFrom(0, 10);
   expect(waiting.map(({ position }) => position)).toEqual([1, 3, 4]);
 });

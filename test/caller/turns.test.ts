@@ -2,13 +2,13 @@
 // of bytes have gone since one side last looked.
 import { afterEach, expect, test } from 'vitest';
 import { Bus } from '../../src/bus/bus.ts';
-import { Caller } from '../../src/dispatch/caller.ts';
+import { CommandDispatcher } from '../../src/dispatch/dispatcher.ts';
 import type { OtherRing } from '../../src/dispatch/in-flight.ts';
-import { Line } from '../../src/dispatch/line.ts';
+import { ShardChannel } from '../../src/dispatch/shard-channel.ts';
 import type { MessageTaker } from '../../src/dispatch/turns.ts';
-import { countOpening, Levels, LevelWord, LogRoom } from '../../src/shared/levels.ts';
-import { Bell, Sleeper } from '../../src/shared/ring/bell.ts';
+import { ControlBlock, countOpening, LogRoom, Signal } from '../../src/shared/control-block.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { beginRingsAt, createRing, GroupFlag, GroupKind, Word } from '../../src/shared/ring/ring.ts';
 import { FrameKind, FrameReader } from '../../src/wire/frame.ts';
@@ -26,13 +26,13 @@ const options = {
 afterEach(() => beginRingsAt(0));
 
 class Scene {
-  readonly levels = new Levels();
+  readonly control = new ControlBlock();
   readonly reported: unknown[] = [];
   readonly bus = new Bus(() => {
     throw new Error('the handler of listeners errors');
   });
-  readonly caller: Caller;
-  readonly line: Line;
+  readonly dispatcher: CommandDispatcher;
+  readonly channel: ShardChannel;
   /** The shard's bell, as any sleeper's. */
   readonly shardWords = new Int32Array(new SharedArrayBuffer(4));
   private readonly commands: RingConsumer;
@@ -42,9 +42,11 @@ class Scene {
 
   constructor(ringBytes = 1 << 16) {
     const [commandRing, eventRing] = [createRing(ringBytes), createRing(ringBytes)];
-    this.caller = new Caller([Held], this.levels, this.bus, options, (error) => this.reported.push(error));
-    this.line = new Line(0, commandRing, eventRing, new Bell(this.shardWords, 0));
-    this.caller.inFlight.lines.push(this.line);
+    this.dispatcher = new CommandDispatcher([Held], this.control, this.bus, options, (error) =>
+      this.reported.push(error),
+    );
+    this.channel = new ShardChannel(0, commandRing, eventRing, new Notifier(this.shardWords, 0));
+    this.dispatcher.inFlight.channels.push(this.channel);
     this.commands = new RingConsumer(commandRing);
     this.shard = new RingProducer(eventRing, () => false);
     this.log = new RingConsumer(eventRing, Word.written);
@@ -74,9 +76,9 @@ class Scene {
       this.log.firstPosition = this.position + 1;
       this.position += this.log.frameCount;
     }
-    this.levels.publish('appended', this.position);
+    this.control.publish('appended', this.position);
     this.log.publishWritten();
-    this.levels.publish('written', this.position);
+    this.control.publish('written', this.position);
   }
 
   get published(): number {
@@ -89,21 +91,21 @@ test.each([0, 2 ** 31 - 4096, 2 ** 32 - 4096])(
   async (begin) => {
     beginRingsAt(begin);
     const scene = new Scene(1 << 24);
-    const ref = (ack: 'raised' | 'written') => scene.caller.send(0, 1, 'a', [], { ack });
+    const ref = (ack: 'raised' | 'written') => scene.dispatcher.send(0, 1, 'a', [], { ack });
     const urgently = async (): Promise<void> => {
       const asked = ref('raised');
       const [slot] = scene.take();
       scene.reply(slot!, GroupFlag.urgent | GroupFlag.value, 0, '1');
-      scene.caller.turn(); // it is not written yet
+      scene.dispatcher.turn(); // it is not written yet
       expect((await asked).value).toBe(1);
       scene.write();
-      scene.caller.turn();
-      expect(scene.caller.inFlight.count).toBe(0);
+      scene.dispatcher.turn();
+      expect(scene.dispatcher.inFlight.count).toBe(0);
     };
     for (let bytes = 0; bytes < 5 * 2 ** 30; bytes = scene.published) {
       scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
       scene.write();
-      scene.caller.turn();
+      scene.dispatcher.turn();
       // Every 32-bit distance to where the scout stands is met once.
       if (bytes % 2 ** 30 < 2 ** 23) await urgently();
     }
@@ -118,35 +120,35 @@ test('after 5 GiB without a command at `raised`, one is answered', async () => {
     while (scene.published < gibibytes * 2 ** 30) {
       scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
       scene.write();
-      scene.caller.turn();
+      scene.dispatcher.turn();
     }
-    const asked = scene.caller.send(0, 1, 'a', [], { ack: 'raised' });
+    const asked = scene.dispatcher.send(0, 1, 'a', [], { ack: 'raised' });
     scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
-    scene.caller.turn();
+    scene.dispatcher.turn();
     expect((await asked).value).toBeUndefined();
     scene.write();
-    scene.caller.turn();
+    scene.dispatcher.turn();
   }
 });
 
 test('a receipt of what was only raised, and is lost, says so to whoever waits for more', async () => {
   const scene = new Scene();
-  const asked = scene.caller.send(0, 1, 'a', [], { ack: 'raised' });
+  const asked = scene.dispatcher.send(0, 1, 'a', [], { ack: 'raised' });
   scene.event();
   scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
-  scene.caller.turn();
+  scene.dispatcher.turn();
   const receipt = await asked;
   const reached = receipt.reached('written');
   const aborted = receipt.reached('stored', { signal: AbortSignal.abort(new Error('not waiting')) });
   await expect(aborted).rejects.toThrow('not waiting');
-  scene.caller.inFlight.fail(Object.assign(new Error('the log is poisoned')) as never);
+  scene.dispatcher.inFlight.fail(Object.assign(new Error('the log is poisoned')) as never);
   await expect(reached).rejects.toThrow('the log is poisoned');
   await expect(receipt.reached('synced')).rejects.toThrow('the log is poisoned');
 });
 
 test('nothing that is thrown in a turn leaves it, or keeps anything else from its turn', async () => {
   const scene = new Scene();
-  const { caller, reported } = scene;
+  const { dispatcher, reported } = scene;
   const fail = (what: string) => (): never => {
     throw new Error(what);
   };
@@ -171,17 +173,17 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
       inFlight: () => 0,
     };
   };
-  caller.inFlight.others.add(other('first', fail('first: end')));
-  caller.inFlight.others.add(other('second', () => ended.push('second')));
-  caller.deliveries = { add: fail('message'), settledUpTo: fail('settled') } as unknown as MessageTaker;
+  dispatcher.inFlight.others.add(other('first', fail('first: end')));
+  dispatcher.inFlight.others.add(other('second', () => ended.push('second')));
+  dispatcher.deliveries = { add: fail('message'), settledUpTo: fail('settled') } as unknown as MessageTaker;
   const heard: number[] = [];
   scene.bus.on('*', ({ position }) => heard.push(position));
   scene.bus.on('*', fail('listener'));
   scene.bus.on('*', fail('batch listener'), { batch: true });
-  caller.progress.follow(fail('follower'));
-  scene.levels.publish('synced', 1);
+  dispatcher.progress.follow(fail('follower'));
+  scene.control.publish('synced', 1);
 
-  const answers = Promise.allSettled(['a', 'b', 'c'].map((id) => caller.send(0, 0, id, [], undefined)));
+  const answers = Promise.allSettled(['a', 'b', 'c'].map((id) => dispatcher.send(0, 0, id, [], undefined)));
   const [one, two, three] = scene.take();
   scene.event();
   scene.event(FrameKind.message);
@@ -191,9 +193,9 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
   scene.event();
   scene.reply(three!, GroupFlag.nothing);
   scene.write();
-  caller.turn();
+  dispatcher.turn();
   expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
-  expect(caller.inFlight.count).toBe(0);
+  expect(dispatcher.inFlight.count).toBe(0);
   expect(ended).toContain('second');
   expect(heard).toEqual([1, 3, 4]); // those behind the message, and behind one whose listeners have failed, too
   const told = reported.map((error) => (error as Error).message);
@@ -203,7 +205,7 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
 });
 
 /** What a waiting thread's own look would find: the room that the log has. */
-function waiter(levels: Levels): { other: OtherRing; looks: number[]; during: () => void } {
+function waiter(control: ControlBlock): { other: OtherRing; looks: number[]; during: () => void } {
   const groups = new RingConsumer(createRing(1 << 16));
   const looks: number[] = [];
   const seen = {
@@ -215,7 +217,7 @@ function waiter(levels: Levels): { other: OtherRing; looks: number[]; during: ()
       onGroup() {},
       hasWaiting: () => looks.at(-1) !== LogRoom.plenty,
       endTurn() {
-        looks.push(levels.flag(LevelWord.full));
+        looks.push(control.flag(Signal.full));
         seen.during();
       },
       fail() {},
@@ -230,19 +232,19 @@ test.each(['before the turn', 'behind its last look', 'twice between two turns']
   'room in the log is heard of: %s',
   (when) => {
     const scene = new Scene();
-    const { levels, caller, shardWords } = scene;
-    const callerBell = new Bell(levels.words, LevelWord.callerBell);
+    const { control, dispatcher, shardWords } = scene;
+    const hostNotifier = new Notifier(control.words, Signal.hostNotifier);
     const say = (room: number): void => {
-      const before = levels.flag(LevelWord.full);
-      levels.setFlag(LevelWord.full, room);
-      if (room < before) countOpening(levels);
-      callerBell.ring();
+      const before = control.flag(Signal.full);
+      control.setFlag(Signal.full, room);
+      if (room < before) countOpening(control);
+      hostNotifier.notify();
     };
-    const waiting = waiter(levels);
-    caller.inFlight.others.add(waiting.other);
+    const waiting = waiter(control);
+    dispatcher.inFlight.others.add(waiting.other);
     say(LogRoom.admitted);
-    if (when !== 'twice between two turns') caller.turn();
-    const shard = new Sleeper(shardWords, 0);
+    if (when !== 'twice between two turns') dispatcher.turn();
+    const shard = new Parker(shardWords, 0);
     expect(shard.arm(() => false)).toBe(true); // it holds a command, and sleeps
     if (when === 'behind its last look') waiting.during = () => say(LogRoom.plenty);
     else say(LogRoom.plenty);
@@ -250,10 +252,10 @@ test.each(['before the turn', 'behind its last look', 'twice between two turns']
       say(LogRoom.reserve);
       say(LogRoom.plenty);
     }
-    caller.turn();
+    dispatcher.turn();
     expect(waiting.looks.at(-1)).toBe(LogRoom.plenty);
     expect(Atomics.load(shardWords, 0), 'rung').toBe(0);
-    expect(levels.flag(LevelWord.callerBell), 'asleep').not.toBe(0);
+    expect(control.flag(Signal.hostNotifier), 'asleep').not.toBe(0);
   },
 );
 
@@ -268,11 +270,11 @@ test('a listener that asks for a turn gets it after this one: events are heard i
   scene.bus.on('*', ({ position }) => {
     heard.push(position);
     if (heard.length === 1) add();
-    scene.caller.turn();
+    scene.dispatcher.turn();
   });
   add();
   add();
-  scene.caller.turn();
+  scene.dispatcher.turn();
   expect(heard).toEqual([1, 2, 3]);
   expect(scene.reported).toEqual([]);
 });

@@ -10,11 +10,11 @@ import { Held } from '../../src/dispatch/held.ts';
 import { Holds } from '../../src/dispatch/holds.ts';
 import { readLastRun } from '../../src/dispatch/last-run.ts';
 import { Outcomes } from '../../src/dispatch/outcomes.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { eachFrame } from '../../src/log/frames.ts';
 import { resolveMessages } from '../../src/model/message-options.ts';
 import { messageKeyPrefix } from '../../src/model/receipt.ts';
-import { Levels, LevelWord } from '../../src/shared/levels.ts';
+import { ControlBlock, Signal } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
 import { integerFrom, randomFrom } from '../random.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
@@ -36,10 +36,10 @@ class Mail {
   /** On their way to their targets. */
   sent: Sent[] = [];
   deliveries!: Deliveries;
-  levels!: Levels;
+  control!: ControlBlock;
   held!: Held;
   box!: MessageBox;
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly limit: number;
   private readonly isStoreElsewhere: boolean;
   /** Confirmations of the store that the test has yet to give. */
@@ -57,14 +57,14 @@ class Mail {
     const folder = scratchFolder();
     mkdirSync(folder, { recursive: true });
     const settings = { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} };
-    this.tables = new Tables(() => LmdbTables.open(folder), settings);
-    onTestFinished(() => this.tables.close());
+    this.handlerState = new StateTables(() => LmdbTables.open(folder), settings);
+    onTestFinished(() => this.handlerState.close());
     onTestFinished(() => this.deliveries.close());
   }
 
   async start(): Promise<void> {
-    const levels = new Levels();
-    this.levels = levels;
+    const control = new ControlBlock();
+    this.control = control;
     this.held = new Held(this.limit);
     this.sent = [];
     const sent = this.sent;
@@ -84,9 +84,9 @@ class Mail {
     const progress = { isStoreElsewhere: this.isStoreElsewhere };
     const caller = { sendNamed, reached: async () => {}, closed: undefined, progress } as unknown as MessageSender;
     const events = { refused() {}, parked() {}, heldUp() {} };
-    this.deliveries = new Deliveries(caller, levels, resolveMessages({}), events, this.held);
-    this.box = new MessageBox(this.tables, () => true);
-    levels.publish('written', this.log.last);
+    this.deliveries = new Deliveries(caller, control, resolveMessages({}), events, this.held);
+    this.box = new MessageBox(this.handlerState, () => true);
+    control.publish('written', this.log.last);
     const from = this.settledBefore + 1;
     const lastRun = await readLastRun(this.log, from, this.log.last);
     this.deliveries.recover(lastRun, this.box, await this.box.load(from, lastRun.carriedOut));
@@ -112,7 +112,7 @@ class Mail {
 
   /** Ended in the middle: what was on its way is so no longer. */
   async kill(): Promise<void> {
-    this.settledBefore = this.levels.position('settled');
+    this.settledBefore = this.control.position('settled');
     this.sent = [];
     this.confirmations.length = 0;
     this.deliveries.close();
@@ -135,16 +135,16 @@ class Mail {
   }
 
   turn(): void {
-    this.levels.publish('written', this.log.last);
+    this.control.publish('written', this.log.last);
     this.deliveries.settledUpTo(this.log.last);
     this.heldMost = Math.max(this.heldMost, this.held.bytes);
   }
 
   /** The log wants room, and lets go what messages do not need. */
   wantRoom(isWanted: boolean): void {
-    this.levels.publish('floor', this.log.last + 1);
-    this.levels.setFlag(LevelWord.heldByMessages, isWanted ? 1 : 0);
-    this.truncatedTo = Math.max(this.truncatedTo, this.levels.position('settled'));
+    this.control.publish('floor', this.log.last + 1);
+    this.control.setFlag(Signal.heldByMessages, isWanted ? 1 : 0);
+    this.truncatedTo = Math.max(this.truncatedTo, this.control.position('settled'));
     this.settledBefore = this.truncatedTo;
     this.log.truncateBelow(this.truncatedTo + 1);
     this.turn();
@@ -160,7 +160,7 @@ class Mail {
           await new Promise((resolve) => setImmediate(resolve));
           this.turn();
         }
-        return [this.deliveries.counts.underWay, this.levels.position('settled')];
+        return [this.deliveries.counts.underWay, this.control.position('settled')];
       },
       ([count, settled]) => count === 0 && settled === this.log.last,
       60_000,
@@ -190,7 +190,7 @@ test.each([
     await mail.start();
     const all = lanes(count, each);
     for (let at = 0; at < all.length; at += 10) mail.send(...all.slice(at, at + 10));
-    expect([mail.deliveries.counts.underWay, mail.levels.position('settled')]).toEqual([1200, 0]);
+    expect([mail.deliveries.counts.underWay, mail.control.position('settled')]).toEqual([1200, 0]);
     await mail.kill();
     await mail.start();
     await ready();
@@ -222,7 +222,7 @@ test('the log gives up messages that wait outside of memory, and they are carrie
     await until(
       () => {
         mail.wantRoom(true);
-        return mail.levels.position('settled');
+        return mail.control.position('settled');
       },
       (settled) => settled === mail.log.last,
     );
@@ -257,7 +257,7 @@ test.each([
     await until(
       async () => {
         mail.wantRoom(true);
-        return [(await mail.box.waitingFrom(0, 1000)).length, mail.levels.position('settled')];
+        return [(await mail.box.waitingFrom(0, 1000)).length, mail.control.position('settled')];
       },
       ([kept, settled]) => kept === last && (last === 300 || settled === last || settled === last + 1),
     );
@@ -265,7 +265,7 @@ test.each([
       await ready();
       mail.wantRoom(false);
     }
-    expect(mail.levels.position('settled')).toBeLessThanOrEqual(last);
+    expect(mail.control.position('settled')).toBeLessThanOrEqual(last);
     await mail.drain();
     expect([mail.executed.size, mail.held.bytes, mail.box.waitingBytes]).toEqual([last, 0, 0]);
   },
@@ -305,7 +305,7 @@ test('whatever comes, ends, is kept and is found again, each message is carried 
 const laneBy = (random: () => number): string => `lane-${Math.floor(30 * random() ** 2)}`;
 
 test('a hold that is released behind one that lasts keeps no message in memory', () => {
-  const holds = new Holds<object>(new Levels());
+  const holds = new Holds<object>(new ControlBlock());
   holds.begin();
   holds.add(1, {});
   for (let position = 2; position < 10_000; position++) holds.release(holds.add(position, {}));

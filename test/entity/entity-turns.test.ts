@@ -3,12 +3,12 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EntityTurns, type Wanted } from '../../src/entity/entity-turns.ts';
 import { Heads } from '../../src/entity/heads.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 
 const make = (
   limit = 1000,
   lookUp?: () => Promise<number>,
-  heads = new Heads(new Levels(), () => undefined),
+  heads = new Heads(new ControlBlock(), () => undefined),
 ): EntityTurns => new EntityTurns({ heads, lookUp, limit, waitTimeoutMs: 60_000 });
 const eventsOf = (ids: Iterable<number>): Wanted[] =>
   [...ids].map((id) => ({ aggregateType: 't', aggregateId: `${id}`, dataJson: '{}' }));
@@ -80,7 +80,7 @@ test('many that wait for one entity are bounded, act without nesting, and are to
 });
 
 test('what the store cannot say of an entity that another log has written meanwhile refuses one, and those behind it act', async () => {
-  const heads = new Heads(new Levels(), () => undefined);
+  const heads = new Heads(new ControlBlock(), () => undefined);
   let isAway = false;
   const lookUp = async (): Promise<number> => {
     if (!isAway) return 0;

@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Heads } from '../../src/entity/heads.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 
 test('the version is the newest published, wherever it stands', () => {
   const move = fc.oneof(
@@ -13,12 +13,12 @@ test('the version is the newest published, wherever it stands', () => {
   );
   fc.assert(
     fc.property(fc.array(move, { maxLength: 80 }), (moves) => {
-      const levels = new Levels();
+      const control = new ControlBlock();
       const log: { id: string; version: number }[] = []; // index + 1 = position
       const unwritten: { id: string; version: number }[] = [];
       const inStore = (id: string): { version: number } | undefined =>
-        log.slice(0, levels.position('stored')).findLast((event) => event.id === id);
-      let heads = new Heads(levels, (_, id) => inStore(id));
+        log.slice(0, control.position('stored')).findLast((event) => event.id === id);
+      let heads = new Heads(control, (_, id) => inStore(id));
       const newest = new Map<string, number>();
       for (const one of moves) {
         if ('publish' in one) {
@@ -35,17 +35,17 @@ test('the version is the newest published, wherever it stands', () => {
             log.push(event);
             heads.written('entity', event.id, event.version, log.length);
           }
-          levels.publish('written', log.length);
+          control.publish('written', log.length);
         } else if ('killed' in one) {
           // The next run finds what was written, and learns from the log what the store does not have.
-          heads = new Heads(levels, (_, id) => inStore(id));
+          heads = new Heads(control, (_, id) => inStore(id));
           unwritten.length = 0;
           newest.clear();
           for (const [i, { id, version }] of log.entries()) {
-            if (i + 1 > levels.position('stored')) heads.written('entity', id, version, i + 1);
+            if (i + 1 > control.position('stored')) heads.written('entity', id, version, i + 1);
             newest.set(id, version);
           }
-        } else levels.publish('stored', Math.min(log.length, levels.position('stored') + one.store));
+        } else control.publish('stored', Math.min(log.length, control.position('stored') + one.store));
         for (const [id, version] of newest) expect(heads.version('entity', id)).toBe(version);
         expect(heads.version('entity', 'nobody')).toBe(0);
         // The store of this test knows no types: what is on its way does.

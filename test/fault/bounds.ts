@@ -7,12 +7,12 @@ import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { PositionQueue, type Queued } from '../../src/base/position-queue.ts';
 import { Refusals } from '../../src/dispatch/refusals.ts';
 import { Heads } from '../../src/entity/heads.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { Inbox } from '../../src/handler-state/once.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
 import { createRuntime, isError, type Runtime } from '../../src/index.ts';
-import { addIncarnation, beginRun, newMarker, readMarker } from '../../src/log/marker.ts';
+import { addIncarnation, beginRun, newMarker, readMarker } from '../../src/log/run-manifest.ts';
 import { IdleStages } from '../../src/shard/idle-stages.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
 import { Counter } from '../fixtures/counter.ts';
 import { batchOf } from '../store/sample.ts';
@@ -156,18 +156,18 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
   },
 
   'keys of once': async (run) => {
-    const tables = tablesIn(run);
+    const handlerState = tablesIn(run);
     let now = 1_000_000;
-    const inbox = new Inbox(tables, 60 * second, () => now);
+    const inbox = new Inbox(handlerState, 60 * second, () => now);
     return {
       bound: 3 * 3000, // those of a minute live; what has expired goes as the next ones come
       async fill(round) {
         await Promise.all(range(3000).map((i) => inbox.once(`m${round}-${i}`, () => i)));
-        await tables.durable();
+        await handlerState.durable();
         now += 61 * second;
       },
-      size: async () => (await tables.range('inbox')).length,
-      end: () => tables.close(),
+      size: async () => (await handlerState.range('inbox')).length,
+      end: () => handlerState.close(),
     };
   },
 
@@ -188,8 +188,8 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
   },
 
   'heads behind one that is published all the time': () => {
-    const levels = new Levels();
-    const heads = new Heads(levels, () => undefined);
+    const control = new ControlBlock();
+    const heads = new Heads(control, () => undefined);
     let position = 0;
     const publish = (id: string, version: number): void => {
       heads.publishing('doc', id, version);
@@ -201,7 +201,7 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
         for (let i = 1; i <= 1000; i++) {
           publish('hot', (round - 1) * 1000 + i);
           publish(`d${round}-${i}`, 1);
-          levels.publish('remembered', position - 1);
+          control.publish('remembered', position - 1);
         }
       },
       size: () => heads.size,
@@ -210,42 +210,43 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
 
   'incarnations in log.json': (run) => {
     const folder = run.folder();
-    let marker = newMarker('boot');
+    let manifest = newMarker('boot');
     return {
       bound: 12, // of chunks 90 to 100, one each, and the run of now
       fill(round) {
         for (let i = 0; i < 50; i++) {
           // Some runs write a chunk, most write none; the log keeps the last ten.
           const position = 10 * round + Math.floor(i / 10);
-          beginRun(folder, addIncarnation(marker, position), 'boot', Math.max(1, position - 9));
-          marker = readMarker(folder)!;
+          beginRun(folder, addIncarnation(manifest, position), 'boot', Math.max(1, position - 9));
+          manifest = readMarker(folder)!;
         }
       },
-      size: () => marker.incarnations.length,
+      size: () => manifest.incarnations.length,
     };
   },
 
   'changes that handlers side by side might have read': async (run) => {
-    const tables = tablesIn(run);
-    const { changedAt } = tables as unknown as { changedAt: Map<string, number> };
-    let reading = tables.beginReading();
+    const handlerState = tablesIn(run);
+    const { changedAt } = handlerState as unknown as { changedAt: Map<string, number> };
+    let reading = handlerState.beginReading();
     let count = 0;
     return {
       bound: 200,
       async fill() {
         // One reading begins before the last one ends, without end.
         for (let i = 0; i < 50; i++) {
-          for (let j = 0; j < 100; j++) tables.stage('effects:t', `k${count++}`, 1);
-          const next = tables.beginReading();
-          tables.stage('effects:t', `seen${count}`, 1);
-          tables.endReading(reading);
-          if (!tables.changedSince(next, 'effects:t', `seen${count}`)) run.fail('a change was forgotten too soon');
+          for (let j = 0; j < 100; j++) handlerState.stage('effects:t', `k${count++}`, 1);
+          const next = handlerState.beginReading();
+          handlerState.stage('effects:t', `seen${count}`, 1);
+          handlerState.endReading(reading);
+          if (!handlerState.changedSince(next, 'effects:t', `seen${count}`))
+            run.fail('a change was forgotten too soon');
           reading = next;
         }
-        await tables.durable();
+        await handlerState.durable();
       },
       size: () => changedAt.size,
-      end: () => tables.close(),
+      end: () => handlerState.close(),
     };
   },
 
@@ -308,9 +309,9 @@ function start(run: FaultRun, whenFull: 'wait' | 'reject' = 'wait'): Promise<Run
   return createRuntime({ dataDir, logger: false, aggregates: [Counter], shards: 1, actorLimit, flush: { whenFull } });
 }
 
-function tablesIn(run: FaultRun): Tables {
+function tablesIn(run: FaultRun): StateTables {
   const folder = join(run.folder(), 'handlers');
-  return new Tables(() => LmdbTables.open(folder), {
+  return new StateTables(() => LmdbTables.open(folder), {
     checkpointDelayMs: 0,
     stagedChangesLimit: 50_000,
     onError: (error) => run.fail(String(error)),

@@ -13,11 +13,11 @@ import { readArchive, writeArchive } from '../../src/adapters/postgres/partition
 import { readToken, tokenText } from '../../src/adapters/postgres/tail/tail-token.ts';
 import { TrunklineError } from '../../src/index.ts';
 import { CHUNK_HEADER_BYTES, ChunkBuilder, Field, framesAreSound, parseChunk } from '../../src/log/chunk.ts';
+import { ChunkChain } from '../../src/log/chunk-chain.ts';
 import { readFloor } from '../../src/log/floor.ts';
 import { dataFileOf } from '../../src/log/layout.ts';
-import { Lineage } from '../../src/log/lineage.ts';
-import { readMarker } from '../../src/log/marker.ts';
 import { PageFile } from '../../src/log/pages.ts';
+import { readMarker } from '../../src/log/run-manifest.ts';
 import { scanFile } from '../../src/log/scan.ts';
 import { Signer, secretFile } from '../../src/log/secret.ts';
 import { readTree } from '../../src/log/tree.ts';
@@ -64,7 +64,7 @@ test('chunks: random bytes are none, and one that bears a right sum over nonsens
 });
 
 test('data files: pages of anything are refused by the tree and passed over by the scan', () => {
-  const lineage = new Lineage({ logId: '00'.repeat(8), incarnations: [{ number: 1, seed: 7, fromPosition: 1 }] });
+  const chain = new ChunkChain({ logId: '00'.repeat(8), incarnations: [{ number: 1, seed: 7, fromPosition: 1 }] });
   fc.assert(
     fc.property(anyBytes(4096), fc.integer({ min: 0, max: 5 }), (bytes, pages) => {
       writeFileSync(
@@ -74,7 +74,7 @@ test('data files: pages of anything are refused by the tree and passed over by t
       const file = new PageFile(dataFileOf(folder));
       try {
         expect(typeof readTree(file)).toBe('string');
-        expect(scanFile(file, lineage).whole).toEqual([]);
+        expect(scanFile(file, chain).whole).toEqual([]);
       } finally {
         file.close();
       }

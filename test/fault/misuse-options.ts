@@ -223,13 +223,13 @@ export const runtimeDoors = (runtime: Runtime): readonly OptionsDoor[] => {
     {
       name: 'subscribe retry',
       good: {},
-      more: { attempts: 1, minDelayMs: 1, factor: 1, maxDelayMs: 1, jitter: true, notRetried: [] },
+      more: { attempts: 1, minDelayMs: 1, factor: 1, maxDelayMs: 1, jitter: true, nonRetryable: [] },
       call: (retry) => runtime.subscribe({ name: name(), handle, retry }).close(),
     },
     {
       name: 'subscribe batch',
       good: { max: 1 },
-      more: { maxDelayMs: 1, latestPer: handle },
+      more: { maxDelayMs: 1, coalesceBy: handle },
       call: (batch) => runtime.subscribe({ name: name(), handle, batch }).close(),
     },
     {

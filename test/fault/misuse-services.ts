@@ -72,7 +72,7 @@ export async function misuseServices(run: FaultRun, servers: Servers): Promise<v
     const handled = new Set<string>();
     const handler = runtime.subscribe({
       name: 'thrower',
-      retry: { attempts: 2, minDelayMs: 0, notRetried: [throwing] },
+      retry: { attempts: 2, minDelayMs: 0, nonRetryable: [throwing] },
       onExhausted: 'park-event',
       handle(event) {
         if (event.position % 3 === 0) throwing();

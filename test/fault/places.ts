@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { createRuntime, type Level, type RecoveryReport, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { type Held, heldBy, type Place } from './audit.ts';
@@ -90,10 +90,10 @@ async function settle(runtime: Runtime, levels: readonly Level[]): Promise<Held[
 async function readStore(dataDir: string): Promise<Held[]> {
   const store = EmbeddedStore.open(join(dataDir, 'store'));
   try {
-    const levels = new Levels();
-    levels.publish('written', store.checkpoint());
+    const control = new ControlBlock();
+    control.publish('written', store.checkpoint());
     const emptyLog = { read: () => undefined, firstPosition: () => 0, close: async () => {} };
-    return await collect(heldBy(new History(store, emptyLog, levels).events()));
+    return await collect(heldBy(new History(store, emptyLog, control).events()));
   } finally {
     await store.close();
   }
@@ -106,10 +106,10 @@ async function readLog(dataDir: string): Promise<Held[]> {
   const reader = openLogReader(folder, mapBytes);
   const noStore = { scan: () => ({ page: () => undefined }) } as unknown as EmbeddedStore;
   try {
-    const levels = new Levels();
-    levels.publish('written', writer.lastPosition);
+    const control = new ControlBlock();
+    control.publish('written', writer.lastPosition);
     const from = Math.max(1, writer.firstPosition);
-    return await collect(heldBy(new History(noStore, reader, levels).events({ from })));
+    return await collect(heldBy(new History(noStore, reader, control).events({ from })));
   } finally {
     await reader.close();
     await writer.close();

@@ -12,20 +12,20 @@ import type { FlushThreadData, FlushThreadReport } from '../../src/flush/flush-t
 import type { SinkOptions } from '../../src/flush/sink-options.ts';
 import { ChunkBuilder } from '../../src/log/chunk.ts';
 import { LogWriter } from '../../src/log/lmdb.ts';
-import { Levels, LevelWord, StopStage } from '../../src/shared/levels.ts';
-import { Bell, Sleeper } from '../../src/shared/ring/bell.ts';
+import { ControlBlock, Signal, StopStage } from '../../src/shared/control-block.ts';
+import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
 import { chunkOf, type Group, temporaryFolder } from '../store/sample.ts';
 
 const mapBytes = 64 << 20;
 
 let dataDir: string;
-let levels: Levels;
+let control: ControlBlock;
 let log: { append(...groups: Group[]): void };
 let last: number;
 
 beforeEach(() => {
   dataDir = temporaryFolder(onTestFinished);
-  levels = new Levels();
+  control = new ControlBlock();
   const writer = LogWriter.open(dataDir, mapBytes);
   onTestFinished(() => writer.close());
   const identity = { logId: '00000000000000aa', number: 1, seed: 1 };
@@ -38,7 +38,7 @@ beforeEach(() => {
       builder.add(frames, 0, frames.length, count);
       writer.append(last + 1, builder.seal(0));
       last += count;
-      levels.publish('written', last);
+      control.publish('written', last);
     },
   };
 });
@@ -49,7 +49,7 @@ async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
   let rung = 0;
   callers.port1.on('message', () => rung++);
   const data: FlushThreadData = {
-    levels: levels.memory,
+    controlBlock: control.memory,
     logFolder: dataDir,
     mapBytes,
     local: embeddedStore(dataDir),
@@ -60,22 +60,22 @@ async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
     stream: undefined,
     events: [],
     stopGraceMs,
-    bellPort: bells.port2,
-    callerPort: callers.port2,
+    syncPort: bells.port2,
+    hostPort: callers.port2,
   };
-  levels.publish('begun', levels.position('written') + 1);
+  control.publish('begun', control.position('written') + 1);
   const base = new URL('../../src/flush/host.ts', import.meta.url).href;
   const { port, ended } = new Thread('flush', './flush-thread', base, data, [bells.port2, callers.port2]);
   const reports: FlushThreadReport[] = [];
   port.on('message', (message: FlushThreadReport) => reports.push(message));
-  const bell = new Bell(levels.words, LevelWord.flushBell, bells.port1);
+  const notifier = new Notifier(control.words, Signal.flushNotifier, bells.port1);
   const find = <T extends FlushThreadReport['type']>(type: T) =>
     reports.find((message): message is Extract<FlushThreadReport, { type: T }> => message.type === type);
   onTestFinished(async () => {
     await stop();
   });
   async function stop(): Promise<void> {
-    levels.setFlag(LevelWord.stopping, StopStage.flush);
+    control.setFlag(Signal.stopping, StopStage.flush);
     port.postMessage(null);
     await ended;
     bells.port1.close();
@@ -88,8 +88,8 @@ async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
     find,
     stop,
     sync(): void {
-      levels.publish('synced', last);
-      bell.ring();
+      control.publish('synced', last);
+      notifier.notify();
     },
     get rung(): number {
       return rung;
@@ -125,22 +125,22 @@ const range = (from: number, to: number): number[] => Array.from({ length: to - 
 describe('the flush thread', () => {
   test('brings the store and every sink to what is synced, says so, and drains when it stops', async () => {
     log.append([{ version: 1 }]);
-    levels.publish('synced', last);
+    control.publish('synced', last);
     const thread = await start([fileSink('mine')]);
     expect(thread.find('ready')!.checkpoints).toEqual({ store: 0, mine: 0 });
-    await until(() => levels.position('stored') === 1 && levels.position('floor') === 2);
-    levels.setFlag(LevelWord.awaitsStored, 1);
-    new Sleeper(levels.words, LevelWord.callerBell).arm(() => false);
+    await until(() => control.position('stored') === 1 && control.position('floor') === 2);
+    control.setFlag(Signal.awaitsStored, 1);
+    new Parker(control.words, Signal.hostNotifier).arm(() => false);
     for (let version = 2; version <= 50; version++) {
       log.append([{ version }]);
       thread.sync();
     }
-    await until(() => levels.position('stored') === 50 && thread.rung > 0);
+    await until(() => control.position('stored') === 50 && thread.rung > 0);
     log.append([{ version: 51 }, { version: 52 }]); // written, not synced yet
-    levels.publish('synced', last);
+    control.publish('synced', last);
     await thread.stop();
-    expect(levels.position('stored')).toBe(52);
-    expect(levels.position('floor')).toBe(53);
+    expect(control.position('stored')).toBe(52);
+    expect(control.position('floor')).toBe(53);
     expect(positionsOf('mine')).toEqual(range(1, 52));
     expect(existsSync(join(dataDir, 'mine.jsonl.closed'))).toBe(true);
     const reader = openEmbeddedReader(dataDir);
@@ -151,21 +151,21 @@ describe('the flush thread', () => {
 
   test('reads no further than what is synced, also when it drains', async () => {
     for (let version = 1; version <= 3; version++) log.append([{ version }]);
-    levels.publish('written', last);
-    levels.publish('synced', 1);
+    control.publish('written', last);
+    control.publish('synced', 1);
     const thread = await start([fileSink('mine')]);
     await thread.stop();
-    expect(levels.position('stored')).toBe(1);
+    expect(control.position('stored')).toBe(1);
     expect(positionsOf('mine')).toEqual([1]);
   });
 
   test('goes on where each sink had come to', async () => {
     log.append([{ version: 1 }], [{ version: 2 }]);
-    levels.publish('synced', last);
+    control.publish('synced', last);
     await (await start([fileSink('mine')])).stop();
-    levels.setFlag(LevelWord.stopping, 0);
+    control.setFlag(Signal.stopping, 0);
     log.append([{ version: 3 }]);
-    levels.publish('synced', last);
+    control.publish('synced', last);
     const thread = await start([fileSink('mine'), fileSink('new')]);
     expect(thread.find('ready')!.checkpoints).toEqual({ store: 2, mine: 2, new: 0 });
     await thread.stop();
@@ -181,12 +181,12 @@ describe('the flush thread', () => {
     const thread = await start([fileSink('mine', { failWhile }), fileSink('other')]);
     for (let version = 1; version <= 5; version++) log.append([{ version }]);
     thread.sync();
-    await until(() => levels.position('stored') === 5 && linesOf('other').at(-1)?.checkpoint === 5);
+    await until(() => control.position('stored') === 5 && linesOf('other').at(-1)?.checkpoint === 5);
     await until(() => thread.find('sink-error') !== undefined);
     const { name, error, retryInMs } = thread.find('sink-error')!;
     expect([name, error.code, retryInMs! > 0]).toEqual(['mine', 'SinkFailed', true]);
     expect(error.message).toContain('the broker is away');
-    expect(levels.position('floor')).toBe(1);
+    expect(control.position('floor')).toBe(1);
     thread.port.postMessage({ type: 'status' });
     await until(() => thread.find('status') !== undefined);
     expect(thread.find('status')!.sinks).toMatchObject({
@@ -194,7 +194,7 @@ describe('the flush thread', () => {
       mine: { state: 'retrying', position: 0, lag: 5, lastError: { code: 'SinkFailed' } },
     });
     rmSync(failWhile);
-    await until(() => levels.position('floor') === 6);
+    await until(() => control.position('floor') === 6);
     expect(positionsOf('mine')).toEqual([1, 2, 3, 4, 5]);
   });
 
@@ -209,8 +209,8 @@ describe('the flush thread', () => {
       error: { code: 'VersionOutOfOrder' },
       retryInMs: undefined,
     });
-    expect(levels.position('stored')).toBe(0);
-    expect(levels.position('floor')).toBe(1);
+    expect(control.position('stored')).toBe(0);
+    expect(control.position('floor')).toBe(1);
   });
 
   test.each([
@@ -228,20 +228,20 @@ describe('the flush thread', () => {
 
   test('a store ahead of the log is refused: what comes next would be skipped', async () => {
     log.append([{ version: 1 }], [{ version: 2 }]);
-    levels.publish('synced', last);
+    control.publish('synced', last);
     await (await start()).stop();
-    levels.setFlag(LevelWord.stopping, 0);
-    levels.publish('synced', 1);
-    levels.publish('written', 1);
+    control.setFlag(Signal.stopping, 0);
+    control.publish('synced', 1);
+    control.publish('written', 1);
     const thread = await start();
     expect(thread.find('failed')!.error).toMatchObject({ code: 'LogDamaged' });
   });
 
   test('a damaged store is refused, and takes nobody with it', async () => {
     for (let version = 1; version <= 500; version++) log.append([{ version }]);
-    levels.publish('synced', last);
+    control.publish('synced', last);
     await (await start()).stop();
-    levels.setFlag(LevelWord.stopping, 0);
+    control.setFlag(Signal.stopping, 0);
     truncateSync(dataFileOf(dataDir), 40_960);
     const thread = await start();
     expect(thread.find('failed')!.error).toMatchObject({ code: 'StoreDamaged' });
@@ -255,7 +255,7 @@ test.each([{ hang: true }, { leak: true }])(
     const thread = await start([fileSink('mine', options)]);
     log.append([{ version: 1 }]);
     thread.sync();
-    await until(() => levels.position('stored') === 1);
+    await until(() => control.position('stored') === 1);
     await thread.stop();
   },
 );
@@ -264,8 +264,8 @@ test('nobody waits for a sink any longer once close has given up', { timeout: 30
   const thread = await start([fileSink('mine', { hang: true })], 3_600_000);
   log.append([{ version: 1 }]);
   thread.sync();
-  await until(() => levels.position('stored') === 1);
+  await until(() => control.position('stored') === 1);
   const stopped = thread.stop();
-  levels.setFlag(LevelWord.abandoned, 1);
+  control.setFlag(Signal.abandoned, 1);
   await stopped;
 });

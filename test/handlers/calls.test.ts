@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
-import { Attempts } from '../../src/subscriptions/attempts.ts';
 import { Breaker } from '../../src/subscriptions/breaker.ts';
+import { DeliveryRunner } from '../../src/subscriptions/delivery-runner.ts';
 import { Slots } from '../../src/subscriptions/slots.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
@@ -57,9 +57,9 @@ test('a thread that loads its module again, after one has ended, has as long as 
   const ended = ({ signal }: { signal: AbortSignal }): Promise<never> =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   const call = (_: unknown, attempt: unknown): Promise<never> => ended(attempt as { signal: AbortSignal });
-  const attempts = new Attempts(settings, call, {} as never, new Breaker(undefined), new Slots(1), () => false);
+  const runner = new DeliveryRunner(settings, call, {} as never, new Breaker(undefined), new Slots(1), () => false);
   const event = { id: 'e', position: 1, aggregateType: 'counter', aggregateId: 'a', version: 1, type: 'Added' };
-  const outcome = await attempts.run(event as never, 'e', () => {});
+  const outcome = await runner.run(event as never, 'e', () => {});
   expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'HandlerTimedOut', details: { timeoutMs: 20 } } });
 }, 20_000);
 

@@ -84,7 +84,7 @@ describe.each(stores)('%s store', (store) => {
     const attempts: string[] = [];
     const subscription = runtime.subscribe({
       name: 'picky',
-      retry: { ...retry, notRetried: [Hopeless, (error) => (error as Error).message === 'no use'] },
+      retry: { ...retry, nonRetryable: [Hopeless, (error) => (error as Error).message === 'no use'] },
       where(event) {
         if (event.aggregateId === 'odd') throw new Error('cannot tell');
         return true;
@@ -343,7 +343,7 @@ describe.each(stores)('%s store', (store) => {
     const latest: string[] = [];
     const conflated = runtime.subscribe({
       name: 'conflated',
-      batch: { max: 30, maxDelayMs: 10_000, latestPer: (event) => event.aggregateId },
+      batch: { max: 30, maxDelayMs: 10_000, coalesceBy: (event) => event.aggregateId },
       handle: (events) => latest.push(...events.map(place)),
     });
     await caughtUp(runtime, batched);

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
 import { PostgresTraces } from '../../src/adapters/postgres/handlers/traces.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { defineProjection, type Projection, type Runtime } from '../../src/index.ts';
 import { forget } from '../../src/runtime/forget-handler.ts';
 import { administer } from '../postgres.ts';
@@ -105,14 +105,14 @@ test.each([1, 2, 3])(
     const runtime = await startRuntime({ dataDir });
     await sums(runtime).caughtUpTo(await runtime.ref(Counter, 'a').add(2));
     await runtime.close();
-    const tables = new Tables(() => LmdbTables.open(join(dataDir, 'handlers')), {
+    const handlerState = new StateTables(() => LmdbTables.open(join(dataDir, 'handlers')), {
       checkpointDelayMs: 0,
       stagedChangesLimit: 1000,
       onError: () => {},
     });
-    await tables.open();
+    await handlerState.open();
     let steps = 0;
-    const broken = new Proxy(tables, {
+    const broken = new Proxy(handlerState, {
       get(of, name) {
         if (name === 'durable' && ++steps === step) return () => Promise.reject(new Error('the process has ended'));
         const found = Reflect.get(of, name) as unknown;
@@ -127,7 +127,7 @@ test.each([1, 2, 3])(
       hold: () => {},
     };
     expect((await errorOf(forget(parts, 'projection:sums', false))).message).toMatch(/has ended/);
-    await tables.close();
+    await handlerState.close();
     const again = await startRuntime({ dataDir });
     const anew = sums(again);
     await anew.caughtUpTo(await again.ref(Counter, 'a').add(3));

@@ -24,7 +24,7 @@ async function failing(
   const { batch } = options as { batch?: object };
   const subscription = runtime.subscribe({
     name: 'failing',
-    retry: { attempts: 10, minDelayMs, maxDelayMs: minDelayMs, notRetried: [Fatal] },
+    retry: { attempts: 10, minDelayMs, maxDelayMs: minDelayMs, nonRetryable: [Fatal] },
     ...options,
     handle: batch === undefined ? handle : (events: StoredEvent[]) => events.forEach(handle),
   } as never) as Subscription;

@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { InHand } from '../../src/handler-state/in-hand.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
 import type { Turn } from '../../src/wire/care.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 
@@ -12,13 +12,13 @@ const names = Array.from({ length: 40 }, (_, i) => `e${i}`);
 
 /** What the entries say is all that one life of a process leaves to the next. */
 class Lives {
-  readonly tables: Tables;
+  readonly handlerState: StateTables;
 
   constructor() {
     const folder = scratchFolder();
     mkdirSync(folder, { recursive: true });
     const settings = { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} };
-    this.tables = new Tables(() => LmdbTables.open(folder), settings);
+    this.handlerState = new StateTables(() => LmdbTables.open(folder), settings);
   }
 
   /**
@@ -30,7 +30,7 @@ class Lives {
     execute: (name: string) => boolean | undefined,
     turnMs = 60_000,
   ): Promise<Record<string, number>> {
-    const care = new InHand(this.tables, () => {}, turnMs);
+    const care = new InHand(this.handlerState, () => {}, turnMs);
     await care.load(100, true, () => false);
     const deaths: Record<string, number> = {};
     const { promise: ended, resolve: end } = Promise.withResolvers<void>();
@@ -47,7 +47,7 @@ class Lives {
       end();
     });
     await Promise.race([ended, Promise.all(all)]);
-    await this.tables.durable();
+    await this.handlerState.durable();
     return deaths;
   }
 }
@@ -78,30 +78,30 @@ test('what runs for long is beside every end, and is not taken for the reason', 
 });
 
 test('what is left to another run is charged with nothing, and an end in order forgets all', async () => {
-  const { tables } = new Lives();
-  const first = new InHand(tables, () => {});
+  const { handlerState } = new Lives();
+  const first = new InHand(handlerState, () => {});
   await first.load(100, true, () => false);
   const turns = ['left', 'ended', 'open'].map((name): Turn => first.of('s', name, 100)!);
   await Promise.all(turns.map((turn) => turn.begin(never)));
   turns[0]!.leave();
   turns[1]!.end();
-  const second = new InHand(tables, () => {});
+  const second = new InHand(handlerState, () => {});
   expect(await second.load(100, true, () => false)).toEqual(['s\0open']);
   expect(second.of('s', 'open', 100)!.deaths).toBe(1);
   expect(second.of('s', 'later', 101)).toBeUndefined();
   second.forget();
-  const third = new InHand(tables, () => {});
+  const third = new InHand(handlerState, () => {});
   expect(await third.load(100, true, () => false)).toEqual([]);
-  await tables.close();
+  await handlerState.close();
 });
 
 test('one that waits for its turn goes when its signal aborts', async () => {
-  const { tables } = new Lives();
-  const care = new InHand(tables, () => {});
+  const { handlerState } = new Lives();
+  const care = new InHand(handlerState, () => {});
   await care.load(100, true, () => false);
   const hanging = care.of('s', 'a', 1)!;
   await hanging.begin(never);
-  const earlier = new InHand(tables, () => {}, 60_000);
+  const earlier = new InHand(handlerState, () => {}, 60_000);
   await earlier.load(100, true, () => false);
   const [suspect, other] = [earlier.of('s', 'a', 1)!, earlier.of('s', 'b', 1)!];
   await other.begin(never);
@@ -110,18 +110,18 @@ test('one that waits for its turn goes when its signal aborts', async () => {
   stop.abort();
   await waiting;
   expect(
-    (await tables.range('in-hand')).map(({ key, value }) => [key, (value as { isRunning: boolean }).isRunning]),
+    (await handlerState.range('in-hand')).map(({ key, value }) => [key, (value as { isRunning: boolean }).isRunning]),
   ).toEqual([
     ['s\0a', false],
     ['s\0b', true],
   ]);
-  await tables.close();
+  await handlerState.close();
 });
 
 test('what was in hand at two ends is charged also beside others, and stays charged when it is left', async () => {
-  const { tables } = new Lives();
+  const { handlerState } = new Lives();
   const life = async (): Promise<Turn[]> => {
-    const care = new InHand(tables, () => {}, 1); // the next one begins beside the first
+    const care = new InHand(handlerState, () => {}, 1); // the next one begins beside the first
     await care.load(100, true, () => false);
     const turns = ['a', 'b'].map((name) => care.of('s', name, 1)!);
     await Promise.all(turns.map((turn) => turn.begin(never)));
@@ -135,5 +135,5 @@ test('what was in hand at two ends is charged also beside others, and stays char
   charged[0]!.leave();
   charged[1]!.end();
   expect(deathsOf(await life())).toEqual([1, 0]);
-  await tables.close();
+  await handlerState.close();
 });

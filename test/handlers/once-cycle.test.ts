@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { expect, onTestFinished, test } from 'vitest';
 import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { Inbox } from '../../src/handler-state/once.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
 import { errorOf, scratchFolder, startRuntime } from '../runtime/scratch.ts';
 
 /** What `runtime.once` is made of, without a runtime. */
@@ -11,9 +11,9 @@ function inbox(): Inbox {
   const folder = scratchFolder();
   mkdirSync(folder, { recursive: true });
   const settings = { checkpointDelayMs: 0, stagedChangesLimit: 1000, onError() {} };
-  const tables = new Tables(() => LmdbTables.open(folder), settings);
-  onTestFinished(() => tables.close());
-  return new Inbox(tables, 60_000, () => 0);
+  const handlerState = new StateTables(() => LmdbTables.open(folder), settings);
+  onTestFinished(() => handlerState.close());
+  return new Inbox(handlerState, 60_000, () => 0);
 }
 
 test('an effect within itself, at any depth, is refused; others go on', async () => {

@@ -5,11 +5,11 @@ import { DeadLetters } from '../../src/dead-letters/dead-letters.ts';
 import { letterKey, letterTable } from '../../src/dead-letters/letters.ts';
 import { MessageBox } from '../../src/dead-letters/message-box.ts';
 import { MessageLetters } from '../../src/dead-letters/message-letters.ts';
-import { Parked } from '../../src/dead-letters/parked.ts';
-import { handledKey, handledTable } from '../../src/handler-state/handled.ts';
+import { ParkedSequences } from '../../src/dead-letters/parked-sequences.ts';
+import { handledKey, handledTable } from '../../src/handler-state/completion-records.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
+import type { HandlerStateStore } from '../../src/handler-state/handler-state-store.ts';
 import { InHand } from '../../src/handler-state/in-hand.ts';
-import type { TableStore } from '../../src/handler-state/table-store.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
 import { laneOf } from '../../src/wire/message.ts';
 import { errorOf, scratchFolder } from '../runtime/scratch.ts';
 
@@ -17,7 +17,7 @@ const count = 3_000;
 const pageMost = 128;
 
 /** Tables in LMDB that note what is read in one piece: how many entries, in which turn of the event loop. */
-async function watchedTables(): Promise<{ tables: Tables; pieces(): number[] }> {
+async function watchedTables(): Promise<{ handlerState: StateTables; pieces(): number[] }> {
   const lmdb = await LmdbTables.open(scratchFolder());
   let turn = 0;
   let turns: number[] = [];
@@ -27,7 +27,7 @@ async function watchedTables(): Promise<{ tables: Tables; pieces(): number[] }> 
     if (isWatching) setImmediate(count).unref();
   };
   count();
-  const store: TableStore = {
+  const store: HandlerStateStore = {
     get: (table, key) => lmdb.get(table, key),
     range(table, range) {
       const entries = lmdb.range(table, range);
@@ -43,19 +43,23 @@ async function watchedTables(): Promise<{ tables: Tables; pieces(): number[] }> 
   const onError = (error: Error): never => {
     throw error;
   };
-  const tables = new Tables(async () => store, { checkpointDelayMs: 0, stagedChangesLimit: 1e6, onError });
+  const handlerState = new StateTables(async () => store, {
+    checkpointDelayMs: 0,
+    stagedChangesLimit: 1e6,
+    onError,
+  });
   const pieces = (): number[] => {
     const read = turns.filter((entries) => entries > 0);
     turns = [];
     return read;
   };
-  return { tables, pieces };
+  return { handlerState, pieces };
 }
 
 const idOf = (i: number): string => `01a219a6-9579-703c-8fde-${String(i).padStart(12, '0')}`;
 
 test('dead letters, their counts and what else a start reads: page by page, with the event loop between two', async () => {
-  const { tables, pieces } = await watchedTables();
+  const { handlerState, pieces } = await watchedTables();
   const error = { name: 'Error', message: 'as it does', stack: '' };
   const common = { attempts: 5, error, parkedAt: new Date().toISOString() };
   for (let position = 1; position <= count; position++) {
@@ -64,8 +68,8 @@ test('dead letters, their counts and what else a start reads: page by page, with
     const texts = { command: 'take', inputJson: '["a"]', metadataJson: '' };
     const message = { id, position, sender, aggregateType: 'to', aggregateId: 't', ...texts };
     const key = `${laneOf(message)}${String(position).padStart(16, '0')}`;
-    tables.stage('message-letters', key, { message, reason: 'failed', ...common });
-    tables.stage('messages-discarded', `gone-${id}`, { position });
+    handlerState.stage('message-letters', key, { message, reason: 'failed', ...common });
+    handlerState.stage('messages-discarded', `gone-${id}`, { position });
     const event = {
       id,
       position,
@@ -76,14 +80,14 @@ test('dead letters, their counts and what else a start reads: page by page, with
     };
     const whole = { ...event, occurredAt: common.parkedAt, data: {}, metadata: {} };
     const letter = letterKey('handler', `counter\0${event.aggregateId}`, position);
-    tables.stage(letterTable, letter, { handler: 'handler', event: whole, reason: 'failed', ...common });
-    tables.stage(handledTable, handledKey('handler', position), { done: [position, position], eventId: id });
-    tables.stage('in-hand', `handler\0${id}`, { deaths: 0, wasMet: true, isRunning: false, order: position });
+    handlerState.stage(letterTable, letter, { handler: 'handler', event: whole, reason: 'failed', ...common });
+    handlerState.stage(handledTable, handledKey('handler', position), { done: [position, position], eventId: id });
+    handlerState.stage('in-hand', `handler\0${id}`, { deaths: 0, wasMet: true, isRunning: false, order: position });
   }
-  await tables.durable();
-  const box = new MessageBox(tables, () => true);
+  await handlerState.durable();
+  const box = new MessageBox(handlerState, () => true);
   const messages = new MessageLetters(box, () => undefined);
-  const letters = new DeadLetters(tables, { names: [], find: () => undefined }, new Map(), messages);
+  const letters = new DeadLetters(handlerState, { names: [], find: () => undefined }, new Map(), messages);
   const looks: Record<string, () => Promise<unknown>> = {
     'messages.list': async () => expect(await messages.list({ limit: 1e6 })).toHaveLength(count),
     'messages.list of one sender': async () =>
@@ -97,13 +101,13 @@ test('dead letters, their counts and what else a start reads: page by page, with
     show: async () => expect((await letters.show(`handler/${idOf(99)}`)).event.position).toBe(99),
     requeue: async () => expect(await letters.requeue({ reason: 'failed', limit: 1e6 })).toHaveLength(count),
     discard: async () => expect(await letters.discard({ type: 'Added', aggregateId: 'c8' })).toHaveLength(count / 100),
-    'parked.load': async () => expect(await new Parked('handler', tables).load()).toHaveLength(99),
-    'in-hand.load': async () => expect(await new InHand(tables, () => {}).load(1, true, () => false)).toEqual([]),
+    'parked.load': async () => expect(await new ParkedSequences('handler', handlerState).load()).toHaveLength(99),
+    'in-hand.load': async () => expect(await new InHand(handlerState, () => {}).load(1, true, () => false)).toEqual([]),
   };
   for (const [what, look] of Object.entries(looks)) {
     pieces();
     await look();
-    await tables.durable();
+    await handlerState.durable();
     expect([what, Math.max(0, ...pieces()) <= pageMost]).toEqual([what, true]);
   }
   // What is asked by its aggregate or its sender is read there alone.
@@ -111,27 +115,27 @@ test('dead letters, their counts and what else a start reads: page by page, with
   await messages.list({ sender: 'from', senderId: 's9' });
   await letters.list({ handler: 'handler', aggregate: 'counter', aggregateId: 'c9' });
   expect(pieces().reduce((sum, read) => sum + read)).toBe((2 * count) / 100);
-  await tables.close();
+  await handlerState.close();
 });
 
 test('what is staged meanwhile lies over the pages, in the order of the bytes', async () => {
-  const { tables } = await watchedTables();
+  const { handlerState } = await watchedTables();
   const keys = Array.from({ length: 200 }, (_, i) => `k${String(i).padStart(3, '0')}`);
-  for (const key of keys) tables.stage('t', key, key);
-  await tables.durable();
-  for (const key of keys.filter((_, i) => i % 2 === 0)) tables.stage('t', key, undefined);
+  for (const key of keys) handlerState.stage('t', key, key);
+  await handlerState.durable();
+  for (const key of keys.filter((_, i) => i % 2 === 0)) handlerState.stage('t', key, undefined);
   // UTF-16 has the second before the first.
   const others = ['k010-', 'k\uffee', 'k\u{1f600}'];
-  for (const key of others) tables.stage('t', key, key);
-  tables.stage('u', 'k', 'another table');
+  for (const key of others) handlerState.stage('t', key, key);
+  handlerState.stage('u', 'k', 'another table');
   const found: string[] = [];
-  for await (const { key, value } of tables.entries('t', { prefix: 'k' })) {
+  for await (const { key, value } of handlerState.entries('t', { prefix: 'k' })) {
     expect(value).toBe(key);
     found.push(key);
   }
   const wanted = [...keys.filter((_, i) => i % 2 === 1), ...others];
   expect(found).toEqual(wanted.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
-  expect((await tables.first('t', 'k'))?.key).toBe('k001');
-  expect(await tables.first('t', 'z')).toBeUndefined();
-  await tables.close();
+  expect((await handlerState.first('t', 'k'))?.key).toBe('k001');
+  expect(await handlerState.first('t', 'z')).toBeUndefined();
+  await handlerState.close();
 });

@@ -3,7 +3,7 @@
 import { LmdbTables } from '../../src/adapters/lmdb/handlers/tables.ts';
 import { PostgresTables } from '../../src/adapters/postgres/handlers/tables.ts';
 import { Effects } from '../../src/handler-state/effects.ts';
-import { Tables } from '../../src/handler-state/tables.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { createRuntime, postgres } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { handlePoint } from './points.ts';
@@ -37,7 +37,7 @@ function around(of: { prototype: object }, name: string, before: Method, after: 
 const points: Record<string, () => void> = {
   'before its effects count': () => around(Effects, 'commit', reached),
   'after its effects count': () => around(Effects, 'commit', () => {}, reached),
-  'when it becomes a dead letter': () => around(Tables, 'stage', (table) => table === 'dead-letters' && reached()),
+  'when it becomes a dead letter': () => around(StateTables, 'stage', (table) => table === 'dead-letters' && reached()),
   'before the checkpoint': () => around(Store, 'commit', reached),
   'after the checkpoint': () => around(Store, 'commit', () => {}, reached),
 };

@@ -6,7 +6,7 @@ import { failure } from '../../src/adapters/postgres/session/failure.ts';
 import { openClient } from '../../src/adapters/postgres/session/server-session.ts';
 import { timeOf, timeText } from '../../src/adapters/postgres/session/time-text.ts';
 import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
-import type { Change } from '../../src/handler-state/table-store.ts';
+import type { Change } from '../../src/handler-state/handler-state-store.ts';
 import { migrate, postgres } from '../../src/index.ts';
 import { EARLIEST_MS } from '../../src/wire/limits.ts';
 import { administer, freshDatabase } from '../postgres.ts';

@@ -3,7 +3,7 @@
 import { beforeAll, beforeEach, expect, test } from 'vitest';
 import { PostgresTables } from '../../src/adapters/postgres/handlers/tables.ts';
 import { checkpointTable } from '../../src/handler-state/checkpoint.ts';
-import type { Change } from '../../src/handler-state/table-store.ts';
+import type { Change } from '../../src/handler-state/handler-state-store.ts';
 import { migrate, postgres } from '../../src/index.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';

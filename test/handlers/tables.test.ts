@@ -1,8 +1,8 @@
 // What handlers keep, over a store whose commits and readings end when the test says so.
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import type { Change, Entry } from '../../src/handler-state/table-store.ts';
-import { type Checkpointed, Tables } from '../../src/handler-state/tables.ts';
+import { type Checkpointed, StateTables } from '../../src/handler-state/handler-state.ts';
+import type { Change, Entry } from '../../src/handler-state/handler-state-store.ts';
 
 /** Commits wait to be let go, one after the other; readings, if told to. */
 class SlowStore {
@@ -11,10 +11,10 @@ class SlowStore {
   readonly readings: (() => void)[] = [];
   underWay = 0;
   mostUnderWay = 0;
-  readonly tables: Tables;
+  readonly handlerState: StateTables;
 
   constructor() {
-    this.tables = new Tables(async () => this, {
+    this.handlerState = new StateTables(async () => this, {
       checkpointDelayMs: 0,
       stagedChangesLimit: 1000,
       onError: (error) => {
@@ -51,51 +51,51 @@ class SlowStore {
 
   /** Stage, and let the commit go. */
   async commitNow(key: string, value: unknown): Promise<void> {
-    this.tables.stage('t', key, value);
+    this.handlerState.stage('t', key, value);
     (await this.next(this.commits))();
-    await this.tables.durable();
+    await this.handlerState.durable();
   }
 }
 
 async function opened(): Promise<SlowStore> {
   const store = new SlowStore();
-  await store.tables.open();
+  await store.handlerState.open();
   return store;
 }
 
 test('commits never overlap, also after a wait that began while the last one ran; what one carries is seen meanwhile', async () => {
   const store = await opened();
-  const { tables } = store;
-  tables.stage('t', 'a', 1);
+  const { handlerState } = store;
+  handlerState.stage('t', 'a', 1);
   const first = await store.next(store.commits);
-  const kept = tables.durable(); // nothing is staged: it waits for the commit under way only
+  const kept = handlerState.durable(); // nothing is staged: it waits for the commit under way only
   first();
   await kept;
-  const checkpoint: Checkpointed = { stageCheckpoint: () => tables.stage('t', 'checkpoint', 'moved') };
-  tables.touch(checkpoint);
+  const checkpoint: Checkpointed = { stageCheckpoint: () => handlerState.stage('t', 'checkpoint', 'moved') };
+  handlerState.touch(checkpoint);
   const second = await store.next(store.commits);
-  tables.stage('t', 'b', 2);
+  handlerState.stage('t', 'b', 2);
   await pause(20); // time enough for a second commit, if one could begin now
-  expect(tables.get('t', 'checkpoint')).toBe('moved');
-  expect(tables.get('t', 'b')).toBe(2);
+  expect(handlerState.get('t', 'checkpoint')).toBe('moved');
+  expect(handlerState.get('t', 'b')).toBe(2);
   second();
   (await store.next(store.commits))();
-  await tables.durable();
+  await handlerState.durable();
   expect(store.mostUnderWay).toBe(1);
   expect(Object.fromEntries(store.kept)).toEqual({ a: '1', b: '2', checkpoint: '"moved"' });
 });
 
 test('a reading that outlasts several commits brings nothing back that they took away, and misses nothing they brought', async () => {
   const store = await opened();
-  const { tables } = store;
+  const { handlerState } = store;
   for (const key of ['a', 'b', 'c']) await store.commitNow(key, 1);
-  tables.stage('t', 'd', 1);
+  handlerState.stage('t', 'd', 1);
   const commit = await store.next(store.commits);
-  const all = tables.range('t');
-  const one = tables.get('t', 'a');
+  const all = handlerState.range('t');
+  const one = handlerState.get('t', 'a');
   const [endRange, endGet] = [await store.next(store.readings), await store.next(store.readings)];
   commit();
-  await tables.durable();
+  await handlerState.durable();
   await store.commitNow('d', undefined);
   await store.commitNow('a', undefined);
   await store.commitNow('e', 2);
@@ -109,9 +109,9 @@ test('a reading that outlasts several commits brings nothing back that they took
 
 test('a limited reading is not cut short by what was removed while it ran', async () => {
   const store = await opened();
-  const { tables } = store;
+  const { handlerState } = store;
   for (const key of ['a', 'b', 'c']) await store.commitNow(key, 1);
-  const first = tables.range('t', { limit: 1 });
+  const first = handlerState.range('t', { limit: 1 });
   const endOne = await store.next(store.readings);
   await store.commitNow('a', undefined);
   endOne();
@@ -131,17 +131,17 @@ test('what cannot be staged is reported, and keeps nothing else from being kept'
     },
     async close(): Promise<void> {},
   };
-  const tables = new Tables(async () => store, {
+  const handlerState = new StateTables(async () => store, {
     checkpointDelayMs: 0,
     stagedChangesLimit: 1000,
     onError: (error) => errors.push(error.message),
     onRefused: ({ key }, { name }) => refused.push(`${key}: ${name}`),
   });
-  await tables.open();
+  await handlerState.open();
   const cycle: { self?: unknown } = {};
   cycle.self = cycle;
   for (const [key, value] of Object.entries({ first: 1, exact: 1n, cycle, last: { n: 2 } })) {
-    tables.stage('t', key, value);
+    handlerState.stage('t', key, value);
     if (key === 'last') (value as { n: number }).n = 3; // later than staged
   }
   const failing: Checkpointed = {
@@ -149,10 +149,10 @@ test('what cannot be staged is reported, and keeps nothing else from being kept'
       throw new Error('no checkpoint');
     },
   };
-  tables.touch(failing);
-  tables.touch({ stageCheckpoint: () => tables.stage('t', 'moved', true) });
-  await tables.durable();
+  handlerState.touch(failing);
+  handlerState.touch({ stageCheckpoint: () => handlerState.stage('t', 'moved', true) });
+  await handlerState.durable();
   expect(Object.fromEntries(kept)).toEqual({ first: '1', last: '{"n":2}', moved: 'true' });
   expect([errors, refused]).toEqual([['no checkpoint'], ['exact: TypeError', 'cycle: TypeError']]);
-  await tables.close();
+  await handlerState.close();
 });

@@ -9,11 +9,11 @@ import {
   type Incarnation,
   parseChunk,
 } from '../../src/log/chunk.ts';
-import { Lineage } from '../../src/log/lineage.ts';
+import { ChunkChain } from '../../src/log/chunk-chain.ts';
 import { writeGroup } from './sample-log.ts';
 
 const identity: Incarnation = { logId: '0123456789abcdef', number: 3, seed: 0xdeadbeef };
-const lineage = new Lineage({
+const chain = new ChunkChain({
   logId: identity.logId,
   incarnations: [
     { number: 2, seed: 7, fromPosition: 1 },
@@ -47,7 +47,7 @@ describe('chunk', () => {
           expect(chunk).toMatchObject({ incarnation: 3, firstPosition, count, previousCrc: 5, floor: 42 });
           expect(bytes.length).toBe(Math.max(CHUNK_BYTES_LEAST, CHUNK_HEADER_BYTES + chunk.frameBytes));
           expect(framesAreSound(bytes, chunk)).toBe(true);
-          expect(lineage.read(bytes)).toEqual(chunk);
+          expect(chain.read(bytes)).toEqual(chunk);
         },
       ),
     );
@@ -60,7 +60,7 @@ describe('chunk', () => {
         // Half of them with a header that passes the first look.
         if (dressed && bytes.length >= CHUNK_HEADER_BYTES) build(100, [1]).copy(bytes, 0, 0, Field.count);
         expect(parseChunk(bytes)).toBeUndefined();
-        expect(lineage.read(bytes)).toBeUndefined();
+        expect(chain.read(bytes)).toBeUndefined();
       }),
       { numRuns: 2000 },
     );
@@ -71,7 +71,7 @@ describe('chunk', () => {
     const end = CHUNK_HEADER_BYTES + parseChunk(bytes)!.frameBytes;
     for (let bit = 0; bit < end * 8; bit++) {
       bytes[bit >> 3]! ^= 1 << (bit & 7);
-      expect(lineage.read(bytes), `bit ${bit}`).toBeUndefined();
+      expect(chain.read(bytes), `bit ${bit}`).toBeUndefined();
       bytes[bit >> 3]! ^= 1 << (bit & 7);
     }
     for (let length = 0; length < end; length++) expect(parseChunk(bytes.subarray(0, length))).toBeUndefined();
@@ -107,14 +107,14 @@ describe('chunk', () => {
   });
 
   test('a chunk counts only in its own log, incarnation and range of positions', () => {
-    expect(lineage.read(build(100, [1]))).toBeDefined();
-    expect(lineage.read(build(99, [1])), 'before its incarnation began').toBeUndefined();
-    expect(lineage.read(build(199, [1]))).toBeDefined();
-    expect(lineage.read(build(200, [1])), 'a later incarnation began here').toBeUndefined();
+    expect(chain.read(build(100, [1]))).toBeDefined();
+    expect(chain.read(build(99, [1])), 'before its incarnation began').toBeUndefined();
+    expect(chain.read(build(199, [1]))).toBeDefined();
+    expect(chain.read(build(200, [1])), 'a later incarnation began here').toBeUndefined();
     const incarnations = [{ number: 3, seed: identity.seed, fromPosition: 100 }];
-    expect(new Lineage({ logId: 'ffffffffffffffff', incarnations }).read(build(100, [1]))).toBeUndefined();
+    expect(new ChunkChain({ logId: 'ffffffffffffffff', incarnations }).read(build(100, [1]))).toBeUndefined();
     const reseeded = [{ number: 3, seed: 8, fromPosition: 100 }];
-    expect(new Lineage({ logId: identity.logId, incarnations: reseeded }).read(build(100, [1]))).toBeUndefined();
+    expect(new ChunkChain({ logId: identity.logId, incarnations: reseeded }).read(build(100, [1]))).toBeUndefined();
   });
 
   test('frames that do not add up are not sound', () => {

@@ -17,8 +17,8 @@ import { setImmediate } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { afterEach, describe, expect, test } from 'vitest';
 import { dataFileOf } from '../../src/log/layout.ts';
-import { markClean, markPoisoned, readMarker } from '../../src/log/marker.ts';
 import { type Recovered, recoverLog } from '../../src/log/recovery.ts';
+import { markClean, markPoisoned, readMarker } from '../../src/log/run-manifest.ts';
 import { randomFrom } from '../random.ts';
 import {
   boot,

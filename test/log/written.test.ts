@@ -3,9 +3,9 @@ import { MessageChannel } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { mapBytesFor } from '../../src/log/lmdb.ts';
 import { LogThreads } from '../../src/log/threads.ts';
-import { Levels, LevelWord, StopStage } from '../../src/shared/levels.ts';
-import { Bell } from '../../src/shared/ring/bell.ts';
+import { ControlBlock, Signal, StopStage } from '../../src/shared/control-block.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { Notifier } from '../../src/shared/ring/notifier.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { createRing, GroupKind, RingMemory } from '../../src/shared/ring/ring.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
@@ -25,7 +25,7 @@ function spinUntil(holds: () => boolean): void {
 // Whoever reads the rings goes by the level: what it has not found there up to that position has never been, messages to
 // other aggregates among it. A ring that tells later loses them.
 test('`appended`, then the ring, then `written`: whoever sees one of them finds those before it', async () => {
-  const levels = new Levels();
+  const control = new ControlBlock();
   const maxBytes = 64 << 20;
   const flush = new MessageChannel();
   const log = await LogThreads.start(
@@ -40,38 +40,38 @@ test('`appended`, then the ring, then `written`: whoever sees one of them finds 
       retainBytes: 1 << 20,
       bootId: 'this boot',
     },
-    levels,
+    control,
     { wake() {}, poisoned: (cause) => expect.unreachable(cause), diskFull() {} },
     flush.port2,
   );
-  levels.setFlag(LevelWord.batchBytes, 1 << 16);
-  levels.setFlag(LevelWord.syncIntervalMs, 1000);
-  levels.setFlag(LevelWord.spinMicros, 1000);
+  control.setFlag(Signal.batchBytes, 1 << 16);
+  control.setFlag(Signal.syncIntervalMs, 1000);
+  control.setFlag(Signal.spinMicros, 1000);
   const ring = createRing(ringBytes);
   log.attach(ring);
   const reader = new RingConsumer(ring);
-  const bell = new Bell(levels.words, LevelWord.logBell);
+  const notifier = new Notifier(control.words, Signal.logNotifier);
   const producer = new RingProducer(ring, () => false);
   let late = 0;
   try {
-    for (let position = levels.position('written') + 1, end = position + 5_000; position < end; position++) {
+    for (let position = control.position('written') + 1, end = position + 5_000; position < end; position++) {
       producer.frame(FrameKind.event, 1, 0, position, 'counter', 'c', 'Added', '', '{}');
       producer.publish(GroupKind.reply, 0, 0, 1, '');
-      bell.ring();
+      notifier.notify();
       if (position % 2 === 0) {
-        spinUntil(() => levels.position('written') >= position);
+        spinUntil(() => control.position('written') >= position);
         if (reader.written() !== producer.head) late++;
       } else {
         spinUntil(() => reader.written() === producer.head);
-        if (levels.position('appended') < position) late++;
+        if (control.position('appended') < position) late++;
       }
       while (reader.take(reader.written()));
       reader.release();
     }
   } finally {
-    levels.setFlag(LevelWord.stopping, StopStage.log);
+    control.setFlag(Signal.stopping, StopStage.log);
     await log.logEnded();
-    levels.setFlag(LevelWord.stopping, StopStage.sync);
+    control.setFlag(Signal.stopping, StopStage.sync);
     await log.syncEnded();
     flush.port1.close();
   }

@@ -122,7 +122,9 @@ describe("the seed's ProcessOperation", () => {
     await client.query('begin');
     await runtime.store.saveWithTx(client, stock.uncommittedEvents);
     await client.query('rollback');
-    expect(await errorOf(runtime.publisher.publish(...stock.uncommittedEvents))).toMatchObject({ code: 'WrongDoor' });
+    expect(await errorOf(runtime.publisher.publish(...stock.uncommittedEvents))).toMatchObject({
+      code: 'AggregateTypeOwnedElsewhere',
+    });
     runtime.publisher.publishAsync(...stock.uncommittedEvents);
     runtime.publisher.publishAsync(...new Stock('AMZN').reprice('1').uncommittedEvents);
     await until(
@@ -266,7 +268,7 @@ describe('events that other processes raise in SQL', () => {
       aggregates: [Counter],
       store: postgres({ connectionString: url, schema }),
     });
-    expect(await errorOf(starting)).toMatchObject({ code: 'WrongDoor' });
+    expect(await errorOf(starting)).toMatchObject({ code: 'AggregateTypeOwnedElsewhere' });
   });
 
   test('while nobody relays they wait; the next start brings them, in order', async () => {

@@ -10,7 +10,7 @@ import { failure } from '../../src/adapters/postgres/session/failure.ts';
 import { migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
 import { type ClaimedEvent, nowhere, type OutboxSession, type Place, placeIn } from '../../src/outbox/outbox.ts';
 import { groupBytes, RelayRing } from '../../src/outbox/relay-ring.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { newId } from '../../src/wire/ids.ts';
 import { freshDatabase } from '../postgres.ts';
 import { PostgresServer } from '../postgres-server.ts';
@@ -223,7 +223,7 @@ test('what is set aside is not read again, holds nothing back, is counted by eve
 });
 
 test('a group in the log ends with the event that takes it over its size', () => {
-  const ring = new RelayRing(new Levels(), 1 << 22, () => {});
+  const ring = new RelayRing(new ControlBlock(), 1 << 22, () => {});
   const event = (sequence: number): ClaimedEvent => ({
     ...{ batch: 1, sequence, id: newId(), aggregateType: 'invoice', aggregateId: 'i', version: sequence, type: 'Made' },
     ...{ schemaVersion: 1, occurredAt: 0, data: JSON.stringify('x'.repeat(groupBytes / 4)), metadata: null },
@@ -424,7 +424,7 @@ test("a transaction that has written events of a type, and is still open, keeps 
   const waits = `select from pg_locks where not granted and relation = '${schema}.actor_types'::regclass`;
   for (const [end, outcome] of [
     ['rollback', 'open'],
-    ['commit', 'WrongDoor'],
+    ['commit', 'AggregateTypeOwnedElsewhere'],
   ] as const) {
     await client.query(`delete from ${schema}.actor_types`);
     await client.query('begin');

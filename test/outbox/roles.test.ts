@@ -100,7 +100,7 @@ test('a type that raise_rights names comes through transactions alone, and one t
   const runtime = await startRuntime({ aggregates: [Counter], store, shards: 1 });
   const event = (aggregateType: string): NewEvent => ({ aggregateType, aggregateId: 'next', type: 'Made', data: {} });
   await client.query(`select trunkline.raise_event('invoice', 'next', 'Made', '{}')`);
-  const refused = { code: 'WrongDoor', details: { aggregateType: 'invoice' } };
+  const refused = { code: 'AggregateTypeOwnedElsewhere', details: { aggregateType: 'invoice' } };
   expect(await errorOf(runtime.publisher.publish(event('order'), event('invoice')))).toMatchObject(refused);
   expect(await errorOf(runtime.store.save([event('invoice')], {}))).toMatchObject(refused);
   expect(() => runtime.publisher.publishAsync(event('invoice'))).toThrow(
@@ -113,7 +113,7 @@ test('a type that raise_rights names comes through transactions alone, and one t
   await runtime.store.save([event('order')], {});
   const isRefused = async (): Promise<boolean> => {
     const outcome = await runtime.publisher.publish(event('order')).catch((error: { code: string }) => error.code);
-    return outcome === 'WrongDoor';
+    return outcome === 'AggregateTypeOwnedElsewhere';
   };
   await client.query(`insert into trunkline.raise_rights values ('biller', 'order', '*')`);
   await until(isRefused, (holds) => holds);

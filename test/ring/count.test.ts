@@ -61,8 +61,9 @@ const arithmetic: readonly { what: string; pattern: RegExp; allowed: Readonly<Re
     what: 'a shared word that counts without end, or is compared by its distance',
     pattern: /Atomics\.(?:add|sub)\(|\bflag\([^()]*\)+ ?- |- [\w.]*\bflag\(/,
     allowed: {
-      'shared/gate.ts': 'how many threads are inside: bounded by the threads',
-      'shared/levels.ts': 'openings of the log: compared for being equal, and never 2^32 of them between two turns',
+      'shared/exit-guard.ts': 'how many threads are inside: bounded by the threads',
+      'shared/control-block.ts':
+        'openings of the log: compared for being equal, and never 2^32 of them between two turns',
     },
   },
 ];

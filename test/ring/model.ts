@@ -39,7 +39,7 @@ const advance = (counter: string, wrap: number): Instruction => ({
   },
 });
 
-/** See Bell.ring. */
+/** See Notifier.notify. */
 function ring(bell: string, name: string): (Instruction | string)[] {
   return [
     { do: 'load', cell: bell, into: 'state' },

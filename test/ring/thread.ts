@@ -1,7 +1,7 @@
 // What the threads of threads.test.ts do: one role each, told by workerData.
 import { type MessagePort, workerData } from 'node:worker_threads';
-import { Bell, Sleeper } from '../../src/shared/ring/bell.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { GroupKind, RingSealed } from '../../src/shared/ring/ring.ts';
 import { FrameKind, FrameReader } from '../../src/wire/frame.ts';
@@ -47,9 +47,9 @@ const fillers = Array.from({ length: 64 }, (_, length) => 'é'.repeat(length >> 
 
 function produce({ ring, bells, groups }: RingRole): number {
   const words = new Int32Array(bells);
-  const bell = new Bell(words, 0);
+  const notifier = new Notifier(words, 0);
   const producer = new RingProducer(ring, () => {
-    bell.ring();
+    notifier.notify();
     producer.blockForRoom(forEver);
     return true;
   });
@@ -67,7 +67,7 @@ function produce({ ring, bells, groups }: RingRole): number {
       producer.frame(FrameKind.event, 0, checksum(sequence, 0), sequence, 't', '0', 'n', '', '');
     }
     producer.publish(GroupKind.reply, 0, sequence, sum, `${sequence}`);
-    bell.ring();
+    notifier.notify();
   }
   return producer.published;
 }
@@ -137,8 +137,8 @@ function check(ring: RingConsumer, frame: FrameReader, sequence: number): void {
 
 function readAsLog({ ring, bells, groups }: RingRole): number {
   const words = new Int32Array(bells);
-  const sleeper = new Sleeper(words, 0);
-  const last = new Bell(words, 1);
+  const parker = new Parker(words, 0);
+  const last = new Notifier(words, 1);
   const consumer = new RingConsumer(ring);
   const frame = new FrameReader(consumer.bytes);
   let position = 1;
@@ -150,14 +150,14 @@ function readAsLog({ ring, bells, groups }: RingRole): number {
       position += consumer.frameCount;
     }
     consumer.publishWritten();
-    last.ring();
-    if (sequence < groups) sleeper.block(() => consumer.published() !== consumer.cursor, forEver);
+    last.notify();
+    if (sequence < groups) parker.block(() => consumer.published() !== consumer.cursor, forEver);
   }
   return position - 1;
 }
 
 function readLast({ ring, bells, groups }: RingRole): number {
-  const sleeper = new Sleeper(new Int32Array(bells), 1);
+  const parker = new Parker(new Int32Array(bells), 1);
   const consumer = new RingConsumer(ring);
   const frame = new FrameReader(consumer.bytes);
   let position = 1;
@@ -172,7 +172,7 @@ function readLast({ ring, bells, groups }: RingRole): number {
     }
     consumer.release();
     consumer.ringRoom();
-    if (sequence < groups) sleeper.block(() => consumer.written() !== consumer.cursor, forEver);
+    if (sequence < groups) parker.block(() => consumer.written() !== consumer.cursor, forEver);
   }
   return position - 1;
 }
@@ -186,11 +186,11 @@ const idle = new Int32Array(new SharedArrayBuffer(4));
 
 function ringOften({ words: memory, index, count, ports, seed }: BellRole): number {
   const words = new Int32Array(memory);
-  const bell = new Bell(words, 0, ports[0]);
+  const notifier = new Notifier(words, 0, ports[0]);
   const random = randomFrom(seed);
   for (let i = 1; i <= count; i++) {
     Atomics.store(words, 1 + index, i);
-    bell.ring();
+    notifier.notify();
     pause(random);
     // Now and then wait until it has been taken: then the sleeper is about to sleep, or does.
     if (random() % 4 !== 0) continue;
@@ -203,7 +203,7 @@ function ringOften({ words: memory, index, count, ports, seed }: BellRole): numb
 
 async function sleepOften({ words: memory, ringers, count, ports, seed }: BellRole): Promise<number> {
   const words = new Int32Array(memory);
-  const sleeper = new Sleeper(words, 0);
+  const parker = new Parker(words, 0);
   const random = randomFrom(seed);
   let wake = (): void => {};
   for (const port of ports) port.on('message', () => wake());
@@ -219,13 +219,13 @@ async function sleepOften({ words: memory, ringers, count, ports, seed }: BellRo
     if (taken.every((seen) => seen === count)) break;
     pause(random);
     sleeps++;
-    if (random() % 2 === 0) sleeper.block(hasWork, forEver);
+    if (random() % 2 === 0) parker.block(hasWork, forEver);
     else {
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
       });
-      if (sleeper.arm(hasWork)) await woken;
-      sleeper.rise();
+      if (parker.arm(hasWork)) await woken;
+      parker.rise();
     }
   }
   for (const port of ports) port.close();

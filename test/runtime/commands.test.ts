@@ -194,7 +194,7 @@ describe('bad input', () => {
     const counter = runtime.ref(Counter, 'a');
     const code = async (promise: Promise<unknown>): Promise<string> => (await errorOf(promise)).code;
     expect(await code(counter.label(''))).toBe('SchemaViolation');
-    expect(await code(counter.check())).toBe('AsynchronousSchema');
+    expect(await code(counter.check())).toBe('AsyncSchemaUnsupported');
     expect(await code(counter.returnOdd())).toBe('UnserialisableValue');
     expect(await code(counter.raiseAnything('Nothing', {}))).toBe('UnknownEventType');
     expect(await code(counter.raiseAnything('toString', {}))).toBe('UnknownEventType');

@@ -124,8 +124,10 @@ test('versions go on after a restart, also from what only the log has', async ()
 test('an aggregate type goes through one door', async () => {
   const runtime = await shared();
   const event = { aggregateType: 'counter', aggregateId: own('a'), type: 'Added', data: { amount: 1 } };
-  expect((await errorOf(runtime.publisher.publish(event))).code).toBe('WrongDoor');
-  expect(() => runtime.publisher.publishAsync(event)).toThrow(expect.objectContaining({ code: 'WrongDoor' }));
+  expect((await errorOf(runtime.publisher.publish(event))).code).toBe('AggregateTypeOwnedElsewhere');
+  expect(() => runtime.publisher.publishAsync(event)).toThrow(
+    expect.objectContaining({ code: 'AggregateTypeOwnedElsewhere' }),
+  );
   expect(await runtime.store.getByAggregate(Counter, own('a'))).toEqual([]);
 });
 

@@ -4,7 +4,7 @@ import { pathToFileURL } from 'node:url';
 import { afterEach, expect, test } from 'vitest';
 import { createRuntime, type RuntimeOptions } from '../../src/index.ts';
 import { ShardPool, type ShardSettings } from '../../src/shard/pool.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { WorkerPool } from '../../src/subscriptions/worker-pool.ts';
 import { Counter } from './aggregates.ts';
 import { Redeployed } from './redeployed.ts';
@@ -91,7 +91,7 @@ test('a shard that comes back with other commands each time fails the runtime, a
 
 test('a shard whose thread does not begin, or that waits behind one that does not end, is given up', async () => {
   const types = [{ name: 'none', module: module('imports'), commands: [] }];
-  const common = { types, levels: new Levels().memory, shards: 1, ringBytes: 1 << 16, moduleMs: 1 };
+  const common = { types, controlBlock: new ControlBlock().memory, shards: 1, ringBytes: 1 << 16, moduleMs: 1 };
   const pool = new ShardPool(common as unknown as ShardSettings, { wake() {}, warning() {}, died() {} }, 1);
   const starts = [pool.start(0, () => {}), pool.start(0, () => {})].map(errorOf);
   const cause = 'it has not begun within 2 ms'; // sooner than a thread can

@@ -52,7 +52,7 @@ const refusals: Record<string, Refused> = {
     options: { flush: { ringBytes: 65_536 } },
     order: () => new Order('a').place({ pad: 'x'.repeat(40_000) }),
   },
-  WrongDoor: { order: () => new Order('a', Counter.name).place({}) },
+  AggregateTypeOwnedElsewhere: { order: () => new Order('a', Counter.name).place({}) },
   InvalidId: { order: () => new Order('x'.repeat(2_000)).place({}) },
   ConcurrencyConflict: {
     order: () => new Order('a').place({}),

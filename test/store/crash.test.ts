@@ -9,7 +9,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { dataFileOf } from '../../src/adapters/lmdb/store/environment.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
 import { allIds, idAt, killedGroups } from './killed.ts';
 import { batchOf, collect, MemoryLog, temporaryFolder, usedPagesOf } from './sample.ts';
@@ -37,9 +37,9 @@ async function check(folder: string, atLeast: number): Promise<void> {
   const store = EmbeddedStore.open(folder);
   try {
     expect(checkpoint).toBeGreaterThanOrEqual(atLeast);
-    const levels = new Levels();
-    levels.publish('written', checkpoint);
-    const history = new History(store, new MemoryLog(), levels);
+    const control = new ControlBlock();
+    control.publish('written', checkpoint);
+    const history = new History(store, new MemoryLog(), control);
     let next = 1;
     for await (const event of history.events()) {
       expect(event.position).toBe(next);

@@ -3,14 +3,14 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { Flusher } from '../../src/flush/flusher.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
 import type { EventQuery } from '../../src/store/store.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
 import { batchOf, collect, type Group, MemoryLog, temporaryFolder } from './sample.ts';
 
 let log: MemoryLog;
-let levels: Levels;
+let control: ControlBlock;
 let sink: EmbeddedSink;
 let store: EmbeddedStore;
 let history: History;
@@ -21,8 +21,8 @@ beforeEach(async () => {
   await sink.open();
   store = EmbeddedStore.open(folder);
   log = new MemoryLog();
-  levels = new Levels();
-  history = new History(store, log, levels);
+  control = new ControlBlock();
+  history = new History(store, log, control);
   onTestFinished(async () => {
     await history.close();
     await store.close();
@@ -31,8 +31,8 @@ beforeEach(async () => {
 });
 
 function append(...groups: Group[]): void {
-  levels.publish('written', log.append(...groups));
-  levels.publish('synced', log.last);
+  control.publish('written', log.append(...groups));
+  control.publish('synced', log.last);
 }
 
 /** Bring the store up to `position`, then take from the log what it may give up. */
@@ -205,7 +205,7 @@ describe('an iteration', () => {
       for await (const { position } of history.events({ follow: true, pageSize: 2 })) seen.push(position);
     })();
     for (const to of [20, 40, 60]) {
-      fill(levels.position('written') + 1, to);
+      fill(control.position('written') + 1, to);
       if (to === 40) await flush(30);
       history.wake();
       while (seen.at(-1) !== events(1, to).at(-1)) await setImmediate();

@@ -4,7 +4,7 @@ import '../leap.ts';
 
 import { expect, onTestFinished, test } from 'vitest';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { leapTo, pass } from '../leap.ts';
 import { batchOf, temporaryFolder } from './sample.ts';
 
@@ -12,13 +12,13 @@ const dayMs = 86_400_000;
 
 /** What the clock shows when a store is opened, and behind a commit that is made an hour later. */
 async function shownBy(folder: string, position: number): Promise<readonly [number, number]> {
-  const levels = new Levels();
-  const sink = new EmbeddedSink(folder, 'log-1', { levels });
+  const control = new ControlBlock();
+  const sink = new EmbeddedSink(folder, 'log-1', { control });
   await sink.open();
-  const opened = levels.keyClock();
+  const opened = control.keyClock();
   pass(3_600_000);
   sink.write(batchOf(position, [[{ version: position }]]));
-  const closed = levels.keyClock();
+  const closed = control.keyClock();
   await sink.close();
   return [opened, closed];
 }
@@ -33,10 +33,10 @@ test.each([-30, 30])('the date leaps by %i days between two runs, and within one
   const [again, later] = await shownBy(folder, 2);
   expect(again).toBeGreaterThanOrEqual(first + 3_600_000 - 1); // as whole milliseconds
   expect(again - last).toBeLessThan(dayMs);
-  const levels = new Levels();
-  levels.publish('keyClockAhead', 1_000_000);
-  const before = levels.keyClock();
+  const control = new ControlBlock();
+  control.publish('keyClockAhead', 1_000_000);
+  const before = control.keyClock();
   leapTo(-days * dayMs);
-  expect(Math.abs(levels.keyClock() - before)).toBeLessThan(dayMs);
+  expect(Math.abs(control.keyClock() - before)).toBeLessThan(dayMs);
   expect(later).toBeGreaterThan(again);
 });

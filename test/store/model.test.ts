@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
 import { FrameKind, type FrameReader } from '../../src/wire/frame.ts';
 import { batchOf, collect, type Group, MemoryLog, type SampleFrame, temporaryFolder } from './sample.ts';
@@ -136,9 +136,9 @@ async function compare(store: EmbeddedStore, log: MemoryLog, list: readonly Plac
       );
     }
   }
-  const levels = new Levels();
-  levels.publish('written', list.length);
-  const history = new History(store, log, levels);
+  const control = new ControlBlock();
+  control.publish('written', list.length);
+  const history = new History(store, log, control);
   expect(places(await collect(history.events({ pageSize: 5 })))).toEqual(places(events));
   const some = { aggregate: 'y', types: ['A', 'C'], since: new Date(4), from: 3, pageSize: 2 };
   const wanted = events.filter((e) => e.aggregate === 'y' && e.name !== 'B' && e.at! >= 4 && e.position >= 3);

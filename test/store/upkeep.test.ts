@@ -14,7 +14,7 @@ import {
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/adapters/lmdb/store/reader.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { messageKeyPrefix } from '../../src/model/receipt.ts';
-import { Levels } from '../../src/shared/levels.ts';
+import { ControlBlock } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
 import { leapTo, pass } from '../leap.ts';
 import { batchOf, type Group, temporaryFolder, usedPagesOf } from './sample.ts';
@@ -94,9 +94,9 @@ describe('receipts', () => {
   });
 
   test("a message's outcome goes when nothing can deliver the message again, and no sooner", async () => {
-    const levels = new Levels();
+    const control = new ControlBlock();
     await sink.close();
-    sink = new EmbeddedSink(folder, 'log-1', { levels });
+    sink = new EmbeddedSink(folder, 'log-1', { control });
     await sink.open();
     const sent = (id: string): string => `${messageKeyPrefix}${id}`;
     write([receipt(sent('a'), 1)]); // as an older release wrote it
@@ -104,19 +104,19 @@ describe('receipts', () => {
     pass(31 * 86_400_000);
     write([{ version: 1 }]);
     expect(['a', 'b'].map((id) => reader.receipt('call', 'a', sent(id)) !== undefined)).toEqual([true, true]);
-    levels.publish('settled', 1);
+    control.publish('settled', 1);
     write([{ version: 2 }]);
     expect(['a', 'b'].map((id) => reader.receipt('call', 'a', sent(id)) !== undefined)).toEqual([false, true]);
-    levels.publish('settled', 100);
+    control.publish('settled', 100);
     write([{ version: 3 }]);
     reader.fresh(() => {
       expect([reader.environment.receipts.getCount(), reader.environment.expiries.getCount()]).toEqual([0, 0]);
     });
     // What is given back is never delivered again; and no position counts as done that the store has not seen.
     await sink.close();
-    sink = new EmbeddedSink(folder, 'log-1', { levels });
+    sink = new EmbeddedSink(folder, 'log-1', { control });
     await sink.open();
-    expect(levels.position('settledBefore')).toBe(next - 1);
+    expect(control.position('settledBefore')).toBe(next - 1);
   });
 });
 

@@ -67,7 +67,7 @@ test('a rejection by class, code or details; an error of the library by its code
   ).toThrow();
   given(Counter).when.addThenThrow().then(RangeError);
   const details = { aggregateType: 'counter', eventType: 'Checked' };
-  given(Counter).when.check().then(new TrunklineError('AsynchronousSchema', details));
+  given(Counter).when.check().then(new TrunklineError('AsyncSchemaUnsupported', details));
 });
 
 test('more events than a command may raise are refused, as by a shard', () => {

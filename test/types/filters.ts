@@ -30,7 +30,7 @@ runtime.subscribe({
   name: 'batch',
   aggregates: [Call],
   events: ['CallRouted'],
-  batch: { max: 2, latestPer: (event) => event.data.trunk },
+  batch: { max: 2, coalesceBy: (event) => event.data.trunk },
   handle: (events) => expectTypeOf(events).toEqualTypeOf<readonly Routed[]>(),
 });
 runtime.subscribe({ name: 'all', aggregates: [Call], events: '*', handle: (event) => event.type === 'CallEnded' });

@@ -4,7 +4,7 @@ import type { MigrateOptions, MigrateReport } from './schema/migrate.ts';
 
 /**
  * Apply the migrations that the schema lacks.
- * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, StoreSchemaUnsafe,
+ * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaMismatch, StoreSchemaUnsafe,
  * MigrationFailed
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {

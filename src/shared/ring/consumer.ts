@@ -1,13 +1,13 @@
 // The reading side of a ring: walks groups one by one. The log thread and the last reader each have a cursor of their own.
 import type { MessagePort } from 'node:worker_threads';
-import { Bell } from './bell.ts';
 import { countNear, firstCount, isSealed, wordOf } from './count.ts';
+import { Notifier } from './notifier.ts';
 import { GROUP_HEADER_BYTES, type GroupKind, RingMemory, RingSealed, Word } from './ring.ts';
 
 export class RingConsumer {
   readonly bytes: Buffer;
   private readonly ring: RingMemory;
-  private readonly room: Bell;
+  private readonly room: Notifier;
   /** Where the next group starts: a count. */
   cursor: number;
   /** Offset in `bytes` of the group last taken by {@link take}. */
@@ -22,7 +22,7 @@ export class RingConsumer {
   ) {
     this.ring = new RingMemory(memory);
     this.bytes = this.ring.bytes;
-    this.room = new Bell(this.ring.words, Word.room, producer);
+    this.room = new Notifier(this.ring.words, Word.room, producer);
     this.cursor = firstCount(Atomics.load(this.ring.words, from));
     this.released = this.cursor;
   }
@@ -104,7 +104,7 @@ export class RingConsumer {
 
   /** Wake a producer that waits for room; call it after {@link release}, once for many. */
   ringRoom(): void {
-    this.room.ring();
+    this.room.notify();
   }
 
   /** The last reader has been replaced. */

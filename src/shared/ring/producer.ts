@@ -1,9 +1,9 @@
 // The producing side of a ring: one thread writes groups in place, right where the log thread will read them.
 import { TrunklineError } from '../../base/errors.ts';
 import { FrameWriter } from '../../wire/frame.ts';
-import { Sleeper } from './bell.ts';
 import { countNear, firstCount, isSealed, wordOf } from './count.ts';
 import { Group } from './group.ts';
+import { Parker } from './notifier.ts';
 import { type GroupKind, RingMemory, RingSealed, Word } from './ring.ts';
 
 /** What to do when there is no room: true to look again (after having waited), false to refuse with `RingFull`. */
@@ -14,7 +14,7 @@ export class RingProducer extends Group {
   readonly limit: number;
   private readonly ring: RingMemory;
   private readonly whenFull: WhenFull;
-  private readonly sleeper: Sleeper;
+  private readonly parker: Parker;
   /** Count of published bytes: where the next group starts. */
   head: number;
   private readonly firstHead: number;
@@ -26,7 +26,7 @@ export class RingProducer extends Group {
     this.frames = new FrameWriter(this.ring.bytes);
     this.limit = this.ring.groupLimit;
     this.whenFull = whenFull;
-    this.sleeper = new Sleeper(this.ring.words, Word.room);
+    this.parker = new Parker(this.ring.words, Word.room);
     this.head = firstCount(Atomics.load(this.ring.words, Word.head));
     this.firstHead = this.head;
     this.knownTail = this.tail();
@@ -94,12 +94,12 @@ export class RingProducer extends Group {
 
   /** Block the thread until the readers have moved on from where `hasRoom` last saw them, for `boundMs` at most. */
   blockForRoom(boundMs: number): void {
-    this.sleeper.block(() => this.readersHaveMoved(), boundMs);
+    this.parker.block(() => this.readersHaveMoved(), boundMs);
   }
 
   /** Ask for a message once the readers have moved on from where `hasRoom` last saw them; false if they have already. */
   armForRoom(): boolean {
-    return this.sleeper.arm(() => this.readersHaveMoved());
+    return this.parker.arm(() => this.readersHaveMoved());
   }
 
   private readersHaveMoved(): boolean {

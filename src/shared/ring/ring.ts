@@ -4,7 +4,7 @@
 // Shared memory:            word 0    head      bytes published so far          producer → readers
 //   (each on its own        word 16   written   bytes whose frames are in the log  log thread → last reader
 //    cache line)            word 32   tail      bytes that may be reused        last reader → producer
-//                           word 48   room      bell of a producer that waits for room (see bell.ts)
+//                           word 48   roomnotifier of a producer that waits for room (see notifier.ts)
 //   256 …                   capacity + capacity / 2 bytes of groups
 //
 // The words are the lower 32 bits of counts that never wrap (see count.ts). A group starts at `count & mask` and is

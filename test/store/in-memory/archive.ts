@@ -8,8 +8,8 @@ import type { EventFilter } from '../../../src/store/filter.ts';
 import { foldTo } from '../../../src/store/fold.ts';
 import { eventsOfType, filterOf, storeQueryFields } from '../../../src/store/query.ts';
 import {
+  type AsOf,
   type Head,
-  type Moment,
   nameOf,
   type PagedStore,
   type QuarantinedEvent,
@@ -86,7 +86,7 @@ export class InMemoryArchive implements StoreArchive {
     }
   }
 
-  async stateAt(aggregate: any, id: string, moment: Moment): Promise<any> {
+  async stateAt(aggregate: any, id: string, moment: AsOf): Promise<any> {
     return foldTo(aggregate, await this.getByAggregate(aggregate, id), moment);
   }
 

@@ -216,11 +216,11 @@ describe('saveWithTx', () => {
     const actors = new Transactions(new PostgresAppend(schema), new Map([['call', {} as never]]), () => {});
     const called = { ...price(newId(), 1, 1), aggregateType: 'call' };
     await client.query('begin');
-    expect(await code(actors.append(client, [called]))).toBe('WrongDoor');
+    expect(await code(actors.append(client, [called]))).toBe('AggregateTypeOwnedElsewhere');
     await client.query('rollback');
     await other.query(`insert into ${name}.actor_types values ('call')`);
     for (const events of [[called], [called, { ...called, version: 2 }], [{ ...called, version: undefined }]]) {
-      expect(await code(save(events as NewEvent[]))).toBe('WrongDoor');
+      expect(await code(save(events as NewEvent[]))).toBe('AggregateTypeOwnedElsewhere');
     }
     const raise = `select ${name}.raise_event('call', 'c-1', 'CallRouted', '{}')`;
     expect(await code(client.query(raise))).toBe('TKWRD');
@@ -231,7 +231,7 @@ describe('saveWithTx', () => {
     const id = newId();
     await save([price(id, 1, 1)]);
     await other.query(`update ${name}.aggregates set log_id = 'l' where aggregate_id = $1`, [id]);
-    expect(await code(save([price(id, 2, 2)]))).toBe('WrongDoor');
+    expect(await code(save([price(id, 2, 2)]))).toBe('AggregateTypeOwnedElsewhere');
     expect(await code(client.query(`select ${name}.raise_event('stock', $1, 'X', '{}')`, [id]))).toBe('TKWRD');
   });
 

@@ -78,7 +78,7 @@ test.each([
   await runtime.ref(Counter, 'x').add(2);
   await until(
     () => codes,
-    (seen) => seen.includes('StoreSchemaAltered'),
+    (seen) => seen.includes('StoreSchemaMismatch'),
   );
   await runtime.ref(Counter, 'x').add(3);
   await administer(connectionString, `alter table trunkline.domain_events ${restore}`);
@@ -93,7 +93,7 @@ test.each([
   ['drop table trunkline.snapshots', 'snapshots.state'],
 ])('altered before the start: %s', async (sql, lacks) => {
   await administer(connectionString, sql);
-  const altered = { code: 'StoreSchemaAltered', details: { reason: expect.stringContaining(lacks) } };
+  const altered = { code: 'StoreSchemaMismatch', details: { reason: expect.stringContaining(lacks) } };
   expect(await errorOf(start())).toMatchObject(altered);
   expect(await errorOf(openEventStore(postgres({ connectionString })))).toMatchObject(altered);
 });

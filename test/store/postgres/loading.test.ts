@@ -61,8 +61,8 @@ test('an id of this runtime costs no query, any other does', async () => {
   const runtime = await start({ store: postgres({ connectionString, loadTimeoutMs: 200 }) });
   await administer(connectionString, 'alter table trunkline.aggregates rename to hidden');
   expect((await runtime.ref(Counter, runtime.newId()).add(1)).value).toBe(1);
-  expect((await errorOf(runtime.ref(Counter, newId()).add(1))).code).toBe('StoreSchemaAltered');
-  expect((await errorOf(runtime.ref(Counter, 'x').add(1))).code).toBe('StoreSchemaAltered');
+  expect((await errorOf(runtime.ref(Counter, newId()).add(1))).code).toBe('StoreSchemaMismatch');
+  expect((await errorOf(runtime.ref(Counter, 'x').add(1))).code).toBe('StoreSchemaMismatch');
   await administer(connectionString, 'alter table trunkline.hidden rename to aggregates');
   expect((await runtime.ref(Counter, 'x').add(1)).value).toBe(1);
 });

@@ -120,7 +120,7 @@ test('a newer database is refused, and so is one that other files made', async (
     details: { found: version + 1, supported: version },
   });
   const changed = folderWith(next(version, 'newer'), 'select 2;');
-  expect(await errorOf(migrate({ connection, folder: changed }))).toMatchObject({ code: 'StoreSchemaAltered' });
+  expect(await errorOf(migrate({ connection, folder: changed }))).toMatchObject({ code: 'StoreSchemaMismatch' });
 });
 
 test('partitions are made by month, for any time; what lies in the default partition is left there', async () => {

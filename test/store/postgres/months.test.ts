@@ -142,9 +142,9 @@ describe('upkeep', () => {
     await insert(client, month, 3);
     await client.query(`alter table ${schema}.domain_events detach partition ${schema}.${name}`);
     await insert(client, '2024-05', 1);
-    expect(await errorOf(keepPartitions(client, schema, 0))).toMatchObject({ code: 'StoreSchemaAltered' });
+    expect(await errorOf(keepPartitions(client, schema, 0))).toMatchObject({ code: 'StoreSchemaMismatch' });
     expect(await errorOf(dropMonth(client, schema, month, undefined, true))).toMatchObject({
-      code: 'StoreSchemaAltered',
+      code: 'StoreSchemaMismatch',
     });
     expect((await client.query(`select from ${schema}.${name}`)).rowCount).toBe(3);
     expect((await listPartitions(client, schema)).map(({ month: each }) => each)).toContain('2024-05');

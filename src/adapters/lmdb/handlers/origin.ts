@@ -2,7 +2,7 @@
 // not come so far. A subscription that stood ahead of the log would pass over what the log is yet to hold, in silence.
 import { TrunklineError } from '../../../base/errors.ts';
 import { type CheckpointRecord, checkpointTable, checkReached, remedy } from '../../../handler-state/checkpoint.ts';
-import type { Entry } from '../../../handler-state/table-store.ts';
+import type { Entry } from '../../../handler-state/handler-state-store.ts';
 
 /** The log that is here, and where it ends. */
 export interface LogHere {

@@ -1,4 +1,4 @@
-// The tables in LMDB: written by a thread of their own, read here. Owned by the caller's thread.
+// The tables in LMDB: written by a thread of their own, read here. Owned by the host thread.
 //
 // Invariant: every read looks at the newest commit, and holds no snapshot afterwards.
 import { existsSync } from 'node:fs';
@@ -7,13 +7,13 @@ import { TrunklineError } from '../../../base/errors.ts';
 import { guarded } from '../../../base/guarded.ts';
 import { compareKeys } from '../../../base/key-order.ts';
 import { Thread } from '../../../base/thread.ts';
-import type { Change, Entry, KeyRange, TableStore } from '../../../handler-state/table-store.ts';
+import type { Change, Entry, HandlerStateStore, KeyRange } from '../../../handler-state/handler-state-store.ts';
 import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
 import { checkOrigin, type LogHere } from './origin.ts';
 import { markClean, markInUse, openingIsSafe } from './probe.ts';
 import type { WriteReply, WriteRequest, WriteThreadData } from './write-thread.ts';
 
-export class LmdbTables implements TableStore {
+export class LmdbTables implements HandlerStateStore {
   private readonly thread: Thread | undefined;
   private readonly environment: Environment;
   private readonly folder: string;

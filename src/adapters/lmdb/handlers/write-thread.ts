@@ -3,7 +3,7 @@
 import { guarded } from '../../../base/guarded.ts';
 import { LmdbRoom } from '../../../base/lmdb-file.ts';
 import { runThread, threadData, threadPort } from '../../../base/thread-entry.ts';
-import type { Change } from '../../../handler-state/table-store.ts';
+import type { Change } from '../../../handler-state/handler-state-store.ts';
 import { dataFileOf, type Environment, keyOf, openEnvironment } from './environment.ts';
 import { originKey, originTable } from './origin.ts';
 

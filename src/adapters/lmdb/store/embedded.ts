@@ -1,4 +1,4 @@
-// The embedded store as the caller's thread reads it: the reading half of the public event store.
+// The embedded store as the host thread reads it: the reading half of the public event store.
 
 import { yieldToLoop } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
@@ -10,11 +10,11 @@ import { foldTo } from '../../../store/fold.ts';
 import type { LocalArchive } from '../../../store/local.ts';
 import { eventsOfType, filterOf, storeQueryFields } from '../../../store/query.ts';
 import {
+  type AsOf,
   type Head,
-  type Moment,
   nameOf,
   type QuarantinedEvent,
-  type StateThen,
+  type StateAt,
   type StoreQuery,
   type TypeQuery,
 } from '../../../store/store.ts';
@@ -110,8 +110,8 @@ export class EmbeddedStore implements LocalArchive {
   async stateAt<A extends AnyAggregate>(
     aggregate: A,
     id: string,
-    moment: Moment,
-  ): Promise<StateThen<StateOf<A>> | undefined> {
+    moment: AsOf,
+  ): Promise<StateAt<StateOf<A>> | undefined> {
     const upTo = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
     return foldTo(aggregate, this.eventsOf(aggregate.name, id, 1, upTo), moment);
   }

@@ -44,7 +44,7 @@ const maxReaders = 256; // threads that read at the same time, of all processes
 
 export const identityKey: Buffer = Buffer.from('identity');
 export const checkpointKey: Buffer = Buffer.from('checkpoint');
-/** Where the clock of idempotency keys stands, see `Levels.keyClock`. */
+/** Where the clock of idempotency keys stands, see `ControlBlock.keyClock`. */
 export const keyClockKey: Buffer = Buffer.from('key-clock');
 /** Every message up to here has been carried out: its outcome is needed no more. */
 export const settledKey: Buffer = Buffer.from('settled');

@@ -31,7 +31,7 @@
 //                     │ f64 ms      │ f64 ms   │ f64 ms   │         occurredAt, of the events that the entry stands for
 //
 //   (root)     'identity' → JSON;  'checkpoint' → f64;  'indexed' → f64, key of the last block that postings tell of
-//              'key-clock' → f64 ms, what expiresAt is compared with;  'settled' → f64, see levels.ts
+//              'key-clock' → f64 ms, what expiresAt is compared with;  'settled' → f64, see control-block.ts
 
 import { type Bytes, toBytes } from '../../../base/bytes.ts';
 import {

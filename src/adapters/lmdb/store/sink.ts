@@ -48,11 +48,11 @@ export class EmbeddedSink implements LocalSink {
       const tables = [root, blocks, heads, snapshots, receipts, expiries, postings];
       this.room = new LmdbRoom(dataFileOf(folder), tables, aheadBytes);
       claim(environment, this.logId, this.settings);
-      const { indexEvery = BLOCKS_PER_ENTRY, memory, levels } = this.settings;
+      const { indexEvery = BLOCKS_PER_ENTRY, memory, control } = this.settings;
       const kept = memory && new Memory(environment, memory.storedPosition, memory.blockLimit ?? memoryBlockLimit);
-      this.writer = new StoreWriter(environment, indexEvery, kept, () => levels?.position('settled') ?? 0);
-      levels?.publish('keyClockAhead', this.writer.keyClockAhead);
-      levels?.publish('settledBefore', this.writer.settledBefore);
+      this.writer = new StoreWriter(environment, indexEvery, kept, () => control?.position('settled') ?? 0);
+      control?.publish('keyClockAhead', this.writer.keyClockAhead);
+      control?.publish('settledBefore', this.writer.settledBefore);
       this.writer.admit = (size) => this.checkRoom(size);
       this.environment = environment;
       return this.writer.checkpoint;

@@ -44,7 +44,7 @@ export class StoreWriter {
   /** How far messages had been carried out at the last commit of the last run. */
   readonly settledBefore: number;
 
-  /** `settled`: up to where outcomes of messages are needed no longer; see `levels.ts`. */
+  /** `settled`: up to where outcomes of messages are needed no longer; see `control-block.ts`. */
   constructor(environment: Environment, indexEvery: number, memory?: Memory, settled: () => number = () => 0) {
     this.environment = environment;
     this.memory = memory;

@@ -77,7 +77,7 @@ export class PostgresSink implements Sink {
     this.copySql = `copy ${this.schema}.domain_events (${eventColumns}) from stdin (format binary)`;
   }
 
-  /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered, PositionGone */
+  /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch, PositionGone */
   async open(): Promise<number> {
     const { connection, schema } = this.settings;
     if (this.settings.migrate && !this.isMigrated) {

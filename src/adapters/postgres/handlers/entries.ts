@@ -7,7 +7,7 @@
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { type CheckpointRecord, checkpointTable } from '../../../handler-state/checkpoint.ts';
-import type { Change, Entry, KeyRange } from '../../../handler-state/table-store.ts';
+import type { Change, Entry, KeyRange } from '../../../handler-state/handler-state-store.ts';
 import { storeName } from '../session/failure.ts';
 import { lockNames, lockSql } from '../session/locks.ts';
 import { PageSize } from '../session/page-size.ts';

@@ -1,5 +1,5 @@
 // Tells the store how far the readers are whose checkpoints are kept on this machine, so that `partitions drop` asks them too:
-// a row of `log_readers` for each. Owned by the caller's thread.
+// a row of `log_readers` for each. Owned by the host thread.
 //
 // Invariants: only what has been committed here is told, so a row never stands ahead of its reader. A new reader, and one
 // that goes back, or is gone, are told at once; progress now and then, and at the end. Readers that this run does not begin are told too:
@@ -8,7 +8,7 @@ import pg from 'pg';
 import { clearTimeout, setTimeout } from '../../../base/clock.ts';
 import { guarded, unawaited } from '../../../base/guarded.ts';
 import { type CheckpointRecord, checkpointTable } from '../../../handler-state/checkpoint.ts';
-import type { Change, TableStore } from '../../../handler-state/table-store.ts';
+import type { Change, HandlerStateStore } from '../../../handler-state/handler-state-store.ts';
 import { failure } from '../session/failure.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql, openClient } from '../session/server-session.ts';
@@ -39,7 +39,7 @@ export class LogReaders {
   }
 
   /** The same store, whose checkpoints are noted as they are committed. */
-  async follow(store: TableStore): Promise<TableStore> {
+  async follow(store: HandlerStateStore): Promise<HandlerStateStore> {
     for (const { key, json } of await store.range(checkpointTable, {})) this.note(key, json);
     return {
       get: (table, key) => store.get(table, key),

@@ -1,5 +1,5 @@
 // A projection into a table of the user's own: batches of events folded into rows, written in the transaction that says that
-// they are handled. Owned by the caller's thread.
+// they are handled. Owned by the host thread.
 //
 //   nothing shown ─ build beside ─▶ caught up ─ one transaction: its rows into the table, `shown` ─▶ folded into the table
 //                        ▲                                                                                    │
@@ -16,8 +16,8 @@ import { within } from '../../../base/wait.ts';
 import { checkpointTable } from '../../../handler-state/checkpoint.ts';
 import type { PostgresClient } from '../../../handler-state/effect-transaction.ts';
 import type { Effects } from '../../../handler-state/effects.ts';
-import { mayComeBack, patienceMs } from '../../../handler-state/patience.ts';
-import type { Change } from '../../../handler-state/table-store.ts';
+import type { Change } from '../../../handler-state/handler-state-store.ts';
+import { mayComeBack, storeBackoffMs } from '../../../handler-state/store-backoff.ts';
 import type { StoredEvent } from '../../../model/event.ts';
 import { catchUp, keysOf, nextRow } from '../../../projections/folding.ts';
 import {
@@ -278,7 +278,7 @@ export class TableProjection<Row> implements Projection<Row> {
       } catch (error) {
         if (!mayComeBack(error) && !mayPass(error)) throw error;
         this.heldUp(error);
-        await pause(patienceMs(failures), undefined, { signal: this.closed.signal });
+        await pause(storeBackoffMs(failures), undefined, { signal: this.closed.signal });
       }
     }
   }

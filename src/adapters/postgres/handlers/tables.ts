@@ -1,5 +1,5 @@
 // The handlers' tables in PostgreSQL. Commits have a connection of their own, reads a few, transactions of handlers others:
-// whoever holds one of these never waits for one of those. Owned by the caller's thread.
+// whoever holds one of these never waits for one of those. Owned by the host thread.
 //
 // Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time. Nothing is
 // read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
@@ -9,11 +9,11 @@ import { onAbort } from '../../../base/on-abort.ts';
 import type {
   Change,
   Entry,
+  HandlerStateStore,
   KeyRange,
   OnRefused,
   OwnTransaction,
-  TableStore,
-} from '../../../handler-state/table-store.ts';
+} from '../../../handler-state/handler-state-store.ts';
 import { checkSchema, Session } from '../schema/session.ts';
 import { failure, refusesData } from '../session/failure.ts';
 import { type Guard, guard } from '../session/guard.ts';
@@ -26,7 +26,7 @@ import { HandlerTransactions } from './transactions.ts';
 const readConnections = 4;
 const name = 'trunkline handlers';
 
-export class PostgresTables implements TableStore {
+export class PostgresTables implements HandlerStateStore {
   readonly logId: string;
   readonly schema: string;
   readonly statementTimeoutMs: number;

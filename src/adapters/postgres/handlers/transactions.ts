@@ -8,7 +8,7 @@ import { TrunklineError } from '../../../base/errors.ts';
 import { printAs } from '../../../base/one-line.ts';
 import { shown } from '../../../base/shown.ts';
 import { isThenable } from '../../../base/thenable.ts';
-import type { Change, OwnTransaction } from '../../../handler-state/table-store.ts';
+import type { Change, OwnTransaction } from '../../../handler-state/handler-state-store.ts';
 import type { TransactionClient } from '../../../store/store.ts';
 import { Slots } from '../../../subscriptions/slots.ts';
 import { failure } from '../session/failure.ts';

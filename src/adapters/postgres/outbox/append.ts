@@ -1,5 +1,5 @@
 // Events of entities into a transaction of the user's own, on the user's own connection: heads, events and outbox by one
-// function of the schema, in one round trip. Runs in the caller's thread.
+// function of the schema, in one round trip. Runs in the host thread.
 //
 // The call is a named statement only where the client talks to a server process of its own: that saves a fifth of its time
 // (parsing nine parameters). A pooler may run the next one on another connection, which does not know the name. All other
@@ -93,7 +93,7 @@ function refusal(error: unknown): unknown {
   const { detail, message } = error as { detail?: string; message?: string };
   if (codeOf(error) === 'TKWRD') {
     const reason = message!.slice(message!.indexOf(': ') + 2);
-    return new TrunklineError('WrongDoor', { aggregateType: detail ?? '', reason }, { cause: error });
+    return new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType: detail ?? '', reason }, { cause: error });
   }
   if (codeOf(error) === 'TKCON') {
     const [aggregateType, aggregateId, expectedVersion, actualVersion] = JSON.parse(detail!);

@@ -113,5 +113,5 @@ export class PostgresOutbox implements Outbox {
 
 function inUse(aggregateType: string): TrunklineError {
   const reason = 'transactions have written events of this type; actors must use another';
-  return new TrunklineError('WrongDoor', { aggregateType, reason });
+  return new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType, reason });
 }

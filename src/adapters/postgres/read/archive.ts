@@ -1,20 +1,20 @@
-// PostgreSQL as the caller's thread reads it: the reading half of the public event store, and pages for the history.
+// PostgreSQL as the host thread reads it: the reading half of the public event store, and pages for the history.
 import pg from 'pg';
 import { checkFields } from '../../../base/known-fields.ts';
 import type { AnyAggregate, EventOf, StateOf } from '../../../model/aggregate.ts';
 import type { StoredEvent } from '../../../model/event.ts';
-import type { Levels } from '../../../shared/levels.ts';
+import type { ControlBlock } from '../../../shared/control-block.ts';
 import type { StoreArchive } from '../../../store/adapter.ts';
 import type { EventFilter } from '../../../store/filter.ts';
 import { foldTo } from '../../../store/fold.ts';
 import { eventsOfType, filterOf, storeQueryFields } from '../../../store/query.ts';
 import {
+  type AsOf,
   type Head,
-  type Moment,
   nameOf,
   type PagedStore,
   type QuarantinedEvent,
-  type StateThen,
+  type StateAt,
   type StoreQuery,
   type TypeQuery,
 } from '../../../store/store.ts';
@@ -124,8 +124,8 @@ export class PostgresArchive implements StoreArchive {
     }
   }
 
-  historyOf(logId: string, levels: Levels): PagedStore {
-    return new PostgresHistory(this, logId, levels);
+  historyOf(logId: string, control: ControlBlock): PagedStore {
+    return new PostgresHistory(this, logId, control);
   }
 
   /** The events of one log, in its order: positions `from` to `to`, `limit` at most. */
@@ -145,8 +145,8 @@ export class PostgresArchive implements StoreArchive {
   async stateAt<A extends AnyAggregate>(
     aggregate: A,
     id: string,
-    moment: Moment,
-  ): Promise<StateThen<StateOf<A>> | undefined> {
+    moment: AsOf,
+  ): Promise<StateAt<StateOf<A>> | undefined> {
     const limit = 'version' in moment ? moment.version : Number.MAX_SAFE_INTEGER;
     if (limit < 1) return undefined;
     return foldTo(aggregate, await this.eventsOf(aggregate.name, id, 1, limit), moment);

@@ -1,7 +1,7 @@
 // What one log has brought into PostgreSQL, as the history reads it: in the order of the log.
 
 import { TrunklineError } from '../../../base/errors.ts';
-import type { Levels } from '../../../shared/levels.ts';
+import type { ControlBlock } from '../../../shared/control-block.ts';
 import type { EventFilter } from '../../../store/filter.ts';
 import type { PagedStore, StorePages } from '../../../store/store.ts';
 import { type EventFrames, eventsIn } from '../rows/rows.ts';
@@ -25,19 +25,19 @@ interface LogPages {
 export class PostgresHistory implements PagedStore {
   private readonly archive: LogPages;
   private readonly logId: string;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
 
-  constructor(archive: LogPages, logId: string, levels: Levels) {
+  constructor(archive: LogPages, logId: string, control: ControlBlock) {
     this.archive = archive;
     this.logId = logId;
-    this.levels = levels;
+    this.control = control;
   }
 
   scan(filter: EventFilter, signal?: AbortSignal): StorePages {
     return {
       isRemote: true,
       page: async (from, to, limit) => {
-        const stored = this.levels.position('stored');
+        const stored = this.control.position('stored');
         if (stored === 0) throw new TrunklineError('StoreUnavailable', { store: storeName, cause: notYet });
         const last = Math.min(to, stored);
         if (from > last) return undefined;

@@ -4,7 +4,7 @@ import { TrunklineError } from '../../../base/errors.ts';
 import { storeName } from '../session/failure.ts';
 import { checkSchema } from './session.ts';
 
-/** A log's first run says here that it has begun. @throws StoreSchemaMissing, StoreSchemaAltered, StoreUnsuitable */
+/** A log's first run says here that it has begun. @throws StoreSchemaMissing, StoreSchemaMismatch, StoreUnsuitable */
 export async function checkKnowsLog(
   client: pg.ClientBase,
   schema: string,

@@ -52,7 +52,7 @@ const migrateFields = fieldsOf<MigrateOptions>({
 
 /**
  * Apply the migrations that the schema lacks.
- * @throws StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaAltered, StoreSchemaUnsafe, MigrationFailed
+ * @throws StoreUnavailable, StoreAccessDenied, StoreSchemaNewer, StoreSchemaMismatch, StoreSchemaUnsafe, MigrationFailed
  */
 export async function migrate(options: MigrateOptions): Promise<MigrateReport> {
   checkFields('migrate', options, migrateFields);

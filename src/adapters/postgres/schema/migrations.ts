@@ -49,7 +49,7 @@ export async function versionOf(client: pg.ClientBase, schema: string, known: re
     }
     if (row.number !== migration.number || row.checksum !== migration.checksum) {
       const reason = `migration ${row.name} was applied with another text than this release's ${migration.name}`;
-      throw new TrunklineError('StoreSchemaAltered', { schema, reason });
+      throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
     }
   }
   return rows.length;

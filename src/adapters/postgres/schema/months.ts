@@ -194,7 +194,7 @@ async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolea
 
 /**
  * Whether the table of this name is a partition of domain_events; false: there is no such table.
- * @throws StoreSchemaAltered if there is one and it is no partition: a month that was detached, for example
+ * @throws StoreSchemaMismatch if there is one and it is no partition: a month that was detached, for example
  */
 export async function isAttached(client: pg.ClientBase, schema: string, partition: string): Promise<boolean> {
   const { rows } = await client.query(
@@ -204,7 +204,7 @@ export async function isAttached(client: pg.ClientBase, schema: string, partitio
   );
   if (rows.length === 0 || rows[0].attached) return rows.length === 1;
   const reason = `table ${partition} is no partition of domain_events; attach it, or give it another name`;
-  throw new TrunklineError('StoreSchemaAltered', { schema, reason });
+  throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
 }
 
 const startOf = (month: string): string => `${month}-01T00:00:00Z`;

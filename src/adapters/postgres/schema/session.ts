@@ -69,7 +69,7 @@ export class Session {
 
 /**
  * Refuse a schema that this release did not make, or not whole, or into which others can put something.
- * @throws StoreSchemaMissing, StoreSchemaNewer, StoreSchemaAltered, StoreSchemaUnsafe, StoreUnavailable
+ * @throws StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch, StoreSchemaUnsafe, StoreUnavailable
  */
 export async function checkSchema(client: pg.ClientBase, schema: string): Promise<void> {
   await checkServer(client);

@@ -32,7 +32,7 @@ const needed: readonly string[] = Object.entries(columns).flatMap(([table, names
   names.split(' ').map((name) => `${table}.${name}`),
 );
 
-/** @throws StoreSchemaAltered */
+/** @throws StoreSchemaMismatch */
 export async function checkTables(client: pg.ClientBase, schema: string): Promise<void> {
   // From the catalogue, which everybody may read: what one may do to a table is another question.
   const { rows } = await client.query(
@@ -43,5 +43,5 @@ export async function checkTables(client: pg.ClientBase, schema: string): Promis
   );
   if (rows.length === 0) return;
   const reason = `it lacks ${rows.map(({ name }) => name).join(', ')}`;
-  throw new TrunklineError('StoreSchemaAltered', { schema, reason });
+  throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
 }

@@ -39,7 +39,7 @@ export function failure(error: unknown, schema: string): TrunklineError {
         return new TrunklineError('StoreUnsuitable', { store: storeName, reason }, options);
       }
       case 'altered':
-        return new TrunklineError('StoreSchemaAltered', { schema, reason: cause }, options);
+        return new TrunklineError('StoreSchemaMismatch', { schema, reason: cause }, options);
       // It is there, and has answered: to say that it does not answer would send its reader to look for an outage.
       case 'data':
       case 'refused':

@@ -210,7 +210,7 @@ class Tail {
       const reason =
         'it has events of transactions that this server has yet to begin, so it comes from a dump: ' +
         'set their transaction_id to pg_catalog.pg_current_xact_id()';
-      throw new TrunklineError('StoreSchemaAltered', { schema, reason });
+      throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
     }
   }
 

@@ -1,4 +1,4 @@
-// Events handed over several at a time, one batch after the other, in log order. Owned by the caller's thread.
+// Events handed over several at a time, one batch after the other, in log order. Owned by the host thread.
 //
 // A batch whose attempts are used up is taken apart: each event once more, alone, so that those that cannot be handled are
 // the only ones to become dead letters. One that may have failed by its size alone is handed over in halves, and the next ones
@@ -9,7 +9,7 @@ import { clearTimeout, setTimeout } from '../base/clock.ts';
 import { guarded } from '../base/guarded.ts';
 import type { Turn } from '../wire/care.ts';
 import { Again } from './again.ts';
-import type { Attempts, Outcome } from './attempts.ts';
+import type { DeliveryRunner, Outcome } from './delivery-runner.ts';
 import { isOutgrown } from './outgrown.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { isAlone, type Work } from './work.ts';
@@ -26,9 +26,9 @@ export interface BatchEnds {
   inTurn(work: Work, turn: Turn): Promise<void>;
 }
 
-export class Batches {
+export class BatchCollector {
   private readonly settings: NonNullable<SubscriptionSettings['batch']>;
-  private readonly attempts: Attempts;
+  private readonly runner: DeliveryRunner;
   private readonly ends: BatchEnds;
   private readonly size: BatchSize;
   private gathered: Work[] = [];
@@ -38,10 +38,10 @@ export class Batches {
   private timer: NodeJS.Timeout | undefined;
   private readonly runs: Again;
 
-  constructor(settings: NonNullable<SubscriptionSettings['batch']>, attempts: Attempts, ends: BatchEnds) {
+  constructor(settings: NonNullable<SubscriptionSettings['batch']>, runner: DeliveryRunner, ends: BatchEnds) {
     this.settings = settings;
     this.size = new BatchSize(settings.max);
-    this.attempts = attempts;
+    this.runner = runner;
     this.ends = ends;
     this.runs = new Again(
       () => this.run(),
@@ -103,7 +103,7 @@ export class Batches {
   private async together(batch: readonly Work[]): Promise<void> {
     const events = batch.map(({ event }) => event);
     const key = `${events[0]!.id}-${events.at(-1)!.id}`;
-    const outcome = await this.attempts.run(events, key, () => {
+    const outcome = await this.runner.run(events, key, () => {
       for (const work of batch) this.ends.done(work);
     });
     if (outcome.kind === 'done') this.size.succeeded();
@@ -124,11 +124,11 @@ export class Batches {
 
   private async alone(work: Work): Promise<void> {
     if (work.turn !== undefined) return this.ends.inTurn(work, work.turn);
-    if (work.once !== undefined) return work.told?.(await this.attempts.single([work.event], work.event.id, work.once));
+    if (work.once !== undefined) return work.told?.(await this.runner.single([work.event], work.event.id, work.once));
     const asked = work.letter !== undefined;
     const done = (): void => this.ends.done(work);
     const mayBegin = (): boolean => this.ends.mayBegin(work);
-    const outcome: Outcome = await this.attempts.run([work.event], work.event.id, done, mayBegin, asked);
+    const outcome: Outcome = await this.runner.run([work.event], work.event.id, done, mayBegin, asked);
     if (outcome.kind === 'failed') this.ends.exhausted(work, outcome.error, outcome.attempts);
     work.told?.(outcome);
   }

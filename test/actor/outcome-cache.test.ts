@@ -1,7 +1,7 @@
 // Outcomes of idempotency keys: remembered until the store has them, and not a moment less.
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { RememberedOutcomes } from '../../src/shard/remembered.ts';
+import { OutcomeCache } from '../../src/shard/outcome-cache.ts';
 
 const outcome = (n: number): { version: number; outcome: { value: number; events: number; expiresAt: number } } => ({
   version: n,
@@ -18,23 +18,23 @@ test('a key is found until what was published with it is stored', () => {
   );
   fc.assert(
     fc.property(moves, (list) => {
-      const remembered = new RememberedOutcomes();
+      const outcomeCache = new OutcomeCache();
       const newest = new Map<string, { n: number; published: number }>();
       let [published, stored, n] = [0, 0, 0];
       for (const move of list) {
         if ('add' in move) {
           published += move.bytes;
-          const key = RememberedOutcomes.key('call', 'c', `k${move.add}`);
-          remembered.add(key, outcome(++n), published);
+          const key = OutcomeCache.key('call', 'c', `k${move.add}`);
+          outcomeCache.add(key, outcome(++n), published);
           newest.set(key, { n, published });
         } else {
           stored = Math.max(stored, Math.min(published, stored + move.forget));
-          remembered.forget(stored);
+          outcomeCache.forget(stored);
         }
         for (const [key, last] of newest) {
           // The newest outcome of a key must be there until it is stored itself.
-          if (last.published > stored) expect(remembered.get(key)?.version).toBe(last.n);
-          else expect(remembered.get(key)).toBeUndefined();
+          if (last.published > stored) expect(outcomeCache.get(key)?.version).toBe(last.n);
+          else expect(outcomeCache.get(key)).toBeUndefined();
         }
       }
     }),
@@ -43,10 +43,10 @@ test('a key is found until what was published with it is stored', () => {
 
 test('no two places share a key', () => {
   const keys = [
-    RememberedOutcomes.key('a', 'b', 'c'),
-    RememberedOutcomes.key('ab', '', 'c'),
-    RememberedOutcomes.key('a', 'bc', ''),
-    RememberedOutcomes.key('a', '', 'bc'),
+    OutcomeCache.key('a', 'b', 'c'),
+    OutcomeCache.key('ab', '', 'c'),
+    OutcomeCache.key('a', 'bc', ''),
+    OutcomeCache.key('a', '', 'bc'),
   ];
   expect(new Set(keys).size).toBe(keys.length);
 });

@@ -3,9 +3,9 @@
 // are committed is known as done, whatever is lost afterwards.
 import type { StoredEvent } from '../model/event.ts';
 import { DoneRanges, joinRanges } from './done-ranges.ts';
+import type { StateTables } from './handler-state.ts';
+import type { Change } from './handler-state-store.ts';
 import type { TableEntry } from './table-pages.ts';
-import type { Change } from './table-store.ts';
-import type { Tables } from './tables.ts';
 
 export const handledTable = 'handled';
 
@@ -42,13 +42,13 @@ const doneIn = (value: unknown): readonly number[] => (value as HandledRecord).d
  * letters, and goes with them.)
  */
 export async function doneAbove(
-  tables: Tables,
+  handlerState: StateTables,
   handler: string,
   low: number,
   done: readonly number[],
 ): Promise<{ done: number[]; entries: string[] }> {
   const entries: TableEntry[] = [];
-  for await (const page of tables.pages(handledTable, { prefix: handledPrefix(handler) })) entries.push(...page);
+  for await (const page of handlerState.pages(handledTable, { prefix: handledPrefix(handler) })) entries.push(...page);
   const told = new DoneRanges(done); // asked in the order of the keys, which is that of the positions
   const news = entries.filter(({ value }) => {
     const [first] = doneIn(value);

@@ -5,13 +5,13 @@
 // - A chunk follows the one whose CRC it names, at the very next position. After damage an incarnation begins further on,
 //   so that no position is given out twice; its first chunk may leave that gap, and no other may.
 import { CHUNK_FORMAT, CHUNK_MAGIC, Field, type ParsedChunk, parseChunk } from './chunk.ts';
-import type { Marker } from './marker.ts';
+import type { RunManifest } from './run-manifest.ts';
 
-export class Lineage {
+export class ChunkChain {
   private readonly logId: Buffer;
   private readonly byNumber: Map<number, { seed: number; from: number; end: number }> = new Map();
 
-  constructor(marker: Pick<Marker, 'logId' | 'incarnations'>) {
+  constructor(marker: Pick<RunManifest, 'logId' | 'incarnations'>) {
     this.logId = Buffer.from(marker.logId, 'hex');
     for (const [i, { number, seed, fromPosition }] of marker.incarnations.entries()) {
       const end = marker.incarnations[i + 1]?.fromPosition ?? Number.POSITIVE_INFINITY;

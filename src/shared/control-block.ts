@@ -8,10 +8,10 @@
 // | log thread | `begun`, `appended`, `written`, `usedBytes`, `committedBytes`, `full`, `diskFull`, `heldByMessages`; `synced` once, before it reports that it is ready |
 // | sync thread | `synced` from then on |
 // | flush thread | `stored`, `published`, `remembered`, `floor`, `quarantined`; `settledBefore` and `keyClockAhead` once, before it reports that it is ready |
-// | caller's thread | `settled`, `waitingKib`, `awaits…`, `stopping`, `abandoned`, flush policy, `rejectsWhenFull`; `admitBytes` once, before any thread starts |
+// | host thread | `settled`, `waitingKib`, `awaits…`, `stopping`, `abandoned`, flush policy, `rejectsWhenFull`; `admitBytes` once, before any thread starts |
 // | a shard | its own beat and count of actors |
 // | log and sync thread | `poisoned`: only ever from 0 to 1 |
-// | several, by a protocol of their own | bells (`shared/ring/bell.ts`), `logInbox` (`log.ts`), `hurry` and `openings` (below), `transactions` and `exiting` (`gate.ts`), `reserving` (`reserve-lock.ts`) |
+// | several, by a protocol of their own | notifiers (`shared/ring/notifier.ts`), `logInbox` (`log.ts`), `hurry` and `openings` (below), `transactions` and `exiting` (`exit-guard.ts`), `reserving` (`reserve-lock.ts`) |
 
 import { monotonicMs } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
@@ -20,7 +20,7 @@ const positionCount = 16;
 const wordsOffset = positionCount * 8;
 
 /** Positions, in the order of the levels. Each is the last position that has reached the level. */
-export const Position = {
+export const Watermark = {
   written: 0,
   synced: 1,
   stored: 2,
@@ -48,14 +48,14 @@ export const Position = {
   /** not a position: how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
   quarantined: 13,
 } as const;
-export type PositionName = keyof typeof Position;
+export type WatermarkName = keyof typeof Watermark;
 
-/** Words: bells (see `shared/ring/bell.ts`) and flags. */
-export const LevelWord = {
-  logBell: 0,
-  syncBell: 1,
-  flushBell: 2,
-  callerBell: 3,
+/** Words: notifiers (see `shared/ring/notifier.ts`) and flags. */
+export const Signal = {
+  logNotifier: 0,
+  syncNotifier: 1,
+  flushNotifier: 2,
+  hostNotifier: 3,
   /** how far the stop has come, see {@link StopStage} */
   stopping: 4,
   /** 1: a write or a sync failed; nothing is acknowledged any more */
@@ -80,7 +80,7 @@ export const LevelWord = {
   abandoned: 16,
   /** 1: the process is ending; no thread begins a transaction any more */
   exiting: 17,
-  /** how many threads are inside a transaction, see `gate.ts` */
+  /** how many threads are inside a transaction, see `exit-guard.ts` */
   transactions: 18,
   /** 1: a caller waits for `published`: as for `stored` */
   awaitsPublished: 20,
@@ -94,8 +94,8 @@ export const LevelWord = {
   heldByMessages: 27,
   /** KiB of messages that wait beside the log: they count with what it holds */
   waitingKib: 28,
-  firstShardBell: 32,
-  /** counts turns of each shard's loops: one that stands still while its bell does not say `blocked` is held by a command */
+  firstShardNotifier: 32,
+  /** counts turns of each shard's loops: one that stands still while its notifier does not say `blocked` is held by a command */
   firstShardBeat: 96,
   /** how many actors each shard held after its last sweep */
   firstShardActors: 160,
@@ -113,28 +113,28 @@ export const StopStage = { shards: 1, log: 2, sync: 3, flush: 4 } as const;
 
 const shardLimit = 64;
 
-export class Levels {
+export class ControlBlock {
   readonly memory: SharedArrayBuffer;
   readonly words: Int32Array;
   private readonly positions: BigInt64Array;
 
   constructor(memory?: SharedArrayBuffer) {
-    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (LevelWord.firstShardActors + shardLimit) * 4);
+    this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (Signal.firstShardActors + shardLimit) * 4);
     this.positions = new BigInt64Array(this.memory, 0, positionCount);
     this.words = new Int32Array(this.memory, wordsOffset);
   }
 
-  position(name: PositionName): number {
-    return Number(Atomics.load(this.positions, Position[name]));
+  position(name: WatermarkName): number {
+    return Number(Atomics.load(this.positions, Watermark[name]));
   }
 
-  publish(name: PositionName, position: number): void {
-    Atomics.store(this.positions, Position[name], BigInt(position));
+  publish(name: WatermarkName, position: number): void {
+    Atomics.store(this.positions, Watermark[name], BigInt(position));
   }
 
   /** One turn of a shard's loop. Not atomic: one thread writes, and the reader looks again a second later. */
   beat(shard: number): void {
-    this.words[LevelWord.firstShardBeat + shard]!++;
+    this.words[Signal.firstShardBeat + shard]!++;
   }
 
   /**
@@ -146,7 +146,7 @@ export class Levels {
   }
 
   get isPoisoned(): boolean {
-    return this.flag(LevelWord.poisoned) !== 0;
+    return this.flag(Signal.poisoned) !== 0;
   }
 
   flag(word: number): number {
@@ -159,23 +159,23 @@ export class Levels {
 }
 
 /** Why nothing new is let in, as the log thread has last said. */
-export function logFull(levels: Levels, limitBytes: number): TrunklineError {
-  const diskIsFull = levels.flag(LevelWord.diskFull) !== 0;
-  return new TrunklineError('LogFull', { usedBytes: levels.position('usedBytes'), limitBytes, diskIsFull });
+export function logFull(control: ControlBlock, limitBytes: number): TrunklineError {
+  const diskIsFull = control.flag(Signal.diskFull) !== 0;
+  return new TrunklineError('LogFull', { usedBytes: control.position('usedBytes'), limitBytes, diskIsFull });
 }
 
 /**
  * `full` has gone down, or means less: say so after it, and ring the caller. A count, since the log may be full again before
- * the caller's thread looks: it must wake what was let in meanwhile all the same.
+ * the host thread looks: it must wake what was let in meanwhile all the same.
  */
-export function countOpening({ words }: Levels): void {
-  Atomics.add(words, LevelWord.openings, 1);
+export function countOpening({ words }: ControlBlock): void {
+  Atomics.add(words, Signal.openings, 1);
 }
 
 /**
  * A caller waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. It holds for
  * the next sync, which takes it back: a thread that still waits says it again, and one that does not need not say so.
  */
-export function hurrySync(levels: Levels): void {
-  if (Atomics.exchange(levels.words, LevelWord.hurry, 1) === 0) Atomics.notify(levels.words, LevelWord.hurry);
+export function hurrySync(control: ControlBlock): void {
+  if (Atomics.exchange(control.words, Signal.hurry, 1) === 0) Atomics.notify(control.words, Signal.hurry);
 }

@@ -1,30 +1,30 @@
 // Where a subscription begins, and how it reads what has happened before.
 import { TrunklineError } from '../base/errors.ts';
 import { type CheckpointRecord, checkReached } from '../handler-state/checkpoint.ts';
-import type { Levels } from '../shared/levels.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
 import { EventFilter } from '../store/filter.ts';
 import type { History, PageReader } from '../store/history.ts';
 import type { Beginnings } from './beginnings.ts';
 import type { From } from './handlers.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
-export class Starts {
+export class StartPositions {
   private readonly history: History;
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   private readonly dataDir: string;
   private readonly beginnings: Beginnings | undefined;
 
   /** `beginnings`: where checkpoints lie in a database, which may come back from an earlier state. */
-  constructor(history: History, levels: Levels, dataDir: string, beginnings?: Beginnings) {
+  constructor(history: History, control: ControlBlock, dataDir: string, beginnings?: Beginnings) {
     this.beginnings = beginnings;
     this.history = history;
-    this.levels = levels;
+    this.control = control;
     this.dataDir = dataDir;
   }
 
   /** Where a handler goes on: behind what it has done. @throws LogDamaged */
   kept(handler: string, record: CheckpointRecord | undefined): CheckpointRecord | undefined {
-    if (record) checkReached(this.dataDir, handler, record, this.levels.position('written'));
+    if (record) checkReached(this.dataDir, handler, record, this.control.position('written'));
     return record;
   }
 
@@ -33,14 +33,14 @@ export class Starts {
    * awaited: what is acknowledged from then on comes after `now`.
    */
   fixed(from: From): Exclude<From, 'now'> {
-    return from === 'now' ? this.levels.position('written') + 1 : from;
+    return from === 'now' ? this.control.position('written') + 1 : from;
   }
 
   /** The position before the first one that a subscription takes which has no checkpoint. @throws PositionGone, PositionAhead */
   async firstLow(handler: string, from: Exclude<From, 'now'>, isVolatile: boolean): Promise<number> {
     if (from === 'start') return 0;
     const begun = isVolatile ? undefined : this.beginnings?.lowOf(handler);
-    if (begun !== undefined && begun <= this.levels.position('written')) return begun;
+    if (begun !== undefined && begun <= this.control.position('written')) return begun;
     return this.begun(handler, (await this.positionOf(from)) - 1, isVolatile);
   }
 
@@ -52,7 +52,7 @@ export class Starts {
 
   /** The first position to be taken. @throws PositionGone, PositionAhead */
   async positionOf(from: Exclude<From, 'now'>): Promise<number> {
-    const last = this.levels.position('written');
+    const last = this.control.position('written');
     if (from === 'start') return 1;
     if (typeof from === 'number') {
       if (from < 1) throw new TrunklineError('PositionGone', { position: from, firstKept: 1 });

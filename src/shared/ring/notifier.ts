@@ -12,8 +12,8 @@ const napping = 3; // in Atomics.wait as well, for so short a time that a publis
 /** Whether a thread whose word this is blocks until it is rung: no code of its own runs meanwhile. */
 export const isBlocked = (word: number): boolean => word === blocked || word === napping;
 
-/** The sleeper's side of a bell: owned by one thread. */
-export class Sleeper {
+/** The sleeper's side of a notifier: owned by one thread. */
+export class Parker {
   private readonly words: Int32Array;
   private readonly index: number;
 
@@ -27,7 +27,7 @@ export class Sleeper {
     this.wait(blocked, hasWork, boundMs);
   }
 
-  /** The same for a moment: {@link Bell.ringSleeper} does not end it. */
+  /** The same for a moment: {@link Notifier.notifyUnlessNapping} does not end it. */
   nap(hasWork: () => boolean, boundMs: number): void {
     this.wait(napping, hasWork, boundMs);
   }
@@ -52,8 +52,8 @@ export class Sleeper {
   }
 }
 
-/** The publisher's side of a bell; any thread may hold one. */
-export class Bell {
+/** The publisher's side of a notifier; any thread may hold one. */
+export class Notifier {
   private readonly words: Int32Array;
   private readonly index: number;
   private readonly port: MessagePort | undefined;
@@ -66,7 +66,7 @@ export class Bell {
   }
 
   /** Call after publishing work. Costs one load while the sleeper is awake. */
-  ring(): void {
+  notify(): void {
     const state = Atomics.load(this.words, this.index);
     if (state === awake || Atomics.compareExchange(this.words, this.index, state, awake) !== state) return;
     if (state === inLoop) this.port?.postMessage(null);
@@ -74,7 +74,7 @@ export class Bell {
   }
 
   /** The same, but for a sleeper that naps: it looks by itself in a moment. */
-  ringSleeper(): void {
-    if (Atomics.load(this.words, this.index) !== napping) this.ring();
+  notifyUnlessNapping(): void {
+    if (Atomics.load(this.words, this.index) !== napping) this.notify();
   }
 }

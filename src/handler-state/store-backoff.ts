@@ -21,7 +21,7 @@ export function isFinal(error: unknown): boolean {
 }
 
 /** What tries again while the store is away. */
-export interface Patient {
+export interface StoreBackoff {
   hasEnded(): boolean;
   /** What holds it up; undefined: nothing any more. */
   trouble(error: unknown): void;
@@ -29,9 +29,9 @@ export interface Patient {
 }
 
 /** Again and again while the store is away (or what else `isPassing` says may come), or until it ends. */
-export async function patiently(
+export async function withStoreBackoff(
   work: () => Promise<void>,
-  { hasEnded, trouble, pause }: Patient,
+  { hasEnded, trouble, pause }: StoreBackoff,
   isPassing: (error: unknown) => boolean = mayComeBack,
 ): Promise<void> {
   for (let failures = 1; !hasEnded(); failures++) {
@@ -42,10 +42,11 @@ export async function patiently(
     } catch (error) {
       if (!isPassing(error)) throw error;
       trouble(error);
-      await pause(patienceMs(failures));
+      await pause(storeBackoffMs(failures));
     }
   }
 }
 
 /** How long to wait before the next try, milliseconds: for one who counts the tries that failed running. */
-export const patienceMs = (failures: number): number => Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));
+export const storeBackoffMs = (failures: number): number =>
+  Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));

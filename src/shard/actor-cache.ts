@@ -3,7 +3,7 @@
 // since it is from the store that they will come back.
 import type { Actor, ActorType } from './actor.ts';
 
-export class Residents {
+export class ActorCache {
   private readonly byType: Map<string, Actor>[];
   private readonly limit: number;
   private readonly idleMs: number;

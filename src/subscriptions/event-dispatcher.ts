@@ -1,5 +1,5 @@
 // What is under way in one subscription: events on their way through the handler, side by side, one at a time and in version
-// order within an aggregate; what is parked; how far it has come. Owned by the caller's thread.
+// order within an aggregate; what is parked; how far it has come. Owned by the host thread.
 //
 // Invariant: an event is done when its handler has succeeded or it is parked, in the same turn in which what goes with that
 // is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
@@ -8,17 +8,17 @@ import { clearTimeout, setTimeout } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
 import { aggregateKey, type LetterError, letterError, letterEvent } from '../dead-letters/letters.ts';
-import { Parked } from '../dead-letters/parked.ts';
+import { ParkedSequences } from '../dead-letters/parked-sequences.ts';
 import { Requeues } from '../dead-letters/requeues.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import { bytesOf, type StoredEvent } from '../model/event.ts';
 import { type Care, spent, type Turn } from '../wire/care.ts';
 import type { Subject } from './attempt.ts';
-import { Attempts, type Outcome } from './attempts.ts';
-import { Batches } from './batches.ts';
+import { BatchCollector } from './batch-collector.ts';
 import { Breaker } from './breaker.ts';
 import { Condition } from './condition.ts';
-import type { Call, HandlerCode } from './handler-code.ts';
+import { DeliveryRunner, type Outcome } from './delivery-runner.ts';
+import type { HandlerCode, HandlerFn } from './handler-code.ts';
 import { isAbout, passes } from './interest.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
@@ -38,16 +38,16 @@ export interface HandlingEvents {
   runtimeHasFailed(): boolean;
 }
 
-export class Handling {
-  readonly attempts: Attempts;
-  readonly parked: Parked;
+export class EventDispatcher {
+  readonly runner: DeliveryRunner;
+  readonly parked: ParkedSequences;
   readonly breaker: Breaker;
   private readonly settings: SubscriptionSettings;
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly care: Care;
   private readonly events: HandlingEvents;
   private readonly slots: Slots;
-  private readonly batches: Batches | undefined;
+  private readonly collector: BatchCollector | undefined;
   /** Aggregates with an event under way: what waits behind it. */
   private readonly lanes = new Map<string, Work[]>();
   private readonly requeues: Requeues;
@@ -64,16 +64,16 @@ export class Handling {
   handled = 0;
   lastTaken: StoredEvent | undefined;
 
-  constructor(settings: SubscriptionSettings, tables: Tables, care: Care, call: Call, events: HandlingEvents) {
+  constructor(settings: SubscriptionSettings, state: StateTables, care: Care, call: HandlerFn, events: HandlingEvents) {
     this.settings = settings;
     this.care = care;
-    this.tables = tables;
+    this.handlerState = state;
     this.events = events;
     this.breaker = new Breaker(settings.breaker);
     const { concurrency, threads, module } = settings;
     this.slots = new Slots(module === undefined ? concurrency : Math.min(concurrency, threads));
-    this.attempts = new Attempts(settings, call, tables, this.breaker, this.slots, events.runtimeHasFailed);
-    this.parked = new Parked(settings.name, tables);
+    this.runner = new DeliveryRunner(settings, call, state, this.breaker, this.slots, events.runtimeHasFailed);
+    this.parked = new ParkedSequences(settings.name, state);
     this.requeues = new Requeues({
       parked: this.parked,
       isClosing: () => this.isClosing,
@@ -84,9 +84,9 @@ export class Handling {
       failed: (error) => events.failed(error, {}),
       broken: (error) => this.broken(error),
     });
-    this.batches =
+    this.collector =
       settings.batch &&
-      new Batches(settings.batch, this.attempts, {
+      new BatchCollector(settings.batch, this.runner, {
         mayBegin: (work) => this.mayBegin(work),
         done: (work) => this.done(work),
         exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
@@ -97,7 +97,7 @@ export class Handling {
   }
 
   get code(): HandlerCode {
-    return this.attempts.code;
+    return this.runner.code;
   }
 
   /** Everything up to `low`, and in the ranges, is done: events behind it are taken from now on. None is being executed. */
@@ -118,7 +118,7 @@ export class Handling {
   }
 
   get hasRoom(): boolean {
-    return this.tracker.count < this.settings.window && !this.tracker.isHeavy && !this.tables.isFull;
+    return this.tracker.count < this.settings.window && !this.tracker.isHeavy && !this.handlerState.isFull;
   }
 
   /** The next event in log order, of interest or not. */
@@ -131,7 +131,7 @@ export class Handling {
     if (turn === undefined && !passes(this.settings, event)) return; // else in its turn: it is the user's code, too
     this.lastTaken = event;
     this.events.touched();
-    if (turn === undefined && !this.batches && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
+    if (turn === undefined && !this.collector && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
     this.enter({ event, pending: tracker.begin(position, event.occurredAt.getTime(), bytesOf(event)), tracker, turn });
   }
 
@@ -167,7 +167,7 @@ export class Handling {
   private firstTurn(work: Work, done: () => void, asked: boolean): true | Promise<Outcome> {
     this.firstTurns++;
     try {
-      return this.attempts.begin(work.event, work.event.id, done, asked);
+      return this.runner.begin(work.event, work.event.id, done, asked);
     } finally {
       this.firstTurns--;
     }
@@ -175,7 +175,7 @@ export class Handling {
 
   /** Behind what is under way of its aggregate, also if that will be parked: letters come in version order, without a gap. */
   private enter(work: Work): void {
-    if (this.batches) return this.batches.add(work);
+    if (this.collector) return this.collector.add(work);
     const key = aggregateKey(work.event);
     const lane = this.lanes.get(key);
     if (lane) {
@@ -193,7 +193,7 @@ export class Handling {
       if (!this.mayBegin(work)) continue;
       const { event } = work;
       if (work.once !== undefined) {
-        const outcome = await this.attempts.single(event, event.id, work.once);
+        const outcome = await this.runner.single(event, event.id, work.once);
         work.told?.(outcome);
         continue;
       }
@@ -206,7 +206,7 @@ export class Handling {
       const asked = isAsked(work);
       const begun = isFree
         ? this.firstTurn(work, done, asked)
-        : this.attempts.run(event, event.id, done, () => this.mayBegin(work), asked);
+        : this.runner.run(event, event.id, done, () => this.mayBegin(work), asked);
       if (begun !== true) {
         await this.whileUnderWay(work, this.finish(work, begun));
         continue;
@@ -231,27 +231,27 @@ export class Handling {
 
   /** It may be what has ended the process: executed behind a mark, or not again. */
   private async inTurn(work: Work, turn: Turn, subject: Subject): Promise<void> {
-    const { attempts, tables, settings } = this;
+    const { runner, handlerState, settings } = this;
     const { event } = work;
     const what = `event ${event.type} at position ${event.position}, by handler '${settings.name}',`;
     const failure = spent(turn, what, settings.retry.attempts);
     let isExecuted = failure !== undefined;
     const mayBegin = async (): Promise<boolean> => {
       if (!this.mayBegin(work)) return false;
-      await turn.begin(attempts.stopped);
-      isExecuted = !attempts.stopped.aborted && this.mayBegin(work);
+      await turn.begin(runner.stopped);
+      isExecuted = !runner.stopped.aborted && this.mayBegin(work);
       if (!isExecuted || work.letter !== undefined || passes(this.settings, event)) return isExecuted;
       this.settle(work);
       return false;
     };
     const begun: Promise<Outcome> =
       failure === undefined
-        ? attempts.run(subject, event.id, () => this.done(work), mayBegin)
+        ? runner.run(subject, event.id, () => this.done(work), mayBegin)
         : Promise.resolve({ kind: 'failed', ...failure });
     await this.finish(work, begun);
     if (!isExecuted || this.isClosing) return turn.leave();
     // Not before: what a handler has left running (a promise that it does not await) may end the process yet.
-    await tables.durableWithin(keptMs, () => {}); // the tables report it
+    await handlerState.durableWithin(keptMs, () => {}); // the tables report it
     turn.end();
   }
 
@@ -325,7 +325,7 @@ export class Handling {
   /** Begin no event, and try none again, until `begin`. */
   hold(): void {
     this.isHeld = true;
-    this.attempts.hold();
+    this.runner.hold();
   }
 
   private async whileUnderWay(work: Work, execution: Promise<void>): Promise<void> {
@@ -373,24 +373,24 @@ export class Handling {
   /** Begin nothing more; resolves when what runs has ended, or was given up after `graceMs`. */
   async close(graceMs: number): Promise<void> {
     this.isClosing = true;
-    this.attempts.stopRetrying();
+    this.runner.stopRetrying();
     const timer = this.endWithin(graceMs);
     await this.executions.until(() => this.lanes.size === 0 && this.firstTurns === 0);
-    await this.batches?.ended();
+    await this.collector?.ended();
     clearTimeout(timer);
   }
 
   /** What runs has no longer than this from now, whatever was said before. */
   endWithin(graceMs: number): NodeJS.Timeout {
     return setTimeout(
-      guarded(() => this.attempts.abort()),
+      guarded(() => this.runner.abort()),
       graceMs,
     ).unref();
   }
 
   /** Whether no event is executed. */
   get isStill(): boolean {
-    return this.underWay === 0 && this.firstTurns === 0 && this.batches?.isHandling !== true;
+    return this.underWay === 0 && this.firstTurns === 0 && this.collector?.isHandling !== true;
   }
 
   /** Resolves when no event is executed; held before, none is begun. */

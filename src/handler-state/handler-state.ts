@@ -1,5 +1,5 @@
 // What handlers keep, as they see it: the store, overlaid with what has not been committed yet. Changes are staged in memory
-// and committed together, one transaction at a time, off the caller's way. Owned by the caller's thread.
+// and committed together, one transaction at a time, off the caller's way. Owned by the host thread.
 //
 // Invariants: what was staged before a commit begins is in it, all of it; commits follow each other, never two at once. So the store
 // always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or projection row
@@ -12,10 +12,10 @@ import { unawaited } from '../base/guarded.ts';
 import { compareKeys, isWithin } from '../base/key-order.ts';
 import { isThenable } from '../base/thenable.ts';
 import { within } from '../base/wait.ts';
+import type { Change, HandlerStateStore, KeyRange, MaybePromise, OwnTransaction } from './handler-state-store.ts';
 import { fullKey, Overlay } from './overlay.ts';
-import { isFinal } from './patience.ts';
+import { isFinal } from './store-backoff.ts';
 import { type PageOptions, type TableEntry, tablePages } from './table-pages.ts';
-import type { Change, KeyRange, MaybePromise, OwnTransaction, TableStore } from './table-store.ts';
 
 export interface TablesSettings {
   /** How long changes may wait for others before they are committed together. */
@@ -46,10 +46,10 @@ const retryMsLimit = 5_000;
 const lastCallMs = 5_000;
 const waitTimeoutMsMost = 60_000;
 
-export class Tables {
-  private readonly openStore: () => Promise<TableStore>;
-  private opening: Promise<TableStore> | undefined;
-  private store: TableStore | undefined;
+export class StateTables {
+  private readonly openStore: () => Promise<HandlerStateStore>;
+  private opening: Promise<HandlerStateStore> | undefined;
+  private store: HandlerStateStore | undefined;
   private readonly settings: TablesSettings;
   private readonly dirty = new Set<Checkpointed>();
   private readonly overlay = new Overlay();
@@ -75,7 +75,7 @@ export class Tables {
   onRoom: () => void = () => {};
 
   /** The store is opened when it is first needed. */
-  constructor(openStore: () => Promise<TableStore>, settings: TablesSettings) {
+  constructor(openStore: () => Promise<HandlerStateStore>, settings: TablesSettings) {
     this.openStore = openStore;
     this.settings = settings;
   }
@@ -84,7 +84,7 @@ export class Tables {
     return this.opening !== undefined;
   }
 
-  async open(): Promise<TableStore> {
+  async open(): Promise<HandlerStateStore> {
     this.opening ??= this.openStore();
     try {
       this.store = await this.opening;
@@ -100,7 +100,7 @@ export class Tables {
     if (this.isClosed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
-  /** See `TableStore.begin`. @throws InvalidOptions, StoreUnavailable */
+  /** See `HandlerStateStore.begin`. @throws InvalidOptions, StoreUnavailable */
   async begin(entry: Change | undefined, longestMs: number, isOurs: boolean): Promise<OwnTransaction | 'taken'> {
     this.checkOpen();
     const store = this.store ?? (await this.open());
@@ -163,7 +163,7 @@ export class Tables {
 
   /** A table that may be large, in key order: the event loop goes on between two pages. See `table-pages.ts`. */
   pages(table: string, options: PageOptions = {}): AsyncGenerator<TableEntry[]> {
-    const store = async (): Promise<TableStore> => {
+    const store = async (): Promise<HandlerStateStore> => {
       this.checkOpen();
       return this.store ?? this.open();
     };

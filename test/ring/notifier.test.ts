@@ -2,18 +2,18 @@
 // sides here, at the worst moment; threads.test.ts lets real ones find it.
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Bell, Sleeper } from '../../src/shared/ring/bell.ts';
+import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
 
 let words: Int32Array;
 let channel: MessageChannel;
-let bell: Bell;
-let sleeper: Sleeper;
+let notifier: Notifier;
+let parker: Parker;
 
 beforeEach(() => {
   words = new Int32Array(new SharedArrayBuffer(16));
   channel = new MessageChannel();
-  bell = new Bell(words, 2, channel.port1);
-  sleeper = new Sleeper(words, 2);
+  notifier = new Notifier(words, 2, channel.port1);
+  parker = new Parker(words, 2);
 });
 
 afterEach(() => {
@@ -29,45 +29,45 @@ function messages(): number {
 test('work that comes while the sleeper looks for the last time is noticed: it does not sleep', () => {
   const look = (): boolean => {
     expect(words[2]).not.toBe(0); // said already: a bell would ring from here on
-    bell.ring();
+    notifier.notify();
     return false;
   };
-  sleeper.block(look, 1000);
-  const armed = sleeper.arm(look);
+  parker.block(look, 1000);
+  const armed = parker.arm(look);
   expect(armed).toBe(true);
   expect(messages()).toBe(1);
 });
 
 test('who finds work stays awake, and is not rung', () => {
-  sleeper.block(() => true, Number.POSITIVE_INFINITY);
-  bell.ring();
-  expect(sleeper.arm(() => true)).toBe(false);
-  bell.ring();
+  parker.block(() => true, Number.POSITIVE_INFINITY);
+  notifier.notify();
+  expect(parker.arm(() => true)).toBe(false);
+  notifier.notify();
   expect(messages()).toBe(0);
   expect(words[2]).toBe(0);
 });
 
 test('a sleep has an end by its bound, and the sleeper is awake then', () => {
-  sleeper.block(() => false, 1);
+  parker.block(() => false, 1);
   expect(words[2]).toBe(0);
 });
 
 test('many ring once: one message for all that is published while nobody is up', () => {
-  sleeper.arm(() => false);
-  for (let i = 0; i < 5; i++) bell.ring();
+  parker.arm(() => false);
+  for (let i = 0; i < 5; i++) notifier.notify();
   expect(messages()).toBe(1);
-  sleeper.rise();
-  for (let i = 0; i < 5; i++) bell.ring();
+  parker.rise();
+  for (let i = 0; i < 5; i++) notifier.notify();
   expect(messages()).toBe(0);
-  sleeper.arm(() => false);
-  bell.ring();
+  parker.arm(() => false);
+  notifier.notify();
   expect(messages()).toBe(1);
 });
 
 test('bells side by side do not ring one another', () => {
-  sleeper.arm(() => false);
-  new Bell(words, 1, channel.port1).ring();
-  new Bell(words, 3, channel.port1).ring();
+  parker.arm(() => false);
+  new Notifier(words, 1, channel.port1).notify();
+  new Notifier(words, 3, channel.port1).notify();
   expect(messages()).toBe(0);
   expect(words[2]).not.toBe(0);
 });

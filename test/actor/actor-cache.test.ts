@@ -2,8 +2,8 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Actor, type ActorType } from '../../src/shard/actor.ts';
+import { ActorCache } from '../../src/shard/actor-cache.ts';
 import { Mailbox } from '../../src/shard/mailbox.ts';
-import { Residents } from '../../src/shard/residents.ts';
 import { Counter } from '../fixtures/counter.ts';
 
 const types: ActorType[] = ['counter', 'other'].map((name, index) => ({
@@ -45,20 +45,20 @@ test('the least recently used idle ones leave, once the store has what they said
   const limits = fc.record({ limit: fc.integer({ min: 1, max: 6 }), idleMs: fc.integer({ min: 1, max: 100 }) });
   fc.assert(
     fc.property(limits, fc.array(step, { minLength: 20, maxLength: 80 }), ({ limit, idleMs }, steps) => {
-      const residents = new Residents(types, limit, idleMs);
+      const actorCache = new ActorCache(types, limit, idleMs);
       let model: Actor[] = []; // least recently used first
       let now = 1000;
       for (const one of steps) {
         if (one.do === 'wait') now += one.ms;
         else if (one.do === 'use') {
           const type = types[one.type]!;
-          let actor = residents.get(type, `${one.id}`);
+          let actor = actorCache.get(type, `${one.id}`);
           const known = model.find((other) => other.type === type && other.id === `${one.id}`);
           expect(actor === known).toBe(true);
-          if (actor) residents.touch(actor, now);
+          if (actor) actorCache.touch(actor, now);
           else {
             actor = new Actor(type, `${one.id}`, {}, 0, 0);
-            residents.add(actor, now);
+            actorCache.add(actor, now);
           }
           actor.lastPublished = one.published;
           model = [...model.filter((other) => other !== actor), actor];
@@ -68,7 +68,7 @@ test('the least recently used idle ones leave, once the store has what they said
         } else if (one.do === 'rest') {
           for (const actor of model) actor.mailbox = undefined;
         } else {
-          residents.passivate(now, one.stored, one.most);
+          actorCache.passivate(now, one.stored, one.most);
           for (let seen = 0; seen < one.most && model.length > 0; seen++) {
             const [actor, ...others] = model as [Actor, ...Actor[]];
             if (model.length <= limit && now - actor.usedAt < idleMs) break;
@@ -78,11 +78,11 @@ test('the least recently used idle ones leave, once the store has what they said
             if (others.length === 0) break;
           }
         }
-        expect(residents.count).toBe(model.length);
+        expect(actorCache.count).toBe(model.length);
         for (const type of types) {
           for (let id = 0; id < 5; id++) {
             const expected = model.find((actor) => actor.type === type && actor.id === `${id}`);
-            expect(residents.get(type, `${id}`) === expected).toBe(true); // never print actors: they are chained
+            expect(actorCache.get(type, `${id}`) === expected).toBe(true); // never print actors: they are chained
           }
         }
       }
@@ -92,14 +92,14 @@ test('the least recently used idle ones leave, once the store has what they said
 });
 
 test('many that cannot leave at the old end do not keep idle ones behind them for ever', () => {
-  const residents = new Residents(types, 10, 1_000_000);
+  const actorCache = new ActorCache(types, 10, 1_000_000);
   const busy = Array.from({ length: 20 }, (_, i) => new Actor(types[0]!, `busy ${i}`, {}, 0, 0));
   const idle = Array.from({ length: 20 }, (_, i) => new Actor(types[0]!, `idle ${i}`, {}, 0, 0));
   for (const actor of busy) {
     actor.mailbox = new Mailbox(1);
-    residents.add(actor, 0);
+    actorCache.add(actor, 0);
   }
-  for (const actor of idle) residents.add(actor, 0);
-  for (let sweep = 0; sweep < 10; sweep++) residents.passivate(1, 0, 10);
-  expect(residents.count).toBeLessThanOrEqual(20);
+  for (const actor of idle) actorCache.add(actor, 0);
+  for (let sweep = 0; sweep < 10; sweep++) actorCache.passivate(1, 0, 10);
+  expect(actorCache.count).toBeLessThanOrEqual(20);
 });

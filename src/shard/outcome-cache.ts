@@ -2,14 +2,14 @@
 import type { Outcome } from '../model/receipt.ts';
 import type { Actor } from './actor.ts';
 
-export interface Remembered {
+export interface CachedOutcome {
   version: number;
   outcome: Outcome;
 }
 
-export class RememberedOutcomes {
-  private readonly byKey = new Map<string, Remembered>();
-  private queue: { key: string; remembered: Remembered; publishedBytes: number }[] = [];
+export class OutcomeCache {
+  private readonly byKey = new Map<string, CachedOutcome>();
+  private queue: { key: string; remembered: CachedOutcome; publishedBytes: number }[] = [];
 
   static key(type: string, id: string, key: string): string {
     return `${type}\0${id}\0${key}`;
@@ -20,13 +20,13 @@ export class RememberedOutcomes {
     return this.queue.length;
   }
 
-  get(key: string): Remembered | undefined {
+  get(key: string): CachedOutcome | undefined {
     return this.byKey.get(key);
   }
 
   /** The keys of an aggregate's outcomes from version `from` on, below `below`. */
   *keysOf(type: string, id: string, from: number, below: number): Generator<string> {
-    const prefix = RememberedOutcomes.key(type, id, '');
+    const prefix = OutcomeCache.key(type, id, '');
     for (const [name, { version }] of this.byKey) {
       if (version >= from && version < below && name.startsWith(prefix)) yield name.slice(prefix.length);
     }
@@ -34,11 +34,11 @@ export class RememberedOutcomes {
 
   /** What a command has come to: `publishedBytes` as for `add`. */
   keep({ type, id, version }: Actor, key: string, outcome: Outcome, publishedBytes: number): void {
-    this.add(RememberedOutcomes.key(type.name, id, key), { version, outcome }, publishedBytes);
+    this.add(OutcomeCache.key(type.name, id, key), { version, outcome }, publishedBytes);
   }
 
   /** `publishedBytes`: what the ring had published with it; Infinity keeps it for good. */
-  add(key: string, remembered: Remembered, publishedBytes: number): void {
+  add(key: string, remembered: CachedOutcome, publishedBytes: number): void {
     this.byKey.set(key, remembered);
     this.queue.push({ key, remembered, publishedBytes });
   }

@@ -1,10 +1,10 @@
-// What is parked of one subscription: which aggregates, and how many dead letters. Owned by the caller's thread.
+// What is parked of one subscription: which aggregates, and how many dead letters. Owned by the host thread.
 //
 // Invariants: an event enters the dead letters in the same commit that marks it as done in the checkpoint, and leaves them in
 // the same commit as its effects; so no crash loses one or parks it twice. The letters of one aggregate leave in order.
 import { dateMs } from '../base/clock.ts';
-import { handledKey, handledTable } from '../handler-state/handled.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import { handledKey, handledTable } from '../handler-state/completion-records.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { StoredEvent } from '../model/event.ts';
 import {
   aggregateKey,
@@ -24,32 +24,32 @@ interface Sequence {
   last: number;
 }
 
-export interface Letter {
+export interface DeadLetterRecord {
   key: string;
   record: LetterRecord;
 }
 
-export class Parked {
+export class ParkedSequences {
   private readonly handler: string;
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly sequences = new Map<string, Sequence>();
   /** Letters in all. */
   count = 0;
 
-  constructor(handler: string, tables: Tables) {
+  constructor(handler: string, handlerState: StateTables) {
     this.handler = handler;
-    this.tables = tables;
+    this.handlerState = handlerState;
   }
 
   /** Read what an earlier run has parked; returns the aggregates that were being handled again. */
   async load(): Promise<string[]> {
     const prefix = `${this.handler}\0`;
-    for await (const { value } of this.tables.entries(letterTable, { prefix })) {
+    for await (const { value } of this.handlerState.entries(letterTable, { prefix })) {
       const { event } = value as LetterRecord;
       this.add(aggregateKey(event), event.position as number);
     }
     const requeued: string[] = [];
-    for await (const { key } of this.tables.entries(requeuedTable, { prefix })) {
+    for await (const { key } of this.handlerState.entries(requeuedTable, { prefix })) {
       requeued.push(key.slice(this.handler.length + 1, -1));
     }
     return requeued;
@@ -82,36 +82,36 @@ export class Parked {
       parkedAt: new Date(dateMs()).toISOString(),
       ...(failure && { error: letterError(failure.error) }),
     };
-    this.tables.stage(letterTable, letterKey(this.handler, aggregate, event.position), record);
+    this.handlerState.stage(letterTable, letterKey(this.handler, aggregate, event.position), record);
     this.add(aggregate, event.position);
   }
 
   /** The first letter of an aggregate; undefined if nothing is parked of it. */
-  async first(aggregate: string): Promise<Letter | undefined> {
-    const entry = await this.tables.first(letterTable, sequencePrefix(this.handler, aggregate));
+  async first(aggregate: string): Promise<DeadLetterRecord | undefined> {
+    const entry = await this.handlerState.first(letterTable, sequencePrefix(this.handler, aggregate));
     return entry && { key: entry.key, record: entry.value as LetterRecord };
   }
 
   /** It has been tried again, in vain. */
-  failedAgain({ key, record }: Letter, error: unknown, attempts: number): void {
+  failedAgain({ key, record }: DeadLetterRecord, error: unknown, attempts: number): void {
     const failed = { ...record, reason: 'failed', error: letterError(error), attempts: record.attempts + attempts };
-    this.tables.stage(letterTable, key, failed);
-    this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregateKey(record.event)), undefined);
+    this.handlerState.stage(letterTable, key, failed);
+    this.handlerState.stage(requeuedTable, sequencePrefix(this.handler, aggregateKey(record.event)), undefined);
   }
 
   /** Handled, or discarded; again, if both at once: that changes nothing. */
-  remove({ key, record }: Letter): void {
+  remove({ key, record }: DeadLetterRecord): void {
     const aggregate = aggregateKey(record.event);
     const sequence = this.sequences.get(aggregate);
-    this.tables.stage(letterTable, key, undefined);
-    this.tables.stage(handledTable, handledKey(this.handler, record.event.position as number), undefined);
+    this.handlerState.stage(letterTable, key, undefined);
+    this.handlerState.stage(handledTable, handledKey(this.handler, record.event.position as number), undefined);
     const position = record.event.position as number;
     if (!sequence?.letters.delete(position)) return;
     this.count--;
     if (position === sequence.first) sequence.first = position + 1;
     if (sequence.letters.size > 0) return;
     this.sequences.delete(aggregate);
-    this.tables.stage(requeuedTable, sequencePrefix(this.handler, aggregate), undefined);
+    this.handlerState.stage(requeuedTable, sequencePrefix(this.handler, aggregate), undefined);
   }
 
   private add(aggregate: string, position: number): void {

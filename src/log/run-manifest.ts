@@ -18,7 +18,7 @@ const MARKER_FORMAT = 1;
 /** There is an incarnation for each start that a chunk in the log is of, some 80 bytes each. */
 const markerBytesLimit = 64 * NOTE_BYTES_LIMIT;
 
-export interface Marker {
+export interface RunManifest {
   format: number;
   logId: string;
   bootId: string;
@@ -45,12 +45,12 @@ export function bootId(): string {
 }
 
 /** undefined where there is none. Throws `DataDirNewerFormat`, or `LogDamaged` if it cannot be understood. */
-export function readMarker(folder: string): Marker | undefined {
+export function readMarker(folder: string): RunManifest | undefined {
   const text = readText(markerFile(folder), markerBytesLimit);
   if (text === undefined) return undefined;
   const marker = parseJson(text);
   if (isMarker(marker)) return marker;
-  const format = (marker as Marker | undefined)?.format;
+  const format = (marker as RunManifest | undefined)?.format;
   if (typeof format === 'number' && format > MARKER_FORMAT) {
     throw new TrunklineError('DataDirNewerFormat', {
       dataDir: dirname(folder),
@@ -61,19 +61,19 @@ export function readMarker(folder: string): Marker | undefined {
   throw new TrunklineError('LogDamaged', { dataDir: dirname(folder), reason: 'log.json cannot be understood' });
 }
 
-function isMarker(value: unknown): value is Marker {
-  const marker = value as Marker | null;
+function isMarker(value: unknown): value is RunManifest {
+  const manifest = value as RunManifest | null;
   return (
-    typeof marker === 'object' &&
-    marker !== null &&
-    marker.format === MARKER_FORMAT &&
-    /^[0-9a-f]{16}$/.test(marker.logId) &&
-    typeof marker.bootId === 'string' &&
-    typeof marker.clean === 'boolean' &&
-    (marker.lost === undefined ||
-      (Array.isArray(marker.lost) && marker.lost.every((one) => isCount(one?.from) && isCount(one.to)))) &&
-    Array.isArray(marker.incarnations) &&
-    marker.incarnations.every(
+    typeof manifest === 'object' &&
+    manifest !== null &&
+    manifest.format === MARKER_FORMAT &&
+    /^[0-9a-f]{16}$/.test(manifest.logId) &&
+    typeof manifest.bootId === 'string' &&
+    typeof manifest.clean === 'boolean' &&
+    (manifest.lost === undefined ||
+      (Array.isArray(manifest.lost) && manifest.lost.every((one) => isCount(one?.from) && isCount(one.to)))) &&
+    Array.isArray(manifest.incarnations) &&
+    manifest.incarnations.every(
       (one, i, all) =>
         isCount(one?.number) &&
         isCount(one.seed) &&
@@ -85,18 +85,18 @@ function isMarker(value: unknown): value is Marker {
 
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 
-export function writeMarker(folder: string, marker: Marker): void {
-  writeFileDurably(markerFile(folder), `${JSON.stringify(marker, undefined, 2)}\n`);
+export function writeMarker(folder: string, manifest: RunManifest): void {
+  writeFileDurably(markerFile(folder), `${JSON.stringify(manifest, undefined, 2)}\n`);
 }
 
-export function newMarker(bootId: string): Marker {
+export function newMarker(bootId: string): RunManifest {
   return { format: MARKER_FORMAT, logId: randomBytes(8).toString('hex'), bootId, clean: true, incarnations: [] };
 }
 
 /** The marker with one more incarnation, which begins at `fromPosition`. */
-export function addIncarnation(marker: Marker, fromPosition: number): Marker {
-  const number = (marker.incarnations.at(-1)?.number ?? 0) + 1;
-  return { ...marker, incarnations: [...marker.incarnations, { number, seed: randomInt(2 ** 32), fromPosition }] };
+export function addIncarnation(manifest: RunManifest, fromPosition: number): RunManifest {
+  const number = (manifest.incarnations.at(-1)?.number ?? 0) + 1;
+  return { ...manifest, incarnations: [...manifest.incarnations, { number, seed: randomInt(2 ** 32), fromPosition }] };
 }
 
 /**
@@ -104,12 +104,12 @@ export function addIncarnation(marker: Marker, fromPosition: number): Marker {
  * `firstKept` are forgotten, and those that have none at all, since the next one began where they did: so there are no more
  * of them than chunks in the log.
  */
-export function beginRun(folder: string, marker: Marker, bootId: string, firstKept: number): Incarnation {
-  const incarnations = marker.incarnations.filter(({ fromPosition }, i, all) => {
+export function beginRun(folder: string, manifest: RunManifest, bootId: string, firstKept: number): Incarnation {
+  const incarnations = manifest.incarnations.filter(({ fromPosition }, i, all) => {
     const end = all[i + 1]?.fromPosition ?? Number.POSITIVE_INFINITY;
     return end > firstKept && end > fromPosition;
   });
-  const { format, logId, lost } = marker;
+  const { format, logId, lost } = manifest;
   writeMarker(folder, { format, logId, bootId, clean: false, incarnations, ...(lost && { lost }) });
   const { number, seed } = incarnations.at(-1)!;
   return { logId, number, seed };
@@ -117,12 +117,12 @@ export function beginRun(folder: string, marker: Marker, bootId: string, firstKe
 
 /** The run has ended in order: everything up to `lastPosition` is synced, and no thread writes any more. */
 export function markClean(folder: string, lastPosition: number): void {
-  const marker = readMarker(folder);
-  if (marker) writeMarker(folder, { ...marker, clean: true, lastPosition });
+  const manifest = readMarker(folder);
+  if (manifest) writeMarker(folder, { ...manifest, clean: true, lastPosition });
 }
 
 /** A sync has failed: the page cache may hold what the disk never will. The next start must not believe it. */
 export function markPoisoned(folder: string): void {
-  const marker = readMarker(folder);
-  if (marker) writeMarker(folder, { ...marker, poisoned: true });
+  const manifest = readMarker(folder);
+  if (manifest) writeMarker(folder, { ...manifest, poisoned: true });
 }

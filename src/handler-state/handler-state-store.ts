@@ -43,7 +43,7 @@ export interface OwnTransaction {
 
 export type OnRefused = (change: Change, error: Error) => void;
 
-export interface TableStore {
+export interface HandlerStateStore {
   get(table: string, key: string): MaybePromise<string | undefined>;
   /** Entries in key order. */
   range(table: string, range: KeyRange): MaybePromise<Entry[]>;

@@ -8,7 +8,7 @@ const creditLimit = 16; // so many looks in vain, at most, after a time of plent
 const tryAgainEvery = 64; // sleeps
 const looksPerClock = 8; // the clock costs as much as several looks
 
-export class Spinner {
+export class AdaptiveSpin {
   private credit = 0;
   private sleeps = 0;
 

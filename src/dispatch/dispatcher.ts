@@ -9,24 +9,24 @@ import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { isMessageKey, type Level, type Receipt } from '../model/receipt.ts';
 import { shardOf } from '../shard/contract.ts';
-import { type Levels, LevelWord, logFull } from '../shared/levels.ts';
+import { type ControlBlock, logFull, Signal } from '../shared/control-block.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { argumentsJson } from '../wire/payload.ts';
 import type { Refused } from './fences.ts';
 import { InFlight } from './in-flight.ts';
-import type { CommandWrite, Line } from './line.ts';
 import type { NamedSender, NamedSendOptions } from './named-sender.ts';
 import { Pending } from './pending.ts';
 import { Progress } from './progress.ts';
 import type { CommandSender } from './ref.ts';
 import { Refusals } from './refusals.ts';
 import { checkSendOptions, keyOf } from './send-options.ts';
+import type { CommandWrite, ShardChannel } from './shard-channel.ts';
 import type { Slots } from './slots.ts';
 import { type MessageTaker, Turns, type TurnsOwner } from './turns.ts';
 
-export interface CallerOptions {
+export interface DispatcherOptions {
   ack: Level;
   maxInFlight: number;
   whenFull: 'wait' | 'reject';
@@ -39,8 +39,8 @@ export interface CallerOptions {
 const isClosing = (error: TrunklineError): boolean =>
   isError(error, 'RuntimeClosed') && error.details.state === 'closing';
 
-export class Caller implements CommandSender, NamedSender, TurnsOwner {
-  options: CallerOptions;
+export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner {
+  options: DispatcherOptions;
   deliveries: MessageTaker | undefined;
   /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
   eventsFrom: (type: string, id: string, version: number, count: number) => Promise<StoredEvent[]> = async () => [];
@@ -49,29 +49,29 @@ export class Caller implements CommandSender, NamedSender, TurnsOwner {
   readonly inFlight: InFlight;
   private readonly types: readonly AnyAggregate[];
   private readonly commandNames: readonly (readonly string[])[];
-  private readonly levels: Levels;
+  private readonly control: ControlBlock;
   /** Those of `inFlight`: each command looks here. */
-  private readonly lines: readonly Line[];
+  private readonly channels: readonly ShardChannel[];
   private readonly slots: Slots<Pending>;
   private readonly turns: Turns;
 
   /** `report` is told of an exception that nobody expects, and must not throw. */
   constructor(
     types: readonly AnyAggregate[],
-    levels: Levels,
+    control: ControlBlock,
     bus: Bus,
-    options: CallerOptions,
+    options: DispatcherOptions,
     report: (error: unknown) => void,
   ) {
     this.types = types;
     this.commandNames = types.map((type) => Object.keys(type.commands));
-    this.levels = levels;
+    this.control = control;
     this.options = options;
-    this.progress = new Progress(levels, options.hasStream, this.refusals, options.waitTimeoutMs);
+    this.progress = new Progress(control, options.hasStream, this.refusals, options.waitTimeoutMs);
     this.inFlight = new InFlight(options.maxInFlight, this.progress, this.refusals);
-    this.lines = this.inFlight.lines;
+    this.channels = this.inFlight.channels;
     this.slots = this.inFlight.slots;
-    this.turns = new Turns(this, levels, bus, report);
+    this.turns = new Turns(this, control, bus, report);
   }
 
   /** Why nothing is admitted any more, if so. */
@@ -148,14 +148,14 @@ export class Caller implements CommandSender, NamedSender, TurnsOwner {
     const deadlineMs = options?.deadlineMs ?? 0;
     const askers = named?.askers ?? ''; // where other frames name the type: a command's goes by number
     const type = this.types[typeIndex]!.name;
-    const line = this.lineOf(type, id);
+    const channel = this.lineOf(type, id);
     return new Promise((resolve, reject) => {
-      const pending = new Pending(resolve, reject, ack, named?.toldDeadlineMs ?? deadlineMs, line, type, id);
+      const pending = new Pending(resolve, reject, ack, named?.toldDeadlineMs ?? deadlineMs, channel, type, id);
       pending.isMessage = isMessage;
       pending.isInternal = isInternal;
       pending.onOutcome = named?.onOutcome;
       const slot = this.slots.add(pending);
-      if (ack === 'raised') line.urgent++;
+      if (ack === 'raised') channel.urgent++;
       const level =
         ack === 'raised'
           ? GroupFlag.urgent
@@ -170,11 +170,11 @@ export class Caller implements CommandSender, NamedSender, TurnsOwner {
         pending.endOfGroup = ring.head;
       };
       try {
-        if (!line.tryWrite(write)) {
-          if (!isRead && this.options.whenFull === 'reject' && !isInternal && !line.dead) {
-            throw new TrunklineError('RingFull', { ringBytes: line.commands.ringBytes });
+        if (!channel.tryWrite(write)) {
+          if (!isRead && this.options.whenFull === 'reject' && !isInternal && !channel.dead) {
+            throw new TrunklineError('RingFull', { ringBytes: channel.commands.ringBytes });
           }
-          pending.waiting = line.writeLater(write, (error) => this.inFlight.drop(slot, pending, error));
+          pending.waiting = channel.writeLater(write, (error) => this.inFlight.drop(slot, pending, error));
         }
       } catch (error) {
         this.inFlight.drop(slot, pending, error);
@@ -184,8 +184,8 @@ export class Caller implements CommandSender, NamedSender, TurnsOwner {
     });
   }
 
-  private lineOf(type: string, id: string): Line {
-    return this.lines[shardOf(type, id, this.lines.length)]!;
+  private lineOf(type: string, id: string): ShardChannel {
+    return this.channels[shardOf(type, id, this.channels.length)]!;
   }
 
   /** The store has refused these: their actors go before any later command. */
@@ -193,7 +193,7 @@ export class Caller implements CommandSender, NamedSender, TurnsOwner {
     for (const one of refused) {
       const { aggregateType: type, aggregateId: id } = one;
       const typeIndex = this.types.findIndex(({ name }) => name === type);
-      if (typeIndex >= 0 && this.lines.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
+      if (typeIndex >= 0 && this.channels.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
     }
     this.deliveries?.fenced(refused);
   }
@@ -213,8 +213,8 @@ export class Caller implements CommandSender, NamedSender, TurnsOwner {
     const { closed } = this.inFlight;
     if (closed) throw closed;
     if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
-    if (!isRead && this.options.whenFull === 'reject' && this.levels.flag(LevelWord.full) !== 0) {
-      throw logFull(this.levels, this.options.logLimitBytes);
+    if (!isRead && this.options.whenFull === 'reject' && this.control.flag(Signal.full) !== 0) {
+      throw logFull(this.control, this.options.logLimitBytes);
     }
   }
 
@@ -223,13 +223,13 @@ export class Caller implements CommandSender, NamedSender, TurnsOwner {
       if (pending.isCarriedOut) return pending.fail(error('yes'));
       if (pending.endOfGroup === undefined) {
         // It waits for room in the ring: from here on it cannot come there any more, and so is not executed.
-        if (pending.waiting) pending.line.withdraw(pending.waiting);
+        if (pending.waiting) pending.channel.withdraw(pending.waiting);
         this.inFlight.drop(slot, pending, error('no'));
         this.inFlight.settleDrained();
         return;
       }
       pending.fail(error('unknown'));
-      pending.line.tell(
+      pending.channel.tell(
         (ring) => ring.publish(GroupKind.cancel, 0, slot, 0, ''),
         () => {},
       );

@@ -1,12 +1,12 @@
-// A line: the pair of rings between the caller's thread and one shard, as the caller has them. Commands go in; groups come
+// A line: the pair of rings between the host thread and one shard, as the caller has them. Commands go in; groups come
 // out, and the caller is their last reader: it takes replies, live events, questions and messages from them.
 //
 // What finds no room in the command ring waits here, in order (the overflow). Invariants: whoever waits here is written as
 // soon as the shard has made room, and the shard wakes the caller for that; what is withdrawn is never written; what is
 // written into a ring that is sealed afterwards has either been taken before the seal, or is never taken.
 import { isError } from '../base/errors.ts';
-import type { Bell } from '../shared/ring/bell.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
+import type { Notifier } from '../shared/ring/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { sealHead, sealTail } from '../shared/ring/ring.ts';
 import { FrameReader } from '../wire/frame.ts';
@@ -23,7 +23,7 @@ export interface Waiting {
   readonly isCommand: boolean;
 }
 
-export class Line {
+export class ShardChannel {
   readonly shard: number;
   readonly commands: RingProducer;
   /** At what the log has; replies wait there. */
@@ -37,15 +37,15 @@ export class Line {
   dead = false;
   private readonly commandRing: SharedArrayBuffer;
   private readonly eventRing: SharedArrayBuffer;
-  private readonly bell: Bell;
+  private readonly notifier: Notifier;
   private readonly overflow: Set<Waiting> = new Set();
   private readonly firstTail: number;
 
-  constructor(shard: number, commandRing: SharedArrayBuffer, eventRing: SharedArrayBuffer, bell: Bell) {
+  constructor(shard: number, commandRing: SharedArrayBuffer, eventRing: SharedArrayBuffer, notifier: Notifier) {
     this.shard = shard;
     this.commandRing = commandRing;
     this.eventRing = eventRing;
-    this.bell = bell;
+    this.notifier = notifier;
     this.commands = new RingProducer(commandRing, () => false);
     this.firstTail = this.commands.tail();
     this.groups = new RingConsumer(eventRing);
@@ -87,7 +87,7 @@ export class Line {
   }
 
   /** Take over the commands that never reached the dead shard's ring. */
-  takeOver(dead: Line): void {
+  takeOver(dead: ShardChannel): void {
     for (const waiting of dead.overflow) if (waiting.isCommand) this.overflow.add(waiting);
     dead.overflow.clear();
   }
@@ -99,7 +99,7 @@ export class Line {
 
   /** Wake the shard: something other than a command has happened. */
   ring(): void {
-    this.bell.ring();
+    this.notifier.notify();
   }
 
   /** The shard has been given up: it can neither take a command nor publish anything from here on, should it still live. */
@@ -146,7 +146,7 @@ export class Line {
       if (isError(error, 'RingFull')) return false;
       throw error;
     }
-    this.bell.ring();
+    this.notifier.notify();
     return true;
   }
 }

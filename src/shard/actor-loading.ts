@@ -1,10 +1,10 @@
 // How actors come to a shard, and why they may have to leave again. Most are loaded at once; one that has to be asked for
 // elsewhere is there already, with a mailbox in which its commands wait, as behind an asynchronous one.
 import { Actor, type ActorType } from './actor.ts';
+import type { ActorCache } from './actor-cache.ts';
 import type { Command } from './command.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
-import type { Residents } from './residents.ts';
 
 export interface ArrivalsEvents {
   /** An actor that had to be asked for is there, or could not be had: its mailbox, if there is anything in it, next. */
@@ -14,15 +14,15 @@ export interface ArrivalsEvents {
   failed(error: unknown): void;
 }
 
-export class Arrivals {
+export class ActorLoading {
   private readonly loader: Loader;
-  private readonly residents: Residents;
+  private readonly actorCache: ActorCache;
   private readonly mailboxLimit: number;
   private readonly events: ArrivalsEvents;
 
-  constructor(loader: Loader, residents: Residents, mailboxLimit: number, events: ArrivalsEvents) {
+  constructor(loader: Loader, actorCache: ActorCache, mailboxLimit: number, events: ArrivalsEvents) {
     this.loader = loader;
-    this.residents = residents;
+    this.actorCache = actorCache;
     this.mailboxLimit = mailboxLimit;
     this.events = events;
   }
@@ -30,7 +30,7 @@ export class Arrivals {
   /** A new resident. `isPublished` tells whether the log has all that the shard has said so far. Throws what refuses it. */
   bring(type: ActorType, id: string, now: number, isPublished: () => boolean): Actor {
     const actor = this.loader.load(type, id) ?? this.fetch(type, id, isPublished);
-    this.residents.add(actor, now);
+    this.actorCache.add(actor, now);
     return actor;
   }
 
@@ -43,7 +43,7 @@ export class Arrivals {
       .then(
         () => events.arrived(actor),
         (error) => {
-          this.residents.remove(actor);
+          this.actorCache.remove(actor);
           for (let next = actor.mailbox!.take(); next; next = actor.mailbox!.take()) events.refused(next, type, error);
           events.arrived(actor);
         },

@@ -1,4 +1,4 @@
-// One delivery to a handler, tried until it works or may be tried no more. Owned by the caller's thread.
+// One delivery to a handler, tried until it works or may be tried no more. Owned by the host thread.
 //
 // - A first attempt that returns at once costs a call; everything else is p-retry's.
 // - A slot is held by an attempt, not by the pause after it: one event that is retried holds up nobody.
@@ -16,12 +16,12 @@ import { isStoreAway, TrunklineError } from '../base/errors.ts';
 import { isThenable } from '../base/thenable.ts';
 import { aggregateKey } from '../dead-letters/letters.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
-import { patienceMs } from '../handler-state/patience.ts';
-import type { Tables } from '../handler-state/tables.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
+import { storeBackoffMs } from '../handler-state/store-backoff.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { Deadlines } from './deadlines.ts';
-import { type Call, HandlerCode } from './handler-code.ts';
+import { HandlerCode, type HandlerFn } from './handler-code.ts';
 import { OverdueCalls } from './overdue.ts';
 import { failureOf, isRetried, isTooLarge, retryDelayMs } from './retried.ts';
 import type { SubscriptionSettings } from './settings.ts';
@@ -43,9 +43,9 @@ const forgiven = 5;
 /** How often what a replay reads may change under it. */
 const conflictLimit = 100;
 
-export class Attempts {
+export class DeliveryRunner {
   private readonly settings: AttemptSettings;
-  private readonly tables: Tables;
+  private readonly handlerState: StateTables;
   private readonly breaker: Breaker;
   private readonly slots: Slots;
   private readonly runtimeHasFailed: () => boolean;
@@ -62,14 +62,14 @@ export class Attempts {
 
   constructor(
     settings: AttemptSettings,
-    call: Call,
-    tables: Tables,
+    call: HandlerFn,
+    handlerState: StateTables,
     breaker: Breaker,
     slots: Slots,
     runtimeHasFailed: () => boolean,
   ) {
     this.settings = settings;
-    this.tables = tables;
+    this.handlerState = handlerState;
     this.breaker = breaker;
     this.slots = slots;
     this.runtimeHasFailed = runtimeHasFailed;
@@ -176,7 +176,7 @@ export class Attempts {
   }
 
   private attempt(subject: Subject | undefined, eventId: string, number: number, dryRun = false): Attempt {
-    const attempt = new Attempt(this.settings, eventId, number, this.tables, subject, dryRun);
+    const attempt = new Attempt(this.settings, eventId, number, this.handlerState, subject, dryRun);
     if (this.isElsewhere) this.beginsLater(attempt);
     return attempt;
   }
@@ -223,7 +223,7 @@ export class Attempts {
       }
       while (last !== 'done') {
         if (last !== undefined && last !== 'again') {
-          await pause(patienceMs(++misses), undefined, { signal: stop }).catch(() => {});
+          await pause(storeBackoffMs(++misses), undefined, { signal: stop }).catch(() => {});
           stop.throwIfAborted();
           if (last === 'away' && (await this.storeAnswers()) && ++strikes > forgiven) {
             made++;
@@ -330,7 +330,7 @@ export class Attempts {
       });
       const isCommitted = await attempt.usedEffects?.commit();
       if (!this.breaker.isQuiet) this.breaker.succeeded();
-      if (isCommitted) this.tables.stage(attempt.entry!.table, attempt.entry!.key, undefined);
+      if (isCommitted) this.handlerState.stage(attempt.entry!.table, attempt.entry!.key, undefined);
       else if (attempt.usedEffects?.stage() === false) return 'again';
       done();
       return 'done';
@@ -352,7 +352,7 @@ export class Attempts {
   /** Whether the store can be read: then what failed as if it were away was something else. */
   private async storeAnswers(): Promise<boolean> {
     try {
-      await this.tables.range(checkpointTable, { limit: 1 });
+      await this.handlerState.range(checkpointTable, { limit: 1 });
       return true;
     } catch {
       return false;

@@ -1,8 +1,8 @@
 // What waits in front of a command ring, and what is known of it when the shard is given up.
 import { expect, test } from 'vitest';
-import { Line, type Waiting } from '../../src/dispatch/line.ts';
-import { Bell } from '../../src/shared/ring/bell.ts';
+import { ShardChannel, type Waiting } from '../../src/dispatch/shard-channel.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
+import { Notifier } from '../../src/shared/ring/notifier.ts';
 import type { RingProducer } from '../../src/shared/ring/producer.ts';
 import { beginRingsAt, createRing, GroupKind } from '../../src/shared/ring/ring.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
@@ -10,15 +10,15 @@ import { FrameKind } from '../../src/wire/frame.ts';
 const capacity = 1 << 16;
 
 interface Scene {
-  line: Line;
+  channel: ShardChannel;
   shard: RingConsumer;
   take(): number[];
 }
 
 function scene(ringBytes = capacity): Scene {
   const commandRing = createRing(ringBytes);
-  const bell = new Bell(new Int32Array(new SharedArrayBuffer(4)), 0);
-  const line = new Line(0, commandRing, createRing(ringBytes), bell);
+  const notifier = new Notifier(new Int32Array(new SharedArrayBuffer(4)), 0);
+  const channel = new ShardChannel(0, commandRing, createRing(ringBytes), notifier);
   const shard = new RingConsumer(commandRing);
   const take = (): number[] => {
     const slots: number[] = [];
@@ -26,7 +26,7 @@ function scene(ringBytes = capacity): Scene {
     shard.release();
     return slots;
   };
-  return { line, shard, take };
+  return { channel, shard, take };
 }
 
 const write =
@@ -39,42 +39,42 @@ const write =
 const never = (error: unknown): void => expect.unreachable(String(error));
 
 /** Fill the ring; afterwards these wait. */
-function fill(line: Line, slots: readonly number[]): Waiting[] {
-  for (let slot = 1000; line.tryWrite(write(slot)); slot++);
-  return slots.map((slot) => line.writeLater(write(slot), never));
+function fill(channel: ShardChannel, slots: readonly number[]): Waiting[] {
+  for (let slot = 1000; channel.tryWrite(write(slot)); slot++);
+  return slots.map((slot) => channel.writeLater(write(slot), never));
 }
 
 test('what waits is written in order, and what is withdrawn never', () => {
-  const { line, take } = scene();
-  const waiting = fill(line, [1, 2, 3, 4]);
-  line.tell(write(5), never);
-  line.withdraw(waiting[1]!);
-  line.withdraw(waiting[3]!);
-  expect(line.tryWrite(write(6))).toBe(false); // behind those who wait
+  const { channel, take } = scene();
+  const waiting = fill(channel, [1, 2, 3, 4]);
+  channel.tell(write(5), never);
+  channel.withdraw(waiting[1]!);
+  channel.withdraw(waiting[3]!);
+  expect(channel.tryWrite(write(6))).toBe(false); // behind those who wait
   take();
-  line.flushOverflow();
-  expect(line.hasOverflow).toBe(false);
-  line.withdraw(waiting[0]!); // too late: it is in the ring
+  channel.flushOverflow();
+  expect(channel.hasOverflow).toBe(false);
+  channel.withdraw(waiting[0]!); // too late: it is in the ring
   expect(take()).toEqual([1, 3, 5]);
 });
 
 test('one that can never be written is told so, and holds up nobody', () => {
-  const { line, take } = scene();
-  fill(line, [1]);
+  const { channel, take } = scene();
+  fill(channel, [1]);
   const errors: unknown[] = [];
-  line.writeLater(write(2, capacity), (error) => errors.push(error));
-  line.writeLater(write(3), never);
+  channel.writeLater(write(2, capacity), (error) => errors.push(error));
+  channel.writeLater(write(3), never);
   take();
-  line.flushOverflow();
+  channel.flushOverflow();
   expect(errors).toMatchObject([{ code: 'CommandTooLarge' }]);
   expect(take()).toEqual([1, 3]);
 });
 
 test('the shard is asked to wake the caller while something waits, and room made meanwhile is found', () => {
-  const { line, shard } = scene();
+  const { channel, shard } = scene();
   const woken: number[] = [];
   // As the shard makes room at the worst moment: between the last look and the asking.
-  const { commands } = line;
+  const { commands } = channel;
   const { armForRoom } = commands;
   commands.armForRoom = () => {
     shard.take(shard.published());
@@ -82,37 +82,37 @@ test('the shard is asked to wake the caller while something waits, and room made
     woken.push(woken.length);
     return armForRoom.call(commands);
   };
-  fill(line, [1]);
+  fill(channel, [1]);
   expect(woken).toHaveLength(1);
-  expect(line.hasOverflow).toBe(false);
+  expect(channel.hasOverflow).toBe(false);
 });
 
 test('commands go over to the next shard; answers and aborts were for the old one', () => {
   const [old, next] = [scene(), scene()];
-  fill(old.line, [1]);
-  old.line.tell(write(2), never);
-  old.line.writeLater(write(3), never);
-  old.line.seal();
-  old.line.tell(write(4), never);
-  expect(old.line.tryWrite(write(5))).toBe(false);
-  next.line.takeOver(old.line);
-  next.line.flushOverflow();
+  fill(old.channel, [1]);
+  old.channel.tell(write(2), never);
+  old.channel.writeLater(write(3), never);
+  old.channel.seal();
+  old.channel.tell(write(4), never);
+  expect(old.channel.tryWrite(write(5))).toBe(false);
+  next.channel.takeOver(old.channel);
+  next.channel.flushOverflow();
   expect(next.take()).toEqual([1, 3]);
-  expect(old.line.hasOverflow).toBe(false);
+  expect(old.channel.hasOverflow).toBe(false);
 });
 
 test.each([0, 2 ** 31 - capacity, 2 ** 32 - capacity])(
   'what a shard has taken is known, however long ago: from %d',
   (begin) => {
     beginRingsAt(begin);
-    const { line, shard } = scene(1 << 24);
+    const { channel, shard } = scene(1 << 24);
     beginRingsAt(0);
     /** A group of half the ring, most of which nobody writes: only its size matters. */
     const put = (): number => {
-      line.commands.frame(FrameKind.message, 0, 0, 0, '', 'a', '', '', '');
-      line.commands.end += (1 << 23) - 1024;
-      line.commands.publish(GroupKind.command, 0, 1, 0, '');
-      return line.commands.head;
+      channel.commands.frame(FrameKind.message, 0, 0, 0, '', 'a', '', '', '');
+      channel.commands.end += (1 << 23) - 1024;
+      channel.commands.publish(GroupKind.command, 0, 1, 0, '');
+      return channel.commands.head;
     };
     const takeOne = (): void => {
       expect(shard.take(shard.published())).toBe(true);
@@ -123,12 +123,12 @@ test.each([0, 2 ** 31 - capacity, 2 ** 32 - capacity])(
     const wrong: number[] = [];
     // 5 GiB: every 32-bit difference to the first one is wrong on the way.
     for (let i = 0; i < 640; i++) {
-      if (!line.hasTaken(first)) wrong.push(i);
+      if (!channel.hasTaken(first)) wrong.push(i);
       const end = put();
-      if (line.hasTaken(end)) wrong.push(-i);
+      if (channel.hasTaken(end)) wrong.push(-i);
       takeOne();
     }
-    expect(line.commands.published).toBeGreaterThan(2 ** 32);
+    expect(channel.commands.published).toBeGreaterThan(2 ** 32);
     expect(wrong).toEqual([]);
   },
 );

@@ -2,17 +2,17 @@
 // transaction never gives its lock back, and the library's own clean-up then waits for it without end. So transactions
 // go through a gate, and the thread that made the runtime shuts it before the process ends.
 import { pause, performance } from '../base/clock.ts';
-import { type Levels, LevelWord } from './levels.ts';
+import { type ControlBlock, Signal } from './control-block.ts';
 
 // A transaction takes microseconds in the log, and some tens of milliseconds in the store with its sync.
 const shutBoundMs = 5_000;
 
 /** Run a transaction. Once the gate is shut the thread stays here, until the process has ended. */
-export function throughGate<T>({ words }: Levels, transaction: () => T): T {
-  Atomics.add(words, LevelWord.transactions, 1);
-  if (Atomics.load(words, LevelWord.exiting) !== 0) {
+export function guardTransaction<T>({ words }: ControlBlock, transaction: () => T): T {
+  Atomics.add(words, Signal.transactions, 1);
+  if (Atomics.load(words, Signal.exiting) !== 0) {
     leave(words);
-    for (;;) Atomics.wait(words, LevelWord.exiting, 1);
+    for (;;) Atomics.wait(words, Signal.exiting, 1);
   }
   try {
     return transaction();
@@ -22,8 +22,8 @@ export function throughGate<T>({ words }: Levels, transaction: () => T): T {
 }
 
 function leave(words: Int32Array): void {
-  Atomics.sub(words, LevelWord.transactions, 1);
-  if (Atomics.load(words, LevelWord.exiting) !== 0) Atomics.notify(words, LevelWord.transactions);
+  Atomics.sub(words, Signal.transactions, 1);
+  if (Atomics.load(words, Signal.exiting) !== 0) Atomics.notify(words, Signal.transactions);
 }
 
 const lookEveryMs = 5;
@@ -32,32 +32,32 @@ const lookEveryMs = 5;
  * Shut it permanently, without holding this thread: no thread is in a transaction then, nor begins one. Takes as long
  * as the disk does for a transaction that has begun.
  */
-export async function shutGate({ words }: Levels): Promise<void> {
-  Atomics.store(words, LevelWord.exiting, 1);
-  while (Atomics.load(words, LevelWord.transactions) !== 0) await pause(lookEveryMs);
+export async function shutExitGuard({ words }: ControlBlock): Promise<void> {
+  Atomics.store(words, Signal.exiting, 1);
+  while (Atomics.load(words, Signal.transactions) !== 0) await pause(lookEveryMs);
 }
 
-const gates = new Set<Levels>();
+const gates = new Set<ControlBlock>();
 
 /** Shut the gate when this process (or worker) ends without `close()`; returns how to take that back. */
-export function shutGateAtExit(levels: Levels): () => void {
+export function shutExitGuardAtExit(control: ControlBlock): () => void {
   if (gates.size === 0) process.on('exit', shutGates);
-  gates.add(levels);
+  gates.add(control);
   return () => {
-    gates.delete(levels);
+    gates.delete(control);
     if (gates.size === 0) process.off('exit', shutGates);
   };
 }
 
 function shutGates(): void {
   const deadline = performance.now() + shutBoundMs;
-  for (const { words } of gates) Atomics.store(words, LevelWord.exiting, 1);
+  for (const { words } of gates) Atomics.store(words, Signal.exiting, 1);
   for (const { words } of gates) {
     for (;;) {
-      const inside = Atomics.load(words, LevelWord.transactions);
+      const inside = Atomics.load(words, Signal.transactions);
       const remaining = deadline - performance.now();
       if (inside === 0 || remaining <= 0) break;
-      Atomics.wait(words, LevelWord.transactions, inside, remaining);
+      Atomics.wait(words, Signal.transactions, inside, remaining);
     }
   }
 }
