@@ -1,5 +1,5 @@
 // How much a batch may hold: all that is due, until one fails. A limit that a large batch exceeds (a statement's time, a
-// transaction's size) would be met again with the same batch for ever, so the next one is half as large, down to a single
+// transaction's size) would come again with the same batch without end, so the next one is half as large, down to a single
 // group; after some that went well it is twice as large again.
 
 /** The most frames, or rows, of the next batch, by what became of the last ones. */

@@ -113,7 +113,7 @@ export function checkFunction(option: string, given: unknown): void {
   if (typeof given !== 'function') invalid(option, given, 'must be a function');
 }
 
-/** A definition, or the name of an aggregate type, which nobody need know. */
+/** A definition, or the name of an aggregate type, which need not be known. */
 export function checkAggregate(aggregate: { readonly name: string; readonly events: object } | string): void {
   let name: unknown = aggregate;
   try {

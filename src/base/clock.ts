@@ -32,7 +32,7 @@ export const performance: { now(): number } = { now: globalThis.performance.now.
 export const dateMs: () => number = Date.now;
 
 /**
- * Milliseconds of the machine's monotonic clock: the same in all threads of a process. (`performance.now()` begins anew in
+ * Milliseconds of the machine's monotonic clock: the same in all threads of a process. (`performance.now()` begins again in
  * each thread, so a deadline in shared memory would mean something else to its reader.)
  */
 export const monotonicMs = (): number => performance.now() + threadBegan;

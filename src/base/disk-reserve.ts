@@ -28,7 +28,7 @@ const Field = { pageBytes: 24 + 24, lastPage: 24 + 120 } as const;
 const pieceBytes = 4096;
 /** How much of the disk a copy-on-write file system keeps for what runs beside a commit. */
 const besideBytes = 1 << 20;
-/** What growing leaves on the disk: for small files (markers, notes), and for whoever else is there. */
+/** What growing leaves on the disk: for small files (markers, notes), and for other programs. */
 const leastRoomBytes = 4 << 20;
 /** Longer than LMDB makes its table of readers at 256 of them. */
 const lockFileBytes = 64 << 10;

@@ -318,7 +318,7 @@ export function isError<C extends ErrorCode>(error: unknown, code: C): error is 
   return error instanceof TrunklineError && error.code === code;
 }
 
-/** The store does not serve anybody now; it may again, without anything being changed here (a standby becomes the primary). */
+/** The store serves no client now; it may again, without anything being changed here (a standby becomes the primary). */
 export const isStoreAway = (error: unknown): boolean =>
   isError(error, 'StoreUnavailable') || isError(error, 'StoreTooSlow') || isError(error, 'StoreUnsuitable');
 

@@ -1,4 +1,4 @@
-// Who else can write in a folder whose files are believed: whoever can write there can put links, or other files, in their place.
+// Who else can write in a folder whose files are believed: a user who can write there can put links, or other files, in their place.
 //
 // | the folder | |
 // |---|---|

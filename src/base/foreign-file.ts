@@ -3,7 +3,7 @@
 //
 // - Everything has a bound: bytes of a file, bytes of a line, bytes in all, and how much larger a compressed file may become.
 // - Bytes that are no UTF-8 are refused. JSON that is nested too deep for the stack of its readers is none.
-// - Errors come by exception or by promise, never by an event of a stream: nobody listens to a stream once it has been read.
+// - Errors come by exception or by promise, never by an event of a stream: nothing listens to a stream once it has been read.
 // - `__proto__` in JSON becomes a property of that name (JSON.parse defines it). Readers take fields by their names or by
 //   `own`, and assign none in a loop: so no prototype is changed.
 //
@@ -24,7 +24,7 @@ const depthAround = 8;
 const lineFeed = 10;
 const pieceBytes = 64 << 10;
 /**
- * Neither through a symbolic link that another user has put there, nor waiting for somebody who writes into a pipe. (0 where
+ * Neither through a symbolic link that another user has put there, nor waiting for a writer of a pipe. (0 where
  * the platform lacks the flag.)
  */
 const readFlags: number = constants.O_RDONLY | (constants.O_NOFOLLOW ?? 0) | (constants.O_NONBLOCK ?? 0);

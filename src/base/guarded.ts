@@ -1,4 +1,4 @@
-// Functions that Node calls by itself: timers, watchers, messages, signals, promises that nobody awaits. An exception there
+// Functions that Node calls by itself: timers, watchers, messages, signals, promises that no code awaits. An exception there
 // ends the process, whatever it was about. So each goes through here; test/guarded.test.ts finds those that do not.
 
 import { lastResort } from './logger.ts';
@@ -21,7 +21,7 @@ export function guarded<Args extends unknown[]>(
   };
 }
 
-/** A promise that nobody awaits: its rejection is handed to `report`. */
+/** A promise that no code awaits: its rejection is handed to `report`. */
 export function unawaited(promise: Promise<unknown>, report: Report = lastResort): void {
   promise.catch((error: unknown) => tell(report, error));
 }

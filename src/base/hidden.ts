@@ -1,7 +1,7 @@
 // Values that hold secrets (passwords, keys, connection strings) behind an object that shows nothing of them: not to
 // console.log, JSON, String(), a spread or a loop over its fields. `reveal` is the only way to them.
 //
-// A private field does not survive structured cloning, which would leave an empty object on the other side: whoever sends
+// A private field does not survive structured cloning, which would leave an empty object on the other side: a program that sends
 // one to a thread of ours sends what is revealed. To a reader it is plain data there, and stays inside that thread.
 import { isMadeBy } from './checks.ts';
 import { printAs } from './one-line.ts';

@@ -1,4 +1,4 @@
-// Option objects: one that is none, that has a field nobody knows, or a value that its field cannot take, is refused at the
+// Option objects: one that is none, that has an unknown field, or a value that its field cannot take, is refused at the
 // edge. A misspelt field would otherwise be ignored in silence; what was probably meant is suggested.
 import { isDate } from 'node:util/types';
 import { TrunklineError } from './errors.ts';
@@ -54,7 +54,7 @@ const LIST_LIMIT = 100_000;
 const tooLong = ({ length }: readonly unknown[]): string | undefined =>
   length > LIST_LIMIT ? `must have ${LIST_LIMIT} entries at most` : undefined;
 
-/** Refuse what is no object, and fields that nobody knows. `option`: what it is called, as `flush`; '' at the top. */
+/** Refuse what is no object, and unknown fields. `option`: what it is called, as `flush`; '' at the top. */
 export function checkFields(option: string, given: unknown, known: Fields | readonly string[]): void {
   const refuse = (field: string, reason: string): never => {
     throw new TrunklineError('InvalidOptions', { option: field, reason });
@@ -76,7 +76,7 @@ export function checkFields(option: string, given: unknown, known: Fields | read
     if (error instanceof TrunklineError) throw error;
     return refuse(option || 'options', 'cannot be read'); // a revoked proxy, say
   }
-  // Its value is not told: it may be a secret under a misspelt name.
+  // Its value is not shown: it may be a secret under a misspelt name.
   if (unknown === undefined) return;
   refuse(option === '' ? unknown.field : `${option}.${unknown.field}`, unknown.reason);
 }
@@ -109,7 +109,7 @@ function checkKinds(option: string, given: Readonly<Record<string, unknown>>, kn
     const kind = 'kinds' in known ? own(known.kinds, field)! : true;
     const reason = kind === 'any' ? undefined : unfit(value, kind);
     if (reason === undefined) continue;
-    // Its value is not told: it may be a secret.
+    // Its value is not shown: it may be a secret.
     throw new TrunklineError('InvalidOptions', { option: option === '' ? field : `${option}.${field}`, reason });
   }
 }
@@ -154,7 +154,7 @@ function unfit(value: unknown, kind: Kind): string | undefined {
 
 const isSound = (text: string): boolean => !text.includes('\0') && text.isWellFormed();
 
-/** The first field that nobody knows, and what to say about it. */
+/** The first unknown field, and what to say about it. */
 export function unknownField(given: object, known: readonly string[]): { field: string; reason: string } | undefined {
   const field = Object.keys(given).find((key) => !known.includes(key));
   if (field === undefined) return undefined;

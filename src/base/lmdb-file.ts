@@ -111,7 +111,7 @@ export class LmdbRoom {
 
   /**
    * What a commit adds at most. Each change copies a path of its tree, all of them no more than the trees have; and the list
-   * of free pages may be written anew.
+   * of free pages may be written again.
    */
   private pagesOf(size: CommitSize, usedPages: number): number {
     const pathPages = 4;

@@ -1,6 +1,6 @@
 // The one place that loads `lmdb`. It loads msgpackr, which loads native code to decode faster (`msgpackr-extract`), whose
 // version is not ours to choose where this package is installed. All environments here are binary, so nothing needs it:
-// msgpackr is told to leave it, by its own variable, for as long as the loading takes. By `require`: that build is one file,
+// msgpackr's own variable makes it leave that build alone for as long as the loading takes. By `require`: that build is one file,
 // and costs each thread half of what the modules do; and a dynamic import would keep `require('trunkline')` from working.
 import { createRequire } from 'node:module';
 

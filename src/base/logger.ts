@@ -30,7 +30,7 @@ function ofStderr(): Logger {
   if (stderr === undefined) {
     const { pino } = require('pino') as typeof import('pino');
     const destination = pino.destination({ dest: 2, sync: false, maxLength: waitingBytesLimit });
-    destination.on('error', () => {}); // a disk that is full, a pipe without a reader: there is nobody else to tell
+    destination.on('error', () => {}); // a disk that is full, a pipe without a reader: nothing else can report it
     stderr = pino({ name: 'trunkline', level: 'warn', hooks: { streamWrite: printableJson } }, destination);
   }
   return stderr;
@@ -67,7 +67,7 @@ function through(write: (level: LogLevel, details: object, message: string) => v
   return { debug: of('debug'), info: of('info'), warn: of('warn'), error: of('error') };
 }
 
-/** The last link: what goes wrong here cannot be told to anybody. */
+/** The last link: what goes wrong here cannot be reported. */
 function harmless<Args extends unknown[]>(work: (...args: Args) => void): (...args: Args) => void {
   return (...args) => {
     try {

@@ -50,7 +50,7 @@ export function openPrivate(file: string, how: Opening): number {
 /** A descriptor of a folder, to sync it. The folder itself was checked when it was made or found. */
 export const openFolder = (folder: string): number => openSync(folder, O_RDONLY | (constants.O_DIRECTORY ?? 0));
 
-/** A descriptor of a new file; one that a crash has left under that name, or that somebody has put there, is removed. */
+/** A descriptor of a new file; one that a crash has left under that name, or that another user has put there, is removed. */
 export function remakePrivate(file: string): number {
   try {
     return openPrivate(file, 'make');

@@ -1,11 +1,11 @@
-// Any words, from anybody, as every store, topic, header, file and log line can take them: well-formed, without U+0000, and
+// Any text, from any source, as every store, topic, header, file and log line can take them: well-formed, without U+0000, and
 // bounded. PostgreSQL's text takes no U+0000, UTF-8 no half of a surrogate pair, and a broker no megabytes of an error's
 // message. Payloads go another road: what is wrong with them is refused (payload.ts), never cut. Any thread.
 
 /** Whether every sink can take the text: well-formed, and without U+0000. */
 export const isStorable = (text: string): boolean => text.isWellFormed() && !text.includes('\0');
 
-/** An error's message, or the words themselves; what cannot be shown is told as that. */
+/** An error's message, or the words themselves; what cannot be shown says so. */
 export function tame(words: unknown, lengthLimit = 500): string {
   let text: string;
   try {

@@ -1,7 +1,7 @@
 // Plain worker threads of the runtime's own: started from a file beside the caller and awaited to their end. A flag tells
 // them to stop, and they return: native code may be running in them. Only one that a user's code holds is terminated.
 //
-// Invariants: a thread and its caller speak over a channel of their own alone. A worker's public port belongs to everybody:
+// Invariants: a thread and its caller speak over a channel of their own alone. A worker's public port belongs to all code in it:
 // Node's watch mode posts on it, and so do preloads (`--import`). `ended` settles after everything that the thread has
 // posted was heard, and whatever a preload keeps open in it.
 import {

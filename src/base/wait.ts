@@ -1,6 +1,6 @@
 // Waiting with a bound: every wait that a user's call can end in has one, and an owner, who knows what holds it up. Once the
 // bound has passed, the call ends with the owner's own error, or, if the owner knows of none, with `WaitTimedOut`. Work that
-// waits on the runtime's own account (a flusher, a delivery) has no bound: nobody stands behind it.
+// waits on the runtime's own account (a flusher, a delivery) has no bound: no caller waits behind it.
 import { clearTimeout, setTimeout } from './clock.ts';
 import { isError, TrunklineError } from './errors.ts';
 import { guarded } from './guarded.ts';
@@ -22,7 +22,7 @@ export function within<T>(promise: Promise<T>, { what, timeoutMs, trouble }: Bou
   });
 }
 
-/** What a wait has ended with, as its caller is told: what holds it up comes first. */
+/** The error that a wait ends with for its caller: what holds it up comes first. */
 export const heldUpBy = (error: unknown): unknown =>
   isError(error, 'WaitTimedOut') && error.cause instanceof Error ? error.cause : error;
 

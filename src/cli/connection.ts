@@ -1,4 +1,4 @@
-// Where the database is: told by --postgres or by the environment, in which passwords are not seen by everybody.
+// Where the database is: named by --postgres or by the environment, where other users do not see passwords.
 import { type Command, Option } from 'commander';
 import type pg from 'pg';
 import { checkSchema } from '../adapters/postgres/schema/session.ts';

@@ -1,4 +1,4 @@
-// `trunkline handlers forget`: all that is kept of a handler that is gone for good, and with it its hold on the store's months.
+// `trunkline handlers forget`: all that is kept of a handler that is gone permanently, and with it its hold on the store's months.
 import { type Command, Option } from 'commander';
 import { checkForget, type ForgottenHandler } from '../runtime/forget-handler.ts';
 import { forgetHandler, forgetLostHandler } from '../runtime/offline-handlers.ts';
@@ -18,9 +18,11 @@ export function addHandlers(program: Command): void {
   const group = program.command('handlers').description('what is kept of handlers');
   withJson(withConnection(group.command('forget')))
     .argument('<name>', 'as trunkline status shows it; of a projection projection:NAME')
-    .description('remove all that is kept of a handler, projection or reader that is gone for good')
+    .description('remove all that is kept of a handler, projection or reader that is gone permanently')
     .addOption(dataDirOption("the service's data directory; it may be running, without this handler"))
-    .addOption(new Option('--log <log>', 'the log of a machine that is lost for good, in place of its data directory'))
+    .addOption(
+      new Option('--log <log>', 'the log of a machine that is lost permanently, in place of its data directory'),
+    )
     .option('--dry-run', 'only say what would go')
     .action(async (name: string, options: Options, command: Command) => {
       const { dataDir, log, dryRun = false } = options;

@@ -5,9 +5,9 @@ import { type ConnectionOptions, onStore, withConnection } from './connection.ts
 import { type OutputOptions, output, withJson } from './output.ts';
 
 export function addOutbox(program: Command): void {
-  const group = program.command('outbox').description('events of transactions on their way into a log');
+  const group = program.command('outbox').description('events of transactions that a log has yet to take');
   withJson(withConnection(group.command('release')))
-    .argument('<log>', 'the log of a machine that is lost for good; see trunkline status')
+    .argument('<log>', 'the log of a machine that is lost permanently; see trunkline status')
     .description('let other logs go on with what this one had claimed')
     .action((log: string, options: ConnectionOptions & OutputOptions) =>
       onStore(options, async (client) => {

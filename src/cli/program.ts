@@ -20,7 +20,7 @@ const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.me
 export function makeProgram(): Command {
   // Commands take these settings over from their program when they are made.
   const program: Command = new Command('trunkline')
-    .description('Look after the logs and stores of Trunkline.')
+    .description('Inspect and maintain the logs and stores of Trunkline.')
     .version(manifest.version)
     .configureOutput({ outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')

@@ -26,7 +26,7 @@ type HandlerLine = HandlerState & Partial<RunningHandler> & { readonly lagPositi
 
 interface Status {
   log?: LogInspection;
-  /** undefined: they are kept in PostgreSQL, and nobody has said where. */
+  /** undefined: they are kept in PostgreSQL, and its place is not given. */
   handlers?: HandlerLine[] | undefined;
   /** Between aggregates. */
   messages?: MessageCounts;
@@ -138,7 +138,7 @@ function handlerLines(handlers: readonly HandlerLine[] | undefined): string[] {
 function messageLine({ underWay, refused, failed, deadLetters }: MessageCounts): string {
   const letters = `${deadLetters} dead letter${deadLetters === 1 ? '' : 's'}`;
   if (underWay === undefined) return `messages: ${letters}; more only a running service knows`;
-  return `messages: ${underWay} on their way, ${letters}; since the service's start ${refused} refused, ${failed} given up`;
+  return `messages: ${underWay} in flight, ${letters}; since the service's start ${refused} refused, ${failed} given up`;
 }
 
 function storeLines(store: NonNullable<Status['store']>, logId: string | undefined): string[] {

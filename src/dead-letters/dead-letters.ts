@@ -169,7 +169,7 @@ export class DeadLetters {
   }
 
   /**
-   * Give them up for good. What waits behind a discarded letter is handled, unless it is discarded too.
+   * Give them up permanently. What waits behind a discarded letter is handled, unless it is discarded too.
    * @throws InvalidOptions, UnknownDeadLetter
    */
   async discard(

@@ -26,7 +26,7 @@ const waitingTable = 'messages-waiting';
 /** Ids of messages that were given up, with their positions. */
 const discardedTable = 'messages-discarded';
 
-/** After a commit that has failed for good. */
+/** After a commit that has failed permanently. */
 const lookAgainMs = 1_000;
 
 /** A dead letter, as JSON. */
@@ -179,7 +179,7 @@ export class MessageBox implements LetterBox {
   }
 
   /**
-   * Given up for good; a lane whose first letter now waits behind nothing is delivered again. Returns those that were still
+   * Given up permanently; a lane whose first letter now waits behind nothing is delivered again. Returns those that were still
    * letters; `begun` is called for each of their lanes, in the turn in which they are so no longer.
    */
   discard(

@@ -103,7 +103,7 @@ export class MessageLetters {
   }
 
   /**
-   * Give them up for good. What waits behind a discarded letter is delivered, unless it is discarded too. One that is being
+   * Give them up permanently. What waits behind a discarded letter is delivered, unless it is discarded too. One that is being
    * delivered again is not tried any further; an attempt that has begun goes on, and what waits behind it waits for its end.
    * @throws UnknownDeadLetter, InvalidOptions
    */

@@ -40,7 +40,7 @@ export class Requeues {
     }
   }
 
-  /** While the tables are away it waits: that they were asked for is kept there, too. */
+  /** While the tables are unavailable it waits: that they were asked for is kept there, too. */
   private async first(aggregate: string): Promise<DeadLetterRecord | undefined> {
     const { parked, isClosing, failed } = this.parts;
     for (let failures = 1; ; failures++) {

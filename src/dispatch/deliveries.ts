@@ -337,7 +337,7 @@ export class Deliveries implements MessageTaker {
     this.stop.abort();
   }
 
-  /** All that was under way has ended, and nothing more comes into the log. */
+  /** All that was in progress has ended, and nothing more comes into the log. */
   end(): void {
     this.hasEnded = true;
   }

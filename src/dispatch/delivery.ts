@@ -1,4 +1,4 @@
-// One message on its way to its target: attempts with a pause between them, until it has an outcome or there is no point in
+// The delivery of one message to its target: attempts with a pause between them, until it has an outcome or there is no point in
 // further attempts. Host thread.
 //
 // Three kinds of failure. Pushed back (a full mailbox, a store that does not answer): not the message's fault, tried again for

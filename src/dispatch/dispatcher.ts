@@ -55,7 +55,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
   private readonly slots: Slots<Pending>;
   private readonly turns: Turns;
 
-  /** `report` is told of an exception that nobody expects, and must not throw. */
+  /** `report` takes unexpected exceptions, and must not throw. */
   constructor(
     types: readonly AnyAggregate[],
     control: ControlBlock,
@@ -199,7 +199,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
   }
 
   /**
-   * Whether a command of one aggregate to another may come in: it is part of what is under way already, or frees the log.
+   * Whether a command of one aggregate to another may come in: it is part of what is in progress already, or frees the log.
    * So it has a limit of its own, may use the log's reserve, and comes in while a closing runtime lets commands end.
    */
   private admitInternal(): void {
@@ -241,7 +241,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
     );
   }
 
-  /** Look after everything that has happened since the last turn, then ask to be woken. Throws nothing. */
+  /** Handle everything that has happened since the last turn, then ask to be woken. Throws nothing. */
   turn(): void {
     this.turns.turn();
   }

@@ -65,7 +65,7 @@ export class InFlight {
     return new Promise((resolve) => this.drained.push(resolve));
   }
 
-  /** A shard has died and its ring has been read to the end: whoever still waits for it is told what is known. */
+  /** A shard has died and its ring has been read to the end: callers that still wait for it learn what is known. */
   failLine(channel: ShardChannel, reason: string): void {
     channel.dead = true;
     for (const [slot, pending] of this.slots.entries()) {
@@ -76,7 +76,7 @@ export class InFlight {
     }
   }
 
-  /** Close waits no longer, the shards have ended and their rings have been read: tell whoever is left what is known. */
+  /** Close waits no longer, the shards have ended and their rings have been read: the callers that are left learn what is known. */
   abandon(reason: string): void {
     for (const channel of this.channels) this.failLine(channel, reason);
     for (const [slot, pending] of this.slots.entries()) {

@@ -1,5 +1,5 @@
 // Waiting for the levels behind `written`: the threads that make an event `synced`, `stored` and `published` ring only while
-// somebody here waits, and do not linger then.
+// a caller here waits, and do not linger then.
 
 import { clearInterval, monotonicMs, setInterval } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
@@ -174,7 +174,7 @@ export class Progress implements LevelWait {
     return this.waiting[waitedLevels.indexOf(level)]!;
   }
 
-  /** Call it whenever more is synced; that hurries nobody. */
+  /** Call it whenever more is synced; that hurries no thread. */
   follow(onSynced: () => void): void {
     this.onSynced = onSynced;
     this.ask();
@@ -184,7 +184,7 @@ export class Progress implements LevelWait {
     return !isEmpty || (level === 'synced' && this.onSynced !== undefined);
   }
 
-  /** Release whoever waits for what has been reached. */
+  /** Release the waiters for what has been reached. */
   advance(): void {
     const { onSynced } = this;
     if (!this.waiting.some((one) => this.isWatched(one))) return;

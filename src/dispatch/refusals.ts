@@ -1,8 +1,8 @@
-// Events that the store has refused, for as long as somebody may ask for them: nobody is told that these are `stored`.
+// Events that the store has refused, for as long as a caller may ask for them: no caller learns that these are `stored`.
 import { TrunklineError } from '../base/errors.ts';
 import { Fences, type Refused } from './fences.ts';
 
-const keptLimit = 65_536; // whoever waits for `stored` asks as soon as the store has come there
+const keptLimit = 65_536; // a caller that waits for `stored` asks as soon as the store has come there
 
 export class Refusals {
   /** Since the start; so many of them are answers without events. */

@@ -18,7 +18,7 @@ export interface Open {
   hold: Hold<Holder> | undefined;
   /** Where its outcome stands; undefined: it has none, or `hold` lies before it. */
   outcome: Hold<Holder> | undefined;
-  /** It is in the box, or on its way there. */
+  /** It is in the box, or being written there. */
   isKept: boolean;
   /** It has an outcome, or is about to be a dead letter: it is not kept any more. */
   isEnding: boolean;

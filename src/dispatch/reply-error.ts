@@ -8,7 +8,7 @@ export function replyError(ring: RingConsumer, deadlineMs: number): Error {
   const wire = JSON.parse(json) as WireError;
   if (wire.code === 'DeadlineExceeded') {
     const { deadlineMs: named, executed } = wire.details as ErrorDetails['DeadlineExceeded'];
-    // The shard knows when the command was due, not how long it had. One that an ask inside it has met is told as it is.
+    // The shard knows when the command was due, not how long it had. One that an ask inside it has met is passed on as it is.
     return new TrunklineError('DeadlineExceeded', { deadlineMs: named || deadlineMs, executed });
   }
   return fromWire(wire);

@@ -1,7 +1,7 @@
 // A line: the pair of rings between the host thread and one shard, as the caller has them. Commands go in; groups come
 // out, and the caller is their last reader: it takes replies, live events, questions and messages from them.
 //
-// What finds no room in the command ring waits here, in order (the overflow). Invariants: whoever waits here is written as
+// What finds no room in the command ring waits here, in order (the overflow). Invariants: what waits here is written as
 // soon as the shard has made room, and the shard wakes the caller for that; what is withdrawn is never written; what is
 // written into a ring that is sealed afterwards has either been taken before the seal, or is never taken.
 import { isError } from '../base/errors.ts';
@@ -81,7 +81,7 @@ export class ShardChannel {
 
   /** Write what has waited for room, in order; what is left is written when the shard has made more. */
   flushOverflow(): void {
-    // If the shard has made room between the last look and the asking to be woken, nobody wakes: look again.
+    // If the shard has made room between the last look and the asking to be woken, nothing wakes this thread: look again.
     do this.writeOverflow();
     while (this.hasOverflow && !this.dead && !this.commands.armForRoom());
   }

@@ -61,7 +61,7 @@ export class Turns {
   /** A listener has asked for another turn. */
   private isDueAgain = false;
 
-  /** `report` is told of an exception that nobody expects, and must not throw. */
+  /** `report` takes unexpected exceptions, and must not throw. */
   constructor(owner: TurnsOwner, control: ControlBlock, bus: Bus, report: (error: unknown) => void) {
     this.owner = owner;
     this.inFlight = owner.inFlight;
@@ -77,7 +77,7 @@ export class Turns {
     ];
   }
 
-  /** Look after everything that has happened since the last turn, then ask to be woken. */
+  /** Handle everything that has happened since the last turn, then ask to be woken. */
   turn(): void {
     this.isDueAgain = this.isTurning;
     if (this.isTurning) return;
@@ -231,7 +231,7 @@ export class Turns {
   }
 
   /**
-   * Replies to callers that wait for `raised` only: they need not wait for the log. The scout is not sent while nobody
+   * Replies to callers that wait for `raised` only: they need not wait for the log. The scout is not sent while no caller
    * waits for `raised`: it begins where the reading is, and looks no further than a ring is long.
    */
   private scoutAhead(channel: ShardChannel): void {

@@ -20,7 +20,7 @@ export interface CheckpointRecord {
 }
 
 export const remedy =
-  'put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin anew';
+  'put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin again';
 
 /** @throws LogDamaged: the handler stands ahead of the log */
 export function checkReached(

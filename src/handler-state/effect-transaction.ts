@@ -10,7 +10,7 @@ export interface EffectTransaction {
   /**
    * With `store: postgres(…)`: a client in a transaction there, which is committed when the handler has succeeded, together
    * with the fact that this event is handled; else rolled back. Instead of `put` and `remove`, not beside them.
-   * While the server is away the attempt is repeated and not counted. A connection that is lost while the server answers is
+   * While the server is unavailable the attempt is repeated and not counted. A connection that is lost while the server answers is
    * forgiven five times for an event, then counted.
    * @throws InvalidOptions (another store), StoreUnavailable
    */

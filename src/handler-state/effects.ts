@@ -2,7 +2,7 @@
 // the completion of what caused them. Or a transaction in the store, with an entry in it that says that they have happened.
 // Owned by the host thread.
 //
-// Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides anew. So two
+// Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides again. So two
 // handlers side by side never lose one another's change. What is read and put is held as JSON text: what an attempt changes in
 // an object that it was given counts only if it puts it, and a failed attempt leaves nothing.
 import { checkId } from '../base/checks.ts';
@@ -87,12 +87,12 @@ export class Effects implements EffectTransaction {
     if (this.changes.size > 0) throw mixed();
     if (this.beginning === undefined) {
       this.beginning = this.begin();
-      this.beginning.catch(() => {}); // the handler is told, and the commit
+      this.beginning.catch(() => {}); // the handler and the commit learn it
     }
     return (await this.beginning).client as PostgresClient;
   }
 
-  /** Whether an attempt that failed has done so because the store is away. */
+  /** Whether an attempt that failed has done so because the store is unavailable. */
   hasMissed(error: unknown): boolean {
     return this.hasMissedStore || this.transaction?.isLost === true || isStoreAway(error);
   }

@@ -30,14 +30,14 @@ export type MaybePromise<T> = T | Promise<T>;
 /** A transaction of the user's own in the place itself, beside the commits. */
 export interface OwnTransaction {
   readonly client: TransactionClient;
-  /** Whether it has failed because the server is away, which is nobody's fault. */
+  /** Whether it has failed because the server is unavailable, which no handler has caused. */
   readonly isLost: boolean;
   /**
    * Together with these changes.
    * @throws TransactionRolledBack, the server's own error; StoreUnavailable: then only its entry tells whether it counts
    */
   commit(changes: readonly Change[]): Promise<void>;
-  /** What is under way in it is broken off. */
+  /** What is in progress in it is broken off. */
   rollback(): void;
 }
 
@@ -48,7 +48,7 @@ export interface HandlerStateStore {
   /** Entries in key order. */
   range(table: string, range: KeyRange): MaybePromise<Entry[]>;
   /**
-   * All of them, in one transaction. A change that the place refuses for good, whatever is done, holds up no other: it is left
+   * All of them, in one transaction. A change that the place refuses permanently, whatever is done, holds up no other: it is left
    * out, and `onRefused` told.
    */
   commit(changes: readonly Change[], onRefused: OnRefused): Promise<void>;

@@ -4,7 +4,7 @@
 // Invariants: what was staged before a commit begins is in it, all of it; commits follow each other, never two at once. So the store
 // always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or projection row
 // that belongs to it, nor behind in another order. What is staged becomes text in the turn in which it is staged, and every
-// reading parses it anew: an object is never shared.
+// reading parses it again: an object is never shared.
 
 import { clearTimeout, pause, performance, setTimeout } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
@@ -25,11 +25,11 @@ export interface TablesSettings {
   /** How long a call of a user's waits for the store; default 60,000. */
   waitTimeoutMs?: number;
   onError(error: Error): void;
-  /** The store refuses this entry for good: it was left out. `refused`: how many there were in this run. */
+  /** The store refuses this entry permanently: it was left out. `refused`: how many there were in this run. */
   onRefused?(entry: { table: string; key: string; refused: number }, error: Error): void;
 }
 
-/** Whoever has something to say at every commit, if it has changed: a checkpoint. */
+/** What is written at every commit, if it has changed: a checkpoint. */
 export interface Checkpointed {
   stageCheckpoint(): void;
 }
@@ -42,7 +42,7 @@ interface Waiter {
 const KEY_BYTES_LIMIT = 1000;
 const retryMs = 100;
 const retryMsLimit = 5_000;
-/** At the end, how long a store that is away is waited for. */
+/** At the end, how long a store that is unavailable is waited for. */
 const lastCallMs = 5_000;
 const waitTimeoutMsMost = 60_000;
 
@@ -203,7 +203,7 @@ export class StateTables {
     this.start();
   }
 
-  /** Somebody reads now and will ask `changedSince` the moment that is returned; `endReading` with it afterwards. */
+  /** A reader begins now and will ask `changedSince` the moment that is returned; `endReading` with it afterwards. */
   beginReading(): number {
     this.readings.set(this.moment, (this.readings.get(this.moment) ?? 0) + 1);
     return this.moment;
@@ -233,14 +233,14 @@ export class StateTables {
   }
 
   /**
-   * Resolves when everything staged and touched so far is durable. While the store is away it waits; after `lastCall` not
+   * Resolves when everything staged and touched so far is durable. While the store is unavailable it waits; after `lastCall` not
    * for long. @throws StoreUnavailable
    */
   durable(): Promise<void> {
     if (this.failure !== undefined) return Promise.reject(this.failure);
     if (this.running === undefined) {
       if (this.overlay.size === 0 && this.dirty.size === 0) return Promise.resolve();
-      // A commit has failed for good, and what it was to carry is still here.
+      // A commit has failed permanently, and what it was to carry is still here.
       if (this.isClosed) return Promise.reject(new TrunklineError('RuntimeClosed', { state: 'closed' }));
       this.start();
     }
@@ -271,7 +271,7 @@ export class StateTables {
     clearTimeout(timer);
   }
 
-  /** From now on a store that is away is not waited for much longer: what it does not take will be handled again. */
+  /** From now on a store that is unavailable is not waited for much longer: what it does not take will be handled again. */
   lastCall(): void {
     this.giveUpAt = Math.min(this.giveUpAt, performance.now() + lastCallMs);
   }

@@ -1,4 +1,4 @@
-// Waiting for a store that is away: what reads it asks again, less and less often, until somebody has seen to it.
+// Waiting for a store that is unavailable: what reads it asks again, less and less often, until it is repaired.
 import { isError, isStoreAway } from '../base/errors.ts';
 
 const firstMs = 100;
@@ -20,7 +20,7 @@ export function isFinal(error: unknown): boolean {
   return codes.some((code) => isError(error, code));
 }
 
-/** What tries again while the store is away. */
+/** What tries again while the store is unavailable. */
 export interface StoreBackoff {
   hasEnded(): boolean;
   /** What holds it up; undefined: nothing any more. */
@@ -28,7 +28,7 @@ export interface StoreBackoff {
   pause(ms: number): Promise<void>;
 }
 
-/** Again and again while the store is away (or what else `isPassing` says may come), or until it ends. */
+/** Again and again while the store is unavailable (or what else `isPassing` says may come), or until it ends. */
 export async function withStoreBackoff(
   work: () => Promise<void>,
   { hasEnded, trouble, pause }: StoreBackoff,

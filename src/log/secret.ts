@@ -2,9 +2,9 @@
 // stands in the data directory, readable for the service alone, and is durable before anything is signed with it.
 //
 // It goes where the directory goes. A copy, or an earlier copy that was put back, signs as the log does: that there are two
-// of it, or that it has gone back, is told by fencing and by positions, never by the signature. A directory that has lost the
+// of it, or that it has gone back, is found by fencing and by positions, never by the signature. A directory that has lost the
 // secret believes nothing that was signed before. A signature tells invention, not repetition: what the log has signed once
-// can be written again by whoever may write there.
+// can be written again by any user who may write there.
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
 import { writeFileDurably } from '../base/durable-file.ts';
@@ -15,7 +15,7 @@ const secretBytes = 32;
 
 export const secretFile = (dataDir: string): string => join(dataDir, 'log-secret.json');
 
-/** Signs texts; shows its secret to nobody. */
+/** Signs texts; never shows its secret. */
 export class Signer {
   readonly #secret: Buffer;
 

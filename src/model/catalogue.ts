@@ -32,7 +32,7 @@ function jsonSchemaOf({ schema }: EventSpec<unknown>): Record<string, unknown> |
 
 /**
  * Refuse a definition that the runtime was not given: nothing of it would ever come, in silence. (A name may be an entity's, or
- * one of the past, which nobody declares.)
+ * one of the past, which is declared nowhere.)
  * @throws UnknownAggregateType
  */
 export function checkRegistered(

@@ -34,7 +34,7 @@ export interface UndeliveredMessage {
 export interface MessageOptions {
   retry?: MessageRetryOptions | undefined;
   /**
-   * How long a message that is pushed back (a full mailbox, a store that is away) is tried, milliseconds, 1,000 to 2^31-1;
+   * How long a message that is pushed back (a full mailbox, a store that is unavailable) is tried, milliseconds, 1,000 to 2^31-1;
    * default 3,600,000 (an hour). The log keeps it meanwhile; then it is a dead letter.
    */
   patienceMs?: number | undefined;

@@ -1,4 +1,4 @@
-// Idempotency keys that are bound to who has sent them. Whoever sends a command with a key that is known gets the first
+// Idempotency keys that are bound to who has sent them. A client that sends a known key gets the first
 // outcome; where keys come from clients, one client could guess another's. So the key that shard, log and store know is made
 // of both: a prefix, a hash of the principal (of fixed length, so that no two pairs give one key), and the key as it was given.
 import { hash } from 'node:crypto';

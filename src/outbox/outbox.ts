@@ -1,4 +1,4 @@
-// The contract of the outbox: events that transactions of the user's own have committed, on their way into this log.
+// The contract of the outbox: events that transactions of the user's own have committed, and that this log has yet to take.
 //
 // Invariants: a row is claimed for one log, once, durably, before that log gets it; claims follow each other, and within
 // one the rows follow their sequence: so an aggregate's events come in the order of its versions, and an event whose
@@ -30,7 +30,7 @@ export interface ClaimedEvent extends Place {
   readonly metadata: string | null;
 }
 
-/** A claimed row whose event is not in `domain_events` any more: its month was dropped, or somebody has deleted it. */
+/** A claimed row whose event is not in `domain_events` any more: its month was dropped, or it was deleted. */
 export interface OrphanRow extends Place {
   readonly id: string;
 }
@@ -76,7 +76,7 @@ export interface OutboxSession {
   countSetAside(): Promise<number>;
   /** Every reader of this log has passed the positions below `floor`: their rows go. */
   settle(floor: number): Promise<void>;
-  /** The number of the last batch, whoever has claimed it. */
+  /** The number of the last batch, by any claimer. */
   lastBatch(): Promise<number>;
   /** Rows that wait, or that this log has claimed and not stored, behind `sequence`. */
   doubtful(sequence: number, limit: number): Promise<DoubtfulRow[]>;
@@ -87,7 +87,7 @@ export interface OutboxSession {
   /** Another runtime need not wait until this one's time is over. */
   resign(): Promise<void>;
   close(): Promise<void>;
-  /** Let go of the connection, whatever is under way on it. */
+  /** Let go of the connection, whatever runs on it. */
   abort(): void;
 }
 

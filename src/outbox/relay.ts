@@ -52,7 +52,7 @@ export class Relay {
   readonly ring: RelayRing;
   private readonly settings: RelaySettings;
   private readonly stopping = new AbortController();
-  /** Lets go of the session, whatever is under way in it. */
+  /** Lets go of the session, whatever runs in it. */
   private readonly letGo = new AbortController();
   private log: LogSource | undefined;
   private session: OutboxSession | undefined;

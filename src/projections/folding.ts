@@ -16,7 +16,7 @@ export function keysOf<Row>({ key }: ProjectionDefinition<Row>, event: StoredEve
   return keys.length > 1 ? [...new Set(keys)] : keys;
 }
 
-/** The row after an event; undefined: there is none any more. Nobody can change what it is made of. */
+/** The row after an event; undefined: there is none any more. Frozen: no code can change its parts. */
 export function nextRow<Row>(
   { apply, init }: ProjectionDefinition<Row>,
   row: Row | undefined,

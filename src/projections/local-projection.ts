@@ -118,7 +118,7 @@ export class LocalProjection<Row> implements Projection<Row> {
     this.onClosed = onClosed;
     this.opening = this.open();
     this.opening.catch((error: unknown) => {
-      this.failure = error; // those who ask are told
+      this.failure = error; // callers learn it when they ask
     });
   }
 
@@ -220,7 +220,7 @@ export class LocalProjection<Row> implements Projection<Row> {
     const next = new RowSet(this.definition, number, this.stage);
     this.next = next;
     this.switching = this.switchTo(next);
-    this.switching.catch(() => {}); // told to whoever asks
+    this.switching.catch(() => {}); // the callers of `switch` learn it
   }
 
   private async switchTo(next: RowSet<Row>): Promise<void> {

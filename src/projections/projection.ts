@@ -34,7 +34,7 @@ export interface ProjectionTable {
 export interface ProjectionDefinition<Row, A extends AggregateLike = any, T extends EventNameOf<A> = EventNameOf<A>> {
   /** 1 to 80 bytes. */
   name: string;
-  /** Raise it when `key`, `init` or `apply` have changed: the rows are built anew. 1 to 1,000,000,000; default 1. */
+  /** Raise it when `key`, `init` or `apply` have changed: the rows are built again. 1 to 1,000,000,000; default 1. */
   version?: number | undefined;
   /** Event types; none: all. With `aggregates` by definition, the events that `key` and `apply` get are narrowed by them. */
   events?: readonly T[] | undefined;
@@ -46,7 +46,7 @@ export interface ProjectionDefinition<Row, A extends AggregateLike = any, T exte
   /** The next row; undefined: it goes. Pure: rows are frozen. */
   apply: (row: Row, event: EventsNamed<A, T>, key: string) => Row | undefined;
   /**
-   * `lmdb` (default): kept on this machine's disk. `memory`: folded anew at each start. A table: with `store: postgres(…)`,
+   * `lmdb` (default): kept on this machine's disk. `memory`: folded again at each start. A table: with `store: postgres(…)`,
    * rows are written in the transaction that moves the position. While they are built they are in a table beside (which
    * takes the right to create it), and come into yours in one transaction when they have caught up. Fields that `init`
    * makes text come back as text: decimals keep their digits.
@@ -141,7 +141,7 @@ export interface Projection<Row> {
    * @throws CaughtUpTimedOut
    */
   caughtUpTo(target: number | { readonly position: number }, options?: WaitOptions): Promise<void>;
-  /** Build the rows anew beside those that are shown, and show them when they have caught up. Resolves then. */
+  /** Build the rows again beside those that are shown, and show them when they have caught up. Resolves then. */
   rebuild(): Promise<void>;
   /** Of the rows that are shown, or are about to be. */
   status(): SubscriptionStatus & { version: number; isRebuilding: boolean };

@@ -1,5 +1,5 @@
 // Who else can write where a runtime keeps its data. A directory that is there already is held to this before anything in
-// it is believed: whoever can write there can move the log away, put links in the place of files, or hold the lock. The
+// it is believed: a user who can write there can move the log away, put links in the place of files, or hold the lock. The
 // directory itself is judged as every folder is that we believe (folder-access.ts).
 //
 // What is in it and ours is closed to others (a copy that was put back may have lost its modes), links among it are refused.

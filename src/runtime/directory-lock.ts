@@ -5,8 +5,8 @@
 //
 // - It belongs to the file, so that processes in other containers that share the volume meet it, too. It conflicts with
 //   the SQLite lock of releases before this one, in both directions.
-// - It lies on two files, `lock` and `trunkline.json`: whoever removes the first, as one does with what looks left over from
-//   a process that has died, lets nobody in.
+// - It lies on two files, `lock` and `trunkline.json`: a user who removes the first, as one does with what looks left over from
+//   a process that has died, lets no second owner in.
 // - It is verified: a second description of the same file must be refused. A file system on which locks do nothing is one
 //   on which a data directory cannot be kept.
 // - Where the native addon has no build for the platform (it has them for Linux and macOS on x64 and arm64), an SQLite
@@ -68,7 +68,7 @@ export class DirectoryLock {
   }
 }
 
-/** How to give it back; undefined if somebody else has it. */
+/** How to give it back; undefined if another owner has it. */
 function lockDescription(file: string, tryLock: TryLock): (() => void) | undefined {
   const descriptor = openForLocking(file);
   try {
@@ -100,7 +100,7 @@ const openForLocking = (file: string): number => openPrivate(file, 'openOrMake')
 
 /** An exclusive transaction that is never finished. SQLite opens a file that it may not write, and then locks nothing. */
 function lockBySqlite(file: string): (() => void) | undefined {
-  touchPrivate(file); // SQLite would make it readable for everybody, and who can read it can hold it
+  touchPrivate(file); // SQLite would make it readable for all users, and who can read it can hold it
   accessSync(file, constants.W_OK);
   const sqlite = createRequire(import.meta.url)('node:sqlite') as { DatabaseSync: typeof DatabaseSync };
   const database = new sqlite.DatabaseSync(file, { timeout: 0 });

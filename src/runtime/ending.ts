@@ -45,7 +45,7 @@ export class Ending {
         guarded(() => this.giveUp()),
         deadlineMs,
       );
-      // Should even that not end it (a disk that does not answer), the caller at least is told.
+      // Should even that not end it (a disk that does not answer), the caller at least learns it.
       const tooLate = setTimeout(
         guarded(() => reject(timedOut())),
         deadlineMs + graceMs,

@@ -1,9 +1,9 @@
-// A subscription, projection or reader that is gone for good: all that is kept of it goes. Until then it holds the months of
+// A subscription, projection or reader that is gone permanently: all that is kept of it goes. Until then it holds the months of
 // the store behind its position, since it may come back. Owned by the host thread, or by a command that owns the directory.
 //
-// Invariants: nothing goes while the handler runs, or while it has dead letters, which are work that nobody has done. What is
+// Invariants: nothing goes while the handler runs, or while it has dead letters, which are work left to do. What is
 // kept of a projection goes behind its rows, marked first as rows of an unfinished build of version 0, which no definition has:
-// after a crash in between, a projection of that name builds its rows anew. A table of the user's stays, with its rows.
+// after a crash in between, a projection of that name builds its rows again. A table of the user's stays, with its rows.
 
 import { invalid, nameFault } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';

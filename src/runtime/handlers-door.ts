@@ -92,7 +92,7 @@ export abstract class HandlerDoor {
   }
 
   /**
-   * All that is kept of a handler that is gone for good: its checkpoint, which holds months of the store, notes and rows. For
+   * All that is kept of a handler that is gone permanently: its checkpoint, which holds months of the store, notes and rows. For
    * a projection `projection:NAME`; a table of yours stays, with its rows. `dryRun`: only say what would go.
    * @throws InvalidOptions, UnknownSubscription, HandlerNeeded: it is running, or has dead letters
    */

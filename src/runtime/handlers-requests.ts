@@ -4,7 +4,7 @@
 //   handlers/requests/<id>.json     what is asked; removed when it is taken
 //   handlers/requests/<id>.answer   JSON lines: { progress } or { working } …, then { result } or { error }
 //
-// Invariant: a request is carried out at most once. It appears by a rename, so that nobody reads half of one.
+// Invariant: a request is carried out at most once. It appears by a rename, so that no reader sees half of one.
 import { randomUUID } from 'node:crypto';
 import { type FSWatcher, renameSync, rmSync, watch } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
@@ -219,7 +219,7 @@ export class Requests {
 
   private append(file: string, answer: Answer): Promise<void> {
     if (this.hasEnded) return Promise.resolve();
-    // A full disk cuts a line short: the next one begins anew.
+    // A full disk cuts a line short: the next one begins again.
     const written = appendPrivate(file, `\n${JSON.stringify(answer)}\n`);
     this.writing = Promise.allSettled([this.writing, written]).then(() => {});
     return written;
@@ -233,7 +233,7 @@ export class Requests {
       // A line of progress that is lost costs nothing; lines keep their order.
       saying = saying.then(() => say({ progress })).catch(() => {});
     };
-    // Whoever has asked waits for as long as it is heard that something happens.
+    // The asker waits for as long as it hears of progress.
     const beat = setInterval(
       guarded(() => {
         saying = saying.then(() => say({ working: true })).catch(() => {});

@@ -254,7 +254,7 @@ export class HandlerStage {
     return projection;
   }
 
-  /** Everything that is kept of a handler that is gone for good. @throws UnknownSubscription, HandlerNeeded */
+  /** Everything that is kept of a handler that is gone permanently. @throws UnknownSubscription, HandlerNeeded */
   async forget(name: string, options: { dryRun?: boolean | undefined } = {}): Promise<ForgottenHandler> {
     checkForget(name, options);
     const { remote, handlerState, local, beginnings, subscriptions } = this;

@@ -1,5 +1,5 @@
 // Dead letters from outside of the runtime: read at any time; changed by asking the owner of the data directory, or, when
-// nobody owns it, by owning it for a moment. Without an owner a requeue is noted, and carried out at the handler's next start.
+// no process owns it, by owning it for a moment. Without an owner a requeue is noted, and carried out at the handler's next start.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { dataFileOf } from '../adapters/lmdb/handlers/environment.ts';
@@ -40,7 +40,7 @@ export interface StoreOfLog {
   readonly logId: string;
 }
 
-/** A data directory's handlers, as somebody outside has to know them. */
+/** A data directory's handlers, as another process has to know them. */
 export interface Place {
   readonly dataDir: string;
   readonly handlersFolder: string;
@@ -51,7 +51,7 @@ export interface Place {
 /** Says to those outside that what handlers keep is not in their folder. */
 export const elsewhereFile = (handlersFolder: string): string => join(handlersFolder, 'in-postgres');
 
-/** Read; nothing is kept open afterwards. @throws InvalidOptions: they are in PostgreSQL, and nobody has said where */
+/** Read; nothing is kept open afterwards. @throws InvalidOptions: they are in PostgreSQL, and its place is not given */
 export async function readDeadLetters<T>(place: Place, read: (deadLetters: DeadLetters) => Promise<T>): Promise<T> {
   return using(async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept, read);
 }
@@ -130,7 +130,7 @@ export async function changeDeadLetters(
       throw new TrunklineError('ServiceNotRunning', { dataDir, reason });
     }
     if (request.kind === 'edit' && !unchecked) {
-      const reason = "nobody else knows the event's schema; --unchecked edits without it";
+      const reason = "the event's schema is known only there; --unchecked edits without it";
       throw new TrunklineError('ServiceNotRunning', { dataDir, reason });
     }
     return await using(
@@ -167,7 +167,7 @@ function own(dataDir: string): ReturnType<typeof openDirectory> | undefined {
 type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCounts' | 'subscriptions' }>;
 
 /**
- * Forget a handler that is gone for good: by the service that runs on the directory, or else here.
+ * Forget a handler that is gone permanently: by the service that runs on the directory, or else here.
  * @throws UnknownSubscription, HandlerNeeded
  */
 export async function forgetHandler(place: Place, handler: string, dryRun: boolean): Promise<ForgottenHandler> {
@@ -196,7 +196,7 @@ const nothingRuns = { isRunning: () => false, hold: () => {} };
 const quietMs = 60_000;
 
 /**
- * The same for a log whose machine is lost for good: the database is all that is left of it.
+ * The same for a log whose machine is lost permanently: the database is all that is left of it.
  * @throws StoreUnsuitable, HandlerNeeded, UnknownSubscription
  */
 export async function forgetLostHandler(
@@ -242,7 +242,7 @@ export interface HandlerState {
   readonly updatedAt: string;
 }
 
-/** All handlers that have kept anything, by name. @throws InvalidOptions: it is in PostgreSQL, and nobody has said where */
+/** All handlers that have kept anything, by name. @throws InvalidOptions: it is in PostgreSQL, and its place is not given */
 export async function readHandlers(place: Place): Promise<HandlerState[]> {
   return usingTables(
     async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,

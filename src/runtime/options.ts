@@ -68,7 +68,7 @@ export interface RuntimeOptions {
    * commands with idempotency keys, and the entities that this runtime publishes.
    */
   actorLimit?: number | undefined;
-  /** An actor leaves when nobody has asked for it for so long, milliseconds; default 600,000. */
+  /** An actor leaves when it has had no command for so long, milliseconds; default 600,000. */
   actorIdleMs?: number | undefined;
   /** Most commands waiting for one aggregate, 1 to 1,000,000; default 10,000; beyond: `MailboxFull`. */
   mailboxLimit?: number | undefined;

@@ -267,7 +267,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * Stop: admit nothing more, let what is in flight end, sync, flush, and join every thread. Idempotent; called again, it may
    * shorten what the first call has left to handlers.
    *
-   * At the deadline (default 30 s) nothing is waited for any longer: commands still under way are given up (their callers
+   * At the deadline (default 30 s) nothing is waited for any longer: commands still in progress are given up (their callers
    * get `OutcomeUnknown`, or `NotExecuted`), a thread that a command's code does not give back is ended, what is written
    * stays, and the data directory is free again. `close` then says what it gave up:
    * @throws CloseTimedOut; InternalFault: everything has ended, a part of it not in order; InvalidOptions: nothing is stopped;

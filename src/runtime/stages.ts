@@ -182,7 +182,7 @@ export class Stages {
             if (name === 'store') progress.troubled('stored', error);
             if (name === options.stream?.name) progress.troubled('published', error);
           } else if (name === options.stream?.name) progress.failLevel('published', error);
-          // Nothing becomes `stored` any more, and shards may not load: whoever waits is told.
+          // Nothing becomes `stored` any more, and shards may not load: waiters learn the error.
           else if (storeSinks.includes(name)) this.fail(error);
         },
         sinkReport: (name, error) => options.logger.warn({ err: error, sink: name }, error.message),
@@ -369,7 +369,7 @@ export class Stages {
     const relay = 'the relay of the outbox';
     await steps.take(relay, () => ending.orCut(this.outbox?.stop(), () => this.outbox?.cut()));
     if (!this.failure) await steps.take('commands in flight', () => Promise.race([inFlight.whenDrained(), abandoned]));
-    // Until here messages under way may need what they are kept in.
+    // Until here messages in progress may need what they are kept in.
     await steps.take('messages', () => this.deliveries.end());
     await steps.take('what handlers keep', () =>
       ending.orCut(this.handlers?.closeTables().catch(reportHandlers), () => this.handlers?.cut()),

@@ -1,5 +1,5 @@
 // The live actors of a shard, by type and id, and in the order in which they were last used. The least recently used
-// leave when there are too many or when nobody has asked for them for long; but only once the store has what they raised,
+// leave when there are too many or when they had no command for long; but only once the store has what they raised,
 // since it is from the store that they will come back.
 import type { Actor, ActorType } from './actor.ts';
 
@@ -34,7 +34,7 @@ export class ActorCache {
     this.requeue(actor);
   }
 
-  /** Let go of whoever may leave; looks at `most` candidates at most. `storedBytes`: see StoredHorizon. */
+  /** Let go of the actors that may leave; looks at `most` candidates at most. `storedBytes`: see StoredHorizon. */
   passivate(now: number, storedBytes: number, most: number): void {
     let actor = this.oldest;
     for (let seen = 0; actor !== undefined && seen < most; seen++) {

@@ -65,7 +65,7 @@ export class Asks {
     return this.lastNumber;
   }
 
-  /** An answer group has come. One for a question that nobody waits for any more is dropped. */
+  /** An answer group has come. One for a question whose asker waits no more is dropped. */
   settle(ring: RingConsumer, frame: FrameReader): void {
     const asked = this.open.get(ring.slot);
     if (asked === undefined) return;

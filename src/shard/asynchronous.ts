@@ -78,7 +78,7 @@ export class AsynchronousCommands {
     this.bySlot.get(slot)?.cancel(new TrunklineError('Aborted', { executed: 'unknown' }));
   }
 
-  /** Those under way are told, and publish nothing more. */
+  /** Those in progress learn it, and publish nothing more. */
   abandon(): void {
     this.isAbandoned = true;
     for (const execution of this.bySlot.values()) {

@@ -5,7 +5,7 @@ import { GroupFlag } from '../shared/ring/ring.ts';
 import type { FrameReader } from '../wire/frame.ts';
 
 export class Command {
-  /** Where the caller waits; its slot is used by nobody else until it has the reply. */
+  /** Where the caller waits; its slot has no other user until it has the reply. */
   readonly slot: number;
   /** Where its group ends in the command ring, a count: commands of one shard by this number are in the order of their coming. */
   readonly order: number;

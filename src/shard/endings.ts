@@ -85,7 +85,7 @@ export class Endings {
         this.published(actor, command, outcome);
       });
     } catch (tooLarge) {
-      // A rejection is told whole or not at all.
+      // A rejection is passed on whole or not at all.
       if (wire.kind !== 'rejected' || !isError(tooLarge, 'CommandTooLarge')) throw tooLarge;
       this.fail(execution, tooLarge);
     }

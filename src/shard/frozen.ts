@@ -7,7 +7,7 @@
 // | an actor is loaded, a snapshot is taken | all of it | 100 ns, beside a JSON.parse or JSON.stringify of it |
 // | in the test kit, after every event | all of it | does not matter |
 //
-// All of it after every event would cost 4 % of a command: what a reducer has nested anew may go unguarded until the next
+// All of it after every event would cost 4 % of a command: what a reducer has nested again may go unguarded until the next
 // snapshot; the types and the test kit guard that.
 
 /** Beyond so many fields V8 copies the object's description for each freeze: 100 fields cost 0.1 µs, 128 some 3 µs. */

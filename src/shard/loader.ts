@@ -222,7 +222,7 @@ export class Loader {
   }
 }
 
-/** A store elsewhere, if there is one: its client library is loaded for nobody else. */
+/** A store elsewhere, if there is one: its client library is loaded only for it. */
 async function remoteReader({ store, logId }: ShardData): Promise<RemoteReader | undefined> {
   if (store === undefined) return undefined;
   const adapter = await loadAdapter(store);

@@ -37,7 +37,7 @@ export class OutcomeCache {
     this.add(OutcomeCache.key(type.name, id, key), { version, outcome }, publishedBytes);
   }
 
-  /** `publishedBytes`: what the ring had published with it; Infinity keeps it for good. */
+  /** `publishedBytes`: what the ring had published with it; Infinity keeps it permanently. */
   add(key: string, remembered: CachedOutcome, publishedBytes: number): void {
     this.byKey.set(key, remembered);
     this.queue.push({ key, remembered, publishedBytes });

@@ -1,6 +1,6 @@
 // What a shard has to say: its event ring, and the notifiers of those who read it. Owned by the shard's thread.
 //
-// Invariants: a command has one reply at most; whoever reads the ring is woken for every reply, at the latest when it would
+// Invariants: a command has one reply at most; the ring's reader is woken for every reply, at the latest when it would
 // otherwise sleep; a reply that is owed waits for room, whatever `whenFull` says.
 import { isError, TrunklineError, toWire } from '../base/errors.ts';
 import { type ControlBlock, Signal } from '../shared/control-block.ts';
@@ -67,7 +67,7 @@ export class Outgoing {
     this.owed(() => this.reply(command, 0, 0, errorJson(wire)));
   }
 
-  /** Publish an answer that must not be refused for want of room. Once the log has failed, nobody waits for it. */
+  /** Publish an answer that must not be refused for want of room. Once the log has failed, no caller waits for it. */
   owed(publish: () => void): void {
     this.mustWait = true;
     try {
@@ -111,7 +111,7 @@ export class Outgoing {
   }
 
   /**
-   * Wake whoever has to know. While commands are being drained, the first one wakes the log thread, and then every 128th
+   * Wake the threads that have to know. While commands are being drained, the first one wakes the log thread, and then every 128th
    * does; in between it is left napping, since it looks by itself in a moment, but not sleeping.
    */
   private notifyReaders(urgent: boolean): void {

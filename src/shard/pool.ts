@@ -2,7 +2,7 @@
 // new rings, after its old ones have been read to the end. Host thread.
 //
 // Invariants: a thread serves one start. A start that is rejected has ended its thread by then, and sealed its rings: the
-// pool has no more threads than shards, so the next start would wait for ever behind one that lives, and a thread that has
+// pool has no more threads than shards, so the next start would wait indefinitely behind one that lives, and a thread that has
 // failed to import a module repeats that error for as long as it lives. A start ends: each of its steps has a bound.
 
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
@@ -46,7 +46,7 @@ interface Running {
 const beginMs = 60_000;
 
 export interface PoolEvents {
-  /** A null message: look after the rings. */
+  /** A null message: read the rings. */
   wake(): void;
   warning(message: string, details: Record<string, unknown>): void;
   /** The thread of a shard that had started is gone. */
@@ -73,7 +73,7 @@ export class ShardPool {
       idleTimeout: Number.POSITIVE_INFINITY,
       ...threadArguments(),
     });
-    // A worker's death is told by its task's rejection; without a listener the event would be thrown as well.
+    // A worker's death shows as its task's rejection; without a listener the event would be thrown as well.
     this.pool.on('error', () => {});
   }
 

@@ -41,7 +41,7 @@ const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
 export class Shard {
   readonly control: ControlBlock;
-  /** Asynchronous commands under way. */
+  /** Asynchronous commands in progress. */
   pending = 0;
   /** Called when one of them has settled. */
   onSettled: () => void = () => {};
@@ -143,7 +143,7 @@ export class Shard {
     const { commands, frame } = this;
     if (commands.kind === GroupKind.command) {
       const command = new Command(commands, frame);
-      // Given back before it runs: a command that kills its thread is not met again by the next one.
+      // Given back before it runs: a command that kills its thread does not reach the next one.
       commands.release();
       this.begin(command);
       return;
@@ -221,7 +221,7 @@ export class Shard {
   }
 
   /**
-   * An exception that nobody expects concerns its command and nothing else: that has its answer, and the shard goes on.
+   * An unexpected exception concerns its command and nothing else: that has its answer, and the shard goes on.
    * What the command has raised is undone or published by now: both its ends begin with that.
    */
   private contain(type: ActorType, command: Command, error: unknown): void {
@@ -235,7 +235,7 @@ export class Shard {
     this.data.outbox.postMessage({ type: 'warning', message, details: { err: describeError(error) } });
   }
 
-  /** The actor, loaded if it is not here; undefined if that failed, which the caller has been told. */
+  /** The actor, loaded if it is not here; undefined if that failed, which the caller has learnt. */
   private find(type: ActorType, command: Command): Actor | undefined {
     const resident = this.actorCache.get(type, command.id);
     if (resident !== undefined) {
@@ -324,7 +324,7 @@ export class Shard {
     this.running.cancel(slot);
   }
 
-  /** Nobody waits any longer: what is under way is told, and publishes nothing more. */
+  /** No caller waits any longer: what is in progress learns it, and publishes nothing more. */
   abandon(): void {
     this.running.abandon();
   }

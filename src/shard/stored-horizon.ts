@@ -3,7 +3,7 @@
 import type { ControlBlock } from '../shared/control-block.ts';
 import type { RingProducer } from '../shared/ring/producer.ts';
 
-const markLimit = 1000; // a store that is away for long is noticed less finely, not with more memory
+const markLimit = 1000; // a store that is unavailable for long is noticed less finely, not with more memory
 
 export class StoredHorizon {
   private readonly ring: RingProducer;

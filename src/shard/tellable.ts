@@ -1,4 +1,4 @@
-// What a caller can be told of a failed command. A rejection is the user's own answer: it reaches the caller whole, or the
+// What a caller may learn of a failed command. A rejection is the user's own answer: it reaches the caller whole, or the
 // command fails by what stands in its way. Details are never left out in silence.
 import { Rejected } from '../base/errors.ts';
 import { toJson } from '../wire/payload.ts';

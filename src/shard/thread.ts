@@ -1,5 +1,5 @@
 // A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
-// its event loop while asynchronous commands are under way, and now and then for the sake of what `context` holds.
+// its event loop while asynchronous commands are in progress, and now and then for the sake of what `context` holds.
 
 import { clearInterval, pause, performance, setInterval, yieldToLoop } from '../base/clock.ts';
 import { describeError, TrunklineError, toWire, type WireError } from '../base/errors.ts';
@@ -69,7 +69,7 @@ export default async function runShard(data: ShardData): Promise<void> {
 
 /**
  * Ends this thread, not the process: what asynchronous commands have begun must not go on beside the next shard, and a module
- * whose import has failed fails for as long as the thread lives. The caller sees to it, should a listener to `exit` hold it.
+ * whose import has failed fails for as long as the thread lives. The caller makes sure of it, should a listener to `exit` hold it.
  */
 function endThread(report: Report): never {
   report({ type: 'over' });
@@ -111,7 +111,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
       sweptAt = now;
     }
     if (shard.isHeldUp) {
-      // Nobody rings when the store has come nearer.
+      // No notifier says that the store has come nearer.
       if (shard.pending > 0) await pause(heldUpBoundMs);
       else parker.block(() => false, heldUpBoundMs);
       continue;

@@ -30,7 +30,7 @@ export interface PageReader {
 
 type MaybePromise<T> = T | Promise<T>;
 
-const followBoundMs = 20; // how late a follower may notice new events when nobody wakes it
+const followBoundMs = 20; // how late a follower may notice new events without a wake-up
 
 export class History {
   private readonly store: PagedStore;
@@ -67,7 +67,7 @@ export class History {
     return (signal) => this.walk(filter, Math.max(1, from), last, pageSize, follow, signal);
   }
 
-  /** For whoever asks for pages himself, by position. */
+  /** For readers that ask for pages themselves, by position. */
   reader(filter: EventFilter): PageReader {
     const scan = this.store.scan(filter);
     return { page: (from, to, limit) => this.page(scan, filter, from, to, limit) };
@@ -78,7 +78,7 @@ export class History {
     for (const wake of this.waiting) wake();
   }
 
-  /** Iterations under way end: those that follow in good order, the others with `RuntimeClosed`. */
+  /** Running iterations end: those that follow in good order, the others with `RuntimeClosed`. */
   async close(): Promise<void> {
     this.closed = true;
     this.wake();

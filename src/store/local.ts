@@ -18,7 +18,7 @@ export interface LocalDescription {
 export interface LocalSinkSettings {
   /** The first position that the log still has, or will give out next; what lies before it can be in the store alone. */
   logBegins?: number;
-  /** There has been such a store before: a memory, too, is not made anew from a log that does not reach back. */
+  /** There has been such a store before: a memory, too, is not made again from a log that does not reach back. */
   hasBegun?: boolean | undefined;
   /** Those of the runtime: the sink publishes the clock of keys there, and reads how far messages are done. */
   control?: ControlBlock;

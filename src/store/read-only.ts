@@ -1,4 +1,4 @@
-// The store alone: no log, no threads, no data directory. For whoever only reads: reports, audits, a rollback that keeps the
+// The store alone: no log, no threads, no data directory. For programs that only read: reports, audits, a rollback that keeps the
 // store and writes nothing more.
 
 import { isMadeBy } from '../base/checks.ts';

@@ -83,7 +83,7 @@ export class Reading {
   readonly localHead = (type: string, id: string): Head | undefined => this.local.localHead(type, id);
 
   /**
-   * Resolves when everything written so far is stored; a store that is away says so at once.
+   * Resolves when everything written so far is stored; a store that is unavailable says so at once.
    * @throws StoreUnavailable, or what else keeps the store from it; WaitTimedOut
    */
   async caughtUp(): Promise<void> {
@@ -107,7 +107,7 @@ export class Reading {
 
   /**
    * `count` events of an aggregate from `version` on: what a command raised. From here, as long as they are here; so that a
-   * repeated command is answered while the store is away.
+   * repeated command is answered while the store is unavailable.
    */
   async eventsFrom(type: string, id: string, version: number, count: number): Promise<StoredEvent[]> {
     const { control } = this.settings;
@@ -123,7 +123,7 @@ export class Reading {
 
   /**
    * Whether the store has, at some moment, been where an answer without events was decided: at its version now, or gone on
-   * from there by this log behind the answer. What cannot be told apart from a take-over counts as one.
+   * from there by this log behind the answer. What cannot be distinguished from a take-over counts as one.
    * @throws Quarantined, StoreUnavailable
    */
   async confirm({ type, id, version, position }: AnswerBasis): Promise<void> {
@@ -134,7 +134,7 @@ export class Reading {
     throw new TrunklineError('Quarantined', { ...which, reason });
   }
 
-  /** For entities, where the store is elsewhere: one that nobody here knows is this log's from then on. */
+  /** For entities, where the store is elsewhere: one that is unknown here is this log's from then on. */
   get lookUp(): ((type: string, id: string) => Promise<number>) | undefined {
     const { store, logId, control } = this.settings;
     if (store === undefined) return undefined;

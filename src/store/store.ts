@@ -176,7 +176,7 @@ export interface TransactionClient {
   query(query: { name?: string; text: string; values: unknown[] }): Promise<{ rows: any[] }>;
 }
 
-/** An event on its way into a user's transaction: checked and serialised. */
+/** An event for a user's transaction: checked and serialised. */
 export interface AppendedEvent {
   readonly id: string;
   readonly aggregateType: string;

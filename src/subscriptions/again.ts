@@ -9,7 +9,7 @@ export class Again {
   private isRunning = false;
   private isAsked = false;
 
-  /** `failed` is told what a run of `work` has thrown; the next run comes when it is asked for. */
+  /** `failed` gets what a run of `work` has thrown; the next run comes when it is asked for. */
   constructor(work: () => Promise<void>, failed: (error: unknown) => void) {
     this.work = work;
     this.failed = guarded(failed);

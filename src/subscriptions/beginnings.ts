@@ -44,7 +44,7 @@ export class Beginnings {
     this.write(lows);
   }
 
-  /** They may begin anew, elsewhere. */
+  /** They may begin again, elsewhere. */
   forget(names: readonly string[]): void {
     const lows = this.read();
     const count = lows.size;

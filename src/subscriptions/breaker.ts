@@ -1,4 +1,4 @@
-// The circuit breaker of one handler: after so many failures in a row nobody passes for a while; then one attempt decides.
+// The circuit breaker of one handler: after so many failures in a row no attempt passes for a while; then one attempt decides.
 // A service that is down thus costs an attempt now and then, and not the attempts of every event, one after the other.
 //
 // A closed circuit costs nothing: it hears of failures, and of the first success after one.
@@ -26,7 +26,7 @@ export class Breaker {
     return this.circuit !== undefined && this.circuit.state !== 'closed';
   }
 
-  /** Closed, and the last attempt went well: nobody need ask. */
+  /** Closed, and the last attempt went well: no need to ask. */
   get isQuiet(): boolean {
     return !this.hasFailed;
   }
@@ -77,7 +77,7 @@ export class Breaker {
     if (this.circuit !== undefined) this.tell(this.circuit, true);
   }
 
-  /** Nobody waits any longer. */
+  /** No attempt waits any longer. */
   close(): void {
     clearTimeout(this.timer);
     this.timer = undefined;

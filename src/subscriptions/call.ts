@@ -9,7 +9,7 @@ export function callOf(settings: SubscriptionSettings, handle: HandlerFn): Handl
     const { coalesceBy } = batch;
     return coalesceBy === undefined ? handle : (events, delivery) => handle(latest(events, coalesceBy), delivery);
   }
-  // A condition that throws is asked again here, as part of the attempt: it fails, and what it throws is told.
+  // A condition that throws is asked again here, as part of the attempt: it fails, and what it throws is reported.
   return where === undefined ? handle : (event, delivery) => (where(event) ? handle(event, delivery) : undefined);
 }
 

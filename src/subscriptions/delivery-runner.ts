@@ -1,9 +1,9 @@
 // One delivery to a handler, tried until it works or may be tried no more. Owned by the host thread.
 //
 // - A first attempt that returns at once costs a call; everything else is p-retry's.
-// - A slot is held by an attempt, not by the pause after it: one event that is retried holds up nobody.
+// - A slot is held by an attempt, not by the pause after it: one event that is retried holds up no other.
 // - Attempts that fail while the circuit is open are not made: they wait.
-// - Attempts that fail because the store is away are not counted: they wait. If the store answers when it is asked, what failed
+// - Attempts that fail because the store is unavailable are not counted: they wait. If the store answers when it is asked, what failed
 //   was the handler's own doing (a transaction that the server has ended, say): that is forgiven a few times, then counted;
 //   unless no statement of the handler's own has been executed.
 // - Once the runtime has failed, no failure says anything about the handler: the next start delivers again.
@@ -38,7 +38,7 @@ type Result = 'done' | 'again' | 'away' | 'held';
 
 type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'retry' | 'timeoutMs' | 'module' | 'moduleMs'>;
 
-/** How often running an event may fail as if the store were away, while it is not, before that counts. */
+/** How often running an event may fail as if the store were unavailable, while it is not, before that counts. */
 const forgiven = 5;
 /** How often what a replay reads may change under it. */
 const conflictLimit = 100;
@@ -50,7 +50,7 @@ export class DeliveryRunner {
   private readonly slots: Slots;
   private readonly runtimeHasFailed: () => boolean;
   private readonly ending = new AbortController();
-  /** Ends retries, too; made anew each time it has. */
+  /** Ends retries, too; made again each time it has. */
   private holding = new AbortController();
   private readonly deadlines: Deadlines;
   private readonly overdue = new OverdueCalls();
@@ -80,7 +80,7 @@ export class DeliveryRunner {
   }
 
   /**
-   * The first attempt, in a slot that the caller holds. `true`: done at once, and nothing else is to be told.
+   * The first attempt, in a slot that the caller holds. `true`: done at once, and nothing else is to be reported.
    * `isAsked`: a user's request, which nothing but the end of the handler ends. Else what it
    * came to, retries included; the slot has been given back. `done` is called with the effects staged, in the same turn.
    */
@@ -322,7 +322,7 @@ export class DeliveryRunner {
     });
   }
 
-  /** Resolves when the attempt has gone well and all has been told, or does not count. */
+  /** Resolves when the attempt has gone well and all has been reported, or does not count. */
   private async settle(subject: Subject, attempt: Attempt, result: unknown, done: () => void): Promise<Result> {
     try {
       await this.settled(subject, attempt, result).catch((error: unknown) => {
@@ -349,7 +349,7 @@ export class DeliveryRunner {
     return usedEffects?.hasMissed(error) ?? isStoreAway(error);
   }
 
-  /** Whether the store can be read: then what failed as if it were away was something else. */
+  /** Whether the store can be read: then what failed as if it were unavailable was something else. */
   private async storeAnswers(): Promise<boolean> {
     try {
       await this.handlerState.range(checkpointTable, { limit: 1 });

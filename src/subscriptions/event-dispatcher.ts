@@ -1,4 +1,4 @@
-// What is under way in one subscription: events on their way through the handler, side by side, one at a time and in version
+// What one subscription runs: events in the handler, side by side, one at a time and in version
 // order within an aggregate; what is parked; how far it has come. Owned by the host thread.
 //
 // Invariant: an event is done when its handler has succeeded or it is parked, in the same turn in which what goes with that
@@ -48,7 +48,7 @@ export class EventDispatcher {
   private readonly events: HandlingEvents;
   private readonly slots: Slots;
   private readonly collector: BatchCollector | undefined;
-  /** Aggregates with an event under way: what waits behind it. */
+  /** Aggregates with an event in the handler: what waits behind it. */
   private readonly lanes = new Map<string, Work[]>();
   private readonly requeues: Requeues;
   /** Events being executed or tried again; not what users have asked for. */
@@ -58,7 +58,7 @@ export class EventDispatcher {
   /** Changes when an execution, or a lane, has ended. */
   private readonly executions = new Condition();
   tracker: Tracker = new Tracker(0);
-  /** No event is begun or tried again; when that ends, what was left is taken anew. */
+  /** No event is begun or tried again; when that ends, what was left is taken again. */
   private isHeld = false;
   private isClosing = false;
   handled = 0;
@@ -173,7 +173,7 @@ export class EventDispatcher {
     }
   }
 
-  /** Behind what is under way of its aggregate, also if that will be parked: letters come in version order, without a gap. */
+  /** Behind what runs of its aggregate, also if that will be parked: letters come in version order, without a gap. */
   private enter(work: Work): void {
     if (this.collector) return this.collector.add(work);
     const key = aggregateKey(work.event);
@@ -361,7 +361,7 @@ export class EventDispatcher {
     return outcome;
   }
 
-  /** Put it on its way; resolves with how it fared. */
+  /** Start it; resolves with its result. */
   private ask(work: Work): Promise<Outcome> {
     return new Promise((told) => {
       this.enter({ ...work, told });

@@ -100,7 +100,7 @@ export class Feed {
       const found = reader.page(this.position + 1, synced, pageSize);
       const page = isThenable(found) ? await found : found;
       if (page === undefined) return;
-      if (reader !== this.reader) continue; // somebody has joined who may want more of it
+      if (reader !== this.reader) continue; // a follower has joined that may want more of it
       await this.hand(page.events, page.next - 1, reader);
       if (this.position < synced) await yieldToLoop();
     }
@@ -125,7 +125,7 @@ export class Feed {
     for (const follower of this.live) follower.passed(position);
   }
 
-  /** What anybody wants; undefined: all. */
+  /** What the followers want; undefined: all. */
   private types(): string[] | undefined {
     const all = [...this.live].map(({ types }) => types);
     return all.includes(undefined) ? undefined : [...new Set(all.flatMap((types) => [...types!]))];

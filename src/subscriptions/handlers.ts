@@ -84,7 +84,7 @@ interface SubscribeBase<Event, T extends string> {
   breaker?: BreakerOptions | false | undefined;
   onExhausted?: OnExhausted | undefined;
   /**
-   * From so many dead letters on the subscription stops until some are resolved; what was under way, at most `window`, may
+   * From so many dead letters on the subscription stops until some are resolved; what was in progress, at most `window`, may
    * still add to them.
    * 1 to 10,000,000; default 100,000.
    */
@@ -168,11 +168,11 @@ export interface SubscriptionStatus {
 export interface Subscription extends AsyncDisposable {
   readonly name: string;
   status(): SubscriptionStatus;
-  /** Take nothing more. Resolves when what was under way is done and that is on disk; survives a restart. */
+  /** Take nothing more. Resolves when what was in progress is done and that is on disk; survives a restart. */
   pause(): Promise<void>;
   resume(): Promise<void>;
   /**
-   * Go on from there, back or forth, paused or not; what is under way is done first. Dead letters stay.
+   * Go on from there, back or forth, paused or not; what is in progress is done first. Dead letters stay.
    * @throws PositionGone, PositionAhead
    */
   reset(from: From): Promise<void>;

@@ -1,4 +1,4 @@
-// What whoever reads rows or waits for them may say, and its checks.
+// Options of reading rows and waiting for them, and their checks.
 
 import { checkInteger, invalid } from '../base/checks.ts';
 import { checkFields, fieldsOf, taken } from '../base/known-fields.ts';

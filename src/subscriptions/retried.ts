@@ -16,7 +16,7 @@ export function isRetried({ nonRetryable }: SubscriptionSettings['retry'], subje
       if (one === Error || one.prototype instanceof Error) return error instanceof (one as new () => Error);
       return (one as (error: unknown) => boolean)(error);
     } catch {
-      return false; // what cannot be told is tried again
+      return false; // what cannot be decided is tried again
     }
   });
 }

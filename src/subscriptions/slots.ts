@@ -1,4 +1,4 @@
-// How many calls may run at a time: whoever wants one more waits for its turn.
+// How many calls may run at a time: one more waits for its turn.
 export class Slots {
   private readonly limit: number;
   private readonly waiting: (() => void)[] = [];

@@ -44,7 +44,7 @@ export class StartPositions {
     return this.begun(handler, (await this.positionOf(from)) - 1, isVolatile);
   }
 
-  /** It begins, or begins anew, behind this position. */
+  /** It begins, or begins again, behind this position. */
   begun(handler: string, low: number, isVolatile: boolean): number {
     if (!isVolatile) this.beginnings?.note(handler, low);
     return low;

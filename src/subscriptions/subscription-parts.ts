@@ -14,7 +14,7 @@ export interface SubscriptionParts {
   care: Care;
   /** Resolves when the handler can be called; before that no event is taken. */
   ready?: (() => Promise<void>) | undefined;
-  /** Kept in memory only: begins anew with each run. */
+  /** Kept in memory only: begins again with each run. */
   volatile: boolean;
   runtimeHasFailed(): boolean;
   onError(error: unknown, details: Record<string, unknown>): void;

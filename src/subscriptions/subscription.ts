@@ -84,7 +84,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       failed: (error, details) => parts.onError(error, { handler: settings.name, ...details }),
       runtimeHasFailed: parts.runtimeHasFailed,
     });
-    this.loaded.promise.catch(() => {}); // those who ask are told
+    this.loaded.promise.catch(() => {}); // callers learn it when they ask
     this.running = this.run().catch((error: unknown) => this.fail(error));
   }
 
@@ -273,7 +273,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     });
   }
 
-  /** What is executed ends, and is not tried again; what has not been handled then is taken anew, once it goes on. */
+  /** What is executed ends, and is not tried again; what has not been handled then is taken again, once it goes on. */
   private async leaveOff(): Promise<void> {
     const { dispatcher } = this;
     dispatcher.hold();

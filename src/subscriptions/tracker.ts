@@ -9,7 +9,7 @@ import { pageBytes } from '../store/page-bytes.ts';
 /** `window` bounds events by number; a few large ones are as many: four pages of them. */
 const openBytes = 4 * pageBytes;
 
-/** An event under way. */
+/** An event in progress. */
 export interface Pending {
   readonly position: number;
   /** Of the event in memory, at least. */
@@ -26,7 +26,7 @@ interface Run {
 }
 
 export class Tracker {
-  // In position order: events under way, and runs of done positions between them.
+  // In position order: events in progress, and runs of done positions between them.
   private line: (Pending | Run)[] = [];
   private head = 0;
   private scannedTo: number;

@@ -1,4 +1,4 @@
-// Names of aggregates and events that nobody here declares. Entities and aggregates of the past are declared nowhere, so a name
+// Names of aggregates and events that are declared nowhere here. Entities and aggregates of the past are declared nowhere, so a name
 // may be right; one that looks misspelt is said. Host thread.
 
 import { nearest } from '../base/known-fields.ts';

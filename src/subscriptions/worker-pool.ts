@@ -1,7 +1,7 @@
 // A handler in threads of its own: one Piscina pool per subscription. What blocks or ends a thread there costs the service
 // nothing; a thread that is gone is a failed attempt, and another takes its place. Owned by the host thread.
 //
-// Invariant: a call ends. One that is out of time is told so; if it goes on for `blockedGraceMs` all the same, its thread is
+// Invariant: a call ends. One that is out of time gets its signal aborted; if it goes on for `blockedGraceMs` all the same, its thread is
 // ended where it stands. No more calls are made at a time than there are threads, so none waits for another one's.
 
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
@@ -45,7 +45,7 @@ export class WorkerPool {
       ...threadArguments(),
       closeTimeout: closeGraceMs,
     });
-    // A worker's death is told by its task's rejection; without a listener the event would be thrown as well.
+    // A worker's death shows as its task's rejection; without a listener the event would be thrown as well.
     this.pool.on('error', () => {});
   }
 

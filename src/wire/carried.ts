@@ -1,4 +1,4 @@
-// Types of what travels as JSON and of what nobody may change. Types alone: nothing here runs.
+// Types of what travels as JSON and of what must not be changed. Types alone: nothing here runs.
 
 type Scalar = string | number | boolean | bigint | symbol | null | undefined;
 type Function = (...args: any) => unknown;

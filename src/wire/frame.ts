@@ -28,7 +28,7 @@ export const FrameKind = {
   timer: 5,
   /** how far something outside has come into the log: name = whose place, data = the place; in the group it is true for */
   place: 6,
-  /** question to another aggregate, of an asker that waits for the answer: never delivered again, since nobody waits then; name = command, then who waits */
+  /** question to another aggregate, of an asker that waits for the answer: never delivered again, since no asker waits then; name = command, then who waits */
   question: 7,
   /** an answer without events rests on the aggregate's state at `version`: for the store elsewhere to confirm */
   basis: 8,

@@ -5,7 +5,7 @@
 // | what | limit | because |
 // |---|---|---|
 // | ids, types, keys | bytes of UTF-8 (frame.ts), no U+0000, no lone surrogate (checks.ts) | length fields; indexes of every store |
-// | nesting of JSON | `DEPTH_LIMIT` (json-depth.ts) | the stack of whoever reads or prints it |
+// | nesting of JSON | `DEPTH_LIMIT` (json-depth.ts) | the stack of a program that reads or prints it |
 // | metadata | an object, `METADATA_BYTES_LIMIT` (metadata.ts) | it goes along with every event of a command |
 // | metadata fields that we name | text or null | sinks make headers and columns of them |
 // | `occurredAt` | from the year 4712 B. C. on | PostgreSQL's timestamptz |

@@ -136,6 +136,6 @@ export interface LetterBox {
   /** The first letter of a lane. */
   first(lane: string): Promise<Message | undefined>;
   remove(message: Message): Promise<void>;
-  /** The lane's letters are no longer to be delivered again, unless that has been requested anew since. */
+  /** The lane's letters are no longer to be delivered again, unless that has been requested again since. */
   endRequeue(lane: string, request: number): Promise<void>;
 }

@@ -215,7 +215,7 @@ test('status counts messages: by the service while it runs, by what is kept afte
   expect(failed).toBeGreaterThan(0);
   expect(await counts()).toEqual({ underWay: 0, refused: 0, failed, deadLetters: 2 });
   expect((await run('status', '--data-dir', folder)).out).toContain(
-    `\nmessages: 0 on their way, 2 dead letters; since the service's start 0 refused, ${failed} given up\n`,
+    `\nmessages: 0 in flight, 2 dead letters; since the service's start 0 refused, ${failed} given up\n`,
   );
   await runtime.close();
   expect(await counts()).toEqual({ deadLetters: 2 });

@@ -1,7 +1,7 @@
 // Before the handlers' environment is opened: unless it is known to be as it was when it was closed in order, it is
 // examined first.
 //
-// The marker stands while nobody writes, and says which file ended in order: removed before the environment is opened for
+// The marker stands while no writer has it open, and says which file ended in order: removed before the environment is opened for
 // writing, made when it is closed.
 import { rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -25,7 +25,7 @@ export async function openingIsSafe(folder: string): Promise<void> {
   const failed = await examine(ownFile('./examination', import.meta.url), folder);
   if (!failed) return;
   const found = failed.said === '' ? `examining it ended with ${failed.how}` : failed.said;
-  const reason = `handlers/handlers.mdb cannot be read (${found}); put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin anew`;
+  const reason = `handlers/handlers.mdb cannot be read (${found}); put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin again`;
   throw new TrunklineError('StoreDamaged', { dataDir: dirname(folder), reason });
 }
 

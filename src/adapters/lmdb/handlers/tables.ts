@@ -43,7 +43,7 @@ export class LmdbTables implements HandlerStateStore {
   }
 
   /**
-   * Open for reading and writing: by the owner of the data directory alone. `log`: the one that is here; where nobody knows
+   * Open for reading and writing: by the owner of the data directory alone. `log`: the one that is here; where it is not known
    * it, nothing is checked against it.
    * @throws StoreDamaged, LogDamaged, StoreUnavailable
    */

@@ -1,4 +1,4 @@
-// Entry of the handlers' write thread: a leaf. Sole writer of their environment, so that no fsync holds up whoever hands it
+// Entry of the handlers' write thread: a leaf. Sole writer of their environment, so that no fsync holds up the thread that hands it
 // changes. Each request is one synced transaction. Its data: {@link WriteThreadData}.
 import { guarded } from '../../../base/guarded.ts';
 import { LmdbRoom } from '../../../base/lmdb-file.ts';

@@ -1,4 +1,4 @@
-// The marker: a small file that stands while nobody writes the store, and says what the data file was like when it was
+// The marker: a small file that stands while no writer has the store open, and says what the data file was like when it was
 // closed in order. It is removed before the store is opened for writing, and made after it is closed.
 //
 // LMDB has no checksums, and a changed byte in a key would make an aggregate vanish in silence: so the marker holds one of

@@ -89,7 +89,7 @@ export class HeadStatements {
     ];
   }
 
-  /** One event after the other, against heads that nobody else moves meanwhile. */
+  /** One event after the other, against heads that no other writer moves meanwhile. */
   private async settle(client: pg.ClientBase, entries: readonly Entry[], runs: readonly Run[]): Promise<Decision> {
     const { rows } = await client.query(this.lock, [runs.map((run) => run.type), runs.map((run) => run.id)]);
     const heads = new Map<string, HeadRow>();

@@ -57,7 +57,7 @@ export class PostgresSink implements Sink {
   private session: Session | undefined;
   private isMigrated = false;
   private checkpoint = 0;
-  /** What was refused up to here has been told. */
+  /** What was refused up to here has been reported. */
   private told = 0;
   /** Answers that the last transaction has found contradicted: they are in no table. */
   private stale: readonly RefusedEvent[] = [];
@@ -89,7 +89,7 @@ export class PostgresSink implements Sink {
     if (this.checkpoint === 0 && this.firstPosition > 1) {
       throw new TrunklineError('PositionGone', { position: 1, firstKept: this.firstPosition });
     }
-    // A crash right behind a COMMIT has told nobody what that transaction refused.
+    // A crash right behind a COMMIT has left unreported what that transaction refused.
     this.told = Math.max(0, this.checkpoint - this.settings.batchEvents);
     await this.tellMissed(this.session!.client, false);
     return this.checkpoint;

@@ -173,7 +173,7 @@ export class EntryStatements {
     }
   }
 
-  /** Effects up to what this run has committed would be missing, and nobody would do them again. @throws StoreBehind */
+  /** Effects up to what this run has committed would be missing, and would not be done again. @throws StoreBehind */
   private checkFound(handler: string, position: number): void {
     const expected = this.lows.get(handler) ?? 0;
     if (position >= expected) return;

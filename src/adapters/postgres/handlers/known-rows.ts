@@ -1,8 +1,8 @@
-// Rows as a projection has written them last, the most recent ones: they need not be read again, since nobody else writes.
+// Rows as a projection has written them last, the most recent ones: they need not be read again, since there is no other writer.
 //
-// Invariants: they are what is committed. Whoever folds takes them all, and gives them back only when its transaction has been
+// Invariants: they are what is committed. The folding takes them all, and gives them back only when its transaction has been
 // committed; whatever else becomes of it, they are forgotten. A row goes by the key that its column prints; the texts that
-// were given for it are remembered beside, as long as the row is there: once it has gone, another text may make it anew.
+// were given for it are remembered beside, as long as the row is there: once it has gone, another text may make it again.
 import type { Found } from './row-table.ts';
 
 /** Rows by the keys of their columns, and those keys by the texts that were given for them. */

@@ -1,9 +1,9 @@
 // Tells the store how far the readers are whose checkpoints are kept on this machine, so that `partitions drop` asks them too:
 // a row of `log_readers` for each. Owned by the host thread.
 //
-// Invariants: only what has been committed here is told, so a row never stands ahead of its reader. A new reader, and one
-// that goes back, or is gone, are told at once; progress now and then, and at the end. Readers that this run does not begin are told too:
-// they may be begun again. What the server does not take is told later, and holds up nothing.
+// Invariants: only what has been committed here is reported, so a row never stands ahead of its reader. A new reader, and one
+// that goes back, or is gone, are reported at once; progress now and then, and at the end. Readers that this run does not begin are reported too:
+// they may be begun again. What the server does not take is reported later, and holds up nothing.
 import pg from 'pg';
 import { clearTimeout, setTimeout } from '../../../base/clock.ts';
 import { guarded, unawaited } from '../../../base/guarded.ts';
@@ -14,7 +14,7 @@ import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql, openClient } from '../session/server-session.ts';
 
 const everyMs = 30_000;
-/** At the end, how long a store that is away is waited for. */
+/** At the end, how long a store that is unavailable is waited for. */
 const lastCallMs = 2_000;
 
 export class LogReaders {
@@ -57,7 +57,7 @@ export class LogReaders {
     };
   }
 
-  /** Tell what is left to be told; not for long. */
+  /** Report what is left; not for long. */
   async close(): Promise<void> {
     this.isClosing = true;
     clearTimeout(this.timer);
@@ -70,7 +70,7 @@ export class LogReaders {
     clearTimeout(timer);
   }
 
-  /** Nothing is told from now on. */
+  /** Nothing is reported from now on. */
   cut(): void {
     this.isClosing = true;
     this.ending.abort();

@@ -6,7 +6,7 @@
 //                        └───────────── another version, or rebuild(): beside the running one ────────────────┘
 //
 // Invariants: rows and the fact that their events are handled count together, so each event is folded once. The table is
-// complete up to the position of what folds into it, and has a single writer: nobody folds while it takes over other rows.
+// complete up to the position of what folds into it, and has a single writer: nothing folds while it takes over other rows.
 
 import { pause, performance } from '../../../base/clock.ts';
 import { isError, TrunklineError } from '../../../base/errors.ts';
@@ -73,7 +73,7 @@ export class TableProjection<Row> implements Projection<Row> {
   private next: Building | undefined;
   private switching: Promise<void> = Promise.resolve();
 
-  /** While the store is away, or something holds it up there. */
+  /** While the store is unavailable, or something holds it up there. */
   private trouble: unknown;
 
   /** @throws InvalidOptions */
@@ -91,7 +91,7 @@ export class TableProjection<Row> implements Projection<Row> {
     this.onClosed = onClosed;
     this.opening = this.open();
     this.opening.catch((error: unknown) => {
-      this.failure = error; // those who ask are told
+      this.failure = error; // callers learn it when they ask
     });
   }
 
@@ -204,7 +204,7 @@ export class TableProjection<Row> implements Projection<Row> {
     const next = { generation, subscription: this.fold(generation, beside) };
     this.next = next;
     this.switching = this.switchTo(next, beside);
-    this.switching.catch(() => {}); // told to whoever asks
+    this.switching.catch(() => {}); // the callers of `switch` learn it
   }
 
   private async switchTo({ generation, subscription }: Building, beside: RowTable<Row>): Promise<void> {
@@ -238,7 +238,7 @@ export class TableProjection<Row> implements Projection<Row> {
     return this.table.beside({ logId: this.store.logId, projection: this.name }, generation);
   }
 
-  /** Whether rows that were being built are: without their table they are built anew, from the first event on. */
+  /** Whether rows that were being built are: without their table they are built again, from the first event on. */
   private isThere(generation: number): Promise<boolean> {
     return this.patiently(() => this.store.read((client) => this.beside(generation).isMade(client)));
   }
@@ -267,7 +267,7 @@ export class TableProjection<Row> implements Projection<Row> {
     this.kept = kept;
   }
 
-  /** Again and again while the store is away. */
+  /** Again and again while the store is unavailable. */
   private async patiently<T>(work: () => Promise<T>): Promise<T> {
     for (let failures = 1; ; failures++) {
       this.closed.signal.throwIfAborted();

@@ -95,7 +95,7 @@ export class RowTable<Row> {
     return new RowTable(this.schema, `${nameStart}${hash}`, this.key, this.columns, this.init, mark);
   }
 
-  /** Whether the table is there, and one that {@link make} has made. @throws InvalidOptions: it is somebody else's */
+  /** Whether the table is there, and one that {@link make} has made. @throws InvalidOptions: it was made by another program */
   async isMade(client: Client): Promise<boolean> {
     const { rows } = await client.query(
       `select pg_catalog.obj_description(c.oid, 'pg_class') as mark, pg_catalog.pg_has_role(c.relowner, 'usage') as is_own
@@ -110,7 +110,7 @@ export class RowTable<Row> {
     throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
   }
 
-  /** Anew, and empty. */
+  /** Again, and empty. */
   async make(client: Client, like: RowTable<Row>): Promise<void> {
     await this.drop(client);
     await client.query(`create table ${this.name} (like ${like.name} including all)`);

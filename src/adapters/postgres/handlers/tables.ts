@@ -1,8 +1,8 @@
 // The handlers' tables in PostgreSQL. Commits have a connection of their own, reads a few, transactions of handlers others:
-// whoever holds one of these never waits for one of those. Owned by the host thread.
+// a holder of one of these never waits for one of those. Owned by the host thread.
 //
 // Invariants: a commit is one transaction, and may be repeated as a whole if its outcome is unknown; one at a time. Nothing is
-// read before the last commit of a run that was killed has ended at the server: it may be under way when the next one starts.
+// read before the last commit of a run that was killed has ended at the server: it may be in progress when the next one starts.
 // A checkpoint that is found further back than this run has put it is an earlier state of the database (`StoreBehind`).
 import pg from 'pg';
 import { onAbort } from '../../../base/on-abort.ts';
@@ -37,7 +37,7 @@ export class PostgresTables implements HandlerStateStore {
   private readonly transactions: HandlerTransactions;
   private session: Session | undefined;
   private readonly cutting = new AbortController();
-  /** No earlier run's commit is under way any more. */
+  /** No earlier run's commit is in progress any more. */
   private isSettled = false;
 
   /** `connections`: most transactions of handlers at a time. Connects when it is first needed. */

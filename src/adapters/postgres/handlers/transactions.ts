@@ -1,7 +1,7 @@
 // Transactions of handlers in PostgreSQL: what a handler does with the client, and the entry that says that it has been done,
 // count together or not at all.
 //
-// Invariant: once it has ended, nobody can use its connection by its client any more; so what comes too late from an attempt
+// Invariant: once it has ended, no code can use its connection by its client any more; so what comes too late from an attempt
 // that was given up does not get into another's transaction.
 import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
@@ -156,7 +156,7 @@ class GuardedClient implements TransactionClient {
     this.connection = connection;
   }
 
-  /** Something is under way, or may be. */
+  /** Something is in progress, or may be. */
   get isBusy(): boolean {
     return this.pending > 0 || this.isStreaming;
   }
@@ -170,7 +170,7 @@ class GuardedClient implements TransactionClient {
     }
     const result = (this.connection.query as (...args: any[]) => any)(...args);
     if (!isThenable(result)) {
-      this.isStreaming = true; // a stream of the user's: nobody tells us its end
+      this.isStreaming = true; // a stream of the user's: its end is not known here
       return result;
     }
     this.pending++;
@@ -191,5 +191,5 @@ class GuardedClient implements TransactionClient {
 
 printAs(GuardedClient, ({ isEnded }) => `a client in a transaction that ${isEnded ? 'has ended' : 'is open'}`);
 
-/** A statement that takes too long is the handler's fault, whoever gives it up. */
+/** A statement that takes too long is the handler's fault, also if the server gives it up. */
 const isServersFault = (error: unknown): boolean => kindOf(error) === 'away';

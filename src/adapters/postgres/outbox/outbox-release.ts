@@ -1,4 +1,4 @@
-// Rows of the outbox that a log will never settle, because its machine is lost for good: what it had passed on to the store
+// Rows of the outbox that a log will never settle, because its machine is lost permanently: what it had passed on to the store
 // goes, what it had only claimed waits again for another log.
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';

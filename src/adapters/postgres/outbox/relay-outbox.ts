@@ -83,7 +83,7 @@ export class PostgresOutbox implements Outbox {
   }
 
   /**
-   * Whoever writes events reads `actor_types` first, and holds its lock until its transaction ends: behind ours there is none
+   * A writer of events reads `actor_types` first, and holds its lock until its transaction ends: behind ours there is none
    * that had read it before the door was closed. One that does not end is not waited for without end: what it still writes is an
    * aggregate of its own, which the flush of a log refuses or takes as a whole.
    */

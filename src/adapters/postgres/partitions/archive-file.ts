@@ -10,7 +10,7 @@ import { createWriteStream } from 'node:fs';
 import { lstat, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and is to be told so
+import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and must get an error that says so
 import { checkInteger, checkSignal, invalid } from '../../../base/checks.ts';
 import { syncFolder } from '../../../base/durable-file.ts';
 import { isError, TrunklineError } from '../../../base/errors.ts';
@@ -24,7 +24,7 @@ import { timeOf } from '../session/time-text.ts';
 
 /** How the last line begins. */
 const endStart = '{"end":true,';
-/** A draft that has not grown for so long is nobody's. */
+/** A draft that has not grown for so long has no writer any more. */
 const draftMsMost = 24 * 60 * 60_000;
 /** What is named otherwise is not ours to remove. */
 const draftEnd = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/;

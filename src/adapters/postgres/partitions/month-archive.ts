@@ -71,7 +71,7 @@ async function originOf(client: pg.ClientBase, schema: string, month: string): P
 }
 
 /**
- * `work` while nobody else puts an archive of the month in its place, or drops the month. The lock is of a transaction, which
+ * `work` while no other process puts an archive of the month in its place, or drops the month. The lock is of a transaction, which
  * poolers keep on one connection; it stands idle while files are read.
  */
 async function alone<T>(
@@ -123,7 +123,7 @@ async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buf
     try {
       const rows = `select pg_catalog.to_jsonb(e) from ${table} e where sequence > ${after} order by sequence limit ${size}`;
       for await (const lines of wholeLines(copiedOut(client, `copy (${rows}) to stdout`))) {
-        after = lastSequence(lines) ?? after; // what has none is refused by whoever writes it
+        after = lastSequence(lines) ?? after; // what has none is refused by the writer
         yield lines;
       }
       pages.succeeded();
@@ -175,7 +175,7 @@ export async function dropMonth(
     const path = await realpath(folder ?? '.');
     for (const reason of checkSharedFolder(path)) warn(`${path}: ${reason}`);
   }
-  // Read whole before the lock, which holds everybody; behind it only whether anything has changed since is looked at.
+  // Read whole before the lock, which holds all writers; behind it only whether anything has changed since is looked at.
   const pages = new PageSize(stampsPerPage, pagesToGrow); // behind the lock as large as they have come to be before it
   const stamp = (): Promise<string> => stampOf(client, `${name}.${partition}`, schema, partition, pages);
   const before = archive && (await stamp());
@@ -243,7 +243,7 @@ async function checkArchived(
   throw needed(partition, `it has ${events} events, and its archive ${what}; archive it again`);
 }
 
-/** Ask everybody who reads the history of their log from here. */
+/** Ask every reader of the history of their log from here. */
 async function checkPassed(client: pg.ClientBase, schema: string, partition: string): Promise<void> {
   const table = `${schema}.${partition}`;
   const { rows: waiting } = await client.query(

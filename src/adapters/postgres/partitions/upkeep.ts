@@ -1,4 +1,4 @@
-// Looks after the partitions while a runtime runs: now and then, for a moment, on a connection opened for it. Of several
+// Maintains the partitions while a runtime runs: now and then, for a moment, on a connection opened for it. Of several
 // runtimes on one database one does it at a time.
 import type pg from 'pg';
 import { clearTimeout, setTimeout } from '../../../base/clock.ts';
@@ -28,7 +28,7 @@ export class PartitionUpkeep {
     this.plan(firstMs);
   }
 
-  /** Lets go of what is under way: its transaction is undone, and the next upkeep does it again. */
+  /** Lets go of what runs: its transaction is undone, and the next upkeep does it again. */
   async stop(): Promise<void> {
     clearTimeout(this.timer);
     this.timer = undefined;

@@ -120,7 +120,7 @@ export class PostgresAggregateReader implements RemoteReader {
       const { rows } = await client.query(this.headSql, [type, id]);
       const [head] = rows as HeadRow[];
       if (head === undefined || head.log_id === this.logId) return head;
-      // Nobody is fenced for what cannot be loaded.
+      // What cannot be loaded fences no log.
       const base = Math.max(after, head.fingerprint === fingerprint ? head.snapshot_version! : 0);
       const from = this.eventsOf(type, id, base, head);
       const { rows: found } = await client.query(`select pg_catalog.count(*)::float8 as count from ${from}`);
@@ -143,7 +143,7 @@ export class PostgresAggregateReader implements RemoteReader {
     }
   }
 
-  /** One after the other; once the guard has shut, those that wait are told at once. */
+  /** One after the other; once the guard has shut, those that wait get the error at once. */
   private run<T>(read: (client: pg.Client) => Promise<T>): Promise<T> {
     const result = this.turn.then(() => this.guard(() => this.attemptTwice(read)));
     this.turn = result.catch(() => {});
@@ -155,7 +155,7 @@ export class PostgresAggregateReader implements RemoteReader {
     try {
       return await this.attempt(read);
     } catch (error) {
-      // A connection that was lost while nobody looked: the thread may have been asleep for long.
+      // A connection that was lost unnoticed: the thread may have been asleep for long.
       if (known === undefined || this.session === known || !isAway(error)) throw error;
       return await this.attempt(read);
     }

@@ -1,7 +1,7 @@
 // The months of domain_events as an administrator sees them: which partitions there are, made ahead, and the default
 // partition emptied into the months that it holds. Runs wherever it is called, on a connection of its own.
 //
-// Invariants: one upkeep at a time (a row that the transaction that acts has locked); no lock is waited for longer than `lockTimeoutMs`, so that whoever
+// Invariants: one upkeep at a time (a row that the transaction that acts has locked); no lock is waited for longer than `lockTimeoutMs`, so that any session that
 // inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';

@@ -1,4 +1,4 @@
-// One connection of a thread's own, with its errors in our words. Given up rather than mended: whoever has lost it opens
+// One connection of a thread's own, with its errors in our words. Given up rather than mended: a thread that has lost it opens
 // another.
 import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
@@ -33,7 +33,7 @@ export class Session {
     });
   }
 
-  /** `signal` lets go of it for good. @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing */
+  /** `signal` lets go of it permanently. @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing */
   static async open(settings: SessionSettings, signal?: AbortSignal): Promise<Session> {
     const { schema, timeoutMs, name } = settings;
     const connection = revealed(settings.connection);
@@ -55,7 +55,7 @@ export class Session {
     if (!isServerError(error) || endsConnection(error)) this.destroy();
   }
 
-  /** Let go at once, whatever is under way; the server rolls back. */
+  /** Let go at once, whatever is in progress; the server rolls back. */
   destroy(): void {
     this.broken = true;
     destroyClient(this.client);

@@ -10,7 +10,7 @@ export interface StoreStatus {
     readonly waiting: number;
     /** How long the oldest of them has been waiting. */
     readonly oldestMs: number | undefined;
-    /** On their way into a log, and not yet flushed from there. */
+    /** To be taken by a log, and not yet flushed from there. */
     readonly claimed: readonly { logId: string; events: number }[];
   };
 }

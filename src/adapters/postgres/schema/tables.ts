@@ -1,4 +1,4 @@
-// The columns that this release works with, so that a schema that somebody has altered is refused at the start, by name.
+// The columns that this release works with, so that an altered schema is refused at the start, by name.
 import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 
@@ -34,7 +34,7 @@ const needed: readonly string[] = Object.entries(columns).flatMap(([table, names
 
 /** @throws StoreSchemaMismatch */
 export async function checkTables(client: pg.ClientBase, schema: string): Promise<void> {
-  // From the catalogue, which everybody may read: what one may do to a table is another question.
+  // From the catalogue, which every role may read: what one may do to a table is another question.
   const { rows } = await client.query(
     `select needed.name from pg_catalog.unnest($2::text[]) needed (name) where not exists (
        select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace

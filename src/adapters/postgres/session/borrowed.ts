@@ -12,7 +12,7 @@ import { storeName } from './failure.ts';
 /**
  * Run `work` on a connection; one that an error or the signal has left in the middle of something, or `work` says is good for
  * nothing more (`discard`), is thrown away. A pool of
- * the user's own may have none free, for ever: it is waited for no longer than `timeoutMs`.
+ * the user's own may have none free, indefinitely: it is waited for no longer than `timeoutMs`.
  * @throws StoreUnavailable, the signal's reason
  */
 export async function borrowed<T>(

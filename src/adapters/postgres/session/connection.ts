@@ -9,7 +9,7 @@ import { checkParts, checkWords, tlsWordIn } from './connection-words.ts';
 /** How to reach PostgreSQL: `postgres://…`, or its parts. Other options of the `pg` client are handed to it as they are. */
 export type Connection = string | ConnectionParts;
 
-/** The parts of a connection string, for whoever has them one by one. */
+/** The parts of a connection string, for callers that have them one by one. */
 export interface ConnectionParts {
   connectionString?: string | undefined;
   host?: string | undefined;
@@ -43,7 +43,7 @@ export const quotedName = (name: string): string => `"${name.replaceAll('"', '""
 
 /**
  * What `pg` is given. A connection that names no server is refused: `pg` would take PGHOST, or this machine, and a
- * variable that is not set would change a database that nobody has named.
+ * variable that is not set would change a database that was not named.
  * @throws InvalidOptions, without the connection: it may hold a password
  */
 export function configOf(connection: Connection): HiddenConnection {

@@ -8,7 +8,7 @@ export const storeName = 'PostgreSQL';
 /** Whether the server has ended the connection with these words: by an administrator, a crash, a time-out of the session. */
 export const endsConnection = (error: unknown): boolean => /^(08|57P|25P0[34])/.test(codeOf(error));
 
-/** Whether the server cannot serve anybody now, is not there, or has taken too long. */
+/** Whether the server cannot serve clients now, is not there, or has taken too long. */
 export function isAway(error: unknown): boolean {
   const kind = kindOf(error);
   return kind === 'away' || kind === 'slow';
@@ -58,7 +58,7 @@ export function failure(error: unknown, schema: string): TrunklineError {
   return new TrunklineError('StoreUnavailable', { store: storeName, cause }, options);
 }
 
-/** Data exceptions that say how the database or our statements are, to whoever reads them. */
+/** Data exceptions that say how the database or our statements are, for every reader. */
 const formats: Readonly<Record<string, FaultKind>> = { '22P03': 'altered', '22P04': 'altered', '22P05': 'unsuitable' };
 
 /** What a server says that no repetition changes, by SQLSTATE. */

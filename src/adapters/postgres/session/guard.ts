@@ -1,4 +1,4 @@
-// A circuit breaker before reads: once the server has failed a few times running, who asks is told at once, and one in a
+// A circuit breaker before reads: once the server has failed a few times running, callers get the error at once, and one in a
 // while is let through to see.
 import { Circuit } from '../../../base/circuit.ts';
 import { isStoreAway, TrunklineError } from '../../../base/errors.ts';

@@ -55,7 +55,7 @@ export interface PostgresOptions {
   batchEvents?: number | undefined;
   /** Most bytes of one transaction, 64 KiB to 256 MiB; default 4 MiB. */
   batchBytes?: number | undefined;
-  /** At most one transaction in so many milliseconds unless somebody waits, 0 to 60,000; default 5. */
+  /** At most one transaction in so many milliseconds unless a caller waits, 0 to 60,000; default 5. */
   flushDelayMs?: number | undefined;
   /** How long a statement may take before its connection is given up, milliseconds, 100 to 600,000; default 30,000. */
   statementTimeoutMs?: number | undefined;

@@ -74,7 +74,7 @@ const ofOwnStatements: Readonly<Record<string, string>> = { search_path: ownPath
 
 /** The server ends a statement somewhat before the client gives up its connection. */
 const serverShare = 0.9;
-/** A wait for one lock ends well before the statement's time: what another holds up is told from what is too slow by itself. */
+/** A wait for one lock ends well before the statement's time: what another holds up is told apart from what is too slow by itself. */
 const lockShare = 0.3;
 
 /** For {@link beginSql}, where a statement that took too long is done again in smaller parts. `timeoutMs`: of a statement. */
@@ -113,7 +113,7 @@ export function idleFor(ms: number): string {
   return `idle_in_transaction_session_timeout = ${Number.isFinite(ms) ? Math.min(ms, 2 ** 31 - 1) : 0}`;
 }
 
-/** A connected client, its session set. Rejects with what the server or the client says. `signal` lets go of it for good. */
+/** A connected client, its session set. Rejects with what the server or the client says. `signal` lets go of it permanently. */
 export async function openClient(
   connection: HiddenConnection,
   use: SessionUse,
@@ -121,7 +121,7 @@ export async function openClient(
 ): Promise<pg.Client> {
   signal?.throwIfAborted(); // a socket that has not begun cannot be ended
   const client = new Client(configFor(connection, use, revealed(connection).connectionTimeoutMillis ?? 0));
-  client.on('error', () => {}); // the query under way rejects
+  client.on('error', () => {}); // the query in progress rejects
   const ended = guarded(onAbort(signal, () => destroyClient(client))); // the signal may outlive many clients
   client.once('end', ended);
   try {
@@ -145,12 +145,12 @@ export function openPool(connection: HiddenConnection, use: SessionUse, max: num
     onConnect: (client) => setSession(client, use) as unknown as undefined, // a promise, which pg-pool awaits
   });
   Object.defineProperty(pool, 'options', { enumerable: false }); // they hold the connection string
-  pool.on('error', () => {}); // an idle connection was lost: the next one is opened anew
+  pool.on('error', () => {}); // an idle connection was lost: the next one is opened again
   pool.on('connect', (client) => client.on('error', () => {})); // one in use: its next query rejects
   return pool;
 }
 
-/** Let go at once, whatever is under way; the server rolls back. */
+/** Let go at once, whatever is in progress; the server rolls back. */
 export function destroyClient(client: pg.ClientBase): void {
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }

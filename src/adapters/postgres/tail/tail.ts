@@ -33,7 +33,7 @@ import { mayPass } from '../session/sqlstate.ts';
 import type { TailPages } from './tail-pages.ts';
 import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
 
-/** Where to begin, and what to be told. */
+/** Where to begin, and which reports to get. */
 export interface TailOptions {
   connection: Connection;
   /** Where the tables live; default `trunkline`. */
@@ -203,7 +203,7 @@ class Tail {
     const schema = this.schemaName;
     if (rows[0].is_standby) {
       // There a snapshot does not say which transactions are open: pg_current_snapshot() lists none.
-      const reason = 'names a standby server, where nobody can tell which transactions are open; name the primary';
+      const reason = 'names a standby server, which cannot tell which transactions are open; name the primary';
       throw new TrunklineError('InvalidOptions', { option: 'connection', reason });
     }
     if (rows[0].is_restored) {
