@@ -94,7 +94,7 @@ test('list, show, dry run, edit, requeue, discard, replay', async () => {
   expect(performance.now() - began).toBeLessThan(25_000); // it has not waited for an answer
   expect(await run('dead-letters', 'edit', b!, '--data', file, ...at)).toMatchObject({
     code: 1,
-    err: expect.stringMatching(/no service runs on .* schema; --unchecked/),
+    err: expect.stringMatching(/no service runs on .* schema is known only there; --unchecked/),
   });
   expect((await run('dead-letters', 'edit', b!, '--data', file, '--unchecked', ...at)).out).toContain('edited');
   expect((await run('dead-letters', 'list', '--handler', 'label', ...at)).err).toMatch(
