@@ -131,6 +131,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'adapters/lmdb/store/scan.ts': { known: 'goes with the scan' },
   'adapters/lmdb/store/writer.ts': { snapshots: 'every batch' },
   'adapters/postgres/outbox/append.ts': { isNamed: 'weak' },
+  'adapters/postgres/rows/unreadable.ts': { told: 'all, beyond a limit' },
   'adapters/postgres/schema/recent-ownership.ts': { goodAt: 'the oldest, beyond a limit' },
   'adapters/postgres/partitions/partitions.ts': { months: 'one for each month', done: 'one for each month' },
   'adapters/postgres/flush/sink.ts': { stale: 'told after the commit; one batch' },

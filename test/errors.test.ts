@@ -79,6 +79,11 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StoreRefused: { store: 'PostgreSQL', cause: 'value out of range (22003)' },
   StoreAccessDenied: { store: 'PostgreSQL', cause: 'password authentication failed' },
   StoreUnsuitable: { store: 'PostgreSQL', reason: 'its encoding is LATIN1, and must be UTF8' },
+  EventUnreadable: {
+    store: 'PostgreSQL',
+    id: '0190a1b2-0000-7000-8000-000000000000',
+    reason: 'its metadata is no object',
+  },
   StoreReadOnly: { store: 'PostgreSQL' },
   StoreSchemaMissing: { schema: 'trunkline', reason: 'no table' },
   StoreSchemaNewer: { schema: 'trunkline', found: 3, supported: 2 },

@@ -217,7 +217,7 @@ const parsesMeant: Readonly<Record<string, readonly [count: number, reason: stri
   'dispatch/reply-error.ts': [1, 'a frame of the ring'],
   'cli/program.ts': [1, 'package.json of the package itself'],
   'model/event.ts': [2, 'a frame, whose payload was checked before'],
-  'base/foreign-file.ts': [1, 'the reader'],
+  'base/foreign-file.ts': [2, 'the reader'],
   'handler-state/effects.ts': [1, 'what an effect has put'],
   'adapters/lmdb/handlers/examination.ts': [1, 'in a process of its own, made to fail'],
   'adapters/lmdb/handlers/origin.ts': [2, 'what handlers keep'],

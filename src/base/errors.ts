@@ -91,6 +91,8 @@ export interface ErrorDetails {
   StoreAccessDenied: { store: string; cause: string };
   /** The store as it is set up cannot be used: repetition cures nothing until it, or how it is reached, is changed. */
   StoreUnsuitable: { store: string; reason: string };
+  /** One row that no door of ours has written: what reads page by page passes it over. */
+  EventUnreadable: { store: string; id: string; reason: string };
   StoreReadOnly: { store: string };
   StoreSchemaMissing: { schema: string; reason: string };
   StoreSchemaNewer: { schema: string; found: number; supported: number };
@@ -234,6 +236,7 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreRefused: (d) => `the ${d.store} store refuses what it was given: ${d.cause}`,
   StoreAccessDenied: (d) => `the ${d.store} store refuses us: ${d.cause}; check user, password and privileges`,
   StoreUnsuitable: (d) => `the ${d.store} store cannot be used as it is set up: ${d.reason}`,
+  EventUnreadable: (d) => `event ${d.id} in the ${d.store} store cannot be read: ${d.reason}; mend or delete its row`,
   StoreReadOnly: (d) => `the ${d.store} store was opened read-only; open it without readOnly to write`,
   StoreSchemaMissing: (d) => `schema '${d.schema}' is not there: ${d.reason}; run migrate()`,
   StoreSchemaNewer: (d) =>

@@ -51,10 +51,19 @@ export function parseJson(text: string): unknown {
 }
 
 /** The fields of a JSON object; none if it is something else. */
-export function parseFields(text: string): Readonly<Record<string, unknown>> {
-  const parsed = parseJson(text);
-  return typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
+export const parseFields = (text: string): Readonly<Record<string, unknown>> => fieldsIn(parseJson(text));
+
+/** The same, however deep what they hold is nested: for who takes some of them, and walks through none. */
+export function topFields(text: string): Readonly<Record<string, unknown>> {
+  try {
+    return fieldsIn(JSON.parse(text));
+  } catch {
+    return {};
+  }
 }
+
+const fieldsIn = (parsed: unknown): Readonly<Record<string, unknown>> =>
+  typeof parsed === 'object' && parsed !== null ? (parsed as Record<string, unknown>) : {};
 
 /** A file's text, whole; undefined: there is none. @throws FileRefused, errors of the file system */
 export function readText(file: string, bytesMost: number = NOTE_BYTES_LIMIT): string | undefined {

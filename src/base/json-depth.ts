@@ -23,3 +23,24 @@ export function depthOf(json: string): number {
   }
   return most;
 }
+
+/** The same of UTF-8 bytes, `end` excluded: of rows that are read without being decoded. */
+export function depthIn(bytes: Uint8Array, start: number, end: number): number {
+  let depth = 0;
+  let most = 0;
+  for (let i = start; i < end; i++) {
+    switch (bytes[i]) {
+      case 0x22: // "
+        for (i++; i < end && bytes[i] !== 0x22; i++) if (bytes[i] === 0x5c) i++;
+        break;
+      case 0x5b: // [
+      case 0x7b: // {
+        if (++depth > most) most = depth;
+        break;
+      case 0x5d: // ]
+      case 0x7d: // }
+        depth--;
+    }
+  }
+  return most;
+}

@@ -14,7 +14,7 @@ import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
 import { writeIdText, writeNewId } from '../wire/ids.ts';
-import { misfitOf } from '../wire/limits.ts';
+import { misfitOf } from './misfit.ts';
 import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
 
 /** A group ends with the event that takes it there. */
@@ -128,7 +128,7 @@ export class RelayRing {
   private writeEvent(event: ClaimedEvent): Unrelayable | undefined {
     if (!isBehind(event, this.place)) throw new Error(`row ${event.sequence} of the outbox came a second time`);
     const { producer } = this;
-    const misfit = misfitOf(event.data, event.metadata ?? '');
+    const misfit = misfitOf(event);
     if (misfit !== undefined) return new Unrelayable(event, new Error(misfit));
     let offset: number;
     try {

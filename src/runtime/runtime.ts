@@ -257,6 +257,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,
+      unreadable: this.stages.reading?.unreadable ?? 0,
       quarantined: dispatcher.refusals.count - dispatcher.refusals.answers,
       setAside: Object.fromEntries(this.stages.setAside),
       subscriptions: handlers?.status() ?? [],

@@ -217,16 +217,16 @@ export class Stages {
     this.logReader = openLogReader(directory.logFolder, mapBytes);
     const adapter =
       options.store && (await loadAdapter<StoreAdapter & Partial<OutboxAdapter>>(options.store.describe()));
-    const reading = await Reading.open({
+    const reading = (this.reading = await Reading.open({
       openLocal: async () => (await loadAdapter<LocalStore>(this.local)).openArchive(this.local.folder),
       logId: this.log.logId,
       log: this.logReader,
       control,
       store: adapter && { options: options.store!, adapter },
+      report: (error) => options.logger.error({ err: error }, error.message),
       progress: this.dispatcher.progress,
       waitTimeoutMs: options.waitTimeoutMs,
-    });
-    this.reading = reading;
+    }));
     const { localHead, lookUp } = reading;
     const entities = { ...options, ringBytes: options.flush.ringBytes };
     this.publisher = new EventPublisher(this.dispatcher, control, localHead, this.refs.definitions, entities, lookUp);

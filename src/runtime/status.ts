@@ -33,5 +33,7 @@ export interface RuntimeStatus {
   setAside: Readonly<Record<string, number>>;
   /** Where the store takes transactions: how their events come into the log. */
   relay: RelayStatus | undefined;
+  /** Rows of the store that cannot be read as events, and were left out, since the start; the log names each. */
+  unreadable: number;
   subscriptions: SubscriptionStatus[];
 }

@@ -67,6 +67,8 @@ export interface StoreArchive extends EventArchive {
   otherThan(logId: string, type: string, id: string, version: number, position: number): Promise<string | undefined>;
   /** What one log has brought here, in that log's order. */
   historyOf(logId: string, control: ControlBlock): PagedStore;
+  /** How many events could not be read, and were left out. */
+  readonly unreadable?: number;
   close(): Promise<void>;
 }
 
@@ -76,8 +78,8 @@ export interface StoreAdapter {
   openSink(settings: unknown, parts: StoreSinkParts): Promise<Sink>;
   /** Shard threads, and the host thread for entities: not shared between threads, opened when it is first asked. */
   openAggregateReader(settings: unknown, logId: string): Promise<RemoteReader>;
-  /** Host thread. */
-  openArchive(options: StoreOptions): Promise<StoreArchive>;
+  /** Host thread. `report`: of an event that cannot be read, and is left out of what is read page by page. */
+  openArchive(options: StoreOptions, report?: (error: TrunklineError) => void): Promise<StoreArchive>;
   /** Host thread; undefined where a user's transaction cannot take events. */
   openAppend?(settings: unknown): Promise<TransactionAppend>;
 }

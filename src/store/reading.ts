@@ -47,6 +47,8 @@ export interface ReadingSettings {
     troubleOf(level: 'stored'): TrunklineError | undefined;
   };
   waitTimeoutMs: number;
+  /** Of an event of the store that cannot be read, and is left out. */
+  report(error: TrunklineError): void;
 }
 
 export class Reading {
@@ -66,7 +68,7 @@ export class Reading {
 
   static async open(settings: ReadingSettings): Promise<Reading> {
     const { store } = settings;
-    const remote = store && (await store.adapter.openArchive(store.options));
+    const remote = store && (await store.adapter.openArchive(store.options, settings.report));
     try {
       return new Reading(settings, await settings.openLocal(), remote);
     } catch (error) {
@@ -77,6 +79,11 @@ export class Reading {
 
   get archive(): EventArchive {
     return this.remote ?? this.local;
+  }
+
+  /** Events that could not be read, and were left out. */
+  get unreadable(): number {
+    return this.remote?.unreadable ?? 0;
   }
 
   /** What this machine itself knows of an aggregate; newer than the store, where that is elsewhere. */

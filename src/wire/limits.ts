@@ -1,6 +1,6 @@
 // The limits of an event: one list for every door, so that whatever the log has, every sink can take. The doors are commands
 // (their metadata; payloads go through payload.ts), entities, `publisher`, `store.save`, `saveWithTx`, the test kit, and in
-// SQL `raise_event`, which holds the same limits by `check_event` (migrations/). Any thread.
+// SQL the rows of `domain_events`, by whichever role: `event_fault` (migrations/) holds the same limits. Any thread.
 //
 // | what | limit | because |
 // |---|---|---|
@@ -13,11 +13,10 @@
 // | data, metadata of an event that comes by a transaction | `RELAYED_…_BYTES_LIMIT` | any relay can take it, whatever ring it has |
 import { checkDate, checkInteger, invalid } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
-import { DEPTH_LIMIT, depthOf } from '../base/json-depth.ts';
 
 export const RELAYED_DATA_BYTES_LIMIT: number = 1 << 20;
 export const RELAYED_METADATA_BYTES_LIMIT: number = 1 << 16;
-const VERSION_LIMIT: number = 2 ** 31 - 1;
+export const VERSION_LIMIT: number = 2 ** 31 - 1;
 export const EARLIEST_MS: number = Date.UTC(-4711, 0, 1);
 
 /** @throws CommandTooLarge */
@@ -34,14 +33,4 @@ export function checkOccurredAt(option: string, occurredAt: Date): void {
 
 export function checkVersion(option: string, version: number): void {
   checkInteger(option, version, 1, VERSION_LIMIT);
-}
-
-/**
- * Why JSON that came by another door than ours (a row of the outbox) cannot go on from here; undefined if it can. Looks at
- * the text alone: what is nested too deep must not be parsed before that is known.
- */
-export function misfitOf(dataJson: string, metadataJson: string): string | undefined {
-  if (depthOf(dataJson) > DEPTH_LIMIT + 1) return `its data is nested deeper than ${DEPTH_LIMIT}`;
-  if (depthOf(metadataJson) > DEPTH_LIMIT + 1) return `its metadata is nested deeper than ${DEPTH_LIMIT}`;
-  return undefined;
 }

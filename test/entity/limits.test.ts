@@ -14,7 +14,7 @@ import {
   type Runtime,
   TrunklineError,
 } from '../../src/index.ts';
-import { misfitOf } from '../../src/wire/limits.ts';
+import { misfitOf } from '../../src/outbox/misfit.ts';
 import { metadataTexts } from '../../src/wire/metadata.ts';
 import { hostileData, hostileJson, hostileMetadata, hostileTexts, nested } from '../hostile.ts';
 import { migratedDatabase } from '../postgres.ts';
@@ -183,8 +183,10 @@ describe('what comes by another door', () => {
   test('is measured as text, without being parsed', () => {
     expect(depthOf('7')).toBe(0);
     expect(depthOf('{"a":"[[[[","b":["\\"[[",{}]}')).toBe(3);
-    expect(misfitOf(JSON.stringify(nested(DEPTH_LIMIT + 1)), '')).toBeUndefined();
-    expect(misfitOf(JSON.stringify(nested(DEPTH_LIMIT + 2)), '')).toContain('nested deeper');
-    expect(misfitOf('{}', `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`)).toContain('nested deeper');
+    const event = { aggregateType: 'a', aggregateId: 'a', version: 1, type: 'A', schemaVersion: 1, occurredAt: 0 };
+    const fault = (data: string, metadata: string | null): string | undefined => misfitOf({ ...event, data, metadata });
+    expect(fault(JSON.stringify(nested(DEPTH_LIMIT + 1)), null)).toBeUndefined();
+    expect(fault(JSON.stringify(nested(DEPTH_LIMIT + 2)), null)).toContain('nested deeper');
+    expect(fault('{}', `{"a":${'['.repeat(50_000)}${']'.repeat(50_000)}}`)).toContain('nested deeper');
   });
 });

@@ -34,6 +34,7 @@ const raise = async (id: string, data: object = {}): Promise<void> => {
 
 /** As an application would that writes the tables itself, or did before `raise_event` had its limits. */
 const putRaw = async (id: string, version: number, json: string): Promise<void> => {
+  await client.query('set session_replication_role = replica'); // no gate
   await client.query(
     `with head as (
        insert into ${schema}.aggregates (aggregate_type, aggregate_id, version, previous_version, first_occurred_at,
@@ -47,6 +48,7 @@ const putRaw = async (id: string, version: number, json: string): Promise<void> 
      ) insert into ${schema}.outbox (sequence, id, occurred_at) select * from event`,
     [id, version, json],
   );
+  await client.query('reset session_replication_role');
 };
 
 const waiting = async (): Promise<any[]> =>

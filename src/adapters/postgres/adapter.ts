@@ -16,9 +16,9 @@ const adapter: StoreAdapter & OutboxAdapter & HandlerStateAdapter & ProjectionAd
     const { PostgresAggregateReader } = await import('./read/aggregate-reader.ts');
     return new PostgresAggregateReader(settings as PostgresSettings, logId);
   },
-  async openArchive(options) {
+  async openArchive(options, report) {
     const { PostgresArchive } = await import('./read/archive.ts');
-    return new PostgresArchive(options as PostgresStoreOptions);
+    return new PostgresArchive(options as PostgresStoreOptions, report);
   },
   async openAppend(settings) {
     const { PostgresAppend } = await import('./outbox/append.ts');

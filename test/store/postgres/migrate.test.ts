@@ -45,6 +45,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000009-rights.sql': 'df4de71191d9489bdc80e657adcc43fa932d300ebb1ed4d9e6afddfcfd7279c5',
   '000010-outbox-numbers.sql': '1c15475e7dc8b8ffa48a4b10ed6e7ab1ca35199b11b104d72378dcc55151ef18',
   '000011-locks.sql': '5a79ef45d74e41d1504494486fa39a779634a144b2d341db692917bc2b64f0e4',
+  '000012-event-gate.sql': '05ebdaea21025946088b549e70c538a5e98469fc45a85c72a3c3d7926d6e69d3',
 };
 
 test('files that databases have applied are as they were', () => {

@@ -215,20 +215,6 @@ describe('faults', () => {
     expect(errors.every((error) => isError(error, 'StoreUnavailable'))).toBe(true);
   });
 
-  test('a row whose name no frame holds is named, and not read as another', async () => {
-    const client = await connected();
-    const { rows } = await client.query(`insert into ${schema}.domain_events
-      (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
-      values (gen_random_uuid(), 'stock', 'a', 1, repeat('x', 65543), 1, now(), '{}') returning id`);
-    const refused = {
-      code: 'StoreUnsuitable',
-      message: expect.stringContaining(`event ${rows[0].id} of domain_events`),
-    };
-    await expect(take(1)).rejects.toMatchObject(refused);
-    await using store = await openEventStore(postgres({ connectionString: url, schema }));
-    await expect(store.query().next()).rejects.toMatchObject(refused);
-  });
-
   test('a schema that is not there: a typed error, at once', async () => {
     const error = await take(1, { schema: 'nowhere' }).catch((thrown: unknown) => thrown);
     expect(isError(error, 'StoreSchemaMissing')).toBe(true);

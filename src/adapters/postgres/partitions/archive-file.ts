@@ -14,16 +14,17 @@ import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and mu
 import { checkInteger, checkSignal, invalid } from '../../../base/checks.ts';
 import { syncFolder } from '../../../base/durable-file.ts';
 import { isError, TrunklineError } from '../../../base/errors.ts';
-import { linesIn, parseFields, refused, unpacked } from '../../../base/foreign-file.ts';
+import { linesIn, parseFields, refused, topFields, unpacked } from '../../../base/foreign-file.ts';
 import { checkFields, fieldsOf } from '../../../base/known-fields.ts';
 import { openPrivate } from '../../../base/private-file.ts';
-import { eventOf, type StoredEvent } from '../../../model/event.ts';
-import type { Metadata } from '../../../wire/metadata.ts';
-import { deepFreeze } from '../../../wire/payload.ts';
-import { timeOf } from '../session/time-text.ts';
+import { tame } from '../../../base/tame.ts';
+import type { StoredEvent } from '../../../model/event.ts';
+import { eventOfRow } from './archive-row.ts';
 
 /** How the last line begins. */
 const endStart = '{"end":true,';
+/** Rows that an error names. */
+const namedMost = 5;
 /** A draft that has not grown for so long has no writer any more. */
 const draftMsMost = 24 * 60 * 60_000;
 /** What is named otherwise is not ours to remove. */
@@ -186,7 +187,7 @@ interface Key {
 }
 
 function keyIn(text: string): Key | undefined {
-  const { sequence, id } = parseFields(text);
+  const { sequence, id } = topFields(text);
   return Number.isSafeInteger(sequence) && typeof id === 'string' ? { sequence: sequence as number, id } : undefined;
 }
 
@@ -230,8 +231,7 @@ async function* sealed(
     hash.update(text).update('\n');
     events++;
     // What could not be read back must not be archived, since it is dropped afterwards.
-    const sequence =
-      sequenceIn(text) ?? fail(refused(file, 'is nested too deep, or has no sequence', { line: events }));
+    const sequence = sequenceIn(text) ?? fail(refused(file, 'has no sequence that a number holds', { line: events }));
     lastSequence = Math.max(lastSequence, sequence);
     yield `${text}\n`;
   }
@@ -239,7 +239,7 @@ async function* sealed(
 }
 
 export function sequenceIn(line: string): number | undefined {
-  const { sequence } = parseFields(line);
+  const { sequence } = topFields(line);
   return Number.isSafeInteger(sequence) ? (sequence as number) : undefined;
 }
 
@@ -346,7 +346,8 @@ function fail(error: Error): never {
 }
 
 /**
- * The events of an archive, in the order in which they were written: verified first, then read.
+ * The events of an archive, in the order in which they were written: verified first, then read. Rows that are no events (a role
+ * had written them itself) are passed over; behind the last event the iteration ends with an error that counts and names them.
  * @throws ArchiveDamaged, FileRefused
  */
 export function readArchive(
@@ -367,29 +368,17 @@ async function* eventsIn(
   limits: ArchiveLimits,
 ): AsyncGenerator<StoredEvent> {
   await verifyArchive(file, signal, limits);
+  const unreadable: { id: unknown; line: number }[] = [];
+  let count = 0;
   for await (const { text, line } of archiveLines(file, createHash('sha256'), limits, () => {})) {
     signal?.throwIfAborted();
-    yield eventOfRow(parseFields(text)) ?? fail(damaged(file, 'it holds no event', line));
+    const event = eventOfRow(parseFields(text));
+    if (event !== undefined) yield event;
+    else if (count++ < namedMost) unreadable.push({ id: topFields(text).id, line });
   }
-}
-
-/** undefined: it is no row of an event. */
-function eventOfRow(row: Readonly<Record<string, any>>): StoredEvent | undefined {
-  const { id, version, schema_version: schemaVersion, event_type: type } = row;
-  const { aggregate_type: aggregateType, aggregate_id: aggregateId } = row;
-  const occurredAt = new Date(typeof row.occurred_at === 'string' ? timeOf(row.occurred_at) : Number.NaN);
-  const isEvent = [type, aggregateType, aggregateId].every((name) => typeof name === 'string');
-  if (!isEvent || !Number.isSafeInteger(version) || Number.isNaN(occurredAt.getTime())) return undefined;
-  return eventOf({
-    id,
-    position: row.position ?? 0,
-    aggregateType,
-    aggregateId,
-    version,
-    type,
-    schemaVersion,
-    occurredAt,
-    data: deepFreeze(row.data),
-    metadata: deepFreeze(row.metadata ?? {}) as Metadata,
-  });
+  const [first] = unreadable;
+  if (first === undefined) return;
+  const named = unreadable.map(({ id, line }) => `${tame(id, 36)} (line ${line})`).join(', ');
+  const reason = `all of its events have been read but ${count}, which hold what no event may: ${named}`;
+  throw new TrunklineError('ArchiveDamaged', { file, line: first.line, reason });
 }

@@ -117,7 +117,7 @@ const stampsPerPage = 1_000_000;
  */
 async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buffer> {
   const pages = new BatchSize(rowsPerPage, pagesToGrow);
-  for (let after = 0; ; ) {
+  for (let after = Number.MIN_SAFE_INTEGER; ; ) {
     const size = Math.min(rowsPerPage, pages.limit);
     const from = after;
     try {
@@ -212,7 +212,7 @@ async function stampOf(
 ): Promise<string> {
   if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
   let [count, sum] = [0, 0n];
-  for (let after = '0'; ; ) {
+  for (let after = String(-(2n ** 63n)); ; ) {
     const { rows } = await pages.page(`a row of ${table}`, (size) =>
       client.query(
         `select pg_catalog.count(*)::text as count, pg_catalog.max(sequence)::text as last,

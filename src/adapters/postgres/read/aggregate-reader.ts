@@ -8,6 +8,7 @@ import { TrunklineError } from '../../../base/errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../../../store/store.ts';
 import { copyEvents, timeBounds, withinTimes } from '../rows/pages.ts';
 import type { EventFrames } from '../rows/rows.ts';
+import { refuseUnreadable } from '../rows/unreadable.ts';
 import { checkSchema, Session } from '../schema/session.ts';
 import { isAway } from '../session/failure.ts';
 import { endFrozenFlushes, isLockTimeout, patienceMs } from '../session/frozen.ts';
@@ -90,7 +91,8 @@ export class PostgresAggregateReader implements RemoteReader {
     const read = async (size: number): Promise<EventFrames & { isPart: boolean }> => {
       const events = await copyEvents(client, `${from} limit ${size}`);
       if (events.isCut) this.session?.destroy();
-      return { ...events, isPart: events.isCut || (events.count === size && size < wanted) };
+      refuseUnreadable(events);
+      return { ...events, isPart: events.isCut || (events.rows === size && size < wanted) };
     };
     return this.pages.page('an event of an aggregate', read, undo, wanted);
   }

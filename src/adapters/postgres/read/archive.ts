@@ -1,5 +1,6 @@
 // PostgreSQL as the host thread reads it: the reading half of the public event store, and pages for the history.
 import pg from 'pg';
+import type { TrunklineError } from '../../../base/errors.ts';
 import { checkFields } from '../../../base/known-fields.ts';
 import type { AnyAggregate, EventOf, StateOf } from '../../../model/aggregate.ts';
 import type { StoredEvent } from '../../../model/event.ts';
@@ -21,6 +22,7 @@ import {
 import { quarantined } from '../flush/quarantine.ts';
 import { conditions, copyEvents, RowBytes, timeBounds, withinTimes } from '../rows/pages.ts';
 import { type EventFrames, eventsIn } from '../rows/rows.ts';
+import { refuseUnreadable, UnreadableRows, warnOf } from '../rows/unreadable.ts';
 import { checkSchema } from '../schema/session.ts';
 import { borrowed } from '../session/borrowed.ts';
 import { type Guard, guard } from '../session/guard.ts';
@@ -53,9 +55,12 @@ export class PostgresArchive implements StoreArchive {
   private readonly loadTimeoutMs: number;
   private readonly pageSize = new PageSize(eventsPerPage, pagesToGrow);
   private readonly rowBytes = new RowBytes();
+  private readonly leftOut: UnreadableRows;
   private isChecked = false;
 
-  constructor({ settings, pool }: PostgresStoreOptions) {
+  /** `report`: of a row that cannot be read, and is left out. */
+  constructor({ settings, pool }: PostgresStoreOptions, report: (error: TrunklineError) => void = warnOf) {
+    this.leftOut = new UnreadableRows(report);
     this.isOwnPool = pool === undefined;
     this.pool =
       pool ??
@@ -69,6 +74,10 @@ export class PostgresArchive implements StoreArchive {
     this.loadTimeoutMs = settings.loadTimeoutMs;
     this.schema = pg.escapeIdentifier(settings.schema);
     this.guard = guard(settings.schema);
+  }
+
+  get unreadable(): number {
+    return this.leftOut.count;
   }
 
   async close(): Promise<void> {
@@ -115,6 +124,7 @@ export class PostgresArchive implements StoreArchive {
       signal?.throwIfAborted();
       const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence`;
       const { page, isLast } = await this.copyPage(from, limit, signal);
+      this.leftOut.note(page);
       for (const event of eventsIn(page)) {
         signal?.throwIfAborted();
         yield event;
@@ -129,7 +139,7 @@ export class PostgresArchive implements StoreArchive {
   }
 
   /** The events of one log, in its order: positions `from` to `to`, `limit` at most. */
-  logPage(
+  async logPage(
     logId: string,
     filter: EventFilter,
     from: number,
@@ -139,7 +149,9 @@ export class PostgresArchive implements StoreArchive {
   ): Promise<ArchivePage> {
     const which = `log_id = ${pg.escapeLiteral(logId)} and position between ${from} and ${to}`;
     const rows = `${this.schema}.domain_events where ${which}${conditions(filter)} order by position`;
-    return this.copyPage(rows, limit, signal);
+    const found = await this.copyPage(rows, limit, signal);
+    this.leftOut.note(found.page);
+    return found;
   }
 
   async stateAt<A extends AnyAggregate>(
@@ -220,6 +232,7 @@ export class PostgresArchive implements StoreArchive {
          order by version`,
         wanted,
       );
+      refuseUnreadable(page);
       for (const event of eventsIn(page)) events.push(event);
       if (isLast) break;
       next = events.at(-1)!.version + 1;
@@ -239,7 +252,7 @@ export class PostgresArchive implements StoreArchive {
         return copied;
       }, signal);
       this.rowBytes.note(page);
-      return { page, isLast: !page.isCut && page.count < size };
+      return { page, isLast: !page.isCut && page.rows < size };
     };
     return this.pageSize.page('an event', read, undefined, Math.min(limit, this.rowBytes.fitting));
   }

@@ -44,7 +44,7 @@ export class PostgresHistory implements PagedStore {
         const most = Math.min(limit, pageLimit);
         const { page, isLast } = await this.archive.logPage(this.logId, filter, from, last, most, signal);
         const events = eventsIn(page);
-        return { events, next: isLast ? last + 1 : events.at(-1)!.position + 1 };
+        return { events, next: isLast ? last + 1 : page.lastPosition + 1 };
       },
     };
   }

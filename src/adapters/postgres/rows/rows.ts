@@ -5,12 +5,11 @@
 //   row     ├ 11 i16 ┼ fields in the order of `eventColumns` … ┤
 //   field   ├ length i32, -1: null ┼ bytes ┤       jsonb: 1, then its text; timestamptz: i64, microseconds since 2000
 import { type Bytes, toBytes } from '../../../base/bytes.ts';
-import { TrunklineError } from '../../../base/errors.ts';
+import { DEPTH_LIMIT, depthIn } from '../../../base/json-depth.ts';
 import { tame } from '../../../base/tame.ts';
 import { decodeEvent, type StoredEvent } from '../../../model/event.ts';
 import { checkTwoBytes, FRAME_HEADER_BYTES, FrameKind, FrameReader } from '../../../wire/frame.ts';
 import { idToText } from '../../../wire/ids.ts';
-import { storeName } from '../session/failure.ts';
 
 export const eventColumns =
   'id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata, position, log_id';
@@ -23,6 +22,8 @@ const signature = Buffer.from('PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0', 'latin1');
 const endOfRows = Buffer.from([0xff, 0xff]);
 const epochMs = Date.UTC(2000, 0, 1);
 const two32 = 2 ** 32;
+const greatestTimeMs = 8.64e15;
+const openingBrace = 0x7b;
 // Lengths of all fields, and the fields of fixed size: id, version, schema version, time, position, two marks of jsonb.
 const fixedBytes = 2 + columnCount * 4 + 16 + 4 + 4 + 8 + 8 + 2;
 
@@ -120,9 +121,21 @@ export class EventRowWriter {
   }
 }
 
+/** A row that no door of ours has written, as an owner of the table can: no frame holds it, or no reader could take it. */
+export interface UnreadableRow {
+  readonly id: string;
+  readonly reason: string;
+}
+
 /** Rows that COPY has sent, as frames one behind the other: what the log would hold of them. */
 export interface EventFrames {
   readonly frames: Buffer;
+  /** How many rows there were, those included that cannot be read. */
+  readonly rows: number;
+  /** Left out of all the others. */
+  readonly unreadable: readonly UnreadableRow[];
+  /** Of the last row, whether it can be read or not; 0 if there is none. */
+  readonly lastPosition: number;
   readonly positions: readonly number[];
   /** As the server counts them: a bigint, beyond what a number holds. */
   readonly sequences: readonly bigint[];
@@ -155,9 +168,12 @@ export function framesOf(rows: Buffer): EventFrames {
   const out = new DataView(frames.buffer);
   const positions: number[] = [];
   const sequences: bigint[] = [];
+  const unreadable: UnreadableRow[] = [];
   let at = signature.length;
   let start = 0;
+  let rowCount = 0;
   let lastSequence = 0n;
+  let lastPosition = 0;
   while (view.getInt16(at) === columnCount + 1) {
     at += 2;
     source.copy(frames, start + 16, at + 4, at + 20); // id
@@ -184,13 +200,21 @@ export function framesOf(rows: Buffer): EventFrames {
     const metadata = at + 5;
     at = metadataLength === 0 ? at + 4 : metadata + metadataLength;
     const hasPosition = view.getInt32(at) === 8;
-    positions.push(hasPosition ? view.getInt32(at + 4) * two32 + view.getUint32(at + 8) : 0);
+    lastPosition = hasPosition ? view.getInt32(at + 4) * two32 + view.getUint32(at + 8) : 0;
     at += hasPosition ? 12 : 4;
     at += 4 + Math.max(0, view.getInt32(at)); // log id
     lastSequence = view.getBigInt64(at + 4);
-    sequences.push(lastSequence);
     at += 12;
-    checkFits(frames, start, typeLength, idLength, nameLength, schemaVersion);
+    rowCount++;
+    const reason =
+      faultOf(typeLength, idLength, nameLength, schemaVersion, occurredAt) ??
+      jsonFaultOf(source, metadata, metadataLength, data, dataLength);
+    if (reason !== undefined) {
+      unreadable.push({ id: idToText(frames, start + 16), reason });
+      continue;
+    }
+    positions.push(lastPosition);
+    sequences.push(lastSequence);
     end += source.copy(frames, end, type, type + typeLength);
     end += source.copy(frames, end, id, id + idLength);
     end += source.copy(frames, end, name, name + nameLength);
@@ -206,19 +230,51 @@ export function framesOf(rows: Buffer): EventFrames {
     out.setUint32(start + 48, dataLength, true);
     start = (end + 7) & ~7;
   }
-  return { frames: frames.subarray(0, start), positions, sequences, lastSequence, count: positions.length };
+  const count = positions.length;
+  return {
+    frames: frames.subarray(0, start),
+    rows: rowCount,
+    unreadable,
+    lastPosition,
+    positions,
+    sequences,
+    lastSequence,
+    count,
+  };
 }
 
-/** A row that no door of ours has written, as an owner of the table can: its fields would be read as others. @throws StoreUnsuitable */
-function checkFits(frames: Bytes, start: number, type: number, id: number, name: number, schemaVersion: number): void {
+/** Why no frame holds a row: its fields would be read as others. undefined: one does. */
+function faultOf(
+  type: number,
+  id: number,
+  name: number,
+  schemaVersion: number,
+  occurredAt: number,
+): string | undefined {
   try {
     checkTwoBytes(type, id, name, schemaVersion);
   } catch (error) {
-    const eventId = idToText(frames, start + 16);
-    const reason = `event ${eventId} of domain_events cannot be read: its ${tame(error)}; mend or delete that row`;
-    throw new TrunklineError('StoreUnsuitable', { store: storeName, reason }, { cause: error });
+    return `its ${tame(error)}`;
   }
+  return Math.abs(occurredAt) <= greatestTimeMs ? undefined : 'its time is beyond those of JavaScript';
 }
+
+/** The same of what it holds, which readers would take apart. */
+function jsonFaultOf(
+  source: Bytes,
+  metadata: number,
+  metadataLength: number,
+  data: number,
+  dataLength: number,
+): string | undefined {
+  if (metadataLength > 0 && source[metadata] !== openingBrace) return 'its metadata is no object';
+  if (isTooDeep(source, data, dataLength)) return `its data is nested deeper than ${DEPTH_LIMIT}`;
+  return isTooDeep(source, metadata, metadataLength) ? `its metadata is nested deeper than ${DEPTH_LIMIT}` : undefined;
+}
+
+/** A level takes two bytes at least: what is short is not looked through. */
+const isTooDeep = (source: Bytes, start: number, length: number): boolean =>
+  length > 2 * (DEPTH_LIMIT + 1) && depthIn(source, start, start + length) > DEPTH_LIMIT + 1;
 
 /** The inverse of the writer's `time`: microseconds below the millisecond are dropped. */
 function readTime(view: DataView, at: number): number {

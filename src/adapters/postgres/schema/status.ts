@@ -26,7 +26,7 @@ export async function storeStatus(client: pg.ClientBase, schema: string): Promis
   );
   const { rows: claims } = await client.query(
     `select log_id as "logId", pg_catalog.count(*)::float8 as events,
-       pg_catalog.round(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(occurred_at)) * 1000)::float8 as "oldestMs"
+       pg_catalog.round(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.min(occurred_at) filter (where pg_catalog.isfinite(occurred_at))) * 1000)::float8 as "oldestMs"
      from ${name}.outbox group by log_id order by log_id`,
   );
   const waiting = claims.find(({ logId }) => logId === null);

@@ -41,7 +41,7 @@ export class TailPages {
     const rows = this.inTransactions(window).map((where) => `select * from ${this.events} where ${where}`);
     const from = `(select * from (${rows.join(' union all ')}) each limit ${most + 1}) w order by sequence`;
     const page = await this.copy(client, from);
-    return page.isCut || page.count > most ? undefined : page;
+    return page.isCut || page.rows > most ? undefined : page;
   }
 
   /** Behind a sequence, in its order. `isLast`: the window has no more. */
@@ -51,7 +51,7 @@ export class TailPages {
       order by sequence`;
     const read = async (size: number): Promise<EventPage & { isLast: boolean }> => {
       const page = await this.copy(client, `${from} limit ${size}`);
-      return { ...page, isLast: !page.isCut && page.count < size };
+      return { ...page, isLast: !page.isCut && page.rows < size };
     };
     return this.pages.page('an event of the tail', read, undo, this.rowBytes.fitting);
   }

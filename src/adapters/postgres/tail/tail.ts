@@ -20,6 +20,7 @@ import { onAbort } from '../../../base/on-abort.ts';
 import { PagedIterator } from '../../../base/paged-iterator.ts';
 import type { StoredEvent } from '../../../model/event.ts';
 import type { EventPage } from '../rows/pages.ts';
+import type { UnreadableRows } from '../rows/unreadable.ts';
 import {
   type Connection,
   checkSchemaName,
@@ -46,7 +47,10 @@ export interface TailOptions {
   pollMs?: number | undefined;
   /** Most events read at once, 1 to 100,000; default 2,000. */
   pageSize?: number | undefined;
-  /** Told of lost connections; the tail opens another, from where it is. */
+  /**
+   * Told of lost connections: the tail opens another, from where it is. And of rows that cannot be read (`EventUnreadable`): the
+   * tail goes on behind them. Default: a warning of the process for each such row.
+   */
   onError?(error: TrunklineError): void;
 }
 
@@ -101,6 +105,7 @@ class Tail {
   private token: TailToken;
   private client: pg.Client | undefined;
   private windows: TailPages | undefined;
+  private unreadable: UnreadableRows | undefined;
   private failures = 0;
 
   constructor(settings: Settings, token: TailToken) {
@@ -152,6 +157,7 @@ class Tail {
   }
 
   private tailed(page: EventPage, window: Window, last: TailToken): TailedEvent[] {
+    this.unreadable!.note(page);
     return this.windows!.eventsIn(page).map((event, i) => {
       const token = i === page.count - 1 ? last : { ...window, sequence: page.sequences[i]! };
       return { event, token: tokenText(token) };
@@ -180,7 +186,12 @@ class Tail {
 
   /** With the client library: see doors.ts. */
   private async newPages(): Promise<TailPages> {
-    const { TailPages } = await import('./tail-pages.ts');
+    const [{ TailPages }, { UnreadableRows, warnOf }] = await Promise.all([
+      import('./tail-pages.ts'),
+      import('../rows/unreadable.ts'),
+    ]);
+    const { onError } = this.settings;
+    this.unreadable ??= new UnreadableRows(onError === undefined ? warnOf : guarded(onError));
     return new TailPages(quotedName(this.schemaName), this.settings.pageSize, () => this.disconnect());
   }
 
