@@ -19,7 +19,6 @@ import { checkFields, fieldsOf } from '../../../base/known-fields.ts';
 import { openPrivate } from '../../../base/private-file.ts';
 import { tame } from '../../../base/tame.ts';
 import type { StoredEvent } from '../../../model/event.ts';
-import { eventOfRow } from './archive-row.ts';
 
 /** How the last line begins. */
 const endStart = '{"end":true,';
@@ -368,6 +367,7 @@ async function* eventsIn(
   limits: ArchiveLimits,
 ): AsyncGenerator<StoredEvent> {
   await verifyArchive(file, signal, limits);
+  const { eventOfRow } = await import('./archive-row.ts'); // every importer of the door loads this file
   const unreadable: { id: unknown; line: number }[] = [];
   let count = 0;
   for await (const { text, line } of archiveLines(file, createHash('sha256'), limits, () => {})) {
