@@ -79,6 +79,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     waiting: 'release(); users wait, once it is as much as the log may hold',
     requests: 'endRequeue(), at the latest once the lane has no letter',
   },
+  'base/refusable-call.ts': { open: 'the call has ended, or the await is refused' },
   'base/running.ts': { all: 'end(): the attempt, effect or commit has ended' },
   'handler-state/once.ts': { underWay: 'the effect has ended' },
   'handler-state/overlay.ts': {

@@ -1,16 +1,14 @@
 // Code of the user's that runs and that calls of ours may wait for: an attempt of a handler, an effect of once(), the commit of a
-// unit of work. A call from inside of it that ends only after it has ended would wait for itself, for as long as its bound lasts:
-// it is refused, with the cycle. Host thread.
+// unit of work. A call from inside of it that ends only after it has ended would, awaited there, wait for itself, for as long as
+// its bound lasts: that is refused, with the cycle. Host thread.
 //
-// - Node's asynchronous context says which code a call comes from; a call from elsewhere (a timer that outlives the code) is
-//   not refused.
+// - Node's asynchronous context says which code a call comes from, and which code awaits it; what comes from elsewhere (a timer
+//   that outlives the code) is not refused.
 // - What a call waits for is asked at the moment of the verdict (`Awaited`), and noted while it waits: so a cycle over several
 //   handlers and effects is refused where it would close.
-// - A call need not be awaited (`void runtime.close()`). So the verdict comes one turn of the event loop later, when code that does
-//   not wait has returned.
+// - A call need not be awaited: `refusable-call.ts` tells which one is, and refuses.
+// - Code that is out of time is waited for no longer: it has ended here, though it may go on by itself.
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { yieldToLoop } from './clock.ts';
-import { TrunklineError } from './errors.ts';
 
 /** What a call waits for the end of, as it is now. */
 export interface Awaited {
@@ -73,7 +71,7 @@ export class Running implements Awaited {
   }
 
   *running(): Iterable<Running> {
-    yield this;
+    if (!this.hasEnded) yield this;
   }
 
   /** Whose ends this one's end waits for. */
@@ -140,39 +138,4 @@ export function cycleTo(from: Running, awaited: Awaited): string[] | undefined {
     meet(one.next(), one);
   }
   return undefined;
-}
-
-function check(from: Running, awaited: Awaited, call: string): void {
-  const chain = from.hasEnded ? undefined : cycleTo(from, awaited);
-  if (chain !== undefined) throw new TrunklineError('WaitsForItself', { call, within: from.what, chain });
-}
-
-/**
- * `work` has begun, and goes on whatever its caller hears of it; undone work that nothing waits for harms nothing.
- * @throws WaitsForItself
- */
-export function awaitedOutside<T>(awaited: Awaited, call: string, work: Promise<T>): Promise<T> {
-  const from = caller();
-  if (from === undefined) return work;
-  let isDone = false;
-  const done = (): void => {
-    isDone = true;
-  };
-  work.then(done, done);
-  const waiting = (async () => {
-    await yieldToLoop();
-    if (!isDone) check(from, awaited, call);
-    return from.waitFor(awaited, work);
-  })();
-  waiting.catch(() => {}); // the call need not be awaited
-  return waiting;
-}
-
-/** The same for work that has not begun: it is not done if its caller would wait for itself. @throws WaitsForItself */
-export async function doneOutside<T>(awaited: Awaited, call: string, work: () => Promise<T>): Promise<T> {
-  const from = caller();
-  if (from === undefined) return work();
-  await yieldToLoop();
-  check(from, awaited, call);
-  return from.waitFor(awaited, work());
 }

@@ -6,3 +6,12 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (value === null || (typeof value !== 'object' && typeof value !== 'function')) return false;
   return typeof (value as { then?: unknown }).then === 'function';
 }
+
+/** The very promise that `work` returns; what it throws at once is a rejection. (`Promise.try` makes another, which awaits that one.) */
+export function promised<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return work();
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}

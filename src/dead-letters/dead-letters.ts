@@ -6,7 +6,9 @@ import { unawaited } from '../base/guarded.ts';
 import { taken } from '../base/known-fields.ts';
 import { printAs } from '../base/one-line.ts';
 import { own } from '../base/own.ts';
-import { type Awaited, doneOutside } from '../base/running.ts';
+import { doneOutside } from '../base/refusable-call.ts';
+import type { Awaited } from '../base/running.ts';
+import { promised } from '../base/thenable.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
@@ -111,14 +113,18 @@ export class DeadLetters {
    * is subscribed, else when it is. `dryRun` calls the handler with what is selected and moves nothing.
    * @throws InvalidOptions, UnknownDeadLetter, UnknownSubscription
    */
-  async requeue(
+  requeue(
     which: string | DeadLetterSelection,
     options: { dryRun?: boolean | undefined } = {},
   ): Promise<DeadLetterOutcome[]> {
-    checkChange('requeue', which, options);
-    const { dryRun } = options;
-    const letters = await this.select(which);
-    if (dryRun) return this.rehearse(letters);
+    return promised(() => {
+      checkChange('requeue', which, options);
+      const letters = this.select(which);
+      return options.dryRun ? this.rehearse(letters) : letters.then((found) => this.handleAgain(found));
+    });
+  }
+
+  private async handleAgain(letters: readonly DeadLetterRecord[]): Promise<DeadLetterOutcome[]> {
     const { handlerState } = this;
     const sequences = new Map<string, { handler: string; aggregate: string }>();
     for (const { record } of letters) {
@@ -211,23 +217,37 @@ export class DeadLetters {
     if (running !== undefined) unawaited(running.requeue(aggregate));
   }
 
-  private async rehearse(letters: readonly DeadLetterRecord[]): Promise<DeadLetterOutcome[]> {
-    const outcomes: DeadLetterOutcome[] = [];
-    for (const { record } of letters) {
-      const running = this.running.find(record.handler);
-      if (running === undefined) {
-        throw new TrunklineError('UnknownSubscription', { handler: record.handler, known: [...this.running.names] });
+  private rehearse(selected: Promise<readonly DeadLetterRecord[]>): Promise<DeadLetterOutcome[]> {
+    let letters: readonly DeadLetterRecord[] = [];
+    const ready = selected.then((found) => {
+      letters = found;
+    });
+    const { running } = this;
+    const awaited: Awaited = {
+      *running() {
+        const handlers = new Set(letters.map(({ record }) => record.handler));
+        for (const handler of handlers) yield* running.find(handler)?.code.running() ?? [];
+      },
+    };
+    const work = async (): Promise<DeadLetterOutcome[]> => {
+      const outcomes: DeadLetterOutcome[] = [];
+      for (const { record } of letters) {
+        const failed = await this.handlerOf(record).rehearse(letterEvent(record));
+        const id = idOf(record);
+        outcomes.push(
+          failed === undefined ? { id, outcome: 'would succeed' } : { id, outcome: 'would fail', error: failed },
+        );
       }
-      const failed = await doneOutside(running.code, `requeue() of '${record.handler}' as a dry run`, () =>
-        running.rehearse(letterEvent(record)),
-      );
-      outcomes.push(
-        failed === undefined
-          ? { id: idOf(record), outcome: 'would succeed' }
-          : { id: idOf(record), outcome: 'would fail', error: failed },
-      );
-    }
-    return outcomes;
+      return outcomes;
+    };
+    return doneOutside(awaited, 'requeue() as a dry run', work, ready);
+  }
+
+  /** @throws UnknownSubscription */
+  private handlerOf({ handler }: LetterRecord): LetterHandler {
+    const running = this.running.find(handler);
+    if (running !== undefined) return running;
+    throw new TrunklineError('UnknownSubscription', { handler, known: [...this.running.names] });
   }
 
   /** @internal A handler that runs, or has run here. @throws UnknownSubscription */

@@ -1,7 +1,9 @@
 // Effects that happen once for a key, however often they are asked for: an inbox row in the effect's own transaction.
 import { TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
-import { type Awaited, caller, cycleTo, type Running, RunningCode } from '../base/running.ts';
+import { awaitedOutside } from '../base/refusable-call.ts';
+import { type Awaited, caller, type Running, RunningCode } from '../base/running.ts';
+import { promised } from '../base/thenable.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
 import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
@@ -50,16 +52,19 @@ export class Inbox implements Awaited {
    * What `effect` returned, now or the first time, a copy for each caller; its changes and the row are durable then.
    * @throws WaitTimedOut
    */
-  async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
-    return (JSON.parse(await this.rowOf(key, effect)) as InboxRow).value as T;
+  once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+    return promised(() => this.rowOf(key, effect)).then((row) => (JSON.parse(row) as InboxRow).value as T);
   }
 
-  private async rowOf(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
+  private rowOf(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
     checkKey('effect key', key);
-    const from = caller();
     const same = this.underWay.get(key);
-    if (same !== undefined) return this.shared(key, from, same.running, same.outcome);
-    const running = this.effects.begin(`the effect of '${key}'`, from);
+    if (same === undefined) return this.begin(key, effect);
+    return awaitedOutside(same.running, (from, chain) => this.refusal(key, from, chain), same.outcome);
+  }
+
+  private async begin(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {
+    const running = this.effects.begin(`the effect of '${key}'`, caller());
     const outcome = running.run(() => this.run(key, effect));
     this.underWay.set(key, { running, outcome });
     try {
@@ -75,19 +80,11 @@ export class Inbox implements Awaited {
     for (const { running, effects } of this.underWay.values()) if (effects?.holdsTransaction) yield running;
   }
 
-  /** The outcome of an effect that runs for another call, unless that one waits for this call. */
-  private async shared(
-    key: string,
-    from: Running | undefined,
-    running: Running,
-    outcome: Promise<string>,
-  ): Promise<string> {
-    if (from === undefined) return outcome;
-    const chain = cycleTo(from, running);
-    if (chain === undefined) return from.waitFor(running, outcome);
+  /** An effect that runs for another call is not awaited by one that it waits for. */
+  private refusal(key: string, from: Running, chain: string[]): Error {
     const within = [...this.underWay].find(([, one]) => one.running === from)?.[0];
-    if (within !== undefined) throw new TrunklineError('OnceCycle', { key, within });
-    throw new TrunklineError('WaitsForItself', { call: `once('${key}')`, within: from.what, chain });
+    if (within !== undefined) return new TrunklineError('OnceCycle', { key, within });
+    return new TrunklineError('WaitsForItself', { call: `once('${key}')`, within: from.what, chain });
   }
 
   /** The row as JSON text. */

@@ -1,6 +1,7 @@
 // The part of a runtime's face that is about handlers. Owned by the host thread.
 
 import { TrunklineError } from '../base/errors.ts';
+import { promised } from '../base/thenable.ts';
 import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
 import type { AggregateLike, EventNameOf } from '../model/aggregate.ts';
@@ -88,7 +89,7 @@ export abstract class HandlerDoor {
    * @throws InvalidOptions, UnknownSubscription, PositionGone, PositionAhead, the signal's reason, what the function throws
    */
   replay(options: ReplayOptions): Promise<ReplayProgress> {
-    return this.stageOf().replay(options);
+    return promised(() => this.stageOf().replay(options));
   }
 
   /**
@@ -109,8 +110,8 @@ export abstract class HandlerDoor {
    * Run an effect once for a key (a delivery's `effectKey`), however often it is asked for: its changes and the key are
    * committed together, and its result is remembered for seven days, as JSON carries it. Resolves when that is on disk.
    */
-  async once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<Carried<T>> {
-    return (await this.stageOf().once(effectKey, effect)) as Carried<T>;
+  once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<Carried<T>> {
+    return promised(() => this.stageOf().once(effectKey, effect)) as Promise<Carried<T>>;
   }
 
   /** What an effect has put into a table; undefined if there is nothing under that key. */

@@ -316,7 +316,7 @@ export class HandlerStage {
     return this.subscriptions.status();
   }
 
-  async once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
+  once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
     return this.inbox.once(key, effect);
   }
 

@@ -4,7 +4,9 @@ import { checkRecord, checkSignalOptions, nameOfDefinition } from '../base/check
 import { isError, TrunklineError } from '../base/errors.ts';
 import { asForbidden, checkPermissions } from '../base/node-permissions.ts';
 import { printAs } from '../base/one-line.ts';
-import { awaitedOutside, detached, type Running } from '../base/running.ts';
+import { awaitedOutside } from '../base/refusable-call.ts';
+import { detached, type Running } from '../base/running.ts';
+import { promised } from '../base/thenable.ts';
 import { heldUpBy } from '../base/wait.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { StateOptions } from '../dispatch/refs.ts';
@@ -275,11 +277,11 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * WaitsForItself: awaited in a handler, for whose end it waits, or in a commit of a unit of work; it goes on by itself
    */
   close(options: CloseOptions = {}): Promise<void> {
-    try {
-      checkCloseOptions(options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return promised(() => this.closeOf(options));
+  }
+
+  private closeOf(options: CloseOptions): Promise<void> {
+    checkCloseOptions(options);
     if (this.isClosed) return Promise.resolve();
     const { stages } = this;
     this.closing ??= detached((all) => all.stop(), stages).finally(() => {

@@ -75,8 +75,10 @@ export class Attempt implements Delivery {
     return this.usedEffects;
   }
 
+  /** It is waited for no longer; its call may go on by itself. */
   expire(reason: unknown): void {
     this.#reason = reason;
+    this.running?.end();
     this.cancel();
     this.giveUp(reason);
     this.#controller?.abort(reason);

@@ -6,8 +6,8 @@ import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, inva
 import { pause, performance } from '../base/clock.ts';
 import { guarded } from '../base/guarded.ts';
 import { checkFields, fieldsOf, taken } from '../base/known-fields.ts';
-import { doneOutside } from '../base/running.ts';
-import { isThenable } from '../base/thenable.ts';
+import { doneOutside } from '../base/refusable-call.ts';
+import { isThenable, promised } from '../base/thenable.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../model/aggregate.ts';
 import { checkEventNames, checkRegistered, checkTypeList } from '../model/catalogue.ts';
 import type { StoredEvent } from '../model/event.ts';
@@ -107,7 +107,11 @@ interface ReplayParts {
 }
 
 /** @internal see `runtime.replay` */
-export async function replay(options: ReplayOptions, parts: ReplayParts): Promise<ReplayProgress> {
+export function replay(options: ReplayOptions, parts: ReplayParts): Promise<ReplayProgress> {
+  return promised(() => replayOf(options, parts));
+}
+
+function replayOf(options: ReplayOptions, parts: ReplayParts): Promise<ReplayProgress> {
   checkFields('replay', options, replayFields);
   const given = taken(options, replayFields);
   checkReplay(given);

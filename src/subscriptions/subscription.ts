@@ -7,8 +7,9 @@
 import { performance, yieldToLoop } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
-import { awaitedOutside, detached } from '../base/running.ts';
-import { isThenable } from '../base/thenable.ts';
+import { awaitedOutside } from '../base/refusable-call.ts';
+import { detached } from '../base/running.ts';
+import { isThenable, promised } from '../base/thenable.ts';
 import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
 import { doneAbove, handledTable } from '../handler-state/completion-records.ts';
 import type { Checkpointed, StateTables } from '../handler-state/handler-state.ts';
@@ -19,12 +20,12 @@ import { EventDispatcher } from './event-dispatcher.ts';
 import { type Follower, sliceMs } from './feed.ts';
 import type { From, Subscription, SubscriptionStatus } from './handlers.ts';
 import { Nudge } from './nudge.ts';
-import { checkWaitFields, type WaitOptions } from './reading-options.ts';
+import type { WaitOptions } from './reading-options.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
 import { type Mode, mayLead, stateOf } from './subscription-mode.ts';
 import type { SubscriptionParts } from './subscription-parts.ts';
 import { checkpointOf, statusOf } from './subscription-status.ts';
-import { checkWait, Waiters } from './waiters.ts';
+import { type Wait, Waiters, waitFor } from './waiters.ts';
 import { compareFilter } from './widened.ts';
 
 const pageSize = 1000;
@@ -108,8 +109,6 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private get unheld(): Mode {
     return this.requests > 0 ? 'held' : this.isPaused ? 'paused' : 'catching up';
   }
-
-  // ——— reading
 
   private async run(): Promise<void> {
     await withStoreBackoff(() => this.load(), this.patience);
@@ -210,8 +209,6 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.dispatcher.take(event);
   }
 
-  // ——— where it stands
-
   private advanced(): void {
     this.waiters.advance();
     this.nudge.wake();
@@ -245,16 +242,19 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     return statusOf(this.name, state, this.dispatcher, this.parts.feed.synced, trouble);
   }
 
-  async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
-    checkWaitFields(options);
-    const { timeoutMs = 30_000, signal } = options;
-    const position = typeof target === 'number' ? target : target?.position;
-    checkWait(position, timeoutMs, signal);
+  caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
+    return promised(() => {
+      const wait = waitFor(target, options);
+      const call = `caughtUpTo(${wait.position}) of '${this.name}'`;
+      return awaitedOutside(this.dispatcher.code.upTo(wait.position), call, this.comeTo(wait));
+    });
+  }
+
+  private async comeTo({ position, timeoutMs, signal }: Wait): Promise<void> {
     if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
     if (this.position >= position && this.mode !== 'starting') return;
     if (this.mode === 'stopped' && this.dispatcher.isStill) throw this.failure;
-    const wait = this.waiters.wait(position, timeoutMs, signal);
-    return awaitedOutside(this.dispatcher.code.upTo(position), `caughtUpTo(${position}) of '${this.name}'`, wait);
+    return this.waiters.wait(position, timeoutMs, signal);
   }
 
   pause(): Promise<void> {

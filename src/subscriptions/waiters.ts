@@ -5,17 +5,29 @@ import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { PositionQueue, type Queued } from '../base/position-queue.ts';
+import { checkWaitFields, type WaitOptions } from './reading-options.ts';
 
 interface Waiter extends Queued {
   resolve(): void;
   reject(error: unknown): void;
 }
 
-/** What users say of a wait. @throws InvalidOptions */
-export function checkWait(position: number | undefined, timeoutMs: number, signal: AbortSignal | undefined): void {
-  checkInteger('position', position as number, 0, Number.MAX_SAFE_INTEGER);
+/** A wait as a user asks for it. */
+export interface Wait {
+  readonly position: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** @throws InvalidOptions */
+export function waitFor(target: number | { readonly position: number }, options: WaitOptions): Wait {
+  checkWaitFields(options);
+  const { timeoutMs = 30_000, signal } = options;
+  const position = typeof target === 'number' ? target : target?.position;
+  checkInteger('position', position, 0, Number.MAX_SAFE_INTEGER);
   checkInteger('timeoutMs', Math.ceil(timeoutMs), 0, deadlineLimitMs);
   if (signal !== undefined) checkSignal(signal);
+  return { position, timeoutMs, signal };
 }
 
 export class Waiters {

@@ -117,10 +117,7 @@ const calls: Record<string, Record<string, Call | { waits: Call } | typeof atOnc
   DeadLetters: {
     list: ({ runtime }) => runtime.deadLetters.list(),
     show: atOnce, // as list
-    requeue: waits(async ({ runtime }) => {
-      const [letter] = await runtime.deadLetters.list({ handler: 'self' });
-      return runtime.deadLetters.requeue(letter!.id, { dryRun: true });
-    }),
+    requeue: waits(({ runtime }) => runtime.deadLetters.requeue({ handler: 'self' }, { dryRun: true })),
     edit: atOnce, // as discard
     discard: ({ runtime }) => runtime.deadLetters.discard({ handler: 'self' }),
   },
@@ -373,4 +370,128 @@ test('the commit of a unit of work does not wait for what it holds itself', asyn
   const chain = ['the commit of a unit of work'];
   expect(await commit('c', () => runtime.close())).toEqual(refusal(chain[0]!, chain));
   await runtime.close();
+});
+
+/** Turns of the event loop: more than a verdict takes. */
+async function turns(runtime: Runtime): Promise<void> {
+  for (let i = 0; i < 5; i++) await runtime.ref(Counter, 'elsewhere').total();
+}
+
+test('not awaited, in a handler that goes on, none is refused: each ends, and what hangs on it is called', async () => {
+  const runtime = await startRuntime();
+  const at = await scene(runtime);
+  const found: Record<string, unknown> = {};
+  const wanted: Record<string, unknown> = {};
+  const tryOut = async (door: string, call: Call): Promise<void> => {
+    const ended = Array.from({ length: 3 }, () => Promise.withResolvers<string>());
+    await at.inside(async (event) => {
+      const made = call(at, event);
+      made.then(() => ended[0]!.resolve('then'));
+      made.finally(() => ended[1]!.resolve('finally'));
+      made.catch(() => {}).then(() => ended[2]!.resolve('behind catch'));
+      void call(at, event);
+      await turns(runtime);
+    });
+    found[door] = await Promise.all(ended.map(({ promise }) => promise));
+    wanted[door] = ['then', 'finally', 'behind catch'];
+  };
+  for (const [kind, methods] of Object.entries(calls)) {
+    for (const [method, call] of Object.entries(methods)) {
+      if (typeof call !== 'object') continue;
+      await tryOut(`${kind}.${method}`, call.waits);
+      await at.subscription.resume();
+    }
+  }
+  await tryOut('Runtime.close', () => runtime.close());
+  expect(found).toEqual(wanted);
+});
+
+test('an await is found behind callbacks, and its refusal passes through them', async () => {
+  const { inside, subscription } = await scene(await startRuntime());
+  let finals = 0;
+  const awaited: Record<string, () => Promise<unknown>> = {
+    one: () => subscription.pause().then(() => 'paused'),
+    catch: () => subscription.pause().catch(({ code }) => code),
+    both: () =>
+      subscription.pause().then(
+        () => 'paused',
+        ({ code }) => code,
+      ),
+    finally: () => subscription.pause().finally(() => void finals++),
+    'one and finally': () =>
+      subscription
+        .pause()
+        .then(() => 'paused')
+        .finally(() => void finals++),
+    all: () => Promise.all([subscription.pause()]),
+    race: () => Promise.race([subscription.pause()]),
+    returned: async () => subscription.pause(),
+  };
+  const found: Record<string, unknown> = {};
+  for (const [how, call] of Object.entries(awaited)) {
+    await inside(async () => {
+      found[how] = await call().catch((error) => error);
+    });
+    await subscription.resume();
+  }
+  const caught = 'WaitsForItself';
+  const wanted = Object.fromEntries(Object.keys(awaited).map((how) => [how, itself]));
+  expect(found).toEqual({ ...wanted, catch: caught, both: caught });
+  expect(finals).toBe(2);
+});
+
+test('two handlers that call for each other and await neither call are not refused', async () => {
+  const runtime = await startRuntime();
+  const begun = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const outcomes: Promise<unknown>[] = [];
+  const subscriptions: Subscription[] = ['one', 'two'].map((name, i) =>
+    runtime.subscribe({
+      name,
+      from: 'now',
+      async handle() {
+        begun[i]!.resolve();
+        await begun[1 - i]!.promise;
+        outcomes.push(outcomeOf(subscriptions[1 - i]!.pause()));
+        await turns(runtime);
+      },
+    }),
+  );
+  await Promise.all(subscriptions.map((one) => one.resume()));
+  const receipt = await runtime.ref(Counter, 'both').add(1);
+  await Promise.all(subscriptions.map((one) => one.caughtUpTo(receipt)));
+  expect(await Promise.all(outcomes)).toEqual(['done', 'done']);
+});
+
+test('code that is out of time is waited for no longer: its waits refuse nobody, and none of its own is refused', async () => {
+  const runtime = await startRuntime();
+  const [called, goOn] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const [outcome, late] = [Promise.withResolvers<unknown>(), Promise.withResolvers<unknown>()];
+  const subscribe = (name: string, handle: () => unknown): Subscription =>
+    runtime.subscribe({ name, from: 'now', timeoutMs: name === 'late' ? 100 : 30_000, retry: { attempts: 1 }, handle });
+  const waiting = subscribe('waiting', async () => {
+    called.resolve();
+    await goOn.promise;
+    outcome.resolve(await outcomeOf(overdue.pause()));
+  });
+  const overdue: Subscription = subscribe('late', async () => {
+    await called.promise;
+    await waiting.pause();
+    late.resolve(await outcomeOf(overdue.reset('start')));
+  });
+  await Promise.all([waiting.resume(), overdue.resume()]);
+  await runtime.ref(Counter, 'a').add(1);
+  while (overdue.status().deadLetters === 0) await runtime.ref(Counter, 'b').total();
+  goOn.resolve();
+  expect([await outcome.promise, await late.promise]).toEqual(['done', 'done']);
+});
+
+test('an effect that asks for itself and does not await that is not refused', async () => {
+  const runtime = await startRuntime();
+  let again: Promise<unknown> | undefined;
+  const value = await runtime.once('key', async () => {
+    again = outcomeOf(runtime.once('key', () => 2));
+    await turns(runtime);
+    return 1;
+  });
+  expect([value, await again]).toEqual([1, 'done']);
 });
