@@ -8,6 +8,7 @@ export { integration } from './adapters/kafka/integration.ts';
 export { kafka } from './adapters/kafka/kafka.ts';
 export { migrate } from './adapters/postgres/doors.ts';
 export { postgres } from './adapters/postgres/session/postgres.ts';
+export type { SqlClient as PostgresClient } from './handler-state/effect-transaction.ts';
 
 /** As in `trunkline/postgres`. */
 export const verifyArchive: typeof archives.verifyArchive = async (...given) => {

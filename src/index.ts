@@ -17,14 +17,23 @@ export type {
   MessageLetters,
 } from './dead-letters/message-letters.ts';
 export type { StateOptions } from './dispatch/refs.ts';
-export { integration, kafka, migrate, postgres, readArchive, tailEvents, verifyArchive } from './earlier-names.ts';
+export {
+  integration,
+  kafka,
+  migrate,
+  type PostgresClient,
+  postgres,
+  readArchive,
+  tailEvents,
+  verifyArchive,
+} from './earlier-names.ts';
 export { AggregateRoot, type RaisedEvent } from './entity/aggregate-root.ts';
 export type { OwnTransaction } from './entity/client-transaction.ts';
 export type { EventPublisher } from './entity/publisher.ts';
 export type { RuntimeStore } from './entity/store.ts';
 export { type CollectingRepository, UnitOfWork, type UnitOfWorkOptions } from './entity/unit-of-work.ts';
 export type { SinkOptions, StreamOptions } from './flush/sink-options.ts';
-export type { EffectTransaction, PostgresClient } from './handler-state/effect-transaction.ts';
+export type { EffectTransaction, SqlClient } from './handler-state/effect-transaction.ts';
 export type { RecoveryReport } from './log/log.ts';
 export { type FlushOption, type FlushPolicy, flushPresets, type LogOptions } from './log/policy.ts';
 export type { Batch, Sink, SinkInfo, SinkModule } from './log/sink.ts';

@@ -1,6 +1,6 @@
 // The layout that src/ARCHITECTURE.md promises, held against the code: who may import whom, and what every file has.
 import { readdirSync, readFileSync } from 'node:fs';
-import { dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 
@@ -73,6 +73,14 @@ test('all imports lead to files', () => {
 test('every room is in the table, and the table names no room that is not', () => {
   const found = new Set(files.map(roomOf).filter((room) => room !== undefined));
   expect([...rooms].sort()).toEqual([...found].sort());
+});
+
+test('a store is an adapter: outside of adapters/ and the entries the word postgres stands nowhere', () => {
+  const named = (file: string): boolean => /postgres/i.test(texts.get(file)!) || /postgres/i.test(basename(file));
+  const outside = files.filter((file) => roomOf(file) !== undefined && !file.startsWith('adapters/'));
+  expect(outside.length).toBeGreaterThan(200);
+  expect(outside.filter(named)).toEqual([]);
+  expect(files.filter(named).length).toBeGreaterThan(30);
 });
 
 describe('who imports whom', () => {

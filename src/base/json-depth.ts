@@ -1,6 +1,6 @@
 // How deep JSON may be nested, and how deep a text is: counted without parsing it, which would use the stack. Any thread.
 
-/** Deeper than any document a person writes; far below the stack's limit, here and in PostgreSQL. */
+/** Deeper than any document a person writes; far below the stack's limit, here and in a database. */
 export const DEPTH_LIMIT = 200;
 
 /** How many objects and lists of a JSON text lie within each other; 0 for a scalar. */

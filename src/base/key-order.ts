@@ -1,4 +1,4 @@
-// The order of users' keys: by the bytes of their UTF-8, as LMDB and PostgreSQL (`collate "C"`) have it. JavaScript compares
+// The order of users' keys: by the bytes of their UTF-8, as every store has it. JavaScript compares
 // UTF-16 code units, which differ: U+10000 and above would come before U+E000. Any thread.
 
 /** Which keys, in that order. */

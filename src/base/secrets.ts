@@ -84,7 +84,7 @@ async function called(secret: SecretFunction): Promise<string> {
   if (typeof text !== 'string') {
     throw new SecretMissing(`the function for a password or token gave a value of type ${typeof text}, not text`);
   }
-  // PLAIN separates its fields by it, and PostgreSQL ends a text there.
+  // PLAIN separates its fields by it, and protocols of databases end a text there.
   if (text === '' || text.includes('\0')) {
     throw new SecretMissing('the function for a password or token gave an empty text, or one with U+0000');
   }

@@ -1,5 +1,5 @@
 // Any text, from any source, as every store, topic, header, file and log line can take them: well-formed, without U+0000, and
-// bounded. PostgreSQL's text takes no U+0000, UTF-8 no half of a surrogate pair, and a broker no megabytes of an error's
+// bounded. A store's text may take no U+0000, UTF-8 no half of a surrogate pair, and a broker no megabytes of an error's
 // message. Payloads go another road: what is wrong with them is refused (payload.ts), never cut. Any thread.
 
 /** Whether every sink can take the text: well-formed, and without U+0000. */

@@ -5,20 +5,19 @@
 // The one gate: no other file of src imports what an option names. With `moduleRoots`, it lets through what lies within
 // these folders once links are resolved, and imports that very file.
 import { realpathSync } from 'node:fs';
-import { dirname, extname, isAbsolute, join, sep } from 'node:path';
+import { basename, dirname, extname, isAbsolute, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { invalid } from './checks.ts';
 
 export const moduleRule =
   "must be a file's URL or absolute path: import.meta.url, import.meta.resolve('./x.ts'), __filename";
 
-/** Modules of ours that threads import as they import users': sinks and stores. No others. */
-const ownModules: ReadonlySet<string> = new Set(
-  ['kafka/sink', 'postgres/adapter', 'lmdb/store/adapter'].map((entry) => {
-    const file = fileURLToPath(import.meta.url);
-    return join(realpathSync(dirname(file)), '../adapters', `${entry}${extname(file)}`);
-  }),
-);
+/** Modules of ours that threads import as they import users': the files named `adapter` in folders of `adapters/`. No others. */
+function isOwnModule(file: string): boolean {
+  const here = fileURLToPath(import.meta.url);
+  const adapters = join(realpathSync(dirname(here)), '..', 'adapters', sep);
+  return file.startsWith(adapters) && basename(file) === `adapter${extname(here)}`;
+}
 
 /** Of this thread; undefined: from anywhere. */
 let rootsHere: readonly string[] | undefined;
@@ -76,7 +75,7 @@ function placeIn(url: string, roots: readonly string[] | undefined, refuse: (rea
     return refuse(`cannot be found (${(error as NodeJS.ErrnoException).code})`);
   }
   const isWithin = roots.some((root) => file.startsWith(root.endsWith(sep) ? root : `${root}${sep}`));
-  if (!isWithin && !ownModules.has(file)) refuse(`lies outside of moduleRoots (${roots.join(', ')})`);
+  if (!isWithin && !isOwnModule(file)) refuse(`lies outside of moduleRoots (${roots.join(', ')})`);
   const { search, hash } = new URL(url);
   return pathToFileURL(file).href + search + hash;
 }

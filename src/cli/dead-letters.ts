@@ -8,10 +8,10 @@ import { shown } from '../base/shown.ts';
 import type { DeadLetter, DeadLetterOutcome } from '../dead-letters/dead-letters.ts';
 import type { DeadLetterSelection } from '../dead-letters/letter-query.ts';
 import { changeDeadLetters, REQUEST_BYTES_LIMIT, readDeadLetters } from '../runtime/offline-handlers.ts';
+import { type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { positiveInteger, seconds } from '../terminal/words.ts';
 import { addMessageLetters, countMessageLetters } from './message-letters.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
 import { type PlaceOptions, placeOf, withPlace } from './place.ts';
-import { positiveInteger, seconds } from './words.ts';
 
 interface Selection extends PlaceOptions, OutputOptions {
   all?: boolean;

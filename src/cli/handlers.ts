@@ -2,12 +2,12 @@
 import { type Command, Option } from 'commander';
 import { checkForget, type ForgottenHandler } from '../runtime/forget-handler.ts';
 import { forgetHandler, forgetLostHandler } from '../runtime/offline-handlers.ts';
-import { type ConnectionOptions, withConnection } from './connection.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
+import { type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { dataDirOption } from '../terminal/words.ts';
 import { lostPlaceOf, placeOf } from './place.ts';
-import { dataDirOption } from './words.ts';
+import { withStore } from './stores.ts';
 
-interface Options extends ConnectionOptions, OutputOptions {
+interface Options extends OutputOptions {
   dataDir?: string;
   log?: string;
   dryRun?: boolean;
@@ -16,7 +16,7 @@ interface Options extends ConnectionOptions, OutputOptions {
 /** Add the commands to a program. */
 export function addHandlers(program: Command): void {
   const group = program.command('handlers').description('what is kept of handlers');
-  withJson(withConnection(group.command('forget')))
+  withJson(withStore(group.command('forget')))
     .argument('<name>', 'as trunkline status shows it; of a projection projection:NAME')
     .description('remove all that is kept of a handler, projection or reader that is gone permanently')
     .addOption(dataDirOption("the service's data directory; it may be running, without this handler"))

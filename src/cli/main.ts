@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command line. What a user can cause ends in one line on stderr and exit code 1 (2 for words that are not understood),
 // never in a stack trace.
-import { printError } from './print.ts';
+import { printError } from '../terminal/print.ts';
 
 try {
   await import('../base/node-version.ts');

@@ -3,9 +3,9 @@
 import { type Command, Option } from 'commander';
 import type { MessageLetter, MessageLetterOutcome, MessageLetterQuery } from '../dead-letters/message-letters.ts';
 import { changeDeadLetters, type Place, readMessageLetters } from '../runtime/offline-handlers.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
+import { type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { dataDirOption, positiveInteger, seconds } from '../terminal/words.ts';
 import { placeOf } from './place.ts';
-import { dataDirOption, positiveInteger, seconds } from './words.ts';
 
 /** What the options of these commands say. */
 interface MessageSelection extends OutputOptions {
@@ -72,7 +72,7 @@ const withDataDir = (command: Command): Command =>
   withJson(command.addOption(dataDirOption("the service's data directory").makeOptionMandatory()));
 
 /** They are on this machine, wherever the events are. */
-const here = ({ dataDir }: MessageSelection): Promise<Place> => placeOf({ dataDir, schema: '' });
+const here = ({ dataDir }: MessageSelection): Promise<Place> => placeOf({ dataDir });
 
 const selection = (command: Command): Command =>
   withDataDir(command)

@@ -1,17 +1,15 @@
 // The program of the command line: one file a group of commands, put together here.
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { storeCommands } from '../adapters/commands.ts';
 import { isError } from '../base/errors.ts';
+import { parserError, printError } from '../terminal/print.ts';
+import { refuseEmptyWords } from '../terminal/words.ts';
 import { addDeadLetters } from './dead-letters.ts';
 import { addHandlers } from './handlers.ts';
-import { addMigrate } from './migrate.ts';
-import { addOutbox } from './outbox.ts';
-import { addPartitions } from './partitions.ts';
-import { parserError, printError } from './print.ts';
 import { addReplay } from './replay.ts';
 import { addStatus } from './status.ts';
 import { addTopics } from './topics.ts';
-import { refuseEmptyWords } from './words.ts';
 
 const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -25,8 +23,8 @@ export function makeProgram(): Command {
     .configureOutput({ outputError: (text, write) => write(parserError(text)) })
     .showHelpAfterError('(trunkline --help shows what there is)')
     .exitOverride();
-  const groups = [addMigrate, addStatus, addOutbox, addPartitions, addTopics, addHandlers, addDeadLetters, addReplay];
-  for (const add of groups) add(program);
+  const groups = [addStatus, addTopics, addHandlers, addDeadLetters, addReplay];
+  for (const add of [...storeCommands.map((store) => store.add), ...groups]) add(program);
   refuseEmptyWords(program);
   return program;
 }

@@ -3,10 +3,10 @@
 import { type Command, Option } from 'commander';
 import { askOwner } from '../runtime/offline-handlers.ts';
 import type { ReplayProgress } from '../subscriptions/replay.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
+import { type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { endProgress, printProgress } from '../terminal/print.ts';
+import { dataDirOption, positiveInteger, time } from '../terminal/words.ts';
 import { placeOf } from './place.ts';
-import { endProgress, printProgress } from './print.ts';
-import { dataDirOption, positiveInteger, time } from './words.ts';
 
 interface Options extends OutputOptions {
   dataDir: string;
@@ -60,7 +60,7 @@ export function addReplay(program: Command): void {
       };
       const show = (progress: ReplayProgress): void =>
         printProgress(process.stderr.isTTY ? bar(progress) : plain(progress));
-      const place = await placeOf({ dataDir: options.dataDir, schema: '' });
+      const place = await placeOf({ dataDir: options.dataDir });
       const result = (await askOwner(place, request, show)) as ReplayProgress;
       endProgress();
       const { events, failed, seconds } = result;

@@ -8,8 +8,8 @@ import { TrunklineError } from '../base/errors.ts';
 import { importUserModule } from '../base/user-module.ts';
 import { declaredEvents } from '../model/catalogue.ts';
 import type { RuntimeOptions } from '../runtime/options.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
-import { warnOfOpen } from './print.ts';
+import { type OutputOptions, output, withJson } from '../terminal/output.ts';
+import { warnOfOpen } from '../terminal/print.ts';
 
 interface Given extends OutputOptions {
   config: string;

@@ -86,7 +86,7 @@ export class RuntimeStore implements EventStore {
    * nothing has happened. Events that carry no `version` get the next, at a round trip each if there are several.
    * @throws ConcurrencyConflict if an aggregate is not at the version before an event's, AggregateTypeOwnedElsewhere for types of actors:
    * the transaction can only be rolled back then. UnserialisableValue, InvalidId, CommandTooLarge (an event of more than
-   * 1 MiB), InvalidOptions (the store is not PostgreSQL): nothing has been sent. What your client throws, as it is.
+   * 1 MiB), InvalidOptions (the store is in no database of yours): nothing has been sent. What your client throws, as it is.
    */
   async saveWithTx(client: TransactionClient, events: readonly NewEvent[]): Promise<void> {
     await this.transactions.append(client, events);
@@ -131,8 +131,8 @@ export class RuntimeStore implements EventStore {
     query?: StoreQuery<A, T>,
   ): AsyncIterableIterator<EventsNamed<A, T>>;
   /**
-   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
-   * also those that other logs have brought there.
+   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In a
+   * store that several machines share also those that other logs have brought there.
    */
   query(query: StoreQuery = {}): AsyncIterableIterator<any> {
     return this.queried(takeQuery(query, this.definitions));

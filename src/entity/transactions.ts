@@ -42,7 +42,7 @@ export class Transactions {
   /** All of them or none, within the client's open transaction; the versions that they got. */
   async append(client: TransactionClient, events: readonly NewEvent[]): Promise<number[]> {
     if (this.store === undefined) {
-      const reason = 'the embedded store has no transactions to take part in; saveWithTx needs store: postgres(…)';
+      const reason = 'this store has no transactions to take part in; saveWithTx needs a store in a database of yours';
       throw new TrunklineError('InvalidOptions', { option: 'store', reason });
     }
     checkClient(client);

@@ -25,7 +25,7 @@ export interface UnitOfWorkOptions {
   transaction?: OwnTransaction | undefined;
   /**
    * Your connected `pg` client: `run` begins a transaction on it, `commit` writes the events into that transaction and
-   * commits it. Needs `store: postgres(…)`. With `transaction` as well, beginning and committing are yours.
+   * commits it. Needs a store in a database of yours. With `transaction` as well, beginning and committing are yours.
    */
   client?: TransactionClient | undefined;
   /** The level that `commit` waits for; default: the runtime's. With `client` the commit itself has stored the events. */

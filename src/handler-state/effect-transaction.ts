@@ -8,17 +8,17 @@ export interface EffectTransaction {
   put(table: string, key: string, value: unknown): void;
   remove(table: string, key: string): void;
   /**
-   * With `store: postgres(…)`: a client in a transaction there, which is committed when the handler has succeeded, together
+   * With a store in a database of yours: a client in a transaction there, which is committed when the handler has succeeded, together
    * with the fact that this event is handled; else rolled back. Instead of `put` and `remove`, not beside them.
    * While the server is unavailable the attempt is repeated and not counted. A connection that is lost while the server answers is
    * forgiven five times for an event, then counted.
    * @throws InvalidOptions (another store), StoreUnavailable
    */
-  client(): Promise<PostgresClient>;
+  client(): Promise<SqlClient>;
 }
 
-/** A `pg` client in a transaction, for queries. The transaction is not yours to end; savepoints are. */
-export interface PostgresClient {
+/** A client of the store's database in a transaction, for queries. The transaction is not yours to end; savepoints are. */
+export interface SqlClient {
   query<Row = any>(text: string, values?: readonly unknown[]): Promise<{ rows: Row[]; rowCount: number | null }>;
   query<Row = any>(query: {
     name?: string | undefined;

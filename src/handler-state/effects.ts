@@ -8,7 +8,7 @@
 import { checkId } from '../base/checks.ts';
 import { isStoreAway, TrunklineError } from '../base/errors.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
-import type { EffectTransaction, PostgresClient } from './effect-transaction.ts';
+import type { EffectTransaction, SqlClient } from './effect-transaction.ts';
 import { checkKey, type StateTables } from './handler-state.ts';
 import type { Change, OwnTransaction } from './handler-state-store.ts';
 
@@ -82,14 +82,14 @@ export class Effects implements EffectTransaction {
     this.change({ table, key, json: undefined });
   }
 
-  async client(): Promise<PostgresClient> {
+  async client(): Promise<SqlClient> {
     this.checkOpen();
     if (this.changes.size > 0) throw mixed();
     if (this.beginning === undefined) {
       this.beginning = this.begin();
       this.beginning.catch(() => {}); // the handler and the commit learn it
     }
-    return (await this.beginning).client as PostgresClient;
+    return (await this.beginning).client as SqlClient;
   }
 
   /** Whether an attempt that failed has done so because the store is unavailable. */

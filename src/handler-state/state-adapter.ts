@@ -26,6 +26,11 @@ export interface RemoteTraces {
 
 /** `settings`: of the store's options. */
 export interface RemoteHandlerState {
+  /**
+   * The kind of store, letters only: it names a file in the data directory that says where what handlers keep lies, and the
+   * command line's option for such a store. It never changes.
+   */
+  readonly kind: string;
   /** `connections`: most transactions of handlers at a time. */
   tables(settings: unknown, logId: string, connections: number): HandlerStateStore;
   /** `onError`: once for each time that the store begins to fail. */

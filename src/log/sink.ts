@@ -1,5 +1,5 @@
 // The contract of what follows the log, public: what a sink is, and what it is given. A sink is one file: the embedded store,
-// PostgreSQL, Kafka, or a user's own (RabbitMQ, a webhook).
+// a store, a stream, or a user's own (RabbitMQ, a webhook).
 //
 // Invariants: a sink sees whole groups only, in log order, no further than `synced`; what it commits and its checkpoint
 // move together, so that it always holds a prefix of the log with no hole before its checkpoint.

@@ -12,7 +12,7 @@ import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
 import type { RangeOptions, WaitOptions } from '../subscriptions/reading-options.ts';
 import type { DeliveredFields } from '../wire/carried.ts';
 
-/** A table of yours in PostgreSQL, for the rows of a projection. You make it, and may index, read and join it as you like. */
+/** A table of yours in the store's database, for the rows of a projection. You make it, and may index, read and join it as you like. */
 export interface ProjectionTable {
   /**
    * With its schema: `reports.daily`; a name alone is looked up on the role's search path, once. It belongs to a role that is
@@ -46,7 +46,7 @@ export interface ProjectionDefinition<Row, A extends AggregateLike = any, T exte
   /** The next row; undefined: it goes. Pure: rows are frozen. */
   apply: (row: Row, event: EventsNamed<A, T>, key: string) => Row | undefined;
   /**
-   * `lmdb` (default): kept on this machine's disk. `memory`: folded again at each start. A table: with `store: postgres(…)`,
+   * `lmdb` (default): kept on this machine's disk. `memory`: folded again at each start. A table: with a store that has tables of yours,
    * rows are written in the transaction that moves the position. While they are built they are in a table beside (which
    * takes the right to create it), and come into yours in one transaction when they have caught up. Fields that `init`
    * makes text come back as text: decimals keep their digits.

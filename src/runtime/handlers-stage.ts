@@ -199,7 +199,8 @@ export class HandlerStage {
     if (!this.isFollowing) this.parts.progress.follow(() => this.feed.turn());
     this.isFollowing = true;
     this.makeFolder();
-    if (this.remote) onDisk(this.parts.folder, (folder) => touchPrivate(elsewhereFile(folder)));
+    const { state } = this.adapter;
+    if (state !== undefined) onDisk(this.parts.folder, (folder) => touchPrivate(elsewhereFile(folder, state.kind)));
   }
 
   /** Other processes may ask from now on. */

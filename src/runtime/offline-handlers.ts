@@ -1,7 +1,7 @@
 // Dead letters from outside of the runtime: read at any time; changed by asking the owner of the data directory, or, when
 // no process owns it, by owning it for a moment. Without an owner a requeue is noted, and carried out at the handler's next start.
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import { dataFileOf } from '../adapters/lmdb/handlers/environment.ts';
 import { LmdbTables } from '../adapters/lmdb/handlers/tables.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
@@ -48,10 +48,20 @@ export interface Place {
   readonly store: StoreOfLog | undefined;
 }
 
-/** Says to those outside that what handlers keep is not in their folder. */
-export const elsewhereFile = (handlersFolder: string): string => join(handlersFolder, 'in-postgres');
+export const handlersFolderOf = (dataDir: string): string => join(resolve(dataDir), 'handlers');
 
-/** Read; nothing is kept open afterwards. @throws InvalidOptions: they are in PostgreSQL, and its place is not given */
+/** Says that what handlers keep is not in their folder, but in a store of this kind. */
+export const elsewhereFile = (handlersFolder: string, kind: string): string => join(handlersFolder, `in-${kind}`);
+
+/** The kind of the store that keeps what handlers keep; undefined: their folder does. */
+export function keptElsewhere(handlersFolder: string): string | undefined {
+  if (!existsSync(handlersFolder)) return undefined;
+  return readdirSync(handlersFolder)
+    .find((name) => /^in-[a-z]+$/.test(name))
+    ?.slice('in-'.length);
+}
+
+/** Read; nothing is kept open afterwards. @throws InvalidOptions: they are in a store, and `place` does not name it */
 export async function readDeadLetters<T>(place: Place, read: (deadLetters: DeadLetters) => Promise<T>): Promise<T> {
   return using(async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept, read);
 }
@@ -103,12 +113,13 @@ async function stateIn({ options }: StoreOfLog): Promise<RemoteHandlerState> {
   throw new TrunklineError('InvalidOptions', { option: 'store', reason });
 }
 
-/** The directory says where they are: a database that an option, or a variable of the shell, names does not decide it. */
+/** The directory says where they are: a store that an option, or a variable of the shell, names does not decide it. */
 async function tablesOf({ handlersFolder, store }: Place): Promise<HandlerStateStore | undefined> {
-  if (!existsSync(elsewhereFile(handlersFolder))) return undefined;
+  const kind = keptElsewhere(handlersFolder);
+  if (kind === undefined) return undefined;
   if (store) return (await stateIn(store)).tables(store.options.settings, store.logId, 1);
-  const reason = 'is missing: this service keeps its events and dead letters in PostgreSQL';
-  throw new TrunklineError('InvalidOptions', { option: '--postgres', reason });
+  const reason = 'is missing: this service keeps its events and dead letters in that store';
+  throw new TrunklineError('InvalidOptions', { option: `--${kind}`, reason });
 }
 
 /**
@@ -242,7 +253,7 @@ export interface HandlerState {
   readonly updatedAt: string;
 }
 
-/** All handlers that have kept anything, by name. @throws InvalidOptions: it is in PostgreSQL, and its place is not given */
+/** All handlers that have kept anything, by name. @throws InvalidOptions: it is in a store, and `place` does not name it */
 export async function readHandlers(place: Place): Promise<HandlerState[]> {
   return usingTables(
     async () => (await tablesOf(place)) ?? LmdbTables.read(place.handlersFolder) ?? nothingKept,

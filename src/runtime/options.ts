@@ -14,7 +14,7 @@ import { checkAggregates } from '../model/aggregates-option.ts';
 import { type MessageOptions, type MessageSettings, resolveMessages } from '../model/message-options.ts';
 import { type Level, levels } from '../model/receipt.ts';
 import { resolveStarts, type StartOptions, type StartSettings } from '../model/start-options.ts';
-import { StoreOptions } from '../store/adapter.ts';
+import { StoreOptions, storeRule } from '../store/adapter.ts';
 import { RELAYED_DATA_BYTES_LIMIT } from '../wire/limits.ts';
 
 /** How durable handlers keep what must survive: all subscriptions and projections together. */
@@ -28,7 +28,7 @@ export interface HandlerOptions {
   inboxTtlMs?: number | undefined;
   /** From so many changes that wait for the store on, subscriptions take nothing more, 100 to 10,000,000; default 50,000. */
   stagedChangesLimit?: number | undefined;
-  /** With `store: postgres(…)`: most transactions of handlers (`tx.client()`) at a time, 1 to 1,000; default 8. */
+  /** With a store that has transactions: most of them for handlers (`tx.client()`) at a time, 1 to 1,000; default 8. */
   connections?: number | undefined;
 }
 
@@ -50,7 +50,7 @@ export interface RuntimeOptions {
    */
   moduleRoots?: readonly string[] | undefined;
   log?: LogOptions | undefined;
-  /** Where events are kept; default: here, in `dataDir`. Elsewhere: `postgres(…)`. */
+  /** Where events are kept: what a store's own function returns; default: here, in `dataDir`. */
   store?: StoreOptions | undefined;
   /** Sinks of your own behind the log, beside the store. */
   sinks?: readonly SinkOptions[] | undefined;
@@ -180,7 +180,7 @@ export function resolveOptions(options: RuntimeOptions, cores: number): Resolved
   checkAggregates(options.aggregates, moduleRoots);
   checkSinks(options.stream, options.sinks, moduleRoots);
   if (options.store !== undefined && !isMadeBy(StoreOptions, options.store)) {
-    invalid('store', options.store, 'must be made by postgres()');
+    invalid('store', options.store, storeRule);
   }
   if (options.store !== undefined) checkModule('store', options.store.describe().module, moduleRoots);
   const ack = options.ack ?? 'written';

@@ -7,7 +7,7 @@ import { FrameKind } from '../wire/frame.ts';
 import { writeNewId } from '../wire/ids.ts';
 import type { Actor } from './actor.ts';
 
-/** The store compares the version with its head's; see `adapters/postgres/flush/basis.ts`. */
+/** The store's sink compares the version with its head's. */
 export function writeBasis(group: Group, { type, id, version }: Actor): void {
   const now = dateMs();
   const offset = group.frame(FrameKind.basis, 0, now, version, type.name, id, '', '', '');

@@ -30,7 +30,10 @@ export interface StoreDescription {
   readonly loadTimeoutMs: number;
 }
 
-/** What `store:` takes: made by an adapter's own function, as `postgres()`. Shows nothing of its connection. */
+/** What is wrong with a `store` that is no {@link StoreOptions}. */
+export const storeRule = "must be what a store's own function returns, and not its options alone";
+
+/** What `store:` takes: made by an adapter's own function. Shows nothing of its connection. */
 export abstract class StoreOptions {
   /** As error messages name the store. */
   abstract readonly name: string;

@@ -6,7 +6,7 @@ import type { ReadOnlyEventStore } from './read-only.ts';
  * Open the event store for reading only, without a runtime.
  *
  * ```ts
- * await using store = await openEventStore(postgres({ connectionString }));
+ * await using store = await openEventStore(options); // what the store's own function returns, as for `createRuntime`
  * for await (const event of store.query({ type: 'CallRouted' })) console.log(event.data);
  * ```
  * @throws InvalidOptions, StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch

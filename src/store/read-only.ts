@@ -7,7 +7,7 @@ import { printAs } from '../base/one-line.ts';
 import { shown } from '../base/shown.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventOf, EventsNamed, StateOf } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
-import { loadAdapter, type StoreArchive, StoreOptions } from './adapter.ts';
+import { loadAdapter, type StoreArchive, StoreOptions, storeRule } from './adapter.ts';
 import { checkAggregateId, checkMoment, checkTypeQuery, checkVersionRange, takeQuery } from './arguments.ts';
 import type { AsOf, EventStore, Head, QuarantinedEvent, StateAt, StoreQuery, TypeQuery } from './store.ts';
 
@@ -17,7 +17,7 @@ export async function openReadOnly(options: StoreOptions): Promise<ReadOnlyEvent
     throw new TrunklineError('InvalidOptions', {
       option: 'store',
       value: shown(options),
-      reason: 'must be made by postgres()',
+      reason: storeRule,
     });
   }
   const adapter = await loadAdapter(options.describe());

@@ -117,7 +117,7 @@ export interface StoreQuery<A extends AggregateLike = any, T extends EventNameOf
   correlationId?: string | undefined;
   /** Ends the iteration with its reason. */
   signal?: AbortSignal | undefined;
-  /** Events read at once, 1 to 100,000 (PostgreSQL: 5,000 at most); default 1,000. Others get their turn between pages. */
+  /** Events read at once, 1 to 100,000; a store on a server may read fewer; default 1,000. Others get their turn between pages. */
   pageSize?: number | undefined;
 }
 
@@ -158,8 +158,8 @@ export interface EventArchive {
   /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   getByType(type: string, query?: TypeQuery): Promise<StoredEvent[]>;
   /**
-   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In PostgreSQL
-   * also those that other logs have brought there.
+   * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In a
+   * store that several machines share also those that other logs have brought there.
    */
   query(query?: StoreQuery): AsyncIterableIterator<StoredEvent>;
   /** An aggregate's state as it was, by folding its events; undefined if it had none then. */

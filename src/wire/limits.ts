@@ -8,8 +8,8 @@
 // | nesting of JSON | `DEPTH_LIMIT` (json-depth.ts) | the stack of a program that reads or prints it |
 // | metadata | an object, `METADATA_BYTES_LIMIT` (metadata.ts) | it goes along with every event of a command |
 // | metadata fields that we name | text or null | sinks make headers and columns of them |
-// | `occurredAt` | from the year 4712 B. C. on | PostgreSQL's timestamptz |
-// | `version` | 1 to 2^31 - 1 | PostgreSQL's integer |
+// | `occurredAt` | from the year 4712 B. C. on | a database's time stamp |
+// | `version` | 1 to 2^31 - 1 | a database's integer of 32 bits |
 // | data, metadata of an event that comes by a transaction | `RELAYED_…_BYTES_LIMIT` | any relay can take it, whatever ring it has |
 import { checkDate, checkInteger, invalid } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';

@@ -8,7 +8,7 @@
 // | property whose value is `undefined` | left out, as JSON does; `-0` becomes `0` |
 // | `undefined` in an array, NaN, ±Infinity, bigint, function, symbol, Map, Set, other class instances, a cycle | refused |
 // | an invalid Date, what cannot be read (a getter or `toJSON` that throws, a revoked proxy) | refused |
-// | text with U+0000 or a lone surrogate | refused: PostgreSQL's jsonb could not take it |
+// | text with U+0000 or a lone surrogate | refused: a database's JSON could not take it |
 // | more than a million objects and lists, or 16 million items, where a part used twice counts twice | refused before it is copied |
 import { constants } from 'node:buffer';
 import { types } from 'node:util';

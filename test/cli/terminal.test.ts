@@ -170,9 +170,12 @@ test('a schema, logs, partitions and folders named so', async () => {
 test('no command but those of topics is left out, and nothing else writes to the terminal', () => {
   const all = [...leaves(makeProgram())].map(({ path }) => path);
   expect(all.filter((path) => !seen.has(path)).sort()).toEqual(['topics apply', 'topics plan']);
-  const folder = fileURLToPath(new URL('../../src/cli/', import.meta.url));
-  const writing = readdirSync(folder).filter((file) =>
-    /process\.std(?:out|err)\b(?!\.isTTY)|\bconsole\b/.test(readFileSync(join(folder, file), 'utf8')),
+  const src = fileURLToPath(new URL('../../src/', import.meta.url));
+  const files = ['cli', 'terminal', 'adapters/postgres/commands'].flatMap((folder) =>
+    readdirSync(join(src, folder)).map((file) => join(folder, file)),
   );
-  expect(writing).toEqual(['print.ts']);
+  const writing = files.filter((file) =>
+    /process\.std(?:out|err)\b(?!\.isTTY)|\bconsole\b/.test(readFileSync(join(src, file), 'utf8')),
+  );
+  expect(writing).toEqual(['terminal/print.ts']);
 });

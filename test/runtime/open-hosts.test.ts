@@ -2,10 +2,10 @@
 import pg from 'pg';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { openHosts, openHostsOf, resolveKafka } from '../../src/adapters/kafka/settings.ts';
+import { connectionOf } from '../../src/adapters/postgres/commands/connection.ts';
 import { openHost } from '../../src/adapters/postgres/session/connection.ts';
 import { isLoopback, isOpenTls } from '../../src/base/checks.ts';
 import { revealed } from '../../src/base/hidden.ts';
-import { connectionOf } from '../../src/cli/connection.ts';
 import { runProgram } from '../../src/cli/program.ts';
 import { kafka, migrate, postgres } from '../../src/index.ts';
 import { tailEvents } from '../../src/postgres.ts';

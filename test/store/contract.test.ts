@@ -1,5 +1,6 @@
 // What every store has to do, whatever it is: tried with a runtime on it, in the embedded one, in PostgreSQL, and in one in
 // memory that knows of the runtime what an adapter may know (`in-memory/`).
+import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { openEventStore, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import type { StoreOptions } from '../../src/store/adapter.ts';
@@ -17,7 +18,7 @@ const stores: Record<string, () => Promise<StoreOptions | undefined>> = {
 };
 
 const start = (store: StoreOptions | undefined, options: Partial<RuntimeOptions> = {}): Promise<Runtime> =>
-  startRuntime({ shards: 1, ...(store && { store: store as NonNullable<RuntimeOptions['store']> }), ...options });
+  startRuntime({ shards: 1, ...(store && { store }), ...options });
 
 const stored = { ack: 'stored' } as const;
 const versions = (events: readonly { version: number }[]): number[] => events.map(({ version }) => version);
@@ -124,6 +125,14 @@ describe.each(Object.keys(stores).filter((name) => name !== 'embedded'))('%s, on
     expect(versions(await alone.getByAggregate(Counter, 'x'))).toEqual([1]);
     expect(await errorOf(alone.save())).toMatchObject({ code: 'StoreReadOnly' });
   });
+});
+
+test('the store in memory is one folder of at most 400 lines', () => {
+  const folder = new URL('./in-memory/', import.meta.url);
+  const files = readdirSync(folder);
+  const lines = files.map((file) => readFileSync(new URL(file, folder), 'utf8').split('\n').length - 1);
+  expect(files.length).toBeGreaterThan(3);
+  expect(lines.reduce((sum, count) => sum + count, 0)).toBeLessThanOrEqual(400);
 });
 
 test('in memory: commands go on while it is away, and all of it arrives', async () => {

@@ -24,7 +24,7 @@ export function kafka(options: KafkaOptions): StreamOptions {
   const { count = 5000, bytes = 4 << 20, delayMs = 10 } = options.batch ?? {};
   return {
     name: kafkaName,
-    module: ownFile('./sink', import.meta.url).href,
+    module: ownFile('./adapter', import.meta.url).href,
     options: new Hidden(settings),
     batch: {
       count: checkInteger('stream.batch.count', count, 1, 100_000),

@@ -40,6 +40,7 @@ const adapter: StoreAdapter & OutboxAdapter & HandlerStateAdapter & ProjectionAd
       import('./handlers/traces.ts'),
     ]);
     return {
+      kind: 'postgres',
       tables: (settings, logId, connections) => new PostgresTables(settings as PostgresSettings, logId, connections),
       readers: (settings, logId, onError) => new LogReaders(settings as PostgresSettings, logId, onError),
       traces: (settings, logId) => new PostgresTraces(settings as PostgresSettings, logId),

@@ -14,7 +14,7 @@ import { printAs, statusLine } from '../../../base/one-line.ts';
 import { tame } from '../../../base/tame.ts';
 import { within } from '../../../base/wait.ts';
 import { checkpointTable } from '../../../handler-state/checkpoint.ts';
-import type { PostgresClient } from '../../../handler-state/effect-transaction.ts';
+import type { SqlClient as EffectClient } from '../../../handler-state/effect-transaction.ts';
 import type { Effects } from '../../../handler-state/effects.ts';
 import type { Change } from '../../../handler-state/handler-state-store.ts';
 import { mayComeBack, storeBackoffMs } from '../../../handler-state/store-backoff.ts';
@@ -321,7 +321,7 @@ export class TableProjection<Row> implements Projection<Row> {
    * What holds up a statement (a lock, the server) says nothing of events and rows: it is the store's own error. One that
    * takes too long is done for fewer events first.
    */
-  private blameless(client: PostgresClient, events: readonly StoredEvent[]): SqlClient {
+  private blameless(client: EffectClient, events: readonly StoredEvent[]): SqlClient {
     const query = async (...asked: unknown[]): Promise<unknown> => {
       try {
         return await (client.query as (...asked: unknown[]) => Promise<unknown>)(...asked);

@@ -1,13 +1,16 @@
-// Where the database is: named by --postgres or by the environment, where other users do not see passwords.
+// Where the database is: named by --postgres, or by the environment, in which other users of the machine see no passwords.
 import { type Command, Option } from 'commander';
 import type pg from 'pg';
-import { checkSchema } from '../adapters/postgres/schema/session.ts';
-import { checkConnectionString, configOf, defaultSchema, openHost } from '../adapters/postgres/session/connection.ts';
-import { failure } from '../adapters/postgres/session/failure.ts';
-import { openClient } from '../adapters/postgres/session/server-session.ts';
-import { TrunklineError } from '../base/errors.ts';
-import { shown } from '../base/shown.ts';
-import { warnOfOpen } from './print.ts';
+import { TrunklineError } from '../../../base/errors.ts';
+import { shown } from '../../../base/shown.ts';
+import { warnOfOpen } from '../../../terminal/print.ts';
+import { checkSchema } from '../schema/session.ts';
+import { checkConnectionString, configOf, defaultSchema, openHost } from '../session/connection.ts';
+import { failure } from '../session/failure.ts';
+import { openClient } from '../session/server-session.ts';
+
+export const urlOption = '--postgres';
+export const urlVariable = 'TRUNKLINE_POSTGRES';
 
 export interface ConnectionOptions {
   postgres?: string;
@@ -18,8 +21,8 @@ export interface ConnectionOptions {
 export function withConnection(command: Command): Command {
   return command
     .addOption(
-      new Option('--postgres <url>', 'postgres://user@host:port/database')
-        .env('TRUNKLINE_POSTGRES')
+      new Option(`${urlOption} <url>`, 'postgres://user@host:port/database')
+        .env(urlVariable)
         .argParser((postgres: string) => withWarning(connectionOf({ postgres }))),
     )
     .option('--schema <name>', 'where the tables are', defaultSchema);
@@ -29,13 +32,11 @@ export function withConnection(command: Command): Command {
 export function connectionOf({ postgres }: Pick<ConnectionOptions, 'postgres'>): string {
   const isUrl = postgres !== undefined && /^postgres(ql)?:\/\//.test(postgres) && URL.canParse(postgres);
   if (isUrl) {
-    checkConnectionString('--postgres', postgres);
+    checkConnectionString(urlOption, postgres);
     return postgres;
   }
-  const reason = postgres
-    ? 'must be a URL like postgres://user@host/database'
-    : 'is missing, and so is TRUNKLINE_POSTGRES';
-  throw new TrunklineError('InvalidOptions', { option: '--postgres', value: shown(postgres), reason });
+  const reason = postgres ? 'must be a URL like postgres://user@host/database' : `is missing, and so is ${urlVariable}`;
+  throw new TrunklineError('InvalidOptions', { option: urlOption, value: shown(postgres), reason });
 }
 
 /** As a start does. Once for a command: when its words are read. */

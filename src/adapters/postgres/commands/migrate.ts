@@ -1,8 +1,8 @@
 // `trunkline migrate`: bring the schema up to this release, or tell what that would do.
 import type { Command } from 'commander';
-import { migrate } from '../adapters/postgres/schema/migrate.ts';
+import { type OutputOptions, output, withJson } from '../../../terminal/output.ts';
+import { migrate } from '../schema/migrate.ts';
 import { type ConnectionOptions, connectionOf, withConnection } from './connection.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
 
 export function addMigrate(program: Command): void {
   withJson(withConnection(program.command('migrate')))

@@ -56,12 +56,6 @@ export function time(text: string): string {
   throw new InvalidArgumentError('It must be a time with its zone, as 2026-11-01T12:00:00Z, or a day, as 2026-11-01.');
 }
 
-/** A month of the store. */
-export function month(text: string): string {
-  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return text;
-  throw new InvalidArgumentError('It must be a month like 2026-01.');
-}
-
 /** `--data-dir`, or TRUNKLINE_DATA_DIR. */
 export const dataDirOption = (description: string): Option =>
   new Option('--data-dir <folder>', description).env('TRUNKLINE_DATA_DIR');

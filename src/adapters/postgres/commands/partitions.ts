@@ -1,13 +1,13 @@
 // `trunkline partitions`: the months of the store, their archives, and their end.
-import type { Command } from 'commander';
-import type { ArchiveLimits } from '../adapters/postgres/partitions/archive-file.ts';
-import { archiveMonth, dropMonth } from '../adapters/postgres/partitions/month-archive.ts';
-import { keepPartitions, listPartitions } from '../adapters/postgres/schema/months.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { type OutputOptions, output, withJson } from '../../../terminal/output.ts';
+import { printError } from '../../../terminal/print.ts';
+import { bytes, table } from '../../../terminal/table.ts';
+import { positiveInteger } from '../../../terminal/words.ts';
+import type { ArchiveLimits } from '../partitions/archive-file.ts';
+import { archiveMonth, dropMonth } from '../partitions/month-archive.ts';
+import { keepPartitions, listPartitions } from '../schema/months.ts';
 import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
-import { printError } from './print.ts';
-import { bytes, table } from './table.ts';
-import { month as monthWord, positiveInteger } from './words.ts';
 
 const monthsAhead = 3;
 
@@ -100,6 +100,11 @@ const withLimits = (command: Command): Command =>
     .option('--ratio <times>', 'how far an archive may unpack; 1,000 times unless said', positiveInteger);
 
 const limitsOf = ({ lineBytes, ratio }: ArchiveLimits): ArchiveLimits => ({ lineBytes, ratio });
+
+function monthWord(text: string): string {
+  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(text)) return text;
+  throw new InvalidArgumentError('It must be a month like 2026-01.');
+}
 
 /** Of a folder that holds many months once. */
 function warnOnce(): (reason: string) => void {

@@ -1,8 +1,8 @@
 // `trunkline outbox`: what an operator does about events that a lost machine holds back.
 import type { Command } from 'commander';
-import { releaseOutbox } from '../adapters/postgres/outbox/outbox-release.ts';
+import { type OutputOptions, output, withJson } from '../../../terminal/output.ts';
+import { releaseOutbox } from '../outbox/outbox-release.ts';
 import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
-import { type OutputOptions, output, withJson } from './output.ts';
 
 export function addOutbox(program: Command): void {
   const group = program.command('outbox').description('events of transactions that a log has yet to take');
