@@ -27,7 +27,7 @@ export const metadataTexts: ReadonlySet<string> = new Set([
 ]);
 
 /** The role that raised an event by `raise_event`: the server's word, which no client of ours may write. */
-const databaseRole = 'databaseRole';
+export const databaseRole = 'databaseRole';
 
 /** JSON of metadata; '' where there is none. @throws InvalidOptions, UnserialisableValue, CommandTooLarge */
 export function metadataToJson(metadata: unknown, option = 'metadata'): string {

@@ -2,7 +2,8 @@
 // also over a restart. Against a real broker, by both clients.
 import { describe, expect, test } from 'vitest';
 import { isStorable } from '../../src/base/tame.ts';
-import { isError } from '../../src/index.ts';
+import { isError, postgres } from '../../src/index.ts';
+import { administer, migratedDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 import { nonsenseLabels } from './poison-integrations.ts';
@@ -183,4 +184,34 @@ test('declared types whose topics collide are refused at the start', async () =>
     });
   }
   expect(errors).toEqual([]);
+});
+
+test('a role that makes up types takes no room of the service’s own, nor the other way', async () => {
+  const topics = { template: '{prefix}.{aggregateType}.{eventType}', createLimit: 2 };
+  const { prefix, stream, admin } = await setUp({ client: clients[0]!, topics });
+  const { errors, logger } = keepingLogger();
+  const url = await migratedDatabase();
+  const runtime = await startRuntime({ stream, logger, store: postgres({ connectionString: url }) });
+  const raise = (type: string): Promise<unknown> =>
+    administer(url, `select trunkline.raise_event('stranger', '${type}', '${type}', '{}')`);
+  const publish = (aggregateType: string, type: string): Promise<unknown> =>
+    runtime.publisher.publish({ aggregateType, aggregateId: type, type, data: {} });
+  for (const type of ['A', 'B', 'C']) await raise(type);
+  const setAside = (expected: number): Promise<unknown> =>
+    until(
+      () => runtime.status().setAside[stream.name],
+      (count) => count === expected,
+    );
+  await setAside(1);
+  for (const type of ['D', 'E', 'F']) await publish('stock', type);
+  await setAside(2);
+  await raise('D');
+  await setAside(3);
+  await runtime.reached('published');
+  expect(errors.map(({ details }) => details.eventType)).toEqual(['C', 'F', 'D']);
+  expect(errors.map(({ message }) => message.includes('for events of database roles'))).toEqual([true, false, true]);
+  const found = (await (await admin()).listTopics()).filter((topic) => topic.startsWith(`${prefix}.`));
+  expect(found.filter((topic) => /\.(stranger|stock)\./.test(topic)).sort()).toEqual(
+    ['stock.D', 'stock.E', 'stranger.A', 'stranger.B'].map((topic) => `${prefix}.${topic}`),
+  );
 });

@@ -10,7 +10,7 @@ import type { Batch } from '../../log/sink.ts';
 import { decodeEvent, type StoredEvent } from '../../model/event.ts';
 import { FrameKind, FrameReader } from '../../wire/frame.ts';
 import type { Metadata } from '../../wire/metadata.ts';
-import { metadataToJson } from '../../wire/metadata.ts';
+import { databaseRole, metadataToJson } from '../../wire/metadata.ts';
 import { toJson } from '../../wire/payload.ts';
 import { type Formatted, formatEvent, type OutEvent } from './format.ts';
 import { type IntegrationEvent, type Integrations, integrationName } from './integration.ts';
@@ -92,7 +92,10 @@ export class Planner {
     for (const drafts of this.drafts(batch, part, setAside)) {
       const unknown = new Set<string>();
       for (const { topic } of drafts) if (!topics.get(topic)) unknown.add(topic);
-      const refused = await topics.find([...unknown].map((topic) => eventTopic(topic, settings.topics)));
+      const specs = [...unknown].map((topic) => eventTopic(topic, settings.topics));
+      const ofRoles = unknown; // those that no other event asks for
+      for (const { topic, event } of drafts) if (event.metadata[databaseRole] === undefined) ofRoles.delete(topic);
+      const refused = await topics.find(specs, ofRoles);
       for (const draft of drafts) {
         const reason = part.refusal ?? refused.get(draft.topic) ?? packer.add(draft);
         if (reason !== undefined) setAside.push(refusal(draft.event, reason));

@@ -194,8 +194,8 @@ export class Topics {
   private readonly told = new Set<string>();
   private readonly memory: Pick<PartitionMemory, 'use'>;
   private readonly own: ReadonlySet<string>;
-  /** Topics of events that are not declared, which this run has created, or tried to. */
-  private readonly created = new Set<string>();
+  /** Topics of events that are not declared, which this run has created, or tried to: for its own events, and for those of roles. */
+  private readonly created: Readonly<Record<'own' | 'roles', Set<string>>> = { own: new Set(), roles: new Set() };
 
   constructor(
     client: StreamClient,
@@ -217,13 +217,15 @@ export class Topics {
 
   /**
    * The same for topics of events that are not declared: which the cluster will never have, and which this run may not create,
-   * with the reasons. What may pass is thrown.
+   * with the reasons. What may pass is thrown. `ofRoles`: those that events of database roles alone ask for. They have a room
+   * of their own: a role that makes up types takes none of that which the service's own new types have.
    */
-  async find(specs: readonly TopicSpec[]): Promise<ReadonlyMap<string, string>> {
+  async find(specs: readonly TopicSpec[], ofRoles: ReadonlySet<string>): Promise<ReadonlyMap<string, string>> {
     const refused = new Map<string, string>();
     const wanted = specs.filter(({ topic }) => !this.states.has(topic));
-    for (const topic of await this.beyondLimit(wanted)) {
-      const reason = `topic ${topic} does not exist, and ${this.settings.createLimit} (topics.createLimit) were created in this run`;
+    for (const topic of await this.beyondLimit(wanted, ofRoles)) {
+      const whose = ofRoles.has(topic) ? ' for events of database roles' : '';
+      const reason = `topic ${topic} does not exist, and ${this.settings.createLimit} (topics.createLimit) were created in this run${whose}`;
       refused.set(topic, reason);
     }
     const admitted = wanted.filter(({ topic }) => !refused.has(topic));
@@ -238,7 +240,7 @@ export class Topics {
         await this.ensure([spec]);
       } catch (error) {
         if (!isRefusal(error)) throw error;
-        this.created.delete(spec.topic); // it is not there
+        for (const created of Object.values(this.created)) created.delete(spec.topic); // it is not there
         refused.set(spec.topic, tame(error));
       }
     }
@@ -246,12 +248,12 @@ export class Topics {
   }
 
   /** Of these topics, those that would have to be created beyond the limit; the others are noted as created. */
-  private async beyondLimit(specs: readonly TopicSpec[]): Promise<string[]> {
+  private async beyondLimit(specs: readonly TopicSpec[], ofRoles: ReadonlySet<string>): Promise<string[]> {
     if (specs.length === 0 || !this.settings.create) return [];
     const names = specs.map(({ topic }) => topic);
     const found = await this.client.describeTopics(names);
-    const { created } = this;
     return names.filter((topic) => {
+      const created = this.created[ofRoles.has(topic) ? 'roles' : 'own'];
       if (found.has(topic) || created.has(topic)) return false;
       if (created.size >= this.settings.createLimit) return true;
       created.add(topic);
