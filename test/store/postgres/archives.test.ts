@@ -209,3 +209,24 @@ test('a drop looks in smaller pages whether a month has changed, where a stateme
   expect(ended).toBeGreaterThan(0);
   expect(await rowsIn(schema)).toBe(0);
 });
+
+test('an archive that is there is read before the lock: no transaction stands open over files', async () => {
+  mkdirSync(folder, { recursive: true });
+  const file = join(folder, 'of.jsonl.zst');
+  const rows = (): Readable => Readable.from([Buffer.from('{"sequence":1,"id":"a"}\n')]);
+  await writeArchive(file, rows());
+  const damaged = readFileSync(file).subarray(0, -20);
+  writeFileSync(file, damaged);
+  const taken: string[] = [];
+  const alone = async (work: (stillAlone: () => Promise<void>) => Promise<any>): Promise<any> => {
+    taken.push('lock');
+    const done = await work(async () => void taken.push('still'));
+    taken.push('end');
+    return done;
+  };
+  expect(await errorOf(writeArchive(file, rows(), undefined, {}, { alone }))).toMatchObject({ code: 'ArchiveDamaged' });
+  expect(taken).toEqual([]);
+  rmSync(file);
+  await writeArchive(file, rows(), undefined, {}, { alone });
+  expect(taken).toEqual(['lock', 'still', 'end']);
+});

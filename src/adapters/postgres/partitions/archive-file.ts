@@ -75,7 +75,10 @@ export interface ArchiveInfo {
 /** How a new archive takes its place. */
 export interface Placing {
   readonly origin: ArchiveOrigin;
-  /** Keeps others who archive or drop the month out while `work` runs, which asks `stillAlone` before it acts. */
+  /**
+   * Keeps others who archive or drop the month out while `work` runs, which asks `stillAlone` before it acts. `work` is short, and
+   * reads no file: a transaction stands open as long.
+   */
   alone<T>(work: (stillAlone: () => Promise<void>) => Promise<T>): Promise<T>;
 }
 
@@ -102,9 +105,10 @@ export async function writeArchive(
       signal,
     });
     const info = await verifyArchive(draft, signal, limits);
+    // Read whole before the lock; behind it only whether that is still the file is looked at.
+    const before = await markOf(file);
+    if (before !== undefined) await checkReplaceable(draft, file, origin, signal, limits);
     await alone(async (stillAlone) => {
-      const before = await markOf(file);
-      if (before !== undefined) await checkReplaceable(draft, file, origin, signal, limits);
       await stillAlone();
       if ((await markOf(file)) !== before) throw refused(file, 'has changed meanwhile; archive the month again');
       await rename(draft, file);

@@ -27,6 +27,8 @@ import {
 } from './archive-file.ts';
 
 const lockTimeoutMs = 2000;
+/** How long putting a file in its place may take: a name changed, and its folder synced. */
+const placingMsMost = 60_000;
 const lineFeed = 10;
 const fileOf = (folder: string, month: string): string => join(folder, `${partitionOf(month)}.jsonl.zst`);
 
@@ -72,7 +74,7 @@ async function originOf(client: pg.ClientBase, schema: string, month: string): P
 
 /**
  * `work` while no other process puts an archive of the month in its place, or drops the month. The lock is of a transaction, which
- * poolers keep on one connection; it stands idle while files are read.
+ * poolers keep on one connection: so for a moment only, since it holds up what the server removes behind it.
  */
 async function alone<T>(
   client: pg.ClientBase,
@@ -82,7 +84,7 @@ async function alone<T>(
   work: (stillAlone: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
   try {
-    await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, idleFor(Number.POSITIVE_INFINITY)));
+    await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, idleFor(placingMsMost)));
     await lockArchive(client, schema, month, file);
     const result = await work(async () => {
       await client.query('select'); // with the connection the lock would be lost
