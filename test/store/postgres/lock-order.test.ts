@@ -5,22 +5,28 @@ import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HeadStatements } from '../../../src/adapters/postgres/flush/heads.ts';
 import type { Entry, Run } from '../../../src/adapters/postgres/flush/plan.ts';
+import { LogReaders } from '../../../src/adapters/postgres/handlers/log-readers.ts';
+import { builtMark } from '../../../src/adapters/postgres/handlers/row-table.ts';
+import { PostgresTraces } from '../../../src/adapters/postgres/handlers/traces.ts';
 import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
+import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
+import { postgres } from '../../../src/index.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { until } from '../../runtime/scratch.ts';
 
 // In byte order. In many a language 'a' comes before 'B'.
 const ids = ['B', 'C', 'a', 'b', 'ä'];
 const logId = 'this-log';
+let connectionString: string;
 let holder: pg.Client;
 let writer: pg.Client;
 let prober: pg.Client;
 let writerPid: number;
 
 beforeAll(async () => {
-  const connectionString = await freshDatabase();
+  connectionString = await freshDatabase();
   await migrate({ connection: connectionString });
   [holder, writer, prober] = [1, 2, 3].map(() => new pg.Client({ connectionString })) as [
     pg.Client,
@@ -87,4 +93,49 @@ test.each(writers)('%s', async (_, owner, write) => {
     await writing;
     await writer.query('rollback');
   }
+});
+
+test('who forgets a projection locks as one that runs does: the projection, then its tables; readers by their names', async () => {
+  const { settings } = postgres({ connectionString });
+  const traces = new PostgresTraces(settings, logId);
+  await holder.query(
+    `create table public.built (key text primary key);
+     comment on table public.built is ${pg.escapeLiteral(`${builtMark({ logId, projection: 'p' })}"public","rows",1]`)};
+     insert into trunkline.log_readers (log_id, name, position) values ('${logId}', 'b', 1), ('${logId}', 'a', 1)`,
+  );
+  const waits = (): Promise<unknown> =>
+    until(
+      () =>
+        prober.query(`select from pg_stat_activity where application_name in ('trunkline forget', 'trunkline readers')
+        and datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0`),
+      ({ rowCount }) => rowCount === 1,
+    );
+  const free = (sql: string): Promise<unknown> =>
+    prober.query(`begin; set local lock_timeout = '1s'; ${sql}; rollback`);
+  // Held at the projection, it holds no table yet.
+  await holder.query(`begin; ${lockSql('trunkline', lockNames.projection(logId, 'p'))}`);
+  const forgetting = traces.remove('p', []);
+  await waits();
+  await free('lock table public.built in access exclusive mode nowait');
+  await holder.query('rollback');
+  await forgetting;
+  expect((await prober.query(`select to_regclass('public.built') as built`)).rows).toEqual([{ built: null }]);
+  // Held at the first reader by name, neither holds one behind it.
+  const readers = new LogReaders(settings, logId, () => {});
+  const store = {
+    range: async () => ['b', 'c'].map((key) => ({ key, json: '{"low":2}' })),
+  } as unknown as Parameters<typeof readers.follow>[0];
+  for (const change of [() => traces.remove(undefined, ['b']), () => readers.follow(store)]) {
+    await holder.query(`begin; update trunkline.log_readers set position = position where name = 'a'`);
+    const changing = change();
+    await waits();
+    await free(`select from trunkline.log_readers where name = 'b' for update nowait`);
+    await holder.query('rollback');
+    await changing;
+  }
+  await until(
+    () => prober.query('select name from trunkline.log_readers order by 1'),
+    ({ rows }) => rows.map(({ name }) => name).join() === 'b,c',
+  );
+  await readers.close();
 });

@@ -10,6 +10,7 @@ import { guarded, unawaited } from '../../../base/guarded.ts';
 import { type CheckpointRecord, checkpointTable } from '../../../handler-state/checkpoint.ts';
 import type { Change, HandlerStateStore } from '../../../handler-state/handler-state-store.ts';
 import { failure } from '../session/failure.ts';
+import { lockReadersSql } from '../session/locks.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql, openClient } from '../session/server-session.ts';
 
@@ -126,10 +127,11 @@ export class LogReaders {
       client = await openClient(connection, { name: 'trunkline readers', timeoutMs }, this.ending.signal);
       const names = [...positions.keys()];
       await client.query(beginSql());
+      await client.query(lockReadersSql(pg.escapeIdentifier(schema)), [this.logId]);
       await client.query(`delete from ${table} where log_id = $1 and name <> all ($2::text[])`, [this.logId, names]);
       await client.query(
         `insert into ${table} as kept (log_id, name, position)
-         select $1, name, position from unnest($2::text[], $3::bigint[]) as reader (name, position)
+         select $1, name, position from unnest($2::text[], $3::bigint[]) as reader (name, position) order by name collate "C"
          on conflict (log_id, name) do update set position = excluded.position, updated_at = pg_catalog.now()
            where kept.position <> excluded.position`,
         [this.logId, names, [...positions.values()]],

@@ -3,9 +3,9 @@
 import pg from 'pg';
 import type { RemoteTraces } from '../../../handler-state/state-adapter.ts';
 import { failure } from '../session/failure.ts';
-import { lockNames, removeLockSql } from '../session/locks.ts';
+import { lockNames, lockReadersSql, lockSql, removeLockSql } from '../session/locks.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
-import { beginSql, openClient } from '../session/server-session.ts';
+import { beginSql, lockTimeoutMs, openClient } from '../session/server-session.ts';
 import { builtMark } from './row-table.ts';
 
 export class PostgresTraces implements RemoteTraces {
@@ -31,13 +31,17 @@ export class PostgresTraces implements RemoteTraces {
     return this.connected((client) => this.builtTables(client, projection));
   }
 
+  /** In the order in which a running projection and `LogReaders` lock: the projection, its tables, readers by their names. */
   remove(projection: string | undefined, readers: readonly string[]): Promise<void> {
     return this.connected(async (client) => {
-      await client.query(beginSql());
-      if (projection !== undefined) {
-        for (const table of await this.builtTables(client, projection)) await client.query(`drop table ${table}`);
-        await client.query(removeLockSql(this.schema, lockNames.projection(this.logId, projection)));
+      const lock = projection === undefined ? undefined : lockNames.projection(this.logId, projection);
+      await client.query(beginSql(`lock_timeout = ${lockTimeoutMs(this.settings.statementTimeoutMs)}`));
+      if (lock !== undefined) {
+        await client.query(lockSql(this.schema, lock));
+        for (const table of await this.builtTables(client, projection!)) await client.query(`drop table ${table}`);
+        await client.query(removeLockSql(this.schema, lock));
       }
+      await client.query(lockReadersSql(this.schema), [this.logId]);
       const sql = `delete from ${this.schema}.log_readers where log_id = $1 and name = any($2)`;
       await client.query(sql, [this.logId, readers]);
       await client.query('commit');

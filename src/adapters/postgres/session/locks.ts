@@ -27,3 +27,7 @@ export const tryLockSql = (schema: string, lock: string): string =>
 /** The row goes with the transaction that holds its lock. `schema`: escaped. */
 export const removeLockSql = (schema: string, lock: string): string =>
   `delete from ${schema}.locks where lock_name = ${pg.escapeLiteral(lock)}`;
+
+/** All readers of the log $1, whichever of them change then: in one order, so that two who change several never wait in a circle. */
+export const lockReadersSql = (schema: string): string =>
+  `select from ${schema}.log_readers where log_id = $1 order by name collate "C" for update`;
