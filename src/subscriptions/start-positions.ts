@@ -50,15 +50,20 @@ export class StartPositions {
     return low;
   }
 
+  /** Whether it can be a place in this log, as that is now. @throws PositionGone, PositionAhead */
+  checkPlace(from: Exclude<From, 'now'>): void {
+    if (typeof from !== 'number') return;
+    const last = this.control.position('written');
+    if (from < 1) throw new TrunklineError('PositionGone', { position: from, firstKept: 1 });
+    if (from > last + 1) throw new TrunklineError('PositionAhead', { position: from, lastPosition: last });
+  }
+
   /** The first position to be taken. @throws PositionGone, PositionAhead */
   async positionOf(from: Exclude<From, 'now'>): Promise<number> {
-    const last = this.control.position('written');
     if (from === 'start') return 1;
-    if (typeof from === 'number') {
-      if (from < 1) throw new TrunklineError('PositionGone', { position: from, firstKept: 1 });
-      if (from > last + 1) throw new TrunklineError('PositionAhead', { position: from, lastPosition: last });
-      return from;
-    }
+    this.checkPlace(from);
+    if (typeof from === 'number') return from;
+    const last = this.control.position('written');
     const reader = this.history.reader(new EventFilter({ since: from }));
     for (let next = 1; next <= last; ) {
       const page = await reader.page(next, last, 1);

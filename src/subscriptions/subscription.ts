@@ -284,11 +284,15 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   reset(from: From): Promise<void> {
-    const place = (async () => this.parts.starts.fixed(checkFrom(from)))();
-    place.catch(() => {}); // the request below rejects with it
+    const { starts, volatile } = this.parts;
+    let first: Exclude<From, 'now'>;
+    try {
+      first = starts.fixed(checkFrom(from));
+      starts.checkPlace(first);
+    } catch (error) {
+      return Promise.reject(error); // at once, and without holding anything up
+    }
     return this.control('reset', async () => {
-      const first = await place;
-      const { starts, volatile } = this.parts;
       const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
       await this.leaveOff();
       this.dispatcher.beginElsewhere(low);

@@ -210,3 +210,25 @@ test('an error whose texts no store holds is a dead letter that every store can 
     expect([text, text.isWellFormed(), text.includes('\0')]).toEqual([text, true, false]);
   }
 });
+
+test('reset to what is no place is refused at once, also before the checkpoint has been read, and holds nothing up', async () => {
+  const runtime = await startRuntime();
+  await runtime.ref(Counter, 'a').add(1);
+  const subscription = runtime.subscribe({ name: 'early', handle() {} });
+  let isLoaded = false;
+  const loaded = subscription.pause().then(() => (isLoaded = true));
+  for (const [bad, code] of [
+    ['end', 'InvalidOptions'],
+    [new Date(Number.NaN), 'InvalidOptions'],
+    [1.5, 'InvalidOptions'],
+    [undefined, 'InvalidOptions'],
+    [0, 'PositionGone'],
+    [10_000, 'PositionAhead'],
+  ] as const) {
+    expect([bad, await outcome(() => subscription.reset(bad as never))]).toEqual([bad, code]);
+  }
+  expect(isLoaded).toBe(false);
+  await loaded;
+  await subscription.resume();
+  await subscription.caughtUpTo(1);
+});
