@@ -283,15 +283,10 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.goOnFrom(dispatcher.tracker.low, dispatcher.tracker.done());
   }
 
-  reset(from: From): Promise<void> {
+  async reset(from: From): Promise<void> {
     const { starts, volatile } = this.parts;
-    let first: Exclude<From, 'now'>;
-    try {
-      first = starts.fixed(checkFrom(from));
-      starts.checkPlace(first);
-    } catch (error) {
-      return Promise.reject(error); // at once, and without holding anything up
-    }
+    const first = starts.fixed(checkFrom(from));
+    starts.checkPlace(first); // at once, and without holding anything up
     return this.control('reset', async () => {
       const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
       await this.leaveOff();
