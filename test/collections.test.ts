@@ -35,6 +35,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'dispatch/fences.ts': { latest: 'the oldest, beyond a limit', open: 'the shard has answered' },
   'dispatch/shard-channel.ts': { overflow: 'written as soon as there is room; maxInFlight' },
   'dispatch/turns.ts': { heard: 'every turn' },
+  'dispatch/held-back.ts': { groups: 'the flush thread says that they wait no more; heldBytes' },
   'dispatch/refusals.ts': { byPosition: 'at most 65,536' },
   'dispatch/shards.ts': {
     ringKeys: 'one for each shard',
@@ -135,7 +136,8 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'adapters/postgres/rows/unreadable.ts': { told: 'all, beyond a limit' },
   'adapters/postgres/schema/recent-ownership.ts': { goodAt: 'the oldest, beyond a limit' },
   'adapters/postgres/partitions/partitions.ts': { months: 'one for each month', done: 'one for each month' },
-  'adapters/postgres/flush/sink.ts': { stale: 'told after the commit; one batch' },
+  'adapters/postgres/flush/flush-transaction.ts': { stale: 'told after the commit; one batch' },
+  'adapters/postgres/flush/held-groups.ts': { groups: 'settled(), once it is stored; heldBytes', rows: 'as groups' },
   'adapters/kafka/integration.ts': { byType: 'one for each declaration' },
   'adapters/kafka/plan.ts': {
     full: 'goes with the batch',

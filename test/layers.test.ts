@@ -133,7 +133,7 @@ const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly 
   'shard/thread.ts': { files: 76, packages: [] },
   'log/thread.ts': { files: 49, packages: [] },
   'log/sync-thread.ts': { files: 26, packages: [] },
-  'flush/flush-thread.ts': { files: 46, packages: ['p-retry'] },
+  'flush/flush-thread.ts': { files: 47, packages: ['p-retry'] },
   'adapters/lmdb/handlers/write-thread.ts': { files: 30, packages: [] },
 };
 

@@ -112,9 +112,12 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/schema/migrate.ts': 'names of our own files',
   'src/adapters/postgres/schema/months.ts': 'rows as they are',
   'src/adapters/postgres/outbox/outbox-release.ts': 'positions',
-  'src/adapters/postgres/flush/quarantine.ts': 'reasons: tamed in sink.ts, or our own words',
+  'src/adapters/postgres/flush/quarantine.ts': 'reasons: tamed in flush-transaction.ts, or our own words',
   'src/adapters/postgres/flush/relayed.ts': 'positions',
-  'src/adapters/postgres/flush/sink.ts': 'positions; states, as JSON',
+  'src/adapters/postgres/flush/sink.ts': 'positions',
+  'src/adapters/postgres/flush/flush-transaction.ts': 'positions; states, as JSON',
+  'src/adapters/postgres/flush/held-table.ts': 'names of aggregates, of frames',
+  'src/adapters/postgres/flush/locked-heads.ts': 'names of aggregates, of frames',
 };
 
 const writes = [

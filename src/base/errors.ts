@@ -100,6 +100,7 @@ export interface ErrorDetails {
   /** Roles that are not trusted with it can create something in the schema, or have: it would be run with our rights. */
   StoreSchemaUnsafe: { schema: string; reason: string };
   StoreBehind: { store: string; position: number; expected: number };
+  AggregateHeld: { aggregateType: string; aggregateId: string; position: number };
   LogFenced: { logId: string; position: number };
   ArchiveDamaged: { file: string; line?: number; reason: string };
   ArchiveNeeded: { file: string; events: number };
@@ -245,6 +246,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreSchemaUnsafe: (d) => `schema '${d.schema}' is open to other roles: ${d.reason}`,
   StoreBehind: (d) =>
     `the ${d.store} store is at position ${d.position}, and was at ${d.expected}: it has come back from an earlier state; what it lacks is written again from the log`,
+  AggregateHeld: (d) =>
+    `others lock ${d.aggregateType}/${d.aggregateId} at the store: position ${d.position} waits for their end`,
   LogFenced: (d) =>
     `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
   ArchiveDamaged: (d) =>
@@ -320,10 +323,6 @@ brand(TrunklineError, 'TrunklineError');
 export function isError<C extends ErrorCode>(error: unknown, code: C): error is TrunklineError<C> {
   return error instanceof TrunklineError && error.code === code;
 }
-
-/** The store serves no client now; it may again, without anything being changed here (a standby becomes the primary). */
-export const isStoreAway = (error: unknown): boolean =>
-  isError(error, 'StoreUnavailable') || isError(error, 'StoreTooSlow') || isError(error, 'StoreUnsuitable');
 
 /**
  * A command's considered "no": throw it inside a command to refuse. It raises nothing, leaves the state as it was, and

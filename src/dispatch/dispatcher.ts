@@ -4,6 +4,7 @@
 import { checkId } from '../base/checks.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { type Executed, isError, TrunklineError } from '../base/errors.ts';
+import type { Logger } from '../base/logger.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
@@ -11,6 +12,7 @@ import { isMessageKey, type Level, type Receipt } from '../model/receipt.ts';
 import { shardOf } from '../shard/contract.ts';
 import { type ControlBlock, logFull, Signal } from '../shared/control-block.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
+import type { HeldChange } from '../store/holding.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { argumentsJson } from '../wire/payload.ts';
@@ -196,6 +198,16 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
       if (typeIndex >= 0 && this.channels.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
     }
     this.deliveries?.fenced(refused);
+  }
+
+  /** What others hold at the store has changed; the first of it is logged. */
+  held(change: HeldChange, logger: Logger): void {
+    const { held } = this.progress;
+    const isNew = held.size === 0;
+    held.change(change);
+    const err = isNew ? held.trouble() : undefined;
+    if (err) logger.warn({ err }, err.message);
+    this.turn(); // who waits for `stored` has waited for this news
   }
 
   /**

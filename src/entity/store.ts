@@ -16,16 +16,18 @@ import {
   type Definitions,
   takeQuery,
 } from '../store/arguments.ts';
-import type {
-  AsOf,
-  EventArchive,
-  EventStore,
-  Head,
-  QuarantinedEvent,
-  StateAt,
-  StoreQuery,
-  TransactionClient,
-  TypeQuery,
+import type { AggregateKey } from '../store/holding.ts';
+import {
+  type AsOf,
+  type EventArchive,
+  type EventStore,
+  type Head,
+  nameOf,
+  type QuarantinedEvent,
+  type StateAt,
+  type StoreQuery,
+  type TransactionClient,
+  type TypeQuery,
 } from '../store/store.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { EventPublisher } from './publisher.ts';
@@ -36,12 +38,12 @@ export class RuntimeStore implements EventStore {
   private readonly archive: EventArchive;
   private readonly publisher: EventPublisher;
   private readonly transactions: Transactions;
-  private readonly caughtUp: () => Promise<void>;
+  private readonly caughtUp: (of?: AggregateKey) => Promise<void>;
   private readonly definitions: Definitions;
 
-  /** @internal `caughtUp` resolves when everything written so far is stored. */
+  /** @internal `caughtUp` resolves when everything written so far is stored, of one aggregate or of all. */
   constructor(
-    reading: { readonly archive: EventArchive; caughtUp(): Promise<void> },
+    reading: { readonly archive: EventArchive; caughtUp(of?: AggregateKey): Promise<void> },
     publisher: EventPublisher,
     transactions: Transactions,
     definitions: Definitions,
@@ -49,7 +51,7 @@ export class RuntimeStore implements EventStore {
     this.archive = reading.archive;
     this.publisher = publisher;
     this.transactions = transactions;
-    this.caughtUp = () => reading.caughtUp();
+    this.caughtUp = (of) => reading.caughtUp(of);
     this.definitions = definitions;
   }
 
@@ -97,7 +99,7 @@ export class RuntimeStore implements EventStore {
   /** All events of an aggregate, in version order; none if it is unknown. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
     checkAggregateId(aggregate, id);
-    await this.caughtUp();
+    await this.caughtUp({ type: nameOf(aggregate), id });
     return this.archive.getByAggregate(aggregate, id);
   }
 
@@ -112,7 +114,7 @@ export class RuntimeStore implements EventStore {
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
     checkAggregateId(aggregate, id);
     checkVersionRange(version, limit);
-    await this.caughtUp();
+    await this.caughtUp({ type: nameOf(aggregate), id });
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
@@ -153,14 +155,14 @@ export class RuntimeStore implements EventStore {
     if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
     checkId('aggregate id', id);
     const asGiven = checkMoment(moment);
-    await this.caughtUp();
+    await this.caughtUp({ type: nameOf(aggregate), id });
     return this.archive.stateAt(aggregate, id, asGiven);
   }
 
   /** Version and position of an aggregate; undefined if it is unknown. */
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
     checkAggregateId(aggregate, id);
-    await this.caughtUp();
+    await this.caughtUp({ type: nameOf(aggregate), id });
     return this.archive.head(aggregate, id);
   }
 

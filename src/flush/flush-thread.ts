@@ -5,7 +5,6 @@
 // `stopping` has come to its stage the thread comes up to what is synced, closes its sinks, and returns.
 
 import { setPriority } from 'node:os';
-import type { MessagePort } from 'node:worker_threads';
 import { clearInterval, pause, setInterval } from '../base/clock.ts';
 import { describeError, isError, TrunklineError, toWire, type WireError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
@@ -13,74 +12,20 @@ import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
 import { confineModules } from '../base/user-module.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
-import { endOfLoss, type Lost } from '../log/losses.ts';
+import { endOfLoss } from '../log/losses.ts';
 import type { Sink, SinkInfo } from '../log/sink.ts';
-import type { EventDeclaration } from '../model/event.ts';
 import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
 import { guardTransaction } from '../shared/exit-guard.ts';
 import { Notifier, Parker } from '../shared/ring/notifier.ts';
-import { loadAdapter, type StoreDescription } from '../store/adapter.ts';
-import type { LocalDescription, LocalSink, LocalStore } from '../store/local.ts';
+import { loadAdapter } from '../store/adapter.ts';
+import type { StoreSink } from '../store/holding.ts';
+import type { LocalSink, LocalStore } from '../store/local.ts';
 import type { RefusedEvent } from '../store/store.ts';
-import type { FlusherStatus } from './flush.ts';
-import { Flusher, type FlusherSettings } from './flusher.ts';
-import type { SinkOptions, StreamOptions } from './sink-options.ts';
+import type { FlushThreadData, FlushThreadReport, FlushThreadRequest, SinkStatus } from './contract.ts';
+import { Flusher } from './flusher.ts';
+import type { FlusherSettings } from './flusher-settings.ts';
+import type { SinkOptions } from './sink-options.ts';
 import { makeUserSink } from './user-sink.ts';
-
-export interface FlushThreadData {
-  controlBlock: SharedArrayBuffer;
-  logFolder: string;
-  mapBytes: number;
-  /** Where the store lies, or a memory of it if it is elsewhere. */
-  local: LocalDescription;
-  dataDir: string;
-  logId: string;
-  /** Positions that recoveries have given up. */
-  lost: readonly Lost[];
-  /** The directory has had a store, or a memory, before. */
-  hasBegun?: boolean | undefined;
-  sinks: readonly SinkOptions[];
-  moduleRoots?: readonly string[] | undefined;
-  /** The store is there; `local` is a memory. */
-  store?: StoreDescription | undefined;
-  /** The sink whose checkpoint is the level `published`. */
-  stream: StreamOptions | undefined;
-  /** What the runtime's aggregates declare, for sinks that want to know. */
-  events: readonly EventDeclaration[];
-  /** How long a module of the user's may take to make its sink; default 60,000. */
-  moduleMs?: number;
-  /** How long a user's sink may take for its last batches, milliseconds; default 10,000. */
-  stopGraceMs?: number;
-  /** sync thread → flush thread: null messages */
-  syncPort: MessagePort;
-  /** flush thread → runtime: null messages */
-  hostPort: MessagePort;
-}
-
-/** What the runtime may ask; null means only: look again. */
-export type FlushThreadRequest =
-  | { type: 'status' }
-  /** a change of one sink's settings while running; answered by `configured` with the same number */
-  | { type: 'configure'; name: string; change: unknown; number: number }
-  | null;
-
-export type SinkStatus = Omit<FlusherStatus, 'lastError'> & { lastError: WireError | undefined };
-
-export type FlushThreadReport =
-  /** the store is open, and every sink has been tried once; the checkpoints of those that are open */
-  | { type: 'ready'; checkpoints: Record<string, number> }
-  | { type: 'failed'; error: WireError }
-  /** a module of the user's runs, which may hold the thread; again and again, until it is ready */
-  | { type: 'starting'; what: string; module: string }
-  /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
-  | { type: 'quarantined'; refused: readonly RefusedEvent[]; isNews: boolean }
-  | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
-  /** something that did not stop it */
-  | { type: 'sink-report'; name: string; error: WireError }
-  /** so many events were passed over; the first of them by name */
-  | { type: 'set-aside'; name: string; count: number; errors: readonly WireError[] }
-  | { type: 'configured'; number: number; error: WireError | undefined }
-  | { type: 'status'; sinks: Record<string, SinkStatus> };
 
 const storeName = 'store';
 const memoryName = 'memory';
@@ -122,7 +67,7 @@ async function main(): Promise<void> {
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const hostNotifier = new Notifier(control.words, Signal.hostNotifier, data.hostPort);
   const flushers: Flusher[] = [];
-  const add = (name: string, sink: Sink, settings: Partial<FlusherSettings>): void => {
+  const add = (name: string, sink: StoreSink, settings: Partial<FlusherSettings>): void => {
     const flusher = new Flusher({
       name,
       sink,
@@ -137,8 +82,8 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       lastPosition: lastPosition(),
       dataDir: data.dataDir,
       ...settings,
-      onPosition(position) {
-        settings.onPosition?.(position);
+      onPosition(whole, passed) {
+        settings.onPosition?.(whole, passed);
         publishFloor(flushers);
       },
       onSetAside: (events) => setAside(name, events),
@@ -151,8 +96,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   /** A cursor that is a level: notifies callers that wait for it, and does not linger while there are any. */
   const level = (name: 'stored' | 'published', word: number): Partial<FlusherSettings> => ({
     isHurried: () => control.flag(word) !== 0,
-    onPosition(position) {
-      control.publish(name, position);
+    onPosition(whole, passed) {
+      control.publish(name, whole);
+      if (name === 'stored') control.publish('passed', passed);
       if (control.flag(word) !== 0) hostNotifier.notify();
     },
   });
@@ -162,9 +108,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const { openSink } = await loadAdapter<LocalStore>(local);
   const logBegins = log.firstPosition() || control.position('begun');
   if (elsewhere === undefined) {
-    const onPosition = (position: number): void => {
-      onRemembered(position);
-      stored.onPosition!(position);
+    const onPosition = (whole: number, passed: number): void => {
+      onRemembered(whole);
+      stored.onPosition!(whole, passed);
     };
     const store = await openSink(local.folder, logId, { control, logBegins });
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs, retryMsLimit });
@@ -182,6 +128,11 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       firstPosition: log.firstPosition(),
       report: (error) => report({ type: 'sink-report', name: storeName, error: wire(error, storeName) }),
       isLastReader: stream === undefined && data.sinks.length === 0,
+      contested: (refused) => contest(refused, memory),
+      held: (change) => {
+        control.publish('heldNews', control.position('heldNews') + 1);
+        report({ type: 'held', change });
+      },
       quarantined: async (refused, isNews) => {
         await flushers[0]!.tried; // the memory is open
         quarantined(refused, memory, isNews);
@@ -210,10 +161,14 @@ const noticesAtOnce = 100;
 // A store or broker that comes back, or a disk that has room again, finds a backlog: it is noticed soon.
 const retryMsLimit = 1_000;
 
-/** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
-function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
+/** What the store refuses, this machine must not go by: of these aggregates only the store knows the state. */
+function contest(refused: readonly RefusedEvent[], memory: LocalSink): void {
   const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
   guardTransaction(control, () => memory.contest(aggregates));
+}
+
+function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
+  contest(refused, memory);
   if (isNews) control.publish('quarantined', control.position('quarantined') + refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
     report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce), isNews });
@@ -257,7 +212,7 @@ async function makeSink(options: SinkOptions, log: LogSource): Promise<Sink> {
 /** The lowest position that any sink still needs. A sink that is not open may need everything. */
 function publishFloor(flushers: readonly Flusher[]): void {
   let floor = Number.MAX_SAFE_INTEGER;
-  for (const flusher of flushers) floor = Math.min(floor, flusher.isOpen ? flusher.position + 1 : 0);
+  for (const flusher of flushers) floor = Math.min(floor, flusher.isOpen ? flusher.whole + 1 : 0);
   control.publish('floor', floor);
 }
 
@@ -273,7 +228,7 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     clearInterval(alive);
     check(flushers);
     const open = flushers.filter((flusher) => flusher.isOpen);
-    report({ type: 'ready', checkpoints: Object.fromEntries(open.map(({ name, position }) => [name, position])) });
+    report({ type: 'ready', checkpoints: Object.fromEntries(open.map(({ name, whole }) => [name, whole])) });
     await watch(flushers);
   } finally {
     clearInterval(alive);

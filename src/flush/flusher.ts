@@ -7,64 +7,12 @@ import { clearTimeout, performance, setTimeout, yieldToLoop } from '../base/cloc
 import { asError, isError, TrunklineError } from '../base/errors.ts';
 import { shown } from '../base/shown.ts';
 import { tame } from '../base/tame.ts';
-import type { LogSource } from '../log/log.ts';
-import type { Sink } from '../log/sink.ts';
 import { BatchBuffer } from './batch.ts';
 import { type FlusherState, type FlusherStatus, isFatal, refusedBy } from './flush.ts';
-
-export interface FlusherSettings {
-  name: string;
-  sink: Sink;
-  log: LogSource;
-  /** The last position that may be read: what is synced. */
-  limit(): number;
-  /** The first position behind the loss that this position is part of; undefined if it is in none. Default: no losses. */
-  endOfLoss?(position: number): number | undefined;
-  /** Commits at most one batch in so many milliseconds, unless `isHurried()` or much has piled up; default 0. */
-  lingerMs?: number;
-  isHurried?(): boolean;
-  /** A batch ends with the chunk that takes it to so many bytes (default 4 MiB) or frames (default 16,384). */
-  batchBytes?: number;
-  batchFrames?: number;
-  /** Tell `onBehind` when more positions than this wait; once, until they do not any more. Default: never. */
-  backlogLimit?: number;
-  onBehind?(name: string, lag: number, limit: number): void;
-  /** First and longest pause before a retry, milliseconds; defaults 100 and 30,000. Doubled each time, with jitter. */
-  retryMs?: number;
-  retryMsLimit?: number;
-  /** Where the log ended when this run began: what a sink holds of earlier runs ends there; default: unknown. */
-  lastPosition?: number;
-  /** Whose log it is, for errors. */
-  dataDir?: string;
-  /** The checkpoint is known, or has moved. */
-  onPosition?(position: number): void;
-  /** These are committed without the events; the sink had refused them. */
-  onSetAside?(events: readonly TrunklineError<'EventQuarantined'>[]): void;
-  /** An attempt has failed; `retryInMs` is undefined if there will be no other. */
-  onFailure?(error: Error, retryInMs: number | undefined): void;
-}
+import { defaults, type FlusherSettings, type Resolved } from './flusher-settings.ts';
 
 /** No repetition of the same attempt will do. */
 const isFinal = (error: unknown): boolean => isFatal(error) || isError(error, 'StoreBehind');
-
-type Resolved = Required<FlusherSettings>;
-
-const defaults = {
-  lingerMs: 0,
-  isHurried: () => false,
-  endOfLoss: () => undefined,
-  batchBytes: 4 << 20,
-  batchFrames: 16_384,
-  backlogLimit: Number.POSITIVE_INFINITY,
-  onBehind: () => {},
-  retryMs: 100,
-  retryMsLimit: 30_000,
-  lastPosition: Number.POSITIVE_INFINITY,
-  dataDir: '',
-  onPosition: () => {},
-  onFailure: () => {},
-  onSetAside: () => {},
-};
 
 export class Flusher {
   readonly name: string;
@@ -91,8 +39,9 @@ export class Flusher {
   readonly tried: Promise<void> = new Promise((resolve) => {
     this.onTried = resolve;
   });
-  /** The sink's checkpoint; 0 until it is open. */
+  /** How far the log has been passed on to the sink: its checkpoint, but for what it holds back; 0 until it is open. */
   position = 0;
+  private hasSettledAtEnd = false;
 
   constructor(settings: FlusherSettings) {
     const given = Object.entries(settings).filter(([, value]) => value !== undefined);
@@ -103,8 +52,14 @@ export class Flusher {
   }
 
   get status(): FlusherStatus {
-    const { state, position, lastError } = this;
+    const { state, whole: position, lastError } = this;
     return { state, position, lag: Math.max(0, this.settings.limit() - position), lastError };
+  }
+
+  /** The sink has everything up to here. */
+  get whole(): number {
+    const { heldFrom } = this.settings.sink;
+    return heldFrom === undefined ? this.position : Math.min(this.position, heldFrom - 1);
   }
 
   /** Whether the checkpoint is known. */
@@ -165,7 +120,11 @@ export class Flusher {
 
   private async open(): Promise<void> {
     const { sink } = this.settings;
-    const position = await this.attempt(async () => this.checkHeld('open', await sink.open()));
+    const position = await this.attempt(async () => {
+      const held = await sink.open();
+      this.checkHeld('open', sink.passed === undefined ? held : Math.max(held, sink.passed));
+      return held;
+    });
     this.opened = true;
     this.moveTo(position);
     this.onTried();
@@ -197,8 +156,29 @@ export class Flusher {
       await yieldToLoop(); // the other flushers' turn
       return true;
     }
+    if (await this.settleHeld()) return true;
     if (this.stopping) return false;
-    await this.sleep();
+    const { heldFrom, dueInMs } = this.settings.sink;
+    await this.sleep(heldFrom === undefined ? undefined : dueInMs);
+    return true;
+  }
+
+  /** What the sink holds back, once more if it is time, and once at the end; false: there is nothing to do. */
+  private async settleHeld(): Promise<boolean> {
+    const { sink } = this.settings;
+    if (sink.settle === undefined || sink.heldFrom === undefined) return false;
+    if (this.stopping ? this.hasSettledAtEnd : sink.dueInMs! > 0) return false;
+    this.hasSettledAtEnd = this.stopping;
+    let { position } = this;
+    try {
+      await this.attempt(() => sink.settle!(this.attempts.signal));
+    } catch (error) {
+      if (!isError(error, 'StoreBehind') || error.details.position >= position) throw error;
+      this.settings.onFailure(error, 0);
+      position = error.details.position;
+    }
+    this.moveTo(position);
+    await yieldToLoop();
     return true;
   }
 
@@ -257,7 +237,7 @@ export class Flusher {
 
   private moveTo(position: number): void {
     this.position = position;
-    this.settings.onPosition(position);
+    this.settings.onPosition(this.whole, position);
   }
 
   /** Positions that a recovery has given up come no more, and what is written next may come never: go past them at once. */

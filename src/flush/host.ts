@@ -7,8 +7,9 @@ import { guarded } from '../base/guarded.ts';
 import { Thread } from '../base/thread.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { shutExitGuard } from '../shared/exit-guard.ts';
+import type { HeldChange } from '../store/holding.ts';
 import type { RefusedEvent } from '../store/store.ts';
-import type { FlushThreadData, FlushThreadReport } from './flush-thread.ts';
+import type { FlushThreadData, FlushThreadReport } from './contract.ts';
 
 /** The thread itself gives its sinks two seconds: see `flush-thread.ts`. */
 const heldGraceMs = 3_000;
@@ -27,6 +28,8 @@ export interface FlushEvents {
   /** The store has not taken these events. */
   /** Not `isNews`: refused in an earlier run, which may not have said so. */
   quarantined(refused: readonly RefusedEvent[], isNews: boolean): void;
+  /** Others hold these at the store, or hold them no more. */
+  held(change: HeldChange): void;
   failed(cause: string): void;
   /** It is there from now on: whatever becomes of its start, `ended` ends it. */
   begun(thread: FlushThread): void;
@@ -94,6 +97,7 @@ export class FlushThread {
                 message.count,
                 message.errors.map((error) => fromWire(error) as TrunklineError),
               );
+            else if (message.type === 'held') events.held(message.change);
             else if (message.type === 'quarantined') {
               events.quarantined(message.refused, message.isNews);
             }

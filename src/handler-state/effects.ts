@@ -6,7 +6,8 @@
 // handlers side by side never lose one another's change. What is read and put is held as JSON text: what an attempt changes in
 // an object that it was given counts only if it puts it, and a failed attempt leaves nothing.
 import { checkId } from '../base/checks.ts';
-import { isStoreAway, TrunklineError } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { isStoreAway } from '../base/store-away.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
 import type { EffectTransaction, SqlClient } from './effect-transaction.ts';
 import { checkKey, type StateTables } from './handler-state.ts';

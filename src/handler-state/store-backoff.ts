@@ -1,5 +1,6 @@
 // Waiting for a store that is unavailable: what reads it asks again, less and less often, until it is repaired.
-import { isError, isStoreAway } from '../base/errors.ts';
+import { isError } from '../base/errors.ts';
+import { isStoreAway } from '../base/store-away.ts';
 
 const firstMs = 100;
 const longestMs = 5_000;

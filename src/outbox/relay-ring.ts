@@ -97,8 +97,8 @@ export class RelayRing {
 
   /** Rows that the store has not settled yet. */
   rowsUnderWay(): number {
-    const stored = this.control.position('stored');
-    while (this.underWay.length > 0 && this.underWay[0]!.position <= stored) this.underWay.shift();
+    const passed = this.control.position('passed'); // others hold nothing of what came from their own transactions
+    while (this.underWay.length > 0 && this.underWay[0]!.position <= passed) this.underWay.shift();
     let rows = 0;
     for (const group of this.underWay) rows += group.rows;
     for (const group of this.unwritten) rows += group;

@@ -204,7 +204,12 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     checkLevel('level', level);
     checkSignalOptions('reached', options);
     const { dispatcher, control } = this.stages;
-    return dispatcher.progress.reached(level, control.position('written'), options.signal).catch((error: unknown) => {
+    const { progress } = dispatcher;
+    const written = control.position('written');
+    const { signal } = options;
+    const reached =
+      level === 'stored' ? progress.storedUpTo(written, signal) : progress.reached(level, written, signal);
+    return reached.catch((error: unknown) => {
       throw heldUpBy(error);
     });
   }

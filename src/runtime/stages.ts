@@ -195,9 +195,8 @@ export class Stages {
         quarantined: (refused, isNews) => {
           if (!isNews) return this.refusedEarlier(refused);
           const events = refused.filter(({ code }) => code !== staleCode);
-          if (events.length > 0) {
-            options.logger.error({ refused: events }, 'the store has not taken these events; they are quarantined');
-          }
+          const text = 'the store has not taken these events; they are quarantined';
+          if (events.length > 0) options.logger.error({ refused: events }, text);
           if (events.length < refused.length) {
             const stale = refused.filter(({ code }) => code === staleCode);
             options.logger.warn({ stale }, 'another has written these aggregates: they are loaded again');
@@ -207,6 +206,7 @@ export class Stages {
           this.dispatcher.refusals.add(refused, refused.length - events.length);
           this.dispatcher.turn(); // who waits for `stored` has waited for this news
         },
+        held: (change) => this.dispatcher.held(change, options.logger),
         failed: (cause) => this.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
         begun: (thread) => {
           this.flushThread = thread;

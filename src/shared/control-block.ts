@@ -7,7 +7,7 @@
 // |---|---|
 // | log thread | `begun`, `appended`, `written`, `usedBytes`, `committedBytes`, `full`, `diskFull`, `heldByMessages`; `synced` once, before it reports that it is ready |
 // | sync thread | `synced` from then on |
-// | flush thread | `stored`, `published`, `remembered`, `floor`, `quarantined`; `settledBefore` and `keyClockAhead` once, before it reports that it is ready |
+// | flush thread | `stored`, `published`, `passed`, `remembered`, `floor`, `quarantined`, `heldNews`; `settledBefore` and `keyClockAhead` once, before it reports that it is ready |
 // | host thread | `settled`, `waitingKib`, `awaits…`, `stopping`, `abandoned`, flush policy, `rejectsWhenFull`; `admitBytes` once, before any thread starts |
 // | a shard | its own beat and count of actors |
 // | log and sync thread | `poisoned`: only ever from 0 to 1 |
@@ -16,7 +16,7 @@
 import { monotonicMs } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 
-const positionCount = 16;
+const positionCount = 18;
 const wordsOffset = positionCount * 8;
 
 /** Positions, in the order of the levels. Each is the last position that has reached the level. */
@@ -47,6 +47,10 @@ export const Watermark = {
   committedBytes: 14,
   /** not a position: how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
   quarantined: 13,
+  /** the store has everything up to here but what others hold there: `stored` stays before the first of that */
+  passed: 15,
+  /** not a position: how often the flush thread has said what is held or is held no more; counted before `passed` moves, and told by messages */
+  heldNews: 16,
 } as const;
 export type WatermarkName = keyof typeof Watermark;
 

@@ -12,7 +12,8 @@
 
 import pRetry from 'p-retry';
 import { pause } from '../base/clock.ts';
-import { isStoreAway, TrunklineError } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { isStoreAway } from '../base/store-away.ts';
 import { isThenable } from '../base/thenable.ts';
 import { aggregateKey } from '../dead-letters/letters.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';

@@ -8,7 +8,7 @@ import { embeddedStore } from '../../src/adapters/lmdb/store/description.ts';
 import { dataFileOf } from '../../src/adapters/lmdb/store/environment.ts';
 import { openEmbeddedReader } from '../../src/adapters/lmdb/store/reader.ts';
 import { Thread } from '../../src/base/thread.ts';
-import type { FlushThreadData, FlushThreadReport } from '../../src/flush/flush-thread.ts';
+import type { FlushThreadData, FlushThreadReport } from '../../src/flush/contract.ts';
 import type { SinkOptions } from '../../src/flush/sink-options.ts';
 import { ChunkBuilder } from '../../src/log/chunk.ts';
 import { LogWriter } from '../../src/log/lmdb.ts';

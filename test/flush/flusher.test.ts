@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, test } from 'vitest';
-import { Flusher, type FlusherSettings } from '../../src/flush/flusher.ts';
+import { Flusher } from '../../src/flush/flusher.ts';
+import type { FlusherSettings } from '../../src/flush/flusher-settings.ts';
 import { endOfLoss } from '../../src/log/losses.ts';
 import type { Batch, Sink } from '../../src/log/sink.ts';
 import { groupEnds, MemoryLog } from '../store/sample.ts';

@@ -6,6 +6,7 @@ const tables = [
   'aggregates',
   'domain_events',
   'flush_checkpoints',
+  'held_aggregates',
   'quarantined_events',
   'snapshots',
   'outbox',

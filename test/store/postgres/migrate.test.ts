@@ -46,6 +46,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000010-outbox-numbers.sql': '1c15475e7dc8b8ffa48a4b10ed6e7ab1ca35199b11b104d72378dcc55151ef18',
   '000011-locks.sql': '5a79ef45d74e41d1504494486fa39a779634a144b2d341db692917bc2b64f0e4',
   '000012-event-gate.sql': '05ebdaea21025946088b549e70c538a5e98469fc45a85c72a3c3d7926d6e69d3',
+  '000013-held-aggregates.sql': '3c39a7f00375190d460eb20e52520a5b5121d4b2f960c2f5447c15e3cb4e9335',
 };
 
 test('files that databases have applied are as they were', () => {

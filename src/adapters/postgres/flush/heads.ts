@@ -4,6 +4,7 @@
 // Invariants: heads are locked in one order by every writer, so that two of them never wait for each other in a circle; an
 // event is taken only if this log owns the aggregate and its version follows the last one.
 import type pg from 'pg';
+import { patienceMs } from '../session/frozen.ts';
 import type { Entry, Run } from './plan.ts';
 
 /** Why an event was not taken. */
@@ -36,9 +37,12 @@ export class HeadStatements {
   private readonly lock: string;
   private readonly overwrite: string;
 
-  /** `schema`: escaped. */
-  constructor(schema: string, logId: string) {
+  private readonly lockTimeoutMs: number;
+
+  /** `schema`: escaped. `lockTimeoutMs`: how long the transaction waits for locks once it has its heads. */
+  constructor(schema: string, logId: string, lockTimeoutMs: number = 5 * patienceMs) {
     this.logId = logId;
+    this.lockTimeoutMs = lockTimeoutMs;
     const table = `${schema}.aggregates`;
     const input = `unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::bigint[], $6::float8[], $7::float8[])
       as run (type, id, previous, version, position, first_at, last_at)`;
@@ -57,7 +61,8 @@ export class HeadStatements {
         where head.log_id = excluded.log_id and head.version = excluded.previous_version
           and head.position < excluded.position
         returning previous_version > 0 and xmax = 0 as is_orphan)
-      select pg_catalog.count(*)::float8 as count, coalesce(pg_catalog.bool_or(is_orphan), false) as has_orphan from moved`;
+      select pg_catalog.count(*)::float8 as count, coalesce(pg_catalog.bool_or(is_orphan), false) as has_orphan,
+        pg_catalog.set_config('lock_timeout', '${lockTimeoutMs}', true) from moved`;
     this.lock = `select aggregate_type, aggregate_id, version, log_id, epoch
       from ${table} where (aggregate_type, aggregate_id) in (select * from unnest($1::text[], $2::text[]))
       order by aggregate_type collate "C", aggregate_id collate "C" for update`;
@@ -73,7 +78,9 @@ export class HeadStatements {
       if (rows[0].count === runs.length && !rows[0].has_orphan) return { accepted: entries, refused: [] };
       await client.query('rollback to savepoint heads');
     }
-    return this.settle(client, entries, runs);
+    const decision = await this.settle(client, entries, runs);
+    await client.query(`set local lock_timeout = ${this.lockTimeoutMs}`);
+    return decision;
   }
 
   private values(runs: readonly Run[]): unknown[] {

@@ -1,66 +1,71 @@
-// PostgreSQL as the flusher drives it: one batch, one transaction of heads, events, quarantine and checkpoint. Owned by the
-// flush thread.
+// PostgreSQL as the flusher drives it: where the log's checkpoint is, what waits for locks of others, what is reported. What one
+// transaction does: flush-transaction.ts. Owned by the flush thread.
 //
 // Invariants: the checkpoint row moves in the transaction that holds the events, from where this sink last saw it; so a
 // batch whose COMMIT went unanswered is found done or undone by reading it again, and two processes that flush the same log
-// (a copied data directory) cannot both go on. Every event is in `domain_events` or in `quarantined_events`, once.
-import { finished } from 'node:stream/promises';
+// (a copied data directory) cannot both go on. Every event before it is in `domain_events` or in `quarantined_events`, once, or
+// still in the log alone, and then `held_aggregates` says so.
 import pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
-import { dateMs } from '../../../base/clock.ts';
-import { TrunklineError } from '../../../base/errors.ts';
+import { dateMs, performance } from '../../../base/clock.ts';
+import { isError, TrunklineError } from '../../../base/errors.ts';
 import { revealed } from '../../../base/hidden.ts';
 import { onAbort } from '../../../base/on-abort.ts';
-import { tame } from '../../../base/tame.ts';
 import type { Batch, Sink } from '../../../log/sink.ts';
+import type { HeldChange, Holding } from '../../../store/holding.ts';
 import type { RefusedEvent } from '../../../store/store.ts';
-import { FrameReader } from '../../../wire/frame.ts';
 import { Partitions } from '../partitions/partitions.ts';
-import { EventRowWriter, eventColumns } from '../rows/rows.ts';
 import { migrate } from '../schema/migrate.ts';
 import { checkSchema, Session } from '../schema/session.ts';
-import { failure, refusesData, storeName } from '../session/failure.ts';
+import { failure, storeName } from '../session/failure.ts';
 import { endFrozenFlushes, flushName, isLockTimeout, patienceMs } from '../session/frozen.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql } from '../session/server-session.ts';
-import { isServerError } from '../session/sqlstate.ts';
-import { BasisStatement } from './basis.ts';
-import { HeadStatements, type Refusal } from './heads.ts';
-import { type Entry, type Plan, planOf } from './plan.ts';
-import { noticeOf, quarantine, refusedBetween } from './quarantine.ts';
-import { RelayedStatements, relayedIn } from './relayed.ts';
+import { type Done, FlushTransaction, lockTimeoutMs, type Work } from './flush-transaction.ts';
+import type { Refusal } from './heads.ts';
+import { bytesOf, type Frames, framesOf, type Group, groupsOf, HeldGroups, split, splitKey } from './held-groups.ts';
+import { planOf } from './plan.ts';
+import { noticeOf, refusedBetween } from './quarantine.ts';
 
 export interface PostgresSinkEvents {
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
   quarantined(refused: readonly RefusedEvent[], isNews: boolean): void | Promise<void>;
+  /** To be committed: what this machine knows of these aggregates may count no more. */
+  contested?(refused: readonly RefusedEvent[]): void;
+  /** Committed: these wait for locks of others, or wait no more. */
+  held?(change: HeldChange): void;
   /** Something that does not stop the flush. */
   report?(error: TrunklineError): void;
   /** Whether nothing else reads the log: a stream, sinks. Default true. */
   readonly isLastReader?: boolean;
 }
 
-const lockTimeoutMs = 5 * patienceMs; // then whether a frozen flush holds the lock is looked at
-
-export class PostgresSink implements Sink {
+export class PostgresSink implements Sink, Holding {
   readonly takesParts = true;
   private readonly settings: PostgresSettings;
   private readonly logId: string;
   private readonly firstPosition: number;
   private readonly events: PostgresSinkEvents;
   private readonly schema: string;
-  private readonly heads: HeadStatements;
-  private readonly bases: BasisStatement;
   private readonly partitions: Partitions;
-  private readonly relayed: RelayedStatements;
-  private readonly rows: EventRowWriter;
-  private readonly copySql: string;
+  private readonly transaction: FlushTransaction;
+  private readonly held = new HeldGroups();
   private session: Session | undefined;
   private isMigrated = false;
+  /** How far the log has been looked through, by the database. */
   private checkpoint = 0;
+  /** How far it was when this sink began, or began again: what waits before it is still to be read from the log. */
+  private resumed = 0;
+  /** How far the last attempt would have moved it. */
+  private tried = 0;
+  /** The database has come back from an earlier state: the log is read again. */
+  private hasGoneBack = false;
+  /** The last position that this sink was given, and has done with. */
+  private read = 0;
   /** What was refused up to here has been reported. */
   private told = 0;
-  /** Answers that the last transaction has found contradicted: they are in no table. */
-  private stale: readonly RefusedEvent[] = [];
+  private lookedForFrozenAt = 0;
+  /** So much of what waits is tried at once. */
+  private settleBytes: number;
 
   /** `firstPosition`: the first that the log still keeps; 0 or 1: all of it. */
   constructor(settings: PostgresSettings, logId: string, firstPosition: number, events: PostgresSinkEvents) {
@@ -69,15 +74,15 @@ export class PostgresSink implements Sink {
     this.firstPosition = firstPosition;
     this.events = events;
     this.schema = pg.escapeIdentifier(settings.schema);
-    this.heads = new HeadStatements(this.schema, logId);
-    this.bases = new BasisStatement(this.schema, logId);
+    this.settleBytes = settings.batchBytes;
     this.partitions = new Partitions(this.schema);
-    this.relayed = new RelayedStatements(this.schema, logId, events.isLastReader ?? true);
-    this.rows = new EventRowWriter(logId);
-    this.copySql = `copy ${this.schema}.domain_events (${eventColumns}) from stdin (format binary)`;
+    this.transaction = new FlushTransaction(this.schema, logId, events.isLastReader ?? true);
   }
 
-  /** @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch, PositionGone */
+  /**
+   * Where to read on: behind the checkpoint, or before what waits there.
+   * @throws StoreUnavailable, StoreAccessDenied, StoreSchemaMissing, StoreSchemaNewer, StoreSchemaMismatch, PositionGone
+   */
   async open(): Promise<number> {
     const { connection, schema } = this.settings;
     if (this.settings.migrate && !this.isMigrated) {
@@ -89,10 +94,24 @@ export class PostgresSink implements Sink {
     if (this.checkpoint === 0 && this.firstPosition > 1) {
       throw new TrunklineError('PositionGone', { position: 1, firstKept: this.firstPosition });
     }
+    this.resumed = this.checkpoint;
+    this.read = Math.min(this.checkpoint, (this.held.from ?? Number.POSITIVE_INFINITY) - 1);
     // A crash right behind a COMMIT has left unreported what that transaction refused.
     this.told = Math.max(0, this.checkpoint - this.settings.batchEvents);
     await this.tellMissed(this.session!.client, false);
+    return this.read;
+  }
+
+  get heldFrom(): number | undefined {
+    return this.held.from;
+  }
+
+  get passed(): number {
     return this.checkpoint;
+  }
+
+  get dueInMs(): number {
+    return this.held.dueInMs(performance.now());
   }
 
   /** Without the right to make months every event lands in the default partition, and nothing says so. */
@@ -109,22 +128,48 @@ export class PostgresSink implements Sink {
     }
   }
 
-  async write(batch: Batch, signal: AbortSignal): Promise<number> {
+  write(batch: Batch, signal: AbortSignal): Promise<number> {
+    return this.connected(signal, async (client) => {
+      // The last COMMIT succeeded, but its reply, or the report of what it refused, was lost.
+      if (this.told < this.checkpoint) await this.tellMissed(client, true);
+      if (batch.fromPosition <= this.read) this.readAgain(batch.fromPosition);
+      if (this.checkpoint < batch.toPosition) {
+        if (this.held.dueInMs(performance.now()) === 0) await this.settleHeld(client);
+        await this.writeBatch(client, batch);
+      } else if (this.held.rows.size > 0 && this.checkpoint <= Math.max(this.resumed, this.tried)) {
+        this.hold(groupsOf(batch).filter((group) => this.held.has(group)));
+      } else {
+        this.read = this.checkpoint;
+        return this.checkpoint;
+      }
+      this.read = batch.toPosition;
+      return batch.toPosition;
+    });
+  }
+
+  /** Try again what waits. @throws as `write`; StoreBehind, if the database has come back from an earlier state */
+  settle(signal: AbortSignal): Promise<void> {
+    return this.connected(signal, async (client) => {
+      if (this.checkpoint < this.read) throw await this.transaction.contradiction(client, this.read);
+      await this.settleHeld(client);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.session?.close();
+  }
+
+  private async connected<T>(signal: AbortSignal, work: (client: pg.Client) => Promise<T>): Promise<T> {
     const forget = onAbort(signal, () => this.session?.destroy());
     try {
       if (this.session === undefined || this.session.isBroken) await this.connect(signal);
-      const { client } = this.session!;
-      // The last COMMIT succeeded, but its reply, or the report of what it refused, was lost.
-      if (this.told < this.checkpoint) await this.tellMissed(client, true);
-      if (this.checkpoint >= batch.toPosition) return this.checkpoint;
-      const plan = planOf(batch);
-      await this.partitions.prepare(client, plan.months, dateMs());
-      const refused = await this.commit(client, batch, plan);
-      this.checkpoint = batch.toPosition;
-      await this.tell(refused.map(noticeOf), true);
-      return this.checkpoint;
+      return await work(this.session!.client);
     } catch (error) {
       if (isLockTimeout(error)) await endFrozenFlushes(this.session!.client, this.schema).catch(() => {});
+      if (isError(error, 'StoreBehind')) {
+        this.hasGoneBack = true;
+        this.session?.destroy(); // the next one makes the checkpoint's row if it is gone
+      }
       this.session?.failed(error);
       throw failure(error, this.settings.schema);
     } finally {
@@ -132,20 +177,137 @@ export class PostgresSink implements Sink {
     }
   }
 
-  async close(): Promise<void> {
-    await this.session?.close();
+  private async writeBatch(client: pg.Client, batch: Batch): Promise<void> {
+    const expected = batch.followsLoss ? this.checkpoint : Math.max(batch.fromPosition - 1, this.resumed);
+    if (expected !== this.checkpoint) {
+      throw await this.transaction.contradiction(client, expected);
+    }
+    const { frames, held } = this.partsOf(batch);
+    const plan = planOf(frames);
+    await this.partitions.prepare(client, plan.months, dateMs());
+    this.tried = batch.toPosition;
+    const done = await this.commit(client, { to: batch.toPosition, frames, plan, held, isAgain: false });
+    this.checkpoint = batch.toPosition;
+    this.hold(done.held, done.rows);
+    await this.tell(done.refused.map(noticeOf), done.stale, true);
   }
 
-  private async tell(refused: readonly RefusedEvent[], isNews: boolean): Promise<void> {
-    const stale = this.stale.filter(({ position }) => position > this.told && position <= this.checkpoint);
-    const all = [...refused, ...stale].sort((a, b) => a.position - b.position);
-    if (all.length > 0) await this.events.quarantined(all, isNews);
+  /** What of it is to be written, and what waits behind what waits already. @throws StoreUnavailable: that has no room */
+  private partsOf(batch: Batch): { frames: Frames; held: readonly Group[] } {
+    const { held } = this;
+    if (held.rows.size === 0 && batch.fromPosition > this.checkpoint) return { frames: batch, held: [] };
+    const groups = groupsOf(batch);
+    this.hold(groups.filter((group) => group.to <= this.checkpoint && held.has(group)));
+    const parts = split(
+      groups.filter(({ from }) => from > this.checkpoint),
+      held.rows.keys(),
+    );
+    const bytes = held.bytes + bytesOf(parts.held);
+    if (parts.held.length > 0 && bytes > this.settings.heldBytes) {
+      const [key] = held.rows.keys();
+      const { type, id } = splitKey(key!);
+      const cause = `transactions of others lock ${held.rows.size} aggregates, ${type}/${id} first: ${bytes} bytes would wait for them (heldBytes)`;
+      throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+    }
+    return { frames: framesOf(parts.free), held: parts.held };
+  }
+
+  private async settleHeld(client: pg.Client): Promise<void> {
+    const { held } = this;
+    held.trying(performance.now());
+    if (held.rows.size === 0 || this.read !== this.checkpoint) return; // a part of it is still to be read
+    const frames = framesOf(held.groups);
+    const plan = planOf(frames);
+    await this.partitions.prepare(client, plan.months, dateMs());
+    const before = held.groups;
+    // First, so that a crash right behind the COMMIT leaves no state of refused events that counts.
+    const refusing = (refused: readonly Refusal[], stale: readonly RefusedEvent[]): void => {
+      const all = [...refused.map(noticeOf), ...stale];
+      if (all.length > 0) this.events.contested?.(all);
+    };
+    const most = this.settleBytes;
+    this.settleBytes = Math.max(1, most >> 1); // where it fails because there is too much of it
+    const done = await this.commit(client, {
+      to: this.checkpoint,
+      frames,
+      plan,
+      held: [],
+      isAgain: true,
+      most,
+      refusing,
+    });
+    this.settleBytes = this.settings.batchBytes;
+    const kept = new Set(done.held.map(({ from }) => from));
+    held.settled(
+      before.filter(({ from }) => kept.has(from)),
+      done.rows,
+      performance.now(),
+    );
+    await this.report([...done.refused.map(noticeOf), ...done.stale], true);
+    this.reportSettled(before.filter(({ from }) => !kept.has(from)));
+    await this.endFrozen(client);
+  }
+
+  private commit(client: pg.Client, work: Omit<Work, 'from' | 'rows' | 'room'>): Promise<Done> {
+    const room = this.settings.heldBytes - this.held.bytes - bytesOf(work.held);
+    return this.transaction.commit(client, { ...work, from: this.checkpoint, rows: this.held.rows, room });
+  }
+
+  /** These wait from now on. */
+  private hold(groups: readonly Group[], rows = this.held.rows): void {
+    const last = this.held.groups.at(-1)?.from ?? 0; // an attempt that failed has held some of them
+    const more = groups.filter(({ from }) => from > last);
+    if (more.length === 0) return;
+    this.held.add(more, rows, performance.now());
+    const held = more.map(({ from, to, keys }) => ({ from, to, aggregates: keys.map(splitKey) }));
+    this.events.held?.({ held, settled: [] });
+  }
+
+  private reportSettled(groups: readonly Group[]): void {
+    if (groups.length > 0) this.events.held?.({ held: [], settled: groups.map(({ from }) => from) });
+  }
+
+  /** The log is read from here on once more: the database has gone back. */
+  private readAgain(from: number): void {
+    const { held } = this;
+    this.read = from - 1;
+    const again = held.groups.filter((group) => group.from >= from);
+    if (again.length === 0) return;
+    held.settled(
+      held.groups.filter((group) => group.from < from),
+      held.rows,
+      performance.now(),
+    );
+    this.reportSettled(again);
+  }
+
+  /** Another log's flush that stands still may be what holds them. */
+  private async endFrozen(client: pg.Client): Promise<void> {
+    const now = performance.now();
+    if (this.held.rows.size === 0) this.lookedForFrozenAt = now;
+    if (now - this.lookedForFrozenAt < lockTimeoutMs) return;
+    this.lookedForFrozenAt = now;
+    await endFrozenFlushes(client, this.schema);
+  }
+
+  private async tell(refused: readonly RefusedEvent[], stale: readonly RefusedEvent[], isNews: boolean): Promise<void> {
+    const ours = stale.filter(({ position }) => position > this.told && position <= this.checkpoint);
+    await this.report([...refused, ...ours], isNews);
     this.told = this.checkpoint;
-    this.stale = [];
+    this.transaction.stale = [];
   }
 
   private async tellMissed(client: pg.ClientBase, isNews: boolean): Promise<void> {
-    await this.tell(await refusedBetween(client, this.schema, this.logId, this.told + 1, this.checkpoint), isNews);
+    const refused = await refusedBetween(client, this.schema, this.logId, this.told + 1, this.checkpoint);
+    await this.tell(refused, this.transaction.stale, isNews);
+  }
+
+  private async report(refused: readonly RefusedEvent[], isNews: boolean): Promise<void> {
+    if (refused.length === 0) return;
+    await this.events.quarantined(
+      [...refused].sort((a, b) => a.position - b.position),
+      isNews,
+    );
   }
 
   private async connect(signal?: AbortSignal): Promise<void> {
@@ -155,11 +317,33 @@ export class PostgresSink implements Sink {
     try {
       await checkSchema(session.client, schema);
       this.checkpoint = await this.lockCheckpoint(session.client);
+      if (this.hasGoneBack || this.checkpoint === this.tried) this.resumed = this.checkpoint;
+      this.hasGoneBack = false;
+      await this.compareHeld(session.client);
       this.session = session;
     } catch (error) {
       session.destroy();
       throw failure(error, schema);
     }
+  }
+
+  /** A COMMIT that went unanswered may have settled what waited. */
+  private async compareHeld(client: pg.Client): Promise<void> {
+    const { held, checkpoint } = this;
+    const rows = await this.transaction.heldTable.rows(client);
+    const before = held.groups;
+    held.settled(before, rows, performance.now());
+    // What lies behind the checkpoint comes again: the database has gone back.
+    const gone = before.filter((group) => group.to <= checkpoint && !held.has(group));
+    const [first, last] = [gone[0], gone.at(-1)];
+    if (first === undefined || last === undefined) return;
+    const isGone = ({ position }: RefusedEvent): boolean =>
+      gone.some(({ from, to }) => from <= position && position <= to);
+    const refused = await refusedBetween(client, this.schema, this.logId, first.from, last.to);
+    const left = before.filter((group) => !gone.includes(group));
+    held.settled(left, rows, performance.now());
+    await this.report([...refused, ...this.transaction.stale].filter(isGone), true);
+    this.reportSettled(gone);
   }
 
   /**
@@ -183,137 +367,5 @@ export class PostgresSink implements Sink {
         await endFrozenFlushes(client, this.schema);
       }
     }
-  }
-
-  /** In one transaction; what the server refuses of it in a second attempt, event by event. */
-  private async commit(client: pg.ClientBase, batch: Batch, plan: Plan): Promise<readonly Refusal[]> {
-    try {
-      return await this.transaction(client, batch, plan, async (entries, rows) => {
-        if (entries.length > 0) await this.copy(client, entries === plan.entries ? rows : this.rowsOf(batch, entries));
-        return [];
-      });
-    } catch (error) {
-      if (isServerError(error)) await client.query('rollback');
-      if (!refusesData(error)) throw error;
-    }
-    try {
-      return await this.transaction(client, batch, plan, (entries) => this.copyWhatGoes(client, batch, entries));
-    } catch (error) {
-      if (isServerError(error)) await client.query('rollback');
-      throw error;
-    }
-  }
-
-  private async transaction(
-    client: pg.ClientBase,
-    batch: Batch,
-    plan: Plan,
-    store: (entries: readonly Entry[], rows: Buffer) => Promise<Refusal[]>,
-  ): Promise<Refusal[]> {
-    await this.begin(client, batch);
-    this.stale = await this.bases.stale(client, plan.bases);
-    const deciding = this.heads.decide(client, plan.entries, plan.runs);
-    deciding.catch(() => {}); // it is awaited below
-    const rows = this.rowsOf(batch, plan.entries); // while the server decides: mostly it takes them all
-    const { accepted, refused } = await deciding;
-    const all = [...refused, ...(await store(accepted, rows))];
-    await this.keepSnapshots(client, batch, plan, refused);
-    const relayed = relayedIn(batch);
-    if (relayed) all.push(...(await this.relayed.settle(client, relayed, batch.toPosition)));
-    if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
-    await client.query('commit');
-    return all;
-  }
-
-  /** The checkpoint first: its row is the lock on this log. */
-  private async begin(client: pg.ClientBase, batch: Batch): Promise<void> {
-    const { checkpoint } = this;
-    const results = (await client.query(
-      `${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
-       update ${this.schema}.flush_checkpoints set position = ${batch.toPosition}, updated_at = pg_catalog.now()
-         where log_id = ${pg.escapeLiteral(this.logId)} and position = ${checkpoint};
-       savepoint heads`,
-    )) as unknown as pg.QueryResult[];
-    const expected = batch.followsLoss ? checkpoint : batch.fromPosition - 1;
-    if (results.find(({ command }) => command === 'UPDATE')!.rowCount === 1 && expected === checkpoint) return;
-    await client.query('rollback');
-    const { rows } = await client.query(
-      `select position::float8 as position from ${this.schema}.flush_checkpoints where log_id = $1`,
-      [this.logId],
-    );
-    const position: number = rows[0]?.position ?? 0;
-    // A checkpoint only moves on: one that has moved back is an earlier state of the database, not another process.
-    if (position < expected) {
-      this.session?.destroy(); // the next one makes the row if it is gone
-      throw new TrunklineError('StoreBehind', { store: storeName, position, expected });
-    }
-    throw new TrunklineError('LogFenced', { logId: this.logId, position: expected });
-  }
-
-  private rowsOf(batch: Batch, entries: readonly Entry[]): Buffer {
-    const frame = new FrameReader(batch.bytes);
-    this.rows.begin();
-    for (const { offset, position } of entries) this.rows.add(frame.at(offset), position);
-    return this.rows.bytes();
-  }
-
-  private async copy(client: pg.ClientBase, rows: Buffer): Promise<void> {
-    const stream = client.query(copyFrom(this.copySql));
-    stream.end(rows);
-    await finished(stream);
-  }
-
-  /** Halve what is refused until single events stand alone. */
-  private async copyWhatGoes(client: pg.ClientBase, batch: Batch, entries: readonly Entry[]): Promise<Refusal[]> {
-    try {
-      await client.query('savepoint part');
-      await this.copy(client, this.rowsOf(batch, entries));
-      await client.query('release savepoint part');
-      return [];
-    } catch (error) {
-      if (!refusesData(error)) throw error;
-      await client.query('rollback to savepoint part');
-      if (entries.length === 1) {
-        const [entry] = entries;
-        return [{ entry: entry!, code: 'RefusedByServer', reason: tame(error) }];
-      }
-      const middle = entries.length >> 1;
-      const first = await this.copyWhatGoes(client, batch, entries.slice(0, middle));
-      return [...first, ...(await this.copyWhatGoes(client, batch, entries.slice(middle)))];
-    }
-  }
-
-  private async keepSnapshots(
-    client: pg.ClientBase,
-    batch: Batch,
-    { runs, lateSnapshots }: Plan,
-    refused: readonly Refusal[],
-  ): Promise<void> {
-    const fenced = new Set(refused.map(({ entry }) => entry.run));
-    const offsets = runs.filter((run) => run.snapshot >= 0 && !fenced.has(run)).map((run) => run.snapshot);
-    offsets.push(...lateSnapshots);
-    if (offsets.length === 0) return;
-    const frame = new FrameReader(batch.bytes);
-    const column = <T>(read: (frame: FrameReader) => T): T[] => offsets.map((offset) => read(frame.at(offset)));
-    // Distinct: the newest of an aggregate; and only of aggregates that are this log's.
-    await client.query(
-      `insert into ${this.schema}.snapshots as kept (aggregate_type, aggregate_id, version, fingerprint, state)
-       select distinct on (type, id) type, id, taken.version, fingerprint, state
-       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::json[]) as taken (type, id, version, fingerprint, state)
-       join ${this.schema}.aggregates head
-         on head.aggregate_type = type and head.aggregate_id = id and head.log_id = $6
-       order by type, id, taken.version desc
-       on conflict (aggregate_type, aggregate_id) do update set
-         version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state, taken_at = pg_catalog.now()
-         where kept.version < excluded.version`,
-      [
-        column((at) => at.aggregateType),
-        column((at) => at.aggregateId),
-        column((at) => at.version),
-        column((at) => at.name),
-        column((at) => at.dataJson),
-        this.logId,
-      ],
-    );
   }
 }

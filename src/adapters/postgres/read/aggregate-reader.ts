@@ -1,17 +1,18 @@
 // PostgreSQL as a shard loads from it: one aggregate at a time, over a connection of the shard's own that is opened when it
 // is first needed.
 //
-// Invariant: an aggregate that another log owned is taken over before its events are read, so that what has been read is
-// all that the other log will ever have stored of it.
+// Invariants: an aggregate that another log owned is taken over before its events are read, so that what has been read is
+// all that the other log will ever have stored of it; a load that waits for a lock of others lets further loads pass.
 import pg from 'pg';
+import { pause, performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../../../store/store.ts';
 import { copyEvents, timeBounds, withinTimes } from '../rows/pages.ts';
 import type { EventFrames } from '../rows/rows.ts';
 import { refuseUnreadable } from '../rows/unreadable.ts';
 import { checkSchema, Session } from '../schema/session.ts';
-import { isAway } from '../session/failure.ts';
-import { endFrozenFlushes, isLockTimeout, patienceMs } from '../session/frozen.ts';
+import { isAway, storeName } from '../session/failure.ts';
+import { endFrozenFlushes, isLockTimeout } from '../session/frozen.ts';
 import { type Guard, guard } from '../session/guard.ts';
 import { PageSize } from '../session/page-size.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
@@ -19,6 +20,8 @@ import { beginSql } from '../session/server-session.ts';
 import { isServerError } from '../session/sqlstate.ts';
 
 const claimAttempts = 10;
+const claimTimeoutMs = 200;
+const claimEveryMs = 50;
 const eventsPerPage = 1_000_000;
 
 interface HeadRow {
@@ -67,10 +70,42 @@ export class PostgresAggregateReader implements RemoteReader {
     });
   }
 
-  load(type: string, id: string, fingerprint: string, after: number, at: number): Promise<RemoteAggregate | undefined> {
+  isHeld(type: string, id: string): Promise<boolean> {
+    return this.run(async (client) => {
+      const sql = `select from ${this.schema}.held_aggregates where log_id = $1 and aggregate_type = $2 and aggregate_id = $3`;
+      return (await client.query(sql, [this.logId, type, id])).rowCount !== 0;
+    });
+  }
+
+  async load(
+    type: string,
+    id: string,
+    fingerprint: string,
+    after: number,
+    at: number,
+  ): Promise<RemoteAggregate | undefined> {
+    const end = performance.now() + this.settings.loadTimeoutMs;
+    for (;;) {
+      const found = await this.loadOnce(type, id, fingerprint, after, at);
+      if (found !== 'held') return found;
+      if (performance.now() > end) {
+        const cause = `a transaction of others that stays open has locked ${type}/${id}, which another log has written`;
+        throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+      }
+      await pause(claimEveryMs);
+    }
+  }
+
+  private loadOnce(
+    type: string,
+    id: string,
+    fingerprint: string,
+    after: number,
+    at: number,
+  ): Promise<RemoteAggregate | undefined | 'held'> {
     return this.run(async (client) => {
       const head = await this.ownHead(client, type, id, fingerprint, after, at);
-      if (head === undefined) return undefined;
+      if (head === undefined || head === 'held') return head;
       const { version, snapshot_version, state } = head;
       const fits = state !== null && head.fingerprint === fingerprint && snapshot_version! > after;
       const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
@@ -109,7 +144,7 @@ export class PostgresAggregateReader implements RemoteReader {
       and version > ${after} and version <= ${head.version}${withinTimes(head)}`;
   }
 
-  /** Its head, this log's from now on. */
+  /** Its head, this log's from now on; `held`: others have locked it. */
   private async ownHead(
     client: pg.Client,
     type: string,
@@ -117,7 +152,7 @@ export class PostgresAggregateReader implements RemoteReader {
     fingerprint: string,
     after: number,
     at: number,
-  ): Promise<HeadRow | undefined> {
+  ): Promise<HeadRow | undefined | 'held'> {
     for (let attempt = 0; attempt < claimAttempts; attempt++) {
       const { rows } = await client.query(this.headSql, [type, id]);
       const [head] = rows as HeadRow[];
@@ -127,21 +162,23 @@ export class PostgresAggregateReader implements RemoteReader {
       const from = this.eventsOf(type, id, base, head);
       const { rows: found } = await client.query(`select pg_catalog.count(*)::float8 as count from ${from}`);
       checkWhole(type, id, base, head.version, found[0].count);
-      await this.claim(client, [type, id, this.logId, head.epoch, at]);
+      if (!(await this.claim(client, [type, id, this.logId, head.epoch, at]))) return 'held';
     }
     throw new Error(`${type}/${id} is being taken over by several logs at once`);
   }
 
-  /** Durably, and without waiting for a flush that stands still. */
-  private async claim(client: pg.Client, values: unknown[]): Promise<void> {
-    await client.query(beginSql(`lock_timeout = ${patienceMs}`));
+  /** Durably, and without waiting for a flush that stands still; false: others have locked it. */
+  private async claim(client: pg.Client, values: unknown[]): Promise<boolean> {
+    await client.query(beginSql(`lock_timeout = ${claimTimeoutMs}`));
     try {
       await client.query(this.claimSql, values);
       await client.query('commit');
+      return true;
     } catch (error) {
       if (isServerError(error)) await client.query('rollback');
       if (!isLockTimeout(error)) throw error;
       await endFrozenFlushes(client, this.schema);
+      return false;
     }
   }
 

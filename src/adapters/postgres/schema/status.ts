@@ -18,8 +18,9 @@ export interface StoreStatus {
 export async function storeStatus(client: pg.ClientBase, schema: string): Promise<StoreStatus> {
   const name = pg.escapeIdentifier(schema);
   const { rows: checkpoints } = await client.query(
-    `select log_id as "logId", position::float8 as position, updated_at as "updatedAt"
-     from ${name}.flush_checkpoints order by updated_at desc`,
+    `select log_id as "logId", least(position, (select pg_catalog.min(held.position) - 1 from ${name}.held_aggregates held
+       where held.log_id = flushed.log_id))::float8 as position, updated_at as "updatedAt"
+     from ${name}.flush_checkpoints flushed order by updated_at desc`,
   );
   const { rows: quarantine } = await client.query(
     `select pg_catalog.count(*)::float8 as count from ${name}.quarantined_events`,

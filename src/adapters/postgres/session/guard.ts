@@ -1,7 +1,8 @@
 // A circuit breaker before reads: once the server has failed a few times running, callers get the error at once, and one in a
 // while is let through to see.
 import { Circuit } from '../../../base/circuit.ts';
-import { isStoreAway, TrunklineError } from '../../../base/errors.ts';
+import { TrunklineError } from '../../../base/errors.ts';
+import { isStoreAway } from '../../../base/store-away.ts';
 import { failure, storeName } from './failure.ts';
 import { isHeldUp } from './sqlstate.ts';
 

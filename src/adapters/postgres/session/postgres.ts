@@ -55,6 +55,11 @@ export interface PostgresOptions {
   batchEvents?: number | undefined;
   /** Most bytes of one transaction, 64 KiB to 256 MiB; default 4 MiB. */
   batchBytes?: number | undefined;
+  /**
+   * Most bytes of events that wait because another transaction has locked their aggregates, 64 KiB to 256 MiB; default 16 MiB.
+   * Beyond it the flush waits for that lock.
+   */
+  heldBytes?: number | undefined;
   /** At most one transaction in so many milliseconds unless a caller waits, 0 to 60,000; default 5. */
   flushDelayMs?: number | undefined;
   /** How long a statement may take before its connection is given up, milliseconds, 100 to 600,000; default 30,000. */
@@ -70,6 +75,7 @@ export interface PostgresSettings {
   readonly migrate: boolean;
   readonly batchEvents: number;
   readonly batchBytes: number;
+  readonly heldBytes: number;
   readonly flushDelayMs: number;
   readonly statementTimeoutMs: number;
   readonly loadTimeoutMs: number;
@@ -133,6 +139,7 @@ const known = fieldsOf<PostgresOptions>({
   migrate: true,
   batchEvents: true,
   batchBytes: true,
+  heldBytes: true,
   flushDelayMs: true,
   statementTimeoutMs: true,
   loadTimeoutMs: true,
@@ -153,6 +160,7 @@ export function postgres(options: PostgresOptions): PostgresStoreOptions {
     migrate,
     batchEvents: checkInteger('store.batchEvents', options.batchEvents ?? 16_384, 1, 100_000),
     batchBytes: checkInteger('store.batchBytes', options.batchBytes ?? 4 << 20, 1 << 16, 1 << 28),
+    heldBytes: checkInteger('store.heldBytes', options.heldBytes ?? 16 << 20, 1 << 16, 1 << 28),
     flushDelayMs: checkInteger('store.flushDelayMs', options.flushDelayMs ?? 5, 0, 60_000),
     statementTimeoutMs: checkInteger('store.statementTimeoutMs', options.statementTimeoutMs ?? 30_000, 100, 600_000),
     loadTimeoutMs: checkInteger('store.loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 10, 600_000),
