@@ -130,9 +130,9 @@ const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly 
   'postgres.ts': { files: 40, packages: [] },
   'kafka.ts': { files: 24, packages: [] },
   'testing.ts': { files: 36, packages: [] },
-  'shard/thread.ts': { files: 76, packages: [] },
-  'log/thread.ts': { files: 49, packages: [] },
-  'log/sync-thread.ts': { files: 26, packages: [] },
+  'shard/thread.ts': { files: 77, packages: [] },
+  'log/thread.ts': { files: 50, packages: [] },
+  'log/sync-thread.ts': { files: 27, packages: [] },
   'flush/flush-thread.ts': { files: 47, packages: ['p-retry'] },
   'adapters/lmdb/handlers/write-thread.ts': { files: 30, packages: [] },
 };

@@ -12,7 +12,7 @@
 import { pause } from '../base/clock.ts';
 import { unawaited } from '../base/guarded.ts';
 import type { MessageSettings } from '../model/message-options.ts';
-import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
 import { type Care, carefree } from '../wire/care.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import {
@@ -47,7 +47,7 @@ const lookAgainMs = 1_000;
 export class Deliveries implements MessageTaker {
   /** What was open after the process had ended in the middle; set before `recover`. */
   care: Care = carefree;
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'host'>;
   private readonly sender: MessageSender;
   private box: LetterBox | undefined;
   private readonly tally: Tally;
@@ -66,7 +66,7 @@ export class Deliveries implements MessageTaker {
 
   constructor(
     sender: MessageSender,
-    control: ControlBlock,
+    control: ControlBlockWriter<'host'>,
     settings: MessageSettings,
     events: DeliveryEvents,
     held: Held = new Held(),

@@ -10,7 +10,8 @@ import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { isMessageKey, type Level, type Receipt } from '../model/receipt.ts';
 import { shardOf } from '../shard/contract.ts';
-import { type ControlBlock, logFull, Signal } from '../shared/control-block.ts';
+import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
+import { logFull } from '../shared/log-signals.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import type { HeldChange } from '../store/holding.ts';
 import { FrameKind } from '../wire/frame.ts';
@@ -51,7 +52,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
   readonly inFlight: InFlight;
   private readonly types: readonly AnyAggregate[];
   private readonly commandNames: readonly (readonly string[])[];
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'host'>;
   /** Those of `inFlight`: each command looks here. */
   private readonly channels: readonly ShardChannel[];
   private readonly slots: Slots<Pending>;
@@ -60,7 +61,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
   /** `report` takes unexpected exceptions, and must not throw. */
   constructor(
     types: readonly AnyAggregate[],
-    control: ControlBlock,
+    control: ControlBlockWriter<'host'>,
     bus: Bus,
     options: DispatcherOptions,
     report: (error: unknown) => void,

@@ -3,7 +3,7 @@
 //
 // Invariants: a hold is never added at or below what has been published; nothing is published before the last run's messages
 // are known; of the holds that are kept, at most half and some have been released, since each may keep a message in memory.
-import type { ControlBlock } from '../shared/control-block.ts';
+import type { ControlBlockWriter } from '../shared/control-block.ts';
 
 export interface Hold<Of> {
   readonly position: number;
@@ -15,7 +15,7 @@ export interface Hold<Of> {
 const releasedLeast = 64;
 
 export class Holds<Of> {
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'host'>;
   /** In log order, from `first` on; the first one is not released. */
   private holds: Hold<Of>[] = [];
   private first = 0;
@@ -26,7 +26,7 @@ export class Holds<Of> {
   /** Until the last run's messages are known, nothing counts as done: a chunk that said so would lose them to a kill. */
   private hasBegun = false;
 
-  constructor(control: ControlBlock) {
+  constructor(control: ControlBlockWriter<'host'>) {
     this.control = control;
   }
 

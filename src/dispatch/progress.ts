@@ -6,7 +6,8 @@ import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { onAbort } from '../base/on-abort.ts';
 import type { Level } from '../model/receipt.ts';
-import { type ControlBlock, hurrySync, Signal } from '../shared/control-block.ts';
+import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
+import { hurrySync } from '../shared/log-signals.ts';
 import type { AggregateKey } from '../store/holding.ts';
 import { HeldBack } from './held-back.ts';
 import { LevelWaiters, type WaitBound } from './level-waiters.ts';
@@ -53,7 +54,7 @@ const looksPerBound = 4;
 const lookMsMost = 1_000;
 
 export class Progress implements LevelWait {
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'host'>;
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
   private readonly refusals: Refusals;
   /** What others hold at the store, and who waits for it. */
@@ -65,7 +66,7 @@ export class Progress implements LevelWait {
   private looking: NodeJS.Timeout | undefined;
 
   /** `timeoutMs`: how long a wait of a user's lasts. */
-  constructor(control: ControlBlock, hasStream: boolean, refusals: Refusals, timeoutMs: number) {
+  constructor(control: ControlBlockWriter<'host'>, hasStream: boolean, refusals: Refusals, timeoutMs: number) {
     this.control = control;
     this.timeoutMs = timeoutMs;
     this.refusals = refusals;

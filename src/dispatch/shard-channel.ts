@@ -5,8 +5,8 @@
 // soon as the shard has made room, and the shard wakes the caller for that; what is withdrawn is never written; what is
 // written into a ring that is sealed afterwards has either been taken before the seal, or is never taken.
 import { isError } from '../base/errors.ts';
+import type { Notifier } from '../shared/notifier.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
-import type { Notifier } from '../shared/ring/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { sealHead, sealTail } from '../shared/ring/ring.ts';
 import { FrameReader } from '../wire/frame.ts';

@@ -9,8 +9,7 @@ import { guarded, unawaited } from '../base/guarded.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { StartSettings } from '../model/start-options.ts';
 import { type RunningShard, ShardPool, type ShardSettings } from '../shard/pool.ts';
-import { ControlBlock, Signal } from '../shared/control-block.ts';
-import { isBlocked } from '../shared/ring/notifier.ts';
+import { ControlBlock } from '../shared/control-block.ts';
 import type { CommandDispatcher } from './dispatcher.ts';
 import { ShardChannel } from './shard-channel.ts';
 import { ShardLives } from './shard-lives.ts';
@@ -189,7 +188,7 @@ export class Shards {
   /** Live actors in all of them. */
   get actors(): number {
     let actors = 0;
-    for (let shard = 0; shard < this.count; shard++) actors += this.control.flag(Signal.firstShardActors + shard);
+    for (let shard = 0; shard < this.count; shard++) actors += this.control.actorsOf(shard);
     return actors;
   }
 
@@ -205,8 +204,8 @@ export class Shards {
   private look(): void {
     const { control } = this;
     for (let shard = 0; shard < this.count; shard++) {
-      const beat = control.flag(Signal.firstShardBeat + shard);
-      const sleeps = isBlocked(control.flag(Signal.firstShardNotifier + shard));
+      const beat = control.beatOf(shard);
+      const sleeps = control.isShardBlocked(shard);
       const before = this.beats[shard]!;
       if (sleeps || beat !== before.beat) this.beats[shard] = { beat, since: performance.now(), isHeld: false };
       else if (!before.isHeld) {

@@ -9,9 +9,9 @@
 import { TrunklineError } from '../base/errors.ts';
 import type { Bus } from '../bus/bus.ts';
 import { decodeEvent, type StoredEvent } from '../model/event.ts';
-import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
+import type { Parker } from '../shared/notifier.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
-import { Parker } from '../shared/ring/notifier.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
 import type { Address } from '../wire/message.ts';
@@ -44,7 +44,7 @@ export interface TurnsOwner extends NamedSender, ReplyContext {
 export class Turns {
   private readonly owner: TurnsOwner;
   private readonly inFlight: InFlight;
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'host'>;
   private readonly bus: Bus;
   private readonly report: (error: unknown) => void;
   private readonly parker: Parker;
@@ -62,13 +62,13 @@ export class Turns {
   private isDueAgain = false;
 
   /** `report` takes unexpected exceptions, and must not throw. */
-  constructor(owner: TurnsOwner, control: ControlBlock, bus: Bus, report: (error: unknown) => void) {
+  constructor(owner: TurnsOwner, control: ControlBlockWriter<'host'>, bus: Bus, report: (error: unknown) => void) {
     this.owner = owner;
     this.inFlight = owner.inFlight;
     this.control = control;
     this.bus = bus;
     this.report = report;
-    this.parker = new Parker(control.words, Signal.hostNotifier);
+    this.parker = control.parker();
     this.steps = [
       () => this.tellBus(),
       () => owner.deliveries?.settledUpTo(this.written),
@@ -94,7 +94,7 @@ export class Turns {
     this.parker.rise();
     do {
       this.isDueAgain = false;
-      if (control.flag(Signal.poisoned) !== 0) {
+      if (control.isPoisoned) {
         // Whatever the rings hold: once a write or a sync has failed, nothing is acknowledged any more.
         inFlight.fail(
           inFlight.closed ?? new TrunklineError('LogPoisoned', { cause: 'a write or a sync of the log failed' }),
@@ -146,7 +146,7 @@ export class Turns {
     }
     for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
     if (this.hasMoreRoom() || deliveries?.isReliefDue) return true;
-    return progress.hasMoved() || (this.inFlight.count > 0 && this.control.flag(Signal.poisoned) !== 0);
+    return progress.hasMoved() || (this.inFlight.count > 0 && this.control.isPoisoned);
   }
 
   /** The groups of one ring that are in the log: a shard's, or another's of this thread. */

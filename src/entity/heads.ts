@@ -1,5 +1,6 @@
 // Versions of entities that this runtime has published and this machine's environment does not have yet.
-import { type ControlBlock, hurrySync } from '../shared/control-block.ts';
+import type { ControlBlock } from '../shared/control-block.ts';
+import { hurrySync } from '../shared/log-signals.ts';
 
 const learnedLimit = 10_000;
 

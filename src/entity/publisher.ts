@@ -17,9 +17,10 @@ import type { LogSource } from '../log/log.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { NewEvent } from '../model/event.ts';
 import { checkLevel, type Level, type Receipt } from '../model/receipt.ts';
-import { type ControlBlock, LogRoom, Signal } from '../shared/control-block.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { LogRoom } from '../shared/log-signals.ts';
+import type { Notifier } from '../shared/notifier.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
-import { Notifier } from '../shared/ring/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader, frameBytesBound, frameBytesExact } from '../wire/frame.ts';
@@ -86,7 +87,7 @@ export class EventPublisher {
     this.turns = new EntityTurns({ heads: this.heads, lookUp, limit, waitTimeoutMs });
     this.ring = createRing(options.ringBytes);
     this.producer = new RingProducer(this.ring, () => false);
-    this.logNotifier = new Notifier(control.words, Signal.logNotifier);
+    this.logNotifier = control.notifier(Signal.logNotifier);
     this.slots = new Slots(options.maxInFlight);
     const groups = new RingConsumer(this.ring, Word.tail);
     dispatcher.inFlight.others.add({

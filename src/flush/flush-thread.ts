@@ -14,9 +14,8 @@ import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import { endOfLoss } from '../log/losses.ts';
 import type { Sink, SinkInfo } from '../log/sink.ts';
-import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
+import { type By, ControlBlockWriter, Signal, StopStage } from '../shared/control-block.ts';
 import { guardTransaction } from '../shared/exit-guard.ts';
-import { Notifier, Parker } from '../shared/ring/notifier.ts';
 import { loadAdapter } from '../store/adapter.ts';
 import type { StoreSink } from '../store/holding.ts';
 import type { LocalSink, LocalStore } from '../store/local.ts';
@@ -43,7 +42,7 @@ const stopGraceMs = 10_000;
 const abortGraceMs = 1_000; // then a sink has so long to notice that `close()` has given up
 
 const data = threadData<FlushThreadData>();
-const control = new ControlBlock(data.controlBlock);
+const control = new ControlBlockWriter('flush', data.controlBlock);
 const report = (message: FlushThreadReport): void => threadPort.postMessage(message);
 const isStopping = (): boolean => control.flag(Signal.stopping) >= StopStage.flush;
 
@@ -65,7 +64,7 @@ async function main(): Promise<void> {
 }
 
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
-  const hostNotifier = new Notifier(control.words, Signal.hostNotifier, data.hostPort);
+  const hostNotifier = control.notifier(Signal.hostNotifier, data.hostPort);
   const flushers: Flusher[] = [];
   const add = (name: string, sink: StoreSink, settings: Partial<FlusherSettings>): void => {
     const flusher = new Flusher({
@@ -94,7 +93,7 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
     flushers.push(flusher);
   };
   /** A cursor that is a level: notifies callers that wait for it, and does not linger while there are any. */
-  const level = (name: 'stored' | 'published', word: number): Partial<FlusherSettings> => ({
+  const level = (name: 'stored' | 'published', word: By<'host'>): Partial<FlusherSettings> => ({
     isHurried: () => control.flag(word) !== 0,
     onPosition(whole, passed) {
       control.publish(name, whole);
@@ -277,7 +276,7 @@ function check(flushers: readonly Flusher[]): void {
 /** Wake the flushers whenever more is synced; until it is time to stop. */
 function watch(flushers: readonly Flusher[]): Promise<void> {
   return new Promise((resolve) => {
-    const parker = new Parker(control.words, Signal.flushNotifier);
+    const parker = control.parker();
     let seen = 0;
     const hasWork = (): boolean => control.position('synced') !== seen || isStopping();
     const look = (): void => {

@@ -17,11 +17,11 @@ import { TrunklineError } from '../base/errors.ts';
 import { openLmdb } from '../base/lmdb-open.ts';
 import { ControlBlock } from '../shared/control-block.ts';
 import { guardTransaction } from '../shared/exit-guard.ts';
+import { reserveLock } from '../shared/reserve-lock.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { FloorFile } from './floor.ts';
 import { AHEAD_PAGES, dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
 import type { Chunk, LogSource } from './log.ts';
-import { reserveLock } from './reserve-lock.ts';
 import { inSnapshot } from './snapshot.ts';
 
 /**

@@ -6,10 +6,9 @@ import type { MessagePort } from 'node:worker_threads';
 import { DiskReserve, isDiskFull } from '../base/disk-reserve.ts';
 import { openPrivate } from '../base/private-file.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
-import { ControlBlock, Signal } from '../shared/control-block.ts';
-import { Notifier } from '../shared/ring/notifier.ts';
+import { ControlBlockWriter, Signal } from '../shared/control-block.ts';
+import { reserveLock } from '../shared/reserve-lock.ts';
 import { AHEAD_PAGES } from './layout.ts';
-import { reserveLock } from './reserve-lock.ts';
 import { markClean, markPoisoned } from './run-manifest.ts';
 import { syncUntilStopped } from './sync.ts';
 
@@ -26,20 +25,20 @@ export interface SyncThreadFailure {
 
 function main(): void {
   const { controlBlock: memory, dataFile, hostPort, flushPort } = threadData<SyncThreadData>();
-  const control = new ControlBlock(memory);
+  const control = new ControlBlockWriter('sync', memory);
   const descriptor = openPrivate(dataFile, 'read');
   const reserve = new DiskReserve(dataFile, reserveLock(control));
   const failure = syncUntilStopped({
     control,
     sync: () => fdatasyncSync(descriptor),
     prepare: () => reserveAhead(reserve),
-    flushNotifier: new Notifier(control.words, Signal.flushNotifier, flushPort),
-    hostNotifier: new Notifier(control.words, Signal.hostNotifier, hostPort),
+    flushNotifier: control.notifier(Signal.flushNotifier, flushPort),
+    hostNotifier: control.notifier(Signal.hostNotifier, hostPort),
   });
   if (failure !== undefined) {
     threadPort.postMessage({ poisoned: String(failure) } satisfies SyncThreadFailure);
     markPoisoned(dirname(dataFile));
-  } else if (control.flag(Signal.poisoned) === 0) {
+  } else if (!control.isPoisoned) {
     try {
       markClean(dirname(dataFile), control.position('synced'));
     } catch (error) {

@@ -6,9 +6,9 @@
 // - A failed fdatasync is final. The kernel may have dropped the pages and report success the next time, so it is never
 //   repeated: the log is poisoned, and nothing is acknowledged as synced any more.
 import { performance } from '../base/clock.ts';
-import { type ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
-import type { Notifier } from '../shared/ring/notifier.ts';
-import { Parker } from '../shared/ring/notifier.ts';
+import { type ControlBlockWriter, Signal, StopStage } from '../shared/control-block.ts';
+import { lingerUntilHurried, takeHurry } from '../shared/log-signals.ts';
+import type { Notifier } from '../shared/notifier.ts';
 
 /** How long the thread sleeps at most without looking up. Every wake-up it needs is rung for; this is the safety net. */
 const BLOCK_BOUND_MS = 1000;
@@ -16,7 +16,7 @@ const BLOCK_BOUND_MS = 1000;
 const LINGER_SLICE_MS = 5;
 
 export interface SyncSurroundings {
-  control: ControlBlock;
+  control: ControlBlockWriter<'sync'>;
   /** Makes everything committed so far survive power loss, or throws. */
   sync: () => void;
   /** Called now and then, between two syncs: what is to be done ahead of need. */
@@ -27,7 +27,7 @@ export interface SyncSurroundings {
 
 /** Returns when the runtime stops and all is synced; or with the error that poisoned the log. */
 export function syncUntilStopped({ control, sync, prepare, flushNotifier, hostNotifier }: SyncSurroundings): unknown {
-  const parker = new Parker(control.words, Signal.syncNotifier);
+  const parker = control.parker();
   let synced = control.position('synced');
   let syncedBytes = 0;
   const isStopping = () => control.flag(Signal.stopping) >= StopStage.sync;
@@ -44,17 +44,17 @@ export function syncUntilStopped({ control, sync, prepare, flushNotifier, hostNo
       const remaining = deadline - performance.now();
       if (remaining <= 0) break;
       // Not by the notifier: the log thread would ring it, and pay for it, at every commit.
-      Atomics.wait(control.words, Signal.hurry, 0, Math.min(remaining, LINGER_SLICE_MS));
+      lingerUntilHurried(control, Math.min(remaining, LINGER_SLICE_MS));
     }
     const stopping = isStopping();
     // Before `written` is noted: all waits that began until here are covered.
-    Atomics.store(control.words, Signal.hurry, 0);
+    takeHurry(control);
     const bytes = control.position('committedBytes');
     const written = control.position('written');
     try {
       sync();
     } catch (error) {
-      control.setFlag(Signal.poisoned, 1);
+      control.setFlag(Signal.syncFailed, 1);
       hostNotifier.notify();
       flushNotifier.notify();
       return error;

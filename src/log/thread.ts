@@ -11,10 +11,11 @@ import { performance } from '../base/clock.ts';
 import { isError, toWire } from '../base/errors.ts';
 import { openPrivate } from '../base/private-file.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
-import { ControlBlock, countOpening, LogRoom, Signal, StopStage } from '../shared/control-block.ts';
+import { ControlBlockWriter, publishRecovered, Signal, StopStage } from '../shared/control-block.ts';
+import { countOpening, LogRoom, takeInbox } from '../shared/log-signals.ts';
+import type { Notifier, Parker } from '../shared/notifier.ts';
 import { AdaptiveSpin } from '../shared/ring/adaptive-spin.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
-import { Notifier, Parker } from '../shared/ring/notifier.ts';
 import { Word } from '../shared/ring/ring.ts';
 import { ChunkBuilder } from './chunk.ts';
 import { LogWriter } from './lmdb.ts';
@@ -40,30 +41,27 @@ const wantsRoomFromBytes = (data.retainBytes + data.admitBytes) / 2;
 const truncationsPerTurn = 256; // chunks; keeps one delete transaction at about a millisecond
 
 async function main(): Promise<void> {
-  const control = new ControlBlock(data.controlBlock);
+  const control = new ControlBlockWriter('log', data.controlBlock);
   const recovered = await recoverLog({ folder: data.folder, mapBytes: data.mapBytes, bootId: data.bootId, control });
   const writer = LogWriter.open(data.folder, data.mapBytes, control);
   // A killed run may have left its last commits in the page cache only; no sink may see them before a sync.
   const dataFile = openPrivate(writer.dataFile, 'write');
   fdatasyncSync(dataFile);
   closeSync(dataFile);
-  control.publish('begun', recovered.nextPosition);
-  control.publish('appended', recovered.nextPosition - 1);
-  control.publish('written', recovered.nextPosition - 1);
-  control.publish('synced', recovered.nextPosition - 1);
+  publishRecovered(control, recovered.nextPosition);
   const { report: recovery, floor, lost, identity } = recovered;
   report({ type: 'ready', recovery, floor, lost, logId: identity.logId, dataFile: writer.dataFile });
   try {
     new LogThread(control, writer, recovered).run();
   } catch (error) {
-    control.setFlag(Signal.poisoned, 1);
+    control.setFlag(Signal.writeFailed, 1);
     report({ type: 'poisoned', cause: String(error) });
   }
   await writer.close();
 }
 
 class LogThread {
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'log'>;
   private readonly writer: LogWriter;
   private readonly builder: ChunkBuilder;
   private readonly retention: Retention;
@@ -80,15 +78,19 @@ class LogThread {
   private workedAt = 0;
   private diskIsFull = false;
 
-  constructor(control: ControlBlock, writer: LogWriter, recovered: Awaited<ReturnType<typeof recoverLog>>) {
+  constructor(
+    control: ControlBlockWriter<'log'>,
+    writer: LogWriter,
+    recovered: Awaited<ReturnType<typeof recoverLog>>,
+  ) {
     this.control = control;
     this.writer = writer;
     this.builder = new ChunkBuilder(recovered.identity, recovered.previousCrc, data.batchBytesLimit, data.groupLimit);
     this.retention = new Retention(data.retainMs, data.retainBytes);
     this.nextPosition = recovered.nextPosition;
-    this.parker = new Parker(control.words, Signal.logNotifier);
-    this.hostNotifier = new Notifier(control.words, Signal.hostNotifier, threadPort);
-    this.syncNotifier = new Notifier(control.words, Signal.syncNotifier);
+    this.parker = control.parker();
+    this.hostNotifier = control.notifier(Signal.hostNotifier, threadPort);
+    this.syncNotifier = control.notifier(Signal.syncNotifier);
   }
 
   run(): void {
@@ -114,7 +116,7 @@ class LogThread {
 
   /** Take what the rings hold, commit it as one chunk, acknowledge. False if there was nothing. */
   private drain(): boolean {
-    if (this.control.flag(Signal.poisoned) !== 0) throw new Error('a sync has failed');
+    if (this.control.flag(Signal.syncFailed) !== 0) throw new Error('a sync has failed');
     const { builder, rings } = this;
     const batchBytes = this.control.flag(Signal.batchBytes);
     builder.begin(this.nextPosition);
@@ -249,7 +251,7 @@ class LogThread {
   }
 
   private takeInbox(): void {
-    this.control.setFlag(Signal.logInbox, 0); // first: a message is in its port before it is announced
+    takeInbox(this.control); // first: a message is in its port before it is announced
     for (let next = receiveMessageOnPort(threadPort); next; next = receiveMessageOnPort(threadPort)) {
       const message = next.message as LogThreadMessage;
       if (message.type === 'attach') {

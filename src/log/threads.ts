@@ -3,8 +3,9 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { fromWire, TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { Thread } from '../base/thread.ts';
-import { type ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
-import { Notifier } from '../shared/ring/notifier.ts';
+import { type ControlBlockWriter, Signal, StopStage } from '../shared/control-block.ts';
+import { announceMessage, endLinger } from '../shared/log-signals.ts';
+import type { Notifier } from '../shared/notifier.ts';
 import type { LogThreadData, LogThreadMessage, LogThreadReport, RecoveryReport } from './log.ts';
 import type { Lost } from './losses.ts';
 import type { SyncThreadData, SyncThreadFailure } from './sync-thread.ts';
@@ -27,7 +28,7 @@ export class LogThreads {
   readonly recoveredFloor: number;
   /** Positions that recoveries have given up. */
   readonly lost: readonly Lost[];
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'host'>;
   private readonly syncWake: MessagePort;
   private readonly logThread: Thread;
   private readonly syncThread: Thread;
@@ -37,7 +38,7 @@ export class LogThreads {
   private lastKey = 0;
 
   private constructor(
-    control: ControlBlock,
+    control: ControlBlockWriter<'host'>,
     syncWake: MessagePort,
     threads: { log: Thread; sync: Thread },
     ready: { recovery: RecoveryReport; floor: number; lost: readonly Lost[]; logId: string },
@@ -50,7 +51,7 @@ export class LogThreads {
     this.logId = ready.logId;
     this.recoveredFloor = ready.floor;
     this.lost = ready.lost;
-    this.notifier = new Notifier(control.words, Signal.logNotifier);
+    this.notifier = control.notifier(Signal.logNotifier);
     const ended = (): void => {
       this.hasEnded = true;
       for (const { reject } of this.detached.values()) reject(logEndedError());
@@ -62,7 +63,7 @@ export class LogThreads {
   /** Recover the log and start both threads. `flushPort`: where the sync thread wakes the flush thread. */
   static async start(
     settings: LogSettings,
-    control: ControlBlock,
+    control: ControlBlockWriter<'host'>,
     events: LogEvents,
     flushPort: MessagePort,
   ): Promise<LogThreads> {
@@ -107,7 +108,7 @@ export class LogThreads {
       return threads;
     } catch (error) {
       control.setFlag(Signal.stopping, StopStage.log);
-      new Notifier(control.words, Signal.logNotifier).notify();
+      control.notifier(Signal.logNotifier).notify();
       await log.ended.catch(() => {});
       throw error;
     }
@@ -130,7 +131,7 @@ export class LogThreads {
 
   private tell(message: LogThreadMessage): void {
     this.logThread.port.postMessage(message);
-    this.control.setFlag(Signal.logInbox, 1);
+    announceMessage(this.control);
     this.notifier.notify();
   }
 
@@ -142,8 +143,8 @@ export class LogThreads {
 
   /** The stop stage of the sync thread has been set: wait for it. */
   async syncEnded(): Promise<void> {
-    new Notifier(this.control.words, Signal.syncNotifier).notify();
-    Atomics.notify(this.control.words, Signal.hurry);
+    this.control.notifier(Signal.syncNotifier).notify();
+    endLinger(this.control);
     try {
       await this.syncThread.ended;
     } finally {

@@ -7,9 +7,10 @@ import { dateMs } from '../base/clock.ts';
 import { isError } from '../base/errors.ts';
 import { tame } from '../base/tame.ts';
 import type { OtherRing } from '../dispatch/in-flight.ts';
-import { type ControlBlock, LogRoom, Signal } from '../shared/control-block.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { LogRoom } from '../shared/log-signals.ts';
+import type { Notifier } from '../shared/notifier.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
-import { Notifier } from '../shared/ring/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
@@ -51,7 +52,7 @@ export class RelayRing {
     this.control = control;
     this.memory = createRing(ringBytes);
     this.producer = new RingProducer(this.memory, () => false);
-    this.logNotifier = new Notifier(control.words, Signal.logNotifier);
+    this.logNotifier = control.notifier(Signal.logNotifier);
     const groups = new RingConsumer(this.memory, Word.tail);
     this.reading = {
       groups,

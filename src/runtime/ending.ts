@@ -2,7 +2,7 @@
 import { clearTimeout, pause, setTimeout } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
-import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
 
 const graceMs = 10_000;
 const momentMs = 1_000;
@@ -10,12 +10,12 @@ const momentMs = 1_000;
 export class Ending {
   /** Resolves when nothing is waited for any longer. */
   readonly abandoned: Promise<void>;
-  private readonly control: ControlBlock;
+  private readonly control: ControlBlockWriter<'host'>;
   private readonly whatIsLeft: () => string;
   private readonly givenUp: string[] = [];
   private abandon: () => void = () => {};
 
-  constructor(control: ControlBlock, whatIsLeft: () => string) {
+  constructor(control: ControlBlockWriter<'host'>, whatIsLeft: () => string) {
     this.control = control;
     this.whatIsLeft = whatIsLeft;
     this.abandoned = new Promise((resolve) => {

@@ -29,8 +29,9 @@ import { deliveryEvents } from '../model/undelivered.ts';
 import type { OutboxHost } from '../outbox/host.ts';
 import { type OutboxAdapter, relayRingBytesLeast } from '../outbox/outbox.ts';
 import { shardSettings } from '../shard/settings.ts';
-import { ControlBlock, countOpening, Signal, StopStage } from '../shared/control-block.ts';
+import { ControlBlockWriter, Signal, StopStage } from '../shared/control-block.ts';
 import { shutExitGuardAtExit } from '../shared/exit-guard.ts';
+import { countOpening } from '../shared/log-signals.ts';
 import { loadAdapter, type StoreAdapter } from '../store/adapter.ts';
 import type { LocalDescription, LocalStore } from '../store/local.ts';
 import { Reading } from '../store/reading.ts';
@@ -45,7 +46,7 @@ const storeSinks: readonly string[] = ['store', 'memory']; // without these noth
 
 /** The parts of a running runtime. Those with a `!` are there once `start` has resolved. */
 export class Stages {
-  readonly control: ControlBlock = new ControlBlock();
+  readonly control: ControlBlockWriter<'host'> = new ControlBlockWriter('host');
   readonly dispatcher: CommandDispatcher;
   readonly deliveries: Deliveries;
   readonly refs: Refs;
@@ -93,12 +94,8 @@ export class Stages {
     this.dispatcher = new CommandDispatcher(aggregates, this.control, bus, callerOptions, (error) =>
       this.reportDefect(error),
     );
-    this.deliveries = new Deliveries(
-      this.dispatcher,
-      this.control,
-      options.messages,
-      deliveryEvents(options.logger, options.messages),
-    );
+    const events = deliveryEvents(options.logger, options.messages);
+    this.deliveries = new Deliveries(this.dispatcher, this.control, options.messages, events);
     this.dispatcher.deliveries = this.deliveries;
     this.refs = new Refs(aggregates, this.dispatcher);
     this.ending = new Ending(this.control, () => {

@@ -6,7 +6,8 @@
 // Invariants: users' commands begin in the order of their coming, those that were held and those that were not: while one is
 // held, each that has come later waits behind it, whatever the log says meanwhile. An internal command, or a read, is never held.
 import { TrunklineError } from '../base/errors.ts';
-import { type ControlBlock, LogRoom, logFull, Signal } from '../shared/control-block.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { LogRoom, logFull } from '../shared/log-signals.ts';
 import type { Command } from './command.ts';
 
 export class LogGate {

@@ -3,8 +3,8 @@
 // Invariants: a command has one reply at most; the ring's reader is woken for every reply, at the latest when it would
 // otherwise sleep; a reply that is owed waits for room, whatever `whenFull` says.
 import { isError, TrunklineError, toWire } from '../base/errors.ts';
-import { type ControlBlock, Signal } from '../shared/control-block.ts';
-import { Notifier } from '../shared/ring/notifier.ts';
+import { type ShardControlBlock, Signal } from '../shared/control-block.ts';
+import type { Notifier } from '../shared/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
 import { errorJson } from '../wire/payload.ts';
@@ -21,8 +21,7 @@ const commandsPerRing = 128;
 
 export class Outgoing {
   readonly ring: RingProducer;
-  private readonly control: ControlBlock;
-  private readonly shard: number;
+  private readonly control: ShardControlBlock;
   private readonly isStoreElsewhere: boolean;
   private readonly logNotifier: Notifier;
   private readonly hostNotifier: Notifier;
@@ -30,12 +29,11 @@ export class Outgoing {
   private isDraining = false;
   private untold = 0;
 
-  constructor(data: ShardData, control: ControlBlock) {
+  constructor(data: ShardData, control: ShardControlBlock) {
     this.control = control;
-    this.shard = data.index;
     this.isStoreElsewhere = data.store !== undefined;
-    this.logNotifier = new Notifier(control.words, Signal.logNotifier);
-    this.hostNotifier = new Notifier(control.words, Signal.hostNotifier, data.outbox);
+    this.logNotifier = control.notifier(Signal.logNotifier);
+    this.hostNotifier = control.notifier(Signal.hostNotifier, data.outbox);
     this.ring = new RingProducer(data.eventRing, () => this.waitForRoom());
   }
 
@@ -126,8 +124,8 @@ export class Outgoing {
   }
 
   private waitForRoom(): boolean {
-    this.control.beat(this.shard);
-    if (this.control.flag(Signal.poisoned) !== 0) throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
+    this.control.beat();
+    if (this.control.isPoisoned) throw new TrunklineError('LogPoisoned', { cause: 'see the runtime' });
     if (this.control.flag(Signal.abandoned) !== 0) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
     if (this.control.flag(Signal.rejectsWhenFull) !== 0 && !this.mustWait) return false;
     this.logNotifier.notify();

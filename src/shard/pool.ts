@@ -12,8 +12,8 @@ import { fromWire, TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
 import { ownFile } from '../base/own-file.ts';
 import { threadArguments } from '../base/thread-arguments.ts';
-import { ControlBlock, Signal } from '../shared/control-block.ts';
-import { Notifier } from '../shared/ring/notifier.ts';
+import { ControlBlock } from '../shared/control-block.ts';
+import type { Notifier } from '../shared/notifier.ts';
 import { createRing, sealHead, sealTail } from '../shared/ring/ring.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import type { ShardData, ShardReport } from './contract.ts';
@@ -99,8 +99,8 @@ export class ShardPool {
       outbox: outbox.port2,
     };
     const control = new ControlBlock(settings.controlBlock);
-    const shardNotifier = new Notifier(control.words, Signal.firstShardNotifier + index, wake.port1);
-    control.setFlag(Signal.firstShardNotifier + index, 0);
+    const shardNotifier = control.shardNotifier(index, wake.port1);
+    shardNotifier.reset();
     const thread = new AbortController();
     return new Promise((resolve, reject) => {
       let shard: RunningShard | undefined;

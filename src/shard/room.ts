@@ -1,7 +1,8 @@
 // Whether a shard may take on a command that adds to what it must keep until the store has it: an actor that is not here
 // yet, the outcome of a command with a key. Where the store is slower than the commands, these would otherwise grow for as
 // long as that lasts. Owned by a shard.
-import { type ControlBlock, hurrySync, Signal } from '../shared/control-block.ts';
+import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { hurrySync } from '../shared/log-signals.ts';
 import type { Actor, ActorType } from './actor.ts';
 import type { ActorCache } from './actor-cache.ts';
 import type { Command } from './command.ts';
@@ -40,7 +41,7 @@ export class Room {
       if (actorCache.count - busy < most) return true;
     }
     // Once nothing becomes stored any more, or the runtime ends, there is nothing to wait for.
-    if (control.flag(Signal.poisoned) !== 0 || control.flag(Signal.stopping) !== 0) return true;
+    if (control.isPoisoned || control.flag(Signal.stopping) !== 0) return true;
     hurrySync(control);
     return false;
   }

@@ -10,7 +10,7 @@ import { dateMs, monotonicMs } from '../base/clock.ts';
 import { describeError, TrunklineError } from '../base/errors.ts';
 import { isThenable } from '../base/thenable.ts';
 import { isMessageKey } from '../model/receipt.ts';
-import { ControlBlock, Signal } from '../shared/control-block.ts';
+import { ShardControlBlock } from '../shared/control-block.ts';
 import { RingConsumer } from '../shared/ring/consumer.ts';
 import type { RingProducer } from '../shared/ring/producer.ts';
 import { GroupKind, RingSealed, Word } from '../shared/ring/ring.ts';
@@ -40,7 +40,7 @@ const fenced = { reason: 'the store has refused earlier events of its target' };
 const passivationsPerSweep = 1024; // bounds a sweep to some 100 µs
 
 export class Shard {
-  readonly control: ControlBlock;
+  readonly control: ShardControlBlock;
   /** Asynchronous commands in progress. */
   pending = 0;
   /** Called when one of them has settled. */
@@ -72,7 +72,7 @@ export class Shard {
   constructor(data: ShardData, types: readonly ActorType[], loader: Loader, context: object) {
     this.data = data;
     this.types = types;
-    this.control = new ControlBlock(data.controlBlock);
+    this.control = new ShardControlBlock(data.index, data.controlBlock);
     this.commands = new RingConsumer(data.commandRing, Word.tail, data.outbox);
     this.frame = new FrameReader(this.commands.bytes);
     this.outgoing = new Outgoing(data, this.control);
@@ -180,7 +180,7 @@ export class Shard {
     this.horizon.update();
     this.outcomeCache.forget(this.horizon.storedBytes);
     this.actorCache.passivate(this.now, this.horizon.storedBytes, passivationsPerSweep);
-    this.control.setFlag(Signal.firstShardActors + this.data.index, this.actorCache.count);
+    this.control.setActors(this.actorCache.count);
   }
 
   /** Before the mailbox comes the gate: a command that is held there has later ones of its actor behind it. */

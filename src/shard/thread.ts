@@ -8,7 +8,6 @@ import { confineModules, importUserModule } from '../base/user-module.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
 import { AdaptiveSpin } from '../shared/ring/adaptive-spin.ts';
-import { Parker } from '../shared/ring/notifier.ts';
 import type { ActorType } from './actor.ts';
 import { actorTypeOf } from './actor-type.ts';
 import type { ShardData, ShardReport } from './contract.ts';
@@ -50,7 +49,7 @@ export default async function runShard(data: ShardData): Promise<void> {
   process.on('unhandledRejection', guarded(stray('a promise that a command did not await was rejected')));
   process.on('uncaughtException', guarded(stray('a callback of a command (a timer, an abort listener …) has thrown')));
   const beating = setInterval(
-    guarded(() => shard.control.beat(data.index)),
+    guarded(() => shard.control.beat()),
     beatEveryMs,
   ).unref();
   let cause: string | undefined;
@@ -83,8 +82,7 @@ function closePorts(data: ShardData): void {
 
 async function serve(shard: Shard, data: ShardData): Promise<void> {
   const { control } = shard;
-  const parkerWord = Signal.firstShardNotifier + data.index;
-  const parker = new Parker(control.words, parkerWord);
+  const parker = control.parker();
   const spin = new AdaptiveSpin();
   let wake = (): void => {};
   const failed = (error: unknown): void => {
@@ -100,7 +98,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   let sweptAt = performance.now();
   let ran = 0;
   for (;;) {
-    control.beat(data.index);
+    control.beat();
     if (control.flag(Signal.abandoned) !== 0) return shard.abandon();
     if (shard.failure !== undefined) throw shard.failure;
     const count = shard.drain(commandsPerTurn);

@@ -1,144 +1,151 @@
-// How far everything has come: one small piece of shared memory that all threads of a runtime look at. Any thread may read
-// all of it. What counts without end is a position (64 bits), never a word.
+// The control block: one small piece of shared memory that says how far everything has come. This file is its layout, and
+// the table of its writers: each word names the one thread that writes it (`By<'log'>`), or the protocol by which several do.
 //
-// Writers (one at a time; where there are several, what they write is said here):
+// Each thread reads all of it (ControlBlock) and writes its own words: ControlBlockWriter and ShardControlBlock take no other
+// word, so that a second writer does not compile. A thread's entry makes its writer and hands it down. The raw words stay in
+// this folder (`signalsOf`): its protocols are the only code that writes a word of several writers.
 //
-// | written by | positions and words |
-// |---|---|
-// | log thread | `begun`, `appended`, `written`, `usedBytes`, `committedBytes`, `full`, `diskFull`, `heldByMessages`; `synced` once, before it reports that it is ready |
-// | sync thread | `synced` from then on |
-// | flush thread | `stored`, `published`, `passed`, `remembered`, `floor`, `quarantined`, `heldNews`; `settledBefore` and `keyClockAhead` once, before it reports that it is ready |
-// | host thread | `settled`, `waitingKib`, `awaits…`, `stopping`, `abandoned`, flush policy, `rejectsWhenFull`; `admitBytes` once, before any thread starts |
-// | a shard | its own beat and count of actors |
-// | log and sync thread | `poisoned`: only ever from 0 to 1 |
-// | several, by a protocol of their own | notifiers (`shared/ring/notifier.ts`), `logInbox` (`log.ts`), `hurry` and `openings` (below), `transactions` and `exiting` (`exit-guard.ts`), `reserving` (`reserve-lock.ts`) |
+// What counts without end is a watermark (64 bits), never a signal (32 bits).
 
+import type { MessagePort } from 'node:worker_threads';
 import { monotonicMs } from '../base/clock.ts';
-import { TrunklineError } from '../base/errors.ts';
+import { isBlocked, Notifier, Parker } from './notifier.ts';
 
-const positionCount = 18;
-const wordsOffset = positionCount * 8;
+/** A thread with words of its own. Each shard writes its own element of the arrays of shards. */
+export type Writer = 'log' | 'sync' | 'flush' | 'host' | 'shard';
 
-/** Positions, in the order of the levels. Each is the last position that has reached the level. */
+/** The file of this folder that has the rule for a word of several writers, and all code that writes it. */
+type Protocol = 'notifier' | 'log-signals' | 'exit-guard' | 'reserve-lock';
+
+declare const writtenBy: unique symbol;
+/** Where a word is: at run time a number. Who may write there exists for the compiler alone. */
+export type By<W extends Writer | Protocol> = number & { readonly [writtenBy]: W };
+
+const watermarkLimit = 18;
+const shardLimit = 64;
+const wordsOffset = watermarkLimit * 8;
+
+/** Watermarks, in the order of the levels. Each is the last position that has reached the level, or what its comment says. */
 export const Watermark = {
-  written: 0,
-  synced: 1,
-  stored: 2,
-  published: 3,
+  written: 0 as By<'log'>,
+  /** its first value: see {@link publishRecovered} */
+  synced: 1 as By<'sync'>,
+  stored: 2 as By<'flush'>,
+  published: 3 as By<'flush'>,
   /** lowest position that a sink still needs */
-  floor: 4,
+  floor: 4 as By<'flush'>,
   /** the log need keep no message up to here: it has a durable outcome, is a dead letter, or waits in the message box */
-  settled: 5,
+  settled: 5 as By<'host'>,
   /** where this run began to write: holes before it are what a recovery has reported as left out */
-  begun: 7,
+  begun: 7 as By<'log'>,
   /** what this machine's own environment holds: the embedded store, or the memory beside another store */
-  remembered: 8,
+  remembered: 8 as By<'flush'>,
   /** what has been committed. Rings let it be read after this, and before `written` says so: who looks at a ring first reads this */
-  appended: 9,
-  /** not a position: bytes that the log takes, told when it is full */
-  usedBytes: 6,
+  appended: 9 as By<'log'>,
+  /** not a position: bytes that the log takes, as of the last change of `full` */
+  usedBytes: 6 as By<'log'>,
   /** not a position: what the clock of idempotency keys is ahead of the monotonic clock, milliseconds; see `keyClock` */
-  keyClockAhead: 10,
+  keyClockAhead: 10 as By<'flush'>,
   /** not a position: from how many bytes on users' commands are not let in any more */
-  admitBytes: 12,
+  admitBytes: 12 as By<'host'>,
   /** `settled` as the store had it when it was opened: a start delivers no message up to here from the log, only from the box */
-  settledBefore: 11,
+  settledBefore: 11 as By<'flush'>,
   /** not a position: bytes of chunks committed so far */
-  committedBytes: 14,
-  /** not a position: how many events the store has refused; counted before `stored` moves past them, and told to the caller by messages */
-  quarantined: 13,
+  committedBytes: 14 as By<'log'>,
+  /** not a position: how many events the store has refused; counted before `stored` moves past them, and reported to the host by messages */
+  quarantined: 13 as By<'flush'>,
   /** the store has everything up to here but what others hold there: `stored` stays before the first of that */
-  passed: 15,
-  /** not a position: how often the flush thread has said what is held or is held no more; counted before `passed` moves, and told by messages */
-  heldNews: 16,
+  passed: 15 as By<'flush'>,
+  /** not a position: how often the flush thread has reported what is held or is held no more; counted before `passed` moves */
+  heldNews: 16 as By<'flush'>,
 } as const;
-export type WatermarkName = keyof typeof Watermark;
 
-/** Words: notifiers (see `shared/ring/notifier.ts`) and flags. */
+/** Signals: flags, settings, and the words on which threads park (`notifier.ts`). */
 export const Signal = {
-  logNotifier: 0,
-  syncNotifier: 1,
-  flushNotifier: 2,
-  hostNotifier: 3,
+  /** each: whether that thread is parked, and how */
+  logNotifier: 0 as By<'notifier'>,
+  syncNotifier: 1 as By<'notifier'>,
+  flushNotifier: 2 as By<'notifier'>,
+  hostNotifier: 3 as By<'notifier'>,
   /** how far the stop has come, see {@link StopStage} */
-  stopping: 4,
-  /** 1: a write or a sync failed; nothing is acknowledged any more */
-  poisoned: 5,
-  /** how much room the log has left, and for whom: see {@link LogRoom} */
-  full: 6,
-  /** 1: a control message waits for the log thread */
-  logInbox: 7,
+  stopping: 4 as By<'host'>,
+  /** 1: a write failed; nothing is acknowledged any more */
+  writeFailed: 5 as By<'log'>,
+  /** 1: a sync failed: likewise */
+  syncFailed: 19 as By<'sync'>,
+  /** how much room the log has left, and for whom: see `LogRoom` in log-signals.ts */
+  full: 6 as By<'log'>,
+  /** 1: a control message waits for the log thread, see `log-signals.ts` */
+  logInbox: 7 as By<'log-signals'>,
   /** 1: a caller waits for `synced` (`stored`): ring its thread when it moves */
-  awaitsSynced: 8,
-  awaitsStored: 9,
+  awaitsSynced: 8 as By<'host'>,
+  awaitsStored: 9 as By<'host'>,
   /** flush policy, see log/policy.ts: changeable while running */
-  syncIntervalMs: 10,
-  syncBytes: 11,
-  batchBytes: 12,
-  spinMicros: 13,
-  /** 1: a caller waits for `synced` or `stored` now: the next sync does not linger, see {@link hurrySync} */
-  hurry: 14,
+  syncIntervalMs: 10 as By<'host'>,
+  syncBytes: 11 as By<'host'>,
+  batchBytes: 12 as By<'host'>,
+  spinMicros: 13 as By<'host'>,
+  /** 1: a caller waits for `synced` or `stored` now: the next sync does not linger, see `log-signals.ts` */
+  hurry: 14 as By<'log-signals'>,
   /** 1: who is let in may be refused for want of room in a ring, see `whenFull` in options.ts */
-  rejectsWhenFull: 15,
+  rejectsWhenFull: 15 as By<'host'>,
   /** 1: `close` waits no longer; every thread leaves what it is at */
-  abandoned: 16,
+  abandoned: 16 as By<'host'>,
   /** 1: the process is ending; no thread begins a transaction any more */
-  exiting: 17,
+  exiting: 17 as By<'exit-guard'>,
   /** how many threads are inside a transaction, see `exit-guard.ts` */
-  transactions: 18,
+  transactions: 18 as By<'exit-guard'>,
   /** 1: a caller waits for `published`: as for `stored` */
-  awaitsPublished: 20,
+  awaitsPublished: 20 as By<'host'>,
   /** 1: a thread makes the log's file longer, see `reserve-lock.ts` */
-  reserving: 24,
+  reserving: 24 as By<'reserve-lock'>,
   /** 1: the log has room left, but its file cannot grow: the disk is full */
-  diskFull: 25,
-  /** how often the log has let in more than before, see {@link countOpening} */
-  openings: 26,
+  diskFull: 25 as By<'log'>,
+  /** how often the log has let in more than before, see `log-signals.ts` */
+  openings: 26 as By<'log-signals'>,
   /** 1: the log wants room that messages hold, and nothing else does; see `dispatch/relief.ts` */
-  heldByMessages: 27,
+  heldByMessages: 27 as By<'log'>,
   /** KiB of messages that wait beside the log: they count with what it holds */
-  waitingKib: 28,
-  firstShardNotifier: 32,
-  /** counts turns of each shard's loops: one that stands still while its notifier does not say `blocked` is held by a command */
-  firstShardBeat: 96,
-  /** how many actors each shard held after its last sweep */
-  firstShardActors: 160,
+  waitingKib: 28 as By<'host'>,
+  /** from here on one word for each shard: as `logNotifier` */
+  firstShardNotifier: 32 as By<'notifier'>,
+  /** likewise: counts the turns of its loops */
+  firstShardBeat: 96 as By<'shard'>,
+  /** likewise: how many actors it held after its last sweep */
+  firstShardActors: 160 as By<'shard'>,
 } as const;
-
-/**
- * `plenty`: for all. `admitted`: users' commands are not let in any more; with `whenFull: 'reject'` those that have
- * begun go on, else they wait. `reserve`: what is left is for internal traffic (messages, answers), which is what frees
- * the log.
- */
-export const LogRoom = { plenty: 0, admitted: 1, reserve: 2 } as const;
 
 /** Threads stop one stage after the other, each when `stopping` has come to its number and its work is drained. */
 export const StopStage = { shards: 1, log: 2, sync: 3, flush: 4 } as const;
 
-const shardLimit = 64;
+export type WatermarkName = keyof typeof Watermark;
+type NamesBy<W extends Writer> = {
+  [Name in WatermarkName]: (typeof Watermark)[Name] extends By<W> ? Name : never;
+}[WatermarkName];
 
+/** What every thread may do: read, and wake a thread that sleeps. */
 export class ControlBlock {
   readonly memory: SharedArrayBuffer;
-  readonly words: Int32Array;
-  private readonly positions: BigInt64Array;
+  protected readonly watermarks: BigInt64Array;
+  protected readonly signals: Int32Array;
 
   constructor(memory?: SharedArrayBuffer) {
     this.memory = memory ?? new SharedArrayBuffer(wordsOffset + (Signal.firstShardActors + shardLimit) * 4);
-    this.positions = new BigInt64Array(this.memory, 0, positionCount);
-    this.words = new Int32Array(this.memory, wordsOffset);
+    this.watermarks = new BigInt64Array(this.memory, 0, watermarkLimit);
+    this.signals = new Int32Array(this.memory, wordsOffset);
   }
 
   position(name: WatermarkName): number {
-    return Number(Atomics.load(this.positions, Watermark[name]));
+    return Number(Atomics.load(this.watermarks, Watermark[name]));
   }
 
-  publish(name: WatermarkName, position: number): void {
-    Atomics.store(this.positions, Watermark[name], BigInt(position));
+  flag(word: By<any>): number {
+    return Atomics.load(this.signals, word);
   }
 
-  /** One turn of a shard's loop. Not atomic: one thread writes, and the reader looks again a second later. */
-  beat(shard: number): void {
-    this.words[Signal.firstShardBeat + shard]!++;
+  /** A write or a sync has failed: nothing is acknowledged any more. */
+  get isPoisoned(): boolean {
+    return (this.flag(Signal.writeFailed) | this.flag(Signal.syncFailed)) !== 0;
   }
 
   /**
@@ -149,37 +156,92 @@ export class ControlBlock {
     return this.position('keyClockAhead') + monotonicMs();
   }
 
-  get isPoisoned(): boolean {
-    return this.flag(Signal.poisoned) !== 0;
+  /** The turns of a shard's loops. One that stands still while the shard is not blocked is held by a command. */
+  beatOf(shard: number): number {
+    return Atomics.load(this.signals, Signal.firstShardBeat + shard);
   }
 
-  flag(word: number): number {
-    return Atomics.load(this.words, word);
+  actorsOf(shard: number): number {
+    return Atomics.load(this.signals, Signal.firstShardActors + shard);
   }
 
-  setFlag(word: number, value: number): void {
-    Atomics.store(this.words, word, value);
+  isShardBlocked(shard: number): boolean {
+    return isBlocked(Atomics.load(this.signals, Signal.firstShardNotifier + shard));
+  }
+
+  /** Wakes the thread that parks on the word; `port` as {@link Notifier} takes it. */
+  notifier(word: By<'notifier'>, port?: MessagePort): Notifier {
+    return new Notifier(this.signals, word, port);
+  }
+
+  shardNotifier(shard: number, port?: MessagePort): Notifier {
+    return new Notifier(this.signals, Signal.firstShardNotifier + shard, port);
   }
 }
 
-/** Why nothing new is let in, as the log thread has last said. */
-export function logFull(control: ControlBlock, limitBytes: number): TrunklineError {
-  const diskIsFull = control.flag(Signal.diskFull) !== 0;
-  return new TrunklineError('LogFull', { usedBytes: control.position('usedBytes'), limitBytes, diskIsFull });
+const parksOn: Record<Exclude<Writer, 'shard'>, By<'notifier'>> = {
+  log: Signal.logNotifier,
+  sync: Signal.syncNotifier,
+  flush: Signal.flushNotifier,
+  host: Signal.hostNotifier,
+};
+
+/** What one thread may do: read all words, write its own, and park. */
+export class ControlBlockWriter<W extends Exclude<Writer, 'shard'>> extends ControlBlock {
+  readonly thread: W;
+
+  constructor(thread: W, memory?: SharedArrayBuffer) {
+    super(memory);
+    this.thread = thread;
+  }
+
+  publish(name: NamesBy<W>, position: number): void {
+    Atomics.store(this.watermarks, Watermark[name], BigInt(position));
+  }
+
+  setFlag(word: By<W>, value: number): void {
+    Atomics.store(this.signals, word, value);
+  }
+
+  parker(): Parker {
+    return new Parker(this.signals, parksOn[this.thread]);
+  }
+}
+
+/** What one shard may do: read all words, write its own elements, and park. */
+export class ShardControlBlock extends ControlBlock {
+  private readonly shard: number;
+
+  constructor(shard: number, memory: SharedArrayBuffer) {
+    super(memory);
+    this.shard = shard;
+  }
+
+  /** One turn of the shard's loop. Not atomic: one thread writes, and the reader looks again a second later. */
+  beat(): void {
+    this.signals[Signal.firstShardBeat + this.shard]!++;
+  }
+
+  setActors(count: number): void {
+    Atomics.store(this.signals, Signal.firstShardActors + this.shard, count);
+  }
+
+  parker(): Parker {
+    return new Parker(this.signals, Signal.firstShardNotifier + this.shard);
+  }
 }
 
 /**
- * `full` has gone down, or means less: say so after it, and ring the caller. A count, since the log may be full again before
- * the host thread looks: it must wake what was let in meanwhile all the same.
+ * Where recovery has left the log. By the log thread, before it reports that it is ready: the sync thread, which writes
+ * `synced` from then on, is started after that and needs its first value.
  */
-export function countOpening({ words }: ControlBlock): void {
-  Atomics.add(words, Signal.openings, 1);
+export function publishRecovered(log: ControlBlockWriter<'log'>, nextPosition: number): void {
+  const sync = new ControlBlockWriter('sync', log.memory);
+  log.publish('begun', nextPosition);
+  log.publish('appended', nextPosition - 1);
+  log.publish('written', nextPosition - 1);
+  sync.publish('synced', nextPosition - 1);
 }
 
-/**
- * A caller waits for `synced`: end the sync thread's lingering. Any thread; cheap when it is said already. It holds for
- * the next sync, which takes it back: a thread that still waits says it again, and one that does not need not say so.
- */
-export function hurrySync(control: ControlBlock): void {
-  if (Atomics.exchange(control.words, Signal.hurry, 1) === 0) Atomics.notify(control.words, Signal.hurry);
-}
+/** The signals themselves, for the protocols of this folder alone. */
+export const signalsOf = (control: ControlBlock): Int32Array => control['signals'];

@@ -5,7 +5,7 @@
 // Like a store elsewhere (adapter.ts) it is the URL of a module, which each thread imports for its part.
 
 import type { Batch, Sink } from '../log/sink.ts';
-import type { ControlBlock } from '../shared/control-block.ts';
+import type { ControlBlockWriter } from '../shared/control-block.ts';
 import type { EventArchive, Head, PagedStore, StoreReader } from './store.ts';
 
 /** The local store as threads get it; survives structured cloning. */
@@ -21,7 +21,7 @@ export interface LocalSinkSettings {
   /** There has been such a store before: a memory, too, is not made again from a log that does not reach back. */
   hasBegun?: boolean | undefined;
   /** Those of the runtime: the sink publishes the clock of keys there, and reads how far messages are done. */
-  control?: ControlBlock;
+  control?: ControlBlockWriter<'flush'>;
   /** Write a memory: the store is elsewhere, and has come to `storedPosition()`. */
   memory?: { storedPosition(): number; blockLimit?: number };
 }

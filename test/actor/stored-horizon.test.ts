@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { StoredHorizon } from '../../src/shard/stored-horizon.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { createRing, GroupKind, RingMemory, Word } from '../../src/shared/ring/ring.ts';
+import { TestControlBlock } from '../control-block.ts';
 
 type Step = { do: 'publish' | 'other' | 'write' | 'store' | 'update'; count: number };
 const step: fc.Arbitrary<Step> = fc.record({
@@ -22,7 +22,7 @@ test('what it calls stored is stored, and in the end everything is', () => {
         const memory = createRing(1 << 16);
         const { words } = new RingMemory(memory);
         for (const word of [Word.head, Word.written, Word.tail]) words[word] = start | 0;
-        const control = new ControlBlock();
+        const control = new TestControlBlock();
         const ring = new RingProducer(memory, () => false);
         const log = new RingConsumer(memory);
         const horizon = new StoredHorizon(ring, control);
@@ -73,7 +73,7 @@ test('what it calls stored is stored, and in the end everything is', () => {
 
 test('a store that is away for long costs bounded memory, and is noticed when it is back', () => {
   const memory = createRing(1 << 16);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const ring = new RingProducer(memory, () => false);
   const log = new RingConsumer(memory);
   const horizon = new StoredHorizon(ring, control);

@@ -14,9 +14,10 @@ import type { HandlerStateStore } from '../../src/handler-state/handler-state-st
 import { eachFrame } from '../../src/log/frames.ts';
 import { resolveMessages } from '../../src/model/message-options.ts';
 import { messageKeyPrefix } from '../../src/model/receipt.ts';
-import { ControlBlock, Signal } from '../../src/shared/control-block.ts';
+import { Signal } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
 import { type KeptLetters, laneOf, type Message, noLetters } from '../../src/wire/message.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
 import { MemoryLog } from '../store/sample.ts';
 
@@ -42,7 +43,7 @@ interface Around {
 
 function deliveriesOver(
   sendNamed: (...args: any[]) => Promise<unknown>,
-  control: ControlBlock,
+  control: TestControlBlock,
   { isStoreElsewhere = false, synced = async () => {} }: Around = {},
 ): Deliveries {
   const caller = {
@@ -64,7 +65,7 @@ test('a start says nothing of messages before it has found those of the last run
   );
   const carriedOut: (() => void)[] = [];
   const sendNamed = (): Promise<unknown> => new Promise<void>((resolve) => carriedOut.push(resolve));
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const deliveries = deliveriesOver(sendNamed, control);
   // The caller's turns begin before: with the log as it is, all of it would count as done.
   deliveries.settledUpTo(log.last);
@@ -84,7 +85,7 @@ test('messages that several rings bring in one turn are done in log order, whate
   log.append([message], [message], [message]);
   const carriedOut: (() => void)[] = [];
   const sendNamed = (): Promise<unknown> => new Promise<void>((resolve) => carriedOut.push(resolve));
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const deliveries = deliveriesOver(sendNamed, control);
   deliveries.recover(await readLastRun(log, 1, 0), box(), noLetters());
   // One shard's ring holds the first and the third, another's the second.
@@ -117,7 +118,7 @@ test('a start keeps the outcome of a letter that the last run has carried out, u
   const lastRun = await readLastRun(log, 1, log.last);
   const kept = await letters.load(1, lastRun.carriedOut);
   const synced = Promise.withResolvers<void>();
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('written', log.last);
   const notAsked = (): never => expect.unreachable('its outcome is in the log');
   const deliveries = deliveriesOver(notAsked, control, { synced: () => synced.promise });
@@ -136,7 +137,7 @@ test('what the last run has carried out becomes no dead letter, whatever its tar
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)], [messageFrame(2)]);
   const letters = box();
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('written', log.last);
   const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), control);
   deliveries.recover(await readLastRun(log, 1, log.last), letters, noLetters());
@@ -164,7 +165,7 @@ test('a box that cannot be written for a moment loses no letter, no count and no
   const letters = boxOver(handlerState);
   const log = new MemoryLog();
   log.append([messageFrame(1)], [messageFrame(2)]);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const deliveries = deliveriesOver(async () => {
     refuses = true;
     throw new TrunklineError('CommandFailed', {} as never);
@@ -200,11 +201,11 @@ test('nothing waits behind a letter that is gone by the time it would be kept', 
 });
 
 /** What the log wants room for, as its thread says it. */
-const wantsRoom = (control: ControlBlock, floor: number): void => {
+const wantsRoom = (control: TestControlBlock, floor: number): void => {
   control.publish('floor', floor);
   control.setFlag(Signal.heldByMessages, 1);
 };
-const settledIs = (control: ControlBlock, position: number): Promise<number> =>
+const settledIs = (control: TestControlBlock, position: number): Promise<number> =>
   until(
     () => control.position('settled'),
     (settled) => settled === position,
@@ -213,7 +214,7 @@ const settledIs = (control: ControlBlock, position: number): Promise<number> =>
 test('where the log wants room, a message waits in the box, and its outcome stays until it has left', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [{ version: 2 }], [messageFrame(3)]);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const handlerState = tablesIn();
   const letters = boxOver(handlerState);
   const sent: { onOutcome(position: number): void; answer: PromiseWithResolvers<unknown> }[] = [];
@@ -277,7 +278,7 @@ test('the log keeps an outcome until the box has forgotten its message durably',
   await boxOver(handlerState).keep([{ message: messages[0]! }], () => true);
   const letters = boxOver(handlerState);
   const lastRun = await readLastRun(log, 2, log.last);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('written', log.last);
   const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), control);
   deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
@@ -299,7 +300,7 @@ test('a start delivers what waits in the box in the order of the log, and nothin
     () => true,
   );
   const letters = boxOver(handlerState);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('written', log.last);
   const lastRun = await readLastRun(log, 2, log.last);
   const sent: string[] = [];
@@ -324,7 +325,7 @@ test('a message that waits in the box and cannot be delivered is a dead letter t
   await boxOver(handlerState).keep([{ message: messages[0]! }], () => true);
   const letters = boxOver(handlerState);
   const lastRun = await readLastRun(log, 2, log.last);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const deliveries = deliveriesOver(() => Promise.reject(new TrunklineError('CommandFailed', {} as never)), control);
   deliveries.recover(lastRun, letters, await letters.load(2, lastRun.carriedOut));
   await until(
@@ -343,7 +344,7 @@ test('what the last run has carried out does not go behind a letter of its lane 
   const handlerState = tablesIn();
   await boxOver(handlerState).park(later, failure, false);
   const letters = boxOver(handlerState);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('written', log.last);
   const deliveries = deliveriesOver(() => expect.unreachable('its outcome is in the log'), control);
   deliveries.recover(lastRun, letters, await letters.load(1, lastRun.carriedOut));
@@ -360,7 +361,7 @@ test('while the box cannot be read, no message is delivered and none forgotten; 
   await boxOver(handlerState).park(letter, failure, false);
   const letters = boxOver(handlerState);
   const lastRun = await readLastRun(log, 1, log.last);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('written', log.last);
   const sent: string[] = [];
   const sendNamed = async (...args: any[]): Promise<unknown> => {
@@ -393,7 +394,7 @@ test('while the box cannot be read, no message is delivered and none forgotten; 
 });
 
 test('a log without messages goes on, although the box cannot be read', () => {
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const log = new MemoryLog();
   const lastRun = { log, from: 1, to: 0, messages: 0, carriedOut: new Outcomes(log) };
   const deliveries = deliveriesOver(() => expect.unreachable(), control);
@@ -409,7 +410,7 @@ test('where the store is elsewhere, a letter stays until the store has its outco
   const messages = messagesIn(log);
   const letters = box();
   await letters.park(messages[0]!, failure, false);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const stored: PromiseWithResolvers<void>[] = [];
   const sendNamed = async (...args: any[]): Promise<unknown> => {
     args.at(-1).onOutcome(5 * (stored.length + 1));
@@ -467,7 +468,7 @@ async function laneElsewhere(count: number, fails: (n: number) => boolean = () =
     return { whenAt: () => stored.promise.then(() => void lasting.push(n)) };
   };
   const letters = box();
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const deliveries = deliveriesOver(sendNamed, control, { isStoreElsewhere: true });
   const lastRun = await readLastRun(log, 1, log.last);
   const target = messagesIn(log)[0]!;

@@ -4,12 +4,12 @@ import { TrunklineError } from '../../src/base/errors.ts';
 import { heldUpBy } from '../../src/base/wait.ts';
 import { Progress } from '../../src/dispatch/progress.ts';
 import { Refusals } from '../../src/dispatch/refusals.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
+import { TestControlBlock } from '../control-block.ts';
 
 const full = new TrunklineError('StoreUnavailable', { store: 'embedded', cause: 'the disk is full' });
 
-function waitingFor(timeoutMs: number): { control: ControlBlock; progress: Progress } {
-  const control = new ControlBlock();
+function waitingFor(timeoutMs: number): { control: TestControlBlock; progress: Progress } {
+  const control = new TestControlBlock();
   const progress = new Progress(control, true, new Refusals(), timeoutMs);
   onTestFinished(() => progress.fail(full));
   return { control, progress };

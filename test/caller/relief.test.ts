@@ -6,8 +6,9 @@ import { MessageBox } from '../../src/dead-letters/message-box.ts';
 import { Holds } from '../../src/dispatch/holds.ts';
 import { type Holder, type Open, Relief } from '../../src/dispatch/relief.ts';
 import { StateTables } from '../../src/handler-state/handler-state.ts';
-import { ControlBlock, Signal } from '../../src/shared/control-block.ts';
+import { Signal } from '../../src/shared/control-block.ts';
 import type { LetterBox, Message } from '../../src/wire/message.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 import { MemoryLog } from '../store/sample.ts';
 
@@ -20,7 +21,7 @@ const message = (position: number): Message => ({
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 test('a message is released once it is durable in the box; one that ends before the box takes it stays in the log', async () => {
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const holds = new Holds<Holder>(control);
   holds.begin();
   const opens = [1, 2, 3].map((position) => {

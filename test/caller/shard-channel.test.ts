@@ -1,8 +1,8 @@
 // What waits in front of a command ring, and what is known of it when the shard is given up.
 import { expect, test } from 'vitest';
 import { ShardChannel, type Waiting } from '../../src/dispatch/shard-channel.ts';
+import { Notifier } from '../../src/shared/notifier.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
-import { Notifier } from '../../src/shared/ring/notifier.ts';
 import type { RingProducer } from '../../src/shared/ring/producer.ts';
 import { beginRingsAt, createRing, GroupKind } from '../../src/shared/ring/ring.ts';
 import { FrameKind } from '../../src/wire/frame.ts';

@@ -6,12 +6,14 @@ import { CommandDispatcher } from '../../src/dispatch/dispatcher.ts';
 import type { OtherRing } from '../../src/dispatch/in-flight.ts';
 import { ShardChannel } from '../../src/dispatch/shard-channel.ts';
 import type { MessageTaker } from '../../src/dispatch/turns.ts';
-import { ControlBlock, countOpening, LogRoom, Signal } from '../../src/shared/control-block.ts';
+import { Signal } from '../../src/shared/control-block.ts';
+import { countOpening, LogRoom } from '../../src/shared/log-signals.ts';
+import { Notifier, Parker } from '../../src/shared/notifier.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
-import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { beginRingsAt, createRing, GroupFlag, GroupKind, Word } from '../../src/shared/ring/ring.ts';
 import { FrameKind, FrameReader } from '../../src/wire/frame.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { Held } from '../runtime/held.ts';
 
 const options = {
@@ -26,7 +28,7 @@ const options = {
 afterEach(() => beginRingsAt(0));
 
 class Scene {
-  readonly control = new ControlBlock();
+  readonly control = new TestControlBlock();
   readonly reported: unknown[] = [];
   readonly bus = new Bus(() => {
     throw new Error('the handler of listeners errors');
@@ -205,7 +207,7 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
 });
 
 /** What a waiting thread's own look would find: the room that the log has. */
-function waiter(control: ControlBlock): { other: OtherRing; looks: number[]; during: () => void } {
+function waiter(control: TestControlBlock): { other: OtherRing; looks: number[]; during: () => void } {
   const groups = new RingConsumer(createRing(1 << 16));
   const looks: number[] = [];
   const seen = {
@@ -233,7 +235,7 @@ test.each(['before the turn', 'behind its last look', 'twice between two turns']
   (when) => {
     const scene = new Scene();
     const { control, dispatcher, shardWords } = scene;
-    const hostNotifier = new Notifier(control.words, Signal.hostNotifier);
+    const hostNotifier = control.notifier(Signal.hostNotifier);
     const say = (room: number): void => {
       const before = control.flag(Signal.full);
       control.setFlag(Signal.full, room);

@@ -14,8 +14,9 @@ import { StateTables } from '../../src/handler-state/handler-state.ts';
 import { eachFrame } from '../../src/log/frames.ts';
 import { resolveMessages } from '../../src/model/message-options.ts';
 import { messageKeyPrefix } from '../../src/model/receipt.ts';
-import { ControlBlock, Signal } from '../../src/shared/control-block.ts';
+import { Signal } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { integerFrom, randomFrom } from '../random.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
 import { MemoryLog } from '../store/sample.ts';
@@ -36,7 +37,7 @@ class Mail {
   /** On their way to their targets. */
   sent: Sent[] = [];
   deliveries!: Deliveries;
-  control!: ControlBlock;
+  control!: TestControlBlock;
   held!: Held;
   box!: MessageBox;
   private readonly handlerState: StateTables;
@@ -63,7 +64,7 @@ class Mail {
   }
 
   async start(): Promise<void> {
-    const control = new ControlBlock();
+    const control = new TestControlBlock();
     this.control = control;
     this.held = new Held(this.limit);
     this.sent = [];
@@ -305,7 +306,7 @@ test('whatever comes, ends, is kept and is found again, each message is carried 
 const laneBy = (random: () => number): string => `lane-${Math.floor(30 * random() ** 2)}`;
 
 test('a hold that is released behind one that lasts keeps no message in memory', () => {
-  const holds = new Holds<object>(new ControlBlock());
+  const holds = new Holds<object>(new TestControlBlock());
   holds.begin();
   holds.add(1, {});
   for (let position = 2; position < 10_000; position++) holds.release(holds.add(position, {}));

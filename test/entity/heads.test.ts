@@ -2,7 +2,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Heads } from '../../src/entity/heads.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
+import { TestControlBlock } from '../control-block.ts';
 
 test('the version is the newest published, wherever it stands', () => {
   const move = fc.oneof(
@@ -13,7 +13,7 @@ test('the version is the newest published, wherever it stands', () => {
   );
   fc.assert(
     fc.property(fc.array(move, { maxLength: 80 }), (moves) => {
-      const control = new ControlBlock();
+      const control = new TestControlBlock();
       const log: { id: string; version: number }[] = []; // index + 1 = position
       const unwritten: { id: string; version: number }[] = [];
       const inStore = (id: string): { version: number } | undefined =>

@@ -12,8 +12,8 @@ import { Inbox } from '../../src/handler-state/once.ts';
 import { createRuntime, isError, type Runtime } from '../../src/index.ts';
 import { addIncarnation, beginRun, newMarker, readMarker } from '../../src/log/run-manifest.ts';
 import { IdleStages } from '../../src/shard/idle-stages.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { Counter } from '../fixtures/counter.ts';
 import { batchOf } from '../store/sample.ts';
 import type { Family, FaultRun } from './family.ts';
@@ -188,7 +188,7 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
   },
 
   'heads behind one that is published all the time': () => {
-    const control = new ControlBlock();
+    const control = new TestControlBlock();
     const heads = new Heads(control, () => undefined);
     let position = 0;
     const publish = (id: string, version: number): void => {

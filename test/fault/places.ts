@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { createRuntime, type Level, type RecoveryReport, type Runtime, type RuntimeOptions } from '../../src/index.ts';
 import { LogWriter, mapBytesFor, openLogReader } from '../../src/log/lmdb.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { type Held, heldBy, type Place } from './audit.ts';
 import { type ElsewhereSettings, readKafka, readPostgres, storeAndStream } from './elsewhere.ts';
@@ -90,7 +90,7 @@ async function settle(runtime: Runtime, levels: readonly Level[]): Promise<Held[
 async function readStore(dataDir: string): Promise<Held[]> {
   const store = EmbeddedStore.open(join(dataDir, 'store'));
   try {
-    const control = new ControlBlock();
+    const control = new TestControlBlock();
     control.publish('written', store.checkpoint());
     const emptyLog = { read: () => undefined, firstPosition: () => 0, close: async () => {} };
     return await collect(heldBy(new History(store, emptyLog, control).events()));
@@ -106,7 +106,7 @@ async function readLog(dataDir: string): Promise<Held[]> {
   const reader = openLogReader(folder, mapBytes);
   const noStore = { scan: () => ({ page: () => undefined }) } as unknown as EmbeddedStore;
   try {
-    const control = new ControlBlock();
+    const control = new TestControlBlock();
     control.publish('written', writer.lastPosition);
     const from = Math.max(1, writer.firstPosition);
     return await collect(heldBy(new History(noStore, reader, control).events({ from })));

@@ -12,20 +12,20 @@ import type { FlushThreadData, FlushThreadReport } from '../../src/flush/contrac
 import type { SinkOptions } from '../../src/flush/sink-options.ts';
 import { ChunkBuilder } from '../../src/log/chunk.ts';
 import { LogWriter } from '../../src/log/lmdb.ts';
-import { ControlBlock, Signal, StopStage } from '../../src/shared/control-block.ts';
-import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
+import { Signal, StopStage } from '../../src/shared/control-block.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { chunkOf, type Group, temporaryFolder } from '../store/sample.ts';
 
 const mapBytes = 64 << 20;
 
 let dataDir: string;
-let control: ControlBlock;
+let control: TestControlBlock;
 let log: { append(...groups: Group[]): void };
 let last: number;
 
 beforeEach(() => {
   dataDir = temporaryFolder(onTestFinished);
-  control = new ControlBlock();
+  control = new TestControlBlock();
   const writer = LogWriter.open(dataDir, mapBytes);
   onTestFinished(() => writer.close());
   const identity = { logId: '00000000000000aa', number: 1, seed: 1 };
@@ -68,7 +68,7 @@ async function start(sinks: SinkOptions[] = [], stopGraceMs = 100) {
   const { port, ended } = new Thread('flush', './flush-thread', base, data, [bells.port2, callers.port2]);
   const reports: FlushThreadReport[] = [];
   port.on('message', (message: FlushThreadReport) => reports.push(message));
-  const notifier = new Notifier(control.words, Signal.flushNotifier, bells.port1);
+  const notifier = control.notifier(Signal.flushNotifier, bells.port1);
   const find = <T extends FlushThreadReport['type']>(type: T) =>
     reports.find((message): message is Extract<FlushThreadReport, { type: T }> => message.type === type);
   onTestFinished(async () => {
@@ -130,7 +130,7 @@ describe('the flush thread', () => {
     expect(thread.find('ready')!.checkpoints).toEqual({ store: 0, mine: 0 });
     await until(() => control.position('stored') === 1 && control.position('floor') === 2);
     control.setFlag(Signal.awaitsStored, 1);
-    new Parker(control.words, Signal.hostNotifier).arm(() => false);
+    control.parkerOf(Signal.hostNotifier).arm(() => false);
     for (let version = 2; version <= 50; version++) {
       log.append([{ version }]);
       thread.sync();

@@ -4,23 +4,25 @@ import { open } from 'lmdb';
 import { ControlBlock } from '../../src/shared/control-block.ts';
 import { guardTransaction, shutExitGuardAtExit } from '../../src/shared/exit-guard.ts';
 
-const insideWord = 20; // a word that nobody else uses here
+/** Becomes 1 once the worker is inside a transaction. */
+const isInside = (memory: SharedArrayBuffer): Int32Array => new Int32Array(memory);
 
 if (isMainThread) {
   const control = new ControlBlock();
+  const inside = new SharedArrayBuffer(4);
   if (process.argv[3] === 'gated') shutExitGuardAtExit(control);
-  new Worker(new URL(import.meta.url), { workerData: { memory: control.memory, file: process.argv[2] } });
-  Atomics.wait(control.words, insideWord, 0);
+  new Worker(new URL(import.meta.url), { workerData: { memory: control.memory, inside, file: process.argv[2] } });
+  Atomics.wait(isInside(inside), 0, 0);
   process.exit(5);
 } else {
-  const { memory, file } = workerData as { memory: SharedArrayBuffer; file: string };
+  const { memory, inside, file } = workerData as Record<'memory' | 'inside', SharedArrayBuffer> & { file: string };
   const control = new ControlBlock(memory);
   const data = open<Buffer, string>(file, { encoding: 'binary', noSync: true });
   for (;;) {
     guardTransaction(control, () =>
       data.transactionSync(() => {
-        Atomics.store(control.words, insideWord, 1);
-        Atomics.notify(control.words, insideWord);
+        Atomics.store(isInside(inside), 0, 1);
+        Atomics.notify(isInside(inside), 0);
         const end = performance.now() + 300;
         while (performance.now() < end) data.putSync('key', Buffer.alloc(100));
       }),

@@ -7,30 +7,36 @@ import { dataFileOf } from '../../src/log/layout.ts';
 import { addIncarnation, beginRun, newMarker, readMarker } from '../../src/log/run-manifest.ts';
 import { syncUntilStopped } from '../../src/log/sync.ts';
 import type { SyncThreadData } from '../../src/log/sync-thread.ts';
-import { ControlBlock, hurrySync, Signal, StopStage } from '../../src/shared/control-block.ts';
-import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
+import { ControlBlockWriter, Signal, StopStage } from '../../src/shared/control-block.ts';
+import { hurrySync } from '../../src/shared/log-signals.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { boot, removeTemporaryFolders, SampleLog, temporaryFolder } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);
 
-function newLevels(policy: { intervalMs?: number; bytes?: number } = {}): ControlBlock {
-  const control = new ControlBlock();
+function newControlBlock(policy: { intervalMs?: number; bytes?: number } = {}): TestControlBlock {
+  const control = new TestControlBlock();
   control.setFlag(Signal.syncIntervalMs, policy.intervalMs ?? 0);
   control.setFlag(Signal.syncBytes, policy.bytes ?? 1 << 30);
   return control;
 }
 
-const stop = (control: ControlBlock): void => control.setFlag(Signal.stopping, StopStage.sync);
+const stop = (control: TestControlBlock): void => control.setFlag(Signal.stopping, StopStage.sync);
 
-function run(control: ControlBlock, sync: () => void): unknown {
-  const flushNotifier = new Notifier(control.words, Signal.flushNotifier);
-  const hostNotifier = new Notifier(control.words, Signal.hostNotifier);
-  return syncUntilStopped({ control, sync, flushNotifier, hostNotifier });
+function run(control: TestControlBlock, sync: () => void): unknown {
+  const flushNotifier = control.notifier(Signal.flushNotifier);
+  const hostNotifier = control.notifier(Signal.hostNotifier);
+  return syncUntilStopped({
+    control: new ControlBlockWriter('sync', control.memory),
+    sync,
+    flushNotifier,
+    hostNotifier,
+  });
 }
 
 describe('the order of things', () => {
   test('what is committed during a sync is not covered by it', () => {
-    const control = newLevels();
+    const control = newControlBlock();
     control.publish('written', 5);
     const seen: number[] = [];
     const failure = run(control, () => {
@@ -44,7 +50,7 @@ describe('the order of things', () => {
   });
 
   test('there is a last sync after the stop, even if nothing is written: truncation has changed the file', () => {
-    const control = newLevels({ intervalMs: 60_000 });
+    const control = newControlBlock({ intervalMs: 60_000 });
     stop(control);
     let syncs = 0;
     run(control, () => syncs++);
@@ -52,10 +58,10 @@ describe('the order of things', () => {
   });
 
   test('a failed sync poisons the log, is not repeated, and acknowledges nothing', () => {
-    const control = newLevels();
+    const control = newControlBlock();
     control.publish('written', 5);
     control.publish('synced', 2);
-    const caller = new Parker(control.words, Signal.hostNotifier);
+    const caller = control.parkerOf(Signal.hostNotifier);
     expect(caller.arm(() => false)).toBe(true);
     let syncs = 0;
     const failure = run(control, () => {
@@ -63,15 +69,15 @@ describe('the order of things', () => {
       throw new Error('EIO');
     });
     expect(String(failure)).toContain('EIO');
-    expect([syncs, control.flag(Signal.poisoned), control.position('synced')]).toEqual([1, 1, 2]);
+    expect([syncs, control.flag(Signal.syncFailed), control.position('synced')]).toEqual([1, 1, 2]);
     expect(control.flag(Signal.hostNotifier), 'rung').toBe(0);
   });
 
   test('the caller is rung only if somebody waits, the flush thread always', () => {
     for (const awaits of [0, 1]) {
-      const control = newLevels();
+      const control = newControlBlock();
       control.setFlag(Signal.awaitsSynced, awaits);
-      for (const word of [Signal.hostNotifier, Signal.flushNotifier]) new Parker(control.words, word).arm(() => false);
+      for (const word of [Signal.hostNotifier, Signal.flushNotifier]) control.parkerOf(word).arm(() => false);
       control.publish('written', 1);
       run(control, () => stop(control));
       expect(control.flag(Signal.hostNotifier) === 0).toBe(awaits === 1);
@@ -81,13 +87,13 @@ describe('the order of things', () => {
 
   test('enough bytes, somebody in a hurry, or the stop end the lingering', () => {
     // With an hour to linger, each of these would otherwise run into the test's time limit.
-    const starts: ((control: ControlBlock) => void)[] = [
+    const starts: ((control: TestControlBlock) => void)[] = [
       (control) => control.publish('committedBytes', 5000),
       (control) => control.publish('committedBytes', 2 ** 32 + 3000), // more than 32 bits hold
       (control) => hurrySync(control),
     ];
     for (const start of starts) {
-      const control = newLevels({ intervalMs: 3_600_000, bytes: 4096 });
+      const control = newControlBlock({ intervalMs: 3_600_000, bytes: 4096 });
       control.publish('written', 1);
       start(control);
       run(control, () => stop(control));
@@ -98,7 +104,7 @@ describe('the order of things', () => {
 
 describe('a hurry', () => {
   test('is taken back by the sync that it was for, whoever said it; what was written before it is covered', () => {
-    const control = newLevels({ intervalMs: 3_600_000 });
+    const control = newControlBlock({ intervalMs: 3_600_000 });
     hurrySync(control);
     control.publish('written', 5);
     const found: number[] = [];
@@ -112,7 +118,7 @@ describe('a hurry', () => {
   });
 
   test('that is said during a sync holds for the next one', () => {
-    const control = newLevels({ intervalMs: 3_600_000 });
+    const control = newControlBlock({ intervalMs: 3_600_000 });
     hurrySync(control);
     control.publish('written', 5);
     const syncs: number[] = [];
@@ -128,7 +134,7 @@ describe('a hurry', () => {
 });
 
 describe('the thread', () => {
-  function start(control: ControlBlock, dataFile: string, hostPort?: MessageChannel['port1']): Thread {
+  function start(control: TestControlBlock, dataFile: string, hostPort?: MessageChannel['port1']): Thread {
     const data: SyncThreadData = { controlBlock: control.memory, dataFile, hostPort };
     const base = new URL('../../src/log/threads.ts', import.meta.url).href;
     return new Thread('sync', './sync-thread', base, data, hostPort ? [hostPort] : []);
@@ -136,11 +142,11 @@ describe('the thread', () => {
 
   test('syncs while it is told of commits, rings, stops by itself, and marks the end as clean', async () => {
     const log = await SampleLog.open(temporaryFolder());
-    const control = newLevels({ intervalMs: 3_600_000 });
+    const control = newControlBlock({ intervalMs: 3_600_000 });
     const { port1, port2 } = new MessageChannel();
     const { ended } = start(control, log.writer.dataFile, port1);
-    const notifier = new Notifier(control.words, Signal.syncNotifier);
-    const parker = new Parker(control.words, Signal.hostNotifier);
+    const notifier = control.notifier(Signal.syncNotifier);
+    const parker = control.parkerOf(Signal.hostNotifier);
     control.setFlag(Signal.awaitsSynced, 1);
     for (let i = 0; i < 20; i++) {
       log.append([5]);
@@ -166,13 +172,13 @@ describe('the thread', () => {
     const folder = temporaryFolder();
     beginRun(folder, addIncarnation(newMarker(boot), 1), boot, 1);
     spawnSync('mknod', [dataFileOf(folder), 'c', '1', '3']); // as /dev/null, which cannot be synced
-    const control = newLevels();
+    const control = newControlBlock();
     control.publish('written', 1);
     const { port, ended } = start(control, dataFileOf(folder));
     const [message] = await once(port, 'message');
     expect(message.poisoned).toContain('EINVAL');
     await ended;
-    expect(control.flag(Signal.poisoned)).toBe(1);
+    expect(control.flag(Signal.syncFailed)).toBe(1);
     expect(control.position('synced')).toBe(0);
     expect(readMarker(folder)).toMatchObject({ clean: false, poisoned: true });
   });

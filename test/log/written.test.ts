@@ -3,12 +3,12 @@ import { MessageChannel } from 'node:worker_threads';
 import { afterEach, expect, test } from 'vitest';
 import { mapBytesFor } from '../../src/log/lmdb.ts';
 import { LogThreads } from '../../src/log/threads.ts';
-import { ControlBlock, Signal, StopStage } from '../../src/shared/control-block.ts';
+import { Signal, StopStage } from '../../src/shared/control-block.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
-import { Notifier } from '../../src/shared/ring/notifier.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { createRing, GroupKind, RingMemory } from '../../src/shared/ring/ring.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { removeTemporaryFolders, temporaryFolder } from './sample-log.ts';
 
 afterEach(removeTemporaryFolders);
@@ -25,7 +25,7 @@ function spinUntil(holds: () => boolean): void {
 // Whoever reads the rings goes by the level: what it has not found there up to that position has never been, messages to
 // other aggregates among it. A ring that tells later loses them.
 test('`appended`, then the ring, then `written`: whoever sees one of them finds those before it', async () => {
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const maxBytes = 64 << 20;
   const flush = new MessageChannel();
   const log = await LogThreads.start(
@@ -50,7 +50,7 @@ test('`appended`, then the ring, then `written`: whoever sees one of them finds 
   const ring = createRing(ringBytes);
   log.attach(ring);
   const reader = new RingConsumer(ring);
-  const notifier = new Notifier(control.words, Signal.logNotifier);
+  const notifier = control.notifier(Signal.logNotifier);
   const producer = new RingProducer(ring, () => false);
   let late = 0;
   try {

@@ -62,7 +62,7 @@ const arithmetic: readonly { what: string; pattern: RegExp; allowed: Readonly<Re
     pattern: /Atomics\.(?:add|sub)\(|\bflag\([^()]*\)+ ?- |- [\w.]*\bflag\(/,
     allowed: {
       'shared/exit-guard.ts': 'how many threads are inside: bounded by the threads',
-      'shared/control-block.ts':
+      'shared/log-signals.ts':
         'openings of the log: compared for being equal, and never 2^32 of them between two turns',
     },
   },

@@ -2,7 +2,7 @@
 // sides here, at the worst moment; threads.test.ts lets real ones find it.
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
+import { Notifier, Parker } from '../../src/shared/notifier.ts';
 
 let words: Int32Array;
 let channel: MessageChannel;

@@ -1,7 +1,7 @@
 // What the threads of threads.test.ts do: one role each, told by workerData.
 import { type MessagePort, workerData } from 'node:worker_threads';
+import { Notifier, Parker } from '../../src/shared/notifier.ts';
 import { RingConsumer } from '../../src/shared/ring/consumer.ts';
-import { Notifier, Parker } from '../../src/shared/ring/notifier.ts';
 import { RingProducer } from '../../src/shared/ring/producer.ts';
 import { GroupKind, RingSealed } from '../../src/shared/ring/ring.ts';
 import { FrameKind, FrameReader } from '../../src/wire/frame.ts';

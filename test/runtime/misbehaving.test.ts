@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { createRuntime, type Runtime } from '../../src/index.ts';
-import { Signal } from '../../src/shared/control-block.ts';
+import { ControlBlockWriter, Signal } from '../../src/shared/control-block.ts';
 import { Rogue } from './rogue.ts';
 import { errorOf, scratchFolder, sharedRuntime, startRuntime, until } from './scratch.ts';
 
@@ -110,7 +110,7 @@ test('close ends where a shard dies after the log was poisoned', async () => {
   await runtime.ref(Rogue, 'a').count();
   const file = `${dataDir}-exit`;
   const dying = errorOf(runtime.ref(Rogue, 'b').exitWhen(file));
-  runtime['stages'].control.setFlag(Signal.poisoned, 1); // as after a sync that failed
+  new ControlBlockWriter('sync', runtime['stages'].control.memory).setFlag(Signal.syncFailed, 1); // as after a sync that failed
   expect((await errorOf(runtime.ref(Rogue, 'a').count())).code).toBe('LogPoisoned');
   expect((await dying).code).toBe('LogPoisoned');
   writeFileSync(file, '');

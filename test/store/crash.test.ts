@@ -9,8 +9,8 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { dataFileOf } from '../../src/adapters/lmdb/store/environment.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { allIds, idAt, killedGroups } from './killed.ts';
 import { batchOf, collect, MemoryLog, temporaryFolder, usedPagesOf } from './sample.ts';
 
@@ -37,7 +37,7 @@ async function check(folder: string, atLeast: number): Promise<void> {
   const store = EmbeddedStore.open(folder);
   try {
     expect(checkpoint).toBeGreaterThanOrEqual(atLeast);
-    const control = new ControlBlock();
+    const control = new TestControlBlock();
     control.publish('written', checkpoint);
     const history = new History(store, new MemoryLog(), control);
     let next = 1;

@@ -3,14 +3,14 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { Flusher } from '../../src/flush/flusher.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
 import type { EventQuery } from '../../src/store/store.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { batchOf, collect, type Group, MemoryLog, temporaryFolder } from './sample.ts';
 
 let log: MemoryLog;
-let control: ControlBlock;
+let control: TestControlBlock;
 let sink: EmbeddedSink;
 let store: EmbeddedStore;
 let history: History;
@@ -21,7 +21,7 @@ beforeEach(async () => {
   await sink.open();
   store = EmbeddedStore.open(folder);
   log = new MemoryLog();
-  control = new ControlBlock();
+  control = new TestControlBlock();
   history = new History(store, log, control);
   onTestFinished(async () => {
     await history.close();

@@ -4,7 +4,7 @@ import '../leap.ts';
 
 import { expect, onTestFinished, test } from 'vitest';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { leapTo, pass } from '../leap.ts';
 import { batchOf, temporaryFolder } from './sample.ts';
 
@@ -12,7 +12,7 @@ const dayMs = 86_400_000;
 
 /** What the clock shows when a store is opened, and behind a commit that is made an hour later. */
 async function shownBy(folder: string, position: number): Promise<readonly [number, number]> {
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   const sink = new EmbeddedSink(folder, 'log-1', { control });
   await sink.open();
   const opened = control.keyClock();
@@ -33,7 +33,7 @@ test.each([-30, 30])('the date leaps by %i days between two runs, and within one
   const [again, later] = await shownBy(folder, 2);
   expect(again).toBeGreaterThanOrEqual(first + 3_600_000 - 1); // as whole milliseconds
   expect(again - last).toBeLessThan(dayMs);
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('keyClockAhead', 1_000_000);
   const before = control.keyClock();
   leapTo(-days * dayMs);

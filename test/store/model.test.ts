@@ -3,9 +3,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { EmbeddedStore } from '../../src/adapters/lmdb/store/embedded.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
 import { History } from '../../src/store/history.ts';
 import { FrameKind, type FrameReader } from '../../src/wire/frame.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { batchOf, collect, type Group, MemoryLog, type SampleFrame, temporaryFolder } from './sample.ts';
 
 const types = ['A', 'B', 'C'];
@@ -136,7 +136,7 @@ async function compare(store: EmbeddedStore, log: MemoryLog, list: readonly Plac
       );
     }
   }
-  const control = new ControlBlock();
+  const control = new TestControlBlock();
   control.publish('written', list.length);
   const history = new History(store, log, control);
   expect(places(await collect(history.events({ pageSize: 5 })))).toEqual(places(events));

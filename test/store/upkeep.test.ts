@@ -14,8 +14,8 @@ import {
 import { type EmbeddedReader, openEmbeddedReader } from '../../src/adapters/lmdb/store/reader.ts';
 import { EmbeddedSink } from '../../src/adapters/lmdb/store/sink.ts';
 import { messageKeyPrefix } from '../../src/model/receipt.ts';
-import { ControlBlock } from '../../src/shared/control-block.ts';
 import { FrameKind } from '../../src/wire/frame.ts';
+import { TestControlBlock } from '../control-block.ts';
 import { leapTo, pass } from '../leap.ts';
 import { batchOf, type Group, temporaryFolder, usedPagesOf } from './sample.ts';
 
@@ -94,7 +94,7 @@ describe('receipts', () => {
   });
 
   test("a message's outcome goes when nothing can deliver the message again, and no sooner", async () => {
-    const control = new ControlBlock();
+    const control = new TestControlBlock();
     await sink.close();
     sink = new EmbeddedSink(folder, 'log-1', { control });
     await sink.open();

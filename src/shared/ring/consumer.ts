@@ -1,7 +1,7 @@
 // The reading side of a ring: walks groups one by one. The log thread and the last reader each have a cursor of their own.
 import type { MessagePort } from 'node:worker_threads';
+import { Notifier } from '../notifier.ts';
 import { countNear, firstCount, isSealed, wordOf } from './count.ts';
-import { Notifier } from './notifier.ts';
 import { GROUP_HEADER_BYTES, type GroupKind, RingMemory, RingSealed, Word } from './ring.ts';
 
 export class RingConsumer {

@@ -1,9 +1,9 @@
 // The producing side of a ring: one thread writes groups in place, right where the log thread will read them.
 import { TrunklineError } from '../../base/errors.ts';
 import { FrameWriter } from '../../wire/frame.ts';
+import { Parker } from '../notifier.ts';
 import { countNear, firstCount, isSealed, wordOf } from './count.ts';
 import { Group } from './group.ts';
-import { Parker } from './notifier.ts';
 import { type GroupKind, RingMemory, RingSealed, Word } from './ring.ts';
 
 /** What to do when there is no room: true to look again (after having waited), false to refuse with `RingFull`. */

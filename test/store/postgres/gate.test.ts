@@ -10,7 +10,7 @@ import { keepPartitions } from '../../../src/adapters/postgres/schema/months.ts'
 import { storeStatus } from '../../../src/adapters/postgres/schema/status.ts';
 import { openEventStore, postgres, type TrunklineError } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
-import { ControlBlock } from '../../../src/shared/control-block.ts';
+import { ControlBlockWriter } from '../../../src/shared/control-block.ts';
 import { EventFilter } from '../../../src/store/filter.ts';
 import { migratedDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
@@ -252,7 +252,7 @@ test('the history, which handlers and projections read, passes over each; a load
   const archive = new PostgresArchive(postgres({ connectionString: url }), (error) =>
     named.push((error as TrunklineError<'EventUnreadable'>).details.id),
   );
-  const block = new ControlBlock();
+  const block = new ControlBlockWriter('flush');
   block.publish('stored', 100);
   const pages = archive.historyOf('a-log', block).scan(new EventFilter({}));
   for (const limit of [1, 2, 100]) {

@@ -1,10 +1,11 @@
 // Who grows the log's file: the sync thread ahead of need, the log thread if that has not been enough; never both at once.
 import type { ReserveLock } from '../base/disk-reserve.ts';
-import { type ControlBlock, Signal } from '../shared/control-block.ts';
+import { type ControlBlock, Signal, signalsOf } from './control-block.ts';
 
 const lookMs = 10;
 
-export function reserveLock({ words }: ControlBlock): ReserveLock {
+export function reserveLock(control: ControlBlock): ReserveLock {
+  const words = signalsOf(control);
   const word = Signal.reserving;
   return {
     enter() {

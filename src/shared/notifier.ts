@@ -65,6 +65,11 @@ export class Notifier {
     this.port = port;
   }
 
+  /** The sleeper's thread has ended, and has no successor yet: who comes next begins awake. */
+  reset(): void {
+    Atomics.store(this.words, this.index, awake);
+  }
+
   /** Call after publishing work. Costs one load while the sleeper is awake. */
   notify(): void {
     const state = Atomics.load(this.words, this.index);
