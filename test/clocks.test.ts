@@ -139,11 +139,8 @@ test('a thread that is put aside while it looks at both of its clocks has no oth
 test('a time beyond what a timer takes is a long one, not none', async () => {
   const ended: string[] = [];
   const timer = setTimeout(() => ended.push('timer'), 2 ** 32);
-  const control = new AbortController();
-  const paused = pause(2 ** 32, 'pause', { signal: control.signal }).then((what) => ended.push(what));
+  pause(2 ** 32, 'pause', { ref: false }).then((what) => ended.push(what));
   await pause(5);
   clearTimeout(timer);
-  control.abort();
-  await paused.catch(() => {});
   expect(ended).toEqual([]);
 });

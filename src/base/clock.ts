@@ -18,9 +18,9 @@ export const clearTimeout: typeof globalThis.clearTimeout = globalThis.clearTime
 export const setInterval: typeof globalThis.setInterval = globalThis.setInterval;
 export const clearInterval: typeof globalThis.clearInterval = globalThis.clearInterval;
 
-/** Resolves after so many milliseconds. */
-export const pause = ((ms?: number, value?: unknown, options?: object) =>
-  timeoutPromise(bounded(ms), value, options)) as typeof timeoutPromise;
+/** Resolves after so many milliseconds. One that a signal cuts short is `pauseUnless` (on-abort.ts). */
+export const pause = <T = void>(ms: number, value?: T, options?: { readonly ref?: boolean }): Promise<T> =>
+  timeoutPromise(bounded(ms), value, options) as Promise<T>;
 
 /** Resolves once the event loop has served what waits for it. */
 export const yieldToLoop: typeof immediatePromise = immediatePromise;

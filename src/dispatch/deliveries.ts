@@ -9,8 +9,8 @@
 // than what is done, and stays below the outcome of whatever is in the box until that is gone durably: so a start finds in the
 // log what was carried out (`last-run.ts`). While the box cannot be read, nothing is delivered: what it holds may come first.
 
-import { pause } from '../base/clock.ts';
 import { unawaited } from '../base/guarded.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import type { MessageSettings } from '../model/message-options.ts';
 import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
 import { type Care, carefree } from '../wire/care.ts';
@@ -168,8 +168,8 @@ export class Deliveries implements MessageTaker {
     unawaited(this.run(lane, this.box));
   }
 
-  private pause(ms: number): Promise<void> {
-    return pause(ms, undefined, { signal: this.stop.signal }).catch(() => {});
+  private async pause(ms: number): Promise<void> {
+    await pauseUnless(this.stop.signal, ms);
   }
 
   /** Until the lane has nothing to do: it says so in the turn in which it has looked. */

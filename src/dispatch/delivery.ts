@@ -4,8 +4,9 @@
 // Three kinds of failure. Pushed back (a full mailbox, a store that does not answer): not the message's fault, tried again for
 // `patienceMs`. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
-import { pause, performance } from '../base/clock.ts';
+import { performance } from '../base/clock.ts';
 import { fromWire, isError, Rejected, type TrunklineError } from '../base/errors.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import type { MessageSettings } from '../model/message-options.ts';
 import { type Level, messageKeyPrefix } from '../model/receipt.ts';
 import type { Message, MessageFailure } from '../wire/message.ts';
@@ -96,7 +97,7 @@ export async function deliver(
       return end;
     }
     parts.onHeldUp(message, end.error);
-    await pause(askAgainMs, undefined, { signal: stopped }).catch(() => {});
+    await pauseUnless(stopped, askAgainMs);
   }
 }
 
@@ -156,7 +157,7 @@ async function attempts(
         if (++attempts >= retry.attempts) return { kind: 'failed', error, attempts };
         waitMs = Math.min(retry.maxDelayMs, retry.minDelayMs * retry.factor ** (attempts - 1));
       }
-      await pause(waitMs * (0.5 + Math.random() / 2), undefined, { signal: stopped }).catch(() => {});
+      await pauseUnless(stopped, waitMs * (0.5 + Math.random() / 2));
     }
   }
 }

@@ -4,8 +4,9 @@
 // Invariants: all messages up to `takenTo` have been taken, none behind it; what the rings bring is taken, or left, for a whole
 // turn, since several rings in one turn are in no common order. The log keeps what is left (`hold`) unless it is in the box.
 // Reading and keeping exclude each other, so what is read from the box is durable there.
-import { pause, yieldToLoop } from '../base/clock.ts';
+import { yieldToLoop } from '../base/clock.ts';
 import { unawaited } from '../base/guarded.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import type { LogSource } from '../log/log.ts';
 import type { KeptLetters, LetterBox, Message } from '../wire/message.ts';
 import type { Held } from './held.ts';
@@ -98,7 +99,7 @@ export class Intake implements Unloaded {
           await yieldToLoop();
         } catch {
           // The box or the log could not be read: everything stays as it is there.
-          await pause(lookAgainMs, undefined, { signal: this.stopped }).catch(() => {});
+          await pauseUnless(this.stopped, lookAgainMs);
         }
       }
     } finally {

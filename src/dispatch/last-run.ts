@@ -4,7 +4,8 @@
 //
 // Invariant: the log keeps a message's outcome for as long as the message can still be delivered (`Deliveries` holds `settled`
 // below it), so none is missing here.
-import { pause, yieldToLoop } from '../base/clock.ts';
+import { yieldToLoop } from '../base/clock.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import { isMessageKey, messageKeyPrefix, type Outcome } from '../model/receipt.ts';
@@ -48,7 +49,7 @@ export async function readLastRun(log: LogSource, from: number, to: number): Pro
 /** What could not be read at the start, later; undefined on `stopped`. `read` says what went wrong. */
 export async function readInTheEnd<T>(read: () => Promise<T>, stopped: AbortSignal): Promise<T | undefined> {
   for (let waitMs = readAgainMs; ; waitMs = Math.min(2 * waitMs, readAgainMsLimit)) {
-    await pause(waitMs, undefined, { signal: stopped }).catch(() => {});
+    await pauseUnless(stopped, waitMs);
     if (stopped.aborted) return undefined;
     try {
       return await read();

@@ -6,6 +6,7 @@
 import { clearInterval, pause, performance, setInterval } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { StartSettings } from '../model/start-options.ts';
 import { type RunningShard, ShardPool, type ShardSettings } from '../shard/pool.ts';
@@ -143,7 +144,7 @@ export class Shards {
     const lives = this.lives[index]!;
     for (let last = cause; ; ) {
       if (lives.isHopeless) throw new Error(`it has died ${lives.atStart} times in a row as it started: ${last}`);
-      await pause(lives.pauseMs, undefined, { signal: this.stop.signal }).catch(() => {});
+      await pauseUnless(this.stop.signal, lives.pauseMs);
       if (this.stopping) return undefined;
       try {
         return await this.startOne(index);

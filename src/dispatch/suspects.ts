@@ -3,7 +3,8 @@
 // Host thread.
 //
 // Invariant: a death is charged to an attempt that was alone, or else to the one that has outlived its turn.
-import { pause, yieldToLoop } from '../base/clock.ts';
+import { yieldToLoop } from '../base/clock.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 
 /** So long one has its shard for itself. */
 const turnMsMost = 2_000;
@@ -32,12 +33,9 @@ export class Suspects {
     const ended = new AbortController();
     let isLate = false;
     const result = this.run(attempt, () => isLate, charge).finally(() => ended.abort());
-    const late = pause(this.turnMs, undefined, { signal: ended.signal }).then(
-      () => {
-        isLate = true;
-      },
-      () => {},
-    );
+    const late = pauseUnless(ended.signal, this.turnMs).then((isOver) => {
+      isLate = isOver;
+    });
     return { turn: late, result };
   }
 

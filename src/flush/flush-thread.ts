@@ -5,7 +5,7 @@
 // `stopping` has come to its stage the thread comes up to what is synced, closes its sinks, and returns.
 
 import { setPriority } from 'node:os';
-import { clearInterval, pause, setInterval } from '../base/clock.ts';
+import { clearInterval, clearTimeout, pause, setInterval, setTimeout } from '../base/clock.ts';
 import { describeError, isError, TrunklineError, toWire, type WireError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
@@ -332,11 +332,14 @@ async function within(
   runs: readonly Promise<void>[],
   cutShort: Promise<void> = new Promise(() => {}),
 ): Promise<boolean> {
-  const timer = new AbortController();
-  const late = pause(boundMs, false, { signal: timer.signal }).catch(() => false);
+  const { promise: late, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(
+    guarded(() => resolve(false)),
+    boundMs,
+  );
   const ended = Promise.all(runs).then(() => true);
   const inTime = await Promise.race([ended, late, cutShort.then(() => false)]);
-  timer.abort();
+  clearTimeout(timer);
   return inTime;
 }
 

@@ -6,10 +6,11 @@
 // that belongs to it, nor behind in another order. What is staged becomes text in the turn in which it is staged, and every
 // reading parses it again: an object is never shared.
 
-import { clearTimeout, pause, performance, setTimeout } from '../base/clock.ts';
+import { clearTimeout, performance, setTimeout } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
 import { compareKeys, isWithin } from '../base/key-order.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import { isThenable } from '../base/thenable.ts';
 import { within } from '../base/wait.ts';
 import type { Change, HandlerStateStore, KeyRange, MaybePromise, OwnTransaction } from './handler-state-store.ts';
@@ -377,7 +378,7 @@ export class StateTables {
         if (this.isClosed) return error as Error;
         this.settings.onError(error as Error);
         if (isFinal(error) || performance.now() >= this.giveUpAt) return error as Error;
-        await pause(waitMs, undefined, { signal: this.cutting.signal }).catch(() => {});
+        await pauseUnless(this.cutting.signal, waitMs);
         if (this.isClosed) return error as Error;
       }
     }

@@ -11,8 +11,8 @@
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
 
 import pRetry from 'p-retry';
-import { pause } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import { isStoreAway } from '../base/store-away.ts';
 import { isThenable } from '../base/thenable.ts';
 import { aggregateKey } from '../dead-letters/letters.ts';
@@ -224,7 +224,7 @@ export class DeliveryRunner {
       }
       while (last !== 'done') {
         if (last !== undefined && last !== 'again') {
-          await pause(storeBackoffMs(++misses), undefined, { signal: stop }).catch(() => {});
+          await pauseUnless(stop, storeBackoffMs(++misses));
           stop.throwIfAborted();
           if (last === 'away' && (await this.storeAnswers()) && ++strikes > forgiven) {
             made++;
@@ -278,7 +278,7 @@ export class DeliveryRunner {
           onFailedAttempt: async ({ retriesLeft, retriesConsumed }) => {
             isLeft = retriesLeft > 0 && isRetried(retry, subject, error);
             if (!isLeft || stop.aborted) return;
-            await pause(retryDelayMs(retry, retriesConsumed), undefined, { signal: stop });
+            await pauseUnless(stop, retryDelayMs(retry, retriesConsumed));
           },
         },
       );

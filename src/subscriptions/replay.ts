@@ -3,9 +3,10 @@
 
 import { isDate } from 'node:util/types';
 import { checkAggregate, checkFunction, checkId, checkInteger, checkSignal, invalid } from '../base/checks.ts';
-import { pause, performance } from '../base/clock.ts';
+import { performance } from '../base/clock.ts';
 import { guarded } from '../base/guarded.ts';
 import { checkFields, fieldsOf, taken } from '../base/known-fields.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import { doneOutside } from '../base/refusable-call.ts';
 import { isThenable, promised } from '../base/thenable.ts';
 import type { AggregateLike, AnyAggregate, EventNameOf, EventsNamed } from '../model/aggregate.ts';
@@ -187,7 +188,7 @@ async function replayInto(
 async function due(started: number, events: number, rate: number, signal: AbortSignal): Promise<void> {
   const aheadMs = (events / rate) * 1000 - (performance.now() - started);
   if (aheadMs >= rateSliceMs || (events > 0 && aheadMs >= 1000 / rate && rate < 1000 / rateSliceMs)) {
-    await pause(Math.max(1, aheadMs), undefined, { signal }).catch(() => {});
+    await pauseUnless(signal, Math.max(1, aheadMs));
     signal.throwIfAborted(); // with its reason
   }
 }

@@ -12,9 +12,8 @@
 // does not fence it back.
 
 import { randomUUID } from 'node:crypto';
-import { pause } from '../../base/clock.ts';
 import { TrunklineError } from '../../base/errors.ts';
-import { orAborted } from '../../base/on-abort.ts';
+import { orAborted, pauseUnless } from '../../base/on-abort.ts';
 import { tame } from '../../base/tame.ts';
 import { importUserModule } from '../../base/user-module.ts';
 import type { Batch, Sink, SinkInfo } from '../../log/sink.ts';
@@ -202,10 +201,9 @@ class KafkaSink implements Sink {
   private async commit(requests: Requests): Promise<void> {
     const boundMs = Math.min(this.settings.transactionTimeoutMs, requestsMost * this.settings.requestTimeoutMs);
     const timer = new AbortController();
-    const late = pause(boundMs, undefined, { signal: timer.signal }).then(
-      () => Promise.reject(new StreamFault('unavailable', `no end of a transaction within ${boundMs} ms`)),
-      () => {},
-    );
+    const late = pauseUnless(timer.signal, boundMs).then((isOver) => {
+      if (isOver) throw new StreamFault('unavailable', `no end of a transaction within ${boundMs} ms`);
+    });
     const transaction = this.producer!.transaction(requests);
     transaction.catch(() => {});
     try {

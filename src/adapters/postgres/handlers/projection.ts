@@ -8,8 +8,9 @@
 // Invariants: rows and the fact that their events are handled count together, so each event is folded once. The table is
 // complete up to the position of what folds into it, and has a single writer: nothing folds while it takes over other rows.
 
-import { pause, performance } from '../../../base/clock.ts';
+import { performance } from '../../../base/clock.ts';
 import { isError, TrunklineError } from '../../../base/errors.ts';
+import { pauseUnless } from '../../../base/on-abort.ts';
 import { printAs, statusLine } from '../../../base/one-line.ts';
 import { tame } from '../../../base/tame.ts';
 import { within } from '../../../base/wait.ts';
@@ -278,7 +279,7 @@ export class TableProjection<Row> implements Projection<Row> {
       } catch (error) {
         if (!mayComeBack(error) && !mayPass(error)) throw error;
         this.heldUp(error);
-        await pause(storeBackoffMs(failures), undefined, { signal: this.closed.signal });
+        await pauseUnless(this.closed.signal, storeBackoffMs(failures));
       }
     }
   }

@@ -12,11 +12,10 @@
 
 import type pg from 'pg';
 import { checkFunction, checkInteger, checkSignal } from '../../../base/checks.ts';
-import { pause } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { guarded } from '../../../base/guarded.ts';
 import { checkFields, fieldsOf } from '../../../base/known-fields.ts';
-import { onAbort } from '../../../base/on-abort.ts';
+import { onAbort, pauseUnless } from '../../../base/on-abort.ts';
 import { PagedIterator } from '../../../base/paged-iterator.ts';
 import type { StoredEvent } from '../../../model/event.ts';
 import type { EventPage } from '../rows/pages.ts';
@@ -122,7 +121,7 @@ class Tail {
         signal.throwIfAborted();
         const page = await this.attempt(() => this.nextPage());
         if (page === undefined) {
-          await pause(pollMs, undefined, { signal }).catch(() => {});
+          await pauseUnless(signal, pollMs);
           continue;
         }
         yield page;
@@ -242,7 +241,7 @@ class Tail {
         this.token = token;
         if (onError !== undefined) guarded(onError)(failed);
         const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++) * (0.5 + Math.random() / 2);
-        await pause(waitMs, undefined, { signal }).catch(() => {});
+        await pauseUnless(signal, waitMs);
         signal.throwIfAborted();
       }
     }
