@@ -135,7 +135,11 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'adapters/postgres/outbox/append.ts': { isNamed: 'weak' },
   'adapters/postgres/rows/unreadable.ts': { told: 'all, beyond a limit' },
   'adapters/postgres/schema/recent-ownership.ts': { goodAt: 'the oldest, beyond a limit' },
-  'adapters/postgres/partitions/partitions.ts': { months: 'one for each month', done: 'one for each month' },
+  'adapters/postgres/partitions/partitions.ts': {
+    months: 'one for each month',
+    done: 'one for each month',
+    again: 'as done',
+  },
   'adapters/postgres/flush/flush-transaction.ts': { stale: 'told after the commit; one batch' },
   'adapters/postgres/flush/held-groups.ts': { groups: 'settled(), once it is stored; heldBytes', rows: 'as groups' },
   'adapters/kafka/integration.ts': { byType: 'one for each declaration' },

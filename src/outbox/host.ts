@@ -7,7 +7,7 @@ import { StopSteps } from '../base/stop-steps.ts';
 import type { CommandDispatcher } from '../dispatch/dispatcher.ts';
 import type { LogSource } from '../log/log.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { type OutboxAdapter, type RelayStatus, relayRingBytesLeast, type Upkeep } from './outbox.ts';
+import { type OutboxAdapter, type RelayStatus, relayRingBytesLeast, type Upkeep, type UpkeepStatus } from './outbox.ts';
 import { Relay } from './relay.ts';
 
 export interface OutboxSurroundings {
@@ -76,6 +76,10 @@ export class OutboxHost {
 
   get status(): RelayStatus {
     return { ...this.relay.status };
+  }
+
+  get upkeepStatus(): UpkeepStatus {
+    return this.upkeep.status;
   }
 
   /** Types that database roles may raise: their events do not come through this log. */

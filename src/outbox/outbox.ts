@@ -111,8 +111,19 @@ interface OutboxParts {
   onError(error: Error): void;
 }
 
+/** What the upkeep of the store's tables has found. */
+export interface UpkeepStatus {
+  /** Of this month and the next ones those without a partition, like `2026-12`: their events go into the default partition. */
+  readonly missingMonths: readonly string[];
+  /** Months whose events lie in the default partition, and could not be moved. */
+  readonly monthsInDefault: readonly string[];
+  /** What stood in the way at the last look; it is tried again. */
+  readonly lastError: Error | undefined;
+}
+
 /** Maintains the store's tables while a runtime runs. */
 export interface Upkeep {
+  readonly status: UpkeepStatus;
   start(): void;
   /** Lets go of what it is doing. */
   stop(): Promise<void>;

@@ -264,6 +264,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
       heldShards: shards?.held ?? [],
       listenerErrors: this.listenerErrors,
       relay: outbox?.status,
+      upkeep: outbox?.upkeepStatus,
       unreadable: this.stages.reading?.unreadable ?? 0,
       quarantined: dispatcher.refusals.count - dispatcher.refusals.answers,
       setAside: Object.fromEntries(this.stages.setAside),

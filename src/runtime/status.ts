@@ -1,7 +1,7 @@
 // What a runtime tells of itself.
 
 import type { HeldShard } from '../dispatch/shards.ts';
-import type { RelayStatus } from '../outbox/outbox.ts';
+import type { RelayStatus, UpkeepStatus } from '../outbox/outbox.ts';
 import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
 
 /** What `runtime.status()` tells. Positions are log positions; counts are of now. */
@@ -33,6 +33,8 @@ export interface RuntimeStatus {
   setAside: Readonly<Record<string, number>>;
   /** Where the store takes transactions: how their events come into the log. */
   relay: RelayStatus | undefined;
+  /** Where the store is kept in months: which of them are missing, and what lies beside them. */
+  upkeep: UpkeepStatus | undefined;
   /** Rows of the store that cannot be read as events, and were left out, since the start; the log names each. */
   unreadable: number;
   subscriptions: SubscriptionStatus[];

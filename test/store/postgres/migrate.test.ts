@@ -47,6 +47,8 @@ const checksums: Readonly<Record<string, string>> = {
   '000011-locks.sql': '5a79ef45d74e41d1504494486fa39a779634a144b2d341db692917bc2b64f0e4',
   '000012-event-gate.sql': '05ebdaea21025946088b549e70c538a5e98469fc45a85c72a3c3d7926d6e69d3',
   '000013-held-aggregates.sql': '3c39a7f00375190d460eb20e52520a5b5121d4b2f960c2f5447c15e3cb4e9335',
+  '000014-settled-types.sql': '043d765cac93a4206f1dd61ead04d26f93f7b709840cdeb82d7245492490cb52',
+  '000015-months-ahead.sql': 'acafc863f24497ed01e6b5e460e1cb80b41b99f3971a9da880860204c9681b5e',
 };
 
 test('files that databases have applied are as they were', () => {

@@ -1,11 +1,15 @@
 // Months are made and dropped under locks that are held from before the look until the act is committed: whoever comes to
 // write, to read or to make one meanwhile is waited for, or waits.
+import '../../leap.ts';
+
 import type pg from 'pg';
 import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
 import { archiveMonth, dropMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
+import { Partitions } from '../../../src/adapters/postgres/partitions/partitions.ts';
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { keepPartitions, listPartitions } from '../../../src/adapters/postgres/schema/months.ts';
 import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks.ts';
+import { pass } from '../../leap.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';
 import { Clients } from './clients.ts';
@@ -54,6 +58,41 @@ test('while another upkeep is at work, neither makes a month: each looks and act
   expect((await listPartitions(client, schema)).filter(({ month }) => month !== undefined)).toEqual([]);
   await another.query('rollback');
   expect([typeof (await make()), await keepPartitions(client, schema, 2)]).toMatchObject(['string', { length: 2 }]);
+});
+
+test('a transaction that has raised an event and stays open keeps no month ahead from being made, and goes on', async () => {
+  await keepPartitions(client, schema, 0);
+  const raising = await connected();
+  await raising.query(`begin; select ${schema}.raise_event('stock', 'a', 'Sold', '{}')`);
+  expect(await keepPartitions(client, schema, 2)).toHaveLength(2);
+  await raising.query(`select ${schema}.raise_event('stock', 'a', 'Sold', '{}'); commit`);
+  const { rows } = await client.query(
+    `select to_char(now() + interval '1 month', 'YYYY-MM') as next, to_char(now() + interval '2 months', 'YYYY-MM') as last`,
+  );
+  for (const month of Object.values(rows[0] as Record<string, string>)) await insert(client, month, 1);
+  expect((await listPartitions(client, schema)).map((one) => one.rows)).toEqual([2, 1, 1, 0]);
+});
+
+test('a flusher that is held up at a month says so, and tries again later', async () => {
+  const [holder, flusher] = [await connected(), await connected()];
+  await holder.query(`begin; lock table only ${schema}.domain_events in row exclusive mode`); // as an insert does
+  const heldUp: unknown[] = [];
+  const partitions = new Partitions(schema, (error) => heldUp.push(error));
+  await flusher.query(`set lock_timeout = '50ms'`);
+  const real = flusher.query.bind(flusher) as (...args: any[]) => any;
+  flusher.query = ((...args: any[]) =>
+    real(
+      typeof args[0] === 'string' ? args[0].replace(/lock_timeout = \d+/, 'lock_timeout = 50') : args[0],
+      args[1],
+    )) as never;
+  const months = async (): Promise<number> => (await listPartitions(client, schema)).length - 1;
+  await partitions.prepare(flusher, new Set(), Date.now());
+  await partitions.prepare(flusher, new Set(), Date.now());
+  expect([heldUp, await months()]).toEqual([[expect.objectContaining({ code: '55P03' })], 1]); // the one ahead
+  await holder.query('rollback');
+  pass(61_000);
+  await partitions.prepare(flusher, new Set(), Date.now());
+  expect([heldUp.length, await months()]).toEqual([1, 2]);
 });
 
 test('who inserts while the flusher makes the month waits before the partition is chosen, and does not fail', async () => {

@@ -4,9 +4,15 @@ import '../../leap.ts';
 
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { LogReaders } from '../../../src/adapters/postgres/handlers/log-readers.ts';
+import { PostgresTables } from '../../../src/adapters/postgres/handlers/tables.ts';
+import { PostgresTraces } from '../../../src/adapters/postgres/handlers/traces.ts';
+import { PostgresOutbox } from '../../../src/adapters/postgres/outbox/relay-outbox.ts';
+import { PartitionUpkeep } from '../../../src/adapters/postgres/partitions/upkeep.ts';
 import { checkOwnership } from '../../../src/adapters/postgres/schema/ownership.ts';
 import { checkOwnershipOfSession } from '../../../src/adapters/postgres/schema/recent-ownership.ts';
 import { relations } from '../../../src/adapters/postgres/schema/tables.ts';
+import type { HandlerStateStore } from '../../../src/handler-state/handler-state-store.ts';
 import { migrate, openEventStore, postgres } from '../../../src/index.ts';
 import { tailEvents } from '../../../src/postgres.ts';
 import { pass } from '../../leap.ts';
@@ -291,6 +297,22 @@ test('every door says it: a runtime, readers, the tail; and an event trigger tha
     () => openEventStore(store),
     () => tailEvents({ connection: as(service), schema }).next(),
     () => migrate({ connection: as(migrator), schema }),
+    // Those that a runtime opens later, each by itself.
+    () =>
+      new PostgresOutbox({ connection: { connectionString: as(service) }, schema, logId: 'l', actorTypes: [] }).open(),
+    () => new PostgresTraces(store.settings, 'l').readers(),
+    () => new PostgresTables(store.settings, 'l', 1).get('table', 'key'),
+    () => new PostgresTables(store.settings, 'l', 1).begin(undefined, 0, false),
+    async () => {
+      const upkeep = new PartitionUpkeep(store.settings, () => {});
+      await upkeep.keepOnce();
+      throw upkeep.status.lastError;
+    },
+    () =>
+      new Promise((_, reject) => {
+        const kept = { range: async () => [{ key: 'k', json: '{"low":1}' }] } as unknown as HandlerStateStore;
+        void new LogReaders(store.settings, 'l', reject).follow(kept);
+      }),
   ];
   for (const door of doors) {
     expect(await errorOf(door())).toMatchObject(unsafe(/event trigger spying runs function lair.spying_tables\(\)/));

@@ -75,7 +75,7 @@ export class PostgresSink implements Sink, Holding {
     this.events = events;
     this.schema = pg.escapeIdentifier(settings.schema);
     this.settleBytes = settings.batchBytes;
-    this.partitions = new Partitions(this.schema);
+    this.partitions = new Partitions(this.schema, (error) => events.report?.(failure(error, settings.schema)));
     this.transaction = new FlushTransaction(this.schema, logId, events.isLastReader ?? true);
   }
 

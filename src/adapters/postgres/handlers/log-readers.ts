@@ -9,6 +9,7 @@ import { clearTimeout, setTimeout } from '../../../base/clock.ts';
 import { guarded, unawaited } from '../../../base/guarded.ts';
 import { type CheckpointRecord, checkpointTable } from '../../../handler-state/checkpoint.ts';
 import type { Change, HandlerStateStore } from '../../../handler-state/handler-state-store.ts';
+import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { failure } from '../session/failure.ts';
 import { lockReadersSql } from '../session/locks.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
@@ -125,6 +126,7 @@ export class LogReaders {
     let client: pg.Client | undefined;
     try {
       client = await openClient(connection, { name: 'trunkline readers', timeoutMs }, this.ending.signal);
+      await checkOwnershipOfSession(client, schema);
       const names = [...positions.keys()];
       await client.query(beginSql());
       await client.query(lockReadersSql(pg.escapeIdentifier(schema)), [this.logId]);

@@ -14,10 +14,12 @@ import type {
   OnRefused,
   OwnTransaction,
 } from '../../../handler-state/handler-state-store.ts';
+import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { checkSchema, Session } from '../schema/session.ts';
 import { failure, refusesData } from '../session/failure.ts';
 import { type Guard, guard } from '../session/guard.ts';
 import { lockNames, lockSql } from '../session/locks.ts';
+import { onOwnPath } from '../session/own-path.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql, lockTimeoutMs, openPool, type SessionUse } from '../session/server-session.ts';
 import { EntryStatements } from './entries.ts';
@@ -48,7 +50,9 @@ export class PostgresTables implements HandlerStateStore {
     this.statementTimeoutMs = settings.statementTimeoutMs;
     this.statements = new EntryStatements(settings.schema, logId);
     this.guard = guard(settings.schema);
-    this.reading = openPool(settings.connection, useOf(settings), readConnections, settings.loadTimeoutMs);
+    this.reading = openPool(settings.connection, useOf(settings), readConnections, settings.loadTimeoutMs, (client) =>
+      checkOwnershipOfSession(onOwnPath(client), settings.schema),
+    );
     this.transactions = new HandlerTransactions(settings, this.statements, useOf(settings), connections);
   }
 

@@ -2,6 +2,7 @@
 // of its own, for a moment.
 import pg from 'pg';
 import type { RemoteTraces } from '../../../handler-state/state-adapter.ts';
+import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { failure } from '../session/failure.ts';
 import { lockNames, lockReadersSql, lockSql, removeLockSql } from '../session/locks.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
@@ -80,6 +81,7 @@ export class PostgresTraces implements RemoteTraces {
     let client: pg.Client | undefined;
     try {
       client = await openClient(connection, { name: 'trunkline forget', timeoutMs });
+      await checkOwnershipOfSession(client, schema);
       return await work(client);
     } catch (error) {
       throw failure(error, schema);

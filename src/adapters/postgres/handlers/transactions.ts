@@ -11,7 +11,9 @@ import { isThenable } from '../../../base/thenable.ts';
 import type { Change, OwnTransaction } from '../../../handler-state/handler-state-store.ts';
 import type { TransactionClient } from '../../../store/store.ts';
 import { Slots } from '../../../subscriptions/slots.ts';
+import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { failure } from '../session/failure.ts';
+import { onOwnPath } from '../session/own-path.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { destroyClient, lockTimeoutMs, openPool, resetSession, type SessionUse } from '../session/server-session.ts';
 import { codeOf, kindOf, mayPass } from '../session/sqlstate.ts';
@@ -33,7 +35,9 @@ export class HandlerTransactions {
     this.schema = settings.schema;
     this.statements = statements;
     this.use = use;
-    this.pool = openPool(settings.connection, use, connections, settings.loadTimeoutMs);
+    this.pool = openPool(settings.connection, use, connections, settings.loadTimeoutMs, (client) =>
+      checkOwnershipOfSession(onOwnPath(client), settings.schema),
+    );
     this.slots = new Slots(connections);
   }
 

@@ -5,6 +5,7 @@ import pg from 'pg';
 import { performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import type { Outbox, OutboxSession } from '../../../outbox/outbox.ts';
+import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import type { HiddenConnection } from '../session/connection.ts';
 import { failure } from '../session/failure.ts';
 import { beginSql, durable, openClient } from '../session/server-session.ts';
@@ -45,6 +46,7 @@ export class PostgresOutbox implements Outbox {
     let client: pg.Client | undefined;
     try {
       client = await openClient(connection, { name: 'trunkline relay', timeoutMs: queryTimeoutMs }, signal);
+      await checkOwnershipOfSession(client, schema);
       this.raisedTypes = await raisedTypesIn(client, this.schema); // before what may be waited for
       await this.register(client, actorTypes);
     } catch (error) {
@@ -59,13 +61,14 @@ export class PostgresOutbox implements Outbox {
 
   /**
    * Close the transactions' door to the actors' types, unless a transaction has gone through it. The door is closed at once:
-   * who holds a transaction open that writes events holds up no more than the look at what had come through before.
+   * who holds a transaction open that writes events holds up no more than the look at what had come through before. A type that
+   * another runtime has registered, and not looked at yet, is looked at here, too: none begins before one of them has.
    */
   private async register(client: pg.Client, types: readonly string[]): Promise<void> {
     const { schema, unsettled } = this;
     const { rows: missing } = await client.query(
       `select type from pg_catalog.unnest($1::text[]) as type where not exists (
-        select from ${schema}.actor_types where aggregate_type = type)`,
+        select from ${schema}.actor_types where aggregate_type = type and is_settled) order by type collate "C"`,
       [types],
     );
     for (const { type } of missing) {
@@ -76,6 +79,7 @@ export class PostgresOutbox implements Outbox {
         [type],
       );
       if (rowCount === 0) throw inUse(type);
+      if (unsettled.has(type)) continue;
       unsettled.add(type);
       this.closedAt = performance.now();
     }
@@ -83,31 +87,32 @@ export class PostgresOutbox implements Outbox {
   }
 
   /**
-   * A writer of events reads `actor_types` first, and holds its lock until its transaction ends: behind ours there is none
+   * A transaction that writes events reads `actor_types` first, and holds its lock until it ends: behind ours there is none
    * that had read it before the door was closed. One that does not end is not waited for without end: what it still writes is an
-   * aggregate of its own, which the flush of a log refuses or takes as a whole.
+   * aggregate of its own, which the flush of a log refuses or takes as a whole. In one query, whatever else this thread does.
    */
   private async settle(client: pg.Client): Promise<void> {
     const { schema, unsettled } = this;
-    const begin = beginSql(`lock_timeout = ${lockTimeoutMs}`);
+    const settled = `update ${schema}.actor_types set is_settled = true where not is_settled and aggregate_type in (${[...unsettled].map(pg.escapeLiteral).join()})`;
+    const used = `select from ${schema}.aggregates a where a.aggregate_type = t.aggregate_type and a.log_id is null`;
+    let results: pg.QueryResult[];
     try {
-      await client.query(`${begin}; lock table ${schema}.actor_types in access exclusive mode`);
+      results = (await client.query(
+        `${beginSql(`lock_timeout = ${lockTimeoutMs}`)}; lock table ${schema}.actor_types in access exclusive mode;
+         delete from ${schema}.actor_types t where not is_settled and exists (${used})
+           and aggregate_type in (${[...unsettled].map(pg.escapeLiteral).join()}) returning aggregate_type as type;
+         ${settled}; commit`,
+      )) as unknown as pg.QueryResult[];
     } catch (error) {
       const isEarly = performance.now() - this.closedAt < (this.settings.patienceMs ?? patienceMs);
       if (isEarly || codeOf(error) !== lockNotAvailable) throw error;
-      await client.query('rollback');
-      unsettled.clear(); // not looked at again by a later connection: by then actors of the type may have raised events
+      await client.query(`rollback; ${beginSql()}; ${settled}; commit`);
+      unsettled.clear(); // not looked at again: by then actors of the type may have raised events
       return;
     }
-    const { rows } = await client.query(
-      `delete from ${schema}.actor_types t where t.aggregate_type = any($1) and exists (
-         select from ${schema}.aggregates a where a.aggregate_type = t.aggregate_type and a.log_id is null)
-       returning t.aggregate_type as type`,
-      [[...unsettled]],
-    );
-    await client.query('commit');
     unsettled.clear();
-    if (rows.length > 0) throw inUse(rows[0].type);
+    const [taken] = results.find(({ command }) => command === 'DELETE')!.rows;
+    if (taken) throw inUse(taken.type);
   }
 }
 

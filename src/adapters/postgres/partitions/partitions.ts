@@ -1,8 +1,9 @@
 // The months that the flusher has partitions for. What it cannot make one for lands in the default partition: a month that
 // is far away (a wrong clock), or one for which it lacks the right.
 import type pg from 'pg';
+import { performance } from '../../../base/clock.ts';
 import { beginSql } from '../session/server-session.ts';
-import { isServerError } from '../session/sqlstate.ts';
+import { isServerError, kindOf } from '../session/sqlstate.ts';
 
 const monthsBack = 20 * 12;
 const monthsAhead = 2;
@@ -31,14 +32,21 @@ export class MonthSet {
   }
 }
 
+/** How long one that could not be made is left alone: each try waits for the holder of its lock. */
+const againMs = 60_000;
+
 export class Partitions {
   private readonly make: string;
+  private readonly onHeldUp: (error: unknown) => void;
   /** Made, or tried and not to be tried again. */
   private readonly done = new Set<number>();
+  /** Held up by a lock: when they are tried again. */
+  private readonly again = new Map<number, number>();
 
-  /** `schema`: escaped. */
-  constructor(schema: string) {
+  /** `schema`: escaped. `onHeldUp`: once for each month, which is tried again later. */
+  constructor(schema: string, onHeldUp: (error: unknown) => void = () => {}) {
     this.make = `select ${schema}.make_partition(pg_catalog.to_timestamp($1::float8 / 1000))`;
+    this.onHeldUp = onHeldUp;
   }
 
   /** Outside of a transaction: the months of what comes, this month and the next. */
@@ -46,6 +54,7 @@ export class Partitions {
     const current = monthOf(now);
     for (const month of [current, current + 1, ...months]) {
       if (this.done.has(month) || month < current - monthsBack || month > current + monthsAhead) continue;
+      if (performance.now() < (this.again.get(month) ?? 0)) continue;
       await this.prepareMonth(client, month);
     }
   }
@@ -58,7 +67,13 @@ export class Partitions {
     } catch (error) {
       if (!isServerError(error)) throw error;
       await client.query('rollback');
+      if (kindOf(error) === 'busy') {
+        if (!this.again.has(month)) this.onHeldUp(error);
+        this.again.set(month, performance.now() + againMs);
+        return;
+      }
     }
+    this.again.delete(month);
     this.done.add(month);
   }
 }

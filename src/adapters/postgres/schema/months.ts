@@ -6,7 +6,7 @@
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { shown } from '../../../base/shown.ts';
-import { refusesData } from '../session/failure.ts';
+import { refusesData, storeName } from '../session/failure.ts';
 import { lockNames, tryLockSql } from '../session/locks.ts';
 import { PageSize } from '../session/page-size.ts';
 import { beginSql } from '../session/server-session.ts';
@@ -25,6 +25,8 @@ export interface PartitionInfo {
 
 const lockTimeoutMs = 2000;
 const attempts = 5;
+/** The upkeep comes again, and others wait behind each try. */
+const attemptsOfUpkeep = 2;
 const checkViolation = '23514';
 const duplicateTable = '42P07';
 
@@ -64,42 +66,93 @@ export async function listPartitions(client: pg.ClientBase, schema: string): Pro
   return partitions;
 }
 
+/** What an upkeep has done, and what it could not do. */
+export interface MonthsKept {
+  /** Names of the partitions that were made. */
+  readonly made: readonly string[];
+  /** Of this month and the next ones those without a partition, like `2026-12`: their events go into the default partition. */
+  readonly missing: readonly string[];
+  /** Months whose events lie in the default partition. */
+  readonly inDefault: readonly string[];
+  /** What stood in the way. */
+  readonly failures: readonly unknown[];
+}
+
 /**
  * Make the partitions of this month and the next ones, and those of the months that the default partition holds, whose
  * events move there. Returns the names of those made; nothing if another upkeep is at work.
  * @throws what stood in the way of one month, once the others have been made
  */
 export async function keepPartitions(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<string[]> {
+  const { made, failures } = await keepMonths(client, schema, monthsAhead);
+  if (failures.length > 0) throw failures[0];
+  return [...made];
+}
+
+/**
+ * The same, without throwing what stands in the way of single months. By make_partition, which has the owner's rights, where there
+ * is nothing to be moved: that goes beside transactions that are open, and for a role that does not own the tables.
+ */
+export async function keepMonths(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<MonthsKept> {
   const name = pg.escapeIdentifier(schema);
   const failures: unknown[] = [];
-  const { rows: ahead } = await client.query(
+  const { rows } = await client.query(
     `select pg_catalog.to_char(pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC') + pg_catalog.make_interval(months => i), 'YYYY-MM') as month
      from pg_catalog.generate_series(0, $1) i`,
     [monthsAhead],
   );
-  const held = client.query(
-    `select distinct pg_catalog.to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month from ${name}.domain_events_default
-     where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z'`,
-  );
-  const inDefault = await held.catch((error: unknown) => {
+  const ahead: readonly string[] = rows.map(({ month }) => month);
+  const held: string[] = await monthsInDefault(client, name).catch((error: unknown): string[] => {
     if (!tookTooLong(error)) throw error;
     failures.push(error); // those ahead are made in any case
-    return { rows: [] };
+    return [];
   });
-  const months = new Set<string>([...inDefault.rows, ...ahead].map(({ month }) => month));
   const made: string[] = [];
-  for (const month of [...months].sort()) {
+  const makers = [
+    ...ahead.filter((month) => !held.includes(month)).map((month) => [month, makeAhead] as const),
+    ...held.map((month) => [month, makeMonth] as const),
+  ];
+  let isHeldUp = false; // by a lock: the others are tried once
+  for (const [month, make] of makers) {
     try {
-      if (await retried(client, () => makeMonth(client, schema, month))) made.push(partitionOf(month));
+      if (await retried(client, () => make(client, schema, month), isHeldUp ? 1 : attemptsOfUpkeep))
+        made.push(partitionOf(month));
     } catch (error) {
-      // What lies in the way of one month is no reason to leave out the others; a lock or a server that does not come is.
+      // What lies in the way of one month is no reason to leave out the others; a server that does not come is.
+      isHeldUp ||= kindOf(error) === 'busy';
       const isOfThisMonth = error instanceof TrunklineError || refusesData(error) || tookTooLong(error);
-      if (!isOfThisMonth) throw error;
+      if (!isOfThisMonth && kindOf(error) !== 'busy') throw error;
       failures.push(error);
     }
   }
-  if (failures.length > 0) throw failures[0];
-  return made;
+  const isThere = (month: string): Promise<boolean> =>
+    isAttached(client, schema, partitionOf(month)).catch(() => false);
+  const missing: string[] = [];
+  for (const month of ahead) if (!(await isThere(month))) missing.push(month);
+  return {
+    made: made.sort(),
+    missing,
+    inDefault: held.filter((month) => !made.includes(partitionOf(month))),
+    failures,
+  };
+}
+
+async function monthsInDefault(client: pg.ClientBase, name: string): Promise<string[]> {
+  const { rows } = await client.query(
+    `select distinct pg_catalog.to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month from ${name}.domain_events_default
+     where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z' order by month`,
+  );
+  return rows.map(({ month }) => month);
+}
+
+/** False if the month is there, or another upkeep at work. */
+async function makeAhead(client: pg.ClientBase, schema: string, month: string): Promise<boolean> {
+  await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
+  const isThere = await isAttached(client, schema, partitionOf(month));
+  const sql = `select ${pg.escapeIdentifier(schema)}.make_partition($1) as made`;
+  const made = isThere ? null : (await client.query(sql, [startOf(month)])).rows[0].made;
+  await client.query('commit');
+  return made !== null;
 }
 
 /**
@@ -117,6 +170,7 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   const [events, rest, table] = [`${name}.domain_events`, `${name}.domain_events_default`, `${name}.${partition}`];
   const bounds = `from ('${startOf(month)}') to ('${startOf(after(month))}')`;
   const inMonth = `d.occurred_at >= '${startOf(month)}' and d.occurred_at < '${startOf(after(month))}'`;
+  await refuseOthers(client, events, month);
   await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
   if (!(await lockUpkeep(client, schema)) || (await isAttached(client, schema, partition))) {
     await client.query('rollback');
@@ -185,6 +239,19 @@ async function paged(
   }
 }
 
+/** @throws StoreAccessDenied: only who owns the tables moves events between them */
+async function refuseOthers(client: pg.ClientBase, events: string, month: string): Promise<void> {
+  const { rows } = await client.query(
+    `select current_user::text as role, pg_catalog.pg_has_role(relowner, 'usage') as is_owner
+     from pg_catalog.pg_class where oid = $1::regclass`,
+    [events],
+  );
+  const [{ role, is_owner: isOwner }] = rows;
+  if (isOwner) return;
+  const cause = `events of ${month} lie in the default partition, and role ${role} does not own the tables: run trunkline partitions make as their owner`;
+  throw new TrunklineError('StoreAccessDenied', { store: storeName, cause });
+}
+
 /** Until the transaction ends; the function make_partition takes the same lock. False if another upkeep has it. */
 async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolean> {
   const sql = tryLockSql(pg.escapeIdentifier(schema), lockNames.upkeep);
@@ -216,14 +283,14 @@ function after(month: string): string {
 }
 
 /** Again, where another's lock or a row that has slipped in stood in the way. The transaction is rolled back in any case. */
-export async function retried<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
+export async function retried<T>(client: pg.ClientBase, work: () => Promise<T>, most: number = attempts): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
       await client.query('rollback').catch(() => {});
       const mayPass = kindOf(error) === 'busy' || [checkViolation, duplicateTable].includes(codeOf(error));
-      if (!mayPass || attempt === attempts) throw error;
+      if (!mayPass || attempt >= most) throw error;
     }
   }
 }

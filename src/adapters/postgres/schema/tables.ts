@@ -12,7 +12,7 @@ const columns: Readonly<Record<string, string>> = {
   quarantined_events:
     'log_id position id aggregate_type aggregate_id version event_type occurred_at code reason frame quarantined_at',
   snapshots: 'aggregate_type aggregate_id version fingerprint state taken_at',
-  actor_types: 'aggregate_type',
+  actor_types: 'aggregate_type is_settled',
   raise_rights: 'role_name aggregate_type event_type',
   outbox: 'sequence id occurred_at log_id batch position refused',
   outbox_relay: 'is_only log_id session seen_at',

@@ -134,15 +134,24 @@ export async function openClient(
   }
 }
 
-/** A pool whose connections are set before they are handed out. */
-export function openPool(connection: HiddenConnection, use: SessionUse, max: number, connectMs: number): pg.Pool {
+/** A pool whose connections are set, and looked at by `check`, before they are handed out. */
+export function openPool(
+  connection: HiddenConnection,
+  use: SessionUse,
+  max: number,
+  connectMs: number,
+  check: (client: pg.ClientBase) => Promise<void> = async () => {},
+): pg.Pool {
   const pool = new pg.Pool({
     ...configFor(connection, use, connectMs),
     Client,
     max,
     connectionTimeoutMillis: connectMs,
     allowExitOnIdle: true,
-    onConnect: (client) => setSession(client, use) as unknown as undefined, // a promise, which pg-pool awaits
+    onConnect: (async (client: pg.ClientBase) => {
+      await setSession(client, use);
+      await check(client);
+    }) as unknown as (client: pg.ClientBase) => undefined, // a promise, which pg-pool awaits
   });
   Object.defineProperty(pool, 'options', { enumerable: false }); // they hold the connection string
   pool.on('error', () => {}); // an idle connection was lost: the next one is opened again
