@@ -3,6 +3,7 @@
 // and is committed afterwards, both outside the clock.
 import pg from 'pg';
 import { PostgresAppend } from '../src/adapters/postgres/outbox/append.ts';
+import { OutboxHints } from '../src/entity/outbox-door.ts';
 import { Transactions } from '../src/entity/transactions.ts';
 import { migrate, type NewEvent, newId } from '../src/index.ts';
 import { answer, median, micros, percentiles, type Row, roundsOf, runAlone, type Suite } from './measure.ts';
@@ -21,7 +22,7 @@ export const saveWithTx: Suite = (settings): Promise<Row[]> =>
     await client.query(
       'set synchronous_commit = on; create table own (id int primary key, n int); insert into own values (1, 0)',
     );
-    const transactions = new Transactions(new PostgresAppend(schema), new Map(), () => {});
+    const transactions = new Transactions(new PostgresAppend(schema), new Map(), new OutboxHints());
     const bare = (event: NewEvent): Promise<unknown> =>
       client.query({
         name: 'bare',

@@ -45,7 +45,8 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     lives: 'one for each shard',
   },
   'dispatch/slots.ts': { items: 'reused; maxInFlight', free: 'as items' },
-  'runtime/ending.ts': { givenUp: 'one' },
+  'dispatch/earlier-refusals.ts': { waiting: 'taken at the start, where it ends' },
+  'runtime/shutdown.ts': { givenUp: 'one', closers: 'a few for each stage of the start' },
   'entity/aggregate-root.ts': { uncommitted: "the entity's own: markEventsAsCommitted()" },
   'entity/entity-turns.ts': {
     queues: 'release(), fail(); as many as claims name',
@@ -126,7 +127,6 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'base/position-queue.ts': { heap: 'reached, aborted, or timed out' },
   'base/secrets.ts': { functions: 'weak', places: 'weak' },
   'base/stop-steps.ts': { failures: 'one for each step of one end' },
-  'runtime/stages.ts': { setAside: 'one for each sink', refusedBefore: 'taken at the start, where it ends' },
   'store/history.ts': { waiting: 'every 20 ms' },
   'adapters/lmdb/store/heads.ts': { byType: 'trim(), after every batch', changed: 'every batch' },
   'adapters/lmdb/store/postings.ts': { blocks: 'put, when sealed', names: 'one for each type' },

@@ -30,16 +30,28 @@ export class Running implements Awaited {
   private waits: Set<{ readonly awaited: Awaited }> | undefined;
   private inner: Set<Running> | undefined;
 
-  /** @internal Use `RunningCode.begin`. */
-  constructor(what: string, home: Set<Running>, outer: Running | undefined, position: number | undefined) {
+  private constructor(what: string, home: Set<Running>, outer: Running | undefined, position: number | undefined) {
     this.what = what;
     this.home = home;
     this.outer = outer;
     this.position = position;
-    home.add(this);
-    if (outer === undefined) return;
-    outer.inner ??= new Set();
-    outer.inner.add(this);
+  }
+
+  /** It begins: what it is part of can be asked for it. */
+  private begin(): this {
+    this.home.add(this);
+    this.outer?.contains(this);
+    return this;
+  }
+
+  private contains(one: Running): void {
+    this.inner ??= new Set();
+    this.inner.add(one);
+  }
+
+  /** Use `RunningCode.begin`. */
+  static begin(what: string, home: Set<Running>, outer: Running | undefined, position: number | undefined): Running {
+    return new Running(what, home, outer, position).begin();
   }
 
   /** Run code of the user's as this. */
@@ -86,7 +98,7 @@ export class RunningCode implements Awaited {
   private readonly all = new Set<Running>();
 
   begin(what: string, outer?: Running | undefined, position?: number | undefined): Running {
-    return new Running(what, this.all, outer, position);
+    return Running.begin(what, this.all, outer, position);
   }
 
   running(): Iterable<Running> {

@@ -72,10 +72,10 @@ const queryFields = fieldsOf<MessageLetterQuery>({
 /** Messages that could not be delivered; see `runtime.deadLetters.messages`. */
 export class MessageLetters {
   private readonly box: MessageBox;
-  private readonly lanes: () => LaneControl | undefined;
+  private readonly lanes: LaneControl | undefined;
 
-  /** @internal */
-  constructor(box: MessageBox, lanes: () => LaneControl | undefined) {
+  /** @internal `lanes`: undefined outside of a running runtime. */
+  constructor(box: MessageBox, lanes: LaneControl | undefined) {
     this.box = box;
     this.lanes = lanes;
   }
@@ -98,7 +98,7 @@ export class MessageLetters {
   async requeue(which: string | MessageLetterQuery): Promise<MessageLetterOutcome[]> {
     const records = await this.select('requeue', which);
     const lanes = new Set(records.map(({ message }) => laneOf(message)));
-    await this.box.inTime(this.box.requeue(lanes, (lane) => this.lanes()?.requeue(lane)));
+    await this.box.inTime(this.box.requeue(lanes, (lane) => this.lanes?.requeue(lane)));
     return records.map(({ message }) => ({ id: message.id, outcome: 'requeued' }));
   }
 
@@ -111,7 +111,7 @@ export class MessageLetters {
     const records = await this.select('discard', which);
     const messages = records.map(({ message }) => message);
     const discarded = await this.box.inTime(
-      this.box.discard(messages, (lane, ids) => this.lanes()?.discarded(lane, ids)),
+      this.box.discard(messages, (lane, ids) => this.lanes?.discarded(lane, ids)),
     );
     if (typeof which === 'string' && discarded.length === 0) {
       throw new TrunklineError('UnknownDeadLetter', { deadLetter: which });

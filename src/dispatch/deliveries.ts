@@ -45,14 +45,13 @@ import { type Answer, confirmed, Unconfirmed, whenStored } from './unconfirmed.t
 const lookAgainMs = 1_000;
 
 export class Deliveries implements MessageTaker {
-  /** What was open after the process had ended in the middle; set before `recover`. */
-  care: Care = carefree;
   private readonly control: ControlBlockWriter<'host'>;
   private readonly sender: MessageSender;
   private box: LetterBox | undefined;
+  private care: Care = carefree;
   private readonly tally: Tally;
   private readonly settings: MessageSettings;
-  private readonly parts: DeliveryParts;
+  private parts: DeliveryParts;
   private readonly stop = new AbortController();
   private readonly lanes: Lanes;
   private readonly holds: Holds<Holder>;
@@ -78,7 +77,7 @@ export class Deliveries implements MessageTaker {
     this.holds = new Holds(control);
     this.held = held;
     this.lanes = new Lanes(this.holds, this.held);
-    const notCounted = (): void => void this.tally.underWay--;
+    const notCounted = (): void => this.tally.ended(1);
     this.intake = new Intake(this.holds, this.held, this.stop.signal, (...which) => this.take(...which), notCounted);
     this.relief = new Relief(control, this.holds, () => this.hasEnded);
     this.unconfirmed = new Unconfirmed((open, isStored) => this.concluded(open, isStored), this.hasStopped);
@@ -105,13 +104,17 @@ export class Deliveries implements MessageTaker {
     return this.relief.isDue;
   }
 
-  /** What the last run has left: its dead letters, and messages that it had written and perhaps not carried out. */
-  recover(lastRun: LastRun, box: LetterBox, kept: KeptLetters): void {
+  /**
+   * What the last run has left: its dead letters, and messages that it had written and perhaps not carried out. `care`: what
+   * was open after the process had ended in the middle.
+   */
+  recover(lastRun: LastRun, box: LetterBox, kept: KeptLetters, care: Care = carefree): void {
     this.box = box;
+    this.care = care;
     this.relief.begin(box, lastRun.log);
-    this.parts.carriedOut = lastRun.carriedOut;
+    this.parts = { ...this.parts, carriedOut: lastRun.carriedOut };
     this.lanes.begin(lastRun, box);
-    this.tally.underWay += lastRun.messages + kept.waiting;
+    this.tally.began(lastRun.messages + kept.waiting);
     this.intake.begin(lastRun, box, kept.resolved);
     // A letter's outcome stays in the log until the letter is gone.
     for (const key of kept.carriedOut) this.lanes.get(key).held ??= this.holds.add(lastRun.from);
@@ -124,23 +127,23 @@ export class Deliveries implements MessageTaker {
    * The same where the box could not be read: once it can be. Until then the log keeps what the last run has left there, and
    * what comes now.
    */
-  recoverLater(lastRun: LastRun, box: LetterBox, load: () => Promise<KeptLetters>): void {
+  recoverLater(lastRun: LastRun, box: LetterBox, load: () => Promise<KeptLetters>, care: Care = carefree): void {
     const { from, messages, carriedOut } = lastRun;
     const hold = messages + carriedOut.size > 0 ? this.holds.add(from) : undefined;
-    this.tally.underWay += messages;
+    this.tally.began(messages);
     this.holds.begin();
     unawaited(
       readInTheEnd(load, this.stop.signal).then((kept) => {
         if (kept === undefined) return;
-        this.tally.underWay -= messages;
-        this.recover(lastRun, box, kept);
+        this.tally.ended(messages);
+        this.recover(lastRun, box, kept, care);
         this.holds.release(hold);
       }),
     );
   }
 
   add(frame: FrameReader, position: number): void {
-    this.tally.underWay++;
+    this.tally.began(1);
     if (this.intake.isLive) this.take(messageIn(frame, position)!, false);
     else this.intake.leave(position);
   }
@@ -272,7 +275,7 @@ export class Deliveries implements MessageTaker {
   private answered(lane: Lane, open: Open, answer: Answer | undefined): void {
     if (answer !== undefined && this.sender.progress.isStoreElsewhere) {
       lane.unconfirmed++;
-      this.held.bytes -= heapBytesOf(open.message);
+      this.held.release(heapBytesOf(open.message));
       return this.unconfirmed.add(open, answer, heapBytesOf(open.message));
     }
     unawaited(
@@ -286,7 +289,7 @@ export class Deliveries implements MessageTaker {
   private concluded(open: Open, isStored: boolean): void {
     const lane = this.lanes.get(laneOf(open.message));
     lane.unconfirmed--;
-    this.held.bytes += heapBytesOf(open.message);
+    this.held.take(heapBytesOf(open.message));
     if (isStored) this.finish(open);
     else {
       this.holds.release(open.outcome);
@@ -310,10 +313,10 @@ export class Deliveries implements MessageTaker {
   }
 
   private settle(open: Open): void {
-    this.tally.underWay--;
+    this.tally.ended(1);
     this.holds.release(open.hold);
     this.holds.release(open.outcome);
-    this.held.bytes -= heapBytesOf(open.message);
+    this.held.release(heapBytesOf(open.message));
     this.intake.look();
     this.publishKept();
   }

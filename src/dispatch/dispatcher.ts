@@ -1,19 +1,15 @@
 // The caller's side: sends commands to shards. Lives in the thread that made the runtime. `in-flight.ts` knows what has been
-// sent and has no reply; what comes back, `turns.ts` takes.
+// sent and has no reply; what comes back, `turns.ts` takes. `dispatch.ts` puts them together.
 
 import { checkId } from '../base/checks.ts';
 import { monotonicMs } from '../base/clock.ts';
 import { type Executed, isError, TrunklineError } from '../base/errors.ts';
-import type { Logger } from '../base/logger.ts';
-import type { Bus } from '../bus/bus.ts';
 import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
-import type { StoredEvent } from '../model/event.ts';
 import { isMessageKey, type Level, type Receipt } from '../model/receipt.ts';
 import { shardOf } from '../shard/contract.ts';
 import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
 import { logFull } from '../shared/log-signals.ts';
 import { GroupFlag, GroupKind } from '../shared/ring/ring.ts';
-import type { HeldChange } from '../store/holding.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { metadataToJson } from '../wire/metadata.ts';
 import { argumentsJson } from '../wire/payload.ts';
@@ -27,7 +23,7 @@ import { Refusals } from './refusals.ts';
 import { checkSendOptions, keyOf } from './send-options.ts';
 import type { CommandWrite, ShardChannel } from './shard-channel.ts';
 import type { Slots } from './slots.ts';
-import { type MessageTaker, Turns, type TurnsOwner } from './turns.ts';
+import type { StoreAnswers } from './store-answers.ts';
 
 export interface DispatcherOptions {
   ack: Level;
@@ -37,16 +33,14 @@ export interface DispatcherOptions {
   /** Whether there is a stream, and so the level `published`. */
   hasStream: boolean;
   waitTimeoutMs: number;
+  /** Where another log may have gone on. */
+  isStoreElsewhere: boolean;
 }
 
 const isClosing = (error: TrunklineError): boolean =>
   isError(error, 'RuntimeClosed') && error.details.state === 'closing';
 
-export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner {
-  options: DispatcherOptions;
-  deliveries: MessageTaker | undefined;
-  /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
-  eventsFrom: (type: string, id: string, version: number, count: number) => Promise<StoredEvent[]> = async () => [];
+export class CommandDispatcher implements CommandSender, NamedSender {
   readonly refusals: Refusals = new Refusals();
   readonly progress: Progress;
   readonly inFlight: InFlight;
@@ -56,25 +50,39 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
   /** Those of `inFlight`: each command looks here. */
   private readonly channels: readonly ShardChannel[];
   private readonly slots: Slots<Pending>;
-  private readonly turns: Turns;
+  private readonly options: Readonly<DispatcherOptions>;
+  private whenFull: DispatcherOptions['whenFull'];
 
-  /** `report` takes unexpected exceptions, and must not throw. */
   constructor(
     types: readonly AnyAggregate[],
     control: ControlBlockWriter<'host'>,
-    bus: Bus,
     options: DispatcherOptions,
-    report: (error: unknown) => void,
+    answers: StoreAnswers,
   ) {
     this.types = types;
     this.commandNames = types.map((type) => Object.keys(type.commands));
     this.control = control;
     this.options = options;
-    this.progress = new Progress(control, options.hasStream, this.refusals, options.waitTimeoutMs);
+    this.whenFull = options.whenFull;
+    this.progress = new Progress(control, options, this.refusals, answers);
     this.inFlight = new InFlight(options.maxInFlight, this.progress, this.refusals);
     this.channels = this.inFlight.channels;
     this.slots = this.inFlight.slots;
-    this.turns = new Turns(this, control, bus, report);
+  }
+
+  /** Whether what is new waits while there is no room for it, or is refused. */
+  get rejectsWhenFull(): boolean {
+    return this.whenFull === 'reject';
+  }
+
+  /** The flush policy has changed. */
+  changeWhenFull(whenFull: DispatcherOptions['whenFull']): void {
+    this.whenFull = whenFull;
+  }
+
+  /** Whether there is a stream, and so the level `published`. */
+  get hasStream(): boolean {
+    return this.options.hasStream;
   }
 
   /** Why nothing is admitted any more, if so. */
@@ -158,7 +166,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
       pending.isInternal = isInternal;
       pending.onOutcome = named?.onOutcome;
       const slot = this.slots.add(pending);
-      if (ack === 'raised') channel.urgent++;
+      if (ack === 'raised') channel.urgentBegins();
       const level =
         ack === 'raised'
           ? GroupFlag.urgent
@@ -174,7 +182,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
       };
       try {
         if (!channel.tryWrite(write)) {
-          if (!isRead && this.options.whenFull === 'reject' && !isInternal && !channel.dead) {
+          if (!isRead && this.rejectsWhenFull && !isInternal && !channel.isDead) {
             throw new TrunklineError('RingFull', { ringBytes: channel.commands.ringBytes });
           }
           pending.waiting = channel.writeLater(write, (error) => this.inFlight.drop(slot, pending, error));
@@ -198,17 +206,6 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
       const typeIndex = this.types.findIndex(({ name }) => name === type);
       if (typeIndex >= 0 && this.channels.length > 0) this.refusals.fences.add(typeIndex, one, this.lineOf(type, id));
     }
-    this.deliveries?.fenced(refused);
-  }
-
-  /** What others hold at the store has changed; the first of it is logged. */
-  held(change: HeldChange, logger: Logger): void {
-    const { held } = this.progress;
-    const isNew = held.size === 0;
-    held.change(change);
-    const err = isNew ? held.trouble() : undefined;
-    if (err) logger.warn({ err }, err.message);
-    this.turn(); // who waits for `stored` has waited for this news
   }
 
   /**
@@ -226,7 +223,7 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
     const { closed } = this.inFlight;
     if (closed) throw closed;
     if (this.slots.isFull) throw new TrunklineError('TooManyInFlight', { limit: this.slots.limit });
-    if (!isRead && this.options.whenFull === 'reject' && this.control.flag(Signal.full) !== 0) {
+    if (!isRead && this.rejectsWhenFull && this.control.flag(Signal.full) !== 0) {
       throw logFull(this.control, this.options.logLimitBytes);
     }
   }
@@ -252,11 +249,6 @@ export class CommandDispatcher implements CommandSender, NamedSender, TurnsOwner
       () => giveUp((executed) => new TrunklineError('DeadlineExceeded', { deadlineMs: pending.deadlineMs, executed })),
       () => giveUp((executed) => new TrunklineError('Aborted', { executed }, { cause: options.signal?.reason })),
     );
-  }
-
-  /** Handle everything that has happened since the last turn, then ask to be woken. Throws nothing. */
-  turn(): void {
-    this.turns.turn();
   }
 
   /** On the runtime's own account, without a bound. */

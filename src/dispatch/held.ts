@@ -14,10 +14,22 @@ export const heapBytesOf = ({ inputJson, metadataJson }: Message): number =>
 
 export class Held {
   readonly limit: number;
-  bytes = 0;
+  private taken = 0;
 
   constructor(limit: number = limitBytes) {
     this.limit = limit;
+  }
+
+  get bytes(): number {
+    return this.taken;
+  }
+
+  take(bytes: number): void {
+    this.taken += bytes;
+  }
+
+  release(bytes: number): void {
+    this.taken -= bytes;
   }
 
   /** Nothing more is taken in. */

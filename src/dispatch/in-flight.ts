@@ -24,8 +24,6 @@ export interface OtherRing {
 }
 
 export class InFlight {
-  /** Why nothing is admitted any more, if so. */
-  closed: TrunklineError | undefined;
   readonly channels: ShardChannel[] = [];
   /** Further rings whose last reader this thread is: its own, and those of shards that have died. */
   readonly others: Set<OtherRing> = new Set();
@@ -33,11 +31,22 @@ export class InFlight {
   private readonly progress: Progress;
   private readonly refusals: Refusals;
   private readonly drained: (() => void)[] = [];
+  private closedBy: TrunklineError | undefined;
 
   constructor(limit: number, progress: Progress, refusals: Refusals) {
     this.slots = new Slots(limit, ({ isInternal }) => isInternal);
     this.progress = progress;
     this.refusals = refusals;
+  }
+
+  /** Why nothing is admitted any more, if so. */
+  get closed(): TrunklineError | undefined {
+    return this.closedBy;
+  }
+
+  /** Admit nothing more. */
+  close(error: TrunklineError): void {
+    this.closedBy ??= error;
   }
 
   /** Commands, and what waits in other rings. */
@@ -49,7 +58,7 @@ export class InFlight {
 
   /** What was in flight is so no longer, and will not be executed. */
   drop(slot: number, pending: Pending, error: unknown): void {
-    if (pending.ack === 'raised') pending.channel.urgent--;
+    if (pending.ack === 'raised') pending.channel.urgentEnds();
     this.slots.remove(slot);
     pending.fail(error);
   }
@@ -67,7 +76,7 @@ export class InFlight {
 
   /** A shard has died and its ring has been read to the end: callers that still wait for it learn what is known. */
   failLine(channel: ShardChannel, reason: string): void {
-    channel.dead = true;
+    channel.giveUp();
     for (const [slot, pending] of this.slots.entries()) {
       if (pending.channel !== channel || pending.endOfGroup === undefined) continue;
       this.slots.remove(slot);
@@ -90,7 +99,7 @@ export class InFlight {
     for (const [, pending] of this.slots.entries()) {
       if (pending.channel !== dead) continue;
       pending.channel = next;
-      if (pending.ack === 'raised') next.urgent++;
+      if (pending.ack === 'raised') next.urgentBegins();
     }
     this.refusals.fences.resend(dead, next);
     next.takeOver(dead);
@@ -100,7 +109,7 @@ export class InFlight {
 
   /** Nothing will be acknowledged any more. */
   fail(error: TrunklineError): void {
-    if (this.closed === undefined || isError(this.closed, 'RuntimeClosed')) this.closed = error;
+    if (this.closedBy === undefined || isError(this.closedBy, 'RuntimeClosed')) this.closedBy = error;
     for (const [slot, pending] of this.slots.entries()) {
       this.slots.remove(slot);
       pending.fail(error);

@@ -60,7 +60,7 @@ export class Lanes {
     if (!isKept) open.hold = this.holds.add(message.position, open);
     const outcome = this.outcomeOf(message);
     if (outcome !== undefined) open.outcome = this.holds.add(outcome);
-    this.held.bytes += heapBytesOf(message);
+    this.held.take(heapBytesOf(message));
     return open;
   }
 

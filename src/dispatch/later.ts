@@ -39,7 +39,7 @@ export class Later implements Unloaded {
   push(position: number, isKept: boolean, outcome: number | undefined): void {
     if (this.end === this.positions.length) this.makeRoom();
     this.positions[this.end++] = position;
-    this.held.bytes += positionBytes;
+    this.held.take(positionBytes);
     if (!isKept) this.hold ??= this.holds.add(position, this);
     if (outcome !== undefined && outcome < (this.outcomes?.position ?? Number.POSITIVE_INFINITY)) {
       const before = this.outcomes;
@@ -65,7 +65,7 @@ export class Later implements Unloaded {
       for (const placed of await messagesAt(log, box, this.from(this.first, Math.min(most, readAtOnce)))) {
         take(placed);
         this.first++;
-        this.held.bytes -= positionBytes;
+        this.held.release(positionBytes);
         this.movePast(placed.message.position);
       }
     } finally {

@@ -13,6 +13,7 @@ import { HeldBack } from './held-back.ts';
 import { LevelWaiters, type WaitBound } from './level-waiters.ts';
 import type { LevelWait } from './receipt.ts';
 import type { Refusals } from './refusals.ts';
+import type { AnswerReader } from './store-answers.ts';
 
 type WaitedLevel = Exclude<Level, 'raised' | 'written'>;
 
@@ -50,6 +51,14 @@ class Waiting {
   }
 }
 
+interface ProgressSettings {
+  /** Whether there is a stream, and so the level `published`. */
+  readonly hasStream: boolean;
+  readonly isStoreElsewhere: boolean;
+  /** How long a wait of a user's lasts. */
+  readonly waitTimeoutMs: number;
+}
+
 const looksPerBound = 4;
 const lookMsMost = 1_000;
 
@@ -60,17 +69,23 @@ export class Progress implements LevelWait {
   /** What others hold at the store, and who waits for it. */
   readonly held: HeldBack = new HeldBack();
   readonly timeoutMs: number;
-  isStoreElsewhere = false;
-  confirm: LevelWait['confirm'] = async () => {};
+  readonly isStoreElsewhere: boolean;
+  readonly confirm: LevelWait['confirm'];
   private onSynced: (() => void) | undefined;
   private looking: NodeJS.Timeout | undefined;
 
-  /** `timeoutMs`: how long a wait of a user's lasts. */
-  constructor(control: ControlBlockWriter<'host'>, hasStream: boolean, refusals: Refusals, timeoutMs: number) {
+  constructor(
+    control: ControlBlockWriter<'host'>,
+    settings: ProgressSettings,
+    refusals: Refusals,
+    answers: Pick<AnswerReader, 'confirm'>,
+  ) {
     this.control = control;
-    this.timeoutMs = timeoutMs;
+    this.timeoutMs = settings.waitTimeoutMs;
+    this.isStoreElsewhere = settings.isStoreElsewhere;
+    this.confirm = answers.confirm;
     this.refusals = refusals;
-    if (hasStream) return;
+    if (settings.hasStream) return;
     const reason = "'published' needs a stream, and none is configured";
     this.failLevel('published', new TrunklineError('InvalidOptions', { option: 'level', reason }));
   }

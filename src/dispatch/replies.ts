@@ -1,7 +1,6 @@
 // What a caller gets for a reply in a ring: a receipt at the level that it waits for, or an error. Host thread.
 import { Rejected } from '../base/errors.ts';
 import { carriedOut } from '../base/wait.ts';
-import type { StoredEvent } from '../model/event.ts';
 import type { Receipt, RepeatedReply } from '../model/receipt.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
 import { GroupFlag } from '../shared/ring/ring.ts';
@@ -9,6 +8,7 @@ import type { Pending } from './pending.ts';
 import type { Progress } from './progress.ts';
 import { CommandReceipt, RepeatedReceipt } from './receipt.ts';
 import { replyError } from './reply-error.ts';
+import type { AnswerReader } from './store-answers.ts';
 
 /** What a message's refusal came with, for who delivers it. */
 const answers = new WeakMap<object, CommandReceipt>();
@@ -16,8 +16,7 @@ export const answerOf = (refusal: unknown): CommandReceipt | undefined => answer
 
 export interface ReplyContext {
   readonly progress: Progress;
-  /** Events of an aggregate from a version on, so many at most, once everything written is stored. */
-  eventsFrom(type: string, id: string, version: number, count: number): Promise<StoredEvent[]>;
+  readonly answers: Pick<AnswerReader, 'eventsFrom'>;
 }
 
 /** `firstPosition` 0: the reply is not in the log yet, and its caller waits for `raised` only. */
@@ -62,7 +61,7 @@ async function repeated(context: ReplyContext, pending: Pending, receipt: Comman
   const { value, events: count } = receipt.value as RepeatedReply;
   const from = receipt.version - count + 1;
   const { type, id, isMessage } = pending;
-  const events = !isMessage && count > 0 ? await context.eventsFrom(type, id, from, count) : [];
+  const events = !isMessage && count > 0 ? await context.answers.eventsFrom(type, id, from, count) : [];
   const result = new RepeatedReceipt(value, receipt.version, events, receipt, context.progress);
   await atLevel(result, pending);
   return result;

@@ -43,11 +43,11 @@ export class RequeuedLetters {
       this.letGo(lane);
       return true;
     }
-    this.tally.underWay++;
+    this.tally.began(1);
     try {
       return await this.letter(lane, box, request, message);
     } finally {
-      this.tally.underWay--;
+      this.tally.ended(1);
     }
   }
 

@@ -31,15 +31,13 @@ export class ShardChannel {
   /** Ahead of `groups`: finds replies that need not wait for the log. Its cursor counts as that of `groups` does. */
   readonly scout: RingConsumer;
   readonly frame: FrameReader;
-  /** Commands in flight that wait for `raised` only. */
-  urgent = 0;
-  /** Its shard has been given up: nothing is written any more. */
-  dead = false;
   private readonly commandRing: SharedArrayBuffer;
   private readonly eventRing: SharedArrayBuffer;
   private readonly notifier: Notifier;
   private readonly overflow: Set<Waiting> = new Set();
   private readonly firstTail: number;
+  private urgentCommands = 0;
+  private isGivenUp = false;
 
   constructor(shard: number, commandRing: SharedArrayBuffer, eventRing: SharedArrayBuffer, notifier: Notifier) {
     this.shard = shard;
@@ -51,6 +49,28 @@ export class ShardChannel {
     this.groups = new RingConsumer(eventRing);
     this.scout = new RingConsumer(eventRing);
     this.frame = new FrameReader(this.groups.bytes);
+  }
+
+  /** Commands in flight that wait for `raised` only. */
+  get urgent(): number {
+    return this.urgentCommands;
+  }
+
+  urgentBegins(): void {
+    this.urgentCommands++;
+  }
+
+  urgentEnds(): void {
+    this.urgentCommands--;
+  }
+
+  /** Its shard has been given up: nothing is written any more. */
+  get isDead(): boolean {
+    return this.isGivenUp;
+  }
+
+  giveUp(): void {
+    this.isGivenUp = true;
   }
 
   get hasOverflow(): boolean {
@@ -71,7 +91,7 @@ export class ShardChannel {
 
   /** What concerns this shard alone, as soon as there is room; never, once it has been given up. @throws CommandTooLarge */
   tell(write: CommandWrite, fail: (error: unknown) => void): void {
-    if (!this.dead && !this.tryWrite(write)) this.add({ write, fail, isCommand: false });
+    if (!this.isGivenUp && !this.tryWrite(write)) this.add({ write, fail, isCommand: false });
   }
 
   /** It is written no more, if it has not been. */
@@ -83,7 +103,7 @@ export class ShardChannel {
   flushOverflow(): void {
     // If the shard has made room between the last look and the asking to be woken, nothing wakes this thread: look again.
     do this.writeOverflow();
-    while (this.hasOverflow && !this.dead && !this.commands.armForRoom());
+    while (this.hasOverflow && !this.isGivenUp && !this.commands.armForRoom());
   }
 
   /** Take over the commands that never reached the dead shard's ring. */
@@ -104,7 +124,7 @@ export class ShardChannel {
 
   /** The shard has been given up: it can neither take a command nor publish anything from here on, should it still live. */
   seal(): void {
-    this.dead = true;
+    this.giveUp();
     sealTail(this.commandRing);
     sealHead(this.eventRing);
     this.ring();
@@ -138,7 +158,7 @@ export class ShardChannel {
   }
 
   private put(write: CommandWrite): boolean {
-    if (this.dead) return false;
+    if (this.isGivenUp) return false;
     try {
       write(this.commands);
     } catch (error) {

@@ -11,7 +11,7 @@ import { StopSteps } from '../base/stop-steps.ts';
 import type { StartSettings } from '../model/start-options.ts';
 import { type RunningShard, ShardPool, type ShardSettings } from '../shard/pool.ts';
 import { ControlBlock } from '../shared/control-block.ts';
-import type { CommandDispatcher } from './dispatcher.ts';
+import type { InFlight } from './in-flight.ts';
 import { ShardChannel } from './shard-channel.ts';
 import { ShardLives } from './shard-lives.ts';
 
@@ -37,17 +37,23 @@ export interface RingKeeper {
   detach(key: number): Promise<void>;
 }
 
+/** The host's side of commands: who sends them, and reads what comes back. */
+export interface ShardUser {
+  readonly inFlight: InFlight;
+  turn(): void;
+}
+
 export class Shards {
   restartCount = 0;
   /** Starts that were of no use: the shard died before it had taken a command. */
   deathsAtStart = 0;
-  private readonly dispatcher: CommandDispatcher;
+  private readonly user: ShardUser;
   private readonly log: RingKeeper;
   private readonly events: ShardsEvents;
   private readonly pool: ShardPool;
   private readonly count: number;
   private readonly ringKeys: number[] = [];
-  /** By shard. The caller gets them once all shards have started: commands go by how many there are. */
+  /** By shard. Commands in flight get them once all shards have started: commands go by how many there are. */
   private readonly channels: ShardChannel[] = [];
   private readonly starts: Promise<ShardChannel>[] = [];
   private readonly restarts = new Set<Promise<void>>();
@@ -58,14 +64,8 @@ export class Shards {
   private stopping = false;
   private readonly stop = new AbortController();
 
-  constructor(
-    dispatcher: CommandDispatcher,
-    log: RingKeeper,
-    settings: ShardSettings,
-    starts: StartSettings,
-    events: ShardsEvents,
-  ) {
-    this.dispatcher = dispatcher;
+  constructor(user: ShardUser, log: RingKeeper, settings: ShardSettings, starts: StartSettings, events: ShardsEvents) {
+    this.user = user;
     this.log = log;
     this.events = events;
     this.count = settings.shards;
@@ -73,7 +73,7 @@ export class Shards {
     this.lives = Array.from({ length: this.count }, () => new ShardLives(starts));
     this.beats = Array.from({ length: this.count }, () => ({ beat: -1, since: 0, isHeld: false }));
     this.pool = new ShardPool(settings, {
-      wake: () => dispatcher.turn(),
+      wake: () => user.turn(),
       warning: events.warning,
       died: (shard, cause) => {
         const restart = this.restart(shard, cause).finally(() => this.restarts.delete(restart));
@@ -86,7 +86,7 @@ export class Shards {
   async start(): Promise<void> {
     const starts = Array.from({ length: this.count }, (_, index) => this.startOne(index));
     for (const result of await Promise.allSettled(starts)) if (result.status === 'rejected') throw result.reason;
-    this.dispatcher.inFlight.channels.push(...this.channels);
+    this.user.inFlight.channels.push(...this.channels);
     this.watch = setInterval(
       guarded(() => this.look()),
       lookEveryMs,
@@ -112,7 +112,8 @@ export class Shards {
   /** Read the dead shard's ring to the end, tell its callers what is known, and start another. */
   private async restart({ index }: RunningShard, cause: string): Promise<void> {
     if (this.stopping) return;
-    const { dispatcher } = this;
+    const { user } = this;
+    const { inFlight } = user;
     const dead = await this.starts[index]!.catch(() => undefined);
     if (dead === undefined) return;
     this.restartCount++;
@@ -120,14 +121,14 @@ export class Shards {
       dead.seal();
       this.events.died(index, cause);
       await this.log.detach(this.ringKeys[index]!);
-      dispatcher.turn();
-      dispatcher.inFlight.failLine(dead, `its shard died (${cause})`);
+      user.turn();
+      inFlight.failLine(dead, `its shard died (${cause})`);
       this.lives[index]!.died(dead.hasTakenAny);
       if (!dead.hasTakenAny) this.deathsAtStart++;
       const next = await this.startAgain(index, cause);
       if (next === undefined) return;
-      if (dispatcher.inFlight.channels.length > 0) dispatcher.inFlight.replaceLine(dead, next);
-      dispatcher.turn();
+      if (inFlight.channels.length > 0) inFlight.replaceLine(dead, next);
+      user.turn();
     } catch (error) {
       if (this.stopping) return;
       this.events.failed(

@@ -34,15 +34,17 @@ export interface MessageTaker {
   fenced(targets: readonly Address[]): void;
 }
 
-/** Whose turns these are: the caller. */
-export interface TurnsOwner extends NamedSender, ReplyContext {
+/** What turns handle, and pass on to. */
+export interface TurnsParts extends ReplyContext {
   readonly inFlight: InFlight;
   readonly refusals: Refusals;
-  readonly deliveries: MessageTaker | undefined;
+  readonly deliveries: MessageTaker;
+  /** Questions go this way. */
+  readonly sender: NamedSender;
 }
 
 export class Turns {
-  private readonly owner: TurnsOwner;
+  private readonly parts: TurnsParts;
   private readonly inFlight: InFlight;
   private readonly control: ControlBlockWriter<'host'>;
   private readonly bus: Bus;
@@ -62,17 +64,17 @@ export class Turns {
   private isDueAgain = false;
 
   /** `report` takes unexpected exceptions, and must not throw. */
-  constructor(owner: TurnsOwner, control: ControlBlockWriter<'host'>, bus: Bus, report: (error: unknown) => void) {
-    this.owner = owner;
-    this.inFlight = owner.inFlight;
+  constructor(parts: TurnsParts, control: ControlBlockWriter<'host'>, bus: Bus, report: (error: unknown) => void) {
+    this.parts = parts;
+    this.inFlight = parts.inFlight;
     this.control = control;
     this.bus = bus;
     this.report = report;
     this.parker = control.parker();
     this.steps = [
       () => this.tellBus(),
-      () => owner.deliveries?.settledUpTo(this.written),
-      () => owner.progress.advance(),
+      () => parts.deliveries.settledUpTo(this.written),
+      () => parts.progress.advance(),
       () => this.tellRoom(),
     ];
   }
@@ -139,13 +141,13 @@ export class Turns {
 
   private looksForWork(): boolean {
     const { channels, others } = this.inFlight;
-    const { progress, deliveries } = this.owner;
+    const { progress, deliveries } = this.parts;
     for (const { groups, scout, urgent } of channels) {
       if (groups.written() !== groups.cursor) return true;
       if (urgent > 0 && groups.published() > Math.max(groups.cursor, scout.cursor)) return true;
     }
     for (const { groups } of others) if (groups.written() !== groups.cursor) return true;
-    if (this.hasMoreRoom() || deliveries?.isReliefDue) return true;
+    if (this.hasMoreRoom() || deliveries.isReliefDue) return true;
     return progress.hasMoved() || (this.inFlight.count > 0 && this.control.isPoisoned);
   }
 
@@ -168,9 +170,9 @@ export class Turns {
         if (other) other.onGroup(ring);
         else if (ring.kind === GroupKind.reply) this.settle(ring);
         else if (ring.kind === GroupKind.fenced) {
-          this.owner.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
+          this.parts.refusals.fences.concluded(ring.slot, ring.firstPosition + ring.frameCount - 1);
         } else if (ring.kind === GroupKind.ask && channel) {
-          answerAsk(this.owner, channel, ring.slot, frame.at(ring.framesStart));
+          answerAsk(this.parts.sender, channel, ring.slot, frame.at(ring.framesStart));
         }
       } catch (error) {
         this.report(error);
@@ -197,7 +199,7 @@ export class Turns {
     if (frame.kind === FrameKind.event) {
       if (this.bus.wants(frame.aggregateType, frame.name)) this.heard.push(decodeEvent(frame, position));
     } else if (frame.kind === FrameKind.message) {
-      this.owner.deliveries?.add(frame, position);
+      this.parts.deliveries.add(frame, position);
     }
   }
 
@@ -223,7 +225,7 @@ export class Turns {
     const pending = slots.get(slot);
     if (pending === undefined) return;
     slots.remove(slot);
-    if (pending.ack === 'raised') pending.channel.urgent--;
+    if (pending.ack === 'raised') pending.channel.urgentEnds();
     if (pending.raised) pending.raised.written(ring.firstPosition);
     if (pending.onOutcome !== undefined && ring.frameCount > 0) pending.onOutcome(ring.firstPosition);
     if (pending.answered) return;
@@ -236,7 +238,7 @@ export class Turns {
    */
   private scoutAhead(channel: ShardChannel): void {
     const { scout, groups } = channel;
-    if (scout.cursor < groups.cursor) scout.cursor = groups.cursor;
+    scout.skipTo(groups.cursor);
     const limit = groups.published();
     while (scout.take(limit)) {
       if (scout.kind !== GroupKind.reply || (scout.flags & GroupFlag.urgent) === 0) continue;
@@ -248,7 +250,7 @@ export class Turns {
   /** Whatever is wrong with a reply, its caller has an answer. */
   private answer(pending: Pending, ring: RingConsumer, firstPosition: number): void {
     try {
-      answer(this.owner, pending, ring, firstPosition);
+      answer(this.parts, pending, ring, firstPosition);
     } catch (error) {
       pending.fail(error);
     }

@@ -10,6 +10,7 @@ import { printAs } from '../base/one-line.ts';
 import { RunningCode } from '../base/running.ts';
 import { carriedOut } from '../base/wait.ts';
 import type { CommandDispatcher } from '../dispatch/dispatcher.ts';
+import type { OtherRing } from '../dispatch/in-flight.ts';
 import { CommandReceipt } from '../dispatch/receipt.ts';
 import { Slots } from '../dispatch/slots.ts';
 import { eachFrame } from '../log/frames.ts';
@@ -25,11 +26,12 @@ import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GROUP_HEADER_BYTES, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader, frameBytesBound, frameBytesExact } from '../wire/frame.ts';
 import { writeIdText, writeNewId } from '../wire/ids.ts';
-import { EntityTurns, type HeadLookUp } from './entity-turns.ts';
+import type { Address } from '../wire/message.ts';
+import { EntityTurns } from './entity-turns.ts';
 import { Heads } from './heads.ts';
 import { Later } from './later.ts';
 import { type Draft, draftEvents, type Prepared, prepareDrafts } from './prepared.ts';
-import type { EntitySettings } from './settings.ts';
+import type { EntitySettings, PublisherParts } from './settings.ts';
 import type { Transactions } from './transactions.ts';
 
 interface Publishing {
@@ -50,6 +52,8 @@ export interface Reserved {
 export class EventPublisher {
   /** @internal */
   readonly ring: SharedArrayBuffer;
+  /** @internal For the host's turns, which are the ring's last reader. */
+  readonly reading: OtherRing;
   private readonly dispatcher: CommandDispatcher;
   private readonly heads: Heads;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
@@ -59,8 +63,6 @@ export class EventPublisher {
   private readonly slots: Slots<Publishing>;
   /** @internal Commits of units of work: what they have reserved is in flight until they end. */
   readonly commits: RunningCode = new RunningCode();
-  /** @internal */
-  transactions: Transactions | undefined;
   /** Slots of what waits for room, in order. */
   private waiting: number[] = [];
   private waitingEvents = 0;
@@ -68,17 +70,12 @@ export class EventPublisher {
 
   private readonly control: ControlBlock;
   private readonly turns: EntityTurns;
+  private readonly transactions: Transactions;
 
-  /** @internal `lookUp`: set where the store is on another machine: it may know entities that this process does not. */
-  constructor(
-    dispatcher: CommandDispatcher,
-    control: ControlBlock,
-    storedHead: (type: string, id: string) => { version: number } | undefined,
-    actorTypes: ReadonlyMap<string, AnyAggregate>,
-    options: EntitySettings,
-    lookUp?: HeadLookUp,
-  ) {
+  /** @internal */
+  constructor({ dispatcher, control, storedHead, actorTypes, options, transactions, lookUp }: PublisherParts) {
     this.dispatcher = dispatcher;
+    this.transactions = transactions;
     this.control = control;
     this.heads = new Heads(control, storedHead);
     this.actorTypes = actorTypes;
@@ -90,7 +87,7 @@ export class EventPublisher {
     this.logNotifier = control.notifier(Signal.logNotifier);
     this.slots = new Slots(options.maxInFlight);
     const groups = new RingConsumer(this.ring, Word.tail);
-    dispatcher.inFlight.others.add({
+    this.reading = {
       groups,
       frame: new FrameReader(groups.bytes),
       onGroup: (ring) => this.written(ring),
@@ -98,7 +95,7 @@ export class EventPublisher {
       endTurn: () => this.flushWaiting(),
       fail: (error) => this.fail(error),
       inFlight: () => this.slots.count + this.turns.count,
-    });
+    };
   }
 
   /**
@@ -139,7 +136,7 @@ export class EventPublisher {
    */
   publishAsync(...events: NewEvent[]): void {
     const { transactions } = this;
-    if (transactions !== undefined && events.some((event) => transactions.hasTaken(event))) {
+    if (events.some((event) => transactions.hasTaken(event))) {
       transactions.committed();
       events = events.filter((event) => !transactions.hasTaken(event));
       if (events.length === 0) return;
@@ -167,7 +164,7 @@ export class EventPublisher {
 
   /** @internal */
   get hasStream(): boolean {
-    return this.dispatcher.options.hasStream;
+    return this.dispatcher.hasStream;
   }
 
   /**
@@ -179,7 +176,7 @@ export class EventPublisher {
     const drafts = this.draft(events);
     return this.turns.hold(drafts, (release) => {
       const prepared = this.prepare(drafts);
-      if (this.dispatcher.options.whenFull === 'reject' && !this.hasRoom()) throw this.tooManyUnstored();
+      if (this.dispatcher.rejectsWhenFull && !this.hasRoom()) throw this.tooManyUnstored();
       const { slot, promise } = this.takeSlot(prepared);
       promise.catch(() => {}); // `publish` reports a runtime that fails meanwhile
       return {
@@ -212,8 +209,8 @@ export class EventPublisher {
   }
 
   /** @internal Another log has written these. */
-  fenced(aggregates: readonly { type: string; id: string }[]): void {
-    for (const { type, id } of aggregates) this.heads.forgetOne(type, id);
+  fenced(aggregates: readonly Address[]): void {
+    for (const { aggregateType, aggregateId } of aggregates) this.heads.forgetOne(aggregateType, aggregateId);
   }
 
   private async appendAt(
@@ -274,7 +271,7 @@ export class EventPublisher {
   /** Into the ring now, or, if it is full, as soon as there is room. Throws what refuses it. */
   private append(events: readonly Prepared[]): Promise<CommandReceipt> {
     const { slot, promise } = this.takeSlot(events);
-    this.write(slot, this.dispatcher.options.whenFull === 'reject');
+    this.write(slot, this.dispatcher.rejectsWhenFull);
     return promise;
   }
 
@@ -313,7 +310,7 @@ export class EventPublisher {
   private tryWrite(slot: number, events: readonly Prepared[]): boolean {
     const { producer, control } = this;
     // The log's last room is for what frees it.
-    const mayWait = this.dispatcher.options.whenFull === 'wait';
+    const mayWait = !this.dispatcher.rejectsWhenFull;
     if (mayWait && control.flag(Signal.full) !== LogRoom.plenty) return false;
     try {
       for (const event of events) {

@@ -12,19 +12,12 @@ import { checkBytes, RELAYED_DATA_BYTES_LIMIT, RELAYED_METADATA_BYTES_LIMIT } fr
 import { metadataToJson } from '../wire/metadata.ts';
 import { toJson } from '../wire/payload.ts';
 import { checkNewEvents } from './new-event.ts';
-
-/** What brings events of transactions into the log, while the runtime has one. */
-interface OutboxDoor {
-  /** Something may have been committed. */
-  hint(): void;
-  /** Types that database roles may raise. */
-  readonly raisedTypes: ReadonlySet<string>;
-}
+import type { OutboxHints } from './outbox-door.ts';
 
 export class Transactions {
   private readonly store: TransactionAppend | undefined;
   private readonly actorTypes: ReadonlyMap<string, AnyAggregate>;
-  private readonly outbox: () => OutboxDoor | undefined;
+  private readonly outbox: OutboxHints;
   /** Events as the user gave them: if their transaction commits, the relay publishes them. */
   private readonly taken = new WeakSet<NewEvent>();
 
@@ -32,7 +25,7 @@ export class Transactions {
   constructor(
     store: TransactionAppend | undefined,
     actorTypes: ReadonlyMap<string, AnyAggregate>,
-    outbox: () => OutboxDoor | undefined,
+    outbox: OutboxHints,
   ) {
     this.store = store;
     this.actorTypes = actorTypes;
@@ -60,12 +53,12 @@ export class Transactions {
 
   /** Whether database roles may raise events of this type, in transactions: then they come through those alone. */
   mayBeRaised(aggregateType: string): boolean {
-    return this.outbox()?.raisedTypes.has(aggregateType) === true;
+    return this.outbox.mayBeRaised(aggregateType);
   }
 
   /** A transaction with events in it has been committed: a hint, without which the relay would look a little later. */
   committed(): void {
-    this.outbox()?.hint();
+    this.outbox.hint();
   }
 
   private prepare(events: readonly NewEvent[]): AppendedEvent[] {

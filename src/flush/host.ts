@@ -2,7 +2,7 @@
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { clearTimeout, pause, setTimeout } from '../base/clock.ts';
-import { fromWire, TrunklineError } from '../base/errors.ts';
+import { fromWire, TrunklineError, type WireError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { Thread } from '../base/thread.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
@@ -31,43 +31,41 @@ export interface FlushEvents {
   /** Others hold these at the store, or hold them no more. */
   held(change: HeldChange): void;
   failed(cause: string): void;
-  /** It is there from now on: whatever becomes of its start, `ended` ends it. */
-  begun(thread: FlushThread): void;
 }
 
+type FlushSettings = Omit<FlushThreadData, 'syncPort' | 'hostPort'> & { moduleMs: number };
+
 export class FlushThread {
+  /** Resolves when its sinks are open. Rejects where they cannot be; it is there all the same, and `ended` ends it. */
+  readonly started: Promise<void>;
   private readonly thread: Thread;
   private readonly port: MessagePort;
   private changes = 0;
   private isHeld = false;
 
-  private constructor(thread: Thread, port: MessagePort) {
-    this.thread = thread;
-    this.port = port;
-  }
-
   /** `syncPort`: the flush thread's end of the channel on which the sync thread wakes it. */
-  static async start(
-    settings: Omit<FlushThreadData, 'syncPort' | 'hostPort'> & { moduleMs: number },
-    syncPort: MessagePort,
-    events: FlushEvents,
-  ): Promise<FlushThread> {
+  constructor(settings: FlushSettings, syncPort: MessagePort, events: FlushEvents) {
     const caller = new MessageChannel();
     caller.port1.on(
       'message',
       guarded(() => events.wake()),
     );
     const data: FlushThreadData = { ...settings, syncPort, hostPort: caller.port2 };
-    const thread = new Thread('flush', './flush-thread', import.meta.url, data, [syncPort, caller.port2]);
-    const flushThread = new FlushThread(thread, caller.port1);
-    events.begun(flushThread);
+    this.thread = new Thread('flush', './flush-thread', import.meta.url, data, [syncPort, caller.port2]);
+    this.port = caller.port1;
+    this.started = this.start(settings.moduleMs, events);
+    this.started.catch(() => {}); // the stage waits for it
+  }
+
+  private async start(moduleMs: number, events: FlushEvents): Promise<void> {
+    const { thread } = this;
     let late: NodeJS.Timeout | undefined;
     let isStarting = true;
     try {
       await new Promise<void>((resolve, reject) => {
         const held = (what: string, module: string): void => {
-          flushThread.isHeld = true;
-          reject(new TrunklineError('StartTimedOut', { what, module, timeoutMs: settings.moduleMs }));
+          this.isHeld = true;
+          reject(new TrunklineError('StartTimedOut', { what, module, timeoutMs: moduleMs }));
         };
         thread.ended.catch(reject);
         thread.port.on(
@@ -81,26 +79,9 @@ export class FlushThread {
               const { what, module } = message;
               late = setTimeout(
                 guarded(() => held(what, module)),
-                settings.moduleMs + silenceGraceMs,
+                moduleMs + silenceGraceMs,
               );
-            } else if (message.type === 'sink-error')
-              events.sinkError(
-                message.name,
-                fromWire(message.error) as TrunklineError,
-                message.retryInMs === undefined,
-              );
-            else if (message.type === 'sink-report')
-              events.sinkReport(message.name, fromWire(message.error) as TrunklineError);
-            else if (message.type === 'set-aside')
-              events.setAside(
-                message.name,
-                message.count,
-                message.errors.map((error) => fromWire(error) as TrunklineError),
-              );
-            else if (message.type === 'held') events.held(message.change);
-            else if (message.type === 'quarantined') {
-              events.quarantined(message.refused, message.isNews);
-            }
+            } else hear(message, events);
           }),
         );
       });
@@ -109,9 +90,8 @@ export class FlushThread {
       clearTimeout(late);
     }
     thread.ended.catch((error: Error) => {
-      if (!flushThread.isHeld) events.failed(error.message); // else `close` tells of it
+      if (!this.isHeld) events.failed(error.message); // else `close` tells of it
     });
-    return flushThread;
   }
 
   /** Resolves when the sink has taken a change of its settings. */
@@ -154,4 +134,15 @@ export class FlushThread {
       this.port.close();
     }
   }
+}
+
+/** What its sinks report while it runs. */
+function hear(message: FlushThreadReport, events: FlushEvents): void {
+  const errorOf = (error: WireError): TrunklineError => fromWire(error) as TrunklineError;
+  if (message.type === 'sink-error') {
+    events.sinkError(message.name, errorOf(message.error), message.retryInMs === undefined);
+  } else if (message.type === 'sink-report') events.sinkReport(message.name, errorOf(message.error));
+  else if (message.type === 'set-aside') events.setAside(message.name, message.count, message.errors.map(errorOf));
+  else if (message.type === 'held') events.held(message.change);
+  else if (message.type === 'quarantined') events.quarantined(message.refused, message.isNews);
 }

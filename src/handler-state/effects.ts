@@ -41,13 +41,9 @@ export class Effects implements EffectTransaction {
   private transaction: OwnTransaction | undefined;
   /** They had happened before: their transaction finds its entry. */
   haveHappened = false;
-  /** Told when the transaction has been committed. */
-  onCommitted: () => void = () => {};
-  /**
-   * Of a transaction in which only statements of ours are executed: what holds it up is reported, and never counts against the
-   * events that it carries.
-   */
-  onHeldUp: ((error: unknown) => void) | undefined;
+  private onCommitted: () => void = () => {};
+  /** Of a transaction in which only statements of ours are executed. */
+  private onHeldUp: ((error: unknown) => void) | undefined;
   private hasMissedStore = false;
   couldNotBegin = false;
 
@@ -91,6 +87,20 @@ export class Effects implements EffectTransaction {
       this.beginning.catch(() => {}); // the handler and the commit learn it
     }
     return (await this.beginning).client as SqlClient;
+  }
+
+  /**
+   * The same, for statements of ours alone: what holds the transaction up is given to `onHeldUp`, and never counts against the
+   * events that it carries.
+   */
+  ownClient(onHeldUp: (error: unknown) => void): Promise<SqlClient> {
+    this.onHeldUp = onHeldUp;
+    return this.client();
+  }
+
+  /** Called once the transaction has been committed. */
+  afterCommit(onCommitted: () => void): void {
+    this.onCommitted = onCommitted;
   }
 
   /** Whether an attempt that failed has done so because the store is unavailable. */

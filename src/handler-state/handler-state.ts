@@ -28,6 +28,10 @@ export interface TablesSettings {
   onError(error: Error): void;
   /** The store refuses this entry permanently: it was left out. `refused`: how many there were in this run. */
   onRefused?(entry: { table: string; key: string; refused: number }, error: Error): void;
+  /** The store has come back from an earlier state: nothing more is staged over it in this run. */
+  onBehind?(error: Error): void;
+  /** The store has caught up with what was staged. */
+  onRoom?(): void;
 }
 
 /** What is written at every commit, if it has changed: a checkpoint. */
@@ -69,11 +73,7 @@ export class StateTables {
   private giveUpAt = Number.POSITIVE_INFINITY;
   /** What the last commit has failed by, which is tried again; undefined once one has succeeded. */
   trouble: Error | undefined;
-  /** Called when the store has come back from an earlier state: nothing more is staged over it in this run. */
-  onBehind: (error: Error) => void = () => {};
   private failure: Error | undefined;
-  /** Called when the store has caught up with what was staged. */
-  onRoom: () => void = () => {};
 
   /** The store is opened when it is first needed. */
   constructor(openStore: () => Promise<HandlerStateStore>, settings: TablesSettings) {
@@ -319,7 +319,7 @@ export class StateTables {
       if (failed !== undefined) return this.giveUp(failed, waiters);
       this.overlay.end();
       for (const { resolve } of waiters) resolve();
-      this.onRoom();
+      this.settings.onRoom?.();
       if (this.overlay.size > 0 || this.dirty.size > 0) continue;
       this.running = undefined;
       this.isHurried = false;
@@ -344,7 +344,7 @@ export class StateTables {
     const isBehind = isError(error, 'StoreBehind');
     if (isBehind) this.failure = error;
     for (const { reject } of [...waiters, ...this.waiters.splice(0)]) reject(error);
-    if (isBehind) this.onBehind(error);
+    if (isBehind) this.settings.onBehind?.(error);
   }
 
   /** Hurried or not, never within the turn that began the run: what a checkpoint stages there must find it running. */

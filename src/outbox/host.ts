@@ -4,7 +4,7 @@
 import { isError } from '../base/errors.ts';
 import type { Logger } from '../base/logger.ts';
 import { StopSteps } from '../base/stop-steps.ts';
-import type { CommandDispatcher } from '../dispatch/dispatcher.ts';
+import type { OtherRing } from '../dispatch/in-flight.ts';
 import type { LogSource } from '../log/log.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { type OutboxAdapter, type RelayStatus, relayRingBytesLeast, type Upkeep, type UpkeepStatus } from './outbox.ts';
@@ -14,7 +14,8 @@ export interface OutboxSurroundings {
   log: { logId: string; attach(ring: SharedArrayBuffer): number };
   logReader: LogSource;
   control: ControlBlock;
-  dispatcher: CommandDispatcher;
+  /** Rings that the host thread reads beside those of the shards. */
+  rings: Set<OtherRing>;
 }
 
 /** What it takes of the runtime's options. */
@@ -33,18 +34,17 @@ export class OutboxHost {
   private readonly relay: Relay;
   private readonly upkeep: Upkeep;
 
-  private constructor(relay: Relay, upkeep: Upkeep) {
+  private readonly around: OutboxSurroundings;
+
+  private constructor(relay: Relay, upkeep: Upkeep, around: OutboxSurroundings) {
     this.relay = relay;
     this.upkeep = upkeep;
+    this.around = around;
   }
 
-  /** @throws AggregateTypeOwnedElsewhere if one of the actors' types has events of entities */
-  static async start(
-    settings: OutboxSettings,
-    adapter: OutboxAdapter,
-    around: OutboxSurroundings,
-  ): Promise<OutboxHost> {
-    const { log, logReader, control, dispatcher } = around;
+  /** Nothing is relayed yet; from here on `stop` closes what is open. */
+  static async open(settings: OutboxSettings, adapter: OutboxAdapter, around: OutboxSurroundings): Promise<OutboxHost> {
+    const { log, control } = around;
     const { store, actorTypes, ringBytes, logger } = settings;
     const onError = (error: Error, what: string): void => logger.error({ err: error }, what);
     const { outbox, upkeep } = await adapter.openOutbox(store, {
@@ -60,18 +60,20 @@ export class OutboxHost {
       onError: (error) => onError(error, 'the relay of the outbox failed; it is tried again'),
       onWarning: (message, details) => logger.warn(details, message),
     });
-    dispatcher.inFlight.others.add(relay.ring.reading);
+    return new OutboxHost(relay, upkeep, around);
+  }
+
+  /** Resolves when the outbox has been opened, or could not be, for the first time. @throws AggregateTypeOwnedElsewhere if one of the actors' types has events of entities */
+  async begin(): Promise<void> {
+    const { relay, upkeep } = this;
+    const { log, logReader, control, rings } = this.around;
+    rings.add(relay.ring.reading);
     log.attach(relay.ring.memory);
     relay.start(logReader, control.position('stored') + 1, control.position('written'));
     await relay.tried;
-    const host = new OutboxHost(relay, upkeep);
     const { lastError } = relay.status;
-    if (isError(lastError, 'AggregateTypeOwnedElsewhere')) {
-      await host.stop();
-      throw lastError;
-    }
+    if (isError(lastError, 'AggregateTypeOwnedElsewhere')) throw lastError;
     upkeep.start();
-    return host;
   }
 
   get status(): RelayStatus {

@@ -36,13 +36,13 @@ export class RelayRing {
   readonly memory: SharedArrayBuffer;
   /** For the caller, which is the ring's last reader: listeners hear the events once they are written. */
   readonly reading: OtherRing;
-  place: Place = nowhere;
-  /** Position of the last group that is in the log. */
-  lastPosition = 0;
   private readonly producer: RingProducer;
   private readonly logNotifier: Notifier;
   private readonly control: ControlBlock;
   private groupsInRing = 0;
+  private lastPlace: Place = nowhere;
+  /** Position of the last group that is in the log. */
+  private lastPosition = 0;
   /** Groups in the log whose rows the store has still to settle: last position, number of rows. */
   private underWay: { position: number; rows: number }[] = [];
   private readonly unwritten: number[] = [];
@@ -63,6 +63,17 @@ export class RelayRing {
       fail: onFail,
       inFlight: () => this.groupsInRing,
     };
+  }
+
+  /** How far claimed rows have come. */
+  get place(): Place {
+    return this.lastPlace;
+  }
+
+  /** Go on from where the log stands. */
+  resume(lastPosition: number, place: Place): void {
+    this.lastPosition = lastPosition;
+    this.lastPlace = place;
   }
 
   /**
@@ -122,7 +133,7 @@ export class RelayRing {
     const offset = producer.frame(FrameKind.place, 1, now, 0, '', '', placeName, '', JSON.stringify(place));
     writeNewId(producer.frames.bytes, offset + 16, now);
     producer.publish(GroupKind.publish, 0, 0, 0, '');
-    this.place = place;
+    this.lastPlace = place;
   }
 
   /** Throws only what the ring or the log is to blame for; what the event is to blame for is returned. */

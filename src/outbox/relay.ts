@@ -17,6 +17,7 @@ import type { ControlBlock } from '../shared/control-block.ts';
 import { FrameKind } from '../wire/frame.ts';
 import {
   type ClaimedEvent,
+  nowhere,
   type OrphanRow,
   type Outbox,
   type OutboxSession,
@@ -77,12 +78,12 @@ export class Relay {
 
   /** Find out how far the log is, from `from` (what the store has is behind it) up to its end; then begin. */
   start(log: LogSource, from: number, to: number): void {
-    const { ring } = this;
     this.log = log;
-    ring.lastPosition = to;
+    let place = nowhere;
     eachFrame(log, from, to, (frame) => {
-      if (frame.kind === FrameKind.place && frame.name === placeName) ring.place = placeIn(frame.dataJson);
+      if (frame.kind === FrameKind.place && frame.name === placeName) place = placeIn(frame.dataJson);
     });
+    this.ring.resume(to, place);
     this.running = this.run();
   }
 

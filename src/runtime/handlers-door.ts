@@ -22,11 +22,15 @@ import type { HandlerStage } from './handlers-stage.ts';
 
 /** What a runtime offers to handlers: subscriptions, dead letters, effects that happen once. */
 export abstract class HandlerDoor {
+  private readonly handlers: HandlerStage;
+
   /** @internal */
-  protected handlers: HandlerStage | undefined;
+  constructor(handlers: HandlerStage) {
+    this.handlers = handlers;
+  }
 
   private stageOf(): HandlerStage {
-    if (this.handlers && !this.handlers.isClosed) return this.handlers;
+    if (!this.handlers.isClosed) return this.handlers;
     throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 

@@ -1,4 +1,5 @@
 // What the handler stage needs of its surroundings; the runtime's stages give it.
+import type { LaneControl } from '../dead-letters/message-letters.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import type { StoreOptions } from '../store/adapter.ts';
@@ -26,6 +27,8 @@ export interface StageParts {
     follow(onSynced: () => void): void;
   };
   runtimeHasFailed(): boolean;
+  /** The deliveries of messages; they begin when there are shards. */
+  lanes: LaneControl;
   /** Of this run. */
   messageCounts(): MessageCounts;
 }

@@ -276,7 +276,7 @@ const using = <T>(
   action: (deadLetters: DeadLetters) => Promise<T>,
 ): Promise<T> =>
   usingTables(open, (handlerState) => {
-    const messages = new MessageLetters(new MessageBox(handlerState, () => true), () => undefined);
+    const messages = new MessageLetters(new MessageBox(handlerState, () => true), undefined);
     return action(new DeadLetters(handlerState, noHandlers, new Map(), messages));
   });
 

@@ -24,8 +24,7 @@ import type {
   SendOptions,
   StateOf,
 } from '../model/aggregate.ts';
-import { checkEventNames, checkRegistered } from '../model/catalogue.ts';
-import type { StoredEvent } from '../model/event.ts';
+import { checkEventNames } from '../model/catalogue.ts';
 import { checkLevel, type Level } from '../model/receipt.ts';
 import { callerOf, isInsideShard, noteViolation } from '../shard/shard-guard.ts';
 import type { EventQuery, StateAt } from '../store/store.ts';
@@ -34,9 +33,8 @@ import { mintId } from '../wire/ids.ts';
 import { deepFreeze } from '../wire/payload.ts';
 import { type CloseOptions, checkCloseOptions, closeDeadlineMs } from './close-options.ts';
 import { HandlerDoor } from './handlers-door.ts';
-import { type ResolvedOptions, type RuntimeOptions, resolveOptions } from './options.ts';
+import { type RuntimeOptions, resolveOptions } from './options.ts';
 import type { Stages } from './stages.ts';
-import type { PartsFor } from './start.ts';
 import type { RuntimeStatus } from './status.ts';
 
 /**
@@ -64,20 +62,8 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
   const resolved = resolveOptions(options, availableParallelism());
   checkPermissions();
   // Shards import this file, too, by way of the user's modules: what only a start needs is loaded by it.
-  const { prepare } = await import('./start.ts').catch((error: unknown) => Promise.reject(asForbidden(error)));
-  const { partsFor, release } = prepare(resolved);
-  let runtime: Runtime | undefined;
-  try {
-    runtime = new Runtime(resolved, partsFor);
-    await runtime.start();
-    return runtime;
-  } catch (error) {
-    if (runtime === undefined) release();
-    await runtime?.close({ deadlineMs: closeDeadlineMs }).catch((err: unknown) => {
-      resolved.logger.warn({ err }, 'what had started of the runtime did not end in order');
-    });
-    throw error;
-  }
+  const { startStages } = await import('./stages.ts').catch((error: unknown) => Promise.reject(asForbidden(error)));
+  return new Runtime(await startStages(resolved));
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. A class, so that dependency injection can name it. */
@@ -85,44 +71,23 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   /** Live listeners. */
   readonly bus: Bus;
   /** What the start found in the log. */
-  recovery!: RecoveryReport;
+  readonly recovery: RecoveryReport;
   /** The event store: what is `stored`, plus saving events of entities. */
-  store!: RuntimeStore;
+  readonly store: RuntimeStore;
   /** Publishes events of entities, from this thread. */
-  publisher!: EventPublisher;
-  private readonly options: ResolvedOptions;
+  readonly publisher: EventPublisher;
   private readonly stages: Stages;
   private flush: FlushPolicy;
-  private closing: Promise<void> | undefined;
-  private listenerErrors = 0;
-  private isClosed = false;
 
   /** @internal Use {@link createRuntime}. */
-  constructor(options: ResolvedOptions, partsFor: PartsFor) {
-    super();
-    this.options = options;
-    this.flush = options.flush;
-    const listenerFailed = (error: unknown, event: StoredEvent): void => {
-      this.listenerErrors++;
-      options.logger.error({ err: error, eventId: event.id, eventType: event.type }, 'a live listener threw');
-    };
-    const admit = (aggregate: AnyAggregate | undefined): void => {
-      this.checkOpen();
-      if (aggregate !== undefined) checkRegistered([aggregate], this.stages.refs.definitions);
-    };
-    const { bus, stages } = partsFor(listenerFailed, admit);
-    this.bus = bus;
+  constructor(stages: Stages) {
+    super(stages.handlers);
     this.stages = stages;
-  }
-
-  /** @internal */
-  async start(): Promise<void> {
-    const { stages } = this;
-    await stages.start();
+    this.flush = stages.options.flush;
+    this.bus = stages.bus;
     this.recovery = stages.log.recovery;
     this.store = stages.store;
     this.publisher = stages.publisher;
-    this.handlers = stages.handlers;
   }
 
   /**
@@ -130,7 +95,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * @throws UnknownAggregateType, InvalidId, InvalidOptions
    */
   ref<A extends AnyAggregate>(aggregate: A, id: string): Ref<A> {
-    return this.stages.refs.of(nameOfDefinition(aggregate), id) as unknown as Ref<A>;
+    return this.stages.dispatch.refs.of(nameOfDefinition(aggregate), id) as unknown as Ref<A>;
   }
 
   /**
@@ -138,7 +103,7 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    * @throws UnknownAggregateType, UnknownCommand, InvalidId, InvalidOptions (as rejections)
    */
   async command(type: string, id: string, command: string, input: unknown[], options?: SendOptions): Promise<unknown> {
-    return this.stages.refs.send(type, id, command, input, options);
+    return this.stages.dispatch.refs.send(type, id, command, input, options);
   }
 
   /**
@@ -157,7 +122,11 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     options: StateOptions = {},
   ): Promise<StateAt<StateOf<A>> | undefined> {
     try {
-      const { value, version, position } = await this.stages.refs.readState(nameOfDefinition(aggregate), id, options);
+      const { value, version, position } = await this.stages.dispatch.refs.readState(
+        nameOfDefinition(aggregate),
+        id,
+        options,
+      );
       return version === 0 ? undefined : { state: deepFreeze(value) as ReadState<StateOf<A>>, version, position };
     } catch (error) {
       if (!isError(error, 'UnserialisableValue')) throw error;
@@ -173,10 +142,10 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     query: EventQuery<A, T> = {},
   ): AsyncIterableIterator<EventsNamed<A, T>> {
     this.checkOpen();
-    const events = this.stages.reading!.history.events(query); // checks the query
+    const events = this.stages.reading.history.events(query); // checks the query
     const { type, types = [], aggregate } = query;
     const names = type === undefined ? types : [type, ...types];
-    checkEventNames(names, aggregate === undefined ? undefined : [aggregate], this.stages.refs.definitions);
+    checkEventNames(names, aggregate === undefined ? undefined : [aggregate], this.stages.dispatch.refs.definitions);
     return events as AsyncIterableIterator<EventsNamed<A, T>>;
   }
 
@@ -203,8 +172,8 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
     this.checkOpen();
     checkLevel('level', level);
     checkSignalOptions('reached', options);
-    const { dispatcher, control } = this.stages;
-    const { progress } = dispatcher;
+    const { dispatch, control } = this.stages;
+    const { progress } = dispatch;
     const written = control.position('written');
     const { signal } = options;
     const reached =
@@ -220,8 +189,9 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
    */
   setFlush(flush: NonNullable<RuntimeOptions['flush']>): FlushPolicy {
     this.checkOpen();
-    this.flush = changeFlush(flush, this.flush, this.options.log.maxBytes);
-    this.stages.apply(this.flush);
+    const { options, applyFlush } = this.stages;
+    this.flush = changeFlush(flush, this.flush, options.log.maxBytes);
+    applyFlush(this.flush);
     return { ...this.flush };
   }
 
@@ -232,43 +202,45 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   async setPublishing(publishing: Readonly<Record<string, boolean>>): Promise<void> {
     this.checkOpen();
     checkRecord('publishing', publishing);
+    const { dispatch, flushThread, options } = this.stages;
     for (const name of Object.keys(publishing)) {
       const [aggregate, eventType] = splitOnce(name);
-      if (eventType !== undefined) checkEventNames([eventType], [aggregate], this.stages.refs.definitions);
+      if (eventType !== undefined) checkEventNames([eventType], [aggregate], dispatch.refs.definitions);
     }
-    return this.stages.flushThread!.configure(this.options.stream?.name, { publishing });
+    return flushThread.configure(options.stream?.name, { publishing });
   }
 
   private checkOpen(): void {
-    if (this.isClosed || !this.stages.reading) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    if (this.stages.shutdown.isClosed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
   status(): RuntimeStatus {
-    const { control, dispatcher, deliveries, shards, outbox, handlers, failure } = this.stages;
-    const hasFailed = failure !== undefined || control.isPoisoned;
-    const messages = deliveries.counts;
+    const { control, dispatch, shards, outbox, handlers, failure, shutdown } = this.stages;
+    const { inFlight, refusals } = dispatch;
+    const hasFailed = failure.error !== undefined || control.isPoisoned;
+    const messages = dispatch.deliveries.counts;
     return {
-      state: this.isClosed ? 'closed' : hasFailed ? 'failed' : this.closing ? 'closing' : 'open',
+      state: shutdown.isClosed ? 'closed' : hasFailed ? 'failed' : shutdown.hasBegun ? 'closing' : 'open',
       written: control.position('written'),
       synced: control.position('synced'),
       stored: control.position('stored'),
       published: control.position('published'),
-      inFlight: dispatcher.inFlight.count,
+      inFlight: inFlight.count,
       messagesUnderWay: messages.underWay,
       messagesRefused: messages.refused,
       messagesFailed: messages.failed,
       messageDeadLetters: messages.deadLetters,
-      actors: shards?.actors ?? 0,
-      shardRestarts: shards?.restartCount ?? 0,
-      shardDeathsAtStart: shards?.deathsAtStart ?? 0,
-      heldShards: shards?.held ?? [],
-      listenerErrors: this.listenerErrors,
+      actors: shards.actors,
+      shardRestarts: shards.restartCount,
+      shardDeathsAtStart: shards.deathsAtStart,
+      heldShards: shards.held,
+      listenerErrors: this.stages.listenerErrors.count,
       relay: outbox?.status,
       upkeep: outbox?.upkeepStatus,
-      unreadable: this.stages.reading?.unreadable ?? 0,
-      quarantined: dispatcher.refusals.count - dispatcher.refusals.answers,
+      unreadable: this.stages.reading.unreadable,
+      quarantined: refusals.count - refusals.answers,
       setAside: Object.fromEntries(this.stages.setAside),
-      subscriptions: handlers?.status() ?? [],
+      subscriptions: handlers.status(),
     };
   }
 
@@ -288,14 +260,12 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
 
   private closeOf(options: CloseOptions): Promise<void> {
     checkCloseOptions(options);
-    if (this.isClosed) return Promise.resolve();
     const { stages } = this;
-    this.closing ??= detached((all) => all.stop(), stages).finally(() => {
-      this.isClosed = true;
-    });
+    const { shutdown, handlers } = stages;
+    if (shutdown.isClosed) return Promise.resolve();
     const { deadlineMs = closeDeadlineMs, handlerGraceMs } = options;
-    if (handlerGraceMs !== undefined) detached((ms) => stages.handlers?.endWithin(ms), handlerGraceMs);
-    const closed = stages.ending.within(deadlineMs, this.closing);
+    const closed = shutdown.within(deadlineMs);
+    if (handlerGraceMs !== undefined) detached((ms) => handlers.endWithin(ms), handlerGraceMs);
     if (handlerGraceMs === 0) return closed; // it waits for no handler
     return awaitedOutside({ running: () => runningIn(stages) }, 'close()', closed);
   }
@@ -312,8 +282,8 @@ printAs(Runtime, (runtime) => {
 
 /** Code of the user's that the end of the stages waits for. */
 function* runningIn({ handlers, publisher }: Stages): Iterable<Running> {
-  yield* handlers?.running() ?? [];
-  yield* publisher?.commits.running() ?? [];
+  yield* handlers.running();
+  yield* publisher.commits.running();
 }
 
 /** `{aggregateType}.{eventType}`; types of aggregates may hold dots, types of events as well: the first dot counts. */

@@ -39,7 +39,7 @@ export class AsynchronousCommands {
     const stage = this.idleStages.take();
     stage.copyFrom(this.ring);
     this.ring.abandon();
-    execution.group = stage;
+    execution.continueIn(stage);
     this.bySlot.set(execution.command.slot, execution);
     result
       .then(

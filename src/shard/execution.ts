@@ -41,7 +41,7 @@ export class Execution implements CommandContext<any, any> {
   readonly actor: Actor;
   readonly command: Command;
   /** Where frames go: the ring itself, or a private stage once the command has turned out to be asynchronous. */
-  group: Group;
+  private group: Group;
   events = 0;
   messages = 0;
   private readonly surroundings: ExecutionEnvironment;
@@ -60,6 +60,11 @@ export class Execution implements CommandContext<any, any> {
     freezeFields(actor.state);
     this.priorState = actor.state;
     this.priorVersion = actor.version;
+  }
+
+  /** What it raises goes there from now on. */
+  continueIn(group: Group): void {
+    this.group = group;
   }
 
   get id(): string {

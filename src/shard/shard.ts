@@ -43,10 +43,6 @@ export class Shard {
   readonly control: ShardControlBlock;
   /** Asynchronous commands in progress. */
   pending = 0;
-  /** Called when one of them has settled. */
-  onSettled: () => void = () => {};
-  /** What went wrong in this class itself: the thread must end. */
-  failure: unknown;
   private readonly data: ShardData;
   private readonly types: readonly ActorType[];
   private readonly commands: RingConsumer;
@@ -66,6 +62,8 @@ export class Shard {
   private readonly running: AsynchronousCommands;
   /** Those behind them in a mailbox, and those that the gate holds, by slot. */
   private readonly waiting = new Map<number, Command>();
+  private onSettled: () => void = () => {};
+  private broken: unknown;
   /** By the monotonic clock, as of the last turn. */
   private now = monotonicMs();
 
@@ -82,7 +80,7 @@ export class Shard {
     this.actorLoading = new ActorLoading(loader, this.actorCache, data.mailboxLimit, {
       arrived: (actor) => this.settled(actor),
       refused: (command, type, error) => this.refuse(command, type, error),
-      failed: (error) => this.failed(error),
+      failed: (error) => this.fail(error),
     });
     this.fencing = new Fencing(types, this.actorCache, this.outcomeCache, loader, this.outgoing);
     this.gate = new LogGate(this.control, (command) => this.hasRoom(command));
@@ -93,7 +91,7 @@ export class Shard {
     this.running = new AsynchronousCommands(this.ring, this.endings, data.groupLimit, {
       ended: (actor) => this.settled(actor),
       unexpected: ({ actor, command }, error) => this.contain(actor.type, command, error),
-      failed: (error) => this.failed(error),
+      failed: (error) => this.fail(error),
     });
     this.asks = new Asks(this.outgoing, data.askDeadlineMs);
     this.surroundings = {
@@ -102,6 +100,16 @@ export class Shard {
       definition: (name) => definitionOf(types, name),
       ask: (...question) => this.asks.ask(...question),
     };
+  }
+
+  /** What went wrong in this class itself: the thread must end. */
+  get failure(): unknown {
+    return this.broken;
+  }
+
+  /** Called when the next asynchronous command has settled, in place of what was called before. */
+  whenSettled(call: () => void): void {
+    this.onSettled = call;
   }
 
   hasWork(): boolean {
@@ -288,8 +296,8 @@ export class Shard {
     this.pending++;
   }
 
-  private failed(error: unknown): void {
-    this.failure = error;
+  fail(error: unknown): void {
+    this.broken = error;
     this.onSettled();
   }
 

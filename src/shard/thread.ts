@@ -86,7 +86,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
   const spin = new AdaptiveSpin();
   let wake = (): void => {};
   const failed = (error: unknown): void => {
-    shard.failure = error;
+    shard.fail(error);
     wake();
   };
   data.wakePort.on(
@@ -125,7 +125,7 @@ async function serve(shard: Shard, data: ShardData): Promise<void> {
     if (shard.pending > 0) {
       const woken = new Promise<void>((resolve) => {
         wake = resolve;
-        shard.onSettled = resolve;
+        shard.whenSettled(resolve);
       });
       if (parker.arm(hasWork)) await woken;
       else await yieldToLoop();

@@ -4,13 +4,15 @@ import { TrunklineError } from '../../src/base/errors.ts';
 import { heldUpBy } from '../../src/base/wait.ts';
 import { Progress } from '../../src/dispatch/progress.ts';
 import { Refusals } from '../../src/dispatch/refusals.ts';
+import { StoreAnswers } from '../../src/dispatch/store-answers.ts';
 import { TestControlBlock } from '../control-block.ts';
 
 const full = new TrunklineError('StoreUnavailable', { store: 'embedded', cause: 'the disk is full' });
 
 function waitingFor(timeoutMs: number): { control: TestControlBlock; progress: Progress } {
   const control = new TestControlBlock();
-  const progress = new Progress(control, true, new Refusals(), timeoutMs);
+  const settings = { hasStream: true, isStoreElsewhere: false, waitTimeoutMs: timeoutMs };
+  const progress = new Progress(control, settings, new Refusals(), new StoreAnswers());
   onTestFinished(() => progress.fail(full));
   return { control, progress };
 }

@@ -5,7 +5,8 @@ import { Bus } from '../../src/bus/bus.ts';
 import { CommandDispatcher } from '../../src/dispatch/dispatcher.ts';
 import type { OtherRing } from '../../src/dispatch/in-flight.ts';
 import { ShardChannel } from '../../src/dispatch/shard-channel.ts';
-import type { MessageTaker } from '../../src/dispatch/turns.ts';
+import { StoreAnswers } from '../../src/dispatch/store-answers.ts';
+import { type MessageTaker, Turns } from '../../src/dispatch/turns.ts';
 import { Signal } from '../../src/shared/control-block.ts';
 import { countOpening, LogRoom } from '../../src/shared/log-signals.ts';
 import { Notifier, Parker } from '../../src/shared/notifier.ts';
@@ -23,7 +24,10 @@ const options = {
   logLimitBytes: 1 << 30,
   hasStream: false,
   waitTimeoutMs: 60_000,
+  isStoreElsewhere: false,
 } as const;
+
+const noMessages: MessageTaker = { isReliefDue: false, add() {}, settledUpTo() {}, fenced() {} };
 
 afterEach(() => beginRingsAt(0));
 
@@ -34,6 +38,7 @@ class Scene {
     throw new Error('the handler of listeners errors');
   });
   readonly dispatcher: CommandDispatcher;
+  readonly turns: Turns;
   readonly channel: ShardChannel;
   /** The shard's bell, as any sleeper's. */
   readonly shardWords = new Int32Array(new SharedArrayBuffer(4));
@@ -42,11 +47,13 @@ class Scene {
   private readonly log: RingConsumer;
   private position = 0;
 
-  constructor(ringBytes = 1 << 16) {
+  constructor(ringBytes = 1 << 16, deliveries: MessageTaker = noMessages) {
     const [commandRing, eventRing] = [createRing(ringBytes), createRing(ringBytes)];
-    this.dispatcher = new CommandDispatcher([Held], this.control, this.bus, options, (error) =>
-      this.reported.push(error),
-    );
+    const answers = new StoreAnswers();
+    this.dispatcher = new CommandDispatcher([Held], this.control, options, answers);
+    const { inFlight, progress, refusals } = this.dispatcher;
+    const parts = { inFlight, progress, refusals, answers, deliveries, sender: this.dispatcher };
+    this.turns = new Turns(parts, this.control, this.bus, (error) => this.reported.push(error));
     this.channel = new ShardChannel(0, commandRing, eventRing, new Notifier(this.shardWords, 0));
     this.dispatcher.inFlight.channels.push(this.channel);
     this.commands = new RingConsumer(commandRing);
@@ -98,16 +105,16 @@ test.each([0, 2 ** 31 - 4096, 2 ** 32 - 4096])(
       const asked = ref('raised');
       const [slot] = scene.take();
       scene.reply(slot!, GroupFlag.urgent | GroupFlag.value, 0, '1');
-      scene.dispatcher.turn(); // it is not written yet
+      scene.turns.turn(); // it is not written yet
       expect((await asked).value).toBe(1);
       scene.write();
-      scene.dispatcher.turn();
+      scene.turns.turn();
       expect(scene.dispatcher.inFlight.count).toBe(0);
     };
     for (let bytes = 0; bytes < 5 * 2 ** 30; bytes = scene.published) {
       scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
       scene.write();
-      scene.dispatcher.turn();
+      scene.turns.turn();
       // Every 32-bit distance to where the scout stands is met once.
       if (bytes % 2 ** 30 < 2 ** 23) await urgently();
     }
@@ -122,14 +129,14 @@ test('after 5 GiB without a command at `raised`, one is answered', async () => {
     while (scene.published < gibibytes * 2 ** 30) {
       scene.reply(99, GroupFlag.nothing, (1 << 23) - 1024);
       scene.write();
-      scene.dispatcher.turn();
+      scene.turns.turn();
     }
     const asked = scene.dispatcher.send(0, 1, 'a', [], { ack: 'raised' });
     scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
-    scene.dispatcher.turn();
+    scene.turns.turn();
     expect((await asked).value).toBeUndefined();
     scene.write();
-    scene.dispatcher.turn();
+    scene.turns.turn();
   }
 });
 
@@ -138,7 +145,7 @@ test('a receipt of what was only raised, and is lost, says so to whoever waits f
   const asked = scene.dispatcher.send(0, 1, 'a', [], { ack: 'raised' });
   scene.event();
   scene.reply(scene.take()[0]!, GroupFlag.urgent | GroupFlag.nothing);
-  scene.dispatcher.turn();
+  scene.turns.turn();
   const receipt = await asked;
   const reached = receipt.reached('written');
   const aborted = receipt.reached('stored', { signal: AbortSignal.abort(new Error('not waiting')) });
@@ -149,11 +156,11 @@ test('a receipt of what was only raised, and is lost, says so to whoever waits f
 });
 
 test('nothing that is thrown in a turn leaves it, or keeps anything else from its turn', async () => {
-  const scene = new Scene();
-  const { dispatcher, reported } = scene;
   const fail = (what: string) => (): never => {
     throw new Error(what);
   };
+  const scene = new Scene(1 << 16, { ...noMessages, add: fail('message'), settledUpTo: fail('settled') });
+  const { dispatcher, reported } = scene;
   const ended: string[] = [];
   /** A ring of this thread with one group that is written, and everything of which throws. */
   const other = (name: string, endTurn: () => void): OtherRing => {
@@ -177,7 +184,6 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
   };
   dispatcher.inFlight.others.add(other('first', fail('first: end')));
   dispatcher.inFlight.others.add(other('second', () => ended.push('second')));
-  dispatcher.deliveries = { add: fail('message'), settledUpTo: fail('settled') } as unknown as MessageTaker;
   const heard: number[] = [];
   scene.bus.on('*', ({ position }) => heard.push(position));
   scene.bus.on('*', fail('listener'));
@@ -195,7 +201,7 @@ test('nothing that is thrown in a turn leaves it, or keeps anything else from it
   scene.event();
   scene.reply(three!, GroupFlag.nothing);
   scene.write();
-  dispatcher.turn();
+  scene.turns.turn();
   expect((await answers).map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect(dispatcher.inFlight.count).toBe(0);
   expect(ended).toContain('second');
@@ -245,7 +251,7 @@ test.each(['before the turn', 'behind its last look', 'twice between two turns']
     const waiting = waiter(control);
     dispatcher.inFlight.others.add(waiting.other);
     say(LogRoom.admitted);
-    if (when !== 'twice between two turns') dispatcher.turn();
+    if (when !== 'twice between two turns') scene.turns.turn();
     const shard = new Parker(shardWords, 0);
     expect(shard.arm(() => false)).toBe(true); // it holds a command, and sleeps
     if (when === 'behind its last look') waiting.during = () => say(LogRoom.plenty);
@@ -254,7 +260,7 @@ test.each(['before the turn', 'behind its last look', 'twice between two turns']
       say(LogRoom.reserve);
       say(LogRoom.plenty);
     }
-    dispatcher.turn();
+    scene.turns.turn();
     expect(waiting.looks.at(-1)).toBe(LogRoom.plenty);
     expect(Atomics.load(shardWords, 0), 'rung').toBe(0);
     expect(control.flag(Signal.hostNotifier), 'asleep').not.toBe(0);
@@ -272,11 +278,11 @@ test('a listener that asks for a turn gets it after this one: events are heard i
   scene.bus.on('*', ({ position }) => {
     heard.push(position);
     if (heard.length === 1) add();
-    scene.dispatcher.turn();
+    scene.turns.turn();
   });
   add();
   add();
-  scene.dispatcher.turn();
+  scene.turns.turn();
   expect(heard).toEqual([1, 2, 3]);
   expect(scene.reported).toEqual([]);
 });

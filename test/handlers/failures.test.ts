@@ -368,8 +368,8 @@ describe.each(stores)('%s store', (store) => {
     });
     await runtime.ref(Counter, 'told').add(1);
     await begun.promise;
-    const failing = runtime as unknown as { stages: { fail(error: TrunklineError): void } };
-    failing.stages.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
+    const failing = runtime as unknown as { stages: { failure: { fail(error: TrunklineError): void } } };
+    failing.stages.failure.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
     await hasFailed.promise;
     await new Promise((resolve) => setImmediate(resolve)); // what follows from it has followed
     await runtime.close().catch(() => {});

@@ -222,8 +222,8 @@ test('when the runtime fails, whoever publishes is told, and what comes out of t
   // They are in the ring once all promises at hand have run; what comes out of it is heard in a later turn of the loop.
   await new Promise<void>((resolve) => process.nextTick(resolve));
   // As the runtime does when a thread of its own has died.
-  const failing = runtime as unknown as { stages: { fail(error: TrunklineError): void } };
-  failing.stages.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
+  const failing = runtime as unknown as { stages: { failure: { fail(error: TrunklineError): void } } };
+  failing.stages.failure.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
   expect((await outcomes).map(({ code }) => code)).toEqual(published.map(() => 'ThreadFailed'));
   await until(
     () => runtime.status().written,

@@ -29,10 +29,10 @@ const linesOf = (file: string): string[] => (existsSync(file) ? readFileSync(fil
 const nap = new Int32Array(new SharedArrayBuffer(4));
 
 interface Insides {
-  stages: { caller: { inFlight: { lines: { seal(): void; eventRing: SharedArrayBuffer }[] } } };
+  stages: { dispatch: { inFlight: { channels: { seal(): void; eventRing: SharedArrayBuffer }[] } } };
 }
 
-const lineOf = (runtime: Runtime) => (runtime as unknown as Insides).stages.caller.inFlight.lines[0]!;
+const lineOf = (runtime: Runtime) => (runtime as unknown as Insides).stages.dispatch.inFlight.channels[0]!;
 
 /** Keep this thread, and with it the reading of the shard's ring, until the shard waits for room in it. */
 function blockUntilFull(runtime: Runtime): void {

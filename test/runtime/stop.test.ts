@@ -53,7 +53,8 @@ test('every stage is ended and the lock is free, whatever stage fails to end', a
     ['reading', 'close'],
     ['logReader', 'close'],
   ];
-  for (const [stage, end] of ends) failsToEnd({ ...stages, inFlight: stages.caller.inFlight }[stage], end);
+  const { inFlight, deliveries } = stages.dispatch;
+  for (const [stage, end] of ends) failsToEnd({ ...stages, inFlight, deliveries }[stage], end);
   const error = await errorOf(runtime.close());
   expect(error).toMatchObject({ code: 'InternalFault', message: expect.stringContaining('close fails') });
   expect(error.details.where).toContain(

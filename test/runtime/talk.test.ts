@@ -135,9 +135,9 @@ test('what ends the runtime ends no message: the next start delivers it', async 
   );
   await runtime.ref(Counter, 'sender').sendOther('busy', 5);
   expect(runtime.status().messagesUnderWay).toBe(2);
-  const failing = runtime as unknown as { stages: { fail(error: TrunklineError): void } };
+  const failing = runtime as unknown as { stages: { failure: { fail(error: TrunklineError): void } } };
   const { written } = runtime.status();
-  failing.stages.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
+  failing.stages.failure.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause: 'a test' }));
   await Promise.all(busy);
   // What its shard still writes says how far everything is done.
   await until(

@@ -68,13 +68,18 @@ export function endOfPart(batch: Batch, after: number, span: number): number {
 }
 
 export class Planner {
-  publishing: Readonly<Record<string, boolean>>;
+  private publishing: Readonly<Record<string, boolean>>;
   private readonly parts: PlannerParts;
 
   constructor(parts: PlannerParts) {
     this.parts = parts;
     const { publishing } = parts.settings;
     this.publishing = Object.keys(publishing).length === 0 ? allOn : publishing;
+  }
+
+  /** These types are published from now on, or are not; the others as before. */
+  change(publishing: Readonly<Record<string, boolean>>): void {
+    this.publishing = { ...this.publishing, ...publishing };
   }
 
   /**

@@ -166,7 +166,7 @@ class KafkaSink implements Sink {
   configure(change: unknown): void {
     const publishing = checkPublishing('publishing', (change as { publishing?: unknown }).publishing);
     refuseUnknown('publishing', publishing, this.info.events);
-    this.planner.publishing = { ...this.planner.publishing, ...publishing };
+    this.planner.change(publishing);
   }
 
   private async begin(): Promise<void> {

@@ -43,6 +43,11 @@ export class RingConsumer {
     return true;
   }
 
+  /** Begin no earlier than at this count of the same ring. */
+  skipTo(cursor: number): void {
+    if (this.cursor < cursor) this.cursor = cursor;
+  }
+
   /** Step back before the group last taken. */
   untake(): void {
     this.cursor -= this.groupBytes;

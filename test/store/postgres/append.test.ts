@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { isError } from '../../../src/base/errors.ts';
+import { OutboxHints } from '../../../src/entity/outbox-door.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import type { NewEvent } from '../../../src/model/event.ts';
 import { newId } from '../../../src/wire/ids.ts';
@@ -14,7 +15,7 @@ const name = pg.escapeIdentifier(schema);
 let url: string;
 let client: pg.Client;
 let other: pg.Client;
-const transactions = new Transactions(new PostgresAppend(schema), new Map(), () => {});
+const transactions = new Transactions(new PostgresAppend(schema), new Map(), new OutboxHints());
 
 const price = (id: string, amount: number, version?: number): NewEvent => ({
   aggregateType: 'stock',
@@ -213,7 +214,7 @@ describe('saveWithTx', () => {
   });
 
   test('types of actors are refused, by the runtime that has them and by the database for all others', async () => {
-    const actors = new Transactions(new PostgresAppend(schema), new Map([['call', {} as never]]), () => {});
+    const actors = new Transactions(new PostgresAppend(schema), new Map([['call', {} as never]]), new OutboxHints());
     const called = { ...price(newId(), 1, 1), aggregateType: 'call' };
     await client.query('begin');
     expect(await code(actors.append(client, [called]))).toBe('AggregateTypeOwnedElsewhere');
@@ -277,7 +278,7 @@ describe('saveWithTx', () => {
   });
 
   test('without a store that has transactions: InvalidOptions', async () => {
-    const none = new Transactions(undefined, new Map(), () => {});
+    const none = new Transactions(undefined, new Map(), new OutboxHints());
     expect(await code(none.append(client, [price('a', 1)]))).toBe('InvalidOptions');
   });
 });

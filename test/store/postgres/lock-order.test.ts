@@ -11,6 +11,7 @@ import { PostgresTraces } from '../../../src/adapters/postgres/handlers/traces.t
 import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks.ts';
+import { OutboxHints } from '../../../src/entity/outbox-door.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { postgres } from '../../../src/index.ts';
 import { freshDatabase } from '../../postgres.ts';
@@ -51,7 +52,7 @@ async function flush(from: readonly string[], isWhole: boolean): Promise<void> {
   await new HeadStatements('trunkline', logId).decide(writer, entries, runs);
 }
 
-const transactions = new Transactions(new PostgresAppend('trunkline'), new Map(), () => {});
+const transactions = new Transactions(new PostgresAppend('trunkline'), new Map(), new OutboxHints());
 const append = (from: readonly string[]): Promise<unknown> =>
   transactions.append(
     writer,

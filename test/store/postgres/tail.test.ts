@@ -5,6 +5,7 @@ import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts'
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { type TailedEvent, type TailOptions, tailEvents } from '../../../src/adapters/postgres/tail/tail.ts';
 import { isError } from '../../../src/base/errors.ts';
+import { OutboxHints } from '../../../src/entity/outbox-door.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { openEventStore, postgres } from '../../../src/index.ts';
 import type { NewEvent } from '../../../src/model/event.ts';
@@ -79,7 +80,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   stop = new AbortController();
   schema = `tail_${++schemas}`;
-  transactions = new Transactions(new PostgresAppend(schema), new Map(), () => {});
+  transactions = new Transactions(new PostgresAppend(schema), new Map(), new OutboxHints());
   await migrate({ connection: url, schema });
 });
 afterEach(async () => {

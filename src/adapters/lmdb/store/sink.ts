@@ -50,10 +50,14 @@ export class EmbeddedSink implements LocalSink {
       claim(environment, this.logId, this.settings);
       const { indexEvery = BLOCKS_PER_ENTRY, memory, control } = this.settings;
       const kept = memory && new Memory(environment, memory.storedPosition, memory.blockLimit ?? memoryBlockLimit);
-      this.writer = new StoreWriter(environment, indexEvery, kept, () => control?.position('settled') ?? 0);
+      this.writer = new StoreWriter(environment, {
+        indexEvery,
+        memory: kept,
+        settled: () => control?.position('settled') ?? 0,
+        admit: (size) => this.checkRoom(size),
+      });
       control?.publish('keyClockAhead', this.writer.keyClockAhead);
       control?.publish('settledBefore', this.writer.settledBefore);
-      this.writer.admit = (size) => this.checkRoom(size);
       this.environment = environment;
       return this.writer.checkpoint;
     } catch (error) {

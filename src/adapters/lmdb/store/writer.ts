@@ -24,9 +24,18 @@ const removalsOfUpkeep = 1024;
 const putPerByte = 1;
 const putPerFrame = 600;
 
-export class StoreWriter {
+export interface WriterParts {
+  /** So many blocks have one entry in an index. */
+  readonly indexEvery: number;
+  /** undefined: events are kept here, and not elsewhere. */
+  readonly memory: Memory | undefined;
+  /** Up to where outcomes of messages are needed no longer; see `levels.ts`. */
+  settled(): number;
   /** Throws if there is no room for such a commit. */
-  admit: (size: CommitSize) => void = () => {};
+  admit(size: CommitSize): void;
+}
+
+export class StoreWriter {
   private readonly environment: Environment;
   private readonly keys = new KeyWriter();
   private readonly heads: HeadTable;
@@ -36,6 +45,7 @@ export class StoreWriter {
   private readonly snapshots = new Map<HeadRecord, Buffer>();
   private readonly memory: Memory | undefined;
   private readonly settled: () => number;
+  private readonly admit: (size: CommitSize) => void;
   private readonly number: Buffer = Buffer.alloc(8);
   /** The last position that the store holds. */
   checkpoint: number;
@@ -44,8 +54,7 @@ export class StoreWriter {
   /** How far messages had been carried out at the last commit of the last run. */
   readonly settledBefore: number;
 
-  /** `settled`: up to where outcomes of messages are needed no longer; see `control-block.ts`. */
-  constructor(environment: Environment, indexEvery: number, memory?: Memory, settled: () => number = () => 0) {
+  constructor(environment: Environment, { indexEvery, memory, settled, admit }: WriterParts) {
     this.environment = environment;
     this.memory = memory;
     this.heads = new HeadTable(environment);
@@ -57,6 +66,7 @@ export class StoreWriter {
       else memory.sealed();
     });
     this.settled = settled;
+    this.admit = admit;
     this.checkpoint = this.readCheckpoint();
     // A new clock begins at the date, so that it can be compared with what an older release has written.
     this.keyClockAhead = Math.round((this.read(keyClockKey) || dateMs()) - monotonicMs());

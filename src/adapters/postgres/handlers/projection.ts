@@ -62,10 +62,9 @@ export class TableProjection<Row> implements Projection<Row> {
   private readonly stage: ProjectionStage;
   private readonly store: PostgresTables;
   private readonly onClosed: () => void;
-  private readonly opening: Promise<void>;
+  private readonly opening: Promise<RowTable<Row>>;
   private readonly closed = new AbortController();
   private failure: unknown;
-  private table!: RowTable<Row>;
   private kept: KeptProjection = {};
   /** The rows in the table are this projection's own; what else a table holds is its user's, and stays. */
   private isOurs = false;
@@ -96,20 +95,20 @@ export class TableProjection<Row> implements Projection<Row> {
     });
   }
 
-  /** What it keeps has been read. */
-  private opened(timeoutMs: number = this.stage.waitTimeoutMs): Promise<void> {
+  /** The table, once what the projection keeps has been read. */
+  private opened(timeoutMs: number = this.stage.waitTimeoutMs): Promise<RowTable<Row>> {
     return within(this.opening, { what: `projection '${this.name}'`, timeoutMs, trouble: () => this.trouble });
   }
 
   async get(key: string): Promise<Row | undefined> {
-    await this.opened();
-    return (await this.store.read((client) => this.table.read(client, [key]))).get(key)?.row;
+    const table = await this.opened();
+    return (await this.store.read((client) => table.read(client, [key]))).get(key)?.row;
   }
 
   async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
     const asGiven = checkRange('entries', range);
-    await this.opened();
-    return this.store.read((client) => this.table.range(client, asGiven));
+    const table = await this.opened();
+    return this.store.read((client) => table.range(client, asGiven));
   }
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
@@ -132,8 +131,8 @@ export class TableProjection<Row> implements Projection<Row> {
   }
 
   async rebuild(): Promise<void> {
-    await this.opened();
-    if (this.next === undefined) await this.build((this.kept.shown?.generation ?? 0) + 1, false);
+    const table = await this.opened();
+    if (this.next === undefined) await this.build(table, (this.kept.shown?.generation ?? 0) + 1, false);
     return this.switching;
   }
 
@@ -161,10 +160,10 @@ export class TableProjection<Row> implements Projection<Row> {
     return this.definition.version ?? 1;
   }
 
-  private async open(): Promise<void> {
+  private async open(): Promise<RowTable<Row>> {
     const { init } = this.definition;
-    this.table = await this.patiently(() =>
-      this.store.read((client) => RowTable.find(client, this.into, init, this.store.schema)),
+    const table = await this.patiently(() =>
+      this.store.read((client) => RowTable.find<Row>(client, this.into, init, this.store.schema)),
     );
     const json = await this.patiently(() => this.store.get(projectionTable, this.name));
     this.kept = json === undefined ? {} : (JSON.parse(json) as KeptProjection);
@@ -172,43 +171,48 @@ export class TableProjection<Row> implements Projection<Row> {
     const last = Math.max(this.kept.shown?.generation ?? 0, building?.generation ?? 0);
     // Rows that are shown in another table say nothing of this one: it gets its own, from the first event on.
     const shown =
-      this.kept.shown?.table === undefined || this.kept.shown.table === this.table.name ? this.kept.shown : undefined;
+      this.kept.shown?.table === undefined || this.kept.shown.table === table.name ? this.kept.shown : undefined;
     this.isOurs = shown !== undefined;
-    if (shown !== undefined) await this.noteTable(shown);
-    if (!this.isOurs) await this.patiently(() => this.store.read((client) => this.table.refuseRows(client)));
+    if (shown !== undefined) await this.noteTable(table, shown);
+    if (!this.isOurs) await this.patiently(() => this.store.read((client) => table.refuseRows(client)));
     const goesOn =
       shown?.version !== this.version &&
       building?.version === this.version &&
-      (await this.isThere(building.generation));
-    if (building && !goesOn) await this.forget(building.generation);
-    if (shown?.version === this.version) this.shown = this.fold(shown.generation, this.table);
-    else if (goesOn) await this.build(building.generation, true);
+      (await this.isThere(table, building.generation));
+    if (building && !goesOn) await this.forget(table, building.generation);
+    if (shown?.version === this.version) this.shown = this.fold(shown.generation, table);
+    else if (goesOn) await this.build(table, building.generation, true);
     // Rows of another version stay as they are until ours have come as far.
-    else await this.build(last + 1, false);
+    else await this.build(table, last + 1, false);
+    return table;
   }
 
   /** An earlier release has not kept in which table the rows are. */
-  private async noteTable(shown: Generation): Promise<void> {
+  private async noteTable(table: RowTable<Row>, shown: Generation): Promise<void> {
     if (shown.table !== undefined) return;
-    const kept = { ...this.kept, shown: { ...shown, table: this.table.name } };
+    const kept = { ...this.kept, shown: { ...shown, table: table.name } };
     await this.transact(kept, [], async () => {});
   }
 
-  private async build(generation: number, goesOn: boolean): Promise<void> {
-    const beside = this.beside(generation);
+  private async build(table: RowTable<Row>, generation: number, goesOn: boolean): Promise<void> {
+    const beside = this.beside(table, generation);
     const { shown } = this.kept;
     const kept = { ...(shown && { shown }), building: { version: this.version, generation } };
     await this.transact(kept, [], async (client) => {
-      if (!goesOn) await beside.make(client, this.table);
+      if (!goesOn) await beside.make(client, table);
     });
     this.closed.signal.throwIfAborted();
     const next = { generation, subscription: this.fold(generation, beside) };
     this.next = next;
-    this.switching = this.switchTo(next, beside);
+    this.switching = this.switchTo(next, table, beside);
     this.switching.catch(() => {}); // the callers of `switch` learn it
   }
 
-  private async switchTo({ generation, subscription }: Building, beside: RowTable<Row>): Promise<void> {
+  private async switchTo(
+    { generation, subscription }: Building,
+    table: RowTable<Row>,
+    beside: RowTable<Row>,
+  ): Promise<void> {
     const target = this.shown ? (): number => this.shown!.position : (): number => this.stage.syncedPosition;
     await catchUp(subscription, target);
     await this.shown?.close();
@@ -216,32 +220,32 @@ export class TableProjection<Row> implements Projection<Row> {
     this.closed.signal.throwIfAborted();
     const old = this.kept.shown?.generation;
     const gone = old === undefined ? [] : [removed(checkpointTable, subscriptionName(this.name, old))];
-    const kept = { shown: { version: this.version, generation, table: this.table.name } };
+    const kept = { shown: { version: this.version, generation, table: table.name } };
     try {
-      await this.transact(kept, gone, (client) => this.table.become(client, beside, this.isOurs, this.pages));
+      await this.transact(kept, gone, (client) => table.become(client, beside, this.isOurs, this.pages));
     } catch (error) {
       if (!this.closed.signal.aborted) this.failure = error; // nothing folds any more
       throw error;
     }
     this.isOurs = true;
     this.closed.signal.throwIfAborted();
-    this.shown = this.fold(generation, this.table);
+    this.shown = this.fold(generation, table);
     this.next = undefined;
   }
 
-  private forget(generation: number): Promise<void> {
+  private forget(table: RowTable<Row>, generation: number): Promise<void> {
     const { shown } = this.kept;
     const gone = [removed(checkpointTable, subscriptionName(this.name, generation))];
-    return this.transact({ ...(shown && { shown }) }, gone, (client) => this.beside(generation).drop(client));
+    return this.transact({ ...(shown && { shown }) }, gone, (client) => this.beside(table, generation).drop(client));
   }
 
-  private beside(generation: number): RowTable<Row> {
-    return this.table.beside({ logId: this.store.logId, projection: this.name }, generation);
+  private beside(table: RowTable<Row>, generation: number): RowTable<Row> {
+    return table.beside({ logId: this.store.logId, projection: this.name }, generation);
   }
 
   /** Whether rows that were being built are: without their table they are built again, from the first event on. */
-  private isThere(generation: number): Promise<boolean> {
-    return this.patiently(() => this.store.read((client) => this.beside(generation).isMade(client)));
+  private isThere(table: RowTable<Row>, generation: number): Promise<boolean> {
+    return this.patiently(() => this.store.read((client) => this.beside(table, generation).isMade(client)));
   }
 
   /** What is kept of the projection changes together with the tables. */
@@ -301,14 +305,13 @@ export class TableProjection<Row> implements Projection<Row> {
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
       const effects = tx as Effects;
-      effects.onHeldUp = this.heldUp;
-      const client = this.blameless(await effects.client(), events);
+      const client = this.blameless(await effects.ownClient(this.heldUp), events);
       const taken = known.take();
       const { changed, names } = await this.foldInto(table, client, events, taken);
-      effects.onCommitted = () => {
+      effects.afterCommit(() => {
         this.trouble = undefined;
         known.giveBack(taken, changed, names);
-      };
+      });
     };
     return this.stage.begin(settings, call, { isInternal: true });
   }

@@ -117,7 +117,7 @@ class Transaction implements OwnTransaction {
   }
 
   async commit(changes: readonly Change[]): Promise<void> {
-    this.client.isEnded = true;
+    this.client.end();
     try {
       if (changes.length > 0) await this.statements.write(this.connection, changes);
       const { command } = await this.connection.query('commit');
@@ -134,7 +134,7 @@ class Transaction implements OwnTransaction {
 
   rollback(): void {
     if (this.client.isEnded) return;
-    this.client.isEnded = true;
+    this.client.end();
     if (this.client.isBusy) {
       this.end(true);
       return;
@@ -150,14 +150,27 @@ const endings = /^\s*(?:begin|start\s+transaction|commit|end|abort|prepare\s+tra
 
 /** The client as the handler gets it: good for queries, until the transaction ends. */
 class GuardedClient implements TransactionClient {
-  isEnded = false;
-  isLost = false;
+  private hasEnded = false;
+  private hasLost = false;
   private pending = 0;
   private isStreaming = false;
   private readonly connection: pg.PoolClient;
 
   constructor(connection: pg.PoolClient) {
     this.connection = connection;
+  }
+
+  get isEnded(): boolean {
+    return this.hasEnded;
+  }
+
+  get isLost(): boolean {
+    return this.hasLost;
+  }
+
+  /** No query comes through from now on. */
+  end(): void {
+    this.hasEnded = true;
   }
 
   /** Something is in progress, or may be. */
@@ -185,7 +198,7 @@ class GuardedClient implements TransactionClient {
     try {
       return await result;
     } catch (error) {
-      if (isServersFault(error)) this.isLost = true;
+      if (isServersFault(error)) this.hasLost = true;
       throw error;
     } finally {
       this.pending--;

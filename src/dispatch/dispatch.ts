@@ -1,0 +1,78 @@
+// The host's side of commands, in the one order in which each part gets those that it needs: the sender, the deliveries of
+// messages, which send, and the turns, which read what both are answered. Host thread.
+import type { Logger } from '../base/logger.ts';
+import type { Bus } from '../bus/bus.ts';
+import type { AnyAggregate } from '../model/aggregate.ts';
+import type { MessageSettings } from '../model/message-options.ts';
+import type { ControlBlockWriter } from '../shared/control-block.ts';
+import type { HeldChange } from '../store/holding.ts';
+import type { DeliveryEvents } from '../wire/message.ts';
+import { Deliveries } from './deliveries.ts';
+import { CommandDispatcher, type DispatcherOptions } from './dispatcher.ts';
+import type { Refused } from './fences.ts';
+import type { InFlight } from './in-flight.ts';
+import type { Progress } from './progress.ts';
+import { Refs } from './refs.ts';
+import type { Refusals } from './refusals.ts';
+import type { StoreAnswers } from './store-answers.ts';
+import { Turns } from './turns.ts';
+
+export interface DispatchParts {
+  readonly aggregates: readonly AnyAggregate[];
+  readonly control: ControlBlockWriter<'host'>;
+  readonly bus: Bus;
+  readonly answers: StoreAnswers;
+  readonly options: DispatcherOptions;
+  readonly messages: { readonly settings: MessageSettings; readonly events: DeliveryEvents };
+  /** Gets an exception that is expected nowhere, and must not throw. */
+  report(error: unknown): void;
+}
+
+export class Dispatch {
+  readonly dispatcher: CommandDispatcher;
+  readonly deliveries: Deliveries;
+  readonly refs: Refs;
+  private readonly turns: Turns;
+
+  constructor({ aggregates, control, bus, answers, options, messages, report }: DispatchParts) {
+    this.dispatcher = new CommandDispatcher(aggregates, control, options, answers);
+    this.deliveries = new Deliveries(this.dispatcher, control, messages.settings, messages.events);
+    this.refs = new Refs(aggregates, this.dispatcher);
+    const { inFlight, progress, refusals } = this.dispatcher;
+    const parts = { inFlight, progress, refusals, answers, sender: this.dispatcher, deliveries: this.deliveries };
+    this.turns = new Turns(parts, control, bus, report);
+  }
+
+  get inFlight(): InFlight {
+    return this.dispatcher.inFlight;
+  }
+
+  get progress(): Progress {
+    return this.dispatcher.progress;
+  }
+
+  get refusals(): Refusals {
+    return this.dispatcher.refusals;
+  }
+
+  /** Handle everything that has happened since the last turn, then ask to be woken. Throws nothing. */
+  turn(): void {
+    this.turns.turn();
+  }
+
+  /** What others hold at the store has changed; the first of it is logged. */
+  held(change: HeldChange, logger: Logger): void {
+    const { held } = this.progress;
+    const isNew = held.size === 0;
+    held.change(change);
+    const err = isNew ? held.trouble() : undefined;
+    if (err) logger.warn({ err }, err.message);
+    this.turn(); // who waits for `stored` has waited for this news
+  }
+
+  /** The store has refused these: their actors go before any later command, and what their lanes have sent may be void. */
+  fence(refused: readonly Refused[]): void {
+    this.dispatcher.fence(refused);
+    this.deliveries.fenced(refused);
+  }
+}
