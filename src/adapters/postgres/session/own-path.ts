@@ -5,7 +5,7 @@
 // - A session that is ours alone is set to it when it is opened (server-session.ts), a transaction of ours where it begins.
 // - Behind a pooler, and on a client of the user's, nothing may be set for the session: a statement outside of a transaction
 //   brings the path along. Both are sent as one query, which the server takes as one transaction; the values are
-//   written into its text, since a query of several statements takes no parameters. COPY out gets a transaction (copy-out.ts).
+//   written into its text, since a query of several statements takes no parameters. COPY out, too (copy-out.ts).
 // - A statement in a transaction that a handler's own statements share must not change the path: it names each operator with its schema (`operator(pg_catalog.=)`). Only the adapter's handlers/ and append.ts have such statements.
 //
 // test/store/postgres/qualified.test.ts holds the texts to it.
@@ -13,7 +13,13 @@ import pg from 'pg';
 
 /** For `set local` and the settings of sessions. Temporary objects last: the server looks at them first if they are not named. */
 export const ownPath = 'pg_catalog, pg_temp';
-export const setOwnPath: string = `set local search_path = ${ownPath}`;
+const setOwnPath = `set local search_path = ${ownPath}`;
+
+/**
+ * What each transaction of ours on tables of ours alone is set to, and each statement that brings its settings along: the path, and
+ * that rows which a policy hides are an error, not a smaller result.
+ */
+export const setOwn: string = `${setOwnPath}; set local row_security = off`;
 
 type Send = (...asked: any[]) => any;
 
@@ -44,8 +50,8 @@ export function sendOnOwnPath(client: pg.ClientBase, send: Send, asked: any[]): 
   if (typeof config?.submit === 'function' || !lacksPath(client)) return send(...asked);
   const query = typeof config === 'string' ? { text: config, values } : config;
   if (controls.test(query.text)) return send(...asked);
-  return send({ ...query, text: `${setOwnPath}; ${filled(query.text, query.values ?? [])}`, values: undefined }).then(
-    ([, ...results]: pg.QueryResult[]) => (results.length === 1 ? results[0] : results),
+  return send({ ...query, text: `${setOwn}; ${filled(query.text, query.values ?? [])}`, values: undefined }).then(
+    ([, , ...results]: pg.QueryResult[]) => (results.length === 1 ? results[0] : results),
   );
 }
 

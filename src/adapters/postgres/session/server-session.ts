@@ -15,7 +15,7 @@ import { revealed } from '../../../base/hidden.ts';
 import { onAbort } from '../../../base/on-abort.ts';
 import { secretText } from '../../../base/secrets.ts';
 import type { HiddenConnection } from './connection.ts';
-import { bringsPath, ownPath, sendOnOwnPath, setOwnPath } from './own-path.ts';
+import { bringsPath, ownPath, sendOnOwnPath, setOwn } from './own-path.ts';
 
 /** What a connection is for. */
 export interface SessionUse {
@@ -94,13 +94,10 @@ export const durable = `case when pg_catalog.current_setting('synchronous_commit
  * Begins a transaction of ours, whose commit is durable: what the role or the database says of transactions does not count.
  * `locals`: other settings until its end, as `name = value`.
  */
-export const beginSql = (...locals: string[]): string => begin([setOwnPath], locals);
+export const beginSql = (...locals: string[]): string => begin([setOwn], locals);
 
 /** The same for a transaction in which statements of the user's run, too: by the role's own search_path. See own-path.ts. */
 export const beginSharedSql = (...locals: string[]): string => begin([], locals);
-
-/** For reads that no single statement does, on a standby, too. */
-export const beginReadSql: string = `begin isolation level read committed read only; ${setOwnPath}`;
 
 function begin(first: readonly string[], locals: readonly string[]): string {
   const all = [idleFor(silentMs), ...locals]; // of two for the same setting the later one counts
