@@ -194,7 +194,7 @@ export class RowTable<Row> {
 
   /** undefined: the row goes. A column that a row leaves out gets its default, or stays, whatever other rows have. */
   async write(client: Client, rows: ReadonlyMap<string, Row | undefined>): Promise<void> {
-    const kept = new Map<string, { fields: string[]; rows: object[] }>(); // by which fields they have
+    const kept = new Map<string, { fields: string[]; keys: string[]; rows: string[] }>(); // by which fields they have
     const gone: string[] = [];
     for (const [key, row] of rows) {
       if (row === undefined) {
@@ -203,14 +203,17 @@ export class RowTable<Row> {
       }
       const fields = this.fieldsOf(row);
       const signature = fields.join('\0'); // no column's name has one
-      const group = kept.get(signature);
-      if (group === undefined) kept.set(signature, { fields, rows: [{ ...row, [this.key.name]: key }] });
-      else group.rows.push({ ...row, [this.key.name]: key });
+      let group = kept.get(signature);
+      if (group === undefined) kept.set(signature, (group = { fields, keys: [], rows: [] }));
+      group.keys.push(key);
+      group.rows.push(JSON.stringify({ ...row, [this.key.name]: undefined }));
     }
-    for (const { fields, rows } of kept.values()) await client.query(this.upsert(fields), [JSON.stringify(rows)]);
+    for (const { fields, keys, rows } of kept.values()) await client.query(this.upsert(fields), [keys, rows]);
     if (gone.length === 0) return;
-    const { name, type, equals } = this.key;
-    const sql = `delete from ${this.name} where ${pg.escapeIdentifier(name)} ${equals} any($1::pg_catalog.text[]::${type}[])`;
+    const { name, type, collation, equals } = this.key;
+    const sql = `delete from ${this.name} t
+      using (select given::${type}${collation} as value from pg_catalog.unnest($1::pg_catalog.text[]) as w (given)) as w
+      where t.${pg.escapeIdentifier(name)} ${equals} w.value`;
     await client.query(sql, [gone]);
   }
 
@@ -226,12 +229,16 @@ export class RowTable<Row> {
     return fields.sort();
   }
 
+  /** A key is made from its text by the cast that {@link read} uses: JSON makes another one of some texts, in a jsonb column. */
   private upsert(fields: readonly string[]): string {
-    const key = pg.escapeIdentifier(this.key.name);
+    const { name, type, collation } = this.key;
+    const key = pg.escapeIdentifier(name);
     const columns = fields.map((field) => pg.escapeIdentifier(field));
-    const all = [key, ...columns].join();
     const changes = columns.map((column) => `${column} = excluded.${column}`).join();
-    return `insert into ${this.name} (${all}) select ${all} from pg_catalog.json_populate_recordset(null::${this.name}, $1)
+    const values = [`w.given::${type}${collation}`, ...columns.map((column) => `r.${column}`)].join();
+    return `insert into ${this.name} (${[key, ...columns].join()}) select ${values}
+      from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) as w (given, fields),
+        pg_catalog.json_populate_record(null::${this.name}, w.fields::pg_catalog.json) as r
       on conflict (${key}) do ${changes === '' ? 'nothing' : `update set ${changes}`}`;
   }
 
