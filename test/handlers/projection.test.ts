@@ -1,5 +1,6 @@
 // Projections: rows folded once per event, kept or in memory, read after one's own writes, rebuilt beside those shown.
 import { describe, expect, test } from 'vitest';
+import type { StateTables } from '../../src/handler-state/handler-state.ts';
 import { defineProjection, type ProjectionDefinition, type RangeOptions, type Runtime } from '../../src/index.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, scratchFolder, until } from '../runtime/scratch.ts';
@@ -155,10 +156,9 @@ describe.each(stores)('%s store', (store) => {
 
   /** Rows of generations that are not shown any more are removed. */
   async function leftOver(runtime: Runtime, count: number): Promise<void> {
-    const { stage } = runtime.project(totals({ name: 'other' })) as unknown as { stage: { tables: any } };
+    const { stage } = runtime.project(totals({ name: 'other' })) as unknown as { stage: { local: StateTables } };
     await until(
-      async () =>
-        (await stage.tables.range('rows:totals')).filter(({ key }: { key: string }) => !key.startsWith('3\0')),
+      async () => (await stage.local.range('rows:totals')).filter(({ key }: { key: string }) => !key.startsWith('3\0')),
       (rows) => rows.length === count,
     );
   }
