@@ -110,6 +110,29 @@ test('two writers that both read version 1 do not both win', async () => {
   expect((results[1] as PromiseRejectedResult).reason.code).toBe('ConcurrencyConflict');
 });
 
+test('an event that comes twice is there twice, unless its version says which one it is', async () => {
+  const runtime = await shared();
+  const event = {
+    ...{ id: runtime.newId(), aggregateType: 'stock', aggregateId: own('X') },
+    ...{ type: 'StockSplit', data: { ratio: 2 } },
+  };
+  for (let i = 0; i < 2; i++) await runtime.publisher.publish(event);
+  const third = { ...event, version: 3 };
+  await runtime.publisher.publish(third);
+  for (const again of [
+    [third],
+    [
+      { ...third, version: 4 },
+      { ...third, version: 4 },
+    ],
+  ]) {
+    expect((await errorOf(runtime.publisher.publishBatch(again))).code).toBe('ConcurrencyConflict');
+    expect((await errorOf(runtime.store.save(again))).code).toBe('ConcurrencyConflict');
+  }
+  const stored = await runtime.store.getByAggregate('stock', own('X'));
+  expect(stored.map(({ id, version }) => [id, version])).toEqual([1, 2, 3].map((version) => [event.id, version]));
+});
+
 test('versions go on after a restart, also from what only the log has', async () => {
   const dataDir = scratchFolder();
   const before = await startRuntime({ dataDir });
