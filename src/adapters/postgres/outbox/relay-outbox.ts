@@ -93,26 +93,26 @@ export class PostgresOutbox implements Outbox {
    */
   private async settle(client: pg.Client): Promise<void> {
     const { schema, unsettled } = this;
-    const settled = `update ${schema}.actor_types set is_settled = true where not is_settled and aggregate_type in (${[...unsettled].map(pg.escapeLiteral).join()})`;
+    const types = [...unsettled].map((type) => pg.escapeLiteral(type)).join();
     const used = `select from ${schema}.aggregates a where a.aggregate_type = t.aggregate_type and a.log_id is null`;
-    let results: pg.QueryResult[];
+    const takeBack = `delete from ${schema}.actor_types t where not is_settled and aggregate_type in (${types}) and exists (${used})`;
+    // Taken back here, or by another runtime meanwhile.
+    const settled = `update ${schema}.actor_types set is_settled = true where not is_settled and aggregate_type in (${types});
+      select type from pg_catalog.unnest(array[${types}]::text[]) as type
+        where not exists (select from ${schema}.actor_types where aggregate_type = type)`;
+    let results: unknown;
     try {
-      results = (await client.query(
-        `${beginSql(`lock_timeout = ${lockTimeoutMs}`)}; lock table ${schema}.actor_types in access exclusive mode;
-         delete from ${schema}.actor_types t where not is_settled and exists (${used})
-           and aggregate_type in (${[...unsettled].map(pg.escapeLiteral).join()}) returning aggregate_type as type;
-         ${settled}; commit`,
-      )) as unknown as pg.QueryResult[];
+      results = await client.query(`${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
+        lock table ${schema}.actor_types in access exclusive mode; ${takeBack}; ${settled}; commit`);
     } catch (error) {
       const isEarly = performance.now() - this.closedAt < (this.settings.patienceMs ?? patienceMs);
       if (isEarly || codeOf(error) !== lockNotAvailable) throw error;
-      await client.query(`rollback; ${beginSql()}; ${settled}; commit`);
-      unsettled.clear(); // not looked at again: by then actors of the type may have raised events
-      return;
+      // Not looked at again: by then actors of the type may have raised events.
+      results = await client.query(`rollback; ${beginSql()}; ${settled}; commit`);
     }
     unsettled.clear();
-    const [taken] = results.find(({ command }) => command === 'DELETE')!.rows;
-    if (taken) throw inUse(taken.type);
+    const [lacking] = (results as pg.QueryResult[]).at(-2)!.rows;
+    if (lacking) throw inUse(lacking.type);
   }
 }
 
