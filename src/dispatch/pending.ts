@@ -35,6 +35,7 @@ export class Pending {
   private timer: NodeJS.Timeout | undefined;
   private forget: (() => void) | undefined;
 
+  // Fields by position: one is made for each command, and an object beside it would be one more allocation.
   constructor(
     resolve: (receipt: Receipt<unknown>) => void,
     reject: (error: unknown) => void,

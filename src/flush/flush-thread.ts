@@ -63,6 +63,7 @@ async function main(): Promise<void> {
   data.hostPort.close();
 }
 
+// In one function: the list of the flushers, each with what it publishes; they share the floor and the notifier.
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const hostNotifier = control.notifier(Signal.hostNotifier, data.hostPort);
   const flushers: Flusher[] = [];

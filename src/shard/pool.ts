@@ -79,7 +79,7 @@ export class ShardPool {
 
   /**
    * Start one shard; `attach` gives its event ring to the log thread before the shard writes into it. Rejects once the
-   * thread has ended.
+   * thread has ended. In one function: its steps share what has become of the start so far.
    */
   start(index: number, attach: (eventRing: SharedArrayBuffer) => void): Promise<RunningShard> {
     const { settings } = this;

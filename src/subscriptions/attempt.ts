@@ -13,6 +13,14 @@ import type { Delivery } from './handlers.ts';
 /** An event, or the events of a batch. */
 export type Subject = StoredEvent | readonly StoredEvent[];
 
+interface AttemptFields {
+  readonly eventId: string;
+  readonly attempt: number;
+  /** undefined: its effects are thrown away */
+  readonly subject: Subject | undefined;
+  readonly dryRun: boolean;
+}
+
 export class Attempt implements Delivery {
   readonly attempt: number;
   readonly dryRun: boolean;
@@ -37,14 +45,10 @@ export class Attempt implements Delivery {
   #controller: AbortController | undefined;
   #reason: unknown;
 
-  /** `subject` undefined: its effects are thrown away. */
   constructor(
     { name, timeoutMs }: { readonly name: string; readonly timeoutMs: number },
-    eventId: string,
-    attempt: number,
     handlerState: StateTables,
-    subject: Subject | undefined,
-    dryRun: boolean,
+    { eventId, attempt, subject, dryRun }: AttemptFields,
   ) {
     this.#handler = name;
     this.#timeoutMs = timeoutMs;

@@ -44,6 +44,14 @@ const forgiven = 5;
 /** How often what a replay reads may change under it. */
 const conflictLimit = 100;
 
+/** What the runner shares with the rest of its subscription. */
+interface RunnerParts {
+  readonly state: StateTables;
+  readonly breaker: Breaker;
+  readonly slots: Slots;
+  readonly events: { runtimeHasFailed(): boolean };
+}
+
 export class DeliveryRunner {
   private readonly settings: AttemptSettings;
   private readonly handlerState: StateTables;
@@ -61,19 +69,12 @@ export class DeliveryRunner {
   failures = 0;
   lastError: unknown;
 
-  constructor(
-    settings: AttemptSettings,
-    call: HandlerFn,
-    handlerState: StateTables,
-    breaker: Breaker,
-    slots: Slots,
-    runtimeHasFailed: () => boolean,
-  ) {
+  constructor(settings: AttemptSettings, call: HandlerFn, parts: RunnerParts) {
     this.settings = settings;
-    this.handlerState = handlerState;
-    this.breaker = breaker;
-    this.slots = slots;
-    this.runtimeHasFailed = runtimeHasFailed;
+    this.handlerState = parts.state;
+    this.breaker = parts.breaker;
+    this.slots = parts.slots;
+    this.runtimeHasFailed = () => parts.events.runtimeHasFailed();
     this.isElsewhere = settings.module !== undefined;
     this.code = new HandlerCode(settings.name, call, this.isElsewhere);
     const startMs = this.isElsewhere ? Math.max(settings.moduleMs ?? 0, settings.timeoutMs) : settings.timeoutMs;
@@ -177,7 +178,7 @@ export class DeliveryRunner {
   }
 
   private attempt(subject: Subject | undefined, eventId: string, number: number, dryRun = false): Attempt {
-    const attempt = new Attempt(this.settings, eventId, number, this.handlerState, subject, dryRun);
+    const attempt = new Attempt(this.settings, this.handlerState, { eventId, attempt: number, subject, dryRun });
     if (this.isElsewhere) this.beginsLater(attempt);
     return attempt;
   }
@@ -194,6 +195,7 @@ export class DeliveryRunner {
     else free();
   }
 
+  // In one function: the first call and its retries share these counters and what the last call came to.
   private async goOn(
     subject: Subject,
     eventId: string,

@@ -72,7 +72,7 @@ export class EventDispatcher {
     this.breaker = new Breaker(settings.breaker);
     const { concurrency, threads, module } = settings;
     this.slots = new Slots(module === undefined ? concurrency : Math.min(concurrency, threads));
-    this.runner = new DeliveryRunner(settings, call, state, this.breaker, this.slots, events.runtimeHasFailed);
+    this.runner = new DeliveryRunner(settings, call, { state, events, breaker: this.breaker, slots: this.slots });
     this.parked = new ParkedSequences(settings.name, state);
     this.requeues = new Requeues({
       parked: this.parked,

@@ -57,7 +57,12 @@ test('a thread that loads its module again, after one has ended, has as long as 
   const ended = ({ signal }: { signal: AbortSignal }): Promise<never> =>
     new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
   const call = (_: unknown, attempt: unknown): Promise<never> => ended(attempt as { signal: AbortSignal });
-  const runner = new DeliveryRunner(settings, call, {} as never, new Breaker(undefined), new Slots(1), () => false);
+  const runner = new DeliveryRunner(settings, call, {
+    state: {} as never,
+    breaker: new Breaker(undefined),
+    slots: new Slots(1),
+    events: { runtimeHasFailed: () => false },
+  });
   const event = { id: 'e', position: 1, aggregateType: 'counter', aggregateId: 'a', version: 1, type: 'Added' };
   const outcome = await runner.run(event as never, 'e', () => {});
   expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'HandlerTimedOut', details: { timeoutMs: 20 } } });

@@ -43,6 +43,11 @@ export function addPartitions(program: Command): void {
       }),
     );
 
+  addArchive(group);
+  addDrop(group);
+}
+
+function addArchive(group: Command): void {
   withLimits(withJson(withConnection(group.command('archive'))))
     .description('write each month before one into a compressed file')
     .requiredOption('--before <month>', 'the first month to be left out, like 2026-01', monthWord)
@@ -68,7 +73,9 @@ export function addPartitions(program: Command): void {
         finish(options, done);
       }),
     );
+}
 
+function addDrop(group: Command): void {
   withLimits(withJson(withConnection(group.command('drop'))))
     .description('remove each month before one, if its archive is whole and has all of it')
     .requiredOption('--before <month>', 'the first month to be left in, like 2026-01', monthWord)

@@ -41,6 +41,15 @@ const markStart = 'trunkline: rows that are built, for [log, projection, schema,
 export const builtMark = ({ logId, projection }: RowsOwner): string =>
   `${markStart} ${JSON.stringify([logId, projection]).slice(0, -1)},`;
 
+interface RowTableFields<Row> {
+  readonly schema: string;
+  readonly plainName: string;
+  readonly key: KeyColumn;
+  readonly columns: readonly string[];
+  readonly init: (key: string) => Row;
+  readonly mark: string | undefined;
+}
+
 export class RowTable<Row> {
   /** With its schema, quoted. */
   readonly name: string;
@@ -54,14 +63,7 @@ export class RowTable<Row> {
   /** The comment of a table that is built beside the user's own. */
   private readonly mark: string | undefined;
 
-  private constructor(
-    schema: string,
-    plainName: string,
-    key: KeyColumn,
-    columns: readonly string[],
-    init: (key: string) => Row,
-    mark?: string,
-  ) {
+  private constructor({ schema, plainName, key, columns, init, mark }: RowTableFields<Row>) {
     this.schema = schema;
     this.plainName = plainName;
     this.name = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(plainName)}`;
@@ -80,7 +82,7 @@ export class RowTable<Row> {
     home?: string,
   ): Promise<RowTable<Row>> {
     const { schema, name, key, columns } = await placeOf(client, into, home);
-    return new RowTable(schema, name, key, columns, init);
+    return new RowTable({ schema, plainName: name, key, columns, init, mark: undefined });
   }
 
   /**
@@ -92,7 +94,8 @@ export class RowTable<Row> {
     const parts = [logId, projection, this.schema, this.plainName, generation];
     const hash = createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, hashLength);
     const mark = `${markStart} ${JSON.stringify(parts)}; trunkline drops this table`;
-    return new RowTable(this.schema, `${nameStart}${hash}`, this.key, this.columns, this.init, mark);
+    const { schema, key, columns, init } = this;
+    return new RowTable({ schema, plainName: `${nameStart}${hash}`, key, columns, init, mark });
   }
 
   /** Whether the table is there, and one that {@link make} has made. @throws InvalidOptions: it was made by another program */

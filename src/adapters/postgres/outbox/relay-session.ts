@@ -42,7 +42,7 @@ export class PostgresOutboxSession implements OutboxSession {
   private isRelay = false;
   private sliceRows = slice.fewest;
 
-  /** `schema`: not escaped. */
+  /** `schema`: not escaped. In one function: the statements, each of them once. */
   constructor(client: pg.Client, schema: string, identity: PostgresSessionIdentity) {
     this.client = client;
     this.schema = schema;

@@ -159,7 +159,7 @@ export function endOfWholeRows(rows: Buffer): number {
 /** Rows that were broken off, as far as they are whole. */
 export const closed = (rows: Buffer, end: number): Buffer => Buffer.concat([rows.subarray(0, end), endOfRows]);
 
-/** Turn all rows of a binary COPY of `readColumns` into event frames. */
+/** Turn all rows of a binary COPY of `readColumns` into event frames. In one function: the columns of a row, in their order. */
 export function framesOf(rows: Buffer): EventFrames {
   const source = toBytes(rows);
   const view = new DataView(rows.buffer, rows.byteOffset, rows.byteLength);
