@@ -67,6 +67,18 @@ function write(writer: FrameWriter, offset: number, f: Fields): number {
   );
 }
 
+const plain: Fields = {
+  kind: FrameKind.event,
+  schemaVersion: 1,
+  occurredAt: 0,
+  version: 1,
+  type: 't',
+  id: 'i',
+  name: 'n',
+  metadata: '',
+  data: 'null',
+};
+
 function read(frame: FrameReader): Fields {
   return {
     kind: frame.kind,
@@ -115,6 +127,22 @@ describe('a frame', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test('is read with its own names, whatever names the same reader has read before', () => {
+    const bytes = Buffer.alloc(8192, 0xff);
+    const writer = new FrameWriter(bytes);
+    // Bytes of the one are the character codes of the other, and names of one length that differ in a character.
+    const names = ['é', 'Ã©', 'é', '漢', 'æ¼¢', '漢', 'Added', 'Adder', 'Added', '', 'A', '', 'é'];
+    const offsets = names.map((name, i) => {
+      write(writer, i * 128, { ...plain, type: name, name: names[(i * 5) % names.length]! });
+      return i * 128;
+    });
+    const frame = new FrameReader(bytes);
+    for (const order of [offsets, offsets.toReversed(), offsets.concat(offsets)]) {
+      const found = order.map((offset) => [frame.at(offset).aggregateType, frame.name]);
+      expect(found).toEqual(order.map((offset) => [names[offset / 128], names[((offset / 128) * 5) % names.length]]));
+    }
   });
 
   test('keeps its flags apart from its other fields', () => {

@@ -128,6 +128,15 @@ export function detached<Argument, Result>(work: (argument: Argument) => Result,
   return context.getStore() === undefined ? work(argument) : context.run(undefined, work, argument);
 }
 
+/** The same for what takes two. */
+export function detachedCall<First, Second, Result>(
+  work: (first: First, second: Second) => Result,
+  first: First,
+  second: Second,
+): Result {
+  return context.getStore() === undefined ? work(first, second) : context.run(undefined, work, first, second);
+}
+
 /** How the end of what is awaited waits for the code that calls: the names on the way; undefined: it does not. */
 export function cycleTo(from: Running, awaited: Awaited): string[] | undefined {
   const cameFrom = new Map<Running, Running | undefined>();

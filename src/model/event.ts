@@ -172,6 +172,10 @@ class DecodedEvent implements StoredEvent {
     return #bytes in event ? event.#bytes : 0;
   }
 
+  static occurredAtMs(event: StoredEvent): number {
+    return #bytes in event ? event.#occurredAt : event.occurredAt.getTime();
+  }
+
   // Reads public properties only: a copy that kept the prototype has no private ones.
   toJSON(): Record<string, unknown> {
     const { id, position, aggregateType, aggregateId, version, type, schemaVersion, data, metadata } = this;
@@ -192,6 +196,9 @@ export function decodeEvent(frame: FrameReader, position: number): StoredEvent {
 
 /** How many bytes an event had in its frame; 0: it comes from no frame. */
 export const bytesOf = (event: object): number => DecodedEvent.bytesOf(event);
+
+/** Milliseconds since 1970, without a Date. */
+export const occurredAtMs = (event: StoredEvent): number => DecodedEvent.occurredAtMs(event);
 
 /** Made of fields that are there already: copies and prints as a decoded event does. */
 class MadeEvent {

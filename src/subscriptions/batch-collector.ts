@@ -16,7 +16,8 @@ import { isAlone, type Work } from './work.ts';
 
 export interface BatchEnds {
   mayBegin(work: Work): boolean;
-  done(work: Work): void;
+  /** In one turn. */
+  done(works: readonly Work[]): void;
   exhausted(work: Work, error: unknown, attempts: number): void;
   /** What should not happen has: nothing more may be begun. */
   broken(error: unknown): void;
@@ -32,6 +33,8 @@ export class BatchCollector {
   private readonly ends: BatchEnds;
   private readonly size: BatchSize;
   private gathered: Work[] = [];
+  /** Of these, how many are handed over by themselves. */
+  private aloneCount = 0;
   private isDue = false;
   /** A batch, or an event of one, is being handled or tried again. */
   isHandling = false;
@@ -51,7 +54,9 @@ export class BatchCollector {
 
   add(work: Work): void {
     this.gathered.push(work);
-    if (this.gathered.length >= this.most || isAlone(work)) this.isDue = true;
+    const alone = isAlone(work);
+    if (alone) this.aloneCount++;
+    if (alone || this.gathered.length >= this.most) this.isDue = true;
     else this.timer ??= setTimeout(this.due, this.settings.maxDelayMs);
     if (this.isDue) this.runs.ask();
   }
@@ -60,6 +65,7 @@ export class BatchCollector {
   async ended(): Promise<void> {
     clearTimeout(this.timer);
     await this.runs.ended();
+    this.aloneCount = 0;
     for (const { told } of this.gathered.splice(0)) told?.({ kind: 'abandoned' });
   }
 
@@ -90,10 +96,11 @@ export class BatchCollector {
   /** What is handed over next: a letter, an attempt beside the checkpoint, or what needs care, by itself. */
   private next(): Work[] {
     const { gathered, settings } = this;
-    const first = gathered.findIndex(isAlone);
+    const first = this.aloneCount === 0 ? -1 : gathered.findIndex(isAlone);
     const most = first < 0 ? this.most : Math.max(1, Math.min(first, this.most));
     const taken = gathered.splice(0, most);
-    this.isDue = gathered.length >= this.most || gathered.some(isAlone);
+    if (first === 0) this.aloneCount--;
+    this.isDue = gathered.length >= this.most || this.aloneCount > 0;
     clearTimeout(this.timer);
     this.timer = undefined;
     if (!this.isDue && gathered.length > 0) this.timer = setTimeout(this.due, settings.maxDelayMs);
@@ -103,9 +110,7 @@ export class BatchCollector {
   private async together(batch: readonly Work[]): Promise<void> {
     const events = batch.map(({ event }) => event);
     const key = `${events[0]!.id}-${events.at(-1)!.id}`;
-    const outcome = await this.runner.run(events, key, () => {
-      for (const work of batch) this.ends.done(work);
-    });
+    const outcome = await this.runner.run(events, key, () => this.ends.done(batch));
     if (outcome.kind === 'done') this.size.succeeded();
     if (outcome.kind !== 'failed') return;
     if (isOutgrown(outcome.error)) return this.inHalves(batch);
@@ -126,7 +131,7 @@ export class BatchCollector {
     if (work.turn !== undefined) return this.ends.inTurn(work, work.turn);
     if (work.once !== undefined) return work.told?.(await this.runner.single([work.event], work.event.id, work.once));
     const asked = work.letter !== undefined;
-    const done = (): void => this.ends.done(work);
+    const done = (): void => this.ends.done([work]);
     const mayBegin = (): boolean => this.ends.mayBegin(work);
     const outcome: Outcome = await this.runner.run([work.event], work.event.id, done, mayBegin, asked);
     if (outcome.kind === 'failed') this.ends.exhausted(work, outcome.error, outcome.attempts);

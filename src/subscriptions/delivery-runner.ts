@@ -17,6 +17,7 @@ import { isStoreAway } from '../base/store-away.ts';
 import { isThenable } from '../base/thenable.ts';
 import { aggregateKey } from '../dead-letters/letters.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
+import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { storeBackoffMs } from '../handler-state/store-backoff.ts';
 import { Attempt, type Subject } from './attempt.ts';
@@ -76,7 +77,7 @@ export class DeliveryRunner {
     this.slots = parts.slots;
     this.runtimeHasFailed = () => parts.events.runtimeHasFailed();
     this.isElsewhere = settings.module !== undefined;
-    this.code = new HandlerCode(settings.name, call, this.isElsewhere);
+    this.code = new HandlerCode(settings.name, call, this.isElsewhere || settings.name.startsWith(PROJECTION_PREFIX));
     const startMs = this.isElsewhere ? Math.max(settings.moduleMs ?? 0, settings.timeoutMs) : settings.timeoutMs;
     this.deadlines = new Deadlines(settings.name, startMs, settings.timeoutMs);
   }

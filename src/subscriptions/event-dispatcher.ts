@@ -11,7 +11,7 @@ import { aggregateKey, type LetterError, letterError, letterEvent } from '../dea
 import { ParkedSequences } from '../dead-letters/parked-sequences.ts';
 import { Requeues } from '../dead-letters/requeues.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
-import { bytesOf, type StoredEvent } from '../model/event.ts';
+import { bytesOf, occurredAtMs, type StoredEvent } from '../model/event.ts';
 import { type Care, spent, type Turn } from '../wire/care.ts';
 import type { Subject } from './attempt.ts';
 import { BatchCollector } from './batch-collector.ts';
@@ -88,7 +88,7 @@ export class EventDispatcher {
       settings.batch &&
       new BatchCollector(settings.batch, this.runner, {
         mayBegin: (work) => this.mayBegin(work),
-        done: (work) => this.done(work),
+        done: (works) => this.done(works),
         exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
         broken: (error) => this.broken(error),
         ended: () => this.executions.changed(),
@@ -130,9 +130,8 @@ export class EventDispatcher {
     const turn = this.turnOf(event);
     if (turn === undefined && !passes(this.settings, event)) return; // else in its turn: it is the user's code, too
     this.lastTaken = event;
-    this.events.touched();
     if (turn === undefined && !this.collector && this.isQuiet && this.slots.tryTake()) return this.takeAlone(event);
-    this.enter({ event, pending: tracker.begin(position, event.occurredAt.getTime(), bytesOf(event)), tracker, turn });
+    this.enter({ event, pending: tracker.begin(position, occurredAtMs(event), bytesOf(event)), tracker, turn });
   }
 
   private turnOf({ id, position }: StoredEvent): Turn | undefined {
@@ -146,15 +145,16 @@ export class EventDispatcher {
 
   private takeAlone(event: StoredEvent): void {
     const work: Work = { event, pending: undefined };
-    const begun = this.firstTurn(work, () => this.done(work), false);
+    const begun = this.firstTurn(work, () => this.done([work]), false);
     if (begun === true) {
       this.handled++;
       this.tracker.passed(event.position);
+      this.events.touched();
       this.executions.changed();
       return;
     }
     work.tracker = this.tracker;
-    work.pending = this.tracker.begin(event.position, event.occurredAt.getTime(), bytesOf(event));
+    work.pending = this.tracker.begin(event.position, occurredAtMs(event), bytesOf(event));
     const key = aggregateKey(event);
     this.lanes.set(key, []);
     unawaited(
@@ -201,7 +201,7 @@ export class EventDispatcher {
         await this.whileUnderWay(work, this.inTurn(work, work.turn, event));
         continue;
       }
-      const done = (): void => this.done(work);
+      const done = (): void => this.done([work]);
       const isFree = !this.breaker.isOpen && this.slots.tryTake();
       const asked = isAsked(work);
       const begun = isFree
@@ -241,12 +241,12 @@ export class EventDispatcher {
       await turn.begin(runner.stopped);
       isExecuted = !runner.stopped.aborted && this.mayBegin(work);
       if (!isExecuted || work.letter !== undefined || passes(this.settings, event)) return isExecuted;
-      this.settle(work);
+      this.settle([work]);
       return false;
     };
     const begun: Promise<Outcome> =
       failure === undefined
-        ? runner.run(subject, event.id, () => this.done(work), mayBegin)
+        ? runner.run(subject, event.id, () => this.done([work]), mayBegin)
         : Promise.resolve({ kind: 'failed', ...failure });
     await this.finish(work, begun);
     if (!isExecuted || this.isClosing) return turn.leave();
@@ -261,18 +261,18 @@ export class EventDispatcher {
     work.told?.(outcome);
   }
 
-  /** The handler has handled it; in one turn with whatever goes with that. */
-  private done(work: Work): void {
-    if (work.pending !== undefined || work.letter !== undefined) this.handled++;
-    this.settle(work);
+  /** The handler has handled them; in one turn with whatever goes with that. */
+  private done(works: readonly Work[]): void {
+    for (const { pending, letter } of works) if (pending !== undefined || letter !== undefined) this.handled++;
+    this.settle(works);
   }
 
-  /** Done with: handled, parked, or of no interest. */
-  private settle(work: Work): void {
+  private settle(works: readonly Work[]): void {
     this.events.touched();
-    if (work.letter) this.parked.remove(work.letter);
-    if (work.pending === undefined) return;
-    this.tracker.complete(work.pending);
+    for (const { pending, letter } of works) {
+      if (letter) this.parked.remove(letter);
+      if (pending !== undefined) this.tracker.complete(pending);
+    }
     this.events.advanced();
   }
 
@@ -297,13 +297,13 @@ export class EventDispatcher {
     const place = parked.placeOf(aggregateKey(work.event), work.event.position);
     if (place === 'free' || place === 'before') return false;
     if (place === 'behind') this.park(work, undefined);
-    else this.settle(work);
+    else this.settle([work]);
     return true;
   }
 
   private park(work: Work, failure: { error: unknown; attempts: number } | undefined): void {
     this.parked.park(work.event, failure);
-    this.settle(work);
+    this.settle([work]);
     const { count } = this.parked;
     if (count < this.settings.deadLetterLimit) return;
     this.halt(new Error(`there are ${count} dead letters, as many as may be; resolve some, then resume()`));

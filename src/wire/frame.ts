@@ -126,6 +126,9 @@ export class FrameReader {
   bytes: Bytes;
   view: DataView;
   offset = 0;
+  // As they were read last: from frame to frame they are mostly the same, and a comparison is cheaper than another text.
+  #type = '';
+  #name = '';
 
   constructor(bytes: Buffer) {
     this.bytes = toBytes(bytes);
@@ -190,7 +193,9 @@ export class FrameReader {
   }
   get aggregateType(): string {
     const start = this.offset + FRAME_HEADER_BYTES;
-    return this.bytes.utf8Slice(start, start + this.typeLength);
+    const length = this.typeLength;
+    if (!holds(this.bytes, start, length, this.#type)) this.#type = this.bytes.utf8Slice(start, start + length);
+    return this.#type;
   }
   get aggregateId(): string {
     const start = this.offset + FRAME_HEADER_BYTES + this.typeLength;
@@ -199,7 +204,8 @@ export class FrameReader {
   get name(): string {
     const start = this.offset + FRAME_HEADER_BYTES + this.typeLength + this.idLength;
     const length = this.nameLength;
-    return length === 0 ? '' : this.bytes.utf8Slice(start, start + length);
+    if (!holds(this.bytes, start, length, this.#name)) this.#name = this.bytes.utf8Slice(start, start + length);
+    return this.#name;
   }
   /** Metadata JSON; '' where there is none. */
   get metadataJson(): string {
@@ -223,6 +229,16 @@ export class FrameReader {
     const strings = this.typeLength + this.idLength + this.nameLength + this.metadataLength + this.dataLength;
     return this.length === FRAME_HEADER_BYTES + strings && this.offset + this.length <= limit;
   }
+}
+
+/** Whether bytes are this text, if all of it is ASCII; another text never is. */
+function holds(bytes: Bytes, start: number, length: number, text: string): boolean {
+  if (text.length !== length) return false;
+  for (let i = 0; i < length; i++) {
+    const byte = bytes[start + i]!;
+    if (byte > 0x7f || byte !== text.charCodeAt(i)) return false;
+  }
+  return true;
 }
 
 /** Index of the last event among so many frames from the start of `bytes`; -1: none is one. Without an allocation. */

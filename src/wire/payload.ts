@@ -298,9 +298,11 @@ function isFaithfulPart(value: unknown, depth: number): boolean {
 
 /** Freeze a decoded value, all the way down. */
 export function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const key in value) if (isOwn.call(value, key)) deepFreeze(value[key]);
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const key in value) {
+    const item = value[key];
+    if (typeof item === 'object' && item !== null && isOwn.call(value, key)) deepFreeze(item);
   }
   return value;
 }

@@ -505,6 +505,7 @@ test('a column that a row leaves out has its default, whatever the other rows of
     ['d', { note: null }],
     ['e', { note: 'e', total: 5 }],
     ['f', { total: 5, note: 'f' }],
+    ['g', { key: 'another', note: 'g', total: 6 }], // the column's key counts, whatever the row says
   ];
   await table.write(client, new Map(batch));
   await table.write(client, new Map([['e', undefined]]));
@@ -516,6 +517,7 @@ test('a column that a row leaves out has its default, whatever the other rows of
     { key: 'c', total: 7, note: 'fresh', isNew: true },
     { key: 'd', total: 7, note: null, isNew: true },
     { key: 'f', total: 5, note: 'f', isNew: true },
+    { key: 'g', total: 6, note: 'g', isNew: true },
   ]);
 });
 

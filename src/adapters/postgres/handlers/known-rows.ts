@@ -1,7 +1,7 @@
 // Rows as a projection has written them last, the most recent ones: they need not be read again, since there is no other writer.
 //
 // Invariants: they are what is committed. The folding takes them all, and gives them back only when its transaction has been
-// committed; whatever else becomes of it, they are forgotten. A row goes by the key that its column prints; the texts that
+// committed; whatever else becomes of it, they are forgotten. A row goes by the key that its column prints; other texts that
 // were given for it are remembered beside, as long as the row is there: once it has gone, another text may make it again.
 import type { Found } from './row-table.ts';
 
@@ -26,6 +26,9 @@ export class KnownRows<Row> {
 
   /** undefined: it has to be read. */
   find(given: string): Found<Row> | undefined {
+    // A column takes the text that it prints for the row that it has printed it of.
+    const same = this.rows.get(given);
+    if (same !== undefined) return { key: given, row: same };
     const key = this.names.get(given);
     const row = key === undefined ? undefined : this.rows.get(key);
     return row && { key: key!, row };

@@ -20,7 +20,7 @@ import type { Effects } from '../../../handler-state/effects.ts';
 import type { Change } from '../../../handler-state/handler-state-store.ts';
 import { mayComeBack, storeBackoffMs } from '../../../handler-state/store-backoff.ts';
 import type { StoredEvent } from '../../../model/event.ts';
-import { catchUp, keysOf, nextRow } from '../../../projections/folding.ts';
+import { catchUp } from '../../../projections/folding.ts';
 import {
   type Generation,
   type KeptProjection,
@@ -43,9 +43,10 @@ import type { RunningSubscription } from '../../../subscriptions/subscription.ts
 import { emptyStatus } from '../../../subscriptions/subscription-status.ts';
 import { failure, tooSlow } from '../session/failure.ts';
 import { kindOf, mayPass } from '../session/sqlstate.ts';
+import { foldBatch } from './batch-fold.ts';
 import { KnownRows } from './known-rows.ts';
 import { pageSize } from './row-pages.ts';
-import { type Found, RowTable } from './row-table.ts';
+import { RowTable } from './row-table.ts';
 import type { PostgresTables } from './tables.ts';
 
 interface Building {
@@ -290,12 +291,14 @@ export class TableProjection<Row> implements Projection<Row> {
 
   private fold(generation: number, table: RowTable<Row>): RunningSubscription {
     const { name, events = '*', aggregates } = this.definition;
+    const { batchEvents: max = 2_000 } = this.into;
     const settings = resolveSubscription(
       {
         name: subscriptionName(name, generation),
         events,
         aggregates,
-        batch: { max: this.into.batchEvents ?? 2_000 },
+        batch: { max },
+        window: 2 * max, // one batch at the store, and the next: what waits longer costs collections of garbage
         onExhausted: 'stop',
         retry: { attempts: 3 },
         handle: () => {},
@@ -307,7 +310,7 @@ export class TableProjection<Row> implements Projection<Row> {
       const effects = tx as Effects;
       const client = this.blameless(await effects.ownClient(this.heldUp), events);
       const taken = known.take();
-      const { changed, names } = await this.foldInto(table, client, events, taken);
+      const { changed, names } = await foldBatch(this.definition, table, client, events, taken);
       effects.afterCommit(() => {
         this.trouble = undefined;
         known.giveBack(taken, changed, names);
@@ -337,30 +340,6 @@ export class TableProjection<Row> implements Projection<Row> {
       }
     };
     return { query } as unknown as SqlClient;
-  }
-
-  /** The rows that have changed: written, not committed yet; and which of them each key has named. */
-  private async foldInto(
-    table: RowTable<Row>,
-    client: SqlClient,
-    events: readonly StoredEvent[],
-    known: KnownRows<Row>,
-  ): Promise<{ changed: Map<string, Row | undefined>; names: Map<string, string> }> {
-    const steps = events.map((event) => ({ event, keys: keysOf(this.definition, event) }));
-    const wanted = new Set(steps.flatMap(({ keys }) => keys));
-    const unknown = [...wanted].filter((one) => known.find(one) === undefined);
-    const read = unknown.length > 0 ? await table.read(client, unknown) : new Map<string, Found<Row>>();
-    const changed = new Map<string, Row | undefined>();
-    const names = new Map<string, string>();
-    for (const { event, keys } of steps) {
-      for (const given of keys) {
-        const { key, row } = (known.find(given) ?? read.get(given))!;
-        names.set(given, key);
-        changed.set(key, nextRow(this.definition, changed.has(key) ? changed.get(key) : row, event, given));
-      }
-    }
-    await table.write(client, changed);
-    return { changed, names };
   }
 }
 

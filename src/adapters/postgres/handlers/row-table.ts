@@ -31,6 +31,17 @@ export interface RowsOwner {
   readonly projection: string;
 }
 
+/** Rows of a batch that have the same fields. */
+interface RowGroup {
+  /** The fields in the order of the row that was looked at last, the key's among them. */
+  readonly given: readonly string[];
+  /** Without the key's, sorted. */
+  readonly fields: readonly string[];
+  readonly keys: string[];
+  /** As JSON, in the order of their keys. */
+  readonly rows: string[];
+}
+
 // Tables of ours beside the user's: a name by a hash, so that long names cannot fall together within the server's 63 bytes,
 // and a comment that says whose it is. What lacks that comment is never dropped.
 const nameStart = 'trunkline_rows_';
@@ -197,21 +208,21 @@ export class RowTable<Row> {
 
   /** undefined: the row goes. A column that a row leaves out gets its default, or stays, whatever other rows have. */
   async write(client: Client, rows: ReadonlyMap<string, Row | undefined>): Promise<void> {
-    const kept = new Map<string, { fields: string[]; keys: string[]; rows: string[] }>(); // by which fields they have
+    const groups = new Map<string, RowGroup>(); // by which fields they have
     const gone: string[] = [];
+    let group: RowGroup | undefined;
     for (const [key, row] of rows) {
       if (row === undefined) {
         gone.push(key);
         continue;
       }
-      const fields = this.fieldsOf(row);
-      const signature = fields.join('\0'); // no column's name has one
-      let group = kept.get(signature);
-      if (group === undefined) kept.set(signature, (group = { fields, keys: [], rows: [] }));
+      if (group === undefined || !hasFields(row, group.given)) group = this.groupOf(row, groups);
       group.keys.push(key);
-      group.rows.push(JSON.stringify({ ...row, [this.key.name]: undefined }));
+      group.rows.push(this.jsonOf(row, group));
     }
-    for (const { fields, keys, rows } of kept.values()) await client.query(this.upsert(fields), [keys, rows]);
+    for (const { fields, keys, rows } of groups.values()) {
+      await client.query(this.upsert(fields), [keys, `[${rows.join()}]`]);
+    }
     if (gone.length === 0) return;
     const { name, type, collation, equals } = this.key;
     const sql = `delete from ${this.name} t
@@ -220,16 +231,25 @@ export class RowTable<Row> {
     await client.query(sql, [gone]);
   }
 
-  /** Sorted. */
-  private fieldsOf(row: Row): string[] {
-    const fields: string[] = [];
+  private groupOf(row: Row, groups: Map<string, RowGroup>): RowGroup {
+    const given: string[] = [];
     for (const field in row) {
-      if (field === this.key.name) continue;
-      if (!this.known.has(field))
+      if (field !== this.key.name && !this.known.has(field))
         throw new Error(`rows have a field '${field}', and table ${this.name} no such column`);
-      fields.push(field);
+      given.push(field);
     }
-    return fields.sort();
+    const fields = given.filter((field) => field !== this.key.name).sort();
+    const signature = fields.join('\0'); // no column's name has one
+    const { keys = [], rows = [] } = groups.get(signature) ?? {};
+    const group = { given, fields, keys, rows };
+    groups.set(signature, group);
+    return group;
+  }
+
+  /** Without the key's own field, which is written by itself. */
+  private jsonOf(row: Row, { given, fields }: RowGroup): string {
+    if (given.length === 0) return '{}';
+    return JSON.stringify(given.length === fields.length ? row : { ...row, [this.key.name]: undefined });
   }
 
   /** A key is made from its text by the cast that {@link read} uses: JSON makes another one of some texts, in a jsonb column. */
@@ -238,11 +258,18 @@ export class RowTable<Row> {
     const key = pg.escapeIdentifier(name);
     const columns = fields.map((field) => pg.escapeIdentifier(field));
     const changes = columns.map((column) => `${column} = excluded.${column}`).join();
-    const values = [`w.given::${type}${collation}`, ...columns.map((column) => `r.${column}`)].join();
+    const given = this.nameBeside;
+    const values = [`w.${given}::${type}${collation}`, ...columns.map((column) => `w.${column}`)].join();
     return `insert into ${this.name} (${[key, ...columns].join()}) select ${values}
-      from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.unnest($2::pg_catalog.text[])) as w (given, fields),
-        pg_catalog.json_populate_record(null::${this.name}, w.fields::pg_catalog.json) as r
+      from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.json_populate_recordset(null::${this.name}, $2)) as w (${given})
       on conflict (${key}) do ${changes === '' ? 'nothing' : `update set ${changes}`}`;
+  }
+
+  /** Of a column that the table has none of. */
+  private get nameBeside(): string {
+    let name = 'trunkline_key';
+    while (this.known.has(name) || name === this.key.name) name += '_';
+    return name;
   }
 
   private select(): string {
@@ -267,4 +294,11 @@ export class RowTable<Row> {
     }
     return deepFreeze(row) as Row;
   }
+}
+
+/** Whether these are a row's fields, in this order. */
+function hasFields(row: unknown, fields: readonly string[]): boolean {
+  let i = 0;
+  for (const field in row as object) if (field !== fields[i++]) return false;
+  return i === fields.length;
 }
