@@ -93,12 +93,14 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** Watch every entity that a repository passes through its collector. Returns the repository. */
   repository<R extends CollectingRepository>(repository: R): R {
+    checkFunction('repository.setEventCollector', repository?.setEventCollector);
     repository.setEventCollector((entity) => this.register(entity));
     return repository;
   }
 
   /** Handle events (of one type, or `'*'`) before the commit, within the transaction: a failure rolls it back. */
   before(type: string, handler: BeforeHandler): this {
+    checkType(type);
     checkFunction('handler', handler);
     this.beforeHandlers.push({ type, handler });
     return this;
@@ -106,6 +108,7 @@ export class UnitOfWork implements AsyncDisposable {
 
   /** Handle events after the commit; a failure is the caller's to see, and undoes nothing. */
   after(type: string, handler: AfterHandler): this {
+    checkType(type);
     checkFunction('handler', handler);
     this.afterHandlers.push({ type, handler });
     return this;
@@ -235,6 +238,11 @@ export class UnitOfWork implements AsyncDisposable {
     this.checkOpen();
     if (this.committing) throw new TrunklineError('UnitOfWorkEnded', { state: 'committing' });
   }
+}
+
+/** A handler of no type would never be called. */
+function checkType(type: string): void {
+  if (typeof type !== 'string' || type === '') invalid('type', type, "must be the type of an event, or '*'");
 }
 
 const isOf = (entity: AggregateRoot, event: RaisedEvent): boolean =>
