@@ -15,7 +15,7 @@ import { isThenable } from '../base/thenable.ts';
 import { within } from '../base/wait.ts';
 import type { Change, HandlerStateStore, KeyRange, MaybePromise, OwnTransaction } from './handler-state-store.ts';
 import { fullKey, Overlay } from './overlay.ts';
-import { isFinal } from './store-backoff.ts';
+import { isFinal, storeBackoffMs } from './store-backoff.ts';
 import { type PageOptions, type TableEntry, tablePages } from './table-pages.ts';
 
 export interface TablesSettings {
@@ -45,8 +45,6 @@ interface Waiter {
 }
 
 const KEY_BYTES_LIMIT = 1000;
-const retryMs = 100;
-const retryMsLimit = 5_000;
 /** At the end, how long a store that is unavailable is waited for. */
 const lastCallMs = 5_000;
 const waitTimeoutMsMost = 60_000;
@@ -368,7 +366,7 @@ export class StateTables {
 
   /** Until it works; or what went wrong, if that is not to be waited for. */
   private async commit(changes: readonly Change[]): Promise<Error | undefined> {
-    for (let waitMs = retryMs; ; waitMs = Math.min(2 * waitMs, retryMsLimit)) {
+    for (let failures = 1; ; failures++) {
       try {
         await (this.store ?? (await this.open())).commit(changes, (change, error) => this.refused(change, error));
         this.trouble = undefined;
@@ -378,7 +376,7 @@ export class StateTables {
         if (this.isClosed) return error as Error;
         this.settings.onError(error as Error);
         if (isFinal(error) || performance.now() >= this.giveUpAt) return error as Error;
-        await pauseUnless(this.cutting.signal, waitMs);
+        await pauseUnless(this.cutting.signal, storeBackoffMs(failures));
         if (this.isClosed) return error as Error;
       }
     }
