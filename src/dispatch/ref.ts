@@ -1,6 +1,7 @@
 // Refs: one class per aggregate type with a method per command, so that a call costs a method call and not a trap.
 import { inspect } from 'node:util';
 import { checkFields, given } from '../base/known-fields.ts';
+import { printable } from '../base/printable.ts';
 import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
 import type { Receipt } from '../model/receipt.ts';
 import { sendFields } from './send-options.ts';
@@ -58,7 +59,7 @@ export function refClass(aggregate: AnyAggregate, typeIndex: number, sender: Com
 
     /** As `console.log` shows it. */
     [inspect.custom](): string {
-      return `Ref ${this}`;
+      return printable(`Ref ${this}`);
     }
   }
   const methods = CommandRef.prototype as unknown as Record<string, unknown>;

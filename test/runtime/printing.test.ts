@@ -34,3 +34,11 @@ test('runtime, subscription, projection and the rest print in one line', async (
   await runtime.close();
   for (const part of parts) expect(inspect(part)).not.toContain('\n');
 });
+
+test('what an id holds moves no cursor where its ref is printed', async () => {
+  const runtime = await startRuntime({ aggregates: [Counter], shards: 1 });
+  const id = 'x\u001b[2J\u009b31m\u202e\r';
+  const ref = runtime.ref(Counter, id);
+  expect(inspect(ref)).toBe('Ref counter/x\\u001b[2J\\u009b31m\\u202e\\r');
+  expect(String(ref)).toBe(`counter/${id}`);
+});
