@@ -1,6 +1,7 @@
 // Two copies of the package in one process: an error of the one is the other's, too.
 import { expect, test } from 'vitest';
-import { isError, Rejected, TrunklineError, toWire } from '../src/base/errors.ts';
+import { isError, Rejected, TrunklineError } from '../src/base/errors.ts';
+import { toWire } from '../src/base/wire-error.ts';
 
 const where = { aggregateType: 'a', command: 'c' };
 const copy = new URL('../src/base/errors.ts?another-copy', import.meta.url).href;

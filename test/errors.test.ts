@@ -3,16 +3,8 @@ import { readFileSync } from 'node:fs';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import {
-  type ErrorCode,
-  type ErrorDetails,
-  fromWire,
-  isError,
-  Rejected,
-  TrunklineError,
-  toWire,
-  type WireError,
-} from '../src/base/errors.ts';
+import { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from '../src/base/errors.ts';
+import { fromWire, toWire, type WireError } from '../src/base/wire-error.ts';
 
 // One of each: a code that is added without a sample does not compile.
 const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
@@ -69,6 +61,7 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   DiskFull: { path: './data/log/log.mdb', neededBytes: 1 << 20, freeBytes: 512 },
   DataDirNewerFormat: { dataDir: './data', found: 2, supported: 1 },
   DataDirUnsafe: { path: './data', reason: 'may be written by every user (mode 777)' },
+  RecordInvalid: { what: "the checkpoint of 'billing'", reason: 'its low must be a number, and is text' },
   FileRefused: { file: 'a.zst', line: 3, limit: 1024, reason: 'is longer than 1024 bytes' },
   ServiceNotRunning: { dataDir: '/var/lib/calls', reason: 'x' },
   DataDirUnreadable: { dataDir: './data', reason: 'not JSON' },

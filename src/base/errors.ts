@@ -80,6 +80,8 @@ export interface ErrorDetails {
   DataDirUnsafe: { path: string; reason: string };
   /** A file, or what came like one, that is not read on. `limit`: the one that it exceeds, in bytes, or as a ratio. */
   FileRefused: { file: string; line?: number; limit?: number; reason: string };
+  /** Something of ours that was read back: from the log, LMDB or a database. */
+  RecordInvalid: { what: string; reason: string };
   ServiceNotRunning: { dataDir: string; reason: string };
   LogDamaged: { dataDir: string; reason: string };
   StoreDamaged: { dataDir: string; reason: string };
@@ -228,6 +230,8 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   DataDirUnreadable: (d) => `${d.dataDir} is not a data directory this release can read: ${d.reason}`,
   DataDirUnsafe: (d) => `${d.path} ${d.reason}`,
   FileRefused: (d) => `${d.file}${d.line === undefined ? '' : `, line ${d.line},`} ${d.reason}`,
+  RecordInvalid: (d) =>
+    `${d.what} cannot be understood: ${d.reason}; another release wrote it, or it was changed since`,
   ServiceNotRunning: (d) => `no service runs on ${d.dataDir}: start it; ${d.reason}`,
   LogDamaged: (d) => `the log in ${d.dataDir} cannot be recovered: ${d.reason}`,
   StoreDamaged: (d) => `the store in ${d.dataDir} is damaged: ${d.reason}`,
@@ -346,33 +350,6 @@ export class Rejected extends Error {
 }
 brand(Rejected, 'Rejected');
 
-/** An error as it crosses a thread. */
-export interface WireError {
-  kind: 'rejected' | 'error';
-  code: string;
-  message: string;
-  details: unknown;
-}
-
-/** The sending side. Whatever is not ours becomes `CommandFailed` with the name, message and stack it had. */
-export function toWire(error: unknown, where: { aggregateType: string; command: string }): WireError {
-  const ours = oursToWire(error);
-  if (ours) return ours;
-  const { name, message, stack } = describeError(error);
-  const details: ErrorDetails['CommandFailed'] = { ...where, name, stack };
-  return { kind: 'error', code: 'CommandFailed', message: `${messages.CommandFailed(details)}: ${message}`, details };
-}
-
-function oursToWire(error: unknown): WireError | undefined {
-  try {
-    if (!(error instanceof Rejected || error instanceof TrunklineError)) return undefined;
-    const kind = error instanceof Rejected ? 'rejected' : 'error';
-    return { kind, code: error.code, message: error.message, details: error.details };
-  } catch {
-    return undefined; // a revoked proxy was thrown
-  }
-}
-
 /** Anything may be thrown, also what cannot be shown; a text too long, or one that JSON cannot carry, is cut to fit. */
 export function describeError(error: unknown): { name: string; message: string; stack: string } {
   try {
@@ -390,10 +367,4 @@ export function asError(thrown: unknown): Error {
     if (thrown instanceof Error) return thrown;
   } catch {}
   return new Error(describeError(thrown).message, { cause: thrown });
-}
-
-/** The receiving side of {@link toWire}. */
-export function fromWire(wire: WireError): Rejected | TrunklineError {
-  if (wire.kind === 'rejected') return new Rejected(wire.code, wire.details, wire.message);
-  return new TrunklineError(wire.code as ErrorCode, wire.details as never, { message: wire.message });
 }

@@ -1,8 +1,10 @@
 // The program of the command line: one file a group of commands, put together here.
+
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { storeCommands } from '../adapters/commands.ts';
 import { isError } from '../base/errors.ts';
+import { checkedJson, object, text } from '../base/json.ts';
 import { parserError, printError } from '../terminal/print.ts';
 import { refuseEmptyWords } from '../terminal/words.ts';
 import { addDeadLetters } from './dead-letters.ts';
@@ -11,9 +13,11 @@ import { addReplay } from './replay.ts';
 import { addStatus } from './status.ts';
 import { addTopics } from './topics.ts';
 
-const manifest = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+const manifest = checkedJson(
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
+  object<{ version: string }>({ version: text }),
+  'package.json',
+);
 
 export function makeProgram(): Command {
   // Commands take these settings over from their program when they are made.

@@ -27,6 +27,7 @@ import {
   type LetterError,
   type LetterRecord,
   letterEvent,
+  letterOf,
   letterTable,
   requeuedTable,
   sequencePrefix,
@@ -198,7 +199,7 @@ export class DeadLetters {
     }
     for (const [prefix, { handler, aggregate }] of sequences) {
       const rest = await handlerState.first(letterTable, prefix);
-      const goesOn = (rest?.value as LetterRecord | undefined)?.reason === 'behind';
+      const goesOn = rest !== undefined && letterOf(rest.value).reason === 'behind';
       handlerState.stage(requeuedTable, prefix, goesOn ? true : undefined);
       if (goesOn) this.goOn({ handler, aggregate });
     }
@@ -297,7 +298,8 @@ export class DeadLetters {
     const matching = part === undefined ? '' : JSON.stringify(part);
     const letters: T[] = [];
     for await (const { key, value } of this.handlerState.entries(letterTable, { prefix, matching })) {
-      if (matches(value as LetterRecord)) letters.push(as({ key, record: value as LetterRecord }));
+      const record = letterOf(value);
+      if (matches(record)) letters.push(as({ key, record }));
       if (letters.length >= limit) break;
     }
     return letters;

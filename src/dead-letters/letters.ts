@@ -1,6 +1,8 @@
 // Dead letters as they are kept: one entry per handler and event, in the order in which the events happened, so that all that
 // is parked of one aggregate lies together.
+
 import { isNativeError } from 'node:util/types';
+import { checked, flag, number, object, oneOf, optional, type Shape, text } from '../base/json.ts';
 import { tame } from '../base/tame.ts';
 import { eventOf, type StoredEvent } from '../model/event.ts';
 import { deepFreeze } from '../wire/payload.ts';
@@ -29,6 +31,34 @@ export interface LetterRecord {
   parkedAt: string;
   edited?: boolean;
 }
+
+/** What was wrong, as it is kept. */
+export const letterErrorShape: Shape<LetterError> = object<LetterError>({
+  name: text,
+  message: text,
+  code: optional(text),
+  stack: text,
+});
+
+const event = object<Pick<LetterRecord['event'], 'id' | 'type' | 'aggregateType' | 'aggregateId'>>({
+  id: text,
+  type: text,
+  aggregateType: text,
+  aggregateId: text,
+});
+
+const letter = object<LetterRecord>({
+  handler: text,
+  reason: oneOf('failed', 'behind'),
+  event,
+  attempts: number,
+  error: optional(letterErrorShape),
+  parkedAt: text,
+  edited: optional(flag),
+});
+
+/** @throws RecordInvalid */
+export const letterOf = (value: unknown): LetterRecord => checked(value, letter, 'a dead letter');
 
 export const aggregateKey = (event: { aggregateType: string; aggregateId: string }): string =>
   `${event.aggregateType}\0${event.aggregateId}`;

@@ -5,8 +5,10 @@
 // Invariants: a message is in the box, durably, before the log may forget it; and what has been discarded is remembered for as
 // long as the log may still hold it. A message either waits or is a dead letter: it changes from one to the other in one
 // commit. What is counted here changes in the turn in which it is staged.
+
 import { dateMs, pause } from '../base/clock.ts';
 import { isError } from '../base/errors.ts';
+import { checked, number, object, oneOf, optional, text } from '../base/json.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import {
   type KeptLetters,
@@ -14,9 +16,11 @@ import {
   laneOf,
   type Message,
   type MessageFailure,
+  messageOf,
+  messageShape,
   noLetters,
 } from '../wire/message.ts';
-import { type LetterError, letterError } from './letters.ts';
+import { type LetterError, letterError, letterErrorShape } from './letters.ts';
 
 const letterTable = 'message-letters';
 /** Lanes that are to be delivered again; also after a restart. */
@@ -39,6 +43,16 @@ export interface MessageRecord {
   /** ISO 8601. */
   parkedAt: string;
 }
+
+const messageRecord = object<MessageRecord>({
+  message: messageShape,
+  reason: oneOf('failed', 'behind'),
+  attempts: number,
+  error: optional(letterErrorShape),
+  parkedAt: text,
+});
+const recordIn = (value: unknown): MessageRecord => checked(value, messageRecord, 'a dead letter of a message');
+const discarded = object<{ position: number }>({ position: number });
 
 const positionKey = (position: number): string => String(position).padStart(16, '0');
 const keyOf = (message: Message): string => `${laneOf(message)}${positionKey(message.position)}`;
@@ -87,13 +101,13 @@ export class MessageBox implements LetterBox {
       }
     }
     for await (const { key, value } of this.handlerState.entries(discardedTable)) {
-      if ((value as { position: number }).position >= from) kept.resolved.add(key);
+      if (checked(value, discarded, 'a message that was given up').position >= from) kept.resolved.add(key);
       else this.handlerState.stage(discardedTable, key, undefined);
     }
     for await (const { key } of this.handlerState.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
     kept.requeued.push(...this.requests.keys());
     for await (const { value } of this.handlerState.entries(waitingTable)) {
-      this.waitingBytes += waitingBytesOf(value as Message);
+      this.waitingBytes += waitingBytesOf(messageOf(value));
       kept.waiting++;
     }
     return kept;
@@ -126,11 +140,12 @@ export class MessageBox implements LetterBox {
 
   async waitingFrom(position: number, most: number): Promise<Message[]> {
     const found = await this.handlerState.range(waitingTable, { start: positionKey(position), limit: most });
-    return found.map(({ value }) => value as Message);
+    return found.map(({ value }) => messageOf(value));
   }
 
   async waitingAt(position: number): Promise<Message | undefined> {
-    return (await this.handlerState.get(waitingTable, positionKey(position))) as Message | undefined;
+    const value = await this.handlerState.get(waitingTable, positionKey(position));
+    return value === undefined ? undefined : messageOf(value);
   }
 
   park(message: Message, failure: MessageFailure | undefined, isLetter: boolean, isWaiting = false): Promise<boolean> {
@@ -252,11 +267,13 @@ export class MessageBox implements LetterBox {
   }
 
   private async recordOf(message: Message): Promise<MessageRecord | undefined> {
-    return (await this.handlerState.get(letterTable, keyOf(message))) as MessageRecord | undefined;
+    const value = await this.handlerState.get(letterTable, keyOf(message));
+    return value === undefined ? undefined : recordIn(value);
   }
 
   private async firstRecord(lane: string): Promise<MessageRecord | undefined> {
-    return (await this.handlerState.first(letterTable, lane))?.value as MessageRecord | undefined;
+    const first = await this.handlerState.first(letterTable, lane);
+    return first && recordIn(first.value);
   }
 
   /** A user's change of letters goes on; its caller waits no longer than the bound. @throws WaitTimedOut */
@@ -266,7 +283,6 @@ export class MessageBox implements LetterBox {
 
   /** `prefix`: what the lanes begin with. `matching`: a part of the JSON of those that are looked for. */
   async *letters(prefix = '', matching = ''): AsyncGenerator<MessageRecord> {
-    for await (const { value } of this.handlerState.entries(letterTable, { prefix, matching }))
-      yield value as MessageRecord;
+    for await (const { value } of this.handlerState.entries(letterTable, { prefix, matching })) yield recordIn(value);
   }
 }

@@ -3,9 +3,11 @@
 import { checkAggregate, checkDate, checkInteger, invalid } from '../base/checks.ts';
 import { dateMs } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
+import { checkedJson, list } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { type Address, laneOf, type Message } from '../wire/message.ts';
+import { metadataIn } from '../wire/metadata.ts';
 import type { LetterError } from './letters.ts';
 import type { MessageBox, MessageRecord } from './message-box.ts';
 
@@ -187,16 +189,14 @@ function lanesOf({ sender, senderId, aggregate, aggregateId }: MessageLetterQuer
 const nameOf = (aggregate: AnyAggregate | string | undefined): string | undefined =>
   typeof aggregate === 'object' ? aggregate.name : aggregate;
 
-const parsed = (json: string, absent: unknown): any => (json === '' ? absent : JSON.parse(json));
-
 const shown = ({ message, reason, attempts, error, parkedAt }: MessageRecord): MessageLetter => ({
   id: message.id,
   reason,
   sender: message.sender,
   target: addressOf(message),
   command: message.command,
-  input: parsed(message.inputJson, []) as unknown[],
-  metadata: parsed(message.metadataJson, {}) as Record<string, unknown>,
+  input: message.inputJson === '' ? [] : checkedJson(message.inputJson, list, 'the input of a message'),
+  metadata: metadataIn(message.metadataJson),
   position: message.position,
   attempts,
   error,

@@ -2,6 +2,7 @@
 //
 // Invariants: an event enters the dead letters in the same commit that marks it as done in the checkpoint, and leaves them in
 // the same commit as its effects; so no crash loses one or parks it twice. The letters of one aggregate leave in order.
+
 import { dateMs } from '../base/clock.ts';
 import { handledKey, handledTable } from '../handler-state/completion-records.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
@@ -11,6 +12,7 @@ import {
   type LetterRecord,
   letterError,
   letterKey,
+  letterOf,
   letterTable,
   requeuedTable,
   sequencePrefix,
@@ -45,7 +47,7 @@ export class ParkedSequences {
   async load(): Promise<string[]> {
     const prefix = `${this.handler}\0`;
     for await (const { value } of this.handlerState.entries(letterTable, { prefix })) {
-      const { event } = value as LetterRecord;
+      const { event } = letterOf(value);
       this.add(aggregateKey(event), event.position as number);
     }
     const requeued: string[] = [];
@@ -89,7 +91,7 @@ export class ParkedSequences {
   /** The first letter of an aggregate; undefined if nothing is parked of it. */
   async first(aggregate: string): Promise<DeadLetterRecord | undefined> {
     const entry = await this.handlerState.first(letterTable, sequencePrefix(this.handler, aggregate));
-    return entry && { key: entry.key, record: entry.value as LetterRecord };
+    return entry && { key: entry.key, record: letterOf(entry.value) };
   }
 
   /** It has been tried again, in vain. */

@@ -1,7 +1,8 @@
 // Questions from one aggregate to another: the host thread passes them on and brings the answer back.
 
 import { monotonicMs } from '../base/clock.ts';
-import { TrunklineError, toWire } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
+import { toWire } from '../base/wire-error.ts';
 import type { Answer } from '../shard/contract.ts';
 import { GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';

@@ -5,8 +5,9 @@
 // `patienceMs`. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
 import { performance } from '../base/clock.ts';
-import { fromWire, isError, Rejected, type TrunklineError } from '../base/errors.ts';
+import { isError, Rejected, type TrunklineError } from '../base/errors.ts';
 import { pauseUnless } from '../base/on-abort.ts';
+import { fromWire } from '../base/wire-error.ts';
 import type { MessageSettings } from '../model/message-options.ts';
 import { type Level, messageKeyPrefix } from '../model/receipt.ts';
 import type { Message, MessageFailure } from '../wire/message.ts';

@@ -1,9 +1,9 @@
 // Which messages of the last run have an outcome in the log, and where: some 40 bytes for each, outside of the heap, since a
 // log of gigabytes may hold millions. A hash table with open addressing, in typed arrays. Host thread.
-import type { WireError } from '../base/errors.ts';
+import type { WireError } from '../base/wire-error.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
-import type { Outcome } from '../model/receipt.ts';
+import { outcomeIn } from '../model/receipt.ts';
 
 const wordsPerId = 4;
 const capacityLeast = 1 << 10;
@@ -43,7 +43,7 @@ export class Outcomes {
     if (position <= 0) return undefined;
     let error: WireError | undefined;
     eachFrame(this.log, position, position, (frame) => {
-      error = (JSON.parse(frame.dataJson) as Outcome).error;
+      error = outcomeIn(frame.dataJson).error;
     });
     return error;
   }

@@ -1,7 +1,9 @@
 // The receipt of a command: holds a copy of the group as it stood in the ring, and decodes what is looked at.
+
 import { inspect } from 'node:util';
 import { checkSignalOptions } from '../base/checks.ts';
 import type { TrunklineError } from '../base/errors.ts';
+import { userJson } from '../base/json.ts';
 import { orAborted } from '../base/on-abort.ts';
 import { ownGetter } from '../base/own-getter.ts';
 import { heldUpBy, within } from '../base/wait.ts';
@@ -99,7 +101,7 @@ export class CommandReceipt implements Receipt<unknown> {
     this.#firstPosition = firstPosition;
     this.#wait = wait;
     const hasValue = hasOutcome && (ring.flags & GroupFlag.value) !== 0;
-    this.value = hasValue ? JSON.parse(this.#group.toString('utf8', ring.framesBytes)) : undefined;
+    this.value = hasValue ? userJson(this.#group.toString('utf8', ring.framesBytes)) : undefined;
     this.version = ring.version;
     this.position = this.#lastPositionOfEvents();
     ownGetter(this, 'events', this.#readEvents);

@@ -1,7 +1,9 @@
 // What a caller gets for a reply in a ring: a receipt at the level that it waits for, or an error. Host thread.
+
 import { Rejected } from '../base/errors.ts';
+import { checked } from '../base/json.ts';
 import { carriedOut } from '../base/wait.ts';
-import type { Receipt, RepeatedReply } from '../model/receipt.ts';
+import { type Receipt, repeatedReply } from '../model/receipt.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
 import { GroupFlag } from '../shared/ring/ring.ts';
 import type { Pending } from './pending.ts';
@@ -58,7 +60,7 @@ function atLevel(receipt: CommandReceipt | RepeatedReceipt, { ack, deadlineMs }:
 
 /** The receipt of an outcome that an earlier command had: its events come from the store. */
 async function repeated(context: ReplyContext, pending: Pending, receipt: CommandReceipt): Promise<Receipt<unknown>> {
-  const { value, events: count } = receipt.value as RepeatedReply;
+  const { value, events: count } = checked(receipt.value, repeatedReply, 'a repeated reply');
   const from = receipt.version - count + 1;
   const { type, id, isMessage } = pending;
   const events = !isMessage && count > 0 ? await context.answers.eventsFrom(type, id, from, count) : [];

@@ -1,6 +1,6 @@
 // What the flush thread is given, and what it and the host thread say to each other.
 import type { MessagePort } from 'node:worker_threads';
-import type { WireError } from '../base/errors.ts';
+import type { WireError } from '../base/wire-error.ts';
 import type { Lost } from '../log/losses.ts';
 import type { EventDeclaration } from '../model/event.ts';
 import type { StoreDescription } from '../store/adapter.ts';

@@ -6,10 +6,11 @@
 
 import { setPriority } from 'node:os';
 import { clearInterval, clearTimeout, pause, setInterval, setTimeout } from '../base/clock.ts';
-import { describeError, isError, TrunklineError, toWire, type WireError } from '../base/errors.ts';
+import { describeError, isError, TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
 import { confineModules } from '../base/user-module.ts';
+import { toWire, type WireError } from '../base/wire-error.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
 import { endOfLoss } from '../log/losses.ts';

@@ -2,9 +2,10 @@
 
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { clearTimeout, pause, setTimeout } from '../base/clock.ts';
-import { fromWire, TrunklineError, type WireError } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { Thread } from '../base/thread.ts';
+import { fromWire, type WireError } from '../base/wire-error.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { shutExitGuard } from '../shared/exit-guard.ts';
 import type { HeldChange } from '../store/holding.ts';

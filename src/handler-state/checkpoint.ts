@@ -1,7 +1,9 @@
 // The checkpoint of a handler as it is kept: how far it has come. Owned by the host thread.
 //
 // Invariant: a checkpoint never stands ahead of its log: such a handler would pass over events that the log is yet to hold.
+
 import { TrunklineError } from '../base/errors.ts';
+import { checked, checkedJson, flag, listOf, number, object, optional, text } from '../base/json.ts';
 
 /** Where checkpoints are kept, by the subscription's name. */
 export const checkpointTable = 'positions';
@@ -18,6 +20,27 @@ export interface CheckpointRecord {
   updatedAt: string;
   paused?: boolean;
 }
+
+const checkpoint = object<CheckpointRecord>({
+  low: number,
+  done: listOf(number),
+  lastId: optional(text),
+  lastAt: optional(text),
+  updatedAt: text,
+  paused: optional(flag),
+});
+
+/** What is kept for a handler; undefined: nothing. @throws RecordInvalid */
+export const keptCheckpoint = (value: unknown, handler: string): CheckpointRecord | undefined =>
+  value === undefined ? undefined : checkpointOf(value, handler);
+
+/** @throws RecordInvalid */
+export const checkpointOf = (value: unknown, handler: string): CheckpointRecord =>
+  checked(value, checkpoint, `the checkpoint of '${handler}'`);
+
+/** The same of its JSON. @throws RecordInvalid */
+export const checkpointIn = (json: string, handler: string): CheckpointRecord =>
+  checkedJson(json, checkpoint, `the checkpoint of '${handler}'`);
 
 export const remedy =
   'put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin again';

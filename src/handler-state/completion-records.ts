@@ -1,6 +1,7 @@
 // What handlers have done in transactions of their own, until the checkpoint says so too: one entry a transaction, begun
 // with it and removed in the commit of the checkpoint (or of the letter's removal) that covers it. So an event whose effects
 // are committed is known as done, whatever is lost afterwards.
+import { checked, listOf, number, object, text } from '../base/json.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { DoneRanges, joinRanges } from './done-ranges.ts';
 import type { StateTables } from './handler-state.ts';
@@ -15,6 +16,8 @@ interface HandledRecord {
   /** Id of the first. */
   eventId: string;
 }
+
+const handledRecord = object<HandledRecord>({ done: listOf(number), eventId: text });
 
 export const handledPrefix = (handler: string): string => `${handler}\0`;
 
@@ -34,7 +37,7 @@ export function handledEntry(handler: string, subject: StoredEvent | readonly St
   return { table: handledTable, key: handledKey(handler, events[0]!.position), json: JSON.stringify(record) };
 }
 
-const doneIn = (value: unknown): readonly number[] => (value as HandledRecord).done;
+const doneIn = (value: unknown): readonly number[] => checked(value, handledRecord, 'what a handler has done').done;
 
 /**
  * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having

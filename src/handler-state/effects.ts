@@ -5,8 +5,10 @@
 // Invariant: what was read has not changed when the effects are staged; if it has, another attempt decides again. So two
 // handlers side by side never lose one another's change. What is read and put is held as JSON text: what an attempt changes in
 // an object that it was given counts only if it puts it, and a failed attempt leaves nothing.
+
 import { checkId } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
+import { userJson } from '../base/json.ts';
 import { isStoreAway } from '../base/store-away.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
 import type { EffectTransaction, SqlClient } from './effect-transaction.ts';
@@ -190,7 +192,7 @@ export class Effects implements EffectTransaction {
   }
 }
 
-const parsed = ({ json }: Effect): unknown => (json === undefined ? undefined : JSON.parse(json));
+const parsed = ({ json }: Effect): unknown => (json === undefined ? undefined : userJson(json));
 
 const ended = (): Error => new Error('this attempt has ended: await what it starts before it returns');
 

@@ -9,6 +9,7 @@
 import { clearTimeout, performance, setTimeout } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
+import { keptJson } from '../base/json.ts';
 import { compareKeys, isWithin } from '../base/key-order.ts';
 import { pauseUnless } from '../base/on-abort.ts';
 import { isThenable } from '../base/thenable.ts';
@@ -392,4 +393,4 @@ export function checkKey(what: string, key: string): void {
   throw new TrunklineError('InvalidId', { ...details, reason: 'holds a lone surrogate, half a character' });
 }
 
-const parse = (json: string | undefined): unknown => (json === undefined ? undefined : JSON.parse(json));
+const parse = (json: string | undefined): unknown => (json === undefined ? undefined : keptJson(json));

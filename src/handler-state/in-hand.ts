@@ -4,6 +4,7 @@
 //
 // An end is an end of the process in the middle. Invariant: it is charged to what alone was in hand, or had been in hand at an
 // earlier end, too. So what an end with another reason finds in hand by chance is not charged again and again.
+import { checked, flag, number, object } from '../base/json.ts';
 import type { Care, Turn } from '../wire/care.ts';
 import { CarefulLine, type HeldLine, type Place } from './careful-line.ts';
 import type { StateTables } from './handler-state.ts';
@@ -20,6 +21,8 @@ interface Entry {
   /** Executions are numbered as they begin. */
   order: number;
 }
+
+const entryShape = object<Entry>({ deaths: number, wasMet: flag, isRunning: flag, order: number });
 
 /** How long a turn lasts before the next one begins beside it. */
 const turnMsMost = 2_000;
@@ -55,9 +58,13 @@ export class InHand implements Care {
     if (hasTables) for await (const page of this.handlerState.pages(inHandTable)) found.push(...page);
     const open = found.filter(({ key }) => !isDone(key));
     for (const { key } of found) if (isDone(key)) this.handlerState.stage(inHandTable, key, undefined);
-    const running = open.filter(({ value }) => (value as Entry).isRunning);
-    for (const { key, value } of open) {
-      const { deaths, wasMet, isRunning, order } = value as Entry;
+    const entries = open.map(({ key, value }) => ({
+      key,
+      entry: checked(value, entryShape, `what is in hand, '${key}'`),
+    }));
+    const running = entries.filter(({ entry }) => entry.isRunning);
+    for (const { key, entry } of entries) {
+      const { deaths, wasMet, isRunning, order } = entry;
       const isCharged = isRunning && (wasMet || running.length === 1);
       this.put(key, { deaths: deaths + (isCharged ? 1 : 0), wasMet: true, isRunning: false, order });
       this.lastOrder = Math.max(this.lastOrder, order);

@@ -1,6 +1,8 @@
 // Effects that happen once for a key, however often they are asked for: an inbox row in the effect's own transaction.
+
 import { TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
+import { anything, checkedJson, object } from '../base/json.ts';
 import { awaitedOutside } from '../base/refusable-call.ts';
 import { type Awaited, caller, type Running, RunningCode } from '../base/running.ts';
 import { promised } from '../base/thenable.ts';
@@ -20,8 +22,11 @@ const trimAfterRows = 200;
 const trimAfterMs = 60_000;
 
 interface InboxRow {
-  value?: unknown;
+  /** What the effect has returned. */
+  value?: any;
 }
+
+const inboxRow = object<InboxRow>({ value: anything });
 
 interface UnderWay {
   readonly running: Running;
@@ -53,7 +58,9 @@ export class Inbox implements Awaited {
    * @throws WaitTimedOut
    */
   once<T>(key: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<T> {
-    return promised(() => this.rowOf(key, effect)).then((row) => (JSON.parse(row) as InboxRow).value as T);
+    return promised(() => this.rowOf(key, effect)).then(
+      (row): T => checkedJson(row, inboxRow, `the outcome of '${key}'`).value,
+    );
   }
 
   private rowOf(key: string, effect: (tx: EffectTransaction) => unknown): Promise<string> {

@@ -4,7 +4,9 @@
 //
 // Invariant: an entry that is there from the first page to the last one is read once. Pages are read at different moments:
 // an entry that comes or goes meanwhile is read or not.
+
 import { yieldToLoop } from '../base/clock.ts';
+import { keptJson } from '../base/json.ts';
 import { compareKeys } from '../base/key-order.ts';
 import type { HandlerStateStore } from './handler-state-store.ts';
 import type { Overlay } from './overlay.ts';
@@ -55,7 +57,7 @@ export async function* tablePages(
         isInOrder &&= json === undefined;
       }
     }
-    const page = Array.from(entries, ([key, json]) => ({ key, value: JSON.parse(json) as unknown }));
+    const page = Array.from(entries, ([key, json]) => ({ key, value: keptJson(json) }));
     if (!isInOrder) page.sort((a, b) => compareKeys(a.key, b.key));
     if (page.length > 0) yield page;
     if (last === undefined) return;

@@ -1,5 +1,5 @@
 // The contract of the log: what other stages may know of it.
-import type { WireError } from '../base/errors.ts';
+import type { WireError } from '../base/wire-error.ts';
 import type { Lost } from './losses.ts';
 
 /** A run of whole groups, as the log keeps them. */

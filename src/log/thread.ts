@@ -5,12 +5,14 @@
 // Invariants: a group enters the log whole or not at all; positions follow each other without a gap; `written` moves only
 // after the commit, and only once the rings let everything up to it be read; after a failed write nothing is acknowledged
 // any more.
+
 import { closeSync, fdatasyncSync } from 'node:fs';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { performance } from '../base/clock.ts';
-import { isError, toWire } from '../base/errors.ts';
+import { isError } from '../base/errors.ts';
 import { openPrivate } from '../base/private-file.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';
+import { toWire } from '../base/wire-error.ts';
 import { ControlBlockWriter, publishRecovered, Signal, StopStage } from '../shared/control-block.ts';
 import { countOpening, LogRoom, takeInbox } from '../shared/log-signals.ts';
 import type { Notifier, Parker } from '../shared/notifier.ts';

@@ -1,8 +1,10 @@
 // The log as the runtime starts and stops it: the log thread and the sync thread.
+
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import { fromWire, TrunklineError } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { Thread } from '../base/thread.ts';
+import { fromWire } from '../base/wire-error.ts';
 import { type ControlBlockWriter, Signal, StopStage } from '../shared/control-block.ts';
 import { announceMessage, endLinger } from '../shared/log-signals.ts';
 import type { Notifier } from '../shared/notifier.ts';

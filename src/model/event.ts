@@ -1,13 +1,16 @@
 // Events: how a definition declares one, and how everyone sees one.
+
 import { inspect } from 'node:util';
 import type { StandardSchemaV1 as Schema } from '@standard-schema/spec';
 import { TrunklineError } from '../base/errors.ts';
+import { userJson } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { ownGetter } from '../base/own-getter.ts';
 import { shown } from '../base/shown.ts';
 import type { CarriableFields } from '../wire/carried.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import type { Metadata } from '../wire/metadata.ts';
+import { metadataIn } from '../wire/metadata.ts';
 import { deepFreeze } from '../wire/payload.ts';
 
 declare const phantom: unique symbol;
@@ -157,14 +160,14 @@ class DecodedEvent implements StoredEvent {
 
   #readData(): unknown {
     if (this.#dataJson !== undefined) {
-      this.#data = deepFreeze(JSON.parse(this.#dataJson));
+      this.#data = deepFreeze(userJson(this.#dataJson));
       this.#dataJson = undefined;
     }
     return this.#data;
   }
 
   #readMetadata(): Metadata {
-    this.#metadata ??= deepFreeze(JSON.parse(this.#metadataJson) as Metadata);
+    this.#metadata ??= deepFreeze(metadataIn(this.#metadataJson));
     return this.#metadata;
   }
 

@@ -1,7 +1,8 @@
 // What a caller gets for a command, and the levels it can wait for.
 
 import { invalid } from '../base/checks.ts';
-import type { WireError } from '../base/errors.ts';
+import { anything, checkedJson, number, object, optional, type Shape, text } from '../base/json.ts';
+import { type WireError, wireError } from '../base/wire-error.ts';
 import type { StoredEvent } from './event.ts';
 
 /**
@@ -42,6 +43,8 @@ export interface RepeatedReply {
   events: number;
 }
 
+export const repeatedReply: Shape<RepeatedReply> = object<RepeatedReply>({ value: anything, events: number });
+
 /** A remembered outcome of a command with an idempotency key: the data of a receipt frame. JSON. */
 export interface Outcome {
   /** value as JSON, absent for `undefined` */
@@ -54,6 +57,17 @@ export interface Outcome {
   /** milliseconds, by the clock of keys (`ControlBlock.keyClock`); a message's outcome stays until nothing can deliver it again */
   expiresAt: number;
 }
+
+const outcome = object<Outcome>({
+  value: anything,
+  error: optional(wireError),
+  command: optional(text),
+  events: number,
+  expiresAt: number,
+});
+
+/** Of a receipt frame's data. @throws RecordInvalid */
+export const outcomeIn = (json: string): Outcome => checkedJson(json, outcome, 'the outcome of a command');
 
 /** Idempotency keys of commands that one aggregate sends another begin with this; the message's id follows. */
 export const messageKeyPrefix = 'sent\u0001';

@@ -4,6 +4,7 @@
 // one the rows follow their sequence: so an aggregate's events come in the order of its versions, and an event whose
 // transaction had seen another's commit comes behind that one's. An aggregate's later events are not claimed for one log
 // while another log still has earlier ones that its sinks have not passed.
+import { checkedJson, number, object } from '../base/json.ts';
 
 /** Bytes of the relay's ring at least: a single event that came by the outbox must fit into half of it. */
 export const relayRingBytesLeast: number = 4 << 20;
@@ -146,7 +147,11 @@ export interface RelayStatus {
  * those), count as the last exact one: the server takes no larger ones.
  */
 export function placeIn(json: string): Place {
-  const { batch, sequence } = JSON.parse(json) as Place;
+  const { batch, sequence } = checkedJson(
+    json,
+    object<Place>({ batch: number, sequence: number }),
+    'the place in the outbox',
+  );
   return { batch: exact(batch), sequence: exact(sequence) };
 }
 

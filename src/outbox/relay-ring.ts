@@ -5,6 +5,7 @@
 
 import { dateMs } from '../base/clock.ts';
 import { isError } from '../base/errors.ts';
+import { userJson } from '../base/json.ts';
 import { tame } from '../base/tame.ts';
 import type { OtherRing } from '../dispatch/in-flight.ts';
 import { type ControlBlock, Signal } from '../shared/control-block.ts';
@@ -172,4 +173,4 @@ export class RelayRing {
 }
 
 /** jsonb's text has blanks, and 1e300 in full: back to what JSON.stringify makes of the value, as in any other event. */
-const compact = (text: string): string => JSON.stringify(JSON.parse(text));
+const compact = (text: string): string => JSON.stringify(userJson(text));

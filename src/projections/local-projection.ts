@@ -24,6 +24,7 @@ import { catchUp, keysOf, nextRow } from './folding.ts';
 import {
   type Generation,
   type KeptProjection,
+  keptProjectionOf,
   type Projection,
   type ProjectionDefinition,
   projectionTable,
@@ -193,7 +194,7 @@ export class LocalProjection<Row> implements Projection<Row> {
     const { into, version = 1 } = this.definition;
     const { local: handlerState } = this.stage;
     const found = into === 'memory' ? undefined : await handlerState.get(projectionTable, this.name);
-    const { shown, building } = (found ?? {}) as KeptProjection;
+    const { shown, building } = keptProjectionOf(found ?? {}, this.name);
     const isShown = shown?.version === version;
     const last = Math.max(shown?.generation ?? 0, building?.generation ?? 0);
     // What was being built goes on if it is ours; else it is of no use.

@@ -3,6 +3,7 @@
 
 import { checkAggregate, checkId, checkInteger, nameFault } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
+import { checked, number, object, optional, text } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { shown } from '../base/shown.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
@@ -73,6 +74,13 @@ export interface KeptProjection {
   shown?: Generation;
   building?: Generation;
 }
+
+const generation = object<Generation>({ version: number, generation: number, table: optional(text) });
+const keptProjection = object<KeptProjection>({ shown: optional(generation), building: optional(generation) });
+
+/** @throws RecordInvalid */
+export const keptProjectionOf = (value: unknown, name: string): KeptProjection =>
+  checked(value, keptProjection, `what is kept of projection '${name}'`);
 
 export const subscriptionName = (name: string, generation: number): string =>
   `${PROJECTION_PREFIX}${name}#${generation}`;

@@ -9,12 +9,18 @@ import { invalid, nameFault } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checkFields } from '../base/known-fields.ts';
 import { letterTable, requeuedTable } from '../dead-letters/letters.ts';
-import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
+import { checkpointOf, checkpointTable } from '../handler-state/checkpoint.ts';
 import { handledPrefix, handledTable } from '../handler-state/completion-records.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import type { RemoteTraces } from '../handler-state/state-adapter.ts';
-import { type Generation, type KeptProjection, projectionTable, rowTable } from '../projections/projection.ts';
+import {
+  type Generation,
+  type KeptProjection,
+  keptProjectionOf,
+  projectionTable,
+  rowTable,
+} from '../projections/projection.ts';
 import type { Beginnings } from '../subscriptions/beginnings.ts';
 import { filterTable } from '../subscriptions/widened.ts';
 
@@ -125,12 +131,12 @@ async function find({ places, remote }: ForgetParts, name: string): Promise<Foun
   const projections = new Map<string, Map<StateTables, KeptProjection>>();
   for (const place of places) {
     for (const { key, value } of await place.range(checkpointTable)) {
-      positions.set(key, (value as CheckpointRecord).low);
+      positions.set(key, checkpointOf(value, key).low);
       here.add(key);
     }
     for (const { key, value } of await place.range(projectionTable)) {
       const kept = projections.get(key) ?? new Map<StateTables, KeptProjection>();
-      projections.set(key, kept.set(place, value as KeptProjection));
+      projections.set(key, kept.set(place, keptProjectionOf(value, key)));
     }
   }
   const plainName = projectionIn(name, [...positions.keys()], projections);

@@ -5,16 +5,19 @@
 //   handlers/requests/<id>.answer   JSON lines: { progress } or { working } …, then { result } or { error }
 //
 // Invariant: a request is carried out at most once. It appears by a rename, so that no reader sees half of one.
+
 import { randomUUID } from 'node:crypto';
 import { type FSWatcher, renameSync, rmSync, watch } from 'node:fs';
 import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clearInterval, dateMs, pause, performance, setInterval } from '../base/clock.ts';
-import { fromWire, isError, TrunklineError, toWire, type WireError } from '../base/errors.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
 import { parseFields, parseJson, readBytes, readTextLater } from '../base/foreign-file.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
+import { fits, object, optional } from '../base/json.ts';
 import { appendPrivate, makePrivateFolder, makePrivateFolderLater, writePrivate } from '../base/private-file.ts';
 import { shown } from '../base/shown.ts';
+import { fromWire, toWire, type WireError, wireError } from '../base/wire-error.ts';
 import type { DeadLetterSelection } from '../dead-letters/letter-query.ts';
 import type { MessageLetterQuery } from '../dead-letters/message-letters.ts';
 import type { ReplayProgress } from '../subscriptions/replay.ts';
@@ -340,10 +343,12 @@ export async function ask(
   }
 }
 
+/** An answer that is an error is a whole one. */
+const failedAnswer = object<{ error?: WireError }>({ error: optional(wireError) });
+
 /** undefined: it is empty, or was cut short. */
 function answerIn(line: string): Answer | undefined {
   const answer = parseJson(line);
   if (typeof answer !== 'object' || answer === null) return undefined;
-  const { error } = answer as { error?: Partial<WireError> | null };
-  return error === undefined || typeof error?.code === 'string' ? (answer as Answer) : undefined;
+  return fits(answer, failedAnswer) ? (answer as Answer) : undefined;
 }

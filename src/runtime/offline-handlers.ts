@@ -21,7 +21,7 @@ import { ask, type HandlerRequest, requestsFolder } from './handlers-requests.ts
 
 export { REQUEST_BYTES_LIMIT } from './handlers-requests.ts';
 
-import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
+import { checkpointOf, checkpointTable } from '../handler-state/checkpoint.ts';
 import { StateTables } from '../handler-state/handler-state.ts';
 import type { HandlerStateStore } from '../handler-state/handler-state-store.ts';
 
@@ -264,7 +264,7 @@ export async function readHandlers(place: Place): Promise<HandlerState[]> {
         letters.set(name, (letters.get(name) ?? 0) + 1);
       }
       return (await handlerState.range(checkpointTable)).map(({ key: name, value }) => {
-        const { low: position, paused: isPaused = false, updatedAt } = value as CheckpointRecord;
+        const { low: position, paused: isPaused = false, updatedAt } = checkpointOf(value, name);
         return { name, position, isPaused, deadLetters: letters.get(name) ?? 0, updatedAt };
       });
     },

@@ -3,14 +3,16 @@
 // chain of aggregates that wait for its answer: a question to one of them could never be answered, and is refused.
 
 import { clearTimeout, monotonicMs, setTimeout } from '../base/clock.ts';
-import { fromWire, TrunklineError } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
+import { checkedJson } from '../base/json.ts';
+import { fromWire } from '../base/wire-error.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
 import { GroupKind } from '../shared/ring/ring.ts';
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
 import { type Address, nameWithSenders } from '../wire/message.ts';
-import type { Answer } from './contract.ts';
+import { answerShape } from './contract.ts';
 import type { Question } from './execution.ts';
 import type { Outgoing } from './outgoing.ts';
 
@@ -71,7 +73,7 @@ export class Asks {
     if (asked === undefined) return;
     this.open.delete(ring.slot);
     clearTimeout(asked.timer);
-    const answer = JSON.parse(frame.at(ring.framesStart).dataJson) as Answer;
+    const answer = checkedJson(frame.at(ring.framesStart).dataJson, answerShape, 'the answer to an ask');
     if (answer.error) asked.reject(fromWire(answer.error));
     else asked.resolve(answer.value);
   }

@@ -1,7 +1,10 @@
 // The contract between the host thread and a shard's: what a shard is started with, what it reports, how an answer to a
 // question travels, and which shard an aggregate belongs to.
+
 import type { MessagePort } from 'node:worker_threads';
-import type { WireError } from '../base/errors.ts';
+import { anything, object, optional, type Shape } from '../base/json.ts';
+import type { WireError } from '../base/wire-error.ts';
+import { wireError } from '../base/wire-error.ts';
 import type { StoreDescription } from '../store/adapter.ts';
 import type { LocalDescription } from '../store/local.ts';
 
@@ -51,6 +54,8 @@ export interface Answer {
   value?: unknown;
   error?: WireError;
 }
+
+export const answerShape: Shape<Answer> = object<Answer>({ value: anything, error: optional(wireError) });
 
 /** The shard of an aggregate: stable across restarts and releases (FNV-1a over type and id). */
 export function shardOf(type: string, id: string, shards: number): number {

@@ -2,7 +2,10 @@
 // when that key comes again. Owned by a shard's thread.
 //
 // Invariant: what a failed command has raised is undone before its reply is written.
-import { isError, toWire } from '../base/errors.ts';
+
+import { isError } from '../base/errors.ts';
+import { checkedJson } from '../base/json.ts';
+import { toWire, wireError } from '../base/wire-error.ts';
 import type { Outcome } from '../model/receipt.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import type { RingProducer } from '../shared/ring/producer.ts';
@@ -79,7 +82,7 @@ export class Endings {
       this.outgoing.owed(() => {
         let outcome: Outcome | undefined;
         if (command.key !== '' && wire.kind === 'rejected')
-          outcome = this.keep(execution, { error: JSON.parse(reply) });
+          outcome = this.keep(execution, { error: checkedJson(reply, wireError, 'a rejection') });
         if (wire.kind === 'rejected') this.outgoing.rest(actor, command);
         this.outgoing.reply(command, 0, actor.version, reply);
         this.published(actor, command, outcome);

@@ -1,11 +1,14 @@
 // From events to state, alive and replayed: one piece of code for both, so that they cannot differ (invariant 10).
+
 import { type InspectOptions, inspect } from 'node:util';
 import { TrunklineError } from '../base/errors.ts';
+import { userJson } from '../base/json.ts';
 import { ownGetter } from '../base/own-getter.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { EvolvingEvent } from '../model/event.ts';
 import type { FrameReader } from '../wire/frame.ts';
 import type { Metadata } from '../wire/metadata.ts';
+import { metadataIn } from '../wire/metadata.ts';
 import { deepFreeze } from '../wire/payload.ts';
 
 /**
@@ -71,7 +74,7 @@ export class AppliedEvent implements EvolvingEvent {
   }
 
   #readMetadata(): Metadata {
-    return this.#metadataJson === '' ? {} : deepFreeze(JSON.parse(this.#metadataJson) as Metadata);
+    return deepFreeze(metadataIn(this.#metadataJson));
   }
 
   toJSON(): Record<string, unknown> {
@@ -137,7 +140,7 @@ export function evolveFrame(definition: AnyAggregate, state: unknown, frame: Fra
     const known = Object.keys(definition.events);
     throw new TrunklineError('UnknownEventType', { aggregateType: definition.name, eventType: type, known });
   }
-  const data: unknown = JSON.parse(frame.dataJson);
+  const data: unknown = userJson(frame.dataJson);
   if (!reducer.seesEvent) return reduce(reducer, state, data, undefined);
   const { version, schemaVersion, occurredAt, metadataJson, view } = frame;
   const idOffset = frame.offset + 16;

@@ -10,6 +10,7 @@ import type { Group } from '../shared/ring/group.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { idToText, writeNewId } from '../wire/ids.ts';
 import { type Address, nameWithSenders, sendersIn } from '../wire/message.ts';
+import { metadataIn } from '../wire/metadata.ts';
 import { argumentsJson, plainToJson, toPlain } from '../wire/payload.ts';
 import type { Actor } from './actor.ts';
 import type { Command } from './command.ts';
@@ -175,7 +176,7 @@ export class Execution implements CommandContext<any, any> {
   private sendMetadata(): string {
     const { metadataJson } = this.command;
     if (this.events === 0) return metadataJson;
-    const metadata = metadataJson === '' ? {} : JSON.parse(metadataJson);
+    const metadata = metadataIn(metadataJson);
     const causationId = idToText(this.group.frames.bytes, this.group.start + this.lastEvent + 16);
     return JSON.stringify({ ...metadata, causationId });
   }

@@ -3,9 +3,11 @@
 //
 // Invariants: an aggregate that is still in the log is never loaded stale. One that another log has written meanwhile
 // (contested) is loaded from the store alone, and only once everything that this log had to say is there or in quarantine.
+
 import { pause, performance } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
+import { userJson } from '../base/json.ts';
 import { eachFrame } from '../log/frames.ts';
 import { openLogReader } from '../log/lmdb.ts';
 import type { LogSource } from '../log/log.ts';
@@ -178,7 +180,7 @@ export class Loader {
 
   private replay(actor: Actor, { snapshot }: Pick<LoadedAggregate, 'snapshot'>, frames: Iterable<FrameReader>): void {
     if (snapshot !== undefined) {
-      actor.state = JSON.parse(snapshot.stateJson);
+      actor.state = userJson(snapshot.stateJson);
       actor.version = snapshot.version;
       actor.snapshotVersion = snapshot.version;
     }

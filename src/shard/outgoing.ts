@@ -2,7 +2,8 @@
 //
 // Invariants: a command has one reply at most; the ring's reader is woken for every reply, at the latest when it would
 // otherwise sleep; a reply that is owed waits for room, whatever `whenFull` says.
-import { isError, TrunklineError, toWire } from '../base/errors.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
+import { toWire } from '../base/wire-error.ts';
 import { type ShardControlBlock, Signal } from '../shared/control-block.ts';
 import type { Notifier } from '../shared/notifier.ts';
 import { RingProducer } from '../shared/ring/producer.ts';

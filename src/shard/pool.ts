@@ -8,10 +8,11 @@
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import { Piscina } from 'piscina';
 import { clearTimeout, setTimeout } from '../base/clock.ts';
-import { fromWire, TrunklineError } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
 import { ownFile } from '../base/own-file.ts';
 import { threadArguments } from '../base/thread-arguments.ts';
+import { fromWire } from '../base/wire-error.ts';
 import { ControlBlock } from '../shared/control-block.ts';
 import type { Notifier } from '../shared/notifier.ts';
 import { createRing, sealHead, sealTail } from '../shared/ring/ring.ts';

@@ -8,6 +8,7 @@
 
 import { dateMs, monotonicMs } from '../base/clock.ts';
 import { describeError, TrunklineError } from '../base/errors.ts';
+import { checkedJson, list } from '../base/json.ts';
 import { isThenable } from '../base/thenable.ts';
 import { isMessageKey } from '../model/receipt.ts';
 import { ShardControlBlock } from '../shared/control-block.ts';
@@ -277,7 +278,8 @@ export class Shard {
     let result: unknown;
     let isAsynchronous: boolean;
     try {
-      const input = command.inputJson === '[]' ? noInput : (JSON.parse(command.inputJson) as unknown[]);
+      const input =
+        command.inputJson === '[]' ? noInput : checkedJson(command.inputJson, list, 'the input of a command');
       result = type.commands[command.commandIndex]!(execution, ...input);
       isAsynchronous = isThenable(result);
       if (isAsynchronous) result = Promise.resolve(result);

@@ -4,7 +4,7 @@
 
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
-import type { Outcome } from '../model/receipt.ts';
+import { outcomeIn } from '../model/receipt.ts';
 import { FrameKind } from '../wire/frame.ts';
 import { type CachedOutcome, OutcomeCache } from './outcome-cache.ts';
 
@@ -25,7 +25,7 @@ export class TailIndex {
       const id = frame.aggregateId;
       if (!isMine(type, id)) return;
       if (kind === FrameKind.receipt) {
-        const outcome = JSON.parse(frame.dataJson) as Outcome;
+        const outcome = outcomeIn(frame.dataJson);
         this.outcomes.set(OutcomeCache.key(type, id, frame.name), { version: frame.version, outcome });
         return;
       }

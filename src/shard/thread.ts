@@ -2,9 +2,10 @@
 // its event loop while asynchronous commands are in progress, and now and then for the sake of what `context` holds.
 
 import { clearInterval, pause, performance, setInterval, yieldToLoop } from '../base/clock.ts';
-import { describeError, TrunklineError, toWire, type WireError } from '../base/errors.ts';
+import { describeError, TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { confineModules, importUserModule } from '../base/user-module.ts';
+import { toWire, type WireError } from '../base/wire-error.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { ControlBlock, Signal, StopStage } from '../shared/control-block.ts';
 import { AdaptiveSpin } from '../shared/ring/adaptive-spin.ts';

@@ -1,5 +1,7 @@
 // Which events a reader wants, by looking at a frame without decoding it.
+
 import { FrameKind, type FrameReader } from '../wire/frame.ts';
+import { metadataIn } from '../wire/metadata.ts';
 
 export class EventFilter {
   readonly aggregateType: string | undefined;
@@ -44,6 +46,5 @@ export class EventFilter {
 }
 
 function correlationIdOf(frame: FrameReader): unknown {
-  const { metadataJson } = frame;
-  return metadataJson === '' ? undefined : (JSON.parse(metadataJson) as { correlationId?: unknown }).correlationId;
+  return metadataIn(frame.metadataJson).correlationId;
 }

@@ -10,7 +10,7 @@ import { unawaited } from '../base/guarded.ts';
 import { awaitedOutside } from '../base/refusable-call.ts';
 import { detached } from '../base/running.ts';
 import { isThenable, promised } from '../base/thenable.ts';
-import { type CheckpointRecord, checkpointTable } from '../handler-state/checkpoint.ts';
+import { checkpointTable, keptCheckpoint } from '../handler-state/checkpoint.ts';
 import { doneAbove, handledTable } from '../handler-state/completion-records.ts';
 import type { Checkpointed, StateTables } from '../handler-state/handler-state.ts';
 import { type StoreBackoff, withStoreBackoff } from '../handler-state/store-backoff.ts';
@@ -123,8 +123,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   private async load(): Promise<void> {
     const { handlerState: state, starts, volatile } = this.parts;
-    const checkpoint = volatile ? undefined : await state.get(checkpointTable, this.name);
-    const kept = volatile ? undefined : starts.kept(this.name, checkpoint as CheckpointRecord | undefined);
+    const last = volatile ? undefined : keptCheckpoint(await state.get(checkpointTable, this.name), this.name);
+    const kept = volatile ? undefined : starts.kept(this.name, last);
     const low = kept?.low ?? (await starts.firstLow(this.name, this.from, volatile));
     const above = volatile ? { done: [], entries: [] } : await doneAbove(state, this.name, low, kept?.done ?? []);
     const requeued = volatile ? [] : await this.dispatcher.parked.load();

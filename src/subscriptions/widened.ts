@@ -1,6 +1,7 @@
 // Which events a subscription took in its last run, kept beside its checkpoint: one that takes more in the next run has
 // skipped those before its checkpoint, and nothing else would say so.
 
+import { checked, listOf, nullable, object, optional, text } from '../base/json.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
@@ -11,6 +12,8 @@ interface FilterRecord {
   types: string[] | null;
   aggregates: string[] | null;
 }
+
+const filterShape = object<FilterRecord>({ types: nullable(listOf(text)), aggregates: nullable(listOf(text)) });
 
 function filterRecord({ types, aggregates }: SubscriptionSettings): FilterRecord {
   return { types: types ? [...types].sort() : null, aggregates: aggregates ? [...aggregates].sort() : null };
@@ -43,7 +46,7 @@ export async function compareFilter(
 ): Promise<void> {
   const { name } = settings;
   const filter = filterRecord(settings);
-  const before = (await handlerState.get(filterTable, name)) as FilterRecord | undefined;
+  const before = checked(await handlerState.get(filterTable, name), optional(filterShape), `the filter of '${name}'`);
   if (before !== undefined && low !== undefined && low > 0) {
     const more = widenedBy(before, filter);
     if (more !== undefined) onWidened({ handler: name, ...more, skippedUpTo: low });

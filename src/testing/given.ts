@@ -5,6 +5,7 @@ import { AssertionError, deepStrictEqual, fail } from 'node:assert/strict';
 import { inspect } from 'node:util';
 import { nameOfDefinition } from '../base/checks.ts';
 import type { Rejected, TrunklineError } from '../base/errors.ts';
+import { userJson } from '../base/json.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 import { own } from '../base/own.ts';
 import { isThenable } from '../base/thenable.ts';
@@ -154,7 +155,7 @@ class Trial<A extends AnyAggregate> {
     const execution = new GuardedExecution(this.actor, command, this.group, surroundings(aggregate, options));
     try {
       // Through JSON, as the arguments of a real command travel.
-      const value = aggregate.commands[name](execution, ...JSON.parse(argumentsJson(input)));
+      const value = aggregate.commands[name](execution, ...userJson(argumentsJson(input)));
       this.result = isThenable(value)
         ? Promise.resolve(value).then(
             (settled) => this.settle(execution, settled),
@@ -202,12 +203,12 @@ class Trial<A extends AnyAggregate> {
           aggregateType: frame.aggregateType,
           id: frame.aggregateId,
           command: sendersIn(frame.name).command,
-          input: JSON.parse(frame.dataJson),
+          input: userJson(frame.dataJson),
         });
       frame.at(frame.next);
     }
     const { state, version } = this.actor;
-    const carried = value === undefined ? undefined : JSON.parse(toJson(value, 'result'));
+    const carried = value === undefined ? undefined : userJson(toJson(value, 'result'));
     return {
       value: carried,
       events: events as unknown as readonly EventOf<A>[],
@@ -249,7 +250,7 @@ function surroundings(aggregate: AnyAggregate, options: GivenOptions): Execution
     ask: async (target, id, command, data) => {
       if (!options.answer)
         fail(`the command asks ${target.name}/${id} to ${command}; give an answer: given(…, …, { answer })`);
-      return options.answer({ aggregateType: target.name, id, command, input: JSON.parse(data) });
+      return options.answer({ aggregateType: target.name, id, command, input: userJson(data) });
     },
   };
 }
@@ -307,7 +308,7 @@ function check<A>(
 /** An expected event, its data as an event has them: without fields that are `undefined`. */
 function asRaised(expected: unknown): unknown {
   if (typeof expected !== 'object' || expected === null || !('data' in expected)) return expected;
-  return { ...expected, data: JSON.parse(toJson(expected.data, 'data')) };
+  return { ...expected, data: userJson(toJson(expected.data, 'data')) };
 }
 
 /** The command failed otherwise than expected: says both, and keeps what it failed with as the cause. */

@@ -1,5 +1,6 @@
 // A message: a command that one aggregate sends another. What its frame says, and the contract of the place where messages
 // lie that could not be delivered. Messages of one sender to one target form a lane, and are carried out in its order.
+import { checked, number, object, optional, type Shape, text } from '../base/json.ts';
 import { FrameKind, type FrameReader } from './frame.ts';
 
 /** An aggregate, by its names. */
@@ -27,6 +28,22 @@ export interface Message extends Address {
   readonly inputJson: string;
   readonly metadataJson: string;
 }
+
+const address = object<Address>({ aggregateType: text, aggregateId: text });
+
+export const messageShape: Shape<Message> = object<Message>({
+  aggregateType: text,
+  aggregateId: text,
+  id: text,
+  position: number,
+  sender: optional(address),
+  command: text,
+  inputJson: text,
+  metadataJson: text,
+});
+
+/** @throws RecordInvalid */
+export const messageOf = (value: unknown): Message => checked(value, messageShape, 'a message that waits');
 
 /**
  * The name of a frame that goes from one aggregate to another: the command, then those it comes from, the nearest one last,

@@ -1,5 +1,6 @@
 // Metadata: what goes along with a command and its events beside the payload. Any thread.
 import { invalid } from '../base/checks.ts';
+import { checkedJson, record, type Shape } from '../base/json.ts';
 import { checkBytes } from './limits.ts';
 import { plainToJson, toPlain } from './payload.ts';
 
@@ -60,6 +61,11 @@ export function checkMetadata(metadata: unknown, option = 'metadata'): void {
     invalid(option, metadata, 'must be an object');
   }
 }
+
+const metadata: Shape<Metadata> = (value) => record(value);
+
+/** Metadata of a frame; none where the text is empty. @throws RecordInvalid */
+export const metadataIn = (json: string): Metadata => (json === '' ? {} : checkedJson(json, metadata, 'metadata'));
 
 function checkText(value: unknown, option: string): void {
   if (value !== null && typeof value !== 'string') invalid(option, value, 'must be text');

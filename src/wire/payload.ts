@@ -12,9 +12,10 @@
 // | more than a million objects and lists, or 16 million items, where a part used twice counts twice | refused before it is copied |
 import { constants } from 'node:buffer';
 import { types } from 'node:util';
-import { TrunklineError, type WireError } from '../base/errors.ts';
+import { TrunklineError } from '../base/errors.ts';
 import { DEPTH_LIMIT } from '../base/json-depth.ts';
 import { isStorable, tame } from '../base/tame.ts';
+import type { WireError } from '../base/wire-error.ts';
 
 /**
  * The most that a walk takes, in words: far more than a command of the default ring can carry. What is too large must

@@ -1,6 +1,7 @@
 // From a batch of the log to the records of one transaction: which events are published, where, in which form, and in how
 // many requests, since a topic bounds the bytes of what it takes at once. What cannot be published is set aside with the
 // reason; the rest goes on.
+
 import { checkId, checkInteger } from '../../base/checks.ts';
 import { TrunklineError } from '../../base/errors.ts';
 import { NAME_BYTES_LIMIT } from '../../base/name-limits.ts';
@@ -10,7 +11,7 @@ import type { Batch } from '../../log/sink.ts';
 import { decodeEvent, type StoredEvent } from '../../model/event.ts';
 import { FrameKind, FrameReader } from '../../wire/frame.ts';
 import type { Metadata } from '../../wire/metadata.ts';
-import { databaseRole, metadataToJson } from '../../wire/metadata.ts';
+import { databaseRole, metadataIn, metadataToJson } from '../../wire/metadata.ts';
 import { toJson } from '../../wire/payload.ts';
 import { type Formatted, formatEvent, type OutEvent } from './format.ts';
 import { type IntegrationEvent, type Integrations, integrationName } from './integration.ts';
@@ -183,7 +184,7 @@ export class Planner {
       schemaVersion: frame.schemaVersion,
       position,
       occurredAt: frame.occurredAt,
-      metadata: metadataJson === '' ? noMetadata : (JSON.parse(metadataJson) as Metadata),
+      metadata: metadataIn(metadataJson),
       metadataJson: metadataJson === '' ? '{}' : metadataJson,
       data: frame.dataBytes,
     };
@@ -256,8 +257,6 @@ export class Planner {
     return { topic: target, key, formatted: formatEvent(settings.format, event, schemaId), event };
   }
 }
-
-const noMetadata: Metadata = {};
 
 type Named = Pick<OutEvent, 'position' | 'aggregateType' | 'aggregateId' | 'type'>;
 

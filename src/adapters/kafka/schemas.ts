@@ -1,7 +1,9 @@
 // Schemas on the wire: each declared event's JSON Schema, wrapped as the format wraps the payload, registered under its
 // subject before the first event is published; afterwards an event's id is a look into a map. Integration events have their
 // public name as their subject: it is the contract, on whatever topic they are.
+
 import { TrunklineError } from '../../base/errors.ts';
+import { userJson } from '../../base/json.ts';
 import { own } from '../../base/own.ts';
 import type { EventDeclaration } from '../../model/event.ts';
 import { integrationName } from './integration.ts';
@@ -54,7 +56,7 @@ export function schemaOfValue(format: Format, payload: Json, title: string): Jso
   const { $schema, $defs, definitions, ...inner } = payload;
   const root: Json = { $schema: $schema ?? 'http://json-schema.org/draft-07/schema#', title };
   if (!envelope) return { ...root, ...payload };
-  const moved = JSON.parse(JSON.stringify(inner).replaceAll('"$ref":"#"', `"$ref":"#/properties/${envelope.payload}"`));
+  const moved = userJson(JSON.stringify(inner).replaceAll('"$ref":"#"', `"$ref":"#/properties/${envelope.payload}"`));
   const properties = { ...envelope.fields, [envelope.payload]: moved };
   const schema: Json = { ...root, type: 'object', properties, required: Object.keys(properties) };
   if ($defs) schema.$defs = $defs;

@@ -1,7 +1,9 @@
 // Which log the handlers' environment belongs to: positions mean nothing in another one, nor in a copy of the same that has
 // not come so far. A subscription that stood ahead of the log would pass over what the log is yet to hold, in silence.
+
 import { TrunklineError } from '../../../base/errors.ts';
-import { type CheckpointRecord, checkpointTable, checkReached, remedy } from '../../../handler-state/checkpoint.ts';
+import { checkedJson, text } from '../../../base/json.ts';
+import { checkpointIn, checkpointTable, checkReached, remedy } from '../../../handler-state/checkpoint.ts';
 import type { Entry } from '../../../handler-state/handler-state-store.ts';
 
 /** The log that is here, and where it ends. */
@@ -22,12 +24,12 @@ interface Kept {
 /** @throws StoreDamaged, LogDamaged */
 export function checkOrigin(kept: Kept, { logId, lastPosition }: LogHere, dataDir: string): void {
   const origin = kept.get(originTable, originKey);
-  const theirs = origin === undefined ? logId : (JSON.parse(origin) as string);
+  const theirs = origin === undefined ? logId : checkedJson(origin, text, 'the log of the handlers');
   if (theirs !== logId) {
     const reason = `handlers/handlers.mdb belongs to log ${theirs}, and the log here is ${logId}; ${remedy}`;
     throw new TrunklineError('StoreDamaged', { dataDir, reason });
   }
   for (const { key, json } of kept.range(checkpointTable, {})) {
-    checkReached(dataDir, key, JSON.parse(json) as CheckpointRecord, lastPosition);
+    checkReached(dataDir, key, checkpointIn(json, key), lastPosition);
   }
 }

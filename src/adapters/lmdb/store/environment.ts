@@ -1,9 +1,12 @@
 // The embedded store's LMDB environment: where it lies, how it is opened, whose it is. Fully synced, no tricks: a commit
 // returns when it is on the disk. One thread writes, any thread reads; within a process they share one map.
+
 import { dirname, join } from 'node:path';
 import type { Database, DatabaseOptions, RootDatabase } from 'lmdb';
 import { TrunklineError } from '../../../base/errors.ts';
+import { parseFields } from '../../../base/foreign-file.ts';
 import { unawaited } from '../../../base/guarded.ts';
+import { fits, number, object, oneOf, optional, text } from '../../../base/json.ts';
 import { startPages } from '../../../base/lmdb-file.ts';
 import { openLmdb } from '../../../base/lmdb-open.ts';
 import { STORE_FORMAT } from './layout.ts';
@@ -91,17 +94,18 @@ export function openEnvironment(folder: string, readOnly: boolean): Environment 
   }
 }
 
+const keptIdentity = object<Pick<Identity, 'logId'> & Partial<Pick<Identity, 'holds' | 'since'>>>({
+  logId: text,
+  holds: optional(oneOf('events', 'memory')),
+  since: optional(number),
+});
+
 function readIdentity(root: Table, folder: string): Identity | undefined {
   const bytes = root.get(identityKey);
   root.resetReadTxn();
   if (bytes === undefined) return undefined;
-  let identity: Partial<Identity>;
-  try {
-    identity = JSON.parse(bytes.toString()) as Partial<Identity>;
-  } catch {
-    throw damaged(folder, 'its identity cannot be read');
-  }
-  const { format, logId, holds = 'events', since = Number.POSITIVE_INFINITY } = identity;
+  const identity = parseFields(bytes.toString());
+  const { format } = identity;
   if (typeof format === 'number' && format > STORE_FORMAT) {
     throw new TrunklineError('DataDirNewerFormat', {
       dataDir: dirname(folder),
@@ -109,7 +113,9 @@ function readIdentity(root: Table, folder: string): Identity | undefined {
       supported: STORE_FORMAT,
     });
   }
-  if (format !== STORE_FORMAT || typeof logId !== 'string') throw damaged(folder, 'its identity cannot be understood');
+  if (format !== STORE_FORMAT || !fits(identity, keptIdentity))
+    throw damaged(folder, 'its identity cannot be understood');
+  const { logId, holds = 'events', since = Number.POSITIVE_INFINITY } = identity;
   return { format, logId, holds, since };
 }
 

@@ -2,8 +2,9 @@
 // is sound as far as it has looked, else with 1 and the error on its standard output; or it crashes, which tells as much.
 import { statSync } from 'node:fs';
 import { performance } from '../../../base/clock.ts';
-import { TrunklineError, toWire } from '../../../base/errors.ts';
+import { TrunklineError } from '../../../base/errors.ts';
 import { ABORT } from '../../../base/lmdb-library.ts';
+import { toWire } from '../../../base/wire-error.ts';
 import { Block } from './block.ts';
 import { damaged, dataFileOf, type Environment, openEnvironment, readCheckpoint, type Table } from './environment.ts';
 import { lastNumber } from './layout.ts';

@@ -3,7 +3,7 @@
 // what may go; every batch takes more from its front than it has added, so that neither table grows and
 // nothing scans.
 
-import { isMessageKey, type Outcome } from '../../../model/receipt.ts';
+import { isMessageKey, outcomeIn } from '../../../model/receipt.ts';
 import type { StoredReceipt } from '../../../store/store.ts';
 import type { FrameReader } from '../../../wire/frame.ts';
 import type { Environment } from './environment.ts';
@@ -52,7 +52,7 @@ export class ReceiptWriter {
   add(frame: FrameReader, position: number): void {
     const json = frame.dataJson;
     const isMessage = isMessageKey(frame.name);
-    const expiresAt = isMessage ? messageExpiry : (JSON.parse(json) as Outcome).expiresAt;
+    const expiresAt = isMessage ? messageExpiry : outcomeIn(json).expiresAt;
     const value = Buffer.allocUnsafe(RECEIPT_HEADER_BYTES + Buffer.byteLength(json));
     value.writeDoubleLE(expiresAt, 0);
     value.writeDoubleLE(position, 8);
@@ -128,6 +128,6 @@ export function decodeReceipt(bytes: Buffer): StoredReceipt {
     position: bytes.readDoubleLE(8),
     version: bytes.readUInt32LE(16),
     // Not toString(): the library's buffer is longer than what it holds.
-    outcome: JSON.parse(bytes.toString('utf8', RECEIPT_HEADER_BYTES, bytes.length)) as Outcome,
+    outcome: outcomeIn(bytes.toString('utf8', RECEIPT_HEADER_BYTES, bytes.length)),
   };
 }

@@ -6,7 +6,7 @@
 // and type of ours is named with its schema (own-path.ts).
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
-import { type CheckpointRecord, checkpointTable } from '../../../handler-state/checkpoint.ts';
+import { checkpointIn, checkpointTable } from '../../../handler-state/checkpoint.ts';
 import type { Change, Entry, KeyRange } from '../../../handler-state/handler-state-store.ts';
 import { storeName } from '../session/failure.ts';
 import { lockNames, lockSql } from '../session/locks.ts';
@@ -169,7 +169,7 @@ export class EntryStatements {
     for (const { table, key, json } of changes) {
       if (table !== checkpointTable) continue;
       if (json === undefined) this.lows.delete(key);
-      else this.lows.set(key, (JSON.parse(json) as CheckpointRecord).low);
+      else this.lows.set(key, checkpointIn(json, key).low);
     }
   }
 
@@ -185,7 +185,7 @@ export class EntryStatements {
 }
 
 function rowOf(name: string, json: string): object {
-  const { low, done, lastId, lastAt, updatedAt, paused = false } = JSON.parse(json) as CheckpointRecord;
+  const { low, done, lastId, lastAt, updatedAt, paused = false } = checkpointIn(json, name);
   const at = timeOf(lastAt ?? '');
   const last = { last_id: lastId, last_at: Number.isNaN(at) ? undefined : timeText(at) };
   return { handler_name: name, position: low, completed: done, paused, ...last, updated_at: updatedAt };

@@ -10,6 +10,7 @@
 
 import { performance } from '../../../base/clock.ts';
 import { isError, TrunklineError } from '../../../base/errors.ts';
+import { keptJson } from '../../../base/json.ts';
 import { pauseUnless } from '../../../base/on-abort.ts';
 import { printAs, statusLine } from '../../../base/one-line.ts';
 import { tame } from '../../../base/tame.ts';
@@ -24,6 +25,7 @@ import { catchUp } from '../../../projections/folding.ts';
 import {
   type Generation,
   type KeptProjection,
+  keptProjectionOf,
   type Projection,
   type ProjectionDefinition,
   type ProjectionTable,
@@ -167,7 +169,7 @@ export class TableProjection<Row> implements Projection<Row> {
       this.store.read((client) => RowTable.find<Row>(client, this.into, init, this.store.schema)),
     );
     const json = await this.patiently(() => this.store.get(projectionTable, this.name));
-    this.kept = json === undefined ? {} : (JSON.parse(json) as KeptProjection);
+    this.kept = json === undefined ? {} : keptProjectionOf(keptJson(json), this.name);
     const { building } = this.kept;
     const last = Math.max(this.kept.shown?.generation ?? 0, building?.generation ?? 0);
     // Rows that are shown in another table say nothing of this one: it gets its own, from the first event on.

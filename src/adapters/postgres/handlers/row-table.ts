@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
+import { userJson } from '../../../base/json.ts';
 import { own } from '../../../base/own.ts';
 import type { ProjectionTable } from '../../../projections/projection.ts';
 import type { RangeOptions } from '../../../subscriptions/reading-options.ts';
@@ -290,7 +291,7 @@ export class RowTable<Row> {
     for (const [i, name] of this.columns.entries()) {
       const json = values[i] ?? null;
       if (json === null) row[name] = null;
-      else row[name] = typeof own(initial, name) === 'string' && json[0] !== '"' ? json : JSON.parse(json);
+      else row[name] = typeof own(initial, name) === 'string' && json[0] !== '"' ? json : userJson(json);
     }
     return deepFreeze(row) as Row;
   }

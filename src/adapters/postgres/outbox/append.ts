@@ -8,9 +8,11 @@
 // Invariants: an aggregate's head is locked before its events take their numbers, and until the transaction ends, so that
 // numbers within an aggregate run like its versions; either all events of a call are appended or the server raises an
 // error, after which the transaction can only be rolled back.
+
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
+import { checkedJson, number, text, tuple } from '../../../base/json.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../../../store/store.ts';
 import { isDirect } from '../session/server-session.ts';
 import { codeOf } from '../session/sqlstate.ts';
@@ -85,6 +87,8 @@ export class PostgresAppend implements TransactionAppend {
   }
 }
 
+const conflict = tuple(text, text, number, number);
+
 /** SQLSTATE invalid_sql_statement_name. */
 const unknownStatement = '26000';
 
@@ -96,7 +100,11 @@ function refusal(error: unknown): unknown {
     return new TrunklineError('AggregateTypeOwnedElsewhere', { aggregateType: detail ?? '', reason }, { cause: error });
   }
   if (codeOf(error) === 'TKCON') {
-    const [aggregateType, aggregateId, expectedVersion, actualVersion] = JSON.parse(detail!);
+    const [aggregateType, aggregateId, expectedVersion, actualVersion] = checkedJson(
+      detail ?? '',
+      conflict,
+      'a conflict',
+    );
     const details = { aggregateType, aggregateId, expectedVersion, actualVersion };
     return new TrunklineError('ConcurrencyConflict', details, { cause: error });
   }
