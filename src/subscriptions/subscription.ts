@@ -283,16 +283,18 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.goOnFrom(dispatcher.tracker.low, dispatcher.tracker.done());
   }
 
-  async reset(from: From): Promise<void> {
-    const { starts, volatile } = this.parts;
-    const first = starts.fixed(checkFrom(from));
-    starts.checkPlace(first); // at once, and without holding anything up
-    return this.control('reset', async () => {
-      const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
-      await this.leaveOff();
-      this.dispatcher.beginElsewhere(low);
-      this.readFrom(low);
-      await this.kept();
+  reset(from: From): Promise<void> {
+    return promised(() => {
+      const { starts, volatile } = this.parts;
+      const first = starts.fixed(checkFrom(from));
+      starts.checkPlace(first); // at once, and without holding anything up
+      return this.control('reset', async () => {
+        const low = starts.begun(this.name, (await starts.positionOf(first)) - 1, volatile);
+        await this.leaveOff();
+        this.dispatcher.beginElsewhere(low);
+        this.readFrom(low);
+        return this.kept();
+      });
     });
   }
 
@@ -327,7 +329,6 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (this.closing !== undefined) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
   }
 
-  /** Resolves when the checkpoint, as it is, is on disk. */
   private kept(): Promise<void> {
     this.parts.handlerState.touch(this);
     return this.parts.handlerState.durable();
