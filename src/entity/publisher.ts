@@ -1,7 +1,7 @@
 // Publishes events of entities from the caller's own thread, through a ring of its own, into the log. One call is one
 // group: all of its events enter the log together or not at all.
 
-import { invalid } from '../base/checks.ts';
+import { checkId, invalid } from '../base/checks.ts';
 import { dateMs } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { checkFields } from '../base/known-fields.ts';
@@ -201,9 +201,11 @@ export class EventPublisher {
 
   /**
    * The version of an entity, everything published so far included; 0 if there is none.
-   * @throws RuntimeClosed, LogPoisoned
+   * @throws InvalidId, RuntimeClosed, LogPoisoned
    */
   version(type: string, id: string): number {
+    checkId('aggregate type', type);
+    checkId('aggregate id', id);
     if (this.dispatcher.closed) throw this.dispatcher.closed;
     return this.heads.version(type, id);
   }

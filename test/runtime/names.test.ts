@@ -54,6 +54,8 @@ const doors: [string, (runtime: Runtime, name: string) => unknown][] = [
     'a published event',
     (r, name) => r.publisher.publish({ aggregateType: 'e', aggregateId: 'a', type: name, data: {} }),
   ],
+  ['a type whose version is asked for', (r, name) => r.publisher.version(name, 'a')],
+  ['an id whose version is asked for', (r, name) => r.publisher.version('e', name)],
   ["an entity's type", (_, name) => new (Named as any)(name, 'a')],
   ["an entity's id", (_, name) => new (Named as any)('a', name)],
   ["an entity's event", (_, name) => new (Named as any)('a', 'a').raise(name)],
