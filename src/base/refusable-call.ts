@@ -20,8 +20,8 @@ type Refuse = (error: Error) => void;
 /** An await of a call, in code that runs. */
 interface Wait {
   readonly from: Running;
-  /** What it waits for. */
-  readonly promise: Promise<unknown>;
+  /** Resolves when what it waits for has ended. Native: code of ours that awaits it is no await of the user's. */
+  readonly ended: Promise<unknown>;
   readonly refuse: Refuse;
   isNoted: boolean;
 }
@@ -41,15 +41,14 @@ class Waits {
 
   add(wait: Wait): void {
     this.open.add(wait);
-    const ended = (): void => void this.open.delete(wait);
-    wait.promise.then(ended, ended);
+    wait.ended.then(() => this.open.delete(wait));
     unawaited(yieldToLoop().then(() => this.judge()));
   }
 
   /** Refuse those that would wait for themselves; of the others it is known that they wait. */
   judge(): void {
     for (const wait of this.open) {
-      const { from, promise, refuse } = wait;
+      const { from, ended, refuse } = wait;
       const chain = from.hasEnded ? undefined : cycleTo(from, this.awaited);
       if (chain !== undefined) {
         this.open.delete(wait);
@@ -57,7 +56,7 @@ class Waits {
         refuse(this.refusal);
       } else if (!wait.isNoted) {
         wait.isNoted = true;
-        unawaited(from.waitFor(this.awaited, promise), () => {}); // its own caller has the outcome
+        unawaited(from.waitFor(this.awaited, ended));
       }
     }
   }
@@ -89,7 +88,7 @@ class RefusableCall<T> extends Promise<T> {
     const { promise, refuse } = this.#branch();
     const next = promise === this ? super.then(fulfilled, rejected) : promise.then(fulfilled, rejected);
     if (!isOfEngine(fulfilled) || !isOfEngine(rejected)) return new RefusableCall(next, this.#waits, refuse);
-    this.#waits.add({ from, promise, refuse, isNoted: false });
+    this.#waits.add({ from, ended: endOf(promise), refuse, isNoted: false });
     return next;
   }
 
@@ -116,8 +115,16 @@ class RefusableCall<T> extends Promise<T> {
   }
 }
 
+/** Not by a `then` that is overridden. */
+const endOf = (promise: Promise<unknown>): Promise<unknown> => Promise.prototype.then.call(promise, nothing, nothing);
+
+const nothing = (): void => {};
+
+/** A resolving function of the engine's has no name; a bound one of the user's has. */
 const isOfEngine = (callback: unknown): boolean =>
-  typeof callback === 'function' && /\[native code\]\s*\}$/.test(Function.prototype.toString.call(callback));
+  typeof callback === 'function' &&
+  callback.name === '' &&
+  /\[native code\]\s*\}$/.test(Function.prototype.toString.call(callback));
 
 /** As an error names the call: `close()`. */
 const waitsForItself =

@@ -1,7 +1,7 @@
 // Errors as they cross threads and processes, and as outcomes keep them: { code, message, details }, rebuilt as the same class on the
 // other side.
 import { describeError, type ErrorCode, type ErrorDetails, Rejected, TrunklineError } from './errors.ts';
-import { anything, object, oneOf, type Shape, text } from './json.ts';
+import { anything, object, oneOf, type Shape } from './json.ts';
 
 /** An error as it crosses a thread. */
 export interface WireError {
@@ -11,10 +11,11 @@ export interface WireError {
   details: unknown;
 }
 
+/** Code and message of a rejection are the user's: in plain JavaScript a code may be a number. */
 export const wireError: Shape<WireError> = object<WireError>({
   kind: oneOf('rejected', 'error'),
-  code: text,
-  message: text,
+  code: anything,
+  message: anything,
   details: anything,
 });
 

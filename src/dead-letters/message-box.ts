@@ -83,6 +83,10 @@ export class MessageBox implements LetterBox {
     return this.counts.get(lane) ?? 0;
   }
 
+  requested(): readonly string[] {
+    return [...this.requests.keys()];
+  }
+
   requestOf(lane: string): number | undefined {
     return this.requests.get(lane);
   }
@@ -105,7 +109,6 @@ export class MessageBox implements LetterBox {
       else this.handlerState.stage(discardedTable, key, undefined);
     }
     for await (const { key } of this.handlerState.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
-    kept.requeued.push(...this.requests.keys());
     for await (const { value } of this.handlerState.entries(waitingTable)) {
       this.waitingBytes += waitingBytesOf(messageOf(value));
       kept.waiting++;

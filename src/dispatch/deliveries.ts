@@ -119,7 +119,7 @@ export class Deliveries implements MessageTaker {
     // A letter's outcome stays in the log until the letter is gone.
     for (const key of kept.carriedOut) this.lanes.get(key).held ??= this.holds.add(lastRun.from);
     this.holds.begin();
-    for (const key of kept.requeued) this.requeue(key);
+    for (const key of box.requested()) this.requeue(key); // also those that came while shards started
     this.publishKept();
   }
 

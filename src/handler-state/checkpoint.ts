@@ -3,7 +3,7 @@
 // Invariant: a checkpoint never stands ahead of its log: such a handler would pass over events that the log is yet to hold.
 
 import { TrunklineError } from '../base/errors.ts';
-import { checked, checkedJson, flag, listOf, number, object, optional, text } from '../base/json.ts';
+import { checked, checkedJson, fits, flag, keptJson, listOf, number, object, optional, text } from '../base/json.ts';
 
 /** Where checkpoints are kept, by the subscription's name. */
 export const checkpointTable = 'positions';
@@ -41,6 +41,29 @@ export const checkpointOf = (value: unknown, handler: string): CheckpointRecord 
 /** The same of its JSON. @throws RecordInvalid */
 export const checkpointIn = (json: string, handler: string): CheckpointRecord =>
   checkedJson(json, checkpoint, `the checkpoint of '${handler}'`);
+
+/** Of its JSON; undefined: it is not whole, which its handler says by name when it starts. */
+export function wholeCheckpoint(json: string, handler: string): CheckpointRecord | undefined {
+  try {
+    return checkpointIn(json, handler);
+  } catch {
+    return undefined;
+  }
+}
+
+const withLow = object<Pick<CheckpointRecord, 'low'>>({ low: number });
+
+/** For readers that pass by: everything up to here is done; 0: it cannot be understood, which its handler says by name. */
+export const lowOf = (value: unknown): number => (fits(value, withLow) ? value.low : 0);
+
+/** The same of its JSON. */
+export function lowIn(json: string): number {
+  try {
+    return lowOf(keptJson(json));
+  } catch {
+    return 0;
+  }
+}
 
 export const remedy =
   'put a copy of the whole data directory back, or move the handlers folder aside: then subscriptions begin again';

@@ -4,7 +4,7 @@
 //
 // An end is an end of the process in the middle. Invariant: it is charged to what alone was in hand, or had been in hand at an
 // earlier end, too. So what an end with another reason finds in hand by chance is not charged again and again.
-import { checked, flag, number, object } from '../base/json.ts';
+import { fits, flag, number, object } from '../base/json.ts';
 import type { Care, Turn } from '../wire/care.ts';
 import { CarefulLine, type HeldLine, type Place } from './careful-line.ts';
 import type { StateTables } from './handler-state.ts';
@@ -58,10 +58,11 @@ export class InHand implements Care {
     if (hasTables) for await (const page of this.handlerState.pages(inHandTable)) found.push(...page);
     const open = found.filter(({ key }) => !isDone(key));
     for (const { key } of found) if (isDone(key)) this.handlerState.stage(inHandTable, key, undefined);
-    const entries = open.map(({ key, value }) => ({
-      key,
-      entry: checked(value, entryShape, `what is in hand, '${key}'`),
-    }));
+    const entries: { key: string; entry: Entry }[] = [];
+    for (const { key, value: entry } of open) {
+      if (fits(entry, entryShape)) entries.push({ key, entry });
+      else this.handlerState.stage(inHandTable, key, undefined); // it counts as new: what else is in hand keeps its care
+    }
     const running = entries.filter(({ entry }) => entry.isRunning);
     for (const { key, entry } of entries) {
       const { deaths, wasMet, isRunning, order } = entry;

@@ -9,7 +9,7 @@ import { invalid, nameFault } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { checkFields } from '../base/known-fields.ts';
 import { letterTable, requeuedTable } from '../dead-letters/letters.ts';
-import { checkpointOf, checkpointTable } from '../handler-state/checkpoint.ts';
+import { checkpointTable, lowOf } from '../handler-state/checkpoint.ts';
 import { handledPrefix, handledTable } from '../handler-state/completion-records.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
@@ -131,7 +131,7 @@ async function find({ places, remote }: ForgetParts, name: string): Promise<Foun
   const projections = new Map<string, Map<StateTables, KeptProjection>>();
   for (const place of places) {
     for (const { key, value } of await place.range(checkpointTable)) {
-      positions.set(key, checkpointOf(value, key).low);
+      positions.set(key, lowOf(value));
       here.add(key);
     }
     for (const { key, value } of await place.range(projectionTable)) {

@@ -73,9 +73,13 @@ export class Asks {
     if (asked === undefined) return;
     this.open.delete(ring.slot);
     clearTimeout(asked.timer);
-    const answer = checkedJson(frame.at(ring.framesStart).dataJson, answerShape, 'the answer to an ask');
-    if (answer.error) asked.reject(fromWire(answer.error));
-    else asked.resolve(answer.value);
+    try {
+      const answer = checkedJson(frame.at(ring.framesStart).dataJson, answerShape, 'the answer to an ask');
+      if (answer.error) asked.reject(fromWire(answer.error));
+      else asked.resolve(answer.value);
+    } catch (error) {
+      asked.reject(error as Error);
+    }
   }
 }
 

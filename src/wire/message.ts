@@ -86,11 +86,10 @@ export const targetOf = (lane: string): string => lane.split('\0').slice(2).join
 
 /** As if nothing had been kept. */
 export const noLetters = (): {
-  requeued: string[];
   carriedOut: string[];
   resolved: Set<string>;
   waiting: number;
-} => ({ requeued: [], carriedOut: [], resolved: new Set(), waiting: 0 });
+} => ({ carriedOut: [], resolved: new Set(), waiting: 0 });
 
 /** Why a message lies among the dead letters. */
 export interface MessageFailure {
@@ -110,9 +109,7 @@ export interface DeliveryEvents {
 
 /** What an earlier run has left in a {@link LetterBox}. */
 export interface KeptLetters {
-  /** Lanes that are to be delivered again: on request, or since a letter has an outcome in the log. */
-  readonly requeued: readonly string[];
-  /** Those of them that have a letter with an outcome in the log. */
+  /** Lanes that have a letter with an outcome in the log. */
   readonly carriedOut: readonly string[];
   /** Messages that the log may still hold, and that are not to be delivered from there. */
   readonly resolved: ReadonlySet<string>;
@@ -130,6 +127,8 @@ export interface LetterBox {
   readonly total: number;
   /** Letters of a lane. */
   count(lane: string): number;
+  /** Lanes whose letters are to be delivered again, by now. */
+  requested(): readonly string[];
   /** Which request to deliver the lane's letters again is open; undefined: none. A later request has a higher number. */
   requestOf(lane: string): number | undefined;
   /** `from`: the first position that the log may deliver again. `carriedOut`: messages that have an outcome in the log. */

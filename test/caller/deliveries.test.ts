@@ -540,3 +540,24 @@ test('from the moment at which the store refuses events of a target, its lanes b
   await lane.sentAre(1, 2, 1, 2, 3);
   lane.deliveries.close();
 });
+
+test('what is requested again while the shards start, after the letters were read, is delivered', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)]);
+  const [letter] = messagesIn(log) as [Message];
+  const handlerState = tablesIn();
+  await boxOver(handlerState).park(letter, failure, false);
+  const letters = boxOver(handlerState);
+  const lastRun = await readLastRun(log, 1, log.last);
+  const kept = await letters.load(1, lastRun.carriedOut);
+  const asked: string[] = [];
+  const control = new TestControlBlock();
+  const deliveries = deliveriesOver(async (...[, , id]) => void asked.push(id), control);
+  await letters.requeue([laneOf(letter)], (lane) => deliveries.requeue(lane));
+  expect(asked).toEqual([]);
+  deliveries.recover(lastRun, letters, kept);
+  await until(
+    () => asked,
+    ({ length }) => length > 0,
+  );
+});

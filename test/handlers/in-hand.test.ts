@@ -137,3 +137,16 @@ test('what was in hand at two ends is charged also beside others, and stays char
   expect(deathsOf(await life())).toEqual([1, 0]);
   await handlerState.close();
 });
+
+test('an entry that is not whole counts as none, and the others keep their care', async () => {
+  const lives = new Lives();
+  await lives.next(['a', 'b'], (name) => (name === 'a' ? undefined : false));
+  const kept: string[] = [];
+  for await (const { key } of lives.handlerState.entries('in-hand')) kept.push(key);
+  expect(kept).toHaveLength(2);
+  const broken = kept.find((key) => key.includes('b'))!;
+  lives.handlerState.stage('in-hand', broken, { deaths: 'many' });
+  await lives.handlerState.durable();
+  const care = new InHand(lives.handlerState, () => {});
+  expect(await care.load(100, true, () => false)).toEqual([expect.stringContaining('a')]);
+});

@@ -88,3 +88,17 @@ test('a range that is done above the mark counts as well; what nobody has claime
   await (await open('one', 9)).close();
   expect(await errorOf(open('two', 9))).toMatchObject({ code: 'StoreDamaged' });
 });
+
+test('a checkpoint that is not whole keeps nothing but its own handler from starting', async () => {
+  const folder = join(scratchFolder(), 'handlers');
+  const tables = await LmdbTables.open(folder);
+  const json = JSON.stringify({ low: 9, done: [], updatedAt: '' });
+  await tables.commit([
+    { table: checkpointTable, key: 'broken', json: '{"low":"9"}' },
+    { table: checkpointTable, key: 'whole', json },
+  ]);
+  await tables.close();
+  const open = (lastPosition: number): Promise<LmdbTables> => LmdbTables.open(folder, { logId: 'one', lastPosition });
+  await (await open(9)).close();
+  expect(await errorOf(open(8))).toMatchObject({ code: 'LogDamaged' });
+});

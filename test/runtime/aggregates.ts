@@ -217,6 +217,7 @@ export const Counter = defineAggregate('counter', {
         cycle,
         scalar: 5,
       };
+      if (what === 'number as its code') throw new Rejected(404 as never, 5); // as plain JavaScript may
       throw new Rejected('no', details[what]);
     },
     async askForRejection(counter, id: string): Promise<string> {

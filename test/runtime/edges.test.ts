@@ -342,6 +342,17 @@ describe('a rejection reaches the caller whole, or the command fails by what is 
     expect(asked.value).toEqual({ code: 'no', length: 100_000 });
     expect((await errorOf(runtime.ref(Counter, 'rejecting').rejectWith('scalar'))).details).toBe(5);
   });
+  test('a code that is a number, under a key, and over a restart', async () => {
+    const dataDir = scratchFolder();
+    for (let i = 0; i < 2; i++) {
+      await using own = await startRuntime({ dataDir, shards: 1 });
+      const counter = own.ref(Counter, 'numbers').with({ idempotencyKey: 'number' });
+      for (let j = 0; j < 2; j++) {
+        const error = await errorOf(counter.rejectWith('number as its code'));
+        expect([error instanceof Rejected, error.code, error.details]).toEqual([true, 404, 5]);
+      }
+    }
+  });
   test('beyond what a ring takes: CommandTooLarge, and the shard lives', async () => {
     const small = await startRuntime({ shards: 1, flush: { ringBytes: 1 << 16 } });
     for (const ref of [small.ref(Counter, 'a'), small.ref(Counter, 'a').with({ idempotencyKey: 'k' })]) {

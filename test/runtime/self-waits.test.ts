@@ -3,7 +3,9 @@
 // effects and commits.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
+import { awaitedOutside } from '../../src/base/refusable-call.ts';
+import { Running, RunningCode } from '../../src/base/running.ts';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
 import { AggregateRoot, postgres } from '../../src/index.ts';
 import { freshDatabase } from '../postgres.ts';
@@ -494,4 +496,37 @@ test('an effect that asks for itself and does not await that is not refused', as
     return 1;
   });
   expect([value, await again]).toEqual([1, 'done']);
+});
+
+test('an await of what comes of a call is noted once, however long it waits', async () => {
+  const code = new RunningCode();
+  const noted = vi.spyOn(Running.prototype, 'waitFor');
+  const turns = async (): Promise<void> => {
+    for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
+  };
+  for (const of of [(call: Promise<string>) => call, (call: Promise<string>) => call.then((value) => value)]) {
+    const { promise: work, resolve } = Promise.withResolvers<string>();
+    const running = code.begin('a handler');
+    noted.mockClear();
+    const ended = running.run(async () => of(awaitedOutside({ running: () => [] }, 'work()', work)));
+    await turns();
+    expect(noted).toHaveBeenCalledTimes(1);
+    resolve('done');
+    expect(await ended).toBe('done');
+    running.end();
+  }
+});
+
+test('a bound function on a call is a callback, and no await', async () => {
+  const code = new RunningCode();
+  const running = code.begin('a handler');
+  const { promise: work, resolve } = Promise.withResolvers<string>();
+  const heard: string[] = [];
+  running.run(() => void awaitedOutside(running, 'work()', work).then(heard.push.bind(heard), heard.push.bind(heard)));
+  for (let i = 0; i < 5; i++) await new Promise((done) => setImmediate(done));
+  resolve('done');
+  await work;
+  await new Promise((done) => setImmediate(done));
+  expect(heard).toEqual(['done']);
+  running.end();
 });

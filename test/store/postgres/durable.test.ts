@@ -47,10 +47,12 @@ test.skipIf(!pgbouncer.isPresent())('behind a pooler, what runtime.once does is 
 /** Files whose statements all run within transactions that these begin. */
 const within: Readonly<Record<string, string>> = {
   'adapters/postgres/handlers/row-table.ts': 'adapters/postgres/handlers/entries.ts',
-  'adapters/postgres/flush/heads.ts': 'adapters/postgres/flush/sink.ts',
+  'adapters/postgres/flush/heads.ts': 'adapters/postgres/flush/flush-transaction.ts',
+  'adapters/postgres/flush/held-table.ts': 'adapters/postgres/flush/flush-transaction.ts',
+  'adapters/postgres/flush/locked-heads.ts': 'adapters/postgres/flush/flush-transaction.ts',
   'adapters/postgres/session/locks.ts': 'adapters/postgres/schema/months.ts',
-  'adapters/postgres/flush/relayed.ts': 'adapters/postgres/flush/sink.ts',
-  'adapters/postgres/flush/quarantine.ts': 'adapters/postgres/flush/sink.ts',
+  'adapters/postgres/flush/relayed.ts': 'adapters/postgres/flush/flush-transaction.ts',
+  'adapters/postgres/flush/quarantine.ts': 'adapters/postgres/flush/flush-transaction.ts',
 };
 
 test('every statement that writes is sent within a transaction that is durable, or is durable itself', () => {

@@ -6,7 +6,7 @@ import { Counter } from '../../runtime/aggregates.ts';
 
 const [dataDir, connectionString] = process.argv.slice(2) as [string, string];
 process.stdin.on('close', () => process.exit(1));
-const store = postgres({ connectionString });
+const store = postgres({ connectionString, heldBytes: 16 << 20 });
 const runtime = await createRuntime({
   logger: false,
   dataDir,

@@ -24,7 +24,12 @@ beforeEach(async () => {
 afterAll(() => clients.end());
 
 const start = (options: object = {}, store: object = {}): Promise<Runtime> =>
-  startRuntime({ store: postgres({ connectionString, ...store }), shards: 1, waitTimeoutMs: 60_000, ...options });
+  startRuntime({
+    store: postgres({ connectionString, heldBytes: 16 << 20, ...store }),
+    shards: 1,
+    waitTimeoutMs: 60_000,
+    ...options,
+  });
 
 const add = (runtime: Runtime, id: string) => runtime.ref(Counter, id).with({ ack: 'stored' }).add(1);
 const addSoon = (runtime: Runtime, id: string) => runtime.ref(Counter, id).add(1);
@@ -150,7 +155,7 @@ test('a process that is killed while an aggregate is held has lost nothing, and 
     dataDir,
     aggregates: [Counter],
     shards: 1,
-    store: postgres({ connectionString }),
+    store: postgres({ connectionString, heldBytes: 16 << 20 }),
   });
   await add(before, 'held');
   await before.close();

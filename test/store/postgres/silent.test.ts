@@ -52,7 +52,7 @@ test('a flush, a commit of handlers and an upkeep that fall silent let go of the
 
   // Traps are set one after the other: all three connections stand at the same time.
   const upkeep = await openClient(configOf(through), { name: 'trunkline upkeep', timeoutMs: 500 });
-  proxy.set(silence('attach partition'));
+  proxy.set(silence('.make_partition('));
   await expect(keepPartitions(upkeep, 'trunkline', 3)).rejects.toThrow();
   destroyClient(upkeep);
   proxy.set(silence('copy "trunkline".domain_events'));

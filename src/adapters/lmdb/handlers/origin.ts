@@ -3,7 +3,7 @@
 
 import { TrunklineError } from '../../../base/errors.ts';
 import { checkedJson, text } from '../../../base/json.ts';
-import { checkpointIn, checkpointTable, checkReached, remedy } from '../../../handler-state/checkpoint.ts';
+import { checkpointTable, checkReached, remedy, wholeCheckpoint } from '../../../handler-state/checkpoint.ts';
 import type { Entry } from '../../../handler-state/handler-state-store.ts';
 
 /** The log that is here, and where it ends. */
@@ -30,6 +30,7 @@ export function checkOrigin(kept: Kept, { logId, lastPosition }: LogHere, dataDi
     throw new TrunklineError('StoreDamaged', { dataDir, reason });
   }
   for (const { key, json } of kept.range(checkpointTable, {})) {
-    checkReached(dataDir, key, checkpointIn(json, key), lastPosition);
+    const checkpoint = wholeCheckpoint(json, key);
+    if (checkpoint !== undefined) checkReached(dataDir, key, checkpoint, lastPosition);
   }
 }

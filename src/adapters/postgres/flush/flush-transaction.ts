@@ -141,8 +141,8 @@ export class FlushTransaction {
   }
 
   /** The checkpoint first: its row is the lock on this log. */
-  private async begin(client: pg.ClientBase, { from, to, plan }: Work): Promise<void> {
-    const patience = plan.runs.length > 0 ? `set local lock_timeout = ${headPatienceMs};` : '';
+  private async begin(client: pg.ClientBase, { from, to, plan, room, isAgain }: Work): Promise<void> {
+    const patience = plan.runs.length > 0 && (isAgain || room > 0) ? `set local lock_timeout = ${headPatienceMs};` : '';
     const results = (await client.query(
       `${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
        update ${this.schema}.flush_checkpoints set position = ${to}, updated_at = pg_catalog.now()
@@ -182,7 +182,7 @@ export class FlushTransaction {
         const encoded = this.rowsOf(part.frames, part.plan.entries); // while the server decides: mostly it takes them all
         return { ...part, ...(await deciding), stale, encoded };
       } catch (error) {
-        if (!isLockTimeout(error) || looks === looksMost) throw error;
+        if (!isLockTimeout(error) || looks === looksMost || (work.room <= 0 && !work.isAgain)) throw error;
         await client.query('rollback to savepoint heads');
         const keys = part.plan.runs.map(({ type, id }) => keyOf(type, id));
         for (const key of await this.locks.blocking(client, keys)) locked.add(key);

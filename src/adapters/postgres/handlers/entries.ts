@@ -6,7 +6,7 @@
 // and type of ours is named with its schema (own-path.ts).
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
-import { checkpointIn, checkpointTable } from '../../../handler-state/checkpoint.ts';
+import { checkpointIn, checkpointTable, lowIn } from '../../../handler-state/checkpoint.ts';
 import type { Change, Entry, KeyRange } from '../../../handler-state/handler-state-store.ts';
 import { storeName } from '../session/failure.ts';
 import { lockNames, lockSql } from '../session/locks.ts';
@@ -169,7 +169,7 @@ export class EntryStatements {
     for (const { table, key, json } of changes) {
       if (table !== checkpointTable) continue;
       if (json === undefined) this.lows.delete(key);
-      else this.lows.set(key, checkpointIn(json, key).low);
+      else this.lows.set(key, lowIn(json));
     }
   }
 

@@ -7,7 +7,7 @@
 import pg from 'pg';
 import { clearTimeout, setTimeout } from '../../../base/clock.ts';
 import { guarded, unawaited } from '../../../base/guarded.ts';
-import { checkpointIn, checkpointTable } from '../../../handler-state/checkpoint.ts';
+import { checkpointTable, lowIn } from '../../../handler-state/checkpoint.ts';
 import type { Change, HandlerStateStore } from '../../../handler-state/handler-state-store.ts';
 import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { failure } from '../session/failure.ts';
@@ -88,7 +88,7 @@ export class LogReaders {
       this.positions.delete(name);
       if (before !== undefined) this.isUrgent = true; // it holds up months no longer
     } else {
-      const { low } = checkpointIn(json, name);
+      const low = lowIn(json);
       this.positions.set(name, low);
       if (before === undefined || low < before) this.isUrgent = true;
     }

@@ -40,6 +40,8 @@ export interface MigrateReport {
 const lockTimeoutMs = 30_000;
 /** Each time another has made what this one was to make. */
 const lookAgainLimit = 10;
+/** With traffic on the same tables, which locks them in the order of its own statements. */
+const deadlock = '40P01';
 /** Unique violation (in the server's catalogue), a schema, a table, a table's type: made by another after we had looked. */
 const madeByAnother: readonly string[] = ['23505', '42P06', '42P07', '42710'];
 const migrateFields = fieldsOf<MigrateOptions>({
@@ -115,7 +117,8 @@ async function applyNext(
   } catch (error) {
     await client.query('rollback').catch(() => {});
     const isLate = migration === undefined && madeByAnother.includes(codeOf(error));
-    if (isLate && looks < lookAgainLimit) return applyNext(client, schema, known, looks + 1);
+    const isDeadlock = codeOf(error) === deadlock;
+    if ((isLate || isDeadlock) && looks < lookAgainLimit) return applyNext(client, schema, known, looks + 1);
     if (migration === undefined || isAway(error) || isError(failure(error, schema), 'StoreAccessDenied')) throw error;
     throw new TrunklineError('MigrationFailed', { schema, migration: migration.name, cause: String(error) });
   }
