@@ -275,6 +275,92 @@ describe('requests inside a dialog', () => {
   });
 });
 
+/** One of each kind that a client acts on in its own way, and the ends of the classes. */
+const finalStatuses = [
+  ...[300, 301, 302, 305, 380, 399, 400, 401, 402, 403, 404, 405, 407, 408, 413, 415, 420, 421, 422, 423, 428, 433],
+  ...[480, 481, 482, 483, 485, 486, 487, 488, 489, 491, 493, 494, 499, 500, 501, 503, 504, 513, 580, 599, 600, 603, 699],
+];
+const asksForAnother = (status: number): boolean => status < 400 || status === 401 || status === 407;
+
+describe.each(['caller', 'callee'] as const)('a BYE of the %s', (endedBy) => {
+  let sides: { sender: Phone; receiver: Phone };
+  let extensions: number;
+
+  beforeEach(async () => {
+    await proxy.stop();
+    sides = endedBy === 'caller' ? { sender: ann, receiver: trunk } : { sender: trunk, receiver: ann };
+    extensions = 0;
+  });
+
+  /** A router whose desk would let the call go on and on, slice by slice. */
+  async function open(t1Ms?: number): Promise<void> {
+    const desk = {
+      completed: async (_: string, ending: (typeof completed)[number]) => void completed.push(ending),
+      coveredMs: () => 10,
+      extend: () => ++extensions > 0,
+    };
+    const limits = { transactionsLimit: 1_000, transactionsPerAccount: 1_000, callsPerSecond: 1_000 };
+    proxy = await startProxy(trunk.port, desk, { ...limits, timers: makeTimers(t1Ms) });
+    port = proxy.address.port;
+  }
+
+  function bye(call: Talk): string {
+    if (endedBy === 'callee') return backwards('BYE', call, trunk, 1);
+    return laterText('BYE', call.text, { to: call.to, sequence: 2 });
+  }
+
+  test('ends the charging when it arrives, and the call with any final answer', async () => {
+    await open();
+    for (const status of finalStatuses) {
+      for (const phone of [ann, trunk]) phone.received.length = 0;
+      completed.length = 0;
+      const invitedAt = performance.now();
+      const call = await talk();
+      const { callId } = call.arrived.envelope;
+      sides.sender.send(bye(call), port);
+      const arrived = await sides.receiver.request('BYE', callId);
+      const atMostMs = Math.ceil(performance.now() - invitedAt);
+      // Before the other side has said anything to it.
+      expect([status, completed]).toMatchObject([status, [{ endedBy }]]);
+      expect(completed[0]!.durationMs).toBeLessThanOrEqual(atMostMs);
+      const extended = extensions;
+      sides.receiver.answer(arrived, status, port);
+      expect((await sides.sender.final('BYE')).status).toBe(asksForAnother(status) ? 481 : status);
+      // Who has said that the dialog is gone needs no BYE of the router's.
+      await settled(sides.receiver);
+      expect([status, sides.receiver.count('BYE', callId)]).toEqual([status, status === 481 ? 1 : 2]);
+      const others = [sides.sender.count('BYE', callId), completed.length, proxy.counters.calls, extensions];
+      expect([status, ...others]).toEqual([status, 0, 1, 0, extended]);
+    }
+  });
+
+  test('ends the charging when it arrives, and the call if no answer comes', async () => {
+    await open(5);
+    const call = await talk();
+    sides.sender.send(bye(call), port);
+    await sides.receiver.request('BYE');
+    expect(completed).toMatchObject([{ endedBy }]);
+    const extended = extensions;
+    await sides.sender.response(408, 'BYE');
+    await expect.poll(() => sides.receiver.count('BYE'), patience).toBe(2);
+    expect([completed.length, proxy.counters.calls, extensions]).toEqual([1, 0, extended]);
+  });
+
+  test('that is challenged and sent again with credentials finds the dialog gone, and is charged to the first', async () => {
+    await open();
+    const call = await talk();
+    sides.sender.send(bye(call), port);
+    const first = await sides.receiver.request('BYE');
+    const { durationMs } = completed[0]!;
+    sides.receiver.answer(first, 407, port);
+    await sides.sender.response(481, 'BYE');
+    sides.sender.received.length = 0;
+    sides.sender.send(bye(call).replace(/^CSeq: /m, 'Proxy-Authorization: Digest username="ann"\r\nCSeq: 9'), port);
+    await sides.sender.response(481, 'BYE');
+    expect(completed).toEqual([{ endedBy, durationMs }]);
+  });
+});
+
 describe('a second INVITE', () => {
   test('inside the dialog or outside, starts no clock again', async () => {
     const call = await talk();

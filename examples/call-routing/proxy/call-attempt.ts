@@ -131,8 +131,8 @@ export class CallAttempt {
       return;
     }
     this.#answer = 'relayed';
-    answered(this.#call);
     invite.respond(forwardResponse(response, invite.request));
+    answered(this.#call);
   }
 
   async #fail(status: number, response?: SipResponse): Promise<void> {

@@ -18,7 +18,7 @@ export class CallClock {
 
   /** The call has been answered. */
   start(call: LiveCall): void {
-    if (!call.answered || call.isOver) return;
+    if (!call.answered || call.ending) return;
     const leftMs = call.answered.at + this.#desk.coveredMs(call.id) - performance.now();
     const timer = setTimeout(() => this.#ring(call), Math.min(Math.max(0, leftMs), longestWaitMs)).unref();
     this.#timers.set(call, timer);
@@ -35,13 +35,10 @@ export class CallClock {
 
   #ring(call: LiveCall): void {
     this.#timers.delete(call);
-    if (!call.answered || call.isOver) return;
+    if (!call.answered || call.ending) return;
     const elapsedMs = performance.now() - call.answered.at;
-    // A BYE is waiting for its answer: nothing more is charged from when it came.
-    const chargedMs = call.hungUpAt === undefined ? elapsedMs : call.hungUpAt - call.answered.at;
-    const isCovered = this.#desk.coveredMs(call.id) > chargedMs || this.#desk.extend(call.id);
-    if (!isCovered) this.#spent(call);
-    else if (call.hungUpAt === undefined) this.start(call);
-    else this.#timers.set(call, setTimeout(() => this.#ring(call), 1_000).unref());
+    const isCovered = this.#desk.coveredMs(call.id) > elapsedMs || this.#desk.extend(call.id);
+    if (isCovered) this.start(call);
+    else this.#spent(call);
   }
 }

@@ -25,6 +25,8 @@ export interface Side {
   inviteSequence: number | undefined;
   /** A BYE of it has been taken: the first is, however full the tables are. */
   hasHungUp: boolean;
+  /** Of a called party: who has sent a BYE into its dialog before it answered, while that BYE has no final answer. */
+  earlyBye: 'caller' | 'callee' | undefined;
 }
 
 export class LiveCall {
@@ -40,8 +42,9 @@ export class LiveCall {
   readonly callees: Map<string, Side> = new Map();
   /** The one that has answered, and `performance.now()` of its 2xx; it is set once. */
   answered: { readonly callee: Side; readonly at: number } | undefined;
-  /** When a BYE came that is not answered yet: what the call costs counts no further. */
-  hungUpAt: number | undefined;
+  /** Set once, at the first BYE or by the router: the call is charged no further. Resolves when that is on record. */
+  ending: Promise<void> | undefined;
+  /** It is found no more; see `Calls.remove`. */
   isOver = false;
 
   constructor(parts: Pick<LiveCall, 'id' | 'sipCallId' | 'account' | 'callsLimit' | 'caller'>) {

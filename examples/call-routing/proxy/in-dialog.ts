@@ -1,16 +1,17 @@
 // Requests inside a dialog, to its other side: to where that was met, with its own Contact and Route, whatever the request says.
-// Each side's CSeq only rises. A BYE in the dialog that was answered ends the call at both ends and in the books, whoever answers
-// it with what. A BYE in another dialog of the call (before the answer, or to another phone that rang) ends that dialog only: the
-// call is charged on. One that crosses the answer ends the call by BYEs of the router's own, since its sender meant the ringing.
+// Each side's CSeq only rises. The first BYE in the dialog that was answered ends the charging when it arrives; the call is gone at
+// the first final answer to a BYE, or when none has come in time, and no answer keeps it. A BYE in another dialog of the call
+// (before the answer, or to another phone that rang) ends that dialog only: the call is charged on. One that the answer crosses
+// ends the call by BYEs of the router's own (see `Side.earlyBye`), since its sender meant the ringing.
 import type { Verdict } from '../sip/endpoint-user.ts';
 import type { Address, ReceivedRequest, ReceivedResponse, SipHeader } from '../sip/message.ts';
 import { makeHeader } from '../sip/message.ts';
 import type { ServerTransaction } from '../sip/server-transaction.ts';
-import type { Way } from './calls.ts';
+import type { Side, Way } from './calls.ts';
 import { forwardRequest, forwardResponse, hopsLeft } from './forward.ts';
 import type { ProxyParts } from './proxy.ts';
 import { refreshTargets, sequenceLimit } from './sides.ts';
-import { sendBye, tearDown } from './teardown.ts';
+import { sendBye } from './teardown.ts';
 
 /** What passes inside a dialog. A REFER to a trunk would place a call there that was not decided on, and that no account pays for. */
 const methods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'INFO', 'UPDATE', 'PRACK'];
@@ -48,7 +49,8 @@ export class InDialog {
     sender.sequence = request.envelope.sequence;
     if (transaction.isInvite) sender.inviteSequence = request.envelope.sequence;
     const isHangUp = request.method === 'BYE' && isAnswered(way);
-    if (isHangUp) way.call.hungUpAt ??= receivedAt;
+    if (isHangUp) void this.#parts.ended(way.call, way.sentBy, receivedAt);
+    else if (request.method === 'BYE') calleeOf(way).earlyBye = way.sentBy;
     const branch = endpoint.names.nextBranch();
     const hop = { self: endpoint.address, branch, uri: receiver.target, routes: receiver.routes };
     const outgoing = forwardRequest(request, { ...hop, recordRoute: transaction.isInvite });
@@ -59,8 +61,7 @@ export class InDialog {
       timeout: () => void this.#giveUp(transaction, way, isHangUp),
     });
     if (!client) {
-      // It goes on, and is charged on.
-      if (isHangUp) way.call.hungUpAt = undefined;
+      this.#earlyByeIsOver(way);
       transaction.respondWith(503, endpoint.names.nextTag());
     } else if (transaction.isInvite) {
       this.#cancels.set(transaction, () => {
@@ -92,34 +93,45 @@ export class InDialog {
     if (isAccepted && ['INVITE', 'UPDATE'].includes(request.method)) {
       refreshTargets(request, response, way.sender, way.receiver);
     }
-    if (request.method === 'BYE' && status >= 200 && isAnswered(way)) {
-      // Who asks for credentials gets its BYE once more, and talks until then; any other answer is the end.
-      if (status === 401 || status === 407) way.call.hungUpAt = undefined;
-      else {
-        // What does not say that the dialog is gone may come from one that has not understood, and talks on.
-        if (isHangUp && !isAccepted && status !== 481) {
-          sendBye(this.#parts.endpoint, way.call, way.receiver, way.sender);
-        }
-        await this.#end(way, isHangUp);
+    if (request.method === 'BYE' && status >= 200) {
+      if (isHangUp) await this.#end(way, isAccepted || status === 481);
+      else this.#earlyByeIsOver(way);
+      if (isHangUp && asksForAnother(status)) {
+        transaction.respondWith(481, this.#parts.endpoint.names.nextTag());
+        return;
       }
     }
     transaction.respond(forwardResponse(response, request));
   }
 
   async #giveUp(transaction: ServerTransaction, way: Way, isHangUp: boolean): Promise<void> {
-    if (transaction.request.method === 'BYE' && isAnswered(way)) {
-      // What the sender has written may be why the other side has dropped it, and talks on: it gets a plain one.
-      if (isHangUp && !way.call.isOver) sendBye(this.#parts.endpoint, way.call, way.receiver, way.sender);
-      await this.#end(way, isHangUp);
-    }
+    if (isHangUp) await this.#end(way, false);
+    else if (transaction.request.method === 'BYE') this.#earlyByeIsOver(way);
     transaction.respondWith(408, this.#parts.endpoint.names.nextTag());
   }
 
-  /** A BYE from before the answer says nothing about what either side does now: both get one of the router's. */
-  async #end({ call, sentBy }: Way, isHangUp: boolean): Promise<void> {
-    if (!isHangUp && !call.isOver) tearDown(this.#parts.endpoint, call);
-    await this.#parts.ended(call, sentBy);
+  /**
+   * A BYE has its final answer, or gets none. Who has not said that the dialog is gone, and has sent no BYE, may not have understood
+   * what the other side has written, and talks on: it gets a plain one. Resolves when the end of the call is on record.
+   */
+  async #end({ call, sender, receiver, sentBy }: Way, isGone: boolean): Promise<void> {
+    const { calls, endpoint, ended } = this.#parts;
+    if (calls.remove(call) && !isGone && !receiver.hasHungUp) sendBye(endpoint, call, receiver, sender);
+    await ended(call, sentBy, performance.now());
   }
+
+  /** If the call was answered meanwhile, that has ended it, or will when it is on record. */
+  #earlyByeIsOver(way: Way): void {
+    if (!isAnswered(way)) calleeOf(way).earlyBye = undefined;
+  }
+}
+
+/**
+ * A redirection or a challenge: the sender would send its BYE once more, into a dialog that is gone. 481 says so, and whoever
+ * gets it takes the dialog for terminated (RFC 3261 §15.1.1).
+ */
+function asksForAnother(status: number): boolean {
+  return (status >= 300 && status < 400) || status === 401 || status === 407;
 }
 
 /** In whose share of the tables the request is. */
@@ -128,6 +140,10 @@ function sourceOf({ call, sentBy }: Way): string {
 }
 
 /** Whether this is the dialog that the call is charged for. */
-function isAnswered({ call, sender, receiver, sentBy }: Way): boolean {
-  return call.answered?.callee === (sentBy === 'caller' ? receiver : sender);
+function isAnswered(way: Way): boolean {
+  return way.call.answered?.callee === calleeOf(way);
+}
+
+function calleeOf({ sender, receiver, sentBy }: Way): Side {
+  return sentBy === 'caller' ? receiver : sender;
 }

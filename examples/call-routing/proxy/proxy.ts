@@ -55,8 +55,11 @@ export interface ProxyParts extends Pick<ProxyOptions, 'desk' | 'timers' | 'forw
   readonly calls: Calls;
   /** The 2xx of a call is on record. */
   readonly answered: (call: LiveCall) => void;
-  /** A call is over, as far as it was answered. Resolves when that is on record; once, however often it is called. */
-  readonly ended: (call: LiveCall, endedBy: CallEnding['endedBy']) => Promise<void>;
+  /**
+   * A call that was answered is charged until `at`, and no further. Resolves when that is on record; the first time counts, however
+   * often it is called.
+   */
+  readonly ended: (call: LiveCall, endedBy: CallEnding['endedBy'], at: number) => Promise<void>;
 }
 
 const defaultCallsPerSecond = 100;
@@ -103,8 +106,9 @@ export class SipProxy {
       answered: (call) => {
         proxy.#calls.keep(call, options.timers.callMs);
         proxy.#clock.start(call);
+        proxy.#endIfCrossed(call);
       },
-      ended: (call, endedBy) => proxy.#ended(call, endedBy),
+      ended: (call, endedBy, at) => proxy.#end(call, endedBy, at),
     };
     proxy.#inDialog = new InDialog(proxy.#parts);
     return proxy;
@@ -179,21 +183,29 @@ export class SipProxy {
     else this.#inDialog.cancel(invite);
   }
 
+  /** A BYE from before the answer says nothing about what either side does now: both get one of the router's. */
+  #endIfCrossed(call: LiveCall): void {
+    const { callee, at } = call.answered!;
+    if (!callee.earlyBye || !this.#calls.remove(call)) return;
+    tearDown(this.#endpoint, call);
+    void this.#end(call, callee.earlyBye, at);
+  }
+
   /** What neither side has ended: both get a BYE. */
   async #endByRouter(call: LiveCall, endedBy: 'credit' | 'nobody'): Promise<void> {
     tearDown(this.#endpoint, call);
-    await this.#complete(call, endedBy);
+    await this.#end(call, endedBy, performance.now());
   }
 
-  async #ended(call: LiveCall, endedBy: CallEnding['endedBy']): Promise<void> {
-    if (call.answered && this.#calls.remove(call)) await this.#complete(call, endedBy);
-  }
-
-  async #complete(call: LiveCall, endedBy: CallEnding['endedBy']): Promise<void> {
+  #end(call: LiveCall, endedBy: CallEnding['endedBy'], at: number): Promise<void> {
     this.#clock.stop(call);
-    const { id, answered, hungUpAt } = call;
+    call.ending ??= this.#complete(call, endedBy, at);
+    return call.ending;
+  }
+
+  async #complete({ id, answered }: LiveCall, endedBy: CallEnding['endedBy'], at: number): Promise<void> {
     if (!answered) return;
-    const durationMs = Math.max(0, Math.round((hungUpAt ?? performance.now()) - answered.at));
+    const durationMs = Math.max(0, Math.round(at - answered.at));
     try {
       await this.#options.desk.completed(id, { durationMs, endedBy });
     } catch (error) {

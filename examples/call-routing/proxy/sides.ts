@@ -18,7 +18,17 @@ export function callerSide(invite: ReceivedRequest, address: Address): Side {
   const target = contact(invite) ?? `sip:${address.host}:${address.port}`;
   const copies = detach([fromTag, headerValue(invite, 'from')!, target, ...recordRoutes(invite)]);
   const [tag, nameAddress, ownTarget, ...routes] = copies as [string, string, string, ...string[]];
-  return { tag, address, nameAddress, routes, target: ownTarget, sequence, inviteSequence: sequence, hasHungUp: false };
+  return {
+    tag,
+    address,
+    nameAddress,
+    routes,
+    target: ownTarget,
+    sequence,
+    inviteSequence: sequence,
+    hasHungUp: false,
+    earlyBye: undefined,
+  };
 }
 
 /** Undefined if its dialog would be more than one side may keep. */
@@ -53,6 +63,7 @@ export function calleeSide(response: ReceivedResponse, address: Address, uri: st
     sequence: undefined,
     inviteSequence: undefined,
     hasHungUp: false,
+    earlyBye: undefined,
   };
 }
 
