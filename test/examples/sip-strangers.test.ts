@@ -278,7 +278,9 @@ describe('requests inside a dialog', () => {
 /** One of each kind that a client acts on in its own way, and the ends of the classes. */
 const finalStatuses = [
   ...[300, 301, 302, 305, 380, 399, 400, 401, 402, 403, 404, 405, 407, 408, 413, 415, 420, 421, 422, 423, 428, 433],
-  ...[480, 481, 482, 483, 485, 486, 487, 488, 489, 491, 493, 494, 499, 500, 501, 503, 504, 513, 580, 599, 600, 603, 699],
+  ...[
+    480, 481, 482, 483, 485, 486, 487, 488, 489, 491, 493, 494, 499, 500, 501, 503, 504, 513, 580, 599, 600, 603, 699,
+  ],
 ];
 const asksForAnother = (status: number): boolean => status < 400 || status === 401 || status === 407;
 
@@ -358,6 +360,84 @@ describe.each(['caller', 'callee'] as const)('a BYE of the %s', (endedBy) => {
     sides.sender.send(bye(call).replace(/^CSeq: /m, 'Proxy-Authorization: Digest username="ann"\r\nCSeq: 9'), port);
     await sides.sender.response(481, 'BYE');
     expect(completed).toEqual([{ endedBy, durationMs }]);
+  });
+});
+
+describe('who may be gone', () => {
+  test.each(['ringing', 'silence'])(
+    'a caller that has cancelled is not charged for an answer that comes all the same, after %s',
+    async (before) => {
+      await proxy.stop();
+      const recorded: unknown[] = [];
+      const desk = {
+        answered: async () => void recorded.push('answered'),
+        failed: async (_: string, status: number) => void recorded.push(status),
+      };
+      proxy = await startProxy(trunk.port, desk);
+      port = proxy.address.port;
+      const text = invite();
+      const branch = /branch=z9hG4bK-(\S+)/.exec(text)![1]!;
+      ann.send(text, port);
+      const arrived = await trunk.request('INVITE');
+      if (before === 'ringing') {
+        trunk.answer(arrived, 180, port);
+        await ann.response(180);
+      }
+      ann.send(laterText('CANCEL', text, { to: '<sip:4412@127.0.0.1>', sequence: 1, branch }), port);
+      await ann.response(200, 'CANCEL');
+      for (let copy = 0; copy < 2; copy++) trunk.answer(arrived, 200, port);
+      await ann.response(487);
+      expect((await trunk.request('ACK')).envelope).toMatchObject({ fromTag: 'from', toTag: 'to', sequence: 1 });
+      expect((await trunk.request('BYE')).envelope).toMatchObject({ fromTag: 'from', toTag: 'to', sequence: 2 });
+      await settled(trunk);
+      expect([recorded, proxy.counters.calls, trunk.count('BYE')]).toEqual([[487], 0, 1]);
+    },
+  );
+
+  test('a caller that does not acknowledge the answer is charged until both sides get a BYE', async () => {
+    await proxy.stop();
+    const desk = { completed: async (_: string, ending: (typeof completed)[number]) => void completed.push(ending) };
+    proxy = await startProxy(trunk.port, desk, { timers: makeTimers(15) });
+    port = proxy.address.port;
+    const shows = [(call: Talk) => laterText('ACK', call.text, { to: call.to, sequence: 1 })];
+    shows.push((call) => laterText('INFO', call.text, { to: call.to, sequence: 2 }));
+    for (const show of shows) {
+      ann.send(show(await talk()), port);
+      ann.received.length = 0;
+      trunk.received.length = 0;
+    }
+    const { callId } = (await talk()).arrived.envelope;
+    await Promise.all([ann.request('BYE', callId), trunk.request('BYE', callId)]);
+    // Those before it would have been ended before it.
+    expect(completed).toMatchObject([{ endedBy: 'nobody' }]);
+    expect([proxy.counters.calls, ann.count('BYE'), trunk.count('BYE')]).toEqual([2, 1, 1]);
+  });
+
+  test.each<[string, RegExp, string, number]>([
+    ['an extension', /^Max-Forwards: 70$/m, 'Max-Forwards: 70\r\nProxy-Require: nonsense', 420],
+    ['no hop left', /^Max-Forwards: 70$/m, 'Max-Forwards: 0', 483],
+    ['hops that are none', /^Max-Forwards: 70$/m, 'Max-Forwards: many', 400],
+    ['a CSeq without room above', /^CSeq: \d+/m, 'CSeq: 2147483647', 400],
+  ])('a BYE that the router itself refuses (%s) has hung up all the same', async (_, what, other, status) => {
+    for (const endedBy of ['caller', 'callee'] as const) {
+      completed.length = 0;
+      for (const phone of [ann, trunk]) phone.received.length = 0;
+      const call = await talk();
+      const { callId } = call.arrived.envelope;
+      const [sender, receiver] = endedBy === 'caller' ? [ann, trunk] : [trunk, ann];
+      const bye =
+        endedBy === 'caller'
+          ? laterText('BYE', call.text, { to: call.to, sequence: 2 })
+          : backwards('BYE', call, trunk, 1);
+      const refused = bye.replace(what, other);
+      eve.send(refused, port);
+      await settled(eve);
+      expect([completed, proxy.counters.calls]).toEqual([[], 1]);
+      sender.send(refused.replace(/branch=\S+/, `branch=z9hG4bK-${fresh('try')}`), port);
+      await sender.response(status, 'BYE');
+      expect(headerValue(await receiver.request('BYE', callId), 'proxy-require')).toBeUndefined();
+      expect([completed.length, completed[0]!.endedBy, proxy.counters.calls]).toEqual([1, endedBy, 0]);
+    }
   });
 });
 

@@ -109,7 +109,10 @@ export class CallAttempt {
     else await this.#succeed(response);
   }
 
-  /** The first 2xx is the answer; copies of it follow it, and what another branch of a fork answers goes nowhere. */
+  /**
+   * The first 2xx is the answer; copies of it follow it, and what another branch of a fork answers goes nowhere. After the caller's
+   * CANCEL there is no answer: whoever asks for none may not be there to acknowledge one, or to end what it would cost.
+   */
   async #succeed(response: ReceivedResponse): Promise<void> {
     const { calls, endpoint, desk, answered } = this.#parts;
     const { invite } = this.#incoming;
@@ -121,6 +124,12 @@ export class CallAttempt {
     }
     if (this.#answer === 'relayed') invite.respond(forwardResponse(response, invite.request));
     if (this.#answer !== 'none') return;
+    if (this.#cancel !== 'no') {
+      this.#answer = 'lost';
+      releaseCallee(endpoint, this.#call, callee);
+      await this.#fail(487);
+      return;
+    }
     this.#answer = 'recording';
     calls.answer(this.#call, callee, performance.now());
     if (!(await this.#record(desk.answered(this.#call.id).then(() => true)))) {

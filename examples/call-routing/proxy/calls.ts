@@ -42,6 +42,8 @@ export class LiveCall {
   readonly callees: Map<string, Side> = new Map();
   /** The one that has answered, and `performance.now()` of its 2xx; it is set once. */
   answered: { readonly callee: Side; readonly at: number } | undefined;
+  /** The caller has shown that the answer has reached it: by its ACK, or by another request in that dialog. */
+  isTaken = false;
   /** Set once, at the first BYE or by the router: the call is charged no further. Resolves when that is on record. */
   ending: Promise<void> | undefined;
   /** It is found no more; see `Calls.remove`. */

@@ -30,6 +30,9 @@ export interface RoutingDesk {
 
 export interface CallEnding {
   readonly durationMs: number;
-  /** `credit`: it was paid for no further. `nobody`: neither side hung up within the longest time a call may last. */
+  /**
+   * `credit`: it was paid for no further. `nobody`: neither side hung up within the longest time a call may last, or the caller has
+   * not acknowledged the answer.
+   */
   readonly endedBy: 'caller' | 'callee' | 'credit' | 'nobody';
 }

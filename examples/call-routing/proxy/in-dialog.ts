@@ -31,7 +31,10 @@ export class InDialog {
     if (!way) return { kind: 'answer', status: 481 };
     const { sender } = way;
     if (!methods.includes(method)) return { kind: 'answer', status: 405, headers: [allow], isKnown: true };
-    if (envelope.sequence >= sequenceLimit) return { kind: 'answer', status: 400, isKnown: true };
+    if (envelope.sequence >= sequenceLimit) {
+      if (method === 'BYE') this.#endRefused(way);
+      return { kind: 'answer', status: 400, isKnown: true };
+    }
     if (envelope.sequence <= (sender.sequence ?? -1)) return { kind: 'answer', status: 500, isKnown: true }; // RFC 3261 §12.2.2
     const source = sourceOf(way);
     const isEnding = method === 'BYE' && isAnswered(way) && !sender.hasHungUp;
@@ -42,12 +45,25 @@ export class InDialog {
     return { kind: 'take', source, isInDialog: true, isEnding, begin };
   }
 
+  /** A BYE that the router itself does not pass on: its sender has hung up all the same. */
+  refused({ envelope }: ReceivedRequest, from: Address): void {
+    const way = this.#parts.calls.find(envelope, from);
+    if (way) this.#endRefused(way);
+  }
+
+  #endRefused(way: Way): void {
+    if (!isAnswered(way)) return;
+    way.sender.hasHungUp = true;
+    void this.#end(way, false);
+  }
+
   #forward(transaction: ServerTransaction, way: Way, receivedAt: number, isEnding: boolean): void {
     const { endpoint } = this.#parts;
     const { request } = transaction;
     const { sender, receiver } = way;
     sender.sequence = request.envelope.sequence;
     if (transaction.isInvite) sender.inviteSequence = request.envelope.sequence;
+    if (way.sentBy === 'caller' && isAnswered(way)) way.call.isTaken = true;
     const isHangUp = request.method === 'BYE' && isAnswered(way);
     if (isHangUp) void this.#parts.ended(way.call, way.sentBy, receivedAt);
     else if (request.method === 'BYE') calleeOf(way).earlyBye = way.sentBy;
@@ -79,6 +95,7 @@ export class InDialog {
     const { endpoint, calls } = this.#parts;
     const way = calls.find(request.envelope, from);
     if (!way || !hopsLeft(request) || request.envelope.sequence !== way.sender.inviteSequence) return false;
+    if (way.sentBy === 'caller' && isAnswered(way)) way.call.isTaken = true;
     const { target: uri, routes, address } = way.receiver;
     const hop = { self: endpoint.address, branch: endpoint.names.nextBranch(), uri, routes, recordRoute: false };
     endpoint.send(forwardRequest(request, hop), address);

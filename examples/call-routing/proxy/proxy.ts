@@ -82,8 +82,8 @@ export class SipProxy {
     this.#admission = new Admission(options.admission);
     this.#callsPerAccount = options.callsPerAccount ?? Math.max(1, options.callsLimit >> 2);
     this.#calls = new Calls(options.callsLimit, (call) => void this.#endByRouter(call, 'nobody'));
-    this.#clock = new CallClock(options.desk, (call) => {
-      if (this.#calls.remove(call)) void this.#endByRouter(call, 'credit');
+    this.#clock = new CallClock(options.desk, options.timers.giveUpMs, (call, endedBy) => {
+      if (this.#calls.remove(call)) void this.#endByRouter(call, endedBy);
     });
   }
 
@@ -134,13 +134,14 @@ export class SipProxy {
     const { method, envelope } = request;
     const hops = hopsLeft(request);
     const extensions = headerValue(request, 'proxy-require');
-    if (hops === undefined) return answer(400);
+    if (hops === undefined) return this.#refuse(request, from, answer(400));
     if (isLoop(request, this.#endpoint.address, this.#endpoint.names)) {
       this.#counters.loops++;
       return answer(482);
     }
-    if (hops === 0) return answer(483);
-    if (extensions !== undefined) return answer(420, makeHeader('Unsupported', extensions));
+    if (hops === 0) return this.#refuse(request, from, answer(483));
+    if (extensions !== undefined)
+      return this.#refuse(request, from, answer(420, makeHeader('Unsupported', extensions)));
     if (envelope.toTag !== '') {
       const verdict = this.#inDialog.admit(request, from);
       if (verdict.kind === 'answer') this.#counters.unknownDialogs++;
@@ -148,6 +149,11 @@ export class SipProxy {
     }
     if (method === 'INVITE') return this.#admitInvite(request, from);
     return method === 'OPTIONS' ? answer(200, allow) : answer(405, allow);
+  }
+
+  #refuse(request: ReceivedRequest, from: Address, refusal: Verdict): Verdict {
+    if (request.method === 'BYE') this.#inDialog.refused(request, from);
+    return refusal;
   }
 
   #admitInvite(invite: ReceivedRequest, from: Address): Verdict {
