@@ -174,6 +174,19 @@ test.for(['other', 'to'])(
   },
 );
 
+test('an answer that crosses a BYE costs nothing, whenever that BYE is answered, and with what', async () => {
+  const completed: unknown[] = [];
+  const port = await start({ completed: async (_, ending) => void completed.push(ending) });
+  const { arrived, bye } = await hangUpWhileRinging(port);
+  trunk.answer(arrived, 200, port);
+  await Promise.all([ann.response(200), ann.request('BYE')]);
+  await expect.poll(() => trunk.count('BYE'), patience).toBe(2);
+  expect(completed).toEqual([{ endedBy: 'caller', durationMs: 0 }]);
+  trunk.answer(bye, 407, port);
+  await ann.response(481, 'BYE');
+  expect([completed.length, proxy!.counters.calls]).toEqual([1, 0]);
+});
+
 test('a full table refuses with 503 what it cannot hold, counts it, and has room again later', async () => {
   const port = await start({ place: async () => ({ kind: 'refuse', status: 404 }) }, { t1Ms: 10, limit: 3 });
   for (let call = 0; call < 5; call++) ann.send(invite(), port);

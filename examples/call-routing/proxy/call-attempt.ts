@@ -111,7 +111,7 @@ export class CallAttempt {
 
   /**
    * The first 2xx is the answer; copies of it follow it, and what another branch of a fork answers goes nowhere. After the caller's
-   * CANCEL there is no answer: whoever asks for none may not be there to acknowledge one, or to end what it would cost.
+   * CANCEL there is no answer: a caller that asks for none may not be there to acknowledge one, or to end what it would cost.
    */
   async #succeed(response: ReceivedResponse): Promise<void> {
     const { calls, endpoint, desk, answered } = this.#parts;

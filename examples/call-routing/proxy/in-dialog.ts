@@ -113,7 +113,7 @@ export class InDialog {
     if (request.method === 'BYE' && status >= 200) {
       if (isHangUp) await this.#end(way, isAccepted || status === 481);
       else this.#earlyByeIsOver(way);
-      if (isHangUp && asksForAnother(status)) {
+      if (way.call.isOver && asksForAnother(status)) {
         transaction.respondWith(481, this.#parts.endpoint.names.nextTag());
         return;
       }
@@ -144,7 +144,7 @@ export class InDialog {
 }
 
 /**
- * A redirection or a challenge: the sender would send its BYE once more, into a dialog that is gone. 481 says so, and whoever
+ * A redirection or a challenge: the sender would send its BYE once more, into a dialog that is gone. 481 says so; a sender that
  * gets it takes the dialog for terminated (RFC 3261 §15.1.1).
  */
 function asksForAnother(status: number): boolean {
