@@ -27,8 +27,10 @@ export const metadataTexts: ReadonlySet<string> = new Set([
   'source',
 ]);
 
-/** The role that raised an event by `raise_event`: the server's word, which no client of ours may write. */
+/** The role that raised an event by `raise_event`: the server writes it, and no client of ours may. */
 export const databaseRole = 'databaseRole';
+/** The same of the role whose session ran that, where it is another one. */
+const databaseLogin = 'databaseLogin';
 
 /** JSON of metadata; '' where there is none. @throws InvalidOptions, UnserialisableValue, CommandTooLarge */
 export function metadataToJson(metadata: unknown, option = 'metadata'): string {
@@ -39,8 +41,10 @@ export function metadataToJson(metadata: unknown, option = 'metadata'): string {
 export function toPlainMetadata(metadata: unknown, option = 'metadata'): Metadata {
   checkMetadata(metadata, option);
   const plain = toPlain(metadata, option) as Record<string, unknown>;
-  if (Object.hasOwn(plain, databaseRole)) {
-    invalid(`${option}.${databaseRole}`, plain[databaseRole], 'is written by raise_event in the database alone');
+  for (const key of [databaseRole, databaseLogin]) {
+    if (Object.hasOwn(plain, key)) {
+      invalid(`${option}.${key}`, plain[key], 'is written by raise_event in the database alone');
+    }
   }
   for (const key of Object.keys(plain)) if (metadataTexts.has(key)) checkText(plain[key], `${option}.${key}`);
   return plain as Metadata;

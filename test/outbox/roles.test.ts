@@ -82,7 +82,10 @@ test('a role with the rights for saveWithTx saves, one with those for raise_even
   expect(raised.metadata).toEqual({ databaseRole: billing });
   const forged = { ...event, aggregateId: 'six', metadata: { databaseRole: billing } };
   expect((await errorOf(save([forged]))).code).toBe('InvalidOptions');
-  expect((await errorOf(runtime.publisher.publish({ ...forged, aggregateType: 'order' }))).code).toBe('InvalidOptions');
+  for (const metadata of [forged.metadata, { databaseLogin: billing }]) {
+    const other = { ...forged, aggregateType: 'order', metadata };
+    expect((await errorOf(runtime.publisher.publish(other))).code).toBe('InvalidOptions');
+  }
   expect((await errorOf(raises.query("insert into trunkline.raise_rights values ('x', '*')"))).code).toBe('42501');
   expect((await errorOf(raises.query('select from trunkline.domain_events'))).code).toBe('42501');
   await Promise.all([saves.end(), raises.end()]);

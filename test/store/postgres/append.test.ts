@@ -321,20 +321,22 @@ describe('raise_event', () => {
     expect(await code(raise(...values))).toBe('22023');
   });
 
-  test('needs the right to execute it, and no other', async () => {
+  test('needs the right to execute it and a row of raise_rights, and no right on tables', async () => {
     const role = `raiser_${newId().slice(-12)}`;
     await other.query(`create role ${role}; grant usage on schema ${name} to ${role}`);
     try {
       await client.query(`set role ${role}`);
       expect(await code(raise('stock', 'granted', 'X', {}))).toBe('42501');
       await other.query(`grant execute on function ${name}.raise_event to ${role}`);
+      expect(await code(raise('stock', 'granted', 'X', {}))).toBe('42501');
+      await other.query(`insert into ${name}.raise_rights values ('${role}', '*')`);
       // A table of the caller's own in front of ours changes nothing.
       await client.query('create temporary table outbox (sequence bigint, id uuid, occurred_at timestamptz)');
       await raise('stock', 'granted', 'X', {});
       expect(await code(client.query(`insert into ${name}.outbox values (1, gen_random_uuid(), now())`))).toBe('42501');
     } finally {
       await client.query('reset role; drop table if exists pg_temp.outbox');
-      await other.query(`drop owned by ${role}; drop role ${role}`);
+      await other.query(`delete from ${name}.raise_rights; drop owned by ${role}; drop role ${role}`);
     }
     expect(await stored('granted')).toHaveLength(1);
   });

@@ -118,7 +118,8 @@ export async function runEveryFamily(url: string, owner: string, role: string): 
   await users.query(`set datestyle to 'SQL, DMY'; set timezone to 'Asia/Kolkata'; begin`);
   await runtime.store.saveWithTx(users, [{ ...stock, aggregateId: 'relayed', occurredAt }]);
   await users.query(
-    `set search_path to trunkline; select trunkline.raise_event('stock', 'raised', 'Sold', '{"n": 1}')`,
+    `set search_path to trunkline; insert into trunkline.raise_rights values (current_user, '*');
+     select trunkline.raise_event('stock', 'raised', 'Sold', '{"n": 1}')`,
   );
   await users.query('commit');
   await users.end();

@@ -52,7 +52,8 @@ test("reads on a pool of the user's run none, and leave its path as it was", asy
   await migrate({ connection: url, schema: 'pooled' });
   await administer(
     owner,
-    `select pooled.raise_event('order', 'o''$1', 'Placed', '{"n": 1}', '{"correlationId": "c"}'),
+    `insert into pooled.raise_rights values (current_user, 'order');
+     select pooled.raise_event('order', 'o''$1', 'Placed', '{"n": 1}', '{"correlationId": "c"}'),
        pooled.raise_event('order', 'o''$1', 'Paid', '{"n": 2}', '{}')`,
   );
   const pool = new pg.Pool({ connectionString: url, max: 1 });

@@ -1,5 +1,5 @@
-// The functions of the schema and those who may call them: none looks a name up where its caller can put another, so the
-// right to execute `raise_event` is the right to raise events, and never one of the schema's owner.
+// The functions of the schema and those who may call them: none looks a name up where its caller can put another, and none with
+// the owner's rights can be called; so the right to execute `raise_event` is the right to raise events, and never one of the owner.
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { migrate } from '../../../src/index.ts';
@@ -49,7 +49,8 @@ afterAll(async () => {
 test('every function of the schema is pinned to the names of the server, temporary ones last', async () => {
   const rows = await administer(
     url,
-    `select p.proname as name, p.prosecdef as is_owners, p.proconfig as config,
+    `select p.proname as name, p.prosecdef as is_owners, p.proconfig as config, p.prorettype = 'trigger'::regtype as is_trigger,
+       p.prosrc ~ 'session_user' as names_login,
        exists (select from aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) a where a.grantee = 0
          and a.privilege_type = 'EXECUTE') as is_public
      from pg_proc p join pg_namespace n on n.oid = p.pronamespace where n.nspname = $1 order by p.proname`,
@@ -61,7 +62,11 @@ test('every function of the schema is pinned to the names of the server, tempora
     expect(paths, name).toEqual(['search_path=pg_catalog, pg_temp']);
     if (is_owners) expect(is_public, `${name} runs with its owner's rights, and anybody may call it`).toBe(false);
   }
-  expect(rows.filter(({ is_owners }) => is_owners).map(({ name }) => name)).toEqual(['make_partition', 'raise_event']);
+  // In a function that is called with the owner's rights nothing says which role has called it: session_user is only the session's.
+  const owners = rows.filter(({ is_owners }) => is_owners);
+  expect(owners.map(({ name }) => name)).toEqual(['make_partition_for_caller', 'raise_for_caller']);
+  expect(owners.filter(({ is_trigger }) => !is_trigger)).toEqual([]);
+  expect(rows.filter(({ names_login }) => names_login).map(({ name }) => name)).toEqual(['raise_for_caller']); // a note
 });
 
 /** What a caller may raise, and what is refused: between them they go through every statement of every function. */
