@@ -220,17 +220,7 @@ describe('isSound', () => {
 
 test('a name or number beyond two bytes is refused before the frame is whole, and never read as another', () => {
   const writer = new FrameWriter(Buffer.alloc(200_000));
-  const good: Fields = {
-    kind: FrameKind.event,
-    schemaVersion: 1,
-    occurredAt: 0,
-    version: 1,
-    type: 't',
-    id: 'i',
-    name: 'n',
-    metadata: '',
-    data: '{}',
-  };
+  const good: Fields = { ...plain, data: '{}' };
   const most = 'x'.repeat(65_535);
   for (const field of ['type', 'id', 'name'] as const) {
     write(writer, 0, { ...good, [field]: most });

@@ -5,23 +5,8 @@ export const DEPTH_LIMIT = 200;
 
 /** How many objects and lists of a JSON text lie within each other; 0 for a scalar. */
 export function depthOf(json: string): number {
-  let depth = 0;
-  let most = 0;
-  for (let i = 0; i < json.length; i++) {
-    switch (json.charCodeAt(i)) {
-      case 0x22: // "
-        for (i++; i < json.length && json.charCodeAt(i) !== 0x22; i++) if (json.charCodeAt(i) === 0x5c) i++;
-        break;
-      case 0x5b: // [
-      case 0x7b: // {
-        if (++depth > most) most = depth;
-        break;
-      case 0x5d: // ]
-      case 0x7d: // }
-        depth--;
-    }
-  }
-  return most;
+  const bytes = Buffer.from(json);
+  return depthIn(bytes, 0, bytes.length);
 }
 
 /** The same of UTF-8 bytes, `end` excluded: of rows that are read without being decoded. */

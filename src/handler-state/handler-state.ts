@@ -19,7 +19,7 @@ import { fullKey, Overlay } from './overlay.ts';
 import { isFinal, storeBackoffMs } from './store-backoff.ts';
 import { type PageOptions, type TableEntry, tablePages } from './table-pages.ts';
 
-export interface TablesSettings {
+export interface StateTablesSettings {
   /** How long changes may wait for others before they are committed together. */
   checkpointDelayMs: number;
   /** Beyond so many staged changes, subscriptions wait for the store. */
@@ -54,7 +54,7 @@ export class StateTables {
   private readonly openStore: () => Promise<HandlerStateStore>;
   private opening: Promise<HandlerStateStore> | undefined;
   private store: HandlerStateStore | undefined;
-  private readonly settings: TablesSettings;
+  private readonly settings: StateTablesSettings;
   private readonly dirty = new Set<Checkpointed>();
   private readonly overlay = new Overlay();
   private waiters: Waiter[] = [];
@@ -75,7 +75,7 @@ export class StateTables {
   private failure: Error | undefined;
 
   /** The store is opened when it is first needed. */
-  constructor(openStore: () => Promise<HandlerStateStore>, settings: TablesSettings) {
+  constructor(openStore: () => Promise<HandlerStateStore>, settings: StateTablesSettings) {
     this.openStore = openStore;
     this.settings = settings;
   }

@@ -6,7 +6,7 @@ import type { Command } from './command.ts';
 import type { Loader } from './loader.ts';
 import { Mailbox } from './mailbox.ts';
 
-export interface ArrivalsEvents {
+export interface ActorLoadingEvents {
   /** An actor that had to be asked for is there, or could not be had: its mailbox, if there is anything in it, next. */
   arrived(actor: Actor): void;
   refused(command: Command, type: ActorType, error: unknown): void;
@@ -18,16 +18,16 @@ export class ActorLoading {
   private readonly loader: Loader;
   private readonly actorCache: ActorCache;
   private readonly mailboxLimit: number;
-  private readonly events: ArrivalsEvents;
+  private readonly events: ActorLoadingEvents;
 
-  constructor(loader: Loader, actorCache: ActorCache, mailboxLimit: number, events: ArrivalsEvents) {
+  constructor(loader: Loader, actorCache: ActorCache, mailboxLimit: number, events: ActorLoadingEvents) {
     this.loader = loader;
     this.actorCache = actorCache;
     this.mailboxLimit = mailboxLimit;
     this.events = events;
   }
 
-  /** A new resident. `isPublished` tells whether the log has all that the shard has said so far. Throws what refuses it. */
+  /** An actor that is not here yet. `isPublished` tells whether the log has all that the shard has said so far. Throws what refuses it. */
   bring(type: ActorType, id: string, now: number, isPublished: () => boolean): Actor {
     const actor = this.loader.load(type, id) ?? this.fetch(type, id, isPublished);
     this.actorCache.add(actor, now);

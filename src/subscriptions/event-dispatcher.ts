@@ -28,7 +28,7 @@ import { isAsked, type Work } from './work.ts';
 /** What has been executed is waited for so long until it is kept. */
 const keptMs = 5_000;
 
-export interface HandlingEvents {
+export interface DispatchEvents {
   /** The checkpoint moves, or will. */
   touched(): void;
   /** Something is done. */
@@ -45,7 +45,7 @@ export class EventDispatcher {
   private readonly settings: SubscriptionSettings;
   private readonly handlerState: StateTables;
   private readonly care: Care;
-  private readonly events: HandlingEvents;
+  private readonly events: DispatchEvents;
   private readonly slots: Slots;
   private readonly collector: BatchCollector | undefined;
   /** Aggregates with an event in the handler: what waits behind it. */
@@ -64,7 +64,7 @@ export class EventDispatcher {
   handled = 0;
   lastTaken: StoredEvent | undefined;
 
-  constructor(settings: SubscriptionSettings, state: StateTables, care: Care, call: HandlerFn, events: HandlingEvents) {
+  constructor(settings: SubscriptionSettings, state: StateTables, care: Care, call: HandlerFn, events: DispatchEvents) {
     this.settings = settings;
     this.care = care;
     this.handlerState = state;

@@ -107,14 +107,19 @@ const outcomeFrame = (n: number) => ({
 });
 const failure = { error: new Error('once'), attempts: 1 };
 
-test('a start keeps the outcome of a letter that the last run has carried out, until the letter is gone', async () => {
-  const log = new MemoryLog();
-  log.append([messageFrame(1)], [outcomeFrame(1)]);
+/** The first message of a log, as a letter that an earlier run has kept; and the next run's box. */
+async function keptLetter(log: MemoryLog): Promise<{ letter: Message; letters: MessageBox }> {
   const [letter] = messagesIn(log) as [Message];
   const handlerState = tablesIn();
   await boxOver(handlerState).park(letter, failure, false);
-  // The next run's box. What is in the log says that the letter was delivered again: a kill came before it was removed.
-  const letters = boxOver(handlerState);
+  return { letter, letters: boxOver(handlerState) };
+}
+
+test('a start keeps the outcome of a letter that the last run has carried out, until the letter is gone', async () => {
+  const log = new MemoryLog();
+  log.append([messageFrame(1)], [outcomeFrame(1)]);
+  // What is in the log says that the letter was delivered again: a kill came before it was removed.
+  const { letters } = await keptLetter(log);
   const lastRun = await readLastRun(log, 1, log.last);
   const kept = await letters.load(1, lastRun.carriedOut);
   const synced = Promise.withResolvers<void>();
@@ -356,10 +361,7 @@ test('what the last run has carried out does not go behind a letter of its lane 
 test('while the box cannot be read, no message is delivered and none forgotten; then all are, in their order', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)], [outcomeFrame(1)], [messageFrame(2)]);
-  const [letter] = messagesIn(log) as [Message];
-  const handlerState = tablesIn();
-  await boxOver(handlerState).park(letter, failure, false);
-  const letters = boxOver(handlerState);
+  const { letters } = await keptLetter(log);
   const lastRun = await readLastRun(log, 1, log.last);
   const control = new TestControlBlock();
   control.publish('written', log.last);
@@ -544,10 +546,7 @@ test('from the moment at which the store refuses events of a target, its lanes b
 test('what is requested again while the shards start, after the letters were read, is delivered', async () => {
   const log = new MemoryLog();
   log.append([messageFrame(1)]);
-  const [letter] = messagesIn(log) as [Message];
-  const handlerState = tablesIn();
-  await boxOver(handlerState).park(letter, failure, false);
-  const letters = boxOver(handlerState);
+  const { letter, letters } = await keptLetter(log);
   const lastRun = await readLastRun(log, 1, log.last);
   const kept = await letters.load(1, lastRun.carriedOut);
   const asked: string[] = [];
