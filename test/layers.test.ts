@@ -133,7 +133,7 @@ const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly 
   'shard/thread.ts': { files: 81, packages: [] },
   'log/thread.ts': { files: 52, packages: [] },
   'log/sync-thread.ts': { files: 29, packages: [] },
-  'flush/flush-thread.ts': { files: 51, packages: ['p-retry'] },
+  'flush/flush-thread.ts': { files: 53, packages: [] },
   'adapters/lmdb/handlers/write-thread.ts': { files: 32, packages: [] },
 };
 

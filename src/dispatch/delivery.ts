@@ -4,6 +4,7 @@
 // Three kinds of failure. Pushed back (a full mailbox, a store that does not answer): not the message's fault, tried again for
 // `patienceMs`. Thrown by the target's code: tried again a few times. The shard died under it: suspected, and tried again alone,
 // so that what kills shards is found and what was there by chance is not blamed.
+import { backoffMs, jittered } from '../base/backoff.ts';
 import { performance } from '../base/clock.ts';
 import { isError, Rejected, type TrunklineError } from '../base/errors.ts';
 import { pauseUnless } from '../base/on-abort.ts';
@@ -61,8 +62,7 @@ const pushedBack = [
     'StoreSchemaUnsafe',
   ] as const),
 ];
-const pushedBackMs = 5;
-const pushedBackMsLimit = 1_000;
+const pushedBackPauses = { minMs: 5, maxMs: 1_000 };
 const heldUpMs = 60_000; // one report a minute
 /** A message is given up when so many shards have died under it while it was delivered alone. */
 const deathsLimit = 2;
@@ -123,7 +123,7 @@ async function attempts(
   };
   const began = performance.now();
   let toldAt = began;
-  let pauseMs = pushedBackMs;
+  let timesPushedBack = 0;
   let attempts = 0;
   let deaths = 0;
   let isSuspect = false;
@@ -144,7 +144,7 @@ async function attempts(
         attempts++;
         if (isCharged && ++deaths >= deathsLimit) return { kind: 'failed', error, attempts };
         isSuspect = true;
-        waitMs = pushedBackMs;
+        waitMs = pushedBackPauses.minMs;
       } else if (pushedBack.some((code) => isError(error, code))) {
         const now = performance.now();
         if (now - began >= patienceMs) return { kind: 'failed', error, attempts };
@@ -152,13 +152,13 @@ async function attempts(
           toldAt = now;
           parts.onHeldUp(message, error);
         }
-        waitMs = pauseMs;
-        pauseMs = Math.min(2 * pauseMs, pushedBackMsLimit);
+        waitMs = backoffMs(++timesPushedBack, pushedBackPauses);
       } else {
         if (++attempts >= retry.attempts) return { kind: 'failed', error, attempts };
-        waitMs = Math.min(retry.maxDelayMs, retry.minDelayMs * retry.factor ** (attempts - 1));
+        const { minDelayMs: minMs, maxDelayMs: maxMs, factor } = retry;
+        waitMs = backoffMs(attempts, { minMs, maxMs, factor });
       }
-      await pauseUnless(stopped, waitMs * (0.5 + Math.random() / 2));
+      await pauseUnless(stopped, jittered(waitMs));
     }
   }
 }

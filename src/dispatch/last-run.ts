@@ -4,6 +4,7 @@
 //
 // Invariant: the log keeps a message's outcome for as long as the message can still be delivered (`Deliveries` holds `settled`
 // below it), so none is missing here.
+import { backoffMs } from '../base/backoff.ts';
 import { yieldToLoop } from '../base/clock.ts';
 import { pauseUnless } from '../base/on-abort.ts';
 import { eachFrame } from '../log/frames.ts';
@@ -14,8 +15,7 @@ import { type CarriedOut, Outcomes } from './outcomes.ts';
 
 /** Between two of these the event loop has its turn: the log may hold gigabytes. */
 const positionsAtOnce = 10_000;
-const readAgainMs = 100;
-const readAgainMsLimit = 60_000;
+const pauses = { minMs: 100, maxMs: 60_000 };
 
 export interface LastRun {
   readonly log: LogSource;
@@ -48,8 +48,8 @@ export async function readLastRun(log: LogSource, from: number, to: number): Pro
 
 /** What could not be read at the start, later; undefined on `stopped`. `read` says what went wrong. */
 export async function readInTheEnd<T>(read: () => Promise<T>, stopped: AbortSignal): Promise<T | undefined> {
-  for (let waitMs = readAgainMs; ; waitMs = Math.min(2 * waitMs, readAgainMsLimit)) {
-    await pauseUnless(stopped, waitMs);
+  for (let failures = 1; ; failures++) {
+    await pauseUnless(stopped, backoffMs(failures, pauses));
     if (stopped.aborted) return undefined;
     try {
       return await read();

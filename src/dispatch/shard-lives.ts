@@ -1,4 +1,5 @@
 // How a shard has fared: how often in a row it has died soon after its start, or as it started. Host thread.
+import { backoffMs, jittered } from '../base/backoff.ts';
 import { performance } from '../base/clock.ts';
 import type { StartSettings } from '../model/start-options.ts';
 
@@ -41,7 +42,7 @@ export class ShardLives {
   /** Before it is started again: several that die of the same cause do not come back together. */
   get pauseMs(): number {
     if (this.early <= 1) return 0;
-    const { minDelayMs, maxDelayMs } = this.settings;
-    return Math.min(maxDelayMs, minDelayMs * 2 ** (this.early - 2)) * (0.5 + Math.random() / 2);
+    const { minDelayMs: minMs, maxDelayMs: maxMs } = this.settings;
+    return jittered(backoffMs(this.early - 1, { minMs, maxMs }));
   }
 }

@@ -1,10 +1,11 @@
 // The one generic loop behind every sink: cursor on the log → batch → sink → next. Runs on the flush thread's event loop,
 // beside the others. A failing sink is retried without end, alone; a sink that cannot go on stops, alone; both keep
 // what they still need in the log.
-import pRetry from 'p-retry';
+import { backoffMs, stretched } from '../base/backoff.ts';
 import { BatchSize } from '../base/batch-size.ts';
 import { clearTimeout, performance, setTimeout, yieldToLoop } from '../base/clock.ts';
 import { asError, isError, TrunklineError } from '../base/errors.ts';
+import { pauseUnless } from '../base/on-abort.ts';
 import { shown } from '../base/shown.ts';
 import { tame } from '../base/tame.ts';
 import { BatchBuffer } from './batch.ts';
@@ -23,7 +24,7 @@ export class Flusher {
   private isTooMuch = false;
   /** The last position that the sink can hold: of earlier runs, or of what it has been given in this one. */
   private most: number;
-  private readonly backoff = new AbortController();
+  private readonly stopped = new AbortController();
   private readonly attempts = new AbortController();
   private state: FlusherState = 'opening';
   private lastError: Error | undefined;
@@ -108,7 +109,7 @@ export class Flusher {
   /** Come up to what is synced, with one attempt for each batch from now on, and end. */
   stop(): void {
     this.stopping = true;
-    this.backoff.abort(new Error('stopping'));
+    this.stopped.abort();
     this.wakeUp();
   }
 
@@ -304,52 +305,28 @@ export class Flusher {
     });
   }
 
-  /** Try until it works. Rejects on a fatal error, and on any once it is to stop. */
+  /** Try until it works. Rejects on a fatal error, and on any once it is to stop: one attempt begins behind the stop. */
   private async attempt<T>(action: () => Promise<T> | T): Promise<T> {
-    let done: { value: T } | undefined;
-    const once = async (): Promise<T> => {
-      try {
-        done = { value: await action() };
-        return done.value;
-      } catch (thrown) {
-        const error = asError(thrown);
-        // p-retry gives up on a TypeError at once; to us it is a failure like any other.
-        if (isFinal(error) || !(error instanceof TypeError)) throw error;
-        throw new Error(error.message, { cause: error });
-      }
-    };
-    const { retryMs, retryMsLimit } = this.settings;
+    const { retryMs, retryMsLimit: maxMs } = this.settings;
     const previous = this.state;
-    try {
-      if (this.stopping) return await once();
-      return await pRetry(once, {
-        retries: Number.POSITIVE_INFINITY,
-        factor: 2,
-        minTimeout: retryMs,
-        maxTimeout: retryMsLimit,
-        maxRetryTime: Number.POSITIVE_INFINITY,
-        randomize: true,
-        unref: false,
-        signal: this.backoff.signal,
-        shouldConsumeRetry: () => true,
-        shouldRetry: ({ error }) => !this.stopping && !isFinal(error),
-        onFailedAttempt: ({ error, retryDelay }) => {
-          if (this.stopping || isFinal(error)) return;
-          this.state = 'retrying';
-          this.lastError = error;
-          this.settings.onFailure(error, retryDelay);
-          this.onTried();
-        },
-      });
-    } catch (error) {
-      if (done) return done.value; // stopped during an attempt, which succeeded
-      // Stopped while pausing: one last attempt.
-      if (error === this.backoff.signal.reason && !this.attempts.signal.aborted) return await once();
-      throw error;
-    } finally {
-      if (done) {
+    for (let failures = 1; ; failures++) {
+      const isLast = this.stopping;
+      try {
+        const value = await action();
         this.state = previous;
         this.lastError = undefined;
+        return value;
+      } catch (thrown) {
+        const error = asError(thrown);
+        if (isFinal(error) || isLast || this.attempts.signal.aborted) throw error;
+        if (this.stopping) continue;
+        const pauseMs = Math.round(backoffMs(failures, { minMs: stretched(retryMs), maxMs }));
+        this.state = 'retrying';
+        this.lastError = error;
+        this.settings.onFailure(error, pauseMs);
+        this.onTried();
+        await pauseUnless(this.stopped.signal, pauseMs);
+        if (this.attempts.signal.aborted) throw error;
       }
     }
   }

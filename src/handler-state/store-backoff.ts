@@ -1,9 +1,9 @@
 // Waiting for a store that is unavailable: what reads it asks again, less and less often, until it is repaired.
+import { backoffMs } from '../base/backoff.ts';
 import { isError } from '../base/errors.ts';
 import { isStoreAway } from '../base/store-away.ts';
 
-const firstMs = 100;
-const longestMs = 5_000;
+const pauses = { minMs: 100, maxMs: 5_000 };
 
 /** Whether it may be there again, or find room again, without anything being changed here. */
 export function mayComeBack(error: unknown): boolean {
@@ -49,5 +49,4 @@ export async function withStoreBackoff(
 }
 
 /** How long to wait before the next try, milliseconds: for one who counts the tries that failed running. */
-export const storeBackoffMs = (failures: number): number =>
-  Math.min(longestMs, firstMs * 2 ** Math.min(failures - 1, 10));
+export const storeBackoffMs = (failures: number): number => backoffMs(failures, pauses);

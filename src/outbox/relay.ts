@@ -8,6 +8,7 @@
 //
 //   opening ─▶ standby (another runtime relays) ◀─▶ relaying        stop() ends it between two claims
 //      └───────── any error: retrying, after a pause opening again
+import { backoffMs, jittered } from '../base/backoff.ts';
 import { clearTimeout, pause, performance, setTimeout } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
@@ -43,8 +44,7 @@ const rowsUnderWayLimit = 10_000; // claimed and not yet settled by the flusher
 const standbyMs = 1000;
 const settleMs = 500;
 const raisedTypesMs = 1000; // how often to ask which types database roles may raise
-const retryMs = 100;
-const retryMsLimit = 10_000;
+const pauses = { minMs: 100, maxMs: 10_000 };
 const stopGraceMs = 1000; // then a statement that is running is waited for no longer
 const roomMs = 5; // how often to look for room in the ring, and whether the store has caught up
 
@@ -265,8 +265,7 @@ export class Relay {
     this.status.lastError = error;
     this.onTried();
     this.settings.onError(error);
-    const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++);
-    await this.sleep(waitMs * (0.5 + Math.random() / 2));
+    await this.sleep(jittered(backoffMs(++this.failures, pauses)));
   }
 
   /** Until a hint, the stop, or so many milliseconds. */

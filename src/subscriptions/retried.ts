@@ -1,4 +1,5 @@
 // Which failures of a handler are tried again, after which pauses, and as what a library that tries again is handed them.
+import { backoffMs, stretched } from '../base/backoff.ts';
 import { asError } from '../base/errors.ts';
 import type { Subject } from './attempt.ts';
 import type { RetryOptions } from './handlers.ts';
@@ -23,11 +24,11 @@ export function isRetried({ nonRetryable }: SubscriptionSettings['retry'], subje
 
 /** How long to wait before the next attempt, after so many retries; jitter doubles it at most. */
 export function retryDelayMs(
-  { minDelayMs, factor, maxDelayMs, jitter }: Required<RetryOptions>,
+  { minDelayMs, factor, maxDelayMs: maxMs, jitter }: Required<RetryOptions>,
   retriesMade: number,
 ): number {
-  const random = jitter ? 1 + Math.random() : 1;
-  return Math.min(Math.round(random * minDelayMs * factor ** retriesMade), maxDelayMs);
+  const minMs = jitter ? stretched(minDelayMs) : minDelayMs;
+  return Math.round(backoffMs(retriesMade + 1, { minMs, maxMs, factor }));
 }
 
 /** p-retry gives up on a TypeError; to us it is a failure like any other. */

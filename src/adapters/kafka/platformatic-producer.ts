@@ -18,6 +18,7 @@ import {
   Producer,
   type Serializers,
 } from '@platformatic/kafka';
+import { backoffMs } from '../../base/backoff.ts';
 import type { KafkaSettings } from './kafka-options.ts';
 import { inOurWords } from './platformatic-faults.ts';
 import { type Requests, sendInTurn, type TransactionalProducer } from './stream.ts';
@@ -26,7 +27,8 @@ type Message = MessageToProduce<string, Buffer, string, string>;
 
 const retries = 8; // while the broker still ends the transaction before
 
-export const retryDelayMs = (attempt: number): number => Math.min(5 * 2 ** attempt, 500);
+const pauses = { minMs: 10, maxMs: 500 };
+export const retryDelayMs = (attempt: number): number => backoffMs(attempt, pauses);
 
 const utf8 = (text?: string): Buffer | undefined => (text === undefined ? undefined : Buffer.from(text));
 export const serializers: Partial<Serializers<string, Buffer, string, string>> = {

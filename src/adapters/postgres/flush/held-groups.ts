@@ -4,6 +4,7 @@
 //
 // Invariants: a group waits as a whole; behind a group that waits, every later group of one of its aggregates waits, too. So
 // nothing of an aggregate passes what came before it, and no command is stored in part.
+import { backoffMs } from '../../../base/backoff.ts';
 import type { Batch } from '../../../log/sink.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../../../wire/frame.ts';
 
@@ -113,8 +114,7 @@ function leastOf(rows: ReadonlyMap<string, number>): number | undefined {
   return least;
 }
 
-const firstRetryMs = 100;
-const lastRetryMs = 2_000;
+const pauses = { minMs: 100, maxMs: 2_000 };
 
 export class HeldGroups {
   /** As the table has them: each aggregate with the position from which on it waits. */
@@ -124,7 +124,7 @@ export class HeldGroups {
   bytes = 0;
   /** The first position that waits; undefined: none. */
   from: number | undefined;
-  private retryMs = firstRetryMs;
+  private tries = 0;
   private dueAt = 0;
 
   /** Whether a group before the checkpoint waits. */
@@ -154,8 +154,8 @@ export class HeldGroups {
   }
 
   private begin(now: number): void {
-    this.retryMs = firstRetryMs;
-    this.dueAt = now + firstRetryMs;
+    this.tries = 0;
+    this.dueAt = now + pauses.minMs;
   }
 
   /** How long until what waits is tried again, milliseconds. */
@@ -165,7 +165,6 @@ export class HeldGroups {
 
   /** It is tried now; the next time later. */
   trying(now: number): void {
-    this.dueAt = now + this.retryMs;
-    this.retryMs = Math.min(2 * this.retryMs, lastRetryMs);
+    this.dueAt = now + backoffMs(++this.tries, pauses);
   }
 }

@@ -11,6 +11,7 @@
 // those of the two, the second one's window would close first. (tail.test.ts has the case.)
 
 import type pg from 'pg';
+import { backoffMs, jittered } from '../../../base/backoff.ts';
 import { checkFunction, checkInteger, checkSignal } from '../../../base/checks.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { guarded } from '../../../base/guarded.ts';
@@ -60,8 +61,7 @@ export interface TailedEvent {
   readonly token: string;
 }
 
-const retryMs = 100;
-const retryMsLimit = 10_000;
+const pauses = { minMs: 100, maxMs: 10_000 };
 const statementTimeoutMs = 60_000;
 /**
  * Every event that is, or will be, in the store, without end: none left out, none twice, each aggregate's in the order of
@@ -240,8 +240,7 @@ class Tail {
         if (!mayPass(error)) throw failed;
         this.token = token;
         if (onError !== undefined) guarded(onError)(failed);
-        const waitMs = Math.min(retryMsLimit, retryMs * 2 ** this.failures++) * (0.5 + Math.random() / 2);
-        await pauseUnless(signal, waitMs);
+        await pauseUnless(signal, jittered(backoffMs(++this.failures, pauses)));
         signal.throwIfAborted();
       }
     }
