@@ -1,5 +1,6 @@
 // Pauses between tries, each longer than the one before, up to a bound. No other file computes one: test/backoff.test.ts. Any
 // thread.
+import { random as fraction } from './random.ts';
 
 export interface Backoff {
   /** After the first failure, milliseconds. */
@@ -16,7 +17,7 @@ export function backoffMs(failures: number, { minMs, maxMs, factor = 2 }: Backof
 }
 
 /** At least half of the pause, at random: what failed together does not come back together. */
-export const jittered = (ms: number, random: () => number = Math.random): number => ms * (0.5 + random() / 2);
+export const jittered = (ms: number, random: () => number = fraction): number => ms * (0.5 + random() / 2);
 
 /** Up to twice as long, at random, for a pause that must not be shorter than it was asked for. */
-export const stretched = (ms: number, random: () => number = Math.random): number => ms * (1 + random());
+export const stretched = (ms: number, random: () => number = fraction): number => ms * (1 + random());

@@ -11,9 +11,10 @@
 // - Where the file system writes in place (ext4, XFS, tmpfs, APFS without clones), a commit within the reserve needs no
 //   block. Where it writes elsewhere (btrfs, ZFS), the reserve promises nothing; there the disk's own room is asked for.
 // - A hole in the file is a block that is not there: one that was copied sparsely is filled before it is opened.
-import { closeSync, fstatSync, ftruncateSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
+
 import { dirname } from 'node:path';
 import { performance } from './clock.ts';
+import { closeSync, fstatSync, ftruncateSync, readSync, statfsSync, statSync, writeSync } from './disk.ts';
 import { TrunklineError } from './errors.ts';
 import { openPrivate } from './private-file.ts';
 

@@ -1,6 +1,7 @@
 // Small files that survive power loss whole: written beside, synced, renamed over, and the folder synced.
-import { closeSync, fsyncSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+
 import { dirname } from 'node:path';
+import { closeSync, fsyncSync, renameSync, rmSync, writeFileSync } from './disk.ts';
 import { openFolder, openPrivate, remakePrivate } from './private-file.ts';
 
 /** Make the file's content survive power loss. */

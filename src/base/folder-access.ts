@@ -13,12 +13,12 @@
 // "This process's user" is the one that owns what the process makes there: NFS with root squash makes another one of root.
 // Used for data directories (directory-access.ts) and for archives. Any thread.
 
-import { randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { closeSync, fstatSync, rmSync } from './disk.ts';
 import { TrunklineError } from './errors.ts';
 import { accessOf, replacers, type Self, selfOf } from './folder-writers.ts';
 import { openPrivate } from './private-file.ts';
+import { randomUUID } from './random.ts';
 
 export const Mode = {
   setgid: 0o2000,

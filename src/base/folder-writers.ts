@@ -8,9 +8,10 @@
 // Access lists of POSIX are looked at where the native addon has a build for the platform, on Linux. Elsewhere the mode alone
 // is: its group bits are the most that any entry of such a list may, so that one which lets others write shows as a folder
 // that its group may write into. Access lists of NFSv4 and macOS do not show.
-import { closeSync, fstatSync, lstatSync, readlinkSync, type Stats, statSync } from 'node:fs';
+
 import { createRequire } from 'node:module';
 import { join, resolve, sep } from 'node:path';
+import { closeSync, fstatSync, lstatSync, readlinkSync, type Stats, statSync } from './disk.ts';
 import { readText } from './foreign-file.ts';
 import { isTrusted, openFolder, openPrivate } from './private-file.ts';
 

@@ -9,10 +9,9 @@
 //
 // `test/foreign-file.test.ts` holds that src reads such text in no other way.
 import { isUtf8 } from 'node:buffer';
-import { closeSync, constants, createReadStream, fstatSync, openSync, readSync } from 'node:fs';
-import { open } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { closeSync, constants, createReadStream, fstatSync, open, openSync, readSync } from './disk.ts';
 import { TrunklineError } from './errors.ts';
 import { DEPTH_LIMIT, depthOf } from './json-depth.ts';
 

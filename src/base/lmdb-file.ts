@@ -3,8 +3,9 @@
 //
 // A file that a power loss has met before its first sync has no valid meta pages, and nothing behind them: it never began.
 // Anything else that LMDB would not have written is damage.
-import { closeSync, existsSync, fstatSync, readSync, rmSync } from 'node:fs';
+
 import { dirname } from 'node:path';
+import { closeSync, existsSync, fstatSync, readSync, rmSync } from './disk.ts';
 import { DiskReserve, diskFull, fillHoles } from './disk-reserve.ts';
 import { syncFolder } from './durable-file.ts';
 import { openPrivate } from './private-file.ts';

@@ -8,7 +8,7 @@
 // - The file begins with LMDB's pages.
 //
 // Errors of the file system come as Node words them. What else may be wrong in a file is found by examining it, see examine.ts.
-import { accessSync, closeSync, constants, existsSync, readSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, readSync } from './disk.ts';
 import { DiskReserve, diskFull, isDiskFull, requireRoom, reserveLockFile } from './disk-reserve.ts';
 import { writeFileDurably } from './durable-file.ts';
 import { prepareFile } from './lmdb-file.ts';

@@ -1,7 +1,8 @@
 // Files of the library's own that threads start from. They lie beside the file that names them: `.ts` in development, `.js`
 // when published. A bundler leaves them behind, which is said here rather than by a thread that finds no file.
-import { existsSync } from 'node:fs';
+
 import { fileURLToPath } from 'node:url';
+import { existsSync } from './disk.ts';
 import { TrunklineError } from './errors.ts';
 
 /**

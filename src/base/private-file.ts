@@ -4,19 +4,20 @@
 // `test/private-file.test.ts` holds that src makes and opens files in no other way.
 
 import { createHash } from 'node:crypto';
+import { dirname } from 'node:path';
 import {
   closeSync,
   constants,
   existsSync,
   lstatSync,
+  mkdir,
   mkdirSync,
+  open,
   openSync,
   rmSync,
   statSync,
   writeFileSync,
-} from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
-import { dirname } from 'node:path';
+} from './disk.ts';
 import { TrunklineError } from './errors.ts';
 
 const FILE_MODE = 0o600;

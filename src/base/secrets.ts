@@ -4,9 +4,11 @@
 //
 // Invariants: we keep no secret beyond the connection it was asked for. An asking thread waits for a part of the time that
 // its connection has, never longer: the other thread may be blocked, closing or gone. What a function throws rejects.
+
 import type { BroadcastChannel } from 'node:worker_threads';
 import { clearTimeout, setTimeout } from './clock.ts';
 import { guarded, unawaited } from './guarded.ts';
+import { randomUUID } from './random.ts';
 import { tame } from './tame.ts';
 
 /** A password or token; or a function that gives the one of now, called for each connection. */
@@ -94,12 +96,11 @@ async function called(secret: SecretFunction): Promise<string> {
 // Loaded where a secret is a function: each import of the package would pay for them.
 const channel = (name: string): BroadcastChannel =>
   new (process.getBuiltinModule('node:worker_threads').BroadcastChannel)(name);
-const uniqueText = (): string => process.getBuiltinModule('node:crypto').randomUUID();
 
 /** The timer keeps the thread alive, as the connection does or will. */
 async function asked({ secretChannel, secret }: SecretPlace, boundMs: number): Promise<string> {
   const asking = channel(secretChannel);
-  const question = uniqueText();
+  const question = randomUUID();
   const reply = Promise.withResolvers<string>();
   const late = setTimeout(
     guarded(() => reply.reject(tooLate(boundMs))),
@@ -131,7 +132,7 @@ let next = 0;
 
 function placeOf(secret: SecretFunction): SecretPlace {
   if (answering === undefined) {
-    channelName = `trunkline secrets ${uniqueText()}`;
+    channelName = `trunkline secrets ${randomUUID()}`;
     answering = channel(channelName);
     answering.onmessage = guarded((event: unknown) => unawaited(answer((event as { data: Question }).data)));
     answering.unref();

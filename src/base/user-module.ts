@@ -4,10 +4,11 @@
 //
 // The one gate: no other file of src imports what an option names. With `moduleRoots`, it lets through what lies within
 // these folders once links are resolved, and imports that very file.
-import { realpathSync } from 'node:fs';
+
 import { basename, dirname, extname, isAbsolute, join, sep } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { invalid } from './checks.ts';
+import { realpathSync } from './disk.ts';
 
 export const moduleRule =
   "must be a file's URL or absolute path: import.meta.url, import.meta.resolve('./x.ts'), __filename";

@@ -1,7 +1,8 @@
 // `trunkline dead-letters list | show | requeue | edit | discard`. Looking is done here; changes are the owner's of the data
 // directory to make, or, when no service runs, this process's.
-import { createReadStream } from 'node:fs';
+
 import { type Command, Option } from 'commander';
+import { createReadStream } from '../base/disk.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { collectText, parseJson } from '../base/foreign-file.ts';
 import { shown } from '../base/shown.ts';

@@ -1,8 +1,8 @@
 // The program of the command line: one file a group of commands, put together here.
 
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { storeCommands } from '../adapters/commands.ts';
+import { readFileSync } from '../base/disk.ts';
 import { isError } from '../base/errors.ts';
 import { checkedJson, object, text } from '../base/json.ts';
 import { parserError, printError } from '../terminal/print.ts';

@@ -6,9 +6,10 @@
 //   0       8          512 …
 //   ├ floor ┼ CRC-32 ┤ ├ the same ┤      two slots, written in turns: a torn write leaves the other one
 //   │ f64   │ u32    │
-import { closeSync, existsSync, fdatasyncSync, readSync, writeSync } from 'node:fs';
+
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { closeSync, existsSync, fdatasyncSync, readSync, writeSync } from '../base/disk.ts';
 import { writeFileDurably } from '../base/durable-file.ts';
 import { openPrivate } from '../base/private-file.ts';
 

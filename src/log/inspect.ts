@@ -1,6 +1,6 @@
 // A look at a log from outside: its files as they stand, without LMDB and without owning them, so that a live runtime is
 // not disturbed, and a damaged file does no harm.
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, statSync } from '../base/disk.ts';
 import { parseChunk } from './chunk.ts';
 import { readFloor } from './floor.ts';
 import { dataFileOf, PAGE_BYTES, PAGE_HEADER_BYTES } from './layout.ts';

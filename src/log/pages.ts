@@ -1,6 +1,6 @@
 // Reading the data file by offset, without LMDB. Sequential reads are served from a large window; a read elsewhere costs no
 // more than what it asks for. Owned by the thread that recovers.
-import { closeSync, fstatSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, readSync } from '../base/disk.ts';
 import { openPrivate } from '../base/private-file.ts';
 
 const WINDOW_BYTES = 4 << 20;

@@ -1,8 +1,9 @@
 // A fresh data file out of the chunks worth keeping, and its exchange for the old one. A crash at any moment leaves
 // `log.mdb` being the old file or the new one, whole, and the next start does what is still to do.
-import { existsSync, linkSync, renameSync, rmSync } from 'node:fs';
+
 import { join } from 'node:path';
 import { dateMs, monotonicMs } from '../base/clock.ts';
+import { existsSync, linkSync, renameSync, rmSync } from '../base/disk.ts';
 import { syncFile, syncFolder } from '../base/durable-file.ts';
 import { makePrivateFolder, writePrivate } from '../base/private-file.ts';
 import { tame } from '../base/tame.ts';

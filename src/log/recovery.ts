@@ -9,9 +9,10 @@
 // LMDB itself never opens a file that has not passed the check: it can abort the process, or overwrite chunks.
 // Every step may be cut short: the marker still tells how the last run ended until the new one begins, and the data file
 // is exchanged by one rename. Nothing is removed that is not durable elsewhere.
-import { existsSync } from 'node:fs';
+
 import { dirname } from 'node:path';
 import { performance } from '../base/clock.ts';
+import { existsSync } from '../base/disk.ts';
 import { diskFull, isDiskFull } from '../base/disk-reserve.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { makePrivateFolder } from '../base/private-file.ts';

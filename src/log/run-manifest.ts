@@ -4,13 +4,14 @@
 // - Every start adds an incarnation before its first append. A chunk of incarnation k at position p counts only while no
 //   later incarnation began at or before p: what a power loss took from the log is written again under the next one,
 //   and the old bytes, should they still stand somewhere in the file, are never mistaken for current ones.
-import { randomBytes, randomInt } from 'node:crypto';
+
 import { uptime } from 'node:os';
 import { dirname, join } from 'node:path';
 import { dateMs } from '../base/clock.ts';
 import { writeFileDurably } from '../base/durable-file.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { NOTE_BYTES_LIMIT, parseJson, readText } from '../base/foreign-file.ts';
+import { randomBytes, randomInt } from '../base/random.ts';
 import type { Incarnation } from './chunk.ts';
 import type { Lost } from './losses.ts';
 

@@ -5,11 +5,12 @@
 // of it, or that it has gone back, is found by fencing and by positions, never by the signature. A directory that has lost the
 // secret believes nothing that was signed before. A signature tells invention, not repetition: what the log has signed once
 // can be written again by any user who may write there.
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { createHmac, timingSafeEqual } from 'node:crypto';
 import { join } from 'node:path';
 import { writeFileDurably } from '../base/durable-file.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { parseFields, readText } from '../base/foreign-file.ts';
+import { randomBytes } from '../base/random.ts';
 
 const secretBytes = 32;
 

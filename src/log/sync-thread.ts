@@ -1,8 +1,9 @@
 // Entry of the sync thread: a leaf. Opens the log's data file for itself, syncs until told to stop, marks the log's end as
 // clean, and ends. Its data: {@link SyncThreadData}; posts one {@link SyncThreadFailure} if a sync fails.
-import { closeSync, fdatasyncSync } from 'node:fs';
+
 import { dirname } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
+import { closeSync, fdatasyncSync } from '../base/disk.ts';
 import { DiskReserve, isDiskFull } from '../base/disk-reserve.ts';
 import { openPrivate } from '../base/private-file.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';

@@ -6,9 +6,9 @@
 // after the commit, and only once the rings let everything up to it be read; after a failed write nothing is acknowledged
 // any more.
 
-import { closeSync, fdatasyncSync } from 'node:fs';
 import { receiveMessageOnPort } from 'node:worker_threads';
 import { performance } from '../base/clock.ts';
+import { closeSync, fdatasyncSync } from '../base/disk.ts';
 import { isError } from '../base/errors.ts';
 import { openPrivate } from '../base/private-file.ts';
 import { runThread, threadData, threadPort } from '../base/thread-entry.ts';

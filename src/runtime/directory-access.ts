@@ -3,8 +3,9 @@
 // directory itself is judged as every folder is that we believe (folder-access.ts).
 //
 // What is in it and ours is closed to others (a copy that was put back may have lost its modes), links among it are refused.
-import { closeSync, fchmodSync, lstatSync, readdirSync, rmSync, statSync } from 'node:fs';
+
 import { join } from 'node:path';
+import { closeSync, fchmodSync, lstatSync, readdirSync, rmSync, statSync } from '../base/disk.ts';
 import { checkFolder, isProbe, keepsNoModes, Mode, unsafe } from '../base/folder-access.ts';
 import { accessOf, replacers, type Self } from '../base/folder-writers.ts';
 import { checkLink, openFolder, openPrivate } from '../base/private-file.ts';

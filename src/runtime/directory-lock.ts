@@ -11,9 +11,10 @@
 //   on which a data directory cannot be kept.
 // - Where the native addon has no build for the platform (it has them for Linux and macOS on x64 and arm64), an SQLite
 //   transaction stands in: a lock all the same, but one that a copy made by the same process gives up.
-import { accessSync, closeSync, constants, fstatSync, statSync } from 'node:fs';
+
 import { createRequire } from 'node:module';
 import type { DatabaseSync } from 'node:sqlite';
+import { accessSync, closeSync, constants, fstatSync, statSync } from '../base/disk.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { openPrivate, touchPrivate } from '../base/private-file.ts';
 

@@ -7,8 +7,9 @@
 // Invariant: what has begun here is remembered here. A log that is missing afterwards is an error, and no new beginning:
 // positions would be given out twice, and those who follow the old log would skip the new one in silence. A store that is
 // missing is made again from a log that reaches back to its beginning, and is an error where the log does not.
-import { accessSync, constants, existsSync } from 'node:fs';
+
 import { dirname, join, relative, resolve } from 'node:path';
+import { accessSync, constants, existsSync } from '../base/disk.ts';
 import { diskFull, isDiskFull } from '../base/disk-reserve.ts';
 import { syncFolder, writeFileDurably } from '../base/durable-file.ts';
 import { TrunklineError } from '../base/errors.ts';

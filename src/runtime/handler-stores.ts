@@ -1,9 +1,10 @@
 // Where handlers keep what must survive: handlerState on this machine, and those of a store elsewhere, if it has some; with the notes,
 // letters and marks that lie in them. Opened when they are first needed. Host thread.
-import { existsSync } from 'node:fs';
+
 import { dirname } from 'node:path';
 import { dataFileOf } from '../adapters/lmdb/handlers/environment.ts';
 import { LmdbTables } from '../adapters/lmdb/handlers/tables.ts';
+import { existsSync } from '../base/disk.ts';
 import { diskFull, isDiskFull } from '../base/disk-reserve.ts';
 import { makePrivateFolder, touchPrivate } from '../base/private-file.ts';
 import type { StopSteps } from '../base/stop-steps.ts';

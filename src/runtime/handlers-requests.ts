@@ -6,16 +6,15 @@
 //
 // Invariant: a request is carried out at most once. It appears by a rename, so that no reader sees half of one.
 
-import { randomUUID } from 'node:crypto';
-import { type FSWatcher, renameSync, rmSync, watch } from 'node:fs';
-import { readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { clearInterval, dateMs, pause, performance, setInterval } from '../base/clock.ts';
+import { type FSWatcher, readdir, renameSync, rmSync, stat, unlink, watch } from '../base/disk.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { parseFields, parseJson, readBytes, readTextLater } from '../base/foreign-file.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
 import { fits, object, optional } from '../base/json.ts';
 import { appendPrivate, makePrivateFolder, makePrivateFolderLater, writePrivate } from '../base/private-file.ts';
+import { randomUUID } from '../base/random.ts';
 import { shown } from '../base/shown.ts';
 import { fromWire, toWire, type WireError, wireError } from '../base/wire-error.ts';
 import type { DeadLetterSelection } from '../dead-letters/letter-query.ts';

@@ -1,9 +1,10 @@
 // Dead letters from outside of the runtime: read at any time; changed by asking the owner of the data directory, or, when
 // no process owns it, by owning it for a moment. Without an owner a requeue is noted, and carried out at the handler's next start.
-import { existsSync, readdirSync } from 'node:fs';
+
 import { join, resolve } from 'node:path';
 import { dataFileOf } from '../adapters/lmdb/handlers/environment.ts';
 import { LmdbTables } from '../adapters/lmdb/handlers/tables.ts';
+import { existsSync, readdirSync } from '../base/disk.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { DeadLetters, type RunningHandlers } from '../dead-letters/dead-letters.ts';
 import { letterTable } from '../dead-letters/letters.ts';

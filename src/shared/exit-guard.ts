@@ -1,7 +1,7 @@
 // `process.exit()` stops worker threads in the middle of their JavaScript. One that is stopped inside an LMDB write
 // transaction never gives its lock back, and the library's own clean-up then waits for it without end. So transactions
 // go through a gate, and the thread that made the runtime shuts it before the process ends.
-import { pause, performance } from '../base/clock.ts';
+import { blockWhile, pause, performance } from '../base/clock.ts';
 import { type ControlBlock, Signal, signalsOf } from './control-block.ts';
 
 // A transaction takes microseconds in the log, and some tens of milliseconds in the store with its sync.
@@ -13,7 +13,7 @@ export function guardTransaction<T>(control: ControlBlock, transaction: () => T)
   Atomics.add(words, Signal.transactions, 1);
   if (Atomics.load(words, Signal.exiting) !== 0) {
     leave(words);
-    for (;;) Atomics.wait(words, Signal.exiting, 1);
+    for (;;) blockWhile(words, Signal.exiting, 1);
   }
   try {
     return transaction();
@@ -60,7 +60,7 @@ function shutGates(): void {
       const inside = Atomics.load(words, Signal.transactions);
       const remaining = deadline - performance.now();
       if (inside === 0 || remaining <= 0) break;
-      Atomics.wait(words, Signal.transactions, inside, remaining);
+      blockWhile(words, Signal.transactions, inside, remaining);
     }
   }
 }

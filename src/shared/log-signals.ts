@@ -4,6 +4,7 @@
 // - `logInbox`: the host thread sets it after it has posted a message to the log thread; only the log thread clears it,
 //   before it empties its port.
 // - `openings`: the log thread and the host thread each add 1; readers compare it with what they saw before.
+import { blockWhile } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { type ControlBlock, Signal, signalsOf } from './control-block.ts';
 
@@ -39,7 +40,7 @@ export function hurrySync(control: ControlBlock): void {
 
 /** Sync thread: wait until a thread hurries, for `boundMs` at most. */
 export function lingerUntilHurried(control: ControlBlock, boundMs: number): void {
-  Atomics.wait(signalsOf(control), Signal.hurry, 0, boundMs);
+  blockWhile(signalsOf(control), Signal.hurry, 0, boundMs);
 }
 
 /** Sync thread: the next sync covers all waits that began until here. */

@@ -1,7 +1,9 @@
 // Waking a thread that sleeps, and only then. The sleeper says so in a shared word, looks again whether there is work,
 // and sleeps; a thread that publishes work looks at the word, and rings only if it stands. Both sides use sequentially
 // consistent atomics, so that one of the two always sees the other.
+
 import type { MessagePort } from 'node:worker_threads';
+import { blockWhile } from '../base/clock.ts';
 
 /** The state of a sleeper's word. */
 const awake = 0;
@@ -34,7 +36,7 @@ export class Parker {
 
   private wait(state: number, hasWork: () => boolean, boundMs: number): void {
     Atomics.store(this.words, this.index, state);
-    if (!hasWork()) Atomics.wait(this.words, this.index, state, boundMs);
+    if (!hasWork()) blockWhile(this.words, this.index, state, boundMs);
     Atomics.store(this.words, this.index, awake);
   }
 

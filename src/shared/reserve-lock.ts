@@ -1,4 +1,5 @@
 // Who grows the log's file: the sync thread ahead of need, the log thread if that has not been enough; never both at once.
+import { blockWhile } from '../base/clock.ts';
 import type { ReserveLock } from '../base/disk-reserve.ts';
 import { type ControlBlock, Signal, signalsOf } from './control-block.ts';
 
@@ -9,7 +10,7 @@ export function reserveLock(control: ControlBlock): ReserveLock {
   const word = Signal.reserving;
   return {
     enter() {
-      while (Atomics.compareExchange(words, word, 0, 1) !== 0) Atomics.wait(words, word, 1, lookMs);
+      while (Atomics.compareExchange(words, word, 0, 1) !== 0) blockWhile(words, word, 1, lookMs);
     },
     leave() {
       Atomics.store(words, word, 0);

@@ -2,6 +2,7 @@
 // well; monotonic within a thread by a 12-bit counter, unique across threads by 62 random bits.
 import { toBytes } from '../base/bytes.ts';
 import { dateMs } from '../base/clock.ts';
+import { fillRandom } from '../base/random.ts';
 
 const randomPool = new Uint8Array(8 * 512); // one call into the operating system per 512 ids
 let randomUsed = randomPool.length;
@@ -18,8 +19,7 @@ export function writeNewId(bytes: Uint8Array, offset: number, now: number): void
     counter = 0;
   }
   if (randomUsed === randomPool.length) {
-    // Loaded by the first id: a quarter of what importing the package would cost.
-    process.getBuiltinModule('node:crypto').getRandomValues(randomPool);
+    fillRandom(randomPool);
     randomUsed = 0;
   }
   const high = Math.floor(lastMillis / 0x10000);

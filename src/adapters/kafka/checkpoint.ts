@@ -10,12 +10,13 @@
 // able to write to the topic, so each value is signed by the log's own secret, together with its topic and key. An owner
 // record that is not signed is none; a checkpoint that is not, or that goes back, is an error and never passed over,
 // since compaction leaves nothing else.
-import { randomUUID } from 'node:crypto';
+
 import { basename, dirname, join } from 'node:path';
 import { writeFileDurably } from '../../base/durable-file.ts';
 import { TrunklineError } from '../../base/errors.ts';
 import { parseFields, readText } from '../../base/foreign-file.ts';
 import { nameInFile } from '../../base/private-file.ts';
+import { randomUUID } from '../../base/random.ts';
 import { tame } from '../../base/tame.ts';
 import { Signer } from '../../log/secret.ts';
 import { partitionOf } from './partition.ts';

@@ -11,9 +11,9 @@
 // checkpoint is believed that this log cannot have written (see `settle`); a process that has been fenced by another one
 // does not fence it back.
 
-import { randomUUID } from 'node:crypto';
 import { TrunklineError } from '../../base/errors.ts';
 import { orAborted, pauseUnless } from '../../base/on-abort.ts';
+import { randomUUID } from '../../base/random.ts';
 import { tame } from '../../base/tame.ts';
 import { importUserModule } from '../../base/user-module.ts';
 import type { Batch, Sink, SinkInfo } from '../../log/sink.ts';

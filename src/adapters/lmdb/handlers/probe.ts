@@ -3,8 +3,9 @@
 //
 // The marker stands while no writer has it open, and says which file ended in order: removed before the environment is opened for
 // writing, made when it is closed.
-import { rmSync, statSync } from 'node:fs';
+
 import { dirname, join } from 'node:path';
+import { rmSync, statSync } from '../../../base/disk.ts';
 import { syncFolder } from '../../../base/durable-file.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { examine } from '../../../base/examine.ts';

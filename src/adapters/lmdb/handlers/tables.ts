@@ -1,8 +1,9 @@
 // The tables in LMDB: written by a thread of their own, read here. Owned by the host thread.
 //
 // Invariant: every read looks at the newest commit, and holds no snapshot afterwards.
-import { existsSync } from 'node:fs';
+
 import { dirname } from 'node:path';
+import { existsSync } from '../../../base/disk.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { guarded } from '../../../base/guarded.ts';
 import { compareKeys } from '../../../base/key-order.ts';

@@ -1,7 +1,8 @@
 // Entry of the process that examines a store (see probe.ts): a leaf. Argument: the store's folder. Ends with 0 if the store
 // is sound as far as it has looked, else with 1 and the error on its standard output; or it crashes, which tells as much.
-import { statSync } from 'node:fs';
+
 import { performance } from '../../../base/clock.ts';
+import { statSync } from '../../../base/disk.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { ABORT } from '../../../base/lmdb-library.ts';
 import { toWire } from '../../../base/wire-error.ts';

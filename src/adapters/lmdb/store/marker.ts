@@ -3,9 +3,10 @@
 //
 // LMDB has no checksums, and a changed byte in a key would make an aggregate vanish in silence: so the marker holds one of
 // the whole file. A file beyond the limit is only recognised, by its inode, size and time.
-import { closeSync, existsSync, readSync, rmSync, statSync } from 'node:fs';
+
 import { dirname, join } from 'node:path';
 import { crc32 } from 'node:zlib';
+import { closeSync, existsSync, readSync, rmSync, statSync } from '../../../base/disk.ts';
 import { syncFolder } from '../../../base/durable-file.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { readText } from '../../../base/foreign-file.ts';

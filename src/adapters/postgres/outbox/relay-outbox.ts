@@ -1,9 +1,10 @@
 // The outbox in PostgreSQL: opens its sessions. One connection of the runtime's own, used by the statement: nothing that
 // decides is kept in the server's session, so a pooler may stand between.
-import { randomUUID } from 'node:crypto';
+
 import pg from 'pg';
 import { performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
+import { randomUUID } from '../../../base/random.ts';
 import type { Outbox, OutboxSession } from '../../../outbox/outbox.ts';
 import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import type { HiddenConnection } from '../session/connection.ts';

@@ -5,18 +5,18 @@
 // never mistaken for an archive. The last line also says which store the month is of. What has the name already is replaced only
 // by an archive of the same store that holds each of its events; what cannot be read or understood is left where it is.
 import { isUtf8 } from 'node:buffer';
-import { createHash, type Hash, randomUUID } from 'node:crypto';
-import { createWriteStream } from 'node:fs';
-import { lstat, readdir, rename, rm, stat } from 'node:fs/promises';
+import { createHash, type Hash } from 'node:crypto';
 import { basename, dirname, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and must get an error that says so
 import { checkInteger, checkSignal, invalid } from '../../../base/checks.ts';
+import { createWriteStream, lstat, readdir, rename, rm, stat } from '../../../base/disk.ts';
 import { syncFolder } from '../../../base/durable-file.ts';
 import { isError, TrunklineError } from '../../../base/errors.ts';
 import { linesIn, parseFields, refused, topFields, unpacked } from '../../../base/foreign-file.ts';
 import { checkFields, fieldsOf } from '../../../base/known-fields.ts';
 import { openPrivate } from '../../../base/private-file.ts';
+import { randomUUID } from '../../../base/random.ts';
 import { tame } from '../../../base/tame.ts';
 import type { StoredEvent } from '../../../model/event.ts';
 

@@ -1,8 +1,9 @@
 // Months out of the database: into an archive, and away once that is whole.
-import { realpath } from 'node:fs/promises';
+
 import { join } from 'node:path';
 import pg from 'pg';
 import { BatchSize } from '../../../base/batch-size.ts';
+import { realpath } from '../../../base/disk.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import { checkSharedFolder } from '../../../base/folder-access.ts';
 import { refused } from '../../../base/foreign-file.ts';

@@ -1,8 +1,8 @@
 // The numbered files of `migrations/`: plain SQL, each applied once, in order, never changed afterwards.
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
+import { readdir, readFile } from '../../../base/disk.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 
 export interface Migration {
