@@ -129,11 +129,11 @@ const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly 
   'index.ts': { files: 68, packages: [] },
   'postgres.ts': { files: 42, packages: [] },
   'kafka.ts': { files: 26, packages: [] },
-  'testing.ts': { files: 38, packages: [] },
-  'shard/thread.ts': { files: 81, packages: [] },
-  'log/thread.ts': { files: 52, packages: [] },
-  'log/sync-thread.ts': { files: 29, packages: [] },
-  'flush/flush-thread.ts': { files: 53, packages: [] },
+  'testing.ts': { files: 39, packages: [] },
+  'shard/thread.ts': { files: 84, packages: [] },
+  'log/thread.ts': { files: 55, packages: [] },
+  'log/sync-thread.ts': { files: 30, packages: [] },
+  'flush/flush-thread.ts': { files: 56, packages: [] },
   'adapters/lmdb/handlers/write-thread.ts': { files: 32, packages: [] },
 };
 

@@ -1,5 +1,5 @@
 // What src has of the world outside comes by one module for each: the clock (base/clock.ts, see clocks.test.ts), random numbers, the
-// disk, and sleeping. So a simulation replaces these, and the rest of src is the code that runs in production.
+// disk, and blocking. So a simulation replaces these, and the rest of src is the code that runs in production.
 import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
@@ -21,7 +21,7 @@ const seams: Readonly<Record<string, Seam>> = {
     door: 'src/base/disk.ts',
     past: /\bfrom '(?:node:)?fs(?:\/promises)?'|\b(?:import|require|getBuiltinModule)\(\s*'(?:node:)?fs(?:\/promises)?'/,
   },
-  sleep: { door: 'src/base/clock.ts', past: /\bAtomics\.wait(?:Async)?\b/ },
+  sleep: { door: 'src/shared/block-while.ts', past: /\bAtomics\.wait(?:Async)?\b/ },
 };
 
 const codeOf = (file: string): string =>

@@ -22,11 +22,6 @@ export const clearInterval: typeof globalThis.clearInterval = globalThis.clearIn
 export const pause = <T = void>(ms: number, value?: T, options?: { readonly ref?: boolean }): Promise<T> =>
   timeoutPromise(bounded(ms), value, options) as Promise<T>;
 
-/** Block this thread while the word has this value: until `Atomics.notify`, for `boundMs` at most. */
-export const blockWhile = (words: Int32Array, index: number, value: number, boundMs?: number): void => {
-  Atomics.wait(words, index, value, boundMs);
-};
-
 /** Resolves once the event loop has served what waits for it. */
 export const yieldToLoop: typeof immediatePromise = immediatePromise;
 

@@ -1,7 +1,9 @@
 // `process.exit()` stops worker threads in the middle of their JavaScript. One that is stopped inside an LMDB write
 // transaction never gives its lock back, and the library's own clean-up then waits for it without end. So transactions
 // go through a gate, and the thread that made the runtime shuts it before the process ends.
-import { blockWhile, pause, performance } from '../base/clock.ts';
+
+import { pause, performance } from '../base/clock.ts';
+import { blockWhile } from './block-while.ts';
 import { type ControlBlock, Signal, signalsOf } from './control-block.ts';
 
 // A transaction takes microseconds in the log, and some tens of milliseconds in the store with its sync.

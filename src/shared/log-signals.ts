@@ -4,8 +4,9 @@
 // - `logInbox`: the host thread sets it after it has posted a message to the log thread; only the log thread clears it,
 //   before it empties its port.
 // - `openings`: the log thread and the host thread each add 1; readers compare it with what they saw before.
-import { blockWhile } from '../base/clock.ts';
+
 import { TrunklineError } from '../base/errors.ts';
+import { blockWhile } from './block-while.ts';
 import { type ControlBlock, Signal, signalsOf } from './control-block.ts';
 
 /**

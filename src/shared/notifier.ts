@@ -3,7 +3,7 @@
 // consistent atomics, so that one of the two always sees the other.
 
 import type { MessagePort } from 'node:worker_threads';
-import { blockWhile } from '../base/clock.ts';
+import { blockWhile } from './block-while.ts';
 
 /** The state of a sleeper's word. */
 const awake = 0;

@@ -1,6 +1,7 @@
 // Who grows the log's file: the sync thread ahead of need, the log thread if that has not been enough; never both at once.
-import { blockWhile } from '../base/clock.ts';
+
 import type { ReserveLock } from '../base/disk-reserve.ts';
+import { blockWhile } from './block-while.ts';
 import { type ControlBlock, Signal, signalsOf } from './control-block.ts';
 
 const lookMs = 10;
