@@ -134,6 +134,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'adapters/lmdb/store/writer.ts': { snapshots: 'every batch' },
   'adapters/postgres/outbox/append.ts': { isNamed: 'weak' },
   'adapters/postgres/rows/unreadable.ts': { told: 'all, beyond a limit' },
+  'handler-state/broken-records.ts': { told: 'all, beyond a limit' },
   'adapters/postgres/schema/recent-ownership.ts': { goodAt: 'the oldest, beyond a limit' },
   'adapters/postgres/partitions/partitions.ts': {
     months: 'one for each month',

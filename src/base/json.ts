@@ -4,6 +4,7 @@
 //
 // `JSON.parse` stands in no other file, and what is read is not cast: `test/json.test.ts`.
 import { TrunklineError } from './errors.ts';
+import { DEPTH_LIMIT, depthOf } from './json-depth.ts';
 import { own } from './own.ts';
 
 /** What is wrong with a value; undefined: it is a T. */
@@ -129,8 +130,16 @@ export function checkedJson<T>(json: string, shape: Shape<T>, what: string): T {
   return checked(parsed(json, what), shape, what);
 }
 
+/** What may be written is nested no deeper: a value of the user's, with two objects of ours around it. */
+const keptDepthMost = DEPTH_LIMIT + 3;
+
 /** An entry whose shape its reader knows: it goes through {@link checked}. @throws RecordInvalid */
-export const keptJson = (json: string): unknown => parsed(json, 'an entry');
+export function keptJson(json: string): unknown {
+  if (json.length > 2 * keptDepthMost && depthOf(json) > keptDepthMost) {
+    throw new TrunklineError('RecordInvalid', { what: 'an entry', reason: `is nested deeper than ${DEPTH_LIMIT}` });
+  }
+  return parsed(json, 'an entry');
+}
 
 /** Of the same kind as it was before it was written: what an aggregate's own schema, or its handler, makes of it. */
 export function userJson(json: string): any {

@@ -12,6 +12,7 @@ import { promised } from '../base/thenable.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
+import { firstRecord, recordsOf } from '../handler-state/records.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { StoredEvent } from '../model/event.ts';
 import { toPlain } from '../wire/payload.ts';
@@ -198,8 +199,8 @@ export class DeadLetters {
       sequences.set(sequencePrefix(handler, aggregate), { handler, aggregate });
     }
     for (const [prefix, { handler, aggregate }] of sequences) {
-      const rest = await handlerState.first(letterTable, prefix);
-      const goesOn = rest !== undefined && letterOf(rest.value).reason === 'behind';
+      const rest = await firstRecord(handlerState, letterTable, prefix, letterOf);
+      const goesOn = rest?.record.reason === 'behind';
       handlerState.stage(requeuedTable, prefix, goesOn ? true : undefined);
       if (goesOn) this.goOn({ handler, aggregate });
     }
@@ -297,9 +298,8 @@ export class DeadLetters {
     const part = eventId ?? aggregateId ?? type;
     const matching = part === undefined ? '' : JSON.stringify(part);
     const letters: T[] = [];
-    for await (const { key, value } of this.handlerState.entries(letterTable, { prefix, matching })) {
-      const record = letterOf(value);
-      if (matches(record)) letters.push(as({ key, record }));
+    for await (const letter of recordsOf(this.handlerState, letterTable, letterOf, { prefix, matching })) {
+      if (matches(letter.record)) letters.push(as(letter));
       if (letters.length >= limit) break;
     }
     return letters;

@@ -40,8 +40,9 @@ export const letterErrorShape: Shape<LetterError> = object<LetterError>({
   stack: text,
 });
 
-const event = object<Pick<LetterRecord['event'], 'id' | 'type' | 'aggregateType' | 'aggregateId'>>({
+const event = object<Pick<LetterRecord['event'], 'id' | 'type' | 'aggregateType' | 'aggregateId' | 'position'>>({
   id: text,
+  position: number,
   type: text,
   aggregateType: text,
   aggregateId: text,

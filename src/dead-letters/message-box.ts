@@ -10,6 +10,7 @@ import { dateMs, pause } from '../base/clock.ts';
 import { isError } from '../base/errors.ts';
 import { checked, number, object, oneOf, optional, text } from '../base/json.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
+import { firstRecord, recordAt, recordsOf, wholeOf } from '../handler-state/records.ts';
 import {
   type KeptLetters,
   type LetterBox,
@@ -53,6 +54,7 @@ const messageRecord = object<MessageRecord>({
 });
 const recordIn = (value: unknown): MessageRecord => checked(value, messageRecord, 'a dead letter of a message');
 const discarded = object<{ position: number }>({ position: number });
+const positionIn = (value: unknown): number => checked(value, discarded, 'a message that was given up').position;
 
 const positionKey = (position: number): string => String(position).padStart(16, '0');
 const keyOf = (message: Message): string => `${laneOf(message)}${positionKey(message.position)}`;
@@ -96,7 +98,7 @@ export class MessageBox implements LetterBox {
     const kept = noLetters();
     if (!this.hasTables()) return kept;
     this.forgetAll();
-    for await (const { message } of this.letters()) {
+    for await (const message of this.letters((record) => record.message)) {
       this.counted(laneOf(message), 1);
       if (message.position >= from) kept.resolved.add(message.id);
       if (carriedOut.has(message.id)) {
@@ -104,13 +106,16 @@ export class MessageBox implements LetterBox {
         kept.carriedOut.push(laneOf(message));
       }
     }
-    for await (const { key, value } of this.handlerState.entries(discardedTable)) {
-      if (checked(value, discarded, 'a message that was given up').position >= from) kept.resolved.add(key);
+    for await (const entry of this.handlerState.entries(discardedTable)) {
+      const { key } = entry;
+      // Of a broken one the log may still hold the message.
+      const position = wholeOf(this.handlerState, discardedTable, entry, positionIn) ?? from;
+      if (position >= from) kept.resolved.add(key);
       else this.handlerState.stage(discardedTable, key, undefined);
     }
     for await (const { key } of this.handlerState.entries(requeuedTable)) this.requests.set(key, ++this.lastRequest);
-    for await (const { value } of this.handlerState.entries(waitingTable)) {
-      this.waitingBytes += waitingBytesOf(messageOf(value));
+    for await (const { record } of recordsOf(this.handlerState, waitingTable, messageOf)) {
+      this.waitingBytes += waitingBytesOf(record);
       kept.waiting++;
     }
     return kept;
@@ -142,13 +147,17 @@ export class MessageBox implements LetterBox {
   }
 
   async waitingFrom(position: number, most: number): Promise<Message[]> {
-    const found = await this.handlerState.range(waitingTable, { start: positionKey(position), limit: most });
-    return found.map(({ value }) => messageOf(value));
+    const found: Message[] = [];
+    const options = { start: positionKey(position), first: most };
+    for await (const { record } of recordsOf(this.handlerState, waitingTable, messageOf, options)) {
+      found.push(record);
+      if (found.length === most) break;
+    }
+    return found;
   }
 
-  async waitingAt(position: number): Promise<Message | undefined> {
-    const value = await this.handlerState.get(waitingTable, positionKey(position));
-    return value === undefined ? undefined : messageOf(value);
+  waitingAt(position: number): Promise<Message | undefined> {
+    return recordAt(this.handlerState, waitingTable, positionKey(position), messageOf);
   }
 
   park(message: Message, failure: MessageFailure | undefined, isLetter: boolean, isWaiting = false): Promise<boolean> {
@@ -269,14 +278,12 @@ export class MessageBox implements LetterBox {
     else this.counts.delete(lane);
   }
 
-  private async recordOf(message: Message): Promise<MessageRecord | undefined> {
-    const value = await this.handlerState.get(letterTable, keyOf(message));
-    return value === undefined ? undefined : recordIn(value);
+  private recordOf(message: Message): Promise<MessageRecord | undefined> {
+    return recordAt(this.handlerState, letterTable, keyOf(message), recordIn);
   }
 
   private async firstRecord(lane: string): Promise<MessageRecord | undefined> {
-    const first = await this.handlerState.first(letterTable, lane);
-    return first && recordIn(first.value);
+    return (await firstRecord(this.handlerState, letterTable, lane, recordIn))?.record;
   }
 
   /** A user's change of letters goes on; its caller waits no longer than the bound. @throws WaitTimedOut */
@@ -284,8 +291,13 @@ export class MessageBox implements LetterBox {
     return this.handlerState.inTime('the change of dead letters of messages', work);
   }
 
-  /** `prefix`: what the lanes begin with. `matching`: a part of the JSON of those that are looked for. */
-  async *letters(prefix = '', matching = ''): AsyncGenerator<MessageRecord> {
-    for await (const { value } of this.handlerState.entries(letterTable, { prefix, matching })) yield recordIn(value);
+  /**
+   * What `read` makes of letters; one of which it makes nothing is broken. `prefix`: what the lanes begin with. `matching`: a part
+   * of the JSON of those that are looked for.
+   */
+  async *letters<T>(read: (record: MessageRecord) => T, prefix = '', matching = ''): AsyncGenerator<T> {
+    const options = { prefix, matching };
+    const readOne = (value: unknown): T => read(recordIn(value));
+    for await (const { record } of recordsOf(this.handlerState, letterTable, readOne, options)) yield record;
   }
 }

@@ -131,7 +131,8 @@ export class MessageLetters {
 
   private async one(id: string): Promise<MessageRecord> {
     const matching = JSON.stringify(String(id));
-    for await (const record of this.box.letters('', matching)) if (record.message.id === id) return record;
+    for await (const record of this.box.letters((one) => one, '', matching))
+      if (record.message.id === id) return record;
     throw new TrunklineError('UnknownDeadLetter', { deadLetter: String(id) });
   }
 
@@ -140,8 +141,9 @@ export class MessageLetters {
     const { limit = 1000, aggregateId, senderId } = query;
     const found: T[] = [];
     const id = senderId ?? aggregateId;
-    for await (const record of this.box.letters(lanesOf(query), id === undefined ? '' : JSON.stringify(id))) {
-      if (matches(record)) found.push(as(record));
+    const read = (record: MessageRecord): { as: T } | 'another' => (matches(record) ? { as: as(record) } : 'another');
+    for await (const one of this.box.letters(read, lanesOf(query), id === undefined ? '' : JSON.stringify(id))) {
+      if (one !== 'another') found.push(one.as);
       if (found.length >= limit) break;
     }
     return found;

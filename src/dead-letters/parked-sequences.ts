@@ -6,6 +6,7 @@
 import { dateMs } from '../base/clock.ts';
 import { handledKey, handledTable } from '../handler-state/completion-records.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
+import { firstRecord, recordsOf } from '../handler-state/records.ts';
 import type { StoredEvent } from '../model/event.ts';
 import {
   aggregateKey,
@@ -46,8 +47,8 @@ export class ParkedSequences {
   /** Read what an earlier run has parked; returns the aggregates that were being handled again. */
   async load(): Promise<string[]> {
     const prefix = `${this.handler}\0`;
-    for await (const { value } of this.handlerState.entries(letterTable, { prefix })) {
-      const { event } = letterOf(value);
+    for await (const { record } of recordsOf(this.handlerState, letterTable, letterOf, { prefix })) {
+      const { event } = record;
       this.add(aggregateKey(event), event.position as number);
     }
     const requeued: string[] = [];
@@ -89,9 +90,8 @@ export class ParkedSequences {
   }
 
   /** The first letter of an aggregate; undefined if nothing is parked of it. */
-  async first(aggregate: string): Promise<DeadLetterRecord | undefined> {
-    const entry = await this.handlerState.first(letterTable, sequencePrefix(this.handler, aggregate));
-    return entry && { key: entry.key, record: letterOf(entry.value) };
+  first(aggregate: string): Promise<DeadLetterRecord | undefined> {
+    return firstRecord(this.handlerState, letterTable, sequencePrefix(this.handler, aggregate), letterOf);
   }
 
   /** It has been tried again, in vain. */

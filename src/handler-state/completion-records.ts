@@ -6,9 +6,10 @@ import type { StoredEvent } from '../model/event.ts';
 import { DoneRanges, joinRanges } from './done-ranges.ts';
 import type { StateTables } from './handler-state.ts';
 import type { Change } from './handler-state-store.ts';
-import type { TableEntry } from './table-pages.ts';
+import { wholeOf } from './records.ts';
 
 export const handledTable = 'handled';
+const positionDigits = 16;
 
 interface HandledRecord {
   /** First and last position of each run of events, flat, ascending. */
@@ -22,7 +23,7 @@ const handledRecord = object<HandledRecord>({ done: listOf(number), eventId: tex
 export const handledPrefix = (handler: string): string => `${handler}\0`;
 
 export function handledKey(handler: string, position: number): string {
-  return `${handledPrefix(handler)}${String(position).padStart(16, '0')}`;
+  return `${handledPrefix(handler)}${String(position).padStart(positionDigits, '0')}`;
 }
 
 /** The entry of a transaction for an event, or for the events of a batch. */
@@ -39,6 +40,12 @@ export function handledEntry(handler: string, subject: StoredEvent | readonly St
 
 const doneIn = (value: unknown): readonly number[] => checked(value, handledRecord, 'what a handler has done').done;
 
+/** A broken record has its first event still, by its key; what else its transaction had done is done again. */
+const doneByKey = (key: string): readonly number[] => {
+  const position = Number(key.slice(-positionDigits));
+  return [position, position];
+};
+
 /**
  * What an earlier run has done above `low`: what its checkpoint says, and what it has done in transactions without having
  * said so. That the checkpoint is going to say: then, and not before, `entries` may go. (What it says already belongs to
@@ -50,12 +57,12 @@ export async function doneAbove(
   low: number,
   done: readonly number[],
 ): Promise<{ done: number[]; entries: string[] }> {
-  const entries: TableEntry[] = [];
-  for await (const page of handlerState.pages(handledTable, { prefix: handledPrefix(handler) })) entries.push(...page);
+  const entries: { key: string; done: readonly number[] }[] = [];
+  for await (const entry of handlerState.entries(handledTable, { prefix: handledPrefix(handler) })) {
+    const { key } = entry;
+    entries.push({ key, done: wholeOf(handlerState, handledTable, entry, doneIn) ?? doneByKey(key) });
+  }
   const told = new DoneRanges(done); // asked in the order of the keys, which is that of the positions
-  const news = entries.filter(({ value }) => {
-    const [first] = doneIn(value);
-    return first! > low && !told.has(first!);
-  });
-  return { done: joinRanges([done, ...news.map(({ value }) => doneIn(value))]), entries: news.map(({ key }) => key) };
+  const news = entries.filter(({ done: [first] }) => first! > low && !told.has(first!));
+  return { done: joinRanges([done, ...news.map((entry) => entry.done)]), entries: news.map(({ key }) => key) };
 }

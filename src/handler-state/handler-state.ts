@@ -14,6 +14,7 @@ import { compareKeys, isWithin } from '../base/key-order.ts';
 import { pauseUnless } from '../base/on-abort.ts';
 import { isThenable } from '../base/thenable.ts';
 import { within } from '../base/wait.ts';
+import { BrokenRecords, type OnBroken } from './broken-records.ts';
 import type { Change, HandlerStateStore, KeyRange, MaybePromise, OwnTransaction } from './handler-state-store.ts';
 import { fullKey, Overlay } from './overlay.ts';
 import { isFinal, storeBackoffMs } from './store-backoff.ts';
@@ -29,6 +30,8 @@ export interface StateTablesSettings {
   onError(error: Error): void;
   /** The store refuses this entry permanently: it was left out. `refused`: how many there were in this run. */
   onRefused?(entry: { table: string; key: string; refused: number }, error: Error): void;
+  /** An entry cannot be understood: readers of lists pass it over. */
+  onBroken?: OnBroken;
   /** The store has come back from an earlier state: nothing more is staged over it in this run. */
   onBehind?(error: Error): void;
   /** The store has caught up with what was staged. */
@@ -55,6 +58,7 @@ export class StateTables {
   private opening: Promise<HandlerStateStore> | undefined;
   private store: HandlerStateStore | undefined;
   private readonly settings: StateTablesSettings;
+  readonly broken: BrokenRecords;
   private readonly dirty = new Set<Checkpointed>();
   private readonly overlay = new Overlay();
   private waiters: Waiter[] = [];
@@ -78,6 +82,7 @@ export class StateTables {
   constructor(openStore: () => Promise<HandlerStateStore>, settings: StateTablesSettings) {
     this.openStore = openStore;
     this.settings = settings;
+    this.broken = new BrokenRecords(settings.onBroken);
   }
 
   get isOpen(): boolean {
@@ -115,7 +120,7 @@ export class StateTables {
     return this.overlay.size >= this.settings.stagedChangesLimit;
   }
 
-  /** The caller's own: a change of it changes nothing that is kept. */
+  /** The caller's own: a change of it changes nothing that is kept. @throws RecordInvalid */
   get(table: string, key: string): MaybePromise<unknown> {
     const json = this.json(table, key);
     return isThenable(json) ? json.then(parse) : parse(json);
@@ -138,7 +143,7 @@ export class StateTables {
     return changed === undefined ? json : changed.get(full)!.json;
   }
 
-  /** Entries in key order, the caller's own. */
+  /** Entries in key order, the caller's own; those that are broken without a value. */
   async range(table: string, range: KeyRange = {}): Promise<{ key: string; value: unknown }[]> {
     this.checkOpen();
     const store = this.store ?? (await this.open());
@@ -158,7 +163,7 @@ export class StateTables {
     // What has been removed meanwhile may have left room for some that were not read.
     if (entries.size < limit && stored.length === wanted) return this.range(table, range);
     const sorted = [...entries].sort(([a], [b]) => compareKeys(a, b));
-    return sorted.slice(0, limit).map(([key, json]) => ({ key, value: parse(json) }));
+    return sorted.slice(0, limit).map(([key, json]) => ({ key, value: this.broken.parse(table, key, json) }));
   }
 
   /** A table that may be large, in key order: the event loop goes on between two pages. See `table-pages.ts`. */
@@ -167,18 +172,12 @@ export class StateTables {
       this.checkOpen();
       return this.store ?? this.open();
     };
-    return tablePages(store, this.overlay, table, options);
+    return tablePages(store, this.overlay, table, this.broken, options);
   }
 
   /** The same, entry by entry. */
   async *entries(table: string, options: PageOptions = {}): AsyncGenerator<TableEntry> {
     for await (const page of this.pages(table, options)) yield* page;
-  }
-
-  /** The first entry whose key begins so. */
-  async first(table: string, prefix: string): Promise<TableEntry | undefined> {
-    for await (const [entry] of this.pages(table, { prefix, first: 1 })) return entry;
-    return undefined;
   }
 
   /** A record of ours, as it is now; undefined: the entry goes. One that is no JSON is reported, and the entry stays as it was. */

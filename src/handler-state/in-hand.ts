@@ -4,10 +4,11 @@
 //
 // An end is an end of the process in the middle. Invariant: it is charged to what alone was in hand, or had been in hand at an
 // earlier end, too. So what an end with another reason finds in hand by chance is not charged again and again.
-import { fits, flag, number, object } from '../base/json.ts';
+import { checked, flag, number, object } from '../base/json.ts';
 import type { Care, Turn } from '../wire/care.ts';
 import { CarefulLine, type HeldLine, type Place } from './careful-line.ts';
 import type { StateTables } from './handler-state.ts';
+import { wholeOf } from './records.ts';
 import type { TableEntry } from './table-pages.ts';
 
 const inHandTable = 'in-hand';
@@ -23,6 +24,7 @@ interface Entry {
 }
 
 const entryShape = object<Entry>({ deaths: number, wasMet: flag, isRunning: flag, order: number });
+const entryOf = (value: unknown): Entry => checked(value, entryShape, 'what was in hand');
 
 /** How long a turn lasts before the next one begins beside it. */
 const turnMsMost = 2_000;
@@ -59,8 +61,9 @@ export class InHand implements Care {
     const open = found.filter(({ key }) => !isDone(key));
     for (const { key } of found) if (isDone(key)) this.handlerState.stage(inHandTable, key, undefined);
     const entries: { key: string; entry: Entry }[] = [];
-    for (const { key, value: entry } of open) {
-      if (fits(entry, entryShape)) entries.push({ key, entry });
+    for (const { key, value } of open) {
+      const entry = wholeOf(this.handlerState, inHandTable, { key, value }, entryOf);
+      if (entry !== undefined) entries.push({ key, entry });
       else this.handlerState.stage(inHandTable, key, undefined); // it counts as new: what else is in hand keeps its care
     }
     const running = entries.filter(({ entry }) => entry.isRunning);

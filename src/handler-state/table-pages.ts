@@ -6,19 +6,22 @@
 // an entry that comes or goes meanwhile is read or not.
 
 import { yieldToLoop } from '../base/clock.ts';
-import { keptJson } from '../base/json.ts';
 import { compareKeys } from '../base/key-order.ts';
+import type { BrokenRecords } from './broken-records.ts';
 import type { HandlerStateStore } from './handler-state-store.ts';
 import type { Overlay } from './overlay.ts';
 
 export interface TableEntry {
   readonly key: string;
+  /** undefined: it is broken, see broken-records.ts. */
   readonly value: unknown;
 }
 
 export interface PageOptions {
   /** Only keys that begin with it. */
   readonly prefix?: string;
+  /** Only from this key on; it begins with the prefix. */
+  readonly start?: string;
   /** Entries whose JSON does not hold this text are of no interest: they are not parsed. Others may come, too. */
   readonly matching?: string;
   /** How many entries the first page has. */
@@ -34,10 +37,11 @@ export async function* tablePages(
   store: () => Promise<HandlerStateStore>,
   overlay: Overlay,
   table: string,
-  { prefix = '', matching = '', first = firstEntries }: PageOptions,
+  broken: BrokenRecords,
+  { prefix = '', start: from = prefix, matching = '', first = firstEntries }: PageOptions,
 ): AsyncGenerator<TableEntry[]> {
   let limit = first;
-  for (let start = prefix; ; ) {
+  for (let start = from; ; ) {
     const reading = (await store()).range(table, { prefix, start, limit });
     const [stored, layers] = await overlay.during(Promise.resolve(reading));
     const last = stored.length < limit ? undefined : stored.at(-1)!.key;
@@ -57,7 +61,7 @@ export async function* tablePages(
         isInOrder &&= json === undefined;
       }
     }
-    const page = Array.from(entries, ([key, json]) => ({ key, value: keptJson(json) }));
+    const page = Array.from(entries, ([key, json]) => ({ key, value: broken.parse(table, key, json) }));
     if (!isInOrder) page.sort((a, b) => compareKeys(a.key, b.key));
     if (page.length > 0) yield page;
     if (last === undefined) return;

@@ -12,6 +12,7 @@ import { isThenable } from '../base/thenable.ts';
 import { within } from '../base/wait.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
+import { valuesOf } from '../handler-state/records.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
 import { checkRange, checkWaitFields, type RangeOptions, type WaitOptions } from '../subscriptions/reading-options.ts';
@@ -149,7 +150,7 @@ export class LocalProjection<Row> implements Projection<Row> {
       return keys.slice(0, limit).map((key) => ({ key, row: memory.get(key)! }));
     }
     const own = `${number}\0`;
-    const found = await this.stage.local.range(rowTable(this.name), {
+    const found = await valuesOf(this.stage.local, rowTable(this.name), {
       prefix: own + prefix,
       start: own + (start ?? prefix),
       ...(end !== undefined && { end: own + end }),

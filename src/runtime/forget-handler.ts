@@ -128,22 +128,25 @@ const withoutNumber = (name: string): string => (name.startsWith(PROJECTION_PREF
 async function find({ places, remote }: ForgetParts, name: string): Promise<Found> {
   const positions = new Map<string, number>(await remote?.readers());
   const here = new Set<string>();
-  const projections = new Map<string, Map<StateTables, KeptProjection>>();
+  const projections = new Map<string, Map<StateTables, unknown>>();
   for (const place of places) {
     for (const { key, value } of await place.range(checkpointTable)) {
       positions.set(key, lowOf(value));
       here.add(key);
     }
     for (const { key, value } of await place.range(projectionTable)) {
-      const kept = projections.get(key) ?? new Map<StateTables, KeptProjection>();
-      projections.set(key, kept.set(place, keptProjectionOf(value, key)));
+      const kept = projections.get(key) ?? new Map<StateTables, unknown>();
+      projections.set(key, kept.set(place, value));
     }
   }
   const plainName = projectionIn(name, [...positions.keys()], projections);
   if (plainName !== undefined) {
     const own = [...positions].filter(([reader]) => generationOf(reader, plainName) !== undefined);
-    const kept = projections.get(plainName) ?? new Map<StateTables, KeptProjection>();
-    return { kind: 'projection', plainName, positions: new Map(own), kept };
+    // Those of others may be broken: what is not asked for is not read.
+    const kept = [...(projections.get(plainName) ?? [])].map(
+      ([place, value]) => [place, keptProjectionOf(value, plainName)] as const,
+    );
+    return { kind: 'projection', plainName, positions: new Map(own), kept: new Map(kept) };
   }
   const position = positions.get(name);
   if (position !== undefined && !name.startsWith(PROJECTION_PREFIX)) {

@@ -82,6 +82,8 @@ export class HandlerStores {
         logger.error({ err: error }, `keeping what handlers did failed${isFinal(error) ? '' : '; it is tried again'}`),
       onRefused: (entry, error) =>
         logger.error({ err: error, ...entry }, 'the store refuses an entry of the handlers, it was left out'),
+      onBroken: (entry, error) =>
+        logger.error({ err: error, ...entry }, 'an entry of the handlers cannot be understood, it was passed over'),
       onBehind: (error) => this.news.behind(handlerState, error),
       onRoom: () => this.news.room(),
     });

@@ -14,6 +14,7 @@ import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import { checkKey, type StateTables } from '../handler-state/handler-state.ts';
 import type { HandlerStateStore, KeyRange } from '../handler-state/handler-state-store.ts';
 import { Inbox } from '../handler-state/once.ts';
+import { valuesOf } from '../handler-state/records.ts';
 import { loadHandlerState, type RemoteHandlerState } from '../handler-state/state-adapter.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { LocalProjection } from '../projections/local-projection.ts';
@@ -270,7 +271,7 @@ export class HandlerStage {
   /** What effects have put into a table, in key order. */
   async effects(table: string, range: RangeOptions = {}): Promise<{ key: string; value: unknown }[]> {
     checkTable(table);
-    return this.stores.handlerState.range(effectTable(table), checkRange('effects', range) as KeyRange);
+    return valuesOf(this.stores.handlerState, effectTable(table), checkRange('effects', range) as KeyRange);
   }
 
   *running(): Iterable<Running> {

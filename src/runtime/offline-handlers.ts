@@ -6,6 +6,7 @@ import { dataFileOf } from '../adapters/lmdb/handlers/environment.ts';
 import { LmdbTables } from '../adapters/lmdb/handlers/tables.ts';
 import { existsSync, readdirSync } from '../base/disk.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
+import { tame } from '../base/tame.ts';
 import { DeadLetters, type RunningHandlers } from '../dead-letters/dead-letters.ts';
 import { letterTable } from '../dead-letters/letters.ts';
 import { MessageBox } from '../dead-letters/message-box.ts';
@@ -25,6 +26,7 @@ export { REQUEST_BYTES_LIMIT } from './handlers-requests.ts';
 import { checkpointOf, checkpointTable } from '../handler-state/checkpoint.ts';
 import { StateTables } from '../handler-state/handler-state.ts';
 import type { HandlerStateStore } from '../handler-state/handler-state-store.ts';
+import { recordsOf } from '../handler-state/records.ts';
 
 const answerTimeoutMs = 30_000;
 
@@ -264,10 +266,12 @@ export async function readHandlers(place: Place): Promise<HandlerState[]> {
         const name = key.slice(0, key.indexOf('\0'));
         letters.set(name, (letters.get(name) ?? 0) + 1);
       }
-      return (await handlerState.range(checkpointTable)).map(({ key: name, value }) => {
-        const { low: position, paused: isPaused = false, updatedAt } = checkpointOf(value, name);
-        return { name, position, isPaused, deadLetters: letters.get(name) ?? 0, updatedAt };
-      });
+      const handlers: HandlerState[] = [];
+      for await (const { key: name, record } of recordsOf(handlerState, checkpointTable, checkpointOf)) {
+        const { low: position, paused: isPaused = false, updatedAt } = record;
+        handlers.push({ name, position, isPaused, deadLetters: letters.get(name) ?? 0, updatedAt });
+      }
+      return handlers;
     },
   );
 }
@@ -287,6 +291,9 @@ async function tablesOn(open: () => Promise<HandlerStateStore>): Promise<StateTa
     stagedChangesLimit: Number.MAX_SAFE_INTEGER,
     onError(error) {
       throw error;
+    },
+    onBroken({ table, key }, { message }) {
+      process.emitWarning(`entry '${table}/${tame(key)}' is passed over: ${message}`, 'RecordInvalid');
     },
   });
   await handlerState.open();

@@ -1,8 +1,9 @@
 // Which events a subscription took in its last run, kept beside its checkpoint: one that takes more in the next run has
 // skipped those before its checkpoint, and nothing else would say so.
 
-import { checked, listOf, nullable, object, optional, text } from '../base/json.ts';
+import { checked, listOf, nullable, object, text } from '../base/json.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
+import { recordAt } from '../handler-state/records.ts';
 import type { SubscriptionSettings } from './settings.ts';
 
 export const filterTable = 'filters';
@@ -14,6 +15,7 @@ interface FilterRecord {
 }
 
 const filterShape = object<FilterRecord>({ types: nullable(listOf(text)), aggregates: nullable(listOf(text)) });
+const filterOf = (value: unknown): FilterRecord => checked(value, filterShape, 'the filter of a subscription');
 
 function filterRecord({ types, aggregates }: SubscriptionSettings): FilterRecord {
   return { types: types ? [...types].sort() : null, aggregates: aggregates ? [...aggregates].sort() : null };
@@ -46,7 +48,7 @@ export async function compareFilter(
 ): Promise<void> {
   const { name } = settings;
   const filter = filterRecord(settings);
-  const before = checked(await handlerState.get(filterTable, name), optional(filterShape), `the filter of '${name}'`);
+  const before = await recordAt(handlerState, filterTable, name, filterOf);
   if (before !== undefined && low !== undefined && low > 0) {
     const more = widenedBy(before, filter);
     if (more !== undefined) onWidened({ handler: name, ...more, skippedUpTo: low });

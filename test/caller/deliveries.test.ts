@@ -182,7 +182,7 @@ test('a box that cannot be written for a moment loses no letter, no count and no
     ([count, settled]) => count === 2 && settled === log.last,
   );
   const kept: unknown[] = [];
-  for await (const { reason, attempts } of letters.letters()) kept.push([reason, attempts]);
+  for await (const { reason, attempts } of letters.letters((one) => one)) kept.push([reason, attempts]);
   expect(kept).toEqual([
     ['failed', 5],
     ['behind', 0],

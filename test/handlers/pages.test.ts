@@ -10,6 +10,7 @@ import { handledKey, handledTable } from '../../src/handler-state/completion-rec
 import { StateTables } from '../../src/handler-state/handler-state.ts';
 import type { HandlerStateStore } from '../../src/handler-state/handler-state-store.ts';
 import { InHand } from '../../src/handler-state/in-hand.ts';
+import { firstRecord } from '../../src/handler-state/records.ts';
 import { laneOf } from '../../src/wire/message.ts';
 import { errorOf, scratchFolder } from '../runtime/scratch.ts';
 
@@ -135,7 +136,7 @@ test('what is staged meanwhile lies over the pages, in the order of the bytes', 
   }
   const wanted = [...keys.filter((_, i) => i % 2 === 1), ...others];
   expect(found).toEqual(wanted.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
-  expect((await handlerState.first('t', 'k'))?.key).toBe('k001');
-  expect(await handlerState.first('t', 'z')).toBeUndefined();
+  expect((await firstRecord(handlerState, 't', 'k', String))?.key).toBe('k001');
+  expect(await firstRecord(handlerState, 't', 'z', String)).toBeUndefined();
   await handlerState.close();
 });

@@ -2,7 +2,7 @@
 // is sound as far as it has looked, else with 1 and what it found on its standard output; or it crashes, which tells as much.
 
 import { performance } from '../../../base/clock.ts';
-import { keptJson } from '../../../base/json.ts';
+import { userJson } from '../../../base/json.ts';
 import { ABORT } from '../../../base/lmdb-library.ts';
 import { openEnvironment } from './environment.ts';
 
@@ -18,7 +18,7 @@ try {
   let isCutShort = false;
   for (const { key, value } of environment.getRange()) {
     if (!Buffer.from(key).includes(tableEnd)) throw new Error('an entry belongs to no table');
-    keptJson(value.toString());
+    userJson(value.toString());
     isCutShort = (++count & 63) === 0 && performance.now() > until;
     if (isCutShort) break;
   }
