@@ -1,6 +1,7 @@
 // The contract of the outbox: events that transactions of the user's own have committed, and that this log has yet to take.
 //
-// Invariants: a row is claimed for one log, once, durably, before that log gets it; claims follow each other, and within
+// Invariants: a row is claimed for one log, once, durably, before that log gets it; a row alone proves nothing: what the store has
+// a position for, or this log on the way there, is not taken again. Claims follow each other, and within
 // one the rows follow their sequence: so an aggregate's events come in the order of its versions, and an event whose
 // transaction had seen another's commit comes behind that one's. An aggregate's later events are not claimed for one log
 // while another log still has earlier ones that its sinks have not passed.
@@ -31,9 +32,18 @@ export interface ClaimedEvent extends Place {
   readonly metadata: string | null;
 }
 
-/** A claimed row whose event is not in `domain_events` any more: its month was dropped, or it was deleted. */
-export interface OrphanRow extends Place {
+/** A claimed row without an event to be relayed. */
+export interface ClaimedRow extends Place {
   readonly id: string;
+}
+
+/** What is claimed for this log, and not taken. */
+export interface Claimed {
+  readonly events: readonly ClaimedEvent[];
+  /** The event is not in `domain_events` any more: its month was dropped, or it was deleted. */
+  readonly orphans: readonly ClaimedRow[];
+  /** The event has a position there: it has passed a log. The row was written again, by a hand or a restore of the table. */
+  readonly known: readonly ClaimedRow[];
 }
 
 /** What one claim has found. */
@@ -59,16 +69,18 @@ export interface DoubtfulRow {
 /** One connection to the outbox, which may be shared by the statement. Calls never overlap. Errors end it. */
 export interface OutboxSession {
   /**
-   * Claim what has been committed since, `limit` events at most, if this session is the relay or can become it. `last`: this
-   * log's last batch. A number that is not behind it, as from a database that has come back from an earlier state, claims
+   * Claim what has been committed since, `limit` events at most, if this session is the relay or can become it. `last`: the last
+   * batch that this log has, or has seen. A number that is not behind it, as from a database that has come back from an earlier state, claims
    * nothing: the store, which is refilled meanwhile, would take its rows for some that the log has.
    */
   claim(limit: number, last: number): Promise<Claim>;
   /**
    * What this log has claimed and not taken: the first rows behind `place`, one at least, then up to `bytes` of events. Only
-   * where there are neither events nor orphans is there nothing more.
+   * where there are no rows of any kind is there nothing more.
    */
-  claimed(place: Place, bytes: number): Promise<{ events: ClaimedEvent[]; orphans: OrphanRow[] }>;
+  claimed(place: Place, bytes: number): Promise<Claimed>;
+  /** A log has the events of these rows: they go. */
+  remove(rows: readonly Place[]): Promise<void>;
   /** No log can take this event: its row stays, and is not claimed again. */
   setAside(place: Place, reason: string): Promise<void>;
   /** Types of which database roles may raise events within transactions of their own. */

@@ -5,16 +5,16 @@
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import { FrameFlag, FrameKind } from '../wire/frame.ts';
-import type { OutboxSession, Place } from './outbox.ts';
+import type { OutboxSession } from './outbox.ts';
 
 const pageRows = 50_000;
 
-/** `written`: the log's end. Returns how many rows the log had. */
+/** `written`: the log's end. `last`: the last batch that this log has, or has seen. Returns how many rows the log had. */
 export async function reconcile(
   session: OutboxSession,
   log: LogSource,
   written: number,
-  place: Place,
+  last: number,
 ): Promise<number> {
   let count = 0;
   for (let sequence = -1; ; ) {
@@ -31,6 +31,6 @@ export async function reconcile(
     await session.resolve(done);
     count += done.length;
   }
-  await session.restartBehind(place.batch);
+  await session.restartBehind(last);
   return count;
 }

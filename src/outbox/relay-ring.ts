@@ -16,6 +16,7 @@ import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
 import { writeIdText, writeNewId } from '../wire/ids.ts';
+import { IdsUnderWay } from './ids-under-way.ts';
 import { misfitOf } from './misfit.ts';
 import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
 
@@ -44,9 +45,8 @@ export class RelayRing {
   private lastPlace: Place = nowhere;
   /** Position of the last group that is in the log. */
   private lastPosition = 0;
-  /** Groups in the log whose rows the store has still to settle: last position, number of rows. */
-  private underWay: { position: number; rows: number }[] = [];
-  private readonly unwritten: number[] = [];
+  /** Events in the ring or the log that the store has still to note the positions of. */
+  readonly underWay: IdsUnderWay = new IdsUnderWay();
 
   /** `onFail`: nothing that is appended from now on will be written. */
   constructor(control: ControlBlock, ringBytes: number, onFail: () => void) {
@@ -103,19 +103,15 @@ export class RelayRing {
       throw error;
     }
     this.groupsInRing++;
-    this.unwritten.push(next - from);
+    this.underWay.add(events.slice(from, next).map(({ id }) => id));
     this.logNotifier.notify();
     return next - from;
   }
 
   /** Rows that the store has not settled yet. */
   rowsUnderWay(): number {
-    const passed = this.control.position('passed'); // others hold nothing of what came from their own transactions
-    while (this.underWay.length > 0 && this.underWay[0]!.position <= passed) this.underWay.shift();
-    let rows = 0;
-    for (const group of this.underWay) rows += group.rows;
-    for (const group of this.unwritten) rows += group;
-    return rows;
+    this.underWay.passed(this.control.position('passed')); // others hold nothing of what came from their own transactions
+    return this.underWay.size;
   }
 
   /** Whether everything that was appended is in the log. */
@@ -168,7 +164,7 @@ export class RelayRing {
   private written(ring: RingConsumer): void {
     this.groupsInRing--;
     this.lastPosition = ring.firstPosition + ring.frameCount - 1;
-    this.underWay.push({ position: this.lastPosition, rows: this.unwritten.shift()! });
+    this.underWay.written(this.lastPosition);
   }
 }
 

@@ -6,6 +6,9 @@
 // before it has not. The events are marked: the store, which has them, only notes their positions and settles their rows
 // (relayed.ts). What this log has claimed it appends also when another runtime relays meanwhile: no other log can.
 //
+// A row is no proof that the log lacks its event: tables can be restored, and rows written by hand. So an event that the store has a
+// position for, or that this log has and the store has yet to note, is not appended; and where numbers of batches go back, the log itself is asked.
+//
 //   opening ─▶ standby (another runtime relays) ◀─▶ relaying        stop() ends it between two claims
 //      └───────── any error: retrying, after a pause opening again
 import { backoffMs, jittered } from '../base/backoff.ts';
@@ -15,11 +18,11 @@ import { guarded } from '../base/guarded.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { FrameKind } from '../wire/frame.ts';
+import { FrameFlag, FrameKind, type FrameReader } from '../wire/frame.ts';
 import {
   type ClaimedEvent,
+  type ClaimedRow,
   nowhere,
-  type OrphanRow,
   type Outbox,
   type OutboxSession,
   placeIn,
@@ -63,6 +66,8 @@ export class Relay {
     this.onTried = resolve;
   });
   private failures = 0;
+  /** The last batch that the log has, or that this run has seen. */
+  private lastBatch = 0;
   private hinted = false;
   private mayHaveSettled = true;
   private settledAt = Number.NEGATIVE_INFINITY;
@@ -80,10 +85,18 @@ export class Relay {
   start(log: LogSource, from: number, to: number): void {
     this.log = log;
     let place = nowhere;
-    eachFrame(log, from, to, (frame) => {
+    const look = (frame: FrameReader): void => {
       if (frame.kind === FrameKind.place && frame.name === placeName) place = placeIn(frame.dataJson);
+    };
+    eachFrame(log, from, to, (frame, position) => {
+      look(frame);
+      const isRelayed = frame.kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) !== 0;
+      if (isRelayed) this.ring.underWay.left(frame.id, position);
     });
+    // All is stored, or none was ever relayed: a database that has gone back meanwhile is known by the last batch all the same.
+    if (place === nowhere) eachFrame(log, log.firstPosition(), from - 1, look);
     this.ring.resume(to, place);
+    this.lastBatch = place.batch;
     this.running = this.run();
   }
 
@@ -160,23 +173,26 @@ export class Relay {
   }
 
   private async relay(session: OutboxSession): Promise<void> {
-    const { status, ring } = this;
-    if ((await session.lastBatch()) < ring.place.batch) await this.reconcile(session);
+    const { status } = this;
+    const drawn = await session.lastBatch();
+    if (drawn < this.lastBatch) await this.reconcile(session);
+    else this.lastBatch = drawn;
     // What an earlier session has claimed, and perhaps not appended: its reply may have been lost. Its claim may also be waiting
     // for a lock at the server: ours comes behind it, so what has been claimed is read again after our first claim.
     await this.drain(session);
     let isFirst = true;
     while (!this.isStopping) {
       this.hinted = false;
-      const { isRelay, events, batch, held, heldBy } = await session.claim(claimLimit, ring.place.batch);
+      const { isRelay, events, batch, held, heldBy } = await session.claim(claimLimit, this.lastBatch);
       status.state = isRelay ? 'relaying' : 'standby';
       status.lastError = undefined;
       this.failures = 0;
       this.heldBack(held, heldBy);
-      if (batch > 0 && batch <= ring.place.batch) {
+      if (batch > 0 && batch <= this.lastBatch) {
         await this.reconcile(session);
         continue;
       }
+      if (batch > 0) this.lastBatch = batch;
       if (events > 0 || isFirst || !isRelay) await this.drain(session);
       isFirst = false;
       await this.settle(session);
@@ -195,11 +211,28 @@ export class Relay {
   /** Append what is claimed, slice by slice. */
   private async drain(session: OutboxSession): Promise<void> {
     while (!this.isStopping) {
-      const { events, orphans } = await session.claimed(this.ring.place, groupBytes);
-      if (events.length + orphans.length === 0) return;
+      const { events, orphans, known } = await session.claimed(this.ring.place, groupBytes);
+      if (events.length + orphans.length + known.length === 0) return;
       for (const orphan of orphans) await this.setAside(session, orphan, 'it is not in domain_events any more');
-      await this.append(session, events);
+      const isOnItsWay = new Set<string>();
+      const fresh: ClaimedEvent[] = [];
+      const again: ClaimedRow[] = [...known];
+      for (const event of events) {
+        (this.ring.underWay.has(event.id) || isOnItsWay.has(event.id) ? again : fresh).push(event);
+        isOnItsWay.add(event.id);
+      }
+      await this.remove(session, again);
+      await this.append(session, fresh);
     }
+  }
+
+  /** Rows that were written again. */
+  private async remove(session: OutboxSession, rows: readonly ClaimedRow[]): Promise<void> {
+    if (rows.length === 0) return;
+    await session.remove(rows);
+    const message =
+      'rows of the outbox named events that a log has already; they were removed, and nothing relayed again';
+    this.settings.onWarning(message, { rows: rows.length, first: rows[0]!.id });
   }
 
   /** Into the ring, in order. */
@@ -220,7 +253,7 @@ export class Relay {
     }
   }
 
-  private async setAside(session: OutboxSession, row: ClaimedEvent | OrphanRow, reason: string): Promise<void> {
+  private async setAside(session: OutboxSession, row: ClaimedEvent | ClaimedRow, reason: string): Promise<void> {
     await session.setAside(row, reason);
     this.status.setAside++;
     const { id, aggregateType, aggregateId, version, type }: Partial<ClaimedEvent> = row;
@@ -238,7 +271,7 @@ export class Relay {
   private async reconcile(session: OutboxSession): Promise<void> {
     const { ring, settings } = this;
     while (!ring.isEmpty && !this.isStopping) await pause(roomMs); // the log is asked: what it will have, it must have
-    const done = await reconcile(session, this.log!, settings.control.position('written'), ring.place);
+    const done = await reconcile(session, this.log!, settings.control.position('written'), this.lastBatch);
     settings.onWarning('the outbox is an earlier state of itself; what the log has is not relayed again', { done });
     this.mayHaveSettled = true;
   }

@@ -202,7 +202,7 @@ test('what is set aside is not read again, holds nothing back, is counted by eve
   for (const id of ['odd', 'stored', 'claimed']) await raise(id);
   const one = await sessionOf('one');
   await one.claim(500, 0);
-  const read = async (): Promise<ClaimedEvent[]> => (await one.claimed(nowhere, 1 << 20)).events;
+  const read = async (): Promise<readonly ClaimedEvent[]> => (await one.claimed(nowhere, 1 << 20)).events;
   const [odd, stored] = await read();
   await one.setAside(odd!, 'no log can take it');
   expect((await read()).map(({ aggregateId }) => aggregateId)).toEqual(['stored', 'claimed']);

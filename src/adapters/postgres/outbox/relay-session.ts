@@ -5,7 +5,15 @@
 // its statement arrives. What a statement has written is durable when it returns, whatever `synchronous_commit` says.
 import pg from 'pg';
 import { tame } from '../../../base/tame.ts';
-import type { Claim, ClaimedEvent, DoubtfulRow, OrphanRow, OutboxSession, Place } from '../../../outbox/outbox.ts';
+import type {
+  Claim,
+  Claimed,
+  ClaimedEvent,
+  ClaimedRow,
+  DoubtfulRow,
+  OutboxSession,
+  Place,
+} from '../../../outbox/outbox.ts';
 import { failure } from '../session/failure.ts';
 import { durable } from '../session/server-session.ts';
 
@@ -93,7 +101,7 @@ export class PostgresOutboxSession implements OutboxSession {
     // A batch that no claim has drawn is a stranger's: its row waits, and moves no log's place. The first is read whatever it holds. What the server adds up is the text, as it will send it.
     this.claimedSql = `
       select * from (
-        select o.batch, o.sequence, o.id::text as id, d.id is null as is_orphan, d.aggregate_type, d.aggregate_id, d.version, d.event_type,
+        select o.batch, o.sequence, o.id::text as id, d.id is null as is_orphan, d.position is not null as is_known, d.aggregate_type, d.aggregate_id, d.version, d.event_type,
           d.schema_version, extract(epoch from d.occurred_at)::float8 * 1000 as occurred_at, d.data::text as data,
           d.metadata::text as metadata,
           pg_catalog.sum(pg_catalog.octet_length(d.data::text) + coalesce(pg_catalog.octet_length(d.metadata::text), 0))
@@ -133,14 +141,26 @@ export class PostgresOutboxSession implements OutboxSession {
     return { isRelay: this.isRelay, events, batch: Number(row.batch), held: Math.max(0, held), heldBy };
   }
 
-  async claimed(place: Place, bytes: number): Promise<{ events: ClaimedEvent[]; orphans: OrphanRow[] }> {
+  async claimed(place: Place, bytes: number): Promise<Claimed> {
     const values = [this.identity.logId, place.batch, place.sequence, this.sliceRows, bytes];
     const { rows } = await this.query(this.claimedSql, values);
     // So many rows were added up for so many that fit: the next slice tries with about twice the latter.
     this.sliceRows = Math.min(slice.most, Math.max(slice.fewest, rows.length * 2));
     const placed = rows.map((row) => ({ ...row, batch: Number(row.batch), sequence: Number(row.sequence) }));
-    const orphans = placed.filter((row) => row.is_orphan).map(({ batch, sequence, id }) => ({ batch, sequence, id }));
-    return { events: placed.filter((row) => !row.is_orphan).map(claimedEvent), orphans };
+    return {
+      events: placed.filter((row) => !row.is_orphan && !row.is_known).map(claimedEvent),
+      orphans: placed.filter((row) => row.is_orphan).map(claimedRow),
+      known: placed.filter((row) => row.is_known).map(claimedRow),
+    };
+  }
+
+  async remove(rows: readonly Place[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.query(
+      `delete from ${this.table} o using unnest($2::bigint[], $3::bigint[]) as gone (batch, sequence)
+       where o.log_id = $1 and o.batch = gone.batch and o.sequence = gone.sequence returning ${durable}`,
+      [this.identity.logId, rows.map(({ batch }) => batch), rows.map(({ sequence }) => sequence)],
+    );
   }
 
   async setAside({ batch, sequence }: Place, reason: string): Promise<void> {
@@ -183,18 +203,20 @@ export class PostgresOutboxSession implements OutboxSession {
     if (done.length === 0) return;
     await this.query(
       `update ${this.table} o set log_id = $1, position = done.position
-       from unnest($2::bigint[], $3::bigint[]) as done (sequence, position) where o.sequence = done.sequence
+       from unnest($2::bigint[], $3::bigint[]) as done (sequence, position)
+       where o.sequence = done.sequence and o.position is null and (o.log_id is null or o.log_id = $1)
        returning ${durable}`,
       [this.identity.logId, done.map(({ sequence }) => sequence), done.map(({ position }) => position)],
     );
   }
 
   async restartBehind(batch: number): Promise<void> {
+    const sequence = `${pg.escapeIdentifier(this.schema)}.outbox_batch`;
     await this.query(
       `with again as (
          update ${this.table} set log_id = null, batch = null
          where log_id = $1 and position is null and refused is null returning sequence
-       ) select pg_catalog.setval(${pg.escapeLiteral(`${pg.escapeIdentifier(this.schema)}.outbox_batch`)}, $2::bigint),
+       ) select pg_catalog.setval(${pg.escapeLiteral(sequence)}, greatest($2::bigint, (select last_value from ${sequence}))),
            pg_catalog.count(*), ${durable} from again`,
       [this.identity.logId, batch],
     );
@@ -224,6 +246,8 @@ export class PostgresOutboxSession implements OutboxSession {
 }
 
 const nothingClaimed = (isRelay: boolean): Claim => ({ isRelay, events: 0, batch: 0, held: 0, heldBy: [] });
+
+const claimedRow = ({ batch, sequence, id }: ClaimedRow): ClaimedRow => ({ batch, sequence, id });
 
 function claimedEvent(row: any): ClaimedEvent {
   return {

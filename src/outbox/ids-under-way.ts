@@ -1,0 +1,54 @@
+// The events that this log has, and the store has no positions for yet: a row of the outbox for one of them was written again. The
+// relay claims nothing while there are more than some thousands, so a run ends with no more than that. Host thread.
+
+interface Group {
+  readonly ids: readonly string[];
+  /** Of its last frame; undefined: it is in the ring. */
+  position: number | undefined;
+}
+
+/** Of those that an earlier run has left: more than it can have had. */
+const leftMost = 1 << 14;
+
+export class IdsUnderWay {
+  private readonly ids = new Set<string>();
+  /** In the order of the log. */
+  private groups: Group[] = [];
+
+  get size(): number {
+    return this.ids.size;
+  }
+
+  has(id: string): boolean {
+    return this.ids.has(id);
+  }
+
+  /** Into the ring, behind all others. */
+  add(ids: readonly string[], position?: number): void {
+    this.groups.push({ ids, position });
+    for (const id of ids) this.ids.add(id);
+  }
+
+  /** What an earlier run has left in the log, in its order: of a log that reaches far back the newest. */
+  left(id: string, position: number): void {
+    this.add([id], position);
+    if (this.groups.length >= 2 * leftMost) this.drop(leftMost);
+  }
+
+  /** The first group of those in the ring is in the log. */
+  written(position: number): void {
+    const group = this.groups.find((one) => one.position === undefined);
+    if (group) group.position = position;
+  }
+
+  /** The store has the positions up to here. */
+  passed(position: number): void {
+    const count = this.groups.findIndex((group) => group.position === undefined || group.position > position);
+    this.drop(count === -1 ? this.groups.length : count);
+  }
+
+  private drop(count: number): void {
+    if (count === 0) return;
+    for (const { ids } of this.groups.splice(0, count)) for (const id of ids) this.ids.delete(id);
+  }
+}
