@@ -49,6 +49,7 @@ const settleMs = 500;
 const raisedTypesMs = 1000; // how often to ask which types database roles may raise
 const pauses = { minMs: 100, maxMs: 10_000 };
 const stopGraceMs = 1000; // then a statement that is running is waited for no longer
+const finishGraceMs = 10_000; // from opening on; rows that stay hold up other logs until this one is opened again
 const roomMs = 5; // how often to look for room in the ring, and whether the store has caught up
 
 export class Relay {
@@ -131,14 +132,15 @@ export class Relay {
   /** After the last flush: the rows that every reader of the log has passed go, so that no other log waits for them. */
   async finish(): Promise<void> {
     if (!this.mayHaveSettled || this.letGo.signal.aborted) return;
+    const impatience = new AbortController();
     const patience = setTimeout(
-      guarded(() => this.session?.abort()),
-      stopGraceMs,
+      guarded(() => impatience.abort()),
+      finishGraceMs,
     );
     try {
-      this.session = await this.settings.outbox.open(this.letGo.signal);
-      await this.session.settle(this.settings.control.position('floor'));
-      await this.session.close();
+      const session = await this.settings.outbox.open(AbortSignal.any([this.letGo.signal, impatience.signal]));
+      await session.settle(this.settings.control.position('floor'));
+      await session.close();
     } catch {
       // The next start settles them.
     } finally {

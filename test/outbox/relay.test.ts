@@ -367,6 +367,38 @@ test('a log whose sinks have passed everything at its close holds nothing back',
   expect(await waiting()).toEqual([]);
 });
 
+test('a close waits for more than a moment until the rows that everything has passed can go', async () => {
+  const folder = scratchFolder();
+  const obstacle = join(folder, '..', 'away');
+  writeFileSync(obstacle, '');
+  const a = await started(folder, { sinks: [{ name: 'partner', module: fileSink, options: { failWhile: obstacle } }] });
+  await raise('i-1');
+  await until(waiting, ([row]) => row?.position !== null);
+  const holder = new pg.Client({ connectionString: url });
+  await holder.connect();
+  await holder.query(`begin; select from ${schema}.outbox for update`);
+  rmSync(obstacle);
+  const settling = `select from pg_stat_activity where application_name = 'trunkline relay' and wait_event_type = 'Lock'
+    and datname = current_database()`;
+  const heldUp = (count: number): Promise<unknown> =>
+    until(
+      async () => (await client.query(settling)).rowCount,
+      (found) => found === count,
+    );
+  await heldUp(1);
+  let isClosed = false;
+  const closing = a.close().then(() => {
+    isClosed = true;
+  });
+  await heldUp(2); // the first has been let go of, which the server does not notice
+  await client.query('select pg_sleep(1.5)'); // as on a machine where a statement takes so long
+  expect(isClosed).toBe(false);
+  await holder.query('rollback');
+  await holder.end();
+  await closing;
+  expect(await waiting()).toEqual([]);
+});
+
 test('a database that came back from an earlier state: what the log has is not relayed again, what is new is', async () => {
   const runtime = await started();
   const heard = heardBy(runtime);
