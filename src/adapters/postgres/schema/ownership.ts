@@ -12,11 +12,14 @@
 // the others. Being made a member needs no consent: who has the rights of a role is not for that reason its friend.
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
+import { filled, ownPath } from '../session/own-path.ts';
+import { strangeTriggers, triggerTexts } from './own-triggers.ts';
 import { relations } from './tables.ts';
+import { usedBy } from './used-objects.ts';
 
 interface Finding {
-  readonly kind: 'schema' | 'create' | 'object' | 'attached' | 'event trigger';
-  /** The object, as the server describes it; of `attached` what uses the function of `other`. */
+  readonly kind: 'schema' | 'create' | 'object' | 'runs' | 'uses' | 'event trigger' | 'added' | 'altered' | 'off';
+  /** The object, as the server describes it; of `runs` and `uses` what uses `other`. */
   readonly object: string | null;
   readonly other: string | null;
   /** null: every role. */
@@ -25,24 +28,41 @@ interface Finding {
 
 const shownLimit = 3;
 
+/** Of a schema that only trusted roles have changed. */
+const alterations: readonly Finding['kind'][] = ['added', 'altered', 'off'];
+
 /**
- * Refuse a schema in which a role that is not trusted can create, or has created, what we would run.
- * @throws StoreSchemaUnsafe
+ * Refuse a schema in which a role that is not trusted can create, or has created, what we would run, or whose tables run what our
+ * migrations did not make.
+ * @throws StoreSchemaUnsafe, StoreSchemaMismatch
  */
 export async function checkOwnership(
   client: pg.ClientBase,
   schema: string,
   use: 'session' | 'migration',
 ): Promise<void> {
-  const { rows } = await client.query(findingsSql, [schema, relations, use === 'migration']);
+  const sql = filled(findingsSql, [schema, relations, use === 'migration', ...triggerTexts]);
+  const results = (await client.query(`${printing}; ${sql}`)) as unknown as pg.QueryResult<Finding>[];
+  const { rows } = results.at(-1)!;
   if (rows.length === 0) return;
-  const reasons = (rows as Finding[]).map((finding) => reasonOf(finding, schema));
+  const reasons = rows.map((finding) => reasonOf(finding, schema));
   const more = reasons.length > shownLimit ? [`and ${reasons.length - shownLimit} more`] : [];
-  throw new TrunklineError('StoreSchemaUnsafe', {
+  const isAltered = rows.every(({ kind }) => alterations.includes(kind));
+  throw new TrunklineError(isAltered ? 'StoreSchemaMismatch' : 'StoreSchemaUnsafe', {
     schema,
     reason: [...reasons.slice(0, shownLimit), ...more].join('; '),
   });
 }
+
+/**
+ * How the server prints what is compared with a text of ours, whatever the session is set to; and no machine code is made for a
+ * statement whose cost it overrates (recursion), which would take longer than it. As one query with it, which is one transaction.
+ */
+const printing = [
+  ...[`search_path = ${ownPath}`, "timezone = 'UTC'", "datestyle = 'ISO'", 'quote_all_identifiers = off', 'jit = off'],
+]
+  .map((setting) => `set local ${setting}`)
+  .join('; ');
 
 function reasonOf({ kind, object, other, role }: Finding, schema: string): string {
   const name = pg.escapeIdentifier(schema);
@@ -54,28 +74,19 @@ function reasonOf({ kind, object, other, role }: Finding, schema: string): strin
       return `${role === null ? 'every role' : `role ${role}`} may create functions in it: revoke create on schema ${name} from ${grantee}`;
     case 'object':
       return `${object} belongs to role ${role}: drop it, or name a schema that nothing else uses`;
-    case 'attached':
-      return `${object} runs ${other}, which belongs to role ${role}: drop the one, or give the other to the schema's owner`;
+    case 'runs':
+    case 'uses':
+      return `${object} ${kind} ${other}, which belongs to role ${role}: drop the one, or give the other to the schema's owner`;
     case 'event trigger':
       return `${object} runs ${other}, which belongs to role ${role}, with the rights of who makes tables: drop it`;
+    case 'added':
+      return `${object} is none of ours: drop it`;
+    case 'altered':
+      return `${object} does something else than the one that our migrations make: make it again, as their files do`;
+    case 'off':
+      return `${object} is switched off: alter table … enable trigger …`;
   }
 }
-
-/** Functions that a table runs for who uses it. `tables`: what has their `oid`. */
-export const attachedTo = (tables: string): string =>
-  `select d.classid, d.objid, p.oid, p.proowner as owner from (
-    select 'pg_catalog.pg_trigger'::pg_catalog.regclass as class, t.oid from pg_catalog.pg_trigger t join ${tables} ours on ours.oid = t.tgrelid
-      where not t.tgisinternal
-    union all select 'pg_catalog.pg_rewrite'::pg_catalog.regclass, r.oid from pg_catalog.pg_rewrite r join ${tables} ours on ours.oid = r.ev_class
-    union all select 'pg_catalog.pg_attrdef'::pg_catalog.regclass, a.oid from pg_catalog.pg_attrdef a join ${tables} ours on ours.oid = a.adrelid
-    union all select 'pg_catalog.pg_constraint'::pg_catalog.regclass, c.oid from pg_catalog.pg_constraint c join ${tables} ours on ours.oid = c.conrelid
-      where c.contype = 'c'
-    union all select 'pg_catalog.pg_policy'::pg_catalog.regclass, y.oid from pg_catalog.pg_policy y join ${tables} ours on ours.oid = y.polrelid
-    union all select 'pg_catalog.pg_class'::pg_catalog.regclass, i.indexrelid from pg_catalog.pg_index i join ${tables} ours on ours.oid = i.indrelid
-      where i.indexprs is not null or i.indpred is not null
-  ) part join pg_catalog.pg_depend d on d.classid = part.class and d.objid = part.oid
-    and d.refclassid = 'pg_catalog.pg_proc'::pg_catalog.regclass
-  join pg_catalog.pg_proc p on p.oid = d.refobjid`;
 
 /**
  * Whether all who may make others members of a role are, or can become, a role of `trusted`; its own members otherwise are not
@@ -86,21 +97,20 @@ export const administeredBy = (role: string, trusted: string): string =>
   `not exists (select from pg_catalog.pg_auth_members a where a.roleid = ${role} and a.admin_option
     and not exists (select from ${trusted} t where pg_catalog.pg_has_role(a.member, t.role, 'member')))`;
 
-/** $1: the schema; $2: the names of our tables, views and sequences; $3: whether this role is to migrate. */
+/** $1: the schema; $2: the names of our tables, views and sequences; $3: whether this role is to migrate; $4, $5: `triggerTexts`. */
 const findingsSql = `
-  with home as materialized (
+  with recursive home as materialized (
     select n.oid, n.nspowner as owner, n.nspacl as acl from pg_catalog.pg_namespace n where n.nspname = $1::pg_catalog.text
   ), me as materialized (
     select r.oid, r.rolsuper as is_super from pg_catalog.pg_roles r where r.rolname = current_user
   ), base as materialized (
     select datdba as owner from pg_catalog.pg_database where datname = pg_catalog.current_database()
-  ), ours as materialized (
-    select c.oid, c.relname as name, c.relowner as owner from pg_catalog.pg_class c
+  ), ours (oid, name, owner) as (
+    select c.oid, c.relname::pg_catalog.text, c.relowner from pg_catalog.pg_class c
     where c.relnamespace = (select oid from home) and c.relname = any ($2::pg_catalog.text[])
     union
-    select c.oid, c.relname, c.relowner from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
-    where i.inhparent = (select c.oid from pg_catalog.pg_class c
-      where c.relnamespace = (select oid from home) and c.relname = 'domain_events')
+    select c.oid, c.relname::pg_catalog.text, c.relowner
+    from ours o join pg_catalog.pg_inherits i on i.inhparent = o.oid join pg_catalog.pg_class c on c.oid = i.inhrelid
   ), created as materialized (
     select a.grantee as role from home, pg_catalog.aclexplode(coalesce(home.acl, pg_catalog.acldefault('n', home.owner))) a
     where a.privilege_type = 'CREATE'
@@ -110,9 +120,7 @@ const findingsSql = `
     union select oid from me where $3
     union select o.owner from ours o, created c where not $3 and c.role = o.owner
         and o.name = 'trunkline_migrations' and not exists (select from ours p where p.owner <> o.owner)
-  ), attached as materialized (
-    ${attachedTo('ours')}
-  ), found as (
+  ), ${usedBy('ours')}, found as (
     select 'schema' as kind, null as object, current_user::pg_catalog.text as other, home.owner as role from home, me, base
       where $3 and home.owner <> (select r.oid from pg_catalog.pg_roles r where r.rolname = 'pg_database_owner')
         and not (not me.is_super and pg_catalog.pg_has_role(me.oid, home.owner, 'usage')
@@ -134,15 +142,25 @@ const findingsSql = `
       from pg_catalog.pg_type t where t.typnamespace = (select oid from home)
         and (t.typtype <> 'c' and t.typelem = 0 or t.typname = any ($2::pg_catalog.text[]))
     union all
-    select 'attached', pg_catalog.pg_describe_object(a.classid, a.objid, 0),
-      pg_catalog.pg_describe_object('pg_catalog.pg_proc'::pg_catalog.regclass, a.oid, 0), a.owner from attached a
+    select 'object', pg_catalog.pg_describe_object('pg_catalog.pg_constraint'::pg_catalog.regclass, k.oid, 0), null, c.relowner
+      from pg_catalog.pg_constraint k join ours o on o.oid = k.confrelid join pg_catalog.pg_class c on c.oid = k.conrelid
+    union all
+    select 'object', pg_catalog.pg_describe_object('pg_catalog.pg_statistic_ext'::pg_catalog.regclass, s.oid, 0), null, s.stxowner
+      from pg_catalog.pg_statistic_ext s join ours o on o.oid = s.stxrelid
+    union all
+    select case r.class when 'pg_catalog.pg_proc'::pg_catalog.regclass then 'runs' else 'uses' end,
+      pg_catalog.pg_describe_object(p.classid, p.objid, 0), pg_catalog.pg_describe_object(r.class, r.oid, 0), r.owner
+      from reached r join parts p on p.refclassid = r.root_class and p.refobjid = r.root_oid where r.owner is not null
     union all
     select 'event trigger', pg_catalog.pg_describe_object('pg_catalog.pg_event_trigger'::pg_catalog.regclass, e.oid, 0),
       pg_catalog.pg_describe_object('pg_catalog.pg_proc'::pg_catalog.regclass, p.oid, 0), p.proowner
       from pg_catalog.pg_event_trigger e join pg_catalog.pg_proc p on p.oid = e.evtfoid where e.evtenabled <> 'D'
-  )
+  ), reported as (
   select f.kind, f.object, f.other, r.rolname::pg_catalog.text as role
   from found f left join pg_catalog.pg_roles r on r.oid = f.role
   where f.kind = 'schema' or f.role = 0
     or not exists (select from trusted t where pg_catalog.pg_has_role(f.role, t.role, 'member'))
-  order by f.kind <> 'schema', f.kind <> 'create', f.kind, f.object`;
+  union all
+  select a.kind, a.object, null, null from (${strangeTriggers('ours', '$1', '$4', '$5')}) a
+  )
+  select * from reported order by kind <> 'schema', kind <> 'create', kind, object`;

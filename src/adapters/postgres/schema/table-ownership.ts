@@ -4,7 +4,8 @@
 // the owner of our schema, superusers, who can become one of them, and a group of this role's that only these administer.
 import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
-import { administeredBy, attachedTo } from './ownership.ts';
+import { administeredBy } from './ownership.ts';
+import { usedBy } from './used-objects.ts';
 
 /** `client` reads on our own path. `home`: our schema. @throws StoreSchemaUnsafe */
 export async function checkTableOwnership(
@@ -35,15 +36,15 @@ const strangersSql = `
     union select datdba from pg_catalog.pg_database where datname = pg_catalog.current_database()
     union select r.oid from pg_catalog.pg_roles r where r.rolname = 'pg_database_owner'
     union select n.nspowner from pg_catalog.pg_namespace n where n.nspname = $2::pg_catalog.text
-  ), found as (
+  ), ${usedBy('ours')}, found as (
     select 1 as place, pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0) as object, null as other,
       c.relowner as role from ours join pg_catalog.pg_class c on c.oid = ours.oid
     union all
     select distinct 2, pg_catalog.pg_describe_object('pg_catalog.pg_namespace'::pg_catalog.regclass, n.oid, 0), null, n.nspowner
       from ours join pg_catalog.pg_class c on c.oid = ours.oid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
     union all
-    select 3, pg_catalog.pg_describe_object(a.classid, a.objid, 0),
-      pg_catalog.pg_describe_object('pg_catalog.pg_proc'::pg_catalog.regclass, a.oid, 0), a.owner from (${attachedTo('ours')}) a
+    select 3, pg_catalog.pg_describe_object(p.classid, p.objid, 0), pg_catalog.pg_describe_object(r.class, r.oid, 0), r.owner
+      from reached r join parts p on p.refclassid = r.root_class and p.refobjid = r.root_oid where r.owner is not null
   )
   select f.object, f.other, r.rolname::pg_catalog.text as role, me.name::pg_catalog.text as me
   from me, found f left join pg_catalog.pg_roles r on r.oid = f.role

@@ -1,6 +1,7 @@
-// The columns that this release works with, so that an altered schema is refused at the start, by name.
+// The columns and triggers that this release works with, so that an altered schema is refused at the start, by name.
 import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
+import { ownTriggers } from './own-triggers.ts';
 
 const columns: Readonly<Record<string, string>> = {
   domain_events:
@@ -40,8 +41,12 @@ export async function checkTables(client: pg.ClientBase, schema: string): Promis
   const { rows } = await client.query(
     `select needed.name from pg_catalog.unnest($2::text[]) needed (name) where not exists (
        select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-       where n.nspname = $1 and c.relname || '.' || a.attname = needed.name and not a.attisdropped)`,
-    [schema, needed],
+       where n.nspname = $1 and c.relname || '.' || a.attname = needed.name and not a.attisdropped)
+     union all
+     select 'trigger ' || needed.name from pg_catalog.unnest($3::text[]) needed (name) where not exists (
+       select from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+       where n.nspname = $1 and c.relname || '.' || t.tgname = needed.name)`,
+    [schema, needed, ownTriggers],
   );
   if (rows.length === 0) return;
   const reason = `it lacks ${rows.map(({ name }) => name).join(', ')}`;

@@ -58,7 +58,8 @@ export function sendOnOwnPath(client: pg.ClientBase, send: Send, asked: any[]): 
 /** Texts and quoted names stand for themselves, whatever they hold. */
 const parts = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\d+)/g;
 
-const filled = (text: string, values: readonly unknown[]): string =>
+/** `text` with its parameters written into it. */
+export const filled = (text: string, values: readonly unknown[]): string =>
   values.length === 0
     ? text
     : text.replaceAll(parts, (part, number) => (number === undefined ? part : literal(values[number - 1])));
