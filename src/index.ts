@@ -3,7 +3,8 @@
 // `kafka.ts`, `testing.ts`.
 import './base/node-version.ts'; // first: it says so where the others would fail
 
-export { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from './base/errors.ts';
+export type { ErrorCode, ErrorDetails } from './base/error-details.ts';
+export { isError, Rejected, TrunklineError } from './base/errors.ts';
 export type { Logger } from './base/logger.ts';
 export type { Secret } from './base/secrets.ts';
 export type { BatchOptions, Bus, ListenerHandle, ListenOptions } from './bus/bus.ts';

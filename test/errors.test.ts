@@ -3,7 +3,8 @@ import { readFileSync } from 'node:fs';
 import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ErrorCode, type ErrorDetails, isError, Rejected, TrunklineError } from '../src/base/errors.ts';
+import type { ErrorCode, ErrorDetails } from '../src/base/error-details.ts';
+import { isError, Rejected, TrunklineError } from '../src/base/errors.ts';
 import { fromWire, toWire, type WireError } from '../src/base/wire-error.ts';
 
 // One of each: a code that is added without a sample does not compile.

@@ -1,6 +1,8 @@
 // Errors as they cross threads and processes, and as outcomes keep them: { code, message, details }, rebuilt as the same class on the
 // other side.
-import { describeError, type ErrorCode, type ErrorDetails, Rejected, TrunklineError } from './errors.ts';
+
+import type { ErrorCode, ErrorDetails } from './error-details.ts';
+import { describeError, Rejected, TrunklineError } from './errors.ts';
 import { anything, object, oneOf, type Shape } from './json.ts';
 
 /** An error as it crosses a thread. */

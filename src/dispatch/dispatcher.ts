@@ -3,7 +3,8 @@
 
 import { checkId } from '../base/checks.ts';
 import { monotonicMs } from '../base/clock.ts';
-import { type Executed, isError, TrunklineError } from '../base/errors.ts';
+import type { Executed } from '../base/error-details.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
 import type { AnyAggregate, SendOptions } from '../model/aggregate.ts';
 import { isMessageKey, type Level, type Receipt } from '../model/receipt.ts';
 import { shardOf } from '../shard/contract.ts';

@@ -1,5 +1,7 @@
 // A reply that is no outcome: the error as the caller gets it.
-import { type ErrorDetails, TrunklineError } from '../base/errors.ts';
+
+import type { ErrorDetails } from '../base/error-details.ts';
+import { TrunklineError } from '../base/errors.ts';
 import { checkedJson } from '../base/json.ts';
 import { fromWire, wireError } from '../base/wire-error.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';

@@ -1,5 +1,7 @@
 // What a flusher says of itself, and which errors of a sink end it. The contract of sinks: ../log/sink.ts.
-import { type ErrorCode, isError, TrunklineError } from '../base/errors.ts';
+
+import type { ErrorCode } from '../base/error-details.ts';
+import { isError, TrunklineError } from '../base/errors.ts';
 
 export type FlusherState = 'opening' | 'running' | 'retrying' | 'failed' | 'stopped';
 
