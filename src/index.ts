@@ -74,10 +74,13 @@ export {
   type ProjectionTable,
 } from './projections/projection.ts';
 export type { CloseOptions } from './runtime/close-options.ts';
+export type { EffectTables } from './runtime/effects.ts';
 export type { ForgottenHandler } from './runtime/forget-handler.ts';
 export type { HandlerOptions, RuntimeOptions } from './runtime/options.ts';
+export type { Projections } from './runtime/projections.ts';
 export { createRuntime, Runtime } from './runtime/runtime.ts';
 export type { RuntimeStatus } from './runtime/status.ts';
+export type { Subscriptions } from './runtime/subscriptions.ts';
 export type { StoreOptions } from './store/adapter.ts';
 export { openEventStore } from './store/open.ts';
 export type { ReadOnlyEventStore } from './store/read-only.ts';

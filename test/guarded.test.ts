@@ -14,7 +14,8 @@ const src = fileURLToPath(new URL('../src', import.meta.url));
 /** Places without a guard, each with the reason why it needs none. */
 const exempt: Readonly<Record<string, string>> = {
   "shared/exit-guard.ts: process.on('exit', shutGates)": 'atomics alone; the process is ending',
-  'runtime/handlers-door.ts: .once(effectKey, effect)': 'no listener: Inbox.once',
+  'runtime/effects.ts: .once(effectKey, effect)': 'no listener: Inbox.once',
+  'runtime/runtime.ts: this.once = (effectKey, effect) =>': 'no listener: Inbox.once',
   'runtime/handlers-stage.ts: .once(key, effect)': 'no listener: Inbox.once',
   'bus/bus.ts: this.emitter.on(name, heard)': 'called by emit(), in a turn; deliver() catches',
   "base/thread.ts: worker.once('error', (error) =>": 'keeps a text',

@@ -126,7 +126,7 @@ describe('who imports whom', () => {
 /** What each thread loads before it can do anything, and each importer of the public door: files, and packages. */
 const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly string[] }>> = {
   // Also in every shard, and in every thread of a handler's, by way of the modules that users name.
-  'index.ts': { files: 68, packages: [] },
+  'index.ts': { files: 70, packages: [] },
   'postgres.ts': { files: 42, packages: [] },
   'kafka.ts': { files: 26, packages: [] },
   'testing.ts': { files: 39, packages: [] },

@@ -68,7 +68,7 @@ const entriesPerPage = 1_000;
 const unfinished = 0; // as a version
 
 export function checkForget(name: string, options: { dryRun?: boolean | undefined }): void {
-  checkFields('forgetHandler', options, ['dryRun']);
+  checkFields('subscriptions.forget', options, ['dryRun']);
   const { dryRun } = options;
   if (dryRun !== undefined && typeof dryRun !== 'boolean') invalid('dryRun', dryRun, 'must be true or false');
   const fault = nameFault(name, nameBytesLimit);

@@ -102,8 +102,10 @@ export class HandlerStage {
     return new HandlerStage(parts, { state: await loadHandlerState(store), projections: await loadProjections(store) });
   }
 
-  get isClosed(): boolean {
-    return this.hasClosed;
+  /** This, for a call of the user's. @throws RuntimeClosed */
+  get open(): this {
+    if (this.hasClosed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
+    return this;
   }
 
   get local(): StateTables {
@@ -159,6 +161,13 @@ export class HandlerStage {
 
   find(name: string): RunningSubscription {
     return this.subscriptions.named(name);
+  }
+
+  projection(name: string): Projection<unknown> {
+    const found = this.projections.get(name);
+    if (found === undefined)
+      throw new TrunklineError('UnknownSubscription', { handler: name, known: [...this.projections.keys()] });
+    return found;
   }
 
   projectionHeldUp(projection: string, error: unknown): void {
@@ -271,7 +280,7 @@ export class HandlerStage {
   /** What effects have put into a table, in key order. */
   async effects(table: string, range: RangeOptions = {}): Promise<{ key: string; value: unknown }[]> {
     checkTable(table);
-    return valuesOf(this.stores.handlerState, effectTable(table), checkRange('effects', range) as KeyRange);
+    return valuesOf(this.stores.handlerState, effectTable(table), checkRange('effects.range', range) as KeyRange);
   }
 
   *running(): Iterable<Running> {

@@ -9,6 +9,7 @@ import { detached, type Running } from '../base/running.ts';
 import { promised } from '../base/thenable.ts';
 import { heldUpBy } from '../base/wait.ts';
 import type { Bus } from '../bus/bus.ts';
+import type { DeadLetters } from '../dead-letters/dead-letters.ts';
 import type { StateOptions } from '../dispatch/refs.ts';
 import type { EventPublisher } from '../entity/publisher.ts';
 import type { RuntimeStore } from '../entity/store.ts';
@@ -32,10 +33,12 @@ import type { ReadState } from '../wire/carried.ts';
 import { mintId } from '../wire/ids.ts';
 import { deepFreeze } from '../wire/payload.ts';
 import { type CloseOptions, checkCloseOptions, closeDeadlineMs } from './close-options.ts';
-import { HandlerDoor } from './handlers-door.ts';
+import { EffectTables } from './effects.ts';
 import { type RuntimeOptions, resolveOptions } from './options.ts';
+import { Projections } from './projections.ts';
 import type { Stages } from './stages.ts';
 import type { RuntimeStatus } from './status.ts';
+import { Subscriptions } from './subscriptions.ts';
 
 /**
  * Start a runtime in this thread: recover the log, start the threads, and be ready for commands.
@@ -67,7 +70,7 @@ async function start(options: RuntimeOptions): Promise<Runtime> {
 }
 
 /** A running runtime; made by {@link createRuntime}, ended by `close` or `await using`. A class, so that dependency injection can name it. */
-export class Runtime extends HandlerDoor implements AsyncDisposable {
+export class Runtime implements AsyncDisposable {
   /** Live listeners. */
   readonly bus: Bus;
   /** What the start found in the log. */
@@ -76,18 +79,52 @@ export class Runtime extends HandlerDoor implements AsyncDisposable {
   readonly store: RuntimeStore;
   /** Publishes events of entities, from this thread. */
   readonly publisher: EventPublisher;
+  /** Durable handlers, and replays. */
+  readonly subscriptions: Subscriptions;
+  /** Rows that are folded from events. */
+  readonly projections: Projections;
+  /** What happens once for a key, and the tables that effects have written. */
+  readonly effects: EffectTables;
+  /** Short for `subscriptions.subscribe`. */
+  readonly subscribe: Subscriptions['subscribe'];
+  /** Short for `subscriptions.register`. */
+  readonly register: Subscriptions['register'];
+  /** Short for `subscriptions.replay`. */
+  readonly replay: Subscriptions['replay'];
+  /** Short for `projections.project`. */
+  readonly project: Projections['project'];
+  /** Short for `effects.once`. */
+  readonly once: EffectTables['once'];
+  /** Short for `effects.get`. */
+  readonly effect: EffectTables['get'];
   private readonly stages: Stages;
   private flush: FlushPolicy;
 
   /** @internal Use {@link createRuntime}. */
   constructor(stages: Stages) {
-    super(stages.handlers);
     this.stages = stages;
     this.flush = stages.options.flush;
     this.bus = stages.bus;
     this.recovery = stages.log.recovery;
     this.store = stages.store;
     this.publisher = stages.publisher;
+    const subscriptions = new Subscriptions(stages.handlers);
+    const projections = new Projections(stages.handlers);
+    const effects = new EffectTables(stages.handlers);
+    this.subscriptions = subscriptions;
+    this.projections = projections;
+    this.effects = effects;
+    this.subscribe = (options: any) => subscriptions.subscribe(options);
+    this.register = (handler, options) => subscriptions.register(handler, options);
+    this.replay = (options: any) => subscriptions.replay(options);
+    this.project = (definition: any) => projections.project<any>(definition);
+    this.once = (effectKey, effect) => effects.once(effectKey, effect);
+    this.effect = (table, key) => effects.get(table, key);
+  }
+
+  /** What handlers could not handle. */
+  get deadLetters(): DeadLetters {
+    return this.stages.handlers.open.deadLetters;
   }
 
   /**

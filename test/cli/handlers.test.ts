@@ -43,7 +43,7 @@ test('list, show, dry run, edit, requeue, discard, replay', async () => {
     await runtime.ref(Counter, id).label('bad');
     await runtime.ref(Counter, id).add(1);
   }
-  await runtime.subscription('labels').caughtUpTo(runtime.status().written);
+  await runtime.subscriptions.named('labels').caughtUpTo(runtime.status().written);
   const at = ['--data-dir', dataDir];
   const listed = await until(
     () => run('dead-letters', 'list', ...at, '--handler', 'labels'),
@@ -129,7 +129,7 @@ test('status asks the service how its handlers are; without one they are not run
   const works = runtime.subscribe({ name: 'works', handle() {} });
   await works.caughtUpTo(await runtime.ref(Counter, 'a').add(1));
   await until(
-    () => runtime.subscription('fails').status().state,
+    () => runtime.subscriptions.named('fails').status().state,
     (state) => state === 'stopped',
   );
   await works.pause();
@@ -161,7 +161,7 @@ test('with PostgreSQL: the same, with --postgres; without it, a word on what is 
     });
   subscribe(runtime);
   for (const id of ['a', 'b']) await runtime.ref(Counter, id).add(1);
-  await runtime.subscription('broken').caughtUpTo(runtime.status().written);
+  await runtime.subscriptions.named('broken').caughtUpTo(runtime.status().written);
   const at = ['--data-dir', dataDir];
   const withServer = [...at, '--postgres', connectionString];
   expect((await run('dead-letters', 'list', ...at)).err).toMatch(/--postgres: is missing/);

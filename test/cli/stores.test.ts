@@ -164,7 +164,7 @@ test('handlers forget: by the service, without it, and of a machine that is lost
     code: 1,
     err: expect.stringMatching(/of handler 'one' stays: it is running/),
   });
-  await runtime.subscription('one').close();
+  await runtime.subscriptions.named('one').close();
   expect(await run('handlers', 'forget', 'one', '--dry-run', ...at)).toMatchObject({
     code: 0,
     out: expect.stringMatching(/^subscription one: would be forgotten, .*\n {2}1 checkpoint to be removed: one\n$/),

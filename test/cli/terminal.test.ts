@@ -109,7 +109,7 @@ test('dead letters, handlers and messages whose names, ids and errors hold such 
   });
   const labelled = await runtime.ref(Counter, hostile).label(hostile);
   await runtime.ref(Courier, hostile).send(hostile, ['one', 'two'], 'takeUnless', fails);
-  await runtime.subscription(handler).caughtUpTo(labelled);
+  await runtime.subscriptions.named(handler).caughtUpTo(labelled);
   const [first, second] = await until(
     () => runtime.deadLetters.messages.list(),
     ({ length }) => length === 2,
@@ -130,7 +130,7 @@ test('dead letters, handlers and messages whose names, ids and errors hold such 
   expect(await read('dead-letters messages show', first!.id, ...at)).toContain('innocent');
   expect(await read('dead-letters discard', '--handler', handler, ...at)).toContain('discarded');
   expect(await read('dead-letters messages requeue', first!.id, ...at)).toContain('requeued');
-  await runtime.subscription(handler).close();
+  await runtime.subscriptions.named(handler).close();
   for (const more of [['--dry-run'], ['--json']]) {
     expect(await read('handlers forget', handler, ...at, ...more)).toContain('\\u202egni');
   }

@@ -75,8 +75,8 @@ test('the handlers act on calls, each in its way', async () => {
   expect(notifications.filter(({ text }) => text.startsWith('BidWon'))).toHaveLength(2);
   const [day] = await office.analytics.entries();
   expect(day!.row).toEqual({ calls: 2, billedSeconds: 120, bids: 1, revenue: '0.12' });
-  expect(await runtime.effects('called-numbers')).toEqual([]); // calls that fail leave nothing either
-  const trail = await runtime.effects(auditTable);
+  expect(await runtime.effects.range('called-numbers')).toEqual([]); // calls that fail leave nothing either
+  const trail = await runtime.effects.range(auditTable);
   let events = 0;
   for await (const _ of runtime.events()) events++;
   expect(trail).toHaveLength(events);

@@ -168,7 +168,7 @@ async function effect(key: string): Promise<void> {
 }
 
 async function tellEffects(): Promise<void> {
-  const found = await runtime.effects('counted', { limit: Number.MAX_SAFE_INTEGER });
+  const found = await runtime.effects.range('counted', { limit: Number.MAX_SAFE_INTEGER });
   tell({ kind: 'effects', counts: Object.fromEntries(found.map(({ key, value }) => [key, value as number])) });
 }
 

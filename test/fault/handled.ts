@@ -24,5 +24,5 @@ export function recorder(onHandled: () => void): SubscribeOptions {
 }
 
 export async function readHandled(runtime: Runtime): Promise<Held[]> {
-  return (await runtime.effects(table, { limit: Number.MAX_SAFE_INTEGER })).map(({ value }) => value as Held);
+  return (await runtime.effects.range(table, { limit: Number.MAX_SAFE_INTEGER })).map(({ value }) => value as Held);
 }

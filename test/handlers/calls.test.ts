@@ -186,7 +186,7 @@ test('a replay into a running handler keeps its effects; rows of projections are
     const refused = await errorOf(runtime.replay({ into }));
     expect(refused).toMatchObject({ code: 'UnknownSubscription', details: { known: ['sums'] } });
   }
-  expect(() => runtime.subscription('projection:rows#1')).toThrow(/no subscription/);
+  expect(() => runtime.subscriptions.named('projection:rows#1')).toThrow(/no subscription/);
   expect(await rows.get('a')).toEqual({ sum: 3 });
   await runtime.close();
   const second = await startRuntime({ dataDir });

@@ -108,7 +108,7 @@ test.each(['embedded', 'postgres'])(
     await runtime.reached('stored');
     const rows = url ? await administer(url, 'select * from counts') : [];
     const counts = new Map<string, unknown>(rows.map((row) => [row.aggregate_id, row.version]));
-    for (const { key, value } of await runtime.effects('counts')) counts.set(key, value);
+    for (const { key, value } of await runtime.effects.range('counts')) counts.set(key, value);
     for await (const { id, version } of runtime.store.heads(Counter)) {
       expect([id, reached.get(id), counts.get(id)]).toEqual([id, version, version]);
     }

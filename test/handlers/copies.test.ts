@@ -110,7 +110,7 @@ test('every door hands out copies: what a reader makes of one is seen by no othe
   const result = async (): Promise<unknown> => ({ paid: 1, parts: [{ call: ++calls }] });
   const doors: Record<string, () => Promise<unknown>> = {
     effect: () => runtime.effect('kept', 'a'),
-    effects: () => runtime.effects('kept'),
+    effects: () => runtime.effects.range('kept'),
     'tx.get': () => runtime.once(`get ${++calls}`, (tx) => tx.get('kept', 'a')),
     once: () => runtime.once('shared', result),
     'deadLetters.list': () => deadLetters.list(),
@@ -134,7 +134,7 @@ test('every door hands out copies: what a reader makes of one is seen by no othe
   await runtime.close();
   const next = await start();
   const again: Record<string, () => Promise<unknown>> = {
-    effects: () => next.effects('kept'),
+    effects: () => next.effects.range('kept'),
     once: () => next.once('shared', result),
     'deadLetters.list': () => next.deadLetters.list(),
     'messages.list': () => next.deadLetters.messages.list(),

@@ -56,7 +56,7 @@ const letters = await runtime.deadLetters.list();
 const messages = await runtime.deadLetters.messages.list();
 const end: DeadlyEnd = {
   took: Object.fromEntries(took),
-  handled: Object.fromEntries((await runtime.effects('handled')).map(({ key, value }) => [key, value as number])),
+  handled: Object.fromEntries((await runtime.effects.range('handled')).map(({ key, value }) => [key, value as number])),
   letters: letters.map(({ event, reason, error, attempts }) => ({
     position: event.position,
     reason,

@@ -44,9 +44,9 @@ describe.each(stores)('%s store', (store) => {
     for (let run = 1; run <= 2; run++) {
       const runtime = await start();
       for (let i = 0; i < 6; i++) await add(runtime, `a${i}`, 5);
-      await runtime.subscription('sums').caughtUpTo(runtime.status().written);
+      await runtime.subscriptions.named('sums').caughtUpTo(runtime.status().written);
       expect(await runtime.effect('sums', 'all')).toBe(run * 30);
-      expect(await runtime.effects('seen')).toHaveLength(run * 30);
+      expect(await runtime.effects.range('seen')).toHaveLength(run * 30);
       await runtime.close();
     }
     expect(attempts).toBeGreaterThan(60);

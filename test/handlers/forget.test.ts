@@ -44,34 +44,34 @@ describe.each(stores)('%s', (kind) => {
     await running.caughtUpTo(position);
     const other = runtime.subscribe({ name: 'other', handle: () => {} });
     await other.close();
-    expect(await errorOf(runtime.forgetHandler('labels'))).toMatchObject({
+    expect(await errorOf(runtime.subscriptions.forget('labels'))).toMatchObject({
       code: 'HandlerNeeded',
       message: expect.stringContaining('it is running; close it'),
     });
     await running.close();
-    expect(await errorOf(runtime.forgetHandler('labels'))).toMatchObject({
+    expect(await errorOf(runtime.subscriptions.forget('labels'))).toMatchObject({
       code: 'HandlerNeeded',
       message: expect.stringMatching(/has 1 dead letter; .*dead-letters list --handler labels/),
     });
     for (const name of ['label', 'Labels', 'projection:labels', 'projection:labels#1']) {
-      expect(await errorOf(runtime.forgetHandler(name))).toMatchObject({
+      expect(await errorOf(runtime.subscriptions.forget(name))).toMatchObject({
         code: 'UnknownSubscription',
         details: { known: ['labels', 'other'] },
       });
     }
     await runtime.deadLetters.discard({ handler: 'labels' });
     const gone = { name: 'labels', kind: 'subscription', checkpoints: ['labels'], rows: 0 };
-    expect(await runtime.forgetHandler('labels', { dryRun: true })).toMatchObject({
+    expect(await runtime.subscriptions.forget('labels', { dryRun: true })).toMatchObject({
       ...gone,
       outcome: 'would be forgotten',
     });
-    expect(await runtime.forgetHandler('labels')).toMatchObject({ ...gone, outcome: 'forgotten', position });
-    expect(await errorOf(runtime.forgetHandler('labels'))).toMatchObject({ details: { known: ['other'] } });
+    expect(await runtime.subscriptions.forget('labels')).toMatchObject({ ...gone, outcome: 'forgotten', position });
+    expect(await errorOf(runtime.subscriptions.forget('labels'))).toMatchObject({ details: { known: ['other'] } });
     isBad = false;
     await subscribe(runtime).caughtUpTo(position);
     expect(heard).toEqual([position]);
     for (const bad of [undefined, null, '', 7, {}, 'x'.repeat(300)]) {
-      expect(await errorOf(runtime.forgetHandler(bad as string))).toMatchObject({ code: 'InvalidOptions' });
+      expect(await errorOf(runtime.subscriptions.forget(bad as string))).toMatchObject({ code: 'InvalidOptions' });
     }
   });
 
@@ -81,16 +81,16 @@ describe.each(stores)('%s', (kind) => {
     const projection = sums(runtime);
     const { position } = await runtime.ref(Counter, 'a').add(2);
     await projection.caughtUpTo(position);
-    expect(await errorOf(runtime.forgetHandler('projection:sums#1'))).toMatchObject({ code: 'HandlerNeeded' });
+    expect(await errorOf(runtime.subscriptions.forget('projection:sums#1'))).toMatchObject({ code: 'HandlerNeeded' });
     await projection.close();
-    const forgetting = runtime.forgetHandler('projection:sums#1');
+    const forgetting = runtime.subscriptions.forget('projection:sums#1');
     expect(await forgetting).toMatchObject({
       kind: 'projection',
       rows: 1,
       checkpoints: ['projection:sums#1'],
       position,
     });
-    expect((await errorOf(runtime.forgetHandler('projection:sums'))).code).toBe('UnknownSubscription');
+    expect((await errorOf(runtime.subscriptions.forget('projection:sums'))).code).toBe('UnknownSubscription');
     const anew = sums(runtime);
     await anew.caughtUpTo(await runtime.ref(Counter, 'a').add(3));
     expect(await anew.entries()).toEqual([{ key: 'a', row: { sum: 5 } }]);
@@ -164,19 +164,19 @@ test('what the database was told of a reader goes with it, and tables in which r
   const [, built] = await administer(url, tables);
   // One that looks like it, and lacks the mark.
   await administer(url, 'create table gone.trunkline_rows_0 (key text)');
-  expect(await runtime.forgetHandler('projection:stopped')).toMatchObject({ dropped: [`gone.${built.name}`] });
+  expect(await runtime.subscriptions.forget('projection:stopped')).toMatchObject({ dropped: [`gone.${built.name}`] });
   expect(await administer(url, tables)).toEqual([{ name: 'sums' }, { name: 'trunkline_rows_0' }]);
-  await runtime.forgetHandler('projection:sums');
+  await runtime.subscriptions.forget('projection:sums');
   await until(readers, (rows) => rows.length === 0);
   // A reader of which the database alone knows, as of a handlers folder that has been moved aside.
   const [{ log_id: logId }] = await administer(url, `select log_id from ${schema}.flush_checkpoints`);
   await administer(url, `insert into ${schema}.log_readers values ($1, 'projection:old#3', 1), ($1, 'lost', 2)`, [
     logId,
   ]);
-  expect(await runtime.forgetHandler('lost')).toMatchObject({ kind: 'reader', position: 2 });
-  expect(await runtime.forgetHandler('projection:old#3')).toMatchObject({ kind: 'projection', position: 1 });
+  expect(await runtime.subscriptions.forget('lost')).toMatchObject({ kind: 'reader', position: 2 });
+  expect(await runtime.subscriptions.forget('projection:old#3')).toMatchObject({ kind: 'projection', position: 1 });
   expect(await readers()).toEqual([]);
-  const { settings } = (runtime as any).handlers.parts.store;
+  const { settings } = (runtime as any).stages.handlers.parts.store;
   expect(await new PostgresTraces(settings, logId).silentMs()).toBeGreaterThanOrEqual(0);
   expect(await new PostgresTraces(settings, 'nobody').silentMs()).toBeUndefined();
 });

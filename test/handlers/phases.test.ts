@@ -21,14 +21,15 @@ const ofProjection: Call<Projection<unknown>>[] = [
 ];
 const ofRuntime: Call<Runtime>[] = [
   ['subscribe', (one) => one.subscribe({ name: 'late', handle() {} })],
-  ['subscription', (one) => one.subscription('early')],
+  ['subscriptions.named', (one) => one.subscriptions.named('early')],
+  ['projections.named', (one) => one.projections.named('early')],
   ['register', (one) => one.register({ handle() {} }, { name: 'late' })],
   ['project', (one) => one.project({ name: 'late', init: () => 0, apply: () => 0 })],
   ['replay', (one) => one.replay({ into() {} })],
   ['deadLetters', (one) => one.deadLetters],
   ['once', (one) => one.once('late', () => 1)],
   ['effect', (one) => one.effect('table', 'key')],
-  ['effects', (one) => one.effects('table')],
+  ['effects.range', (one) => one.effects.range('table')],
   ['events', (one) => one.events()],
   ['setPublishing', (one) => one.setPublishing({})],
   ['reached', (one) => one.reached('stored')],

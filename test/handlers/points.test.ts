@@ -52,7 +52,7 @@ test.each(['embedded', 'postgres'])(
     await subscription.caughtUpTo(runtime.status().written);
     const letters = await runtime.deadLetters.list({ limit: 1e6 });
     const counts = new Map<string, unknown>();
-    for (const { key, value } of await runtime.effects('counts')) counts.set(key, value);
+    for (const { key, value } of await runtime.effects.range('counts')) counts.set(key, value);
     for (const row of url ? await administer(url, 'select * from counts') : [])
       counts.set(row.aggregate_id, row.version);
     await runtime.reached('stored');

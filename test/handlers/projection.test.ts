@@ -66,7 +66,7 @@ describe.each(stores)('%s store', (store) => {
     ];
     const places = [
       ...projections.map((projection) => (range: RangeOptions) => projection.entries(range)),
-      (range: RangeOptions) => runtime.effects('table', range),
+      (range: RangeOptions) => runtime.effects.range('table', range),
     ];
     for (const projection of projections) await projection.caughtUpTo(runtime.status().written);
     for (const [range, wanted] of ranges) {

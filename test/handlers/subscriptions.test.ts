@@ -108,7 +108,7 @@ describe.each(stores)('%s store', (store) => {
       () => done.length,
       (count) => count === 16,
     );
-    await (runtime.subscription('all') as RunningSubscription).close(200); // its grace; then it gives up on the stuck one
+    await (runtime.subscriptions.named('all') as RunningSubscription).close(200); // its grace; then it gives up on the stuck one
     await runtime.close();
     expect(stuck).toBe(1);
     const again: string[] = [];
@@ -212,7 +212,7 @@ describe.each(stores)('%s store', (store) => {
       (states) => states.every((state) => state === 'live'),
     );
     await counter.add(4);
-    for (const name of Object.keys(heard)) await caughtUp(runtime, runtime.subscription(name));
+    for (const name of Object.keys(heard)) await caughtUp(runtime, runtime.subscriptions.named(name));
     expect(heard).toEqual({ position: [2, 3, 4], time: [3, 4], now: [4] });
   });
 

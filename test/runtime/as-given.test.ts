@@ -98,7 +98,7 @@ test('what is read, edited, requeued and discarded is what was asked for in the 
   const since = (): Date => new Date(Date.now() - 60_000);
   const asked = { into: () => {}, types: ['Added'], dryRun: true, from: 2, to: 4 };
   const reads: Record<string, [() => any[], (...args: any[]) => unknown]> = {
-    effects: [() => [{ prefix: 'a', limit: 1 }], (range) => runtime.effects('kept', range)],
+    effects: [() => [{ prefix: 'a', limit: 1 }], (range) => runtime.effects.range('kept', range)],
     'projection.entries': [() => [{ start: 'a', end: 'b' }], (range) => rows.entries(range)],
     getByType: [() => [{ since: since(), limit: 2 }], (query) => store.getByType('Added', query)],
     stateAt: [() => [{ version: 2 }], (moment) => store.stateAt(Counter, 'a', moment)],

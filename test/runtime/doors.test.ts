@@ -38,15 +38,25 @@ const doors: Record<string, Record<string, Door | typeof none>> = {
     status: none,
     close: (r, bad) => r.close(bad),
     subscribe: (r, bad) => r.subscribe({ name: 'n', handle, ...bad }),
-    subscription: none,
     register: (r, bad) => r.register({ handlerName: 'n', handle }, bad),
     project: (r, bad) => r.project({ name: 'n', init: handle, apply: handle, ...bad }),
     replay: (r, bad) => r.replay({ into: handle, ...bad }),
-    forgetHandler: (r, bad) => r.forgetHandler('no-such', bad),
     once: none,
     effect: none,
-    effects: (r, bad) => r.effects('table', bad),
   },
+  Subscriptions: {
+    subscribe: (r, bad) => r.subscriptions.subscribe({ name: 'n', handle, ...bad }),
+    register: (r, bad) => r.subscriptions.register({ handlerName: 'n', handle }, bad),
+    named: none,
+    status: none,
+    replay: (r, bad) => r.subscriptions.replay({ into: handle, ...bad }),
+    forget: (r, bad) => r.subscriptions.forget('no-such', bad),
+  },
+  Projections: {
+    project: (r, bad) => r.projections.project({ name: 'n', init: handle, apply: handle, ...bad }),
+    named: none,
+  },
+  EffectTables: { once: none, get: none, range: (r, bad) => r.effects.range('table', bad) },
   Bus: {
     on: (r, bad) => r.bus.on(Counter, 'Added', handle, bad),
     off: none,
@@ -106,7 +116,9 @@ const doors: Record<string, Record<string, Door | typeof none>> = {
 const internal = /^(constructor|toJSON|check\w*|admit\w*|stageOf)$/;
 
 function methodsOf(instance: object): string[] {
-  const names = new Set<string>();
+  const names = new Set(
+    Object.entries(instance).flatMap(([name, value]) => (typeof value === 'function' ? [name] : [])),
+  );
   for (let at = Object.getPrototypeOf(instance); at !== Object.prototype; at = Object.getPrototypeOf(at)) {
     for (const name of Object.getOwnPropertyNames(at)) {
       if (typeof Object.getOwnPropertyDescriptor(at, name)!.value === 'function') names.add(name);
@@ -132,11 +144,13 @@ async function codeOf(call: () => unknown): Promise<unknown> {
 
 test('every public method is listed', async () => {
   const runtime = await startRuntime({ aggregates: [Counter], shards: 1 });
-  const { bus, store, publisher, deadLetters } = runtime;
-  for (const instance of [runtime, bus, store, publisher, deadLetters, runtime.unitOfWork()]) {
+  const { bus, store, publisher, deadLetters, subscriptions, projections, effects } = runtime;
+  const parts = [bus, store, publisher, deadLetters, subscriptions, projections, effects, runtime.unitOfWork()];
+  for (const instance of [runtime, ...parts]) {
     const { name } = instance.constructor;
     const unlisted = methodsOf(instance).filter((method) => !Object.hasOwn(doors[name] ?? {}, method));
-    const isPrivate = (method: string): boolean => new RegExp(`private (async )?\\*?${method}\\(`).test(sources());
+    const isPrivate = (method: string): boolean =>
+      new RegExp(`private (?:(?:async )?\\*?${method}\\(|readonly ${method}[:;])`).test(sources());
     expect([name, unlisted.filter((method) => !isPrivate(method))]).toEqual([name, []]);
   }
 });
@@ -159,7 +173,15 @@ test('every door refuses a misspelt field, and options that are none', async () 
 });
 
 /** Here bad options come inside of others: null or a text spreads to nothing. */
-const merges = new Set(['Runtime.subscribe', 'Runtime.project', 'Runtime.replay', 'EventPublisher.publish']);
+const merges = new Set([
+  'Runtime.subscribe',
+  'Runtime.project',
+  'Runtime.replay',
+  'Subscriptions.subscribe',
+  'Subscriptions.replay',
+  'Projections.project',
+  'EventPublisher.publish',
+]);
 
 test.each(
   Object.entries({

@@ -90,14 +90,25 @@ const calls: Record<string, Record<string, Call | { waits: Call } | typeof atOnc
     status: atOnce,
     close: atOnce, // below: there is one only
     subscribe: atOnce,
-    subscription: atOnce,
     register: atOnce,
     project: atOnce,
     replay: waits(({ runtime }) => runtime.replay({ into: 'self' })),
-    forgetHandler: ({ runtime }) => runtime.forgetHandler('gone'),
     once: ({ runtime }) => runtime.once('key', () => 1),
     effect: ({ runtime }) => runtime.effect('table', 'key'),
-    effects: ({ runtime }) => runtime.effects('table'),
+  },
+  Subscriptions: {
+    subscribe: atOnce,
+    register: atOnce,
+    named: atOnce,
+    status: atOnce,
+    replay: waits(({ runtime }) => runtime.subscriptions.replay({ into: 'self' })),
+    forget: ({ runtime }) => runtime.subscriptions.forget('gone'),
+  },
+  Projections: { project: atOnce, named: atOnce },
+  EffectTables: {
+    once: ({ runtime }) => runtime.effects.once('key', () => 1),
+    get: ({ runtime }) => runtime.effects.get('table', 'key'),
+    range: ({ runtime }) => runtime.effects.range('table'),
   },
   RunningSubscription: {
     status: atOnce,
@@ -106,7 +117,7 @@ const calls: Record<string, Record<string, Call | { waits: Call } | typeof atOnc
     reset: waits(({ subscription }, { position }) => subscription.reset(position + 1)),
     caughtUpTo: waits(({ subscription }, event) => subscription.caughtUpTo(event)),
     close: atOnce, // below
-    effectsKept: ({ runtime }) => runtime.effects('table'),
+    effectsKept: ({ runtime }) => runtime.effects.range('table'),
   },
   LocalProjection: {
     get: ({ runtime }) => rows(runtime).get('a'),
@@ -165,23 +176,27 @@ const sources = ((): string => {
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'));
   return files.map((file) => readFileSync(join(folder, file), 'utf8')).join('\n');
 })();
-const isPrivate = (method: string): boolean => new RegExp(`private (async )?\\*?${method}[(<]`).test(sources);
+const isPrivate = (method: string): boolean =>
+  new RegExp(`private (?:(?:async )?\\*?${method}[(<]|readonly ${method}[:;])`).test(sources);
 
 function methodsOf(instance: object): string[] {
-  const names = new Set<string>();
+  const names = new Set(
+    Object.entries(instance).flatMap(([name, value]) => (typeof value === 'function' ? [name] : [])),
+  );
   for (let at = Object.getPrototypeOf(instance); at !== Object.prototype; at = Object.getPrototypeOf(at)) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(at))) {
-      if (typeof value === 'function' && !internal.test(name) && !isPrivate(name)) names.add(name);
+      if (typeof value === 'function' && !internal.test(name)) names.add(name);
     }
   }
-  return [...names];
+  return [...names].filter((name) => !isPrivate(name));
 }
 
 test('every method is listed here, with how it is awaited in a handler', async () => {
   const runtime = await startRuntime();
-  const { store, publisher, deadLetters } = runtime;
+  const { store, publisher, deadLetters, subscriptions, projections, effects } = runtime;
   const subscription = runtime.subscribe({ name: 'self', handle() {} });
-  for (const one of [runtime, subscription, rows(runtime), deadLetters, store, publisher, runtime.unitOfWork()]) {
+  const parts = [subscriptions, projections, effects, deadLetters, store, publisher, runtime.unitOfWork()];
+  for (const one of [runtime, subscription, rows(runtime), ...parts]) {
     const { name } = one.constructor;
     expect([name, methodsOf(one).filter((method) => !Object.hasOwn(calls[name] ?? {}, method))]).toEqual([name, []]);
   }
@@ -219,7 +234,7 @@ test('awaited in a handler, each ends, or is refused with the cycle', async () =
   }
   expect(found).toEqual({
     ...wanted,
-    'Runtime.forgetHandler': expect.objectContaining({ code: 'UnknownSubscription' }),
+    'Subscriptions.forget': expect.objectContaining({ code: 'UnknownSubscription' }),
   });
   expect(await here.inside(() => here.subscription.close())).toEqual(itself);
   await here.subscription.close();

@@ -192,6 +192,6 @@ test('close that gives up leaves nothing that writes later, whatever goes on the
   // Another runtime has the directory now, and what goes on in the first one does not disturb it.
   expect(filesOf(dataDir)).toEqual(files);
   const after = await startRuntime({ dataDir, shards: 1 });
-  expect(await after.effects('table')).toEqual([]);
+  expect(await after.effects.range('table')).toEqual([]);
   await after.subscribe({ name: 'held', events: '*', handle: () => {} }).caughtUpTo(after.status().written);
 });

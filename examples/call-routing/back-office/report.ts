@@ -39,7 +39,7 @@ export async function reportBackOffice(runtime: Runtime, cdrFile: string): Promi
   const countOf = async (type: string): Promise<number> => (await runtime.store.getByType(type)).length;
   return {
     caughtUpMs,
-    auditEntries: (await runtime.effects(auditTable)).length,
+    auditEntries: (await runtime.effects.range(auditTable)).length,
     notifications: notified.size,
     calls,
     transactions: await countOf('TransactionCreated'),

@@ -107,7 +107,7 @@ test('handlers whose checkpoints went back with the database end by name, and go
   await first.close();
   const second = await startRuntime(options);
   await subscribe(second).caughtUpTo(second.status().written);
-  const counts = (await second.effects('counts')).map(({ key, value }) => [key, value]);
+  const counts = (await second.effects.range('counts')).map(({ key, value }) => [key, value]);
   expect(counts).toEqual([
     ['a', 3],
     ['b', 2],

@@ -18,7 +18,7 @@ const each = async (rows: AsyncIterable<unknown>): Promise<void> => {
 
 /** Whatever may wait for the store, directly or by what handlers keep there. */
 const waits = (r: Runtime, names: { subscription: string }): Record<string, () => unknown> => {
-  const subscription = r.subscription(names.subscription);
+  const subscription = r.subscriptions.named(names.subscription);
   const far = { position: 1e9 };
   return {
     'a command that waits for stored': () => r.ref(Counter, 'a').with({ ack: 'stored' }).add(1),
@@ -43,7 +43,7 @@ const waits = (r: Runtime, names: { subscription: string }): Record<string, () =
     'subscription.caughtUpTo': () => subscription.caughtUpTo(far, { timeoutMs: boundMs }),
     once: () => r.once('key', () => 1),
     effect: () => r.effect('table', 'key'),
-    effects: () => r.effects('table'),
+    effects: () => r.effects.range('table'),
     'deadLetters.list': () => r.deadLetters.list(),
     'deadLetters.requeue': () => r.deadLetters.requeue({ all: true }),
     'deadLetters.discard': () => r.deadLetters.discard({ all: true }),
