@@ -246,7 +246,7 @@ test('what may be written may be read: as deep as a value may be', async () => {
     expect(() => tx.put('deep', 'b', [deepest])).toThrow(expect.objectContaining({ code: 'UnserialisableValue' }));
     return deepest;
   });
-  expect(await runtime.effects('deep')).toEqual([{ key: 'a', value: deepest }]);
+  expect(await runtime.effects.range('deep')).toEqual([{ key: 'a', value: deepest }]);
   expect(await runtime.once('key', () => 'again')).toEqual(deepest);
   await runtime.ref(Counter, 'a').add(1);
 });
