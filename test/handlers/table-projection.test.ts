@@ -521,6 +521,35 @@ test('a column that a row leaves out has its default, whatever the other rows of
   ]);
 });
 
+test('columns may have the names that our statements use', async () => {
+  const names = ['value', 'given', 'place', 'w', 't', 'page', 'done', 'wanted', 'excluded', 'trunkline_key', 'last'];
+  const columns = names.map((name) => `"${name}" int`).join();
+  await administer(url, `create table reports.named (size text primary key, ${columns})`);
+  const runtime = await startRuntime();
+  const first = Object.fromEntries(names.map((name) => [name, 0]));
+  const projection = runtime.project(
+    defineProjection<Record<string, number>>({
+      name: 'named',
+      aggregates: [Counter],
+      into: { table: 'reports.named', keyColumn: 'size', cachedRows: 1 },
+      init: () => first,
+      apply: (row, { aggregateId }) =>
+        aggregateId === 'gone' ? undefined : Object.fromEntries(names.map((name) => [name, row[name]! + 1])),
+    }),
+  );
+  const ids = ['a', 'b', 'gone'];
+  for (const id of ids) await runtime.ref(Counter, id).add(1);
+  await projection.caughtUpTo(runtime.status().written);
+  await projection.rebuild();
+  for (const id of ids) await runtime.ref(Counter, id).add(1);
+  await projection.caughtUpTo(runtime.status().written);
+  const row = Object.fromEntries(names.map((name) => [name, 2]));
+  expect(await projection.entries()).toEqual([
+    { key: 'a', row },
+    { key: 'b', row },
+  ]);
+});
+
 test('a lock, and whatever else passes at the server, holds a projection up and does not stop it', async () => {
   await administer(
     url,

@@ -180,8 +180,8 @@ export class RowTable<Row> {
     const { rows } = await client.query<any[]>({
       text: `with wanted as (select place, given::${type}${collation} as value
           from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as w (given, place))
-        select place, coalesce(t.${key}, pg_catalog.first_value(value) over (partition by value order by place))::pg_catalog.text,
-          t.${key} is not null, ${this.selected('t.')} from wanted left join ${this.name} t on t.${key} ${equals} value`,
+        select w.place, coalesce(t.${key}, pg_catalog.first_value(w.value) over (partition by w.value order by w.place))::pg_catalog.text,
+          t.${key} is not null, ${this.selected('t.')} from wanted w left join ${this.name} t on t.${key} ${equals} w.value`,
       values: [keys],
       rowMode: 'array',
     });
