@@ -135,10 +135,14 @@ const keptDepthMost = DEPTH_LIMIT + 3;
 
 /** An entry whose shape its reader knows: it goes through {@link checked}. @throws RecordInvalid */
 export function keptJson(json: string): unknown {
-  if (json.length > 2 * keptDepthMost && depthOf(json) > keptDepthMost) {
-    throw new TrunklineError('RecordInvalid', { what: 'an entry', reason: `is nested deeper than ${DEPTH_LIMIT}` });
-  }
+  checkDepth(json, keptDepthMost, 'an entry');
   return parsed(json, 'an entry');
+}
+
+/** What is deeper ends the stack of the code that freezes or prints it. @throws RecordInvalid */
+export function checkDepth(json: string, most: number, what: string): void {
+  if (json.length <= 2 * most || depthOf(json) <= most) return;
+  throw new TrunklineError('RecordInvalid', { what, reason: `is nested deeper than ${DEPTH_LIMIT}` });
 }
 
 /** Of the same kind as it was before it was written: what an aggregate's own schema, or its handler, makes of it. */

@@ -550,6 +550,41 @@ test('columns may have the names that our statements use', async () => {
   ]);
 });
 
+test('a row that another has nested thousands deep is told and left out; all others are read, as deep as they may be', async () => {
+  await administer(url, 'create table reports.nested (key text primary key, value jsonb)');
+  const runtime = await startRuntime();
+  const projection = runtime.project(
+    defineProjection<{ value: unknown }>({
+      name: 'nested',
+      aggregates: [Counter],
+      into: { table: 'reports.nested' },
+      init: () => ({ value: null }),
+      apply(_, { aggregateId }) {
+        let value: unknown = 1;
+        for (let i = 0; i < (aggregateId === 'a' ? 200 : 1); i++) value = [value];
+        return { value };
+      },
+    }),
+  );
+  for (const id of ['a', 'b', 'c', 'd']) await runtime.ref(Counter, id).add(1);
+  await projection.caughtUpTo(runtime.status().written);
+  const deep = `(repeat('[', 5000) || '"' || repeat('x', 99) || '"' || repeat(']', 5000))`;
+  await administer(url, `update reports.nested set value = ${deep}::jsonb where key = 'b'`);
+  const told: unknown[] = [];
+  const keysOf = async (limit?: number): Promise<string[]> =>
+    (await projection.entries({ limit })).map(({ key }) => key);
+  expect([await keysOf(), await keysOf(2), await keysOf(1)]).toEqual([['a', 'c', 'd'], ['a', 'c'], ['a']]);
+  expect(await errorOf(projection.get('b'))).toMatchObject({ code: 'RecordInvalid' });
+  expect(await projection.get('c')).toEqual({ value: [1] });
+  const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 5000, isUsers: true });
+  const table = await RowTable.find<object>(client, { table: 'reports.nested' }, () => ({}));
+  await table.range(client, {}, (key, error) => told.push([key, (error as Error).message]));
+  expect(told).toEqual([
+    ['b', expect.stringContaining("column 'value' of row 'b' cannot be understood: is nested deep")],
+  ]);
+  await client.end();
+});
+
 test('a lock, and whatever else passes at the server, holds a projection up and does not stop it', async () => {
   await administer(
     url,

@@ -111,7 +111,8 @@ export class TableProjection<Row> implements Projection<Row> {
   async entries(range: RangeOptions = {}): Promise<{ key: string; row: Row }[]> {
     const asGiven = checkRange('entries', range);
     const table = await this.opened();
-    return this.store.read((client) => table.range(client, asGiven));
+    const tell = (key: string, error: unknown): void => this.stage.local.broken.note(table.name, key, error);
+    return this.store.read((client) => table.range(client, asGiven, tell));
   }
 
   async caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {

@@ -6,8 +6,9 @@
 
 import { createHash } from 'node:crypto';
 import pg from 'pg';
-import { TrunklineError } from '../../../base/errors.ts';
-import { userJson } from '../../../base/json.ts';
+import { isError, TrunklineError } from '../../../base/errors.ts';
+import { checkDepth, userJson } from '../../../base/json.ts';
+import { DEPTH_LIMIT } from '../../../base/json-depth.ts';
 import { own } from '../../../base/own.ts';
 import type { ProjectionTable } from '../../../projections/projection.ts';
 import type { RangeOptions } from '../../../subscriptions/reading-options.ts';
@@ -193,18 +194,32 @@ export class RowTable<Row> {
     );
   }
 
-  /** Rows in the order of their keys' bytes. */
+  /** Rows in the order of their keys' bytes, as many as are asked for; `tell` learns of those that another program has nested too deep. */
   async range(
     client: Client,
     { prefix = '', start = prefix, end, limit }: RangeOptions,
+    tell: (key: string, error: unknown) => void,
   ): Promise<{ key: string; row: Row }[]> {
     const key = `${pg.escapeIdentifier(this.key.name)}::pg_catalog.text collate pg_catalog."C"`;
     const sql = `${this.select()} where ${key} operator(pg_catalog.>=) $1 and pg_catalog.starts_with(${key}, $2)
         and ($3::pg_catalog.text is null or ${key} operator(pg_catalog.<) $3)
       order by ${key} limit $4`;
-    const values = [start, prefix, end, limit];
-    const { rows } = await client.query<any[]>({ text: sql, values, rowMode: 'array' });
-    return rows.map(([name, ...values]: string[]) => ({ key: name!, row: this.rowOf(name!, values) }));
+    const found: { key: string; row: Row }[] = [];
+    for (let from = start; ; ) {
+      const wanted = limit === undefined ? undefined : limit - found.length;
+      const values = [from, prefix, end, wanted];
+      const { rows } = await client.query<any[]>({ text: sql, values, rowMode: 'array' });
+      for (const [name, ...fields] of rows) {
+        try {
+          found.push({ key: name, row: this.rowOf(name, fields) });
+        } catch (error) {
+          if (!isError(error, 'RecordInvalid')) throw error;
+          tell(name, error);
+        }
+      }
+      if (rows.length !== wanted || found.length === limit) return found;
+      from = `${rows.at(-1)![0]}\u0001`; // the next text: none of PostgreSQL's holds U+0000
+    }
   }
 
   /** undefined: the row goes. A column that a row leaves out gets its default, or stays, whatever other rows have. */
@@ -284,14 +299,18 @@ export class RowTable<Row> {
     return columns.join() || 'null';
   }
 
-  /** A field that `init` makes text stays text: a decimal keeps its digits. */
+  /** A field that `init` makes text stays text: a decimal keeps its digits. @throws RecordInvalid: no row of ours is so deep */
   private rowOf(key: string, values: readonly (string | null)[]): Row {
     const initial = this.init(key) as Record<string, unknown>;
     const row: Record<string, unknown> = {};
     for (const [i, name] of this.columns.entries()) {
       const json = values[i] ?? null;
-      if (json === null) row[name] = null;
-      else row[name] = typeof own(initial, name) === 'string' && json[0] !== '"' ? json : userJson(json);
+      if (json === null) {
+        row[name] = null;
+        continue;
+      }
+      checkDepth(json, DEPTH_LIMIT, `column '${name}' of row '${key}'`);
+      row[name] = typeof own(initial, name) === 'string' && json[0] !== '"' ? json : userJson(json);
     }
     return deepFreeze(row) as Row;
   }
