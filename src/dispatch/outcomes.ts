@@ -3,7 +3,7 @@
 import type { WireError } from '../base/wire-error.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
-import { outcomeIn } from '../model/receipt.ts';
+import { outcomeOrFault } from '../model/receipt.ts';
 
 const wordsPerId = 4;
 const capacityLeast = 1 << 10;
@@ -43,7 +43,7 @@ export class Outcomes {
     if (position <= 0) return undefined;
     let error: WireError | undefined;
     eachFrame(this.log, position, position, (frame) => {
-      error = outcomeIn(frame.dataJson).error;
+      error = outcomeOrFault(frame.dataJson).error;
     });
     return error;
   }

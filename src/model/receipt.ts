@@ -2,7 +2,7 @@
 
 import { invalid } from '../base/checks.ts';
 import { anything, checkedJson, number, object, optional, type Shape, text } from '../base/json.ts';
-import { type WireError, wireError } from '../base/wire-error.ts';
+import { toWire, type WireError, wireError } from '../base/wire-error.ts';
 import type { StoredEvent } from './event.ts';
 
 /**
@@ -68,6 +68,15 @@ const outcome = object<Outcome>({
 
 /** Of a receipt frame's data. @throws RecordInvalid */
 export const outcomeIn = (json: string): Outcome => checkedJson(json, outcome, 'the outcome of a command');
+
+/** For readers of many: a broken one ends none of the others. It never expires, and its error says what is wrong with it. */
+export function outcomeOrFault(json: string): Pick<Outcome, 'expiresAt' | 'error'> {
+  try {
+    return outcomeIn(json);
+  } catch (error) {
+    return { expiresAt: Number.POSITIVE_INFINITY, error: toWire(error, { aggregateType: '', command: '' }) };
+  }
+}
 
 /** Idempotency keys of commands that one aggregate sends another begin with this; the message's id follows. */
 export const messageKeyPrefix = 'sent\u0001';

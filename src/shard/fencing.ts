@@ -4,6 +4,7 @@
 // A void outcome is one that has expired: a frame of its own in the log, so that whatever reads outcomes (the store here, a
 // start's index of the tail) comes to the same. The last one has no key, and says that the shard has done so.
 
+import { isError } from '../base/errors.ts';
 import type { RingConsumer } from '../shared/ring/consumer.ts';
 import { GroupKind } from '../shared/ring/ring.ts';
 import type { FrameReader } from '../wire/frame.ts';
@@ -72,8 +73,14 @@ export class Fencing {
     const keys = this.loader.outcomeKeys(type, id, version, last);
     for (const key of this.outcomeCache.keysOf(type, id, version, last)) keys.add(key);
     return [...keys].filter((key) => {
-      const found = this.outcomeCache.get(OutcomeCache.key(type, id, key)) ?? this.loader.outcome(type, id, key);
-      return found?.version === version && found.outcome.events === 0;
+      const cached = this.outcomeCache.get(OutcomeCache.key(type, id, key));
+      try {
+        const found = cached ?? this.loader.outcome(type, id, key);
+        return found?.version === version && found.outcome.events === 0;
+      } catch (error) {
+        if (isError(error, 'RecordInvalid')) return false;
+        throw error;
+      }
     });
   }
 

@@ -141,7 +141,7 @@ export class Loader {
     return this.remote!.load(type.name, id, type.fingerprint, after, this.control.position('stored'));
   }
 
-  /** The outcome of an earlier command with this idempotency key. */
+  /** The outcome of an earlier command with this idempotency key. @throws RecordInvalid */
   outcome(type: string, id: string, key: string): CachedOutcome | undefined {
     const inTail = this.currentTail()?.outcome(OutcomeCache.key(type, id, key));
     return inTail ?? this.store.receipt(type, id, key);

@@ -13,7 +13,8 @@ export class TailIndex {
   readonly lastPosition: number;
   private readonly log: LogSource;
   private readonly positions = new Map<string, number[]>();
-  private readonly outcomes = new Map<string, CachedOutcome>();
+  /** As JSON: a broken one fails the command that asks for it, and nothing else. */
+  private readonly outcomes = new Map<string, { version: number; json: string }>();
 
   constructor(log: LogSource, from: number, to: number, isMine: (type: string, id: string) => boolean) {
     this.log = log;
@@ -25,8 +26,8 @@ export class TailIndex {
       const id = frame.aggregateId;
       if (!isMine(type, id)) return;
       if (kind === FrameKind.receipt) {
-        const outcome = outcomeIn(frame.dataJson);
-        this.outcomes.set(OutcomeCache.key(type, id, frame.name), { version: frame.version, outcome });
+        const { version, dataJson: json } = frame;
+        this.outcomes.set(OutcomeCache.key(type, id, frame.name), { version, json });
         return;
       }
       const key = `${type}\0${id}`;
@@ -40,8 +41,10 @@ export class TailIndex {
     return this.positions.get(`${type}\0${id}`) ?? [];
   }
 
+  /** @throws RecordInvalid */
   outcome(key: string): CachedOutcome | undefined {
-    return this.outcomes.get(key);
+    const found = this.outcomes.get(key);
+    return found && { version: found.version, outcome: outcomeIn(found.json) };
   }
 
   /** See `OutcomeCache.keysOf`. */

@@ -2,6 +2,7 @@
 import { mkdirSync } from 'node:fs';
 import { MessageChannel } from 'node:worker_threads';
 import { expect, onTestFinished, test } from 'vitest';
+import { TrunklineError } from '../../src/base/errors.ts';
 import { Fences } from '../../src/dispatch/fences.ts';
 import { ShardChannel } from '../../src/dispatch/shard-channel.ts';
 import { messageKeyPrefix } from '../../src/model/receipt.ts';
@@ -18,8 +19,11 @@ import { FrameKind } from '../../src/wire/frame.ts';
 import { Held } from '../runtime/held.ts';
 import { scratchFolder } from '../runtime/scratch.ts';
 
-/** A shard and the line to it; `outcomeKeys`: what its loader says. */
-function shardWith(outcomeKeys: () => Set<string>): { shard: Shard; channel: ShardChannel; groups: RingConsumer } {
+/** A shard and the line to it; `outcomeKeys`, `outcome`: what its loader says. */
+function shardWith(
+  outcomeKeys: () => Set<string>,
+  outcome: Loader['outcome'] = () => undefined,
+): { shard: Shard; channel: ShardChannel; groups: RingConsumer } {
   const { port1 } = new MessageChannel();
   onTestFinished(() => port1.close());
   const [commandRing, eventRing] = [createRing(1 << 16), createRing(1 << 16)];
@@ -27,7 +31,7 @@ function shardWith(outcomeKeys: () => Set<string>): { shard: Shard; channel: Sha
   const controlBlock = new ControlBlock().memory;
   const data = { index: 0, commandRing, eventRing, controlBlock, outbox: port1, ...limits } as unknown as ShardData;
   const load = (type: Actor['type'], id: string) => new Actor(type, id, { total: 0 }, 0, 0);
-  const shard = new Shard(data, [actorTypeOf(Held, 0)], { load, outcomeKeys } as unknown as Loader, {});
+  const shard = new Shard(data, [actorTypeOf(Held, 0)], { load, outcomeKeys, outcome } as unknown as Loader, {});
   const channel = new ShardChannel(
     0,
     commandRing,
@@ -86,4 +90,18 @@ test('a message that waits behind an asynchronous command of a refused actor is 
   // On the next actor the message would go before those of its sender that the fence has made void.
   expect(answers[2]).toMatchObject({ code: 'NotExecuted' });
   expect(answers[3]).toBe(1);
+});
+
+test('an outcome that cannot be understood is no reason against a fence', () => {
+  const broken = shardWith(
+    () => new Set(['k']),
+    () => {
+      throw new TrunklineError('RecordInvalid', { what: 'the outcome of a command', reason: 'is no JSON' });
+    },
+  );
+  const refused = { aggregateType: 'held', aggregateId: 'a', version: 3, position: 7, reason: 'taken' };
+  new Fences().add(0, refused as Parameters<Fences['add']>[1], broken.channel);
+  broken.shard.drain(10);
+  expect(broken.groups.take(broken.groups.published())).toBe(true);
+  expect(broken.groups.kind).toBe(GroupKind.fenced);
 });

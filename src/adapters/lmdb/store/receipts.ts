@@ -3,7 +3,7 @@
 // what may go; every batch takes more from its front than it has added, so that neither table grows and
 // nothing scans.
 
-import { isMessageKey, outcomeIn } from '../../../model/receipt.ts';
+import { isMessageKey, outcomeIn, outcomeOrFault } from '../../../model/receipt.ts';
 import type { StoredReceipt } from '../../../store/store.ts';
 import type { FrameReader } from '../../../wire/frame.ts';
 import type { Environment } from './environment.ts';
@@ -52,7 +52,7 @@ export class ReceiptWriter {
   add(frame: FrameReader, position: number): void {
     const json = frame.dataJson;
     const isMessage = isMessageKey(frame.name);
-    const expiresAt = isMessage ? messageExpiry : outcomeIn(json).expiresAt;
+    const expiresAt = isMessage ? messageExpiry : outcomeOrFault(json).expiresAt;
     const value = Buffer.allocUnsafe(RECEIPT_HEADER_BYTES + Buffer.byteLength(json));
     value.writeDoubleLE(expiresAt, 0);
     value.writeDoubleLE(position, 8);
@@ -60,7 +60,8 @@ export class ReceiptWriter {
     value.write(json, RECEIPT_HEADER_BYTES);
     const key = this.keys.receipt(frame.aggregateType, frame.aggregateId, frame.name);
     this.environment.receipts.putSync(key, value);
-    this.expect(isMessage ? this.messages : this.users, key, expiresAt, position);
+    // Of one that cannot be understood nothing says when it may go.
+    if (Number.isFinite(expiresAt)) this.expect(isMessage ? this.messages : this.users, key, expiresAt, position);
   }
 
   /**
@@ -122,7 +123,7 @@ export class ReceiptWriter {
 /** The idempotency key at the end of a receipt's. */
 const keyIn = (receipt: Buffer): string => receipt.toString('utf8', 2 + receipt[0]! + receipt[1]!);
 
-/** Decode a receipt, expired or not: the shard that asks has the clock. */
+/** Decode a receipt, expired or not: the shard that asks has the clock. @throws RecordInvalid */
 export function decodeReceipt(bytes: Buffer): StoredReceipt {
   return {
     position: bytes.readDoubleLE(8),
