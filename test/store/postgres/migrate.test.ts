@@ -50,6 +50,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000014-settled-types.sql': '043d765cac93a4206f1dd61ead04d26f93f7b709840cdeb82d7245492490cb52',
   '000015-months-ahead.sql': 'acafc863f24497ed01e6b5e460e1cb80b41b99f3971a9da880860204c9681b5e',
   '000016-role-in-effect.sql': 'a75c5798304bb4c9c017840c406524fcfefd3df4925bc4c7b3f79c72b9a5ac3e',
+  '000017-own-steps.sql': 'b46d7cc28c5767f3a958d37402689a39e33674a0ec7c3e7e4759d38c61eb94e6',
 };
 
 test('files that databases have applied are as they were', () => {

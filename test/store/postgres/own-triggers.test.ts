@@ -61,6 +61,17 @@ test('they are known by what the server prints, in a schema of any name, however
   }
 });
 
+test('they are known when they come out of a dump, which has the zone and the style of its session', async () => {
+  const again = `do $$ declare made record; begin
+      for made in select t.tgname, t.tgrelid::regclass as place, pg_get_triggerdef(t.oid) as text from pg_trigger t
+        join pg_class c on c.oid = t.tgrelid where c.relnamespace = 'trunkline'::regnamespace and t.tgparentid = 0 and not t.tgisinternal
+      loop
+        execute format('drop trigger %I on %s', made.tgname, made.place);
+        execute made.text;
+      end loop; end $$`;
+  expect(await foundAfter(`set local timezone = 'Asia/Tokyo'; set local search_path = ''; ${again}`)).toBe(undefined);
+});
+
 const servers = 'execute function suppress_redundant_updates_trigger()';
 const ours = 'execute function trunkline.check_event_row()';
 
