@@ -5,6 +5,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   statSync,
   truncateSync,
   writeFileSync,
@@ -96,6 +97,25 @@ test('an unclean end of a sound file costs a look, and nothing else', async () =
   await subscription.caughtUpTo(runtime.status().written);
   expect(heard).toEqual([]);
   expect(await runtime.effect('texts', '200')).toHaveLength(500);
+});
+
+test('one value that is garbage after an unclean end costs that value', async () => {
+  const { dataDir } = await filled();
+  const folder = join(dataDir, 'handlers');
+  const environment = openEnvironment(folder, false);
+  await environment.put(keyOf('effects:texts', '7'), Buffer.alloc(500, 0xa5));
+  await environment.close();
+  rmSync(join(folder, 'clean'));
+  heard.length = 0;
+  const told: object[] = [];
+  const logger = { debug() {}, info() {}, warn() {}, error: (details: object) => told.push(details) };
+  const runtime = await startRuntime({ dataDir, logger });
+  const subscription = subscribe(runtime);
+  await subscription.caughtUpTo(runtime.status().written);
+  expect(heard).toEqual([]);
+  expect(await runtime.effects.range('texts')).toHaveLength(199);
+  expect(await errorOf(runtime.effects.get('texts', '7'))).toMatchObject({ code: 'RecordInvalid' });
+  expect(told).toMatchObject([{ table: 'effects:texts', key: '7', broken: 1 }]);
 });
 
 /** What LMDB uses of it: the rest is its reserve. */

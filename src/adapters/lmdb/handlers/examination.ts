@@ -2,7 +2,6 @@
 // is sound as far as it has looked, else with 1 and what it found on its standard output; or it crashes, which tells as much.
 
 import { performance } from '../../../base/clock.ts';
-import { userJson } from '../../../base/json.ts';
 import { ABORT } from '../../../base/lmdb-library.ts';
 import { openEnvironment } from './environment.ts';
 
@@ -16,9 +15,9 @@ try {
   const { entryCount } = environment.getStats() as { entryCount: number };
   let count = 0;
   let isCutShort = false;
-  for (const { key, value } of environment.getRange()) {
+  // Values are read too, and not judged: a broken one is passed over by its reader, by name.
+  for (const { key } of environment.getRange()) {
     if (!Buffer.from(key).includes(tableEnd)) throw new Error('an entry belongs to no table');
-    userJson(value.toString());
     isCutShort = (++count & 63) === 0 && performance.now() > until;
     if (isCutShort) break;
   }
