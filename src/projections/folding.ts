@@ -7,13 +7,24 @@ import type { RunningSubscription } from '../subscriptions/subscription.ts';
 import { deepFreeze, toPlain } from '../wire/payload.ts';
 import type { ProjectionDefinition } from './projection.ts';
 
-/** Of the rows that an event changes. @throws InvalidId */
-export function keysOf<Row>({ key }: ProjectionDefinition<Row>, event: StoredEvent): readonly string[] {
+const none: readonly string[] = [];
+
+/** Of the rows that an event changes, as the user's code gives them: each goes through {@link checkRowKey} before it is used. */
+export function keysGiven<Row>({ key }: ProjectionDefinition<Row>, event: StoredEvent): readonly string[] {
   const wanted = key ? key(event) : event.aggregateId;
-  if (wanted === undefined || wanted === null) return [];
-  const keys = Array.isArray(wanted) ? wanted : [wanted as string];
-  for (const one of keys) checkKey('row key', one);
-  return keys.length > 1 ? [...new Set(keys)] : keys;
+  if (wanted === undefined || wanted === null) return none;
+  if (!Array.isArray(wanted)) return [wanted as string];
+  return wanted.length > 1 ? [...new Set(wanted)] : wanted;
+}
+
+/** @throws InvalidId */
+export const checkRowKey = (key: string): void => checkKey('row key', key);
+
+/** The same, checked. @throws InvalidId */
+export function keysOf<Row>(definition: ProjectionDefinition<Row>, event: StoredEvent): readonly string[] {
+  const keys = keysGiven(definition, event);
+  for (const one of keys) checkRowKey(one);
+  return keys;
 }
 
 /** The row after an event; undefined: there is none any more. Frozen: no code can change its parts. */

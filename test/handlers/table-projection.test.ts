@@ -1,9 +1,11 @@
 // Projections into tables of the user's own, in PostgreSQL: the transaction of the rows is that of the position.
 import { beforeAll, expect, test } from 'vitest';
+import { foldBatch } from '../../src/adapters/postgres/handlers/batch-fold.ts';
+import { KnownRows } from '../../src/adapters/postgres/handlers/known-rows.ts';
 import { RowTable } from '../../src/adapters/postgres/handlers/row-table.ts';
 import { PageSize } from '../../src/adapters/postgres/session/page-size.ts';
 import { openClient } from '../../src/adapters/postgres/session/server-session.ts';
-import { defineProjection, type ProjectionDefinition, postgres } from '../../src/index.ts';
+import { defineProjection, type ProjectionDefinition, postgres, type StoredEvent } from '../../src/index.ts';
 import { administer } from '../postgres.ts';
 import { commits, TcpProxy } from '../proxy.ts';
 import { Counter } from '../runtime/aggregates.ts';
@@ -520,6 +522,17 @@ test('a column that a row leaves out has its default, whatever the other rows of
     { key: 'g', total: 6, note: 'g', isNew: true },
   ]);
 });
+
+test.each(['', 'x'.repeat(1001), '\ud800', 7])(
+  'a batch that names row %j is refused before a row is read',
+  async (key) => {
+    const definition = { ...totals(), key: () => ['whole', key as string] };
+    const event = { aggregateId: 'a' } as StoredEvent;
+    const unread = undefined as never;
+    const folding = foldBatch(definition, unread, unread, [event, event], new KnownRows(1));
+    expect(await errorOf(folding)).toMatchObject({ code: 'InvalidId', details: { what: 'row key' } });
+  },
+);
 
 test('columns may have the names that our statements use', async () => {
   const names = ['value', 'given', 'place', 'w', 't', 'page', 'done', 'wanted', 'excluded', 'trunkline_key', 'last'];

@@ -2,7 +2,7 @@
 //
 // What is done for each event is its `key` and `apply`, and one look-up; a key is checked, looked for and read once in a batch.
 import type { StoredEvent } from '../../../model/event.ts';
-import { keysOf, nextRow } from '../../../projections/folding.ts';
+import { checkRowKey, keysGiven, nextRow } from '../../../projections/folding.ts';
 import type { ProjectionDefinition } from '../../../projections/projection.ts';
 import type { KnownRows } from './known-rows.ts';
 import type { Found, RowTable } from './row-table.ts';
@@ -48,9 +48,10 @@ export async function foldBatch<Row>(
   const stepEvents: StoredEvent[] = [];
   const unread: Name<Row>[] = [];
   for (const event of events) {
-    for (const given of keysOf(definition, event)) {
+    for (const given of keysGiven(definition, event)) {
       let name = batch.get(given);
       if (name === undefined) {
+        checkRowKey(given);
         name = { given, slot: undefined as never };
         batch.set(given, name);
         const found = known.find(given);
@@ -68,7 +69,10 @@ export async function foldBatch<Row>(
     );
     for (const name of unread) place(name, read.get(name.given)!);
   }
-  for (const [i, { given, slot }] of steps.entries()) slot.row = nextRow(definition, slot.row, stepEvents[i]!, given);
+  for (let i = 0; i < steps.length; i++) {
+    const { given, slot } = steps[i]!;
+    slot.row = nextRow(definition, slot.row, stepEvents[i]!, given);
+  }
   const changed = new Map<string, Row | undefined>();
   for (const { key, row } of slots.values()) changed.set(key, row);
   await table.write(client, changed);
