@@ -130,6 +130,13 @@ export interface UpkeepStatus {
   readonly missingMonths: readonly string[];
   /** Months whose events lie in the default partition, and could not be moved. */
   readonly monthsInDefault: readonly string[];
+  /**
+   * Events in the default partition of months that get no partition: more than 240 months back, or more than 24 ahead. Counted up to
+   * 10,000.
+   */
+  readonly beyondRange: number;
+  /** Partitions that others have attached with ranges of their own, at most 100 names: they are left as they are. */
+  readonly ownRanges: readonly string[];
   /** What stood in the way at the last look; it is tried again. */
   readonly lastError: Error | undefined;
 }

@@ -162,15 +162,15 @@ const afterwards: Readonly<Record<string, [steps: (schema: string) => [string | 
     (schema) => [
       [
         migrator,
-        `select ${schema}.make_partition('2030-01-01'); grant usage on schema ${schema} to ${evil};
-         grant trigger on ${schema}.domain_events_2030_01 to ${evil}`,
+        `select ${schema}.make_partition('2024-01-01'); grant usage on schema ${schema} to ${evil};
+         grant trigger on ${schema}.domain_events_2024_01 to ${evil}`,
       ],
       [
         evil,
-        `create trigger spying before insert on ${schema}.domain_events_2030_01 for each row execute function lair.spying()`,
+        `create trigger spying before insert on ${schema}.domain_events_2024_01 for each row execute function lair.spying()`,
       ],
     ],
-    /trigger spying on table .*domain_events_2030_01 runs/,
+    /trigger spying on table .*domain_events_2024_01 runs/,
   ],
   'what the owner has added runs functions of another role': [
     (schema) => [

@@ -6,7 +6,8 @@ import { bytes, table } from '../../../terminal/table.ts';
 import { positiveInteger } from '../../../terminal/words.ts';
 import type { ArchiveLimits } from '../partitions/archive-file.ts';
 import { archiveMonth, dropMonth } from '../partitions/month-archive.ts';
-import { keepPartitions, listPartitions } from '../schema/months.ts';
+import { keepPartitions } from '../schema/months.ts';
+import { listPartitions } from '../schema/partition-list.ts';
 import { type ConnectionOptions, onStore, withConnection } from './connection.ts';
 
 const monthsAhead = 3;
@@ -22,9 +23,9 @@ export function addPartitions(program: Command): void {
         output(options, rows, () =>
           table(
             ['partition', 'month', 'events', 'size', 'in outbox'],
-            rows.map(({ name, month, rows: events, bytes: size, inOutbox }) => [
+            rows.map(({ name, month, range, rows: events, bytes: size, inOutbox }) => [
               name,
-              month ?? 'any',
+              month ?? range ?? 'any',
               events,
               bytes(size),
               inOutbox,

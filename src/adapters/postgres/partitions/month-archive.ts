@@ -9,7 +9,8 @@ import { checkSharedFolder } from '../../../base/folder-access.ts';
 import { refused } from '../../../base/foreign-file.ts';
 import { makePrivateFolderLater } from '../../../base/private-file.ts';
 import { copiedOut } from '../rows/copy-out.ts';
-import { checkMonth, isAttached, partitionOf, retried } from '../schema/months.ts';
+import { retried } from '../schema/months.ts';
+import { checkMonth, isAttached, partitionOf } from '../schema/partition-list.ts';
 import { tooSlow } from '../session/failure.ts';
 import { lockNames, lockSql, removeLockSql } from '../session/locks.ts';
 import { PageSize } from '../session/page-size.ts';
@@ -180,7 +181,7 @@ export async function dropMonth(
   }
   // Read whole before the lock, which holds all writers; behind it only whether anything has changed since is looked at.
   const pages = new PageSize(stampsPerPage, pagesToGrow); // behind the lock as large as they have come to be before it
-  const stamp = (): Promise<string> => stampOf(client, `${name}.${partition}`, schema, partition, pages);
+  const stamp = (): Promise<string> => stampOf(client, `${name}.${partition}`, schema, month, pages);
   const before = archive && (await stamp());
   if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition, limits);
   await retried(client, async () => {
@@ -189,7 +190,7 @@ export async function dropMonth(
     await lockArchive(client, schema, month, file);
     // From the top, as writers do; the other way round they and we would wait for each other.
     await client.query(`lock table ${name}.domain_events in access exclusive mode`);
-    if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
+    if (!(await isAttached(client, schema, month))) throw needed(partition, 'it is not there any more');
     if (archive && (await stamp()) !== before) {
       throw needed(partition, 'it has changed meanwhile; try again');
     }
@@ -210,10 +211,10 @@ async function stampOf(
   client: pg.ClientBase,
   table: string,
   schema: string,
-  partition: string,
+  month: string,
   pages: PageSize,
 ): Promise<string> {
-  if (!(await isAttached(client, schema, partition))) throw needed(partition, 'it is not there any more');
+  if (!(await isAttached(client, schema, month))) throw needed(partitionOf(month), 'it is not there any more');
   let [count, sum] = [0, 0n];
   for (let after = String(-(2n ** 63n)); ; ) {
     const { rows } = await pages.page(`a row of ${table}`, (size) =>

@@ -16,7 +16,13 @@ const soonMs = 60_000;
 const monthsAhead = 3;
 
 export class PartitionUpkeep {
-  status: UpkeepStatus = { missingMonths: [], monthsInDefault: [], lastError: undefined };
+  status: UpkeepStatus = {
+    missingMonths: [],
+    monthsInDefault: [],
+    beyondRange: 0,
+    ownRanges: [],
+    lastError: undefined,
+  };
   private readonly settings: PostgresSettings;
   private readonly onError: (error: Error) => void;
   private timer: NodeJS.Timeout | undefined;
@@ -61,9 +67,9 @@ export class PartitionUpkeep {
     try {
       client = await openClient(connection, use, this.stopping.signal);
       await checkSchema(client, schema); // before anything there is called
-      const { missing, inDefault, failures } = await keepMonths(client, schema, monthsAhead);
+      const { missing, inDefault, beyond, ownRanges, failures } = await keepMonths(client, schema, monthsAhead);
       const { lastError } = this.status;
-      this.status = { missingMonths: missing, monthsInDefault: inDefault, lastError };
+      this.status = { missingMonths: missing, monthsInDefault: inDefault, beyondRange: beyond, ownRanges, lastError };
       if (failures.length > 0) throw failures[0];
       this.status = { ...this.status, lastError: undefined };
     } catch (error) {

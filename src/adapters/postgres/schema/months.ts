@@ -5,23 +5,20 @@
 // inserts never waits longer behind us; an event is in one partition at every moment that anyone can see.
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
-import { shown } from '../../../base/shown.ts';
-import { refusesData, storeName } from '../session/failure.ts';
+import { endsConnection, storeName } from '../session/failure.ts';
 import { lockNames, tryLockSql } from '../session/locks.ts';
 import { PageSize } from '../session/page-size.ts';
 import { beginSql } from '../session/server-session.ts';
 import { codeOf, isServerError, kindOf, tookTooLong } from '../session/sqlstate.ts';
-
-/** One partition. */
-export interface PartitionInfo {
-  readonly name: string;
-  /** `2026-01`; undefined: the default partition. */
-  readonly month: string | undefined;
-  readonly rows: number;
-  readonly bytes: number;
-  /** Events that no log has yet. */
-  readonly inOutbox: number;
-}
+import {
+  type InDefault,
+  inDefault,
+  type MonthState,
+  ownRanges,
+  partitionOf,
+  startOf,
+  stateOf,
+} from './partition-list.ts';
 
 const lockTimeoutMs = 2000;
 const attempts = 5;
@@ -30,50 +27,18 @@ const attemptsOfUpkeep = 2;
 const checkViolation = '23514';
 const duplicateTable = '42P07';
 
-export const partitionOf = (month: string): string => `domain_events_${month.replace('-', '_')}`;
-
-/** `2026-01`, or InvalidOptions. */
-export function checkMonth(option: string, month: string): string {
-  if (/^\d{4}-(0[1-9]|1[0-2])$/.test(month)) return month;
-  throw new TrunklineError('InvalidOptions', { option, value: shown(month), reason: 'must be a month like 2026-01' });
-}
-
-/** All of them, the oldest month first, the default partition last. Counts exactly: for large tables this takes a while. */
-export async function listPartitions(client: pg.ClientBase, schema: string): Promise<PartitionInfo[]> {
-  const name = pg.escapeIdentifier(schema);
-  const { rows } = await client.query(
-    `select c.relname as name, pg_catalog.pg_total_relation_size(c.oid)::float8 as bytes
-     from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid
-     where i.inhparent = $1::regclass order by c.relname = 'domain_events_default', c.relname`,
-    [`${name}.domain_events`],
-  );
-  const partitions: PartitionInfo[] = [];
-  for (const row of rows) {
-    const table = `${name}.${pg.escapeIdentifier(row.name)}`;
-    const { rows: counts } = await client.query(
-      `select pg_catalog.count(*)::float8 as rows, pg_catalog.count(o.sequence)::float8 as waiting
-       from ${table} e left join ${name}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
-    );
-    const month = /^domain_events_(\d{4})_(\d{2})$/.exec(row.name);
-    partitions.push({
-      name: row.name,
-      month: month ? `${month[1]}-${month[2]}` : undefined,
-      rows: counts[0].rows,
-      bytes: row.bytes,
-      inOutbox: counts[0].waiting,
-    });
-  }
-  return partitions;
-}
-
 /** What an upkeep has done, and what it could not do. */
 export interface MonthsKept {
   /** Names of the partitions that were made. */
   readonly made: readonly string[];
   /** Of this month and the next ones those without a partition, like `2026-12`: their events go into the default partition. */
   readonly missing: readonly string[];
-  /** Months whose events lie in the default partition. */
+  /** Months within the bound whose events lie in the default partition. */
   readonly inDefault: readonly string[];
+  /** Events in the default partition of months beyond the bound; counted up to a limit. */
+  readonly beyond: number;
+  /** Partitions that are no months of ours. */
+  readonly ownRanges: readonly string[];
   /** What stood in the way. */
   readonly failures: readonly unknown[];
 }
@@ -94,18 +59,12 @@ export async function keepPartitions(client: pg.ClientBase, schema: string, mont
  * is nothing to be moved: that goes beside transactions that are open, and for a role that does not own the tables.
  */
 export async function keepMonths(client: pg.ClientBase, schema: string, monthsAhead: number): Promise<MonthsKept> {
-  const name = pg.escapeIdentifier(schema);
   const failures: unknown[] = [];
-  const { rows } = await client.query(
-    `select pg_catalog.to_char(pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC') + pg_catalog.make_interval(months => i), 'YYYY-MM') as month
-     from pg_catalog.generate_series(0, $1) i`,
-    [monthsAhead],
-  );
-  const ahead: readonly string[] = rows.map(({ month }) => month);
-  const held: string[] = await monthsInDefault(client, name).catch((error: unknown): string[] => {
-    if (!tookTooLong(error)) throw error;
+  const ahead = await monthsFrom(client, monthsAhead);
+  const { held, beyond } = await inDefault(client, schema).catch((error: unknown): InDefault => {
+    if (!isPassable(error)) throw error;
     failures.push(error); // those ahead are made in any case
-    return [];
+    return { held: [], beyond: 0 };
   });
   const made: string[] = [];
   const makers = [
@@ -118,41 +77,53 @@ export async function keepMonths(client: pg.ClientBase, schema: string, monthsAh
       if (await retried(client, () => make(client, schema, month), isHeldUp ? 1 : attemptsOfUpkeep))
         made.push(partitionOf(month));
     } catch (error) {
-      // What lies in the way of one month is no reason to leave out the others; a server that does not come is.
       isHeldUp ||= kindOf(error) === 'busy';
-      const isOfThisMonth = error instanceof TrunklineError || refusesData(error) || tookTooLong(error);
-      if (!isOfThisMonth && kindOf(error) !== 'busy') throw error;
+      if (!isPassable(error)) throw error;
       failures.push(error);
     }
   }
-  const isThere = (month: string): Promise<boolean> =>
-    isAttached(client, schema, partitionOf(month)).catch(() => false);
   const missing: string[] = [];
-  for (const month of ahead) if (!(await isThere(month))) missing.push(month);
+  for (const month of ahead) if (!isTaken((await stateOf(client, schema, month)).state)) missing.push(month);
   return {
     made: made.sort(),
     missing,
     inDefault: held.filter((month) => !made.includes(partitionOf(month))),
+    beyond,
+    ownRanges: await ownRanges(client, schema),
     failures,
   };
 }
 
-async function monthsInDefault(client: pg.ClientBase, name: string): Promise<string[]> {
+/** What the server says of one month is no reason to leave out the others; a server that does not come, or goes, is. */
+const isPassable = (error: unknown): boolean =>
+  error instanceof TrunklineError || tookTooLong(error) || (isServerError(error) && !endsConnection(error));
+
+const isTaken = (state: MonthState): boolean => state === 'there' || state === 'covered';
+
+async function monthsFrom(client: pg.ClientBase, ahead: number): Promise<readonly string[]> {
   const { rows } = await client.query(
-    `select distinct pg_catalog.to_char(occurred_at at time zone 'UTC', 'YYYY-MM') as month from ${name}.domain_events_default
-     where occurred_at >= '0001-01-01T00:00:00Z' and occurred_at < '9999-12-01T00:00:00Z' order by month`,
+    `select pg_catalog.to_char(pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC') + pg_catalog.make_interval(months => i), 'YYYY-MM') as month
+     from pg_catalog.generate_series(0, $1) i`,
+    [ahead],
   );
   return rows.map(({ month }) => month);
 }
 
-/** False if the month is there, or another upkeep at work. */
+/** False if the month is there, or another upkeep at work. @throws StoreSchemaMismatch */
 async function makeAhead(client: pg.ClientBase, schema: string, month: string): Promise<boolean> {
   await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
-  const isThere = await isAttached(client, schema, partitionOf(month));
+  const canBe = await canBeMade(client, schema, month);
   const sql = `select ${pg.escapeIdentifier(schema)}.make_partition($1) as made`;
-  const made = isThere ? null : (await client.query(sql, [startOf(month)])).rows[0].made;
+  const made = canBe ? (await client.query(sql, [startOf(month)])).rows[0].made : null;
   await client.query('commit');
   return made !== null;
+}
+
+/** False if its events have a place. @throws StoreSchemaMismatch: something stands in its way */
+async function canBeMade(client: pg.ClientBase, schema: string, month: string): Promise<boolean> {
+  const { state, reason } = await stateOf(client, schema, month);
+  if (state === 'free' || isTaken(state)) return state === 'free';
+  throw new TrunklineError('StoreSchemaMismatch', { schema, reason: `month ${month} gets no partition: ${reason}` });
 }
 
 /**
@@ -172,7 +143,7 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   const inMonth = `d.occurred_at >= '${startOf(month)}' and d.occurred_at < '${startOf(after(month))}'`;
   await refuseOthers(client, events, month);
   await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
-  if (!(await lockUpkeep(client, schema)) || (await isAttached(client, schema, partition))) {
+  if (!(await lockUpkeep(client, schema)) || !(await canBeMade(client, schema, month))) {
     await client.query('rollback');
     return false;
   }
@@ -258,23 +229,6 @@ async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolea
   const results = (await client.query(sql)) as unknown as pg.QueryResult[];
   return results.at(-1)!.rowCount === 1;
 }
-
-/**
- * Whether the table of this name is a partition of domain_events; false: there is no such table.
- * @throws StoreSchemaMismatch if there is one and it is no partition: a month that was detached, for example
- */
-export async function isAttached(client: pg.ClientBase, schema: string, partition: string): Promise<boolean> {
-  const { rows } = await client.query(
-    `select exists (select from pg_catalog.pg_inherits i where i.inhrelid = c.oid and i.inhparent = pg_catalog.to_regclass($3)) as attached
-     from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2`,
-    [schema, partition, `${pg.escapeIdentifier(schema)}.domain_events`],
-  );
-  if (rows.length === 0 || rows[0].attached) return rows.length === 1;
-  const reason = `table ${partition} is no partition of domain_events; attach it, or give it another name`;
-  throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
-}
-
-const startOf = (month: string): string => `${month}-01T00:00:00Z`;
 
 function after(month: string): string {
   const [year, number] = month.split('-').map(Number) as [number, number];
