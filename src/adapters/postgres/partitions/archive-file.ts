@@ -184,12 +184,13 @@ async function lacking(
   }
 }
 
-interface Key {
+export interface Key {
   sequence: number;
   id: string;
 }
 
-function keyIn(text: string): Key | undefined {
+/** Where a row stands in its month's order; undefined: its sequence is beyond a number. */
+export function keyIn(text: string): Key | undefined {
   const { sequence, id } = topFields(text);
   return Number.isSafeInteger(sequence) && typeof id === 'string' ? { sequence: sequence as number, id } : undefined;
 }
@@ -241,7 +242,7 @@ async function* sealed(
   yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex'), origin })}\n`;
 }
 
-export function sequenceIn(line: string): number | undefined {
+function sequenceIn(line: string): number | undefined {
   const { sequence } = topFields(line);
   return Number.isSafeInteger(sequence) ? (sequence as number) : undefined;
 }

@@ -20,8 +20,9 @@ import {
   type ArchiveInfo,
   type ArchiveLimits,
   type ArchiveOrigin,
+  type Key,
+  keyIn,
   markOf,
-  sequenceIn,
   summaryOf,
   unescaped,
   verifyArchive,
@@ -32,6 +33,7 @@ const lockTimeoutMs = 2000;
 /** How long putting a file in its place may take: a name changed, and its folder synced. */
 const placingMsMost = 60_000;
 const lineFeed = 10;
+const firstId = '00000000-0000-0000-0000-000000000000';
 const fileOf = (folder: string, month: string): string => join(folder, `${partitionOf(month)}.jsonl.zst`);
 
 /**
@@ -116,18 +118,20 @@ const pagesToGrow = 16;
 const stampsPerPage = 1_000_000;
 
 /**
- * All rows as lines, page by page in the order of their sequence. Text, not CSV: JSON text has no tabs or newlines; only its
+ * All rows as lines, page by page in the order of their sequence and, where rows share one (a table that was restored, numbers that
+ * began again), of their id: a page may end between such rows. Text, not CSV: JSON text has no tabs or newlines; only its
  * backslashes are doubled. A page that takes longer than a statement may goes on where it came to, in smaller ones.
  */
 async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buffer> {
   const pages = new BatchSize(rowsPerPage, pagesToGrow);
-  for (let after = Number.MIN_SAFE_INTEGER; ; ) {
+  for (let after = { sequence: Number.MIN_SAFE_INTEGER, id: firstId }; ; ) {
     const size = Math.min(rowsPerPage, pages.limit);
     const from = after;
     try {
-      const rows = `select pg_catalog.to_jsonb(e) from ${table} e where sequence > ${after} order by sequence limit ${size}`;
+      const rows = `select pg_catalog.to_jsonb(e) from ${table} e
+        where (sequence, id) > (${after.sequence}, ${pg.escapeLiteral(after.id)}::pg_catalog.uuid) order by sequence, id limit ${size}`;
       for await (const lines of wholeLines(copiedOut(client, `copy (${rows}) to stdout`))) {
-        after = lastSequence(lines) ?? after; // what has none is refused by the writer
+        after = lastKey(lines) ?? after; // what has none is refused by the writer
         yield lines;
       }
       pages.succeeded();
@@ -151,9 +155,9 @@ async function* wholeLines(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer
   }
 }
 
-function lastSequence(lines: Buffer): number | undefined {
+function lastKey(lines: Buffer): Key | undefined {
   const line = lines.toString('utf8', lines.lastIndexOf(lineFeed, -2) + 1, lines.length - 1);
-  return sequenceIn(unescaped(line));
+  return keyIn(unescaped(line));
 }
 
 /**
@@ -221,7 +225,7 @@ async function stampOf(
       client.query(
         `select pg_catalog.count(*)::text as count, pg_catalog.max(sequence)::text as last,
            coalesce(pg_catalog.sum(pg_catalog.hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0)::text as sum
-         from (select ctid, xmin, sequence from ${table} where sequence > $1 order by sequence limit $2) e`,
+         from (select ctid, xmin, sequence from ${table} where sequence > $1 order by sequence fetch first ($2) rows with ties) e`,
         [after, size],
       ),
     );

@@ -33,6 +33,8 @@ import { openPool } from '../session/server-session.ts';
 import { PostgresHistory } from './history.ts';
 
 const eventsPerPage = 5_000;
+/** Behind all ids. */
+const pastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 const headsPerPage = 1_000;
 /** A page that takes too long costs the time of a statement: it is not tried often. */
 const pagesToGrow = 64;
@@ -120,9 +122,11 @@ export class PostgresArchive implements StoreArchive {
     const { signal, pageSize = eventsPerPage } = query;
     const where = conditions(filterOf(query));
     const limit = Math.min(pageSize, eventsPerPage);
-    for (let after = 0n; ; ) {
+    // Rows may share a number, where numbers began again: a page may end between them.
+    for (let after = { sequence: 0n, id: pastId }; ; ) {
       signal?.throwIfAborted();
-      const from = `${this.schema}.domain_events where sequence > ${after}${where} order by sequence`;
+      const behind = `(sequence, id) > (${after.sequence}, ${pg.escapeLiteral(after.id)}::pg_catalog.uuid)`;
+      const from = `${this.schema}.domain_events where ${behind}${where} order by sequence, id`;
       const { page, isLast } = await this.copyPage(from, limit, signal);
       this.leftOut.note(page);
       for (const event of eventsIn(page)) {
@@ -130,7 +134,7 @@ export class PostgresArchive implements StoreArchive {
         yield event;
       }
       if (isLast) return;
-      after = page.lastSequence;
+      after = { sequence: page.lastSequence, id: page.lastId };
     }
   }
 

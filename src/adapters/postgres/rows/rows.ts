@@ -141,6 +141,8 @@ export interface EventFrames {
   readonly sequences: readonly bigint[];
   /** Of the last row; 0 if there is none. */
   readonly lastSequence: bigint;
+  /** Of the last row; '' if there is none. */
+  readonly lastId: string;
   readonly count: number;
 }
 
@@ -174,9 +176,11 @@ export function framesOf(rows: Buffer): EventFrames {
   let rowCount = 0;
   let lastSequence = 0n;
   let lastPosition = 0;
+  let lastIdAt = 0;
   while (view.getInt16(at) === columnCount + 1) {
     at += 2;
     source.copy(frames, start + 16, at + 4, at + 20); // id
+    lastIdAt = at + 4;
     at += 20;
     let end = start + FRAME_HEADER_BYTES;
     const typeLength = view.getInt32(at);
@@ -239,6 +243,7 @@ export function framesOf(rows: Buffer): EventFrames {
     positions,
     sequences,
     lastSequence,
+    lastId: rowCount === 0 ? '' : idToText(source, lastIdAt),
     count,
   };
 }
