@@ -271,6 +271,24 @@ test.each(Object.entries(uses))('refused by name: %s', async (_, [steps, found])
   expect(String(error)).toContain(evil);
 });
 
+test('refused by name: a role that may make triggers or keys, but for that of the session itself', async () => {
+  const remedy = new RegExp(`revoke trigger, references on all tables in schema "trunkline" from "${evil}"`);
+  for (const [given, found] of [
+    [`grant all on aggregates to ${evil}`, /may have triggers of its own/],
+    [`grant trigger on raise_intake to ${evil}`, /may have triggers of its own/],
+    [`grant references on domain_events_default to ${evil}`, /may have foreign keys of its own/],
+  ] as const) {
+    const error = await findingAfter([[migrator, `set local search_path = trunkline; ${given}`]]);
+    expect(error).toMatchObject({ code: 'StoreSchemaUnsafe', message: expect.stringMatching(found) });
+    expect(String(error)).toMatch(remedy);
+  }
+  const everyRole = await findingAfter([[migrator, 'grant trigger on trunkline.outbox to public']]);
+  expect(String(everyRole)).toMatch(/every role may have triggers .* from public/);
+  await client.query(`begin; grant all on trunkline.outbox to ${evil}; set local role ${evil}`);
+  await checkOwnership(client, 'trunkline', 'session');
+  await client.query('rollback');
+});
+
 /** By the owner of a table, or of all that it is made from. */
 const impossible: Readonly<Record<string, [sql: string, code: string]>> = {
   'an operator class': [

@@ -118,7 +118,7 @@ test('what a handler sets in its session is not left to the next one', async () 
   await administer(
     connection,
     `create role another; grant another to postgres; grant usage on schema trunkline to another;
-     grant all on all tables in schema trunkline to another`,
+     grant select, insert, update, delete on all tables in schema trunkline to another`,
   );
   const subscription = runtime.subscribe({
     name: 'setter',

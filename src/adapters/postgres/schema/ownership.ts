@@ -8,6 +8,9 @@
 // has and which only trusted roles administer, to the database's owner or a superuser. A session cannot ask that: it does not
 // know which role should have migrated.
 //
+// The right `trigger` on one of our tables is as good as being its owner: what raise_event writes, it writes with the owner's rights.
+// A foreign key into one is kept up by who changes our rows, and can forbid it. A session's own role harms itself alone by these.
+//
 // A member of a trusted role counts as that role whatever options its membership has: with the admin option it can give itself
 // the others. Being made a member needs no consent: who has the rights of a role is not for that reason its friend.
 import pg from 'pg';
@@ -18,7 +21,17 @@ import { relations } from './tables.ts';
 import { usedBy } from './used-objects.ts';
 
 interface Finding {
-  readonly kind: 'schema' | 'create' | 'object' | 'runs' | 'uses' | 'event trigger' | 'added' | 'altered' | 'off';
+  readonly kind:
+    | 'schema'
+    | 'create'
+    | 'grant'
+    | 'object'
+    | 'runs'
+    | 'uses'
+    | 'event trigger'
+    | 'added'
+    | 'altered'
+    | 'off';
   /** The object, as the server describes it; of `runs` and `uses` what uses `other`. */
   readonly object: string | null;
   readonly other: string | null;
@@ -72,6 +85,8 @@ function reasonOf({ kind, object, other, role }: Finding, schema: string): strin
       return `it belongs to role ${role}, and role ${other} migrates: drop it if nothing in it is needed, or migrate as its owner, or name another schema`;
     case 'create':
       return `${role === null ? 'every role' : `role ${role}`} may create functions in it: revoke create on schema ${name} from ${grantee}`;
+    case 'grant':
+      return `${role === null ? 'every role' : `role ${role}`} may have ${other} of its own on tables of it: revoke trigger, references on all tables in schema ${name} from ${grantee}`;
     case 'object':
       return `${object} belongs to role ${role}: drop it, or name a schema that nothing else uses`;
     case 'runs':
@@ -129,6 +144,12 @@ const findingsSql = `
         and not pg_catalog.pg_has_role(home.owner, base.owner, 'member')
     union all
     select 'create', null, null, created.role from created
+    union all
+    select 'grant', null, case when g.triggers then 'triggers' else 'foreign keys' end, g.role from (
+      select a.grantee as role, pg_catalog.bool_or(a.privilege_type = 'TRIGGER') as triggers
+      from ours o join pg_catalog.pg_class c on c.oid = o.oid, pg_catalog.aclexplode(c.relacl) a
+      where a.privilege_type in ('TRIGGER', 'REFERENCES') and a.grantee <> (select oid from me)
+      group by a.grantee) g
     union all
     select 'object', pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, o.oid, 0), null, o.owner from ours o
     union all
