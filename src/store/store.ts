@@ -218,7 +218,7 @@ export interface QuarantinedEvent {
   readonly event: StoredEvent;
   /** The log that it came through. */
   readonly logId: string;
-  readonly code: 'Fenced' | 'VersionGap' | 'RefusedByServer';
+  readonly code: 'Fenced' | 'VersionGap' | 'RefusedByServer' | 'LostByStore';
   readonly reason: string;
   readonly quarantinedAt: Date;
 }

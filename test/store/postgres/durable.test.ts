@@ -52,7 +52,8 @@ const within: Readonly<Record<string, string>> = {
   'adapters/postgres/flush/locked-heads.ts': 'adapters/postgres/flush/flush-transaction.ts',
   'adapters/postgres/session/locks.ts': 'adapters/postgres/schema/months.ts',
   'adapters/postgres/flush/relayed.ts': 'adapters/postgres/flush/flush-transaction.ts',
-  'adapters/postgres/flush/quarantine.ts': 'adapters/postgres/flush/flush-transaction.ts',
+  'adapters/postgres/flush/quarantine-sql.ts': 'adapters/postgres/flush/flush-transaction.ts',
+  'adapters/postgres/read/aggregate-sql.ts': 'adapters/postgres/read/aggregate-reader.ts',
 };
 
 test('every statement that writes is sent within a transaction that is durable, or is durable itself', () => {

@@ -3,9 +3,16 @@ import type pg from 'pg';
 import { decodeEvent } from '../../../model/event.ts';
 import type { QuarantinedEvent, RefusedEvent } from '../../../store/store.ts';
 import { FrameReader } from '../../../wire/frame.ts';
+import type { Statement } from '../session/statement.ts';
 import type { Refusal } from './heads.ts';
-
-const pageRows = 500;
+import {
+  type Behind,
+  pageRows,
+  type QuarantinedRow,
+  quarantinedStatement,
+  quarantineStatement,
+  refusedStatement,
+} from './quarantine-sql.ts';
 
 export const noticeOf = ({ entry, code, reason }: Refusal): RefusedEvent => ({
   aggregateType: entry.run.type,
@@ -24,11 +31,7 @@ export async function refusedBetween(
   from: number,
   to: number,
 ): Promise<RefusedEvent[]> {
-  const { rows } = await client.query(
-    `select aggregate_type, aggregate_id, version, position::float8 as position, code, reason
-     from ${schema}.quarantined_events where log_id = $1 and position between $2 and $3 order by position`,
-    [logId, from, to],
-  );
+  const rows = await refusedStatement(schema).run(client, { logId, from, to });
   return rows.map((row) => ({
     aggregateType: row.aggregate_type,
     aggregateId: row.aggregate_id,
@@ -55,43 +58,33 @@ export async function quarantine(
     const whole = bytes.subarray(offset, offset + length);
     return { position: entry.position, id, aggregateType, aggregateId, version, name, at, code, reason, whole };
   });
-  await client.query(
-    `insert into ${schema}.quarantined_events
-       (log_id, position, id, aggregate_type, aggregate_id, version, event_type, occurred_at, code, reason, frame)
-     select $1, position, id, type, aggregate, version, name, pg_catalog.to_timestamp(at / 1000), code, reason, frame
-     from unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::text[], $8::float8[], $9::text[],
-       $10::text[], $11::bytea[]) as refused (position, id, type, aggregate, version, name, at, code, reason, frame)`,
-    [
-      logId,
-      rows.map((row) => row.position),
-      rows.map((row) => row.id),
-      rows.map((row) => row.aggregateType),
-      rows.map((row) => row.aggregateId),
-      rows.map((row) => row.version),
-      rows.map((row) => row.name),
-      rows.map((row) => row.at),
-      rows.map((row) => row.code),
-      rows.map((row) => row.reason),
-      rows.map((row) => row.whole),
-    ],
-  );
+  await quarantineStatement(schema).count(client, {
+    logId,
+    positions: rows.map((row) => row.position),
+    ids: rows.map((row) => row.id),
+    types: rows.map((row) => row.aggregateType),
+    aggregates: rows.map((row) => row.aggregateId),
+    versions: rows.map((row) => row.version),
+    names: rows.map((row) => row.name),
+    times: rows.map((row) => row.at),
+    codes: rows.map((row) => row.code),
+    reasons: rows.map((row) => row.reason),
+    frames: rows.map((row) => row.whole),
+  });
 }
 
 /** All that lie in quarantine, oldest first within each log. */
 export async function* quarantined(
-  query: (sql: string, values: unknown[]) => Promise<pg.QueryResult>,
+  select: (statement: Statement<Behind, QuarantinedRow>, after: Behind) => Promise<QuarantinedRow[]>,
   schema: string,
 ): AsyncGenerator<QuarantinedEvent> {
+  const statement = quarantinedStatement(schema);
   let [logId, position] = ['', 0];
   for (;;) {
-    const { rows } = await query(
-      `select log_id, position, code, reason, extract(epoch from quarantined_at) as quarantined_at, frame from ${schema}.quarantined_events
-       where (log_id, position) > ($1, $2) order by log_id, position limit ${pageRows}`,
-      [logId, position],
-    );
+    const rows = await select(statement, { logId, position });
     for (const row of rows) {
       logId = row.log_id;
-      position = Number(row.position);
+      position = row.position;
       const event = decodeEvent(new FrameReader(row.frame).at(0), position);
       yield { event, logId, code: row.code, reason: row.reason, quarantinedAt: new Date(1000 * row.quarantined_at) };
     }

@@ -6,7 +6,7 @@ import type pg from 'pg';
 import type { Batch } from '../../../log/sink.ts';
 import { type Place, placeIn, placeName } from '../../../outbox/outbox.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../../wire/frame.ts';
-import { withinTimes } from '../rows/pages.ts';
+import { withinTimes } from '../rows/events-sql.ts';
 import { timeText } from '../session/time-text.ts';
 import type { Refusal } from './heads.ts';
 import type { Entry } from './plan.ts';

@@ -7,7 +7,7 @@ import pg from 'pg';
 import { pause, performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
 import type { RemoteAggregate, RemoteReader } from '../../../store/store.ts';
-import { copyEvents, timeBounds, withinTimes } from '../rows/pages.ts';
+import { copyEvents } from '../rows/pages.ts';
 import type { EventFrames } from '../rows/rows.ts';
 import { refuseUnreadable } from '../rows/unreadable.ts';
 import { checkSchema, Session } from '../schema/session.ts';
@@ -18,23 +18,20 @@ import { PageSize } from '../session/page-size.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql } from '../session/server-session.ts';
 import { isServerError } from '../session/sqlstate.ts';
+import {
+  behindVersion,
+  byVersion,
+  claimStatement,
+  countStatement,
+  type HeadRow,
+  headStatement,
+  heldStatement,
+} from './aggregate-sql.ts';
 
 const claimAttempts = 10;
 const claimTimeoutMs = 200;
 const claimEveryMs = 50;
 const eventsPerPage = 1_000_000;
-
-interface HeadRow {
-  version: number;
-  log_id: string | null;
-  epoch: string;
-  /** Bounds of the times of its events, milliseconds. */
-  first_at: string;
-  last_at: string;
-  snapshot_version: number | null;
-  fingerprint: string | null;
-  state: string | null;
-}
 
 export class PostgresAggregateReader implements RemoteReader {
   private readonly settings: PostgresSettings;
@@ -44,37 +41,30 @@ export class PostgresAggregateReader implements RemoteReader {
   private readonly pages = new PageSize(eventsPerPage);
   private session: Session | undefined;
   private turn: Promise<unknown> = Promise.resolve();
-  private readonly headSql: string;
-  private readonly claimSql: string;
+  private readonly head: ReturnType<typeof headStatement>;
+  private readonly claimed: ReturnType<typeof claimStatement>;
+  private readonly held: ReturnType<typeof heldStatement>;
 
   constructor(settings: PostgresSettings, logId: string) {
     this.settings = settings;
     this.logId = logId;
     this.schema = pg.escapeIdentifier(settings.schema);
     this.guard = guard(settings.schema);
-    this.headSql = `select head.version, log_id, epoch, snapshot.version as snapshot_version, fingerprint,
-        state::text as state, ${timeBounds}
-      from ${this.schema}.aggregates head left join ${this.schema}.snapshots snapshot using (aggregate_type, aggregate_id)
-      where aggregate_type = $1 and aggregate_id = $2`;
-    this.claimSql = `update ${this.schema}.aggregates
-      set log_id = $3, epoch = epoch + 1, position = $5, updated_at = pg_catalog.now()
-      where aggregate_type = $1 and aggregate_id = $2 and epoch = $4`;
+    this.head = headStatement(this.schema);
+    this.claimed = claimStatement(this.schema);
+    this.held = heldStatement(this.schema);
   }
 
   owner(type: string, id: string): Promise<'nobody' | 'this log' | 'another'> {
     return this.run(async (client) => {
-      const { rows } = await client.query(this.headSql, [type, id]);
-      const [head] = rows as HeadRow[];
+      const [head] = await this.head.run(client, { type, id });
       if (head === undefined) return 'nobody';
       return head.log_id === this.logId ? 'this log' : 'another';
     });
   }
 
   isHeld(type: string, id: string): Promise<boolean> {
-    return this.run(async (client) => {
-      const sql = `select from ${this.schema}.held_aggregates where log_id = $1 and aggregate_type = $2 and aggregate_id = $3`;
-      return (await client.query(sql, [this.logId, type, id])).rowCount !== 0;
-    });
+    return this.run(async (client) => (await this.held.count(client, { logId: this.logId, type, id })) !== 0);
   }
 
   async load(
@@ -111,7 +101,7 @@ export class PostgresAggregateReader implements RemoteReader {
       const snapshot = fits ? { version: snapshot_version!, fingerprint, stateJson: state } : undefined;
       const base = snapshot?.version ?? after;
       if (version <= base) return { version, snapshot, frames: Buffer.alloc(0), eventCount: 0 };
-      const events = await this.page(client, `${this.eventsOf(type, id, base, head)} order by version`, version - base);
+      const events = await this.page(client, behindVersion(this.schema, { type, id }, base, head), version - base);
       if (!events.isPart) checkWhole(type, id, base, version, events.count);
       return { version, snapshot, frames: events.frames, eventCount: events.count };
     });
@@ -124,7 +114,7 @@ export class PostgresAggregateReader implements RemoteReader {
       if (!isServerError(error)) throw error;
     };
     const read = async (size: number): Promise<EventFrames & { isPart: boolean }> => {
-      const events = await copyEvents(client, `${from} limit ${size}`);
+      const events = await copyEvents(client, byVersion(from, size));
       if (events.isCut) this.session?.destroy();
       refuseUnreadable(events);
       return { ...events, isPart: events.isCut || (events.rows === size && size < wanted) };
@@ -137,13 +127,6 @@ export class PostgresAggregateReader implements RemoteReader {
     await this.session?.close();
   }
 
-  /** From where its events behind version `after` come; only the months of its events are looked into, and planned for. */
-  private eventsOf(type: string, id: string, after: number, head: HeadRow): string {
-    const { escapeLiteral } = pg;
-    return `${this.schema}.domain_events where aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}
-      and version > ${after} and version <= ${head.version}${withinTimes(head)}`;
-  }
-
   /** Its head, this log's from now on; `held`: others have locked it. */
   private async ownHead(
     client: pg.Client,
@@ -154,24 +137,26 @@ export class PostgresAggregateReader implements RemoteReader {
     at: number,
   ): Promise<HeadRow | undefined | 'held'> {
     for (let attempt = 0; attempt < claimAttempts; attempt++) {
-      const { rows } = await client.query(this.headSql, [type, id]);
-      const [head] = rows as HeadRow[];
+      const [head] = await this.head.run(client, { type, id });
       if (head === undefined || head.log_id === this.logId) return head;
       // What cannot be loaded fences no log.
       const base = Math.max(after, head.fingerprint === fingerprint ? head.snapshot_version! : 0);
-      const from = this.eventsOf(type, id, base, head);
-      const { rows: found } = await client.query(`select pg_catalog.count(*)::float8 as count from ${from}`);
-      checkWhole(type, id, base, head.version, found[0].count);
-      if (!(await this.claim(client, [type, id, this.logId, head.epoch, at]))) return 'held';
+      const from = behindVersion(this.schema, { type, id }, base, head);
+      const { count } = await countStatement(from).one(client, {});
+      checkWhole(type, id, base, head.version, count);
+      if (!(await this.claim(client, { type, id, epoch: head.epoch, position: at }))) return 'held';
     }
     throw new Error(`${type}/${id} is being taken over by several logs at once`);
   }
 
   /** Durably, and without waiting for a flush that stands still; false: others have locked it. */
-  private async claim(client: pg.Client, values: unknown[]): Promise<boolean> {
+  private async claim(
+    client: pg.Client,
+    key: { type: string; id: string; epoch: string; position: number },
+  ): Promise<boolean> {
     await client.query(beginSql(`lock_timeout = ${claimTimeoutMs}`));
     try {
-      await client.query(this.claimSql, values);
+      await this.claimed.count(client, { ...key, logId: this.logId });
       await client.query('commit');
       return true;
     } catch (error) {

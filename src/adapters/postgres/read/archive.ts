@@ -20,7 +20,7 @@ import {
   type TypeQuery,
 } from '../../../store/store.ts';
 import { quarantined } from '../flush/quarantine.ts';
-import { conditions, copyEvents, RowBytes, timeBounds, withinTimes } from '../rows/pages.ts';
+import { copyEvents, RowBytes } from '../rows/pages.ts';
 import { type EventFrames, eventsIn } from '../rows/rows.ts';
 import { refuseUnreadable, UnreadableRows, warnOf } from '../rows/unreadable.ts';
 import { checkSchema } from '../schema/session.ts';
@@ -30,12 +30,22 @@ import { onOwnPath } from '../session/own-path.ts';
 import { PageSize } from '../session/page-size.ts';
 import type { PostgresStoreOptions } from '../session/postgres.ts';
 import { openPool } from '../session/server-session.ts';
+import type { Statement } from '../session/statement.ts';
+import {
+  beforeAll,
+  boundsStatement,
+  eventsFrom,
+  headStatement,
+  headsPerPage,
+  headsStatement,
+  limited,
+  logFrom,
+  storeFrom,
+  writerStatement,
+} from './archive-sql.ts';
 import { PostgresHistory } from './history.ts';
 
 const eventsPerPage = 5_000;
-/** Behind all ids. */
-const pastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
-const headsPerPage = 1_000;
 /** A page that takes too long costs the time of a statement: it is not tried often. */
 const pagesToGrow = 64;
 const connections = 4;
@@ -120,14 +130,12 @@ export class PostgresArchive implements StoreArchive {
   async *query(query: StoreQuery = {}): AsyncGenerator<StoredEvent> {
     checkFields('query', query, storeQueryFields);
     const { signal, pageSize = eventsPerPage } = query;
-    const where = conditions(filterOf(query));
+    const filter = filterOf(query);
     const limit = Math.min(pageSize, eventsPerPage);
     // Rows may share a number, where numbers began again: a page may end between them.
-    for (let after = { sequence: 0n, id: pastId }; ; ) {
+    for (let after = beforeAll; ; ) {
       signal?.throwIfAborted();
-      const behind = `(sequence, id) > (${after.sequence}, ${pg.escapeLiteral(after.id)}::pg_catalog.uuid)`;
-      const from = `${this.schema}.domain_events where ${behind}${where} order by sequence, id`;
-      const { page, isLast } = await this.copyPage(from, limit, signal);
+      const { page, isLast } = await this.copyPage(storeFrom(this.schema, filter, after), limit, signal);
       this.leftOut.note(page);
       for (const event of eventsIn(page)) {
         signal?.throwIfAborted();
@@ -151,9 +159,7 @@ export class PostgresArchive implements StoreArchive {
     limit: number,
     signal?: AbortSignal,
   ): Promise<ArchivePage> {
-    const which = `log_id = ${pg.escapeLiteral(logId)} and position between ${from} and ${to}`;
-    const rows = `${this.schema}.domain_events where ${which}${conditions(filter)} order by position`;
-    const found = await this.copyPage(rows, limit, signal);
+    const found = await this.copyPage(logFrom(this.schema, logId, filter, from, to), limit, signal);
     this.leftOut.note(found.page);
     return found;
   }
@@ -169,11 +175,8 @@ export class PostgresArchive implements StoreArchive {
   }
 
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
-    const { rows } = await this.select(
-      `select version, position from ${this.schema}.aggregates where aggregate_type = $1 and aggregate_id = $2`,
-      [nameOf(aggregate), id],
-    );
-    return rows[0] && { version: rows[0].version, position: Number(rows[0].position) };
+    const [head] = await this.select(headStatement(this.schema), { type: nameOf(aggregate), id });
+    return head;
   }
 
   /**
@@ -187,55 +190,38 @@ export class PostgresArchive implements StoreArchive {
     version: number,
     position: number,
   ): Promise<string | undefined> {
-    const key = [type, id];
-    const where = 'aggregate_type = $1 and aggregate_id = $2';
-    const { rows } = await this.select(
-      `select ${timeBounds}, version from ${this.schema}.aggregates where ${where}`,
-      key,
-    );
-    const [head] = rows;
-    const stored: number = head?.version ?? 0;
+    const [head] = await this.select(boundsStatement(this.schema), { type, id });
+    const stored = head?.version ?? 0;
     if (stored === version) return undefined;
     if (stored < version) return `the store has it at version ${stored}`;
-    const sql = `select log_id, position::float8 as position from ${this.schema}.domain_events
-      where ${where} and version = $3${withinTimes(head)}`;
-    const [next] = (await this.select(sql, [...key, version + 1])).rows;
+    const [next] = await this.select(writerStatement(this.schema, head!), { type, id, version: version + 1 });
     if (next === undefined) return undefined; // its month has been dropped: long ago
-    if (next.log_id === logId && next.position > position) return undefined;
+    if (next.log_id === logId && next.position! > position) return undefined;
     const owner = next.log_id === null ? 'transactions of the user' : `log ${next.log_id}`;
     return next.log_id === logId ? `this log had gone on before` : `${owner} has gone on from there`;
   }
 
   async *heads(aggregate: AnyAggregate | string): AsyncIterableIterator<Head & { readonly id: string }> {
-    const sql = `select aggregate_id as id, version, position from ${this.schema}.aggregates
-      where aggregate_type = $1 and aggregate_id collate "C" > $2 order by aggregate_id collate "C" limit ${headsPerPage}`;
+    const heads = headsStatement(this.schema);
     for (let after = ''; ; ) {
-      const { rows } = await this.select(sql, [nameOf(aggregate), after]);
-      for (const { id, version, position } of rows) yield { id, version, position: Number(position) };
+      const rows = await this.select(heads, { type: nameOf(aggregate), after });
+      yield* rows;
       if (rows.length < headsPerPage) return;
-      after = rows.at(-1).id;
+      after = rows.at(-1)!.id;
     }
   }
 
   quarantined(): AsyncIterableIterator<QuarantinedEvent> {
-    return quarantined((sql, values) => this.select(sql, values), this.schema);
+    return quarantined((statement, after) => this.select(statement, after), this.schema);
   }
 
   private async eventsOf(type: string, id: string, first: number, limit: number): Promise<StoredEvent[]> {
-    const { escapeLiteral } = pg;
-    const key = `aggregate_type = ${escapeLiteral(type)} and aggregate_id = ${escapeLiteral(id)}`;
-    const { rows } = await this.select(`select ${timeBounds}, version from ${this.schema}.aggregates where ${key}`, []);
-    if (rows.length === 0) return [];
-    const [head] = rows;
+    const [head] = await this.select(boundsStatement(this.schema), { type, id });
+    if (head === undefined) return [];
     const events: StoredEvent[] = [];
     for (let next = first; events.length < limit; ) {
       const wanted = Math.min(eventsPerPage, limit - events.length);
-      // Up to the version of the head: what comes later may lie beyond its times.
-      const { page, isLast } = await this.copyPage(
-        `${this.schema}.domain_events where ${key} and version >= ${next} and version <= ${head.version}${withinTimes(head)}
-         order by version`,
-        wanted,
-      );
+      const { page, isLast } = await this.copyPage(eventsFrom(this.schema, { type, id }, next, head), wanted);
       refuseUnreadable(page);
       for (const event of eventsIn(page)) events.push(event);
       if (isLast) break;
@@ -251,7 +237,7 @@ export class PostgresArchive implements StoreArchive {
   private async copyPage(from: string, limit: number, signal?: AbortSignal): Promise<ArchivePage> {
     const read = async (size: number): Promise<ArchivePage> => {
       const page = await this.run(async (client, discard) => {
-        const copied = await copyEvents(client, `${from} limit ${size}`);
+        const copied = await copyEvents(client, limited(from, size));
         if (copied.isCut) discard();
         return copied;
       }, signal);
@@ -261,8 +247,11 @@ export class PostgresArchive implements StoreArchive {
     return this.pageSize.page('an event', read, undefined, Math.min(limit, this.rowBytes.fitting));
   }
 
-  private select(sql: string, values: unknown[]): Promise<pg.QueryResult> {
-    return this.run((client) => client.query(sql, values));
+  private select<Given extends object, Row extends object>(
+    statement: Statement<Given, Row>,
+    given: Given,
+  ): Promise<Row[]> {
+    return this.run((client) => statement.run(client, given));
   }
 
   private async run<T>(read: Read<T>, signal?: AbortSignal): Promise<T> {

@@ -1,14 +1,14 @@
 // What a window of the tail holds, page by page: no statement takes longer than it may for its size, and no page has more bytes
 // than one may have. Loaded with the client library.
-import pg from 'pg';
+import type pg from 'pg';
 import type { StoredEvent } from '../../../model/event.ts';
 import { copyEvents, type EventPage, RowBytes } from '../rows/pages.ts';
 import { eventsIn } from '../rows/rows.ts';
 import { PageSize } from '../session/page-size.ts';
 import { isServerError } from '../session/sqlstate.ts';
+import { behindSql, between, leastStatement, nowStatement, ofTransaction, wholeWindowSql } from './tail-sql.ts';
 import { snapshotOf, type Window } from './tail-token.ts';
 
-const { escapeLiteral } = pg;
 /** A page, or a range, that took too long costs the time of a statement: larger ones are tried seldom. */
 const pagesToGrow = 64;
 const transactionsMost = 2 ** 31 - 1;
@@ -19,7 +19,7 @@ const undo = (error: unknown): void => {
 };
 
 export class TailPages {
-  private readonly events: string;
+  private readonly schema: string;
   private readonly most: number;
   private readonly pages: PageSize;
   private readonly ranges = new PageSize(transactionsMost, pagesToGrow);
@@ -30,27 +30,27 @@ export class TailPages {
   /** `schema`: quoted. `onCut`: a page has ended its connection. */
   constructor(schema: string, pageSize: number, onCut: () => void) {
     this.onCut = onCut;
-    this.events = `${schema}.domain_events`;
+    this.schema = schema;
     this.most = pageSize;
     this.pages = new PageSize(pageSize, pagesToGrow);
+  }
+
+  /** The server's snapshot, as text. */
+  async now(client: pg.Client): Promise<string> {
+    return (await nowStatement.one(client, {})).now;
   }
 
   /** All rows of a window, in the order of their sequence; undefined: there are more than a page holds. */
   async whole(client: pg.Client, window: Window): Promise<EventPage | undefined> {
     const most = Math.min(this.most, this.rowBytes.fitting);
-    const rows = this.inTransactions(window).map((where) => `select * from ${this.events} where ${where}`);
-    const from = `(select * from (${rows.join(' union all ')}) each limit ${most + 1}) w order by sequence`;
-    const page = await this.copy(client, from);
+    const page = await this.copy(client, wholeWindowSql(this.schema, window, most));
     return page.isCut || page.rows > most ? undefined : page;
   }
 
   /** Behind a sequence, in its order. `isLast`: the window has no more. */
   async after(client: pg.Client, window: Window, sequence: bigint): Promise<EventPage & { isLast: boolean }> {
-    // By function calls alone, which no index serves: so that the planner takes the sequence's, and never sorts the window.
-    const from = `${this.events} where not ${visible(window.from)} and ${visible(window.to)} and sequence > ${sequence}
-      order by sequence`;
     const read = async (size: number): Promise<EventPage & { isLast: boolean }> => {
-      const page = await this.copy(client, `${from} limit ${size}`);
+      const page = await this.copy(client, behindSql(this.schema, window, sequence, size));
       return { ...page, isLast: !page.isCut && page.rows < size };
     };
     return this.pages.page('an event of the tail', read, undo, this.rowBytes.fitting);
@@ -61,12 +61,11 @@ export class TailPages {
     const { xmax: first, xip } = snapshotOf(window.from);
     const last = snapshotOf(window.to).xmax;
     const least = async (where: string): Promise<bigint[]> => {
-      const { rows } = await client.query(`select pg_catalog.min(sequence)::text as least from ${this.events}
-        where ${where} and ${visible(window.to)}`);
-      return rows[0].least === null ? [] : [BigInt(rows[0].least)];
+      const { least } = await leastStatement(this.schema, window, where).one(client, {});
+      return least === null ? [] : [BigInt(least)];
     };
     const found: bigint[] = [];
-    for (const id of xip) found.push(...(await least(`transaction_id = ${escapeLiteral(String(id))}::xid8`)));
+    for (const id of xip) found.push(...(await least(ofTransaction(id))));
     for (let next = first; next < last; ) {
       next = await this.ranges.page(
         'the events of one transaction',
@@ -92,19 +91,4 @@ export class TailPages {
     if (page.isCut) this.onCut();
     return page;
   }
-
-  /** Conditions that take a window's rows by their transactions: those after its beginning, and those that were open then. */
-  private inTransactions({ from, to }: Window): string[] {
-    const { xmax, xip } = snapshotOf(from);
-    const open = escapeLiteral(`{${xip.join()}}`);
-    return [between(xmax, snapshotOf(to).xmax), `transaction_id = any(${open}::xid8[])`].map(
-      (where) => `${where} and ${visible(to)}`,
-    );
-  }
 }
-
-const between = (first: bigint, end: bigint): string =>
-  `transaction_id >= '${first}'::xid8 and transaction_id < '${end}'::xid8`;
-
-const visible = (snapshot: string): string =>
-  `pg_catalog.pg_visible_in_snapshot(transaction_id, ${escapeLiteral(snapshot)}::pg_snapshot)`;

@@ -165,8 +165,7 @@ class Tail {
 
   /** From the last window's end to now; false if nothing has ended since. */
   private async openWindow(): Promise<boolean> {
-    const { rows } = await this.read((client) => client.query('select pg_catalog.pg_current_snapshot()::text as now'));
-    const to: string = rows[0].now;
+    const to = await this.read((client, pages) => pages.now(client));
     const { from } = this.token;
     if (to === from) return false;
     if (snapshotOf(to).xmax < snapshotOf(from).xmax) {
@@ -209,14 +208,15 @@ class Tail {
   }
 
   private async checkServer(client: pg.Client): Promise<void> {
-    const { rows } = await client.query(checkSql(quotedName(this.schemaName)));
+    const { serverStatement } = await import('./tail-sql.ts'); // with the client library: see doors.ts
+    const server = await serverStatement(quotedName(this.schemaName)).one(client, {});
     const schema = this.schemaName;
-    if (rows[0].is_standby) {
+    if (server.is_standby) {
       // There a snapshot does not say which transactions are open: pg_current_snapshot() lists none.
       const reason = 'names a standby server, which cannot tell which transactions are open; name the primary';
       throw new TrunklineError('InvalidOptions', { option: 'connection', reason });
     }
-    if (rows[0].is_restored) {
+    if (server.is_restored) {
       const reason =
         'it has events of transactions that this server has yet to begin, so it comes from a dump: ' +
         'set their transaction_id to pg_catalog.pg_current_xact_id()';
@@ -251,7 +251,3 @@ class Tail {
     this.client = undefined;
   }
 }
-
-const checkSql = (schema: string): string => `select pg_catalog.pg_is_in_recovery() as is_standby, exists (
-  select from ${schema}.domain_events
-  where transaction_id >= pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())) as is_restored`;

@@ -1,0 +1,66 @@
+// A statement of ours: its text, what it is given, and the shape of its rows. Files named `*-sql.ts` make them, one beside each file
+// that runs some; no other file has SQL, or reads the rows of a result (test/store/postgres/statements.test.ts).
+//
+// Rows are checked when they arrive: a column that is missing or of another type (an altered table, a type parser of the program's)
+// is an error that names it, not a wrong value later.
+import type pg from 'pg';
+import { TrunklineError } from '../../../base/errors.ts';
+import { checked, object, type Shape } from '../../../base/json.ts';
+import { own } from '../../../base/own.ts';
+
+type Client = Pick<pg.ClientBase, 'query'>;
+
+/** For a statement that takes no values, or gives no rows. */
+export type Nothing = Readonly<Record<never, never>>;
+
+export const noRows: Shape<Nothing> = object<Nothing>({});
+
+export class Statement<Given extends object, Row extends object> {
+  readonly text: string;
+  private readonly what: string;
+  private readonly names: readonly (keyof Given & string)[];
+  private readonly row: Shape<Row>;
+
+  /** `what`: a row, as an error names it. `names`: of the values $1, $2, …, in this order. */
+  constructor(what: string, text: string, names: readonly (keyof Given & string)[], row: Shape<Row>) {
+    this.what = what;
+    this.text = text;
+    this.names = names;
+    this.row = row;
+  }
+
+  /** @throws RecordInvalid */
+  async run(client: Client, given: Given): Promise<Row[]> {
+    return this.rowsIn(await this.send(client, given));
+  }
+
+  /** For a statement that always gives one row. @throws RecordInvalid */
+  async one(client: Client, given: Given): Promise<Row> {
+    return this.oneIn(await this.send(client, given));
+  }
+
+  /** How many rows it has written or found, whose columns do not matter. */
+  async count(client: Client, given: Given): Promise<number> {
+    return (await this.send(client, given)).rowCount ?? 0;
+  }
+
+  /** Of its result among those of several statements that were sent as one query. @throws RecordInvalid */
+  rowsIn({ rows }: pg.QueryResult<object>): Row[] {
+    return rows.map((row) => checked(row, this.row, this.what));
+  }
+
+  /** @throws RecordInvalid */
+  oneIn(result: pg.QueryResult<object>): Row {
+    const [row, ...others] = this.rowsIn(result);
+    if (row !== undefined && others.length === 0) return row;
+    const reason = `must be one row, and is ${result.rows.length}`;
+    throw new TrunklineError('RecordInvalid', { what: this.what, reason });
+  }
+
+  private send(client: Client, given: Given): Promise<pg.QueryResult> {
+    return client.query(
+      this.text,
+      this.names.map((name) => own(given, name)),
+    );
+  }
+}
