@@ -108,7 +108,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/handlers/row-table.ts': 'rows of a user: what the server refuses is the event’s fault',
   'src/adapters/postgres/outbox/relay-session.ts': 'reasons, tamed',
   'src/adapters/postgres/outbox/relay-outbox.ts': 'types, checked',
-  'src/adapters/postgres/flush/heads.ts': 'ids of events, through the gate of limits',
+  'src/adapters/postgres/flush/heads-sql.ts': 'ids of events, through the gate of limits',
   'src/adapters/postgres/session/locks.ts': 'names of locks: our own words, names of logs and projections, months',
   'src/adapters/postgres/schema/migrate.ts': 'names of our own files',
   'src/adapters/postgres/schema/months.ts': 'rows as they are',
@@ -117,8 +117,8 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/flush/relayed.ts': 'positions',
   'src/adapters/postgres/flush/sink.ts': 'positions',
   'src/adapters/postgres/flush/flush-transaction.ts': 'positions; states, as JSON',
-  'src/adapters/postgres/flush/held-table.ts': 'names of aggregates, of frames',
-  'src/adapters/postgres/flush/locked-heads.ts': 'names of aggregates, of frames',
+  'src/adapters/postgres/flush/held-table-sql.ts': 'names of aggregates, of frames',
+  'src/adapters/postgres/flush/locked-heads-sql.ts': 'names of aggregates, of frames',
 };
 
 const writes = [

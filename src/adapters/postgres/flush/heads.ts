@@ -5,6 +5,16 @@
 // event is taken only if this log owns the aggregate and its version follows the last one.
 import type pg from 'pg';
 import { patienceMs } from '../session/frozen.ts';
+import { execute } from '../session/statement.ts';
+import {
+  type HeadRow,
+  lockStatement,
+  lockTimeoutSql,
+  moveStatement,
+  overwriteStatement,
+  type Runs,
+  undoHeads,
+} from './heads-sql.ts';
 import type { Entry, Run } from './plan.ts';
 
 /** Why an event was not taken. */
@@ -19,12 +29,6 @@ export interface Decision {
   readonly refused: readonly Refusal[];
 }
 
-interface HeadRow {
-  version: number;
-  log_id: string | null;
-  epoch: string;
-}
-
 // What timestamptz can hold, in milliseconds: an event beyond must not keep its aggregate's head from moving.
 const leastTimeMs = Date.UTC(-4711, 0, 1);
 const greatestTimeMs = 8.64e15;
@@ -33,72 +37,50 @@ const clamp = (ms: number): number => Math.min(greatestTimeMs, Math.max(leastTim
 
 export class HeadStatements {
   private readonly logId: string;
-  private readonly upsert: string;
-  private readonly lock: string;
-  private readonly overwrite: string;
-
+  private readonly move: ReturnType<typeof moveStatement>;
+  private readonly lock: ReturnType<typeof lockStatement>;
+  private readonly overwrite: ReturnType<typeof overwriteStatement>;
   private readonly lockTimeoutMs: number;
 
   /** `schema`: escaped. `lockTimeoutMs`: how long the transaction waits for locks once it has its heads. */
   constructor(schema: string, logId: string, lockTimeoutMs: number = 5 * patienceMs) {
     this.logId = logId;
     this.lockTimeoutMs = lockTimeoutMs;
-    const table = `${schema}.aggregates`;
-    const input = `unnest($1::text[], $2::text[], $3::int[], $4::int[], $5::bigint[], $6::float8[], $7::float8[])
-      as run (type, id, previous, version, position, first_at, last_at)`;
-    const insert = `insert into ${table} as head (aggregate_type, aggregate_id, version, previous_version, log_id,
-        position, first_occurred_at, last_occurred_at)
-      select type, id, version, previous, $8, position, pg_catalog.to_timestamp(first_at / 1000), pg_catalog.to_timestamp(last_at / 1000)
-      from ${input} order by type collate "C", id collate "C"
-      on conflict (aggregate_type, aggregate_id) do update set
-        version = excluded.version, previous_version = excluded.previous_version, log_id = excluded.log_id,
-        position = excluded.position,
-        first_occurred_at = least(head.first_occurred_at, excluded.first_occurred_at),
-        last_occurred_at = greatest(head.last_occurred_at, excluded.last_occurred_at),
-        updated_at = pg_catalog.now()`;
-    // xmax is 0 in a row that was inserted: there was no head, so the version before must be 0.
-    this.upsert = `with moved as (${insert}
-        where head.log_id = excluded.log_id and head.version = excluded.previous_version
-          and head.position < excluded.position
-        returning previous_version > 0 and xmax = 0 as is_orphan)
-      select pg_catalog.count(*)::float8 as count, coalesce(pg_catalog.bool_or(is_orphan), false) as has_orphan,
-        pg_catalog.set_config('lock_timeout', '${lockTimeoutMs}', true) from moved`;
-    this.lock = `select aggregate_type, aggregate_id, version, log_id, epoch
-      from ${table} where (aggregate_type, aggregate_id) in (select * from unnest($1::text[], $2::text[]))
-      order by aggregate_type collate "C", aggregate_id collate "C" for update`;
-    this.overwrite = `with moved as (${insert}
-        where head.log_id = excluded.log_id returning 1) select pg_catalog.count(*)::float8 as count from moved`;
+    this.move = moveStatement(schema, lockTimeoutMs);
+    this.lock = lockStatement(schema);
+    this.overwrite = overwriteStatement(schema);
   }
 
   /** Move the heads, and say which events go with them. Within a transaction that holds savepoint `heads`. */
   async decide(client: pg.ClientBase, entries: readonly Entry[], runs: readonly Run[]): Promise<Decision> {
     if (runs.length === 0) return { accepted: entries, refused: [] };
     if (runs.every((run) => run.isWhole)) {
-      const { rows } = await client.query(this.upsert, this.values(runs));
-      if (rows[0].count === runs.length && !rows[0].has_orphan) return { accepted: entries, refused: [] };
-      await client.query('rollback to savepoint heads');
+      const { count, has_orphan } = await this.move.one(client, this.columnsOf(runs));
+      if (count === runs.length && !has_orphan) return { accepted: entries, refused: [] };
+      await execute(client, undoHeads);
     }
     const decision = await this.settle(client, entries, runs);
-    await client.query(`set local lock_timeout = ${this.lockTimeoutMs}`);
+    await execute(client, lockTimeoutSql(this.lockTimeoutMs));
     return decision;
   }
 
-  private values(runs: readonly Run[]): unknown[] {
-    return [
-      runs.map((run) => run.type),
-      runs.map((run) => run.id),
-      runs.map((run) => run.first - 1),
-      runs.map((run) => run.last),
-      runs.map((run) => run.lastPosition),
-      runs.map((run) => clamp(run.firstAt)),
-      runs.map((run) => clamp(run.lastAt)),
-      this.logId,
-    ];
+  private columnsOf(runs: readonly Run[]): Runs {
+    return {
+      types: runs.map((run) => run.type),
+      ids: runs.map((run) => run.id),
+      before: runs.map((run) => run.first - 1),
+      versions: runs.map((run) => run.last),
+      positions: runs.map((run) => run.lastPosition),
+      firstAt: runs.map((run) => clamp(run.firstAt)),
+      lastAt: runs.map((run) => clamp(run.lastAt)),
+      logId: this.logId,
+    };
   }
 
   /** One event after the other, against heads that no other writer moves meanwhile. */
   private async settle(client: pg.ClientBase, entries: readonly Entry[], runs: readonly Run[]): Promise<Decision> {
-    const { rows } = await client.query(this.lock, [runs.map((run) => run.type), runs.map((run) => run.id)]);
+    const { types, ids } = this.columnsOf(runs);
+    const rows = await this.lock.run(client, { types, ids });
     const heads = new Map<string, HeadRow>();
     for (const row of rows) heads.set(`${row.aggregate_type}\0${row.aggregate_id}`, row);
     const accepted: Entry[] = [];
@@ -128,8 +110,8 @@ export class HeadStatements {
       lastPosition: entry.position,
     }));
     if (changed.length > 0) {
-      const { rows: counts } = await client.query(this.overwrite, this.values(changed));
-      if (counts[0].count !== changed.length) throw new Error('another log has begun one of these aggregates');
+      const { count } = await this.overwrite.one(client, this.columnsOf(changed));
+      if (count !== changed.length) throw new Error('another log has begun one of these aggregates');
     }
     return { accepted, refused };
   }

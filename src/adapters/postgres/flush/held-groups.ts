@@ -28,6 +28,12 @@ export function splitKey(key: string): { type: string; id: string } {
   return { type: key.slice(0, end), id: key.slice(end + 1) };
 }
 
+/** As parameters of a statement. */
+export function columnsOf(keys: readonly string[]): { types: string[]; ids: string[] } {
+  const parts = keys.map(splitKey);
+  return { types: parts.map(({ type }) => type), ids: parts.map(({ id }) => id) };
+}
+
 /** Whether the frame needs the head of its aggregate. */
 const needsHead = ({ kind, flags }: FrameReader): boolean =>
   kind === FrameKind.basis ||

@@ -5,7 +5,10 @@
 import type pg from 'pg';
 import { performance } from '../../../base/clock.ts';
 import { isLockTimeout } from '../session/frozen.ts';
-import { keyOf, splitKey } from './held-groups.ts';
+import { execute } from '../session/statement.ts';
+import { lockTimeoutSql } from './heads-sql.ts';
+import { columnsOf, keyOf } from './held-groups.ts';
+import { beginProbe, freeStatement, knownStatement, makeStatement, undoProbe } from './locked-heads-sql.ts';
 
 /** How long the flush waits for one aggregate that another transaction holds, before it goes on without it. */
 export const headPatienceMs = 250;
@@ -14,20 +17,15 @@ const probeMs = 50;
 const searchMs = 2_000;
 
 export class LockedHeads {
-  private readonly free: string;
-  private readonly known: string;
-  private readonly make: string;
+  private readonly free: ReturnType<typeof freeStatement>;
+  private readonly known: ReturnType<typeof knownStatement>;
+  private readonly make: ReturnType<typeof makeStatement>;
 
   /** `schema`: escaped. */
   constructor(schema: string) {
-    const wanted = `from ${schema}.aggregates where (aggregate_type, aggregate_id) in (select * from unnest($1::text[], $2::text[]))`;
-    this.free = `select aggregate_type as type, aggregate_id as id ${wanted}
-      order by aggregate_type collate "C", aggregate_id collate "C" for update skip locked`;
-    this.known = `select aggregate_type as type, aggregate_id as id ${wanted}`;
-    this.make = `insert into ${schema}.aggregates (aggregate_type, aggregate_id, version, previous_version, first_occurred_at,
-        last_occurred_at)
-      select type, id, 1, 0, pg_catalog.now(), pg_catalog.now() from unnest($1::text[], $2::text[]) as head (type, id)
-      order by type collate "C", id collate "C" on conflict (aggregate_type, aggregate_id) do nothing`;
+    this.free = freeStatement(schema);
+    this.known = knownStatement(schema);
+    this.make = makeStatement(schema);
   }
 
   /** Those with a head that is locked; the others' are this transaction's from then on. */
@@ -45,21 +43,21 @@ export class LockedHeads {
     const { locked, isNew } = await this.locked(client, keys);
     if (locked.length > 0 || isNew.length === 0) return locked;
     if (keys.length === 1) return isNew;
-    await client.query(`set local lock_timeout = ${probeMs}; savepoint probe`);
+    await execute(client, beginProbe(probeMs));
     const found = await this.search(client, isNew, performance.now() + searchMs);
-    await client.query(`set local lock_timeout = ${headPatienceMs}`);
+    await execute(client, lockTimeoutSql(headPatienceMs));
     return found;
   }
 
   /** By halves. Many of them take long: then the whole flush waits. */
   private async search(client: pg.ClientBase, keys: readonly string[], end: number): Promise<string[]> {
     try {
-      await client.query(this.make, values(keys));
+      await this.make.count(client, columnsOf(keys));
       return [];
     } catch (error) {
       if (!isLockTimeout(error) || performance.now() > end) throw error;
     } finally {
-      await client.query('rollback to savepoint probe').catch(() => {}); // the error says what there is to say
+      await execute(client, undoProbe).catch(() => {}); // the error says what there is to say
     }
     if (keys.length === 1) return [...keys];
     const middle = keys.length >> 1;
@@ -67,13 +65,12 @@ export class LockedHeads {
     return [...first, ...(await this.search(client, keys.slice(middle), end))];
   }
 
-  private async keys(client: pg.ClientBase, sql: string, keys: readonly string[]): Promise<Set<string>> {
-    const { rows } = await client.query(sql, values(keys));
+  private async keys(
+    client: pg.ClientBase,
+    statement: LockedHeads['free'],
+    keys: readonly string[],
+  ): Promise<Set<string>> {
+    const rows = await statement.run(client, columnsOf(keys));
     return new Set(rows.map(({ type, id }) => keyOf(type, id)));
   }
 }
-
-const values = (keys: readonly string[]): string[][] => {
-  const parts = keys.map(splitKey);
-  return [parts.map(({ type }) => type), parts.map(({ id }) => id)];
-};

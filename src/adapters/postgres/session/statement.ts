@@ -15,6 +15,11 @@ export type Nothing = Readonly<Record<never, never>>;
 
 export const noRows: Shape<Nothing> = object<Nothing>({});
 
+/** One query of one or more statements whose results do not matter: settings, savepoints. */
+export async function execute(client: Client, text: string): Promise<void> {
+  await client.query(text);
+}
+
 export class Statement<Given extends object, Row extends object> {
   readonly text: string;
   private readonly what: string;
