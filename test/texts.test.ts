@@ -114,9 +114,9 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/schema/months.ts': 'rows as they are',
   'src/adapters/postgres/outbox/outbox-release.ts': 'positions',
   'src/adapters/postgres/flush/quarantine-sql.ts': 'reasons: tamed in flush-transaction.ts, or our own words',
-  'src/adapters/postgres/flush/relayed.ts': 'positions',
-  'src/adapters/postgres/flush/sink.ts': 'positions',
-  'src/adapters/postgres/flush/flush-transaction.ts': 'positions; states, as JSON',
+  'src/adapters/postgres/flush/relayed-sql.ts': 'positions',
+  'src/adapters/postgres/flush/sink-sql.ts': 'positions',
+  'src/adapters/postgres/flush/flush-transaction-sql.ts': 'positions; states, as JSON',
   'src/adapters/postgres/flush/held-table-sql.ts': 'names of aggregates, of frames',
   'src/adapters/postgres/flush/locked-heads-sql.ts': 'names of aggregates, of frames',
 };

@@ -47,12 +47,12 @@ test.skipIf(!pgbouncer.isPresent())('behind a pooler, what runtime.once does is 
 /** Files whose statements all run within transactions that these begin. */
 const within: Readonly<Record<string, string>> = {
   'adapters/postgres/handlers/row-table.ts': 'adapters/postgres/handlers/entries.ts',
-  'adapters/postgres/flush/heads-sql.ts': 'adapters/postgres/flush/flush-transaction.ts',
-  'adapters/postgres/flush/held-table-sql.ts': 'adapters/postgres/flush/flush-transaction.ts',
-  'adapters/postgres/flush/locked-heads-sql.ts': 'adapters/postgres/flush/flush-transaction.ts',
+  'adapters/postgres/flush/heads-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
+  'adapters/postgres/flush/held-table-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
+  'adapters/postgres/flush/locked-heads-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/session/locks.ts': 'adapters/postgres/schema/months.ts',
-  'adapters/postgres/flush/relayed.ts': 'adapters/postgres/flush/flush-transaction.ts',
-  'adapters/postgres/flush/quarantine-sql.ts': 'adapters/postgres/flush/flush-transaction.ts',
+  'adapters/postgres/flush/relayed-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
+  'adapters/postgres/flush/quarantine-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/read/aggregate-sql.ts': 'adapters/postgres/read/aggregate-reader.ts',
 };
 

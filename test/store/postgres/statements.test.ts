@@ -15,25 +15,22 @@ const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Folders whose statements are still texts among other code. */
 const open = ['commands', 'handlers', 'outbox', 'partitions', 'schema', 'session'];
-/** Files of the other folders that are. */
-const openFiles = ['flush-transaction', 'relayed', 'sink'].map((name) => `${folder}/flush/${name}.ts`);
-
 /** Streams of COPY: bytes, and no rows of a result. */
 const streams = `${folder}/rows/copy-out.ts`;
 
 const isOpen = (file: string): boolean =>
-  file === streams || openFiles.includes(file) || open.some((each) => file.startsWith(`${folder}/${each}/`));
+  file === streams || open.some((each) => file.startsWith(`${folder}/${each}/`));
 const filesOf = (): string[] =>
   globSync(`${folder}/**/*.ts`, { cwd: root })
     .filter((file) => !file.endsWith('-sql.ts') && !isOpen(file))
     .sort();
 
 const isSql =
-  /^\s*(?:with \w+ as|select|insert into|update|delete from|begin|savepoint|copy|lock|create|drop|alter|set (?:local|session)|truncate|notify|listen)\b|\b(?:select|from|join|where|insert into|union all|order by|limit) [$("']|\b(?:and|where) [\w.]+ (?:[<>=]|in |between )|\border by\b|\blimit \$\{/i;
+  /^\s*(?:with \w+ as|select|insert into|update \S+|delete from|begin|savepoint|copy|lock|create|drop|alter|set (?:local|session)|truncate|notify|listen)\b|\b(?:select|from|join|where|insert into|union all|order by|limit) [$("']|\b(?:and|where) [\w.]+ (?:[<>=]|in |between )|\border by\b|\blimit \$\{/i;
 /** English that reads like SQL. */
 const english: readonly string[] = ['version ${version} came where ${last + 1} was due'];
-/** What begins and ends a transaction gives no rows. */
-const isOfTransaction = /^(?:'commit'|'rollback'|beginSql\(.*\))$/s;
+/** What begins and ends a transaction, and COPY in, gives no rows. */
+const isOfTransaction = /^(?:'commit'|'rollback'|beginSql\(.*\)|copyFrom\(.*\))$/s;
 
 /** SQL, and results that are read, in a file's text. */
 function faultsOf(code: string): string[] {

@@ -4,19 +4,21 @@
 // Invariants: the checkpoint's row comes first, and is the lock on this log. No lock of another transaction is waited for longer
 // than `headPatienceMs`, as long as what waits instead has room: the groups of the aggregate that it holds are left out.
 import { finished } from 'node:stream/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { TrunklineError } from '../../../base/errors.ts';
 import { tame } from '../../../base/tame.ts';
 import type { RefusedEvent } from '../../../store/store.ts';
 import { FrameReader } from '../../../wire/frame.ts';
-import { EventRowWriter, eventColumns } from '../rows/rows.ts';
+import { EventRowWriter } from '../rows/rows.ts';
 import { refusesData, storeName } from '../session/failure.ts';
 import { isLockTimeout, patienceMs } from '../session/frozen.ts';
-import { beginSql } from '../session/server-session.ts';
 import { isServerError } from '../session/sqlstate.ts';
+import { execute, executeEach } from '../session/statement.ts';
 import { BasisStatement } from './basis.ts';
+import { beginFlush, checkpointStatement, copyEventsSql, part, snapshotsStatement } from './flush-transaction-sql.ts';
 import { HeadStatements, type Refusal } from './heads.ts';
+import { undoHeads } from './heads-sql.ts';
 import { bytesOf, type Frames, framesOf, type Group, groupsOf, keyOf, rowsFor, split } from './held-groups.ts';
 import { HeldTable } from './held-table.ts';
 import { headPatienceMs, LockedHeads } from './locked-heads.ts';
@@ -99,7 +101,7 @@ export class FlushTransaction {
     this.bases = new BasisStatement(schema, logId);
     this.relayed = new RelayedStatements(schema, logId, isLastReader);
     this.rows = new EventRowWriter(logId);
-    this.copySql = `copy ${schema}.domain_events (${eventColumns}) from stdin (format binary)`;
+    this.copySql = copyEventsSql(schema);
   }
 
   /** In one transaction; what the server refuses of it in a second attempt, event by event. @throws StoreBehind, LogFenced */
@@ -142,14 +144,10 @@ export class FlushTransaction {
 
   /** The checkpoint first: its row is the lock on this log. */
   private async begin(client: pg.ClientBase, { from, to, plan, room, isAgain }: Work): Promise<void> {
-    const patience = plan.runs.length > 0 && (isAgain || room > 0) ? `set local lock_timeout = ${headPatienceMs};` : '';
-    const results = (await client.query(
-      `${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
-       update ${this.schema}.flush_checkpoints set position = ${to}, updated_at = pg_catalog.now()
-         where log_id = ${pg.escapeLiteral(this.logId)} and position = ${from};
-       ${patience}
-       savepoint heads`,
-    )) as unknown as pg.QueryResult[];
+    const isPatient = plan.runs.length > 0 && (isAgain || room > 0);
+    const { schema, logId } = this;
+    const start = { logId, from, to, lockTimeoutMs, headPatienceMs: isPatient ? headPatienceMs : undefined };
+    const results = await executeEach(client, beginFlush(schema, start));
     if (results.find(({ command }) => command === 'UPDATE')!.rowCount === 1) return;
     await client.query('rollback');
     throw await this.contradiction(client, from);
@@ -157,14 +155,11 @@ export class FlushTransaction {
 
   /** Why the checkpoint is not where it was. A checkpoint only moves on: one that has moved back is an earlier state of the database. */
   async contradiction(client: pg.ClientBase, expected: number): Promise<TrunklineError> {
-    const { rows } = await client.query(
-      `select position::float8 as position, (select pg_catalog.min(held.position) - 1 from ${this.schema}.held_aggregates held
-         where held.log_id = $1)::float8 as before from ${this.schema}.flush_checkpoints where log_id = $1`,
-      [this.logId],
-    );
-    const position: number = rows[0]?.position ?? 0;
-    if (position >= expected) return new TrunklineError('LogFenced', { logId: this.logId, position: expected });
-    const whole = Math.min(position, rows[0]?.before ?? position);
+    const { logId } = this;
+    const [checkpoint] = await checkpointStatement(this.schema).run(client, { logId });
+    const position = checkpoint?.position ?? 0;
+    if (position >= expected) return new TrunklineError('LogFenced', { logId, position: expected });
+    const whole = Math.min(position, checkpoint?.before ?? position);
     return new TrunklineError('StoreBehind', { store: storeName, position: whole, expected });
   }
 
@@ -183,7 +178,7 @@ export class FlushTransaction {
         return { ...part, ...(await deciding), stale, encoded };
       } catch (error) {
         if (!isLockTimeout(error) || looks === looksMost || (work.room <= 0 && !work.isAgain)) throw error;
-        await client.query('rollback to savepoint heads');
+        await execute(client, undoHeads);
         const keys = part.plan.runs.map(({ type, id }) => keyOf(type, id));
         for (const key of await this.locks.blocking(client, keys)) locked.add(key);
         if (!work.isAgain && bytesOf(partOf(work, locked).held) > work.room) throw error;
@@ -207,13 +202,13 @@ export class FlushTransaction {
   /** Halve what is refused until single events stand alone. */
   private async copyWhatGoes(client: pg.ClientBase, frames: Frames, entries: readonly Entry[]): Promise<Refusal[]> {
     try {
-      await client.query('savepoint part');
+      await execute(client, part.begin);
       await this.copy(client, this.rowsOf(frames, entries));
-      await client.query('release savepoint part');
+      await execute(client, part.keep);
       return [];
     } catch (error) {
       if (!refusesData(error)) throw error;
-      await client.query('rollback to savepoint part');
+      await execute(client, part.undo);
       if (entries.length === 1) {
         const [entry] = entries;
         return [{ entry: entry!, code: 'RefusedByServer', reason: tame(error) }];
@@ -236,26 +231,14 @@ export class FlushTransaction {
     if (offsets.length === 0) return;
     const frame = new FrameReader(frames.bytes);
     const column = <T>(read: (frame: FrameReader) => T): T[] => offsets.map((offset) => read(frame.at(offset)));
-    // Distinct: the newest of an aggregate; and only of aggregates that are this log's.
-    await client.query(
-      `insert into ${this.schema}.snapshots as kept (aggregate_type, aggregate_id, version, fingerprint, state)
-       select distinct on (type, id) type, id, taken.version, fingerprint, state
-       from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::json[]) as taken (type, id, version, fingerprint, state)
-       join ${this.schema}.aggregates head
-         on head.aggregate_type = type and head.aggregate_id = id and head.log_id = $6
-       order by type, id, taken.version desc
-       on conflict (aggregate_type, aggregate_id) do update set
-         version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state, taken_at = pg_catalog.now()
-         where kept.version < excluded.version`,
-      [
-        column((at) => at.aggregateType),
-        column((at) => at.aggregateId),
-        column((at) => at.version),
-        column((at) => at.name),
-        column((at) => at.dataJson),
-        this.logId,
-      ],
-    );
+    await snapshotsStatement(this.schema).count(client, {
+      types: column((at) => at.aggregateType),
+      ids: column((at) => at.aggregateId),
+      versions: column((at) => at.version),
+      fingerprints: column((at) => at.name),
+      states: column((at) => at.dataJson),
+      logId: this.logId,
+    });
   }
 }
 

@@ -6,10 +6,10 @@ import type pg from 'pg';
 import type { Batch } from '../../../log/sink.ts';
 import { type Place, placeIn, placeName } from '../../../outbox/outbox.ts';
 import { FrameFlag, FrameKind, type FrameReader } from '../../../wire/frame.ts';
-import { withinTimes } from '../rows/events-sql.ts';
 import { timeText } from '../session/time-text.ts';
 import type { Refusal } from './heads.ts';
 import type { Entry } from './plan.ts';
+import { noteStatement, settleStatement } from './relayed-sql.ts';
 
 /** Events that a batch brings and the store has. */
 export interface RelayedEvents {
@@ -43,22 +43,14 @@ export function relayedIn(batch: Pick<Batch, 'eachFrame'>): RelayedEvents | unde
 
 export class RelayedStatements {
   private readonly logId: string;
-  private readonly note: string;
-  private readonly returning: string;
-  private readonly settled: string;
+  private readonly schema: string;
+  private readonly settled: ReturnType<typeof settleStatement>;
 
   /** `schema`: escaped. `isLastReader`: nothing but the store reads the log. */
   constructor(schema: string, logId: string, isLastReader: boolean) {
     this.logId = logId;
-    this.note = `update ${schema}.domain_events e set position = r.position, log_id = $4
-      from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) as r (id, occurred_at, position)
-      where e.id = r.id and e.occurred_at = r.occurred_at`;
-    this.returning = ' returning e.id';
-    const rows = `log_id = $1 and batch is not null and (batch, sequence) <= ($2::bigint, $3::bigint)
-      and position is null and refused is null and $4::bigint > 0`;
-    this.settled = isLastReader
-      ? `delete from ${schema}.outbox where ${rows}`
-      : `update ${schema}.outbox set position = $4 where ${rows}`;
+    this.schema = schema;
+    this.settled = settleStatement(schema, isLastReader);
   }
 
   /**
@@ -70,17 +62,17 @@ export class RelayedStatements {
     { ids, times, positions, entries, place }: RelayedEvents,
     position: number,
   ): Promise<Refusal[]> {
+    const { logId } = this;
     let lost: Refusal[] = [];
     if (ids.length > 0) {
-      const bounds = withinTimes({ first_at: least(times), last_at: most(times) });
-      const bounded = `${this.note}${bounds.replaceAll('occurred_at', 'e.occurred_at')}${this.returning}`;
-      const { rows } = await client.query(bounded, [ids, times.map(timeText), positions, this.logId]);
+      const statement = noteStatement(this.schema, least(times), most(times));
+      const rows = await statement.run(client, { ids, times: times.map(timeText), positions, logId });
       if (rows.length < ids.length) {
         const found = new Set(rows.map(({ id }) => id));
         lost = entries.filter((_, i) => !found.has(ids[i]!)).map((entry) => ({ entry, code: 'LostByStore', reason }));
       }
     }
-    if (place) await client.query(this.settled, [this.logId, place.batch, place.sequence, position]);
+    if (place) await this.settled.count(client, { logId, ...place, position });
     return lost;
   }
 }

@@ -19,12 +19,13 @@ import { checkSchema, Session } from '../schema/session.ts';
 import { failure, storeName } from '../session/failure.ts';
 import { endFrozenFlushes, flushName, isLockTimeout, patienceMs } from '../session/frozen.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
-import { beginSql } from '../session/server-session.ts';
+import { executeEach } from '../session/statement.ts';
 import { type Done, FlushTransaction, lockTimeoutMs, type Work } from './flush-transaction.ts';
 import type { Refusal } from './heads.ts';
 import { bytesOf, type Frames, framesOf, type Group, groupsOf, HeldGroups, split, splitKey } from './held-groups.ts';
 import { planOf } from './plan.ts';
 import { noticeOf, refusedBetween } from './quarantine.ts';
+import { lockCheckpoint, rightsStatement } from './sink-sql.ts';
 
 export interface PostgresSinkEvents {
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
@@ -116,11 +117,12 @@ export class PostgresSink implements Sink, Holding {
 
   /** Without the right to make months every event lands in the default partition, and nothing says so. */
   private async checkRights(client: pg.ClientBase): Promise<void> {
-    const sql = "select current_user as role, pg_catalog.has_function_privilege($1, 'execute') as may";
     try {
-      const { rows } = await client.query(sql, [`${this.schema}.make_partition(timestamptz)`]);
-      if (rows[0].may) return;
-      const cause = `role ${rows[0].role} may not execute make_partition, so events lie in the default partition`;
+      const { role, may } = await rightsStatement.one(client, {
+        function: `${this.schema}.make_partition(timestamptz)`,
+      });
+      if (may) return;
+      const cause = `role ${role} may not execute make_partition, so events lie in the default partition`;
       this.events.report?.(new TrunklineError('StoreAccessDenied', { store: storeName, cause }));
     } catch (error) {
       this.session?.failed(error);
@@ -351,16 +353,12 @@ export class PostgresSink implements Sink, Holding {
    * whose client is gone and that the server still believes in.
    */
   private async lockCheckpoint(client: pg.ClientBase): Promise<number> {
-    const sql = (timeoutMs: number): string => `${beginSql(`lock_timeout = ${timeoutMs}`)};
-      insert into ${this.schema}.flush_checkpoints (log_id, position) values (${pg.escapeLiteral(this.logId)}, 0)
-        on conflict (log_id) do update set updated_at = pg_catalog.now() returning position;
-      commit`;
     for (let hasLooked = false; ; hasLooked = true) {
       try {
-        const results = (await client.query(
-          sql(hasLooked ? lockTimeoutMs : patienceMs),
-        )) as unknown as pg.QueryResult[];
-        return Number(results.find(({ command }) => command === 'INSERT')!.rows[0].position);
+        const timeoutMs = hasLooked ? lockTimeoutMs : patienceMs;
+        const statement = lockCheckpoint(this.schema, this.logId, timeoutMs);
+        const results = await executeEach(client, statement.text);
+        return statement.oneIn(results.find(({ command }) => command === 'INSERT')!).position;
       } catch (error) {
         if (hasLooked || !isLockTimeout(error)) throw error;
         await client.query('rollback');

@@ -20,6 +20,12 @@ export async function execute(client: Client, text: string): Promise<void> {
   await client.query(text);
 }
 
+/** Several statements sent as one query: the result of each. */
+export async function executeEach(client: Client, text: string): Promise<pg.QueryResult<object>[]> {
+  const results: unknown = await client.query(text);
+  return results as pg.QueryResult<object>[]; // the library's types know one statement a query
+}
+
 export class Statement<Given extends object, Row extends object> {
   readonly text: string;
   private readonly what: string;

@@ -1,0 +1,79 @@
+// Statements of a flush's transaction that are no other file's. `schema`: quoted.
+import pg from 'pg';
+import { nullable, number, object } from '../../../base/json.ts';
+import { eventColumns } from '../rows/rows.ts';
+import { beginSql } from '../session/server-session.ts';
+import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { lockTimeoutSql } from './heads-sql.ts';
+
+interface Start {
+  logId: string;
+  from: number;
+  to: number;
+  lockTimeoutMs: number;
+  /** For the heads alone; undefined: as long as for other locks. */
+  headPatienceMs: number | undefined;
+}
+
+/** The checkpoint first: its row is the lock on the log. The one UPDATE finds no row where it is not at `from`. */
+export function beginFlush(schema: string, { logId, from, to, lockTimeoutMs, headPatienceMs }: Start): string {
+  return [
+    beginSql(`lock_timeout = ${lockTimeoutMs}`),
+    `update ${schema}.flush_checkpoints set position = ${to}, updated_at = pg_catalog.now()
+       where log_id = ${pg.escapeLiteral(logId)} and position = ${from}`,
+    ...(headPatienceMs === undefined ? [] : [lockTimeoutSql(headPatienceMs)]),
+    'savepoint heads',
+  ].join('; ');
+}
+
+interface Checkpoint {
+  position: number;
+  /** Up to where nothing waits for locks of others; null: nothing waits. */
+  before: number | null;
+}
+
+export const checkpointStatement = (schema: string): Statement<{ logId: string }, Checkpoint> =>
+  new Statement(
+    'the checkpoint of the flush',
+    `select position::float8 as position, (select pg_catalog.min(held.position) - 1 from ${schema}.held_aggregates held
+       where held.log_id = $1)::float8 as before from ${schema}.flush_checkpoints where log_id = $1`,
+    ['logId'],
+    object<Checkpoint>({ position: number, before: nullable(number) }),
+  );
+
+/** Column by column. */
+interface Snapshots {
+  types: readonly string[];
+  ids: readonly string[];
+  versions: readonly number[];
+  fingerprints: readonly string[];
+  states: readonly string[];
+  logId: string;
+}
+
+/** Distinct: the newest of an aggregate; and only of aggregates that are this log's. */
+export const snapshotsStatement = (schema: string): Statement<Snapshots, Nothing> =>
+  new Statement(
+    'a snapshot',
+    `insert into ${schema}.snapshots as kept (aggregate_type, aggregate_id, version, fingerprint, state)
+     select distinct on (type, id) type, id, taken.version, fingerprint, state
+     from unnest($1::text[], $2::text[], $3::int[], $4::text[], $5::json[]) as taken (type, id, version, fingerprint, state)
+     join ${schema}.aggregates head
+       on head.aggregate_type = type and head.aggregate_id = id and head.log_id = $6
+     order by type, id, taken.version desc
+     on conflict (aggregate_type, aggregate_id) do update set
+       version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state, taken_at = pg_catalog.now()
+       where kept.version < excluded.version`,
+    ['types', 'ids', 'versions', 'fingerprints', 'states', 'logId'],
+    noRows,
+  );
+
+export const copyEventsSql = (schema: string): string =>
+  `copy ${schema}.domain_events (${eventColumns}) from stdin (format binary)`;
+
+/** Around the events that are tried together. */
+export const part = {
+  begin: 'savepoint part',
+  keep: 'release savepoint part',
+  undo: 'rollback to savepoint part',
+} as const;

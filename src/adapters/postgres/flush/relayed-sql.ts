@@ -1,0 +1,46 @@
+// Statements on events that came by the outbox, and their rows there, within the transaction of a flush. `schema`: quoted.
+import { object, text } from '../../../base/json.ts';
+import { withinTimes } from '../rows/events-sql.ts';
+import { type Nothing, noRows, Statement } from '../session/statement.ts';
+
+interface Relayed {
+  ids: readonly string[];
+  times: readonly string[];
+  positions: readonly number[];
+  logId: string;
+}
+
+/** Gives the ids of those that are there. `first` and `last`: bounds of their times, milliseconds. */
+export const noteStatement = (schema: string, first: number, last: number): Statement<Relayed, { id: string }> =>
+  new Statement(
+    'an event of the outbox',
+    `update ${schema}.domain_events e set position = r.position, log_id = $4
+     from unnest($1::uuid[], $2::timestamptz[], $3::bigint[]) as r (id, occurred_at, position)
+     where e.id = r.id and e.occurred_at = r.occurred_at${bounds(first, last)} returning e.id`,
+    ['ids', 'times', 'positions', 'logId'],
+    object({ id: text }),
+  );
+
+const bounds = (first: number, last: number): string =>
+  withinTimes({ first_at: first, last_at: last }).replaceAll('occurred_at', 'e.occurred_at');
+
+interface Settled {
+  logId: string;
+  batch: number;
+  sequence: number;
+  position: number;
+}
+
+/** Rows up to a place. `isLastReader`: nothing but the store reads the log, so they go. */
+export const settleStatement = (schema: string, isLastReader: boolean): Statement<Settled, Nothing> => {
+  const rows = `log_id = $1 and batch is not null and (batch, sequence) <= ($2::bigint, $3::bigint)
+    and position is null and refused is null and $4::bigint > 0`;
+  return new Statement(
+    'a row of the outbox',
+    isLastReader
+      ? `delete from ${schema}.outbox where ${rows}`
+      : `update ${schema}.outbox set position = $4 where ${rows}`,
+    ['logId', 'batch', 'sequence', 'position'],
+    noRows,
+  );
+};
