@@ -104,7 +104,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/read/aggregate-sql.ts': 'ids of aggregates, checked',
   'src/adapters/kafka/partition-memory.ts': 'topics by their legal names',
   'src/adapters/postgres/handlers/entries.ts': 'names, checked; JSON of letters, whose errors are tamed',
-  'src/adapters/postgres/handlers/log-readers.ts': 'names of handlers, checked',
+  'src/adapters/postgres/handlers/log-readers-sql.ts': 'names of handlers, checked',
   'src/adapters/postgres/handlers/row-table.ts': 'rows of a user: what the server refuses is the event’s fault',
   'src/adapters/postgres/outbox/relay-session.ts': 'reasons, tamed',
   'src/adapters/postgres/outbox/relay-outbox.ts': 'types, checked',

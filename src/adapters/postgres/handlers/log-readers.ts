@@ -11,9 +11,9 @@ import { checkpointTable, lowIn } from '../../../handler-state/checkpoint.ts';
 import type { Change, HandlerStateStore } from '../../../handler-state/handler-state-store.ts';
 import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { failure } from '../session/failure.ts';
-import { lockReadersSql } from '../session/locks.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql, openClient } from '../session/server-session.ts';
+import { keepReadersStatement, lockReadersStatement, moveReadersStatement } from './log-readers-sql.ts';
 
 const everyMs = 30_000;
 /** At the end, how long a store that is unavailable is waited for. */
@@ -121,7 +121,8 @@ export class LogReaders {
   private async tell(): Promise<void> {
     const { connection, schema, statementTimeoutMs: timeoutMs } = this.settings;
     const positions = new Map(this.positions);
-    const table = `${pg.escapeIdentifier(schema)}.log_readers`;
+    const name = pg.escapeIdentifier(schema);
+    const { logId } = this;
     this.isUrgent = false;
     let client: pg.Client | undefined;
     try {
@@ -129,15 +130,9 @@ export class LogReaders {
       await checkOwnershipOfSession(client, schema);
       const names = [...positions.keys()];
       await client.query(beginSql());
-      await client.query(lockReadersSql(pg.escapeIdentifier(schema)), [this.logId]);
-      await client.query(`delete from ${table} where log_id = $1 and name <> all ($2::text[])`, [this.logId, names]);
-      await client.query(
-        `insert into ${table} as kept (log_id, name, position)
-         select $1, name, position from unnest($2::text[], $3::bigint[]) as reader (name, position) order by name collate "C"
-         on conflict (log_id, name) do update set position = excluded.position, updated_at = pg_catalog.now()
-           where kept.position <> excluded.position`,
-        [this.logId, names, [...positions.values()]],
-      );
+      await lockReadersStatement(name).count(client, { logId });
+      await keepReadersStatement(name).count(client, { logId, names });
+      await moveReadersStatement(name).count(client, { logId, names, positions: [...positions.values()] });
       await client.query('commit');
       this.told = positions;
       this.isAway = false;

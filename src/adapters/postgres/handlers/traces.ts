@@ -4,10 +4,13 @@ import pg from 'pg';
 import type { RemoteTraces } from '../../../handler-state/state-adapter.ts';
 import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { failure } from '../session/failure.ts';
-import { lockNames, lockReadersSql, lockSql, removeLockSql } from '../session/locks.ts';
+import { lockNames, lockSql, removeLockSql } from '../session/locks.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { beginSql, lockTimeoutMs, openClient } from '../session/server-session.ts';
+import { execute } from '../session/statement.ts';
+import { lockReadersStatement, readersStatement, removeReadersStatement } from './log-readers-sql.ts';
 import { builtMark } from './row-table.ts';
+import { dropSql, markedStatement, silenceStatement } from './traces-sql.ts';
 
 export class PostgresTraces implements RemoteTraces {
   private readonly settings: PostgresSettings;
@@ -22,8 +25,7 @@ export class PostgresTraces implements RemoteTraces {
 
   readers(): Promise<ReadonlyMap<string, number>> {
     return this.connected(async (client) => {
-      const sql = `select name, position::float8 as position from ${this.schema}.log_readers where log_id = $1`;
-      const { rows } = await client.query(sql, [this.logId]);
+      const rows = await readersStatement(this.schema).run(client, { logId: this.logId });
       return new Map(rows.map(({ name, position }) => [name, position]));
     });
   }
@@ -38,13 +40,13 @@ export class PostgresTraces implements RemoteTraces {
       const lock = projection === undefined ? undefined : lockNames.projection(this.logId, projection);
       await client.query(beginSql(`lock_timeout = ${lockTimeoutMs(this.settings.statementTimeoutMs)}`));
       if (lock !== undefined) {
-        await client.query(lockSql(this.schema, lock));
-        for (const table of await this.builtTables(client, projection!)) await client.query(`drop table ${table}`);
-        await client.query(removeLockSql(this.schema, lock));
+        await execute(client, lockSql(this.schema, lock));
+        for (const table of await this.builtTables(client, projection!)) await execute(client, dropSql(table));
+        await execute(client, removeLockSql(this.schema, lock));
       }
-      await client.query(lockReadersSql(this.schema), [this.logId]);
-      const sql = `delete from ${this.schema}.log_readers where log_id = $1 and name = any($2)`;
-      await client.query(sql, [this.logId, readers]);
+      const { schema, logId } = this;
+      await lockReadersStatement(schema).count(client, { logId });
+      await removeReadersStatement(schema).count(client, { logId, names: readers });
       await client.query('commit');
     });
   }
@@ -52,27 +54,14 @@ export class PostgresTraces implements RemoteTraces {
   /** How long nothing has been heard of the log, milliseconds, by the server's clock; undefined: it is not known here. */
   silentMs(): Promise<number | undefined> {
     return this.connected(async (client) => {
-      const { schema } = this;
-      const { rows } = await client.query(
-        `select pg_catalog.floor(extract(epoch from pg_catalog.clock_timestamp() - pg_catalog.max(at)) * 1000)::float8 as ms from (
-           select updated_at as at from ${schema}.flush_checkpoints where log_id = $1
-           union all select updated_at from ${schema}.event_handler_positions where log_id = $1
-           union all select updated_at from ${schema}.log_readers where log_id = $1
-           union all select seen_at from ${schema}.outbox_relay where log_id = $1) as seen`,
-        [this.logId],
-      );
-      return rows[0].ms ?? undefined;
+      const { ms } = await silenceStatement(this.schema).one(client, { logId: this.logId });
+      return ms ?? undefined;
     });
   }
 
   /** Quoted, with their schemas. Only what carries the comment of a table that Trunkline has made for this projection. */
   private async builtTables(client: pg.Client, projection: string): Promise<string[]> {
-    const { rows } = await client.query(
-      `select pg_catalog.format('%I.%I', n.nspname, c.relname) as name from pg_catalog.pg_class c
-       join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-       where c.relkind in ('r', 'p') and pg_catalog.starts_with(pg_catalog.obj_description(c.oid, 'pg_class'), $1) order by 1`,
-      [builtMark({ logId: this.logId, projection })],
-    );
+    const rows = await markedStatement.run(client, { mark: builtMark({ logId: this.logId, projection }) });
     return rows.map(({ name }) => name);
   }
 
