@@ -14,7 +14,7 @@ const folder = 'src/adapters/postgres';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Folders whose statements are still texts among other code. */
-const open = ['commands', 'outbox', 'partitions', 'schema', 'session'];
+const open = ['outbox', 'partitions', 'schema', 'session'];
 /** Files of the folder handlers that are. */
 const openFiles = ['entries', 'projection', 'row-pages', 'row-table', 'table-place', 'tables', 'transactions'].map(
   (name) => `${folder}/handlers/${name}.ts`,
@@ -32,7 +32,7 @@ const filesOf = (): string[] =>
 const isSql =
   /^\s*(?:with \w+ as|select|insert into|update \S+|delete from|begin|savepoint|copy|lock|create|drop|alter|set (?:local|session)|truncate|notify|listen)\b|\b(?:select|from|join|where|insert into|union all|order by|limit) [$("']|\b(?:and|where) [\w.]+ (?:[<>=]|in |between )|\border by\b|\blimit \$\{/i;
 /** English that reads like SQL. */
-const english: readonly string[] = ['version ${version} came where ${last + 1} was due'];
+const english: readonly string[] = ['version ${version} came where ${last + 1} was due', 'drop'];
 /** What begins and ends a transaction, and COPY in, gives no rows. */
 const isOfTransaction = /^(?:'commit'|'rollback'|beginSql\(.*\)|copyFrom\(.*\))$/s;
 

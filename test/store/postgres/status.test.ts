@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
+import { statusReport } from '../../../src/adapters/postgres/commands/status.ts';
 import { storeStatus } from '../../../src/adapters/postgres/schema/status.ts';
 import { openClient } from '../../../src/adapters/postgres/session/server-session.ts';
 import { migrate } from '../../../src/index.ts';
@@ -18,6 +19,20 @@ test('an event may wait in the outbox for years', async () => {
   expect(outbox.waiting).toBe(1);
   expect(outbox.oldestMs).toBeGreaterThan(26 * 365 * 86_400_000);
   expect(Number.isInteger(outbox.oldestMs)).toBe(true);
+});
+
+test('of rows without a finite time no age is told', async () => {
+  const url = await freshDatabase();
+  await migrate({ connection: url });
+  await administer(url, `select trunkline.raise_event('invoice', 'odd', 'Made', '{}')`);
+  await administer(url, `alter table trunkline.outbox drop constraint outbox_times`); // earlier releases had none
+  await administer(url, `update trunkline.outbox set occurred_at = '-infinity'`);
+  const client = await openClient({ connectionString: url }, { name: 'test', timeoutMs: 5000 });
+  const { outbox } = await storeStatus(client, 'trunkline');
+  const { lines } = await statusReport(client, 'trunkline', undefined);
+  await client.end();
+  expect(outbox).toEqual({ waiting: 1, oldestMs: undefined, claimed: [] });
+  expect(lines).toContain('outbox: 1 events wait');
 });
 
 test('no statement makes a number smaller than it may become: counts and times are no 32-bit integers', () => {
