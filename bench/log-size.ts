@@ -1,4 +1,4 @@
-// Append and load by aggregate with many events in the store, against few: two runtimes, started anew on what is there and
+// Append and load by aggregate with many events in the store, against few: two runtimes, started again on what is there and
 // measured in turn.
 
 import { openEmbeddedReader } from '../src/adapters/lmdb/store/reader.ts';

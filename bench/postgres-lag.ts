@@ -36,7 +36,7 @@ export const postgresLag: Suite = (settings) =>
         lags.push(percentiles(await lag(runtime, ids, forMs)).p99 * 1000);
       }
       const rows = [answer('postgres-lag', lags, 'looked at every millisecond')];
-      if (server === undefined) return rows; // somebody else's: not to be stopped
+      if (server === undefined) return rows; // of another process: not to be stopped
       const running = (): Promise<number> =>
         commands(runtime, ids, sized(settings, { smoke: 5, quick: 500, full: 5_000 }));
       const held = async (): Promise<number> => {

@@ -32,7 +32,7 @@ function before(of: { prototype: object }, name: string, act: (self: any, args: 
   };
 }
 
-/** Also bytes that nobody asked for, to the disk. */
+/** Also bytes that no request asked for, to the disk. */
 function wasteDisk(): void {
   const file = join(scratchRoot(), `trunkline-bench-waste-${process.pid}`);
   const descriptor = openSync(file, 'w');

@@ -65,7 +65,7 @@ function against(peer: Peer, ours: readonly Peer[]): readonly Peer[] {
   return alike.length > 0 ? alike : ours;
 }
 
-/** Where somebody else is ahead, or that nobody is: the table's first line. */
+/** Where another system is ahead, or that none is: the table's first line. */
 export function ahead({ peers }: Comparison): string {
   if (!peers.some(isOurs)) return 'Trunkline was not measured in this run: nothing is said about who is ahead.';
   const found: string[] = [];
@@ -87,7 +87,7 @@ export function ahead({ peers }: Comparison): string {
       if (middle(peer, 'memoryMiB') < Math.min(...rivals.map((rival) => middle(rival, 'memoryMiB')))) leaner.push(name);
     }
   }
-  if (found.length === 0 && leaner.length === 0) return 'Nobody here is ahead of Trunkline at what it survives.';
+  if (found.length === 0 && leaner.length === 0) return 'No system here is ahead of Trunkline at what it survives.';
   const lines = found.length === 0 ? [] : [`**Ahead of Trunkline at the same survival:** ${found.join('; ')}.`];
   if (leaner.length > 0) lines.push(`Less memory: ${leaner.join('; ')}.`);
   return lines.join(' ');

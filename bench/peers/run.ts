@@ -160,7 +160,7 @@ try {
   }
   const done = Math.max(0, ...comparison.peers.map((peer) => peer.rounds.length));
   for (let round = done; round < rounds; round++) {
-    // Another one begins each round, so that nobody always comes behind the same one.
+    // Another one begins each round, so that no system always comes behind the same one.
     const begin = (round * 7) % chosen.length;
     for (const [i, system] of [...chosen.slice(begin), ...chosen.slice(0, begin)].entries()) {
       const { id, system: name, runs, needs } = system;

@@ -12,7 +12,7 @@ export interface Server {
   /** What a system gets to reach it. */
   reach: { postgres?: string; redis?: number };
   pid: number;
-  /** Empty, for the next system: nobody pays for what another has left. */
+  /** Empty, for the next system: no system pays for what another has left. */
   empty(): Promise<void>;
   stop(): Promise<void>;
 }
@@ -61,7 +61,7 @@ export async function startPostgres(folder: string): Promise<Server> {
     reach,
     pid,
     async empty() {
-      await server.dropDatabase(`peers${database}`).catch(() => {}); // somebody who was ended may not be gone yet
+      await server.dropDatabase(`peers${database}`).catch(() => {}); // a client that was ended may not be gone yet
       await server.createDatabase(`peers${++database}`);
       reach.postgres = url();
     },

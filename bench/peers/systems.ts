@@ -6,7 +6,7 @@ import type { Peer } from './comparison.ts';
 export interface System extends Omit<Peer, 'rounds' | 'version'> {
   /** Module under systems/ and its export; or a class of the JVM's and its first argument. */
   runs: { module: string; export: string } | { java: string; mode: string };
-  /** The npm package whose version is told; or, on the JVM, a property of the pom. */
+  /** The npm package whose version is reported; or, on the JVM, a property of the pom. */
   package?: string;
   /** Server that it needs. */
   needs?: 'postgres' | 'redis';

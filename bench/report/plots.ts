@@ -57,7 +57,7 @@ export function scalePlot({ title, grows, counts, series }: Scale, subtitle: str
   return plot(shown);
 }
 
-/** Commands or events per second of everybody, by what the acknowledgement survives. */
+/** Commands or events per second of all systems, by what the acknowledgement survives. */
 export const peersPlot = ({ peers }: Comparison, subtitle: string): string =>
   bars(
     'Events per second, by what the acknowledgement survives',

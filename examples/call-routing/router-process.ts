@@ -1,4 +1,4 @@
-// The router as the demo's child process. It ends when it is told to, when its parent goes, or when it is killed.
+// The router as the demo's child process. It ends on request, when its parent goes, or when it is killed.
 import { join } from 'node:path';
 import type { StoredEvent } from 'trunkline';
 import type { Answer, EventLine, Question, RouterSettings } from './control.ts';

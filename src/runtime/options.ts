@@ -85,8 +85,8 @@ export interface RuntimeOptions {
   /** Deadline of an `ask` that names none, milliseconds; default 5,000. */
   askDeadlineMs?: number | undefined;
   /**
-   * A pino logger, or one like it; default: pino at level `warn` on stderr, since a sink, a handler or a shard that fails is
-   * told here first. `false`: silence. A logger that throws hurts nothing: its message goes to stderr.
+   * A pino logger, or one like it; default: pino at level `warn` on stderr, since a sink, a handler or a shard that fails says
+   * so here first. `false`: silence. A logger that throws hurts nothing: its message goes to stderr.
    */
   logger?: Logger | false | undefined;
   /** Identity of this boot of the machine; default: the kernel's. For tests of power loss. */

@@ -1,5 +1,5 @@
 // What the back office has made of all that has happened, for the demo: started behind the calls, it takes up history from its
-// beginning, and is caught up when nobody has caused anything more for the others to handle.
+// beginning, and is caught up when no handler has caused anything more for the others to handle.
 import type { Runtime } from 'trunkline';
 import { auditTable } from './audit-trail.ts';
 import { startBackOffice } from './back-office.ts';

@@ -56,7 +56,7 @@ export interface CallFailed {
 }
 
 export interface PlaceCall extends CallCreated {
-  /** Undefined if nobody knows the account. `firstHoldMs`: how much of the call must be paid for, if not a minute. */
+  /** Undefined if the account is unknown. `firstHoldMs`: how much of the call must be paid for, if not a minute. */
   readonly standing:
     | { readonly isActive: boolean; readonly availableMicros: number; readonly firstHoldMs?: number }
     | undefined;

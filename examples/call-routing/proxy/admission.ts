@@ -1,6 +1,6 @@
 // Who may call, and which account pays: decided before anything is kept or written. A caller is known by its address (a peer) or
-// by digest authentication; what stands in From is believed of nobody, except that a peer with several accounts may choose among
-// its own. Everybody else is refused, counted, and forgotten.
+// by digest authentication; what stands in From is believed of no caller, except that a peer with several accounts may choose among
+// its own. Every other caller is refused, counted, and forgotten.
 import { parseNameAddress, parseUri } from '../sip/fields.ts';
 import { addressText } from '../sip/matching.ts';
 import type { Address, ReceivedRequest, SipHeader } from '../sip/message.ts';
@@ -9,8 +9,8 @@ import type { DigestOptions } from './digest.ts';
 import { Digest } from './digest.ts';
 
 /**
- * Callers that are known by where they send from. Only as good as the network between: list an address only where nobody
- * else can send from it.
+ * Callers that are known by where they send from. Only as good as the network between: list an address only where no
+ * other machine can send from it.
  */
 export interface Peer {
   readonly host: string;

@@ -1,4 +1,4 @@
-// One INVITE on its way: decided, forwarded, and answered, refused, cancelled or given up. Every step that the caller or the
+// One INVITE from its arrival on: decided, forwarded, and answered, refused, cancelled or given up. Every step that the caller or the
 // callee can see waits for the desk to have written the event behind it.
 import type { ClientTransaction } from '../sip/client-transaction.ts';
 import { detach } from '../sip/kept.ts';
@@ -84,7 +84,7 @@ export class CallAttempt {
       source: this.#call.account,
       response: (response) => void this.#receive(response),
       timeout: () => {
-        // It rings on (Timer C): the trunk is told to stop.
+        // It rings on (Timer C): a CANCEL stops the trunk.
         if (transaction?.hasProvisional && this.#cancel === 'no') endpoint.cancel(transaction, branch, address);
         void this.#fail(this.#cancel === 'no' ? 408 : 487);
       },
@@ -118,7 +118,7 @@ export class CallAttempt {
     const { invite } = this.#incoming;
     const callee = this.#callee(response);
     if (!callee) {
-      // It cannot be told from another dialog: a call that nobody could end is none.
+      // It looks like another dialog: a call that neither side could end is none.
       if (this.#answer === 'none') await this.#fail(500);
       return;
     }
@@ -157,7 +157,7 @@ export class CallAttempt {
     this.#incoming.invite.respondWith(status, this.#parts.endpoint.names.nextTag(), headers);
   }
 
-  /** What the desk could not record has not happened: the caller is told to come again. */
+  /** What the desk could not record has not happened: the caller gets 503 and may call again. */
   async #record<Result>(recording: Promise<Result>): Promise<Result | undefined> {
     try {
       return await recording;

@@ -111,7 +111,7 @@ export class Calls {
     this.#calls.set(keyOf(call), call, lifetimeMs);
   }
 
-  /** A called party has shown itself. False if it is one too many that rings, or not to be told from another. */
+  /** A called party has shown itself. False if it is one too many that rings, or looks like another. */
   addCallee(call: LiveCall, callee: Side, hasAnswered: boolean): boolean {
     if (call.answered || call.isOver) return false;
     const [outward, inward] = wayKeys(call, callee);

@@ -1,5 +1,5 @@
 // What the proxy asks the domain. Each answer comes after the events behind it are `written`; the proxy lets the SIP effect
-// leave only then, so nobody outside can know of a call that a kill has lost.
+// leave only then, so no other system can know of a call that a kill has lost.
 import type { Address } from '../sip/message.ts';
 
 export interface Invitation {

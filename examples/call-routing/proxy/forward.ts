@@ -1,4 +1,4 @@
-// How a message changes on its way through (RFC 3261 §16.6 and §16.7): Via on and off, Max-Forwards down, Record-Route so that
+// How a message changes when it is forwarded (RFC 3261 §16.6 and §16.7): Via on and off, Max-Forwards down, Record-Route so that
 // the dialog stays on this road. Where it goes is decided here alone: a Route that the sender has written is left out, and an
 // answer gets back the Vias that the request came with, whatever those who answered have made of them.
 import { parseVia } from '../sip/fields.ts';

@@ -1,6 +1,6 @@
 // A call's id, made from what makes an INVITE that INVITE (RFC 3261 §8.2.2.2): so a copy that comes by another way, or after
 // a restart of the router, finds the same call and is refused as a merged request instead of being placed twice. The account is
-// part of it: nobody can use up the ids of another's calls.
+// part of it: no other caller can use up the ids of another's calls.
 import { hash } from 'node:crypto';
 import type { Envelope } from '../sip/message.ts';
 

@@ -1,5 +1,5 @@
 // Which counts of which nonces have been used (RFC 7616 §3.4: nc): each serves once, in rising order, so that credentials that
-// were read on the way serve nobody again. A few nonces a user; one that makes room for a newer one takes all older ones with
+// were read on the way serve no sender again. A few nonces a user; one that makes room for a newer one takes all older ones with
 // it, so nothing that was forgotten can come again.
 import { detach } from '../sip/kept.ts';
 

@@ -15,7 +15,7 @@ export function tearDown(endpoint: Endpoint, call: LiveCall): void {
   sendBye(endpoint, call, callee, caller);
 }
 
-/** Nobody waits for the answer: the call is over in the books already. */
+/** The answer is not waited for: the call is over in the books already. */
 export function sendBye(endpoint: Endpoint, call: LiveCall, receiver: Side, asIfFrom: Side): void {
   const branch = endpoint.names.nextBranch();
   const bye = request('BYE', (asIfFrom.sequence ?? 0) + 1, { endpoint, branch, call, receiver, asIfFrom });

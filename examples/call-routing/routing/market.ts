@@ -1,4 +1,4 @@
-// The market behind the trunks: rates move, and bids expire and are placed anew, while calls are being routed.
+// The market behind the trunks: rates move, and bids expire and are placed again, while calls are being routed.
 import type { Runtime } from 'trunkline';
 import { Bid } from '../domain/bid.ts';
 import { fromMicros, toMicros } from '../domain/money.ts';

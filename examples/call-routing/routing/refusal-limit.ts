@@ -1,5 +1,5 @@
-// How many calls of an account that nobody answers are written a minute: refused here, refused by the trunk, cancelled, or rung out.
-// They cost nothing, and each is some events, so an account that goes on and on must not fill the log for everybody. Calls that ring
+// How many calls of an account that are not answered are written a minute: refused here, refused by the trunk, cancelled, or rung out.
+// They cost nothing, and each is some events, so an account that goes on and on must not fill the log for all others. Calls that ring
 // count until they are answered: many at once are no way around. Each answered call, which is paid for, makes room for a few more
 // that are not. By account, of accounts that may call.
 const windowMs = 60_000;

@@ -1,5 +1,5 @@
-// A map with a limit and a lifetime for each entry: what holds transactions and dialogs. When it is full, the caller is
-// told so and refuses the work; nothing is evicted early.
+// A map with a limit and a lifetime for each entry: what holds transactions and dialogs. When it is full, `hasRoomFor`
+// says so, and the work is refused; nothing is evicted early.
 interface Entry<Value> {
   readonly value: Value;
   expiresAt: number;

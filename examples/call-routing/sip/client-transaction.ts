@@ -18,7 +18,7 @@ export interface ClientTransactionPort {
   keep(lifetimeMs: number): void;
   /** Every provisional answer and every 2xx to an INVITE; of other final answers the first. */
   response(response: ReceivedResponse): void;
-  /** Nobody answered in time (Timer B, C or F). */
+  /** No answer in time (Timer B, C or F). */
   timeout(): void;
 }
 
@@ -86,7 +86,7 @@ export class ClientTransaction {
     if (status < 200) {
       if (this.isInvite) {
         this.#repeatNoMore();
-        // Timer C runs from the first: who repeats it cannot ring for ever.
+        // Timer C runs from the first: who repeats it cannot ring without end.
         if (!this.#cancelled && !this.#provisional) this.#port.keep(this.#timers.ringingMs);
       }
       this.#provisional = true;

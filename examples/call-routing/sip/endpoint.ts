@@ -108,7 +108,7 @@ export class Endpoint {
     return this.#room.bytes;
   }
 
-  /** Send what belongs to no transaction: an ACK on its way end to end. */
+  /** Send what belongs to no transaction: an ACK that goes end to end. */
   send(message: SipRequest, to: Address): void {
     this.#sendDatagram(serialiseMessage(message), to);
   }

@@ -128,7 +128,7 @@ export interface Uri {
   readonly port: number | undefined;
 }
 
-/** %34 is 4 (RFC 3261 §19.1.4): whoever compares users compares them decoded. */
+/** %34 is 4 (RFC 3261 §19.1.4): users are compared decoded. */
 function decodeEscapes(user: string): string {
   return user.replace(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
 }

@@ -1,5 +1,5 @@
 // One received request and the answers to it (RFC 3261 §17.2 with RFC 6026). A request that comes again gets the last answer
-// again and reaches nobody; that is why retransmissions change nothing. From its first answer on, only what answers are made from
+// again and reaches no user; that is why retransmissions change nothing. From its first answer on, only what answers are made from
 // is kept of the request.
 import { Buffer } from 'node:buffer';
 import { bytesOf, keepReceived } from './kept.ts';

@@ -1,5 +1,5 @@
 // Note in the top Via where a request came from (RFC 3261 §18.2.1, RFC 3581). Answers go there, and not to the port that the
-// Via names: else anybody could have text of theirs sent to any port of the host that they write from.
+// Via names: else any sender could have text of its own sent to any port of the host that they write from.
 import type { Address, ReceivedRequest } from './message.ts';
 import { makeHeader } from './message.ts';
 

@@ -56,7 +56,7 @@ export class Caller {
     return caller;
   }
 
-  /** Calls still under way end with what they have seen so far. */
+  /** Calls in progress end with what they have seen so far. */
   async stop(): Promise<void> {
     for (const abandon of this.#abandon) abandon();
     await this.#endpoint.stop();
@@ -69,7 +69,7 @@ export class Caller {
     const abandoned = Promise.withResolvers<undefined>();
     const abandon = (): void => abandoned.resolve(undefined);
     this.#abandon.add(abandon);
-    // Whoever should have hung up may have given up: nobody waits for that for ever.
+    // The side that should have hung up may have given up: the other does not wait for that without end.
     const bound = setTimeout(abandon, callBoundMs + plan.holdMs);
     try {
       const answer = await Promise.race([this.#send(invite, plan.kind === 'cancelled'), abandoned.promise]);

@@ -74,7 +74,7 @@ const ofOwnStatements: Readonly<Record<string, string>> = { search_path: ownPath
 
 /** The server ends a statement somewhat before the client gives up its connection. */
 const serverShare = 0.9;
-/** A wait for one lock ends well before the statement's time: what another holds up is told apart from what is too slow by itself. */
+/** A wait for one lock ends well before the statement's time: so what another holds up is known from what is too slow by itself. */
 const lockShare = 0.3;
 
 /** For {@link beginSql}, where a statement that took too long is done again in smaller parts. `timeoutMs`: of a statement. */
