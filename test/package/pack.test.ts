@@ -13,10 +13,10 @@ const entries = ['index', 'postgres', 'kafka', 'testing'];
 const consumer = mkdtempSync(join(tmpdir(), 'trunkline-consumer-'));
 const installed = join(consumer, 'node_modules', 'trunkline');
 let tarball: string;
-// As a user's shell would have it: nothing of this test run's own settings.
+// As a user's shell would have it: nothing of this test run's own settings; but the authorities that the machine trusts.
 const env = Object.fromEntries(
   Object.entries(process.env).filter(
-    ([name]) => !/^(NODE_|npm_(package|lifecycle|command|execpath)|VITEST)/.test(name),
+    ([name]) => !/^(NODE_(?!EXTRA_CA_CERTS$)|npm_(package|lifecycle|command|execpath)|VITEST)/.test(name),
   ),
 );
 
