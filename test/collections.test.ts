@@ -122,7 +122,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     raisedTypes: 'replaced as a whole; at most 100,000',
     unsettled: 'no transaction from before is open; one for each aggregate type',
   },
-  'outbox/ids-under-way.ts': { ids: 'stored; rowsUnderWayLimit, and leftMost of an earlier run', groups: 'as ids' },
+  'outbox/unsettled-ids.ts': { ids: 'stored; rowsUnderWayLimit, and leftMost of an earlier run', groups: 'as ids' },
   'base/paged-iterator.ts': { page: 'the next page; forgotten when the iteration ends' },
   'base/position-queue.ts': { heap: 'reached, aborted, or timed out' },
   'base/secrets.ts': { functions: 'weak', places: 'weak' },
@@ -134,7 +134,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'adapters/lmdb/store/writer.ts': { snapshots: 'every batch' },
   'adapters/postgres/outbox/append.ts': { isNamed: 'weak' },
   'adapters/postgres/rows/unreadable.ts': { told: 'all, beyond a limit' },
-  'handler-state/broken-records.ts': { told: 'all, beyond a limit' },
+  'handler-state/broken-records.ts': { reported: 'all, beyond a limit' },
   'adapters/postgres/schema/recent-ownership.ts': { goodAt: 'the oldest, beyond a limit' },
   'adapters/postgres/partitions/partitions.ts': {
     months: 'one for each month',

@@ -11,7 +11,7 @@ export type OnBroken = (entry: { table: string; key: string; broken: number }, e
 
 export class BrokenRecords {
   count = 0;
-  private readonly told = new Set<string>();
+  private readonly reported = new Set<string>();
   private readonly report: OnBroken;
 
   constructor(report: OnBroken = () => {}) {
@@ -30,9 +30,9 @@ export class BrokenRecords {
 
   note(table: string, key: string, error: unknown): void {
     const full = `${table}\0${key}`;
-    if (this.told.has(full)) return;
-    if (this.told.size >= rememberedMost) this.told.clear();
-    this.told.add(full);
+    if (this.reported.has(full)) return;
+    if (this.reported.size >= rememberedMost) this.reported.clear();
+    this.reported.add(full);
     this.report({ table, key, broken: ++this.count }, asError(error));
   }
 }

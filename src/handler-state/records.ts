@@ -1,7 +1,6 @@
-// Records of ours in the handlers' tables, and values of the user's, as lists. One that is broken is passed over, and told
+// Records of ours in the handlers' tables, and values of the user's, as lists. One that is broken is passed over, and reported
 // (broken-records.ts): it never keeps the others from being read. What is asked for by its key alone may throw instead; then only
 // its owner fails. Host thread.
-import { keptJson } from '../base/json.ts';
 import type { StateTables } from './handler-state.ts';
 import type { KeyRange } from './handler-state-store.ts';
 import type { PageOptions, TableEntry } from './table-pages.ts';
@@ -59,12 +58,8 @@ export async function recordAt<T>(
 ): Promise<T | undefined> {
   const json = await tables.json(table, key);
   if (json === undefined) return undefined;
-  try {
-    return read(keptJson(json), key);
-  } catch (error) {
-    tables.broken.note(table, key, error);
-    return undefined;
-  }
+  const value = tables.broken.parse(table, key, json);
+  return value === undefined ? undefined : wholeOf(tables, table, { key, value }, read);
 }
 
 /** Values of the user's, as many as are asked for, if there are so many that can be read. */

@@ -1,8 +1,8 @@
 // The contract of the outbox: events that transactions of the user's own have committed, and that this log has yet to take.
 //
-// Invariants: a row is claimed for one log, once, durably, before that log gets it; a row alone proves nothing: what the store has
-// a position for, or this log on the way there, is not taken again. Claims follow each other, and within
-// one the rows follow their sequence: so an aggregate's events come in the order of its versions, and an event whose
+// Invariants: a row is claimed for one log, once, durably, before that log gets it; a row alone proves nothing: an event
+// that the store has a position for, or that this log has and the store has yet to note, is not taken again. Claims follow each other,
+// and within one the rows follow their sequence: so an aggregate's events come in the order of its versions, and an event whose
 // transaction had seen another's commit comes behind that one's. An aggregate's later events are not claimed for one log
 // while another log still has earlier ones that its sinks have not passed.
 import { checkedJson, number, object } from '../base/json.ts';

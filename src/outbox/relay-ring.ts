@@ -16,9 +16,9 @@ import { RingProducer } from '../shared/ring/producer.ts';
 import { createRing, GroupKind, Word } from '../shared/ring/ring.ts';
 import { FrameFlag, FrameKind, FrameReader } from '../wire/frame.ts';
 import { writeIdText, writeNewId } from '../wire/ids.ts';
-import { IdsUnderWay } from './ids-under-way.ts';
 import { misfitOf } from './misfit.ts';
 import { type ClaimedEvent, isBehind, nowhere, type Place, placeName } from './outbox.ts';
+import { UnsettledIds } from './unsettled-ids.ts';
 
 /** A group ends with the event that takes it there. */
 export const groupBytes: number = 256 << 10;
@@ -46,7 +46,7 @@ export class RelayRing {
   /** Position of the last group that is in the log. */
   private lastPosition = 0;
   /** Events in the ring or the log that the store has still to note the positions of. */
-  readonly underWay: IdsUnderWay = new IdsUnderWay();
+  readonly unsettled: UnsettledIds = new UnsettledIds();
 
   /** `onFail`: nothing that is appended from now on will be written. */
   constructor(control: ControlBlock, ringBytes: number, onFail: () => void) {
@@ -103,15 +103,15 @@ export class RelayRing {
       throw error;
     }
     this.groupsInRing++;
-    this.underWay.add(events.slice(from, next).map(({ id }) => id));
+    this.unsettled.add(events.slice(from, next).map(({ id }) => id));
     this.logNotifier.notify();
     return next - from;
   }
 
   /** Rows that the store has not settled yet. */
   rowsUnderWay(): number {
-    this.underWay.passed(this.control.position('passed')); // others hold nothing of what came from their own transactions
-    return this.underWay.size;
+    this.unsettled.passed(this.control.position('passed')); // others hold nothing of what came from their own transactions
+    return this.unsettled.size;
   }
 
   /** Whether everything that was appended is in the log. */
@@ -164,7 +164,7 @@ export class RelayRing {
   private written(ring: RingConsumer): void {
     this.groupsInRing--;
     this.lastPosition = ring.firstPosition + ring.frameCount - 1;
-    this.underWay.written(this.lastPosition);
+    this.unsettled.written(this.lastPosition);
   }
 }
 

@@ -92,7 +92,7 @@ export class Relay {
     eachFrame(log, from, to, (frame, position) => {
       look(frame);
       const isRelayed = frame.kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) !== 0;
-      if (isRelayed) this.ring.underWay.left(frame.id, position);
+      if (isRelayed) this.ring.unsettled.left(frame.id, position);
     });
     // All is stored, or none was ever relayed: a database that has gone back meanwhile is known by the last batch all the same.
     if (place === nowhere) eachFrame(log, log.firstPosition(), from - 1, look);
@@ -216,12 +216,12 @@ export class Relay {
       const { events, orphans, known } = await session.claimed(this.ring.place, groupBytes);
       if (events.length + orphans.length + known.length === 0) return;
       for (const orphan of orphans) await this.setAside(session, orphan, 'it is not in domain_events any more');
-      const isOnItsWay = new Set<string>();
+      const inSlice = new Set<string>();
       const fresh: ClaimedEvent[] = [];
       const again: ClaimedRow[] = [...known];
       for (const event of events) {
-        (this.ring.underWay.has(event.id) || isOnItsWay.has(event.id) ? again : fresh).push(event);
-        isOnItsWay.add(event.id);
+        (this.ring.unsettled.has(event.id) || inSlice.has(event.id) ? again : fresh).push(event);
+        inSlice.add(event.id);
       }
       await this.remove(session, again);
       await this.append(session, fresh);

@@ -87,6 +87,7 @@ export class FlushTransaction {
   private readonly bases: BasisStatement;
   private readonly relayed: RelayedStatements;
   private readonly rows: EventRowWriter;
+  private readonly snapshots: ReturnType<typeof snapshotsStatement>;
   private readonly copySql: string;
   /** What the last one has found, committed or not. */
   stale: readonly RefusedEvent[] = [];
@@ -101,6 +102,7 @@ export class FlushTransaction {
     this.bases = new BasisStatement(schema, logId);
     this.relayed = new RelayedStatements(schema, logId, isLastReader);
     this.rows = new EventRowWriter(logId);
+    this.snapshots = snapshotsStatement(schema);
     this.copySql = copyEventsSql(schema);
   }
 
@@ -231,7 +233,7 @@ export class FlushTransaction {
     if (offsets.length === 0) return;
     const frame = new FrameReader(frames.bytes);
     const column = <T>(read: (frame: FrameReader) => T): T[] => offsets.map((offset) => read(frame.at(offset)));
-    await snapshotsStatement(this.schema).count(client, {
+    await this.snapshots.count(client, {
       types: column((at) => at.aggregateType),
       ids: column((at) => at.aggregateId),
       versions: column((at) => at.version),

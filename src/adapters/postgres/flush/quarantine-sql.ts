@@ -90,9 +90,6 @@ export const quarantineStatement = (schema: string): Statement<Refused, Nothing>
      select $1, position, id, type, aggregate, version, name, pg_catalog.to_timestamp(at / 1000), code, reason, frame
      from unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::text[], $8::float8[], $9::text[],
        $10::text[], $11::bytea[]) as refused (position, id, type, aggregate, version, name, at, code, reason, frame)`,
-    [
-      ...(['logId', 'positions', 'ids', 'types', 'aggregates', 'versions', 'names'] as const),
-      ...(['times', 'codes', 'reasons', 'frames'] as const),
-    ],
+    ['logId', 'positions', 'ids', 'types', 'aggregates', 'versions', 'names', 'times', 'codes', 'reasons', 'frames'],
     noRows,
   );

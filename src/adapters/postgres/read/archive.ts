@@ -132,7 +132,6 @@ export class PostgresArchive implements StoreArchive {
     const { signal, pageSize = eventsPerPage } = query;
     const filter = filterOf(query);
     const limit = Math.min(pageSize, eventsPerPage);
-    // Rows may share a number, where numbers began again: a page may end between them.
     for (let after = beforeAll; ; ) {
       signal?.throwIfAborted();
       const { page, isLast } = await this.copyPage(storeFrom(this.schema, filter, after), limit, signal);

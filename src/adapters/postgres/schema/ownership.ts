@@ -72,7 +72,11 @@ export async function checkOwnership(
  * statement whose cost it overrates (recursion), which would take longer than it. As one query with it, which is one transaction.
  */
 const printing = [
-  ...[`search_path = ${ownPath}`, "timezone = 'UTC'", "datestyle = 'ISO'", 'quote_all_identifiers = off', 'jit = off'],
+  `search_path = ${ownPath}`,
+  "timezone = 'UTC'",
+  "datestyle = 'ISO'",
+  'quote_all_identifiers = off',
+  'jit = off',
 ]
   .map((setting) => `set local ${setting}`)
   .join('; ');

@@ -1,5 +1,5 @@
 // What partitions domain_events has: by the ranges that they are attached with, never by their names. Which months may be made, and
-// within what bound, the schema's function month_state alone says (migration 17).
+// within what bound, the schema's function month_state alone says (migration 18).
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { shown } from '../../../base/shown.ts';

@@ -10,7 +10,7 @@ interface Group {
 /** Of those that an earlier run has left: more than it can have had. */
 const leftMost = 1 << 14;
 
-export class IdsUnderWay {
+export class UnsettledIds {
   private readonly ids = new Set<string>();
   /** In the order of the log. */
   private groups: Group[] = [];
