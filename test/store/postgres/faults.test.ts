@@ -306,7 +306,7 @@ test('what takes too long as a whole comes in parts: a backlog is flushed, and r
     'select last_value::int from trunkline.cancelled',
   );
   expect(cancelled).toBeGreaterThan(1);
-  await administer(connectionString, 'drop trigger too_long on trunkline.domain_events');
+  await administer(connectionString, 'drop trigger too_long on trunkline.domain_events'); // or no session would begin
   expect(runtime.status().quarantined).toBe(0);
   expect(await amounts(connectionString)).toHaveLength(1501);
 

@@ -177,25 +177,6 @@ test('a trigger that runs on replicas, too, and the triggers of keys into our ta
   ).toBe(undefined);
 });
 
-test('triggers of an administrator, with a function of his own, are let be on tables; on views they are not', async () => {
-  const made = `create function trunkline.noted() returns trigger language plpgsql as 'begin return new; end';
-    create trigger noted before insert on trunkline.domain_events for each row execute function trunkline.noted();
-    create trigger of_month after insert on trunkline.domain_events_2031_01 execute function trunkline.noted();
-    create trigger noted before update on trunkline.aggregates for each row execute function trunkline.noted()`;
-  expect(await foundAfter(made)).toBe(undefined);
-  const between = `${made}; create trigger step_1a instead of insert on trunkline.raise_intake for each row execute function trunkline.noted()`;
-  expect(await foundAfter(between)).toMatchObject({
-    code: 'StoreSchemaMismatch',
-    message: expect.stringContaining('trigger step_1a on view trunkline.raise_intake is none of ours'),
-  });
-  const instead = `${made}; create or replace trigger event_gate after insert on trunkline.domain_events for each row
-    execute function trunkline.noted()`;
-  expect(await foundAfter(instead)).toMatchObject({
-    code: 'StoreSchemaMismatch',
-    message: expect.stringContaining('trigger event_gate on table trunkline.domain_events does something else'),
-  });
-});
-
 test('neither a session nor a migration begins where one has been added', async () => {
   const schema = 'with_one_more';
   await migrate({ connection: url, schema });

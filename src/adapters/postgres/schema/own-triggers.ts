@@ -1,7 +1,6 @@
 // The triggers that our migrations make, as the server prints them (PostgreSQL 15 to 18 alike; @home stands for the schema). Another
-// trigger on our tables is let be if its function is none of the server's and none of ours: that function has an owner, who is looked
-// at (used-objects.ts). The server's functions can change a row, and ours refuse one, for a role that once had the right `trigger`; nor
-// may anything stand between the steps of a view. One of ours that is switched off, or is of the same name and does something else, lets in
+// trigger or rule on our tables runs with the rights of who writes there, and any function can do harm: the server's own functions
+// can change a row, and ours refuse one. One of ours that is switched off, or is of the same name and does something else, lets in
 // what it has to keep out. A role with the right `trigger` on a table can do all of this but switch one off.
 //
 // The server's functions stand with pg_catalog, which it does not print on our path. A migration that changes a trigger adds its
@@ -43,9 +42,6 @@ const printed = Object.entries(forms).flatMap(([trigger, each]) =>
   each.map((form) => `CREATE TRIGGER ${trigger.split('.')[1]} ${form.replaceAll('pg_catalog.', '')}`),
 );
 
-/** Of our schema, and constants of this file: they stand in the statement as they are. */
-const functions = [...new Set(printed.map((text) => `'${/@home\.(\w+)\(\)$/.exec(text)![1]}'`))];
-
 /** What {@link strangeTriggers} takes as its two parameters. */
 export const triggerTexts: readonly [names: readonly string[], texts: readonly string[]] = [
   Object.entries(forms).flatMap(([trigger, each]) => each.map(() => trigger)),
@@ -61,15 +57,12 @@ export const strangeTriggers = (tables: string, home: string, names: string, tex
     pg_catalog.pg_describe_object('pg_catalog.pg_trigger'::pg_catalog.regclass, t.oid, 0) as object
   from (
     select t.oid, t.tgparentid, t.tgenabled, o.name || '.' || t.tgname as name,
-      t.tgparentid <> 0 or o.name || '.' || t.tgname = any (${names}::pg_catalog.text[]) as is_known,
-      c.relkind = 'v' or n.nspname = 'pg_catalog' or n.nspname = ${home} and p.proname in (${functions.join(', ')}) as is_refused
-    from ${tables} o join pg_catalog.pg_trigger t on t.tgrelid = o.oid join pg_catalog.pg_class c on c.oid = o.oid
-      join pg_catalog.pg_proc p on p.oid = t.tgfoid join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-    where not t.tgisinternal
+      t.tgparentid <> 0 or o.name || '.' || t.tgname = any (${names}::pg_catalog.text[]) as is_known
+    from ${tables} o join pg_catalog.pg_trigger t on t.tgrelid = o.oid where not t.tgisinternal
   ) t
-  where not t.is_known and t.is_refused or t.is_known and (t.tgenabled in ('D', 'R') or t.tgparentid = 0 and not exists (
+  where not t.is_known or t.tgenabled in ('D', 'R') or t.tgparentid = 0 and not exists (
     select from unnest(${names}::pg_catalog.text[], ${texts}::pg_catalog.text[]) as known (name, text)
-    where known.name = t.name and pg_catalog.replace(known.text, '@home', pg_catalog.quote_ident(${home})) = pg_catalog.pg_get_triggerdef(t.oid)))
+    where known.name = t.name and pg_catalog.replace(known.text, '@home', pg_catalog.quote_ident(${home})) = pg_catalog.pg_get_triggerdef(t.oid))
   union all
   select 'added', pg_catalog.pg_describe_object('pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid, 0)
   from ${tables} o join pg_catalog.pg_rewrite w on w.ev_class = o.oid where w.rulename <> '_RETURN'`;
