@@ -63,6 +63,31 @@ const rows = '(key text primary key, total int)';
 type Steps = readonly [role: string | undefined, sql: string][];
 
 const refused: Readonly<Record<string, [into: string, steps: Steps, reason: RegExp]>> = {
+  'one on which a stranger may make triggers, by functions of the server and a condition': [
+    'granted.sums',
+    [
+      [
+        owner,
+        `create schema granted; grant usage on schema granted to ${service}, ${evil}; grant create on schema granted to ${service}`,
+      ],
+      [service, `create table granted.sums ${rows}; grant all on granted.sums to ${evil}`],
+      [
+        evil,
+        `create trigger spy before update on granted.sums for each row
+           when (pg_catalog.query_to_xml('select lair.always('''')', true, false, '') is not null)
+           execute function pg_catalog.suppress_redundant_updates_trigger()`,
+      ],
+    ],
+    /role tables_evil_\d+ may make triggers on table granted\.sums, .* role tables_service_\d+: revoke trigger/,
+  ],
+  'one on which every role may': [
+    'shared.sums',
+    [
+      [owner, `create schema shared; grant usage, create on schema shared to ${service}`],
+      [service, `create table shared.sums ${rows}; grant trigger on shared.sums to public`],
+    ],
+    /role public may make triggers on table shared\.sums/,
+  ],
   "a stranger's, which a name alone finds first": [
     'sums',
     [

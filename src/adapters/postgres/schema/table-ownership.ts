@@ -1,5 +1,5 @@
-// Whose a table of the user's is that rows are written to: its owner, its schema's owner and who owns the functions that it runs
-// can have code run by this role, since triggers, defaults, checks and policies run with the rights of who writes. So
+// Whose a table of the user's is that rows are written to: its owner, its schema's owner, who owns the functions that it runs, and
+// who may make triggers on it (a trigger's condition is code, too) can have code run by this role, since triggers, defaults, checks and policies run with the rights of who writes. So
 // they must be roles that have these rights anyway, as for our own schema (ownership.ts): this role, the database's owner,
 // the owner of our schema, superusers, who can become one of them, and a group of this role's that only these administer.
 import type pg from 'pg';
@@ -16,11 +16,13 @@ export async function checkTableOwnership(
 ): Promise<void> {
   const { rows } = await client.query(strangersSql, [oid, home]);
   if (rows.length === 0) return;
-  const [{ object, other, role, me }] = rows;
+  const [{ place, object, other, role, me }] = rows;
   const reason =
-    other === null
-      ? `${object} belongs to role ${role}, whose triggers would run with the rights of role ${me}: name a table of its own, or of the database's owner (with its schema: a name alone follows search_path), or grant ${me} to ${role}`
-      : `${object} runs ${other}, which belongs to role ${role}: drop the one, or give the other to the table's owner`;
+    place === 4
+      ? `role ${role} may make triggers on ${object}, which would run with the rights of role ${me}: revoke trigger on it from ${role}`
+      : other === null
+        ? `${object} belongs to role ${role}, whose triggers would run with the rights of role ${me}: name a table of its own, or of the database's owner (with its schema: a name alone follows search_path), or grant ${me} to ${role}`
+        : `${object} runs ${other}, which belongs to role ${role}: drop the one, or give the other to the table's owner`;
   throw new TrunklineError('StoreSchemaUnsafe', { schema, reason });
 }
 
@@ -45,9 +47,13 @@ const strangersSql = `
     union all
     select 3, pg_catalog.pg_describe_object(p.classid, p.objid, 0), pg_catalog.pg_describe_object(r.class, r.oid, 0), r.owner
       from reached r join parts p on p.refclassid = r.root_class and p.refobjid = r.root_oid where r.owner is not null
+    union all
+    select 4, pg_catalog.pg_describe_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, 0), null, a.grantee
+      from ours join pg_catalog.pg_class c on c.oid = ours.oid, pg_catalog.aclexplode(c.relacl) a
+      where a.privilege_type = 'TRIGGER'
   )
-  select f.object, f.other, r.rolname::pg_catalog.text as role, me.name::pg_catalog.text as me
+  select f.place, f.object, f.other, coalesce(r.rolname::pg_catalog.text, 'public') as role, me.name::pg_catalog.text as me
   from me, found f left join pg_catalog.pg_roles r on r.oid = f.role
-  where not exists (select from trusted t where pg_catalog.pg_has_role(f.role, t.role, 'member'))
+  where f.role = 0 or not exists (select from trusted t where pg_catalog.pg_has_role(f.role, t.role, 'member'))
     and not (not me.is_super and pg_catalog.pg_has_role(me.oid, f.role, 'usage') and ${administeredBy('f.role', 'trusted')})
   order by f.place, f.object`;
