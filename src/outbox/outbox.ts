@@ -48,6 +48,8 @@ export interface Claimed {
 
 /** What one claim has found. */
 export interface Claim {
+  /** How far the store has this log's events, where a batch was drawn; 0 elsewhere. */
+  readonly stored: number;
   /** Whether this session is the relay; otherwise it has claimed nothing. */
   readonly isRelay: boolean;
   /** Events claimed now. */

@@ -21,12 +21,11 @@ export async function reconcile(
     const rows = await session.doubtful(sequence, pageRows);
     if (rows.length === 0) break;
     sequence = rows.at(-1)!.sequence;
-    const sequences = new Map(rows.map(({ id, sequence }) => [id, sequence]));
+    const sequences = Map.groupBy(rows, ({ id }) => id); // an event may have several
     const done: { sequence: number; position: number }[] = [];
     eachFrame(log, log.firstPosition(), written, (frame, position) => {
       if (frame.kind !== FrameKind.event || (frame.flags & FrameFlag.alreadyStored) === 0) return;
-      const found = sequences.get(frame.id);
-      if (found !== undefined) done.push({ sequence: found, position });
+      for (const { sequence } of sequences.get(frame.id) ?? []) done.push({ sequence, position });
     });
     await session.resolve(done);
     count += done.length;

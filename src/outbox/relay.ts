@@ -7,7 +7,9 @@
 // (relayed.ts). What this log has claimed it appends also when another runtime relays meanwhile: no other log can.
 //
 // A row is no proof that the log lacks its event: tables can be restored, and rows written by hand. So an event that the store has a
-// position for, or that this log has and the store has yet to note, is not appended; and where numbers of batches go back, the log itself is asked.
+// position for, or that this log has and the store has yet to note, is not appended; and where the database has gone back, the log
+// itself is asked. Numbers of batches alone do not show that: a server that recovers lets a sequence leap ahead (up to 32 numbers are
+// in its log before they are drawn), so how far the database has this log's events is compared, too.
 //
 //   opening ─▶ standby (another runtime relays) ◀─▶ relaying        stop() ends it between two claims
 //      └───────── any error: retrying, after a pause opening again
@@ -18,7 +20,7 @@ import { guarded } from '../base/guarded.ts';
 import { eachFrame } from '../log/frames.ts';
 import type { LogSource } from '../log/log.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import { FrameFlag, FrameKind, type FrameReader } from '../wire/frame.ts';
+import { FrameFlag, FrameKind } from '../wire/frame.ts';
 import {
   type ClaimedEvent,
   type ClaimedRow,
@@ -31,6 +33,7 @@ import {
 } from './outbox.ts';
 import { reconcile } from './reconcile.ts';
 import { groupBytes, RelayRing, Unrelayable } from './relay-ring.ts';
+import { StoredLevel } from './stored-level.ts';
 
 export interface RelaySettings {
   outbox: Outbox;
@@ -72,6 +75,7 @@ export class Relay {
   private hinted = false;
   private mayHaveSettled = true;
   private settledAt = Number.NEGATIVE_INFINITY;
+  private readonly level = new StoredLevel();
   private raised: ReadonlySet<string> | undefined;
   private raisedAt = Number.NEGATIVE_INFINITY;
   private wakeUp: () => void = () => {};
@@ -86,16 +90,11 @@ export class Relay {
   start(log: LogSource, from: number, to: number): void {
     this.log = log;
     let place = nowhere;
-    const look = (frame: FrameReader): void => {
-      if (frame.kind === FrameKind.place && frame.name === placeName) place = placeIn(frame.dataJson);
-    };
     eachFrame(log, from, to, (frame, position) => {
-      look(frame);
+      if (frame.kind === FrameKind.place && frame.name === placeName) place = placeIn(frame.dataJson);
       const isRelayed = frame.kind === FrameKind.event && (frame.flags & FrameFlag.alreadyStored) !== 0;
       if (isRelayed) this.ring.unsettled.left(frame.id, position);
     });
-    // All is stored, or none was ever relayed: a database that has gone back meanwhile is known by the last batch all the same.
-    if (place === nowhere) eachFrame(log, log.firstPosition(), from - 1, look);
     this.ring.resume(to, place);
     this.lastBatch = place.batch;
     this.running = this.run();
@@ -137,14 +136,15 @@ export class Relay {
       guarded(() => impatience.abort()),
       finishGraceMs,
     );
+    let session: OutboxSession | undefined;
     try {
-      const session = await this.settings.outbox.open(AbortSignal.any([this.letGo.signal, impatience.signal]));
+      session = await this.settings.outbox.open(AbortSignal.any([this.letGo.signal, impatience.signal]));
       await session.settle(this.settings.control.position('floor'));
-      await session.close();
     } catch {
       // The next start settles them.
     } finally {
       clearTimeout(patience);
+      await session?.close();
     }
   }
 
@@ -177,7 +177,7 @@ export class Relay {
   private async relay(session: OutboxSession): Promise<void> {
     const { status } = this;
     const drawn = await session.lastBatch();
-    if (drawn < this.lastBatch) await this.reconcile(session);
+    if (drawn < this.lastBatch || this.ring.unsettled.isPart) await this.reconcile(session);
     else this.lastBatch = drawn;
     // What an earlier session has claimed, and perhaps not appended: its reply may have been lost. Its claim may also be waiting
     // for a lock at the server: ours comes behind it, so what has been claimed is read again after our first claim.
@@ -185,12 +185,14 @@ export class Relay {
     let isFirst = true;
     while (!this.isStopping) {
       this.hinted = false;
-      const { isRelay, events, batch, held, heldBy } = await session.claim(claimLimit, this.lastBatch);
+      this.level.look(this.settings.control.position('stored'));
+      const { isRelay, events, batch, stored, held, heldBy } = await session.claim(claimLimit, this.lastBatch);
       status.state = isRelay ? 'relaying' : 'standby';
       status.lastError = undefined;
       this.failures = 0;
       this.heldBack(held, heldBy);
-      if (batch > 0 && batch <= this.lastBatch) {
+      if (batch > 0 && (batch <= this.lastBatch || this.level.hasGoneBack(stored))) {
+        this.lastBatch = Math.max(this.lastBatch, batch);
         await this.reconcile(session);
         continue;
       }
@@ -269,10 +271,11 @@ export class Relay {
     this.status.held = held;
   }
 
-  /** The database has come back from an earlier state: batches are behind the log's. */
+  /** The database has come back from an earlier state: batches, or what it has of this log, are behind what they were. */
   private async reconcile(session: OutboxSession): Promise<void> {
     const { ring, settings } = this;
     while (!ring.isEmpty && !this.isStopping) await pause(roomMs); // the log is asked: what it will have, it must have
+    if (!ring.isEmpty) return;
     const done = await reconcile(session, this.log!, settings.control.position('written'), this.lastBatch);
     settings.onWarning('the outbox is an earlier state of itself; what the log has is not relayed again', { done });
     this.mayHaveSettled = true;

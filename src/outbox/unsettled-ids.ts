@@ -12,6 +12,8 @@ const leftMost = 1 << 14;
 
 export class UnsettledIds {
   private readonly ids = new Set<string>();
+  /** An earlier run has left more than are remembered, as after a database has gone back. */
+  isPart = false;
   /** In the order of the log. */
   private groups: Group[] = [];
 
@@ -32,7 +34,9 @@ export class UnsettledIds {
   /** What an earlier run has left in the log, in its order: of a log that reaches far back the newest. */
   left(id: string, position: number): void {
     this.add([id], position);
-    if (this.groups.length >= 2 * leftMost) this.drop(leftMost);
+    if (this.groups.length < 2 * leftMost) return;
+    this.drop(leftMost);
+    this.isPart = true;
   }
 
   /** The first group of those in the ring is in the log. */

@@ -17,8 +17,11 @@ const tables = [
 const sequences = ['domain_events_sequence', 'outbox_batch'] as const;
 
 export interface DatabaseCopy {
-  /** One transaction, so that no client sees a part of it. */
-  putBack(): Promise<void>;
+  /**
+   * One transaction, so that no client sees a part of it. `leap`: how far the numbers of batches stand ahead of the copy, as after a
+   * recovery, whose log has up to 32 numbers before they are drawn.
+   */
+  putBack(leap?: number): Promise<void>;
 }
 
 export async function copyDatabase(client: pg.Client, schema: string): Promise<DatabaseCopy> {
@@ -31,14 +34,15 @@ export async function copyDatabase(client: pg.Client, schema: string): Promise<D
   }
   await client.query('commit');
   return {
-    async putBack() {
+    async putBack(leap = 0) {
       await lockAll(client, schema);
       for (const table of tables) {
         await client.query(`delete from ${schema}.${table}`);
         await client.query(`insert into ${schema}.${table} table ${schema}.copy_of_${table}`);
       }
       for (const [sequence, last, isCalled] of values) {
-        await client.query(`select setval('${schema}.${sequence}', ${last}, ${isCalled})`);
+        const ahead = sequence === 'outbox_batch' ? leap : 0;
+        await client.query(`select setval('${schema}.${sequence}', ${Number(last) + ahead}, ${isCalled || ahead > 0})`);
       }
       await client.query('commit');
     },

@@ -3,9 +3,10 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { afterEach, beforeAll, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeAll, beforeEach, expect, test, vi } from 'vitest';
 import { releaseOutbox } from '../../src/adapters/postgres/outbox/outbox-release.ts';
 import { PostgresOutbox } from '../../src/adapters/postgres/outbox/relay-outbox.ts';
+import { PostgresOutboxSession } from '../../src/adapters/postgres/outbox/relay-session.ts';
 import { failure } from '../../src/adapters/postgres/session/failure.ts';
 import { migrate, postgres, type Runtime, type StoredEvent } from '../../src/index.ts';
 import { type ClaimedEvent, nowhere, type OutboxSession, type Place, placeIn } from '../../src/outbox/outbox.ts';
@@ -498,4 +499,23 @@ test('a transaction that stays open keeps neither the door of a type open nor th
   await expect(client.query(call)).rejects.toMatchObject({ code: 'TKWRD' });
   await client.query('rollback');
   await another.end();
+});
+
+test('a close whose last look at the outbox fails leaves no connection', async () => {
+  const folder = scratchFolder();
+  const a = await started(folder, { sinks: [{ name: 'partner', module: fileSink }] });
+  await raise('i-1');
+  await until(waiting, ([row]) => row?.log_id !== null);
+  const settle = vi.spyOn(PostgresOutboxSession.prototype, 'settle').mockRejectedValue(new Error('refused'));
+  try {
+    await a.close();
+  } finally {
+    settle.mockRestore();
+  }
+  const sql =
+    "select pid from pg_stat_activity where application_name = 'trunkline relay' and datname = current_database()";
+  await until(
+    async () => (await client.query(sql)).rowCount,
+    (count) => count === 0,
+  );
 });

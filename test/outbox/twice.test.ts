@@ -168,9 +168,16 @@ test('a run ends before the store has what it relayed: what is written again mea
   expect(await inLog(runtime)).toEqual(['a@1', 'b@1', 'c@1']);
 });
 
-test.each(['while no runtime runs', 'while one runs that has relayed nothing yet'])(
-  'a database comes back from an earlier state %s: what the log has is not relayed again',
-  async (when) => {
+const states = [
+  'while no runtime runs',
+  'while one runs that has relayed nothing yet',
+  'while one runs that has relayed',
+];
+const cases = states.flatMap((when) => [0, 32].map((leap) => [when, leap] as const));
+
+test.each(cases)(
+  'a database comes back from an earlier state %s, numbers of batches %i ahead: what the log has is not relayed again',
+  async (when, leap) => {
     const dataDir = scratchFolder();
     let runtime = await started(dataDir);
     let heard = heardBy(runtime);
@@ -185,17 +192,25 @@ test.each(['while no runtime runs', 'while one runs that has relayed nothing yet
     await holder.end();
     await relayed(heard, 3);
     await runtime.reached('stored');
-    await runtime.close();
-    if (when === 'while no runtime runs') await copy.putBack();
-    runtime = await started(dataDir);
-    heard = heardBy(runtime);
-    await until(
-      () => runtime.status().relay?.state,
-      (state) => state === 'relaying',
-    );
-    if (when !== 'while no runtime runs') await copy.putBack();
-    await raise('new');
-    await relayed(heard, 1);
-    expect(heard).toEqual(['new@1']);
+    if (when !== 'while one runs that has relayed') {
+      await runtime.close();
+      if (when === 'while no runtime runs') await copy.putBack(leap);
+      runtime = await started(dataDir);
+      heard = heardBy(runtime);
+      await until(
+        () => runtime.status().relay?.state,
+        (state) => state === 'relaying',
+      );
+    }
+    if (when !== 'while no runtime runs') await copy.putBack(leap);
+    for (const id of ['new', 'newer']) {
+      await raise(id);
+      await until(
+        () => heard,
+        (list) => list.includes(`${id}@1`),
+      );
+    }
+    await until(rows, (left) => left.length === 0);
+    expect(await inLog(runtime)).toEqual(['early@1', 'a@1', 'b@1', 'new@1', 'newer@1']);
   },
 );

@@ -93,6 +93,7 @@ export class PostgresOutboxSession implements OutboxSession {
         where o.sequence = picked.sequence and number.batch > $4::bigint returning o.batch
       )
       select session = $2::uuid as is_relay, claimed.events::float8, coalesce((select batch from number), 0) as batch,
+        coalesce((select position from ${name}.flush_checkpoints where log_id = $1), 0)::float8 as stored,
         case when exists (select from elsewhere)
           then (select pg_catalog.count(*) from ${this.table} where log_id is null and refused is null)::float8 - claimed.events::float8
           else 0 end as held,
@@ -137,8 +138,8 @@ export class PostgresOutboxSession implements OutboxSession {
     const { rows } = await this.query(this.claimSql, [logId, id, limit, last]);
     const [row] = rows;
     this.isRelay = row.is_relay === true;
-    const { events, held, held_by: heldBy } = row;
-    return { isRelay: this.isRelay, events, batch: Number(row.batch), held: Math.max(0, held), heldBy };
+    const { events, stored, held, held_by: heldBy } = row;
+    return { isRelay: this.isRelay, events, batch: Number(row.batch), stored, held: Math.max(0, held), heldBy };
   }
 
   async claimed(place: Place, bytes: number): Promise<Claimed> {
@@ -245,7 +246,7 @@ export class PostgresOutboxSession implements OutboxSession {
   }
 }
 
-const nothingClaimed = (isRelay: boolean): Claim => ({ isRelay, events: 0, batch: 0, held: 0, heldBy: [] });
+const nothingClaimed = (isRelay: boolean): Claim => ({ isRelay, events: 0, batch: 0, stored: 0, held: 0, heldBy: [] });
 
 const claimedRow = ({ batch, sequence, id }: ClaimedRow): ClaimedRow => ({ batch, sequence, id });
 
