@@ -1,4 +1,4 @@
-// Pauses between tries, each longer than the one before, up to a bound. No other file computes one: test/backoff.test.ts. Any
+// Pauses between tries, none shorter than the one before, up to a bound. No other file computes one: test/backoff.test.ts. Any
 // thread.
 import { random as fraction } from './random.ts';
 

@@ -8,7 +8,7 @@ interface Group {
 }
 
 /** Of those that an earlier run has left: more than it can have had. */
-const leftMost = 1 << 14;
+const leftByEarlierRunMost = 1 << 14;
 
 export class UnsettledIds {
   private readonly ids = new Set<string>();
@@ -34,8 +34,8 @@ export class UnsettledIds {
   /** What an earlier run has left in the log, in its order: of a log that reaches far back the newest. */
   left(id: string, position: number): void {
     this.add([id], position);
-    if (this.groups.length < 2 * leftMost) return;
-    this.drop(leftMost);
+    if (this.groups.length < 2 * leftByEarlierRunMost) return;
+    this.drop(leftByEarlierRunMost);
     this.isPart = true;
   }
 

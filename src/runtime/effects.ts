@@ -22,6 +22,7 @@ export class EffectTables {
    * ```ts
    * await runtime.effects.once(`invoice ${id}`, (tx) => tx.put('invoices', id, { total }));
    * ```
+   * @throws InvalidOptions, OnceCycle, RuntimeClosed, what the effect throws (as rejections)
    */
   once<T>(effectKey: string, effect: (tx: EffectTransaction) => Promise<T> | T): Promise<Carried<T>> {
     return promised(() => this.stage.open.once(effectKey, effect)) as Promise<Carried<T>>;

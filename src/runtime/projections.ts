@@ -14,20 +14,20 @@ export class Projections {
     this.stage = stage;
   }
 
+  /**
+   * Fold events into rows, from the start, and keep them current.
+   * @throws InvalidOptions, SubscriptionExists, RuntimeClosed
+   */
   project<
     Row extends DeliveredFields<Row>,
     const A extends AggregateLike = any,
     const T extends EventNameOf<A> = EventNameOf<A>,
   >(definition: ProjectionDefinition<Row, A, T>): Projection<Row>;
-  /**
-   * Fold events into rows, from the start, and keep them current.
-   * @throws InvalidOptions, SubscriptionExists
-   */
   project(definition: ProjectionDefinition<any>): Projection<any> {
     return this.stage.open.project(definition);
   }
 
-  /** One of this run, by its name. @throws UnknownSubscription */
+  /** One of this run, by its name. @throws UnknownSubscription, RuntimeClosed */
   named(name: string): Projection<unknown> {
     return this.stage.open.projection(name);
   }

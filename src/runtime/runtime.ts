@@ -85,17 +85,17 @@ export class Runtime implements AsyncDisposable {
   readonly projections: Projections;
   /** What happens once for a key, and the tables that effects have written. */
   readonly effects: EffectTables;
-  /** Short for `subscriptions.subscribe`. */
+  /** A durable handler: every event that it wants, at least once. Short for {@link Subscriptions.subscribe}. */
   readonly subscribe: Subscriptions['subscribe'];
-  /** Short for `subscriptions.register`. */
+  /** Subscribe an instance of a class. Short for {@link Subscriptions.register}. */
   readonly register: Subscriptions['register'];
-  /** Short for `subscriptions.replay`. */
+  /** Events of the past, once more; moves no checkpoint. Short for {@link Subscriptions.replay}. */
   readonly replay: Subscriptions['replay'];
-  /** Short for `projections.project`. */
+  /** Fold events into rows, from the start, and keep them current. Short for {@link Projections.project}. */
   readonly project: Projections['project'];
-  /** Short for `effects.once`. */
+  /** Run an effect once for a key, however often it is asked for. Short for {@link EffectTables.once}. */
   readonly once: EffectTables['once'];
-  /** Short for `effects.get`. */
+  /** What an effect has put into a table. Short for {@link EffectTables.get}. */
   readonly effect: EffectTables['get'];
   private readonly stages: Stages;
   private flush: FlushPolicy;

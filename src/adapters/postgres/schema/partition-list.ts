@@ -28,7 +28,7 @@ export interface InDefault {
   readonly beyond: number;
 }
 
-/** Events beyond the bound are counted so far. */
+/** Events beyond the bound are counted up to this number. */
 const beyondMost = 10_000;
 const rangesNamedMost = 100;
 

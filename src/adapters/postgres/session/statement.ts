@@ -1,5 +1,6 @@
 // A statement of ours: its text, what it is given, and the shape of its rows. Files named `*-sql.ts` make them, one beside each file
-// that runs some; no other file has SQL, or reads the rows of a result (test/store/postgres/statements.test.ts).
+// that runs some. No other file has SQL, or reads the rows of a result, but those that test/store/postgres/statements.test.ts still
+// lists.
 //
 // Rows are checked when they arrive: a column that is missing or of another type (an altered table, a type parser of the program's)
 // is an error that names it, not a wrong value later.
