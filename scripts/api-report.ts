@@ -166,37 +166,78 @@ function print({ module, name }: Found): string {
     .join('\n');
 }
 
+/** Public methods that no comment explains: editors show that of the first overload. */
+function bareMethods({ module, name }: Found): string[] {
+  const ends = new Set(module.comments.map(({ end }) => end));
+  const bare = (node: Node): boolean => !ends.has(module.text.slice(0, node.start).trimEnd().length);
+  return module.declared.get(name)!.flatMap((node) => {
+    const members = (node.body as { body?: Node[] } | undefined)?.body ?? [];
+    const methods = new Map<string, Node>();
+    for (const one of members) {
+      if (!['TSMethodSignature', 'MethodDefinition', 'TSAbstractMethodDefinition'].includes(one.type)) continue;
+      if (isPrivate(one) || one.kind === 'constructor' || one.kind === 'get' || one.override === true) continue;
+      const key = module.text.slice((one.key as Node).start, (one.key as Node).end);
+      if (!methods.has(key)) methods.set(key, one);
+    }
+    return [...methods].filter(([, one]) => bare(one)).map(([key]) => `${name}.${key}`);
+  });
+}
+
 const idOf = ({ module, name }: Found): string => `${module.path}#${name}`;
 const compare = (a: string, b: string): number => Number(a > b) - Number(a < b);
 const byName = ([a, textA]: [string, string], [b, textB]: [string, string]): number =>
   compare(a.toLowerCase(), b.toLowerCase()) || compare(a, b) || compare(textA, textB);
 const section = ([title, text]: [string, string]): string => `\n### ${title}\n\n\`\`\`ts\n${text}\n\`\`\`\n`;
 
-/** The report on the package that is built, or installed, in a folder. */
-export function apiReport(folder: string): string {
+interface Entry {
+  /** Of its subpath: `.`, `./postgres`. */
+  readonly path: string;
+  readonly exported: readonly (readonly [string, Found])[];
+}
+
+/** What the package that is built, or installed, in a folder shows, and what it refers to beside it. */
+function surfaceOf(folder: string): { name: string; entries: Entry[]; hidden: Found[] } {
   const manifest = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
     name: string;
     exports: Record<string, string | { types: string }>;
   };
   modules.clear();
   const reached = new Map<string, Found>();
-  const parts: string[] = [];
+  const entries: Entry[] = [];
   for (const [path, target] of Object.entries(manifest.exports)) {
     if (typeof target === 'string') continue;
     const entry = moduleAt(join(folder, target.types));
-    const sections = exportsOf(entry).map((name): [string, string] => {
+    const exported = exportsOf(entry).map((name): [string, Found] => {
       const found = findExport(entry, name);
       if (found === undefined) throw new Error(`${path} exports ${name}, and there is no declaration of it`);
       reached.set(idOf(found), found);
-      return [name, print(found)];
+      return [name, found];
     });
-    parts.push(`\n## ${join(manifest.name, path)}\n`, ...sections.sort(byName).map(section));
+    entries.push({ path, exported });
   }
   const exported = new Set(reached.keys());
   for (const found of reached.values())
     for (const one of referred(found)) if (!reached.has(idOf(one))) reached.set(idOf(one), one);
-  const hidden = [...reached.values()].filter((one) => !exported.has(idOf(one)));
-  const hiddenSections = hidden.map((one): [string, string] => [one.name, print(one)]);
+  return { name: manifest.name, entries, hidden: [...reached.values()].filter((one) => !exported.has(idOf(one))) };
+}
+
+/** Methods of the public surface that no comment explains. */
+export function uncommented(folder: string): string[] {
+  const { entries, hidden } = surfaceOf(folder);
+  const exported = entries.flatMap((entry) => entry.exported.map(([, found]) => found));
+  return [...new Set([...exported, ...hidden].flatMap(bareMethods))].sort(compare);
+}
+
+/** The report on the package that is built, or installed, in a folder. */
+export function apiReport(folder: string): string {
+  const { name, entries, hidden } = surfaceOf(folder);
+  const sections = (found: readonly (readonly [string, Found])[]): string =>
+    found
+      .map(([title, one]): [string, string] => [title, print(one)])
+      .sort(byName)
+      .map(section)
+      .join('');
+  const parts = entries.map(({ path, exported }) => `\n## ${join(name, path)}\n${sections(exported)}`);
   return `# API report
 
 Made by \`npm run api\` from the declarations that are published; a test fails while it is not up to date. Each change here is a change of the public surface: it belongs into CHANGELOG.md.
@@ -204,7 +245,7 @@ ${parts.join('')}
 ## Reached, not exported
 
 What the declarations above refer to and no entry exports: seen by users, not to be imported by name.
-${hiddenSections.sort(byName).map(section).join('')}`;
+${sections(hidden.map((one) => [one.name, one]))}`;
 }
 
 if (import.meta.main) {

@@ -8,9 +8,13 @@ import { printableJson } from './printable.ts';
 
 /** What Trunkline logs through: a pino logger, or anything with these. */
 export interface Logger {
+  /** What only a developer of the runtime looks at. */
   debug(details: object, message: string): void;
+  /** Starts, ends and changes of settings. */
   info(details: object, message: string): void;
+  /** What the runtime bears, and somebody should look at. */
   warn(details: object, message: string): void;
+  /** What has stopped, or has been set aside, until somebody acts. */
   error(details: object, message: string): void;
 }
 

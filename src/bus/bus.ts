@@ -28,6 +28,7 @@ export interface BatchOptions<Event = StoredEvent> {
 
 /** Ends a listening; also by `using`. */
 export interface ListenerHandle extends Disposable {
+  /** The listener is called no more; `using` does the same at the end of its block. */
   off(): void;
 }
 
@@ -117,11 +118,12 @@ export class Bus {
     this.emitter.off(entry.name, entry.heard);
   }
 
+  /** Nobody listens. @internal */
   get isIdle(): boolean {
     return this.entries.size === 0;
   }
 
-  /** Whether a listener wants such an event: asked before it is decoded. */
+  /** Whether a listener wants such an event: asked before it is decoded. @internal */
   wants(aggregateType: string, type: string): boolean {
     const { emitter } = this;
     return (
@@ -131,13 +133,14 @@ export class Bus {
     );
   }
 
+  /** Hand an event to who listens to it. @internal */
   emit(event: StoredEvent): void {
     this.emitter.emit(nameOf(event.aggregateType, event.type), event);
     this.emitter.emit(nameOf(event.aggregateType, '*'), event);
     this.emitter.emit('*', event);
   }
 
-  /** The turn is over: hand out what batch listeners have collected. */
+  /** The turn is over: hand out what batch listeners have collected. @internal */
   endTurn(): void {
     if (this.batches.size === 0) return;
     for (const entry of this.batches) {

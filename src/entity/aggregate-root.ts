@@ -103,6 +103,7 @@ export abstract class AggregateRoot {
     return this.#committedVersion;
   }
 
+  /** Raised, and in no store yet. */
   get uncommittedEvents(): readonly RaisedEvent[] {
     return [...this.#uncommitted];
   }

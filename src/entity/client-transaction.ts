@@ -4,7 +4,9 @@ import type { TransactionClient } from '../store/store.ts';
 
 /** The user's own transaction around the unit of work; without one, publishing is the commit. */
 export interface OwnTransaction {
+  /** Called once the work has succeeded; what it throws fails the unit of work. */
   commit(): Promise<void> | void;
+  /** Called instead of `commit` where the work, or `commit`, has failed. */
   rollback(): Promise<void> | void;
 }
 

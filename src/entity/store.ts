@@ -94,15 +94,16 @@ export class RuntimeStore implements EventStore {
     await this.transactions.append(client, events);
   }
 
+  /** All events of an aggregate, in version order; none if it is unknown. */
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
-  /** All events of an aggregate, in version order; none if it is unknown. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
     checkAggregateId(aggregate, id);
     await this.caughtUp({ type: nameOf(aggregate), id });
     return this.archive.getByAggregate(aggregate, id);
   }
 
+  /** The same, from this version on, `limit` at most. */
   getFromVersion<A extends AnyAggregate>(
     aggregate: A,
     id: string,
@@ -110,7 +111,6 @@ export class RuntimeStore implements EventStore {
     limit?: number,
   ): Promise<EventOf<A>[]>;
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
-  /** The same, from this version on, `limit` at most. */
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
     checkAggregateId(aggregate, id);
     checkVersionRange(version, limit);
@@ -118,24 +118,24 @@ export class RuntimeStore implements EventStore {
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
+  /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   getByType<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
     type: T,
     query?: TypeQuery<A>,
   ): Promise<EventsNamed<A, T>[]>;
-  /** All events of one type, in log order; bounded by memory: for more, `runtime.events({ type })`. */
   async getByType(type: string, query: TypeQuery = {}): Promise<any> {
     const asGiven = checkTypeQuery(type, query, this.definitions);
     await this.caughtUp();
     return this.archive.getByType(type, asGiven);
   }
 
-  query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
-    query?: StoreQuery<A, T>,
-  ): AsyncIterableIterator<EventsNamed<A, T>>;
   /**
    * Events by aggregate, types, time or correlation, in the order in which they were stored, page by page. In a
    * store that several machines share also those that other logs have brought there.
    */
+  query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
+    query?: StoreQuery<A, T>,
+  ): AsyncIterableIterator<EventsNamed<A, T>>;
   query(query: StoreQuery = {}): AsyncIterableIterator<any> {
     return this.queried(takeQuery(query, this.definitions));
   }

@@ -17,6 +17,7 @@ import type { Transactions } from './transactions.ts';
 
 /** A repository that tells which entities it has handed out or saved. */
 export interface CollectingRepository {
+  /** Called as a unit of work begins: call `collect` with each entity that the repository saves in it. */
   setEventCollector(collect: (entity: AggregateRoot) => void): void;
 }
 

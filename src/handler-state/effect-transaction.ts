@@ -6,6 +6,7 @@ export interface EffectTransaction {
   get<T = unknown>(table: string, key: string): Promise<T | undefined>;
   /** `value` is JSON. Table: 1 to 100 bytes; key: 1 to 1,000. */
   put(table: string, key: string, value: unknown): void;
+  /** Nothing under this key any more; no error if there was nothing. */
   remove(table: string, key: string): void;
   /**
    * With a store in a database of yours: a client in a transaction there, which is committed when the handler has succeeded, together
@@ -19,6 +20,7 @@ export interface EffectTransaction {
 
 /** A client of the store's database in a transaction, for queries. The transaction is not yours to end; savepoints are. */
 export interface SqlClient {
+  /** As the `pg` client's own. */
   query<Row = any>(text: string, values?: readonly unknown[]): Promise<{ rows: Row[]; rowCount: number | null }>;
   query<Row = any>(query: {
     name?: string | undefined;

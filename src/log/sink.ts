@@ -45,6 +45,7 @@ export interface Sink {
    * batch.
    */
   readonly takesParts?: boolean | undefined;
+  /** Called once, after the last `write`: give back connections and files. */
   close(): Promise<void> | void;
   /** A change of its settings while running, structurally cloned; perhaps during a `write`. Throws if it cannot be. */
   configure?(change: unknown): void;
@@ -75,5 +76,6 @@ export interface SinkInfo {
 
 /** What a sink's module exports. `options` are the user's, structurally cloned. */
 export interface SinkModule {
+  /** Called once, as the sink's thread starts; what it throws refuses the start. */
   createSink(options: unknown, info: SinkInfo): Sink | Promise<Sink>;
 }

@@ -251,6 +251,7 @@ export class Runtime implements AsyncDisposable {
     if (this.stages.shutdown.isClosed) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
   }
 
+  /** State, levels of the log, threads, stores, handlers and counts, as of now. Cheap: a probe may ask each second. */
   status(): RuntimeStatus {
     const { control, dispatch, shards, outbox, handlers, failure, shutdown } = this.stages;
     const { inFlight, refusals } = dispatch;
@@ -307,6 +308,7 @@ export class Runtime implements AsyncDisposable {
     return awaitedOutside({ running: () => runningIn(stages) }, 'close()', closed);
   }
 
+  /** `close()`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

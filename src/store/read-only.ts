@@ -52,14 +52,15 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     throw new TrunklineError('StoreReadOnly', { store: this.name });
   }
 
+  /** All events of an aggregate, in version order; none if it is unknown. */
   getByAggregate<A extends AnyAggregate>(aggregate: A, id: string): Promise<EventOf<A>[]>;
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
-  /** All events of an aggregate, in version order; none if it is unknown. */
   async getByAggregate(aggregate: any, id: string): Promise<any> {
     checkAggregateId(aggregate, id);
     return this.archive.getByAggregate(aggregate, id);
   }
 
+  /** The same, from this version on, `limit` at most. */
   getFromVersion<A extends AnyAggregate>(
     aggregate: A,
     id: string,
@@ -67,26 +68,25 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     limit?: number,
   ): Promise<EventOf<A>[]>;
   getFromVersion(aggregate: string, id: string, version: number, limit?: number): Promise<StoredEvent[]>;
-  /** The same, from this version on, `limit` at most. */
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
     checkAggregateId(aggregate, id);
     checkVersionRange(version, limit);
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
+  /** All events of one type, in the order in which they were stored; bounded by memory: for more, `query`. */
   getByType<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
     type: T,
     query?: TypeQuery<A>,
   ): Promise<EventsNamed<A, T>[]>;
-  /** All events of one type, in the order in which they were stored; bounded by memory: for more, `query`. */
   async getByType(type: string, query: TypeQuery = {}): Promise<any> {
     return this.archive.getByType(type, checkTypeQuery(type, query));
   }
 
+  /** Events by aggregate, types, time or correlation, page by page. */
   query<const A extends AggregateLike = any, const T extends EventNameOf<A> = EventNameOf<A>>(
     query?: StoreQuery<A, T>,
   ): AsyncIterableIterator<EventsNamed<A, T>>;
-  /** Events by aggregate, types, time or correlation, page by page. */
   query(query: StoreQuery = {}): AsyncIterableIterator<any> {
     return this.archive.query(takeQuery(query));
   }
@@ -122,6 +122,7 @@ export class ReadOnlyEventStore implements EventStore, AsyncDisposable {
     return this.archive.close();
   }
 
+  /** `close()`, at the end of an `await using` block. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -166,6 +166,7 @@ export interface EventArchive {
   query(query?: StoreQuery): AsyncIterableIterator<StoredEvent>;
   /** An aggregate's state as it was, by folding its events; undefined if it had none then. */
   stateAt<A extends AnyAggregate>(aggregate: A, id: string, moment: AsOf): Promise<StateAt<StateOf<A>> | undefined>;
+  /** Version and position of an aggregate; undefined if it is unknown. */
   head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined>;
   /** Events that the store has not taken, with the reason: another log had written the aggregate, or the server said no. */
   quarantined(): AsyncIterableIterator<QuarantinedEvent>;
@@ -175,6 +176,7 @@ export interface EventArchive {
 
 /** A connection of the user's own, with a transaction of the user's own open on it: a client of `pg`, or one like it. */
 export interface TransactionClient {
+  /** As the `pg` client's own. */
   query(query: { name?: string; text: string; values: unknown[] }): Promise<{ rows: any[] }>;
 }
 

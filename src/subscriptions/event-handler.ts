@@ -28,18 +28,23 @@ export abstract class EventHandler {
     return '*';
   }
 
+  /** Whether events of this type are wanted, of those that `handles` names. */
   canHandle(_eventType: string): boolean {
     return true;
   }
 
+  /** Called for each event; what it throws, or rejects with, is retried. */
   abstract handle(event: StoredEvent, delivery: Delivery): unknown;
 }
 
 /** What an instance must have; it need not extend {@link EventHandler}. */
 export interface EventHandlerLike {
   readonly handlerName?: string | undefined;
+  /** Event types; `'*'`: all (the default); an aggregate's definition: all of its events. */
   handles?(): string | readonly string[] | AnyAggregate;
+  /** Whether events of this type are wanted, of those that `handles` names. Default: all. */
   canHandle?(eventType: string): boolean;
+  /** Called for each event; what it throws, or rejects with, is retried. */
   handle(event: StoredEvent, delivery: Delivery): unknown;
 }
 

@@ -167,9 +167,11 @@ export interface SubscriptionStatus {
 /** A running subscription; made by `runtime.subscribe`. */
 export interface Subscription extends AsyncDisposable {
   readonly name: string;
+  /** State, position, lag, failures and dead letters, as of now. */
   status(): SubscriptionStatus;
   /** Take nothing more. Resolves when what was in progress is done and that is on disk; survives a restart. */
   pause(): Promise<void>;
+  /** Go on where `pause` has stopped, or after a stop by an error. Resolves when that is on disk. */
   resume(): Promise<void>;
   /**
    * Go on from there, back or forth, paused or not; what is in progress is done first. Dead letters stay.

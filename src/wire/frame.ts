@@ -142,6 +142,7 @@ export class FrameReader {
     return this;
   }
 
+  /** Read the frame that begins at this offset from now on. */
   at(offset: number): this {
     this.offset = offset;
     return this;

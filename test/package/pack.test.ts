@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { apiReport, file as apiReportFile } from '../../scripts/api-report.ts';
+import { apiReport, file as apiReportFile, uncommented } from '../../scripts/api-report.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const bin = join(root, 'node_modules', '.bin');
@@ -134,6 +134,10 @@ test('api/trunkline.api.md says what its declarations say', () => {
   expect(readFileSync(apiReportFile, 'utf8'), 'the public surface has changed: run `npm run api`').toBe(
     apiReport(installed),
   );
+});
+
+test('each of its methods has a comment, where editors look: before the first overload', () => {
+  expect(uncommented(installed)).toEqual([]);
 });
 
 describe('what the tools of package authors say of the tarball', () => {

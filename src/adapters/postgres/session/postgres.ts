@@ -26,7 +26,9 @@ import { storeName } from './failure.ts';
 
 /** A `pg.Pool`, as far as it matters here. */
 export interface PostgresPool {
+  /** As the `pg` pool's own. */
   connect(): Promise<object>;
+  /** As the `pg` pool's own. */
   query(text: string): Promise<object>;
   readonly totalCount: number;
 }
