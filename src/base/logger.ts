@@ -12,9 +12,9 @@ export interface Logger {
   debug(details: object, message: string): void;
   /** Starts, ends and changes of settings. */
   info(details: object, message: string): void;
-  /** What the runtime bears, and somebody should look at. */
+  /** What goes on all the same, and an operator should look at. */
   warn(details: object, message: string): void;
-  /** What has stopped, or has been set aside, until somebody acts. */
+  /** What has stopped, or has been set aside, until an operator acts. */
   error(details: object, message: string): void;
 }
 

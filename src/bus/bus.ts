@@ -118,7 +118,7 @@ export class Bus {
     this.emitter.off(entry.name, entry.heard);
   }
 
-  /** Nobody listens. @internal */
+  /** Whether no listener is left. @internal */
   get isIdle(): boolean {
     return this.entries.size === 0;
   }
