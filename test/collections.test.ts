@@ -66,7 +66,6 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   'flush/batch.ts': { refused: 'every batch' },
   'base/foreign-file.ts': { pieces: 'one call; its limit of bytes' },
-  'subscriptions/delivery-runner.ts': { running: 'end or time-out; concurrency' },
   'subscriptions/batch-collector.ts': { gathered: 'next(); the window' },
   'handler-state/careful-line.ts': { waiting: 'its turn comes; the window, and messages that were open at the start' },
   'subscriptions/condition.ts': { waiting: 'it has changed; requests of users, and closing' },

@@ -1,5 +1,4 @@
-// What one subscription runs: events in the handler, side by side, one at a time and in version
-// order within an aggregate; what is parked; how far it has come. Owned by the host thread.
+// What one subscription runs: events, one at a time within an aggregate; what is parked; how far it has come. Host thread.
 //
 // Invariant: an event is done when its handler has succeeded or it is parked, in the same turn in which what goes with that
 // is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
@@ -17,9 +16,10 @@ import type { Subject } from './attempt.ts';
 import { BatchCollector } from './batch-collector.ts';
 import { Breaker } from './breaker.ts';
 import { Condition } from './condition.ts';
-import { DeliveryRunner, type Outcome } from './delivery-runner.ts';
+import { DeliveryRunner } from './delivery-runner.ts';
 import type { HandlerCode, HandlerFn } from './handler-code.ts';
 import { isAbout, passes } from './interest.ts';
+import type { Outcome } from './outcome.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import { Slots } from './slots.ts';
 import { Tracker } from './tracker.ts';

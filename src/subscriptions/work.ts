@@ -3,7 +3,7 @@
 import type { DeadLetterRecord } from '../dead-letters/parked-sequences.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { Turn } from '../wire/care.ts';
-import type { Outcome } from './delivery-runner.ts';
+import type { Outcome } from './outcome.ts';
 import type { Pending, Tracker } from './tracker.ts';
 
 /** One event, one letter, or one attempt beside the checkpoint. */

@@ -264,7 +264,7 @@ const rawReaders: Readonly<Record<string, string>> = {
   'src/runtime/forget-handler.ts': 'looks at keys; of values, at that of the projection which is asked for',
   'src/runtime/offline-handlers.ts': 'looks at keys alone',
   'src/projections/local-projection.ts': 'removes rows by their keys',
-  'src/subscriptions/delivery-runner.ts': 'whether the store answers at all',
+  'src/subscriptions/attempt-runner.ts': 'whether the store answers at all',
 };
 
 test('whoever reads a list of records passes over the broken ones', () => {
