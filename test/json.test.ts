@@ -142,7 +142,7 @@ const casts: Readonly<Record<string, string>> = {
   'src/base/thenable.ts': 'of the user’s, looked at',
   'src/log/run-manifest.ts': 'within its own check',
   'src/projections/local-projection.ts': 'rows of the user’s',
-  'src/runtime/handlers-requests.ts': 'behind its own check',
+  'src/runtime/request-files.ts': 'behind its own check',
   'src/wire/payload.ts': 'of the user’s, looked at',
   'src/adapters/postgres/session/statement.ts': 'behind the check itself',
 };

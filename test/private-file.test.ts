@@ -115,7 +115,7 @@ const meant: Readonly<Record<string, string>> = {
   'base/disk-reserve.ts: ftruncateSync': 'of a descriptor',
   'base/foreign-file.ts: openSync': 'reads, not through a link',
   'base/foreign-file.ts: open': 'reads, not through a link',
-  'runtime/handlers-requests.ts: renameSync': 'of a draft with a random name that it has made',
+  'runtime/ask-owner.ts: renameSync': 'of a draft with a random name that it has made',
   'log/rebuild.ts: linkSync': 'into a folder that it has made',
   'log/rebuild.ts: renameSync': 'of a file in a folder that it has made',
   'adapters/postgres/partitions/archive-file.ts: createWriteStream': 'to a descriptor',

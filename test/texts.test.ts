@@ -11,7 +11,8 @@ import { toWire } from '../src/base/wire-error.ts';
 import { letterError } from '../src/dead-letters/letters.ts';
 import { Rejected, TrunklineError } from '../src/index.ts';
 import { Unrelayable } from '../src/outbox/relay-ring.ts';
-import { ask, Requests } from '../src/runtime/handlers-requests.ts';
+import { ask } from '../src/runtime/ask-owner.ts';
+import { Requests } from '../src/runtime/handlers-requests.ts';
 import { errorOf, scratchFolder } from './runtime/scratch.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -85,7 +86,8 @@ const writers: Readonly<Record<string, string>> = {
   'src/base/lmdb-open.ts': 'an empty environment',
   'src/subscriptions/beginnings.ts': 'names of handlers, checked',
   'src/adapters/lmdb/handlers/probe.ts': 'the name of a file',
-  'src/runtime/handlers-requests.ts': 'JSON: what was asked by the command line or our own; errors of ours',
+  'src/runtime/ask-owner.ts': 'JSON: what was asked by the command line or our own',
+  'src/runtime/handlers-requests.ts': 'JSON: errors of ours, and what was done',
   'src/runtime/handlers-stage.ts': 'nothing',
   'src/adapters/lmdb/store/marker.ts': 'our own words and numbers',
   'src/adapters/postgres/partitions/archive-file.ts': 'rows of the server as it gives them',

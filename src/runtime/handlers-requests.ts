@@ -1,54 +1,20 @@
-// How another process asks the owner of a data directory to do something with its handlers: a file put into a folder, and
-// lines appended to another by way of answer. (Only the owner may write, and only it has the handlers' code.)
+// The owner's side of what other processes ask of its handlers: it looks into the folder of requests, and answers. See
+// request-files.ts; the asker's side: ask-owner.ts.
 //
-//   handlers/requests/<id>.json     what is asked; removed when it is taken
-//   handlers/requests/<id>.answer   JSON lines: { progress } or { working } …, then { result } or { error }
-//
-// Invariant: a request is carried out at most once. It appears by a rename, so that no reader sees half of one.
+// Invariant: a request is carried out at most once: removing its file is what takes it.
 
 import { join } from 'node:path';
-import { clearInterval, dateMs, pause, performance, setInterval } from '../base/clock.ts';
-import { type FSWatcher, readdir, renameSync, rmSync, stat, unlink, watch } from '../base/disk.ts';
+import { clearInterval, dateMs, pause, setInterval } from '../base/clock.ts';
+import { type FSWatcher, readdir, stat, unlink, watch } from '../base/disk.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
-import { parseFields, parseJson, readBytes, readTextLater } from '../base/foreign-file.ts';
+import { readTextLater } from '../base/foreign-file.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
-import { fits, object, optional } from '../base/json.ts';
-import { appendPrivate, makePrivateFolder, makePrivateFolderLater, writePrivate } from '../base/private-file.ts';
-import { randomUUID } from '../base/random.ts';
-import { shown } from '../base/shown.ts';
-import { fromWire, toWire, type WireError, wireError } from '../base/wire-error.ts';
-import type { DeadLetterSelection } from '../dead-letters/letter-query.ts';
-import type { MessageLetterQuery } from '../dead-letters/message-letters.ts';
+import { appendPrivate, makePrivateFolderLater } from '../base/private-file.ts';
+import { toWire } from '../base/wire-error.ts';
 import type { ReplayProgress } from '../subscriptions/replay.ts';
+import { type Answer, type HandlerRequest, REQUEST_BYTES_LIMIT, requestIn, requestsFolder } from './request-files.ts';
 
-/** What may be asked. Times as ISO 8601. */
-export type HandlerRequest =
-  | { kind: 'requeue' | 'discard'; which: string | DeadLetterSelection; dryRun: boolean }
-  | { kind: 'edit'; id: string; data: unknown }
-  | { kind: 'messageCounts' }
-  /** How the subscriptions of the service are: {@link RunningHandler}, one each. */
-  | { kind: 'subscriptions' }
-  | { kind: 'forget'; handler: string; dryRun: boolean }
-  | { kind: 'messages'; action: 'requeue' | 'discard'; which: string | MessageLetterQuery }
-  | {
-      kind: 'replay';
-      handler: string;
-      from?: number | string;
-      to?: number | string;
-      types?: string[];
-      aggregate?: string;
-      aggregateId?: string;
-      eventsPerSecond?: number;
-      dryRun: boolean;
-    };
-
-type Answer = { progress: ReplayProgress } | { working: true } | { result: unknown } | { error: WireError };
-
-export const requestsFolder = (handlersFolder: string): string => join(handlersFolder, 'requests');
 const lookEveryMs = 1000; // watching a folder is a hint, no more
-const answerLookMs = 20;
-/** What one process may ask of another, an event's data with it; and what it reads of an answer at a time. */
-export const REQUEST_BYTES_LIMIT: number = 64 << 20;
 const takenLimit = 16; // carried out at a time; the rest waits in the folder
 const answerTries = 60; // one a look, while the disk or the process has no room for the answer
 const leftAfterMs = 10 * 60_000; // what an asker that was killed leaves behind
@@ -277,77 +243,4 @@ export class Requests {
   }
 }
 
-const plainKinds: readonly string[] = [
-  'requeue',
-  'discard',
-  'edit',
-  'replay',
-  'forget',
-  'messageCounts',
-  'subscriptions',
-];
-
-/** @throws InvalidOptions: it is none. What its fields hold is checked where they are used. */
-function requestIn(text: string): HandlerRequest {
-  const { kind, action, ...fields } = parseFields(text);
-  if (kind === 'messages' && (action === 'requeue' || action === 'discard')) {
-    return { kind, action, ...fields } as HandlerRequest;
-  }
-  if (plainKinds.includes(kind as string)) return { kind, ...fields } as HandlerRequest;
-  throw new TrunklineError('InvalidOptions', {
-    option: 'request',
-    value: shown(kind),
-    reason: 'is nothing that can be asked',
-  });
-}
-
 const isMissing = (error: unknown): boolean => (error as NodeJS.ErrnoException).code === 'ENOENT';
-
-/** The other side: ask, and wait for the answer. @throws what the owner's side threw; HandlerFailed if it does not answer */
-export async function ask(
-  handlersFolder: string,
-  request: HandlerRequest,
-  { timeoutMs, onProgress = () => {} }: { timeoutMs: number; onProgress?: (progress: ReplayProgress) => void },
-): Promise<unknown> {
-  const folder = requestsFolder(handlersFolder);
-  makePrivateFolder(folder);
-  const id = randomUUID();
-  const answerFile = join(folder, `${id}.answer`);
-  writePrivate(join(folder, `${id}.new`), JSON.stringify(request));
-  renameSync(join(folder, `${id}.new`), join(folder, `${id}.json`));
-  let read = 0; // bytes
-  let heardAt = performance.now();
-  try {
-    for (;;) {
-      const bytes = readBytes(answerFile, REQUEST_BYTES_LIMIT, read) ?? Buffer.alloc(0);
-      const end = bytes.lastIndexOf('\n') + 1;
-      read += end;
-      for (const line of bytes.toString('utf8', 0, end).split('\n')) {
-        const answer = answerIn(line);
-        if (answer === undefined) continue;
-        heardAt = performance.now();
-        if ('progress' in answer) onProgress(answer.progress);
-        else if ('working' in answer) continue;
-        else if ('error' in answer) throw fromWire(answer.error);
-        else return answer.result;
-      }
-      if (performance.now() - heardAt > timeoutMs) {
-        const cause = `the process that owns the data directory has not answered for ${timeoutMs} ms`;
-        throw new TrunklineError('HandlerFailed', { handler: request.kind, cause });
-      }
-      await pause(answerLookMs);
-    }
-  } finally {
-    for (const end of ['json', 'answer']) rmSync(join(folder, `${id}.${end}`), { force: true });
-  }
-}
-
-/** An answer that is an error is a whole one. */
-const failedAnswer = object<{ error?: WireError }>({ error: optional(wireError) });
-
-/** undefined: it is empty, or was cut short. */
-function answerIn(line: string): Answer | undefined {
-  const answer = parseJson(line);
-  if (typeof answer !== 'object' || answer === null) return undefined;
-  return fits(answer, failedAnswer) ? (answer as Answer) : undefined;
-}

@@ -39,9 +39,10 @@ import { noteUndeclared } from '../subscriptions/undeclared.ts';
 import { WorkerPool } from '../subscriptions/worker-pool.ts';
 import { checkForget, type ForgottenHandler, forget } from './forget-handler.ts';
 import { HandlerStores } from './handler-stores.ts';
-import { type HandlerRequest, Requests } from './handlers-requests.ts';
+import { Requests } from './handlers-requests.ts';
 import type { StageParts } from './handlers-stage-parts.ts';
 import { carryOut } from './offline-handlers.ts';
+import type { HandlerRequest } from './request-files.ts';
 
 /** What a store elsewhere offers to handlers. */
 interface RemoteParts {

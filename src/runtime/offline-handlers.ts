@@ -11,22 +11,22 @@ import { DeadLetters, type RunningHandlers } from '../dead-letters/dead-letters.
 import { letterTable } from '../dead-letters/letters.ts';
 import { MessageBox } from '../dead-letters/message-box.ts';
 import { MessageLetters } from '../dead-letters/message-letters.ts';
+import { checkpointOf, checkpointTable } from '../handler-state/checkpoint.ts';
+import { StateTables } from '../handler-state/handler-state.ts';
+import type { HandlerStateStore } from '../handler-state/handler-state-store.ts';
+import { recordsOf } from '../handler-state/records.ts';
 import { loadHandlerState, type RemoteHandlerState } from '../handler-state/state-adapter.ts';
 import type { StoreOptions } from '../store/adapter.ts';
 import { Beginnings, beginningsFile } from '../subscriptions/beginnings.ts';
 import type { SubscriptionState } from '../subscriptions/handlers.ts';
 import type { ReplayProgress } from '../subscriptions/replay.ts';
 import type { MessageCounts } from '../wire/message.ts';
+import { ask } from './ask-owner.ts';
 import { openDirectory } from './directory.ts';
 import { type ForgottenHandler, forget, needed } from './forget-handler.ts';
-import { ask, type HandlerRequest, requestsFolder } from './handlers-requests.ts';
+import { type HandlerRequest, requestsFolder } from './request-files.ts';
 
-export { REQUEST_BYTES_LIMIT } from './handlers-requests.ts';
-
-import { checkpointOf, checkpointTable } from '../handler-state/checkpoint.ts';
-import { StateTables } from '../handler-state/handler-state.ts';
-import type { HandlerStateStore } from '../handler-state/handler-state-store.ts';
-import { recordsOf } from '../handler-state/records.ts';
+export { REQUEST_BYTES_LIMIT } from './request-files.ts';
 
 const answerTimeoutMs = 30_000;
 

@@ -2,7 +2,7 @@
 import { closeSync, mkdirSync, openSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createRuntime } from '../../src/index.ts';
-import { ask } from '../../src/runtime/handlers-requests.ts';
+import { ask } from '../../src/runtime/ask-owner.ts';
 import { Counter } from '../fixtures/counter.ts';
 
 const dataDir = process.argv[2]!;

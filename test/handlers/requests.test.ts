@@ -15,7 +15,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
-import { ask, type HandlerRequest, Requests } from '../../src/runtime/handlers-requests.ts';
+import { ask } from '../../src/runtime/ask-owner.ts';
+import { Requests } from '../../src/runtime/handlers-requests.ts';
+import type { HandlerRequest } from '../../src/runtime/request-files.ts';
 import { scratchFolder, until } from '../runtime/scratch.ts';
 
 const owners: Requests[] = [];
