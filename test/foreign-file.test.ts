@@ -10,7 +10,8 @@ import { fileURLToPath } from 'node:url';
 import { createZstdDecompress, zstdCompressSync } from 'node:zlib';
 import { afterAll, expect, test } from 'vitest';
 import { Registry } from '../src/adapters/kafka/registry.ts';
-import { readArchive, verifyArchive, writeArchive } from '../src/adapters/postgres/partitions/archive-file.ts';
+import { readArchive, verifyArchive } from '../src/adapters/postgres/partitions/archive-file.ts';
+import { writeArchive } from '../src/adapters/postgres/partitions/archive-writing.ts';
 import {
   collectText,
   linesIn,

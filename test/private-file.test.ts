@@ -118,8 +118,8 @@ const meant: Readonly<Record<string, string>> = {
   'runtime/ask-owner.ts: renameSync': 'of a draft with a random name that it has made',
   'log/rebuild.ts: linkSync': 'into a folder that it has made',
   'log/rebuild.ts: renameSync': 'of a file in a folder that it has made',
-  'adapters/postgres/partitions/archive-file.ts: createWriteStream': 'to a descriptor',
-  'adapters/postgres/partitions/archive-file.ts: rename': 'of a draft with a random name that it has made',
+  'adapters/postgres/partitions/archive-writing.ts: createWriteStream': 'to a descriptor',
+  'adapters/postgres/partitions/archive-writing.ts: rename': 'of a draft with a random name that it has made',
 };
 
 test('src makes, opens and moves files by the helpers; who does not is on the list, with the reason', () => {

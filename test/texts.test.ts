@@ -90,7 +90,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/runtime/handlers-requests.ts': 'JSON: errors of ours, and what was done',
   'src/runtime/handlers-stage.ts': 'nothing',
   'src/adapters/lmdb/store/marker.ts': 'our own words and numbers',
-  'src/adapters/postgres/partitions/archive-file.ts': 'rows of the server as it gives them',
+  'src/adapters/postgres/partitions/archive-writing.ts': 'rows of the server as it gives them',
   'src/adapters/kafka/checkpoint.ts': 'numbers, ids, and a topic by its legal name',
   'src/adapters/kafka/format.ts': 'names and metadata of events, through the gate of limits; what is older is tamed',
   'src/adapters/kafka/plan.ts': 'details of errors of ours, tamed',

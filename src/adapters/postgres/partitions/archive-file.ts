@@ -1,22 +1,14 @@
 // A month of events in a file: JSON lines in the order of their sequence, compressed by zstd, the last line saying how many
-// there are and what their SHA-256 is. A file without that line, or with another sum, is no archive, whatever its name.
-//
-// Written beside under another name, synced, read back whole, and only then given its name: what a crash leaves behind is
-// never mistaken for an archive. The last line also says which store the month is of. What has the name already is replaced only
-// by an archive of the same store that holds each of its events; what cannot be read or understood is left where it is.
+// there are and what their SHA-256 is, and which store the month is of. A file without that line, or with another sum, is no archive,
+// whatever its name. How one is written, and takes the place of another: archive-writing.ts.
 import { isUtf8 } from 'node:buffer';
 import { createHash, type Hash } from 'node:crypto';
-import { basename, dirname, join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
 import zlib from 'node:zlib'; // as a whole: an older Node.js lacks zstd, and must get an error that says so
 import { checkInteger, checkSignal, invalid } from '../../../base/checks.ts';
-import { createWriteStream, lstat, readdir, rename, rm, stat } from '../../../base/disk.ts';
-import { syncFolder } from '../../../base/durable-file.ts';
+import { stat } from '../../../base/disk.ts';
 import { isError, TrunklineError } from '../../../base/errors.ts';
 import { linesIn, parseFields, refused, topFields, unpacked } from '../../../base/foreign-file.ts';
 import { checkFields, fieldsOf } from '../../../base/known-fields.ts';
-import { openPrivate } from '../../../base/private-file.ts';
-import { randomUUID } from '../../../base/random.ts';
 import { tame } from '../../../base/tame.ts';
 import type { StoredEvent } from '../../../model/event.ts';
 
@@ -24,11 +16,6 @@ import type { StoredEvent } from '../../../model/event.ts';
 const endStart = '{"end":true,';
 /** Rows that an error names. */
 const namedMost = 5;
-/** A draft that has not grown for so long has no writer any more. */
-const draftMsMost = 24 * 60 * 60_000;
-/** What is named otherwise is not ours to remove. */
-const draftEnd = /^\.[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\.part$/;
-
 /** What reading an archive may cost; beyond, it is refused (`FileRefused`), and read no further. */
 export interface ArchiveLimits {
   /** Bytes of one event's line, 1 KiB to 512 MiB; default 64 MiB. */
@@ -42,7 +29,7 @@ export interface ArchiveLimits {
 const limitFields = fieldsOf<ArchiveLimits>({ lineBytes: true, totalBytes: true, ratio: true });
 
 /** @throws InvalidOptions */
-function resolveLimits(limits: ArchiveLimits): Required<{ [K in keyof ArchiveLimits]: number }> {
+export function resolveLimits(limits: ArchiveLimits): Required<{ [K in keyof ArchiveLimits]: number }> {
   checkFields('archive', limits, limitFields);
   return {
     lineBytes: checkInteger('lineBytes', limits.lineBytes ?? 64 << 20, 1 << 10, 1 << 29),
@@ -72,140 +59,6 @@ export interface ArchiveInfo {
   readonly origin?: ArchiveOrigin | undefined;
 }
 
-/** How a new archive takes its place. */
-export interface Placing {
-  readonly origin: ArchiveOrigin;
-  /**
-   * Keeps others who archive or drop the month out while `work` runs, which asks `stillAlone` before it acts. `work` is short, and
-   * reads no file: a transaction stands open as long.
-   */
-  alone<T>(work: (stillAlone: () => Promise<void>) => Promise<T>): Promise<T>;
-}
-
-const unplaced: Partial<Placing> & Pick<Placing, 'alone'> = { alone: (work) => work(async () => {}) };
-
-/**
- * Write rows (JSON texts with their escapes doubled, as PostgreSQL copies them, a line each) into `file`, whole or not at all;
- * returns what the finished file says when it is read back. An archive that is there is replaced by one of the same store that
- * holds all of its events: it may be the only place of events whose month has been dropped, and has come again with late ones.
- * @throws ArchiveNeeded, ArchiveDamaged, FileRefused
- */
-export async function writeArchive(
-  file: string,
-  rows: AsyncIterable<Buffer>,
-  signal?: AbortSignal,
-  limits: ArchiveLimits = {},
-  { origin, alone }: Partial<Placing> & Pick<Placing, 'alone'> = unplaced,
-): Promise<ArchiveInfo> {
-  resolveLimits(limits);
-  const draft = `${file}.${randomUUID()}.part`; // process numbers repeat: two containers may share the folder
-  try {
-    const output = createWriteStream(draft, { fd: openPrivate(draft, 'make'), flush: true });
-    await pipeline(rows, (chunks) => sealed(chunks, file, limits, origin), zlib.createZstdCompress(), output, {
-      signal,
-    });
-    const info = await verifyArchive(draft, signal, limits);
-    // Read whole before the lock; behind it only whether that is still the file is looked at.
-    const before = await markOf(file);
-    if (before !== undefined) await checkReplaceable(draft, file, origin, signal, limits);
-    await alone(async (stillAlone) => {
-      await stillAlone();
-      if ((await markOf(file)) !== before) throw refused(file, 'has changed meanwhile; archive the month again');
-      await rename(draft, file);
-      syncFolder(dirname(file));
-    });
-    await removeOldDrafts(file);
-    return { ...info, file };
-  } catch (error) {
-    await rm(draft, { force: true });
-    throw error;
-  }
-}
-
-/**
- * Which file this is, and of which moment: one that is replaced or written into has another mark, whatever time it is given.
- * undefined: none is there. A link to a file that is not there is one.
- */
-export async function markOf(file: string): Promise<string | undefined> {
-  const entry = await lstat(file, { bigint: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw unread(file, error);
-  });
-  if (entry === undefined) return undefined;
-  const target = entry.isSymbolicLink() ? await stat(file, { bigint: true }).catch(() => undefined) : undefined;
-  return [entry, target].map((one) => one && [one.dev, one.ino, one.size, one.mtimeNs, one.ctimeNs].join()).join(' ');
-}
-
-/** Whether the draft is of the same store as the archive that is there, and holds each of its events. */
-async function checkReplaceable(
-  draft: string,
-  file: string,
-  origin: ArchiveOrigin | undefined,
-  signal: AbortSignal | undefined,
-  limits: ArchiveLimits,
-): Promise<void> {
-  const old = await verifyArchive(file, signal, limits);
-  if (origin && old.origin && textOf(origin) !== textOf(old.origin)) {
-    const { database, schema, month, system } = old.origin;
-    const whose = `month ${month} of schema ${schema} in database ${database} (system ${system})`;
-    throw refused(file, `is the archive of ${whose}; move it elsewhere, or archive into another folder`);
-  }
-  const events = await lacking(draft, file, signal, limits);
-  if (events > 0) throw new TrunklineError('ArchiveNeeded', { file, events });
-}
-
-/** How many events of the archive that is there the draft lacks. Both are in the order of their sequence, and read side by side. */
-async function lacking(
-  draft: string,
-  file: string,
-  signal: AbortSignal | undefined,
-  limits: ArchiveLimits,
-): Promise<number> {
-  const drafted = archiveLines(draft, createHash('sha256'), limits, () => {});
-  const following = async (): Promise<Key | undefined> => {
-    const { value } = await drafted.next();
-    return value && keyIn(value.text);
-  };
-  const ids = new Set<string>(); // of the draft's events with sequence `at`
-  let at = 0;
-  let count = 0;
-  try {
-    let next = await following();
-    for await (const { text, line } of archiveLines(file, createHash('sha256'), limits, () => {})) {
-      signal?.throwIfAborted();
-      const { sequence, id } = keyIn(text) ?? fail(damaged(file, 'it holds no event', line));
-      if (sequence !== at) ids.clear();
-      at = sequence;
-      for (; next && next.sequence <= at; next = await following()) if (next.sequence === at) ids.add(next.id);
-      if (!ids.has(id)) count++;
-    }
-    return count;
-  } finally {
-    await drafted.return(undefined);
-  }
-}
-
-export interface Key {
-  sequence: number;
-  id: string;
-}
-
-/** Where a row stands in its month's order; undefined: its sequence is beyond a number. */
-export function keyIn(text: string): Key | undefined {
-  const { sequence, id } = topFields(text);
-  return Number.isSafeInteger(sequence) && typeof id === 'string' ? { sequence: sequence as number, id } : undefined;
-}
-
-/** What crashes have left behind. A draft that grows is another process's. */
-async function removeOldDrafts(file: string): Promise<void> {
-  const { mtimeMs: now } = await stat(file);
-  for (const name of await readdir(dirname(file))) {
-    if (!name.startsWith(`${basename(file)}.`) || !draftEnd.test(name.slice(basename(file).length))) continue;
-    const draft = join(dirname(file), name);
-    const found = await stat(draft).catch(() => undefined); // another process may have finished it
-    if (found && now - found.mtimeMs > draftMsMost) await rm(draft, { force: true });
-  }
-}
-
 /** What an archive of these rows would say of itself. */
 export async function summaryOf(
   rows: AsyncIterable<Buffer>,
@@ -221,7 +74,7 @@ export async function summaryOf(
 export const unescaped = (line: string): string => line.replaceAll('\\\\', '\\');
 
 /** The rows as lines, and behind them the line that makes a file an archive. */
-async function* sealed(
+export async function* sealed(
   chunks: AsyncIterable<Buffer>,
   file: string,
   limits: ArchiveLimits,
@@ -240,6 +93,17 @@ async function* sealed(
     yield `${text}\n`;
   }
   yield `${JSON.stringify({ end: true, events, lastSequence, sha256: hash.digest('hex'), origin })}\n`;
+}
+
+export interface Key {
+  sequence: number;
+  id: string;
+}
+
+/** Where a row stands in its month's order; undefined: its sequence is beyond a number. */
+export function keyIn(text: string): Key | undefined {
+  const { sequence, id } = topFields(text);
+  return Number.isSafeInteger(sequence) && typeof id === 'string' ? { sequence: sequence as number, id } : undefined;
 }
 
 function sequenceIn(line: string): number | undefined {
@@ -264,7 +128,7 @@ export async function verifyArchive(
 }
 
 /** All lines but the last, which must fit them; read to the end before anything is to be believed. */
-async function* archiveLines(
+export async function* archiveLines(
   file: string,
   hash: Hash,
   given: ArchiveLimits,
@@ -303,7 +167,7 @@ async function* archiveLines(
   onEnd({ file, ...end });
 }
 
-function damaged(file: string, reason: string, line?: number, cause?: unknown): TrunklineError {
+export function damaged(file: string, reason: string, line?: number, cause?: unknown): TrunklineError {
   return new TrunklineError(
     'ArchiveDamaged',
     { file, ...(line !== undefined && { line }), reason: `${reason}; move it aside` },
@@ -312,16 +176,13 @@ function damaged(file: string, reason: string, line?: number, cause?: unknown): 
 }
 
 /** The disk, rights or descriptors are at fault, and not the archive: it must not be taken for none, and replaced. */
-const unread = (file: string, error: Error): TrunklineError =>
+export const unread = (file: string, error: Error): TrunklineError =>
   refused(file, `cannot be read: ${error.message}`, {}, error);
 
 function aboveLimits({ details }: TrunklineError<'FileRefused'>): TrunklineError {
   const reason = `${details.reason}; if it is meant to, raise lineBytes, totalBytes or ratio of what reads it`;
   return new TrunklineError('FileRefused', { ...details, reason });
 }
-
-const textOf = ({ system, database, schema, month }: ArchiveOrigin): string =>
-  JSON.stringify([system, database, schema, month]);
 
 function endIn({
   events,
@@ -345,7 +206,7 @@ function isOrigin(found: unknown): found is ArchiveOrigin {
   return [system, database, schema, month].every((one) => typeof one === 'string');
 }
 
-function fail(error: Error): never {
+export function fail(error: Error): never {
   throw error;
 }
 

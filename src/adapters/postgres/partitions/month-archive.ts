@@ -22,12 +22,11 @@ import {
   type ArchiveOrigin,
   type Key,
   keyIn,
-  markOf,
   summaryOf,
   unescaped,
   verifyArchive,
-  writeArchive,
 } from './archive-file.ts';
+import { markOf, writeArchive } from './archive-writing.ts';
 
 const lockTimeoutMs = 2000;
 /** How long putting a file in its place may take: a name changed, and its folder synced. */
