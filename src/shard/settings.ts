@@ -1,7 +1,7 @@
 // What every shard thread is started with: the options that concern it, and where things are.
 
 import type { AnyAggregate } from '../model/aggregate.ts';
-import type { ShardSettings } from './pool.ts';
+import type { ShardSettings } from './shard-start.ts';
 
 /** What shards take of the runtime's options. */
 export type ShardOptions = Pick<
