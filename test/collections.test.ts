@@ -35,7 +35,6 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'dispatch/fences.ts': { latest: 'the oldest, beyond a limit', open: 'the shard has answered' },
   'dispatch/shard-channel.ts': { overflow: 'written as soon as there is room; maxInFlight' },
   'dispatch/turns.ts': { heard: 'every turn' },
-  'dispatch/held-back.ts': { groups: 'the flush thread says that they wait no more; heldBytes' },
   'dispatch/refusals.ts': { byPosition: 'at most 65,536' },
   'dispatch/shards.ts': {
     ringKeys: 'one for each shard',
@@ -141,7 +140,6 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     again: 'as done',
   },
   'adapters/postgres/flush/flush-transaction.ts': { stale: 'told after the commit; one batch' },
-  'adapters/postgres/flush/held-groups.ts': { groups: 'settled(), once it is stored; heldBytes', rows: 'as groups' },
   'adapters/kafka/integration.ts': { byType: 'one for each declaration' },
   'adapters/kafka/plan.ts': {
     full: 'goes with the batch',

@@ -84,7 +84,6 @@ const samples: { [C in ErrorCode]: ErrorDetails[C] } = {
   StoreSchemaMismatch: { schema: 'trunkline', reason: 'no column' },
   StoreSchemaUnsafe: { schema: 'trunkline', reason: 'every role may create functions in it' },
   StoreBehind: { store: 'PostgreSQL', position: 5, expected: 9 },
-  AggregateHeld: { aggregateType: 'call', aggregateId: 'c', position: 5 },
   LogFenced: { logId: '0123456789abcdef', position: 17 },
   ArchiveDamaged: { file: 'a.zst', reason: 'its last line is missing' },
   ArchiveNeeded: { file: 'a.zst', events: 3 },

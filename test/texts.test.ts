@@ -119,8 +119,6 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/flush/relayed-sql.ts': 'positions',
   'src/adapters/postgres/flush/sink-sql.ts': 'positions',
   'src/adapters/postgres/flush/flush-transaction-sql.ts': 'positions; states, as JSON',
-  'src/adapters/postgres/flush/held-table-sql.ts': 'names of aggregates, of frames',
-  'src/adapters/postgres/flush/locked-heads-sql.ts': 'names of aggregates, of frames',
 };
 
 const writes = [

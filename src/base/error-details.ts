@@ -99,7 +99,6 @@ export interface ErrorDetails {
   /** Roles that are not trusted with it can create something in the schema, or have: it would be run with our rights. */
   StoreSchemaUnsafe: { schema: string; reason: string };
   StoreBehind: { store: string; position: number; expected: number };
-  AggregateHeld: { aggregateType: string; aggregateId: string; position: number };
   LogFenced: { logId: string; position: number };
   ArchiveDamaged: { file: string; line?: number; reason: string };
   ArchiveNeeded: { file: string; events: number };

@@ -108,8 +108,6 @@ const messages: { [C in ErrorCode]: (d: ErrorDetails[C]) => string } = {
   StoreSchemaUnsafe: (d) => `schema '${d.schema}' is open to other roles: ${d.reason}`,
   StoreBehind: (d) =>
     `the ${d.store} store is at position ${d.position}, and was at ${d.expected}: it has come back from an earlier state; what it lacks is written again from the log`,
-  AggregateHeld: (d) =>
-    `others lock ${d.aggregateType}/${d.aggregateId} at the store: position ${d.position} waits for their end`,
   LogFenced: (d) =>
     `log ${d.logId} is not at position ${d.position} in the store any more: another process flushes it; was the data directory copied?`,
   ArchiveDamaged: (d) =>

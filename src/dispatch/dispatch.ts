@@ -1,11 +1,9 @@
 // The host's side of commands, in the one order in which each part gets those that it needs: the sender, the deliveries of
 // messages, which send, and the turns, which read what both are answered. Host thread.
-import type { Logger } from '../base/logger.ts';
 import type { Bus } from '../bus/bus.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { MessageSettings } from '../model/message-options.ts';
 import type { ControlBlockWriter } from '../shared/control-block.ts';
-import type { HeldChange } from '../store/holding.ts';
 import type { DeliveryEvents } from '../wire/message.ts';
 import { Deliveries } from './deliveries.ts';
 import { CommandDispatcher, type DispatcherOptions } from './dispatcher.ts';
@@ -58,16 +56,6 @@ export class Dispatch {
   /** Handle everything that has happened since the last turn, then ask to be woken. Throws nothing. */
   turn(): void {
     this.turns.turn();
-  }
-
-  /** What others hold at the store has changed; the first of it is logged. */
-  held(change: HeldChange, logger: Logger): void {
-    const { held } = this.progress;
-    const isNew = held.size === 0;
-    held.change(change);
-    const err = isNew ? held.trouble() : undefined;
-    if (err) logger.warn({ err }, err.message);
-    this.turn(); // who waits for `stored` has waited for this news
   }
 
   /** The store has refused these: their actors go before any later command, and what their lanes have sent may be void. */

@@ -45,14 +45,6 @@ export class LevelWaiters {
     for (let next = waiters.takeUpTo(position); next; next = waiters.takeUpTo(position)) next.resolve();
   }
 
-  /** Those whose position fits. */
-  release(fits: (position: number) => boolean): void {
-    for (const waiter of this.waiters.all(({ position }) => fits(position))) {
-      this.waiters.remove(waiter);
-      waiter.resolve();
-    }
-  }
-
   /** Those who began to wait before `since` wait no longer. */
   expire(since: number, errorFor: (position: number) => Error): void {
     for (const waiter of this.waiters.all((one) => one.patience !== 'own' && one.since < since)) {

@@ -8,8 +8,6 @@ import { onAbort } from '../base/on-abort.ts';
 import type { Level } from '../model/receipt.ts';
 import { type ControlBlockWriter, Signal } from '../shared/control-block.ts';
 import { hurrySync } from '../shared/log-signals.ts';
-import type { AggregateKey } from '../store/holding.ts';
-import { HeldBack } from './held-back.ts';
 import { LevelWaiters, type WaitBound } from './level-waiters.ts';
 import type { LevelWait } from './receipt.ts';
 import type { Refusals } from './refusals.ts';
@@ -66,8 +64,6 @@ export class Progress implements LevelWait {
   private readonly control: ControlBlockWriter<'host'>;
   private readonly waiting: readonly Waiting[] = waitedLevels.map((level) => new Waiting(level));
   private readonly refusals: Refusals;
-  /** What others hold at the store, and who waits for it. */
-  readonly held: HeldBack = new HeldBack();
   readonly timeoutMs: number;
   readonly isStoreElsewhere: boolean;
   readonly confirm: LevelWait['confirm'];
@@ -101,48 +97,6 @@ export class Progress implements LevelWait {
     patience: WaitBound = 'bounded',
   ): Promise<void> {
     if (level === 'raised' || level === 'written') return Promise.resolve();
-    const since = monotonicMs();
-    const come = this.come(level, position, signal, patience, since);
-    if (level !== 'stored') return come;
-    return come.then(() => this.settled(position, signal, patience, since));
-  }
-
-  /** The same for everything up to `position`: of all aggregates, or of one. */
-  async storedUpTo(
-    position: number,
-    signal: AbortSignal | undefined,
-    patience: WaitBound = 'bounded',
-    of?: AggregateKey,
-  ): Promise<void> {
-    const since = monotonicMs();
-    await this.come('stored', position, signal, patience, since);
-    for (let next = this.held.first(position, of); next; next = this.held.first(position, of)) {
-      await this.settled(next.to, signal, patience, since);
-    }
-  }
-
-  /** Resolves when others do not hold it any more. */
-  private settled(
-    position: number,
-    signal: AbortSignal | undefined,
-    patience: WaitBound,
-    since: number,
-  ): Promise<void> | undefined {
-    if (this.held.at(position) === undefined) return undefined;
-    const { failure } = this.of('stored');
-    if (failure) return Promise.reject(failure);
-    if (patience === 'reading') return Promise.reject(this.held.trouble(position));
-    this.lookNowAndThen();
-    return waitIn(this.held.waiters, position, signal, patience, since);
-  }
-
-  private come(
-    level: WaitedLevel,
-    position: number,
-    signal: AbortSignal | undefined,
-    patience: WaitBound,
-    since: number,
-  ): Promise<void> {
     const one = this.of(level);
     const come = this.positionOf(one);
     if (one.failure && come === 0) return Promise.reject(one.failure); // it never was
@@ -151,7 +105,7 @@ export class Progress implements LevelWait {
     const trouble = patience === 'reading' ? this.troubleOf(level) : undefined;
     if (trouble) return Promise.reject(trouble);
     this.lookNowAndThen();
-    const waiting = waitIn(one.waiters, position, signal, patience, since);
+    const waiting = waitIn(one.waiters, position, signal, patience);
     this.ask();
     this.advance(); // it may have come to the level before the flag stood
     return waiting;
@@ -159,12 +113,12 @@ export class Progress implements LevelWait {
 
   /** The level's owner has failed, and tries again. */
   troubled(level: WaitedLevel, error: TrunklineError): void {
-    this.of(level).troubled(error, this.watermark(level));
+    this.of(level).troubled(error, this.control.position(level));
   }
 
   /** What holds a level up: as long as it has not moved since its owner said so. */
   troubleOf(level: WaitedLevel): TrunklineError | undefined {
-    return this.of(level).troubleAt(this.watermark(level));
+    return this.of(level).troubleAt(this.control.position(level));
   }
 
   /** One timer for all waits: a timer for each would cost more than the wait itself mostly does. */
@@ -181,14 +135,10 @@ export class Progress implements LevelWait {
     const { timeoutMs } = this;
     for (const { level, waiters } of this.waiting) {
       waiters.expire(monotonicMs() - timeoutMs, (position) => {
-        const what = `position ${position} at level '${level}' (it is at ${this.watermark(level)})`;
+        const what = `position ${position} at level '${level}' (it is at ${this.control.position(level)})`;
         return new TrunklineError('WaitTimedOut', { what, timeoutMs }, { cause: this.troubleOf(level) });
       });
     }
-    this.held.waiters.expire(monotonicMs() - timeoutMs, (position) => {
-      const what = `position ${position} at level 'stored'`;
-      return new TrunklineError('WaitTimedOut', { what, timeoutMs }, { cause: this.held.trouble(position) });
-    });
     this.ask();
   }
 
@@ -208,28 +158,17 @@ export class Progress implements LevelWait {
 
   /** The last level that a position, which is written, has come to. */
   levelOf(position: number): Level {
-    const isPassed = this.watermark('stored') >= position && this.held.at(position) === undefined;
-    if (isPassed && !this.refused(position, position)) return 'stored';
+    if (this.control.position('stored') >= position && !this.refused(position, position)) return 'stored';
     return this.control.position('synced') >= position ? 'synced' : 'written';
   }
 
-  /** How far the level has come; `stored`: but for what others hold. */
-  private watermark(level: WaitedLevel): number {
-    const position = this.control.position(level);
-    return level === 'stored' ? Math.max(position, this.control.position('passed')) : position;
-  }
-
   /**
-   * How far the level has come, as far as the news of it is here: what the store has refused, and what others hold there, is
-   * counted before `passed` moves past it (so: read it after the position), and told by messages, which come when this thread
-   * turns to them.
+   * How far the level has come, as far as the news of it is here: what the store has refused is counted before `stored` moves
+   * past it (so: read it after the position), and told by messages, which come when this thread turns to them.
    */
   private positionOf({ level, seen }: Waiting): number {
-    const position = this.watermark(level);
-    if (level !== 'stored') return position;
-    const { control } = this;
-    const isToldOf =
-      control.position('quarantined') === this.refusals.count && control.position('heldNews') === this.held.count;
+    const position = this.control.position(level);
+    const isToldOf = level !== 'stored' || this.control.position('quarantined') === this.refusals.count;
     return isToldOf ? position : seen;
   }
 
@@ -278,7 +217,6 @@ export class Progress implements LevelWait {
     const one = this.of(level);
     one.failure ??= error;
     one.waiters.fail(error);
-    if (level === 'stored') this.held.waiters.fail(error);
   }
 
   /** Nothing will be reached any more. */
@@ -293,7 +231,6 @@ function waitIn(
   position: number,
   signal: AbortSignal | undefined,
   patience: WaitBound,
-  since: number,
 ): Promise<void> {
   return new Promise((resolve, reject) => {
     let forget = (): void => {};
@@ -304,7 +241,7 @@ function waitIn(
         settle(value);
       };
     };
-    const waiter = waiters.add(position, ending(resolve) as () => void, ending(reject), patience, since);
+    const waiter = waiters.add(position, ending(resolve) as () => void, ending(reject), patience, monotonicMs());
     forget = onAbort(signal, () => {
       waiters.remove(waiter);
       reject(signal!.reason);

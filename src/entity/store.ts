@@ -16,18 +16,16 @@ import {
   type Definitions,
   takeQuery,
 } from '../store/arguments.ts';
-import type { AggregateKey } from '../store/holding.ts';
-import {
-  type AsOf,
-  type EventArchive,
-  type EventStore,
-  type Head,
-  nameOf,
-  type QuarantinedEvent,
-  type StateAt,
-  type StoreQuery,
-  type TransactionClient,
-  type TypeQuery,
+import type {
+  AsOf,
+  EventArchive,
+  EventStore,
+  Head,
+  QuarantinedEvent,
+  StateAt,
+  StoreQuery,
+  TransactionClient,
+  TypeQuery,
 } from '../store/store.ts';
 import { checkNewEvents } from './new-event.ts';
 import type { EventPublisher } from './publisher.ts';
@@ -38,12 +36,12 @@ export class RuntimeStore implements EventStore {
   private readonly archive: EventArchive;
   private readonly publisher: EventPublisher;
   private readonly transactions: Transactions;
-  private readonly caughtUp: (of?: AggregateKey) => Promise<void>;
+  private readonly caughtUp: () => Promise<void>;
   private readonly definitions: Definitions;
 
-  /** @internal `caughtUp` resolves when everything written so far is stored, of one aggregate or of all. */
+  /** @internal `caughtUp` resolves when everything written so far is stored. */
   constructor(
-    reading: { readonly archive: EventArchive; caughtUp(of?: AggregateKey): Promise<void> },
+    reading: { readonly archive: EventArchive; caughtUp(): Promise<void> },
     publisher: EventPublisher,
     transactions: Transactions,
     definitions: Definitions,
@@ -51,7 +49,7 @@ export class RuntimeStore implements EventStore {
     this.archive = reading.archive;
     this.publisher = publisher;
     this.transactions = transactions;
-    this.caughtUp = (of) => reading.caughtUp(of);
+    this.caughtUp = () => reading.caughtUp();
     this.definitions = definitions;
   }
 
@@ -99,7 +97,7 @@ export class RuntimeStore implements EventStore {
   getByAggregate(aggregate: string, id: string): Promise<StoredEvent[]>;
   async getByAggregate(aggregate: any, id: string): Promise<any> {
     checkAggregateId(aggregate, id);
-    await this.caughtUp({ type: nameOf(aggregate), id });
+    await this.caughtUp();
     return this.archive.getByAggregate(aggregate, id);
   }
 
@@ -114,7 +112,7 @@ export class RuntimeStore implements EventStore {
   async getFromVersion(aggregate: any, id: string, version: number, limit?: number): Promise<any> {
     checkAggregateId(aggregate, id);
     checkVersionRange(version, limit);
-    await this.caughtUp({ type: nameOf(aggregate), id });
+    await this.caughtUp();
     return this.archive.getFromVersion(aggregate, id, version, limit);
   }
 
@@ -155,14 +153,14 @@ export class RuntimeStore implements EventStore {
     if (typeof aggregate === 'string') invalid('aggregate', aggregate, 'must be a definition: its reducers are needed');
     checkId('aggregate id', id);
     const asGiven = checkMoment(moment);
-    await this.caughtUp({ type: nameOf(aggregate), id });
+    await this.caughtUp();
     return this.archive.stateAt(aggregate, id, asGiven);
   }
 
   /** Version and position of an aggregate; undefined if it is unknown. */
   async head(aggregate: AnyAggregate | string, id: string): Promise<Head | undefined> {
     checkAggregateId(aggregate, id);
-    await this.caughtUp({ type: nameOf(aggregate), id });
+    await this.caughtUp();
     return this.archive.head(aggregate, id);
   }
 

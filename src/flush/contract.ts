@@ -4,7 +4,6 @@ import type { WireError } from '../base/wire-error.ts';
 import type { Lost } from '../log/losses.ts';
 import type { EventDeclaration } from '../model/event.ts';
 import type { StoreDescription } from '../store/adapter.ts';
-import type { HeldChange } from '../store/holding.ts';
 import type { LocalDescription } from '../store/local.ts';
 import type { RefusedEvent } from '../store/store.ts';
 import type { FlusherStatus } from './flush.ts';
@@ -57,8 +56,6 @@ export type FlushThreadReport =
   | { type: 'starting'; what: string; module: string }
   /** `retryInMs` undefined: the sink has stopped; what it still needs stays in the log */
   | { type: 'quarantined'; refused: readonly RefusedEvent[]; isNews: boolean }
-  /** what others hold at the store, and what they hold no more */
-  | { type: 'held'; change: HeldChange }
   | { type: 'sink-error'; name: string; error: WireError; retryInMs: number | undefined }
   /** something that did not stop it */
   | { type: 'sink-report'; name: string; error: WireError }

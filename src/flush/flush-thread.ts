@@ -18,7 +18,6 @@ import type { Sink, SinkInfo } from '../log/sink.ts';
 import { type By, ControlBlockWriter, Signal, StopStage } from '../shared/control-block.ts';
 import { guardTransaction } from '../shared/exit-guard.ts';
 import { loadAdapter } from '../store/adapter.ts';
-import type { StoreSink } from '../store/holding.ts';
 import type { LocalSink, LocalStore } from '../store/local.ts';
 import type { RefusedEvent } from '../store/store.ts';
 import type { FlushThreadData, FlushThreadReport, FlushThreadRequest, SinkStatus } from './contract.ts';
@@ -68,7 +67,7 @@ async function main(): Promise<void> {
 async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const hostNotifier = control.notifier(Signal.hostNotifier, data.hostPort);
   const flushers: Flusher[] = [];
-  const add = (name: string, sink: StoreSink, settings: Partial<FlusherSettings>): void => {
+  const add = (name: string, sink: Sink, settings: Partial<FlusherSettings>): void => {
     const flusher = new Flusher({
       name,
       sink,
@@ -83,8 +82,8 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       lastPosition: lastPosition(),
       dataDir: data.dataDir,
       ...settings,
-      onPosition(whole, passed) {
-        settings.onPosition?.(whole, passed);
+      onPosition(position) {
+        settings.onPosition?.(position);
         publishFloor(flushers);
       },
       onSetAside: (events) => setAside(name, events),
@@ -97,9 +96,8 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   /** A cursor that is a level: notifies callers that wait for it, and does not linger while there are any. */
   const level = (name: 'stored' | 'published', word: By<'host'>): Partial<FlusherSettings> => ({
     isHurried: () => control.flag(word) !== 0,
-    onPosition(whole, passed) {
-      control.publish(name, whole);
-      if (name === 'stored') control.publish('passed', passed);
+    onPosition(position) {
+      control.publish(name, position);
       if (control.flag(word) !== 0) hostNotifier.notify();
     },
   });
@@ -109,9 +107,9 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
   const { openSink } = await loadAdapter<LocalStore>(local);
   const logBegins = log.firstPosition() || control.position('begun');
   if (elsewhere === undefined) {
-    const onPosition = (whole: number, passed: number): void => {
-      onRemembered(whole);
-      stored.onPosition!(whole, passed);
+    const onPosition = (position: number): void => {
+      onRemembered(position);
+      stored.onPosition!(position);
     };
     const store = await openSink(local.folder, logId, { control, logBegins });
     add(storeName, uncut(store), { ...stored, onPosition, lingerMs: storeLingerMs, retryMsLimit });
@@ -129,11 +127,6 @@ async function makeFlushers(log: LogSource): Promise<Flusher[]> {
       firstPosition: log.firstPosition(),
       report: (error) => report({ type: 'sink-report', name: storeName, error: wire(error, storeName) }),
       isLastReader: stream === undefined && data.sinks.length === 0,
-      contested: (refused) => contest(refused, memory),
-      held: (change) => {
-        control.publish('heldNews', control.position('heldNews') + 1);
-        report({ type: 'held', change });
-      },
       quarantined: async (refused, isNews) => {
         await flushers[0]!.tried; // the memory is open
         quarantined(refused, memory, isNews);
@@ -162,14 +155,10 @@ const noticesAtOnce = 100;
 // A store or broker that comes back, or a disk that has room again, finds a backlog: it is noticed soon.
 const retryMsLimit = 1_000;
 
-/** What the store refuses, this machine must not go by: of these aggregates only the store knows the state. */
-function contest(refused: readonly RefusedEvent[], memory: LocalSink): void {
+/** What the store has refused, this machine must not go by: of these aggregates only the store knows the state. */
+function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
   const aggregates = refused.map(({ aggregateType: type, aggregateId: id }) => ({ type, id }));
   guardTransaction(control, () => memory.contest(aggregates));
-}
-
-function quarantined(refused: readonly RefusedEvent[], memory: LocalSink, isNews: boolean): void {
-  contest(refused, memory);
   if (isNews) control.publish('quarantined', control.position('quarantined') + refused.length);
   for (let i = 0; i < refused.length; i += noticesAtOnce) {
     report({ type: 'quarantined', refused: refused.slice(i, i + noticesAtOnce), isNews });
@@ -213,7 +202,7 @@ async function makeSink(options: SinkOptions, log: LogSource): Promise<Sink> {
 /** The lowest position that any sink still needs. A sink that is not open may need everything. */
 function publishFloor(flushers: readonly Flusher[]): void {
   let floor = Number.MAX_SAFE_INTEGER;
-  for (const flusher of flushers) floor = Math.min(floor, flusher.isOpen ? flusher.whole + 1 : 0);
+  for (const flusher of flushers) floor = Math.min(floor, flusher.isOpen ? flusher.position + 1 : 0);
   control.publish('floor', floor);
 }
 
@@ -229,7 +218,7 @@ async function follow(flushers: readonly Flusher[]): Promise<void> {
     clearInterval(alive);
     check(flushers);
     const open = flushers.filter((flusher) => flusher.isOpen);
-    report({ type: 'ready', checkpoints: Object.fromEntries(open.map(({ name, whole }) => [name, whole])) });
+    report({ type: 'ready', checkpoints: Object.fromEntries(open.map(({ name, position }) => [name, position])) });
     await watch(flushers);
   } finally {
     clearInterval(alive);

@@ -1,11 +1,11 @@
 // What a flusher is given.
 import type { TrunklineError } from '../base/errors.ts';
 import type { LogSource } from '../log/log.ts';
-import type { StoreSink } from '../store/holding.ts';
+import type { Sink } from '../log/sink.ts';
 
 export interface FlusherSettings {
   name: string;
-  sink: StoreSink;
+  sink: Sink;
   log: LogSource;
   /** The last position that may be read: what is synced. */
   limit(): number;
@@ -27,8 +27,8 @@ export interface FlusherSettings {
   lastPosition?: number;
   /** Whose log it is, for errors. */
   dataDir?: string;
-  /** The checkpoint is known, or has moved: the sink has everything up to `whole`, and up to `passed` what others do not hold. */
-  onPosition?(whole: number, passed: number): void;
+  /** The checkpoint is known, or has moved. */
+  onPosition?(position: number): void;
   /** These are committed without the events; the sink had refused them. */
   onSetAside?(events: readonly TrunklineError<'EventQuarantined'>[]): void;
   /** An attempt has failed; `retryInMs` is undefined if there will be no other. */

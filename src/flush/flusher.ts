@@ -40,9 +40,8 @@ export class Flusher {
   readonly tried: Promise<void> = new Promise((resolve) => {
     this.onTried = resolve;
   });
-  /** How far the log has been passed on to the sink: its checkpoint, but for what it holds back; 0 until it is open. */
+  /** The sink's checkpoint; 0 until it is open. */
   position = 0;
-  private hasSettledAtEnd = false;
 
   constructor(settings: FlusherSettings) {
     const given = Object.entries(settings).filter(([, value]) => value !== undefined);
@@ -53,14 +52,8 @@ export class Flusher {
   }
 
   get status(): FlusherStatus {
-    const { state, whole: position, lastError } = this;
+    const { state, position, lastError } = this;
     return { state, position, lag: Math.max(0, this.settings.limit() - position), lastError };
-  }
-
-  /** The sink has everything up to here. */
-  get whole(): number {
-    const { heldFrom } = this.settings.sink;
-    return heldFrom === undefined ? this.position : Math.min(this.position, heldFrom - 1);
   }
 
   /** Whether the checkpoint is known. */
@@ -121,11 +114,7 @@ export class Flusher {
 
   private async open(): Promise<void> {
     const { sink } = this.settings;
-    const position = await this.attempt(async () => {
-      const held = await sink.open();
-      this.checkHeld('open', sink.passed === undefined ? held : Math.max(held, sink.passed));
-      return held;
-    });
+    const position = await this.attempt(async () => this.checkHeld('open', await sink.open()));
     this.opened = true;
     this.moveTo(position);
     this.onTried();
@@ -157,29 +146,8 @@ export class Flusher {
       await yieldToLoop(); // the other flushers' turn
       return true;
     }
-    if (await this.settleHeld()) return true;
     if (this.stopping) return false;
-    const { heldFrom, dueInMs } = this.settings.sink;
-    await this.sleep(heldFrom === undefined ? undefined : dueInMs);
-    return true;
-  }
-
-  /** What the sink holds back, once more if it is time, and once at the end; false: there is nothing to do. */
-  private async settleHeld(): Promise<boolean> {
-    const { sink } = this.settings;
-    if (sink.settle === undefined || sink.heldFrom === undefined) return false;
-    if (this.stopping ? this.hasSettledAtEnd : sink.dueInMs! > 0) return false;
-    this.hasSettledAtEnd = this.stopping;
-    let { position } = this;
-    try {
-      await this.attempt(() => sink.settle!(this.attempts.signal));
-    } catch (error) {
-      if (!isError(error, 'StoreBehind') || error.details.position >= position) throw error;
-      this.settings.onFailure(error, 0);
-      position = error.details.position;
-    }
-    this.moveTo(position);
-    await yieldToLoop();
+    await this.sleep();
     return true;
   }
 
@@ -238,7 +206,7 @@ export class Flusher {
 
   private moveTo(position: number): void {
     this.position = position;
-    this.settings.onPosition(this.whole, position);
+    this.settings.onPosition(position);
   }
 
   /** Positions that a recovery has given up come no more, and what is written next may come never: go past them at once. */

@@ -8,7 +8,6 @@ import { Thread } from '../base/thread.ts';
 import { fromWire, type WireError } from '../base/wire-error.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
 import { shutExitGuard } from '../shared/exit-guard.ts';
-import type { HeldChange } from '../store/holding.ts';
 import type { RefusedEvent } from '../store/store.ts';
 import type { FlushThreadData, FlushThreadReport } from './contract.ts';
 
@@ -29,8 +28,6 @@ export interface FlushEvents {
   /** The store has not taken these events. */
   /** Not `isNews`: refused in an earlier run, which may not have said so. */
   quarantined(refused: readonly RefusedEvent[], isNews: boolean): void;
-  /** Others hold these at the store, or hold them no more. */
-  held(change: HeldChange): void;
   failed(cause: string): void;
 }
 
@@ -144,6 +141,5 @@ function hear(message: FlushThreadReport, events: FlushEvents): void {
     events.sinkError(message.name, errorOf(message.error), message.retryInMs === undefined);
   } else if (message.type === 'sink-report') events.sinkReport(message.name, errorOf(message.error));
   else if (message.type === 'set-aside') events.setAside(message.name, message.count, message.errors.map(errorOf));
-  else if (message.type === 'held') events.held(message.change);
   else if (message.type === 'quarantined') events.quarantined(message.refused, message.isNews);
 }

@@ -110,7 +110,7 @@ export class RelayRing {
 
   /** Rows that the store has not settled yet. */
   rowsUnderWay(): number {
-    this.unsettled.passed(this.control.position('passed')); // others hold nothing of what came from their own transactions
+    this.unsettled.passed(this.control.position('stored'));
     return this.unsettled.size;
   }
 

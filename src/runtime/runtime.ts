@@ -210,12 +210,7 @@ export class Runtime implements AsyncDisposable {
     checkLevel('level', level);
     checkSignalOptions('reached', options);
     const { dispatch, control } = this.stages;
-    const { progress } = dispatch;
-    const written = control.position('written');
-    const { signal } = options;
-    const reached =
-      level === 'stored' ? progress.storedUpTo(written, signal) : progress.reached(level, written, signal);
-    return reached.catch((error: unknown) => {
+    return dispatch.progress.reached(level, control.position('written'), options.signal).catch((error: unknown) => {
       throw heldUpBy(error);
     });
   }

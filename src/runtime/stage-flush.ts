@@ -85,7 +85,6 @@ function eventsOf(made: Made, setAside: Map<string, number>, earlier: EarlierRef
       if (count > errors.length) logger.error({ sink: name, count }, 'so many events were set aside in all');
     },
     quarantined: (refused, isNews) => (isNews ? refusedNow(made, refused) : earlier.add(refused)),
-    held: (change) => dispatch.held(change, logger),
     failed: (cause) => failure.fail(new TrunklineError('ThreadFailed', { thread: 'flush', cause })),
   };
 }

@@ -25,7 +25,6 @@ import { type CachedOutcome, OutcomeCache } from './outcome-cache.ts';
 import { TailIndex } from './tail-index.ts';
 
 const lookEveryMs = 2;
-const lookAtHeldEveryMs = 50;
 
 /** Where aggregates come from. */
 interface Sources {
@@ -104,7 +103,7 @@ export class Loader {
     const isKnown = local !== undefined || tail.length > 0;
     if (isKnown && (local?.isContested || (await remote.owner(type.name, id)) === 'another')) {
       local = undefined;
-      actor.settledPosition = await this.allStored(actor, isPublished);
+      actor.settledPosition = await this.allStored(isPublished);
     }
     const after = local?.snapshot?.version ?? 0;
     const stored = await this.ask(actor, after);
@@ -160,21 +159,18 @@ export class Loader {
     return tail.length > 0 || isMintedBy(this.logId, id, this.store.since);
   }
 
-  /** Everything that this log had to say of it is in the store, or in quarantine; up to which position. */
-  private async allStored({ type, id }: Actor, isPublished: () => boolean): Promise<number> {
+  /** Everything that this log had to say is in the store, or in quarantine; up to which position. */
+  private async allStored(isPublished: () => boolean): Promise<number> {
     const end = performance.now() + this.timeoutMs;
     let target = -1;
     for (;;) {
       if (target < 0 && isPublished()) target = this.control.position('appended');
       if (target >= 0 && this.control.position('stored') >= target) return target;
-      // What others hold at the store holds up its own aggregates alone.
-      const isPassed = target >= 0 && this.control.position('passed') >= target;
-      if (isPassed && !(await this.remote!.isHeld?.(type.name, id))) return target;
       if (performance.now() > end) {
         const cause = `it is at position ${this.control.position('stored')} of ${target}`;
         throw new TrunklineError('StoreUnavailable', { store: this.storeName, cause });
       }
-      await pause(isPassed ? lookAtHeldEveryMs : lookEveryMs);
+      await pause(lookEveryMs);
     }
   }
 

@@ -54,10 +54,6 @@ export const Watermark = {
   committedBytes: 14 as By<'log'>,
   /** not a position: how many events the store has refused; counted before `stored` moves past them, and reported to the host by messages */
   quarantined: 13 as By<'flush'>,
-  /** the store has everything up to here but what others hold there: `stored` stays before the first of that */
-  passed: 15 as By<'flush'>,
-  /** not a position: how often the flush thread has reported what is held or is held no more; counted before `passed` moves */
-  heldNews: 16 as By<'flush'>,
 } as const;
 
 /** Signals: flags, settings, and the words on which threads park (`notifier.ts`). */

@@ -10,8 +10,8 @@
 import type { OpenHost } from '../base/checks.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { importUserModule } from '../base/user-module.ts';
+import type { Sink } from '../log/sink.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
-import type { HeldChange, StoreSink } from './holding.ts';
 import type { EventArchive, PagedStore, RefusedEvent, RemoteReader, TransactionAppend } from './store.ts';
 
 /** A store as threads get it; survives structured cloning. */
@@ -58,10 +58,6 @@ interface StoreSinkParts {
   readonly isLastReader: boolean;
   /** Committed: these were not taken. Not `isNews`: they were not in an earlier run, which may not have said so. */
   quarantined(refused: readonly RefusedEvent[], isNews: boolean): void | Promise<void>;
-  /** To be committed: what this machine knows of these aggregates may count no more. */
-  contested(refused: readonly RefusedEvent[]): void;
-  /** Committed: these wait for locks of others, or wait no more. Said before the position that `write` returns. */
-  held(change: HeldChange): void;
   /** Something that does not stop the flush. */
   report(error: TrunklineError): void;
 }
@@ -82,7 +78,7 @@ export interface StoreArchive extends EventArchive {
 /** What the road of an event needs of a store. `settings`: of the description, or of the options in their own thread. */
 export interface StoreAdapter {
   /** Flush thread. */
-  openSink(settings: unknown, parts: StoreSinkParts): Promise<StoreSink>;
+  openSink(settings: unknown, parts: StoreSinkParts): Promise<Sink>;
   /** Shard threads, and the host thread for entities: not shared between threads, opened when it is first asked. */
   openAggregateReader(settings: unknown, logId: string): Promise<RemoteReader>;
   /** Host thread. `report`: of an event that cannot be read, and is left out of what is read page by page. */

@@ -9,7 +9,6 @@ import type { ControlBlock } from '../shared/control-block.ts';
 import { isMintedBy } from '../wire/ids.ts';
 import type { StoreAdapter, StoreArchive, StoreOptions } from './adapter.ts';
 import { History } from './history.ts';
-import type { AggregateKey } from './holding.ts';
 import type { LocalArchive } from './local.ts';
 import type { EventArchive, Head, RemoteReader } from './store.ts';
 
@@ -37,15 +36,13 @@ export interface ReadingSettings {
   /** undefined: events are kept here. */
   store: Elsewhere | undefined;
   progress: {
-    /** Resolves when everything up to `position` is stored, of one aggregate or of all. `reading`: not while the store is in trouble. */
-    storedUpTo(
+    /** Resolves when `position` is stored. `reading`: rejects at once while the store is in trouble. @throws WaitTimedOut */
+    reached(
+      level: 'stored',
       position: number,
       signal: AbortSignal | undefined,
       patience: 'reading' | 'own',
-      of?: AggregateKey,
     ): Promise<void>;
-    /** Which aggregate others hold at the store. */
-    readonly held: { trouble(position?: number): TrunklineError | undefined };
     /** Why the store does not take what the log has. */
     troubleOf(level: 'stored'): TrunklineError | undefined;
   };
@@ -96,18 +93,19 @@ export class Reading {
    * Resolves when everything written so far is stored; a store that is unavailable says so at once.
    * @throws StoreUnavailable, or what else keeps the store from it; WaitTimedOut
    */
-  async caughtUp(of?: AggregateKey): Promise<void> {
+  async caughtUp(): Promise<void> {
     const { control, progress, store, waitTimeoutMs } = this.settings;
     const written = control.position('written');
     if (control.position('stored') >= written) return;
-    if (this.remote === undefined || store === undefined) return progress.storedUpTo(written, undefined, 'reading');
+    if (this.remote === undefined || store === undefined)
+      return progress.reached('stored', written, undefined, 'reading');
     const { name, statementTimeoutMs } = store.options.describe();
     const timeout = AbortSignal.timeout(Math.min(waitTimeoutMs, statementTimeoutMs));
     try {
-      await Promise.all([this.remote.check(), progress.storedUpTo(written, timeout, 'own', of)]);
+      await Promise.all([this.remote.check(), progress.reached('stored', written, timeout, 'own')]);
     } catch (error) {
       if (!timeout.aborted) throw error;
-      const trouble = progress.troubleOf('stored') ?? progress.held.trouble();
+      const trouble = progress.troubleOf('stored');
       if (trouble) throw trouble;
       const cause = `it is at position ${control.position('stored')} of ${written}`;
       throw new TrunklineError('StoreUnavailable', { store: name, cause });
@@ -126,7 +124,7 @@ export class Reading {
     }
     const local = this.remote ? await this.local.getFromVersion(type, id, version, count) : [];
     if (local.length === count && local[0]?.version === version) return local;
-    await this.caughtUp({ type, id });
+    await this.caughtUp();
     return this.archive.getFromVersion(type, id, version, count);
   }
 
@@ -149,7 +147,7 @@ export class Reading {
     if (store === undefined) return undefined;
     return async (type, id) => {
       if (isMintedBy(logId, id, this.local.since)) return 0;
-      await this.caughtUp({ type, id });
+      await this.caughtUp();
       this.aggregates ??= await store.adapter.openAggregateReader(store.options.settings, logId);
       const found = await this.aggregates.load(type, id, '', Number.MAX_SAFE_INTEGER, control.position('stored'));
       return found?.version ?? 0;

@@ -63,8 +63,6 @@ export interface RemoteReader {
    * log has not stored yet is quarantined. `at`: this log's position now.
    */
   load(type: string, id: string, fingerprint: string, after: number, at: number): Promise<RemoteAggregate | undefined>;
-  /** Whether events of it, which this log has passed on, wait for a lock of others. Without it: none ever does. */
-  isHeld?(type: string, id: string): Promise<boolean>;
   close(): Promise<void>;
 }
 

@@ -6,7 +6,6 @@ const tables = [
   'aggregates',
   'domain_events',
   'flush_checkpoints',
-  'held_aggregates',
   'quarantined_events',
   'snapshots',
   'outbox',

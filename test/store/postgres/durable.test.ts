@@ -49,8 +49,6 @@ const within: Readonly<Record<string, string>> = {
   'adapters/postgres/handlers/row-table.ts': 'adapters/postgres/handlers/entries.ts',
   'adapters/postgres/handlers/log-readers-sql.ts': 'adapters/postgres/handlers/log-readers.ts',
   'adapters/postgres/flush/heads-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
-  'adapters/postgres/flush/held-table-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
-  'adapters/postgres/flush/locked-heads-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/session/locks.ts': 'adapters/postgres/schema/months.ts',
   'adapters/postgres/flush/relayed-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/flush/quarantine-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',

@@ -52,6 +52,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000016-role-in-effect.sql': 'a75c5798304bb4c9c017840c406524fcfefd3df4925bc4c7b3f79c72b9a5ac3e',
   '000017-own-steps.sql': 'b46d7cc28c5767f3a958d37402689a39e33674a0ec7c3e7e4759d38c61eb94e6',
   '000018-month-bounds.sql': '9fb61447fb739e4b6c2409790fd15aeeee3be776e8300cb926ee4c0aa1d6d883',
+  '000019-no-held-aggregates.sql': 'fab0879ce629ca89c2c8407125b9817e3fdcb3f2a368bea98268931274611f58',
 };
 
 test('files that databases have applied are as they were', () => {
@@ -107,6 +108,24 @@ test('a migration that fails half-way leaves nothing, and the next try goes thro
   expect(await administer(connection, "select to_regclass('trunkline.extra') as table")).toEqual([{ table: null }]);
   const cured = folderWith(name, 'create table extra (id int);');
   expect((await migrate({ connection, folder: cured })).version).toBe(version + 1);
+});
+
+test('held_aggregates goes only where no log of an earlier release has events waiting', async () => {
+  const earlier = folderWith('none.sql', '');
+  for (const file of readdirSync(earlier)) if (!(file < '000019')) rmSync(join(earlier, file));
+  await migrate({ connection, folder: earlier });
+  await administer(connection, "insert into trunkline.held_aggregates values ('a log', 'counter', 'one', 7)");
+  expect(await errorOf(migrate({ connection }))).toMatchObject({
+    code: 'MigrationFailed',
+    details: { migration: '000019-no-held-aggregates', cause: expect.stringContaining('Run that release until') },
+  });
+  expect(await administer(connection, 'select position::int from trunkline.held_aggregates')).toEqual([
+    { position: 7 },
+  ]);
+  await administer(connection, 'delete from trunkline.held_aggregates');
+  await migrate({ connection });
+  const sql = "select to_regclass('trunkline.held_aggregates') as table";
+  expect(await administer(connection, sql)).toEqual([{ table: null }]);
 });
 
 test('a connection cut in the middle of a migration leaves nothing', async () => {

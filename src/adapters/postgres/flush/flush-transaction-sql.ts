@@ -1,44 +1,33 @@
 // Statements of a flush's transaction that are no other file's. `schema`: quoted.
 import pg from 'pg';
-import { nullable, number, object } from '../../../base/json.ts';
+import { number, object } from '../../../base/json.ts';
 import { eventColumns } from '../rows/rows.ts';
 import { beginSql } from '../session/server-session.ts';
 import { type Nothing, noRows, Statement } from '../session/statement.ts';
-import { lockTimeoutSql } from './heads-sql.ts';
 
 interface Start {
   logId: string;
   from: number;
   to: number;
-  lockTimeoutMs: number;
-  /** For the heads alone; undefined: as long as for other locks. */
-  headPatienceMs: number | undefined;
+  lockWaitMs: number;
 }
 
 /** The checkpoint first: its row is the lock on the log. The one UPDATE finds no row where it is not at `from`. */
-export function beginFlush(schema: string, { logId, from, to, lockTimeoutMs, headPatienceMs }: Start): string {
+export function beginFlush(schema: string, { logId, from, to, lockWaitMs }: Start): string {
   return [
-    beginSql(`lock_timeout = ${lockTimeoutMs}`),
+    beginSql(`lock_timeout = ${lockWaitMs}`),
     `update ${schema}.flush_checkpoints set position = ${to}, updated_at = pg_catalog.now()
        where log_id = ${pg.escapeLiteral(logId)} and position = ${from}`,
-    ...(headPatienceMs === undefined ? [] : [lockTimeoutSql(headPatienceMs)]),
     'savepoint heads',
   ].join('; ');
 }
 
-interface Checkpoint {
-  position: number;
-  /** Up to where nothing waits for locks of others; null: nothing waits. */
-  before: number | null;
-}
-
-export const checkpointStatement = (schema: string): Statement<{ logId: string }, Checkpoint> =>
+export const checkpointStatement = (schema: string): Statement<{ logId: string }, { position: number }> =>
   new Statement(
     'the checkpoint of the flush',
-    `select position::float8 as position, (select pg_catalog.min(held.position) - 1 from ${schema}.held_aggregates held
-       where held.log_id = $1)::float8 as before from ${schema}.flush_checkpoints where log_id = $1`,
+    `select position::float8 as position from ${schema}.flush_checkpoints where log_id = $1`,
     ['logId'],
-    object<Checkpoint>({ position: number, before: nullable(number) }),
+    object({ position: number }),
   );
 
 /** Column by column. */

@@ -1,118 +1,78 @@
-// One transaction of the flush: heads, events, snapshots, what came by the outbox, quarantine, what waits for locks of others,
-// and the checkpoint. Owned by the flush thread.
+// One transaction of the flush: heads, events, snapshots, what came by the outbox, quarantine, and the checkpoint. Owned by the
+// flush thread.
 //
-// Invariants: the checkpoint's row comes first, and is the lock on this log. No lock of another transaction is waited for longer
-// than `headPatienceMs`, as long as what waits instead has room: the groups of the aggregate that it holds are left out.
+// Invariant: the checkpoint's row comes first, and is the lock on this log.
 import { finished } from 'node:stream/promises';
 import type pg from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { TrunklineError } from '../../../base/errors.ts';
 import { tame } from '../../../base/tame.ts';
+import type { Batch } from '../../../log/sink.ts';
 import type { RefusedEvent } from '../../../store/store.ts';
 import { FrameReader } from '../../../wire/frame.ts';
 import { EventRowWriter } from '../rows/rows.ts';
 import { refusesData, storeName } from '../session/failure.ts';
-import { isLockTimeout, patienceMs } from '../session/frozen.ts';
+import { patienceMs } from '../session/frozen.ts';
+import { lockTimeoutMs } from '../session/server-session.ts';
 import { isServerError } from '../session/sqlstate.ts';
 import { execute, executeEach } from '../session/statement.ts';
 import { BasisStatement } from './basis.ts';
 import { beginFlush, checkpointStatement, copyEventsSql, part, snapshotsStatement } from './flush-transaction-sql.ts';
 import { HeadStatements, type Refusal } from './heads.ts';
-import { undoHeads } from './heads-sql.ts';
-import { bytesOf, type Frames, framesOf, type Group, groupsOf, keyOf, rowsFor, split } from './held-groups.ts';
-import { HeldTable } from './held-table.ts';
-import { headPatienceMs, LockedHeads } from './locked-heads.ts';
-import { type Entry, type Plan, planOf } from './plan.ts';
+import type { Entry, Plan } from './plan.ts';
 import { quarantine } from './quarantine.ts';
 import { RelayedStatements, relayedIn } from './relayed.ts';
 
-/** For a lock that is none of an aggregate's; then whether a frozen flush holds it is looked at. */
-export const lockTimeoutMs: number = 5 * patienceMs;
+/**
+ * How long a lock is waited for; then who holds it is looked at. Short: meanwhile this transaction holds the heads that it has
+ * moved, which another machine's load may wait for (`loadTimeoutMs`). `timeoutMs`: of a statement.
+ */
+export const lockWaitMs = (timeoutMs: number): number => Math.min(2 * patienceMs, lockTimeoutMs(timeoutMs));
 
-const looksMost = 4;
-
-/** What one transaction has to bring. */
+/** What one transaction has to bring: the checkpoint moves from `from` to the batch's end. */
 export interface Work {
-  /** The checkpoint moves from here to there. */
   readonly from: number;
-  readonly to: number;
-  readonly frames: Frames;
+  readonly batch: Batch;
   /** Of all its frames. */
   readonly plan: Plan;
-  /** These wait in any case. */
-  readonly held: readonly Group[];
-  /** So many bytes more may wait. */
-  readonly room: number;
-  /** What the table of held aggregates has. */
-  readonly rows: ReadonlyMap<string, number>;
-  /** It tries again what waits: aggregates that are locked by now are left out from the first. */
-  readonly isAgain: boolean;
-  /** So many bytes at once; what is beyond waits on. Default: all. */
-  readonly most?: number;
-  /** Before the commit: these are refused. */
-  refusing?(refused: readonly Refusal[], stale: readonly RefusedEvent[]): void;
 }
 
-/** What has become of it. */
-export interface Done {
-  readonly refused: readonly Refusal[];
-  /** Answers that the store contradicts: they are in no table. */
-  readonly stale: readonly RefusedEvent[];
-  /** What waits of it now. */
-  readonly held: readonly Group[];
-  readonly rows: ReadonlyMap<string, number>;
-}
-
-interface Part {
-  readonly frames: Frames;
-  readonly plan: Plan;
-  readonly held: readonly Group[];
-}
-
-interface Taken extends Part {
-  readonly accepted: readonly Entry[];
-  readonly refused: readonly Refusal[];
-  readonly stale: readonly RefusedEvent[];
-  readonly encoded: Buffer;
-}
-
-type StoreRows = (taken: Taken) => Promise<Refusal[]>;
+/** Stores the events that the heads have accepted; `encoded`: the rows of all of the plan's. Returns what the server refuses. */
+type StoreRows = (accepted: readonly Entry[], encoded: Buffer) => Promise<Refusal[]>;
 
 export class FlushTransaction {
   private readonly schema: string;
   private readonly logId: string;
   private readonly heads: HeadStatements;
-  private readonly locks: LockedHeads;
-  readonly heldTable: HeldTable;
   private readonly bases: BasisStatement;
   private readonly relayed: RelayedStatements;
   private readonly rows: EventRowWriter;
   private readonly snapshots: ReturnType<typeof snapshotsStatement>;
   private readonly copySql: string;
-  /** What the last one has found, committed or not. */
+  private readonly lockWaitMs: number;
+  /** Answers that the store contradicts, which are in no table; as the last one has found, committed or not. */
   stale: readonly RefusedEvent[] = [];
 
-  /** `schema`: escaped. `isLastReader`: nothing but the store reads the log. */
-  constructor(schema: string, logId: string, isLastReader: boolean) {
+  /** `schema`: escaped. `isLastReader`: nothing but the store reads the log. `timeoutMs`: of a statement. */
+  constructor(schema: string, logId: string, isLastReader: boolean, timeoutMs: number) {
     this.schema = schema;
     this.logId = logId;
-    this.heads = new HeadStatements(schema, logId, lockTimeoutMs);
-    this.locks = new LockedHeads(schema);
-    this.heldTable = new HeldTable(schema, logId);
+    this.heads = new HeadStatements(schema, logId);
     this.bases = new BasisStatement(schema, logId);
     this.relayed = new RelayedStatements(schema, logId, isLastReader);
     this.rows = new EventRowWriter(logId);
     this.snapshots = snapshotsStatement(schema);
     this.copySql = copyEventsSql(schema);
+    this.lockWaitMs = lockWaitMs(timeoutMs);
   }
 
-  /** In one transaction; what the server refuses of it in a second attempt, event by event. @throws StoreBehind, LogFenced */
-  async commit(client: pg.ClientBase, work: Work): Promise<Done> {
+  /** In one transaction; what the server refuses of it in a second attempt, event by event. Returns what is refused. @throws StoreBehind, LogFenced */
+  async commit(client: pg.ClientBase, work: Work): Promise<readonly Refusal[]> {
+    const { batch, plan } = work;
     try {
-      return await this.attempt(client, work, async ({ frames, plan, accepted, encoded }) => {
-        if (accepted.length > 0) {
-          await this.copy(client, accepted === plan.entries ? encoded : this.rowsOf(frames, accepted));
-        }
+      return await this.attempt(client, work, async (accepted, encoded) => {
+        if (accepted.length > 0)
+          await this.copy(client, accepted === plan.entries ? encoded : this.rowsOf(batch, accepted));
         return [];
       });
     } catch (error) {
@@ -120,36 +80,37 @@ export class FlushTransaction {
       if (!refusesData(error)) throw error;
     }
     try {
-      return await this.attempt(client, work, ({ frames, accepted }) => this.copyWhatGoes(client, frames, accepted));
+      return await this.attempt(client, work, (accepted) => this.copyWhatGoes(client, batch, accepted));
     } catch (error) {
       if (isServerError(error)) await client.query('rollback');
       throw error;
     }
   }
 
-  private async attempt(client: pg.ClientBase, work: Work, store: StoreRows): Promise<Done> {
-    await this.begin(client, work);
-    const taken = await this.takeHeads(client, work);
-    const { frames, plan, refused, stale } = taken;
-    const all = [...refused, ...(await store(taken))];
-    await this.keepSnapshots(client, frames, plan, refused);
-    const relayed = relayedIn(frames);
-    if (relayed) all.push(...(await this.relayed.settle(client, relayed, work.to)));
-    if (all.length > 0) await quarantine(client, this.schema, this.logId, frames.bytes, all);
-    const held = [...work.held, ...taken.held].sort((a, b) => a.from - b.from);
-    const rows = rowsFor(held, work.isAgain ? undefined : work.rows);
-    await this.heldTable.move(client, work.rows, rows);
-    work.refusing?.(all, stale);
+  private async attempt(
+    client: pg.ClientBase,
+    { from, batch, plan }: Work,
+    store: StoreRows,
+  ): Promise<readonly Refusal[]> {
+    await this.begin(client, from, batch.toPosition);
+    this.stale = await this.bases.stale(client, plan.bases);
+    const deciding = this.heads.decide(client, plan.entries, plan.runs);
+    deciding.catch(() => {}); // it is awaited below
+    const encoded = this.rowsOf(batch, plan.entries); // while the server decides: mostly it takes them all
+    const { accepted, refused } = await deciding;
+    const all = [...refused, ...(await store(accepted, encoded))];
+    await this.keepSnapshots(client, batch, plan, refused);
+    const relayed = relayedIn(batch);
+    if (relayed) all.push(...(await this.relayed.settle(client, relayed, batch.toPosition)));
+    if (all.length > 0) await quarantine(client, this.schema, this.logId, batch.bytes, all);
     await client.query('commit');
-    return { refused: all, stale, held, rows };
+    return all;
   }
 
   /** The checkpoint first: its row is the lock on this log. */
-  private async begin(client: pg.ClientBase, { from, to, plan, room, isAgain }: Work): Promise<void> {
-    const isPatient = plan.runs.length > 0 && (isAgain || room > 0);
-    const { schema, logId } = this;
-    const start = { logId, from, to, lockTimeoutMs, headPatienceMs: isPatient ? headPatienceMs : undefined };
-    const results = await executeEach(client, beginFlush(schema, start));
+  private async begin(client: pg.ClientBase, from: number, to: number): Promise<void> {
+    const { schema, logId, lockWaitMs } = this;
+    const results = await executeEach(client, beginFlush(schema, { logId, from, to, lockWaitMs }));
     if (results.find(({ command }) => command === 'UPDATE')!.rowCount === 1) return;
     await client.query('rollback');
     throw await this.contradiction(client, from);
@@ -161,35 +122,11 @@ export class FlushTransaction {
     const [checkpoint] = await checkpointStatement(this.schema).run(client, { logId });
     const position = checkpoint?.position ?? 0;
     if (position >= expected) return new TrunklineError('LogFenced', { logId, position: expected });
-    const whole = Math.min(position, checkpoint?.before ?? position);
-    return new TrunklineError('StoreBehind', { store: storeName, position: whole, expected });
+    return new TrunklineError('StoreBehind', { store: storeName, position, expected });
   }
 
-  /** The heads of all that others do not hold. */
-  private async takeHeads(client: pg.ClientBase, work: Work): Promise<Taken> {
-    const first = work.isAgain ? await this.locks.locked(client, [...work.rows.keys()]) : undefined;
-    const locked = new Set(first?.locked);
-    for (let looks = 1; ; looks++) {
-      const part = partOf(work, locked);
-      try {
-        this.stale = await this.bases.stale(client, part.plan.bases);
-        const { stale } = this;
-        const deciding = this.heads.decide(client, part.plan.entries, part.plan.runs);
-        deciding.catch(() => {}); // it is awaited below
-        const encoded = this.rowsOf(part.frames, part.plan.entries); // while the server decides: mostly it takes them all
-        return { ...part, ...(await deciding), stale, encoded };
-      } catch (error) {
-        if (!isLockTimeout(error) || looks === looksMost || (work.room <= 0 && !work.isAgain)) throw error;
-        await execute(client, undoHeads);
-        const keys = part.plan.runs.map(({ type, id }) => keyOf(type, id));
-        for (const key of await this.locks.blocking(client, keys)) locked.add(key);
-        if (!work.isAgain && bytesOf(partOf(work, locked).held) > work.room) throw error;
-      }
-    }
-  }
-
-  private rowsOf(frames: Frames, entries: readonly Entry[]): Buffer {
-    const frame = new FrameReader(frames.bytes);
+  private rowsOf(batch: Batch, entries: readonly Entry[]): Buffer {
+    const frame = new FrameReader(batch.bytes);
     this.rows.begin();
     for (const { offset, position } of entries) this.rows.add(frame.at(offset), position);
     return this.rows.bytes();
@@ -202,10 +139,10 @@ export class FlushTransaction {
   }
 
   /** Halve what is refused until single events stand alone. */
-  private async copyWhatGoes(client: pg.ClientBase, frames: Frames, entries: readonly Entry[]): Promise<Refusal[]> {
+  private async copyWhatGoes(client: pg.ClientBase, batch: Batch, entries: readonly Entry[]): Promise<Refusal[]> {
     try {
       await execute(client, part.begin);
-      await this.copy(client, this.rowsOf(frames, entries));
+      await this.copy(client, this.rowsOf(batch, entries));
       await execute(client, part.keep);
       return [];
     } catch (error) {
@@ -216,14 +153,14 @@ export class FlushTransaction {
         return [{ entry: entry!, code: 'RefusedByServer', reason: tame(error) }];
       }
       const middle = entries.length >> 1;
-      const first = await this.copyWhatGoes(client, frames, entries.slice(0, middle));
-      return [...first, ...(await this.copyWhatGoes(client, frames, entries.slice(middle)))];
+      const first = await this.copyWhatGoes(client, batch, entries.slice(0, middle));
+      return [...first, ...(await this.copyWhatGoes(client, batch, entries.slice(middle)))];
     }
   }
 
   private async keepSnapshots(
     client: pg.ClientBase,
-    frames: Frames,
+    batch: Batch,
     { runs, lateSnapshots }: Plan,
     refused: readonly Refusal[],
   ): Promise<void> {
@@ -231,7 +168,7 @@ export class FlushTransaction {
     const offsets = runs.filter((run) => run.snapshot >= 0 && !fenced.has(run)).map((run) => run.snapshot);
     offsets.push(...lateSnapshots);
     if (offsets.length === 0) return;
-    const frame = new FrameReader(frames.bytes);
+    const frame = new FrameReader(batch.bytes);
     const column = <T>(read: (frame: FrameReader) => T): T[] => offsets.map((offset) => read(frame.at(offset)));
     await this.snapshots.count(client, {
       types: column((at) => at.aggregateType),
@@ -242,12 +179,4 @@ export class FlushTransaction {
       logId: this.logId,
     });
   }
-}
-
-/** What is left of it when these aggregates are held. */
-function partOf({ frames, plan, most }: Work, locked: ReadonlySet<string>): Part {
-  if (locked.size === 0 && most === undefined) return { frames, plan, held: [] };
-  const { free, held } = split(groupsOf(frames), locked, most);
-  const part = framesOf(free);
-  return { frames: part, plan: planOf(part), held };
 }

@@ -39,8 +39,8 @@ interface Moved {
   has_orphan: boolean;
 }
 
-/** Moves those that go on from where their head is. `lockTimeoutMs`: for the rest of the transaction. */
-export const moveStatement = (schema: string, lockTimeoutMs: number): Statement<Runs, Moved> =>
+/** Moves those that go on from where their head is. */
+export const moveStatement = (schema: string): Statement<Runs, Moved> =>
   // xmax is 0 in a row that was inserted: there was no head, so the version before must be 0.
   new Statement(
     'the count of heads',
@@ -48,8 +48,7 @@ export const moveStatement = (schema: string, lockTimeoutMs: number): Statement<
        where head.log_id = excluded.log_id and head.version = excluded.previous_version
          and head.position < excluded.position
        returning previous_version > 0 and xmax = 0 as is_orphan)
-     select pg_catalog.count(*)::float8 as count, coalesce(pg_catalog.bool_or(is_orphan), false) as has_orphan,
-       pg_catalog.set_config('lock_timeout', '${lockTimeoutMs}', true) from moved`,
+     select pg_catalog.count(*)::float8 as count, coalesce(pg_catalog.bool_or(is_orphan), false) as has_orphan from moved`,
     names,
     object<Moved>({ count: number, has_orphan: flag }),
   );
@@ -86,6 +85,3 @@ export const overwriteStatement = (schema: string): Statement<Runs, { count: num
   );
 
 export const undoHeads = 'rollback to savepoint heads';
-
-/** For the rest of the transaction. */
-export const lockTimeoutSql = (ms: number): string => `set local lock_timeout = ${ms}`;

@@ -4,17 +4,8 @@
 // Invariants: heads are locked in one order by every writer, so that two of them never wait for each other in a circle; an
 // event is taken only if this log owns the aggregate and its version follows the last one.
 import type pg from 'pg';
-import { patienceMs } from '../session/frozen.ts';
 import { execute } from '../session/statement.ts';
-import {
-  type HeadRow,
-  lockStatement,
-  lockTimeoutSql,
-  moveStatement,
-  overwriteStatement,
-  type Runs,
-  undoHeads,
-} from './heads-sql.ts';
+import { type HeadRow, lockStatement, moveStatement, overwriteStatement, type Runs, undoHeads } from './heads-sql.ts';
 import type { Entry, Run } from './plan.ts';
 
 /** Why an event was not taken. */
@@ -40,13 +31,11 @@ export class HeadStatements {
   private readonly move: ReturnType<typeof moveStatement>;
   private readonly lock: ReturnType<typeof lockStatement>;
   private readonly overwrite: ReturnType<typeof overwriteStatement>;
-  private readonly lockTimeoutMs: number;
 
-  /** `schema`: escaped. `lockTimeoutMs`: how long the transaction waits for locks once it has its heads. */
-  constructor(schema: string, logId: string, lockTimeoutMs: number = 5 * patienceMs) {
+  /** `schema`: escaped. */
+  constructor(schema: string, logId: string) {
     this.logId = logId;
-    this.lockTimeoutMs = lockTimeoutMs;
-    this.move = moveStatement(schema, lockTimeoutMs);
+    this.move = moveStatement(schema);
     this.lock = lockStatement(schema);
     this.overwrite = overwriteStatement(schema);
   }
@@ -59,9 +48,7 @@ export class HeadStatements {
       if (count === runs.length && !has_orphan) return { accepted: entries, refused: [] };
       await execute(client, undoHeads);
     }
-    const decision = await this.settle(client, entries, runs);
-    await execute(client, lockTimeoutSql(this.lockTimeoutMs));
-    return decision;
+    return this.settle(client, entries, runs);
   }
 
   private columnsOf(runs: readonly Run[]): Runs {

@@ -25,7 +25,6 @@ import {
   countStatement,
   type HeadRow,
   headStatement,
-  heldStatement,
 } from './aggregate-sql.ts';
 
 const claimAttempts = 10;
@@ -43,7 +42,6 @@ export class PostgresAggregateReader implements RemoteReader {
   private turn: Promise<unknown> = Promise.resolve();
   private readonly head: ReturnType<typeof headStatement>;
   private readonly claimed: ReturnType<typeof claimStatement>;
-  private readonly held: ReturnType<typeof heldStatement>;
 
   constructor(settings: PostgresSettings, logId: string) {
     this.settings = settings;
@@ -52,7 +50,6 @@ export class PostgresAggregateReader implements RemoteReader {
     this.guard = guard(settings.schema);
     this.head = headStatement(this.schema);
     this.claimed = claimStatement(this.schema);
-    this.held = heldStatement(this.schema);
   }
 
   owner(type: string, id: string): Promise<'nobody' | 'this log' | 'another'> {
@@ -61,10 +58,6 @@ export class PostgresAggregateReader implements RemoteReader {
       if (head === undefined) return 'nobody';
       return head.log_id === this.logId ? 'this log' : 'another';
     });
-  }
-
-  isHeld(type: string, id: string): Promise<boolean> {
-    return this.run(async (client) => (await this.held.count(client, { logId: this.logId, type, id })) !== 0);
   }
 
   async load(

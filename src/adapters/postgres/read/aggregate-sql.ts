@@ -52,15 +52,6 @@ export const claimStatement = (
     noRows,
   );
 
-/** Gives a row where the log's events of the aggregate are held back. */
-export const heldStatement = (schema: string): Statement<Key & { logId: string }, Nothing> =>
-  new Statement(
-    'a held aggregate',
-    `select from ${schema}.held_aggregates where log_id = $1 and aggregate_type = $2 and aggregate_id = $3`,
-    ['logId', 'type', 'id'],
-    noRows,
-  );
-
 /** From where its events behind version `after` come; only the months of its events are looked into, and planned for. */
 export function behindVersion(schema: string, { type, id }: Key, after: number, head: HeadRow): string {
   const { escapeLiteral } = pg;

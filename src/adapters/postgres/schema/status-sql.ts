@@ -12,9 +12,8 @@ interface Checkpoint {
 export const checkpointsStatement = (schema: string): Statement<Nothing, Checkpoint> =>
   new Statement(
     'the checkpoint of a log',
-    `select log_id as "logId", least(position, (select pg_catalog.min(held.position) - 1 from ${schema}.held_aggregates held
-       where held.log_id = flushed.log_id))::float8 as position, updated_at as "updatedAt"
-     from ${schema}.flush_checkpoints flushed order by updated_at desc`,
+    `select log_id as "logId", position::float8 as position, updated_at as "updatedAt"
+     from ${schema}.flush_checkpoints order by updated_at desc`,
     [],
     object<Checkpoint>({ logId: text, position: number, updatedAt: date }),
   );

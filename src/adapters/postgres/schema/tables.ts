@@ -9,7 +9,6 @@ const columns: Readonly<Record<string, string>> = {
   aggregates:
     'aggregate_type aggregate_id version previous_version epoch log_id position first_occurred_at last_occurred_at updated_at',
   flush_checkpoints: 'log_id position updated_at',
-  held_aggregates: 'log_id aggregate_type aggregate_id position held_at',
   quarantined_events:
     'log_id position id aggregate_type aggregate_id version event_type occurred_at code reason frame quarantined_at',
   snapshots: 'aggregate_type aggregate_id version fingerprint state taken_at',

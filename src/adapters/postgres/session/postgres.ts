@@ -57,11 +57,6 @@ export interface PostgresOptions {
   batchEvents?: number | undefined;
   /** Most bytes of one transaction, 64 KiB to 256 MiB; default 4 MiB. */
   batchBytes?: number | undefined;
-  /**
-   * Most bytes of events that wait because another transaction has locked their aggregates, while the others' are stored:
-   * 64 KiB to 256 MiB. Beyond it the flush waits for that lock. Default 0: it waits at once. Not for production yet: see ADR 37.
-   */
-  heldBytes?: number | undefined;
   /** At most one transaction in so many milliseconds unless a caller waits, 0 to 60,000; default 5. */
   flushDelayMs?: number | undefined;
   /** How long a statement may take before its connection is given up, milliseconds, 100 to 600,000; default 30,000. */
@@ -77,7 +72,6 @@ export interface PostgresSettings {
   readonly migrate: boolean;
   readonly batchEvents: number;
   readonly batchBytes: number;
-  readonly heldBytes: number;
   readonly flushDelayMs: number;
   readonly statementTimeoutMs: number;
   readonly loadTimeoutMs: number;
@@ -141,7 +135,6 @@ const known = fieldsOf<PostgresOptions>({
   migrate: true,
   batchEvents: true,
   batchBytes: true,
-  heldBytes: true,
   flushDelayMs: true,
   statementTimeoutMs: true,
   loadTimeoutMs: true,
@@ -162,7 +155,6 @@ export function postgres(options: PostgresOptions): PostgresStoreOptions {
     migrate,
     batchEvents: checkInteger('store.batchEvents', options.batchEvents ?? 16_384, 1, 100_000),
     batchBytes: checkInteger('store.batchBytes', options.batchBytes ?? 4 << 20, 1 << 16, 1 << 28),
-    heldBytes: options.heldBytes ? checkInteger('store.heldBytes', options.heldBytes, 1 << 16, 1 << 28) : 0,
     flushDelayMs: checkInteger('store.flushDelayMs', options.flushDelayMs ?? 5, 0, 60_000),
     statementTimeoutMs: checkInteger('store.statementTimeoutMs', options.statementTimeoutMs ?? 30_000, 100, 600_000),
     loadTimeoutMs: checkInteger('store.loadTimeoutMs', options.loadTimeoutMs ?? 5_000, 10, 600_000),
