@@ -53,6 +53,7 @@ const within: Readonly<Record<string, string>> = {
   'adapters/postgres/flush/relayed-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/flush/quarantine-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/read/aggregate-sql.ts': 'adapters/postgres/read/aggregate-reader.ts',
+  'adapters/postgres/partitions/month-archive-sql.ts': 'adapters/postgres/partitions/month-archive.ts',
 };
 
 test('every statement that writes is sent within a transaction that is durable, or is durable itself', () => {

@@ -14,7 +14,7 @@ const folder = 'src/adapters/postgres';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Folders whose statements are still texts among other code. */
-const open = ['outbox', 'partitions', 'schema', 'session'];
+const open = ['outbox', 'schema', 'session'];
 /** Files of the folder handlers that are. */
 const openFiles = ['entries', 'projection', 'row-pages', 'row-table', 'table-place', 'tables', 'transactions'].map(
   (name) => `${folder}/handlers/${name}.ts`,

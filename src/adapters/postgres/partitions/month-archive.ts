@@ -16,6 +16,7 @@ import { lockNames, lockSql, removeLockSql } from '../session/locks.ts';
 import { PageSize } from '../session/page-size.ts';
 import { beginSql, idleFor } from '../session/server-session.ts';
 import { codeOf, isServerError, lockNotAvailable, tookTooLong } from '../session/sqlstate.ts';
+import { execute } from '../session/statement.ts';
 import {
   type ArchiveInfo,
   type ArchiveLimits,
@@ -27,6 +28,18 @@ import {
   verifyArchive,
 } from './archive-file.ts';
 import { markOf, writeArchive } from './archive-writing.ts';
+import {
+  copyRows,
+  databaseStatement,
+  deleteOutboxRows,
+  dropPartition,
+  lockEvents,
+  presence,
+  readerBehindStatement,
+  stampStatement,
+  systemStatement,
+  waitingStatement,
+} from './month-archive-sql.ts';
 
 const lockTimeoutMs = 2000;
 /** How long putting a file in its place may take: a name changed, and its folder synced. */
@@ -64,15 +77,12 @@ export async function archiveMonth(
 }
 
 async function originOf(client: pg.ClientBase, schema: string, month: string): Promise<ArchiveOrigin> {
-  const { rows } = await client.query('select pg_catalog.current_database()::text as database');
-  const system = await client
-    .query('select system_identifier::text as system from pg_catalog.pg_control_system()')
-    .then((result): string => result.rows[0].system)
-    .catch((error: unknown) => {
-      if (!isServerError(error)) throw error;
-      return 'unknown'; // a service may keep it to itself
-    });
-  return { system, database: rows[0].database, schema, month };
+  const { database } = await databaseStatement.one(client, {});
+  const { system } = await systemStatement.one(client, {}).catch((error: unknown) => {
+    if (!isServerError(error)) throw error;
+    return { system: 'unknown' };
+  });
+  return { system, database, schema, month };
 }
 
 /**
@@ -90,7 +100,7 @@ async function alone<T>(
     await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, idleFor(placingMsMost)));
     await lockArchive(client, schema, month, file);
     const result = await work(async () => {
-      await client.query('select'); // with the connection the lock would be lost
+      await execute(client, presence); // with the connection the lock would be lost
     });
     await client.query('commit');
     return result;
@@ -103,7 +113,7 @@ async function alone<T>(
 /** Until the transaction ends. */
 async function lockArchive(client: pg.ClientBase, schema: string, month: string, file: string): Promise<void> {
   try {
-    await client.query(lockSql(pg.escapeIdentifier(schema), lockNames.archive(month)));
+    await execute(client, lockSql(pg.escapeIdentifier(schema), lockNames.archive(month)));
   } catch (error) {
     if (codeOf(error) !== lockNotAvailable) throw error;
     throw refused(file, 'is at work in another `partitions archive` or `partitions drop`; try again', {}, error);
@@ -118,8 +128,8 @@ const stampsPerPage = 1_000_000;
 
 /**
  * All rows as lines, page by page in the order of their sequence and, where rows share one (a table that was restored, numbers that
- * began again), of their id: a page may end between such rows. Text, not CSV: JSON text has no tabs or newlines; only its
- * backslashes are doubled. A page that takes longer than a statement may goes on where it came to, in smaller ones.
+ * began again), of their id: a page may end between such rows. A page that takes longer than a statement may goes on where it came
+ * to, in smaller ones.
  */
 async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buffer> {
   const pages = new BatchSize(rowsPerPage, pagesToGrow);
@@ -127,9 +137,7 @@ async function* rowsOf(client: pg.ClientBase, table: string): AsyncGenerator<Buf
     const size = Math.min(rowsPerPage, pages.limit);
     const from = after;
     try {
-      const rows = `select pg_catalog.to_jsonb(e) from ${table} e
-        where (sequence, id) > (${after.sequence}, ${pg.escapeLiteral(after.id)}::pg_catalog.uuid) order by sequence, id limit ${size}`;
-      for await (const lines of wholeLines(copiedOut(client, `copy (${rows}) to stdout`))) {
+      for await (const lines of wholeLines(copiedOut(client, copyRows(table, after, size)))) {
         after = lastKey(lines) ?? after; // what has none is refused by the writer
         yield lines;
       }
@@ -175,6 +183,7 @@ export async function dropMonth(
 ): Promise<void> {
   const name = pg.escapeIdentifier(schema);
   const partition = partitionOf(checkMonth('month', month));
+  const table = `${name}.${partition}`;
   const file = fileOf(folder ?? '.', month);
   const mark = force ? undefined : await markOf(file);
   const archive = force ? undefined : await verifyArchive(file, undefined, limits);
@@ -184,25 +193,21 @@ export async function dropMonth(
   }
   // Read whole before the lock, which holds all writers; behind it only whether anything has changed since is looked at.
   const pages = new PageSize(stampsPerPage, pagesToGrow); // behind the lock as large as they have come to be before it
-  const stamp = (): Promise<string> => stampOf(client, `${name}.${partition}`, schema, month, pages);
+  const stamp = (): Promise<string> => stampOf(client, table, schema, month, pages);
   const before = archive && (await stamp());
-  if (archive) await checkArchived(client, `${name}.${partition}`, archive, partition, limits);
+  if (archive) await checkArchived(client, table, archive, partition, limits);
   await retried(client, async () => {
     // A statement that a bound of time ends would undo all the others, and be the same the next time.
     await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, 'statement_timeout = 0'));
     await lockArchive(client, schema, month, file);
-    // From the top, as writers do; the other way round they and we would wait for each other.
-    await client.query(`lock table ${name}.domain_events in access exclusive mode`);
+    await execute(client, lockEvents(name));
     if (!(await isAttached(client, schema, month))) throw needed(partition, 'it is not there any more');
     if (archive && (await stamp()) !== before) {
       throw needed(partition, 'it has changed meanwhile; try again');
     }
     if (archive) await checkPassed(client, name, partition);
-    // An event that is gone can go into no log: its row would only stand in the way.
-    await client.query(
-      `delete from ${name}.outbox o using ${name}.${partition} e where o.id = e.id and o.occurred_at = e.occurred_at`,
-    );
-    await client.query(`drop table ${name}.${partition}; ${removeLockSql(name, lockNames.archive(month))}`);
+    await execute(client, deleteOutboxRows(name, table));
+    await execute(client, `${dropPartition(table)}; ${removeLockSql(name, lockNames.archive(month))}`);
     if (archive && (await markOf(file)) !== mark)
       throw needed(partition, 'its archive has changed meanwhile; try again');
     await client.query('commit');
@@ -218,19 +223,12 @@ async function stampOf(
   pages: PageSize,
 ): Promise<string> {
   if (!(await isAttached(client, schema, month))) throw needed(partitionOf(month), 'it is not there any more');
+  const statement = stampStatement(table);
   let [count, sum] = [0, 0n];
   for (let after = String(-(2n ** 63n)); ; ) {
-    const { rows } = await pages.page(`a row of ${table}`, (size) =>
-      client.query(
-        `select pg_catalog.count(*)::text as count, pg_catalog.max(sequence)::text as last,
-           coalesce(pg_catalog.sum(pg_catalog.hashtextextended(e.ctid::text || ' ' || e.xmin::text, 0)), 0)::text as sum
-         from (select ctid, xmin, sequence from ${table} where sequence > $1 order by sequence fetch first ($2) rows with ties) e`,
-        [after, size],
-      ),
-    );
-    const [page] = rows;
+    const page = await pages.page(`a row of ${table}`, (most) => statement.one(client, { after, most }));
     if (page.last === null) return `${count} ${sum}`;
-    count += Number(page.count);
+    count += page.count;
     sum += BigInt(page.sum);
     after = page.last;
   }
@@ -253,21 +251,11 @@ async function checkArchived(
 /** Ask every reader of the history of their log from here. */
 async function checkPassed(client: pg.ClientBase, schema: string, partition: string): Promise<void> {
   const table = `${schema}.${partition}`;
-  const { rows: waiting } = await client.query(
-    `select pg_catalog.count(*)::float8 as count from ${table} e
-     join ${schema}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
-  );
-  if (waiting[0].count > 0) throw needed(partition, `${waiting[0].count} of its events have not come into a log yet`);
-  const { rows: behind } = await client.query(
-    `select reader.name, reader.log_id, reader.position::float8 as position, last.position::float8 as last
-     from (select handler_name as name, log_id, position from ${schema}.event_handler_positions
-           union all select name, log_id, position from ${schema}.log_readers) reader
-     join (select log_id, pg_catalog.max(position) as position from ${table} where log_id is not null group by log_id) last
-       on last.log_id = reader.log_id and last.position > reader.position
-     order by last.position - reader.position desc limit 1`,
-  );
-  if (behind.length === 0) return;
-  const [{ name, log_id, position, last }] = behind as [Record<string, unknown>];
+  const { count } = await waitingStatement(schema, table).one(client, {});
+  if (count > 0) throw needed(partition, `${count} of its events have not come into a log yet`);
+  const [behind] = await readerBehindStatement(schema, table).run(client, {});
+  if (behind === undefined) return;
+  const { name, log_id, position, last } = behind;
   const reason = `handler ${name} of log ${log_id} is at position ${position}, and the month reaches to ${last}`;
   throw needed(partition, reason);
 }

@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { performance } from '../../../base/clock.ts';
 import { beginSql } from '../session/server-session.ts';
 import { isServerError, kindOf } from '../session/sqlstate.ts';
+import { makePartitionStatement } from './month-archive-sql.ts';
 
 const monthsBack = 20 * 12;
 const monthsAhead = 2;
@@ -36,7 +37,7 @@ export class MonthSet {
 const againMs = 60_000;
 
 export class Partitions {
-  private readonly make: string;
+  private readonly make: ReturnType<typeof makePartitionStatement>;
   private readonly onHeldUp: (error: unknown) => void;
   /** Made, or tried and not to be tried again. */
   private readonly done = new Set<number>();
@@ -45,7 +46,7 @@ export class Partitions {
 
   /** `schema`: escaped. `onHeldUp`: once for each month, which is tried again later. */
   constructor(schema: string, onHeldUp: (error: unknown) => void = () => {}) {
-    this.make = `select ${schema}.make_partition(pg_catalog.to_timestamp($1::float8 / 1000))`;
+    this.make = makePartitionStatement(schema);
     this.onHeldUp = onHeldUp;
   }
 
@@ -62,7 +63,7 @@ export class Partitions {
   private async prepareMonth(client: pg.ClientBase, month: number): Promise<void> {
     try {
       await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
-      await client.query(this.make, [startOf(month)]);
+      await this.make.count(client, { startMs: startOf(month) });
       await client.query('commit');
     } catch (error) {
       if (!isServerError(error)) throw error;
