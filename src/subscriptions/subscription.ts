@@ -4,31 +4,33 @@
 // Invariants: the checkpoint says no more than what is done, and moves in one commit with what that has caused in the tables.
 // Nothing is taken that is not synced; nothing is left out between the store, the log and the feed.
 
-import { performance, yieldToLoop } from '../base/clock.ts';
+import { performance } from '../base/clock.ts';
 import { isError, TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
 import { awaitedOutside } from '../base/refusable-call.ts';
 import { detached } from '../base/running.ts';
-import { isThenable, promised } from '../base/thenable.ts';
-import { checkpointTable, keptCheckpoint } from '../handler-state/checkpoint.ts';
-import { doneAbove, handledTable } from '../handler-state/completion-records.ts';
+import { promised } from '../base/thenable.ts';
+import { checkpointTable } from '../handler-state/checkpoint.ts';
+import { handledTable } from '../handler-state/completion-records.ts';
 import type { Checkpointed, StateTables } from '../handler-state/handler-state.ts';
-import { type StoreBackoff, withStoreBackoff } from '../handler-state/store-backoff.ts';
+import { withStoreBackoff } from '../handler-state/store-backoff.ts';
 import type { StoredEvent } from '../model/event.ts';
-import type { PageReader } from '../store/history.ts';
 import { EventDispatcher } from './event-dispatcher.ts';
-import { type Follower, sliceMs } from './feed.ts';
+import type { Follower } from './feed.ts';
 import type { From, Subscription, SubscriptionStatus } from './handlers.ts';
+import { HistoryPlace } from './history-place.ts';
+import { keptStart } from './kept-start.ts';
+import { ModeMachine } from './mode-machine.ts';
 import { Nudge } from './nudge.ts';
 import type { WaitOptions } from './reading-options.ts';
 import { checkFrom, type SubscriptionSettings } from './settings.ts';
-import { type Mode, mayLead, stateOf } from './subscription-mode.ts';
+import { StoreWait } from './store-wait.ts';
+import type { Mode } from './subscription-mode.ts';
 import type { SubscriptionParts } from './subscription-parts.ts';
 import { checkpointOf, statusOf } from './subscription-status.ts';
 import { type Wait, Waiters, waitFor } from './waiters.ts';
 import { compareFilter } from './widened.ts';
 
-const pageSize = 1000;
 const closeGraceMs = 10_000;
 const idleCheckpointMs = 10_000; // so often one that gets no events moves its checkpoint
 
@@ -42,28 +44,13 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   private readonly from: Exclude<From, 'now'>;
   private readonly waiters: Waiters;
   private readonly running: Promise<void>;
-  /** Changed by `transition` alone. */
-  private mode: Mode = 'starting';
-  private reader: PageReader | undefined;
-  /** The next position to be looked at. */
-  private next = 0; // 0: its checkpoint has not been read
-  /** As it is kept with the checkpoint. */
-  private isPaused = false;
-  private requests = 0; // of users that are not done
+  private readonly modes = new ModeMachine((from, to) => this.changed(from, to));
+  private readonly place: HistoryPlace;
   private touchedAt = 0;
   private failure: unknown;
-  /** What reading waits for. */
-  private trouble: unknown;
   private closing: Promise<void> | undefined;
   private readonly nudge = new Nudge();
-  private readonly patience: StoreBackoff = {
-    hasEnded: () => this.closing !== undefined,
-    trouble: (error) => {
-      this.trouble = error;
-      if (error !== undefined) this.parts.onError(error, { handler: this.name });
-    },
-    pause: (ms) => this.nudge.wait(ms),
-  };
+  private readonly patience: StoreWait;
   /** Resolves when the checkpoint has been read; rejects when that fails, or it is closed before. */
   private readonly loaded = Promise.withResolvers<void>();
 
@@ -73,11 +60,15 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.from = parts.starts.fixed(settings.from);
     this.name = settings.name;
     this.types = settings.types;
-    this.waiters = new Waiters(
-      settings.name,
-      () => this.position,
-      () => this.trouble,
-    );
+    this.place = new HistoryPlace(() => parts.starts.reader(settings), {
+      mayTake: () => this.mayTake(),
+      take: (event) => this.take(event),
+      passed: (position) => this.passed(position),
+    });
+    const report = (error: unknown): void => parts.onError(error, { handler: settings.name });
+    this.patience = new StoreWait(this.nudge, () => this.closing !== undefined, report);
+    const trouble = (): unknown => this.patience.current;
+    this.waiters = new Waiters(settings.name, () => this.position, trouble);
     this.dispatcher = new EventDispatcher(settings, parts.handlerState, parts.care, parts.call, {
       touched: () => parts.handlerState.touch(this),
       advanced: () => this.advanced(),
@@ -89,25 +80,10 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     this.running = this.run().catch((error: unknown) => this.fail(error));
   }
 
-  /** False: its mode does not lead there, and stays. */
-  private transition(to: Mode): boolean {
-    const from = this.mode;
-    if (!mayLead(from, to)) return false;
-    this.mode = to;
+  private changed(from: Mode, to: Mode): void {
     if (from === 'live') this.parts.feed.leave(this);
     if (to === 'live') this.parts.feed.join(this); // which may hand over events in this turn
     this.nudge.wake();
-    return true;
-  }
-
-  /** Takes nothing more; one that has not begun, or has stopped, takes nothing as it is. */
-  private hold(): void {
-    if (this.mode !== 'starting' && this.mode !== 'stopped') this.transition('held');
-  }
-
-  /** Where it goes on. */
-  private get unheld(): Mode {
-    return this.requests > 0 ? 'held' : this.isPaused ? 'paused' : 'catching up';
   }
 
   private async run(): Promise<void> {
@@ -116,26 +92,23 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (ready !== undefined) await withStoreBackoff(ready, this.patience, () => true);
     while (this.closing === undefined) {
       if (!this.mayTake()) await this.nudge.wait();
-      else if (this.next > this.parts.feed.frontier()) await this.follow();
+      else if (this.place.next > this.parts.feed.frontier()) await this.follow();
       else await withStoreBackoff(() => this.catchUp(), this.patience);
     }
   }
 
   private async load(): Promise<void> {
-    const { handlerState: state, starts, volatile } = this.parts;
-    const last = volatile ? undefined : keptCheckpoint(await state.get(checkpointTable, this.name), this.name);
-    const kept = volatile ? undefined : starts.kept(this.name, last);
-    const low = kept?.low ?? (await starts.firstLow(this.name, this.from, volatile));
-    const above = volatile ? { done: [], entries: [] } : await doneAbove(state, this.name, low, kept?.done ?? []);
+    const { handlerState: state, volatile } = this.parts;
+    const kept = await keptStart(this.settings, this.from, this.parts);
     const requeued = volatile ? [] : await this.dispatcher.parked.load();
-    if (!volatile) await compareFilter(this.settings, state, kept?.low, this.parts.onWidened);
-    this.goOnFrom(low, above.done);
-    this.isPaused = kept?.paused ?? false;
-    this.transition(this.unheld);
+    if (!volatile) await compareFilter(this.settings, state, kept.isNew ? undefined : kept.low, this.parts.onWidened);
+    this.goOnFrom(kept.low, kept.done);
+    this.modes.setPaused(kept.isPaused);
+    this.modes.goOn();
     this.waiters.advance();
     // In one turn: the checkpoint says what the entries said.
-    for (const key of above.entries) state.stage(handledTable, key, undefined);
-    if (kept === undefined || above.entries.length > 0) state.touch(this);
+    for (const key of kept.entries) state.stage(handledTable, key, undefined);
+    if (kept.isNew || kept.entries.length > 0) state.touch(this);
     for (const aggregate of requeued) unawaited(this.dispatcher.requeue(aggregate));
     this.loaded.resolve();
   }
@@ -146,56 +119,36 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private readFrom(low: number): void {
-    this.next = low + 1;
-    this.reader = undefined;
+    this.place.goOnBehind(low);
     this.waiters.advance();
   }
 
   private mayTake(): boolean {
-    return (this.mode === 'catching up' || this.mode === 'live') && this.dispatcher.hasRoom;
+    return this.closing === undefined && this.modes.takes && this.dispatcher.hasRoom;
   }
 
   /** One page. */
   private async catchUp(): Promise<void> {
-    const { feed, starts } = this.parts;
-    this.reader ??= starts.reader(this.settings);
-    const { reader } = this;
-    const found = reader.page(this.next, feed.frontier(), pageSize);
-    const page = isThenable(found) ? await found : found;
-    if (page === undefined) return this.nudge.wait(1);
-    let started = performance.now();
-    for (let i = 0; i < page.events.length; i++) {
-      if (!this.mayTake() || this.closing || reader !== this.reader) return;
-      this.take(page.events[i]!);
-      if ((i & 15) !== 15 || performance.now() - started < sliceMs) continue;
-      await yieldToLoop();
-      started = performance.now();
-    }
-    if (reader === this.reader) this.passed(page.next - 1);
-    await yieldToLoop();
+    if (!(await this.place.page(this.parts.feed.frontier()))) await this.nudge.wait(1); // nothing to be read yet
   }
 
   /** Live, until there is no room for what the feed offers. */
   private async follow(): Promise<void> {
-    this.transition('live');
-    while (this.isLive && this.dispatcher.hasRoom) await this.nudge.wait();
-    if (this.isLive) this.transition('catching up');
-  }
-
-  private get isLive(): boolean {
-    return this.mode === 'live';
+    this.modes.transition('live');
+    while (this.modes.isLive && this.dispatcher.hasRoom) await this.nudge.wait();
+    if (this.modes.isLive) this.modes.transition('catching up');
   }
 
   /** From the feed: an event. */
   offer(event: StoredEvent): void {
-    if (!this.isLive || event.position < this.next) return;
+    if (!this.modes.isLive || event.position < this.place.next) return;
     if (this.dispatcher.hasRoom) return this.take(event);
-    this.transition('catching up');
+    this.modes.transition('catching up');
   }
 
-  /** From the feed: nothing is left up to here. */
+  /** Nothing is left up to here. */
   passed(position: number): void {
-    if (position >= this.next) this.next = position + 1;
+    this.place.passed(position);
     this.dispatcher.passed(position);
     this.waiters.advance();
     const now = performance.now();
@@ -205,7 +158,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private take(event: StoredEvent): void {
-    this.next = event.position + 1;
+    this.place.took(event.position);
     this.dispatcher.take(event);
   }
 
@@ -215,7 +168,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private halted(error: unknown): void {
-    if (this.mode !== 'stopped' && !this.transition('stopped')) return;
+    if (this.modes.mode !== 'stopped' && !this.modes.transition('stopped')) return;
     this.failure = error;
     unawaited(this.stopped(error));
   }
@@ -228,8 +181,8 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
 
   /** From the tables: it is time to say how far it has come. */
   stageCheckpoint(): void {
-    if (this.parts.volatile || this.next === 0) return;
-    this.parts.handlerState.stage(checkpointTable, this.name, checkpointOf(this.dispatcher, this.isPaused));
+    if (this.parts.volatile || this.place.next === 0) return;
+    this.parts.handlerState.stage(checkpointTable, this.name, checkpointOf(this.dispatcher, this.modes.isPaused));
   }
 
   get position(): number {
@@ -237,9 +190,9 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   status(): SubscriptionStatus {
-    const state = stateOf(this.mode, this.isPaused);
-    const trouble = this.failure ?? this.trouble ?? (this.parts.volatile ? undefined : this.parts.handlerState.trouble);
-    return statusOf(this.name, state, this.dispatcher, this.parts.feed.synced, trouble);
+    const trouble =
+      this.failure ?? this.patience.current ?? (this.parts.volatile ? undefined : this.parts.handlerState.trouble);
+    return statusOf(this.name, this.modes.state, this.dispatcher, this.parts.feed.synced, trouble);
   }
 
   caughtUpTo(target: number | { readonly position: number }, options: WaitOptions = {}): Promise<void> {
@@ -251,24 +204,24 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private async comeTo({ position, timeoutMs, signal }: Wait): Promise<void> {
-    if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
-    if (this.position >= position && this.mode !== 'starting') return;
-    if (this.mode === 'stopped' && this.dispatcher.isStill) throw this.failure;
+    if (this.modes.isOver) throw this.ended();
+    if (this.position >= position && this.modes.mode !== 'starting') return;
+    if (this.modes.mode === 'stopped' && this.dispatcher.isStill) throw this.failure;
     return this.waiters.wait(position, timeoutMs, signal);
   }
 
   pause(): Promise<void> {
     return this.control('pause', async () => {
-      this.isPaused = true;
-      if (this.mode !== 'stopped') await this.leaveOff();
+      this.modes.setPaused(true);
+      if (this.modes.mode !== 'stopped') await this.leaveOff();
       await this.kept();
     });
   }
 
   resume(): Promise<void> {
     return this.control('resume', async () => {
-      this.isPaused = false;
-      if (this.mode === 'stopped') await this.leaveOff(); // what it was halted by is taken again
+      this.modes.setPaused(false);
+      if (this.modes.mode === 'stopped') await this.leaveOff(); // what it was halted by is taken again
       await this.kept();
     });
   }
@@ -279,7 +232,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     dispatcher.hold();
     await dispatcher.whenStill();
     this.checkOpen();
-    if (this.transition('held')) this.failure = undefined; // it had stopped
+    if (this.modes.transition('held')) this.failure = undefined; // it had stopped
     this.goOnFrom(dispatcher.tracker.low, dispatcher.tracker.done());
   }
 
@@ -301,31 +254,26 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   /** What is asked is done when the checkpoint has been read; nothing is taken from now on until it is done. */
   private control(what: 'pause' | 'resume' | 'reset', action: () => Promise<void>): Promise<void> {
     const work = this.inTime('control', this.whileHeld(action));
-    if (what === 'resume' && this.mode !== 'stopped') return work; // it waits for nothing that runs
+    if (what === 'resume' && this.modes.mode !== 'stopped') return work; // it waits for nothing that runs
     return awaitedOutside(this.dispatcher.code.upTo(Number.POSITIVE_INFINITY), `${what}() of '${this.name}'`, work);
   }
 
   private inTime(what: string, work: Promise<void>): Promise<void> {
-    return this.parts.handlerState.inTime(`${what} of '${this.name}'`, work, () => this.trouble);
+    return this.parts.handlerState.inTime(`${what} of '${this.name}'`, work, () => this.patience.current);
   }
 
   private async whileHeld(action: () => Promise<void>): Promise<void> {
     this.checkOpen();
-    this.requests++;
-    this.hold();
-    try {
+    await this.modes.whileHeld(async () => {
       await this.loaded.promise;
       this.checkOpen();
       await action();
-    } finally {
-      this.requests--;
-      if (this.mode === 'held') this.transition(this.unheld);
-    }
+    });
   }
 
   /** @throws RuntimeClosed, what it has failed by */
   private checkOpen(): void {
-    if (this.mode === 'failed' || this.mode === 'closed') throw this.ended();
+    if (this.modes.isOver) throw this.ended();
     if (this.closing !== undefined) throw new TrunklineError('RuntimeClosed', { state: 'closing' });
   }
 
@@ -356,15 +304,15 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
   }
 
   private async end(graceMs: number): Promise<void> {
-    this.hold();
+    this.modes.hold();
     this.nudge.end();
     await this.dispatcher.close(graceMs);
     await this.running;
-    if (this.next > 0) this.parts.handlerState.touch(this);
+    if (this.place.next > 0) this.parts.handlerState.touch(this);
     await this.parts.handlerState.durableWithin(closeGraceMs, (error) =>
       this.parts.onError(error, { handler: this.name }),
     );
-    this.transition('closed');
+    this.modes.transition('closed');
     this.giveUpWaiting(this.ended());
     await this.parts.onClosed();
   }
@@ -378,7 +326,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     if (this.closing !== undefined && isError(error, 'RuntimeClosed')) return;
     this.dispatcher.hold();
     this.failure = error;
-    this.transition('failed');
+    this.modes.transition('failed');
     this.parts.onError(error, { handler: this.name });
     this.giveUpWaiting(error);
   }

@@ -337,6 +337,25 @@ describe.each(stores)('%s store', (store) => {
     });
   });
 
+  test('a reset from within the last event of a page goes back, whatever the page was', async () => {
+    const runtime = await startRuntime();
+    for (let i = 0; i < 3; i++) await runtime.ref(Counter, 'a').add(1);
+    await runtime.reached('synced'); // so that all of them are read from history
+    const heard: number[] = [];
+    let reset: Promise<void> | undefined;
+    const subscription = runtime.subscribe({
+      name: 'all',
+      handle({ version }) {
+        heard.push(version);
+        if (version === 3) reset ??= subscription.reset('start');
+      },
+    });
+    await until(() => reset !== undefined, Boolean);
+    await reset;
+    await caughtUp(runtime, subscription);
+    expect(heard).toEqual([1, 2, 3, 1, 2, 3]);
+  });
+
   test('bad options are refused at once, by name', async () => {
     const runtime = await startRuntime();
     const handle = (): void => {};
