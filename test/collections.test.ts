@@ -104,9 +104,8 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     forgetting: 'the forgetting has ended; one for each call',
   },
   'runtime/handlers-stage.ts': { projections: 'it closes; the program names them' },
-  'handler-state/handler-state.ts': {
-    dirty: 'every commit',
-    waiters: 'every commit',
+  'handler-state/commit-loop.ts': { dirty: 'every commit', waiters: 'every commit' },
+  'handler-state/recent-changes.ts': {
     changedAt: 'no reading goes back so far any more',
     readings: 'the attempt has ended',
   },

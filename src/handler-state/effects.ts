@@ -12,8 +12,9 @@ import { userJson } from '../base/json.ts';
 import { isStoreAway } from '../base/store-away.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
 import type { EffectTransaction, SqlClient } from './effect-transaction.ts';
-import { checkKey, type StateTables } from './handler-state.ts';
+import type { StateTables } from './handler-state.ts';
 import type { Change, OwnTransaction } from './handler-state-store.ts';
+import { checkKey } from './state-key.ts';
 
 /** User tables are kept apart from ours. */
 export const effectTable = (name: string): string => `effects:${name}`;

@@ -9,8 +9,9 @@ import { promised } from '../base/thenable.ts';
 import { textOf, toPlain } from '../wire/payload.ts';
 import type { EffectTransaction } from './effect-transaction.ts';
 import { Effects } from './effects.ts';
-import { checkKey, type StateTables } from './handler-state.ts';
+import type { StateTables } from './handler-state.ts';
 import type { Change } from './handler-state-store.ts';
+import { checkKey } from './state-key.ts';
 
 const inboxTable = 'inbox';
 /** When each row came: milliseconds, 0, key. */

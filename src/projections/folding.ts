@@ -1,7 +1,7 @@
 // What an event makes of a projection's rows, wherever those lie; and when rows that are being built have come as far as
 // those that are shown.
 
-import { checkKey } from '../handler-state/handler-state.ts';
+import { checkKey } from '../handler-state/state-key.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { RunningSubscription } from '../subscriptions/subscription.ts';
 import { deepFreeze, toPlain } from '../wire/payload.ts';

@@ -11,11 +11,12 @@ import { MessageLetters } from '../dead-letters/message-letters.ts';
 import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
 import { checkTable, effectTable } from '../handler-state/effects.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
-import { checkKey, type StateTables } from '../handler-state/handler-state.ts';
+import type { StateTables } from '../handler-state/handler-state.ts';
 import type { HandlerStateStore, KeyRange } from '../handler-state/handler-state-store.ts';
 import { Inbox } from '../handler-state/once.ts';
 import { valuesOf } from '../handler-state/records.ts';
 import { loadHandlerState, type RemoteHandlerState } from '../handler-state/state-adapter.ts';
+import { checkKey } from '../handler-state/state-key.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
 import { LocalProjection } from '../projections/local-projection.ts';
 import {

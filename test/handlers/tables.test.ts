@@ -1,7 +1,8 @@
 // What handlers keep, over a store whose commits and readings end when the test says so.
 import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
-import { type Checkpointed, StateTables } from '../../src/handler-state/handler-state.ts';
+import type { Checkpointed } from '../../src/handler-state/commit-loop.ts';
+import { StateTables } from '../../src/handler-state/handler-state.ts';
 import type { Change, Entry } from '../../src/handler-state/handler-state-store.ts';
 
 /** Commits wait to be let go, one after the other; readings, if told to. */
