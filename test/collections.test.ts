@@ -71,7 +71,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'subscriptions/deadlines.ts': { starting: 'begun or ended; concurrency', running: 'end or time-out; concurrency' },
   'handler-state/effects.ts': { seen: 'goes with the attempt', changes: 'as seen' },
   'subscriptions/feed.ts': { live: 'leave(); one for each subscription', routes: 'as live', rest: 'as live' },
-  'subscriptions/event-dispatcher.ts': { lanes: 'drained; the window' },
+  'subscriptions/aggregate-lanes.ts': { waiting: 'drained; the window' },
   'handler-state/in-hand.ts': { entries: 'executed, or an end in order', left: 'one for each subscription' },
   'projections/local-projection.ts': { memory: "the projection's rows: what it shows" },
   'dead-letters/message-box.ts': {

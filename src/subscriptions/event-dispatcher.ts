@@ -4,19 +4,19 @@
 // is staged in the tables. Once halted nothing is begun, so that nothing behind a failed event is handled before it.
 
 import { clearTimeout, setTimeout } from '../base/clock.ts';
-import { TrunklineError } from '../base/errors.ts';
-import { guarded, unawaited } from '../base/guarded.ts';
-import { aggregateKey, type LetterError, letterError, letterEvent } from '../dead-letters/letters.ts';
+import { guarded } from '../base/guarded.ts';
+import { aggregateKey } from '../dead-letters/letters.ts';
 import { ParkedSequences } from '../dead-letters/parked-sequences.ts';
-import { Requeues } from '../dead-letters/requeues.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
 import { bytesOf, occurredAtMs, type StoredEvent } from '../model/event.ts';
 import { type Care, spent, type Turn } from '../wire/care.ts';
+import { AggregateLanes } from './aggregate-lanes.ts';
+import { AskedWork } from './asked-work.ts';
 import type { Subject } from './attempt.ts';
 import { BatchCollector } from './batch-collector.ts';
 import { Breaker } from './breaker.ts';
-import { Condition } from './condition.ts';
 import { DeliveryRunner } from './delivery-runner.ts';
+import { Executions } from './executions.ts';
 import type { HandlerCode, HandlerFn } from './handler-code.ts';
 import { isAbout, passes } from './interest.ts';
 import type { Outcome } from './outcome.ts';
@@ -42,21 +42,15 @@ export class EventDispatcher {
   readonly runner: DeliveryRunner;
   readonly parked: ParkedSequences;
   readonly breaker: Breaker;
+  readonly asked: AskedWork;
   private readonly settings: SubscriptionSettings;
   private readonly handlerState: StateTables;
   private readonly care: Care;
   private readonly events: DispatchEvents;
   private readonly slots: Slots;
   private readonly collector: BatchCollector | undefined;
-  /** Aggregates with an event in the handler: what waits behind it. */
-  private readonly lanes = new Map<string, Work[]>();
-  private readonly requeues: Requeues;
-  /** Events being executed or tried again; not what users have asked for. */
-  private underWay = 0;
-  /** Handlers that have been called and have not returned: not among `underWay` yet. */
-  private firstTurns = 0;
-  /** Changes when an execution, or a lane, has ended. */
-  private readonly executions = new Condition();
+  private readonly lanes: AggregateLanes<Work>;
+  private readonly executions = new Executions();
   tracker: Tracker = new Tracker(0);
   /** No event is begun or tried again; when that ends, what was left is taken again. */
   private isHeld = false;
@@ -73,14 +67,17 @@ export class EventDispatcher {
     const { concurrency, threads, module } = settings;
     this.slots = new Slots(module === undefined ? concurrency : Math.min(concurrency, threads));
     this.runner = new DeliveryRunner(settings, call, { state, events, breaker: this.breaker, slots: this.slots });
+    this.lanes = new AggregateLanes((work) => this.handle(work), {
+      ended: () => this.executions.ended(),
+      broken: (error) => this.broken(error),
+    });
     this.parked = new ParkedSequences(settings.name, state);
-    this.requeues = new Requeues({
+    this.asked = new AskedWork({
       parked: this.parked,
+      code: this.code,
       isClosing: () => this.isClosing,
-      handle: async (letter) => {
-        const event = letterEvent(letter.record);
-        return (await this.ask({ event, pending: undefined, letter, turn: this.turnOf(event) })).kind === 'done';
-      },
+      turnOf: (event) => this.turnOf(event),
+      enter: (work) => this.enter(work),
       failed: (error) => events.failed(error, {}),
       broken: (error) => this.broken(error),
     });
@@ -91,7 +88,7 @@ export class EventDispatcher {
         done: (works) => this.done(works),
         exhausted: (work, error, attempts) => this.exhausted(work, error, attempts),
         broken: (error) => this.broken(error),
-        ended: () => this.executions.changed(),
+        ended: () => this.executions.ended(),
         inTurn: (work, turn) => this.inTurn(work, turn, [work.event]),
       });
   }
@@ -140,7 +137,7 @@ export class EventDispatcher {
 
   /** A handler that returns at once leaves nothing to keep. */
   private get isQuiet(): boolean {
-    return this.lanes.size === 0 && this.parked.isEmpty && this.tracker.isIdle && this.breaker.isQuiet;
+    return this.lanes.isEmpty && this.parked.isEmpty && this.tracker.isIdle && this.breaker.isQuiet;
   }
 
   private takeAlone(event: StoredEvent): void {
@@ -150,73 +147,47 @@ export class EventDispatcher {
       this.handled++;
       this.tracker.passed(event.position);
       this.events.touched();
-      this.executions.changed();
+      this.executions.ended();
       return;
     }
     work.tracker = this.tracker;
     work.pending = this.tracker.begin(event.position, occurredAtMs(event), bytesOf(event));
-    const key = aggregateKey(event);
-    this.lanes.set(key, []);
-    unawaited(
-      this.whileUnderWay(work, this.finish(work, begun)).then(() => this.drain(key)),
-      (error) => this.broken(error, key),
-    );
+    this.lanes.begin(aggregateKey(event), this.executions.during(this.finish(work, begun), true));
   }
 
-  /** The handler's first turn: it may ask for the end of what it is part of (`close()`, `pause()`), as an execution like any other. */
   private firstTurn(work: Work, done: () => void, asked: boolean): true | Promise<Outcome> {
-    this.firstTurns++;
+    this.executions.firstTurnBegins();
     try {
       return this.runner.begin(work.event, work.event.id, done, asked);
     } finally {
-      this.firstTurns--;
+      this.executions.firstTurnEnds();
     }
   }
 
   /** Behind what runs of its aggregate, also if that will be parked: letters come in version order, without a gap. */
   private enter(work: Work): void {
     if (this.collector) return this.collector.add(work);
-    const key = aggregateKey(work.event);
-    const lane = this.lanes.get(key);
-    if (lane) {
-      lane.push(work);
-      return;
-    }
-    this.lanes.set(key, [work]);
-    unawaited(this.drain(key), (error) => this.broken(error, key));
+    this.lanes.add(aggregateKey(work.event), work);
   }
 
-  private async drain(key: string): Promise<void> {
-    const lane = this.lanes.get(key)!;
-    for (let next = lane.shift(); next !== undefined; next = lane.shift()) {
-      const work = next;
-      if (!this.mayBegin(work)) continue;
-      const { event } = work;
-      if (work.once !== undefined) {
-        const outcome = await this.runner.single(event, event.id, work.once);
-        work.told?.(outcome);
-        continue;
-      }
-      if (work.turn !== undefined) {
-        await this.whileUnderWay(work, this.inTurn(work, work.turn, event));
-        continue;
-      }
-      const done = (): void => this.done([work]);
-      const isFree = !this.breaker.isOpen && this.slots.tryTake();
-      const asked = isAsked(work);
-      const begun = isFree
-        ? this.firstTurn(work, done, asked)
-        : this.runner.run(event, event.id, done, () => this.mayBegin(work), asked);
-      if (begun !== true) {
-        await this.whileUnderWay(work, this.finish(work, begun));
-        continue;
-      }
-      done();
-      work.told?.({ kind: 'done' });
-      this.executions.changed();
-    }
-    this.lanes.delete(key);
-    this.executions.changed();
+  /** The next of its lane; undefined: it has ended in this turn. */
+  private handle(work: Work): Promise<void> | undefined {
+    if (!this.mayBegin(work)) return undefined;
+    const { event } = work;
+    if (work.once !== undefined)
+      return this.runner.single(event, event.id, work.once).then((outcome) => work.told?.(outcome));
+    if (work.turn !== undefined) return this.executions.during(this.inTurn(work, work.turn, event), !isAsked(work));
+    const done = (): void => this.done([work]);
+    const isFree = !this.breaker.isOpen && this.slots.tryTake();
+    const asked = isAsked(work);
+    const begun = isFree
+      ? this.firstTurn(work, done, asked)
+      : this.runner.run(event, event.id, done, () => this.mayBegin(work), asked);
+    if (begun !== true) return this.executions.during(this.finish(work, begun), !asked);
+    done();
+    work.told?.({ kind: 'done' });
+    this.executions.ended();
+    return undefined;
   }
 
   /** False: it is left to another run, or parked. */
@@ -310,9 +281,8 @@ export class EventDispatcher {
   }
 
   /** What should not happen has, in our own code: it stops this subscription, by its name, and nothing else. */
-  private broken(error: unknown, lane?: string): void {
-    if (lane !== undefined) this.lanes.delete(lane);
-    this.executions.changed();
+  private broken(error: unknown): void {
+    this.executions.ended();
     this.events.failed(error, {});
     this.halt(error);
   }
@@ -328,46 +298,6 @@ export class EventDispatcher {
     this.runner.hold();
   }
 
-  private async whileUnderWay(work: Work, execution: Promise<void>): Promise<void> {
-    const events = isAsked(work) ? 0 : 1;
-    this.underWay += events;
-    try {
-      await execution;
-    } finally {
-      this.underWay -= events;
-      this.executions.changed();
-    }
-  }
-
-  /** Handle the letters of one aggregate again, in order, until one fails or none is left. Never rejects. */
-  requeue(aggregate: string): Promise<void> {
-    return this.requeues.run(aggregate);
-  }
-
-  /** One attempt that moves nothing; what it threw, if it did. @throws RuntimeClosed */
-  async rehearse(event: StoredEvent): Promise<LetterError | undefined> {
-    const outcome = await this.beside(event, 'dry run');
-    return outcome.kind === 'failed' ? letterError(outcome.error) : undefined;
-  }
-
-  /** One attempt, behind what is going on with its aggregate, with its effects; whether it went well. @throws RuntimeClosed */
-  async replay(event: StoredEvent): Promise<boolean> {
-    return (await this.beside(event, 'replay')).kind === 'done';
-  }
-
-  private async beside(event: StoredEvent, once: 'dry run' | 'replay'): Promise<Outcome> {
-    const outcome = await this.ask({ event, pending: undefined, once });
-    if (outcome.kind === 'abandoned') throw new TrunklineError('RuntimeClosed', { state: 'closing' });
-    return outcome;
-  }
-
-  /** Start it; resolves with its result. */
-  private ask(work: Work): Promise<Outcome> {
-    return new Promise((told) => {
-      this.enter({ ...work, told });
-    });
-  }
-
   // ——— ending
 
   /** Begin nothing more; resolves when what runs has ended, or was given up after `graceMs`. */
@@ -375,7 +305,7 @@ export class EventDispatcher {
     this.isClosing = true;
     this.runner.stopRetrying();
     const timer = this.endWithin(graceMs);
-    await this.executions.until(() => this.lanes.size === 0 && this.firstTurns === 0);
+    await this.executions.until(() => this.lanes.isEmpty && !this.executions.isInFirstTurn);
     await this.collector?.ended();
     clearTimeout(timer);
   }
@@ -390,7 +320,7 @@ export class EventDispatcher {
 
   /** Whether no event is executed. */
   get isStill(): boolean {
-    return this.underWay === 0 && this.firstTurns === 0 && this.collector?.isHandling !== true;
+    return this.executions.isStill && this.collector?.isHandling !== true;
   }
 
   /** Resolves when no event is executed; held before, none is begun. */

@@ -162,7 +162,7 @@ async function replayInto(
   };
   const hand = (event: StoredEvent): unknown => {
     if (subscription === undefined) return (into as (event: StoredEvent) => unknown)(event);
-    return subscription.dispatcher.replay(event).then((isDone) => isDone || progress.failed++);
+    return subscription.dispatcher.asked.replay(event).then((isDone) => isDone || progress.failed++);
   };
   const query = { from: fromPosition, to: toPosition, types, aggregate, aggregateId, until, signal, pageSize };
   if (fromPosition <= toPosition) {

@@ -102,7 +102,7 @@ export class RunningSubscriptions implements RunningHandlers {
   }
 
   find(name: string): LetterHandler | undefined {
-    return this.all.get(name)?.dispatcher;
+    return this.all.get(name)?.dispatcher.asked;
   }
 
   /** One that users may steer. @throws UnknownSubscription */

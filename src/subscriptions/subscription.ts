@@ -110,7 +110,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
     // In one turn: the checkpoint says what the entries said.
     for (const key of kept.entries) state.stage(handledTable, key, undefined);
     if (kept.isNew || kept.entries.length > 0) state.touch(this);
-    for (const aggregate of requeued) unawaited(this.dispatcher.requeue(aggregate));
+    for (const aggregate of requeued) unawaited(this.dispatcher.asked.requeue(aggregate));
     this.loaded.resolve();
   }
 
