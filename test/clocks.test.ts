@@ -18,7 +18,7 @@ const datesMeant: Readonly<Record<string, readonly [count: number, reason: strin
   'shard/shard.ts': [1, 'occurredAt of events and of messages'],
   'shard/snapshots.ts': [1, 'occurredAt and id of the frame'],
   'entity/aggregate-root.ts': [1, 'occurredAt'],
-  'entity/publisher.ts': [1, 'occurredAt and ids'],
+  'entity/publish-ring.ts': [1, 'occurredAt and ids'],
   'entity/transactions.ts': [1, 'occurredAt'],
   'dead-letters/dead-letters.ts': [1, 'compared with parkedAt, which people read'],
   'dead-letters/message-box.ts': [1, 'parkedAt, which people read'],

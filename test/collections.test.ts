@@ -56,7 +56,7 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     recent: 'forget(), once the store has them; hasRoom() holds further ones back',
     learned: 'at most 10,000',
   },
-  'entity/publisher.ts': { waiting: 'flushWaiting(); maxInFlight' },
+  'entity/publish-ring.ts': { waiting: 'flushWaiting(); maxInFlight' },
   'entity/transactions.ts': { taken: 'weak' },
   'entity/unit-of-work.ts': {
     entities: 'goes with the unit',
