@@ -16,7 +16,6 @@ import { printAs, statusLine } from '../../../base/one-line.ts';
 import { tame } from '../../../base/tame.ts';
 import { within } from '../../../base/wait.ts';
 import { checkpointTable } from '../../../handler-state/checkpoint.ts';
-import type { SqlClient as EffectClient } from '../../../handler-state/effect-transaction.ts';
 import type { Effects } from '../../../handler-state/effects.ts';
 import type { Change } from '../../../handler-state/handler-state-store.ts';
 import { mayComeBack, storeBackoffMs } from '../../../handler-state/store-backoff.ts';
@@ -43,9 +42,9 @@ import {
 import { resolveSubscription } from '../../../subscriptions/settings.ts';
 import type { RunningSubscription } from '../../../subscriptions/subscription.ts';
 import { emptyStatus } from '../../../subscriptions/subscription-status.ts';
-import { failure, tooSlow } from '../session/failure.ts';
-import { kindOf, mayPass } from '../session/sqlstate.ts';
+import { mayPass } from '../session/sqlstate.ts';
 import { foldBatch } from './batch-fold.ts';
+import { blamelessClient } from './blameless-client.ts';
 import { KnownRows } from './known-rows.ts';
 import { pageSize } from './row-pages.ts';
 import { RowTable } from './row-table.ts';
@@ -308,10 +307,11 @@ export class TableProjection<Row> implements Projection<Row> {
       },
       this.stage.definitions,
     );
+    const { schema } = this.store;
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
       const effects = tx as Effects;
-      const client = this.blameless(await effects.ownClient(this.heldUp), events);
+      const client = blamelessClient(await effects.ownClient(this.heldUp), events, { projection: name, schema });
       const taken = known.take();
       const { changed, names } = await foldBatch(this.definition, table, client, events, taken);
       effects.afterCommit(() => {
@@ -326,24 +326,6 @@ export class TableProjection<Row> implements Projection<Row> {
     this.trouble = error;
     this.stage.projectionHeldUp(this.name, error);
   };
-
-  /**
-   * What holds up a statement (a lock, the server) says nothing of events and rows: it is the store's own error. One that
-   * takes too long is done for fewer events first.
-   */
-  private blameless(client: EffectClient, events: readonly StoredEvent[]): SqlClient {
-    const query = async (...asked: unknown[]): Promise<unknown> => {
-      try {
-        return await (client.query as (...asked: unknown[]) => Promise<unknown>)(...asked);
-      } catch (error) {
-        const kind = kindOf(error);
-        if (kind === 'slow' && events.length > 1) throw error;
-        if (kind === 'slow') throw tooSlow(`event ${events[0]!.id} in '${this.name}'`, error);
-        throw mayPass(error) ? failure(error, this.store.schema) : error;
-      }
-    };
-    return { query } as unknown as SqlClient;
-  }
 }
 
 printAs<TableProjection<unknown>>(TableProjection, (one) => statusLine('Projection', one));
