@@ -227,7 +227,7 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
 
   'changes that handlers side by side might have read': async (run) => {
     const handlerState = tablesIn(run);
-    const { changedAt } = handlerState as unknown as { changedAt: Map<string, number> };
+    const { recent } = handlerState as unknown as { recent: { changedAt: Map<string, number> } };
     let reading = handlerState.beginReading();
     let count = 0;
     return {
@@ -245,7 +245,7 @@ const places: Readonly<Record<string, (run: FaultRun) => Promise<Place> | Place>
         }
         await handlerState.durable();
       },
-      size: () => changedAt.size,
+      size: () => recent.changedAt.size,
       end: () => handlerState.close(),
     };
   },
