@@ -23,6 +23,10 @@ const owners: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'shard/snapshots.ts': { unfaithful: 'one for each aggregate type' },
   'shard/stored-horizon.ts': { marks: 'the store has come there; at most 1,000' },
   'shard/tail-index.ts': { positions: 'dropped whole once the store has caught up', outcomes: 'as positions' },
+  'subscriptions/worker-pool.ts': {
+    threads: 'a failed call has ended its own; as many as calls run at a time',
+    free: 'a call takes it; as threads',
+  },
   'bus/bus.ts': { entries: "off(): the user's own", batches: 'every turn' },
   'dispatch/unconfirmed.ts': { queue: 'the store has come there; from a limit on, lanes wait' },
   'dispatch/in-flight.ts': { channels: 'one for each shard', others: 'publisher and relay' },

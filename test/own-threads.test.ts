@@ -84,5 +84,5 @@ test('each thread of src inherits the arguments, ends itself, and leaves the pub
   }
   expect(open).toEqual([]);
   const starters = ['flush/host.ts', 'adapters/lmdb/handlers/tables.ts', 'log/threads.ts'];
-  expect(made.sort()).toEqual(['shard/pool.ts', 'subscriptions/worker-pool.ts', ...starters, 'base/thread.ts'].sort());
+  expect(made.sort()).toEqual(['base/thread-for-tasks.ts', ...starters, 'base/thread.ts'].sort());
 });

@@ -28,10 +28,10 @@ export class ShardLives {
     this.atStart = isEarly && !hasTaken ? this.atStart + 1 : 0;
   }
 
-  /** It has not even started. */
-  failed(): void {
+  /** It has not even started. `isShort`: for want of what a thread needs, which says nothing of its modules. */
+  failed(isShort: boolean): void {
     this.early++;
-    this.atStart++;
+    if (!isShort) this.atStart++;
   }
 
   /** Whether it is not started again. */

@@ -7,6 +7,7 @@ import { clearInterval, pause, performance, setInterval } from '../base/clock.ts
 import { TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
 import { pauseUnless } from '../base/on-abort.ts';
+import { isShortage } from '../base/shortage.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { StartSettings } from '../model/start-options.ts';
 import { ShardPool } from '../shard/pool.ts';
@@ -153,7 +154,7 @@ export class Shards {
       } catch (error) {
         if (this.stopping) return undefined;
         last = String(error);
-        lives.failed();
+        lives.failed(isShortage(error));
         this.deathsAtStart++;
         this.events.died(index, last);
         await this.log.detach(this.ringKeys[index]!);
@@ -162,7 +163,7 @@ export class Shards {
   }
 
   /**
-   * The shards' stop stage has been set: wait for them, and give their threads back. Once `abandoned` has resolved, a
+   * The shards' stop stage has been set: wait for them and their threads. Once `abandoned` has resolved, a
    * shard that still does not return is held by a command's code, and its thread is ended.
    */
   async close(abandoned: Promise<void>): Promise<void> {
@@ -180,7 +181,6 @@ export class Shards {
       if ((await Promise.race([ended, late])) === 'late') await this.pool.terminateHeld();
       await ended;
     });
-    await steps.take('their pool', () => this.pool.close());
     steps.end();
   }
 

@@ -13,7 +13,7 @@ export interface StartOptions {
   timeoutMs?: number | undefined;
   /**
    * So often in a row a shard may die as it starts, before it has taken a command, 1 to 1,000; default 10. Then the runtime
-   * fails: `ThreadFailed`.
+   * fails: `ThreadFailed`. Starts that fail for want of descriptors, threads or memory do not count.
    */
   attempts?: number | undefined;
   /**

@@ -129,7 +129,7 @@ export class HandlerStage {
     noteUndeclared(settings.name, settings, this.parts);
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as HandlerFn));
     this.subscriptions.checkFree(settings.name);
-    const pool = new WorkerPool(settings.module, settings.threads, moduleMs, moduleRoots);
+    const pool = new WorkerPool(settings.module, moduleMs, moduleRoots);
     const ends = { ready: () => pool.load(), closed: () => pool.close() };
     try {
       return this.begin(settings, callOf(settings, pool.call), ends);

@@ -1,28 +1,26 @@
-// The shards' threads: one Piscina pool, one long-lived task in each of its workers. A shard that dies is started again on
-// new rings, after its old ones have been read to the end. Host thread.
+// The shards' threads: a long-lived Piscina task in each. A shard that dies is started again on new rings, after its old ones
+// have been read to the end. Host thread.
 //
-// Invariants: a thread serves one start. A start that is rejected has ended its thread by then, and sealed its rings: the
-// pool has no more threads than shards, so the next start would wait indefinitely behind one that lives, and a thread that has
-// failed to import a module repeats that error for as long as it lives. A start ends: each of its steps has a bound.
+// Invariants: a thread serves one start. A start that is rejected has ended its thread by then, and sealed its rings: a thread
+// that has failed to import a module repeats that error for as long as it lives. A start ends: each of its steps has a bound,
+// and one whose thread cannot be made is rejected at once.
 
-import { Piscina } from 'piscina';
 import { ownFile } from '../base/own-file.ts';
-import { threadArguments } from '../base/thread-arguments.ts';
+import { TaskThread } from '../base/thread-for-tasks.ts';
 import { type PoolEvents, type RunningShard, type ShardSettings, ShardStart } from './shard-start.ts';
 
 /** A start that has not ended, or the shard that came of it. */
 interface Running {
-  /** Resolves when its thread has returned, or has ended. */
+  /** Resolves when its thread has ended. */
   readonly ended: Promise<void>;
-  /** Takes its task from the pool, and ends the thread that has it. */
-  readonly thread: AbortController;
+  /** Takes its task from the thread, and ends that. */
+  terminate(): Promise<void>;
 }
 
 /** For a thread to begin, beside what one module may take: a machine under load starts threads slowly. */
 const beginMs = 60_000;
 
 export class ShardPool {
-  private readonly pool: Piscina;
   private readonly settings: ShardSettings;
   private readonly events: PoolEvents;
   private readonly beginMs: number;
@@ -33,16 +31,6 @@ export class ShardPool {
     this.settings = settings;
     this.events = events;
     this.beginMs = withinMs;
-    this.pool = new Piscina({
-      filename: ownFile('./thread', import.meta.url).href,
-      minThreads: settings.shards,
-      maxThreads: settings.shards,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      ...threadArguments(),
-    });
-    // A worker's death shows as its task's rejection; without a listener the event would be thrown as well.
-    this.pool.on('error', () => {});
   }
 
   /**
@@ -50,28 +38,28 @@ export class ShardPool {
    * thread has ended.
    */
   start(index: number, attach: (eventRing: SharedArrayBuffer) => void): Promise<RunningShard> {
-    const thread = new AbortController();
-    const start = new ShardStart(index, this.settings, this.events, () => this.endThread(thread));
+    const thread = new TaskThread(ownFile('./thread', import.meta.url), undefined, 0);
+    const stop = new AbortController();
+    const terminate = (): Promise<void> => thread.terminate(stop);
+    const start = new ShardStart(index, this.settings, this.events, terminate);
     attach(start.eventRing);
     start.begin(this.beginMs);
-    const task = this.pool.run(start.data, { transferList: [...start.ports], signal: thread.signal });
-    const running: Running = { ended: this.follow(task, start, () => this.running.delete(running)), thread };
+    const follow = async (): Promise<void> => {
+      const cause = await thread.run(start.data, [...start.ports], stop).then(
+        () => '',
+        (error: Error) => error?.message ?? String(error),
+      );
+      await start.hearLast();
+      await thread.close();
+      this.running.delete(running);
+      start.close(cause);
+    };
+    const running: Running = { ended: follow(), terminate };
     this.running.add(running);
     return start.started;
   }
 
-  /** Resolves when the thread has ended, and what it has reported has been heard. */
-  private async follow(task: Promise<unknown>, start: ShardStart, left: () => void): Promise<void> {
-    const cause = await task.then(
-      () => '',
-      (error: Error) => error?.message ?? String(error),
-    );
-    await start.hearLast();
-    left();
-    start.close(cause);
-  }
-
-  /** All shards have returned. */
+  /** All shards have returned, and their threads have ended. */
   async ended(): Promise<void> {
     await Promise.all([...this.running].map(({ ended }) => ended));
   }
@@ -81,20 +69,6 @@ export class ShardPool {
    * imports as it starts, holds it, so that no native code of ours runs there.
    */
   async terminateHeld(): Promise<void> {
-    await Promise.all([...this.running].map(({ thread }) => this.endThread(thread)));
-  }
-
-  /** Resolves once it has ended; the pool itself does not wait for that. */
-  private async endThread(thread: AbortController): Promise<void> {
-    const before = this.pool.threads;
-    thread.abort();
-    const after = new Set(this.pool.threads);
-    await Promise.all(before.filter((one) => !after.has(one)).map((one) => one.terminate()));
-  }
-
-  /** Give the threads back; their tasks have ended, so that no native code runs in them. */
-  async close(): Promise<void> {
-    await this.ended();
-    await this.pool.close();
+    await Promise.all([...this.running].map((one) => one.terminate()));
   }
 }

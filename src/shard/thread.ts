@@ -1,4 +1,4 @@
-// A shard's thread: a long-lived task in the Piscina pool. Blocks while there is nothing to do and nothing pending; serves
+// A shard's thread: a long-lived Piscina task. Blocks while there is nothing to do and nothing pending; serves
 // its event loop while asynchronous commands are in progress, and now and then for the sake of what `context` holds.
 
 import { clearInterval, pause, performance, setInterval, yieldToLoop } from '../base/clock.ts';

@@ -1,18 +1,17 @@
-// A handler in threads of its own: one Piscina pool per subscription. What blocks or ends a thread there costs the service
-// nothing; a thread that is gone is a failed attempt, and another takes its place. Owned by the host thread.
+// A handler in threads of its own. What blocks or ends a thread there costs the service nothing; a thread that is gone, or that
+// cannot be made, is a failed attempt, and another takes its place. Owned by the host thread.
 //
 // Invariant: a call ends. One that is out of time gets its signal aborted; if it goes on for `blockedGraceMs` all the same, its thread is
-// ended where it stands. No more calls are made at a time than there are threads, so none waits for another one's.
+// ended where it stands. A call takes a thread that is free or a new one: no more calls are made at a time than there may be threads.
 
-import { MessageChannel, receiveMessageOnPort } from 'node:worker_threads';
-import { Piscina } from 'piscina';
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import { clearTimeout, setTimeout } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { ownFile } from '../base/own-file.ts';
 import { tame } from '../base/tame.ts';
-import { threadArguments } from '../base/thread-arguments.ts';
+import { TaskThread } from '../base/thread-for-tasks.ts';
 import type { StoredEvent } from '../model/event.ts';
 import type { Attempt } from './attempt.ts';
 import type { HandlerFn } from './handler-code.ts';
@@ -28,25 +27,16 @@ type Given = Pick<Attempt, 'effectKey' | 'attempt' | 'dryRun' | 'signal' | 'begu
 export class WorkerPool {
   private readonly module: string;
   private readonly loadMs: number;
-  private readonly pool: Piscina;
+  private readonly data: WorkerHandlerData;
+  private readonly threads = new Set<TaskThread>();
+  private readonly free: TaskThread[] = [];
+  private isClosed = false;
 
   /** `loadMs`: a module that takes longer to load is tried again. */
-  constructor(module: string, threads: number, loadMs: number, moduleRoots?: readonly string[] | undefined) {
+  constructor(module: string, loadMs: number, moduleRoots?: readonly string[] | undefined) {
     this.module = module;
     this.loadMs = loadMs;
-    const data: WorkerHandlerData = { module, moduleRoots };
-    this.pool = new Piscina({
-      filename: ownFile('./worker-thread', import.meta.url).href,
-      workerData: data,
-      minThreads: threads,
-      maxThreads: threads,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      ...threadArguments(),
-      closeTimeout: closeGraceMs,
-    });
-    // A worker's death shows as its task's rejection; without a listener the event would be thrown as well.
-    this.pool.on('error', () => {});
+    this.data = { module, moduleRoots };
   }
 
   readonly call: HandlerFn = (event: StoredEvent, attempt: Attempt) =>
@@ -85,7 +75,7 @@ export class WorkerPool {
     port1.once('message', guarded(hear));
     const forget = onAbort(signal, abort);
     try {
-      await this.pool.run(task, { transferList: [port2], signal: blocked.signal });
+      await this.runInThread(task, port2, blocked);
     } catch (error) {
       // The thread's end may overtake what it has said.
       const late = receiveMessageOnPort(port1)?.message as WorkerNote | undefined;
@@ -98,8 +88,24 @@ export class WorkerPool {
     }
   }
 
-  /** What waits is given up, what runs may end. */
+  private async runInThread(task: WorkerTask, port: MessagePort, blocked: AbortController): Promise<void> {
+    if (this.isClosed) throw new Error('its threads have been closed');
+    const { data, threads, free } = this;
+    const thread = free.pop() ?? new TaskThread(ownFile('./worker-thread', import.meta.url), data, closeGraceMs);
+    threads.add(thread);
+    try {
+      await thread.run(task, [port], blocked);
+      free.push(thread);
+    } catch (error) {
+      await thread.close();
+      threads.delete(thread);
+      throw error;
+    }
+  }
+
+  /** What runs may end. */
   async close(): Promise<void> {
-    await this.pool.close({ force: true });
+    this.isClosed = true;
+    await Promise.all([...this.threads].map((thread) => thread.close()));
   }
 }

@@ -1,4 +1,4 @@
-// Entry of a handler's own threads: a leaf, run by a Piscina pool. Imports the user's module, and calls its default export
+// Entry of a handler's own threads: a leaf, run by Piscina. Imports the user's module, and calls its default export
 // for one event after the other.
 
 import { type MessagePort, workerData } from 'node:worker_threads';

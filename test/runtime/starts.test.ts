@@ -1,7 +1,11 @@
 // Starts that depend on a user's modules: each wait has an end, and a shard that dies as it starts is not started for ever.
+import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { afterEach, expect, test } from 'vitest';
+import { TaskThread } from '../../src/base/thread-for-tasks.ts';
 import { createRuntime, type RuntimeOptions } from '../../src/index.ts';
 import { ShardPool } from '../../src/shard/pool.ts';
 import type { ShardSettings } from '../../src/shard/shard-start.ts';
@@ -52,7 +56,7 @@ test.each([
 });
 
 test("a handler's module that does not load is named", async () => {
-  const pool = new WorkerPool(module('imports'), 1, 300);
+  const pool = new WorkerPool(module('imports'), 300);
   const error = await errorOf(pool.load());
   expect(error).toMatchObject({ code: 'StartTimedOut', details: { module: module('imports'), timeoutMs: 300 } });
   await pool.close();
@@ -90,7 +94,36 @@ test('a shard that comes back with other commands each time fails the runtime, a
   expect(runtime.status().state).toBe('failed');
 });
 
-test('a shard whose thread does not begin, or that waits behind one that does not end, is given up', async () => {
+test.each([0, 1, 2])(
+  'a shard comes back once descriptors are free again, whatever it failed for without: %i',
+  async (spare) => {
+    const program = join(import.meta.dirname, 'no-descriptors.ts');
+    const node = `${process.execPath} --no-warnings --conditions=trunkline-source ${program} ${scratchFolder()} ${spare}`;
+    const { stdout } = await promisify(execFile)('sh', ['-c', `ulimit -n 256; exec ${node}`]);
+    expect(JSON.parse(stdout)).toEqual({ usedUp: 'EMFILE', value: 2, state: 'open' });
+  },
+);
+
+test('a task whose thread cannot be made, or ends before it has begun, is refused at once', async () => {
+  const refused = (thread: TaskThread): Promise<Error> => errorOf(thread.run({}, [], new AbortController()));
+  const { execArgv } = process;
+  process.execArgv = ['--input-type=module', '--conditions'];
+  const unmade = new TaskThread(new URL('./ends-at-once.ts', import.meta.url), undefined, 0);
+  expect(await refused(unmade)).toMatchObject({ code: 'ERR_WORKER_INVALID_EXEC_ARGV' });
+  process.execArgv = execArgv;
+  await unmade.terminate(new AbortController());
+  await unmade.close();
+  for (const [way, message] of Object.entries({
+    throws: 'no',
+    exits: 'its thread has ended before it took its task',
+  })) {
+    const ended = new TaskThread(new URL('./ends-at-once.ts', import.meta.url), { way }, 0);
+    expect((await refused(ended)).message, way).toMatch(message);
+    await ended.close();
+  }
+});
+
+test('a shard whose thread does not begin is given up', async () => {
   const types = [{ name: 'none', module: module('imports'), commands: [] }];
   const common = { types, controlBlock: new ControlBlock().memory, shards: 1, ringBytes: 1 << 16, moduleMs: 1 };
   const pool = new ShardPool(common as unknown as ShardSettings, { wake() {}, warning() {}, died() {} }, 1);
@@ -98,5 +131,5 @@ test('a shard whose thread does not begin, or that waits behind one that does no
   const cause = 'it has not begun within 2 ms'; // sooner than a thread can
   for (const error of await Promise.all(starts))
     expect(error).toMatchObject({ code: 'ThreadFailed', details: { cause } });
-  await pool.close();
+  await pool.ended();
 });
