@@ -5,7 +5,7 @@ import { afterAll, beforeEach, expect, test } from 'vitest';
 import { postgres, type Runtime } from '../../../src/index.ts';
 import { administer, migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
-import { errorOf, startRuntime, until } from '../../runtime/scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../../runtime/scratch.ts';
 import { Clients } from './clients.ts';
 
 const long = { timeout: 300_000 }; // on a machine that may be busy
@@ -82,6 +82,31 @@ test.each(['commit', 'rollback'])(
     expect({ stored, quarantined }).toEqual({ stored: written, quarantined: 0 });
   },
 );
+
+test('a service that closes meanwhile, and one that finds its checkpoint locked too, lose nothing', long, async () => {
+  const dataDir = scratchFolder();
+  const first = await start({ dataDir });
+  await add(first, 'locked');
+  await lockHead('locked');
+  await addSoon(first, 'locked');
+  await addSoon(first, 'free');
+  await first.close();
+  expect([await versions('locked'), await versions('free')]).toEqual([[1], []]);
+  await blocker.query('select from trunkline.flush_checkpoints for update');
+  const { logger, said } = listening();
+  const second = await start({ dataDir, logger });
+  const third = await addSoon(second, 'locked');
+  await until(
+    () => said,
+    (all) => all.some((text) => text.includes("'an application'")),
+    60_000,
+  );
+  await blocker.query('rollback');
+  await third.reached('stored');
+  await second.reached('stored');
+  expect([await versions('locked'), await versions('free')]).toEqual([upTo(3), [1]]);
+  expect(second.status().quarantined).toBe(0);
+});
 
 test(
   'a head that another makes meanwhile puts what comes too late into quarantine, and nothing else',
