@@ -46,7 +46,7 @@ test.skipIf(!pgbouncer.isPresent())('behind a pooler, what runtime.once does is 
 
 /** Files whose statements all run within transactions that these begin. */
 const within: Readonly<Record<string, string>> = {
-  'adapters/postgres/handlers/row-table.ts': 'adapters/postgres/handlers/entries.ts',
+  'adapters/postgres/handlers/row-table-sql.ts': 'adapters/postgres/handlers/entries-sql.ts',
   'adapters/postgres/handlers/log-readers-sql.ts': 'adapters/postgres/handlers/log-readers.ts',
   'adapters/postgres/flush/heads-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/session/locks.ts': 'adapters/postgres/schema/months.ts',

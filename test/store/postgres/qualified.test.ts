@@ -53,7 +53,7 @@ test('every function of the server and every table of its catalogue is named wit
  * session is set. All other statements are read on our own path (own-path.ts), and no client gets round it.
  */
 const shared = [
-  ...['entries.ts', 'row-pages.ts', 'row-table.ts', 'tables.ts', 'projection.ts', 'transactions.ts'].map(
+  ...['entries-sql.ts', 'row-pages-sql.ts', 'row-table-sql.ts', 'tables.ts', 'projection.ts', 'transactions.ts'].map(
     (file) => `adapters/postgres/handlers/${file}`,
   ),
   'adapters/postgres/outbox/append.ts',
@@ -85,7 +85,7 @@ test('no other statement can be read by the search_path of others', () => {
   // Clients and pools of ours bring the path along, and are made, and transactions begun, in one place (session.test.ts).
   expect(having(/extends pg\.(?:Client|Pool)\b/)).toEqual(['adapters/postgres/session/server-session.ts']);
   // Transactions and sessions whose path is another's.
-  expect(having(/\bbeginSharedSql\(/)).toEqual(['adapters/postgres/handlers/entries.ts']);
+  expect(having(/\bbeginSharedSql\(/)).toEqual(['adapters/postgres/handlers/entries-sql.ts']);
   expect(having(/isUsers: true/)).toEqual(['adapters/postgres/handlers/tables.ts']);
   // Clients of the user's: a pool is borrowed from in one place, which puts them on the path.
   expect(having(/\bborrowed\(this\.pool\b/)).toEqual(['adapters/postgres/read/archive.ts']);

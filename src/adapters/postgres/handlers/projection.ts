@@ -43,6 +43,7 @@ import { resolveSubscription } from '../../../subscriptions/settings.ts';
 import type { RunningSubscription } from '../../../subscriptions/subscription.ts';
 import { emptyStatus } from '../../../subscriptions/subscription-status.ts';
 import { mayPass } from '../session/sqlstate.ts';
+import { execute } from '../session/statement.ts';
 import { foldBatch } from './batch-fold.ts';
 import { blamelessClient } from './blameless-client.ts';
 import { KnownRows } from './known-rows.ts';
@@ -264,7 +265,7 @@ export class TableProjection<Row> implements Projection<Row> {
       try {
         const client = transaction.client as unknown as SqlClient;
         // The last try may have been committed, its reply lost: once its lock is ours that is settled.
-        await client.query(this.store.projectionLock(this.name));
+        await execute(client, this.store.projectionLock(this.name));
         if ((await this.store.get(projectionTable, this.name)) === json) return;
         await work(client);
         await transaction.commit([{ table: projectionTable, key: this.name, json }, ...changes]);

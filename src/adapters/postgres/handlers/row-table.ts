@@ -1,11 +1,7 @@
 // A table of the user's own, as a projection reads and writes it: one row a key, the row's fields in columns of their names.
 // PostgreSQL itself turns JSON into the columns' types and back, so any type will do that has a JSON form.
-//
-// The statements run by the search_path of the role, which the table's own triggers may count on: so each operator and type is
-// named with its schema here (own-path.ts).
-
 import { createHash } from 'node:crypto';
-import pg from 'pg';
+import type pg from 'pg';
 import { isError, TrunklineError } from '../../../base/errors.ts';
 import { checkDepth, userJson } from '../../../base/json.ts';
 import { DEPTH_LIMIT } from '../../../base/json-depth.ts';
@@ -14,8 +10,25 @@ import type { ProjectionTable } from '../../../projections/projection.ts';
 import type { RangeOptions } from '../../../subscriptions/reading-options.ts';
 import { deepFreeze } from '../../../wire/payload.ts';
 import type { PageSize } from '../session/page-size.ts';
+import { execute } from '../session/statement.ts';
 import { byPages } from './row-pages.ts';
-import { type KeyColumn, placeOf } from './table-place.ts';
+import {
+  anyRowStatement,
+  type Columns,
+  copyAll,
+  createSql,
+  deleteAll,
+  deleteStatement,
+  dropSql,
+  lockTableSql,
+  markStatement,
+  quotedTable,
+  type RowPlace,
+  rangeStatement,
+  readStatement,
+  upsertStatement,
+} from './row-table-sql.ts';
+import { placeOf } from './table-place.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
@@ -54,11 +67,9 @@ const markStart = 'trunkline: rows that are built, for [log, projection, schema,
 export const builtMark = ({ logId, projection }: RowsOwner): string =>
   `${markStart} ${JSON.stringify([logId, projection]).slice(0, -1)},`;
 
-interface RowTableFields<Row> {
+interface RowTableFields<Row> extends Columns {
   readonly schema: string;
   readonly plainName: string;
-  readonly key: KeyColumn;
-  readonly columns: readonly string[];
   readonly init: (key: string) => Row;
   readonly mark: string | undefined;
 }
@@ -68,9 +79,7 @@ export class RowTable<Row> {
   readonly name: string;
   private readonly schema: string;
   private readonly plainName: string;
-  private readonly key: KeyColumn;
-  /** All but the key's. */
-  private readonly columns: readonly string[];
+  private readonly place: RowPlace;
   private readonly known: ReadonlySet<string>;
   private readonly init: (key: string) => Row;
   /** The comment of a table that is built beside the user's own. */
@@ -79,9 +88,8 @@ export class RowTable<Row> {
   private constructor({ schema, plainName, key, columns, init, mark }: RowTableFields<Row>) {
     this.schema = schema;
     this.plainName = plainName;
-    this.name = `${pg.escapeIdentifier(schema)}.${pg.escapeIdentifier(plainName)}`;
-    this.key = key;
-    this.columns = columns;
+    this.name = quotedTable(schema, plainName);
+    this.place = { table: this.name, key, columns };
     this.known = new Set(columns);
     this.init = init;
     this.mark = mark;
@@ -107,21 +115,16 @@ export class RowTable<Row> {
     const parts = [logId, projection, this.schema, this.plainName, generation];
     const hash = createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, hashLength);
     const mark = `${markStart} ${JSON.stringify(parts)}; trunkline drops this table`;
-    const { schema, key, columns, init } = this;
+    const { schema, init } = this;
+    const { key, columns } = this.place;
     return new RowTable({ schema, plainName: `${nameStart}${hash}`, key, columns, init, mark });
   }
 
   /** Whether the table is there, and one that {@link make} has made. @throws InvalidOptions: it was made by another program */
   async isMade(client: Client): Promise<boolean> {
-    const { rows } = await client.query(
-      `select pg_catalog.obj_description(c.oid, 'pg_class') as mark, pg_catalog.pg_has_role(c.relowner, 'usage') as is_own
-       from pg_catalog.pg_class c
-       join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
-       where n.nspname operator(pg_catalog.=) $1 and c.relname operator(pg_catalog.=) $2`,
-      [this.schema, this.plainName],
-    );
-    if (rows.length === 0) return false;
-    if (this.mark !== undefined && rows[0].mark === this.mark && rows[0].is_own) return true;
+    const [found] = await markStatement.run(client, { schema: this.schema, name: this.plainName });
+    if (found === undefined) return false;
+    if (this.mark !== undefined && found.mark === this.mark && found.isOwn) return true;
     const reason = `table '${this.name}' stands where rows are built, and lacks the comment of one that trunkline has made: rename it`;
     throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
   }
@@ -129,13 +132,12 @@ export class RowTable<Row> {
   /** Again, and empty. */
   async make(client: Client, like: RowTable<Row>): Promise<void> {
     await this.drop(client);
-    await client.query(`create table ${this.name} (like ${like.name} including all)`);
-    await client.query(`comment on table ${this.name} is ${pg.escapeLiteral(this.mark!)}`);
+    await execute(client, createSql(this.name, like.name, this.mark!));
   }
 
   /** Only a table that {@link make} has made. */
   async drop(client: Client): Promise<void> {
-    if (await this.isMade(client)) await client.query(`drop table ${this.name}`);
+    if (await this.isMade(client)) await execute(client, dropSql(this.name));
   }
 
   /**
@@ -143,8 +145,8 @@ export class RowTable<Row> {
    * @throws InvalidOptions: it holds rows
    */
   async refuseRows(client: Client): Promise<void> {
-    const { rows } = await client.query(`select exists (select from ${this.name}) as found`);
-    if (!rows[0].found) return;
+    const { found } = await anyRowStatement(this.name).one(client, {});
+    if (!found) return;
     const reason = `table '${this.name}' holds rows, and none that this projection has put there: its first rows come into an empty table; empty this one, or name another`;
     throw new TrunklineError('InvalidOptions', { option: 'projection.into', reason });
   }
@@ -156,18 +158,10 @@ export class RowTable<Row> {
    */
   async become(client: Client, next: RowTable<Row>, isOurs: boolean, pages: PageSize): Promise<void> {
     // Another writer's rows would be met at the insertion, or missed: none comes in until this transaction ends.
-    await client.query(`lock table ${this.name} in share row exclusive mode`);
+    await execute(client, lockTableSql(this.name));
     if (!isOurs) await this.refuseRows(client);
-    const key = pg.escapeIdentifier(this.key.name);
-    const columns = [this.key.name, ...this.columns].map((name) => pg.escapeIdentifier(name)).join();
-    const { type: keyType, equals, less, greater } = this.key;
-    const size = { key, keyType, less, greater, pages };
-    if (isOurs) {
-      const gone = `delete from ${this.name} t using page where t.${key} ${equals} page.${key}`;
-      await byPages(client, { ...size, from: this.name, columns: key, work: gone });
-    }
-    const put = `insert into ${this.name} (${columns}) overriding system value select ${columns} from page`;
-    await byPages(client, { ...size, from: next.name, columns, work: put });
+    if (isOurs) await byPages(client, { ...deleteAll(this.place), pages });
+    await byPages(client, { ...copyAll(this.place, next.name), pages });
     await next.drop(client);
   }
 
@@ -176,20 +170,11 @@ export class RowTable<Row> {
    * come back as another one (`7.0` and `7.00`, a UUID in capitals, a time in another zone, a text in another case).
    */
   async read(client: Client, keys: readonly string[]): Promise<Map<string, Found<Row>>> {
-    const key = pg.escapeIdentifier(this.key.name);
-    const { type, collation, equals } = this.key;
-    const { rows } = await client.query<any[]>({
-      text: `with wanted as (select place, given::${type}${collation} as value
-          from pg_catalog.unnest($1::pg_catalog.text[]) with ordinality as w (given, place))
-        select w.place, coalesce(t.${key}, pg_catalog.first_value(w.value) over (partition by w.value order by w.place))::pg_catalog.text,
-          t.${key} is not null, ${this.selected('t.')} from wanted w left join ${this.name} t on t.${key} ${equals} w.value`,
-      values: [keys],
-      rowMode: 'array',
-    });
+    const rows = await readStatement(this.place).run(client, { keys });
     return new Map(
-      rows.map(([place, name, isThere, ...values]: any[]) => {
-        const given = keys[Number(place) - 1]!;
-        return [given, { key: name, row: isThere ? this.rowOf(given, values) : undefined }];
+      rows.map(([place, key, isThere, ...values]) => {
+        const given = keys[place - 1]!;
+        return [given, { key, row: isThere ? this.rowOf(given, values) : undefined }];
       }),
     );
   }
@@ -200,15 +185,11 @@ export class RowTable<Row> {
     { prefix = '', start = prefix, end, limit }: RangeOptions,
     tell: (key: string, error: unknown) => void,
   ): Promise<{ key: string; row: Row }[]> {
-    const key = `${pg.escapeIdentifier(this.key.name)}::pg_catalog.text collate pg_catalog."C"`;
-    const sql = `${this.select()} where ${key} operator(pg_catalog.>=) $1 and pg_catalog.starts_with(${key}, $2)
-        and ($3::pg_catalog.text is null or ${key} operator(pg_catalog.<) $3)
-      order by ${key} limit $4`;
+    const statement = rangeStatement(this.place);
     const found: { key: string; row: Row }[] = [];
     for (let from = start; ; ) {
       const wanted = limit === undefined ? undefined : limit - found.length;
-      const values = [from, prefix, end, wanted];
-      const { rows } = await client.query<any[]>({ text: sql, values, rowMode: 'array' });
+      const rows = await statement.run(client, { start: from, prefix, end, limit: wanted });
       for (const [name, ...fields] of rows) {
         try {
           found.push({ key: name, row: this.rowOf(name, fields) });
@@ -237,24 +218,20 @@ export class RowTable<Row> {
       group.rows.push(this.jsonOf(row, group));
     }
     for (const { fields, keys, rows } of groups.values()) {
-      await client.query(this.upsert(fields), [keys, `[${rows.join()}]`]);
+      await upsertStatement(this.place, fields).count(client, { keys, json: `[${rows.join()}]` });
     }
-    if (gone.length === 0) return;
-    const { name, type, collation, equals } = this.key;
-    const sql = `delete from ${this.name} t
-      using (select given::${type}${collation} as value from pg_catalog.unnest($1::pg_catalog.text[]) as w (given)) as w
-      where t.${pg.escapeIdentifier(name)} ${equals} w.value`;
-    await client.query(sql, [gone]);
+    if (gone.length > 0) await deleteStatement(this.place).count(client, { keys: gone });
   }
 
   private groupOf(row: Row, groups: Map<string, RowGroup>): RowGroup {
     const given: string[] = [];
+    const keyName = this.place.key.name;
     for (const field in row) {
-      if (field !== this.key.name && !this.known.has(field))
+      if (field !== keyName && !this.known.has(field))
         throw new Error(`rows have a field '${field}', and table ${this.name} no such column`);
       given.push(field);
     }
-    const fields = given.filter((field) => field !== this.key.name).sort();
+    const fields = given.filter((field) => field !== keyName).sort();
     const signature = fields.join('\0'); // no column's name has one
     const { keys = [], rows = [] } = groups.get(signature) ?? {};
     const group = { given, fields, keys, rows };
@@ -265,45 +242,14 @@ export class RowTable<Row> {
   /** Without the key's own field, which is written by itself. */
   private jsonOf(row: Row, { given, fields }: RowGroup): string {
     if (given.length === 0) return '{}';
-    return JSON.stringify(given.length === fields.length ? row : { ...row, [this.key.name]: undefined });
-  }
-
-  /** A key is made from its text by the cast that {@link read} uses: JSON makes another one of some texts, in a jsonb column. */
-  private upsert(fields: readonly string[]): string {
-    const { name, type, collation } = this.key;
-    const key = pg.escapeIdentifier(name);
-    const columns = fields.map((field) => pg.escapeIdentifier(field));
-    const changes = columns.map((column) => `${column} = excluded.${column}`).join();
-    const given = this.nameBeside;
-    const values = [`w.${given}::${type}${collation}`, ...columns.map((column) => `w.${column}`)].join();
-    return `insert into ${this.name} (${[key, ...columns].join()}) select ${values}
-      from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.json_populate_recordset(null::${this.name}, $2)) as w (${given})
-      on conflict (${key}) do ${changes === '' ? 'nothing' : `update set ${changes}`}`;
-  }
-
-  /** Of a column that the table has none of. */
-  private get nameBeside(): string {
-    let name = 'trunkline_key';
-    while (this.known.has(name) || name === this.key.name) name += '_';
-    return name;
-  }
-
-  private select(): string {
-    return `select ${pg.escapeIdentifier(this.key.name)}::pg_catalog.text, ${this.selected('')} from ${this.name}`;
-  }
-
-  private selected(table: string): string {
-    const columns = this.columns.map(
-      (name) => `pg_catalog.to_json(${table}${pg.escapeIdentifier(name)})::pg_catalog.text`,
-    );
-    return columns.join() || 'null';
+    return JSON.stringify(given.length === fields.length ? row : { ...row, [this.place.key.name]: undefined });
   }
 
   /** A field that `init` makes text stays text: a decimal keeps its digits. @throws RecordInvalid: no row of ours is so deep */
   private rowOf(key: string, values: readonly (string | null)[]): Row {
     const initial = this.init(key) as Record<string, unknown>;
     const row: Record<string, unknown> = {};
-    for (const [i, name] of this.columns.entries()) {
+    for (const [i, name] of this.place.columns.entries()) {
       const json = values[i] ?? null;
       if (json === null) {
         row[name] = null;

@@ -21,8 +21,10 @@ import { type Guard, guard } from '../session/guard.ts';
 import { lockNames, lockSql } from '../session/locks.ts';
 import { onOwnPath } from '../session/own-path.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
-import { beginSql, lockTimeoutMs, openPool, type SessionUse } from '../session/server-session.ts';
+import { lockTimeoutMs, openPool, type SessionUse } from '../session/server-session.ts';
+import { execute } from '../session/statement.ts';
 import { EntryStatements } from './entries.ts';
+import { beginCommitSql, part, passLockSql } from './entries-sql.ts';
 import { HandlerTransactions } from './transactions.ts';
 
 const readConnections = 4;
@@ -75,7 +77,7 @@ export class PostgresTables implements HandlerStateStore {
       const client = await this.reading.connect();
       let isLost = true;
       try {
-        if (!this.isSettled) await client.query(`${beginSql()}; ${this.statements.lock}; commit`);
+        if (!this.isSettled) await execute(client, passLockSql(this.statements.lock));
         this.isSettled = true;
         const result = await work(client);
         isLost = false;
@@ -93,7 +95,7 @@ export class PostgresTables implements HandlerStateStore {
     const refused: [Change, Error][] = [];
     try {
       const locals = `lock_timeout = ${lockTimeoutMs(this.settings.statementTimeoutMs)}`;
-      await client.query(`${beginSql(locals)}; ${this.statements.lock}; savepoint part`);
+      await execute(client, beginCommitSql(this.statements.lock, locals));
       await this.writeWhatGoes(client, changes, refused);
       await client.query('commit');
       const isRefused = new Set(refused.map(([change]) => change));
@@ -115,7 +117,7 @@ export class PostgresTables implements HandlerStateStore {
       await this.statements.write(client, changes);
     } catch (error) {
       if (!refusesData(error)) throw error;
-      await client.query('rollback to savepoint part');
+      await execute(client, part.undo);
       if (changes.length === 1) {
         refused.push([changes[0]!, error as Error]);
         return;
@@ -123,7 +125,7 @@ export class PostgresTables implements HandlerStateStore {
       const middle = changes.length >> 1;
       for (const half of [changes.slice(0, middle), changes.slice(middle)]) {
         await this.writeWhatGoes(client, half, refused);
-        await client.query('savepoint part');
+        await execute(client, part.begin);
       }
     }
   }

@@ -17,6 +17,7 @@ import { onOwnPath } from '../session/own-path.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
 import { destroyClient, lockTimeoutMs, openPool, resetSession, type SessionUse } from '../session/server-session.ts';
 import { codeOf, kindOf, mayPass } from '../session/sqlstate.ts';
+import { executeEach } from '../session/statement.ts';
 import type { EntryStatements } from './entries.ts';
 
 export class HandlerTransactions {
@@ -55,8 +56,8 @@ export class HandlerTransactions {
       if (this.isCut) throw new TrunklineError('RuntimeClosed', { state: 'closed' });
       this.open.add(client);
       const locals = isOurs ? [`lock_timeout = ${lockTimeoutMs(this.use.timeoutMs)}`] : [];
-      const begun: unknown = await client.query(this.statements.beginWith(entry, longestMs, ...locals));
-      const inserted = (begun as pg.QueryResult[]).find(({ command }) => command === 'INSERT');
+      const begun = await executeEach(client, this.statements.beginWith(entry, longestMs, ...locals));
+      const inserted = begun.find(({ command }) => command === 'INSERT');
       if (inserted?.rowCount !== 0) return new Transaction(client, this.statements, this.schema, end);
       await client.query('rollback');
       end(false);

@@ -69,10 +69,18 @@ export class Statement<Given extends object, Row extends object> {
     throw new TrunklineError('RecordInvalid', { what: this.what, reason });
   }
 
-  private send(client: Client, given: Given): Promise<pg.QueryResult> {
-    return client.query(
-      this.text,
-      this.names.map((name) => own(given, name)),
-    );
+  protected send(client: Client, given: Given): Promise<pg.QueryResult<object>> {
+    return client.query(this.text, this.values(given));
+  }
+
+  protected values(given: Given): unknown[] {
+    return this.names.map((name) => own(given, name));
+  }
+}
+
+/** One on a user's columns, whose names may be any, and the same as ours: a row is a list, in the order of the statement. */
+export class ListStatement<Given extends object, Row extends readonly unknown[]> extends Statement<Given, Row> {
+  protected override send(client: Client, given: Given): Promise<pg.QueryResult<object>> {
+    return client.query<unknown[]>({ text: this.text, values: this.values(given), rowMode: 'array' });
   }
 }
