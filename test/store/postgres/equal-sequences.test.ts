@@ -1,10 +1,10 @@
 // Rows that share a number, as a restored table or numbers that began again bring them: a page that ends between two of them leaves
-// none out, neither of an archive, whose month is dropped for it, nor of the history.
+// none out, neither of an archive, whose month is dropped for it, nor of the history, nor of a tail.
 import pg from 'pg';
 import { expect, onTestFinished, test } from 'vitest';
 import { readArchive } from '../../../src/adapters/postgres/partitions/archive-file.ts';
 import { archiveMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
-import { migrate, openEventStore, postgres } from '../../../src/index.ts';
+import { migrate, openEventStore, postgres, tailEvents } from '../../../src/index.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { scratchFolder } from '../../runtime/scratch.ts';
 
@@ -30,6 +30,7 @@ test('a page that ends between two rows of one number leaves neither out', { tim
     const ids = new Set<string>();
     for await (const { id } of store.query({ pageSize })) ids.add(id);
     expect([pageSize, ids.size]).toEqual([pageSize, 7]);
+    expect([pageSize, await tailed(connection, pageSize, 7)]).toEqual([pageSize, [...ids]]);
   }
   await insert(
     '2024-05-10T00:00:00Z',
@@ -40,3 +41,19 @@ test('a page that ends between two rows of one number leaves neither out', { tim
   for await (const { id } of readArchive(file)) read.add(id);
   expect([events, read.size]).toEqual([rowsPerPage + 2, rowsPerPage + 2]);
 });
+
+/** The ids of a tail's first events, without a break and again with one behind each: both must be the same. */
+async function tailed(connection: string, pageSize: number, count: number): Promise<string[]> {
+  const ids: string[] = [];
+  for await (const { event } of tailEvents({ connection, pageSize })) if (ids.push(event.id) === count) break;
+  const resumed: string[] = [];
+  for (let from: string | undefined; resumed.length < count; ) {
+    for await (const { event, token } of tailEvents({ connection, pageSize, from })) {
+      resumed.push(event.id);
+      from = token;
+      break;
+    }
+  }
+  expect(resumed).toEqual(ids);
+  return ids;
+}

@@ -5,15 +5,25 @@ import { readToken, tokenText } from '../../../src/adapters/postgres/tail/tail-t
 
 describe('tokens of a tail', () => {
   test.each([
-    { from: '1:1:', to: undefined, sequence: 0n },
-    { from: '10:20:10,14', to: '14:30:14', sequence: 77n },
+    { from: '1:1:', to: undefined, sequence: 0n, id: '' },
+    { from: '10:20:10,14', to: '14:30:14', sequence: 77n, id: '' },
+    { from: '10:20:10,14', to: '14:30:14', sequence: 77n, id: '0190f3a0-0000-7000-8000-0000000000ff' },
   ])('a token from $from comes back as it was', (token) => {
     expect(readToken(tokenText(token))).toEqual(token);
+  });
+
+  test('a token of an earlier release stands behind all rows of its number', () => {
+    expect(readToken('1;10:20:10,14;14:30:14;77')).toEqual({
+      ...{ from: '10:20:10,14', to: '14:30:14', sequence: 77n, id: '' },
+    });
   });
 
   test.each([
     '',
     '1;2;3',
+    '2;1:1:;;0;',
+    "2;1:1:;;0;0190f3a0-0000-7000-8000-00000000000'",
+    '1;1:1:;;0;0190f3a0-0000-7000-8000-0000000000ff',
     '2;1:1:;;0',
     '1;5:4:;;0',
     '1;1:9:9;;0',
@@ -39,6 +49,7 @@ describe('tokens of a tail', () => {
       from: snapshot,
       to: fc.option(snapshot, { nil: undefined }),
       sequence: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
+      id: fc.oneof(fc.constant(''), fc.uuid()),
     });
     fc.assert(
       fc.property(token, (one) => {

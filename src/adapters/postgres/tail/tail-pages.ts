@@ -7,7 +7,7 @@ import { eventsIn } from '../rows/rows.ts';
 import { PageSize } from '../session/page-size.ts';
 import { isServerError } from '../session/sqlstate.ts';
 import { behindSql, between, leastStatement, nowStatement, ofTransaction, wholeWindowSql } from './tail-sql.ts';
-import { snapshotOf, type Window } from './tail-token.ts';
+import { snapshotOf, type TailToken, type Window } from './tail-token.ts';
 
 /** A page, or a range, that took too long costs the time of a statement: larger ones are tried seldom. */
 const pagesToGrow = 64;
@@ -47,10 +47,14 @@ export class TailPages {
     return page.isCut || page.rows > most ? undefined : page;
   }
 
-  /** Behind a sequence, in its order. `isLast`: the window has no more. */
-  async after(client: pg.Client, window: Window, sequence: bigint): Promise<EventPage & { isLast: boolean }> {
+  /** Behind a row, in the order of sequence and id. `isLast`: the window has no more. */
+  async after(
+    client: pg.Client,
+    window: Window,
+    behind: Pick<TailToken, 'sequence' | 'id'>,
+  ): Promise<EventPage & { isLast: boolean }> {
     const read = async (size: number): Promise<EventPage & { isLast: boolean }> => {
-      const page = await this.copy(client, behindSql(this.schema, window, sequence, size));
+      const page = await this.copy(client, behindSql(this.schema, window, behind, size));
       return { ...page, isLast: !page.isCut && page.rows < size };
     };
     return this.pages.page('an event of the tail', read, undo, this.rowBytes.fitting);

@@ -3,7 +3,7 @@
 import pg from 'pg';
 import { flag, nullable, object, text } from '../../../base/json.ts';
 import { type Nothing, Statement } from '../session/statement.ts';
-import { snapshotOf, type Window } from './tail-token.ts';
+import { snapshotOf, type TailToken, type Window } from './tail-token.ts';
 
 const { escapeLiteral } = pg;
 
@@ -38,23 +38,32 @@ export const leastStatement = (
     object({ least: nullable(text) }),
   );
 
-/** All rows of a window in the order of their sequence, `most` and one more: by their transactions. */
+/** All rows of a window in the order of their sequence and id, `most` and one more: by their transactions. */
 export function wholeWindowSql(schema: string, { from, to }: Window, most: number): string {
   const { xmax, xip } = snapshotOf(from);
   const open = escapeLiteral(`{${xip.join()}}`);
   const rows = [between(xmax, snapshotOf(to).xmax), `transaction_id = any(${open}::xid8[])`].map(
     (where) => `select * from ${schema}.domain_events where ${where} and ${visible(to)}`,
   );
-  return `(select * from (${rows.join(' union all ')}) each limit ${most + 1}) w order by sequence`;
+  return `(select * from (${rows.join(' union all ')}) each limit ${most + 1}) w order by sequence, id`;
 }
 
+/** Behind all ids. */
+const pastId = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
 /**
- * Rows of a window behind a sequence, in its order. By function calls alone, which no index serves: so that the planner takes the
- * sequence's, and never sorts the window.
+ * Rows of a window behind a row, in the order of sequence and id. By function calls alone, which no index serves: so that the
+ * planner takes the sequence's, and never sorts the window.
  */
-export const behindSql = (schema: string, { from, to }: Window, sequence: bigint, size: number): string =>
-  `${schema}.domain_events where not ${visible(from)} and ${visible(to)} and sequence > ${sequence}
-    order by sequence limit ${size}`;
+export const behindSql = (
+  schema: string,
+  { from, to }: Window,
+  { sequence, id }: Pick<TailToken, 'sequence' | 'id'>,
+  size: number,
+): string =>
+  `${schema}.domain_events where not ${visible(from)} and ${visible(to)}
+    and (sequence, id) > (${sequence}, ${escapeLiteral(id || pastId)}::pg_catalog.uuid)
+    order by sequence, id limit ${size}`;
 
 /** Conditions on a row. */
 export const ofTransaction = (id: string): string => `transaction_id = ${escapeLiteral(id)}::xid8`;

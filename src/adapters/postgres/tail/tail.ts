@@ -141,24 +141,26 @@ class Tail {
       const whole = await this.read((client, pages) => pages.whole(client, window));
       if (whole !== undefined) return this.close(window, whole);
     }
-    const from =
-      window.sequence !== 0n ? window.sequence : await this.read((client, pages) => pages.beforeFirst(client, window));
-    const page = await this.read((client, pages) => pages.after(client, window, from));
+    const behind =
+      window.sequence !== 0n
+        ? window
+        : { sequence: await this.read((client, pages) => pages.beforeFirst(client, window)), id: '' };
+    const page = await this.read((client, pages) => pages.after(client, window, behind));
     if (page.isLast) return this.close(window, page);
-    this.token = { ...window, sequence: page.lastSequence };
+    this.token = { ...window, sequence: page.lastSequence, id: page.lastId };
     return this.tailed(page, window, this.token);
   }
 
   /** The window's last rows: behind them comes the next window. */
   private close(window: Window, page: EventPage): TailedEvent[] {
-    this.token = { from: window.to, to: undefined, sequence: 0n };
+    this.token = { from: window.to, to: undefined, sequence: 0n, id: '' };
     return this.tailed(page, window, this.token);
   }
 
   private tailed(page: EventPage, window: Window, last: TailToken): TailedEvent[] {
     this.unreadable!.note(page);
     return this.windows!.eventsIn(page).map((event, i) => {
-      const token = i === page.count - 1 ? last : { ...window, sequence: page.sequences[i]! };
+      const token = i === page.count - 1 ? last : { ...window, sequence: page.sequences[i]!, id: event.id };
       return { event, token: tokenText(token) };
     });
   }
@@ -172,7 +174,7 @@ class Tail {
       const reason = 'is ahead of this database: the token is of another one, or this one was restored';
       throw new TrunklineError('InvalidOptions', { option: 'from', reason });
     }
-    this.token = { from, to, sequence: 0n };
+    this.token = { from, to, sequence: 0n, id: '' };
     return true;
   }
 
