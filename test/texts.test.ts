@@ -108,7 +108,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/handlers/entries-sql.ts': 'names, checked; JSON of letters, whose errors are tamed',
   'src/adapters/postgres/handlers/log-readers-sql.ts': 'names of handlers, checked',
   'src/adapters/postgres/handlers/row-table-sql.ts': 'rows of a user: what the server refuses is the event’s fault',
-  'src/adapters/postgres/outbox/relay-session.ts': 'reasons, tamed',
+  'src/adapters/postgres/outbox/relay-session-sql.ts': 'reasons, tamed',
   'src/adapters/postgres/outbox/relay-outbox.ts': 'types, checked',
   'src/adapters/postgres/flush/heads-sql.ts': 'ids of events, through the gate of limits',
   'src/adapters/postgres/session/locks.ts': 'names of locks: our own words, names of logs and projections, months',
