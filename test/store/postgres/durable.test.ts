@@ -54,6 +54,8 @@ const within: Readonly<Record<string, string>> = {
   'adapters/postgres/flush/quarantine-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/read/aggregate-sql.ts': 'adapters/postgres/read/aggregate-reader.ts',
   'adapters/postgres/partitions/month-archive-sql.ts': 'adapters/postgres/partitions/month-archive.ts',
+  'adapters/postgres/schema/months-sql.ts': 'adapters/postgres/schema/months.ts',
+  'adapters/postgres/schema/migrations-sql.ts': 'adapters/postgres/schema/migrate.ts',
 };
 
 test('every statement that writes is sent within a transaction that is durable, or is durable itself', () => {

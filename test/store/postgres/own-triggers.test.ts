@@ -2,7 +2,7 @@
 // is refused by name. Changes are made in transactions that are undone; `triggerer` once had the right `trigger` on every table.
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { ownTriggers } from '../../../src/adapters/postgres/schema/own-triggers.ts';
+import { ownTriggers } from '../../../src/adapters/postgres/schema/own-triggers-sql.ts';
 import { checkOwnership } from '../../../src/adapters/postgres/schema/ownership.ts';
 import { checkTables } from '../../../src/adapters/postgres/schema/tables.ts';
 import { migrate } from '../../../src/index.ts';

@@ -3,7 +3,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { checkOwnership } from '../../../src/adapters/postgres/schema/ownership.ts';
-import { usedBy } from '../../../src/adapters/postgres/schema/used-objects.ts';
+import { usedBy } from '../../../src/adapters/postgres/schema/used-objects-sql.ts';
 import { migrate } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 

@@ -2,9 +2,10 @@
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { storeName } from '../session/failure.ts';
+import { knownStatement } from './known-log-sql.ts';
 import { checkSchema } from './session.ts';
 
-/** A log's first run says here that it has begun. @throws StoreSchemaMissing, StoreSchemaMismatch, StoreUnsuitable */
+/** @throws StoreSchemaMissing, StoreSchemaMismatch, StoreUnsuitable */
 export async function checkKnowsLog(
   client: pg.ClientBase,
   schema: string,
@@ -12,12 +13,7 @@ export async function checkKnowsLog(
   whose: string,
 ): Promise<void> {
   await checkSchema(client, schema);
-  const { rows } = await client.query(
-    `select pg_catalog.current_database() as database,
-       exists (select from ${pg.escapeIdentifier(schema)}.flush_checkpoints where log_id = $1) as known`,
-    [logId],
-  );
-  const { database, known } = rows[0] as { database: string; known: boolean };
+  const { database, known } = await knownStatement(pg.escapeIdentifier(schema)).one(client, { logId });
   if (known) return;
   const reason =
     `schema '${schema}' of database '${database}' does not hold log ${logId}${whose}: ` +

@@ -11,7 +11,17 @@ import { type Connection, checkSchemaName, configOf, defaultSchema } from '../se
 import { failure, isAway } from '../session/failure.ts';
 import { beginSql, openClient } from '../session/server-session.ts';
 import { codeOf } from '../session/sqlstate.ts';
+import { execute } from '../session/statement.ts';
 import { type Migration, readMigrations, versionOf } from './migrations.ts';
+import {
+  createList,
+  createSchema,
+  insertStatement,
+  listStatement,
+  lockList,
+  migrateIn,
+  schemaStatement,
+} from './migrations-sql.ts';
 import { checkOwnership } from './ownership.ts';
 import { checkServer } from './session.ts';
 
@@ -104,13 +114,9 @@ async function applyNext(
     const version = await versionOf(client, schema, known);
     migration = known[version];
     if (migration !== undefined) {
-      await client.query(`set local search_path to ${name}, pg_temp`);
-      await client.query(migration.sql);
-      await client.query(`insert into ${name}.trunkline_migrations (number, name, checksum) values ($1, $2, $3)`, [
-        migration.number,
-        migration.name,
-        migration.checksum,
-      ]);
+      await execute(client, migrateIn(name));
+      await execute(client, migration.sql);
+      await insertStatement(name).count(client, migration);
     }
     await client.query('commit');
     return migration;
@@ -125,24 +131,10 @@ async function applyNext(
 }
 
 async function makeSchema(client: pg.ClientBase, name: string, schema: string): Promise<void> {
-  const { rowCount } = await client.query('select from pg_catalog.pg_namespace where nspname = $1', [schema]);
-  // Not `if not exists`: that asks for the right to create even where there is nothing to create.
-  if (rowCount === 0) await client.query(`create schema ${name}`);
+  if ((await schemaStatement.count(client, { schema })) === 0) await execute(client, createSchema(name));
 }
 
-/** Others may read it meanwhile, and so look whether they fit. */
 async function lockTable(client: pg.ClientBase, name: string, schema: string): Promise<void> {
-  const sql = 'select from pg_catalog.pg_tables where schemaname = $1 and tablename = $2';
-  const { rowCount } = await client.query(sql, [schema, 'trunkline_migrations']);
-  if (rowCount === 0) await makeTable(client, name);
-  await client.query(`lock table ${name}.trunkline_migrations in share row exclusive mode`);
-}
-
-async function makeTable(client: pg.ClientBase, name: string): Promise<void> {
-  await client.query(`create table if not exists ${name}.trunkline_migrations (
-    number     integer     primary key,
-    name       text        not null,
-    checksum   text        not null,
-    applied_at timestamptz not null default pg_catalog.now()
-  )`);
+  if ((await listStatement.count(client, { schema })) === 0) await execute(client, createList(name));
+  await execute(client, lockList(name));
 }

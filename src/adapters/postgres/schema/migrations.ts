@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { readdir, readFile } from '../../../base/disk.ts';
 import { TrunklineError } from '../../../base/errors.ts';
+import { appliedStatement, listStatement } from './migrations-sql.ts';
 
 export interface Migration {
   /** 1, 2, 3 … */
@@ -33,18 +34,12 @@ export async function readMigrations(folder: string = ownFolder): Promise<Migrat
 
 /** How far the schema is; 0 if there is none. Throws if it is ahead of this release, or not what its files made. */
 export async function versionOf(client: pg.ClientBase, schema: string, known: readonly Migration[]): Promise<number> {
-  const table = `${pg.escapeIdentifier(schema)}.trunkline_migrations`;
-  // The catalogue itself, not to_regclass(): that may answer from a cache older than the lock we have waited for.
-  const { rowCount } = await client.query('select from pg_catalog.pg_tables where schemaname = $1 and tablename = $2', [
-    schema,
-    'trunkline_migrations',
-  ]);
-  if (rowCount === 0) return 0;
-  const { rows } = await client.query(`select number, name, checksum from ${table} order by number`);
-  for (const [index, row] of rows.entries()) {
+  if ((await listStatement.count(client, { schema })) === 0) return 0;
+  const applied = await appliedStatement(pg.escapeIdentifier(schema)).run(client, {});
+  for (const [index, row] of applied.entries()) {
     const migration = known[index];
     if (migration === undefined) {
-      const last = rows.at(-1).number;
+      const last = applied.at(-1)!.number;
       throw new TrunklineError('StoreSchemaNewer', { schema, found: last, supported: known.length });
     }
     if (row.number !== migration.number || row.checksum !== migration.checksum) {
@@ -52,5 +47,5 @@ export async function versionOf(client: pg.ClientBase, schema: string, known: re
       throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
     }
   }
-  return rows.length;
+  return applied.length;
 }

@@ -10,15 +10,27 @@ import { lockNames, tryLockSql } from '../session/locks.ts';
 import { PageSize } from '../session/page-size.ts';
 import { beginSql } from '../session/server-session.ts';
 import { codeOf, isServerError, kindOf, tookTooLong } from '../session/sqlstate.ts';
+import { execute, executeEach } from '../session/statement.ts';
 import {
-  type InDefault,
-  inDefault,
-  type MonthState,
-  ownRanges,
-  partitionOf,
-  startOf,
-  stateOf,
-} from './partition-list.ts';
+  attach,
+  copyNew,
+  copyPage,
+  createTable,
+  deletePage,
+  lockAll,
+  makeStatement,
+  monthsStatement,
+  ownerStatement,
+  pageEndStatement,
+  pageOf,
+  releaseSavepoint,
+  rowsOfMonth,
+  savepoint,
+  undoToSavepoint,
+  updateTaken,
+} from './months-sql.ts';
+import { type InDefault, inDefault, ownRanges, partitionOf, startOf, stateOf } from './partition-list.ts';
+import type { MonthState } from './partition-list-sql.ts';
 
 const lockTimeoutMs = 2000;
 const attempts = 5;
@@ -101,22 +113,17 @@ const isPassable = (error: unknown): boolean =>
 const isTaken = (state: MonthState): boolean => state === 'there' || state === 'covered';
 
 async function monthsFrom(client: pg.ClientBase, ahead: number): Promise<readonly string[]> {
-  const { rows } = await client.query(
-    `select pg_catalog.to_char(pg_catalog.date_trunc('month', pg_catalog.now() at time zone 'UTC') + pg_catalog.make_interval(months => i), 'YYYY-MM') as month
-     from pg_catalog.generate_series(0, $1) i`,
-    [ahead],
-  );
-  return rows.map(({ month }) => month);
+  return (await monthsStatement.run(client, { ahead })).map(({ month }) => month);
 }
 
 /** False if the month is there, or another upkeep at work. @throws StoreSchemaMismatch */
 async function makeAhead(client: pg.ClientBase, schema: string, month: string): Promise<boolean> {
   await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
-  const canBe = await canBeMade(client, schema, month);
-  const sql = `select ${pg.escapeIdentifier(schema)}.make_partition($1) as made`;
-  const made = canBe ? (await client.query(sql, [startOf(month)])).rows[0].made : null;
+  const statement = makeStatement(pg.escapeIdentifier(schema));
+  const isMade =
+    (await canBeMade(client, schema, month)) && (await statement.one(client, { start: startOf(month) })).made !== null;
   await client.query('commit');
-  return made !== null;
+  return isMade;
 }
 
 /** False if its events have a place. @throws StoreSchemaMismatch: something stands in its way */
@@ -139,30 +146,26 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
   const name = pg.escapeIdentifier(schema);
   const partition = partitionOf(month);
   const [events, rest, table] = [`${name}.domain_events`, `${name}.domain_events_default`, `${name}.${partition}`];
-  const bounds = `from ('${startOf(month)}') to ('${startOf(after(month))}')`;
-  const inMonth = `d.occurred_at >= '${startOf(month)}' and d.occurred_at < '${startOf(after(month))}'`;
+  const [start, end] = [startOf(month), startOf(after(month))];
+  const rows = rowsOfMonth(rest, start, end);
   await refuseOthers(client, events, month);
   await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
   if (!(await lockUpkeep(client, schema)) || !(await canBeMade(client, schema, month))) {
     await client.query('rollback');
     return false;
   }
-  await client.query(
-    `create table ${table} (like ${events} including defaults including constraints including indexes)`,
-  );
+  await execute(client, createTable(table, events));
   const pages = new PageSize(rowsPerPage, pagesToGrow);
-  await paged(client, pages, partition, `${rest} d where ${inMonth}`, async (page) => {
-    await client.query(`insert into ${table} select d.* from ${page}`);
+  await paged(client, pages, partition, rows, async (page) => {
+    await execute(client, copyPage(table, page));
   });
-  await client.query(`lock table ${events} in access exclusive mode`);
-  await paged(client, pages, partition, `${rest} d where ${inMonth}`, async (page) => {
-    await client.query(`insert into ${table} select d.* from ${page}
-      and not exists (select from ${table} t where t.id = d.id and t.occurred_at = d.occurred_at)`);
-    await client.query(`update ${table} t set position = d.position, log_id = d.log_id from ${page}
-      and d.id = t.id and d.occurred_at = t.occurred_at and d.position is distinct from t.position`);
-    await client.query(`delete from ${page}`);
+  await execute(client, lockAll(events));
+  await paged(client, pages, partition, rows, async (page) => {
+    await execute(client, copyNew(table, page));
+    await execute(client, updateTaken(table, page));
+    await execute(client, deletePage(page));
   });
-  await client.query(`alter table ${events} attach partition ${table} for values ${bounds}`);
+  await execute(client, attach(events, table, start, end));
   await client.query('commit');
   return true;
 }
@@ -184,27 +187,23 @@ async function paged(
 ): Promise<void> {
   const undo = (error: unknown): Promise<unknown> => {
     if (!isServerError(error)) throw error;
-    return client.query('rollback to savepoint page');
+    return execute(client, undoToSavepoint);
   };
+  const statement = pageEndStatement(rows);
   for (let after = String(-(2n ** 63n)); ; ) {
-    await client.query('savepoint page');
+    await execute(client, savepoint);
     const from = after;
     const last = await pages.page(
       `a row of ${table}`,
       async (size, held) => {
-        const { rows: found } = await client.query(
-          `select pg_catalog.max(sequence)::text as last, pg_catalog.count(*)::text as count
-           from (select d.sequence from ${rows} and d.sequence > $1 order by d.sequence limit $2) page`,
-          [from, size],
-        );
-        const [{ last, count }] = found as [{ last: string | null; count: string }];
-        held(Number(count));
-        if (last !== null) await work(`${rows} and d.sequence > '${from}' and d.sequence <= '${last}'`);
+        const { last, count } = await statement.one(client, { after: from, most: size });
+        held(count);
+        if (last !== null) await work(pageOf(rows, from, last));
         return last;
       },
       undo,
     );
-    await client.query('release savepoint page');
+    await execute(client, releaseSavepoint);
     if (last === null) return;
     after = last;
   }
@@ -212,12 +211,7 @@ async function paged(
 
 /** @throws StoreAccessDenied: only who owns the tables moves events between them */
 async function refuseOthers(client: pg.ClientBase, events: string, month: string): Promise<void> {
-  const { rows } = await client.query(
-    `select current_user::text as role, pg_catalog.pg_has_role(relowner, 'usage') as is_owner
-     from pg_catalog.pg_class where oid = $1::regclass`,
-    [events],
-  );
-  const [{ role, is_owner: isOwner }] = rows;
+  const { role, is_owner: isOwner } = await ownerStatement.one(client, { table: events });
   if (isOwner) return;
   const cause = `events of ${month} lie in the default partition, and role ${role} does not own the tables: run trunkline partitions make as their owner`;
   throw new TrunklineError('StoreAccessDenied', { store: storeName, cause });
@@ -225,8 +219,7 @@ async function refuseOthers(client: pg.ClientBase, events: string, month: string
 
 /** Until the transaction ends; the function make_partition takes the same lock. False if another upkeep has it. */
 async function lockUpkeep(client: pg.ClientBase, schema: string): Promise<boolean> {
-  const sql = tryLockSql(pg.escapeIdentifier(schema), lockNames.upkeep);
-  const results = (await client.query(sql)) as unknown as pg.QueryResult[];
+  const results = await executeEach(client, tryLockSql(pg.escapeIdentifier(schema), lockNames.upkeep));
   return results.at(-1)!.rowCount === 1;
 }
 

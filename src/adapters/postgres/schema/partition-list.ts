@@ -3,6 +3,15 @@
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { shown } from '../../../base/shown.ts';
+import {
+  countsStatement,
+  defaultStatement,
+  inDefaultStatement,
+  type MonthState,
+  partitionsStatement,
+  rangesStatement,
+  stateStatement,
+} from './partition-list-sql.ts';
 
 /** One partition. */
 export interface PartitionInfo {
@@ -17,9 +26,6 @@ export interface PartitionInfo {
   readonly inOutbox: number;
 }
 
-/** As month_state says it. */
-export type MonthState = 'free' | 'there' | 'covered' | 'taken' | 'beyond' | 'full';
-
 /** What the default partition holds. */
 export interface InDefault {
   /** Months within the bound, the oldest first. */
@@ -27,10 +33,6 @@ export interface InDefault {
   /** Events of months beyond it. */
   readonly beyond: number;
 }
-
-/** Events beyond the bound are counted up to this number. */
-const beyondMost = 10_000;
-const rangesNamedMost = 100;
 
 export const partitionOf = (month: string): string => `domain_events_${month.replace('-', '_')}`;
 export const startOf = (month: string): string => `${month}-01T00:00:00Z`;
@@ -44,29 +46,14 @@ export function checkMonth(option: string, month: string): string {
 /** All of them, the oldest first, the default partition last. Counts exactly: for large tables this takes a while. */
 export async function listPartitions(client: pg.ClientBase, schema: string): Promise<PartitionInfo[]> {
   const name = pg.escapeIdentifier(schema);
-  const { rows } = await client.query(
-    `select c.relname as name, n.nspname as home, pg_catalog.pg_total_relation_size(c.oid)::float8 as bytes,
-       case when r.is_month then pg_catalog.to_char(r.range_start at time zone 'UTC', 'YYYY-MM') end as month,
-       case when not r.is_month then r.range_start::text || ' to ' || r.range_end::text end as range
-     from pg_catalog.pg_inherits i join pg_catalog.pg_class c on c.oid = i.inhrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-       left join ${name}.partition_ranges() r on r.partition_oid = c.oid
-     where i.inhparent = $1::regclass order by r.range_start nulls last, c.relname`,
-    [`${name}.domain_events`],
-  );
   const partitions: PartitionInfo[] = [];
-  for (const row of rows) {
-    const table = `${pg.escapeIdentifier(row.home)}.${pg.escapeIdentifier(row.name)}`;
-    const { rows: counts } = await client.query(
-      `select pg_catalog.count(*)::float8 as rows, pg_catalog.count(o.sequence)::float8 as waiting
-       from ${table} e left join ${name}.outbox o on o.id = e.id and o.occurred_at = e.occurred_at`,
-    );
+  for (const { name: partition, home, month, range, bytes } of await partitionsStatement(name).run(client, {})) {
+    const table = `${pg.escapeIdentifier(home)}.${pg.escapeIdentifier(partition)}`;
+    const { rows, waiting: inOutbox } = await countsStatement(name, table).one(client, {});
     partitions.push({
-      name: row.name,
-      month: row.month ?? undefined,
-      ...(row.range !== null && { range: row.range }),
-      rows: counts[0].rows,
-      bytes: row.bytes,
-      inOutbox: counts[0].waiting,
+      ...{ name: partition, month: month ?? undefined },
+      ...(range !== null && { range }),
+      ...{ rows, bytes, inOutbox },
     });
   }
   return partitions;
@@ -78,8 +65,7 @@ export async function stateOf(
   schema: string,
   month: string,
 ): Promise<{ state: MonthState; reason: string | null }> {
-  const sql = `select state, reason from ${pg.escapeIdentifier(schema)}.month_state($1::timestamptz)`;
-  return (await client.query(sql, [startOf(month)])).rows[0];
+  return stateStatement(pg.escapeIdentifier(schema)).one(client, { start: startOf(month) });
 }
 
 /**
@@ -97,45 +83,19 @@ export async function isAttached(client: pg.ClientBase, schema: string, month: s
 
 /** Partitions with ranges of their own, the first ones by name. */
 export async function ownRanges(client: pg.ClientBase, schema: string): Promise<string[]> {
-  const { rows } = await client.query(
-    `select partition_name::text as name from ${pg.escapeIdentifier(schema)}.partition_ranges()
-     where not is_month order by partition_name limit ${rangesNamedMost}`,
-  );
-  return rows.map(({ name }) => name);
+  const ranges = await rangesStatement(pg.escapeIdentifier(schema)).run(client, {});
+  return ranges.map(({ name }) => name);
 }
 
 /**
- * By an index, a look for each month: however many rows there are. Only of the default partition as it is attached: what was detached
- * is not ours to move.
+ * Only of the default partition as it is attached: what was detached is not ours to move.
  * @throws StoreSchemaMismatch
  */
 export async function inDefault(client: pg.ClientBase, schema: string): Promise<InDefault> {
   const name = pg.escapeIdentifier(schema);
-  const rest = `${name}.domain_events_default`;
-  const { rowCount } = await client.query(
-    `select from pg_catalog.pg_partitioned_table where partrelid = pg_catalog.to_regclass($1) and partdefid = pg_catalog.to_regclass($2)`,
-    [`${name}.domain_events`, rest],
-  );
-  if (rowCount === 0) {
+  if ((await defaultStatement(name).count(client, {})) === 0) {
     const reason = 'domain_events_default is not the default partition of domain_events; attach it again';
     throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
   }
-  const monthOf = (
-    from: string,
-  ): string => `select pg_catalog.date_trunc('month', pg_catalog.min(d.occurred_at), 'UTC') as month
-    from ${rest} d where d.occurred_at >= ${from} and d.occurred_at < b.behind`;
-  const { rows } = await client.query(
-    `with recursive b as materialized (select first, behind from ${name}.month_bounds()),
-     held as (
-       select (${monthOf('b.first')}) as month from b
-       union all
-       select (${monthOf(`(held.month at time zone 'UTC' + interval '1 month') at time zone 'UTC'`)}) from held, b
-       where held.month is not null
-     )
-     select array(select pg_catalog.to_char(month at time zone 'UTC', 'YYYY-MM') from held where month is not null order by month) as held,
-       (select pg_catalog.count(*)::float8 from (
-         (select 1 from ${rest} d, b where d.occurred_at < b.first limit ${beyondMost}) union all
-         (select 1 from ${rest} d, b where d.occurred_at >= b.behind limit ${beyondMost}) limit ${beyondMost}) beyond) as beyond`,
-  );
-  return rows[0];
+  return inDefaultStatement(name).one(client, {});
 }

@@ -9,6 +9,7 @@ import { destroyClient, openClient } from '../session/server-session.ts';
 import { isServerError } from '../session/sqlstate.ts';
 import { readMigrations, versionOf } from './migrations.ts';
 import { checkOwnershipOfSession } from './recent-ownership.ts';
+import { serverStatement } from './session-sql.ts';
 import { checkTables } from './tables.ts';
 
 export interface SessionSettings {
@@ -87,10 +88,7 @@ const oldestVersion = 15;
 
 /** What no migration changes. @throws StoreUnsuitable */
 export async function checkServer(client: pg.ClientBase): Promise<void> {
-  const { rows } = await client.query(
-    `select pg_catalog.current_setting('server_encoding') as encoding, pg_catalog.current_setting('server_version_num')::float8 as version`,
-  );
-  const { encoding, version } = rows[0] as { encoding: string; version: number };
+  const { encoding, version } = await serverStatement.one(client, {});
   const major = Math.floor(version / 10_000);
   const reason =
     major < oldestVersion

@@ -1,7 +1,8 @@
 // The columns and triggers that this release works with, so that an altered schema is refused at the start, by name.
 import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
-import { ownTriggers } from './own-triggers.ts';
+import { ownTriggers } from './own-triggers-sql.ts';
+import { lacksStatement } from './tables-sql.ts';
 
 const columns: Readonly<Record<string, string>> = {
   domain_events:
@@ -36,18 +37,8 @@ const needed: readonly string[] = Object.entries(columns).flatMap(([table, names
 
 /** @throws StoreSchemaMismatch */
 export async function checkTables(client: pg.ClientBase, schema: string): Promise<void> {
-  // From the catalogue, which every role may read: what one may do to a table is another question.
-  const { rows } = await client.query(
-    `select needed.name from pg_catalog.unnest($2::text[]) needed (name) where not exists (
-       select from pg_catalog.pg_attribute a join pg_catalog.pg_class c on c.oid = a.attrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-       where n.nspname = $1 and c.relname || '.' || a.attname = needed.name and not a.attisdropped)
-     union all
-     select 'trigger ' || needed.name from pg_catalog.unnest($3::text[]) needed (name) where not exists (
-       select from pg_catalog.pg_trigger t join pg_catalog.pg_class c on c.oid = t.tgrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-       where n.nspname = $1 and c.relname || '.' || t.tgname = needed.name)`,
-    [schema, needed, ownTriggers],
-  );
-  if (rows.length === 0) return;
-  const reason = `it lacks ${rows.map(({ name }) => name).join(', ')}`;
+  const lacking = await lacksStatement.run(client, { schema, columns: needed, triggers: ownTriggers });
+  if (lacking.length === 0) return;
+  const reason = `it lacks ${lacking.map(({ name }) => name).join(', ')}`;
   throw new TrunklineError('StoreSchemaMismatch', { schema, reason });
 }

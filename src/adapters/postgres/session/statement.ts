@@ -8,6 +8,7 @@ import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { checked, object, type Shape } from '../../../base/json.ts';
 import { own } from '../../../base/own.ts';
+import { filled } from './own-path.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
@@ -54,6 +55,14 @@ export class Statement<Given extends object, Row extends object> {
   /** How many rows it has written or found, whose columns do not matter. */
   async count(client: Client, given: Given): Promise<number> {
     return (await this.send(client, given)).rowCount ?? 0;
+  }
+
+  /** Its text with the values in it: for a query of several statements, which takes none. */
+  filledWith(given: Given): string {
+    return filled(
+      this.text,
+      this.names.map((name) => own(given, name)),
+    );
   }
 
   /** Of its result among those of several statements that were sent as one query. @throws RecordInvalid */
