@@ -67,10 +67,6 @@ export const pageEndStatement = (rows: string): Statement<{ after: string; most:
     object<PageEnd>({ last: nullable(text), count: number }),
   );
 
-export const savepoint = 'savepoint page';
-export const releaseSavepoint = 'release savepoint page';
-export const undoToSavepoint = 'rollback to savepoint page';
-
 interface Owner {
   role: string;
   is_owner: boolean;

@@ -8,6 +8,7 @@ import { TrunklineError } from '../../../base/errors.ts';
 import { endsConnection, storeName } from '../session/failure.ts';
 import { lockNames, tryLockSql } from '../session/locks.ts';
 import { PageSize } from '../session/page-size.ts';
+import { savepoint } from '../session/savepoint-sql.ts';
 import { beginSql } from '../session/server-session.ts';
 import { codeOf, isServerError, kindOf, tookTooLong } from '../session/sqlstate.ts';
 import { execute, executeEach } from '../session/statement.ts';
@@ -23,10 +24,7 @@ import {
   ownerStatement,
   pageEndStatement,
   pageOf,
-  releaseSavepoint,
   rowsOfMonth,
-  savepoint,
-  undoToSavepoint,
   updateTaken,
 } from './months-sql.ts';
 import { type InDefault, inDefault, ownRanges, partitionOf, startOf, stateOf } from './partition-list.ts';
@@ -173,6 +171,7 @@ async function makeMonth(client: pg.ClientBase, schema: string, month: string): 
 /** A page costs some questions more; what a statement may take holds for one of many rows as for one of few. */
 const rowsPerPage = 20_000;
 const pagesToGrow = 16;
+const pageSavepoint = savepoint('page');
 
 /**
  * `work` on all of these rows, page by page in the order of their sequence, in the transaction that is open. A page that takes
@@ -187,11 +186,11 @@ async function paged(
 ): Promise<void> {
   const undo = (error: unknown): Promise<unknown> => {
     if (!isServerError(error)) throw error;
-    return execute(client, undoToSavepoint);
+    return execute(client, pageSavepoint.undo);
   };
   const statement = pageEndStatement(rows);
   for (let after = String(-(2n ** 63n)); ; ) {
-    await execute(client, savepoint);
+    await execute(client, pageSavepoint.begin);
     const from = after;
     const last = await pages.page(
       `a row of ${table}`,
@@ -203,7 +202,7 @@ async function paged(
       },
       undo,
     );
-    await execute(client, releaseSavepoint);
+    await execute(client, pageSavepoint.keep);
     if (last === null) return;
     after = last;
   }
