@@ -11,7 +11,7 @@ export const monthsStatement: Statement<{ ahead: number }, { month: string }> = 
   object<{ month: string }>({ month: text }),
 );
 
-/** By the owner's rights, whoever calls; null: it is there. `schema`: quoted. */
+/** With the rights of the owner, not of the role that calls; null: it is there. `schema`: quoted. */
 export const makeStatement = (schema: string): Statement<{ start: string }, { made: string | null }> =>
   new Statement(
     'a partition that is made',
