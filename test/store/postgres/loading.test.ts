@@ -58,7 +58,7 @@ test('other aggregates go on while one is loaded', async () => {
 });
 
 test('an id of this runtime costs no query, any other does', async () => {
-  const runtime = await start({ store: postgres({ connectionString, loadTimeoutMs: 200 }) });
+  const runtime = await start();
   await administer(connectionString, 'alter table trunkline.aggregates rename to hidden');
   expect((await runtime.ref(Counter, runtime.newId()).add(1)).value).toBe(1);
   expect((await errorOf(runtime.ref(Counter, newId()).add(1))).code).toBe('StoreSchemaMismatch');
