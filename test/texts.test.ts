@@ -111,7 +111,7 @@ const writers: Readonly<Record<string, string>> = {
   'src/adapters/postgres/outbox/relay-session-sql.ts': 'reasons, tamed',
   'src/adapters/postgres/outbox/relay-outbox.ts': 'types, checked',
   'src/adapters/postgres/flush/heads-sql.ts': 'ids of events, through the gate of limits',
-  'src/adapters/postgres/session/locks.ts': 'names of locks: our own words, names of logs and projections, months',
+  'src/adapters/postgres/session/locks-sql.ts': 'names of locks: our own words, names of logs and projections, months',
   'src/adapters/postgres/schema/migrations-sql.ts': 'names of our own files',
   'src/adapters/postgres/schema/months-sql.ts': 'rows as they are',
   'src/adapters/postgres/outbox/outbox-release.ts': 'positions',

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { beforeAll, expect, test } from 'vitest';
-import { lockNames, lockSql } from '../../src/adapters/postgres/session/locks.ts';
+import { lockNames, lockSql } from '../../src/adapters/postgres/session/locks-sql.ts';
 import type { Runtime, RuntimeOptions, Subscription } from '../../src/index.ts';
 import { postgres } from '../../src/index.ts';
 import { administer } from '../postgres.ts';

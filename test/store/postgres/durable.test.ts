@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { expect, test } from 'vitest';
-import { beginSql } from '../../../src/adapters/postgres/session/server-session.ts';
+import { beginSql } from '../../../src/adapters/postgres/session/session-sql.ts';
 import { migrate, postgres } from '../../../src/index.ts';
 import { PgBouncer } from '../../pgbouncer.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
@@ -49,7 +49,7 @@ const within: Readonly<Record<string, string>> = {
   'adapters/postgres/handlers/row-table-sql.ts': 'adapters/postgres/handlers/entries-sql.ts',
   'adapters/postgres/handlers/log-readers-sql.ts': 'adapters/postgres/handlers/log-readers.ts',
   'adapters/postgres/flush/heads-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
-  'adapters/postgres/session/locks.ts': 'adapters/postgres/schema/months.ts',
+  'adapters/postgres/session/locks-sql.ts': 'adapters/postgres/schema/months.ts',
   'adapters/postgres/flush/relayed-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/flush/quarantine-sql.ts': 'adapters/postgres/flush/flush-transaction-sql.ts',
   'adapters/postgres/read/aggregate-sql.ts': 'adapters/postgres/read/aggregate-reader.ts',

@@ -10,7 +10,7 @@ import { builtMark } from '../../../src/adapters/postgres/handlers/row-table.ts'
 import { PostgresTraces } from '../../../src/adapters/postgres/handlers/traces.ts';
 import { PostgresAppend } from '../../../src/adapters/postgres/outbox/append.ts';
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
-import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks.ts';
+import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks-sql.ts';
 import { OutboxHints } from '../../../src/entity/outbox-door.ts';
 import { Transactions } from '../../../src/entity/transactions.ts';
 import { postgres } from '../../../src/index.ts';

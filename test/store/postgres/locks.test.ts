@@ -10,7 +10,7 @@ import { PostgresTraces } from '../../../src/adapters/postgres/handlers/traces.t
 import { archiveMonth, dropMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { keepPartitions } from '../../../src/adapters/postgres/schema/months.ts';
-import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks.ts';
+import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks-sql.ts';
 import { postgres } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';

@@ -9,7 +9,7 @@ import { Partitions } from '../../../src/adapters/postgres/partitions/partitions
 import { migrate } from '../../../src/adapters/postgres/schema/migrate.ts';
 import { keepPartitions } from '../../../src/adapters/postgres/schema/months.ts';
 import { listPartitions } from '../../../src/adapters/postgres/schema/partition-list.ts';
-import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks.ts';
+import { lockNames, lockSql } from '../../../src/adapters/postgres/session/locks-sql.ts';
 import { pass } from '../../leap.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { errorOf, scratchFolder, until } from '../../runtime/scratch.ts';

@@ -7,12 +7,8 @@ import { PostgresSink } from '../../../src/adapters/postgres/flush/sink.ts';
 import { keepPartitions } from '../../../src/adapters/postgres/schema/months.ts';
 import { configOf } from '../../../src/adapters/postgres/session/connection.ts';
 import { flushName } from '../../../src/adapters/postgres/session/frozen.ts';
-import {
-  beginSql,
-  destroyClient,
-  openClient,
-  silentMs,
-} from '../../../src/adapters/postgres/session/server-session.ts';
+import { destroyClient, openClient } from '../../../src/adapters/postgres/session/server-session.ts';
+import { beginSql, silentMs } from '../../../src/adapters/postgres/session/session-sql.ts';
 import { migrate, postgres } from '../../../src/index.ts';
 import { administer, freshDatabase } from '../../postgres.ts';
 import { TcpProxy } from '../../proxy.ts';

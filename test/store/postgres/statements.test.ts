@@ -14,12 +14,12 @@ const folder = 'src/adapters/postgres';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
 /** Folders whose statements are still texts among other code. */
-const open = ['outbox', 'session'];
-/** Streams of COPY: bytes, and no rows of a result. */
-const streams = `${folder}/rows/copy-out.ts`;
+const open = ['outbox'];
+/** The one that runs statements; and streams of COPY: bytes, and no rows of a result. */
+const runners = [`${folder}/session/statement.ts`, `${folder}/rows/copy-out.ts`];
 
 const isOpen = (file: string): boolean =>
-  file === streams || open.some((each) => file.startsWith(`${folder}/${each}/`));
+  runners.includes(file) || open.some((each) => file.startsWith(`${folder}/${each}/`));
 const filesOf = (): string[] =>
   globSync(`${folder}/**/*.ts`, { cwd: root })
     .filter((file) => !file.endsWith('-sql.ts') && !isOpen(file))

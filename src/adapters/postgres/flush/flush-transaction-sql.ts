@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { number, object } from '../../../base/json.ts';
 import { eventColumns } from '../rows/rows.ts';
-import { beginSql } from '../session/server-session.ts';
+import { beginSql } from '../session/session-sql.ts';
 import { type Nothing, noRows, Statement } from '../session/statement.ts';
 
 interface Start {

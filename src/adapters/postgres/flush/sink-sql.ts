@@ -1,7 +1,7 @@
 // What a sink asks when it opens its session. `schema`: quoted.
 import pg from 'pg';
 import { flag, number, object, text } from '../../../base/json.ts';
-import { beginSql } from '../session/server-session.ts';
+import { beginSql } from '../session/session-sql.ts';
 import { type Nothing, Statement } from '../session/statement.ts';
 
 interface Rights {

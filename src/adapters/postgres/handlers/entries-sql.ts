@@ -8,7 +8,7 @@ import { bytes, nullable, number, object, text } from '../../../base/json.ts';
 import { checkpointTable } from '../../../handler-state/checkpoint.ts';
 import type { Change } from '../../../handler-state/handler-state-store.ts';
 import { type Savepoint, savepoint } from '../session/savepoint-sql.ts';
-import { beginSharedSql, beginSql } from '../session/server-session.ts';
+import { beginSharedSql, beginSql } from '../session/session-sql.ts';
 import { type Nothing, noRows, Statement } from '../session/statement.ts';
 
 interface OfTable {

@@ -1,6 +1,6 @@
 // Statements on the table `log_readers`, on connections of their own. `schema`: quoted.
 import { number, object, text } from '../../../base/json.ts';
-import { lockReadersSql } from '../session/locks.ts';
+import { lockReadersSql } from '../session/locks-sql.ts';
 import { type Nothing, noRows, Statement } from '../session/statement.ts';
 
 interface OfLog {

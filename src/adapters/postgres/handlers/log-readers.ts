@@ -12,7 +12,8 @@ import type { Change, HandlerStateStore } from '../../../handler-state/handler-s
 import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import { failure } from '../session/failure.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
-import { beginSql, openClient } from '../session/server-session.ts';
+import { openClient } from '../session/server-session.ts';
+import { beginSql } from '../session/session-sql.ts';
 import { keepReadersStatement, lockReadersStatement, moveReadersStatement } from './log-readers-sql.ts';
 
 const everyMs = 30_000;

@@ -2,7 +2,7 @@
 // goes, what it had only claimed waits again for another log.
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
-import { durable } from '../session/server-session.ts';
+import { durable } from '../session/session-sql.ts';
 
 export interface Released {
   /** Stored through that log; its stream and sinks may not have passed them. */

@@ -9,7 +9,8 @@ import type { Outbox, OutboxSession } from '../../../outbox/outbox.ts';
 import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import type { HiddenConnection } from '../session/connection.ts';
 import { failure } from '../session/failure.ts';
-import { beginSql, durable, openClient } from '../session/server-session.ts';
+import { openClient } from '../session/server-session.ts';
+import { beginSql, durable } from '../session/session-sql.ts';
 import { codeOf, lockNotAvailable } from '../session/sqlstate.ts';
 import { PostgresOutboxSession, raisedTypesIn } from './relay-session.ts';
 

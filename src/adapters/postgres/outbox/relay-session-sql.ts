@@ -1,7 +1,7 @@
 // The relay's statements; relay-session.ts says what they hold to. `schema`: quoted.
 import pg from 'pg';
 import { type Big, big, flag, listOf, nullable, number, object, text } from '../../../base/json.ts';
-import { durable } from '../session/server-session.ts';
+import { durable } from '../session/session-sql.ts';
 import { type Nothing, noRows, Statement } from '../session/statement.ts';
 
 /** Another runtime takes over from a relay that has not been seen for so long. */

@@ -12,9 +12,9 @@ import { copiedOut } from '../rows/copy-out.ts';
 import { retried } from '../schema/months.ts';
 import { checkMonth, isAttached, partitionOf } from '../schema/partition-list.ts';
 import { tooSlow } from '../session/failure.ts';
-import { lockNames, lockSql, removeLockSql } from '../session/locks.ts';
+import { lockNames, lockSql, removeLockSql } from '../session/locks-sql.ts';
 import { PageSize } from '../session/page-size.ts';
-import { beginSql, idleFor } from '../session/server-session.ts';
+import { beginSql, idleFor } from '../session/session-sql.ts';
 import { codeOf, isServerError, lockNotAvailable, tookTooLong } from '../session/sqlstate.ts';
 import { execute } from '../session/statement.ts';
 import {

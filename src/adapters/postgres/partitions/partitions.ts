@@ -2,7 +2,7 @@
 // is far away (a wrong clock), or one for which it lacks the right.
 import type pg from 'pg';
 import { performance } from '../../../base/clock.ts';
-import { beginSql } from '../session/server-session.ts';
+import { beginSql } from '../session/session-sql.ts';
 import { isServerError, kindOf } from '../session/sqlstate.ts';
 import { makePartitionStatement } from './month-archive-sql.ts';
 

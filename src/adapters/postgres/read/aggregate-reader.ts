@@ -16,7 +16,7 @@ import { endFrozenFlushes, isLockTimeout } from '../session/frozen.ts';
 import { type Guard, guard } from '../session/guard.ts';
 import { PageSize } from '../session/page-size.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
-import { beginSql } from '../session/server-session.ts';
+import { beginSql } from '../session/session-sql.ts';
 import { isServerError } from '../session/sqlstate.ts';
 import {
   behindVersion,

@@ -2,7 +2,8 @@
 import { Readable } from 'node:stream';
 import type pg from 'pg';
 import { to as copyTo } from 'pg-copy-streams';
-import { lacksPath, setOwn } from '../session/own-path.ts';
+import { lacksPath } from '../session/own-path.ts';
+import { setOwn } from '../session/session-sql.ts';
 
 /**
  * The bytes of a `copy … to stdout`. pg times every query, and stops its clock when the query's callback is called, which

@@ -6,10 +6,10 @@
 import pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { endsConnection, storeName } from '../session/failure.ts';
-import { lockNames, tryLockSql } from '../session/locks.ts';
+import { lockNames, tryLockSql } from '../session/locks-sql.ts';
 import { PageSize } from '../session/page-size.ts';
 import { savepoint } from '../session/savepoint-sql.ts';
-import { beginSql } from '../session/server-session.ts';
+import { beginSql } from '../session/session-sql.ts';
 import { codeOf, isServerError, kindOf, tookTooLong } from '../session/sqlstate.ts';
 import { execute, executeEach } from '../session/statement.ts';
 import {

@@ -1,7 +1,7 @@
 // Who else owns, or can make, what our statements would run: of our schema. What is asked, and why: ownership.ts.
 import type pg from 'pg';
 import { nullable, object, oneOf, text } from '../../../base/json.ts';
-import { ownPath } from '../session/own-path.ts';
+import { ownPath } from '../session/session-sql.ts';
 import { executeEach, Statement } from '../session/statement.ts';
 import { strangeTriggers } from './own-triggers-sql.ts';
 import { usedBy } from './used-objects-sql.ts';

@@ -9,17 +9,9 @@
 // - A statement in a transaction that a handler's own statements share must not change the path: it names each operator with its schema (`operator(pg_catalog.=)`). Only the adapter's handlers/ and append.ts have such statements.
 //
 // test/store/postgres/qualified.test.ts holds the texts to it.
-import pg from 'pg';
-
-/** For `set local` and the settings of sessions. Temporary objects last: the server looks at them first if they are not named. */
-export const ownPath = 'pg_catalog, pg_temp';
-const setOwnPath = `set local search_path = ${ownPath}`;
-
-/**
- * What each transaction of ours on tables of ours alone is set to, and each statement that brings its settings along: the path, and
- * that rows which a policy hides are an error, not a smaller result.
- */
-export const setOwn: string = `${setOwnPath}; set local row_security = off`;
+import type pg from 'pg';
+import { filled } from './filled.ts';
+import { setOwn } from './session-sql.ts';
 
 type Send = (...asked: any[]) => any;
 
@@ -53,22 +45,4 @@ export function sendOnOwnPath(client: pg.ClientBase, send: Send, asked: any[]): 
   return send({ ...query, text: `${setOwn}; ${filled(query.text, query.values ?? [])}`, values: undefined }).then(
     ([, , ...results]: pg.QueryResult[]) => (results.length === 1 ? results[0] : results),
   );
-}
-
-/** Texts and quoted names stand for themselves, whatever they hold. */
-const parts = /'(?:[^']|'')*'|"(?:[^"]|"")*"|\$(\d+)/g;
-
-/** `text` with its parameters written into it. */
-export const filled = (text: string, values: readonly unknown[]): string =>
-  values.length === 0
-    ? text
-    : text.replaceAll(parts, (part, number) => (number === undefined ? part : literal(values[number - 1])));
-
-const { prepareValue } = (pg as unknown as { utils: { prepareValue(value: unknown): string | Buffer | null } }).utils;
-
-/** As the client would send it: without a type, which the server finds as it does for a parameter. */
-function literal(value: unknown): string {
-  const sent = prepareValue(value);
-  if (sent === null) return 'null';
-  return pg.escapeLiteral(typeof sent === 'string' ? sent : `\\x${sent.toString('hex')}`);
 }

@@ -8,7 +8,7 @@ import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { checked, object, type Shape } from '../../../base/json.ts';
 import { own } from '../../../base/own.ts';
-import { filled } from './own-path.ts';
+import { filled } from './filled.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
