@@ -10,8 +10,15 @@ import { checkOwnershipOfSession } from '../schema/recent-ownership.ts';
 import type { HiddenConnection } from '../session/connection.ts';
 import { failure } from '../session/failure.ts';
 import { openClient } from '../session/server-session.ts';
-import { beginSql, durable } from '../session/session-sql.ts';
 import { codeOf, lockNotAvailable } from '../session/sqlstate.ts';
+import { executeEach } from '../session/statement.ts';
+import {
+  closeStatement,
+  missingStatement,
+  settleSql,
+  settleUnseenSql,
+  takenBackStatement,
+} from './relay-outbox-sql.ts';
 import { PostgresOutboxSession, raisedTypesIn } from './relay-session.ts';
 
 export interface PostgresOutboxSettings {
@@ -68,19 +75,9 @@ export class PostgresOutbox implements Outbox {
    */
   private async register(client: pg.Client, types: readonly string[]): Promise<void> {
     const { schema, unsettled } = this;
-    const { rows: missing } = await client.query(
-      `select type from pg_catalog.unnest($1::text[]) as type where not exists (
-        select from ${schema}.actor_types where aggregate_type = type and is_settled) order by type collate "C"`,
-      [types],
-    );
-    for (const { type } of missing) {
-      const { rowCount } = await client.query(
-        `with used as (select from ${schema}.aggregates where aggregate_type = $1 and log_id is null limit 1)
-        insert into ${schema}.actor_types (aggregate_type) select $1 where not exists (select from used)
-        on conflict (aggregate_type) do update set aggregate_type = excluded.aggregate_type returning ${durable}`,
-        [type],
-      );
-      if (rowCount === 0) throw inUse(type);
+    for (const { type } of await missingStatement(schema).run(client, { types })) {
+      const closed = await closeStatement(schema).count(client, { type });
+      if (closed === 0) throw inUse(type);
       if (unsettled.has(type)) continue;
       unsettled.add(type);
       this.closedAt = performance.now();
@@ -95,25 +92,18 @@ export class PostgresOutbox implements Outbox {
    */
   private async settle(client: pg.Client): Promise<void> {
     const { schema, unsettled } = this;
-    const types = [...unsettled].map((type) => pg.escapeLiteral(type)).join();
-    const used = `select from ${schema}.aggregates a where a.aggregate_type = t.aggregate_type and a.log_id is null`;
-    const takeBack = `delete from ${schema}.actor_types t where not is_settled and aggregate_type in (${types}) and exists (${used})`;
-    // Taken back here, or by another runtime meanwhile.
-    const settled = `update ${schema}.actor_types set is_settled = true where not is_settled and aggregate_type in (${types});
-      select type from pg_catalog.unnest(array[${types}]::text[]) as type
-        where not exists (select from ${schema}.actor_types where aggregate_type = type)`;
-    let results: unknown;
+    const takenBack = takenBackStatement(schema, unsettled);
+    let results: pg.QueryResult<object>[];
     try {
-      results = await client.query(`${beginSql(`lock_timeout = ${lockTimeoutMs}`)};
-        lock table ${schema}.actor_types in access exclusive mode; ${takeBack}; ${settled}; commit`);
+      results = await executeEach(client, settleSql(schema, unsettled, lockTimeoutMs));
     } catch (error) {
       const isEarly = performance.now() - this.closedAt < (this.settings.patienceMs ?? patienceMs);
       if (isEarly || codeOf(error) !== lockNotAvailable) throw error;
       // Not looked at again: by then actors of the type may have raised events.
-      results = await client.query(`rollback; ${beginSql()}; ${settled}; commit`);
+      results = await executeEach(client, settleUnseenSql(schema, unsettled));
     }
     unsettled.clear();
-    const [lacking] = (results as pg.QueryResult[]).at(-2)!.rows;
+    const [lacking] = takenBack.rowsIn(results.at(-2)!);
     if (lacking) throw inUse(lacking.type);
   }
 }
