@@ -55,7 +55,7 @@ test('every function of the server and every table of its catalogue is named wit
 const isShared = (file: string): boolean =>
   (file.startsWith('adapters/postgres/handlers/') && !ofOwnSessions.includes(file.split('/').at(-1)!)) ||
   [
-    'adapters/postgres/outbox/append.ts',
+    'adapters/postgres/outbox/append-sql.ts',
     'adapters/postgres/session/session-sql.ts',
     'entity/client-transaction.ts',
   ].includes(file);

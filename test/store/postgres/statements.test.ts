@@ -13,16 +13,12 @@ import { Clients } from './clients.ts';
 const folder = 'src/adapters/postgres';
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 
-/** Folders whose statements are still texts among other code. */
-const open = ['outbox'];
 /** The one that runs statements; and streams of COPY: bytes, and no rows of a result. */
 const runners = [`${folder}/session/statement.ts`, `${folder}/rows/copy-out.ts`];
 
-const isOpen = (file: string): boolean =>
-  runners.includes(file) || open.some((each) => file.startsWith(`${folder}/${each}/`));
 const filesOf = (): string[] =>
   globSync(`${folder}/**/*.ts`, { cwd: root })
-    .filter((file) => !file.endsWith('-sql.ts') && !isOpen(file))
+    .filter((file) => !file.endsWith('-sql.ts') && !runners.includes(file))
     .sort();
 
 const isSql =
@@ -66,11 +62,6 @@ test('no text outside of *-sql.ts is SQL, and no result is read outside of State
   );
   expect(found).toEqual([]);
   expect(filesOf().length).toBeGreaterThan(10); // it has seen them
-});
-
-test.each(open.map((each) => `${folder}/${each}/*.ts`))('%s is open still', (files) => {
-  const codes = globSync(files, { cwd: root }).map((file) => readFileSync(`${root}/${file}`, 'utf8'));
-  expect(codes.flatMap(faultsOf)).not.toEqual([]);
 });
 
 test.each([

@@ -16,26 +16,22 @@ import { checkedJson, number, text, tuple } from '../../../base/json.ts';
 import type { AppendedEvent, TransactionAppend, TransactionClient } from '../../../store/store.ts';
 import { isDirect } from '../session/server-session.ts';
 import { codeOf } from '../session/sqlstate.ts';
+import type { Statement } from '../session/statement.ts';
 import { timeText } from '../session/time-text.ts';
-
-/** Of the arguments, each said: with the types left open, a function of the same name in the schema could be chosen. */
-const types = ['uuid', 'text', 'text', 'text', 'int4', 'timestamptz', 'jsonb', 'jsonb', 'int4'].map(
-  (type) => `pg_catalog.${type}`,
-);
+import { type Arguments, appendOneStatement, appendSeveralStatement } from './append-sql.ts';
 
 export class PostgresAppend implements TransactionAppend {
-  private readonly one: string;
-  private readonly several: string;
+  private readonly one: Statement<Arguments, { version: number; pid: number }>;
+  private readonly several: Statement<Arguments, { versions: number[] }>;
   private readonly name: string;
   /** Whether a client has a server process of its own, which keeps named statements; unknown before its first event. */
   private readonly isNamed = new WeakMap<TransactionClient, boolean>();
 
   constructor(schema: string) {
     const home = pg.escapeIdentifier(schema);
-    const list = (suffix: string): string => types.map((type, i) => `$${i + 1}::${type}${suffix}`).join(', ');
-    this.one = `select ${home}.append_event(${list('')}) as version, pg_catalog.pg_backend_pid() as pid`;
-    this.name = `trunkline_${createHash('sha256').update(this.one).digest('hex').slice(0, 16)}`;
-    this.several = `select ${home}.append_events(${list('[]')}) as versions`;
+    this.one = appendOneStatement(home);
+    this.name = `trunkline_${createHash('sha256').update(this.one.text).digest('hex').slice(0, 16)}`;
+    this.several = appendSeveralStatement(home);
   }
 
   async append(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {
@@ -51,39 +47,32 @@ export class PostgresAppend implements TransactionAppend {
 
   private async appendOne(client: TransactionClient, event: AppendedEvent): Promise<number> {
     const { id, aggregateType, aggregateId, type, schemaVersion, occurredAt, dataJson, metadataJson } = event;
-    const expected = event.expectedVersion ?? null;
-    const values = [
-      id,
-      aggregateType,
-      aggregateId,
-      type,
-      schemaVersion,
-      timeText(occurredAt.getTime()),
-      dataJson,
-      metadataJson || null,
-      expected,
-    ];
-    const named = this.isNamed.get(client) && { name: this.name };
-    const { rows } = await client.query({ ...named, text: this.one, values });
-    if (!this.isNamed.has(client)) this.isNamed.set(client, isDirect(client, rows[0].pid));
-    return rows[0].version;
+    const given = {
+      ...{ id, aggregateType, aggregateId, type, schemaVersion },
+      occurredAt: timeText(occurredAt.getTime()),
+      data: dataJson,
+      metadata: metadataJson || null,
+      expected: event.expectedVersion ?? null,
+    };
+    const { version, pid } = await this.one.oneOfUsers(client, given, this.isNamed.get(client) ? this.name : undefined);
+    if (!this.isNamed.has(client)) this.isNamed.set(client, isDirect(client, pid));
+    return version;
   }
 
   private async appendSeveral(client: TransactionClient, events: readonly AppendedEvent[]): Promise<number[]> {
     const column = <T>(pick: (event: AppendedEvent) => T): T[] => events.map(pick);
-    const values = [
-      column(({ id }) => id),
-      column(({ aggregateType }) => aggregateType),
-      column(({ aggregateId }) => aggregateId),
-      column(({ type }) => type),
-      column(({ schemaVersion }) => schemaVersion),
-      column(({ occurredAt }) => timeText(occurredAt.getTime())),
-      column(({ dataJson }) => dataJson),
-      column(({ metadataJson }) => metadataJson || null),
-      column(({ expectedVersion }) => (expectedVersion === undefined ? null : expectedVersion + 1)),
-    ];
-    const { rows } = await client.query({ text: this.several, values });
-    return rows[0].versions;
+    const { versions } = await this.several.oneOfUsers(client, {
+      id: column(({ id }) => id),
+      aggregateType: column(({ aggregateType }) => aggregateType),
+      aggregateId: column(({ aggregateId }) => aggregateId),
+      type: column(({ type }) => type),
+      schemaVersion: column(({ schemaVersion }) => schemaVersion),
+      occurredAt: column(({ occurredAt }) => timeText(occurredAt.getTime())),
+      data: column(({ dataJson }) => dataJson),
+      metadata: column(({ metadataJson }) => metadataJson || null),
+      expected: column(({ expectedVersion }) => (expectedVersion === undefined ? null : expectedVersion + 1)),
+    });
+    return versions;
   }
 }
 

@@ -1,6 +1,6 @@
 // The statement that releases the outbox of a log that is lost. `schema`: quoted.
 import { flag, number, object } from '../../../base/json.ts';
-import { durable } from '../session/server-session.ts';
+import { durable } from '../session/session-sql.ts';
 import { Statement } from '../session/statement.ts';
 
 interface Given {

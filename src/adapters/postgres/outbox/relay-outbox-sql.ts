@@ -1,7 +1,7 @@
 // Statements that close the transactions' door to the types of actors. `schema`: quoted.
 import pg from 'pg';
 import { object, text } from '../../../base/json.ts';
-import { beginSql, durable } from '../session/server-session.ts';
+import { beginSql, durable } from '../session/session-sql.ts';
 import { type Nothing, noRows, Statement } from '../session/statement.ts';
 
 interface Type {

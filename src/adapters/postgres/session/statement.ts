@@ -1,6 +1,5 @@
 // A statement of ours: its text, what it is given, and the shape of its rows. Files named `*-sql.ts` make them, one beside each file
-// that runs some. No other file has SQL, or reads the rows of a result, but those that test/store/postgres/statements.test.ts still
-// lists.
+// that runs some. No other file has SQL, or reads the rows of a result: test/store/postgres/statements.test.ts.
 //
 // Rows are checked when they arrive: a column that is missing or of another type (an altered table, a type parser of the program's)
 // is an error that names it, not a wrong value later.
@@ -8,6 +7,7 @@ import type pg from 'pg';
 import { TrunklineError } from '../../../base/errors.ts';
 import { checked, object, type Shape } from '../../../base/json.ts';
 import { own } from '../../../base/own.ts';
+import type { TransactionClient } from '../../../store/store.ts';
 import { filled } from './filled.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
@@ -52,6 +52,13 @@ export class Statement<Given extends object, Row extends object> {
     return this.oneIn(await this.send(client, given));
   }
 
+  /** The same on a client of the user's. `name`: the server keeps the statement by it; undefined: it does not. @throws RecordInvalid */
+  async oneOfUsers(client: TransactionClient, given: Given, name?: string): Promise<Row> {
+    return this.oneIn(
+      await client.query({ ...(name !== undefined && { name }), text: this.text, values: this.values(given) }),
+    );
+  }
+
   /** How many rows it has written or found, whose columns do not matter. */
   async count(client: Client, given: Given): Promise<number> {
     return (await this.send(client, given)).rowCount ?? 0;
@@ -66,12 +73,12 @@ export class Statement<Given extends object, Row extends object> {
   }
 
   /** Of its result among those of several statements that were sent as one query. @throws RecordInvalid */
-  rowsIn({ rows }: pg.QueryResult<object>): Row[] {
+  rowsIn({ rows }: Pick<pg.QueryResult<object>, 'rows'>): Row[] {
     return rows.map((row) => checked(row, this.row, this.what));
   }
 
   /** @throws RecordInvalid */
-  oneIn(result: pg.QueryResult<object>): Row {
+  oneIn(result: Pick<pg.QueryResult<object>, 'rows'>): Row {
     const [row, ...others] = this.rowsIn(result);
     if (row !== undefined && others.length === 0) return row;
     const reason = `must be one row, and is ${result.rows.length}`;
