@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { parseSync, Visitor } from 'oxc-parser';
 import type pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
-import { type Nothing, noRows, Statement } from '../../../src/adapters/postgres/session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../../../src/adapters/postgres/session/statement.ts';
 import { number, object, text } from '../../../src/base/json.ts';
 import { freshDatabase } from '../../postgres.ts';
 import { Clients } from './clients.ts';
@@ -102,7 +102,7 @@ test('a statement takes its values by name, and gives rows of its shape', async 
     'a',
     'create temporary table a as select from generate_series(1, 3)',
     [],
-    noRows,
+    noColumns,
   );
   expect(await table.count(client, {})).toBe(3);
 });

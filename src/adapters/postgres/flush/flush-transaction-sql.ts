@@ -3,7 +3,7 @@ import pg from 'pg';
 import { number, object } from '../../../base/json.ts';
 import { eventColumns } from '../rows/rows.ts';
 import { beginSql } from '../session/session-sql.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 interface Start {
   logId: string;
@@ -54,7 +54,7 @@ export const snapshotsStatement = (schema: string): Statement<Snapshots, Nothing
        version = excluded.version, fingerprint = excluded.fingerprint, state = excluded.state, taken_at = pg_catalog.now()
        where kept.version < excluded.version`,
     ['types', 'ids', 'versions', 'fingerprints', 'states', 'logId'],
-    noRows,
+    noColumns,
   );
 
 export const copyEventsSql = (schema: string): string =>

@@ -1,7 +1,7 @@
 // Statements on the table of quarantined events. `schema`: quoted.
 import { bytes, number, object, oneOf, text } from '../../../base/json.ts';
 import type { QuarantinedEvent } from '../../../store/store.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 export const pageRows = 500;
 
@@ -91,5 +91,5 @@ export const quarantineStatement = (schema: string): Statement<Refused, Nothing>
      from unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::int[], $7::text[], $8::float8[], $9::text[],
        $10::text[], $11::bytea[]) as refused (position, id, type, aggregate, version, name, at, code, reason, frame)`,
     ['logId', 'positions', 'ids', 'types', 'aggregates', 'versions', 'names', 'times', 'codes', 'reasons', 'frames'],
-    noRows,
+    noColumns,
   );

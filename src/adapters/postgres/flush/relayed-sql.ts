@@ -1,7 +1,7 @@
 // Statements on events that came by the outbox, and their rows there, within the transaction of a flush. `schema`: quoted.
 import { object, text } from '../../../base/json.ts';
 import { withinTimes } from '../rows/events-sql.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 interface Relayed {
   ids: readonly string[];
@@ -41,6 +41,6 @@ export const settleStatement = (schema: string, isLastReader: boolean): Statemen
       ? `delete from ${schema}.outbox where ${rows}`
       : `update ${schema}.outbox set position = $4 where ${rows}`,
     ['logId', 'batch', 'sequence', 'position'],
-    noRows,
+    noColumns,
   );
 };

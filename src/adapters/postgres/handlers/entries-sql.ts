@@ -9,7 +9,7 @@ import { checkpointTable } from '../../../handler-state/checkpoint.ts';
 import type { Change } from '../../../handler-state/handler-state-store.ts';
 import { type Savepoint, savepoint } from '../session/savepoint-sql.ts';
 import { beginSharedSql, beginSql } from '../session/session-sql.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 interface OfTable {
   logId: string;
@@ -106,7 +106,7 @@ export const putStatement = (schema: string): Statement<Entries, Nothing> =>
      from unnest($2::pg_catalog.text[], $3::pg_catalog.bytea[], $4::pg_catalog.text[]) as r (t, k, v)
      on conflict (log_id, table_name, key) do update set value = excluded.value`,
     ['logId', 'tables', 'keys', 'jsons'],
-    noRows,
+    noColumns,
   );
 
 export const removeStatement = (schema: string): Statement<Keys, Nothing> =>
@@ -115,7 +115,7 @@ export const removeStatement = (schema: string): Statement<Keys, Nothing> =>
     `delete from ${schema}.handler_entries e using unnest($2::pg_catalog.text[], $3::pg_catalog.bytea[]) as r (t, k)
      where e.log_id operator(pg_catalog.=) $1 and e.table_name operator(pg_catalog.=) r.t and e.key operator(pg_catalog.=) r.k`,
     ['logId', 'tables', 'keys'],
-    noRows,
+    noColumns,
   );
 
 export const forgetStatement = (schema: string): Statement<{ logId: string; handlers: readonly string[] }, Nothing> =>
@@ -124,7 +124,7 @@ export const forgetStatement = (schema: string): Statement<{ logId: string; hand
     `delete from ${schema}.event_handler_positions
      where log_id operator(pg_catalog.=) $1 and handler_name operator(pg_catalog.=) any($2)`,
     ['logId', 'handlers'],
-    noRows,
+    noColumns,
   );
 
 interface Moved {

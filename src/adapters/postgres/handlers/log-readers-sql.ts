@@ -1,7 +1,7 @@
 // Statements on the table `log_readers`, on connections of their own. `schema`: quoted.
 import { number, object, text } from '../../../base/json.ts';
 import { lockReadersSql } from '../session/locks-sql.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 interface OfLog {
   logId: string;
@@ -22,7 +22,7 @@ export const readersStatement = (schema: string): Statement<OfLog, Reader> =>
 
 /** Locks all of the log's. Within a transaction, as the next. */
 export const lockReadersStatement = (schema: string): Statement<OfLog, Nothing> =>
-  new Statement('a reader of the log', lockReadersSql(schema), ['logId'], noRows);
+  new Statement('a reader of the log', lockReadersSql(schema), ['logId'], noColumns);
 
 /** `names`: those that go. */
 export const removeReadersStatement = (schema: string): Statement<OfLog & { names: readonly string[] }, Nothing> =>
@@ -30,7 +30,7 @@ export const removeReadersStatement = (schema: string): Statement<OfLog & { name
     'a reader of the log',
     `delete from ${schema}.log_readers where log_id = $1 and name = any($2::text[])`,
     ['logId', 'names'],
-    noRows,
+    noColumns,
   );
 
 /** `names`: those that stay. */
@@ -39,7 +39,7 @@ export const keepReadersStatement = (schema: string): Statement<OfLog & { names:
     'a reader of the log',
     `delete from ${schema}.log_readers where log_id = $1 and name <> all ($2::text[])`,
     ['logId', 'names'],
-    noRows,
+    noColumns,
   );
 
 interface Moved extends OfLog {
@@ -55,5 +55,5 @@ export const moveReadersStatement = (schema: string): Statement<Moved, Nothing> 
      on conflict (log_id, name) do update set position = excluded.position, updated_at = pg_catalog.now()
        where kept.position <> excluded.position`,
     ['logId', 'names', 'positions'],
-    noRows,
+    noColumns,
   );

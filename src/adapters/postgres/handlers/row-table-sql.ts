@@ -5,7 +5,7 @@
 // its schema here (own-path.ts).
 import pg from 'pg';
 import { flag, listFrom, nullable, number, object, text } from '../../../base/json.ts';
-import { ListStatement, type Nothing, noRows, Statement } from '../session/statement.ts';
+import { ListStatement, type Nothing, noColumns, Statement } from '../session/statement.ts';
 import type { Paged } from './row-pages-sql.ts';
 import type { KeyColumn } from './table-place.ts';
 
@@ -155,7 +155,7 @@ export function upsertStatement(place: RowPlace, fields: readonly string[]): Sta
       from rows from (pg_catalog.unnest($1::pg_catalog.text[]), pg_catalog.json_populate_recordset(null::${table}, $2)) as w (${given})
       on conflict (${column}) do ${changes === '' ? 'nothing' : `update set ${changes}`}`,
     ['keys', 'json'],
-    noRows,
+    noColumns,
   );
 }
 
@@ -173,5 +173,5 @@ export const deleteStatement = ({ table, key }: RowPlace): Statement<{ keys: rea
       using (select given::${key.type}${key.collation} as value from pg_catalog.unnest($1::pg_catalog.text[]) as w (given)) as w
       where t.${quoted(key.name)} ${key.equals} w.value`,
     ['keys'],
-    noRows,
+    noColumns,
   );

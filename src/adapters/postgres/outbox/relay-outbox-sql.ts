@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { object, text } from '../../../base/json.ts';
 import { beginSql, durable } from '../session/session-sql.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 interface Type {
   type: string;
@@ -29,7 +29,7 @@ export const closeStatement = (schema: string): Statement<Type, Nothing> =>
         insert into ${schema}.actor_types (aggregate_type) select $1 where not exists (select from used)
         on conflict (aggregate_type) do update set aggregate_type = excluded.aggregate_type returning ${durable}`,
     ['type'],
-    noRows,
+    noColumns,
   );
 
 const listOf = (types: Iterable<string>): string => [...types].map(pg.escapeLiteral).join();

@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { type Big, big, flag, listOf, nullable, number, object, text } from '../../../base/json.ts';
 import { durable } from '../session/session-sql.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 /** Another runtime takes over from a relay that has not been seen for so long. */
 const leaseMs = 5000;
@@ -45,7 +45,7 @@ export function takeStatement(schema: string): Statement<Taken, Nothing> {
         or seen_at not between ${now} - ${lease} and ${now} + ${lease}
       returning ${durable}`,
     ['logId', 'session', 'former'],
-    noRows,
+    noColumns,
   );
 }
 
@@ -200,7 +200,7 @@ export const removeStatement = (schema: string): Statement<Removed, Nothing> =>
     `delete from ${schema}.outbox o using unnest($2::bigint[], $3::bigint[]) as gone (batch, sequence)
        where o.log_id = $1 and o.batch = gone.batch and o.sequence = gone.sequence returning ${durable}`,
     ['logId', 'batches', 'sequences'],
-    noRows,
+    noColumns,
   );
 
 interface Refused extends OfLog {
@@ -215,7 +215,7 @@ export const setAsideStatement = (schema: string): Statement<Refused, Nothing> =
     `update ${schema}.outbox set refused = $4 where log_id = $1 and batch = $2 and sequence = $3
       returning ${durable}`,
     ['logId', 'batch', 'sequence', 'reason'],
-    noRows,
+    noColumns,
   );
 
 export const countSetAsideStatement = (schema: string): Statement<Nothing, { count: number }> =>
@@ -233,7 +233,7 @@ export const settleStatement = (schema: string): Statement<OfLog & { floor: numb
     `delete from ${schema}.outbox where log_id = $1 and position < $2::bigint and refused is null
       returning ${durable}`,
     ['logId', 'floor'],
-    noRows,
+    noColumns,
   );
 
 export const lastBatchStatement = (schema: string): Statement<Nothing, { last: number }> =>
@@ -272,7 +272,7 @@ export const resolveStatement = (schema: string): Statement<Resolved, Nothing> =
        where o.sequence = done.sequence and o.position is null and (o.log_id is null or o.log_id = $1)
        returning ${durable}`,
     ['logId', 'sequences', 'positions'],
-    noRows,
+    noColumns,
   );
 
 /** What the log has claimed, and the store has not, waits again; numbers of batches begin behind `batch`. */
@@ -286,7 +286,7 @@ export function restartStatement(schema: string): Statement<OfLog & { batch: num
        ) select pg_catalog.setval(${pg.escapeLiteral(sequence)}, greatest($2::bigint, (select last_value from ${sequence}))),
            pg_catalog.count(*), ${durable} from again`,
     ['logId', 'batch'],
-    noRows,
+    noColumns,
   );
 }
 
@@ -296,5 +296,5 @@ export const resignStatement = (schema: string): Statement<{ session: string }, 
     `update ${schema}.outbox_relay set seen_at = '-infinity' where session = $1::uuid
       returning ${durable}`,
     ['session'],
-    noRows,
+    noColumns,
   );

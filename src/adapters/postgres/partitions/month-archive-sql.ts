@@ -1,7 +1,7 @@
 // What archives and drops of months read and change. `schema`: quoted. `table`: a partition, with its schema.
 import pg from 'pg';
 import { nullable, number, object, text } from '../../../base/json.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 import type { Key } from './archive-file.ts';
 
 interface Count {
@@ -95,5 +95,5 @@ export const makePartitionStatement = (schema: string): Statement<{ startMs: num
     'a partition that is made',
     `select ${schema}.make_partition(pg_catalog.to_timestamp($1::float8 / 1000))`,
     ['startMs'],
-    noRows,
+    noColumns,
   );

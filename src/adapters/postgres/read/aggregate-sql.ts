@@ -2,7 +2,7 @@
 import pg from 'pg';
 import { nullable, number, object, text } from '../../../base/json.ts';
 import { type TimeBounds, timeBounds, timeBoundsShape, withinTimes } from '../rows/events-sql.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 /** The columns of a snapshot are null where there is none. */
 export interface HeadRow extends TimeBounds {
@@ -49,7 +49,7 @@ export const claimStatement = (
      set log_id = $3, epoch = epoch + 1, position = $5, updated_at = pg_catalog.now()
      where aggregate_type = $1 and aggregate_id = $2 and epoch = $4`,
     ['type', 'id', 'logId', 'epoch', 'position'],
-    noRows,
+    noColumns,
   );
 
 /** From where its events behind version `after` come; only the months of its events are looked into, and planned for. */

@@ -1,6 +1,6 @@
 // The schema's own list of its migrations. `schema`: quoted.
 import { number, object, text } from '../../../base/json.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 interface Applied {
   number: number;
@@ -17,7 +17,7 @@ export const schemaStatement: Statement<Place, Nothing> = new Statement(
   'a schema',
   'select from pg_catalog.pg_namespace where nspname = $1',
   ['schema'],
-  noRows,
+  noColumns,
 );
 
 /** Not `if not exists`: that asks for the right to create even where there is nothing to create. */
@@ -28,7 +28,7 @@ export const listStatement: Statement<Place, Nothing> = new Statement(
   'the list of migrations',
   `select from pg_catalog.pg_tables where schemaname = $1 and tablename = 'trunkline_migrations'`,
   ['schema'],
-  noRows,
+  noColumns,
 );
 
 export const createList = (schema: string): string => `create table if not exists ${schema}.trunkline_migrations (
@@ -58,5 +58,5 @@ export const insertStatement = (schema: string): Statement<Applied, Nothing> =>
     'a migration',
     `insert into ${schema}.trunkline_migrations (number, name, checksum) values ($1, $2, $3)`,
     ['number', 'name', 'checksum'],
-    noRows,
+    noColumns,
   );

@@ -1,7 +1,7 @@
 // What partitions domain_events has, and what the default one holds. `schema`: quoted.
 import pg from 'pg';
 import { listOf, nullable, number, object, oneOf, text } from '../../../base/json.ts';
-import { type Nothing, noRows, Statement } from '../session/statement.ts';
+import { type Nothing, noColumns, Statement } from '../session/statement.ts';
 
 const { escapeLiteral } = pg;
 const rangesNamedMost = 100;
@@ -85,7 +85,7 @@ export const defaultStatement = (schema: string): Statement<Nothing, Nothing> =>
      where partrelid = pg_catalog.to_regclass(${escapeLiteral(`${schema}.domain_events`)})
        and partdefid = pg_catalog.to_regclass(${escapeLiteral(`${schema}.domain_events_default`)})`,
     [],
-    noRows,
+    noColumns,
   );
 
 interface InDefault {

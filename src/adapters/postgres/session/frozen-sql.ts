@@ -1,6 +1,6 @@
 // How a flush that stands still is ended. Why: frozen.ts. `schema`: quoted.
 import pg from 'pg';
-import { type Nothing, noRows, Statement } from './statement.ts';
+import { type Nothing, noColumns, Statement } from './statement.ts';
 
 /** How long to wait for another flush's lock before looking whether it stands still, milliseconds. */
 export const patienceMs = 1000;
@@ -17,5 +17,5 @@ export const endStatement = (schema: string): Statement<{ name: string }, Nothin
        and exists (select from pg_catalog.pg_locks l
          where l.pid = a.pid and l.granted and l.relation = pg_catalog.to_regclass(${pg.escapeLiteral(`${schema}.aggregates`)}))`,
     ['name'],
-    noRows,
+    noColumns,
   );

@@ -12,10 +12,10 @@ import { filled } from './filled.ts';
 
 type Client = Pick<pg.ClientBase, 'query'>;
 
-/** For a statement that takes no values, or gives no rows. */
+/** For a statement that takes no values, or whose rows have no columns that matter. */
 export type Nothing = Readonly<Record<never, never>>;
 
-export const noRows: Shape<Nothing> = object<Nothing>({});
+export const noColumns: Shape<Nothing> = object<Nothing>({});
 
 /** One query of one or more statements whose results do not matter: settings, savepoints. */
 export async function execute(client: Client, text: string): Promise<void> {
