@@ -4,6 +4,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { clearTimeout, pause, setTimeout } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
+import { type WarnOfModule, watchModule } from '../base/slow-module.ts';
 import { Thread } from '../base/thread.ts';
 import { fromWire, type WireError } from '../base/wire-error.ts';
 import type { ControlBlock } from '../shared/control-block.ts';
@@ -25,10 +26,10 @@ export interface FlushEvents {
   sinkReport(name: string, error: TrunklineError): void;
   /** It has passed over so many events; some of them by name. */
   setAside(name: string, count: number, errors: readonly TrunklineError[]): void;
-  /** The store has not taken these events. */
-  /** Not `isNews`: refused in an earlier run, which may not have said so. */
+  /** The store has not taken these events. Not `isNews`: refused in an earlier run, which may not have said so. */
   quarantined(refused: readonly RefusedEvent[], isNews: boolean): void;
   failed(cause: string): void;
+  readonly warning: WarnOfModule;
 }
 
 type FlushSettings = Omit<FlushThreadData, 'syncPort' | 'hostPort'> & { moduleMs: number };
@@ -58,6 +59,7 @@ export class FlushThread {
   private async start(moduleMs: number, events: FlushEvents): Promise<void> {
     const { thread } = this;
     let late: NodeJS.Timeout | undefined;
+    let unwatch = (): void => {};
     let isStarting = true;
     try {
       await new Promise<void>((resolve, reject) => {
@@ -73,8 +75,10 @@ export class FlushThread {
             else if (message.type === 'failed') reject(fromWire(message.error));
             else if (message.type === 'starting') {
               clearTimeout(late);
+              unwatch();
               if (!isStarting) return;
               const { what, module } = message;
+              unwatch = watchModule({ what, module, timeoutMs: moduleMs }, events.warning);
               late = setTimeout(
                 guarded(() => held(what, module)),
                 moduleMs + silenceGraceMs,
@@ -86,6 +90,7 @@ export class FlushThread {
     } finally {
       isStarting = false;
       clearTimeout(late);
+      unwatch();
     }
     thread.ended.catch((error: Error) => {
       if (!this.isHeld) events.failed(error.message); // else `close` tells of it

@@ -5,6 +5,7 @@ import { TrunklineError } from '../base/errors.ts';
 import { unawaited } from '../base/guarded.ts';
 import { printAs, statusLine } from '../base/one-line.ts';
 import type { Running } from '../base/running.ts';
+import type { WarnOfModule } from '../base/slow-module.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import { DeadLetters } from '../dead-letters/dead-letters.ts';
 import { MessageLetters } from '../dead-letters/message-letters.ts';
@@ -130,7 +131,10 @@ export class HandlerStage {
     if (settings.module === undefined) return this.begin(settings, callOf(settings, settings.handle as HandlerFn));
     this.subscriptions.checkFree(settings.name);
     const pool = new WorkerPool(settings.module, moduleMs, moduleRoots);
-    const ends = { ready: () => pool.load(), closed: () => pool.close() };
+    const { logger } = this.parts;
+    const warn: WarnOfModule = (message, details) =>
+      logger.warn({ ...details, what: `handler '${settings.name}'` }, message);
+    const ends = { ready: () => pool.load(warn), closed: () => pool.close() };
     try {
       return this.begin(settings, callOf(settings, pool.call), ends);
     } catch (error) {

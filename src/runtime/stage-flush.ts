@@ -68,6 +68,7 @@ function eventsOf(made: Made, setAside: Map<string, number>, earlier: EarlierRef
   const { progress } = dispatch;
   return {
     wake: () => dispatch.turn(),
+    warning: (message, details) => logger.warn(details, message),
     sinkError: (name, error, isFinal) => {
       logger.error({ err: error, sink: name }, `a sink ${isFinal ? 'has stopped' : 'failed; it is tried again'}`);
       if (dispatch.inFlight.closed !== undefined) return; // at the end every error is the last

@@ -8,6 +8,7 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:wor
 import { clearTimeout, setTimeout } from '../base/clock.ts';
 import { TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
+import { watchModule } from '../base/slow-module.ts';
 import { fromWire } from '../base/wire-error.ts';
 import { ControlBlock } from '../shared/control-block.ts';
 import type { Notifier } from '../shared/notifier.ts';
@@ -60,6 +61,7 @@ export class ShardStart {
   private dying: string | undefined;
   private ending: Promise<void> | undefined;
   private late: NodeJS.Timeout | undefined;
+  private unwatch = (): void => {};
 
   constructor(index: number, settings: ShardSettings, events: PoolEvents, endThread: () => Promise<void>) {
     const { moduleMs, ringBytes, store, ...common } = settings;
@@ -108,6 +110,12 @@ export class ShardStart {
     this.late = setTimeout(giveUp, withinMs);
   }
 
+  /** What it waited for has come. */
+  private endWait(): void {
+    clearTimeout(this.late);
+    this.unwatch();
+  }
+
   private end(): void {
     this.ending ??= this.endThread();
     unawaited(this.ending);
@@ -117,7 +125,7 @@ export class ShardStart {
   private refuse(error: unknown): void {
     if (this.shard !== undefined || this.refusal !== undefined) return;
     this.refusal = error;
-    clearTimeout(this.late);
+    this.endWait();
     sealTail(this.commandRing);
     sealHead(this.eventRing);
   }
@@ -132,9 +140,10 @@ export class ShardStart {
     if (message.type === 'over') return this.end();
     if (this.refusal !== undefined) return;
     if (message.type === 'failed') return this.refuse(fromWire(message.error));
-    clearTimeout(this.late);
+    this.endWait();
     if (message.type === 'importing') {
       const details = { what: this.name, module: message.module, timeoutMs: this.moduleMs };
+      this.unwatch = watchModule(details, this.events.warning);
       return this.giveUpAfter(this.moduleMs, () => new TrunklineError('StartTimedOut', details));
     }
     const { index, commandRing, eventRing, notifier } = this;

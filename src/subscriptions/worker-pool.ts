@@ -10,6 +10,7 @@ import { TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
 import { onAbort } from '../base/on-abort.ts';
 import { ownFile } from '../base/own-file.ts';
+import { type WarnOfModule, watchModule } from '../base/slow-module.ts';
 import { tame } from '../base/tame.ts';
 import { TaskThread } from '../base/thread-for-tasks.ts';
 import type { StoredEvent } from '../model/event.ts';
@@ -43,14 +44,18 @@ export class WorkerPool {
     this.run(event.toJSON() as WorkerTask['event'], attempt);
 
   /** Resolves when a thread has loaded the module: before the first event, which is not to blame for it. */
-  async load(): Promise<void> {
+  async load(warn: WarnOfModule): Promise<void> {
     const { module, loadMs: timeoutMs } = this;
+    const start = { what: 'a handler', module, timeoutMs };
     const signal = AbortSignal.timeout(timeoutMs);
+    const unwatch = watchModule(start, warn);
     try {
       await this.run(undefined, { effectKey: '', attempt: 1, dryRun: true, signal, begun: () => {} });
     } catch (error) {
       if (!signal.aborted) throw error;
-      throw new TrunklineError('StartTimedOut', { what: 'a handler', module, timeoutMs });
+      throw new TrunklineError('StartTimedOut', start);
+    } finally {
+      unwatch();
     }
   }
 

@@ -9,10 +9,10 @@ import { scratchFolder } from './scratch.ts';
 const root = join(import.meta.dirname, '..', '..');
 const service = join(import.meta.dirname, 'hardened-service.ts');
 
-function run(flags: readonly string[]): Promise<{ code: number | null; out: string; err: string }> {
+function run(flags: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve) => {
     const words = ['--conditions=trunkline-source', ...flags, service, scratchFolder()];
-    const child = spawn(process.execPath, words, { env: { ...process.env, NODE_OPTIONS: '' } });
+    const child = spawn(process.execPath, words, { env: { ...process.env, ...env, NODE_OPTIONS: '' } });
     let [out, err] = ['', ''];
     child.stdout.on('data', (text) => {
       out += text;
@@ -24,8 +24,19 @@ function run(flags: readonly string[]): Promise<{ code: number | null; out: stri
   });
 }
 
-test('under --disable-proto a service works, and starts again', async () => {
-  expect(await run(['--disable-proto=delete'])).toEqual({ code: 0, out: '[1,1]\n[2,2]\n', err: '' });
+test.each([
+  [['--disable-proto=delete']],
+  [['--disable-proto=throw']],
+  [['--frozen-intrinsics', '--disable-warning=ExperimentalWarning']],
+  [['--unhandled-rejections=strict']],
+  [['--max-old-space-size=64']],
+])('under %s a service works, and starts again', async (flags) => {
+  expect(await run(flags)).toEqual({ code: 0, out: '[1,1]\n[2,2]\n', err: '' });
+});
+
+test('where numbers have a toJSON of the program’s, and texts a Turkish capital i, a service works, and starts again', async () => {
+  const preload = 'data:text/javascript,BigInt.prototype.toJSON=function(){return String(this)}';
+  expect(await run(['--import', preload], { LC_ALL: 'tr_TR.UTF-8' })).toEqual({ code: 0, out: '[1,1]\n[2,2]\n', err: '' });
 });
 
 test.each([

@@ -15,6 +15,7 @@ import { Counter } from './aggregates.ts';
 import { Redeployed } from './redeployed.ts';
 import { errorOf, scratchFolder, startRuntime, until } from './scratch.ts';
 
+const noLogger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
 const starts = { attempts: 3, minDelayMs: 1, maxDelayMs: 2 };
 
 test.each(['exits', 'throws'])('a shard whose every start is of no use fails the runtime, by name: %s', async (way) => {
@@ -47,9 +48,18 @@ test.each([
   ['a context that is never imported', { context: module('imports') }],
 ])('a start has an end, whatever a module does: %s', async (_, options) => {
   const dataDir = scratchFolder();
-  const all = { dataDir, logger: false, aggregates: [Counter], shards: 1 } as const;
+  const warnings: object[] = [];
+  const logger = {
+    ...noLogger,
+    warn: (details: object, message: string) => void warnings.push({ ...details, message }),
+  };
+  const all = { dataDir, logger, aggregates: [Counter], shards: 1 } as const;
   const error = await errorOf(createRuntime({ ...all, ...options, starts: { timeoutMs: 500 } }));
   expect(error).toMatchObject({ code: 'StartTimedOut', details: { timeoutMs: 500 } });
+  // An operator sees what is waited for before that.
+  const { what, module } = error.details;
+  const message = 'a module has not started yet, and what needs it waits';
+  expect(warnings).toContainEqual({ what, module, waitedMs: 125, timeoutMs: 500, message });
   // The directory is free.
   const next = await startRuntime(all);
   expect(await next.ref(Counter, 'a').add(1)).toMatchObject({ value: 1 });
@@ -57,7 +67,9 @@ test.each([
 
 test("a handler's module that does not load is named", async () => {
   const pool = new WorkerPool(module('imports'), 300);
-  const error = await errorOf(pool.load());
+  const warnings: object[] = [];
+  const error = await errorOf(pool.load((_, details) => warnings.push(details)));
+  expect(warnings).toEqual([{ what: 'a handler', module: module('imports'), waitedMs: 75, timeoutMs: 300 }]);
   expect(error).toMatchObject({ code: 'StartTimedOut', details: { module: module('imports'), timeoutMs: 300 } });
   await pool.close();
 });
