@@ -57,6 +57,7 @@ const grows: Readonly<Record<string, string>> = {
   'src/handler-state/table-pages.ts': 'the size of a page',
   'src/flush/batch.ts': 'a buffer',
   'src/adapters/lmdb/store/chain.ts': 'a buffer',
+  'src/adapters/postgres/flush/flush-transaction.ts': 'how long a lock is waited for: the same each time',
   'src/adapters/postgres/rows/pages.ts': 'the size of a page',
   'src/adapters/postgres/rows/rows.ts': 'a buffer',
   'src/shard/snapshots.ts': 'versions until the next snapshot, no time',
