@@ -1,8 +1,12 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig, type ViteUserConfig } from 'vitest/config';
+import { configDefaults, defineConfig, type ViteUserConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-/** Small files that run for long: rounds of kills and faults, suites of the bench, whole programs. */
+/** That the gate of the bench can fail: `npm run bench:proof`. Each of them runs many suites of the bench. */
+const proofs = ['test/bench/gate.test.ts', 'test/bench/smoke.test.ts'];
+const isProof = process.env.TRUNKLINE_PROOF === '1';
+
+/** Small files that run for long: rounds of kills and faults, whole programs. */
 const long = /test\/(fault|bench)\/|(kills?|crash|chaos|points|demo|away|deaths)\.test\.ts$/;
 
 /** Those first, so that none of them runs alone at the end; the others by their size, as vitest does. */
@@ -19,7 +23,8 @@ const config: ViteUserConfig = defineConfig({
   resolve: { conditions: ['trunkline-source'] },
   ssr: { resolve: { conditions: ['trunkline-source'] } },
   test: {
-    include: ['test/**/*.test.ts'],
+    include: isProof ? proofs : ['test/**/*.test.ts'],
+    exclude: isProof ? configDefaults.exclude : [...configDefaults.exclude, ...proofs],
     globalSetup: ['test/postgres-setup.ts', 'test/brokers.ts'],
     pool: 'forks',
     // One more than the two cores that the suite is made for: much of a test is waiting, for a server or a time-out.
@@ -31,7 +36,7 @@ const config: ViteUserConfig = defineConfig({
     // Hundreds of processes and threads start here, all from the same sources: types are stripped once.
     env: { NODE_COMPILE_CACHE: fileURLToPath(new URL('node_modules/.cache/node', import.meta.url)) },
     // For people, and for .ci/run, which counts.
-    reporters: ['default', ['json', { outputFile: 'node_modules/.vitest/results.json' }]],
+    reporters: ['default', ['json', { outputFile: `node_modules/.vitest/${isProof ? 'proof' : 'results'}.json` }]],
   },
 });
 
