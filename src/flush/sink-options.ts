@@ -1,4 +1,4 @@
-// What a user says of sinks: their own, and the stream.
+// What a user says of sinks: their own, and the stream. Host thread.
 import { checkCrosses, invalid, isMadeBy, nameFault } from '../base/checks.ts';
 import { Hidden, revealed } from '../base/hidden.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';

@@ -1,8 +1,8 @@
 // What handlers keep, as they see it: the store, overlaid with what has not been committed yet. Changes are staged in memory
 // and committed together by `commit-loop.ts`. Owned by the host thread.
 //
-// Invariants: the store always holds a prefix of what happened here: a checkpoint is never ahead of the dead letter, effect or
-// projection row that belongs to it, nor behind in another order. What is staged becomes text in the turn in which it is staged,
+// Invariants: the store always holds a prefix of what happened here: a checkpoint becomes durable together with the dead letter, effect
+// or projection row that belongs to it, and all of them in the order in which they happened. What is staged becomes text in the turn in which it is staged,
 // and every reading parses it again: an object is never shared.
 
 import { clearTimeout, setTimeout } from '../base/clock.ts';

@@ -1,5 +1,5 @@
 // Positions that recoveries have given up: after damage the log leaps, and no event ever has what lies in between. Each start
-// hands them to every cursor; without that a cursor would wait for them without end.
+// hands them to every cursor; without that a cursor would wait for them without end. Any thread.
 //
 // A range may hold positions that the log keeps, where two have been joined for want of room. So a cursor passes over a range
 // only where the log has nothing up to its own end, or up to the next chunk.

@@ -1,4 +1,4 @@
-// What a user says of the log: how eagerly it syncs and batches, how much it holds; checked, with every default.
+// What a user says of the log: how eagerly it syncs and batches, how much it holds; checked, with every default. Host thread.
 import { isPowerOfTwo } from '../base/bytes.ts';
 import { checkInteger, invalid } from '../base/checks.ts';
 import { checkFields, fieldsOf, given } from '../base/known-fields.ts';

@@ -1,4 +1,5 @@
 // The marker: `log.json` beside the log's data. It says how the last run ended and which runs there have been.
+// The log thread writes it; the host thread and the command line read it.
 //
 // - `clean` is false from before the first append of a run until after its last sync.
 // - Every start adds an incarnation before its first append. A chunk of incarnation k at position p counts only while no

@@ -1,5 +1,5 @@
 // The secret of a log: what it signs with where others can write (a checkpoint in a topic that several services share). It
-// stands in the data directory, readable for the service alone, and is durable before anything is signed with it.
+// stands in the data directory, readable for the service alone, and is durable before anything is signed with it. Any thread.
 //
 // It goes where the directory goes. A copy, or an earlier copy that was put back, signs as the log does: that there are two
 // of it, or that it has gone back, is found by fencing and by positions, never by the signature. A directory that has lost the

@@ -1,4 +1,4 @@
-// How long `close` waits, as a user says it. What happens then: ending.ts.
+// How long `close` waits, as a user says it. What happens then: shutdown.ts.
 import { checkDeadline, checkInteger } from '../base/checks.ts';
 import { checkFields, fieldsOf } from '../base/known-fields.ts';
 

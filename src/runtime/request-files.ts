@@ -63,7 +63,7 @@ export function requestIn(text: string): HandlerRequest {
   throw new TrunklineError('InvalidOptions', {
     option: 'request',
     value: shown(kind),
-    reason: 'is nothing that can be asked',
+    reason: 'is no kind of request that this release knows',
   });
 }
 

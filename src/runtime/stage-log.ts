@@ -1,4 +1,4 @@
-// The log's two threads. Once they run, it is known what the last run has left.
+// Starts the log's two threads, in the host thread. Once they run, it is known what the last run has left.
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import { TrunklineError } from '../base/errors.ts';
 import { mapBytesFor } from '../log/lmdb.ts';

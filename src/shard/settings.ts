@@ -1,4 +1,4 @@
-// What every shard thread is started with: the options that concern it, and where things are.
+// What every shard thread is started with: the options that concern it, and where things are. Made in the host thread.
 
 import type { AnyAggregate } from '../model/aggregate.ts';
 import type { ShardSettings } from './shard-start.ts';

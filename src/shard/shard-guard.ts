@@ -1,5 +1,5 @@
 // Whether this thread is a shard: a runtime must not be made there. A user's module that makes one when it is imported
-// would otherwise start runtimes without end, each shard its own.
+// would otherwise start runtimes without end, each shard its own. Asked in any thread.
 
 import { isAbsolute } from 'node:path';
 import { pathToFileURL } from 'node:url';

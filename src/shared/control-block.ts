@@ -83,7 +83,7 @@ export const Signal = {
   spinMicros: 13 as By<'host'>,
   /** 1: a caller waits for `synced` or `stored` now: the next sync does not linger, see `log-signals.ts` */
   hurry: 14 as By<'log-signals'>,
-  /** 1: who is let in may be refused for want of room in a ring, see `whenFull` in options.ts */
+  /** 1: who is let in may be refused for want of room in a ring, see `whenFull` in policy.ts */
   rejectsWhenFull: 15 as By<'host'>,
   /** 1: `close` waits no longer; every thread leaves what it is at */
   abandoned: 16 as By<'host'>,

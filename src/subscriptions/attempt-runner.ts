@@ -19,7 +19,10 @@ import { isTooLarge } from './retried.ts';
 import type { SubscriptionSettings } from './settings.ts';
 import type { Slots } from './slots.ts';
 
-/** `again`: what it read has changed meanwhile. `away`: so is the store. `held`: so it is, whatever it answers. None counts. */
+/**
+ * `again`: what the attempt had read has changed. `away`: the store was unavailable. `held`: the same, and no statement of the
+ * handler's own had run, so that it is never counted. None of the three counts at once.
+ */
 export type Result = 'done' | 'again' | 'away' | 'held';
 
 export type AttemptSettings = Pick<SubscriptionSettings, 'name' | 'timeoutMs' | 'module' | 'moduleMs'>;

@@ -61,9 +61,9 @@ export class DeliveryRunner {
   }
 
   /**
-   * The first attempt, in a slot that the caller holds. `true`: done at once, and nothing else is to be reported.
-   * `isAsked`: a user's request, which nothing but the end of the handler ends. Else what it
-   * came to, retries included; the slot has been given back. `done` is called with the effects staged, in the same turn.
+   * The first attempt, in a slot that the caller holds. `true`: done at once, and nothing else is to be reported. Else what it came
+   * to, retries included; the slot has been given back. `done` is called with the effects staged, in the same turn. `isAsked`: a
+   * user's request, which only the end of the handler ends.
    */
   begin(subject: Subject, eventId: string, done: () => void, isAsked = false): true | Promise<Outcome> {
     const attempt = this.attempts.make(subject, eventId, 1);

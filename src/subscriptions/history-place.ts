@@ -14,7 +14,7 @@ const pageSize = 1000;
 export interface PageTaker {
   mayTake(): boolean;
   take(event: StoredEvent): void;
-  /** Nothing is left up to here; in the turn of the last event. */
+  /** All positions up to here have been read; in the turn of the last event. */
   passed(position: number): void;
 }
 
@@ -39,12 +39,12 @@ export class HistoryPlace {
     this.reader = undefined;
   }
 
-  /** Looked at. */
+  /** This event was handed over, or left out. */
   took(position: number): void {
     this.at = position + 1;
   }
 
-  /** Nothing is left up to here. */
+  /** All positions up to here have been read. */
   passed(position: number): void {
     if (position >= this.next) this.at = position + 1;
   }

@@ -1,7 +1,7 @@
 // One delivery that is tried again until it works or may be tried no more. Owned by the host thread.
 //
 // - A slot is held by an attempt, not by the pause after it: one event that is retried holds up no other.
-// - Attempts that fail while the circuit is open are not made: they wait.
+// - While the circuit is open no attempt is made: the event waits.
 // - Attempts that fail because the store is unavailable are not counted: they wait. If the store answers when it is asked, what failed
 //   was the handler's own doing (a transaction that the server has ended, say): that is forgiven a few times, then counted;
 //   unless no statement of the handler's own has been executed.

@@ -8,7 +8,7 @@
 //
 //   word:  bits 31 … 3  the count (sizes are multiples of 8)     bits 2 … 1  0     bit 0  sealed
 
-/** In a word: its writer may move it no more. See `seal` in ring.ts. */
+/** In a word: its writer may move it no more. See `sealHead` and `sealTail` in ring.ts. */
 export const sealedBit = 1;
 
 /** The lower 32 bits of a count, as shared memory holds them. */

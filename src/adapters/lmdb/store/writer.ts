@@ -29,7 +29,7 @@ export interface WriterParts {
   readonly indexEvery: number;
   /** undefined: events are kept here, and not elsewhere. */
   readonly memory: Memory | undefined;
-  /** Up to where outcomes of messages are needed no longer; see `levels.ts`. */
+  /** Up to where outcomes of messages are needed no longer; see `settled` in control-block.ts. */
   settled(): number;
   /** Throws if there is no room for such a commit. */
   admit(size: CommitSize): void;

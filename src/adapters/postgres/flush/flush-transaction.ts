@@ -50,7 +50,7 @@ export class FlushTransaction {
   private readonly snapshots: ReturnType<typeof snapshotsStatement>;
   private readonly copySql: string;
   private readonly lockWaitMs: number;
-  /** Answers that the store contradicts, which are in no table; as the last one has found, committed or not. */
+  /** Answers without events whose version the store contradicts: as the last try found them, committed or not. No table has them. */
   stale: readonly RefusedEvent[] = [];
 
   /** `schema`: escaped. `isLastReader`: nothing but the store reads the log. `timeoutMs`: of a statement. */

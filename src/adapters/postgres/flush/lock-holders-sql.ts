@@ -17,7 +17,7 @@ export interface Holder {
 
 /**
  * All that have locked rows of our tables, or the tables themselves, and have not ended; the first `most`, and those first that
- * wait for no lock, by the age of their writes. Whom the server hides the details of shows its locks in `pg_locks` all the same.
+ * wait for no lock, by the age of their writes. `pg_locks` shows the locks of every session, also of one whose details this role may not see.
  * A row's lock is in no list of the server's, but comes with one on its table. Readers and `vacuum` stand in no flush's way.
  */
 export const lockHoldersStatement: Statement<{ schema: string; most: number }, Holder> = new Statement(

@@ -1,4 +1,5 @@
 // Events that the store does not take, kept whole beside it: nothing is dropped, nothing overwritten.
+// The flush writes them; the host thread and the command line read them.
 import type pg from 'pg';
 import { decodeEvent } from '../../../model/event.ts';
 import type { QuarantinedEvent, RefusedEvent } from '../../../store/store.ts';

@@ -37,7 +37,7 @@ export const entryStatement = (schema: string, table: string): Statement<OfTable
 
 interface Range extends OfTable {
   first: Buffer;
-  /** The first key that is not of them, both; null: none. */
+  /** Both: a bound that is not of them; null: none. */
   end: Buffer | null;
   behindPrefix: Buffer | null;
   /** null: all. */
