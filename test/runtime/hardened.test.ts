@@ -9,7 +9,10 @@ import { scratchFolder } from './scratch.ts';
 const root = join(import.meta.dirname, '..', '..');
 const service = join(import.meta.dirname, 'hardened-service.ts');
 
-function run(flags: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<{ code: number | null; out: string; err: string }> {
+function run(
+  flags: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+): Promise<{ code: number | null; out: string; err: string }> {
   return new Promise((resolve) => {
     const words = ['--conditions=trunkline-source', ...flags, service, scratchFolder()];
     const child = spawn(process.execPath, words, { env: { ...process.env, ...env, NODE_OPTIONS: '' } });
@@ -36,7 +39,11 @@ test.each([
 
 test('where numbers have a toJSON of the program’s, and texts a Turkish capital i, a service works, and starts again', async () => {
   const preload = 'data:text/javascript,BigInt.prototype.toJSON=function(){return String(this)}';
-  expect(await run(['--import', preload], { LC_ALL: 'tr_TR.UTF-8' })).toEqual({ code: 0, out: '[1,1]\n[2,2]\n', err: '' });
+  expect(await run(['--import', preload], { LC_ALL: 'tr_TR.UTF-8' })).toEqual({
+    code: 0,
+    out: '[1,1]\n[2,2]\n',
+    err: '',
+  });
 });
 
 test.each([
