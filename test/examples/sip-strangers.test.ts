@@ -484,6 +484,8 @@ describe('a second INVITE', () => {
         'Replaces: other-call;to-tag=a;from-tag=b',
         'Join: other-call;to-tag=a;from-tag=b',
         'Refer-To: <sip:19005550000@127.0.0.1>',
+        'Target-Dialog: 1@x;local-tag=a;remote-tag=b',
+        'Resource-Priority: dsn.flash-override',
         'Proxy-Authorization: Digest username="ann", realm="other"',
       ]),
       port,
@@ -499,6 +501,8 @@ describe('a second INVITE', () => {
       'replaces',
       'join',
       'refer-to',
+      'target-dialog',
+      'resource-priority',
     ]) {
       expect(names).not.toContain(key);
     }

@@ -10,7 +10,7 @@ import type { Names } from '../sip/names.ts';
 const mostHops = 70;
 /**
  * For us alone; believed by trunks and therefore not to be said by callers (RFC 5806, RFC 7044); or what makes a trunk do
- * something with another call than the one that is paid for (RFC 3891, RFC 3911, RFC 3515).
+ * something with another call than the one that is paid for, or before others (RFC 3891, RFC 3911, RFC 3515, RFC 4538, RFC 4412).
  */
 const notForwarded: ReadonlySet<string> = new Set([
   'proxy-authorization',
@@ -22,6 +22,8 @@ const notForwarded: ReadonlySet<string> = new Set([
   'replaces',
   'join',
   'refer-to',
+  'target-dialog',
+  'resource-priority',
 ]);
 
 /** P-headers are what operators say to each other (RFC 3325, RFC 7315): identities, charging, networks. */
