@@ -73,18 +73,25 @@ export class WorkerPool {
       port1.postMessage(tame(signal.reason));
     };
     let failed: string | undefined;
+    let hasThrown = false;
     const hear = (note: WorkerNote): void => {
       if (note === 'begun') given.begun();
+      else if (note === 'threw') hasThrown = true;
       else failed = note.failed;
     };
-    port1.once('message', guarded(hear));
+    port1.on('message', guarded(hear));
+    // What it has said may come behind its end.
+    const hearLast = (): void => {
+      for (let last = receiveMessageOnPort(port1); last; last = receiveMessageOnPort(port1)) hear(last.message);
+    };
+    const goesOn = (): boolean => {
+      hearLast();
+      return hasThrown && !blocked.signal.aborted;
+    };
     const forget = onAbort(signal, abort);
     try {
-      await this.runInThread(task, port2, blocked);
+      await this.runInThread(task, port2, blocked, goesOn);
     } catch (error) {
-      // The thread's end may overtake what it has said.
-      const late = receiveMessageOnPort(port1)?.message as WorkerNote | undefined;
-      if (late !== undefined) hear(late);
       throw failed === undefined ? error : new Error(`${this.module} cannot be loaded: ${failed}`);
     } finally {
       clearTimeout(grace);
@@ -93,7 +100,13 @@ export class WorkerPool {
     }
   }
 
-  private async runInThread(task: WorkerTask, port: MessagePort, blocked: AbortController): Promise<void> {
+  /** `goesOn`: the handler itself has failed, and its thread, with what the module holds, takes the next call. */
+  private async runInThread(
+    task: WorkerTask,
+    port: MessagePort,
+    blocked: AbortController,
+    goesOn: () => boolean,
+  ): Promise<void> {
     if (this.isClosed) throw new Error('its threads have been closed');
     const { data, threads, free } = this;
     const thread = free.pop() ?? new TaskThread(ownFile('./worker-thread', import.meta.url), data, closeGraceMs);
@@ -102,8 +115,11 @@ export class WorkerPool {
       await thread.run(task, [port], blocked);
       free.push(thread);
     } catch (error) {
-      await thread.close();
-      threads.delete(thread);
+      if (goesOn()) free.push(thread);
+      else {
+        await thread.close();
+        threads.delete(thread);
+      }
       throw error;
     }
   }

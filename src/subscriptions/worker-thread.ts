@@ -18,8 +18,8 @@ export interface WorkerTask {
   port: MessagePort;
 }
 
-/** The handler is called now; or its module cannot be loaded, and the thread, which will never load it again, ends. */
-export type WorkerNote = 'begun' | { failed: string };
+/** The handler is called now; it has thrown, and the thread goes on; or its module cannot be loaded, and the thread, which will never load it again, ends. */
+export type WorkerNote = 'begun' | 'threw' | { failed: string };
 
 export interface WorkerHandlerData {
   module: string;
@@ -52,6 +52,9 @@ export default async function handleEvent({ event, port, ...delivery }: WorkerTa
     });
     port.postMessage('begun' satisfies WorkerNote);
     if (event !== undefined) await handle(letterEvent({ event }), { ...delivery, signal: controller.signal });
+  } catch (error) {
+    port.postMessage('threw' satisfies WorkerNote);
+    throw error;
   } finally {
     port.close();
   }
