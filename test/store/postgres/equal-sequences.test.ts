@@ -23,7 +23,7 @@ test('a page that ends between two rows of one number leaves neither out', { tim
       [at],
     );
   await client.query(`select trunkline.make_partition('2024-05-01T00:00:00Z')`);
-  await insert('2024-04-10T00:00:00Z', 'unnest(array[1, 2, 2, 2, 3, 3, 4])');
+  await insert('2024-04-10T00:00:00Z', 'unnest(array[-1, 0, 0, 0, 3, 3, 4])');
   const store = await openEventStore(postgres({ connectionString: connection }));
   onTestFinished(() => store.close());
   for (let pageSize = 1; pageSize <= 8; pageSize++) {

@@ -77,12 +77,13 @@ export interface Place {
   id: string;
 }
 
-export const beforeAll: Place = { sequence: 0n, id: 'ffffffff-ffff-ffff-ffff-ffffffffffff' };
+/** A number may be 0 or less: a table that was restored may have any. */
+export const beforeAll: Place = { sequence: -(2n ** 63n), id: '00000000-0000-0000-0000-000000000000' };
 
 /** For COPY: all events behind a place. */
 export const storeFrom = (schema: string, filter: EventFilter, after: Place): string =>
   `${schema}.domain_events
-   where (sequence, id) > (${after.sequence}, ${escapeLiteral(after.id)}::pg_catalog.uuid)${conditions(filter)}
+   where (sequence, id) > ('${after.sequence}'::pg_catalog.int8, ${escapeLiteral(after.id)}::pg_catalog.uuid)${conditions(filter)}
    order by sequence, id`;
 
 /** For COPY: the events of one log, positions `from` to `to`. */

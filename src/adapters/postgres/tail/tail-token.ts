@@ -10,7 +10,7 @@ export interface TailToken {
   readonly from: string;
   /** What has ended in this one is being delivered; undefined: the next window has yet to be opened. */
   readonly to: string | undefined;
-  /** Delivered up to here; 0: nothing of the window yet. */
+  /** Delivered up to here; 0 without an id: nothing of the window yet. */
   readonly sequence: bigint;
   /** Of the last row delivered at `sequence`; '': all rows of that number have been. */
   readonly id: string;
@@ -18,6 +18,9 @@ export interface TailToken {
 
 /** A token within a window. */
 export type Window = TailToken & { readonly to: string };
+
+/** Whether any of its window has been delivered: a row may have the number 0, and then it has an id. */
+export const hasBegun = ({ sequence, id }: TailToken): boolean => sequence !== 0n || id !== '';
 
 const beginning: TailToken = { from: '1:1:', to: undefined, sequence: 0n, id: '' };
 const snapshot = String.raw`\d{1,20}:\d{1,20}:(?:\d{1,20}(?:,\d{1,20})*)?`;

@@ -32,7 +32,7 @@ import {
 import { failure } from '../session/failure.ts';
 import { mayPass } from '../session/sqlstate.ts';
 import type { TailPages } from './tail-pages.ts';
-import { readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
+import { hasBegun, readToken, snapshotOf, type TailToken, tokenText, type Window } from './tail-token.ts';
 
 /** Where to begin, and which reports to get. */
 export interface TailOptions {
@@ -137,14 +137,13 @@ class Tail {
     if (this.token.to === undefined && !(await this.openWindow())) return undefined;
     const window = this.token as Window;
     // The rows of a small window by their transactions, sorted; of a large one in the order of the sequence, page by page.
-    if (window.sequence === 0n) {
+    if (!hasBegun(window)) {
       const whole = await this.read((client, pages) => pages.whole(client, window));
       if (whole !== undefined) return this.close(window, whole);
     }
-    const behind =
-      window.sequence !== 0n
-        ? window
-        : { sequence: await this.read((client, pages) => pages.beforeFirst(client, window)), id: '' };
+    const behind = hasBegun(window)
+      ? window
+      : { sequence: await this.read((client, pages) => pages.beforeFirst(client, window)), id: '' };
     const page = await this.read((client, pages) => pages.after(client, window, behind));
     if (page.isLast) return this.close(window, page);
     this.token = { ...window, sequence: page.lastSequence, id: page.lastId };
