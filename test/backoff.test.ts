@@ -50,6 +50,18 @@ test('a first pause of 0 stays 0, after however many attempts', () => {
   expect([retryDelayMs(retry, 4_000), lives.pauseMs, storeBackoffMs(4_000)]).toEqual([0, 0, 5_000]);
 });
 
+test('a shard that lacks what a thread needs is started again for a time, and no longer', () => {
+  const settings = { timeoutMs: 1, attempts: 2, minDelayMs: 0, maxDelayMs: 0 };
+  const passing = new ShardLives(settings);
+  for (let i = 0; i < 100; i++) passing.failed(true);
+  expect(passing.isHopeless).toBe(false);
+  const lasting = new ShardLives(settings, 0);
+  lasting.failed(true);
+  expect(lasting.isHopeless).toBe(false);
+  lasting.failed(true);
+  expect(lasting.isHopeless).toBe(true);
+});
+
 /** Where something else grows by a factor, each time. */
 const grows: Readonly<Record<string, string>> = {
   'src/base/backoff.ts': 'the one place',

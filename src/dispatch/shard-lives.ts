@@ -5,6 +5,8 @@ import type { StartSettings } from '../model/start-options.ts';
 
 /** One that has lived for so long has started well. */
 const soonMs = 10_000;
+/** A shortage that lasts for longer passes no more by itself, or is none: it is known by an error's words (base/shortage.ts). */
+const shortageMs = 120_000;
 
 export class ShardLives {
   /** Deaths in a row as it started, before it had taken a command. */
@@ -13,13 +15,18 @@ export class ShardLives {
   private startedAt = performance.now();
   /** Deaths in a row soon after a start. */
   private early = 0;
+  /** Since when starts fail for want of something, and of nothing else. */
+  private shortSince: number | undefined;
+  private readonly shortageMs: number;
 
-  constructor(settings: StartSettings) {
+  constructor(settings: StartSettings, longestShortageMs: number = shortageMs) {
     this.settings = settings;
+    this.shortageMs = longestShortageMs;
   }
 
   begun(): void {
     this.startedAt = performance.now();
+    this.shortSince = undefined;
   }
 
   died(hasTaken: boolean): void {
@@ -28,10 +35,12 @@ export class ShardLives {
     this.atStart = isEarly && !hasTaken ? this.atStart + 1 : 0;
   }
 
-  /** It has not even started. `isShort`: for want of what a thread needs, which says nothing of its modules. */
+  /** It has not even started. `isShort`: for want of what a thread needs, which says nothing of its modules; for a time that is not counted. */
   failed(isShort: boolean): void {
     this.early++;
-    if (!isShort) this.atStart++;
+    const now = performance.now();
+    this.shortSince = isShort ? (this.shortSince ?? now) : undefined;
+    if (this.shortSince === undefined || now - this.shortSince >= this.shortageMs) this.atStart++;
   }
 
   /** Whether it is not started again. */
