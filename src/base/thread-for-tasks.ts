@@ -31,8 +31,7 @@ export class TaskThread {
 
   /**
    * Run one task, when no other runs here. It also rejects when the thread cannot be made, or has ended before it took the
-   * task. `stop` ends the thread. After a rejection that is not the task's own no further
-   * task may be run here.
+   * task. `stop` ends the thread. After a rejection that is not the task's own no further task may be run here.
    */
   async run(task: object, transferList: Transferable[], stop: AbortController): Promise<void> {
     const { pool } = this;

@@ -2,8 +2,10 @@
 import pg from 'pg';
 import { number, object } from '../../../base/json.ts';
 import { eventColumns } from '../rows/rows.ts';
+import { type Savepoint, savepoint } from '../session/savepoint-sql.ts';
 import { beginSql } from '../session/session-sql.ts';
 import { type Nothing, noColumns, Statement } from '../session/statement.ts';
+import { headsSavepoint } from './heads-sql.ts';
 
 interface Start {
   logId: string;
@@ -18,7 +20,7 @@ export function beginFlush(schema: string, { logId, from, to, lockWaitMs }: Star
     beginSql(`lock_timeout = ${lockWaitMs}`),
     `update ${schema}.flush_checkpoints set position = ${to}, updated_at = pg_catalog.now()
        where log_id = ${pg.escapeLiteral(logId)} and position = ${from}`,
-    'savepoint heads',
+    headsSavepoint.begin,
   ].join('; ');
 }
 
@@ -61,8 +63,4 @@ export const copyEventsSql = (schema: string): string =>
   `copy ${schema}.domain_events (${eventColumns}) from stdin (format binary)`;
 
 /** Around the events that are tried together. */
-export const part = {
-  begin: 'savepoint part',
-  keep: 'release savepoint part',
-  undo: 'rollback to savepoint part',
-} as const;
+export const part: Savepoint = savepoint('part');

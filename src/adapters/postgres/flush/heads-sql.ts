@@ -2,6 +2,7 @@
 //
 // Invariant: whatever locks heads does so in one order, type and id by their bytes.
 import { flag, nullable, number, object, text } from '../../../base/json.ts';
+import { type Savepoint, savepoint } from '../session/savepoint-sql.ts';
 import { Statement } from '../session/statement.ts';
 
 /** A run of one aggregate's events each, column by column. */
@@ -84,4 +85,4 @@ export const overwriteStatement = (schema: string): Statement<Runs, { count: num
     object({ count: number }),
   );
 
-export const undoHeads = 'rollback to savepoint heads';
+export const headsSavepoint: Savepoint = savepoint('heads');

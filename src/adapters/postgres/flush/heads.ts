@@ -5,7 +5,14 @@
 // event is taken only if this log owns the aggregate and its version follows the last one.
 import type pg from 'pg';
 import { execute } from '../session/statement.ts';
-import { type HeadRow, lockStatement, moveStatement, overwriteStatement, type Runs, undoHeads } from './heads-sql.ts';
+import {
+  type HeadRow,
+  headsSavepoint,
+  lockStatement,
+  moveStatement,
+  overwriteStatement,
+  type Runs,
+} from './heads-sql.ts';
 import type { Entry, Run } from './plan.ts';
 
 /** Why an event was not taken. */
@@ -46,7 +53,7 @@ export class HeadStatements {
     if (runs.every((run) => run.isWhole)) {
       const { count, has_orphan } = await this.move.one(client, this.columnsOf(runs));
       if (count === runs.length && !has_orphan) return { accepted: entries, refused: [] };
-      await execute(client, undoHeads);
+      await execute(client, headsSavepoint.undo);
     }
     return this.settle(client, entries, runs);
   }

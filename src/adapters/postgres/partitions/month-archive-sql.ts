@@ -1,7 +1,7 @@
 // What archives and drops of months read and change. `schema`: quoted. `table`: a partition, with its schema.
 import pg from 'pg';
 import { nullable, number, object, text } from '../../../base/json.ts';
-import { type Nothing, noColumns, Statement } from '../session/statement.ts';
+import { type Nothing, Statement } from '../session/statement.ts';
 import type { Key } from './archive-file.ts';
 
 interface Count {
@@ -30,9 +30,6 @@ export const presence = 'select';
 export const copyRows = (table: string, { sequence, id }: Key, most: number): string =>
   `copy (select pg_catalog.to_jsonb(e) from ${table} e
      where (sequence, id) > (${sequence}, ${pg.escapeLiteral(id)}::pg_catalog.uuid) order by sequence, id limit ${most}) to stdout`;
-
-/** From the top, as writers do; the other way round they and a drop would wait for each other. */
-export const lockEvents = (schema: string): string => `lock table ${schema}.domain_events in access exclusive mode`;
 
 /** Rows of the outbox whose events are in the partition: an event that is gone can go into no log. */
 export const deleteOutboxRows = (schema: string, table: string): string =>
@@ -87,13 +84,4 @@ export const readerBehindStatement = (schema: string, table: string): Statement<
      order by last.position - reader.position desc limit 1`,
     [],
     object<ReaderBehind>({ name: text, log_id: text, position: number, last: number }),
-  );
-
-/** Make the partition of a month, milliseconds since 1970 lie in it. */
-export const makePartitionStatement = (schema: string): Statement<{ startMs: number }, Nothing> =>
-  new Statement(
-    'a partition that is made',
-    `select ${schema}.make_partition(pg_catalog.to_timestamp($1::float8 / 1000))`,
-    ['startMs'],
-    noColumns,
   );

@@ -10,6 +10,7 @@ import { refused } from '../../../base/foreign-file.ts';
 import { makePrivateFolderLater } from '../../../base/private-file.ts';
 import { copiedOut } from '../rows/copy-out.ts';
 import { retried } from '../schema/months.ts';
+import { lockAll } from '../schema/months-sql.ts';
 import { checkMonth, isAttached, partitionOf } from '../schema/partition-list.ts';
 import { tooSlow } from '../session/failure.ts';
 import { lockNames, lockSql, removeLockSql } from '../session/locks-sql.ts';
@@ -33,7 +34,6 @@ import {
   databaseStatement,
   deleteOutboxRows,
   dropPartition,
-  lockEvents,
   presence,
   readerBehindStatement,
   stampStatement,
@@ -200,7 +200,8 @@ export async function dropMonth(
     // A statement that a bound of time ends would undo all the others, and be the same the next time.
     await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`, 'statement_timeout = 0'));
     await lockArchive(client, schema, month, file);
-    await execute(client, lockEvents(name));
+    // From the top, as writers do; the other way round they and we would wait for each other.
+    await execute(client, lockAll(`${name}.domain_events`));
     if (!(await isAttached(client, schema, month))) throw needed(partition, 'it is not there any more');
     if (archive && (await stamp()) !== before) {
       throw needed(partition, 'it has changed meanwhile; try again');

@@ -2,9 +2,9 @@
 // is far away (a wrong clock), or one for which it lacks the right.
 import type pg from 'pg';
 import { performance } from '../../../base/clock.ts';
+import { makeStatement } from '../schema/months-sql.ts';
 import { beginSql } from '../session/session-sql.ts';
 import { isServerError, kindOf } from '../session/sqlstate.ts';
-import { makePartitionStatement } from './month-archive-sql.ts';
 
 const monthsBack = 20 * 12;
 const monthsAhead = 2;
@@ -37,7 +37,7 @@ export class MonthSet {
 const againMs = 60_000;
 
 export class Partitions {
-  private readonly make: ReturnType<typeof makePartitionStatement>;
+  private readonly make: ReturnType<typeof makeStatement>;
   private readonly onHeldUp: (error: unknown) => void;
   /** Made, or tried and not to be tried again. */
   private readonly done = new Set<number>();
@@ -46,7 +46,7 @@ export class Partitions {
 
   /** `schema`: escaped. `onHeldUp`: once for each month, which is tried again later. */
   constructor(schema: string, onHeldUp: (error: unknown) => void = () => {}) {
-    this.make = makePartitionStatement(schema);
+    this.make = makeStatement(schema);
     this.onHeldUp = onHeldUp;
   }
 
@@ -63,7 +63,7 @@ export class Partitions {
   private async prepareMonth(client: pg.ClientBase, month: number): Promise<void> {
     try {
       await client.query(beginSql(`lock_timeout = ${lockTimeoutMs}`));
-      await this.make.count(client, { startMs: startOf(month) });
+      await this.make.count(client, { start: new Date(startOf(month)).toISOString() });
       await client.query('commit');
     } catch (error) {
       if (!isServerError(error)) throw error;
