@@ -29,7 +29,7 @@ export class Reader implements AsyncDisposable {
     });
     const consumer = kafka.consumer({ groupId: `reader-${randomUUID()}`, maxWaitTimeInMs: 50, metadataMaxAge: 500 });
     await consumer.connect();
-    await consumer.subscribe({ topics, fromBeginning: true });
+    await subscribed(consumer, topics);
     const reader = new Reader(consumer);
     await consumer.run({
       autoCommit: false,
@@ -55,5 +55,24 @@ export class Reader implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.consumer.disconnect();
+  }
+}
+
+const unknownMs = 30_000;
+
+/**
+ * A broker may not know a topic yet whose creation it has answered: the protocol calls that error one to be retried
+ * (https://kafka.apache.org/protocol#protocol_error_codes), and kafkajs gives up at once. A topic that never comes is an error still.
+ */
+async function subscribed(consumer: kafkajs.Consumer, topics: (string | RegExp)[]): Promise<void> {
+  for (const end = performance.now() + unknownMs; ; ) {
+    try {
+      await consumer.subscribe({ topics, fromBeginning: true });
+      return;
+    } catch (error) {
+      const isUnknown = (error as { type?: unknown }).type === 'UNKNOWN_TOPIC_OR_PARTITION';
+      if (!isUnknown || performance.now() > end) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   }
 }
