@@ -9,6 +9,7 @@ import { tailEvents } from '../../src/postgres.ts';
 import { administer, freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
 import { errorOf, startRuntime, until } from '../runtime/scratch.ts';
+import { saverGrants } from '../store/postgres/saver.ts';
 
 test('a role with the rights for saveWithTx saves, one with those for raise_event raises, and not the other way', async () => {
   const owner = await freshDatabase();
@@ -17,13 +18,7 @@ test('a role with the rights for saveWithTx saves, one with those for raise_even
   await administer(
     owner,
     `create role ${app} login password 'p'; create role ${billing} login password 'p';
-     grant usage on schema trunkline to ${app}, ${billing};
-     grant select, insert, update on trunkline.aggregates to ${app};
-     grant select, insert (id, aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata, version)
-       on trunkline.domain_events to ${app};
-     grant insert (sequence, id, occurred_at) on trunkline.outbox to ${app};
-     grant select on trunkline.actor_types to ${app};
-     grant usage on sequence trunkline.domain_events_sequence to ${app};
+     ${saverGrants(app)}; grant usage on schema trunkline to ${billing};
      grant execute on function trunkline.raise_event to ${billing};
      insert into trunkline.raise_rights values ('${billing}', 'invoice', 'Made')`,
   );

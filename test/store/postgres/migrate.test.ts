@@ -53,6 +53,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000017-own-steps.sql': 'b46d7cc28c5767f3a958d37402689a39e33674a0ec7c3e7e4759d38c61eb94e6',
   '000018-month-bounds.sql': '9fb61447fb739e4b6c2409790fd15aeeee3be776e8300cb926ee4c0aa1d6d883',
   '000019-no-held-aggregates.sql': 'fab0879ce629ca89c2c8407125b9817e3fdcb3f2a368bea98268931274611f58',
+  '000020-heads-of-logs.sql': 'b258f547c0b0ea7d6ceb5c7a085e4a162c0c501486e939f98365f9f81921d972',
 };
 
 test('files that databases have applied are as they were', () => {

@@ -56,7 +56,7 @@ test('the list holds every trigger that the migrations make, and no other', asyn
 });
 
 test('they are known by what the server prints, in a schema of any name, however the session prints', async () => {
-  for (const schema of ['trunkline', `Of "$1" and '@home'`]) {
+  for (const schema of ['trunkline', `Of "$1" and '@home'`, `\\ '@quoted' @home`]) {
     if (schema !== 'trunkline') await migrate({ connection: url, schema });
     const settings = `set local timezone = 'Asia/Tokyo'; set local datestyle = 'SQL, DMY'; set local quote_all_identifiers = on;
       set local search_path = ${pg.escapeIdentifier(schema)}; set local standard_conforming_strings = off`;

@@ -1,4 +1,5 @@
-// The triggers that our migrations make, as the server prints them (PostgreSQL 15 to 18 alike; @home stands for the schema). Another
+// The triggers that our migrations make, as the server prints them (PostgreSQL 15 to 18 alike; @home stands for the schema, @quoted
+// for it within a text). Another
 // trigger or rule on our tables runs with the rights of who writes there, and any function can do harm: the server's own functions
 // can change a row, and ours refuse one. One of ours that is switched off, or is of the same name and does something else, lets in
 // what it has to keep out. A role with the right `trigger` on a table can do all of this but switch one off.
@@ -16,6 +17,8 @@ const gateConditions = [
   `(pg_catalog.jsonb_typeof(new.metadata) <> 'object'::text)`,
   `((new."position" < 1) OR (new."position" > '9007199254740991'::bigint))`,
 ];
+/** Of roles that may not move a log's checkpoint. */
+const notOfLogs = `WHEN ((NOT pg_catalog.has_any_column_privilege(('@quoted.flush_checkpoints'::regclass)::oid, 'update'::text)))`;
 const gatedColumns = 'aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata';
 
 const forms: Readonly<Record<string, readonly string[]>> = {
@@ -24,6 +27,12 @@ const forms: Readonly<Record<string, readonly string[]>> = {
   ],
   'domain_events.event_change_gate': [
     `AFTER UPDATE OF ${gatedColumns} ON @home.domain_events FOR EACH ROW EXECUTE FUNCTION @home.check_event_row()`,
+  ],
+  'aggregates.head_gate': [
+    `AFTER INSERT OR DELETE OR UPDATE ON @home.aggregates FOR EACH ROW ${notOfLogs} EXECUTE FUNCTION @home.check_head_row()`,
+  ],
+  'aggregates.head_truncate_gate': [
+    `BEFORE TRUNCATE ON @home.aggregates FOR EACH STATEMENT ${notOfLogs} EXECUTE FUNCTION @home.check_head_row()`,
   ],
   'raise_intake.step_1': [insteadOf('raise_intake', 'name_caller')],
   'raise_intake.step_2': [insteadOf('raise_intake', 'raise_for_caller')],
@@ -48,6 +57,12 @@ export const triggerTexts: readonly [names: readonly string[], texts: readonly s
   printed,
 ];
 
+/** A text with the schema's name in it, which may hold any of these words itself: none is looked for in what another has become. */
+const named = (text: string, home: string): string => `pg_catalog.array_to_string(array(
+      select pg_catalog.replace(part, '@home', pg_catalog.quote_ident(${home}))
+      from pg_catalog.unnest(pg_catalog.string_to_array(${text}, '@quoted')) with ordinality as parts (part, place) order by place),
+    pg_catalog.replace(pg_catalog.quote_ident(${home}), '''', ''''''))`;
+
 /**
  * Triggers and rules on our tables that are not as our migrations make them: `kind`, `object`. Partitions have those of their
  * table, which can be switched off one by one. `tables`: a CTE of `oid` and `name`; the other three are parameters.
@@ -62,7 +77,7 @@ export const strangeTriggers = (tables: string, home: string, names: string, tex
   ) t
   where not t.is_known or t.tgenabled in ('D', 'R') or t.tgparentid = 0 and not exists (
     select from unnest(${names}::pg_catalog.text[], ${texts}::pg_catalog.text[]) as known (name, text)
-    where known.name = t.name and pg_catalog.replace(known.text, '@home', pg_catalog.quote_ident(${home})) = pg_catalog.pg_get_triggerdef(t.oid))
+    where known.name = t.name and ${named('known.text', home)} = pg_catalog.pg_get_triggerdef(t.oid))
   union all
   select 'added', pg_catalog.pg_describe_object('pg_catalog.pg_rewrite'::pg_catalog.regclass, w.oid, 0)
   from ${tables} o join pg_catalog.pg_rewrite w on w.ev_class = o.oid where w.rulename <> '_RETURN'`;

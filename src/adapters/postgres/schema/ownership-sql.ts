@@ -37,6 +37,7 @@ const printing = [
   "timezone = 'UTC'",
   "datestyle = 'ISO'",
   'quote_all_identifiers = off',
+  'standard_conforming_strings = on',
   'jit = off',
 ]
   .map((setting) => `set local ${setting}`)

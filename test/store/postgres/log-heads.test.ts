@@ -1,0 +1,182 @@
+// Heads and events of actors, and of entities that a log writes, are written by roles that may move a log's checkpoint, and by no other:
+// a role with the rights of saveWithTx, and even with every right on `aggregates`, is refused by name, and goes on with its own.
+import { cpSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import pg from 'pg';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { migrate, postgres } from '../../../src/index.ts';
+import { administer, freshDatabase, migratedDatabase } from '../../postgres.ts';
+import { Counter } from '../../runtime/aggregates.ts';
+import { errorOf, startRuntime } from '../../runtime/scratch.ts';
+import { saverGrants } from './saver.ts';
+
+const [saver, writer, mover] = ['saver', 'writer', 'mover'].map((role) => `${role}_${process.pid}`) as [
+  string,
+  string,
+  string,
+];
+let url: string;
+let client: pg.Client;
+
+const heads = `insert into trunkline.aggregates
+  (aggregate_type, aggregate_id, version, previous_version, log_id, position, first_occurred_at, last_occurred_at) values`;
+const columns = 'aggregate_type, aggregate_id, version, previous_version, first_occurred_at, last_occurred_at';
+/** `stray`: written by a transaction before its type was that of actors. */
+const rows = `insert into trunkline.actor_types values ('actor');
+  ${heads} ('actor', 'one', 3, 2, 'a log', 7, now(), now()), ('actor', 'stray', 1, 0, null, 0, now(), now()),
+    ('order', 'of a log', 1, 0, 'a log', 8, now(), now()), ('invoice', 'own', 1, 0, null, 0, now(), now())`;
+
+beforeAll(async () => {
+  url = await migratedDatabase();
+  client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query(
+    `create role ${saver} login password 'p'; create role ${writer}; create role ${mover}; ${saverGrants(saver)};
+     grant usage on schema trunkline to ${writer}, ${mover};
+     grant select on all tables in schema trunkline to ${writer}, ${mover};
+     grant insert, update, delete, truncate on trunkline.aggregates to ${writer}, ${mover};
+     grant insert on trunkline.domain_events to ${writer}, ${mover};
+     grant usage on all sequences in schema trunkline to ${writer}, ${mover};
+     grant update (position) on trunkline.flush_checkpoints to ${mover}; ${rows}`,
+  );
+});
+afterAll(async () => {
+  const roles = [saver, writer, mover].join();
+  await client.query(`drop owned by ${roles}; drop role ${roles}`);
+  await client.end();
+});
+
+/** In a transaction that is undone: how many rows it has changed, or its error. */
+async function as(role: string, sql: string): Promise<unknown> {
+  await client.query(`begin; set local session authorization ${role}`);
+  try {
+    return (await client.query(sql)).rowCount;
+  } catch (error) {
+    const { code, message } = error as { code: string; message: string };
+    return { code, message };
+  } finally {
+    await client.query('rollback');
+  }
+}
+
+const of = (type: string, id: string): string => `where aggregate_type = '${type}' and aggregate_id = '${id}'`;
+const update = (set: string, type: string, id: string): string =>
+  `update trunkline.aggregates set ${set} ${of(type, id)}`;
+const head = (type: string, id: string): string => `insert into trunkline.aggregates (${columns}) values
+  ('${type}', '${id}', 1, 0, now(), now())`;
+
+const changes = [
+  ...['version = version + 1', 'previous_version = 0', "first_occurred_at = 'epoch'", "last_occurred_at = 'epoch'"],
+  ...['log_id = null', "log_id = 'mine'", 'epoch = epoch + 1', 'position = 0', 'updated_at = now()'],
+];
+/** What each of them is refused for. */
+const ofLogs: readonly (readonly [sql: string, named: string])[] = [
+  ...changes.map((set) => [update(set, 'actor', 'one'), 'actor/one'] as const),
+  ...changes.map((set) => [update(set, 'order', 'of a log'), 'order/of a log'] as const),
+  [update('version = 2', 'actor', 'stray'), 'actor/stray'],
+  [update("aggregate_type = 'invoice'", 'actor', 'one'), 'actor/one'],
+  [update("aggregate_id = 'two'", 'actor', 'one'), 'actor/one'],
+  [update("aggregate_type = 'actor'", 'invoice', 'own'), 'actor/own'],
+  [update("log_id = 'a log'", 'invoice', 'own'), 'invoice/own'],
+  [head('actor', 'ahead'), 'actor/ahead'],
+  [`${head('actor', 'one')} on conflict (aggregate_type, aggregate_id) do update set version = 9`, 'actor/one'],
+  [`${heads} ('invoice', 'ahead', 1, 0, 'a log', 1, now(), now())`, 'invoice/ahead'],
+  [`delete from trunkline.aggregates ${of('actor', 'one')}`, 'actor/one'],
+  [`delete from trunkline.aggregates ${of('order', 'of a log')}`, 'order/of a log'],
+  [
+    `merge into trunkline.aggregates a using (values (1)) v on ${of('actor', 'one').slice(6)} when matched then delete`,
+    'actor/one',
+  ],
+  ['truncate trunkline.aggregates', 'empty aggregates'],
+];
+
+test.each(ofLogs)('with every right on the heads, and none on checkpoints, refused by name: %s', async (sql, named) => {
+  const refused = { code: '42501', message: expect.stringMatching(new RegExp(`^role ${writer} may not.*${named}`)) };
+  expect(await as(writer, sql)).toEqual(refused);
+  expect(await as(mover, sql)).not.toMatchObject({ code: expect.anything() });
+});
+
+test('with the rights of saveWithTx: refused likewise, by the trigger or for want of a right', async () => {
+  for (const [sql] of ofLogs) expect(await as(saver, sql), sql).toMatchObject({ code: '42501' });
+  expect(await as(saver, update('version = version + 1', 'actor', 'one'))).toMatchObject({
+    message: expect.stringContaining('the head of actor/one'),
+  });
+  // What would hold up every flush, whatever row it is about.
+  for (const mode of ['row share', 'row exclusive', 'share', 'exclusive', 'access exclusive']) {
+    for (const table of ['aggregates', 'domain_events', 'outbox', 'actor_types']) {
+      expect(await as(saver, `lock table trunkline.${table} in ${mode} mode`), table).toMatchObject({ code: '42501' });
+    }
+  }
+});
+
+test('heads of its own it makes, moves and deletes as before', async () => {
+  for (const role of [writer, mover]) {
+    expect(await as(role, head('invoice', 'new'))).toBe(1);
+    for (const set of changes.filter((one) => !one.startsWith('log_id'))) {
+      expect(await as(role, update(set, 'invoice', 'own')), set).toBe(1);
+    }
+    expect(await as(role, `delete from trunkline.aggregates ${of('invoice', 'own')}`)).toBe(1);
+  }
+  expect(await as(saver, head('invoice', 'new'))).toBe(1);
+  expect(await as(saver, update('version = version + 1', 'invoice', 'own'))).toBe(1);
+});
+
+test('events of actors, and of aggregates that a log writes, it cannot write', async () => {
+  const event = (type: string, id: string): string => `insert into trunkline.domain_events
+    (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+    values (gen_random_uuid(), '${type}', '${id}', 4, 'Added', 1, now(), '{}')`;
+  for (const role of [saver, writer]) {
+    for (const [type, id] of [
+      ['actor', 'one'],
+      ['actor', 'none'],
+      ['order', 'of a log'],
+    ] as const) {
+      const message = expect.stringContaining(`role ${role} may not write events of ${type}/${id}`);
+      expect(await as(role, event(type, id))).toEqual({ code: '42501', message });
+    }
+    for (const id of ['own', 'none']) expect(await as(role, event('invoice', id))).toBe(1);
+  }
+  expect(await as(mover, event('actor', 'one'))).toBe(1);
+});
+
+test('no event of an actor gets into quarantine by it', async () => {
+  const runtime = await startRuntime({ aggregates: [Counter], store: postgres({ connectionString: url }), shards: 1 });
+  const counter = runtime.ref(Counter, 'kept').with({ ack: 'stored' });
+  await counter.add(1);
+  const own = new URL(url);
+  [own.username, own.password] = [saver, 'p'];
+  const all = await errorOf(administer(own.href, 'update trunkline.aggregates set version = version + 1'));
+  expect(all).toMatchObject({ code: '42501' });
+  for (const id of ['kept', 'next']) {
+    const forged = [{ aggregateType: 'counter', aggregateId: id, type: 'Added', data: { by: 9 } }];
+    const saving = new pg.Client({ connectionString: own.href });
+    await saving.connect();
+    await saving.query('begin');
+    const refused = await errorOf(runtime.store.saveWithTx(saving, forged));
+    expect(refused).toMatchObject({ code: 'AggregateTypeOwnedElsewhere' });
+    await saving.end();
+  }
+  expect(await errorOf(administer(own.href, head('counter', 'next')))).toMatchObject({ code: '42501' });
+  await counter.add(1);
+  await runtime.ref(Counter, 'next').with({ ack: 'stored' }).add(1);
+  expect(runtime.status().quarantined).toBe(0);
+  expect((await runtime.store.getByType('Added')).map(({ version }) => version)).toEqual([1, 2, 1]);
+  await runtime.close();
+});
+
+test('a schema with rows of every kind is migrated, and its rows stay as they are', async () => {
+  const connection = await freshDatabase();
+  const folder = mkdtempSync(join(tmpdir(), 'trunkline-migrations-'));
+  cpSync(fileURLToPath(new URL('../../../migrations', import.meta.url)), folder, { recursive: true });
+  for (const file of readdirSync(folder)) if (!(file < '000020')) rmSync(join(folder, file));
+  await migrate({ connection, folder });
+  rmSync(folder, { recursive: true });
+  await administer(connection, rows);
+  const all = 'select a::text from trunkline.aggregates a order by 1';
+  const before = await administer(connection, all);
+  await migrate({ connection });
+  expect(await administer(connection, all)).toEqual(before);
+  await administer(connection, update('version = version + 1', 'actor', 'one')); // its owner's
+});
