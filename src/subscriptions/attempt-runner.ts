@@ -3,6 +3,8 @@
 // - An attempt out of time has its signal aborted and is waited for no longer. It may go on by itself; what it puts into its
 //   transaction afterwards is thrown away, and the next call of its aggregate waits for its end.
 // - What fails because the store is unavailable says nothing about the handler: its result says so, and it is not counted.
+// - The same holds for what ends before the handler has been called in its own thread: no thread could be made (no descriptor is
+//   free), or it could not load the module. Known by that, and not by what the error says.
 
 import { isStoreAway } from '../base/store-away.ts';
 import { isThenable } from '../base/thenable.ts';
@@ -21,7 +23,7 @@ import type { Slots } from './slots.ts';
 
 /**
  * `again`: what the attempt had read has changed. `away`: the store was unavailable. `held`: the same, and no statement of the
- * handler's own had run, so that it is never counted. None of the three counts at once.
+ * handler's own had run, or its thread had not called the handler, so that it is never counted. None of the three counts at once.
  */
 export type Result = 'done' | 'again' | 'away' | 'held';
 
@@ -32,6 +34,8 @@ export interface AttemptParts {
   readonly state: StateTables;
   readonly breaker: Breaker;
   readonly slots: Slots;
+  /** The handler's thread has not come to a call. */
+  unready(error: unknown): void;
 }
 
 export class AttemptRunner {
@@ -39,6 +43,7 @@ export class AttemptRunner {
   private readonly handlerState: StateTables;
   private readonly breaker: Breaker;
   private readonly slots: Slots;
+  private readonly unready: (error: unknown) => void;
   private readonly deadlines: Deadlines;
   private readonly overdue = new OverdueCalls();
   readonly code: HandlerCode;
@@ -47,11 +52,13 @@ export class AttemptRunner {
   failures = 0;
   lastError: unknown;
 
-  constructor(settings: AttemptSettings, call: HandlerFn, { state, breaker, slots }: AttemptParts) {
+  constructor(settings: AttemptSettings, call: HandlerFn, parts: AttemptParts) {
+    const { state, breaker, slots } = parts;
     this.settings = settings;
     this.handlerState = state;
     this.breaker = breaker;
     this.slots = slots;
+    this.unready = (error) => parts.unready(error);
     this.isElsewhere = settings.module !== undefined;
     this.code = new HandlerCode(settings.name, call, this.isElsewhere || settings.name.startsWith(PROJECTION_PREFIX));
     const startMs = this.isElsewhere ? Math.max(settings.moduleMs ?? 0, settings.timeoutMs) : settings.timeoutMs;
@@ -118,10 +125,12 @@ export class AttemptRunner {
       done();
       return 'done';
     } catch (error) {
-      if (!this.isAway(attempt, subject, error)) throw error;
+      const isUnready = this.isElsewhere && !attempt.hasBegun;
+      if (!isUnready && !this.isAway(attempt, subject, error)) throw error;
       this.lastError = error;
       this.breaker.failed();
-      return attempt.usedEffects?.isHeldUp(error) ? 'held' : 'away';
+      if (isUnready) this.unready(error);
+      return isUnready || attempt.usedEffects?.isHeldUp(error) ? 'held' : 'away';
     } finally {
       attempt.usedEffects?.close();
     }

@@ -19,8 +19,8 @@ import type { Slots } from './slots.ts';
 const conflictLimit = 100;
 
 /** What the runner shares with the rest of its subscription. */
-interface RunnerParts extends AttemptParts {
-  readonly events: { runtimeHasFailed(): boolean };
+interface RunnerParts extends Omit<AttemptParts, 'unready'> {
+  readonly events: { runtimeHasFailed(): boolean; unready(error: unknown): void };
 }
 
 export class DeliveryRunner {
@@ -36,7 +36,7 @@ export class DeliveryRunner {
     this.name = settings.name;
     this.breaker = breaker;
     this.slots = slots;
-    this.attempts = new AttemptRunner(settings, call, parts);
+    this.attempts = new AttemptRunner(settings, call, { ...parts, unready: (error) => events.unready(error) });
     this.stop = new RetryStop(breaker);
     this.retryParts = {
       retry: settings.retry,

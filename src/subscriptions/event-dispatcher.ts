@@ -35,6 +35,8 @@ export interface DispatchEvents {
   advanced(): void;
   halted(error: unknown): void;
   failed(error: unknown, details: Record<string, unknown>): void;
+  /** The handler's thread has not come to a call: it waits, and is made again. */
+  unready(error: unknown): void;
   runtimeHasFailed(): boolean;
 }
 

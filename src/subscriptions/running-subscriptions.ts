@@ -60,6 +60,11 @@ export class RunningSubscriptions implements RunningHandlers {
       volatile: options.volatile ?? false,
       runtimeHasFailed,
       onError: (error, details) => logger.error({ err: error, ...details }, 'a handler failed'),
+      onUnready: (error) =>
+        logger.warn(
+          { err: error, handler: name },
+          'a handler has no thread for its call, which waits and is tried again',
+        ),
       onWidened: (details) =>
         logger.warn(
           details,

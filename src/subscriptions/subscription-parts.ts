@@ -18,6 +18,8 @@ export interface SubscriptionParts {
   volatile: boolean;
   runtimeHasFailed(): boolean;
   onError(error: unknown, details: Record<string, unknown>): void;
+  /** The handler's thread could not be made, or could not load its module: events wait for it, and are not to blame. */
+  onUnready(error: unknown): void;
   /** Its filter takes more than in an earlier run, which has skipped that. */
   onWidened(details: Record<string, unknown>): void;
   onClosed(): Promise<void> | void;

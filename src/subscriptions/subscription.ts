@@ -75,6 +75,7 @@ export class RunningSubscription implements Subscription, Follower, Checkpointed
       advanced: () => this.advanced(),
       halted: (error) => this.halted(error),
       failed: (error, details) => parts.onError(error, { handler: settings.name, ...details }),
+      unready: parts.onUnready,
       runtimeHasFailed: parts.runtimeHasFailed,
     });
     this.loaded.promise.catch(() => {}); // callers learn it when they ask

@@ -1,5 +1,5 @@
-// A handler in threads of its own. What blocks or ends a thread there costs the service nothing; a thread that is gone, or that
-// cannot be made, is a failed attempt, and another takes its place. Owned by the host thread.
+// A handler in threads of its own. What blocks or ends a thread there costs the service nothing: a call whose thread has gone is a
+// failed attempt, one that has not come to a thread is none, and another takes its place. Owned by the host thread.
 //
 // Invariant: a call ends. One that is out of time gets its signal aborted; if it goes on for `blockedGraceMs` all the same, its thread is
 // ended where it stands. A call takes a thread that is free or a new one: no more calls are made at a time than there may be threads.

@@ -1,9 +1,12 @@
 // How a handler is called when calls misbehave: out of time, blocked, beside one another, once more by a replay.
+import { execFile } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import type { Runtime, StoredEvent, Subscription } from '../../src/index.ts';
+import type { Attempt } from '../../src/subscriptions/attempt.ts';
 import { Breaker } from '../../src/subscriptions/breaker.ts';
 import { DeliveryRunner } from '../../src/subscriptions/delivery-runner.ts';
 import { Slots } from '../../src/subscriptions/slots.ts';
@@ -51,22 +54,48 @@ test('a module that cannot be loaded at first is loaded by another thread', asyn
   }
 });
 
-test('a thread that loads its module again, after one has ended, has as long as at the start', async () => {
+test('a thread that loads its module again, after one has ended, has as long as at the start, and no attempt is counted', async () => {
   const retry = { attempts: 1, minDelayMs: 1, factor: 1, maxDelayMs: 1, jitter: false, when: () => true };
   const settings = { name: 'loading', retry, timeoutMs: 10, module: looping, moduleMs: 20 } as never;
-  const ended = ({ signal }: { signal: AbortSignal }): Promise<never> =>
-    new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-  const call = (_: unknown, attempt: unknown): Promise<never> => ended(attempt as { signal: AbortSignal });
+  const unready: Error[] = [];
+  let calls = 0;
+  const call = (_: unknown, { attempt, signal, begun }: Attempt): Promise<void> => {
+    expect(attempt).toBe(1);
+    if (++calls < 3) return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+    begun();
+    return Promise.resolve();
+  };
   const runner = new DeliveryRunner(settings, call, {
     state: {} as never,
     breaker: new Breaker(undefined),
     slots: new Slots(1),
-    events: { runtimeHasFailed: () => false },
+    events: { runtimeHasFailed: () => false, unready: (error) => unready.push(error as Error) },
   });
   const event = { id: 'e', position: 1, aggregateType: 'counter', aggregateId: 'a', version: 1, type: 'Added' };
-  const outcome = await runner.run(event as never, 'e', () => {});
-  expect(outcome).toMatchObject({ kind: 'failed', error: { code: 'HandlerTimedOut', details: { timeoutMs: 20 } } });
+  let isDone = false;
+  const done = (): void => {
+    isDone = true;
+  };
+  expect(await runner.run(event as never, 'e', done)).toEqual({ kind: 'done' });
+  expect({ isDone, failures: runner.failures }).toEqual({ isDone: true, failures: 0 });
+  for (const error of unready) expect(error).toMatchObject({ code: 'HandlerTimedOut', details: { timeoutMs: 20 } });
+  expect(unready).toHaveLength(2);
 }, 20_000);
+
+test.each([0, 5])(
+  'no event is to blame for a thread that cannot be made, for want of descriptors: %i are free',
+  async (spare) => {
+    const program = join(import.meta.dirname, 'no-threads.ts');
+    const node = `${process.execPath} --no-warnings --conditions=trunkline-source ${program} ${scratchFolder()} ${spare}`;
+    const { stdout } = await promisify(execFile)('sh', ['-c', `ulimit -n 256; exec ${node}`]);
+    const { isUnready, lastError, ...rest } = JSON.parse(stdout);
+    expect(rest).toEqual({ usedUp: 'EMFILE', letters: ['ends'], failures: 1, handled: 2 });
+    // The newer a Node, the fewer it may need to make a thread.
+    if (spare === 0)
+      expect({ isUnready, lastError }).toEqual({ isUnready: true, lastError: expect.stringMatching(/EMFILE/) });
+  },
+  30_000,
+);
 
 test('no event is to blame for a module that is missing; it is handled once the module is there', async () => {
   const dataDir = scratchFolder();
