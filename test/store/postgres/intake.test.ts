@@ -18,6 +18,7 @@ beforeAll(async () => {
      grant usage on schema trunkline to ${member}, ${stranger};
      grant execute on function trunkline.raise_event to ${member}, ${stranger};
      grant execute on function trunkline.make_partition to ${member};
+     grant update on trunkline.flush_checkpoints to ${member}, ${stranger};
      insert into trunkline.raise_rights values ('${member}', 'invoice', 'Made')`,
   );
 });

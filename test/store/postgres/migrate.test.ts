@@ -54,6 +54,7 @@ const checksums: Readonly<Record<string, string>> = {
   '000018-month-bounds.sql': '9fb61447fb739e4b6c2409790fd15aeeee3be776e8300cb926ee4c0aa1d6d883',
   '000019-no-held-aggregates.sql': 'fab0879ce629ca89c2c8407125b9817e3fdcb3f2a368bea98268931274611f58',
   '000020-heads-of-logs.sql': 'b258f547c0b0ea7d6ceb5c7a085e4a162c0c501486e939f98365f9f81921d972',
+  '000021-months-by-services.sql': 'e69755153ad9de9ff279a06e6c6d6db55c6bca830e5f2e36270bf103cf4b736d',
 };
 
 test('files that databases have applied are as they were', () => {

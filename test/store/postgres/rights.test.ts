@@ -22,6 +22,7 @@ beforeAll(async () => {
      create schema ${member} authorization ${member}; create schema ${stranger} authorization ${stranger};
      grant usage on schema trunkline to ${group}, ${stranger};
      grant execute on function trunkline.raise_event, trunkline.make_partition to ${member}, ${stranger};
+     grant update on trunkline.flush_checkpoints to ${member}, ${stranger};
      insert into trunkline.raise_rights values ('${group}', 'invoice', 'Made'), ('*', 'ping', '*')`,
   );
 });
