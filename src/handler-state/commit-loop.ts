@@ -16,6 +16,8 @@ import { isFinal, storeBackoffMs } from './store-backoff.ts';
 export interface CommitSettings {
   /** How long changes may wait for others before they are committed together. */
   checkpointDelayMs: number;
+  /** Beyond so many staged changes, subscriptions wait for the store. */
+  stagedChangesLimit: number;
   onError(error: Error): void;
   /** The store refuses this entry permanently: it was left out. `refused`: how many there were in this run. */
   onRefused?(entry: { table: string; key: string; refused: number }, error: Error): void;
@@ -35,6 +37,9 @@ interface Waiter {
   reject(error: Error): void;
 }
 
+/** What the store knows already may wait so many delays for others. */
+const delaysOfKnown = 10;
+
 /** At the end, how long a store that is unavailable is waited for. */
 const lastCallMs = 5_000;
 
@@ -51,6 +56,10 @@ export class CommitLoop {
   private running: Promise<void> | undefined;
   private hurried: () => void = () => {};
   private isHurried = false;
+  /** What is being staged the store knows already. */
+  private stagesKnown = false;
+  /** All that waits for a commit is of that kind. */
+  private mayWait = true;
   private giveUpAt = Number.POSITIVE_INFINITY;
   /** What the last commit has failed by, which is tried again; undefined once one has succeeded. */
   trouble: Error | undefined;
@@ -62,11 +71,28 @@ export class CommitLoop {
     this.settings = settings;
   }
 
+  /** Whether so much waits for the store that nothing should be added. */
+  get isFull(): boolean {
+    return this.overlay.size >= this.settings.stagedChangesLimit;
+  }
+
   /** Mark a checkpoint as moved: `stageCheckpoint()` of it runs before the next commit. */
   touch(source: Checkpointed): void {
-    if (this.dirty.has(source)) return;
     this.dirty.add(source);
     this.start();
+  }
+
+  /**
+   * What `work` stages and touches follows from what the store holds: should it get lost, a start concludes it again. So its commit
+   * waits for others longer, and carries more of the kind.
+   */
+  known(work: () => void): void {
+    this.stagesKnown = true;
+    try {
+      work();
+    } finally {
+      this.stagesKnown = false;
+    }
   }
 
   /**
@@ -112,6 +138,7 @@ export class CommitLoop {
   /** Something has been staged or touched: a commit comes. */
   start(): void {
     if (this.isClosed) return; // `durable` rejects
+    if (!this.stagesKnown) this.mayWait = false;
     if (this.running !== undefined || this.failure !== undefined) return;
     this.running = this.run();
     unawaited(this.running, (error) => {
@@ -128,6 +155,7 @@ export class CommitLoop {
       this.dirty.clear();
       const waiters = this.waiters.splice(0);
       const changes = [...this.overlay.begin().values()];
+      this.mayWait = true;
       const failed = changes.length > 0 ? await this.commit(changes) : undefined;
       if (failed !== undefined) return this.giveUp(failed, waiters);
       this.overlay.end();
@@ -162,16 +190,23 @@ export class CommitLoop {
 
   /** Hurried or not, never within the turn that began the run: what a checkpoint stages there must find it running. */
   private async linger(): Promise<void> {
-    if (!this.isHurried) {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, this.settings.checkpointDelayMs);
-        this.hurried = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    } else await undefined;
+    if (this.isHurried) await undefined;
+    else {
+      let delays = 0;
+      do await this.delay();
+      while (++delays < delaysOfKnown && this.mayWait && !this.isHurried && !this.isClosed && !this.isFull);
+    }
     this.isHurried = false;
+  }
+
+  private delay(): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, this.settings.checkpointDelayMs);
+      this.hurried = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** It is lost and the others are kept: it would hold up the checkpoints of all handlers. */

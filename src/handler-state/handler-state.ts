@@ -20,8 +20,6 @@ import { RecentChanges } from './recent-changes.ts';
 import { type PageOptions, type TableEntry, tablePages } from './table-pages.ts';
 
 export interface StateTablesSettings extends CommitSettings {
-  /** Beyond so many staged changes, subscriptions wait for the store. */
-  stagedChangesLimit: number;
   /** How long a call of a user's waits for the store; default 60,000. */
   waitTimeoutMs?: number;
   /** An entry cannot be understood: readers of lists pass it over. */
@@ -76,7 +74,7 @@ export class StateTables {
 
   /** Whether so much waits for the store that nothing should be added. */
   get isFull(): boolean {
-    return this.overlay.size >= this.settings.stagedChangesLimit;
+    return this.commits.isFull;
   }
 
   /** The caller's own: a change of it changes nothing that is kept. @throws RecordInvalid */
@@ -176,6 +174,11 @@ export class StateTables {
   /** Mark a checkpoint as moved: `stageCheckpoint()` of it runs before the next commit. */
   touch(source: Checkpointed): void {
     this.commits.touch(source);
+  }
+
+  /** What `work` stages and touches follows from what the store holds, by a start's reading: its commit is in no hurry. */
+  known(work: () => void): void {
+    this.commits.known(work);
   }
 
   /**

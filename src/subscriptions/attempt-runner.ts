@@ -12,6 +12,7 @@ import { aggregateKey } from '../dead-letters/letters.ts';
 import { checkpointTable } from '../handler-state/checkpoint.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
 import type { StateTables } from '../handler-state/handler-state.ts';
+import type { Change } from '../handler-state/handler-state-store.ts';
 import { Attempt, type Subject } from './attempt.ts';
 import type { Breaker } from './breaker.ts';
 import { Deadlines } from './deadlines.ts';
@@ -120,9 +121,9 @@ export class AttemptRunner {
       });
       const isCommitted = await attempt.usedEffects?.commit();
       if (!this.breaker.isQuiet) this.breaker.succeeded();
-      if (isCommitted) this.handlerState.stage(attempt.entry!.table, attempt.entry!.key, undefined);
+      if (isCommitted) this.keptByEntry(attempt.entry!, done);
       else if (attempt.usedEffects?.stage() === false) return 'again';
-      done();
+      else done();
       return 'done';
     } catch (error) {
       const isUnready = this.isElsewhere && !attempt.hasBegun;
@@ -134,6 +135,14 @@ export class AttemptRunner {
     } finally {
       attempt.usedEffects?.close();
     }
+  }
+
+  /** Its transaction has left an entry, which goes when the checkpoint says the same. */
+  private keptByEntry({ table, key }: Change, done: () => void): void {
+    this.handlerState.known(() => {
+      this.handlerState.stage(table, key, undefined);
+      done();
+    });
   }
 
   private isAway({ usedEffects }: Attempt, subject: Subject, error: unknown): boolean {

@@ -120,6 +120,34 @@ test('a limited reading is not cut short by what was removed while it ran', asyn
   expect((await first).map(({ key }) => key)).toEqual(['b']);
 });
 
+test('what the store knows already waits for more of its kind: several delays, and no longer than for anything else', async () => {
+  const store = await opened();
+  const { handlerState } = store;
+  const known = (key: string): void => handlerState.known(() => handlerState.stage('t', key, 1));
+  for (const key of ['a', 'b', 'c']) {
+    known(key);
+    await pause(1); // timers of one length end in their order: a delay of the loop's has ended, too
+  }
+  expect(store.commits).toHaveLength(0);
+  handlerState.stage('t', 'd', 1);
+  known('e');
+  await pause(1);
+  await pause(1);
+  expect(store.commits).toHaveLength(1);
+  store.commits.shift()!();
+  await handlerState.durable();
+  expect([...store.kept.keys()]).toEqual(['a', 'b', 'c', 'd', 'e']);
+  known('f');
+  (await store.next(store.commits))(); // also if nothing else comes
+  await handlerState.durable();
+  known('g');
+  const kept = handlerState.durable(); // at once if it is waited for
+  await pause(1);
+  expect(store.commits).toHaveLength(1);
+  store.commits.shift()!();
+  await kept;
+});
+
 test('what cannot be staged is reported, and keeps nothing else from being kept', async () => {
   const errors: string[] = [];
   const refused: string[] = [];
