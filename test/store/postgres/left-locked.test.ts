@@ -100,6 +100,7 @@ const functions: Readonly<Record<string, Left>> = {
   check_event_row: trigger('check_event_row'),
   check_head_row: trigger('check_head_row'),
   name_caller: trigger('name_caller'),
+  refuse_number: trigger('refuse_number'),
 };
 
 test('every function that a role beside the owner may execute is in the list', async () => {

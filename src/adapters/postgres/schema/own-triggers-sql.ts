@@ -18,7 +18,8 @@ const gateConditions = [
   `((new."position" < 1) OR (new."position" > '9007199254740991'::bigint))`,
 ];
 /** Of roles that may not move a log's checkpoint. */
-const notOfLogs = `WHEN ((NOT pg_catalog.has_any_column_privilege(('@quoted.flush_checkpoints'::regclass)::oid, 'update'::text)))`;
+const notOfLogs = `(NOT pg_catalog.has_any_column_privilege(('@quoted.flush_checkpoints'::regclass)::oid, 'update'::text))`;
+const notGiven = `(new.sequence > COALESCE(pg_catalog.pg_sequence_last_value('@quoted.domain_events_sequence'::regclass), (0)::bigint))`;
 const gatedColumns = 'aggregate_type, aggregate_id, event_type, schema_version, occurred_at, data, metadata';
 
 const forms: Readonly<Record<string, readonly string[]>> = {
@@ -29,10 +30,13 @@ const forms: Readonly<Record<string, readonly string[]>> = {
     `AFTER UPDATE OF ${gatedColumns} ON @home.domain_events FOR EACH ROW EXECUTE FUNCTION @home.check_event_row()`,
   ],
   'aggregates.head_gate': [
-    `AFTER INSERT OR DELETE OR UPDATE ON @home.aggregates FOR EACH ROW ${notOfLogs} EXECUTE FUNCTION @home.check_head_row()`,
+    `AFTER INSERT OR DELETE OR UPDATE ON @home.aggregates FOR EACH ROW WHEN (${notOfLogs}) EXECUTE FUNCTION @home.check_head_row()`,
   ],
   'aggregates.head_truncate_gate': [
-    `BEFORE TRUNCATE ON @home.aggregates FOR EACH STATEMENT ${notOfLogs} EXECUTE FUNCTION @home.check_head_row()`,
+    `BEFORE TRUNCATE ON @home.aggregates FOR EACH STATEMENT WHEN (${notOfLogs}) EXECUTE FUNCTION @home.check_head_row()`,
+  ],
+  'outbox.number_gate': [
+    `AFTER INSERT ON @home.outbox FOR EACH ROW WHEN ((${notOfLogs} AND ${notGiven})) EXECUTE FUNCTION @home.refuse_number()`,
   ],
   'raise_intake.step_1': [insteadOf('raise_intake', 'name_caller')],
   'raise_intake.step_2': [insteadOf('raise_intake', 'raise_for_caller')],
