@@ -46,19 +46,26 @@ test('jitter takes half of a pause at most, or makes it twice as long at most', 
 test('a first pause of 0 stays 0, after however many attempts', () => {
   const retry = { attempts: 5_000, minDelayMs: 0, factor: 1e300, maxDelayMs: 1_000, jitter: true, nonRetryable: [] };
   const lives = new ShardLives({ timeoutMs: 1, attempts: 1e6, minDelayMs: 0, maxDelayMs: 1_000 });
-  for (let i = 0; i < 2_000; i++) lives.failed(i % 2 === 0);
+  for (let i = 0; i < 2_000; i++) {
+    if (i % 2 === 0) lives.short();
+    lives.failed('no thread');
+  }
   expect([retryDelayMs(retry, 4_000), lives.pauseMs, storeBackoffMs(4_000)]).toEqual([0, 0, 5_000]);
 });
 
 test('a shard that lacks what a thread needs is started again for a time, and no longer', () => {
   const settings = { timeoutMs: 1, attempts: 2, minDelayMs: 0, maxDelayMs: 0 };
   const passing = new ShardLives(settings);
-  for (let i = 0; i < 100; i++) passing.failed(true);
+  const fails = (lives: ShardLives): void => {
+    lives.short();
+    lives.failed('no thread');
+  };
+  for (let i = 0; i < 100; i++) fails(passing);
   expect(passing.isHopeless).toBe(false);
   const lasting = new ShardLives(settings, 0);
-  lasting.failed(true);
+  fails(lasting);
   expect(lasting.isHopeless).toBe(false);
-  lasting.failed(true);
+  fails(lasting);
   expect(lasting.isHopeless).toBe(true);
 });
 

@@ -130,7 +130,7 @@ const loadedAtOnce: Readonly<Record<string, { files: number; packages: readonly 
   'postgres.ts': { files: 42, packages: [] },
   'kafka.ts': { files: 26, packages: [] },
   'testing.ts': { files: 39, packages: [] },
-  'shard/thread.ts': { files: 84, packages: [] },
+  'shard/thread.ts': { files: 85, packages: [] },
   'log/thread.ts': { files: 55, packages: [] },
   'log/sync-thread.ts': { files: 30, packages: [] },
   'flush/flush-thread.ts': { files: 56, packages: [] },

@@ -12,6 +12,7 @@ export class TaskThread {
   private readonly pool: Piscina;
   /** The pool holds a task whose promise no caller has: whatever ended that task would be an unhandled rejection. */
   private isForsaken = false;
+  private hasThread = false;
 
   /** `filename`: the file whose default export runs a task. `graceMs`: how long a task may still run at the end. */
   constructor(filename: URL, workerData: object | undefined, graceMs: number) {
@@ -27,6 +28,15 @@ export class TaskThread {
     });
     // A thread's death shows as its task's rejection; without a listener the event would be thrown as well.
     this.pool.on('error', () => {});
+    const made = guarded(() => {
+      this.hasThread = true;
+    });
+    this.pool.on('workerCreate', made);
+  }
+
+  /** A thread has been made and has loaded the task's file. Until then nothing but the system, or Node's own start, can have failed. */
+  get isMade(): boolean {
+    return this.hasThread;
   }
 
   /**

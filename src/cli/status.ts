@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { TrunklineError } from '../base/errors.ts';
+import type { DownShard } from '../dispatch/shard-lives.ts';
 import { inspectLog, type LogInspection } from '../log/inspect.ts';
 import { checkIsDirectory } from '../runtime/directory.ts';
 import {
@@ -9,6 +10,7 @@ import {
   handlersFolderOf,
   keptElsewhere,
   type RunningHandler,
+  readDownShards,
   readHandlers,
   readMessageCounts,
   readRunning,
@@ -25,6 +27,8 @@ type HandlerLine = HandlerState & Partial<RunningHandler> & { readonly lagPositi
 
 interface Status {
   log?: LogInspection;
+  /** Of the service that runs on the directory; undefined: none does. */
+  downShards?: DownShard[] | undefined;
   /** undefined: they are kept in a store, and the command line does not name it. */
   handlers?: HandlerLine[] | undefined;
   /** Between aggregates. */
@@ -62,8 +66,12 @@ async function statusOfDirectory(options: PlaceOptions): Promise<Status> {
   const log = inspectLog(join(dataDir, 'log'));
   if (log === undefined) throw new TrunklineError('DataDirUnreadable', { dataDir, reason: 'there is no log in it' });
   const here = await placeOf({ dataDir });
-  const [handlers, messages] = await Promise.all([handlersOf(options, log), readMessageCounts(here, !log.isClean)]);
-  return { log, handlers, messages };
+  const [handlers, messages, downShards] = await Promise.all([
+    handlersOf(options, log),
+    readMessageCounts(here, !log.isClean),
+    log.isClean ? undefined : readDownShards(here),
+  ]);
+  return { log, downShards, handlers, messages };
 }
 
 async function handlersOf(
@@ -82,9 +90,11 @@ async function handlersOf(
 }
 
 /** `elsewhere`: the kind of the store that keeps what handlers keep. */
-function linesOf({ log, handlers, messages }: Status, elsewhere: string | undefined): string[] {
+function linesOf({ log, downShards = [], handlers, messages }: Status, elsewhere: string | undefined): string[] {
   return [
-    ...(log === undefined ? [] : [...logLines(log), ...handlerLines(handlers, elsewhere)]),
+    ...(log === undefined
+      ? []
+      : [...logLines(log), ...downShards.map(shardLine), ...handlerLines(handlers, elsewhere)]),
     ...(messages === undefined ? [] : [messageLine(messages)]),
   ];
 }
@@ -94,6 +104,10 @@ function logLines({ logId, isClean, firstPosition, lastPosition, fault, bytes: s
   const positions = lastPosition === 0 ? 'empty' : `positions ${firstPosition} to ${lastPosition}`;
   const held = fault === undefined ? positions : `positions cannot be read: ${fault}; the next start recovers it`;
   return [`log ${logId}`, `  ${state}`, `  ${held}`];
+}
+
+function shardLine({ shard, forMs, failedStarts, lastError }: DownShard): string {
+  return `shard ${shard}: down for ${Math.round(forMs / 1000)} s, failed starts: ${failedStarts}, last error: ${lastError}`;
 }
 
 function handlerLines(handlers: readonly HandlerLine[] | undefined, elsewhere: string | undefined): string[] {

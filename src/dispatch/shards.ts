@@ -7,7 +7,6 @@ import { clearInterval, pause, performance, setInterval } from '../base/clock.ts
 import { TrunklineError } from '../base/errors.ts';
 import { guarded, unawaited } from '../base/guarded.ts';
 import { pauseUnless } from '../base/on-abort.ts';
-import { isShortage } from '../base/shortage.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import type { StartSettings } from '../model/start-options.ts';
 import { ShardPool } from '../shard/pool.ts';
@@ -15,7 +14,7 @@ import type { RunningShard, ShardSettings } from '../shard/shard-start.ts';
 import { ControlBlock } from '../shared/control-block.ts';
 import type { InFlight } from './in-flight.ts';
 import { ShardChannel } from './shard-channel.ts';
-import { ShardLives } from './shard-lives.ts';
+import { type DownShard, ShardLives } from './shard-lives.ts';
 
 const lookEveryMs = 1_000;
 const abandonGraceMs = 1_000; // a shard looks at its flags every few milliseconds, unless a command holds it
@@ -54,7 +53,8 @@ export class Shards {
   private readonly events: ShardsEvents;
   private readonly pool: ShardPool;
   private readonly count: number;
-  private readonly ringKeys: number[] = [];
+  /** By shard; undefined: the log thread has none of it. */
+  private readonly ringKeys: (number | undefined)[] = [];
   /** By shard. Commands in flight get them once all shards have started: commands go by how many there are. */
   private readonly channels: ShardChannel[] = [];
   private readonly starts: Promise<ShardChannel>[] = [];
@@ -77,6 +77,7 @@ export class Shards {
     this.pool = new ShardPool(settings, {
       wake: () => user.turn(),
       warning: events.warning,
+      short: (shard) => this.lives[shard]!.short(),
       died: (shard, cause) => {
         const restart = this.restart(shard, cause).finally(() => this.restarts.delete(restart));
         this.restarts.add(restart);
@@ -119,10 +120,11 @@ export class Shards {
     const dead = await this.starts[index]!.catch(() => undefined);
     if (dead === undefined) return;
     this.restartCount++;
+    this.lives[index]!.gone(cause);
     try {
       dead.seal();
       this.events.died(index, cause);
-      await this.log.detach(this.ringKeys[index]!);
+      await this.detach(index);
       user.turn();
       inFlight.failLine(dead, `its shard died (${cause})`);
       this.lives[index]!.died(dead.hasTakenAny);
@@ -154,12 +156,18 @@ export class Shards {
       } catch (error) {
         if (this.stopping) return undefined;
         last = String(error);
-        lives.failed(isShortage(error));
+        lives.failed(last);
         this.deathsAtStart++;
         this.events.died(index, last);
-        await this.log.detach(this.ringKeys[index]!);
+        await this.detach(index);
       }
     }
+  }
+
+  private async detach(index: number): Promise<void> {
+    const key = this.ringKeys[index];
+    this.ringKeys[index] = undefined;
+    if (key !== undefined) await this.log.detach(key);
   }
 
   /**
@@ -199,16 +207,21 @@ export class Shards {
   get held(): HeldShard[] {
     const now = performance.now();
     return this.beats.flatMap(({ since, isHeld }, shard) =>
-      isHeld ? [{ shard, forMs: Math.round(now - since) }] : [],
+      isHeld && this.lives[shard]!.down === undefined ? [{ shard, forMs: Math.round(now - since) }] : [],
     );
   }
 
-  /** A thread that has turned neither its own loop nor its event loop since the last look, and does not block, is held. */
+  /** Shards that have died, and have not started again yet. */
+  get down(): DownShard[] {
+    return this.lives.flatMap(({ down }, shard) => (down === undefined ? [] : [{ shard, ...down }]));
+  }
+
+  /** A thread that has turned neither its own loop nor its event loop since the last look, and does not block, is held: unless there is none. */
   private look(): void {
     const { control } = this;
     for (let shard = 0; shard < this.count; shard++) {
       const beat = control.beatOf(shard);
-      const sleeps = control.isShardBlocked(shard);
+      const sleeps = control.isShardBlocked(shard) || this.lives[shard]!.down !== undefined;
       const before = this.beats[shard]!;
       if (sleeps || beat !== before.beat) this.beats[shard] = { beat, since: performance.now(), isHeld: false };
       else if (!before.isHeld) {

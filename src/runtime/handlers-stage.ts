@@ -9,6 +9,7 @@ import type { WarnOfModule } from '../base/slow-module.ts';
 import { StopSteps } from '../base/stop-steps.ts';
 import { DeadLetters } from '../dead-letters/dead-letters.ts';
 import { MessageLetters } from '../dead-letters/message-letters.ts';
+import type { DownShard } from '../dispatch/shard-lives.ts';
 import type { EffectTransaction } from '../handler-state/effect-transaction.ts';
 import { checkTable, effectTable } from '../handler-state/effects.ts';
 import { PROJECTION_PREFIX } from '../handler-state/handler-name.ts';
@@ -62,6 +63,7 @@ export class HandlerStage {
   private readonly subscriptions: RunningSubscriptions;
   private readonly inbox: Inbox;
   private readonly requests: Requests;
+  private shards: { readonly down: readonly DownShard[] } = { down: [] };
   private readonly projections = new Map<string, Projection<any>>();
   private isFollowing = false;
   private readonly closing = new AbortController();
@@ -165,6 +167,11 @@ export class HandlerStage {
     this.requests.start();
   }
 
+  /** What other processes hear of the shards, once there are some. */
+  tellOf(shards: { readonly down: readonly DownShard[] }): void {
+    this.shards = shards;
+  }
+
   find(name: string): RunningSubscription {
     return this.subscriptions.named(name);
   }
@@ -254,6 +261,7 @@ export class HandlerStage {
     if (request.kind === 'subscriptions') {
       return Promise.resolve(this.status().map(({ name, state, lastError }) => ({ name, state, lastError })));
     }
+    if (request.kind === 'shards') return Promise.resolve(this.shards.down);
     if (request.kind === 'forget') return this.forget(request.handler, { dryRun: request.dryRun });
     if (request.kind !== 'replay') return carryOut(this.deadLetters, request);
     const { handler, from, to, kind: _, ...rest } = request;

@@ -11,6 +11,7 @@ import { DeadLetters, type RunningHandlers } from '../dead-letters/dead-letters.
 import { letterTable } from '../dead-letters/letters.ts';
 import { MessageBox } from '../dead-letters/message-box.ts';
 import { MessageLetters } from '../dead-letters/message-letters.ts';
+import type { DownShard } from '../dispatch/shard-lives.ts';
 import { checkpointOf, checkpointTable } from '../handler-state/checkpoint.ts';
 import { StateTables } from '../handler-state/handler-state.ts';
 import type { HandlerStateStore } from '../handler-state/handler-state-store.ts';
@@ -100,10 +101,19 @@ export interface RunningHandler {
 }
 
 /** Those of the service that runs on the directory; undefined: none runs, or it does not answer. */
-export async function readRunning({ handlersFolder }: Place): Promise<RunningHandler[] | undefined> {
+export function readRunning(place: Place): Promise<RunningHandler[] | undefined> {
+  return askService(place, 'subscriptions');
+}
+
+/** The shards of the service that are down; undefined: none runs, or it does not answer. */
+export function readDownShards(place: Place): Promise<DownShard[] | undefined> {
+  return askService(place, 'shards');
+}
+
+async function askService<T>({ handlersFolder }: Place, kind: 'subscriptions' | 'shards'): Promise<T | undefined> {
   if (!existsSync(requestsFolder(handlersFolder))) return undefined;
   try {
-    return (await ask(handlersFolder, { kind: 'subscriptions' }, { timeoutMs: countsTimeoutMs })) as RunningHandler[];
+    return (await ask(handlersFolder, { kind }, { timeoutMs: countsTimeoutMs })) as T;
   } catch {
     return undefined; // it was killed, or is of an earlier release
   }
@@ -178,7 +188,7 @@ function own(dataDir: string): ReturnType<typeof openDirectory> | undefined {
   }
 }
 
-type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCounts' | 'subscriptions' }>;
+type Change = Exclude<HandlerRequest, { kind: 'replay' | 'forget' | 'messageCounts' | 'subscriptions' | 'shards' }>;
 
 /**
  * Forget a handler that is gone permanently: by the service that runs on the directory, or else here.

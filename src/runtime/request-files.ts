@@ -23,6 +23,8 @@ export type HandlerRequest =
   | { kind: 'messageCounts' }
   /** How the subscriptions of the service are: {@link RunningHandler}, one each. */
   | { kind: 'subscriptions' }
+  /** Which shards of the service are down: {@link DownShard}, one each. */
+  | { kind: 'shards' }
   | { kind: 'forget'; handler: string; dryRun: boolean }
   | { kind: 'messages'; action: 'requeue' | 'discard'; which: string | MessageLetterQuery }
   | {
@@ -51,6 +53,7 @@ const plainKinds: readonly string[] = [
   'forget',
   'messageCounts',
   'subscriptions',
+  'shards',
 ];
 
 /** @throws InvalidOptions: it is none. What its fields hold is checked where they are used. */

@@ -266,6 +266,7 @@ export class Runtime implements AsyncDisposable {
       actors: shards.actors,
       shardRestarts: shards.restartCount,
       shardDeathsAtStart: shards.deathsAtStart,
+      downShards: shards.down,
       heldShards: shards.held,
       listenerErrors: this.stages.listenerErrors.count,
       relay: outbox?.status,

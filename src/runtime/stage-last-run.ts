@@ -6,6 +6,7 @@ import type { HandlersStage } from './stage-handlers.ts';
 import type { HostStage } from './stage-host.ts';
 import type { LogStage } from './stage-log.ts';
 import type { ReadersStage } from './stage-readers.ts';
+import type { ShardsStage } from './stage-shards.ts';
 
 export interface LastRunStage {
   readonly lastRun: LastRun;
@@ -48,7 +49,9 @@ export function recoverMessages({
   handlers,
   lastRun,
   letters,
-}: HostStage & HandlersStage & LastRunStage): object {
+  shards,
+}: HostStage & HandlersStage & LastRunStage & ShardsStage): object {
+  handlers.tellOf(shards);
   const { deliveries } = dispatch;
   const { messageBox, care } = handlers.stores;
   if (letters.kept) deliveries.recover(lastRun, messageBox, letters.kept, care);

@@ -1,5 +1,6 @@
 // What a runtime tells of itself.
 
+import type { DownShard } from '../dispatch/shard-lives.ts';
 import type { HeldShard } from '../dispatch/shards.ts';
 import type { RelayStatus, UpkeepStatus } from '../outbox/outbox.ts';
 import type { SubscriptionStatus } from '../subscriptions/handlers.ts';
@@ -24,6 +25,8 @@ export interface RuntimeStatus {
   shardRestarts: number;
   /** How often one has died as it started, before it had taken a command: see `starts`. */
   shardDeathsAtStart: number;
+  /** Shards that have died and have not started again yet, each with why: see `starts`. */
+  downShards: DownShard[];
   /** Shards whose thread one command's synchronous code has held for more than a second. */
   heldShards: HeldShard[];
   listenerErrors: number;

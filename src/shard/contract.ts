@@ -43,7 +43,8 @@ export type ShardReport =
   | { type: 'importing'; module: string }
   | { type: 'ready' }
   | { type: 'warning'; message: string; details: Record<string, unknown> }
-  | { type: 'failed'; error: WireError }
+  /** `isShort`: for want of what threads and files need */
+  | { type: 'failed'; error: WireError; isShort: boolean }
   /** the thread is about to end */
   | { type: 'dying'; cause: string }
   /** the last one of a shard that has failed or died: nothing of ours is open there any more, its thread may be ended */

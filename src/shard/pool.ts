@@ -41,7 +41,7 @@ export class ShardPool {
     const thread = new TaskThread(ownFile('./thread', import.meta.url), undefined, 0);
     const stop = new AbortController();
     const terminate = (): Promise<void> => thread.terminate(stop);
-    const start = new ShardStart(index, this.settings, this.events, terminate);
+    const start = this.make(index, terminate);
     attach(start.eventRing);
     start.begin(this.beginMs);
     const follow = async (): Promise<void> => {
@@ -52,11 +52,20 @@ export class ShardPool {
       await start.hearLast();
       await thread.close();
       this.running.delete(running);
-      start.close(cause);
+      start.close(cause, thread.isMade);
     };
     const running: Running = { ended: follow(), terminate };
     this.running.add(running);
     return start.started;
+  }
+
+  private make(index: number, endThread: () => Promise<void>): ShardStart {
+    try {
+      return new ShardStart(index, this.settings, this.events, endThread);
+    } catch (error) {
+      this.events.short(index); // no memory for its rings
+      throw error;
+    }
   }
 
   /** All shards have returned, and their threads have ended. */

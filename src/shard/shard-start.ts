@@ -36,6 +36,8 @@ export interface PoolEvents {
   /** A null message: read the rings. */
   wake(): void;
   warning(message: string, details: Record<string, unknown>): void;
+  /** The start of this shard is about to fail for want of what a thread or a file needs, which says nothing of its modules. */
+  short(shard: number): void;
   /** The thread of a shard that had started is gone. */
   died(shard: RunningShard, cause: string): void;
 }
@@ -139,7 +141,10 @@ export class ShardStart {
     }
     if (message.type === 'over') return this.end();
     if (this.refusal !== undefined) return;
-    if (message.type === 'failed') return this.refuse(fromWire(message.error));
+    if (message.type === 'failed') {
+      if (message.isShort) this.events.short(this.index);
+      return this.refuse(fromWire(message.error));
+    }
     this.endWait();
     if (message.type === 'importing') {
       const details = { what: this.name, module: message.module, timeoutMs: this.moduleMs };
@@ -160,9 +165,10 @@ export class ShardStart {
     port1.close();
   }
 
-  /** `cause`: why the thread has ended; empty: it has returned. */
-  close(cause: string): void {
+  /** `cause`: why the thread has ended; empty: it has returned. `isMade`: it had begun. */
+  close(cause: string, isMade: boolean): void {
     if (cause !== '' && this.shard) return this.events.died(this.shard, this.dying ?? cause);
+    if (!isMade) this.events.short(this.index);
     this.refuse(new TrunklineError('ThreadFailed', { thread: this.name, cause: cause || 'it returned' }));
     this.outcome.reject(this.refusal);
   }

@@ -4,6 +4,7 @@
 import { clearInterval, pause, performance, setInterval, yieldToLoop } from '../base/clock.ts';
 import { describeError, TrunklineError } from '../base/errors.ts';
 import { guarded } from '../base/guarded.ts';
+import { isShortage } from '../base/shortage.ts';
 import { confineModules, importUserModule } from '../base/user-module.ts';
 import { toWire, type WireError } from '../base/wire-error.ts';
 import type { AnyAggregate } from '../model/aggregate.ts';
@@ -29,7 +30,7 @@ export default async function runShard(data: ShardData): Promise<void> {
   const report: Report = (message) => data.outbox.postMessage(message);
   // A successor that comes as the runtime stops: nothing of the user's is imported that would have to be ended.
   if (new ControlBlock(data.controlBlock).flag(Signal.stopping) >= StopStage.shards) return closePorts(data);
-  enterShard(() => report({ type: 'failed', error: startError(undefined) }));
+  enterShard(() => report({ type: 'failed', error: startError(undefined), isShort: false }));
   confineModules(data.moduleRoots);
   let shard: Shard;
   let loader: Loader | undefined;
@@ -41,7 +42,7 @@ export default async function runShard(data: ShardData): Promise<void> {
     report({ type: 'ready' });
   } catch (error) {
     await loader?.close().catch(() => {});
-    report({ type: 'failed', error: startError(error) });
+    report({ type: 'failed', error: startError(error), isShort: isShortage(error) });
     return endThread(report);
   }
   const stray = (text: string) => (reason: unknown) =>

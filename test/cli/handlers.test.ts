@@ -2,11 +2,12 @@
 import { spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { expect, test } from 'vitest';
 import { postgres, type Runtime } from '../../src/index.ts';
 import { freshDatabase } from '../postgres.ts';
 import { Counter } from '../runtime/aggregates.ts';
-import { scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
+import { errorOf, scratchFolder, startRuntime, until } from '../runtime/scratch.ts';
 
 const program = new URL('./handlers-program.ts', import.meta.url).pathname;
 
@@ -141,6 +142,27 @@ test('status asks the service how its handlers are; without one they are not run
   expect(out).toMatch(/\nlast errors:\n {2}fails: .*no such table/);
   await runtime.close();
   expect((await run('status', ...at)).out).toMatch(/^fails .* not running /m);
+});
+
+test('status asks the service which of its shards are down, and why', async () => {
+  const dataDir = scratchFolder();
+  const context = new URL('../runtime/dies-always.ts?way=throws', import.meta.url);
+  context.searchParams.set('notes', pathToFileURL(`${dataDir}-notes`).href);
+  const starts = { attempts: 1_000, minDelayMs: 50, maxDelayMs: 200 };
+  const runtime = await startRuntime({ dataDir, context: context.href, shards: 1, starts });
+  const at = ['--data-dir', dataDir];
+  expect((await run('status', ...at)).out).not.toMatch(/down for/);
+  const crashed = errorOf(runtime.ref(Counter, 'a').crash());
+  await until(
+    () => runtime.status().downShards,
+    ([down]) => (down?.failedStarts ?? 0) > 0,
+  );
+  const line = /^shard 0: down for \d+ s, failed starts: \d+, last error: .*no context today/m;
+  expect((await run('status', ...at)).out).toMatch(line);
+  const { downShards } = JSON.parse((await run('status', '--json', ...at)).out);
+  expect(downShards).toMatchObject([{ shard: 0, lastError: expect.stringContaining('no context today') }]);
+  await runtime.close();
+  await crashed;
 });
 
 test('with PostgreSQL: the same, with --postgres; without it, a word on what is missing', async () => {

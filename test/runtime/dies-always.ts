@@ -9,6 +9,6 @@ const notes = fileURLToPath(new URL(searchParams.get('notes')!));
 export default (): object => {
   appendFileSync(notes, '.');
   if (searchParams.get('way') === 'exits') setImmediate(() => process.exit(3));
-  else if (readFileSync(notes, 'utf8').length > 1) throw new Error('no context today');
+  else if (readFileSync(notes, 'utf8').length > 1) throw new Error('no context today (EAGAIN, too many open files)');
   return {};
 };

@@ -7,7 +7,12 @@ import { Counter } from './aggregates.ts';
 const [dataDir, spare] = [process.argv[2]!, Number(process.argv[3])];
 const attempts = 3;
 const starts = { attempts, minDelayMs: 1, maxDelayMs: 20 };
-const runtime = await createRuntime({ dataDir, aggregates: [Counter], shards: 1, logger: false, starts });
+const warnings: string[] = [];
+const warn = (_: object, message: string): void => {
+  warnings.push(message);
+};
+const logger = { debug() {}, info() {}, warn, error() {} };
+const runtime = await createRuntime({ dataDir, aggregates: [Counter], shards: 1, logger, starts });
 const counter = runtime.ref(Counter, 'a');
 await counter.add(1);
 
@@ -34,9 +39,17 @@ while (runtime.status().shardDeathsAtStart <= attempts) {
   await new Promise((resolve) => setTimeout(resolve, 5));
   useUp();
 }
+let [down] = runtime.status().downShards;
+// Long enough for the watch over shards that do not move.
+while (spare === 0 && (down?.forMs ?? 0) < 2_500) {
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  [down] = runtime.status().downShards;
+}
+const { heldShards } = runtime.status();
 for (const descriptor of held) closeSync(descriptor);
 await crash;
 const { value } = await counter.add(1);
-const { state } = runtime.status();
+const { state, downShards } = runtime.status();
+const isHeld = heldShards.length > 0 || warnings.some((message) => message.includes('holds its shard'));
 await runtime.close();
-process.stdout.write(JSON.stringify({ usedUp, value, state }));
+process.stdout.write(JSON.stringify({ usedUp, value, state, isHeld, down, after: downShards }));

@@ -31,7 +31,11 @@ test.each(['exits', 'throws'])('a shard whose every start is of no use fails the
   const error = await errorOf(runtime.ref(Counter, 'a').add(1));
   expect(error).toMatchObject({ code: 'ThreadFailed', details: { thread: 'shard 0' } });
   expect(error.details.cause).toMatch(/it has died 3 times in a row as it started: /);
-  if (way === 'throws') expect(error.details.cause).toMatch(/no context today/);
+  if (way === 'throws') expect(error.details.cause).toMatch(/no context today/); // whatever it says: it is no shortage
+  const lastError = expect.stringContaining(error.details.cause.split(': ').at(-1));
+  expect(runtime.status().downShards).toEqual([
+    { shard: 0, forMs: expect.any(Number), failedStarts: way === 'exits' ? 0 : 3, lastError },
+  ]);
   expect(runtime.status().shardDeathsAtStart).toBe(3);
   expect(readFileSync(notes, 'utf8')).toHaveLength(way === 'exits' ? 3 : 4);
 });
@@ -117,13 +121,22 @@ test('a shard that comes back with other commands each time fails the runtime, a
   expect(runtime.status().state).toBe('failed');
 });
 
-test.each([0, 1, 2])(
+test.each([0, 2, 6])(
   'a shard comes back once descriptors are free again, whatever it failed for without: %i',
   async (spare) => {
     const program = join(import.meta.dirname, 'no-descriptors.ts');
     const node = `${process.execPath} --no-warnings --conditions=trunkline-source ${program} ${scratchFolder()} ${spare}`;
     const { stdout } = await promisify(execFile)('sh', ['-c', `ulimit -n 256; exec ${node}`]);
-    expect(JSON.parse(stdout)).toEqual({ usedUp: 'EMFILE', value: 2, state: 'open' });
+    const { down, ...rest } = JSON.parse(stdout);
+    expect(rest).toEqual({ usedUp: 'EMFILE', value: 2, state: 'open', isHeld: false, after: [] });
+    if (spare > 0) return; // it may have started in between
+    expect(down).toEqual({
+      shard: 0,
+      forMs: expect.any(Number),
+      failedStarts: expect.any(Number),
+      lastError: expect.stringMatching(/EMFILE/),
+    });
+    expect(down.failedStarts).toBeGreaterThanOrEqual(4);
   },
 );
 
@@ -149,7 +162,7 @@ test('a task whose thread cannot be made, or ends before it has begun, is refuse
 test('a shard whose thread does not begin is given up', async () => {
   const types = [{ name: 'none', module: module('imports'), commands: [] }];
   const common = { types, controlBlock: new ControlBlock().memory, shards: 1, ringBytes: 1 << 16, moduleMs: 1 };
-  const pool = new ShardPool(common as unknown as ShardSettings, { wake() {}, warning() {}, died() {} }, 1);
+  const pool = new ShardPool(common as unknown as ShardSettings, { wake() {}, warning() {}, short() {}, died() {} }, 1);
   const starts = [pool.start(0, () => {}), pool.start(0, () => {})].map(errorOf);
   const cause = 'it has not begun within 2 ms'; // sooner than a thread can
   for (const error of await Promise.all(starts))
