@@ -141,6 +141,23 @@ test('events of actors, and of aggregates that a log writes, it cannot write', a
   expect(await as(mover, event('actor', 'one'))).toBe(1);
 });
 
+test('in the name of another role it writes none: by a row, or by a function that inserts one', async () => {
+  for (const name of ['databaseRole', 'databaseLogin']) {
+    const metadata = `'{"${name}": "${mover}"}'::jsonb`;
+    const row = `insert into trunkline.domain_events
+      (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, metadata)
+      values (gen_random_uuid(), 'invoice', 'own', 2, 'Made', 1, now(), '{}', ${metadata})`;
+    const one = `gen_random_uuid(), 'invoice', 'own', 'Made', 1, now(), '{}'::jsonb, ${metadata}, 1`;
+    const several = `array[gen_random_uuid()], array['invoice'], array['own'], array['Made'], array[1], array[now()],
+      array['{}'::jsonb], array[${metadata}], array[2]`;
+    for (const sql of [row, `select trunkline.append_event(${one})`, `select trunkline.append_events(${several})`]) {
+      const message = `role ${saver} may not write metadata.databaseRole or databaseLogin: raise_event writes them`;
+      expect(await as(saver, sql), sql).toEqual({ code: '42501', message });
+    }
+    expect(await as(mover, row)).toBe(1);
+  }
+});
+
 test('no event of an actor gets into quarantine by it', async () => {
   const runtime = await startRuntime({ aggregates: [Counter], store: postgres({ connectionString: url }), shards: 1 });
   const counter = runtime.ref(Counter, 'kept').with({ ack: 'stored' });
