@@ -529,7 +529,7 @@ test.each(['', 'x'.repeat(1001), '\ud800', 7])(
     const definition = { ...totals(), key: () => ['whole', key as string] };
     const event = { aggregateId: 'a' } as StoredEvent;
     const unread = undefined as never;
-    const folding = foldBatch(definition, unread, unread, [event, event], new KnownRows(1));
+    const folding = foldBatch(definition, unread, Promise.resolve(unread), [event, event], new KnownRows(1));
     expect(await errorOf(folding)).toMatchObject({ code: 'InvalidId', details: { what: 'row key' } });
   },
 );

@@ -312,9 +312,11 @@ export class TableProjection<Row> implements Projection<Row> {
     const known = new KnownRows<Row>(this.into.cachedRows ?? 20_000);
     const call = async (events: readonly StoredEvent[], { tx }: Delivery): Promise<void> => {
       const effects = tx as Effects;
-      const client = blamelessClient(await effects.ownClient(this.heldUp), events, { projection: name, schema });
+      const opening = effects.ownClient(this.heldUp).then((client) => {
+        return blamelessClient(client, events, { projection: name, schema });
+      });
       const taken = known.take();
-      const { changed, names } = await foldBatch(this.definition, table, client, events, taken);
+      const { changed, names } = await foldBatch(this.definition, table, opening, events, taken);
       effects.afterCommit(() => {
         this.trouble = undefined;
         known.giveBack(taken, changed, names);
