@@ -92,6 +92,11 @@ export class DiskReserve {
     return Math.floor(this.bytes / this.pageBytes);
   }
 
+  /** Another thread may have made the file longer. */
+  look(): void {
+    this.bytes = fstatSync(this.descriptor).size;
+  }
+
   /** Whether LMDB may come to `pages` pages in all; grows the file, to `aheadPages` beyond if it has to. */
   covers(pages: number, aheadPages: number): boolean {
     const isCovered = pages <= this.pages || this.grow(pages + aheadPages) || this.grow(pages);

@@ -12,3 +12,5 @@ export const pagesOf = (chunkBytes: number): number => Math.ceil((chunkBytes + P
 
 /** How far the file grows beyond what is needed; see sync-thread.ts, which does so ahead of need. */
 export const AHEAD_PAGES = 1024;
+/** A file that cannot be kept longer than what is needed by so much is short of disk. */
+export const SHORT_PAGES: number = AHEAD_PAGES >> 1;

@@ -20,7 +20,7 @@ import { guardTransaction } from '../shared/exit-guard.ts';
 import { reserveLock } from '../shared/reserve-lock.ts';
 import { CHUNK_HEADER_BYTES, type ParsedChunk, parseChunk, readCount } from './chunk.ts';
 import { FloorFile } from './floor.ts';
-import { AHEAD_PAGES, dataFileOf, PAGE_BYTES, pagesOf } from './layout.ts';
+import { dataFileOf, PAGE_BYTES, pagesOf, SHORT_PAGES } from './layout.ts';
 import type { Chunk, LogSource } from './log.ts';
 import { inSnapshot } from './snapshot.ts';
 
@@ -87,6 +87,11 @@ export class LogWriter {
   /** LMDB has given out no page beyond this one; exact whenever the reserve has been looked at. */
   private pageCeiling: number;
   private isTogether = false;
+  /**
+   * The file cannot be made as long as it should be. Appends go on in pages that truncation has given back, which LMDB takes first;
+   * once what is ahead is used up, such pages are of no use, because nothing says beforehand that a chunk fits into them.
+   */
+  isShort = false;
   /** First and last position kept; 0 and 0 while the log is empty. */
   firstPosition = 0;
   lastPosition = 0;
@@ -127,7 +132,7 @@ export class LogWriter {
     const bytes = pagesOf(chunk.length) * PAGE_BYTES;
     if (this.usedBytes + bytes > this.limitBytes) this.full(false);
     const pages = pagesOf(chunk.length);
-    if (!this.isTogether && !this.isCovered(pages, keptPages(this.pageCeiling))) {
+    if (!this.isTogether && !this.isCovered(pages, keptPages(this.pageCeiling), SHORT_PAGES)) {
       this.full(true);
     }
     writeKey(this.key, firstPosition);
@@ -205,13 +210,21 @@ export class LogWriter {
     }
   }
 
-  /** Whether a commit of so many pages, besides those of the tree, lies within the reserve, and leaves so many of it. */
-  private isCovered(pages: number, left: number): boolean {
+  /**
+   * Whether a commit of so many pages, besides those of the tree, lies within the reserve, and leaves so many of it. `aheadPages`:
+   * what the file should have beyond.
+   */
+  private isCovered(pages: number, left: number, aheadPages = 0): boolean {
+    const { reserve } = this;
     let added = pages + treePages(this.pageCeiling);
-    if (this.pageCeiling + added + left > this.reserve.pages) {
-      this.pageCeiling = this.reserve.usedPages();
+    if (this.pageCeiling + added + left + aheadPages > reserve.pages) {
+      reserve.look();
+      this.pageCeiling = reserve.usedPages();
       added = pages + treePages(this.pageCeiling);
-      if (!this.reserve.covers(this.pageCeiling + added + left, AHEAD_PAGES)) return false;
+      const wanted = this.pageCeiling + added + left;
+      const isAhead = reserve.covers(wanted + aheadPages, aheadPages);
+      if (aheadPages > 0) this.isShort = !isAhead;
+      if (!isAhead && !reserve.covers(wanted, 0)) return false;
     }
     this.pageCeiling += added;
     return true;

@@ -49,9 +49,9 @@ export interface LogOptions {
    * `LogFull` somewhat earlier (64 MiB, in a small log a quarter): that is room for those already let in.
    */
   maxBytes?: number | undefined;
-  /** Keep events in the log for so long after everyone has them, milliseconds; default 0. While there is room. */
+  /** Keep events in the log for so long after everyone has them, milliseconds; default 0. While there is room, in the log and on its disk. */
   retainMs?: number | undefined;
-  /** Keep at least so many bytes of the newest events; default 64 MiB. While there is room. */
+  /** Keep at least so many bytes of the newest events; default 64 MiB. While there is room, in the log and on its disk. */
   retainBytes?: number | undefined;
 }
 

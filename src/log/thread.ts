@@ -234,13 +234,17 @@ class LogThread {
 
   /**
    * Give back what every cursor has passed. True if something went. The retention keeps some of it, while there is room: a
-   * log that is nearly full keeps nothing that no cursor needs.
+   * log that is nearly full, or short of disk, keeps nothing that no cursor needs.
    */
   private truncate(isFull = false): boolean {
-    if (!isFull && !this.retention.isDue(this.writer.usedBytes)) return false;
+    const { writer, retention } = this;
+    const { isShort, usedBytes } = writer;
+    if (!isFull && !retention.isDue(usedBytes, isShort)) return false;
     const needed = this.floor();
-    const below = isFull ? needed : this.retention.floor(needed, this.writer, this.nextPosition);
-    return below > this.writer.firstPosition && this.writer.truncateBelow(below, truncationsPerTurn) > 0;
+    const below = isFull || isShort ? needed : retention.floor(needed, writer, this.nextPosition);
+    const hasGone = below > writer.firstPosition && writer.truncateBelow(below, truncationsPerTurn) > 0;
+    if (isShort && !hasGone) retention.rest();
+    return hasGone;
   }
 
   private ringsHaveWork(): boolean {
