@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { readArchive } from '../../../src/adapters/postgres/partitions/archive-file.ts';
 import { archiveMonth } from '../../../src/adapters/postgres/partitions/month-archive.ts';
 import { migrate, openEventStore, postgres, tailEvents } from '../../../src/index.ts';
-import { freshDatabase } from '../../postgres.ts';
+import { administer, freshDatabase } from '../../postgres.ts';
 import { scratchFolder } from '../../runtime/scratch.ts';
 
 const rowsPerPage = 100_000; // of an archive
@@ -27,10 +27,10 @@ test('a page that ends between two rows of one number leaves neither out', { tim
   const store = await openEventStore(postgres({ connectionString: connection }));
   onTestFinished(() => store.close());
   for (let pageSize = 1; pageSize <= 8; pageSize++) {
-    const ids = new Set<string>();
-    for await (const { id } of store.query({ pageSize })) ids.add(id);
-    expect([pageSize, ids.size]).toEqual([pageSize, 7]);
-    expect([pageSize, await tailed(connection, pageSize, 7)]).toEqual([pageSize, [...ids]]);
+    const ids: string[] = [];
+    for await (const { id } of store.query({ pageSize })) ids.push(id);
+    expect([pageSize, ids.length, new Set(ids).size]).toEqual([pageSize, 7, 7]);
+    expect([pageSize, await tailed(connection, pageSize, 7)]).toEqual([pageSize, ids]);
   }
   await insert(
     '2024-05-10T00:00:00Z',
@@ -40,6 +40,59 @@ test('a page that ends between two rows of one number leaves neither out', { tim
   const read = new Set<string>();
   for await (const { id } of readArchive(file)) read.add(id);
   expect([events, read.size]).toEqual([rowsPerPage + 2, rowsPerPage + 2]);
+});
+
+test('rows of one number stay together where a page is cut between them by its bytes', {
+  timeout: 120_000,
+}, async () => {
+  const connection = await freshDatabase();
+  await migrate({ connection });
+  const count = 20;
+  for (let twin = 14; twin <= 17; twin++) {
+    await administer(connection, 'truncate trunkline.domain_events');
+    await administer(
+      connection,
+      `insert into trunkline.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data, sequence)
+       select md5(i::text)::uuid, 'stock', 'a', i, 'Sold', 1, now(), jsonb_build_object('text', repeat('x', 1000000)),
+         case when i > ${twin} then i - 1 else i end from generate_series(1, ${count}) i`,
+    );
+    const store = await openEventStore(postgres({ connectionString: connection }));
+    const ids = new Set<string>();
+    for await (const { id } of store.query()) ids.add(id);
+    await store.close();
+    expect([twin, ids.size]).toEqual([twin, count]);
+  }
+});
+
+test('where no rows share a number, the server sorts none for a page', async () => {
+  const connection = await freshDatabase();
+  await migrate({ connection });
+  await administer(
+    connection,
+    `insert into trunkline.domain_events (id, aggregate_type, aggregate_id, version, event_type, schema_version, occurred_at, data)
+     select gen_random_uuid(), 'stock', 'a', i, 'Sold', 1, now(), '{}' from generate_series(1, 10) i`,
+  );
+  const pool = new pg.Pool({ connectionString: connection });
+  onTestFinished(() => pool.end());
+  const pages: string[] = [];
+  pool.on('connect', (client) => {
+    const { query } = client;
+    client.query = ((...asked: [{ text?: string }]) => {
+      const page = asked[0].text?.match(/copy \((select .*)\) to stdout/s)?.[1];
+      if (page !== undefined) pages.push(page);
+      return (query as (...asked: unknown[]) => unknown).apply(client, asked);
+    }) as never;
+  });
+  const store = await openEventStore(postgres({ pool }));
+  onTestFinished(() => store.close());
+  let events = 0;
+  for await (const _ of store.query({ pageSize: 4 })) events++;
+  expect([events, pages.length]).toEqual([10, 3]);
+  const settings = 'set enable_sort = off; set enable_seqscan = off; set enable_bitmapscan = off';
+  for (const page of pages) {
+    const plan = await administer(connection, `${settings}; explain (costs off) ${page}`);
+    expect(plan.map((row) => row['QUERY PLAN']).join('\n')).not.toMatch(/Sort(?! Key)/);
+  }
 });
 
 /** The ids of a tail's first events, without a break and again with one behind each: both must be the same. */

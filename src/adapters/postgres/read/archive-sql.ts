@@ -80,11 +80,20 @@ export interface Place {
 /** A number may be 0 or less: a table that was restored may have any. */
 export const beforeAll: Place = { sequence: -(2n ** 63n), id: '00000000-0000-0000-0000-000000000000' };
 
+const behind = (schema: string, filter: EventFilter, { sequence, id }: Place): string =>
+  `${schema}.domain_events
+   where (sequence, id) > ('${sequence}'::pg_catalog.int8, ${escapeLiteral(id)}::pg_catalog.uuid)${conditions(filter)}`;
+
 /** For COPY: all events behind a place. */
 export const storeFrom = (schema: string, filter: EventFilter, after: Place): string =>
-  `${schema}.domain_events
-   where (sequence, id) > ('${after.sequence}'::pg_catalog.int8, ${escapeLiteral(after.id)}::pg_catalog.uuid)${conditions(filter)}
-   order by sequence, id`;
+  `${behind(schema, filter, after)} order by sequence, id`;
+
+/**
+ * For COPY: the same as the index has them, which sorts nothing; `most`, and all that share the last one's number. Those that share
+ * one come in any order.
+ */
+export const numberedFrom = (schema: string, filter: EventFilter, after: Place, most: number): string =>
+  `${behind(schema, filter, after)} order by sequence fetch first ${most} rows with ties`;
 
 /** For COPY: the events of one log, positions `from` to `to`. */
 export const logFrom = (schema: string, logId: string, filter: EventFilter, from: number, to: number): string =>

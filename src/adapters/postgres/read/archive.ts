@@ -20,8 +20,8 @@ import {
   type TypeQuery,
 } from '../../../store/store.ts';
 import { quarantined } from '../flush/quarantine.ts';
-import { copyEvents, RowBytes } from '../rows/pages.ts';
-import { type EventFrames, eventsIn } from '../rows/rows.ts';
+import { copyEvents, type EventPage, RowBytes } from '../rows/pages.ts';
+import { eventsIn } from '../rows/rows.ts';
 import { refuseUnreadable, UnreadableRows, warnOf } from '../rows/unreadable.ts';
 import { checkSchema } from '../schema/session.ts';
 import { borrowed } from '../session/borrowed.ts';
@@ -40,6 +40,8 @@ import {
   headsStatement,
   limited,
   logFrom,
+  numberedFrom,
+  type Place,
   storeFrom,
   writerStatement,
 } from './archive-sql.ts';
@@ -54,7 +56,7 @@ type Read<T> = (client: pg.PoolClient, discard: () => void) => Promise<T>;
 
 /** `isLast`: nothing follows. */
 export interface ArchivePage {
-  readonly page: EventFrames;
+  readonly page: EventPage;
   readonly isLast: boolean;
 }
 
@@ -132,9 +134,11 @@ export class PostgresArchive implements StoreArchive {
     const { signal, pageSize = eventsPerPage } = query;
     const filter = filterOf(query);
     const limit = Math.min(pageSize, eventsPerPage);
+    let isSorted = false;
     for (let after = beforeAll; ; ) {
       signal?.throwIfAborted();
-      const { page, isLast } = await this.copyPage(storeFrom(this.schema, filter, after), limit, signal);
+      const { page, isLast } = await this.storePage(filter, after, isSorted, limit, signal);
+      isSorted ||= page.hasTies;
       this.leftOut.note(page);
       for (const event of eventsIn(page)) {
         signal?.throwIfAborted();
@@ -143,6 +147,23 @@ export class PostgresArchive implements StoreArchive {
       if (isLast) return;
       after = { sequence: page.lastSequence, id: page.lastId };
     }
+  }
+
+  /** Rows that share a number come by their ids. Where none do, as in most tables, the server sorts nothing for that. */
+  private async storePage(
+    filter: EventFilter,
+    after: Place,
+    isSorted: boolean,
+    limit: number,
+    signal: AbortSignal | undefined,
+  ): Promise<ArchivePage> {
+    if (!isSorted) {
+      const found = await this.copyPage((most) => numberedFrom(this.schema, filter, after, most), limit, signal);
+      // One that was cut may end between two that share a number.
+      if (!found.page.hasTies && !found.page.isCut) return found;
+    }
+    const from = storeFrom(this.schema, filter, after);
+    return this.copyPage((most) => limited(from, most), limit, signal);
   }
 
   historyOf(logId: string, control: ControlBlock): PagedStore {
@@ -158,7 +179,8 @@ export class PostgresArchive implements StoreArchive {
     limit: number,
     signal?: AbortSignal,
   ): Promise<ArchivePage> {
-    const found = await this.copyPage(logFrom(this.schema, logId, filter, from, to), limit, signal);
+    const rows = logFrom(this.schema, logId, filter, from, to);
+    const found = await this.copyPage((most) => limited(rows, most), limit, signal);
     this.leftOut.note(found.page);
     return found;
   }
@@ -220,7 +242,8 @@ export class PostgresArchive implements StoreArchive {
     const events: StoredEvent[] = [];
     for (let next = first; events.length < limit; ) {
       const wanted = Math.min(eventsPerPage, limit - events.length);
-      const { page, isLast } = await this.copyPage(eventsFrom(this.schema, { type, id }, next, head), wanted);
+      const from = eventsFrom(this.schema, { type, id }, next, head);
+      const { page, isLast } = await this.copyPage((most) => limited(from, most), wanted);
       refuseUnreadable(page);
       for (const event of eventsIn(page)) events.push(event);
       if (isLast) break;
@@ -233,10 +256,10 @@ export class PostgresArchive implements StoreArchive {
    * A page of `limit` events at most; of fewer, where that takes longer than a statement may, or more bytes than a page: as many
    * as would have fitted of the last ones.
    */
-  private async copyPage(from: string, limit: number, signal?: AbortSignal): Promise<ArchivePage> {
+  private async copyPage(from: (most: number) => string, limit: number, signal?: AbortSignal): Promise<ArchivePage> {
     const read = async (size: number): Promise<ArchivePage> => {
       const page = await this.run(async (client, discard) => {
-        const copied = await copyEvents(client, limited(from, size));
+        const copied = await copyEvents(client, from(size));
         if (copied.isCut) discard();
         return copied;
       }, signal);

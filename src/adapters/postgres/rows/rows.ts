@@ -141,6 +141,8 @@ export interface EventFrames {
   readonly sequences: readonly bigint[];
   /** Of the last row; 0 if there is none. */
   readonly lastSequence: bigint;
+  /** Of rows in the order of their sequences: some share one. */
+  readonly hasTies: boolean;
   /** Of the last row; '' if there is none. */
   readonly lastId: string;
   readonly count: number;
@@ -175,6 +177,7 @@ export function framesOf(rows: Buffer): EventFrames {
   let start = 0;
   let rowCount = 0;
   let lastSequence = 0n;
+  let hasTies = false;
   let lastPosition = 0;
   let lastIdAt = 0;
   while (view.getInt16(at) === columnCount + 1) {
@@ -207,7 +210,9 @@ export function framesOf(rows: Buffer): EventFrames {
     lastPosition = hasPosition ? view.getInt32(at + 4) * two32 + view.getUint32(at + 8) : 0;
     at += hasPosition ? 12 : 4;
     at += 4 + Math.max(0, view.getInt32(at)); // log id
-    lastSequence = view.getBigInt64(at + 4);
+    const sequence = view.getBigInt64(at + 4);
+    hasTies ||= sequence === lastSequence && rowCount > 0;
+    lastSequence = sequence;
     at += 12;
     rowCount++;
     const reason =
@@ -243,6 +248,7 @@ export function framesOf(rows: Buffer): EventFrames {
     positions,
     sequences,
     lastSequence,
+    hasTies,
     lastId: rowCount === 0 ? '' : idToText(source, lastIdAt),
     count,
   };
