@@ -2,6 +2,7 @@
 // doubles nothing, whatever becomes of the transaction. Loads of other aggregates go on.
 import pg from 'pg';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { PostgresAggregateReader } from '../../../src/adapters/postgres/read/aggregate-reader.ts';
 import { postgres, type Runtime } from '../../../src/index.ts';
 import { administer, migratedDatabase } from '../../postgres.ts';
 import { Counter } from '../../runtime/aggregates.ts';
@@ -146,4 +147,27 @@ test('a load that waits for a lock of others lets other loads pass', long, async
     [1, 2],
     [1, 2],
   ]);
+});
+
+test('many loads that wait for locks of others leave the connection to loads that wait for none', long, async () => {
+  const other = await start();
+  const names = (what: string, count: number): string[] => upTo(count).map((n) => `${what} ${n}`);
+  const [locked, free] = [names('locked', 25), names('free', 10)];
+  await Promise.all([...locked, ...free].map((id) => addSoon(other, id)));
+  await other.close();
+  await blocker.query("begin; select from trunkline.aggregates where aggregate_id like 'locked%' for update");
+  const { settings } = postgres({ connectionString, loadTimeoutMs: 20_000 });
+  const reader = new PostgresAggregateReader(settings, 'another');
+  const load = (id: string) => reader.load('counter', id, '', 0, 1);
+  let ended = 0;
+  const waiting = locked.map(async (id) => {
+    const loaded = await load(id).catch((error: unknown) => error);
+    ended++;
+    return loaded;
+  });
+  for (const id of free) expect(await load(id)).toMatchObject({ version: 1 });
+  expect(ended, 'loads that have given up meanwhile').toBe(0);
+  await blocker.query('rollback');
+  for (const loaded of await Promise.all(waiting)) expect(loaded).toMatchObject({ version: 1 });
+  await reader.close();
 });

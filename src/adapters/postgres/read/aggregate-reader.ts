@@ -2,7 +2,8 @@
 // is first needed.
 //
 // Invariants: an aggregate that another log owned is taken over before its events are read, so that what has been read is
-// all that the other log will ever have stored of it; a load that waits for a lock of others lets further loads pass.
+// all that the other log will ever have stored of it; a load that waits for a lock of others lets further loads pass. Its tries hold
+// the one connection for a moment only, and all that wait so take no more than about half of the connection's time.
 import pg from 'pg';
 import { pause, performance } from '../../../base/clock.ts';
 import { TrunklineError } from '../../../base/errors.ts';
@@ -13,6 +14,7 @@ import { refuseUnreadable } from '../rows/unreadable.ts';
 import { checkSchema, Session } from '../schema/session.ts';
 import { isAway, storeName } from '../session/failure.ts';
 import { endFrozenFlushes, isLockTimeout } from '../session/frozen.ts';
+import { patienceMs } from '../session/frozen-sql.ts';
 import { type Guard, guard } from '../session/guard.ts';
 import { PageSize } from '../session/page-size.ts';
 import type { PostgresSettings } from '../session/postgres.ts';
@@ -28,8 +30,11 @@ import {
 } from './aggregate-sql.ts';
 
 const claimAttempts = 10;
-const claimTimeoutMs = 200;
+/** Longer than the flush of another log holds a head, mostly; what lasts is waited for between tries. */
+const claimTimeoutMs = 5;
 const claimEveryMs = 50;
+/** Twice what a try takes. So much longer is the pause of each for each that waits. */
+const claimShareMs = 20;
 const eventsPerPage = 1_000_000;
 
 export class PostgresAggregateReader implements RemoteReader {
@@ -40,6 +45,10 @@ export class PostgresAggregateReader implements RemoteReader {
   private readonly pages = new PageSize(eventsPerPage);
   private session: Session | undefined;
   private turn: Promise<unknown> = Promise.resolve();
+  /** Loads that wait for locks of others. */
+  private waiting = 0;
+  /** When flushes that stand still were looked for. */
+  private lookedAt = Number.NEGATIVE_INFINITY;
   private readonly head: ReturnType<typeof headStatement>;
   private readonly claimed: ReturnType<typeof claimStatement>;
 
@@ -68,14 +77,21 @@ export class PostgresAggregateReader implements RemoteReader {
     at: number,
   ): Promise<RemoteAggregate | undefined> {
     const end = performance.now() + this.settings.loadTimeoutMs;
-    for (;;) {
-      const found = await this.loadOnce(type, id, fingerprint, after, at);
-      if (found !== 'held') return found;
-      if (performance.now() > end) {
-        const cause = `a transaction of others that stays open has locked ${type}/${id}, which another log has written`;
-        throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+    let found = await this.loadOnce(type, id, fingerprint, after, at);
+    if (found !== 'held') return found;
+    this.waiting++;
+    try {
+      while (found === 'held') {
+        if (performance.now() > end) {
+          const cause = `a transaction of others that stays open has locked ${type}/${id}, which another log has written`;
+          throw new TrunklineError('StoreUnavailable', { store: storeName, cause });
+        }
+        await pause(Math.max(claimEveryMs, this.waiting * claimShareMs));
+        found = await this.loadOnce(type, id, fingerprint, after, at);
       }
-      await pause(claimEveryMs);
+      return found;
+    } finally {
+      this.waiting--;
     }
   }
 
@@ -155,6 +171,9 @@ export class PostgresAggregateReader implements RemoteReader {
     } catch (error) {
       if (isServerError(error)) await client.query('rollback');
       if (!isLockTimeout(error)) throw error;
+      const now = performance.now();
+      if (now - this.lookedAt < patienceMs) return false;
+      this.lookedAt = now;
       await endFrozenFlushes(client, this.schema);
       return false;
     }
